@@ -1,0 +1,84 @@
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use super::ConfigError;
+
+/// A snapshot of environment variables, read by name and type.
+///
+/// An empty value counts as unset. Values are never shown by `Debug`: some are secrets.
+#[derive(Clone, Default)]
+pub struct Env(BTreeMap<String, String>);
+
+impl Env {
+    /// The variables of this process; one that is not UTF-8 is left out.
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// The value of `name`, unless it is unset or empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The value under the first of `names` that is set: a name and its aliases.
+    pub fn first(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.get(name))
+    }
+
+    /// The value of `name` as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// If it is set and is no `T`; `expected` says what it must be, such as `a whole number of seconds`.
+    pub fn parse<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, ConfigError> {
+        self.get(name)
+            .map(|value| {
+                value
+                    .trim()
+                    .parse()
+                    .map_err(|_| ConfigError::new(name, format!("must be {expected}")))
+            })
+            .transpose()
+    }
+
+    /// The value of `name` as a truth value: `true`, `1`, `yes`, `on`, or `false`, `0`, `no`, `off`.
+    ///
+    /// # Errors
+    ///
+    /// If it is set and is none of these.
+    pub fn bool(&self, name: &str) -> Result<Option<bool>, ConfigError> {
+        self.get(name)
+            .map(|value| match value.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" => Ok(true),
+                "false" | "0" | "no" | "off" => Ok(false),
+                _ => Err(ConfigError::new(name, "must be true or false")),
+            })
+            .transpose()
+    }
+
+    /// The names that are set.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,116 @@
+use std::{error, fmt, time::Duration};
+
+/// What [`Error`] carries as its cause.
+pub type BoxError = Box<dyn error::Error + Send + Sync>;
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something could not be done; "absent", "expired" and "refused" are answers, not errors.
+///
+/// No message holds a session id, a store key, a payload or a password. The cause is given by
+/// [`source`](error::Error::source) and is not repeated in the message.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store failed; of a write, whether it took effect is unknown.
+    Backend {
+        /// The store's name, such as `redis`.
+        store: &'static str,
+        /// What its driver reported.
+        source: BoxError,
+    },
+    /// The store did not answer within the request's budget of store time.
+    Timeout {
+        /// The budget that was used up.
+        budget: Duration,
+    },
+    /// The record is not one that this library wrote, or is damaged.
+    Corrupt {
+        /// What could not be read.
+        source: BoxError,
+    },
+    /// The encoded session exceeds what the store accepts; what was stored before is intact.
+    TooLarge {
+        /// The size of the encoded session in bytes.
+        size: usize,
+        /// The largest size accepted, in bytes.
+        limit: usize,
+    },
+    /// Others changed the session so often that every attempt to change it was overtaken.
+    Contended,
+    /// The request came with an id that was renewed, or lost a login to another one; nothing changed.
+    Conflict,
+    /// The session changed after the response's head was sent, and needs a cookie that can no longer be set.
+    HeadSent,
+    /// The key is one that the library keeps for itself.
+    ReservedKey,
+    /// A value could not be encoded.
+    Encode {
+        /// What the encoder reported.
+        source: BoxError,
+    },
+    /// A value is there, but not of the type asked for.
+    Decode {
+        /// What the decoder reported.
+        source: BoxError,
+    },
+    /// The store in use cannot name an owner's sessions.
+    NoOwnerIndex,
+}
+
+impl Error {
+    /// A failure of the backend named `store`.
+    pub fn backend(store: &'static str, source: impl Into<BoxError>) -> Self {
+        Self::Backend {
+            store,
+            source: source.into(),
+        }
+    }
+
+    /// A record that cannot be read.
+    pub fn corrupt(source: impl Into<BoxError>) -> Self {
+        Self::Corrupt {
+            source: source.into(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backend { store, .. } => write!(f, "the session store {store} failed"),
+            Self::Timeout { budget } => {
+                write!(f, "the session store did not answer within {budget:?}")
+            }
+            Self::Corrupt { .. } => f.write_str("the session record cannot be read"),
+            Self::TooLarge { size, limit } => {
+                write!(
+                    f,
+                    "the session takes {size} bytes, the store accepts {limit}"
+                )
+            }
+            Self::Contended => f.write_str("the session was changed by others at every attempt"),
+            Self::Conflict => f.write_str("the session was renewed by another request"),
+            Self::HeadSent => {
+                f.write_str("the change needs a session cookie, but the response's head was sent")
+            }
+            Self::ReservedKey => f.write_str("the key is reserved for the session library"),
+            Self::Encode { .. } => f.write_str("the value cannot be encoded"),
+            Self::Decode { .. } => f.write_str("the value is not of the type asked for"),
+            Self::NoOwnerIndex => f.write_str("the session store cannot name an owner's sessions"),
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Backend { source, .. }
+            | Self::Corrupt { source }
+            | Self::Encode { source }
+            | Self::Decode { source } => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}

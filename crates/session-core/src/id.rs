@@ -1,0 +1,132 @@
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+/// The secret in the cookie; whoever has it has the session.
+///
+/// It has no `Display` and no serialisation, and its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionId(Zeroizing<String>);
+
+impl SessionId {
+    /// The fewest random bytes an id may have: 128 bits (ASVS 5.0, 7.2.3).
+    pub const MIN_BYTES: usize = 16;
+    /// The random bytes an id has by default: 256 bits.
+    pub const DEFAULT_BYTES: usize = 32;
+    /// The most random bytes an id may have, so that every store key stays within memcached's 250 bytes.
+    pub const MAX_BYTES: usize = 90;
+
+    const MAX_LEN: usize = 120;
+    const FLASK_MIN_LEN: usize = 22;
+
+    /// A new id of `bytes` random bytes from the operating system's generator, as base64url.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no random numbers to give: nothing safe can be done then.
+    pub fn random(bytes: usize) -> Self {
+        let bytes = bytes.clamp(Self::MIN_BYTES, Self::MAX_BYTES);
+        let mut raw = Zeroizing::new([0; Self::MAX_BYTES]);
+        getrandom::fill(&mut raw[..bytes]).expect("the operating system gives random numbers");
+        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(&raw[..bytes])))
+    }
+
+    /// Takes what `random(bytes)` may have made: exact length, exact alphabet, canonical encoding.
+    pub fn from_native(text: &str, bytes: usize) -> Option<Self> {
+        let mut raw = Zeroizing::new([0; Self::MAX_BYTES + 3]);
+        let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut raw[..]).ok()?;
+        (decoded == bytes).then(|| Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// Takes what Flask-Session may have made: base64url of any length (0.6 and later) or a UUID (0.5).
+    pub fn from_flask(text: &str) -> Option<Self> {
+        let fits = (Self::FLASK_MIN_LEN..=Self::MAX_LEN).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        fits.then(|| Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// The secret itself: for the cookie and the key, never for a log.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_random_id_is_accepted_back_and_differs_from_the_next() {
+        for bytes in [16, 32, 90] {
+            let id = SessionId::random(bytes);
+            assert!(SessionId::from_native(id.as_str(), bytes).is_some());
+            assert!(id != SessionId::random(bytes));
+        }
+    }
+
+    #[test]
+    fn only_the_exact_canonical_form_is_an_id() {
+        let good = SessionId::random(32);
+        let good = good.as_str();
+        for bad in [
+            &good[1..],
+            &format!("{good}A"),
+            &format!("{good}="),
+            &format!("{}+", &good[..42]),
+            &format!("{}/", &good[..42]),
+            // The last of 43 characters carries four bits; the lower two must be zero.
+            &format!("{}B", &good[..42]),
+            "",
+            &"A".repeat(5000),
+        ] {
+            assert!(SessionId::from_native(bad, 32).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn flask_ids_of_both_kinds_are_accepted_and_nothing_else() {
+        assert!(SessionId::from_flask("3f2504e0-4f89-41d3-9a0c-0305e82c3301").is_some());
+        assert!(SessionId::from_flask("lCBxQhmigcoMD9lqisirUBYtGgxHw4lat3ohLhjKxL0").is_some());
+        for bad in [
+            "short",
+            "../../../../etc/passwd/aaaaaaaaaa",
+            "a b aaaaaaaaaaaaaaaaaaaaaaa",
+        ] {
+            assert!(SessionId::from_flask(bad).is_none());
+        }
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", SessionId::random(32)), "SessionId(..)");
+    }
+
+    #[test]
+    fn a_million_ids_are_distinct_and_use_every_symbol_at_every_position() {
+        let mut seen = std::collections::HashSet::new();
+        let mut used = [[false; 128]; 43];
+        for _ in 0..1_000_000 {
+            let id = SessionId::random(32);
+            for (position, byte) in id.as_str().bytes().enumerate() {
+                used[position][usize::from(byte)] = true;
+            }
+            let mut raw = [0; 33];
+            URL_SAFE_NO_PAD.decode_slice(id.as_str(), &mut raw).unwrap();
+            assert!(seen.insert(u128::from_be_bytes(raw[..16].try_into().unwrap())));
+        }
+        for (position, symbols) in used.iter().enumerate() {
+            let count = symbols.iter().filter(|used| **used).count();
+            // The last character carries four bits of the 256.
+            assert_eq!(count, if position == 42 { 16 } else { 64 });
+        }
+    }
+}

@@ -1,0 +1,147 @@
+use std::fmt::{self, Write as _};
+
+use sha2::{Digest, Sha256};
+
+use crate::{config::ConfigError, id::SessionId};
+
+/// The first part of every key: it keeps this application's sessions apart from everything else in the store.
+///
+/// 1 to 128 graphic ASCII characters, so that every key is legal in every store. Defaults to `session:`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyPrefix(Box<str>);
+
+impl KeyPrefix {
+    /// The longest prefix, in bytes.
+    pub const MAX_LEN: usize = 128;
+
+    /// Checks and takes `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// If it is empty, longer than 128 bytes, or holds anything but graphic ASCII.
+    pub fn new(prefix: &str) -> Result<Self, ConfigError> {
+        if prefix.is_empty() || prefix.len() > Self::MAX_LEN {
+            return Err(ConfigError::new(
+                "SESSION_KEY_PREFIX",
+                "must have 1 to 128 characters",
+            ));
+        }
+        if !prefix.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(ConfigError::new(
+                "SESSION_KEY_PREFIX",
+                "must be of graphic ASCII characters: letters, digits and punctuation, no spaces",
+            ));
+        }
+        Ok(Self(prefix.into()))
+    }
+
+    /// The prefix as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key of the session `id`: prefix + SHA-256 of the id in hexadecimal.
+    ///
+    /// Nobody who reads the store can make a cookie of it (CVE-2019-16782).
+    pub fn hashed_key(&self, id: &SessionId) -> StoreKey {
+        StoreKey(hex_after(&self.0, id.as_str().as_bytes()))
+    }
+
+    /// The key of the session `id` as Flask-Session writes it: prefix + id.
+    pub fn plain_key(&self, id: &SessionId) -> StoreKey {
+        let mut key = String::with_capacity(self.0.len() + id.as_str().len());
+        key.push_str(&self.0);
+        key.push_str(id.as_str());
+        StoreKey(key.into())
+    }
+
+    /// The key of the list of `owner`'s sessions: prefix + `owner:` + SHA-256 of the name in hexadecimal.
+    pub fn owner_key(&self, owner: &str) -> OwnerKey {
+        OwnerKey(hex_after(&format!("{}owner:", self.0), owner.as_bytes()))
+    }
+}
+
+impl Default for KeyPrefix {
+    fn default() -> Self {
+        Self("session:".into())
+    }
+}
+
+fn hex_after(prefix: &str, secret: &[u8]) -> Box<str> {
+    let mut text = String::with_capacity(prefix.len() + 64);
+    text.push_str(prefix);
+    push_hex(&mut text, &Sha256::digest(secret));
+    text.into()
+}
+
+pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("a String takes every write");
+    }
+}
+
+macro_rules! opaque_key {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Takes a key that this library made, such as one read back from a store's index.
+            pub fn from_stored(key: impl Into<Box<str>>) -> Self {
+                Self(key.into())
+            }
+
+            /// The key as the store sees it: 1 to 250 graphic ASCII characters.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            /// Four bytes of the key's digest: enough to match two lines of a log, useless to a thief.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let digest = Sha256::digest(self.0.as_bytes());
+                let mut text = String::new();
+                push_hex(&mut text, &digest[..4]);
+                write!(f, concat!(stringify!($name), "(#{})"), text)
+            }
+        }
+    };
+}
+
+opaque_key! {
+    /// What a store files a record under; made by [`KeyPrefix`], never by a store.
+    StoreKey
+}
+opaque_key! {
+    /// What a store files an owner's sessions under; made by [`KeyPrefix`], never by a store.
+    OwnerKey
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_has_1_to_128_graphic_characters() {
+        for bad in ["", "a b", "a\n", "é", "a\0", &"x".repeat(129)] {
+            assert!(KeyPrefix::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(KeyPrefix::new(&"x".repeat(128)).is_ok());
+    }
+
+    #[test]
+    fn keys_hold_no_id_and_show_nothing() {
+        let id = SessionId::from_flask("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
+        let key = KeyPrefix::default().hashed_key(&id);
+        assert_eq!(key.as_str().len(), 8 + 64);
+        assert!(!key.as_str().contains("AAAA"));
+        let plain = KeyPrefix::default().plain_key(&id);
+        assert_eq!(
+            plain.as_str(),
+            "session:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        );
+        assert!(!format!("{plain:?}").contains("AAAA"));
+    }
+}

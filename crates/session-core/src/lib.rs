@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+pub mod config;
+mod error;
+mod id;
+mod key;
+mod record;
+mod store;
+
+pub use async_trait::async_trait;
+pub use error::{BoxError, Error, Result};
+pub use id::SessionId;
+pub use key::{KeyPrefix, OwnerKey, StoreKey};
+pub use record::{Loaded, Record, Revision, Touch, Write};
+pub use store::{ExpiredSweep, OwnerIndex, SessionStore};
