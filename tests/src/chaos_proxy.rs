@@ -176,8 +176,9 @@ async fn forward_requests(
             return Ok(());
         }
         let _ = fault.wait_for(|fault| *fault != Fault::Blackhole).await;
-        to.write_all(&buffer[..length]).await?;
+        // Counted first: who sees the effect sees the count.
         shared.to_server.fetch_add(length, Relaxed);
+        to.write_all(&buffer[..length]).await?;
     }
 }
 
@@ -202,8 +203,8 @@ async fn forward_replies(
             Fault::None | Fault::Blackhole => {}
         }
         let passed = length.min(left);
-        to.write_all(&buffer[..passed]).await?;
         shared.to_client.fetch_add(passed, Relaxed);
+        to.write_all(&buffer[..passed]).await?;
         if left <= length {
             return Ok(());
         }

@@ -9,6 +9,7 @@
 mod account;
 mod binary;
 mod chaos_proxy;
+mod compose;
 mod guard;
 mod mariadb;
 mod memcached;

@@ -1,7 +1,9 @@
+use std::env;
 use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::path::Path;
 
+use crate::compose::Service;
 use crate::process::Recipe;
 use crate::scratch::target_dir;
 use crate::server::Server;
@@ -10,6 +12,9 @@ use crate::wire::{connect, expect};
 const SCRIPT: &str = include_str!("mongo.py");
 
 /// A server that speaks `MongoDB`'s protocol: `SecantusDB`, which the set-up installs from `PyPI`.
+///
+/// Where `SESSION_TEST_MONGODB_URL` is set, it is the genuine `mongo` service of docker-compose.yml at that address
+/// instead: one for all tests, so those that kill or freeze it need `--test-threads=1`.
 #[derive(Debug)]
 pub struct Mongo(Server);
 
@@ -21,6 +26,9 @@ impl Mongo {
 
     /// Starts one whose pause between removals of expired documents is `ttl_sweep` seconds.
     pub async fn start_with(ttl_sweep: f64) -> Self {
+        if let Ok(url) = env::var("SESSION_TEST_MONGODB_URL") {
+            return Self(Server::attach(Service("mongo"), port_of(&url), answers).await);
+        }
         let recipe = |port: u16, directory: &Path| {
             let python = target_dir().join("test-venv/bin/python");
             assert!(
@@ -35,7 +43,7 @@ impl Mongo {
         Self(Server::start("SecantusDB", answers, recipe).await)
     }
 
-    /// `mongodb://127.0.0.1:port/`.
+    /// `mongodb://127.0.0.1:port/`, without a database.
     pub fn url(&self) -> String {
         format!("mongodb://127.0.0.1:{}/", self.port())
     }
@@ -47,6 +55,17 @@ impl Deref for Mongo {
     fn deref(&self) -> &Server {
         &self.0
     }
+}
+
+fn port_of(url: &str) -> u16 {
+    let port = url
+        .trim_end_matches('/')
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok());
+    port.unwrap_or_else(|| {
+        panic!("SESSION_TEST_MONGODB_URL must be mongodb://127.0.0.1:port/, not {url:?}")
+    })
 }
 
 /// `{hello: 1, $db: "admin"}` in an `OP_MSG`, answered by one.

@@ -1,9 +1,11 @@
 use std::io;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::compose::Service;
 use crate::port::free_port;
 use crate::process::{Process, Recipe};
 use crate::scratch::scratch_dir;
@@ -20,8 +22,14 @@ pub struct Server {
     name: &'static str,
     port: u16,
     probe: Probe,
-    process: Process,
+    host: Host,
     directory: TempDir,
+}
+
+#[derive(Debug)]
+enum Host {
+    Process(Box<Process>),
+    Compose(Service),
 }
 
 impl Server {
@@ -38,12 +46,12 @@ impl Server {
             if let Some(account) = recipe.account {
                 account.own(directory.path());
             }
-            let process = Process::new(recipe, directory.path());
+            let host = Host::Process(Box::new(Process::new(recipe, directory.path())));
             let server = Self {
                 name,
                 port,
                 probe,
-                process,
+                host,
                 directory,
             };
             match server.launch().await {
@@ -57,14 +65,33 @@ impl Server {
         panic!("{reason}");
     }
 
+    /// Stands for a server that somebody else has started on `port`.
+    pub(crate) async fn attach(service: Service, port: u16, probe: Probe) -> Self {
+        let (name, directory) = (service.0, scratch_dir());
+        let server = Self {
+            name,
+            port,
+            probe,
+            host: Host::Compose(service),
+            directory,
+        };
+        if let Err(reason) = server.answers().await {
+            panic!("{reason}");
+        }
+        server
+    }
+
     /// The port it listens on, also after a restart.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The process id, while it runs.
+    /// The process id, while it runs as a process of the harness.
     pub fn pid(&self) -> Option<i32> {
-        self.process.pid().map(|pid| pid.as_raw_nonzero().get())
+        match &self.host {
+            Host::Process(process) => process.pid().map(|pid| pid.as_raw_nonzero().get()),
+            Host::Compose(_) => None,
+        }
     }
 
     /// The server's own directory, removed with it.
@@ -74,7 +101,10 @@ impl Server {
 
     /// Ends the server by SIGKILL and waits until it is gone.
     pub fn kill(&self) {
-        self.process.kill();
+        match &self.host {
+            Host::Process(process) => process.kill(),
+            Host::Compose(service) => service.kill(),
+        }
     }
 
     /// Kills the server if it runs, starts it again on the same port and directory, and waits until it answers.
@@ -87,23 +117,39 @@ impl Server {
 
     /// Stops all its processes by SIGSTOP: connections stay open and nothing answers.
     pub fn freeze(&self) {
-        self.process.freeze();
+        match &self.host {
+            Host::Process(process) => process.freeze(),
+            Host::Compose(service) => service.freeze(),
+        }
     }
 
     /// Lets a frozen server go on.
     pub fn thaw(&self) {
-        self.process.thaw();
+        match &self.host {
+            Host::Process(process) => process.thaw(),
+            Host::Compose(service) => service.thaw(),
+        }
     }
 
     /// What the server has written to its output so far.
     pub fn output(&self) -> String {
-        self.process.stdout() + &self.process.stderr()
+        match &self.host {
+            Host::Process(process) => process.stdout() + &process.stderr(),
+            Host::Compose(_) => String::new(),
+        }
     }
 
     async fn launch(&self) -> Result<(), String> {
-        self.process
-            .launch()
-            .map_err(|error| format!("{} cannot be started: {error}", self.name))?;
+        match &self.host {
+            Host::Process(process) => process
+                .launch()
+                .map_err(|error| format!("{} cannot be started: {error}", self.name))?,
+            Host::Compose(service) => service.start(),
+        }
+        self.answers().await
+    }
+
+    async fn answers(&self) -> Result<(), String> {
         let begin = Instant::now();
         loop {
             let (probe, port) = (self.probe, self.port);
@@ -111,7 +157,7 @@ impl Server {
                 .await
                 .expect("a probe returns");
             // Looked at after the probe: a stranger on the port answers it while our process has given up.
-            if let Some(status) = self.process.exited() {
+            if let Some(status) = self.exited() {
                 return Err(format!(
                     "{} ended at its start ({status}):\n{}",
                     self.name,
@@ -129,6 +175,13 @@ impl Server {
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
+        }
+    }
+
+    fn exited(&self) -> Option<ExitStatus> {
+        match &self.host {
+            Host::Process(process) => process.exited(),
+            Host::Compose(_) => None,
         }
     }
 }
