@@ -17,7 +17,7 @@ use crate::{
     fault::Fault,
     files::{Files, Outcome},
     layout::Stored,
-    limit,
+    limit::LARGEST,
     lock::{Lock, PATIENCE},
     mode::FileMode,
     name::Name,
@@ -41,6 +41,9 @@ pub struct FileStore {
 }
 
 impl FileStore {
+    /// The largest payload accepted unless [`with_limit`](Self::with_limit) says otherwise: 1 MiB.
+    pub const DEFAULT_LIMIT: usize = 1 << 20;
+
     /// A store in `directory`, which is made with mode 0700 when the first session is stored.
     ///
     /// Does no I/O. A relative path counts from the current directory of now, not of later. See
@@ -56,7 +59,7 @@ impl FileStore {
                 mode: FileMode::default(),
                 durable: false,
             },
-            limit: limit::DEFAULT,
+            limit: Self::DEFAULT_LIMIT,
             threshold: None,
             turns: Arc::default(),
             pace: Arc::default(),
@@ -109,7 +112,7 @@ impl FileStore {
     /// Sets the largest payload in bytes; more than 64 MiB count as 64 MiB. Defaults to 1 MiB.
     #[must_use]
     pub fn with_limit(mut self, bytes: usize) -> Self {
-        self.limit = bytes.min(limit::LARGEST);
+        self.limit = bytes.min(LARGEST);
         self
     }
 
