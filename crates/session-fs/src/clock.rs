@@ -6,12 +6,9 @@ pub(crate) fn millis(instant: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The instant `millis` milliseconds after 1970; one that the system cannot express counts as the year 9999.
+/// The instant `millis` milliseconds after 1970.
 pub(crate) fn instant(millis: u64) -> SystemTime {
-    const YEAR_9999: Duration = Duration::from_secs(253_370_764_800);
-    UNIX_EPOCH
-        .checked_add(Duration::from_millis(millis))
-        .unwrap_or(UNIX_EPOCH + YEAR_9999)
+    UNIX_EPOCH + Duration::from_millis(millis)
 }
 
 /// Now, in milliseconds since 1970.
@@ -26,7 +23,10 @@ mod tests {
     #[test]
     fn an_instant_is_rounded_down_to_its_millisecond() {
         let exact = UNIX_EPOCH + Duration::from_millis(4_102_444_800_123);
-        assert_eq!(instant(millis(exact + Duration::from_nanos(999_999))), exact);
+        assert_eq!(
+            instant(millis(exact + Duration::from_nanos(999_999))),
+            exact
+        );
         assert_eq!(millis(UNIX_EPOCH - Duration::from_secs(1)), 0);
         assert!(instant(u64::MAX) > exact);
     }

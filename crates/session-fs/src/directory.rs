@@ -92,6 +92,10 @@ impl Directory {
         }
     }
 
+    pub(crate) fn mode(&self) -> IoResult<Mode> {
+        Ok(Mode::from_raw_mode(fs::fstat(&self.0)?.st_mode))
+    }
+
     pub(crate) fn fd(&self) -> &OwnedFd {
         &self.0
     }

@@ -29,7 +29,10 @@ pub(crate) fn read(directory: &Directory, kind: Kind, name: &Name) -> Result<Slo
         Found::Foreign => return Ok(Slot::Unreadable(Unreadable::Foreign)),
         Found::File(file, size) => (file, size),
     };
-    let Some(size) = usize::try_from(size).ok().filter(|size| *size <= HEADER + LARGEST) else {
+    let Some(size) = usize::try_from(size)
+        .ok()
+        .filter(|size| *size <= HEADER + LARGEST)
+    else {
         return Ok(Slot::Unreadable(Unreadable::Foreign));
     };
     let mut bytes = vec![0; size];

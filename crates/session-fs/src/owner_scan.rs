@@ -1,4 +1,4 @@
-use rustix::fs::Dir;
+use rustix::fs::{Dir, Mode};
 
 use crate::{
     directory::Directory,
@@ -71,7 +71,8 @@ impl OwnerScan {
 
     fn next_entry(&mut self, mut owner: Owner) -> Result<bool, Fault> {
         let Some(entry) = owner.entries.read() else {
-            if !owner.kept {
+            // The mode is all there is to tell an empty directory of ours by.
+            if !owner.kept && owner.directory.mode()? == Mode::RWXU {
                 self.shard.remove_empty(owner.name.to_string())?;
             }
             return Ok(true);

@@ -94,9 +94,9 @@ impl Files {
 
     /// The owner's live records with their store keys; entries that have had their time go.
     pub(crate) fn owned_by(&self, owner: &Name) -> Result<Vec<(StoreKey, Stored)>, Fault> {
-        let mut owned = Vec::new();
+        let mut found = Vec::new();
         let Some(directory) = self.owner_directory(owner)? else {
-            return Ok(owned);
+            return Ok(found);
         };
         let mut entries = directory.entries()?;
         while let Some(entry) = entries.read() {
@@ -117,13 +117,13 @@ impl Files {
                 continue;
             }
             match file::read(&directory, Kind::OwnerEntry, &name)? {
-                Slot::Holds(entry) => owned.push((store_key(entry)?, record)),
+                Slot::Holds(entry) => found.push((store_key(entry)?, record)),
                 Slot::Empty => {}
                 // To leave out a record that is live would let it survive its owner's logout.
                 Slot::Unreadable(reason) => return Err(Fault::Unreadable(reason)),
             }
         }
-        Ok(owned)
+        Ok(found)
     }
 
     /// Removes the entry of the record called `name` if its time has passed and the record is absent.

@@ -1,7 +1,7 @@
 use std::{ffi::CStr, time::Instant};
 
 use rustix::{
-    fs::{Dir, FlockOperation, flock},
+    fs::{Dir, FlockOperation, Mode, flock, fstat},
     io::Errno,
 };
 
@@ -103,7 +103,10 @@ pub(crate) fn remove_if_orphaned(directory: &Directory, name: &CStr) -> Result<(
     let Some(start) = file::start(directory, name)? else {
         return Ok(());
     };
-    if !is_staged_start(start.bytes()) {
+    // Killed before it could write, its writer left but the name and the mode to know it by.
+    let mode = Mode::from_raw_mode(fstat(&start.file)?.st_mode);
+    let private = !mode.intersects(Mode::RWXG | Mode::RWXO);
+    if !private || !is_staged_start(start.bytes()) {
         return Ok(());
     }
     match flock(&start.file, FlockOperation::NonBlockingLockExclusive) {

@@ -99,9 +99,8 @@ impl Drop for Staged<'_> {
 
 /// Whether `name` is one that a staged file could have.
 pub(crate) fn is_staged_name(name: &[u8]) -> bool {
-    name.strip_prefix(PREFIX).is_some_and(|digits| {
-        digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit)
-    })
+    name.strip_prefix(PREFIX)
+        .is_some_and(|digits| digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Whether `start` is how a staged file could begin that was cut off anywhere.

@@ -256,8 +256,8 @@ impl OwnerIndex for FileStore {
     async fn owned_by(&self, owner: &OwnerKey) -> Result<Vec<(StoreKey, Loaded)>> {
         let owner = Name::of(owner.as_str());
         let files = self.files.clone();
-        let owned = blocking(move || files.owned_by(&owner)).await?;
-        Ok(owned
+        let found = blocking(move || files.owned_by(&owner)).await?;
+        Ok(found
             .into_iter()
             .map(|(key, stored)| (key, loaded(stored)))
             .collect())

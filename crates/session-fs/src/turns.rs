@@ -5,11 +5,7 @@ use tokio::{
     time::timeout_at,
 };
 
-use crate::{
-    fault::Fault,
-    lock::PATIENCE,
-    name::Name,
-};
+use crate::{fault::Fault, lock::PATIENCE, name::Name};
 
 /// The order in which this process's tasks change the records of a shard.
 ///
