@@ -4,7 +4,7 @@ use session_core::conformance::Fixture;
 use session_fs::FileStore;
 use session_tests::scratch_dir;
 
-async fn open() -> Fixture<FileStore> {
+fn open() -> Fixture<FileStore> {
     let directory = scratch_dir();
     let [one, other] = [(); 2].map(|()| FileStore::new(directory.path().join("sessions")));
     Fixture::new(one, FileStore::DEFAULT_LIMIT)
@@ -12,21 +12,21 @@ async fn open() -> Fixture<FileStore> {
         .keeping(directory)
 }
 
-session_core::conformance_tests!(open());
-session_core::owner_index_tests!(open());
-session_core::expired_sweep_tests!(open());
+session_core::conformance_tests!(async { open() });
+session_core::owner_index_tests!(async { open() });
+session_core::expired_sweep_tests!(async { open() });
 
 mod durable {
     use session_core::conformance::Fixture;
     use session_fs::FileStore;
     use session_tests::scratch_dir;
 
-    async fn open() -> Fixture<FileStore> {
+    fn open() -> Fixture<FileStore> {
         let directory = scratch_dir();
         let store = FileStore::new(directory.path()).with_durability(true);
         Fixture::new(store, FileStore::DEFAULT_LIMIT).keeping(directory)
     }
 
-    session_core::owner_index_tests!(open());
-    session_core::expired_sweep_tests!(open());
+    session_core::owner_index_tests!(async { open() });
+    session_core::expired_sweep_tests!(async { open() });
 }

@@ -9,13 +9,11 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use session_core::{
-    ExpiredSweep as _, OwnerIndex as _, OwnerKey, Record, SessionStore as _, StoreKey,
-};
+use session_core::{ExpiredSweep as _, OwnerIndex as _, Record, SessionStore as _, StoreKey};
 use session_fs::FileStore;
 use session_tests::rounds;
 
-use crate::place::{Place, files_below, key, record};
+use crate::place::{Place, ada, files_below, key, put, record};
 
 /// A record that lives for `millis` milliseconds.
 fn brief(millis: u64) -> Record {
@@ -31,13 +29,7 @@ async fn no_live_session_is_lost_and_no_request_fails_beside_sweeps() {
     let store = place.store().with_threshold(50);
     let lasting: Vec<_> = (0..100).map(|n| key(&format!("lasting {n}"))).collect();
     for key in &lasting {
-        assert!(
-            store
-                .insert(key, &record("lasting"))
-                .await
-                .unwrap()
-                .is_stored()
-        );
+        put(&store, key, &record("lasting")).await;
     }
     let going = Arc::new(AtomicBool::new(true));
     let inserted = Arc::new(AtomicUsize::new(0));
@@ -49,7 +41,7 @@ async fn no_live_session_is_lost_and_no_request_fails_beside_sweeps() {
             let mut round = 0;
             while writing.load(Ordering::Relaxed) {
                 let key = key(&format!("brief {number} {round}"));
-                assert!(store.insert(&key, &brief(20)).await.unwrap().is_stored());
+                put(&store, &key, &brief(20)).await;
                 inserted.fetch_add(1, Ordering::Relaxed);
                 round += 1;
             }
@@ -88,14 +80,7 @@ async fn two_stores_that_sweep_at_once_count_each_record_once() {
     let place = Place::own();
     for number in 0..200 {
         let key = key(&number.to_string());
-        assert!(
-            place
-                .store()
-                .insert(&key, &brief(0))
-                .await
-                .unwrap()
-                .is_stored()
-        );
+        put(&place.store(), &key, &brief(0)).await;
     }
     let sweeps = (0..4).map(|_| {
         let store = place.store();
@@ -112,19 +97,26 @@ async fn two_stores_that_sweep_at_once_count_each_record_once() {
 #[tokio::test]
 async fn a_threshold_makes_a_write_sweep_and_evicts_nothing_that_lives() {
     let place = Place::own();
-    let insert = async |store: FileStore, name: &str, record: Record| {
-        assert!(store.insert(&key(name), &record).await.unwrap().is_stored());
-    };
     for number in 0..20 {
-        insert(place.store(), &format!("old {number}"), brief(0)).await;
-        insert(place.store(), &format!("live {number}"), record("x")).await;
+        put(&place.store(), &key(&format!("old {number}")), &brief(0)).await;
+        put(
+            &place.store(),
+            &key(&format!("live {number}")),
+            &record("x"),
+        )
+        .await;
     }
     assert_eq!(
         files_below(place.directory()).len(),
         40,
         "without a threshold nothing sweeps"
     );
-    insert(place.store().with_threshold(3), "one more", record("x")).await;
+    put(
+        &place.store().with_threshold(3),
+        &key("one more"),
+        &record("x"),
+    )
+    .await;
     let patience = Instant::now() + Duration::from_secs(10);
     while files_below(place.directory()).len() != 21 {
         assert!(
@@ -148,7 +140,7 @@ async fn requests_stay_quick_while_thousands_are_swept() {
         } else {
             record("x")
         };
-        assert!(store.insert(key, &record).await.unwrap().is_stored());
+        put(&store, key, &record).await;
     }
     // The machine may have other work as well.
     let mut took = Vec::new();
@@ -195,32 +187,31 @@ fn p99(mut took: Vec<Duration>) -> Duration {
 async fn the_owner_index_is_swept_when_its_records_are() {
     let place = Place::own();
     let store = place.store();
-    let owner = OwnerKey::from_stored("session:owner:ada");
-    let owned = |record: Record| Record {
-        owner: Some(owner.clone()),
-        ..record
-    };
-    assert!(
-        store
-            .insert(&key("brief"), &owned(brief(1)))
-            .await
-            .unwrap()
-            .is_stored()
-    );
-    assert!(
-        store
-            .insert(&key("lasting"), &owned(brief(500)))
-            .await
-            .unwrap()
-            .is_stored()
-    );
+    put(
+        &store,
+        &key("brief"),
+        &Record {
+            owner: Some(ada()),
+            ..brief(1)
+        },
+    )
+    .await;
+    put(
+        &store,
+        &key("lasting"),
+        &Record {
+            owner: Some(ada()),
+            ..brief(500)
+        },
+    )
+    .await;
     let far = SystemTime::now() + Duration::from_hours(1);
     let _ = store.touch(&key("lasting"), far).await.unwrap();
     tokio::time::sleep(Duration::from_millis(600)).await;
 
     assert_eq!(store.sweep(10).await.unwrap(), 1);
     assert_eq!(files_below(&place.directory().join("owners")).len(), 1);
-    assert_eq!(store.owned_by(&owner).await.unwrap().len(), 1);
+    assert_eq!(store.owned_by(&ada()).await.unwrap().len(), 1);
     store.delete(&key("lasting")).await.unwrap();
     assert_eq!(store.sweep(10).await.unwrap(), 0);
     let shards = std::fs::read_dir(place.directory().join("owners")).unwrap();

@@ -7,11 +7,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use session_core::{
-    Error, ExpiredSweep as _, OwnerIndex as _, OwnerKey, Record, SessionStore as _, StoreKey, Touch,
-};
+use session_core::{Error, ExpiredSweep as _, OwnerIndex as _, SessionStore as _, StoreKey, Touch};
 
-use crate::place::{Place, files_below, key, record};
+use crate::place::{Place, ada, files_below, key, of_ada, put, record};
 
 const PAYLOAD: &[u8] = b"\x81\xa4user\xa3ada";
 
@@ -70,13 +68,7 @@ async fn a_damaged_record_can_be_replaced_ended_and_swept() {
     let cut = || fs::write(&file, &whole[..40]).unwrap();
 
     cut();
-    assert!(
-        store
-            .insert(&key, &record("new"))
-            .await
-            .unwrap()
-            .is_stored()
-    );
+    put(&store, &key, &record("new")).await;
     assert_eq!(store.load(&key).await.unwrap().unwrap().payload, b"new");
     cut();
     store.delete(&key).await.unwrap();
@@ -104,26 +96,14 @@ async fn what_a_later_version_wrote_is_kept() {
 #[tokio::test]
 async fn a_damaged_owner_entry_never_hides_a_live_session() {
     let place = Place::own();
-    let owner = OwnerKey::from_stored("session:owner:ada");
-    let owned = Record {
-        owner: Some(owner.clone()),
-        ..record(PAYLOAD)
-    };
-    assert!(
-        place
-            .store()
-            .insert(&key("it"), &owned)
-            .await
-            .unwrap()
-            .is_stored()
-    );
+    put(&place.store(), &key("it"), &of_ada(PAYLOAD)).await;
     let entries = files_below(&place.directory().join("owners"));
     let [entry] = &entries[..] else {
         panic!("{entries:?}");
     };
     let whole = fs::read(entry).unwrap();
     fs::write(entry, &whole[..whole.len() - 1]).unwrap();
-    let listed = place.store().owned_by(&owner).await;
+    let listed = place.store().owned_by(&ada()).await;
     assert!(matches!(listed, Err(Error::Corrupt { .. })), "{listed:?}");
 
     let soon = SystemTime::now() + Duration::from_millis(1);
@@ -132,7 +112,7 @@ async fn a_damaged_owner_entry_never_hides_a_live_session() {
         Touch::Moved
     );
     tokio::time::sleep(Duration::from_millis(5)).await;
-    assert!(place.store().owned_by(&owner).await.unwrap().is_empty());
+    assert!(place.store().owned_by(&ada()).await.unwrap().is_empty());
     assert!(
         !entry.exists(),
         "the entry of an absent record stays for ever"
@@ -141,14 +121,7 @@ async fn a_damaged_owner_entry_never_hides_a_live_session() {
 
 async fn stored(place: &Place, key: &StoreKey) -> (PathBuf, Vec<u8>) {
     let before = files_below(place.directory());
-    assert!(
-        place
-            .store()
-            .insert(key, &record(PAYLOAD))
-            .await
-            .unwrap()
-            .is_stored()
-    );
+    put(&place.store(), key, &record(PAYLOAD)).await;
     let mut new = files_below(place.directory());
     new.retain(|file| !before.contains(file));
     let file = new.pop().expect("a record is a file");

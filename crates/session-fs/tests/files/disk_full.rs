@@ -4,10 +4,12 @@
 
 use std::{fs, time::SystemTime};
 
-use session_core::{Error, ExpiredSweep as _, OwnerKey, Record, SessionStore as _, StoreKey};
+use session_core::{Error, ExpiredSweep as _, Record, SessionStore as _, StoreKey};
 use session_fs::FileStore;
 
-use crate::place::{Place, files_below, key, need, one_blocking_thread, record, tell, told};
+use crate::place::{
+    Place, files_below, key, need, of_ada, one_blocking_thread, put, record, tell, told,
+};
 
 /// Mounts a disk with the options of the task over the directory, and runs what it names.
 const ON_A_DISK: &str =
@@ -106,11 +108,8 @@ fn a_process_fills_the_disk() {
         for number in stored {
             store.delete(&key(&number.to_string())).await.unwrap();
         }
-        let again = store
-            .insert(&key("again"), &numbered(1, size))
-            .await
-            .unwrap();
-        assert!(again.is_stored(), "the deletes have freed the space");
+        // The deletes have freed the space.
+        put(&store, &key("again"), &numbered(1, size)).await;
     });
     tell("done");
 }
@@ -142,13 +141,7 @@ fn a_process_finds_its_disk_read_only() {
     let read_only = place.task("") == "remount";
     one_blocking_thread().block_on(async {
         let store = place.store();
-        assert!(
-            store
-                .insert(&key("it"), &record("x"))
-                .await
-                .unwrap()
-                .is_stored()
-        );
+        put(&store, &key("it"), &record("x")).await;
         if read_only {
             remount(&place, "ro");
         }
@@ -157,12 +150,7 @@ fn a_process_finds_its_disk_read_only() {
             .await
             .unwrap()
             .expect("it can be read");
-        let owner = Some(OwnerKey::from_stored("session:owner:ada"));
-        let other = Record {
-            owner,
-            ..record("y")
-        };
-        let inserted = store.insert(&key("other"), &other).await;
+        let inserted = store.insert(&key("other"), &of_ada("y")).await;
         assert_eq!(inserted.is_err(), read_only, "{inserted:?}");
         let touched = store.touch(&key("it"), found.expires_at).await;
         assert_eq!(touched.is_err(), read_only, "{touched:?}");

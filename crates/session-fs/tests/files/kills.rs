@@ -10,29 +10,18 @@ use std::{
 };
 
 use rustix::fs::fstat;
-use session_core::{
-    ExpiredSweep as _, OwnerIndex as _, OwnerKey, Record, SessionStore as _, Touch, Write,
-};
+use session_core::{ExpiredSweep as _, OwnerIndex as _, SessionStore as _, Touch, Write};
 use session_fs::FileStore;
 use session_tests::rounds;
 
-use crate::place::{Place, files_below, key, need, one_blocking_thread, record, tell, told, words};
+use crate::place::{
+    Place, ada, files_below, key, need, of_ada, one_blocking_thread, put, record, tell, told, words,
+};
 
 const OLD: [u8; 300] = [b'o'; 300];
 const NEW: [u8; 200] = [b'n'; 200];
 /// So many that the thread that writes has made more calls of each kind than any other before it begins.
 const RUN_UP: usize = 100;
-
-fn owner() -> OwnerKey {
-    OwnerKey::from_stored("session:owner:somebody")
-}
-
-fn owned() -> Record {
-    Record {
-        owner: Some(owner()),
-        ..record(NEW)
-    }
-}
 
 /// Does what the task says, on a thread whose every call on files from then on belongs to it, and tells the answer.
 #[test]
@@ -45,7 +34,7 @@ fn a_process_writes() {
         tokio::task::spawn_blocking(run_up).await.unwrap();
         let done = match write {
             "insert" => store
-                .insert(&key("it"), &owned())
+                .insert(&key("it"), &of_ada(NEW))
                 .await
                 .unwrap()
                 .is_stored(),
@@ -157,6 +146,8 @@ fn calls_of(task: &str) -> Vec<Call> {
         .unwrap();
     // The rest of the run-up's last round: fstat, read, write, close.
     calls.drain(..begin + 5);
+    // The runtime's own calls, to wake a thread and for memory, come or not as it happens.
+    calls.retain(|call| call.kind != "mmap" && !call.line.contains(r#", "\1\0\0\0\0\0\0\0", 8"#));
     calls
 }
 
@@ -190,8 +181,7 @@ fn strace(place: &Place, log: &str, inject: &str, task: &str) -> Output {
 fn prepare(place: &Place, task: &str) {
     one_blocking_thread().block_on(async {
         if !task.ends_with("insert") {
-            let answer = place.store().insert(&key("it"), &record(OLD)).await;
-            assert!(answer.unwrap().is_stored());
+            put(&place.store(), &key("it"), &record(OLD)).await;
         }
     });
 }
@@ -217,24 +207,19 @@ async fn whole(store: &FileStore, task: &str, answered: bool, at: &str) {
         assert!(moved || !answered, "{at}");
     }
     if task.ends_with("insert") && answered {
-        assert_eq!(store.owned_by(&owner()).await.unwrap().len(), 1, "{at}");
+        assert_eq!(store.owned_by(&ada()).await.unwrap().len(), 1, "{at}");
     }
 }
 
 /// No lock is left behind.
 async fn usable(store: &FileStore, at: &str) {
-    match store.load(&key("it")).await.unwrap() {
-        Some(found) => {
-            let answer = store
-                .update(&key("it"), &record("next"), &found.revision)
-                .await;
-            assert!(matches!(answer, Ok(Write::Stored(_))), "{at}");
-        }
-        None => {
-            let answer = store.insert(&key("it"), &record("next")).await;
-            assert!(matches!(answer, Ok(Write::Stored(_))), "{at}");
-        }
-    }
+    let answer = if let Some(found) = store.load(&key("it")).await.unwrap() {
+        let next = record("next");
+        store.update(&key("it"), &next, &found.revision).await
+    } else {
+        store.insert(&key("it"), &record("next")).await
+    };
+    assert!(matches!(answer, Ok(Write::Stored(_))), "{at}");
 }
 
 fn staged_files(directory: &Path) -> usize {

@@ -1,5 +1,7 @@
 //! What becomes of the files: kills, full disks, strangers' files, other processes.
 
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
 mod crowd;
 mod damage;
 mod disk_full;

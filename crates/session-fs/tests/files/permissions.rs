@@ -13,7 +13,9 @@ use session_core::{
 use session_fs::FileStore;
 use session_tests::scratch_dir;
 
-use crate::place::{Place, files_below, key, need, one_blocking_thread, record, tell, told};
+use crate::place::{
+    Place, files_below, key, need, of_ada, one_blocking_thread, put, record, tell, told,
+};
 
 /// Writes one of everything under the umask that the task names, and checks every mode.
 #[test]
@@ -22,14 +24,8 @@ fn a_process_with_a_umask_makes_exact_modes() {
     let task = place.task("027").to_owned();
     let before = umask(Mode::from_raw_mode(u32::from_str_radix(&task, 8).unwrap()));
     one_blocking_thread().block_on(async {
-        let owner = OwnerKey::from_stored("session:owner:ada");
-        let owned = Record {
-            owner: Some(owner),
-            ..record("1")
-        };
         let store = place.store();
-        let _ = store.insert(&key("it"), &owned).await.unwrap();
-        let revision = store.load(&key("it")).await.unwrap().unwrap().revision;
+        let revision = put(&store, &key("it"), &of_ada("1")).await;
         let _ = store
             .update(&key("it"), &record("2"), &revision)
             .await
@@ -60,13 +56,7 @@ fn a_file_mode_can_be_chosen() {
     let place = Place::own();
     one_blocking_thread().block_on(async {
         let store = place.store().with_mode("0700".parse().unwrap());
-        assert!(
-            store
-                .insert(&key("it"), &record("1"))
-                .await
-                .unwrap()
-                .is_stored()
-        );
+        put(&store, &key("it"), &record("1")).await;
     });
     let file = files_below(place.directory()).pop().unwrap();
     assert_eq!(fs::metadata(file).unwrap().mode() & 0o7777, 0o700);
@@ -178,15 +168,11 @@ async fn no_key_leads_out_of_the_directory() {
     ];
     for name in keys {
         let key = StoreKey::from_stored(name);
-        let owner = Some(OwnerKey::from_stored(name));
-        let owned = Record {
-            owner,
+        let record = Record {
+            owner: Some(OwnerKey::from_stored(name)),
             ..record(name)
         };
-        assert!(
-            store.insert(&key, &owned).await.unwrap().is_stored(),
-            "{name:?}"
-        );
+        put(&store, &key, &record).await;
     }
     for name in keys {
         let found = store

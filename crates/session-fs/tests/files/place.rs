@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use session_core::{Record, StoreKey};
+use session_core::{OwnerKey, Record, Revision, SessionStore as _, StoreKey, Write};
 use session_fs::FileStore;
 use session_tests::scratch_dir;
 use tempfile::TempDir;
@@ -136,6 +136,26 @@ pub(crate) fn record(payload: impl Into<Vec<u8>>) -> Record {
         payload: payload.into(),
         expires_at: SystemTime::now() + Duration::from_hours(1),
         owner: None,
+    }
+}
+
+/// Stores a new record.
+pub(crate) async fn put(store: &FileStore, key: &StoreKey, record: &Record) -> Revision {
+    match store.insert(key, record).await {
+        Ok(Write::Stored(revision)) => revision,
+        other => panic!("the record was not stored: {other:?}"),
+    }
+}
+
+pub(crate) fn ada() -> OwnerKey {
+    OwnerKey::from_stored("session:owner:ada")
+}
+
+/// A record of [`ada`]'s that lives for an hour.
+pub(crate) fn of_ada(payload: impl Into<Vec<u8>>) -> Record {
+    Record {
+        owner: Some(ada()),
+        ..record(payload)
     }
 }
 

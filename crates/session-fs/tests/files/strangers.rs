@@ -14,12 +14,10 @@ use std::{
 };
 
 use rustix::fs::{CWD, Mode, mkfifoat};
-use session_core::{
-    Error, ExpiredSweep as _, OwnerIndex as _, OwnerKey, Record, SessionStore as _,
-};
+use session_core::{Error, ExpiredSweep as _, OwnerIndex as _, SessionStore as _};
 use session_tests::scratch_dir;
 
-use crate::place::{Place, files_below, key, record};
+use crate::place::{Place, ada, files_below, key, of_ada, put, record};
 
 #[tokio::test]
 async fn two_hundred_strangers_stay_intact_and_hang_nothing() {
@@ -27,19 +25,8 @@ async fn two_hundred_strangers_stay_intact_and_hang_nothing() {
     let outside = scratch_dir();
     let canary = outside.path().join("canary");
     fs::write(&canary, "alive").unwrap();
-    let owner = OwnerKey::from_stored("session:owner:ada");
-    let owned = |payload: &str| Record {
-        owner: Some(owner.clone()),
-        ..record(payload)
-    };
     let store = place.store();
-    assert!(
-        store
-            .insert(&key("before"), &owned("1"))
-            .await
-            .unwrap()
-            .is_stored()
-    );
+    put(&store, &key("before"), &of_ada("1")).await;
 
     let places = everywhere(place.directory());
     let planted = plant(&places, &canary);
@@ -47,14 +34,8 @@ async fn two_hundred_strangers_stay_intact_and_hang_nothing() {
     let before = picture(place.directory());
 
     let begun = Instant::now();
-    assert!(
-        store
-            .insert(&key("second"), &owned("2"))
-            .await
-            .unwrap()
-            .is_stored()
-    );
-    assert_eq!(store.owned_by(&owner).await.unwrap().len(), 2);
+    put(&store, &key("second"), &of_ada("2")).await;
+    assert_eq!(store.owned_by(&ada()).await.unwrap().len(), 2);
     assert_eq!(store.sweep(1000).await.unwrap(), 0);
     for name in ["before", "second"] {
         assert!(store.load(&key(name)).await.unwrap().is_some());
@@ -65,7 +46,7 @@ async fn two_hundred_strangers_stay_intact_and_hang_nothing() {
             .unwrap();
     }
     assert_eq!(store.sweep(1000).await.unwrap(), 2);
-    assert!(store.owned_by(&owner).await.unwrap().is_empty());
+    assert!(store.owned_by(&ada()).await.unwrap().is_empty());
     assert!(
         begun.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -84,13 +65,7 @@ async fn two_hundred_strangers_stay_intact_and_hang_nothing() {
 async fn a_stranger_in_the_place_of_a_directory_fails_its_records_and_no_others() {
     let place = Place::own();
     let store = place.store();
-    assert!(
-        store
-            .insert(&key("before"), &record("1"))
-            .await
-            .unwrap()
-            .is_stored()
-    );
+    put(&store, &key("before"), &record("1")).await;
     let shard = files_below(place.directory())[0]
         .parent()
         .unwrap()
@@ -100,13 +75,7 @@ async fn a_stranger_in_the_place_of_a_directory_fails_its_records_and_no_others(
 
     let failed = store.insert(&key("before"), &record("2")).await;
     assert!(matches!(failed, Err(Error::Backend { .. })), "{failed:?}");
-    assert!(
-        store
-            .insert(&key("second"), &record("3"))
-            .await
-            .unwrap()
-            .is_stored()
-    );
+    put(&store, &key("second"), &record("3")).await;
     assert_eq!(store.sweep(10).await.unwrap(), 0);
     assert_eq!(fs::read_to_string(&shard).unwrap(), "a stranger's");
 
@@ -123,13 +92,7 @@ async fn a_strangers_thing_under_a_records_name_is_neither_followed_nor_replaced
     for kind in 0..KINDS {
         let place = Place::own();
         let store = place.store();
-        assert!(
-            store
-                .insert(&key("it"), &record("x"))
-                .await
-                .unwrap()
-                .is_stored()
-        );
+        put(&store, &key("it"), &record("x")).await;
         let file = files_below(place.directory()).pop().unwrap();
         fs::remove_file(&file).unwrap();
         make(kind, &file, &canary);
@@ -189,7 +152,7 @@ fn plant(directories: &[PathBuf], canary: &Path) -> usize {
             let digit = char::from_digit(u32::try_from(kind).unwrap(), 16).unwrap();
             for name in [
                 OsString::from(format!("stranger-{kind}")),
-                OsString::from_vec([&b"\xff\xfe not utf-8 "[..], &[b'0' + kind as u8]].concat()),
+                OsString::from_vec([b"\xff\xfe not utf-8", kind.to_string().as_bytes()].concat()),
                 OsString::from(format!("{kind}").repeat(255)),
                 like_a_record(digit),
                 OsString::from(format!(".staged-{}", format!("{kind}").repeat(16))),

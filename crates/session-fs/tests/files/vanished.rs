@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use session_core::{ExpiredSweep as _, OwnerKey, Record, SessionStore as _};
+use session_core::{ExpiredSweep as _, SessionStore as _};
 use session_tests::rounds;
 
-use crate::place::{Place, key, record};
+use crate::place::{Place, key, of_ada, put, record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_removed_under_load_makes_errors_at_the_worst_and_comes_back() {
@@ -25,12 +25,7 @@ async fn a_directory_removed_under_load_makes_errors_at_the_worst_and_comes_back
                 let mut round = 0;
                 while going.load(Ordering::Relaxed) {
                     let key = key(&format!("{number} {}", round % 50));
-                    let owner = Some(OwnerKey::from_stored("session:owner:ada"));
-                    let owned = Record {
-                        owner,
-                        ..record("x")
-                    };
-                    let _ = store.insert(&key, &owned).await;
+                    let _ = store.insert(&key, &of_ada("x")).await;
                     if let Ok(Some(found)) = store.load(&key).await {
                         assert_eq!(found.payload, b"x");
                         let _ = store.update(&key, &record("x"), &found.revision).await;
@@ -60,14 +55,7 @@ async fn a_directory_removed_under_load_makes_errors_at_the_worst_and_comes_back
         place.store().load(&key("it")).await.unwrap().is_none(),
         "no directory, no session"
     );
-    assert!(
-        place
-            .store()
-            .insert(&key("it"), &record("x"))
-            .await
-            .unwrap()
-            .is_stored()
-    );
+    put(&place.store(), &key("it"), &record("x")).await;
     let beside = fs::read_dir(&parent).unwrap().count();
     assert_eq!(beside, 1, "something was written beside the directory");
 }
