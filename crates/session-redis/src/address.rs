@@ -25,7 +25,9 @@ pub(crate) fn parse(text: &str) -> Result<Server, ConfigError> {
     let first = nodes.next().unwrap_or_default();
     let rest: Vec<_> = nodes.collect();
     if rest.is_empty() {
-        return Ok(Server::Single(Client::open(info(first)?).map_err(|_| shape())?));
+        return Ok(Server::Single(
+            Client::open(info(first)?).map_err(|_| shape())?,
+        ));
     }
     let nodes: Result<Vec<_>, _> = [first].into_iter().chain(rest).map(info).collect();
     Server::cluster(ClusterClient::builder(nodes?)).map_err(|_| {
@@ -43,7 +45,11 @@ fn sentinel(scheme: &str, rest: &str) -> Result<Server, ConfigError> {
             "names Sentinels, and must be redis+sentinel://host:port,host:port/name-of-the-primary/db",
         ));
     }
-    let user = if user.is_empty() { String::new() } else { format!("{user}@") };
+    let user = if user.is_empty() {
+        String::new()
+    } else {
+        format!("{user}@")
+    };
     let node = info(&format!("{scheme}://{user}localhost/{db}"))?;
     let sentinels: Result<Vec<_>, _> = hosts
         .split(',')
@@ -103,7 +109,10 @@ mod tests {
         assert_eq!(shown(DEFAULT), "127.0.0.1:6379/0");
         assert_eq!(shown(" redis://user:secret@host:7000/3 "), "host:7000/3");
         assert_eq!(shown("rediss://host"), "host:6379/0");
-        assert_eq!(shown("redis+unix:///run/redis.sock?db=2"), "/run/redis.sock/2");
+        assert_eq!(
+            shown("redis+unix:///run/redis.sock?db=2"),
+            "/run/redis.sock/2"
+        );
         assert_eq!(shown("redis://a:1, redis://b:2,redis://c:3"), "cluster");
         assert_eq!(shown("redis+sentinel://a:1,b:2/primary/1"), "sentinel");
         assert_eq!(shown("rediss+sentinel://u:p@a/primary"), "sentinel");

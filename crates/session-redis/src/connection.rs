@@ -7,10 +7,8 @@ use std::{
 };
 
 use redis::{
-    FromRedisValue, Pipeline, RedisError, RedisResult,
-    aio::MultiplexedConnection,
-    cluster_async::ClusterConnection,
-    cluster_routing::SingleNodeRoutingInfo,
+    FromRedisValue, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection,
+    cluster_async::ClusterConnection, cluster_routing::SingleNodeRoutingInfo,
 };
 
 /// A handle to one connection, or to a cluster's one per node; clones share it, and what they send is pipelined.
@@ -72,7 +70,9 @@ impl Connection {
     /// Whether the server has not hung up yet, as far as is known: nothing need be sent to find out.
     pub(crate) fn is_alive(&self) -> bool {
         match &self.link {
-            Link::Server { alive, .. } => alive.as_ref().is_none_or(|alive| alive.strong_count() > 0),
+            Link::Server { alive, .. } => {
+                alive.as_ref().is_none_or(|alive| alive.strong_count() > 0)
+            }
             Link::Cluster { .. } => true,
         }
     }
@@ -86,7 +86,9 @@ impl Connection {
                 patience,
             } => {
                 let answer = commands.query_async(connection);
-                tokio::time::timeout(*patience, answer).await.map_err(late)?
+                tokio::time::timeout(*patience, answer)
+                    .await
+                    .map_err(late)?
             }
         }
     }
@@ -101,7 +103,14 @@ impl Connection {
             let (host, port) = node.rsplit_once(':')?;
             Some((host.to_owned(), port.parse().ok()?))
         });
-        let (Link::Cluster { connection, patience }, Some((host, port))) = (&mut self.link, node) else {
+        let (
+            Link::Cluster {
+                connection,
+                patience,
+            },
+            Some((host, port)),
+        ) = (&mut self.link, node)
+        else {
             return Err(redirect);
         };
         let mut asking = Pipeline::with_capacity(commands.len() * 2);
@@ -112,7 +121,9 @@ impl Connection {
         let count = asking.len();
         let route = SingleNodeRoutingInfo::ByAddress { host, port };
         let answer = connection.route_pipeline(asking, 0, count, route);
-        let replies = tokio::time::timeout(*patience, answer).await.map_err(late)??;
+        let replies = tokio::time::timeout(*patience, answer)
+            .await
+            .map_err(late)??;
         let replies = replies.into_iter().skip(1).step_by(2);
         let replies: RedisResult<Vec<_>> = replies.map(redis::Value::extract_error).collect();
         Ok(redis::from_redis_value(redis::Value::Array(replies?))?)

@@ -37,13 +37,19 @@ impl Lanes {
     /// Runs a script that answers with a number.
     pub(crate) async fn run(&self, script: &Script, key: &str, args: &[&[u8]]) -> RedisResult<i64> {
         let (answer,) = match self.write(&script.by_digest(key, args)).await {
-            Err(error) if has_code(&error, "NOSCRIPT") => self.write(&script.in_full(key, args)).await,
+            Err(error) if has_code(&error, "NOSCRIPT") => {
+                self.write(&script.in_full(key, args)).await
+            }
             answer => answer,
         }?;
         Ok(answer)
     }
 
-    async fn exchange<T: FromRedisValue>(&self, commands: &Pipeline, resend: Resend) -> RedisResult<T> {
+    async fn exchange<T: FromRedisValue>(
+        &self,
+        commands: &Pipeline,
+        resend: Resend,
+    ) -> RedisResult<T> {
         let lane = self.here()?;
         let mut detours = DETOURS.iter();
         let mut resend = resend;

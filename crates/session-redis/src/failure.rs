@@ -67,8 +67,12 @@ mod tests {
 
     #[test]
     fn what_the_server_repeats_of_a_command_is_not_passed_on() {
-        let detail = "unknown command 'EVALSHA', with args beginning with: 'abc' '1' 'session:secret'";
-        let error = backend(make_extension_error("ERR".to_owned(), Some(detail.to_owned())));
+        let detail =
+            "unknown command 'EVALSHA', with args beginning with: 'abc' '1' 'session:secret'";
+        let error = backend(make_extension_error(
+            "ERR".to_owned(),
+            Some(detail.to_owned()),
+        ));
         let source = error.source().unwrap();
         let text = format!("{error} {error:?} {source} {source:?}");
         assert!(text.contains("unknown command 'EVALSHA'"), "{text}");

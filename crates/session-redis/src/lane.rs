@@ -80,7 +80,10 @@ impl Lane {
 
     fn step(self: &Arc<Self>) -> Step {
         let mut state = self.state();
-        if let Some(connection) = state.connection.take_if(|connection| !connection.is_alive()) {
+        if let Some(connection) = state
+            .connection
+            .take_if(|connection| !connection.is_alive())
+        {
             state.not_before = LEAST_PAUSE
                 .checked_sub(connection.age())
                 .map(|pause| Instant::now() + pause);
@@ -116,7 +119,10 @@ impl Lane {
     /// The connection broke: the next caller gets another one.
     pub(crate) fn discard(&self, connection: &Connection) {
         // The old one is dropped after the lock is released.
-        let _old = self.state().connection.take_if(|current| current.is(connection));
+        let _old = self
+            .state()
+            .connection
+            .take_if(|current| current.is(connection));
     }
 
     /// The connection may be of no use any more, without having broken: the server is silent, or became a replica.
@@ -210,5 +216,9 @@ impl Drop for Attempt {
 }
 
 fn ended() -> RedisError {
-    (ErrorKind::Io, "the connection ended before it could be used").into()
+    (
+        ErrorKind::Io,
+        "the connection ended before it could be used",
+    )
+        .into()
 }

@@ -53,7 +53,9 @@ impl Lanes {
             .map_err(|_| (ErrorKind::Client, "not called from within a tokio runtime"))?
             .id();
         HERE.with_borrow_mut(|places| {
-            let known = places.iter().find(|place| place.store == self.id && place.runtime == runtime);
+            let known = places
+                .iter()
+                .find(|place| place.store == self.id && place.runtime == runtime);
             if let Some(lane) = known.and_then(|place| place.lane.upgrade()) {
                 return Ok(lane);
             }

@@ -26,11 +26,13 @@ impl SessionStore for RedisStore {
             Err(error) if has_code(&error, "WRONGTYPE") => return Ok(None),
             Err(error) => return Err(backend(error)),
         };
-        Ok(payload.zip(end(asked, ttl)).map(|(payload, expires_at)| Loaded {
-            revision: revision(&payload),
-            payload,
-            expires_at,
-        }))
+        Ok(payload
+            .zip(end(asked, ttl))
+            .map(|(payload, expires_at)| Loaded {
+                revision: revision(&payload),
+                payload,
+                expires_at,
+            }))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
@@ -59,7 +61,9 @@ impl SessionStore for RedisStore {
         let args = [revision.as_bytes(), &record.payload, expires_at.as_bytes()];
         let answer = match self.lanes.run(&REPLACE, key.as_str(), &args).await {
             Err(error) if has_code(&error, "OOM") => {
-                self.lanes.run(&REPLACE_WHEN_FULL, key.as_str(), &args).await
+                self.lanes
+                    .run(&REPLACE_WHEN_FULL, key.as_str(), &args)
+                    .await
             }
             answer => answer,
         };

@@ -1,9 +1,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{
-    Client, ConnectionAddr, ErrorKind, ProtocolVersion, RedisResult,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, ProtocolVersion, RedisResult,
     aio::MultiplexedConnection,
-    AsyncConnectionConfig,
     cluster::{ClusterClient, ClusterClientBuilder, ClusterConfig},
     io::tcp::TcpSettings,
     sentinel::SentinelClient,
