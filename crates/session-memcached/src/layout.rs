@@ -4,16 +4,19 @@ pub(crate) mod flask;
 pub(crate) mod stamped;
 
 mod exptime;
+mod seen;
 mod stamp;
+
+pub(crate) use seen::Seen;
 
 use session_core::StoreKey;
 
-use crate::{links::Link, seen::Seen};
+use crate::links::Link;
 
 /// How a record becomes an item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// The payload, then its expiry in milliseconds and its revision.
+    /// The payload, and a stamp behind it.
     #[default]
     Stamped,
     /// The payload alone, as Flask-Session writes it.

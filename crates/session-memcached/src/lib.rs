@@ -6,7 +6,6 @@ mod lane;
 mod layout;
 mod links;
 mod nodes;
-mod seen;
 mod store;
 
 pub use nodes::Nodes;

@@ -7,10 +7,9 @@ use session_core::{
 
 use crate::{
     failure::Failure,
-    layout::{Layout, Place, flask, stamped},
+    layout::{Layout, Place, Seen, flask, stamped},
     links::{Link, Links},
     nodes::{self, Nodes},
-    seen::Seen,
 };
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);

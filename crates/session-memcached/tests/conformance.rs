@@ -26,7 +26,7 @@ mod three_nodes {
 
     async fn open() -> Fixture<MemcachedStore> {
         let nodes = NODES.get_or_start(start).await;
-        let addresses = nodes.each_ref().map(|node| node.addr());
+        let addresses = nodes.each_ref().map(Memcached::addr);
         on(&addresses.join(",")).keeping(nodes)
     }
 

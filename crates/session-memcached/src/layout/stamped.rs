@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use session_core::{Error, Loaded, Record, Result, Revision, Touch, Write};
 
-use super::{Place, exptime::exptime, stamp::Stamp};
-use crate::{driver::Condition, failure::Failure, seen::Sight};
+use super::{Place, exptime::exptime, seen::Sight, stamp::Stamp};
+use crate::{driver::Condition, failure::Failure};
 
 /// How often an item that others keep changing is read again.
 const ATTEMPTS: usize = 32;
@@ -29,7 +29,7 @@ pub(crate) async fn load(place: &Place<'_>) -> Result<Option<Loaded>> {
 }
 
 pub(crate) async fn insert(place: &Place<'_>, record: &Record) -> Result<Write> {
-    let stamp = Stamp::new(record.expires_at);
+    let stamp = Stamp::new(place.hash, record.expires_at);
     let value = stamp.put_behind(&record.payload);
     let mut condition = Condition::Absent;
     for _ in 0..ATTEMPTS {
@@ -54,12 +54,12 @@ pub(crate) async fn update(
     let Some(revision) = revision.as_u64() else {
         return Ok(Write::Refused);
     };
-    let stamp = Stamp::new(record.expires_at);
+    let stamp = Stamp::new(place.hash, record.expires_at);
     let value = stamp.put_behind(&record.payload);
     let mut cas = place
         .seen
         .get(place.hash, revision)
-        .filter(|sight| is_live(*sight))
+        .filter(|sight| sight.stamp.is_live())
         .map(|sight| sight.cas);
     for _ in 0..ATTEMPTS {
         if let Some(cas) = cas {
@@ -104,6 +104,9 @@ async fn find(place: &Place<'_>) -> Result<Option<Found>> {
     let Some(stamp) = Stamp::cut_off(&mut item.value) else {
         return Err(Error::corrupt("the item was not written by this store"));
     };
+    if stamp.key != place.hash {
+        return Err(Failure::Protocol.into());
+    }
     Ok(Some(Found {
         payload: item.value,
         stamp,
@@ -130,18 +133,5 @@ async fn put(
 }
 
 fn remember(place: &Place<'_>, stamp: Stamp, cas: u64) {
-    place.seen.put(Sight {
-        key: place.hash,
-        revision: stamp.revision,
-        cas,
-        expires: stamp.expires,
-    });
-}
-
-fn is_live(sight: Sight) -> bool {
-    Stamp {
-        expires: sight.expires,
-        revision: sight.revision,
-    }
-    .is_live()
+    place.seen.put(Sight { stamp, cas });
 }

@@ -1,5 +1,7 @@
 //! What this store does with a real memcached, and when one fails.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod eviction;
 mod expiry;
 mod flask_layout;

@@ -8,7 +8,7 @@ async fn three() -> ([Memcached; 3], MemcachedStore) {
         Memcached::start(&[]).await,
         Memcached::start(&[]).await,
     ];
-    let addresses = nodes.each_ref().map(|node| node.addr()).join(",");
+    let addresses = nodes.each_ref().map(Memcached::addr).join(",");
     (nodes, open(&addresses))
 }
 
@@ -28,7 +28,7 @@ async fn every_node_gets_a_share_and_every_process_finds_it() {
         shares.iter().all(|share| (60..140).contains(share)),
         "{shares:?}"
     );
-    let [a, b, c] = nodes.each_ref().map(|node| node.addr());
+    let [a, b, c] = nodes.each_ref().map(Memcached::addr);
     let other = open(&[c, a, b].join(", "));
     for key in &keys {
         assert_eq!(payload(&other, key).await.unwrap(), key.as_str().as_bytes());

@@ -1,3 +1,8 @@
+use std::{
+    io::{Read, Write as _},
+    net::TcpStream,
+};
+
 use session_core::Touch;
 use session_tests::{ChaosProxy, Fault};
 
@@ -122,4 +127,32 @@ async fn an_update_whose_reply_is_dropped_is_an_error_and_is_not_sent_again() {
         assert_eq!(loaded.payload, [round]);
         revision = loaded.revision;
     }
+}
+
+/// Should an answer ever meet the wrong question, in the driver, a proxy or the node, nobody gets another's session.
+#[tokio::test]
+async fn an_item_that_belongs_to_another_key_is_an_error() {
+    let (node, _proxy, store) = damaged().await;
+    let (key, other) = (key(), key());
+    stored(store.insert(&key, &record(b"mine")).await);
+    let mut raw = TcpStream::connect(("127.0.0.1", node.port())).unwrap();
+    let mut ask = |question: Vec<u8>| {
+        raw.write_all(&question).unwrap();
+        let mut reply = vec![0; 4096];
+        let length = raw.read(&mut reply).unwrap();
+        reply.truncate(length);
+        reply
+    };
+    let reply = ask(format!("mg {} v\r\n", key.as_str()).into_bytes());
+    let start = reply.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let value = &reply[start..reply.len() - 2];
+    let command = format!("ms {} {} T0\r\n", other.as_str(), value.len());
+    let copied = ask([command.as_bytes(), value, b"\r\n"].concat());
+    assert_eq!(copied, b"HD\r\n");
+    fails(
+        &store.load(&other).await,
+        Instant::now(),
+        Duration::from_secs(1),
+    );
+    assert_eq!(payload(&store, &key).await.unwrap(), b"mine");
 }
