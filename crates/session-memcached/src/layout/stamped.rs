@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use session_core::{Error, Loaded, Record, Result, Revision, Touch, Write};
 
-use super::{Place, exptime::exptime, seen::Sight, stamp::Stamp};
+use super::{Place, exptime::exptime_to_spare, seen::Sight, stamp::Stamp};
 use crate::{driver::Condition, failure::Failure};
 
 /// How often an item that others keep changing is read again.
@@ -124,7 +124,12 @@ async fn put(
 ) -> Result<Option<Write>> {
     let client = &place.link.client;
     let stored = client
-        .set(place.key.as_str(), value, exptime(expires_at), condition)
+        .set(
+            place.key.as_str(),
+            value,
+            exptime_to_spare(expires_at),
+            condition,
+        )
         .await?;
     Ok(stored.map(|cas| {
         remember(place, stamp, cas);
