@@ -68,6 +68,13 @@ impl Error {
         }
     }
 
+    /// A value that cannot be encoded.
+    pub fn encode(source: impl Into<BoxError>) -> Self {
+        Self::Encode {
+            source: source.into(),
+        }
+    }
+
     /// A record that cannot be read.
     pub fn corrupt(source: impl Into<BoxError>) -> Self {
         Self::Corrupt {

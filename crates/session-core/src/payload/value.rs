@@ -1,0 +1,205 @@
+use std::{any::type_name, borrow::Cow, fmt};
+
+use bytes::Bytes;
+use rmp::encode;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Format,
+    dynamic::{self, Dynamic},
+    json, json_writer,
+    malformed::Malformed,
+    reader::{Reader, Token},
+    unwritable::Unwritable,
+};
+use crate::error::{Error, Result};
+
+/// One encoded value of a session; cheap to clone.
+///
+/// `Debug` shows its length and format, never what it holds.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Value {
+    bytes: Bytes,
+    format: Format,
+}
+
+impl Value {
+    /// Encodes `value`.
+    ///
+    /// Structs and struct variants become maps by field name. In `MessagePack`, integers take their shortest form,
+    /// floats 64 bits, and bytes (such as those of `serde_bytes`) stay bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`] if the type refuses to be encoded, or if it nests lists and maps more than 64 deep.
+    pub fn encode<T: Serialize + ?Sized>(value: &T, format: Format) -> Result<Self> {
+        let bytes = match format {
+            Format::MessagePack => {
+                let mut bytes = Vec::new();
+                let mut serializer = rmp_serde::Serializer::new(&mut bytes)
+                    .with_struct_map()
+                    .with_human_readable();
+                value.serialize(&mut serializer).map_err(Error::encode)?;
+                bytes
+            }
+            Format::Json => {
+                let mut bytes = Vec::new();
+                json_writer::write(&mut bytes, value).map_err(Error::encode)?;
+                bytes
+            }
+        };
+        Self::from_encoded(bytes, format).map_err(|fault| match fault {
+            Error::Corrupt { source } => Error::Encode { source },
+            other => other,
+        })
+    }
+
+    /// Takes a value that is encoded already, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if it is not exactly one value of `format`, or nests more than 64 deep.
+    pub fn from_encoded(bytes: impl Into<Bytes>, format: Format) -> Result<Self> {
+        let value = Self::checked(bytes.into(), format);
+        match format {
+            Format::MessagePack => {
+                let mut reader = Reader::new(&value.bytes);
+                reader.skip().and_then(|()| reader.finish())
+            }
+            Format::Json => json::check_value(&value.bytes),
+        }
+        .map_err(Error::corrupt)?;
+        Ok(value)
+    }
+
+    /// Takes bytes that are known to be one whole value.
+    pub(super) fn checked(bytes: Bytes, format: Format) -> Self {
+        Self { bytes, format }
+    }
+
+    /// Decodes the value as a `T`.
+    ///
+    /// A timestamp is also given to types that ask for text, as RFC 3339, so that the usual date types read what
+    /// Flask wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if the value is not a `T`. It names the type and what was found, but quotes nothing of the
+    /// value.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        let decoded = match self.format {
+            Format::MessagePack => decode_msgpack(&self.bytes),
+            Format::Json => serde_json::from_slice(&self.bytes).ok(),
+        };
+        decoded.ok_or_else(|| Error::Decode {
+            source: format!("expected {}, found {}", type_name::<T>(), self.kind()).into(),
+        })
+    }
+
+    /// Takes the value apart, whatever it holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if a text in it is not UTF-8, or a JSON number is beyond a 64-bit float.
+    pub fn to_dynamic(&self) -> Result<Dynamic> {
+        self.take_apart().map_err(|fault| Error::Decode {
+            source: fault.into(),
+        })
+    }
+
+    /// The value as JSON, to look at; what JSON lacks is lost.
+    ///
+    /// Bytes become base64, timestamps RFC 3339 text, NaN and the infinities null, other extensions null, keys text,
+    /// integers beyond 64 bits text; a damaged value is null.
+    pub fn to_json_lossy(&self) -> serde_json::Value {
+        self.take_apart()
+            .map_or(serde_json::Value::Null, |value| value.to_json_lossy())
+    }
+
+    /// The format that the value is encoded in.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The encoded value.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The value in `format`: its own bytes if it has that format already.
+    pub(super) fn encoded_as(&self, format: Format) -> Result<Cow<'_, [u8]>, Unwritable> {
+        if self.format == format {
+            return Ok(Cow::Borrowed(&self.bytes));
+        }
+        self.take_apart()?.write(format).map(Cow::Owned)
+    }
+
+    fn take_apart(&self) -> Result<Dynamic, Malformed> {
+        match self.format {
+            Format::MessagePack => dynamic::from_msgpack(&self.bytes),
+            Format::Json => dynamic::from_json(&self.bytes),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.format {
+            Format::MessagePack => match Reader::new(&self.bytes).token() {
+                Ok(Token::Nil) => "nil",
+                Ok(Token::Bool(_)) => "a boolean",
+                Ok(Token::Int(_) | Token::UInt(_)) => "an integer",
+                Ok(Token::Float(_)) => "a float",
+                Ok(Token::Text(_)) => "text",
+                Ok(Token::Bytes(_)) => "bytes",
+                Ok(Token::Ext(..)) => "an extension",
+                Ok(Token::Array(_)) => "a list",
+                Ok(Token::Map(_)) => "a map",
+                Err(_) => "damage",
+            },
+            Format::Json => match self.bytes.first() {
+                Some(b'n') => "null",
+                Some(b't' | b'f') => "a boolean",
+                Some(b'"') => "text",
+                Some(b'[') => "a list",
+                Some(b'{') => "a map",
+                _ => "a number",
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Value({} bytes of {})", self.bytes.len(), self.format)
+    }
+}
+
+/// Decodes as a `T`; if it refuses, once more with timestamps shown as text.
+fn decode_msgpack<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    read_msgpack(bytes).or_else(|| read_msgpack(&with_timestamps_as_text(bytes)?))
+}
+
+fn read_msgpack<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
+    T::deserialize(&mut decoder).ok()
+}
+
+/// A copy in which every timestamp is RFC 3339 text; `None` if there is no timestamp.
+fn with_timestamps_as_text(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader::new(bytes);
+    let mut out = Vec::new();
+    let mut found = false;
+    while reader.position() < bytes.len() {
+        let start = reader.position();
+        let instant = match reader.token().ok()? {
+            Token::Ext(code, bytes) => dynamic::instant(code, bytes),
+            _ => None,
+        };
+        if let Some(instant) = instant {
+            found = true;
+            encode::write_str(&mut out, &instant.to_string()).expect("a Vec takes every write");
+        } else {
+            out.extend_from_slice(&bytes[start..reader.position()]);
+        }
+    }
+    found.then_some(out)
+}
