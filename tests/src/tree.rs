@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -7,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 ///
 /// `PostgreSQL` puts each of its processes in a group of its own, so a signal to the group would not reach them.
 pub(crate) fn stop(root: Pid) -> Vec<Pid> {
-    signal(root, Signal::STOP);
+    stop_one(root);
     let mut stopped = vec![root];
     loop {
         let new: Vec<_> = descendants(root)
@@ -18,9 +20,22 @@ pub(crate) fn stop(root: Pid) -> Vec<Pid> {
             return stopped;
         }
         for pid in &new {
-            signal(*pid, Signal::STOP);
+            stop_one(*pid);
         }
         stopped.extend(new);
+    }
+}
+
+/// The signal is sent at once and obeyed a moment later; who froze a server counts on the later.
+fn stop_one(pid: Pid) {
+    signal(pid, Signal::STOP);
+    let begin = Instant::now();
+    while stat(pid).is_some_and(|(state, _)| !"TtZX".contains(state.as_str())) {
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "process {pid:?} does not stop"
+        );
+        thread::sleep(Duration::from_micros(200));
     }
 }
 
@@ -52,7 +67,12 @@ pub(crate) fn signal(pid: Pid, signal: Signal) {
 fn descendants(root: Pid) -> Vec<Pid> {
     let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        if let Some((pid, parent)) = parentage(&entry.path().join("stat")) {
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+            .and_then(Pid::from_raw);
+        if let Some((pid, (_, Some(parent)))) = pid.and_then(|pid| Some((pid, stat(pid)?))) {
             children.entry(parent).or_default().push(pid);
         }
     }
@@ -66,21 +86,11 @@ fn descendants(root: Pid) -> Vec<Pid> {
     found
 }
 
-fn parentage(stat: &std::path::Path) -> Option<(Pid, Pid)> {
-    let text = fs::read_to_string(stat).ok()?;
-    let pid = text
-        .split(' ')
-        .next()?
-        .parse()
-        .ok()
-        .and_then(Pid::from_raw)?;
+/// State and parent of a process, if it is there.
+fn stat(pid: Pid) -> Option<(String, Option<Pid>)> {
+    let text = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     // The program's name stands in parentheses and may hold anything, so the fields are counted from its end.
-    let parent = text
-        .rsplit(')')
-        .next()?
-        .split_whitespace()
-        .nth(1)?
-        .parse()
-        .ok();
-    Some((pid, parent.and_then(Pid::from_raw)?))
+    let mut fields = text.rsplit(')').next()?.split_whitespace();
+    let state = fields.next()?.to_owned();
+    Some((state, fields.next()?.parse().ok().and_then(Pid::from_raw)))
 }

@@ -13,7 +13,7 @@ use session_tests::RedisServer;
 async fn victim() {
     let server = RedisServer::start(&[]).await;
     eprintln!("\n{} {}", server.port(), server.directory().display());
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[test]

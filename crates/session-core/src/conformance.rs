@@ -1,0 +1,155 @@
+//! The store contract as tests: each promise is one function here and becomes one test of your store.
+//!
+//! `conformance_tests!` takes an async expression that opens a [`Fixture`] of the store, and expands to one `#[test]`
+//! for each promise. A store that can name an owner's sessions adds [`owner_index_tests!`](crate::owner_index_tests),
+//! and one that must be swept adds [`expired_sweep_tests!`](crate::expired_sweep_tests). A promise that a later version
+//! adds reaches the store without an edit. There is nothing to switch off: a store that cannot keep a promise does not
+//! pass.
+//!
+//! ```
+//! use session_core::{MemoryStore, conformance::Fixture};
+//!
+//! async fn open() -> Fixture<MemoryStore> {
+//!     Fixture::new(MemoryStore::new(), MemoryStore::DEFAULT_LIMIT)
+//! }
+//!
+//! session_core::conformance_tests!(open());
+//! session_core::owner_index_tests!(open());
+//! session_core::expired_sweep_tests!(open());
+//! # fn main() {}
+//! ```
+//!
+//! # A store with a server
+//!
+//! Tests run in parallel, each on a runtime of its own, so the store is opened for each test while the server may be
+//! shared: [`Shared`] starts it for the first test, and stops it after the last. Keys are random, and nothing is ever
+//! emptied. Only the sweep's tests count records, and need a table, directory or database of their own.
+//!
+//! ```
+//! # #[derive(Debug)] struct Server;
+//! # impl Server { async fn start() -> Self { Server } fn url(&self) -> &str { "" } }
+//! # use session_core::MemoryStore as MyStore;
+//! # fn connect(_: &str) -> MyStore { MyStore::new() }
+//! use session_core::conformance::{Fixture, Shared};
+//!
+//! static SERVER: Shared<Server> = Shared::new();
+//!
+//! async fn open() -> Fixture<MyStore> {
+//!     let server = SERVER.get_or_start(Server::start).await;
+//!     Fixture::new(connect(server.url()), MyStore::DEFAULT_LIMIT)
+//!         .with_second(connect(server.url()).into())
+//!         .keeping(server)
+//! }
+//!
+//! session_core::conformance_tests!(open());
+//! # fn main() {}
+//! ```
+
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "to panic is how a broken promise is told"
+)]
+
+mod answers;
+mod delete;
+mod expiry;
+mod fixture;
+mod handles;
+mod insert;
+mod keys;
+mod list;
+mod load;
+mod owner;
+mod payload;
+mod races;
+mod shared;
+mod sweep;
+mod tasks;
+mod time;
+mod touch;
+mod update;
+
+use std::time::Duration;
+
+pub use delete::*;
+pub use expiry::*;
+pub use fixture::Fixture;
+pub use handles::*;
+pub use insert::*;
+pub use keys::*;
+pub use load::*;
+pub use owner::*;
+pub use payload::*;
+pub use races::*;
+pub use shared::Shared;
+pub use sweep::*;
+pub use touch::*;
+pub use update::*;
+
+use list::names;
+
+/// The names of the promises of every store.
+pub const STORE_PROMISES: &[&str] = crate::__store_promises!((names), []);
+/// The names of the promises of stores that can name an owner's sessions.
+pub const OWNER_PROMISES: &[&str] = crate::__owner_promises!((names), []);
+/// The names of the promises of stores that must be swept.
+pub const SWEEP_PROMISES: &[&str] = crate::__sweep_promises!((names), []);
+
+/// One test for each promise of [`SessionStore`](crate::SessionStore).
+///
+/// Takes an async expression of a [`Fixture`](crate::conformance::Fixture); see [`conformance`](crate::conformance).
+#[macro_export]
+macro_rules! conformance_tests {
+    ($open:expr) => {
+        $crate::__store_promises!(($crate::__promise_tests), [$open]);
+    };
+}
+
+/// One test for each promise of [`OwnerIndex`](crate::OwnerIndex).
+///
+/// Takes an async expression of a [`Fixture`](crate::conformance::Fixture); see [`conformance`](crate::conformance).
+#[macro_export]
+macro_rules! owner_index_tests {
+    ($open:expr) => {
+        $crate::__owner_promises!(($crate::__promise_tests), [$open]);
+    };
+}
+
+/// One test for each promise of [`ExpiredSweep`](crate::ExpiredSweep).
+///
+/// Takes an async expression of a [`Fixture`](crate::conformance::Fixture) whose store holds no records but those of
+/// this test; see [`conformance`](crate::conformance).
+#[macro_export]
+macro_rules! expired_sweep_tests {
+    ($open:expr) => {
+        $crate::__sweep_promises!(($crate::__promise_tests), [$open]);
+    };
+}
+
+const DEFAULT_ROUNDS: usize = 50;
+const TIME_PER_DEFAULT_ROUNDS: Duration = Duration::from_secs(60);
+
+/// How often each race is run: the environment's `SESSION_TEST_ROUNDS`, or 50.
+pub fn rounds() -> usize {
+    std::env::var("SESSION_TEST_ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(DEFAULT_ROUNDS)
+}
+
+/// Runs one test on a runtime of its own with several threads; a minute for 50 rounds is the most it may take.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    let times = u32::try_from(rounds().div_ceil(DEFAULT_ROUNDS)).unwrap_or(u32::MAX);
+    let limit = TIME_PER_DEFAULT_ROUNDS.saturating_mul(times);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("a machine that runs tests has threads for a runtime")
+        .block_on(async {
+            match tokio::time::timeout(limit, test).await {
+                Ok(answer) => answer,
+                Err(_) => panic!("the test did not end within {limit:?}"),
+            }
+        })
+}

@@ -1,0 +1,53 @@
+use super::{
+    Fixture,
+    answers::{absent, done, found, stored},
+    time::{past, record, record_until},
+};
+use crate::store::SessionStore;
+
+/// A deleted record is absent.
+pub async fn delete_ends_a_record<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
+    let (store, key) = (fixture.store(), fixture.key());
+    stored(store.insert(&key, &record(b"payload")).await);
+    done(store.delete(&key).await);
+    absent(store.load(&key).await);
+}
+
+/// A delete of what is not there, no longer there or expired succeeds.
+pub async fn delete_succeeds_if_there_is_nothing<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
+    let (store, key, expired) = (fixture.store(), fixture.key(), fixture.key());
+    done(store.delete(&key).await);
+    stored(store.insert(&key, &record(b"payload")).await);
+    done(store.delete(&key).await);
+    done(store.delete(&key).await);
+    done(
+        store
+            .insert(&expired, &record_until(b"payload", past()))
+            .await
+            .map(drop),
+    );
+    done(store.delete(&expired).await);
+    absent(store.load(&expired).await);
+}
+
+/// The key of a deleted record is free.
+pub async fn insert_may_reuse_a_deleted_key<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
+    let (store, key) = (fixture.store(), fixture.key());
+    stored(store.insert(&key, &record(b"old")).await);
+    done(store.delete(&key).await);
+    stored(store.insert(&key, &record(b"new")).await);
+    found(store.load(&key).await, b"new");
+}
+
+/// A delete ends the record under its own key and no other.
+pub async fn delete_leaves_other_records_alone<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
+    let (store, key, other) = (fixture.store(), fixture.key(), fixture.key());
+    stored(store.insert(&key, &record(b"mine")).await);
+    let others = stored(store.insert(&other, &record(b"other")).await);
+    done(store.delete(&key).await);
+    let loaded = found(store.load(&other).await, b"other");
+    assert_eq!(
+        loaded.revision, others,
+        "a delete changed another record's revision"
+    );
+}

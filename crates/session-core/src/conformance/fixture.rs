@@ -1,0 +1,97 @@
+use std::{any::Any, fmt, sync::Arc};
+
+use crate::{
+    id::SessionId,
+    key::{KeyPrefix, OwnerKey, StoreKey},
+    store::SessionStore,
+};
+
+/// A store to be tested, with keys that no other test uses.
+///
+/// Every fixture has a random prefix of its own: tests run in parallel on one server, and none of them ever empties it.
+pub struct Fixture<S: ?Sized> {
+    store: Arc<S>,
+    second: Arc<S>,
+    limit: usize,
+    prefix: KeyPrefix,
+    // Behind the stores, because fields are dropped in this order.
+    guards: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl<S: SessionStore + Clone> Fixture<S> {
+    /// Tests `store`, whose largest payload is `limit` bytes; its clone is the second handle.
+    pub fn new(store: S, limit: usize) -> Self {
+        Self::of(Arc::new(store.clone()), limit).with_second(Arc::new(store))
+    }
+}
+
+impl<S: SessionStore + ?Sized> Fixture<S> {
+    /// Tests `store`, whose largest payload is `limit` bytes: for stores that cannot be cloned, and trait objects.
+    pub fn of(store: Arc<S>, limit: usize) -> Self {
+        let unique = SessionId::random(SessionId::MIN_BYTES);
+        let prefix = KeyPrefix::new(&format!("{}:", unique.as_str()))
+            .expect("base64url and a colon are graphic ASCII");
+        Self {
+            second: Arc::clone(&store),
+            store,
+            limit,
+            prefix,
+            guards: Vec::new(),
+        }
+    }
+
+    /// Takes another handle on the same records, such as one with a connection of its own.
+    #[must_use]
+    pub fn with_second(mut self, store: Arc<S>) -> Self {
+        self.second = store;
+        self
+    }
+
+    /// Keeps `guard`, such as a server or a temporary directory, until the stores are dropped.
+    #[must_use]
+    pub fn keeping(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.guards.push(Box::new(guard));
+        self
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<S> {
+        &self.store
+    }
+
+    /// Another handle on the same records.
+    pub fn second(&self) -> &Arc<S> {
+        &self.second
+    }
+
+    /// The largest payload that the store accepts, in bytes.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// The prefix of this fixture's keys.
+    pub fn prefix(&self) -> &KeyPrefix {
+        &self.prefix
+    }
+
+    /// A key that was never used.
+    pub fn key(&self) -> StoreKey {
+        self.prefix
+            .hashed_key(&SessionId::random(SessionId::DEFAULT_BYTES))
+    }
+
+    /// An owner that was never used.
+    pub fn owner(&self) -> OwnerKey {
+        self.prefix
+            .owner_key(SessionId::random(SessionId::MIN_BYTES).as_str())
+    }
+}
+
+impl<S: SessionStore + ?Sized> fmt::Debug for Fixture<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fixture")
+            .field("store", &self.store)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}

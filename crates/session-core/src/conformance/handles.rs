@@ -1,0 +1,119 @@
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
+
+use super::{
+    Fixture,
+    answers::{absent, done, found, moved, stored},
+    rounds,
+    tasks::{Task, together},
+    time::{HOUR, after, record},
+};
+use crate::{key::StoreKey, store::SessionStore};
+
+/// What one handle writes, the other sees, and may change.
+pub async fn a_second_handle_sees_the_same_records<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
+    let (one, other, key) = (fixture.store(), fixture.second(), fixture.key());
+    stored(one.insert(&key, &record(b"one")).await);
+    let loaded = found(other.load(&key).await, b"one");
+    stored(other.update(&key, &record(b"two"), &loaded.revision).await);
+    let loaded = found(one.load(&key).await, b"two");
+    moved(one.touch(&key, after(2 * HOUR)).await);
+    stored(
+        other
+            .update(&key, &record(b"three"), &loaded.revision)
+            .await,
+    );
+    done(one.delete(&key).await);
+    absent(other.load(&key).await);
+}
+
+/// A store's `Debug` output, which ends up in logs, shows nobody's key and nobody's data.
+pub async fn debug_shows_no_key_and_no_payload<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
+    let (store, key) = (fixture.store(), fixture.key());
+    stored(store.insert(&key, &record(b"nobodys-business")).await);
+    found(store.load(&key).await, b"nobodys-business");
+    let digest = key
+        .as_str()
+        .strip_prefix(fixture.prefix().as_str())
+        .expect("a fixture's keys begin with its prefix");
+    for text in [format!("{store:?}"), format!("{store:#?}")] {
+        let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for secret in [
+            digest,
+            "nobodys-business",
+            "110, 111, 98, 111, 100, 121, 115",
+        ] {
+            assert!(!one_line.contains(secret), "Debug shows {secret}");
+        }
+    }
+}
+
+/// A call that is dropped before it answers leaves the store in order, and its answer goes to no other call.
+pub async fn a_dropped_future_disturbs_no_other_call<S: SessionStore + ?Sized>(
+    fixture: &Fixture<S>,
+) {
+    let tasks = (0..4)
+        .map(|_| -> Task<()> {
+            let store = Arc::clone(fixture.store());
+            let bystander = fixture.key();
+            let keys: Vec<_> = (0..rounds().div_ceil(4)).map(|_| fixture.key()).collect();
+            Box::pin(async move {
+                stored(
+                    store
+                        .insert(&bystander, &record(bystander.as_str().as_bytes()))
+                        .await,
+                );
+                for (round, key) in keys.iter().enumerate() {
+                    drop_each_call(&*store, key, &bystander, round % 4 + 1).await;
+                }
+            })
+        })
+        .collect();
+    together(tasks).await;
+}
+
+async fn drop_each_call<S: SessionStore + ?Sized>(
+    store: &S,
+    key: &StoreKey,
+    bystander: &StoreKey,
+    polls: usize,
+) {
+    let undisturbed = async || {
+        found(store.load(bystander).await, bystander.as_str().as_bytes());
+    };
+    polled(store.insert(key, &record(b"dropped")), polls).await;
+    undisturbed().await;
+    done(store.delete(key).await);
+    // The dropped insert may arrive only now, as one whose answer was lost may.
+    done(store.insert(key, &record(b"one")).await.map(drop));
+    let before = done(store.load(key).await).expect("one of the two inserts was done");
+
+    polled(store.load(key), polls).await;
+    undisturbed().await;
+    polled(store.touch(key, after(2 * HOUR)), polls).await;
+    undisturbed().await;
+    polled(store.update(key, &record(b"two"), &before.revision), polls).await;
+    undisturbed().await;
+    let payload = done(store.load(key).await)
+        .expect("nobody ended the record")
+        .payload;
+    assert!(
+        payload == before.payload || payload == b"two",
+        "a record holds what nobody wrote"
+    );
+    polled(store.delete(key), polls).await;
+    undisturbed().await;
+}
+
+/// Polls `call` up to `polls` times, then drops it.
+async fn polled<T>(call: impl Future<Output = T>, polls: usize) {
+    let mut call = pin!(call);
+    let mut left = polls;
+    poll_fn(|cx| {
+        left -= 1;
+        match call.as_mut().poll(cx) {
+            Poll::Pending if left > 0 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+    .await;
+}

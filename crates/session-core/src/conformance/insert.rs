@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use super::{
+    Fixture,
+    answers::{done, found, refused, stored},
+    rounds,
+    tasks::{Task, together},
+    time::{HOUR, after, ends_at, insert_and_outlive, past, record, record_until},
+};
+use crate::{record::Write, store::SessionStore};
+
+/// An insert under the key of a live record is refused and leaves that record as it was.
+pub async fn insert_refuses_a_taken_key<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
+    let (store, key) = (fixture.store(), fixture.key());
+    let end = after(HOUR);
+    let first = stored(store.insert(&key, &record_until(b"first", end)).await);
+    refused(
+        store
+            .insert(&key, &record_until(b"second", after(2 * HOUR)))
+            .await,
+    );
+    refused(store.insert(&key, &record_until(b"third", past())).await);
+    let loaded = found(store.load(&key).await, b"first");
+    ends_at(&loaded, end);
+    assert_eq!(
+        loaded.revision, first,
+        "a refused insert changed the revision"
+    );
+}
+
+/// The key of a record that has expired is free, swept or not.
+pub async fn insert_may_reuse_an_expired_key<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
+    let (store, key) = (fixture.store(), fixture.key());
+    insert_and_outlive(fixture, &key, b"old").await;
+    stored(store.insert(&key, &record(b"new")).await);
+    found(store.load(&key).await, b"new");
+}
+
+/// The revision that an insert answers is good for an update.
+pub async fn insert_answers_a_revision_for_the_next_update<S: SessionStore + ?Sized>(
+    fixture: &Fixture<S>,
+) {
+    let (store, key) = (fixture.store(), fixture.key());
+    let revision = stored(store.insert(&key, &record(b"one")).await);
+    stored(store.update(&key, &record(b"two"), &revision).await);
+    found(store.load(&key).await, b"two");
+}
+
+/// Of many inserts under one key at the same moment one is done, and what it wrote is there.
+pub async fn of_many_concurrent_inserts_exactly_one_wins<S: SessionStore + ?Sized>(
+    fixture: &Fixture<S>,
+) {
+    for _ in 0..rounds() {
+        let key = fixture.key();
+        let tasks = (0..8_u8)
+            .map(|number| -> Task<Write> {
+                let handles = [fixture.store(), fixture.second()];
+                let store = Arc::clone(handles[usize::from(number % 2)]);
+                let key = key.clone();
+                Box::pin(async move { done(store.insert(&key, &record(&[number])).await) })
+            })
+            .collect();
+        let answers = together(tasks).await;
+        let winners: Vec<_> = (0..8_u8)
+            .filter(|number| answers[usize::from(*number)].is_stored())
+            .collect();
+        assert_eq!(winners.len(), 1, "inserts that won: {winners:?}");
+        found(fixture.store().load(&key).await, &winners);
+    }
+}

@@ -1,0 +1,55 @@
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use tokio::sync::Mutex;
+
+/// A server that tests running at the same time share, and that ends with the last of them.
+///
+/// For a `static`, which is never dropped and so could not stop a server that it held.
+///
+/// ```
+/// # struct Server;
+/// # impl Server { async fn start() -> Self { Server } }
+/// # use std::sync::Arc;
+/// use session_core::conformance::Shared;
+///
+/// static SERVER: Shared<Server> = Shared::new();
+///
+/// async fn server() -> Arc<Server> {
+///     SERVER.get_or_start(Server::start).await
+/// }
+/// # session_core::conformance::run(async { server().await; });
+/// ```
+pub struct Shared<T>(Mutex<Weak<T>>);
+
+impl<T> Shared<T> {
+    /// Nothing is started yet.
+    pub const fn new() -> Self {
+        Self(Mutex::const_new(Weak::new()))
+    }
+
+    /// What is running, or what `start` starts; kept as long as somebody has the answer.
+    pub async fn get_or_start<F: Future<Output = T>>(&self, start: impl FnOnce() -> F) -> Arc<T> {
+        let mut running = self.0.lock().await;
+        if let Some(value) = running.upgrade() {
+            return value;
+        }
+        let value = Arc::new(start().await);
+        *running = Arc::downgrade(&value);
+        value
+    }
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared(..)")
+    }
+}
