@@ -25,8 +25,8 @@ pub trait Driver: Database + fmt::Debug {
     /// A pool that connects when first used, fit for sessions: nothing waits for longer than a request does.
     fn pool(url: &str) -> sqlx::Result<Pool<Self>>;
 
-    /// Why this pool cannot be used.
-    fn unusable(pool: &Pool<Self>) -> bool;
+    /// Whether the pool has one connection and never closes it.
+    fn holds_connections(pool: &Pool<Self>) -> bool;
 
     fn trouble(error: &dyn DatabaseError) -> Trouble;
 
@@ -51,7 +51,7 @@ pub trait Driver: Database + fmt::Debug {
 }
 
 /// A value bound to a statement.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     Bytes(&'a [u8]),
     Owner(Option<&'a [u8]>),
@@ -59,7 +59,7 @@ pub enum Value<'a> {
 }
 
 /// What a statement found and did.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Answer {
     pub(crate) rows: Vec<Row>,
     /// Records that the statement's condition held for.
@@ -67,7 +67,8 @@ pub struct Answer {
 }
 
 /// A record as the database keeps it.
-pub struct Row {
+#[derive(Debug)]
+pub(crate) struct Row {
     pub(crate) store_key: Vec<u8>,
     pub(crate) payload: Vec<u8>,
     pub(crate) revision: i64,

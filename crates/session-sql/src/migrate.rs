@@ -26,6 +26,8 @@ impl<D: Dialect> SqlSessions for SqlStore<D> {
 /// What the table of the store's name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
+    /// In a database that ends with a connection which the pool may close.
+    Fleeting,
     Absent,
     /// Without owners.
     Version1,
@@ -65,9 +67,6 @@ impl<D: Dialect> SqlStore<D> {
     ///
     /// If the table holds something else, the rights are missing, or the database fails.
     pub async fn migrate(&self) -> Result<()> {
-        if D::unusable(&self.pool) {
-            return Err(Error::backend(D::STORE, Fault::Fleeting));
-        }
         let mut attempts = Attempts::at(Kind::Once);
         loop {
             let error = match self.migrate_once().await {
@@ -89,6 +88,15 @@ impl<D: Dialect> SqlStore<D> {
             .connection()
             .begin_with(migration.begin.clone())
             .await?;
+        if let Some(sql) = &migration.file
+            && !D::holds_connections(&self.pool)
+            && D::names(&mut transaction, sql)
+                .await?
+                .iter()
+                .all(String::is_empty)
+        {
+            return Ok(Layout::Fleeting);
+        }
         for sql in &migration.prepare {
             D::run_plain(&mut transaction, sql).await?;
         }
@@ -96,7 +104,7 @@ impl<D: Dialect> SqlStore<D> {
         let statements = match layout {
             Layout::Absent => &migration.create[..],
             Layout::Version1 => &migration.add_owner,
-            Layout::Version2 | Layout::Flask | Layout::Foreign => &[],
+            Layout::Version2 | Layout::Flask | Layout::Foreign | Layout::Fleeting => &[],
         };
         for sql in statements {
             D::run_plain(&mut transaction, sql).await?;
@@ -110,6 +118,7 @@ impl<D: Dialect> SqlStore<D> {
         let table = self.table.to_string();
         match layout {
             Layout::Absent | Layout::Version1 | Layout::Version2 => Ok(()),
+            Layout::Fleeting => Err(Error::backend(D::STORE, Fault::Fleeting)),
             Layout::Flask => Err(Error::backend(D::STORE, Fault::Flask { table })),
             Layout::Foreign => Err(Error::backend(D::STORE, Fault::Foreign { table })),
         }

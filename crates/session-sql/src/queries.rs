@@ -58,6 +58,8 @@ pub(crate) struct Migration {
     pub(crate) begin: SqlStr,
     /// Lifts the limits that are meant for requests, and keeps a second migration waiting.
     pub(crate) prepare: Vec<SqlStr>,
+    /// Names the file that the database is in, empty if there is none; where a database can be without.
+    pub(crate) file: Option<SqlStr>,
     /// Names the columns that the table has.
     pub(crate) columns: SqlStr,
     /// Makes the table and its indexes where there is none.
@@ -92,6 +94,10 @@ impl Queries {
             migration: Migration {
                 begin: safe("BEGIN IMMEDIATE".to_owned()),
                 prepare: vec![],
+                file: Some(safe(format!(
+                    "SELECT file FROM pragma_database_list WHERE name = '{}'",
+                    name.schema().unwrap_or("main")
+                ))),
                 columns: safe(format!(
                     "SELECT name FROM pragma_table_info('{}'{})",
                     name.table(),
@@ -147,6 +153,7 @@ impl Queries {
                         number_of(&name.to_string())
                     )),
                 ],
+                file: None,
                 columns: safe(format!(
                     "SELECT attname::text FROM pg_attribute \
                      WHERE attrelid = to_regclass('{table}') AND attnum > 0 AND NOT attisdropped"
@@ -204,6 +211,7 @@ impl Queries {
             migration: Migration {
                 begin: safe("BEGIN".to_owned()),
                 prepare: vec![safe("SET SESSION lock_wait_timeout = 30".to_owned())],
+                file: None,
                 columns: safe(format!(
                     "SELECT CAST(column_name AS CHAR) FROM information_schema.columns \
                      WHERE table_schema = {} AND table_name = '{}'",

@@ -43,7 +43,7 @@ impl Driver for MySql {
         Ok(pool.connect_lazy_with(options))
     }
 
-    fn unusable(_: &Pool<Self>) -> bool {
+    fn holds_connections(_: &Pool<Self>) -> bool {
         false
     }
 

@@ -48,7 +48,7 @@ impl Driver for Postgres {
         Ok(pool.connect_lazy_with(options))
     }
 
-    fn unusable(_: &Pool<Self>) -> bool {
+    fn holds_connections(_: &Pool<Self>) -> bool {
         false
     }
 

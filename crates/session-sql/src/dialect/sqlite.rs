@@ -1,7 +1,7 @@
-use std::{path::Path, str::FromStr};
+use std::str::FromStr;
 
 use sqlx::{
-    ConnectOptions, Pool, Sqlite,
+    Pool, Sqlite,
     error::DatabaseError,
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult,
@@ -35,10 +35,10 @@ impl Driver for Sqlite {
             .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None);
-        if in_memory(&options) {
+        if mode(url) == Some("memory") {
             return Ok(pool.max_connections(1).connect_lazy_with(options));
         }
-        let options = if has(&options, "mode", "ro") {
+        let options = if mode(url) == Some("ro") {
             options
         } else {
             options
@@ -48,12 +48,11 @@ impl Driver for Sqlite {
         Ok(pool.max_connections(CONNECTIONS).connect_lazy_with(options))
     }
 
-    fn unusable(pool: &Pool<Self>) -> bool {
+    fn holds_connections(pool: &Pool<Self>) -> bool {
         let options = pool.options();
-        let lasting = options.get_max_connections() == 1
+        options.get_max_connections() == 1
             && options.get_idle_timeout().is_none()
-            && options.get_max_lifetime().is_none();
-        in_memory(&pool.connect_options()) && !lasting
+            && options.get_max_lifetime().is_none()
     }
 
     fn trouble(error: &dyn DatabaseError) -> Trouble {
@@ -70,14 +69,26 @@ impl Driver for Sqlite {
     run_by_sqlx!(SqliteQueryResult::rows_affected);
 }
 
-fn in_memory(options: &SqliteConnectOptions) -> bool {
-    has(options, "mode", "memory") || options.get_filename() == Path::new(":memory:")
+/// What the URL's `mode` is; the options, once parsed, do not tell.
+fn mode(url: &str) -> Option<&str> {
+    let (path, parameters) = url.split_once('?').unwrap_or((url, ""));
+    if path.ends_with(":memory:") {
+        return Some("memory");
+    }
+    parameters
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("mode="))
 }
 
-/// Whether the options, spelt as a URL, contain the parameter: they can be read in no other way.
-fn has(options: &SqliteConnectOptions, name: &str, value: &str) -> bool {
-    options
-        .to_url_lossy()
-        .query_pairs()
-        .any(|pair| pair == (name.into(), value.into()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_is_the_urls() {
+        assert_eq!(mode("sqlite::memory:"), Some("memory"));
+        assert_eq!(mode("sqlite://:memory:?cache=shared"), Some("memory"));
+        assert_eq!(mode("sqlite://a.db?cache=shared&mode=ro"), Some("ro"));
+        assert_eq!(mode("sqlite://a.db"), None);
+    }
 }
