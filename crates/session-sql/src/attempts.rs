@@ -5,11 +5,15 @@ use crate::{
     pace,
 };
 
-/// Whether a call may be begun again when its connection broke, and nobody knows what became of it.
+/// What may be done again, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Harmless to repeat when its connection broke and nobody knows what became of it.
     Repeatable,
+    /// To be sent again only if it is known not to have been carried out.
     Once,
+    /// Repeatable, and worth waiting for: no request waits for it.
+    Migration,
 }
 
 /// The attempts at one call.
@@ -30,7 +34,7 @@ impl Attempts {
 
     /// Waits for the next attempt, or gives `error` back if there is none.
     pub(crate) async fn after<D: Driver>(&mut self, error: sqlx::Error) -> sqlx::Result<()> {
-        if !self.may_follow::<D>(&error) || self.began.elapsed() >= pace::RETRY {
+        if !self.may_follow::<D>(&error) || self.began.elapsed() >= self.patience() {
             return Err(error);
         }
         // A random part of the pause, or those who collided would collide again.
@@ -40,15 +44,23 @@ impl Attempts {
         Ok(())
     }
 
+    fn patience(&self) -> Duration {
+        match self.kind {
+            Kind::Repeatable | Kind::Once => pace::RETRY,
+            Kind::Migration => pace::MIGRATION,
+        }
+    }
+
     fn may_follow<D: Driver>(&self, error: &sqlx::Error) -> bool {
         let trouble = match error {
             sqlx::Error::Database(error) => D::trouble(error.as_ref()),
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => Trouble::Lost,
+            sqlx::Error::PoolTimedOut if self.kind == Kind::Migration => Trouble::Conflict,
             _ => Trouble::Other,
         };
         match trouble {
             Trouble::Conflict => true,
-            Trouble::Lost => self.kind == Kind::Repeatable,
+            Trouble::Lost => self.kind != Kind::Once,
             Trouble::Table | Trouble::Other => false,
         }
     }

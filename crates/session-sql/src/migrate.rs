@@ -67,7 +67,7 @@ impl<D: Dialect> SqlStore<D> {
     ///
     /// If the table holds something else, the rights are missing, or the database fails.
     pub async fn migrate(&self) -> Result<()> {
-        let mut attempts = Attempts::at(Kind::Once);
+        let mut attempts = Attempts::at(Kind::Migration);
         loop {
             let error = match self.migrate_once().await {
                 Ok(layout) => return self.judged(layout),

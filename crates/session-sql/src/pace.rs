@@ -18,6 +18,9 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// A call that met a conflict is not begun again after this.
 pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
+/// A migration waits this long for another one.
+pub(crate) const MIGRATION: Duration = Duration::from_secs(30);
+
 /// For a lock that somebody else holds; whole seconds, as `MySQL` wants them.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const LOCK: Duration = Duration::from_secs(1);

@@ -51,6 +51,8 @@ impl Driver for MySql {
         match number(error) {
             // record changed since last read, lock wait timeout, deadlock
             1020 | 1205 | 1213 => Trouble::Conflict,
+            // duplicate column, duplicate key name: a second migration, of which one has to come first
+            1060 | 1061 => Trouble::Conflict,
             // server shutdown, connection killed, disconnected as idle
             1053 | 1927 | 4031 => Trouble::Lost,
             // unknown database, unknown column, no such table

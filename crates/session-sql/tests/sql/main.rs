@@ -2,5 +2,12 @@
 //!
 //! One program, so that the servers start once; a test that stops or alters a server has its own.
 
+mod bytes;
+mod clock;
 mod conformance;
+mod counter;
 mod databases;
+mod isolation;
+mod migrate;
+mod records;
+mod transactions;
