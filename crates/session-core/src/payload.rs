@@ -6,6 +6,7 @@ mod json;
 mod json_writer;
 mod malformed;
 mod msgpack;
+mod msgpack_writer;
 mod pickle;
 mod reader;
 mod unwritable;

@@ -85,8 +85,8 @@ impl Sessions {
     }
 
     /// One request's use of the session.
-    pub fn visit(&self) -> Visit {
-        Visit::new(self.0.clone())
+    pub fn visit(&self) -> Arc<Visit> {
+        Arc::new(Visit::new(self.0.clone()))
     }
 
     /// The settings in force.

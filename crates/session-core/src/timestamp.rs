@@ -13,7 +13,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-pub(crate) use ext::EXT_CODE;
+pub(crate) use codec::NEWTYPE_NAME;
+pub(crate) use ext::{EXT_CODE, ExtPair};
 
 /// An instant in UTC, of the years 1 to 9999, to the nanosecond: what Python's aware `datetime` becomes in a session.
 ///

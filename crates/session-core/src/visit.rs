@@ -58,22 +58,17 @@ impl Visit {
 
     /// The session of the request that came with these `Cookie` headers: one round trip, the first time.
     ///
+    /// The headers are read before the future is, so it borrows nothing.
+    ///
     /// # Errors
     ///
     /// If the store fails, unless the application chose to go on with an anonymous session.
-    pub async fn session<'h>(
-        &self,
-        cookie_headers: impl IntoIterator<Item = &'h [u8]>,
-    ) -> Result<Session> {
+    pub fn session(
+        self: &Arc<Self>,
+        cookie_headers: &mut dyn Iterator<Item = &[u8]>,
+    ) -> impl Future<Output = Result<Session>> + Send + use<> {
         self.looked.store(true, Ordering::Relaxed);
-        if let Some(session) = self.session.get() {
-            return Ok(session.clone());
-        }
-        let presented = self.presented(cookie_headers);
-        self.session
-            .get_or_try_init(|| self.open(presented))
-            .await
-            .cloned()
+        self.open(cookie_headers)
     }
 
     /// The session, if somebody has loaded it: for code that cannot wait, such as a guard.
@@ -92,15 +87,11 @@ impl Visit {
     /// # Errors
     ///
     /// As [`session`](Self::session).
-    pub async fn open_untouched<'h>(
-        &self,
-        cookie_headers: impl IntoIterator<Item = &'h [u8]>,
+    pub async fn open_untouched(
+        self: &Arc<Self>,
+        cookie_headers: &mut dyn Iterator<Item = &[u8]>,
     ) -> Result<()> {
-        let presented = self.presented(cookie_headers);
-        self.session
-            .get_or_try_init(|| self.open(presented))
-            .await?;
-        Ok(())
+        self.open(cookie_headers).await.map(drop)
     }
 
     /// Ends the visit before the response's head is sent: saves what changed.
@@ -133,13 +124,31 @@ impl Visit {
         }))
     }
 
-    fn presented<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Option<Presented> {
-        let name = &self.shared.settings.cookie.name;
+    fn open(
+        self: &Arc<Self>,
+        cookie_headers: &mut dyn Iterator<Item = &[u8]>,
+    ) -> impl Future<Output = Result<Session>> + Send + use<> {
+        let presented = match self.session.get() {
+            Some(_) => None,
+            None => self.shared.present(cookie_headers),
+        };
+        let visit = self.clone();
+        async move {
+            let opened = visit
+                .session
+                .get_or_try_init(|| visit.shared.clone().open(presented));
+            opened.await.cloned()
+        }
+    }
+}
+
+impl Shared {
+    fn present(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Option<Presented> {
+        let name = &self.settings.cookie.name;
         let mut accepted = headers
-            .into_iter()
             .flat_map(|header| cookie::values(header, name))
             .take(MAX_CANDIDATES)
-            .filter_map(|value| self.shared.accept(value));
+            .filter_map(|value| self.accept(value));
         let first = accepted.next()?;
         if accepted.any(|other| other.id != first.id) {
             tracing::warn!("a request carries two valid session cookies; the first one counts");
@@ -147,14 +156,14 @@ impl Visit {
         Some(first)
     }
 
-    async fn open(&self, presented: Option<Presented>) -> Result<Session> {
-        match Session::open(self.shared.clone(), presented).await {
-            Err(error) if self.shared.settings.on_store_failure == OnStoreFailure::Anonymous => {
+    async fn open(self: Arc<Self>, presented: Option<Presented>) -> Result<Session> {
+        match Session::open(self.clone(), presented).await {
+            Err(error) if self.settings.on_store_failure == OnStoreFailure::Anonymous => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the session is anonymous for this request"
                 );
-                Ok(Session::detached(self.shared.clone()))
+                Ok(Session::detached(self))
             }
             opened => opened,
         }

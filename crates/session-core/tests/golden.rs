@@ -19,8 +19,9 @@ struct Vector {
     json: Option<String>,
 }
 
-static GOLDEN: LazyLock<Golden> =
-    LazyLock::new(|| serde_json::from_str(include_str!("golden_payload.json")).unwrap());
+static GOLDEN: LazyLock<Golden> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("golden_payload.json")).expect("the vectors are JSON")
+});
 
 /// What JSON has no type for and so cannot give back.
 const TEXT_IN_JSON: [&str; 6] = [
@@ -49,13 +50,16 @@ impl Vector {
 fn unhex(text: &str) -> Vec<u8> {
     let pairs = text.as_bytes().chunks(2);
     pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).expect("hexadecimal is ASCII");
+            u8::from_str_radix(pair, 16).expect("the vectors are hexadecimal")
+        })
         .collect()
 }
 
 fn dynamic(bytes: Vec<u8>, format: Format) -> Dynamic {
-    let value = Value::from_encoded(bytes, format).unwrap();
-    value.to_dynamic().unwrap()
+    let value = Value::from_encoded(bytes, format).expect("every vector is one value");
+    value.to_dynamic().expect("every vector can be taken apart")
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::{
     dynamic::{self, Dynamic},
     json, json_writer,
     malformed::Malformed,
+    msgpack_writer,
     reader::{Reader, Token},
     unwritable::Unwritable,
 };
@@ -36,10 +37,7 @@ impl Value {
         let bytes = match format {
             Format::MessagePack => {
                 let mut bytes = Vec::new();
-                let mut serializer = rmp_serde::Serializer::new(&mut bytes)
-                    .with_struct_map()
-                    .with_human_readable();
-                value.serialize(&mut serializer).map_err(Error::encode)?;
+                msgpack_writer::write(&mut bytes, value).map_err(Error::encode)?;
                 bytes
             }
             Format::Json => {

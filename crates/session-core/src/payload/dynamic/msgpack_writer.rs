@@ -1,7 +1,10 @@
 use rmp::encode;
 
 use super::Dynamic;
-use crate::payload::{MAX_DEPTH, unwritable::Unwritable};
+use crate::{
+    payload::{MAX_DEPTH, unwritable::Unwritable},
+    timestamp,
+};
 
 const INFALLIBLE: &str = "a Vec takes every write";
 
@@ -30,7 +33,7 @@ fn write_within(out: &mut Vec<u8>, value: &Dynamic, depth: usize) -> Result<(), 
             length(bytes.len())?;
             encode::write_bin(out, bytes).expect(INFALLIBLE);
         }
-        Dynamic::Timestamp(instant) => instant.write_ext(out),
+        Dynamic::Timestamp(instant) => write_ext(out, timestamp::EXT_CODE, &instant.to_ext())?,
         Dynamic::Array(items) => {
             let depth = deeper()?;
             encode::write_array_len(out, length(items.len())?).expect(INFALLIBLE);
@@ -46,11 +49,14 @@ fn write_within(out: &mut Vec<u8>, value: &Dynamic, depth: usize) -> Result<(), 
                 write_within(out, value, depth)?;
             }
         }
-        Dynamic::Ext(code, bytes) => {
-            encode::write_ext_meta(out, length(bytes.len())?, *code).expect(INFALLIBLE);
-            out.extend_from_slice(bytes);
-        }
+        Dynamic::Ext(code, bytes) => write_ext(out, *code, bytes)?,
     }
+    Ok(())
+}
+
+fn write_ext(out: &mut Vec<u8>, code: i8, bytes: &[u8]) -> Result<(), Unwritable> {
+    encode::write_ext_meta(out, length(bytes.len())?, code).expect(INFALLIBLE);
+    out.extend_from_slice(bytes);
     Ok(())
 }
 
