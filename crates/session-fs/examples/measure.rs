@@ -76,7 +76,7 @@ async fn insert(
                 assert!(inserted.is_stored(), "a random key was taken");
                 keys.push(key);
             }
-            session_core::Result::Ok(keys)
+            Ok::<_, session_core::Error>(keys)
         });
     }
     let mut keys = Vec::with_capacity(count);
@@ -105,9 +105,9 @@ async fn requests(store: &FileStore, keys: &[StoreKey], when: &str) -> Result<()
         loads.push(begun.elapsed());
         let next = record(loaded.expires_at);
         let begun = Instant::now();
-        let saved = store.update(key, &next, &loaded.revision).await?;
+        let answer = store.update(key, &next, &loaded.revision).await?;
         saves.push(begun.elapsed());
-        assert!(saved.is_stored(), "nobody else changes it");
+        assert!(answer.is_stored(), "nobody else changes it");
     }
     println!("{} sessions{when}", keys.len());
     println!("    load {}", spread(&mut loads));
