@@ -71,37 +71,60 @@ fn run_up() {
 
 #[test]
 fn a_killed_insert_leaves_nothing_or_the_record() {
-    kill_at_every_call("plain insert");
-    kill_at_every_call("durable insert");
+    kill_at_every_call("plain insert", None);
+    kill_at_every_call("durable insert", None);
 }
 
 #[test]
 fn a_killed_update_leaves_the_old_record_or_the_new_one() {
-    kill_at_every_call("plain update");
-    kill_at_every_call("durable update");
+    kill_at_every_call("plain update", None);
+    kill_at_every_call("durable update", None);
 }
 
 #[test]
 fn a_killed_touch_leaves_the_record_with_the_old_expiry_or_the_new_one() {
-    kill_at_every_call("plain touch");
-    kill_at_every_call("durable touch");
+    kill_at_every_call("plain touch", None);
+    kill_at_every_call("durable touch", None);
 }
 
 #[test]
 fn a_killed_delete_leaves_the_record_or_nothing() {
-    kill_at_every_call("plain delete");
-    kill_at_every_call("durable delete");
+    kill_at_every_call("plain delete", None);
+    kill_at_every_call("durable delete", None);
 }
 
-fn kill_at_every_call(task: &str) {
+/// The record is then written in place; that the opening of a file changes nothing, the other tests show.
+#[test]
+fn a_killed_update_on_a_full_disk_leaves_the_old_record_or_the_new_one() {
+    let calls = calls_of("plain update", None);
+    let staging = calls.iter().find(|call| call.line.contains("\".staged-"));
+    let full = Failure {
+        call: staging.unwrap(),
+        error: "ENOSPC",
+    };
+    let calls = kill_at_every_call("plain update", Some(&full));
+    assert!(
+        calls.iter().any(|call| call.kind == "pwrite64"),
+        "nothing was written in place"
+    );
+}
+
+fn kill_at_every_call(task: &str, failure: Option<&Failure<'_>>) -> Vec<Call> {
     need("strace", "strace");
-    let calls = calls_of(task);
+    let calls = calls_of(task, failure);
     assert!(calls.len() > 5, "{task} makes {} calls", calls.len());
     for _ in 0..rounds().div_ceil(50) {
         for call in &calls {
-            kill_at(task, call);
+            kill_at(task, call, failure);
         }
     }
+    calls
+}
+
+/// A system call that fails, whatever else happens.
+struct Failure<'a> {
+    call: &'a Call,
+    error: &'a str,
 }
 
 /// A system call of the thread that writes, such as its 104th `openat`.
@@ -112,11 +135,11 @@ struct Call {
 }
 
 /// The calls that make up `task`.
-fn calls_of(task: &str) -> Vec<Call> {
+fn calls_of(task: &str, failure: Option<&Failure<'_>>) -> Vec<Call> {
     let place = Place::own();
     prepare(&place, task);
     let log = place.directory().with_extension("strace");
-    told(&strace(&place, log.to_str().unwrap(), "", task));
+    told(&strace(&place, log.to_str().unwrap(), failure, None, task));
     let log = fs::read_to_string(log).unwrap();
     let last_of_run_up = log.lines().rfind(|line| line.contains("\"/dev/null\""));
     let (writer, _) = last_of_run_up
@@ -148,14 +171,15 @@ fn calls_of(task: &str) -> Vec<Call> {
     calls.drain(..begin + 5);
     // The runtime's own calls, to wake a thread and for memory, come or not as it happens.
     calls.retain(|call| call.kind != "mmap" && !call.line.contains(r#", "\1\0\0\0\0\0\0\0", 8"#));
+    // Strace does one thing to one kind of call.
+    calls.retain(|call| failure.is_none_or(|failure| failure.call.kind != call.kind));
     calls
 }
 
-fn kill_at(task: &str, call: &Call) {
+fn kill_at(task: &str, call: &Call, failure: Option<&Failure<'_>>) {
     let place = Place::own();
     prepare(&place, task);
-    let kill = format!("inject={}:signal=SIGKILL:when={}", call.kind, call.number);
-    let output = strace(&place, "/dev/null", &kill, task);
+    let output = strace(&place, "/dev/null", failure, Some(call), task);
     let at = format!("{task}, killed at {}", call.line);
     assert!(!output.status.success(), "{at}: it was not");
     let answered = !words(&output).is_empty();
@@ -169,11 +193,22 @@ fn kill_at(task: &str, call: &Call) {
     });
 }
 
-fn strace(place: &Place, log: &str, inject: &str, task: &str) -> Output {
+fn strace(
+    place: &Place,
+    log: &str,
+    failure: Option<&Failure<'_>>,
+    kill: Option<&Call>,
+    task: &str,
+) -> Output {
+    let kill = kill.map(|call| (call, "signal=SIGKILL".to_owned()));
+    let fail = failure.map(|failure| (failure.call, format!("error={}", failure.error)));
+    let inject: Vec<_> = [kill, fail]
+        .into_iter()
+        .flatten()
+        .map(|(call, what)| format!("inject={}:{what}:when={}", call.kind, call.number))
+        .collect();
     let mut before = vec!["strace", "-f", "-qq", "-o", log, "-e", "trace=%file,%desc"];
-    if !inject.is_empty() {
-        before.extend(["-e", inject]);
-    }
+    before.extend(inject.iter().flat_map(|inject| ["-e", inject]));
     let mut command = place.process(&before, "kills::a_process_writes", task);
     command.stdin(Stdio::null()).output().unwrap()
 }
