@@ -1,8 +1,10 @@
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisResult, ServerErrorKind};
+use tokio::time::Instant;
 
 use crate::{
+    connection::Connection,
     failure::{Fault, has_code},
     lanes::Lanes,
     script::Script,
@@ -48,49 +50,65 @@ impl Lanes {
     async fn exchange<T: FromRedisValue>(
         &self,
         commands: &Pipeline,
-        resend: Resend,
+        mut resend: Resend,
     ) -> RedisResult<T> {
         let lane = self.here()?;
+        let deadline = Instant::now() + self.patience.connect + self.patience.response;
         let mut detours = DETOURS.iter();
-        let mut resend = resend;
+        let mut first = true;
         loop {
-            let mut connection = lane.connection().await?;
-            let mut result = connection.ask(commands).await;
-            if let Err(error) = result.as_ref()
-                && error.kind() == ErrorKind::Server(ServerErrorKind::Ask)
-            {
-                let redirect = error.clone();
-                result = connection.ask_importer(commands, redirect).await;
-            }
+            let mut connection = match lane.standing() {
+                Some(connection) => connection,
+                None => until(deadline, lane.connection()).await?,
+            };
+            let answer = ask(&mut connection, commands);
+            // The first time it is the connection that keeps the time.
+            let result = if first {
+                answer.await
+            } else {
+                until(deadline, answer).await
+            };
+            first = false;
             let Err(error) = result else {
                 return result;
             };
             let fault = Fault::of(&error);
             match fault {
-                Fault::Refused => return Err(error),
-                Fault::Silent => {
-                    lane.suspect(&connection);
-                    return Err(error);
-                }
+                Fault::Silent => lane.suspect(&connection),
                 Fault::Demoted => lane.suspect_if_old(&connection),
                 // A cluster mends the connection to a single node by itself.
                 Fault::Broken if connection.is_cluster() => {}
                 Fault::Broken | Fault::Unreachable => lane.discard(&connection),
-                Fault::Elsewhere => {}
+                Fault::Refused | Fault::Elsewhere => {}
             }
-            let again = match fault {
-                Fault::Broken => std::mem::replace(&mut resend, Resend::Never) == Resend::Once,
-                _ => connection.is_cluster(),
-            };
-            if !again {
-                return Err(error);
-            }
-            if fault != Fault::Broken {
-                match detours.next() {
-                    Some(pause) => tokio::time::sleep(*pause).await,
-                    None => return Err(error),
-                }
+            match fault {
+                Fault::Refused | Fault::Silent => return Err(error),
+                Fault::Broken if resend == Resend::Once => resend = Resend::Never,
+                Fault::Broken => return Err(error),
+                Fault::Demoted | Fault::Unreachable | Fault::Elsewhere => match detours.next() {
+                    Some(pause) if connection.is_cluster() => tokio::time::sleep(*pause).await,
+                    _ => return Err(error),
+                },
             }
         }
+    }
+}
+
+async fn ask<T: FromRedisValue>(
+    connection: &mut Connection,
+    commands: &Pipeline,
+) -> RedisResult<T> {
+    match connection.ask(commands).await {
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+            connection.ask_importer(commands, error).await
+        }
+        answer => answer,
+    }
+}
+
+async fn until<T>(deadline: Instant, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    match tokio::time::timeout_at(deadline, work).await {
+        Ok(result) => result,
+        Err(elapsed) => Err(io::Error::from(elapsed).into()),
     }
 }

@@ -16,8 +16,6 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
-// A caller waits out a pause as short as this; else it is told at once what went wrong.
-const WORTH_WAITING: Duration = Duration::from_millis(100);
 // How often one caller sees a connection end before it could be used.
 const ATTEMPTS: usize = 3;
 // How old a connection must be to be replaced on suspicion alone.
@@ -58,7 +56,13 @@ impl Lane {
         }
     }
 
-    /// The connection; the last failure to open one, while the pause after it lasts.
+    /// The connection, if it stands.
+    pub(crate) fn standing(&self) -> Option<Connection> {
+        let connection = self.state().connection.clone();
+        connection.filter(Connection::is_alive)
+    }
+
+    /// The connection, opened if need be; after a failure to open it that failure, while the pause lasts.
     pub(crate) async fn connection(self: &Arc<Self>) -> RedisResult<Connection> {
         let mut attempts = 0;
         loop {
@@ -96,8 +100,10 @@ impl Lane {
         }
         let now = Instant::now();
         match state.not_before {
-            Some(then) if then > now && then - now <= WORTH_WAITING => Step::Pause(then - now),
-            Some(then) if then > now => Step::Fail(state.error.clone().unwrap_or_else(ended)),
+            Some(then) if then > now => match &state.error {
+                Some(error) => Step::Fail(error.clone()),
+                None => Step::Pause(then - now),
+            },
             _ => {
                 self.open(&mut state);
                 Step::Await
@@ -176,6 +182,7 @@ impl Lane {
                     tracing::info!("redis answers again");
                 }
                 state.not_before = None;
+                state.error = None;
                 if !state.left {
                     old = state.connection.replace(connection);
                 }

@@ -1,23 +1,22 @@
 //! No change is lost and none is made twice (row R3, and the counters of R1).
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
+use futures_util::future::join_all;
 use session_core::{Result, SessionStore, Write};
 use session_redis::RedisStore;
 use session_tests::{ChaosProxy, Fault, RedisServer, rounds};
 
-use crate::given::{insert, key, load, record, store};
+use crate::given::{insert, key, load, record, store, stored};
 
 /// Adds one to a counter by compare-and-set, as often as it is refused; an error ends it, the outcome unknown.
 async fn increment(store: &RedisStore, name: &str) -> Result<()> {
     loop {
         let loaded = store.load(&key(name)).await?.expect("the counter lives");
-        let count: usize = std::str::from_utf8(&loaded.payload)
-            .unwrap()
-            .parse()
-            .unwrap();
-        let next = record((count + 1).to_string());
+        let next = record((number(&loaded.payload) + 1).to_string());
         if let Write::Stored(_) = store.update(&key(name), &next, &loaded.revision).await? {
             return Ok(());
         }
@@ -25,11 +24,11 @@ async fn increment(store: &RedisStore, name: &str) -> Result<()> {
 }
 
 async fn count(store: &RedisStore, name: &str) -> usize {
-    let loaded = load(store, name).await.unwrap();
-    std::str::from_utf8(&loaded.payload)
-        .unwrap()
-        .parse()
-        .unwrap()
+    number(&load(store, name).await.unwrap().payload)
+}
+
+fn number(payload: &[u8]) -> usize {
+    std::str::from_utf8(payload).unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,31 +58,20 @@ async fn killed_connections_fail_no_read_and_double_no_write() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     let (done, unknown) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    for name in 0..8 {
+    let stop = AtomicBool::new(false);
+    let reads: [AtomicUsize; 8] = Default::default();
+    for name in 0..reads.len() {
         insert(&store, &name.to_string(), "0").await;
     }
-    let killing = async {
-        for _ in 0..100 {
-            server.command("CLIENT KILL TYPE normal");
-            tokio::time::sleep(Duration::from_millis(15)).await;
-        }
-    };
-    let stop = AtomicUsize::new(0);
-    let changing = futures_util::future::join_all((0..8).map(|name| {
+    let changing = join_all(reads.iter().enumerate().map(|(name, reads)| {
         let (store, done, unknown, stop) = (&store, &done, &unknown, &stop);
         async move {
             let name = name.to_string();
-            while stop.load(Relaxed) == 0 {
-                let loaded = store
-                    .load(&key(&name))
-                    .await
-                    .expect("a read is sent again")
-                    .unwrap();
-                let count: usize = std::str::from_utf8(&loaded.payload)
-                    .unwrap()
-                    .parse()
-                    .unwrap();
-                let next = record((count + 1).to_string());
+            while !stop.load(Relaxed) {
+                let loaded = store.load(&key(&name)).await;
+                let loaded = loaded.expect("a read is sent again").unwrap();
+                reads.fetch_add(1, Relaxed);
+                let next = record((number(&loaded.payload) + 1).to_string());
                 match store.update(&key(&name), &next, &loaded.revision).await {
                     Ok(Write::Stored(_)) => done.fetch_add(1, Relaxed),
                     Ok(Write::Refused) => panic!("nobody else changes it"),
@@ -92,12 +80,24 @@ async fn killed_connections_fail_no_read_and_double_no_write() {
             }
         }
     }));
-    tokio::join!(changing, async {
-        killing.await;
-        stop.store(1, Relaxed);
-    });
+    let killing = async {
+        for _ in 0..100 {
+            // A read is sent again once, so none is killed twice.
+            let seen = reads.each_ref().map(|reads| reads.load(Relaxed));
+            while reads
+                .iter()
+                .zip(seen)
+                .any(|(reads, seen)| reads.load(Relaxed) < seen + 2)
+            {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            server.command("CLIENT KILL TYPE normal");
+        }
+        stop.store(true, Relaxed);
+    };
+    tokio::join!(changing, killing);
     let mut total = 0;
-    for name in 0..8 {
+    for name in 0..reads.len() {
         total += count(&store, &name.to_string()).await;
     }
     let (done, unknown) = (done.into_inner(), unknown.into_inner());
@@ -113,7 +113,10 @@ async fn a_lost_or_cut_reply_to_a_write_is_an_error_and_the_write_is_not_sent_ag
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
     let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
-    let mut revision = insert(&store, "counter", "0").await;
+    let first = insert(&store, "counter", "0").await;
+    // From here on the server knows the script.
+    let write = store.update(&key("counter"), &record("0"), &first).await;
+    let mut revision = stored(write.unwrap());
     for round in 0..rounds() {
         // ":1\r\n" is the reply; less than all of it must never count as one.
         proxy.set(if round % 4 == 0 {

@@ -42,7 +42,7 @@ async fn when_full_reads_and_logouts_work_and_other_changes_are_errors() {
     let revision = insert(&store, "a", payload).await;
     let other = insert(&store, "b", payload).await;
     let tiny = insert(&store, "tiny", "x").await;
-    fill(&server);
+    assert_eq!(server.command("CONFIG SET maxmemory 100kb"), "+OK\r\n");
 
     assert_eq!(load(&store, "a").await.unwrap().payload, payload.as_bytes());
     store.insert(&key("new"), &record("x")).await.unwrap_err();

@@ -37,7 +37,7 @@ async fn each_worker_thread_has_one_connection_and_they_end_with_the_store() {
                 together.wait();
                 // The runtimes live on and must be driven to see their connections end.
                 together.wait();
-                runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
+                runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
                 together.wait();
                 together.wait();
             })

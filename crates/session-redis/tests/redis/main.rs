@@ -3,6 +3,7 @@
 mod accounting;
 mod addresses;
 mod cluster;
+mod conformance;
 mod foreign;
 mod full;
 mod given;

@@ -6,7 +6,7 @@ use session_core::{SessionStore, Write};
 use session_redis::{
     RedisStore,
     redis::{
-        ConnectionAddr,
+        self, Client, ConnectionAddr,
         sentinel::{SentinelClientBuilder, SentinelServerType},
     },
 };
@@ -52,31 +52,38 @@ async fn sessions_survive_a_failover() {
 }
 
 #[tokio::test]
-async fn a_failover_by_hand_leaves_the_old_primary_for_the_new() {
+async fn a_planned_failover_is_followed() {
     let servers = RedisSentinel::start().await;
-    let (sentinel, name) = (servers.sentinel().port(), servers.service());
+    let (port, name) = (servers.sentinel().port(), servers.service());
     let store = RedisStore::sentinel(move || {
-        let address = ConnectionAddr::Tcp("127.0.0.1".to_owned(), sentinel);
+        let address = ConnectionAddr::Tcp("127.0.0.1".to_owned(), port);
         SentinelClientBuilder::new([address], name, SentinelServerType::Master)?.build()
     });
     insert(&store, "a", "one").await;
     replicated(servers.replica(), "a").await;
-    // What Sentinel does to both, without its waiting: the connections to the old primary stay open.
-    servers.replica().command("REPLICAOF NO ONE");
-    servers
-        .primary()
-        .command(&format!("REPLICAOF 127.0.0.1 {}", servers.replica().port()));
+    let sentinel = Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+    let failover = redis::cmd("SENTINEL").arg(&["FAILOVER", name]).to_owned();
+    let _: () = failover
+        .query(&mut sentinel.get_connection().unwrap())
+        .unwrap();
     let begin = Instant::now();
     loop {
-        let name = format!("after-{:?}", begin.elapsed());
+        let name = format!("after-{}", begin.elapsed().as_millis());
         let write = bounded(store.insert(&key(&name), &record("x"))).await.1;
-        if write.is_ok() && servers.replica().command(&format!("EXISTS session:{name}")) == ":1\r\n"
+        let exists = servers.replica().command(&format!("EXISTS session:{name}"));
+        if write.is_ok()
+            && exists == ":1\r\n"
+            && servers.primary_port() == Some(servers.replica().port())
         {
             break;
         }
         assert!(begin.elapsed() < Duration::from_secs(15), "{write:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    // The old primary is alive, a replica by now, and would refuse this.
+    assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+    store.delete(&key("a")).await.unwrap();
+    assert_eq!(servers.replica().command("EXISTS session:a"), ":0\r\n");
 }
 
 #[tokio::test]
