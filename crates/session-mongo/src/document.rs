@@ -150,6 +150,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_absurd_expiry_is_no_panic() {
+        let (key, record) = record(1);
+        for expires_at in [DateTime::MIN, DateTime::MAX] {
+            let mut absurd = encode(&key, &record, ObjectId::new());
+            absurd.insert("expires_at", expires_at);
+            assert!(decode(&raw(&absurd)).is_ok());
+        }
+    }
+
     fn wrong_values() -> [Option<Bson>; 8] {
         let uuid = Binary {
             subtype: BinarySubtype::Uuid,

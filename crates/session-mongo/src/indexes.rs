@@ -23,7 +23,11 @@ impl MongoStore {
     pub async fn ensure_indexes(&self) -> Result<()> {
         // Ours are binary. One look into the index of _id, however large the collection.
         let foreign = doc! { "_id": { "$type": ["objectId", "string", "number", "object"] } };
-        if let Some(document) = self.collection.find_one(foreign).await.map_err(failed)? {
+        let collection = self.collection.clone();
+        let found = self
+            .calls
+            .run(async move { collection.find_one(foreign).await });
+        if let Some(document) = found.await? {
             return Err(failed(ForeignDocuments {
                 flask_session: is_flask_session(&document),
             }));
@@ -37,11 +41,11 @@ impl MongoStore {
             .keys(doc! { "owner": 1 })
             .options(owner);
         let indexes = [expired.build(), owner.build()];
-        self.collection
-            .create_indexes(indexes)
-            .await
-            .map(drop)
-            .map_err(failed)
+        let collection = self.collection.clone();
+        let made = self
+            .calls
+            .run(async move { collection.create_indexes(indexes).await });
+        made.await.map(drop)
     }
 }
 

@@ -6,7 +6,6 @@ use session_core::{Error, Loaded, OwnerIndex, OwnerKey, Result, StoreKey, async_
 use crate::{
     MongoStore,
     document::{binary, decode, decode_key, instant},
-    failure::failed,
 };
 
 #[async_trait]
@@ -16,10 +15,17 @@ impl OwnerIndex for MongoStore {
             "owner": binary(owner.as_str()),
             "expires_at": { "$gt": instant(SystemTime::now()) },
         };
-        let mut cursor = self.collection.find(live).await.map_err(failed)?;
+        let collection = self.collection.clone();
+        let found = self.calls.run(async move {
+            let mut cursor = collection.find(live).await?;
+            let mut found = Vec::new();
+            while cursor.advance().await? {
+                found.push(cursor.current().to_owned());
+            }
+            Ok(found)
+        });
         let mut owned = Vec::new();
-        while cursor.advance().await.map_err(failed)? {
-            let document = cursor.current();
+        for document in &found.await? {
             match decode_key(document).and_then(|key| Ok((key, decode(document)?))) {
                 Ok(session) => owned.push(session),
                 // One unreadable record must not keep the owner's others alive.

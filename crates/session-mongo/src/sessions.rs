@@ -8,7 +8,6 @@ use session_core::{
 use crate::{
     MongoStore, commands,
     document::{binary, decode, instant, stored_revision, token},
-    failure::failed,
     reply::Outcome,
 };
 
@@ -19,8 +18,11 @@ impl SessionStore for MongoStore {
             "_id": binary(key.as_str()),
             "expires_at": { "$gt": instant(SystemTime::now()) },
         };
-        let found = self.collection.find_one(live).await.map_err(failed)?;
-        found.as_deref().map(decode).transpose()
+        let collection = self.collection.clone();
+        let found = self
+            .calls
+            .run(async move { collection.find_one(live).await });
+        found.await?.as_deref().map(decode).transpose()
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {

@@ -11,9 +11,9 @@ use session_core::{
 };
 
 use crate::{
+    calls::Calls,
     connect,
     document::OVERHEAD,
-    failure::failed,
     names::{CollectionName, DatabaseName},
     reply::{Outcome, outcome},
 };
@@ -25,6 +25,7 @@ use crate::{
 pub struct MongoStore {
     database: Database,
     pub(crate) collection: Collection<RawDocumentBuf>,
+    pub(crate) calls: Calls,
     limit: usize,
 }
 
@@ -119,6 +120,7 @@ impl MongoStore {
         Self {
             collection: sessions(&database, collection.as_str()),
             database,
+            calls: Calls::new(),
             limit: Self::DEFAULT_LIMIT,
         }
     }
@@ -132,8 +134,11 @@ impl MongoStore {
     }
 
     pub(crate) async fn write(&self, command: Document) -> Result<Outcome> {
-        let reply = self.database.run_command(command).await.map_err(failed)?;
-        outcome(&reply)
+        let database = self.database.clone();
+        let reply = self
+            .calls
+            .run(async move { database.run_command(command).await });
+        outcome(&reply.await?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use session_core::{OwnerIndex, SessionStore};
+use session_core::{OwnerIndex, SessionStore, Touch};
 use session_mongo::mongodb::{
     bson::Document,
     event::{EventHandler, command::CommandEvent},
@@ -42,7 +42,8 @@ async fn each_call_is_one_command_to_the_primary_and_the_majority() {
     one_read(&sent());
     stored(store.update(&key, &record, &loaded.revision).await.unwrap());
     one_write(&sent());
-    drop(store.touch(&key, record.expires_at).await.unwrap());
+    let moved = store.touch(&key, record.expires_at).await.unwrap();
+    assert_eq!(moved, Touch::Moved);
     one_write(&sent());
     assert_eq!(store.owned_by(&owner).await.unwrap().len(), 2);
     one_read(&sent());
