@@ -55,7 +55,11 @@ pub async fn sweep_until<F: Future>(
         if let Some(stopped) = stopped_within(stop.as_mut(), rest).await {
             return stopped;
         }
-        rest = match store.sweep(BATCH).await {
+        let swept = store.sweep(BATCH).await;
+        if let Ok(removed @ 1..) = swept {
+            tracing::debug!(removed, "expired sessions were swept");
+        }
+        rest = match swept {
             Ok(removed) if removed >= BATCH as u64 => BREATH,
             Ok(_) => {
                 failures = 0;
