@@ -1,0 +1,161 @@
+//! No change is lost and none is made twice (row R3, and the counters of R1).
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use session_core::{Result, SessionStore, Write};
+use session_redis::RedisStore;
+use session_tests::{ChaosProxy, Fault, RedisServer, rounds};
+
+use crate::given::{insert, key, load, record, store};
+
+/// Adds one to a counter by compare-and-set, as often as it is refused; an error ends it, the outcome unknown.
+async fn increment(store: &RedisStore, name: &str) -> Result<()> {
+    loop {
+        let loaded = store.load(&key(name)).await?.expect("the counter lives");
+        let count: usize = std::str::from_utf8(&loaded.payload)
+            .unwrap()
+            .parse()
+            .unwrap();
+        let next = record((count + 1).to_string());
+        if let Write::Stored(_) = store.update(&key(name), &next, &loaded.revision).await? {
+            return Ok(());
+        }
+    }
+}
+
+async fn count(store: &RedisStore, name: &str) -> usize {
+    let loaded = load(store, name).await.unwrap();
+    std::str::from_utf8(&loaded.payload)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn increments_by_two_stores_are_exact() {
+    let server = RedisServer::start(&[]).await;
+    let stores = [store(&server.url()), store(&server.url())];
+    insert(&stores[0], "counter", "0").await;
+    let each = rounds() * 5;
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
+            let store = stores[task % 2].clone();
+            tokio::spawn(async move {
+                for _ in 0..each {
+                    increment(&store, "counter").await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(count(&stores[1], "counter").await, 8 * each);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_connections_fail_no_read_and_double_no_write() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    let (done, unknown) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    for name in 0..8 {
+        insert(&store, &name.to_string(), "0").await;
+    }
+    let killing = async {
+        for _ in 0..100 {
+            server.command("CLIENT KILL TYPE normal");
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+    };
+    let stop = AtomicUsize::new(0);
+    let changing = futures_util::future::join_all((0..8).map(|name| {
+        let (store, done, unknown, stop) = (&store, &done, &unknown, &stop);
+        async move {
+            let name = name.to_string();
+            while stop.load(Relaxed) == 0 {
+                let loaded = store
+                    .load(&key(&name))
+                    .await
+                    .expect("a read is sent again")
+                    .unwrap();
+                let count: usize = std::str::from_utf8(&loaded.payload)
+                    .unwrap()
+                    .parse()
+                    .unwrap();
+                let next = record((count + 1).to_string());
+                match store.update(&key(&name), &next, &loaded.revision).await {
+                    Ok(Write::Stored(_)) => done.fetch_add(1, Relaxed),
+                    Ok(Write::Refused) => panic!("nobody else changes it"),
+                    Err(_) => unknown.fetch_add(1, Relaxed),
+                };
+            }
+        }
+    }));
+    tokio::join!(changing, async {
+        killing.await;
+        stop.store(1, Relaxed);
+    });
+    let mut total = 0;
+    for name in 0..8 {
+        total += count(&store, &name.to_string()).await;
+    }
+    let (done, unknown) = (done.into_inner(), unknown.into_inner());
+    assert!(done > 100, "{done}");
+    assert!(
+        (done..=done + unknown).contains(&total),
+        "{done} + {unknown} unknown: {total}"
+    );
+}
+
+#[tokio::test]
+async fn a_lost_or_cut_reply_to_a_write_is_an_error_and_the_write_is_not_sent_again() {
+    let server = RedisServer::start(&[]).await;
+    let proxy = ChaosProxy::start(server.port()).await;
+    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let mut revision = insert(&store, "counter", "0").await;
+    for round in 0..rounds() {
+        // ":1\r\n" is the reply; less than all of it must never count as one.
+        proxy.set(if round % 4 == 0 {
+            Fault::DropReply
+        } else {
+            Fault::CutReply(round % 4)
+        });
+        let next = record((round + 1).to_string());
+        store
+            .update(&key("counter"), &next, &revision)
+            .await
+            .unwrap_err();
+        let loaded = load(&store, "counter").await.unwrap();
+        assert_eq!(
+            loaded.payload, next.payload,
+            "done once, in spite of the error"
+        );
+        revision = loaded.revision;
+    }
+    server.command("CONFIG RESETSTAT");
+    proxy.set(Fault::DropReply);
+    store
+        .update(&key("counter"), &record("last"), &revision)
+        .await
+        .unwrap_err();
+    let stats = server.command("INFO commandstats");
+    assert!(stats.contains("cmdstat_evalsha:calls=1,"), "{stats}");
+}
+
+#[tokio::test]
+async fn a_cut_reply_to_a_read_is_read_again() {
+    let server = RedisServer::start(&[]).await;
+    let proxy = ChaosProxy::start(server.port()).await;
+    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let payload = "0123456789";
+    insert(&store, "a", payload).await;
+    for bytes in 0..20 {
+        proxy.set(Fault::CutReply(bytes));
+        assert_eq!(
+            load(&store, "a").await.unwrap().payload,
+            payload.as_bytes(),
+            "{bytes}"
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! The store on real databases: `SQLite` in a file and in memory, `PostgreSQL` and `MariaDB`.
+//!
+//! One program, so that the servers start once; a test that stops or alters a server has its own.
+
+mod bytes;
+mod clock;
+mod conformance;
+mod counter;
+mod databases;
+mod isolation;
+mod migrate;
+mod records;
+mod transactions;
