@@ -114,6 +114,9 @@ fn values_may_nest_64_deep_and_no_deeper() {
         }
         assert!(refused(&nested(65, format)), "{format}");
     }
+    let innermost_empty = |depth| [&b"\x81\xa1a"[..], &vec![0x91; depth - 1], b"\x90"].concat();
+    assert!(!refused(&innermost_empty(64)));
+    assert!(refused(&innermost_empty(65)));
     let as_key = |depth| [&b"\x81"[..], &vec![0x91; depth], b"\xc0\x01"].concat();
     assert!(!refused(&as_key(64)));
     assert!(refused(&as_key(65)));

@@ -1,6 +1,5 @@
 use std::{any::type_name, borrow::Cow, fmt};
 
-use bytes::Bytes;
 use rmp::encode;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -11,6 +10,7 @@ use super::{
     malformed::Malformed,
     msgpack_writer,
     reader::{Reader, Token},
+    slice::Slice,
     unwritable::Unwritable,
 };
 use crate::error::{Error, Result};
@@ -18,9 +18,9 @@ use crate::error::{Error, Result};
 /// One encoded value of a session; cheap to clone.
 ///
 /// `Debug` shows its length and format, never what it holds.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Value {
-    bytes: Bytes,
+    slice: Slice,
     format: Format,
 }
 
@@ -57,22 +57,22 @@ impl Value {
     /// # Errors
     ///
     /// [`Error::Corrupt`] if it is not exactly one value of `format`, or nests more than 64 deep.
-    pub fn from_encoded(bytes: impl Into<Bytes>, format: Format) -> Result<Self> {
-        let value = Self::checked(bytes.into(), format);
+    pub fn from_encoded(bytes: impl Into<Vec<u8>>, format: Format) -> Result<Self> {
+        let value = Self::checked(bytes.into().into(), format);
         match format {
             Format::MessagePack => {
-                let mut reader = Reader::new(&value.bytes);
+                let mut reader = Reader::new(value.as_bytes());
                 reader.skip().and_then(|()| reader.finish())
             }
-            Format::Json => json::check_value(&value.bytes),
+            Format::Json => json::check_value(value.as_bytes()),
         }
         .map_err(Error::corrupt)?;
         Ok(value)
     }
 
     /// Takes bytes that are known to be one whole value.
-    pub(super) fn checked(bytes: Bytes, format: Format) -> Self {
-        Self { bytes, format }
+    pub(super) fn checked(slice: Slice, format: Format) -> Self {
+        Self { slice, format }
     }
 
     /// Decodes the value as a `T`.
@@ -86,8 +86,8 @@ impl Value {
     /// value.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         let decoded = match self.format {
-            Format::MessagePack => decode_msgpack(&self.bytes),
-            Format::Json => serde_json::from_slice(&self.bytes).ok(),
+            Format::MessagePack => decode_msgpack(self.as_bytes()),
+            Format::Json => serde_json::from_slice(self.as_bytes()).ok(),
         };
         decoded.ok_or_else(|| Error::Decode {
             source: format!("expected {}, found {}", type_name::<T>(), self.kind()).into(),
@@ -121,27 +121,27 @@ impl Value {
 
     /// The encoded value.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.slice.as_bytes()
     }
 
     /// The value in `format`: its own bytes if it has that format already.
     pub(super) fn encoded_as(&self, format: Format) -> Result<Cow<'_, [u8]>, Unwritable> {
         if self.format == format {
-            return Ok(Cow::Borrowed(&self.bytes));
+            return Ok(Cow::Borrowed(self.as_bytes()));
         }
         self.take_apart()?.write(format).map(Cow::Owned)
     }
 
     fn take_apart(&self) -> Result<Dynamic, Malformed> {
         match self.format {
-            Format::MessagePack => dynamic::from_msgpack(&self.bytes),
-            Format::Json => dynamic::from_json(&self.bytes),
+            Format::MessagePack => dynamic::from_msgpack(self.as_bytes()),
+            Format::Json => dynamic::from_json(self.as_bytes()),
         }
     }
 
     fn kind(&self) -> &'static str {
         match self.format {
-            Format::MessagePack => match Reader::new(&self.bytes).token() {
+            Format::MessagePack => match Reader::new(self.as_bytes()).token() {
                 Ok(Token::Nil) => "nil",
                 Ok(Token::Bool(_)) => "a boolean",
                 Ok(Token::Int(_) | Token::UInt(_)) => "an integer",
@@ -153,7 +153,7 @@ impl Value {
                 Ok(Token::Map(_)) => "a map",
                 Err(_) => "damage",
             },
-            Format::Json => match self.bytes.first() {
+            Format::Json => match self.as_bytes().first() {
                 Some(b'n') => "null",
                 Some(b't' | b'f') => "a boolean",
                 Some(b'"') => "text",
@@ -165,9 +165,23 @@ impl Value {
     }
 }
 
+impl PartialEq for Value {
+    /// Whether both are the same bytes of the same format.
+    fn eq(&self, other: &Self) -> bool {
+        self.format == other.format && self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Value {}
+
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Value({} bytes of {})", self.bytes.len(), self.format)
+        write!(
+            f,
+            "Value({} bytes of {})",
+            self.as_bytes().len(),
+            self.format
+        )
     }
 }
 
