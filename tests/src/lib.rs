@@ -1,1 +1,43 @@
-//! The server harness.
+//! The server harness: real servers for tests, each its own process on a free port with its own temporary directory.
+//!
+//! Every server binds 127.0.0.1, keeps nothing, can be killed, restarted on the same port and frozen, and is stopped
+//! when its value is dropped, or by a guard process when the test program ends in any other way. A server that is not
+//! installed fails the test with the line that installs it.
+// A harness fails the test by panicking; saying so on each function would be noise.
+#![allow(clippy::missing_panics_doc)]
+
+mod account;
+mod binary;
+mod chaos_proxy;
+mod compose;
+mod guard;
+mod mariadb;
+mod memcached;
+mod mongo;
+mod port;
+mod postgres;
+mod process;
+mod program;
+mod redis;
+mod redis_cluster;
+mod redis_sentinel;
+mod rounds;
+mod scratch;
+mod server;
+mod template;
+mod tree;
+mod wire;
+
+pub use chaos_proxy::{ChaosProxy, Fault};
+pub use mariadb::MariaDb;
+pub use memcached::Memcached;
+pub use mongo::Mongo;
+pub use port::free_port;
+pub use postgres::Postgres;
+pub use program::Program;
+pub use redis::RedisServer;
+pub use redis_cluster::RedisCluster;
+pub use redis_sentinel::RedisSentinel;
+pub use rounds::rounds;
+pub use scratch::{scratch_dir, target_dir};
+pub use server::Server;

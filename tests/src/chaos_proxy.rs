@@ -1,0 +1,231 @@
+use std::io;
+use std::net::{Ipv4Addr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::sync::watch;
+
+/// What a [`ChaosProxy`] does to what passes through it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// Each piece of a reply comes this much later.
+    Latency(Duration),
+    /// Connections are accepted and stay open, nothing passes; what was sent arrives when the fault is over.
+    Blackhole,
+    /// Of the next reply on any connection only so many bytes arrive, then that connection is closed. Happens once.
+    CutReply(usize),
+    /// The next reply on any connection is swallowed and that connection closed: the server did the work, the client
+    /// does not know. Happens once.
+    DropReply,
+}
+
+/// A TCP proxy in front of a server of 127.0.0.1, which damages the connection as told.
+#[derive(Debug)]
+pub struct ChaosProxy {
+    port: u16,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    upstream: u16,
+    fault: watch::Sender<Fault>,
+    /// Counts up for "reset all connections"; `None` ends the proxy.
+    resets: watch::Sender<Option<usize>>,
+    connections: AtomicUsize,
+    to_server: AtomicUsize,
+    to_client: AtomicUsize,
+}
+
+impl ChaosProxy {
+    /// Starts a proxy to `upstream_port`, on a thread of its own so that a busy test does not delay it.
+    pub async fn start(upstream_port: u16) -> Self {
+        let address = (Ipv4Addr::LOCALHOST, crate::free_port());
+        let listener = TcpListener::bind(address)
+            .await
+            .and_then(TcpListener::into_std)
+            .expect("the port is free");
+        let port = listener
+            .local_addr()
+            .expect("a bound socket has an address")
+            .port();
+        let shared = Arc::new(Shared {
+            upstream: upstream_port,
+            fault: watch::Sender::new(Fault::None),
+            resets: watch::Sender::new(Some(0)),
+            connections: AtomicUsize::new(0),
+            to_server: AtomicUsize::new(0),
+            to_client: AtomicUsize::new(0),
+        });
+        let thread = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || {
+                let runtime = runtime::Builder::new_current_thread().enable_all().build();
+                runtime
+                    .expect("a runtime can be built")
+                    .block_on(accept(listener, shared));
+            }
+        });
+        Self {
+            port,
+            shared,
+            thread: Some(thread),
+        }
+    }
+
+    /// The port that stands for the server's.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Does this from now on, instead of what was set before.
+    pub fn set(&self, fault: Fault) {
+        self.shared.fault.send_replace(fault);
+    }
+
+    /// What is set; a fault that happens once has become `None` when it has happened.
+    pub fn fault(&self) -> Fault {
+        *self.shared.fault.borrow()
+    }
+
+    /// Ends every open connection by a TCP reset; new ones are accepted.
+    pub fn reset_connections(&self) {
+        self.shared
+            .resets
+            .send_modify(|count| *count = count.map(|count| count + 1));
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Relaxed)
+    }
+
+    /// Bytes that reached the server so far.
+    pub fn bytes_to_server(&self) -> usize {
+        self.shared.to_server.load(Relaxed)
+    }
+
+    /// Bytes that reached clients so far.
+    pub fn bytes_to_client(&self) -> usize {
+        self.shared.to_client.load(Relaxed)
+    }
+}
+
+impl Drop for ChaosProxy {
+    fn drop(&mut self) {
+        self.shared.resets.send_replace(None);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: StdListener, shared: Arc<Shared>) {
+    let listener = TcpListener::from_std(listener).expect("a runtime is running");
+    let mut resets = shared.resets.subscribe();
+    loop {
+        tokio::select! {
+            Ok((client, _)) = listener.accept() => {
+                shared.connections.fetch_add(1, Relaxed);
+                tokio::spawn(serve(client, Arc::clone(&shared)));
+            }
+            _ = resets.wait_for(Option::is_none) => return,
+        }
+    }
+}
+
+async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
+    let mut resets = shared.resets.subscribe();
+    let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, shared.upstream)).await else {
+        // The nearest thing to the refusal that the client would have met.
+        let _ = client.set_zero_linger();
+        return;
+    };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    tokio::select! {
+        _ = forward_requests(from_client, to_server, &shared) => {}
+        _ = forward_replies(from_server, to_client, &shared) => {}
+        _ = resets.changed() => {
+            let _ = (client.set_zero_linger(), server.set_zero_linger());
+        }
+    }
+}
+
+async fn forward_requests(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    shared: &Shared,
+) -> io::Result<()> {
+    let mut fault = shared.fault.subscribe();
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        let _ = fault.wait_for(|fault| *fault != Fault::Blackhole).await;
+        // Counted first: who sees the effect sees the count.
+        shared.to_server.fetch_add(length, Relaxed);
+        to.write_all(&buffer[..length]).await?;
+    }
+}
+
+async fn forward_replies(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    shared: &Shared,
+) -> io::Result<()> {
+    let mut fault = shared.fault.subscribe();
+    let mut left = usize::MAX;
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        let _ = fault.wait_for(|fault| *fault != Fault::Blackhole).await;
+        match shared.take_fault() {
+            Fault::Latency(latency) => tokio::time::sleep(latency).await,
+            Fault::CutReply(bytes) => left = bytes,
+            Fault::DropReply => left = 0,
+            Fault::None | Fault::Blackhole => {}
+        }
+        let passed = length.min(left);
+        shared.to_client.fetch_add(passed, Relaxed);
+        to.write_all(&buffer[..passed]).await?;
+        if left <= length {
+            return Ok(());
+        }
+        if left != usize::MAX {
+            left -= passed;
+        }
+    }
+}
+
+impl Shared {
+    /// The fault that is set; one that happens once is the caller's from here on.
+    fn take_fault(&self) -> Fault {
+        let mut taken = Fault::None;
+        self.fault.send_if_modified(|fault| {
+            taken = *fault;
+            let once = matches!(fault, Fault::CutReply(_) | Fault::DropReply);
+            if once {
+                *fault = Fault::None;
+            }
+            once
+        });
+        taken
+    }
+}

@@ -1,0 +1,86 @@
+use std::env;
+use std::io::{self, Read, Write};
+use std::ops::Deref;
+use std::path::Path;
+
+use crate::compose::Service;
+use crate::process::Recipe;
+use crate::scratch::target_dir;
+use crate::server::Server;
+use crate::wire::{connect, expect};
+
+const SCRIPT: &str = include_str!("mongo.py");
+
+/// A server that speaks `MongoDB`'s protocol: `SecantusDB`, which the set-up installs from `PyPI`.
+///
+/// Where `SESSION_TEST_MONGODB_URL` is set, it is the genuine `mongo` service of docker-compose.yml at that address
+/// instead: one for all tests, so those that kill or freeze it need `--test-threads=1`.
+#[derive(Debug)]
+pub struct Mongo(Server);
+
+impl Mongo {
+    /// Starts a standalone one, which removes expired documents once a minute.
+    pub async fn start() -> Self {
+        Self::start_with(60.0).await
+    }
+
+    /// Starts one whose pause between removals of expired documents is `ttl_sweep` seconds.
+    pub async fn start_with(ttl_sweep: f64) -> Self {
+        if let Ok(url) = env::var("SESSION_TEST_MONGODB_URL") {
+            return Self(Server::attach(Service("mongo"), port_of(&url), answers).await);
+        }
+        let recipe = |port: u16, directory: &Path| {
+            let python = target_dir().join("test-venv/bin/python");
+            assert!(
+                python.is_file(),
+                "SecantusDB is not installed; this installs it: cargo xtask setup"
+            );
+            Recipe::new(python)
+                .args(["-c", SCRIPT, &port.to_string()])
+                .arg(directory.join("data"))
+                .args(["", &ttl_sweep.to_string()])
+        };
+        Self(Server::start("SecantusDB", answers, recipe).await)
+    }
+
+    /// `mongodb://127.0.0.1:port/`, without a database.
+    pub fn url(&self) -> String {
+        format!("mongodb://127.0.0.1:{}/", self.port())
+    }
+}
+
+impl Deref for Mongo {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
+}
+
+fn port_of(url: &str) -> u16 {
+    let port = url
+        .trim_end_matches('/')
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok());
+    port.unwrap_or_else(|| {
+        panic!("SESSION_TEST_MONGODB_URL must be mongodb://127.0.0.1:port/, not {url:?}")
+    })
+}
+
+/// `{hello: 1, $db: "admin"}` in an `OP_MSG`, answered by one.
+fn answers(port: u16) -> io::Result<()> {
+    let document = b"\x1f\0\0\0\x10hello\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0";
+    let length = u32::try_from(16 + 5 + document.len()).expect("a short message");
+    let mut message = Vec::new();
+    message.extend(length.to_le_bytes());
+    message.extend([1, 0, 0, 0, 0, 0, 0, 0]);
+    message.extend(2013_u32.to_le_bytes());
+    message.extend([0, 0, 0, 0, 0]);
+    message.extend(document);
+    let mut stream = connect(port)?;
+    stream.write_all(&message)?;
+    let mut head = [0; 16];
+    stream.read_exact(&mut head)?;
+    expect(head[12..] == 2013_u32.to_le_bytes(), "no OP_MSG")
+}

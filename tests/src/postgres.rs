@@ -1,0 +1,123 @@
+use std::io::{self, Read, Write};
+use std::ops::Deref;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::account::Account;
+use crate::binary::binary;
+use crate::process::Recipe;
+use crate::server::Server;
+use crate::template::Template;
+use crate::wire::{connect, expect};
+
+/// A `PostgreSQL` server with one empty database and 200 connections; it trusts everybody.
+#[derive(Debug)]
+pub struct Postgres(Server);
+
+impl Postgres {
+    /// Starts one.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with settings of its own, such as `max_connections=5`.
+    pub async fn start_with(settings: &[&str]) -> Self {
+        let recipe = |port: u16, directory: &Path| recipe(port, directory, settings);
+        Self(Server::start("postgres", answers, recipe).await)
+    }
+
+    /// `postgres://postgres@127.0.0.1:port/postgres`.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port())
+    }
+}
+
+impl Deref for Postgres {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
+}
+
+fn recipe(port: u16, directory: &Path, settings: &[&str]) -> Recipe {
+    let account = Account::for_server("postgres");
+    if let Some(account) = account {
+        account.own(directory);
+    }
+    let server = binary("postgres");
+    let initdb = binary("initdb");
+    let data = directory.join("data");
+    let version = server
+        .ancestors()
+        .nth(2)
+        .and_then(Path::file_name)
+        .unwrap_or_default();
+    let name = format!("postgres-{}", version.to_string_lossy());
+    Template { name, account }.copy_to(&data, |fresh| {
+        let mut command = Command::new(initdb);
+        command.arg("-D").arg(fresh).args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]);
+        command.arg("--wal-segsize=1");
+        command
+    });
+    let given = [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "fsync=off",
+        "shared_buffers=16MB",
+        "max_connections=200",
+    ];
+    let mut recipe = Recipe::new(server)
+        .arg("-D")
+        .arg(data)
+        .args(["-p", &port.to_string()]);
+    for setting in given.iter().chain(settings) {
+        recipe = recipe.args(["-c", setting]);
+    }
+    recipe.account = account;
+    // Killed, it would leave a shared memory segment in the system.
+    recipe.farewell = Some(Signal::QUIT);
+    recipe
+}
+
+fn answers(port: u16) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let mut startup = vec![0, 3, 0, 0];
+    startup.extend(b"user\0postgres\0database\0postgres\0\0");
+    stream.write_all(&packet(&startup))?;
+    until_ready(&mut stream)?;
+    stream.write_all(b"Q")?;
+    stream.write_all(&packet(b"SELECT 1\0"))?;
+    until_ready(&mut stream)
+}
+
+/// The length, which counts itself, and the body.
+fn packet(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).expect("a short message");
+    [&length.to_be_bytes(), body].concat()
+}
+
+fn until_ready(stream: &mut impl Read) -> io::Result<()> {
+    loop {
+        let mut head = [0; 5];
+        stream.read_exact(&mut head)?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]).saturating_sub(4);
+        let mut body = vec![0; length as usize];
+        stream.read_exact(&mut body)?;
+        expect(head[0] != b'E', &String::from_utf8_lossy(&body))?;
+        if head[0] == b'Z' {
+            return Ok(());
+        }
+    }
+}

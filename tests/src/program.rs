@@ -1,0 +1,197 @@
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::process::{Process, Recipe};
+use crate::scratch::scratch_dir;
+
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// A program of this workspace, running as its own process and serving HTTP.
+#[derive(Debug)]
+pub struct Program {
+    process: Process,
+    name: String,
+    directory: PathBuf,
+    _logs: TempDir,
+    /// Length of the output before the last start: what comes after names the address.
+    seen: usize,
+}
+
+impl Program {
+    /// Starts `target/<profile>/<name>` in a directory of its own and waits for the line that names its address.
+    ///
+    /// Of the caller's environment it sees nothing that configures sessions. `DEMO_ADDR` is `127.0.0.1:0` unless given.
+    pub async fn start(name: &str, env: &[(&str, &str)]) -> Self {
+        let logs = scratch_dir();
+        let directory = logs.path().join("work");
+        fs::create_dir(&directory).expect("a fresh directory is writable");
+        Self::launch(name, logs, directory, env).await
+    }
+
+    /// Like [`start`](Self::start), in an existing directory, which it shares and does not remove.
+    pub async fn start_in(directory: &Path, name: &str, env: &[(&str, &str)]) -> Self {
+        Self::launch(name, scratch_dir(), directory.to_owned(), env).await
+    }
+
+    /// Runs the program to its end, 15 seconds at most, and returns what it said.
+    pub fn run<A: AsRef<OsStr>>(
+        directory: &Path,
+        name: &str,
+        args: &[A],
+        env: &[(&str, &str)],
+    ) -> Output {
+        let mut command = Command::new(path(name));
+        for setting in inherited_settings() {
+            command.env_remove(setting);
+        }
+        command
+            .args(args)
+            .envs(env.iter().copied())
+            .current_dir(directory);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+        let begin = Instant::now();
+        while child
+            .try_wait()
+            .expect("a child can be waited for")
+            .is_none()
+        {
+            if begin.elapsed() > LIMIT {
+                let _ = child.kill();
+                let output = child.wait_with_output().expect("a child can be waited for");
+                panic!("{name} has not ended after {LIMIT:?}: {output:?}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.wait_with_output().expect("a child can be waited for")
+    }
+
+    /// `http://127.0.0.1:port`, without a slash at the end.
+    pub fn url(&self) -> String {
+        self.address()
+            .expect("a started program has named its address")
+    }
+
+    /// The directory it works in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The process id, while it runs.
+    pub fn pid(&self) -> Option<i32> {
+        self.process.pid().map(|pid| pid.as_raw_nonzero().get())
+    }
+
+    /// What it has written to its standard output and error so far.
+    pub fn output(&self) -> String {
+        self.process.stdout() + &self.process.stderr()
+    }
+
+    /// Ends it by SIGKILL.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// Asks it to end by SIGTERM and waits; says whether it did so with success within 15 seconds.
+    pub async fn stop(&self) -> bool {
+        self.process.signal(Signal::TERM);
+        let begin = Instant::now();
+        while begin.elapsed() < LIMIT {
+            if let Some(status) = self.process.exited() {
+                return status.success();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.kill();
+        false
+    }
+
+    /// Kills it if it runs and starts it again in the same directory. Its address is another one if it chose the port.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.seen = self.process.stdout().len();
+        self.process
+            .launch()
+            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.name));
+        let begin = Instant::now();
+        while self.address().is_none() {
+            if let Some(status) = self.process.exited() {
+                panic!(
+                    "{} ended at its start ({status}):\n{}",
+                    self.name,
+                    self.output()
+                );
+            }
+            assert!(
+                begin.elapsed() < LIMIT,
+                "{} names no address:\n{}",
+                self.name,
+                self.output()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn launch(name: &str, logs: TempDir, directory: PathBuf, env: &[(&str, &str)]) -> Self {
+        let mut recipe = Recipe::new(path(name));
+        recipe.env_removed = inherited_settings();
+        recipe.env = vec![("DEMO_ADDR".to_owned(), "127.0.0.1:0".to_owned())];
+        recipe.env.extend(
+            env.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        recipe.directory = Some(directory.clone());
+        let process = Process::new(recipe, logs.path());
+        let mut program = Self {
+            process,
+            name: name.to_owned(),
+            directory,
+            _logs: logs,
+            seen: 0,
+        };
+        program.restart().await;
+        program
+    }
+
+    fn address(&self) -> Option<String> {
+        let output = self.process.stdout();
+        // A line without an end may not be whole yet.
+        let written = output.get(self.seen..output.rfind('\n')?)?;
+        let after = written.split_once("http://")?.1;
+        let host = after
+            .split(|next: char| !next.is_ascii_alphanumeric() && !".:[]-".contains(next))
+            .next()?;
+        Some(format!("http://{}", host.trim_end_matches(['.', ':'])))
+    }
+}
+
+/// Beside the test program, which lies in `target/<profile>/deps`.
+fn path(name: &str) -> PathBuf {
+    let program = std::env::current_exe().expect("the system names the running program");
+    let found = program
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not built; this builds it: cargo build -p {name}"))
+}
+
+fn inherited_settings() -> Vec<String> {
+    let ours = ["SESSION_", "SECRET_KEY", "DEMO_", "PERMANENT_SESSION_"];
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names
+        .filter(|name| ours.iter().any(|start| name.starts_with(start)))
+        .collect()
+}

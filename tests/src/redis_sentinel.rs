@@ -1,0 +1,110 @@
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::binary::binary;
+use crate::process::Recipe;
+use crate::redis::{RedisServer, answers};
+use crate::server::Server;
+use crate::wire::ask;
+
+const SERVICE: &str = "mymaster";
+
+/// A Redis primary, its replica, and one Sentinel that promotes the replica when the primary has been silent for half a second.
+#[derive(Debug)]
+pub struct RedisSentinel {
+    primary: RedisServer,
+    replica: RedisServer,
+    sentinel: Server,
+}
+
+impl RedisSentinel {
+    /// Starts the three and waits until the Sentinel knows the replica and the replica follows.
+    pub async fn start() -> Self {
+        let primary = RedisServer::start(&[]).await;
+        let port = primary.port().to_string();
+        let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &port]).await;
+        let sentinel = Server::start("redis-sentinel", answers, |own, dir| {
+            recipe(own, dir, &port)
+        })
+        .await;
+        let servers = Self {
+            primary,
+            replica,
+            sentinel,
+        };
+        let begin = Instant::now();
+        while !servers.agree() {
+            assert!(
+                begin.elapsed() < Duration::from_secs(15),
+                "the sentinel does not see the replica:\n{}",
+                servers.sentinel.output()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        servers
+    }
+
+    /// `redis+sentinel://127.0.0.1:port/mymaster/0`.
+    pub fn url(&self) -> String {
+        format!(
+            "redis+sentinel://127.0.0.1:{}/{SERVICE}/0",
+            self.sentinel.port()
+        )
+    }
+
+    /// The name under which the Sentinel watches the primary.
+    pub fn service(&self) -> &'static str {
+        SERVICE
+    }
+
+    /// The server that was primary at the start.
+    pub fn primary(&self) -> &RedisServer {
+        &self.primary
+    }
+
+    /// The server that was replica at the start.
+    pub fn replica(&self) -> &RedisServer {
+        &self.replica
+    }
+
+    /// The Sentinel itself.
+    pub fn sentinel(&self) -> &Server {
+        &self.sentinel
+    }
+
+    /// The port of the server that the Sentinel calls primary at the moment.
+    pub fn primary_port(&self) -> Option<u16> {
+        let reply = ask(
+            self.sentinel.port(),
+            &format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"),
+        )
+        .ok()?;
+        reply.lines().nth(4)?.parse().ok()
+    }
+
+    fn agree(&self) -> bool {
+        let known = ask(
+            self.sentinel.port(),
+            &format!("SENTINEL REPLICAS {SERVICE}"),
+        );
+        known.is_ok_and(|reply| reply.contains(&self.replica.port().to_string()))
+            && self
+                .replica
+                .command("INFO replication")
+                .contains("master_link_status:up")
+    }
+}
+
+fn recipe(port: u16, directory: &Path, primary: &str) -> Recipe {
+    // A Sentinel writes what it learns back to its file, so it must have one.
+    let file = directory.join("sentinel.conf");
+    let text = format!(
+        "port {port}\nbind 127.0.0.1\nsentinel monitor {SERVICE} 127.0.0.1 {primary} 1\n\
+         sentinel down-after-milliseconds {SERVICE} 500\nsentinel failover-timeout {SERVICE} 2000\n"
+    );
+    fs::write(&file, text).expect("the directory is writable");
+    Recipe::new(binary("redis-server"))
+        .arg(file)
+        .arg("--sentinel")
+}
