@@ -23,10 +23,11 @@ pub(super) struct Gather<'a> {
 }
 
 impl<'a> Gather<'a> {
-    pub(super) fn new(loaded: &'a Arc<Vec<u8>>, capacity: usize) -> Self {
+    /// Room is made for few of the `expected` entries at once: their number is only what the bytes say.
+    pub(super) fn new(loaded: &'a Arc<Vec<u8>>, expected: usize) -> Self {
         Self {
             loaded,
-            list: Vec::with_capacity(capacity),
+            list: Vec::with_capacity(expected.min(COMPARED)),
             places: HashMap::new(),
         }
     }

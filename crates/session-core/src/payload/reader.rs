@@ -133,18 +133,20 @@ impl<'a> Reader<'a> {
 
     /// Moves behind a scalar, or behind the head of a list or map: how many values of it follow.
     fn skip_head(&mut self) -> Result<Option<usize>, Malformed> {
-        // Most of a session is of these; the rest is not worth a second list of markers.
-        match self.bytes.get(self.at) {
-            Some(0..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3) => {
-                self.at += 1;
-                return Ok(None);
-            }
-            Some(marker @ 0xa0..=0xbf) => {
-                self.at += 1;
-                return self.slice((marker & 0x1f).into()).map(|_| None);
-            }
-            _ => {}
-        }
+        // Nearly all of a session is of these.
+        let width = match self.bytes.get(self.at) {
+            Some(0..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3) => 1,
+            Some(marker @ 0xa0..=0xbf) => 1 + usize::from(marker & 0x1f),
+            Some(0xcc | 0xd0) => 2,
+            Some(0xcd | 0xd1) => 3,
+            Some(0xca | 0xce | 0xd2) => 5,
+            Some(0xcb | 0xcf | 0xd3) => 9,
+            _ => return self.skip_other_head(),
+        };
+        self.slice(width).map(|_| None)
+    }
+
+    fn skip_other_head(&mut self) -> Result<Option<usize>, Malformed> {
         Ok(match self.token()? {
             Token::Array(len) => Some(len),
             // No overflow: there are at least that many bytes left.
