@@ -7,6 +7,7 @@ mod json;
 mod json_writer;
 mod key;
 mod malformed;
+mod mismatch;
 mod msgpack;
 mod msgpack_writer;
 mod pickle;
