@@ -10,8 +10,7 @@ const LATEST: i64 = i64::MAX >> 8;
 pub(crate) fn last_millisecond(at: SystemTime) -> i64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis())
-        .unwrap_or(LATEST)
-        .saturating_sub(1)
+        .map_or(LATEST, |millis| millis - 1)
         .clamp(EARLIEST, LATEST)
 }
 
