@@ -3,7 +3,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use session_core::{KeyPrefix, OwnerKey, Record, SessionId, StoreKey, Write, conformance::Shared};
+use session_core::{KeyPrefix, OwnerKey, Record, Revision, SessionId, StoreKey, Write, conformance::Shared};
 use session_mongo::{
     CollectionName, MongoStore,
     mongodb::{
@@ -109,9 +109,9 @@ pub(crate) fn record_for(payload: &[u8], life: Duration) -> Record {
 }
 
 #[track_caller]
-pub(crate) fn stored(write: Write) {
-    assert!(
-        write.is_stored(),
-        "a write was refused that should have been done"
-    );
+pub(crate) fn stored(write: Write) -> Revision {
+    match write {
+        Write::Stored(revision) => revision,
+        Write::Refused => panic!("a write was refused that should have been done"),
+    }
 }
