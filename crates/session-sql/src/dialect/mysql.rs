@@ -9,7 +9,7 @@ use sqlx::{
     },
 };
 
-use super::{Driver, Trouble};
+use super::{Driver, Trouble, Unfinished};
 use crate::{pace, queries::Queries, table::TableName};
 
 impl Driver for MySql {
@@ -17,7 +17,8 @@ impl Driver for MySql {
     // LONGBLOB holds 4 GiB, but max_allowed_packet ends at 1.
     const MAX_PAYLOAD: usize = (1 << 30) - 65_536;
     const NOWS_IN_INSERT: usize = 4;
-    const REMOTE: bool = true;
+    // The driver does not know where the answer to a preparation ends that was dropped.
+    const UNFINISHED: Unfinished = Unfinished::Close;
 
     fn queries(table: &TableName) -> Queries {
         Queries::mysql(table)

@@ -6,7 +6,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult},
 };
 
-use super::{Driver, Trouble};
+use super::{Driver, Trouble, Unfinished};
 use crate::{pace, queries::Queries, table::TableName};
 
 impl Driver for Postgres {
@@ -14,7 +14,8 @@ impl Driver for Postgres {
     // A message has 2³⁰ - 1 bytes at most.
     const MAX_PAYLOAD: usize = (1 << 30) - 65_536;
     const NOWS_IN_INSERT: usize = 1;
-    const REMOTE: bool = true;
+    // Each exchange ends with a message that the driver counts, and a new connection costs the server a process.
+    const UNFINISHED: Unfinished = Unfinished::Drain;
 
     fn queries(table: &TableName) -> Queries {
         Queries::postgres(table)
