@@ -11,7 +11,7 @@ use rustix::process::Pid;
 pub(crate) struct Guard(Child);
 
 const SCRIPT: &str =
-    r#"read -r _; kill -QUIT "$1"; kill -CONT "$1"; sleep 0.5; kill -KILL "$1"; rm -rf "$2""#;
+    r#"read -r _; kill -QUIT "$1"; kill -CONT "$1"; sleep 0.5; kill -KILL "$1" "-$1"; rm -rf "$2""#;
 
 impl Guard {
     pub(crate) fn over(pid: Pid, directory: &Path) -> Self {

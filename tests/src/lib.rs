@@ -9,6 +9,7 @@
 mod account;
 mod binary;
 mod chaos_proxy;
+mod chromedriver;
 mod compose;
 mod guard;
 mod mariadb;
@@ -29,6 +30,7 @@ mod tree;
 mod wire;
 
 pub use chaos_proxy::{ChaosProxy, Fault};
+pub use chromedriver::ChromeDriver;
 pub use mariadb::MariaDb;
 pub use memcached::Memcached;
 pub use mongo::Mongo;

@@ -19,7 +19,7 @@ const SCRIPT: &str = include_str!("mongo.py");
 pub struct Mongo(Server);
 
 impl Mongo {
-    /// Starts a standalone one, which removes expired documents once a minute.
+    /// Starts one, a replica set of a single node, which removes expired documents once a minute.
     pub async fn start() -> Self {
         Self::start_with(60.0).await
     }
@@ -38,7 +38,7 @@ impl Mongo {
             Recipe::new(python)
                 .args(["-c", SCRIPT, &port.to_string()])
                 .arg(directory.join("data"))
-                .args(["", &ttl_sweep.to_string()])
+                .args(["session", &ttl_sweep.to_string()])
         };
         Self(Server::start("SecantusDB", answers, recipe).await)
     }

@@ -1,1 +1,13 @@
 #![doc = include_str!("../README.md")]
+
+mod error;
+mod head;
+mod middleware;
+mod request;
+mod session;
+
+pub use error::SessionError;
+pub use middleware::{SessionMiddleware, SessionService};
+pub use request::SessionExt;
+pub use session::{DefaultSession, Session};
+pub use session_core;

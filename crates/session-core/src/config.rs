@@ -2,6 +2,9 @@
 
 mod env;
 mod error;
+mod from_env;
+mod settings;
 
 pub use env::Env;
 pub use error::ConfigError;
+pub use settings::{FlaskSessions, OnStoreFailure, Profile, Refresh, Settings};

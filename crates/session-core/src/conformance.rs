@@ -9,13 +9,13 @@
 //! ```
 //! use session_core::{MemoryStore, conformance::Fixture};
 //!
-//! async fn open() -> Fixture<MemoryStore> {
+//! fn open() -> Fixture<MemoryStore> {
 //!     Fixture::new(MemoryStore::new(), MemoryStore::DEFAULT_LIMIT)
 //! }
 //!
-//! session_core::conformance_tests!(open());
-//! session_core::owner_index_tests!(open());
-//! session_core::expired_sweep_tests!(open());
+//! session_core::conformance_tests!(async { open() });
+//! session_core::owner_index_tests!(async { open() });
+//! session_core::expired_sweep_tests!(async { open() });
 //! # fn main() {}
 //! ```
 //!
@@ -42,6 +42,15 @@
 //! }
 //!
 //! session_core::conformance_tests!(open());
+//! # fn main() {}
+//! ```
+//!
+//! # A complete store
+//!
+//! This is a file of `tests/`, where it passes:
+//!
+//! ```
+#![doc = include_str!("../tests/custom_store.rs")]
 //! # fn main() {}
 //! ```
 
@@ -97,7 +106,7 @@ pub const SWEEP_PROMISES: &[&str] = crate::__sweep_promises!((names), []);
 
 /// One test for each promise of [`SessionStore`](crate::SessionStore).
 ///
-/// Takes an async expression of a [`Fixture`](crate::conformance::Fixture); see [`conformance`](crate::conformance).
+/// Takes an async expression of a [`Fixture`]; see [`conformance`](crate::conformance).
 #[macro_export]
 macro_rules! conformance_tests {
     ($open:expr) => {
@@ -107,7 +116,7 @@ macro_rules! conformance_tests {
 
 /// One test for each promise of [`OwnerIndex`](crate::OwnerIndex).
 ///
-/// Takes an async expression of a [`Fixture`](crate::conformance::Fixture); see [`conformance`](crate::conformance).
+/// Takes an async expression of a [`Fixture`]; see [`conformance`](crate::conformance).
 #[macro_export]
 macro_rules! owner_index_tests {
     ($open:expr) => {
@@ -117,7 +126,7 @@ macro_rules! owner_index_tests {
 
 /// One test for each promise of [`ExpiredSweep`](crate::ExpiredSweep).
 ///
-/// Takes an async expression of a [`Fixture`](crate::conformance::Fixture) whose store holds no records but those of
+/// Takes an async expression of a [`Fixture`] whose store holds no records but those of
 /// this test; see [`conformance`](crate::conformance).
 #[macro_export]
 macro_rules! expired_sweep_tests {
@@ -127,14 +136,16 @@ macro_rules! expired_sweep_tests {
 }
 
 const DEFAULT_ROUNDS: usize = 50;
-const TIME_PER_DEFAULT_ROUNDS: Duration = Duration::from_secs(60);
+const TIME_PER_DEFAULT_ROUNDS: Duration = Duration::from_mins(1);
 
 /// How often each race is run: the environment's `SESSION_TEST_ROUNDS`, or 50.
 pub fn rounds() -> usize {
-    std::env::var("SESSION_TEST_ROUNDS")
-        .ok()
-        .and_then(|rounds| rounds.parse().ok())
-        .unwrap_or(DEFAULT_ROUNDS)
+    match std::env::var("SESSION_TEST_ROUNDS") {
+        Ok(rounds) => rounds
+            .parse()
+            .unwrap_or_else(|_| panic!("SESSION_TEST_ROUNDS must be a number, not {rounds:?}")),
+        Err(_) => DEFAULT_ROUNDS,
+    }
 }
 
 /// Runs one test on a runtime of its own with several threads; a minute for 50 rounds is the most it may take.
@@ -146,10 +157,6 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
         .enable_all()
         .build()
         .expect("a machine that runs tests has threads for a runtime")
-        .block_on(async {
-            match tokio::time::timeout(limit, test).await {
-                Ok(answer) => answer,
-                Err(_) => panic!("the test did not end within {limit:?}"),
-            }
-        })
+        .block_on(async { tokio::time::timeout(limit, test).await })
+        .unwrap_or_else(|_| panic!("the test did not end within {limit:?}"))
 }

@@ -37,6 +37,10 @@ pub enum Error {
         /// The largest size accepted, in bytes.
         limit: usize,
     },
+    /// An earlier save of the same request failed, and what it stored is unknown.
+    Unknown,
+    /// The request took so long that what became of its session meanwhile can no longer be known.
+    TooLate,
     /// Others changed the session so often that every attempt to change it was overtaken.
     Contended,
     /// The request came with an id that was renewed, or lost a login to another one; nothing changed.
@@ -68,6 +72,13 @@ impl Error {
         }
     }
 
+    /// A value that cannot be encoded.
+    pub fn encode(source: impl Into<BoxError>) -> Self {
+        Self::Encode {
+            source: source.into(),
+        }
+    }
+
     /// A record that cannot be read.
     pub fn corrupt(source: impl Into<BoxError>) -> Self {
         Self::Corrupt {
@@ -89,6 +100,12 @@ impl fmt::Display for Error {
                     f,
                     "the session takes {size} bytes, the store accepts {limit}"
                 )
+            }
+            Self::Unknown => {
+                f.write_str("an earlier change to the session failed, its outcome is unknown")
+            }
+            Self::TooLate => {
+                f.write_str("the request took too long to tell what became of its session")
             }
             Self::Contended => f.write_str("the session was changed by others at every attempt"),
             Self::Conflict => f.write_str("the session was renewed by another request"),

@@ -1,21 +1,43 @@
 #![doc = include_str!("../README.md")]
 
+mod codec;
 pub mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod content;
+mod cookie;
 mod error;
+mod expiry;
 mod id;
 mod key;
+mod lifecycle;
 mod memory;
+mod op;
+mod payload;
 mod record;
+mod session;
+mod sessions;
+mod signer;
 mod store;
 mod sweep;
+mod timestamp;
+mod visit;
 
 pub use async_trait::async_trait;
+pub use config::Settings;
+pub use content::Lineage;
+pub use cookie::{CookieAttributes, SameSite};
 pub use error::{BoxError, Error, Result};
 pub use id::SessionId;
 pub use key::{KeyPrefix, OwnerKey, StoreKey};
+pub use lifecycle::{OwnedSession, Saved};
 pub use memory::{Clock, MemoryStore};
+pub use payload::{Dynamic, Format, Payload, Value, is_pickle};
 pub use record::{Loaded, Record, Revision, Touch, Write};
+pub use session::Session;
+pub use sessions::Sessions;
+pub use signer::SecretKeys;
 pub use store::{ExpiredSweep, OwnerIndex, SessionStore};
 pub use sweep::{sweep_every, sweep_until};
+pub use timestamp::{Timestamp, TimestampError};
+pub use visit::{Finish, Outcome, Visit};

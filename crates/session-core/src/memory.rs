@@ -162,3 +162,6 @@ impl OwnerIndex for MemoryStore {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

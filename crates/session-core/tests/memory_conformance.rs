@@ -1,11 +1,39 @@
-//! The reference implementation keeps the contract.
+//! The reference implementation keeps the contract, also behind a trait object.
 
-use session_core::{MemoryStore, conformance::Fixture};
+use std::sync::Arc;
 
-async fn open() -> Fixture<MemoryStore> {
-    Fixture::new(MemoryStore::new(), MemoryStore::DEFAULT_LIMIT)
+use session_core::{ExpiredSweep, MemoryStore, OwnerIndex, SessionStore, conformance::Fixture};
+
+const LIMIT: usize = MemoryStore::DEFAULT_LIMIT;
+
+mod as_itself {
+    use super::*;
+
+    fn open() -> Fixture<MemoryStore> {
+        Fixture::new(MemoryStore::new(), LIMIT)
+    }
+
+    session_core::conformance_tests!(async { open() });
+    session_core::owner_index_tests!(async { open() });
+    session_core::expired_sweep_tests!(async { open() });
 }
 
-session_core::conformance_tests!(open());
-session_core::owner_index_tests!(open());
-session_core::expired_sweep_tests!(open());
+mod behind_a_trait_object {
+    use super::*;
+
+    fn store() -> Fixture<dyn SessionStore> {
+        Fixture::of(Arc::new(MemoryStore::new()), LIMIT)
+    }
+
+    fn index() -> Fixture<dyn OwnerIndex> {
+        Fixture::of(Arc::new(MemoryStore::new()), LIMIT)
+    }
+
+    fn swept() -> Fixture<dyn ExpiredSweep> {
+        Fixture::of(Arc::new(MemoryStore::new()), LIMIT)
+    }
+
+    session_core::conformance_tests!(async { store() });
+    session_core::owner_index_tests!(async { index() });
+    session_core::expired_sweep_tests!(async { swept() });
+}

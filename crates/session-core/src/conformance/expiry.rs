@@ -7,26 +7,25 @@ use super::{
 };
 use crate::store::SessionStore;
 
+const YEAR: Duration = Duration::from_hours(8766);
+const SECONDS_OF_31_BITS: Duration = Duration::from_secs(0x8000_0000);
+
 /// A record is absent from the instant at which it ends, whatever the backend's clock or clean-up does.
 pub async fn a_record_is_absent_from_the_instant_it_ends<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
-    let (store, inserted, updated) = (fixture.store(), fixture.key(), fixture.key());
-    let end = soon();
-    let revision = stored(store.insert(&updated, &record(b"first")).await);
-    stored(
-        store
-            .insert(&inserted, &record_until(b"payload", end))
-            .await,
-    );
-    stored(
-        store
-            .update(&updated, &record_until(b"payload", end), &revision)
-            .await,
-    );
-    wait_until(end).await;
-    absent(store.load(&inserted).await);
-    absent(store.load(&updated).await);
+    let store = fixture.store();
+    let whole = soon();
+    for end in [whole - Duration::from_millis(450), whole] {
+        let (inserted, updated) = (fixture.key(), fixture.key());
+        let revision = stored(store.insert(&updated, &record(b"first")).await);
+        let ending = record_until(b"payload", end);
+        stored(store.insert(&inserted, &ending).await);
+        stored(store.update(&updated, &ending, &revision).await);
+        wait_until(end).await;
+        absent(store.load(&inserted).await);
+        absent(store.load(&updated).await);
+    }
 }
 
 /// A record whose end has passed when it is written is never seen.
@@ -72,13 +71,13 @@ pub async fn an_expiry_beyond_30_days_survives<S: SessionStore + ?Sized>(fixture
 
 /// Seconds in 31 bits end in January 2038.
 pub async fn an_expiry_beyond_2038_survives<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
-    survives(fixture, UNIX_EPOCH + Duration::from_secs(0x8000_0000)).await;
-    survives(fixture, UNIX_EPOCH + Duration::from_secs(2_208_988_800)).await;
+    survives(fixture, UNIX_EPOCH + SECONDS_OF_31_BITS).await;
+    survives(fixture, UNIX_EPOCH + 70 * YEAR).await;
 }
 
 /// Seconds in 32 bits end in February 2106.
 pub async fn an_expiry_in_the_year_2200_survives<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
-    survives(fixture, UNIX_EPOCH + Duration::from_secs(7_258_118_400)).await;
+    survives(fixture, UNIX_EPOCH + 230 * YEAR).await;
 }
 
 async fn survives<S: SessionStore + ?Sized>(fixture: &Fixture<S>, end: SystemTime) {

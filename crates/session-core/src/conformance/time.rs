@@ -1,4 +1,4 @@
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Fixture, answers::stored};
 use crate::{
@@ -9,8 +9,8 @@ use crate::{
 
 /// How much earlier than given a record may end: a second of rounding, and a little for reading the clock.
 const GRANULARITY: Duration = Duration::from_millis(1100);
-/// Long enough to be alive after rounding down to a second, short enough to wait for.
-const SOON: Duration = Duration::from_millis(1200);
+/// Long enough for a slow store on a busy machine to find a record that still lives.
+const SHORT_LIFE: Duration = Duration::from_millis(900);
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const DAY: Duration = Duration::from_hours(24);
@@ -19,8 +19,12 @@ pub(super) fn after(time: Duration) -> SystemTime {
     SystemTime::now() + time
 }
 
+/// A whole second, which no store rounds, 0.9 to 1.9 seconds from now.
 pub(super) fn soon() -> SystemTime {
-    after(SOON)
+    let earliest = after(SHORT_LIFE)
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock that shows at least 1970");
+    UNIX_EPOCH + Duration::from_secs(earliest.as_secs() + 1)
 }
 
 pub(super) fn past() -> SystemTime {

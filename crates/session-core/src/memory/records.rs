@@ -45,6 +45,11 @@ impl Records {
         self.by_key.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.owners.len()
+    }
+
     pub(super) fn live(&self, key: &StoreKey, now: SystemTime) -> Option<&Held> {
         self.by_key.get(key).filter(|held| held.expires_at > now)
     }

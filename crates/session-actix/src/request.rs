@@ -1,0 +1,77 @@
+use std::{future::Future, sync::Arc};
+
+use actix_web::{
+    HttpMessage, HttpRequest,
+    dev::ServiceRequest,
+    guard::GuardContext,
+    http::header::{COOKIE, HeaderMap, HeaderValue},
+};
+use session_core::Visit;
+
+use crate::{DefaultSession, Session, SessionError, middleware::Slot};
+
+/// The session of a request, for code that is no handler: other middleware and extractors.
+pub trait SessionExt {
+    /// Loads the session, the first time, and gives it.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or no middleware of the session wraps this code.
+    fn session(&self) -> impl Future<Output = Result<Session, SessionError>> + 'static {
+        self.named_session::<DefaultSession>()
+    }
+
+    /// The session called `N`, as [`session`](Self::session) gives the only one.
+    ///
+    /// # Errors
+    ///
+    /// As [`session`](Self::session).
+    fn named_session<N: 'static>(
+        &self,
+    ) -> impl Future<Output = Result<Session<N>, SessionError>> + 'static;
+}
+
+impl SessionExt for HttpRequest {
+    fn named_session<N: 'static>(
+        &self,
+    ) -> impl Future<Output = Result<Session<N>, SessionError>> + 'static {
+        load::<N>(visit::<N>(self), self.headers())
+    }
+}
+
+impl SessionExt for ServiceRequest {
+    fn named_session<N: 'static>(
+        &self,
+    ) -> impl Future<Output = Result<Session<N>, SessionError>> + 'static {
+        load::<N>(visit::<N>(self), self.headers())
+    }
+}
+
+impl<N: 'static> Session<N> {
+    /// The session that some middleware has loaded by now: for guards, which cannot wait.
+    pub fn of_guard(context: &GuardContext<'_>) -> Option<Self> {
+        let visit = context.req_data().get::<Slot<N>>()?.visit();
+        visit.loaded().map(Into::into)
+    }
+}
+
+pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(COOKIE).map(HeaderValue::as_bytes)
+}
+
+fn visit<N: 'static>(request: &impl HttpMessage) -> Option<Arc<Visit>> {
+    request.extensions().get::<Slot<N>>().map(Slot::visit)
+}
+
+fn load<N: 'static>(
+    visit: Option<Arc<Visit>>,
+    headers: &HeaderMap,
+) -> impl Future<Output = Result<Session<N>, SessionError>> + use<N> {
+    let session = visit.map(|visit| visit.session(&mut cookies(headers)));
+    async {
+        match session {
+            Some(session) => Ok(session.await?.into()),
+            None => Err(SessionError::no_middleware()),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+use std::{fmt, marker::PhantomData, ops::Deref};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use futures_util::future::{FutureExt, LocalBoxFuture};
+
+use crate::{SessionError, SessionExt};
+
+/// Names the session of an application that has one; one that has several declares a type for each other.
+#[derive(Clone, Copy, Debug)]
+pub enum DefaultSession {}
+
+/// The visitor's session, as an argument of a handler.
+///
+/// A handler that does not take it costs the store nothing. `N` names one of several sessions of an application; most
+/// have one and leave it out. Everything it can do is [`session_core::Session`]'s.
+pub struct Session<N = DefaultSession> {
+    session: session_core::Session,
+    name: PhantomData<fn() -> N>,
+}
+
+impl<N> Session<N> {
+    /// A session of its own in memory, to call a handler with in a test.
+    pub fn in_memory() -> Self {
+        session_core::Session::in_memory().into()
+    }
+}
+
+impl<N> From<session_core::Session> for Session<N> {
+    fn from(session: session_core::Session) -> Self {
+        Self {
+            session,
+            name: PhantomData,
+        }
+    }
+}
+
+impl<N> Deref for Session<N> {
+    type Target = session_core::Session;
+
+    fn deref(&self) -> &Self::Target {
+        &self.session
+    }
+}
+
+impl<N> Clone for Session<N> {
+    fn clone(&self) -> Self {
+        self.session.clone().into()
+    }
+}
+
+impl<N> fmt::Debug for Session<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.session, f)
+    }
+}
+
+impl<N: 'static> FromRequest for Session<N> {
+    type Error = SessionError;
+    type Future = LocalBoxFuture<'static, Result<Self, SessionError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        request.named_session::<N>().boxed_local()
+    }
+}

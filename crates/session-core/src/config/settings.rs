@@ -1,0 +1,282 @@
+use std::time::Duration;
+
+use super::ConfigError;
+use crate::{
+    cookie::CookieAttributes, expiry::Timeouts, id::SessionId, key::KeyPrefix, payload::Format,
+    signer::SecretKeys,
+};
+
+/// When using a session moves its expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// Only a change does (Flask's `SESSION_REFRESH_EACH_REQUEST = False`).
+    OnChange,
+    /// Use does, once more than a tenth of the idle timeout has passed since the last time. The default.
+    WhenDue,
+    /// Every request that looks at the session does.
+    EveryAccess,
+    /// Every request does, whether it looks at the session or not (Flask's default).
+    EveryRequest,
+}
+
+/// What a request gets whose session cannot be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStoreFailure {
+    /// An error: 503. The default.
+    Fail,
+    /// An empty session, of which nothing is ever written.
+    Anonymous,
+}
+
+/// Whose cookies and records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// This library's own: hashed keys, HMAC-SHA-256, markers for what was renewed or ended. The default.
+    Native,
+    /// Flask-Session's, to share live sessions with a running Flask application.
+    Flask,
+}
+
+/// What a native application does with the sessions of a Flask application that shared its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlaskSessions {
+    /// They are no sessions. The default.
+    Ignore,
+    /// They are read and written where they are; new sessions are native.
+    Keep,
+    /// They are read, and move to a native record under a new id when they are next saved.
+    Move,
+}
+
+/// Everything an application can choose; the defaults are the safest there are.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub(crate) keys: Option<SecretKeys>,
+    pub(crate) cookie: CookieAttributes,
+    pub(crate) prefix: KeyPrefix,
+    pub(crate) id_bytes: usize,
+    pub(crate) permanent: bool,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) absolute_timeout: Option<Duration>,
+    pub(crate) refresh: Refresh,
+    pub(crate) store_timeout: Duration,
+    pub(crate) on_store_failure: OnStoreFailure,
+    pub(crate) sweep_pause: Duration,
+    pub(crate) profile: Profile,
+    pub(crate) flask_sessions: FlaskSessions,
+    pub(crate) format: Format,
+}
+
+impl Settings {
+    /// Flask's lifetime of a permanent session: 31 days.
+    pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(2_678_400);
+    const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+    /// The defaults, with cookies signed by `keys`.
+    pub fn new(keys: SecretKeys) -> Self {
+        Self {
+            keys: Some(keys),
+            ..Self::unsigned()
+        }
+    }
+
+    /// The defaults, with cookies that carry the bare id.
+    ///
+    /// An id has 256 random bits and cannot be guessed; a signature spares the store the look-ups of made-up ones.
+    pub fn unsigned() -> Self {
+        Self {
+            keys: None,
+            cookie: CookieAttributes::default(),
+            prefix: KeyPrefix::default(),
+            id_bytes: SessionId::DEFAULT_BYTES,
+            permanent: true,
+            idle_timeout: Self::DEFAULT_IDLE_TIMEOUT,
+            absolute_timeout: None,
+            refresh: Refresh::WhenDue,
+            store_timeout: Duration::from_secs(1),
+            on_store_failure: OnStoreFailure::Fail,
+            sweep_pause: Duration::from_secs(300),
+            profile: Profile::Native,
+            flask_sessions: FlaskSessions::Ignore,
+            format: Format::MessagePack,
+        }
+    }
+
+    /// Flask-Session's defaults, to share live sessions with a Flask application: plain keys, unsigned ids, its cookie.
+    pub fn flask() -> Self {
+        Self {
+            cookie: CookieAttributes {
+                name: "session".into(),
+                secure: false,
+                same_site: None,
+                ..CookieAttributes::default()
+            },
+            refresh: Refresh::EveryRequest,
+            profile: Profile::Flask,
+            ..Self::unsigned()
+        }
+    }
+
+    /// Signs cookies with `keys`.
+    #[must_use]
+    pub fn with_keys(mut self, keys: SecretKeys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// The cookie's name and attributes. Defaults to [`CookieAttributes::default`].
+    #[must_use]
+    pub fn with_cookie(mut self, cookie: CookieAttributes) -> Self {
+        self.cookie = cookie;
+        self
+    }
+
+    /// What every store key begins with. Defaults to `session:`.
+    #[must_use]
+    pub fn with_key_prefix(mut self, prefix: KeyPrefix) -> Self {
+        self.prefix = prefix;
+        self
+    }
+
+    /// The random bytes of an id, 16 to 90. Defaults to 32.
+    #[must_use]
+    pub fn with_id_bytes(mut self, bytes: usize) -> Self {
+        self.id_bytes = bytes;
+        self
+    }
+
+    /// Whether the cookie outlives the browser, unless the session says otherwise. Defaults to true.
+    #[must_use]
+    pub fn with_permanent(mut self, permanent: bool) -> Self {
+        self.permanent = permanent;
+        self
+    }
+
+    /// How long a session lives after it was last used, unless the session says otherwise. Defaults to 31 days.
+    #[must_use]
+    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How long a session lives after it was created or logged in to, whatever its use. Defaults to no limit.
+    #[must_use]
+    pub fn with_absolute_timeout(mut self, timeout: Duration) -> Self {
+        self.absolute_timeout = Some(timeout);
+        self
+    }
+
+    /// When using a session moves its expiry. Defaults to [`Refresh::WhenDue`].
+    #[must_use]
+    pub fn with_refresh(mut self, refresh: Refresh) -> Self {
+        self.refresh = refresh;
+        self
+    }
+
+    /// The store time of one request, all attempts together. Defaults to one second.
+    #[must_use]
+    pub fn with_store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
+        self
+    }
+
+    /// What a request gets whose session cannot be loaded. Defaults to [`OnStoreFailure::Fail`].
+    #[must_use]
+    pub fn with_on_store_failure(mut self, policy: OnStoreFailure) -> Self {
+        self.on_store_failure = policy;
+        self
+    }
+
+    /// The pause between two sweeps of expired records. Defaults to 300 seconds.
+    #[must_use]
+    pub fn with_sweep_pause(mut self, pause: Duration) -> Self {
+        self.sweep_pause = pause;
+        self
+    }
+
+    /// What is done with a Flask application's sessions in the same store. Defaults to [`FlaskSessions::Ignore`].
+    #[must_use]
+    pub fn with_flask_sessions(mut self, sessions: FlaskSessions) -> Self {
+        self.flask_sessions = sessions;
+        self
+    }
+
+    /// The encoding that is written; both are read. Defaults to MessagePack.
+    #[must_use]
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// The cookie's name and attributes.
+    pub fn cookie(&self) -> &CookieAttributes {
+        &self.cookie
+    }
+
+    /// The pause between two sweeps of expired records.
+    pub fn sweep_pause(&self) -> Duration {
+        self.sweep_pause
+    }
+
+    /// When using a session moves its expiry.
+    pub fn refresh(&self) -> Refresh {
+        self.refresh
+    }
+
+    pub(crate) fn timeouts(&self, idle: Option<Duration>) -> Timeouts {
+        Timeouts {
+            idle: idle.unwrap_or(self.idle_timeout),
+            absolute: self.absolute_timeout,
+        }
+    }
+
+    /// Checks every rule between the settings.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken, and what to do.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.cookie.check()?;
+        if !(SessionId::MIN_BYTES..=SessionId::MAX_BYTES).contains(&self.id_bytes) {
+            return Err(ConfigError::new(
+                "SESSION_ID_LENGTH",
+                "must be 16 to 90 (bytes)",
+            ));
+        }
+        let timeout = |name, timeout: Duration| {
+            if timeout < Duration::from_secs(1) || timeout > Self::MAX_TIMEOUT {
+                return Err(ConfigError::new(name, "must be 1 second to 100 years"));
+            }
+            Ok(())
+        };
+        timeout("PERMANENT_SESSION_LIFETIME", self.idle_timeout)?;
+        if let Some(absolute) = self.absolute_timeout {
+            timeout("SESSION_ABSOLUTE_LIFETIME", absolute)?;
+        }
+        if self.store_timeout.is_zero() || self.store_timeout > Duration::from_secs(60) {
+            return Err(ConfigError::new(
+                "SESSION_STORE_TIMEOUT_MS",
+                "must be 1 to 60000 (milliseconds)",
+            ));
+        }
+        if self.sweep_pause.is_zero() {
+            return Err(ConfigError::new(
+                "SESSION_CLEANUP_SECONDS",
+                "must be at least 1 (second)",
+            ));
+        }
+        if self.profile == Profile::Native && self.format == Format::Json {
+            return Err(ConfigError::new(
+                "SESSION_SERIALIZATION_FORMAT",
+                "json is for the Flask profile; leave it unset",
+            ));
+        }
+        if self.profile == Profile::Flask && self.flask_sessions != FlaskSessions::Ignore {
+            return Err(ConfigError::new(
+                "the Flask profile",
+                "reads Flask's sessions already; with_flask_sessions is for the native profile",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,9 @@
+//! Cookies on the wire: what is read from a `Cookie` header and written into a `Set-Cookie` header.
+
+mod attributes;
+mod read;
+mod write;
+
+pub use attributes::{CookieAttributes, SameSite};
+pub(crate) use read::values;
+pub(crate) use write::{Lasting, flask_removal, removal, set_cookie};

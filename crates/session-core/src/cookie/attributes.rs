@@ -1,0 +1,248 @@
+use std::str::FromStr;
+
+use crate::config::ConfigError;
+
+/// Which cross-site requests carry the cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// None of them.
+    Strict,
+    /// Those that follow a link.
+    Lax,
+    /// All of them; needs `Secure`.
+    None,
+}
+
+impl SameSite {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Lax => "Lax",
+            Self::None => "None",
+        }
+    }
+}
+
+impl FromStr for SameSite {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.to_ascii_lowercase().as_str() {
+            "strict" => Ok(Self::Strict),
+            "lax" => Ok(Self::Lax),
+            "none" => Ok(Self::None),
+            _ => Err(()),
+        }
+    }
+}
+
+/// The session cookie's name and attributes.
+///
+/// The default is the safest there is: `__Host-session; Path=/; HttpOnly; Secure; SameSite=Lax`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieAttributes {
+    /// The name, a token of RFC 6265. Defaults to `__Host-session`.
+    pub name: String,
+    /// The hosts it goes to besides the one that set it. Defaults to none.
+    pub domain: Option<String>,
+    /// The paths it goes to. Defaults to `/`.
+    pub path: String,
+    /// Whether scripts are kept from it. Defaults to true.
+    pub http_only: bool,
+    /// Whether it goes over TLS alone. Defaults to true.
+    pub secure: bool,
+    /// Which cross-site requests carry it; `None` leaves the attribute out. Defaults to `Lax`.
+    pub same_site: Option<SameSite>,
+    /// Whether it is kept apart for each top-level site (CHIPS). Defaults to false.
+    pub partitioned: bool,
+}
+
+impl Default for CookieAttributes {
+    fn default() -> Self {
+        Self {
+            name: "__Host-session".into(),
+            domain: None,
+            path: "/".into(),
+            http_only: true,
+            secure: true,
+            same_site: Some(SameSite::Lax),
+            partitioned: false,
+        }
+    }
+}
+
+impl CookieAttributes {
+    const MAX_NAME: usize = 256;
+
+    /// Checks the rules that browsers enforce (RFC 6265bis, 4.1.3 and 5.7), so that no cookie is silently dropped.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken, and what to do.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |setting: &str, reason: &str| Err(ConfigError::new(setting, reason));
+        if self.name.len() > Self::MAX_NAME || !is_token(&self.name) {
+            return refuse(
+                "SESSION_COOKIE_NAME",
+                "must be 1 to 256 characters of letters, digits and !#$%&'*+-.^_`|~",
+            );
+        }
+        if self.domain.as_deref().is_some_and(|it| !is_domain(it)) {
+            return refuse(
+                "SESSION_COOKIE_DOMAIN",
+                "must be a host name such as example.org",
+            );
+        }
+        if !self.path.starts_with('/') || !self.path.bytes().all(is_attribute_byte) {
+            return refuse(
+                "SESSION_COOKIE_PATH",
+                "must start with / and hold no ; or control character",
+            );
+        }
+        self.check_prefix()?;
+        if self.same_site == Some(SameSite::None) && !self.secure {
+            return refuse(
+                "SESSION_COOKIE_SAMESITE",
+                "None needs SESSION_COOKIE_SECURE=true",
+            );
+        }
+        if self.partitioned && !self.secure {
+            return refuse(
+                "SESSION_COOKIE_PARTITIONED",
+                "needs SESSION_COOKIE_SECURE=true",
+            );
+        }
+        Ok(())
+    }
+
+    fn check_prefix(&self) -> Result<(), ConfigError> {
+        let name = self.name.to_ascii_lowercase();
+        let (host, http) = (
+            name.starts_with("__host-"),
+            name.starts_with("__http-") || name.starts_with("__host-http-"),
+        );
+        if (host || http || name.starts_with("__secure-")) && !self.secure {
+            return Err(ConfigError::new(
+                "SESSION_COOKIE_NAME",
+                format!(
+                    "{} needs SESSION_COOKIE_SECURE=true; over plain HTTP choose a name without the prefix",
+                    self.name
+                ),
+            ));
+        }
+        if host && (self.domain.is_some() || self.path != "/") {
+            return Err(ConfigError::new(
+                "SESSION_COOKIE_NAME",
+                format!(
+                    "{} needs SESSION_COOKIE_PATH=/ and no SESSION_COOKIE_DOMAIN",
+                    self.name
+                ),
+            ));
+        }
+        if http && !self.http_only {
+            return Err(ConfigError::new(
+                "SESSION_COOKIE_NAME",
+                format!("{} needs SESSION_COOKIE_HTTPONLY=true", self.name),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+fn is_domain(text: &str) -> bool {
+    let labels = text.strip_prefix('.').unwrap_or(text);
+    !labels.is_empty()
+        && labels.split('.').all(|label| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        })
+}
+
+fn is_attribute_byte(byte: u8) -> bool {
+    byte != b';' && (byte.is_ascii_graphic() || byte == b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_passes() {
+        assert_eq!(CookieAttributes::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn what_a_browser_would_drop_is_refused() {
+        let base = CookieAttributes::default;
+        let named = |name: &str| CookieAttributes {
+            name: name.into(),
+            ..base()
+        };
+        let insecure = |name: &str| CookieAttributes {
+            secure: false,
+            ..named(name)
+        };
+        for bad in [
+            named(""),
+            named("a b"),
+            named("a;b"),
+            named("a=b"),
+            named(&"a".repeat(257)),
+            CookieAttributes {
+                domain: Some("example.org".into()),
+                ..base()
+            },
+            CookieAttributes {
+                path: "/app".into(),
+                ..base()
+            },
+            CookieAttributes {
+                path: "app".into(),
+                ..named("s")
+            },
+            CookieAttributes {
+                path: "/\r\nX: y".into(),
+                ..named("s")
+            },
+            CookieAttributes {
+                path: "/;Domain=x".into(),
+                ..named("s")
+            },
+            CookieAttributes {
+                domain: Some("a;b".into()),
+                ..named("s")
+            },
+            CookieAttributes {
+                domain: Some(String::new()),
+                ..named("s")
+            },
+            insecure("__Host-s"),
+            insecure("__host-s"),
+            insecure("__Secure-s"),
+            insecure("__Http-s"),
+            CookieAttributes {
+                http_only: false,
+                ..named("__Host-Http-s")
+            },
+            CookieAttributes {
+                same_site: Some(SameSite::None),
+                ..insecure("s")
+            },
+            CookieAttributes {
+                partitioned: true,
+                ..insecure("s")
+            },
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
+        }
+    }
+}

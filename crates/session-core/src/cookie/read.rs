@@ -1,0 +1,90 @@
+/// The values of the cookies called `name` in one `Cookie` header, in order.
+///
+/// Works on raw bytes: names are compared as they are, never percent-decoded (CVE-2020-8184), quotes have no meaning,
+/// and what cannot be parsed hides nothing of its neighbours (RFC 6265bis, 5.7 and 8.6). Linear in the header's length.
+pub(crate) fn values<'h>(header: &'h [u8], name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+    header.split(|byte| *byte == b';').filter_map(move |pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        (trim(&pair[..equals]) == name.as_bytes()).then(|| trim(&pair[equals + 1..]))
+    })
+}
+
+fn trim(bytes: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = bytes.iter().position(|byte| !blank(byte));
+    let end = bytes.iter().rposition(|byte| !blank(byte));
+    match (start, end) {
+        (Some(start), Some(end)) => &bytes[start..=end],
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all(header: &[u8]) -> Vec<&[u8]> {
+        values(header, "__Host-id").collect()
+    }
+
+    #[test]
+    fn hostile_neighbours_hide_nothing_and_forge_nothing() {
+        let hit: &[&[u8]] = &[b"v"];
+        for header in [
+            &b"__Host-id=v"[..],
+            b" __Host-id = v ",
+            b"a=b; __Host-id=v; c",
+            b"x=\"; __Host-id=v; y=\"",
+            b"x=\xff\xfe; __Host-id=v",
+            b"=; ;;; __Host-id=v;",
+            b"novalue; __Host-id=v",
+        ] {
+            assert_eq!(all(header), hit, "{header:?}");
+        }
+        for header in [
+            &b"%5F%5FHost-id=v"[..],
+            b"=__Host-id=v",
+            b"__host-id=v",
+            b"__Host-id",
+            b"x__Host-id=v",
+            b"\"__Host-id\"=v",
+            b"",
+        ] {
+            assert!(all(header).is_empty(), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn duplicates_come_in_order() {
+        let both: &[&[u8]] = &[b"1", b"2"];
+        assert_eq!(all(b"__Host-id=1; __Host-id=2"), both);
+    }
+
+    #[test]
+    fn a_header_of_100_kib_takes_linear_time() {
+        let time = |len: usize| {
+            let header = vec![b';'; len];
+            let start = std::time::Instant::now();
+            for _ in 0..20 {
+                assert!(all(&header).is_empty());
+            }
+            start.elapsed()
+        };
+        time(1024);
+        let (half, full) = (time(51_200), time(102_400));
+        assert!(full.as_millis() < 20 * 100, "{full:?}");
+        assert!(full < half * 4, "{half:?} {full:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_neighbour_never_changes_what_is_found(before: Vec<u8>, after: Vec<u8>) {
+            let clean = |bytes: &[u8]| !values(bytes, "__Host-id").any(|_| true);
+            prop_assume!(clean(&before) && clean(&after));
+            let header = [&before[..], b";__Host-id=v;", &after].concat();
+            prop_assert_eq!(all(&header), vec![&b"v"[..]]);
+        }
+    }
+}

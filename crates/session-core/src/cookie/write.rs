@@ -1,0 +1,149 @@
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::CookieAttributes;
+use crate::expiry::MAX_COOKIE_AGE;
+
+/// How long the browser keeps the cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// Until it is closed.
+    BrowserSession,
+    /// That many seconds.
+    Seconds(u64),
+    /// Until an instant: Flask's way.
+    Until(SystemTime),
+}
+
+/// The header value that sets the cookie.
+pub(crate) fn set_cookie(cookie: &CookieAttributes, value: &str, lasting: Lasting) -> String {
+    let life = match lasting {
+        Lasting::BrowserSession => String::new(),
+        Lasting::Seconds(seconds) => format!("; Max-Age={}", seconds.min(MAX_COOKIE_AGE.as_secs())),
+        Lasting::Until(instant) => expires(instant),
+    };
+    header(cookie, value, &life, cookie.http_only)
+}
+
+/// The header value that removes the cookie, with every attribute that set it: otherwise a browser keeps a `__Host-`
+/// cookie (RFC 6265bis, 5.7).
+pub(crate) fn removal(cookie: &CookieAttributes) -> String {
+    header(cookie, "", &removal_life(), cookie.http_only)
+}
+
+/// The removal as Flask writes it: without `HttpOnly`, which no browser asks for in order to remove.
+pub(crate) fn flask_removal(cookie: &CookieAttributes) -> String {
+    header(cookie, "", &removal_life(), false)
+}
+
+fn removal_life() -> String {
+    expires(UNIX_EPOCH) + "; Max-Age=0"
+}
+
+fn expires(instant: SystemTime) -> String {
+    // httpdate writes years up to 9999 and panics beyond.
+    let latest = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    let instant = instant.clamp(UNIX_EPOCH, latest);
+    format!("; Expires={}", httpdate::fmt_http_date(instant))
+}
+
+// The order is Werkzeug's, so that a Flask application beside this one writes the same header.
+fn header(cookie: &CookieAttributes, value: &str, life: &str, http_only: bool) -> String {
+    let mut text = String::with_capacity(cookie.name.len() + value.len() + life.len() + 64);
+    let mut push = |part: std::fmt::Arguments<'_>| {
+        text.write_fmt(part).expect("a String takes every write");
+    };
+    push(format_args!("{}={value}", cookie.name));
+    if let Some(domain) = &cookie.domain {
+        push(format_args!("; Domain={domain}"));
+    }
+    push(format_args!("{life}"));
+    if cookie.secure {
+        push(format_args!("; Secure"));
+    }
+    if http_only {
+        push(format_args!("; HttpOnly"));
+    }
+    push(format_args!("; Path={}", cookie.path));
+    if let Some(same_site) = cookie.same_site {
+        push(format_args!("; SameSite={}", same_site.as_str()));
+    }
+    if cookie.partitioned {
+        push(format_args!("; Partitioned"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cookie::SameSite;
+
+    #[test]
+    fn the_default_cookie_is_the_safest() {
+        assert_eq!(
+            set_cookie(&CookieAttributes::default(), "v", Lasting::Seconds(60)),
+            "__Host-session=v; Max-Age=60; Secure; HttpOnly; Path=/; SameSite=Lax"
+        );
+        assert_eq!(
+            set_cookie(&CookieAttributes::default(), "v", Lasting::BrowserSession),
+            "__Host-session=v; Secure; HttpOnly; Path=/; SameSite=Lax"
+        );
+    }
+
+    #[test]
+    fn a_removal_repeats_every_attribute() {
+        let cookie = CookieAttributes {
+            name: "s".into(),
+            domain: Some("example.org".into()),
+            path: "/app".into(),
+            same_site: Some(SameSite::None),
+            partitioned: true,
+            ..CookieAttributes::default()
+        };
+        assert_eq!(
+            removal(&cookie),
+            "s=; Domain=example.org; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Secure; HttpOnly; Path=/app; \
+             SameSite=None; Partitioned"
+        );
+    }
+
+    #[test]
+    fn flasks_headers_are_reproduced() {
+        let flask = CookieAttributes {
+            name: "session".into(),
+            secure: false,
+            same_site: None,
+            ..CookieAttributes::default()
+        };
+        let until = UNIX_EPOCH + Duration::from_secs(1_795_222_698);
+        assert_eq!(
+            set_cookie(&flask, "v", Lasting::Until(until)),
+            "session=v; Expires=Sat, 21 Nov 2026 00:58:18 GMT; HttpOnly; Path=/"
+        );
+        assert_eq!(
+            flask_removal(&flask),
+            "session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/"
+        );
+    }
+
+    #[test]
+    fn no_age_is_beyond_400_days_and_no_instant_panics() {
+        let text = set_cookie(
+            &CookieAttributes::default(),
+            "v",
+            Lasting::Seconds(u64::MAX),
+        );
+        assert!(text.contains("Max-Age=34560000;"));
+        let far = UNIX_EPOCH + Duration::from_secs(1 << 50);
+        assert!(
+            set_cookie(&CookieAttributes::default(), "v", Lasting::Until(far)).contains("9999")
+        );
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        assert!(
+            set_cookie(&CookieAttributes::default(), "v", Lasting::Until(before)).contains("1970")
+        );
+    }
+}

@@ -1,0 +1,137 @@
+use std::{sync::Arc, time::SystemTime};
+
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::{
+    Budget,
+    work::{Found, Live, Work},
+};
+use crate::{
+    codec::Form,
+    content::Lineage,
+    error::{Error, Result},
+    sessions::Shared,
+};
+
+/// One of an owner's live sessions, as a list of devices shows it.
+#[derive(Clone, Debug)]
+pub struct OwnedSession {
+    live: Live,
+    lineage: Lineage,
+}
+
+impl OwnedSession {
+    /// What names the session, before and after it is renewed; it opens nothing.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// When it was created or last logged in to.
+    pub fn created_at(&self) -> Option<SystemTime> {
+        self.live.content.created_at
+    }
+
+    /// When it ends unless it is used.
+    pub fn expires_at(&self) -> SystemTime {
+        self.live.expires_at
+    }
+
+    /// The value under `key`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a `T`.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        self.live.content.payload.get(key)
+    }
+}
+
+/// Work on an owner's sessions, with a budget of its own.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    shared: Arc<Shared>,
+    budget: Budget,
+    since: Instant,
+}
+
+impl Shared {
+    pub(crate) fn alone(self: &Arc<Self>) -> Alone {
+        Alone {
+            shared: self.clone(),
+            budget: Budget::new(self.settings.store_timeout),
+            since: Instant::now(),
+        }
+    }
+}
+
+impl Alone {
+    /// The live sessions of `owner`, the oldest first.
+    pub(crate) async fn owned(&self, owner: &str) -> Result<Vec<OwnedSession>> {
+        let work = self.work();
+        let mut sessions: Vec<_> = self
+            .listed(owner)
+            .await?
+            .into_iter()
+            .filter_map(
+                |(key, loaded)| match work.read(&key, Form::Native, loaded) {
+                    Found::Live(live) if live.content.owner.as_deref() == Some(owner) => {
+                        Some(OwnedSession {
+                            lineage: live.content.lineage.clone()?,
+                            live,
+                        })
+                    }
+                    _ => None,
+                },
+            )
+            .collect();
+        sessions.sort_by_key(OwnedSession::created_at);
+        Ok(sessions)
+    }
+
+    /// Ends every session of `owner` but the one of the lineage `keep`; says how many it ended.
+    pub(crate) async fn end_all(&self, owner: &str, keep: Option<&Lineage>) -> Result<u64> {
+        let mut ended = 0;
+        for (key, _) in self.listed(owner).await? {
+            // Each session is worth the whole budget: a user with a hundred of them is no reason to give up.
+            self.budget.refill();
+            ended += u64::from(
+                self.work()
+                    .end(&key, Form::Native, Some(owner), keep)
+                    .await?,
+            );
+        }
+        Ok(ended)
+    }
+
+    /// Ends the session of `owner` that `lineage` names; false if there is none.
+    pub(crate) async fn end_one(&self, owner: &str, lineage: &Lineage) -> Result<bool> {
+        let session = self
+            .owned(owner)
+            .await?
+            .into_iter()
+            .find(|it| it.lineage == *lineage);
+        match session {
+            Some(session) => {
+                self.work()
+                    .end(&session.live.key, Form::Native, Some(owner), None)
+                    .await
+            }
+            None => Ok(false),
+        }
+    }
+
+    async fn listed(&self, owner: &str) -> Result<Vec<(crate::StoreKey, crate::Loaded)>> {
+        let index = self.shared.owners.as_ref().ok_or(Error::NoOwnerIndex)?;
+        let owner = self.shared.settings.prefix.owner_key(owner);
+        self.budget.spend(index.owned_by(&owner)).await?
+    }
+
+    fn work(&self) -> Work<'_> {
+        Work {
+            shared: &self.shared,
+            budget: &self.budget,
+            since: self.since,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Changes to a session, recorded one by one so that they can be made again on fresher data.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use crate::{
+    content::{Content, FLASHES, PERMANENT},
+    error::Result,
+    payload::{Format, Value},
+};
+
+/// What an `update` does with the value it finds; it may run more than once.
+pub(crate) type Change = Arc<dyn Fn(Option<&Value>) -> Result<Value> + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) enum Op {
+    Insert(Box<str>, Value),
+    Remove(Box<str>),
+    /// Removes the value that was handed out, and no other that came since.
+    Take(Box<str>, Value),
+    Update(Box<str>, Change),
+    Clear,
+    Flash(Message),
+    /// Removes the messages that were handed out, and none that came since.
+    TakeFlashes(Vec<Message>),
+    LogIn(Arc<str>),
+    Lifetime(Option<Duration>),
+    Permanent(bool),
+}
+
+/// A flash message: its category and its text, in Flask's order.
+pub(crate) type Message = (String, String);
+
+impl Op {
+    pub(crate) fn apply(
+        &self,
+        content: &mut Content,
+        now: SystemTime,
+        format: Format,
+    ) -> Result<()> {
+        let payload = &mut content.payload;
+        match self {
+            Self::Insert(key, value) => payload.insert_value(key, value.clone()),
+            Self::Remove(key) => drop(payload.remove(key)),
+            Self::Take(key, taken) => {
+                if payload.value(key) == Some(taken) {
+                    payload.remove(key);
+                }
+            }
+            Self::Update(key, change) => {
+                let value = change(payload.value(key))?;
+                payload.insert_value(key, value);
+            }
+            Self::Clear => content.clear(),
+            Self::Flash(message) => {
+                let mut queue = flashes(content)?;
+                queue.push(message.clone());
+                set_flashes(content, &queue, format)?;
+            }
+            Self::TakeFlashes(taken) => {
+                let mut queue = flashes(content)?;
+                for message in taken {
+                    if let Some(position) = queue.iter().position(|it| it == message) {
+                        queue.remove(position);
+                    }
+                }
+                set_flashes(content, &queue, format)?;
+            }
+            Self::LogIn(owner) => {
+                if content.owner.as_ref().is_some_and(|before| before != owner) {
+                    content.clear();
+                }
+                content.owner = Some(owner.clone());
+                content.created_at = Some(now);
+            }
+            Self::Lifetime(idle) => content.idle = *idle,
+            Self::Permanent(permanent) => {
+                payload.insert_value(PERMANENT, Value::encode(permanent, format)?);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn login(ops: &[Self]) -> Option<&Arc<str>> {
+        ops.iter().rev().find_map(|op| match op {
+            Self::LogIn(owner) => Some(owner),
+            _ => None,
+        })
+    }
+}
+
+/// `content` after all of `ops`.
+pub(crate) fn replay(
+    content: &Content,
+    ops: &[Op],
+    now: SystemTime,
+    format: Format,
+) -> Result<Content> {
+    let mut content = content.clone();
+    for op in ops {
+        op.apply(&mut content, now, format)?;
+    }
+    Ok(content)
+}
+
+/// The queued messages.
+pub(crate) fn flashes(content: &Content) -> Result<Vec<Message>> {
+    Ok(content.payload.get(FLASHES)?.unwrap_or_default())
+}
+
+fn set_flashes(content: &mut Content, queue: &[Message], format: Format) -> Result<()> {
+    if queue.is_empty() {
+        content.payload.remove(FLASHES);
+    } else {
+        content
+            .payload
+            .insert_value(FLASHES, Value::encode(queue, format)?);
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Insert(..) => "Insert",
+            Self::Remove(_) => "Remove",
+            Self::Take(..) => "Take",
+            Self::Update(..) => "Update",
+            Self::Clear => "Clear",
+            Self::Flash(_) => "Flash",
+            Self::TakeFlashes(_) => "TakeFlashes",
+            Self::LogIn(_) => "LogIn",
+            Self::Lifetime(_) => "Lifetime",
+            Self::Permanent(_) => "Permanent",
+        })
+    }
+}

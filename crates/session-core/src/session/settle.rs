@@ -1,0 +1,189 @@
+use std::mem::take;
+
+use super::Session;
+use crate::{
+    codec::Form,
+    cookie::{self, Lasting},
+    error::{Error, Result},
+    expiry::cookie_age,
+    key::StoreKey,
+    lifecycle::{Cookie, Done, Live, Origin, Saved, Terms},
+    op::Op,
+};
+
+/// What is to be done in the store.
+#[derive(Debug)]
+struct Job {
+    origin: Origin,
+    ops: Vec<Op>,
+    renew: bool,
+    ending: Option<(StoreKey, Form)>,
+}
+
+impl Session {
+    /// Saves what changed so far, before the request is answered or while its body is streamed.
+    ///
+    /// Afterwards values are final, as they are in the store. Before the response's head is sent, a cookie that is
+    /// needed goes into that head.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails: the outcome is unknown, and stays so for every later save. If the session is too large, or
+    /// the head was sent and a cookie is needed: the changes are dropped, and what was stored is intact.
+    pub async fn save(&self) -> Result<Saved> {
+        if self.state().head_sent {
+            self.0.budget.refill();
+        }
+        self.settle(false).await
+    }
+
+    /// Whether the end of the request needs nothing of the store.
+    pub(crate) fn is_settled(&self) -> bool {
+        let state = self.state();
+        !state.broken
+            && !state.is_dirty()
+            && !state
+                .live()
+                .is_some_and(|live| self.work_since(state.since).refresh_due(live))
+    }
+
+    /// The value of the `Set-Cookie` header that the session needs so far.
+    pub(crate) fn cookie(&self) -> Option<String> {
+        self.state().cookie.clone()
+    }
+
+    /// From now on no cookie can be set.
+    pub(crate) fn close_head(&self) {
+        self.state().head_sent = true;
+    }
+
+    /// Saves what changed; with `refresh`, moves the expiry of what did not, if that is due.
+    pub(crate) async fn settle(&self, refresh: bool) -> Result<Saved> {
+        let _turn = self.0.turn.lock().await;
+        let job = {
+            let mut state = self.state();
+            if state.broken {
+                return Err(Error::Unknown);
+            }
+            Job {
+                origin: state.origin.clone(),
+                ops: take(&mut state.ops),
+                renew: take(&mut state.renew),
+                ending: take(&mut state.ending),
+            }
+        };
+        match self.perform(&job, refresh).await {
+            Ok(done) => {
+                let saved = done.saved;
+                self.accept(done);
+                self.remake()?;
+                Ok(saved)
+            }
+            Err(error) => {
+                self.fail(job, &error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn perform(&self, job: &Job, refresh: bool) -> Result<Done> {
+        let work = self.work();
+        let shared = &self.0.shared;
+        let login = Op::login(&job.ops);
+        self.check_head(job)?;
+        if let Some((key, form)) = &job.ending {
+            work.end(key, *form, None, None).await?;
+        }
+        match &job.origin {
+            Origin::Detached => Ok(Done::unchanged(Origin::Detached)),
+            Origin::New => work.insert(shared.form(), &job.ops).await,
+            // A login starts a session of its own: otherwise a lost answer would lock the user out.
+            Origin::Late if login.is_some() => work.insert(shared.form(), &job.ops).await,
+            Origin::Late | Origin::Ended if job.ops.is_empty() => {
+                Ok(Done::unchanged(job.origin.clone()))
+            }
+            Origin::Late => Err(Error::Conflict),
+            Origin::Ended if login.is_some() => Err(Error::Conflict),
+            Origin::Ended => Ok(Done::dropped()),
+            Origin::Live(live) => {
+                let moves = work.next_form(live) != live.form && !job.ops.is_empty();
+                if job.renew || login.is_some() || moves {
+                    work.renew(live, &job.ops).await
+                } else if !job.ops.is_empty() {
+                    let owner = live.content.owner.as_deref();
+                    work.write(live.clone(), &job.ops, Terms { owner, login: None })
+                        .await
+                } else if refresh && work.refresh_due(live) {
+                    Ok(work.refresh(live.clone()).await)
+                } else {
+                    Ok(Done::unchanged(job.origin.clone()))
+                }
+            }
+        }
+    }
+
+    /// After the head no cookie can be set, so nothing may be stored that needs one.
+    fn check_head(&self, job: &Job) -> Result<()> {
+        let state = self.state();
+        let fresh_id = match &job.origin {
+            Origin::New => !state.view().is_empty(),
+            Origin::Live(_) => job.renew || Op::login(&job.ops).is_some(),
+            Origin::Late => Op::login(&job.ops).is_some(),
+            Origin::Ended | Origin::Detached => false,
+        };
+        if state.head_sent && fresh_id {
+            Err(Error::HeadSent)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn accept(&self, done: Done) {
+        let cookie = match (done.cookie, &done.origin) {
+            (_, Origin::Ended) => Some(None),
+            (Cookie::Remove, _) => Some(Some(self.removal())),
+            (Cookie::Set, Origin::Live(live)) => Some(self.cookie_of(live)),
+            (Cookie::SetAgain, Origin::Live(live)) if self.0.permanent(&live.content) => {
+                Some(self.cookie_of(live))
+            }
+            _ => None,
+        };
+        let mut state = self.state();
+        if let Some(cookie) = cookie {
+            state.cookie = cookie;
+        }
+        state.rebase(done.origin);
+    }
+
+    fn fail(&self, job: Job, error: &Error) {
+        let mut state = self.state();
+        state.broken = !matches!(
+            error,
+            Error::TooLarge { .. }
+                | Error::Conflict
+                | Error::HeadSent
+                | Error::Encode { .. }
+                | Error::Decode { .. }
+        );
+        state.rebase(job.origin);
+    }
+
+    fn cookie_of(&self, live: &Live) -> Option<String> {
+        let shared = &self.0.shared;
+        let value = shared.cookie_value(live.form, live.id.as_ref()?);
+        let lasting = match live.form {
+            _ if !self.0.permanent(&live.content) => Lasting::BrowserSession,
+            Form::Native => Lasting::Seconds(cookie_age(live.expires_at, shared.now())),
+            Form::Flask => Lasting::Until(live.expires_at),
+        };
+        Some(cookie::set_cookie(&shared.settings.cookie, &value, lasting))
+    }
+
+    pub(super) fn removal(&self) -> String {
+        let settings = &self.0.shared.settings;
+        match self.0.shared.form() {
+            Form::Native => cookie::removal(&settings.cookie),
+            Form::Flask => cookie::flask_removal(&settings.cookie),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+use std::fmt;
+
+use mongodb::{
+    Client, Collection, Database,
+    bson::{Document, RawDocumentBuf},
+    options::{CollectionOptions, ReadPreference, SelectionCriteria},
+};
+use session_core::{
+    Error, Result,
+    config::{ConfigError, Env},
+};
+
+use crate::{
+    calls::Calls,
+    connect,
+    document::OVERHEAD,
+    names::{CollectionName, DatabaseName},
+    reply::{Outcome, outcome},
+};
+
+/// Sessions in a collection of `MongoDB`, one document each.
+///
+/// A handle: clones share the client and see the same sessions.
+#[derive(Clone)]
+pub struct MongoStore {
+    database: Database,
+    pub(crate) collection: Collection<RawDocumentBuf>,
+    pub(crate) calls: Calls,
+    limit: usize,
+}
+
+impl MongoStore {
+    /// The largest payload unless [`with_limit`](Self::with_limit) says otherwise: `MongoDB`'s 16 MiB for a document, less
+    /// 1 KiB for what stands beside the payload.
+    pub const DEFAULT_LIMIT: usize = 16 * 1024 * 1024 - OVERHEAD;
+
+    /// Keeps sessions in the collection `sessions` of the database `flask_session`, through the application's own client.
+    ///
+    /// Sends nothing. Reads go to the primary, writes wait for the majority and are sent once, whatever the client's
+    /// options say. The client stops working when the runtime ends on which it was made: make it where the application's
+    /// `main` runs.
+    pub fn new(client: Client) -> Self {
+        Self::of(
+            &client,
+            &DatabaseName::default(),
+            &CollectionName::default(),
+        )
+    }
+
+    /// Makes a client for `url`, such as `mongodb://127.0.0.1:27017`, and a store on it.
+    ///
+    /// Does not wait for a server. Where the URL says nothing of them, server selection, connecting and the pause
+    /// between heartbeats take at most 1 s each (the driver: 30 s, 10 s, 10 s). A database in the URL is where the user
+    /// is looked up, as ever, and not where sessions go.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is none that the driver takes, or is a `mongodb+srv://` one whose DNS records cannot be had.
+    pub async fn connect(url: &str) -> Result<Self, ConfigError> {
+        Ok(Self::new(connect::client(url).await?))
+    }
+
+    /// What `SESSION_MONGODB` (default `mongodb://127.0.0.1:27017`), `SESSION_MONGODB_DB` (default `flask_session`) and
+    /// `SESSION_MONGODB_COLLECT` (default `sessions`) say; see [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be used.
+    pub async fn from_env(env: &Env) -> Result<Self, ConfigError> {
+        let database = env
+            .get("SESSION_MONGODB_DB")
+            .map(DatabaseName::new)
+            .transpose()?;
+        let collection = env
+            .get("SESSION_MONGODB_COLLECT")
+            .map(CollectionName::new)
+            .transpose()?;
+        let url = env
+            .get("SESSION_MONGODB")
+            .unwrap_or("mongodb://127.0.0.1:27017");
+        let client = connect::client(url).await?;
+        Ok(Self::of(
+            &client,
+            &database.unwrap_or_default(),
+            &collection.unwrap_or_default(),
+        ))
+    }
+
+    /// Keeps the sessions in `database`.
+    #[must_use]
+    pub fn with_database(self, database: &DatabaseName) -> Self {
+        let database = self.database.client().database(database.as_str());
+        Self {
+            collection: sessions(&database, self.collection.name()),
+            database,
+            ..self
+        }
+    }
+
+    /// Keeps the sessions in `collection`.
+    #[must_use]
+    pub fn with_collection(self, collection: &CollectionName) -> Self {
+        Self {
+            collection: sessions(&self.database, collection.as_str()),
+            ..self
+        }
+    }
+
+    /// Refuses payloads of more than `limit` bytes; at most [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT).
+    #[must_use]
+    pub fn with_limit(self, limit: usize) -> Self {
+        Self {
+            limit: limit.min(Self::DEFAULT_LIMIT),
+            ..self
+        }
+    }
+
+    fn of(client: &Client, database: &DatabaseName, collection: &CollectionName) -> Self {
+        let database = client.database(database.as_str());
+        Self {
+            collection: sessions(&database, collection.as_str()),
+            database,
+            calls: Calls::new(),
+            limit: Self::DEFAULT_LIMIT,
+        }
+    }
+
+    pub(crate) fn check(&self, payload: &[u8]) -> Result<()> {
+        let (size, limit) = (payload.len(), self.limit);
+        if size > limit {
+            return Err(Error::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn write(&self, command: Document) -> Result<Outcome> {
+        let database = self.database.clone();
+        let reply = self
+            .calls
+            .run(async move { database.run_command(command).await });
+        outcome(&reply.await?)
+    }
+}
+
+/// Of the nodes only the primary knows of every logout.
+fn sessions(database: &Database, name: &str) -> Collection<RawDocumentBuf> {
+    let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+    let options = CollectionOptions::builder()
+        .selection_criteria(primary)
+        .build();
+    database.collection_with_options(name, options)
+}
+
+impl fmt::Debug for MongoStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the client, whose options hold a password.
+        f.debug_struct("MongoStore")
+            .field(
+                "collection",
+                &format_args!("{}", self.collection.namespace()),
+            )
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}

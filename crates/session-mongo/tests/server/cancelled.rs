@@ -1,0 +1,99 @@
+//! Calls that are dropped before they answer: no reply reaches another call, no connection stays behind.
+
+use std::time::{Duration, Instant};
+
+use session_core::SessionStore;
+use session_mongo::mongodb::bson::{Bson, doc};
+use tokio::time::{sleep, timeout};
+
+use crate::setup::{Setup, connect, key, record, stored, unique};
+
+/// From "not even sent" to "answered before the time is up".
+fn patience(round: u32) -> Duration {
+    Duration::from_micros(u64::from(round % 20) * 100)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reply_reaches_another_call_when_500_are_dropped() {
+    let setup = Setup::new().await;
+    let keys: Vec<_> = (0..8).map(|_| key()).collect();
+    for key in &keys {
+        stored(
+            setup
+                .store
+                .insert(key, &record(key.as_str().as_bytes()))
+                .await
+                .unwrap(),
+        );
+    }
+    let mut dropped = 0;
+    for round in 0..20_000_u32 {
+        let key = &keys[round as usize % keys.len()];
+        let neighbour = &keys[(round as usize + 1) % keys.len()];
+        if timeout(patience(round), setup.store.load(neighbour))
+            .await
+            .is_err()
+        {
+            dropped += 1;
+        }
+        let loaded = setup.store.load(key).await.unwrap().unwrap();
+        assert!(
+            loaded.payload == key.as_str().as_bytes(),
+            "a reply went to another call"
+        );
+        if dropped == 500 {
+            return;
+        }
+    }
+    panic!("only {dropped} calls were dropped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_connection_is_left_behind_by_2000_dropped_calls() {
+    let setup = Setup::new().await;
+    let url = format!("{}?maxPoolSize=20", setup.server.url());
+    let store = connect(&url, &setup.name).await;
+    let before = connections(&setup).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..20 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for round in 0..100 {
+                let key = key();
+                drop(timeout(patience(task + round), store.insert(&key, &record(b"x"))).await);
+            }
+        });
+    }
+    tasks.join_all().await;
+
+    // What is left: a pool of 20, two connections that watch the server.
+    let begin = Instant::now();
+    loop {
+        let now = connections(&setup).await;
+        if now <= before + 22 {
+            break;
+        }
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "{before} connections became {now}"
+        );
+        sleep(Duration::from_millis(100)).await;
+    }
+    let name = unique();
+    let key = key();
+    stored(store.insert(&key, &record(name.as_bytes())).await.unwrap());
+    assert!(store.load(&key).await.unwrap().unwrap().payload == name.as_bytes());
+}
+
+async fn connections(setup: &Setup) -> i64 {
+    let status = setup
+        .admin()
+        .run_command(doc! { "serverStatus": 1 })
+        .await
+        .unwrap();
+    match status.get_document("connections").unwrap().get("current") {
+        Some(Bson::Int32(count)) => (*count).into(),
+        Some(Bson::Int64(count)) => *count,
+        other => panic!("connections: {other:?}"),
+    }
+}

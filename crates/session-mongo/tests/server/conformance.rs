@@ -1,0 +1,20 @@
+//! The store contract, on a real server.
+
+use session_core::conformance::{Fixture, Shared};
+use session_mongo::MongoStore;
+use session_tests::Mongo;
+
+static SERVER: Shared<Mongo> = Shared::new();
+
+async fn open() -> Fixture<MongoStore> {
+    let server = SERVER.get_or_start(Mongo::start).await;
+    let connect = async || MongoStore::connect(&server.url()).await.unwrap();
+    let (store, second) = (connect().await, connect().await);
+    store.ensure_indexes().await.unwrap();
+    Fixture::new(store, MongoStore::DEFAULT_LIMIT)
+        .with_second(second.into())
+        .keeping(server)
+}
+
+session_core::conformance_tests!(open());
+session_core::owner_index_tests!(open());

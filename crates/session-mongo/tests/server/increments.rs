@@ -1,0 +1,96 @@
+//! Two processes that count in one session.
+
+use std::{env, process::Command, time::Duration};
+
+use session_core::{SessionStore, StoreKey, Write};
+use session_mongo::{CollectionName, MongoStore};
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::setup::{Setup, connect, key, record, stored};
+
+const TOTAL: u64 = 10_000;
+const TASKS: u64 = 2;
+/// Where the second process, which is this same program, finds the counter.
+const TARGET: &str = "SESSION_TEST_INCREMENTS";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_increments_by_two_processes_are_exact() {
+    if let Ok(target) = env::var(TARGET) {
+        let mut parts = target.split(' ');
+        let (url, name, key) = (
+            parts.next().unwrap(),
+            parts.next().unwrap(),
+            parts.next().unwrap(),
+        );
+        let name = CollectionName::new(name).unwrap();
+        count(
+            &connect(url, &name).await,
+            &StoreKey::from_stored(key),
+            TOTAL / 2,
+        )
+        .await;
+        return;
+    }
+    let setup = Setup::new().await;
+    let key = key();
+    stored(
+        setup
+            .store
+            .insert(&key, &record(&0_u64.to_be_bytes()))
+            .await
+            .unwrap(),
+    );
+    let target = format!(
+        "{} {} {}",
+        setup.server.url(),
+        setup.name.as_str(),
+        key.as_str()
+    );
+    let mut second = Command::new(env::current_exe().unwrap());
+    second
+        .args([
+            "--exact",
+            "increments::ten_thousand_increments_by_two_processes_are_exact",
+        ])
+        .env(TARGET, target);
+    let second = tokio::task::spawn_blocking(move || second.output().unwrap());
+    count(&setup.store, &key, TOTAL / 2).await;
+    let second = second.await.unwrap();
+    assert!(
+        second.status.success(),
+        "{}",
+        String::from_utf8_lossy(&second.stdout)
+    );
+    assert_eq!(
+        value(&setup.store.load(&key).await.unwrap().unwrap().payload),
+        TOTAL
+    );
+}
+
+async fn count(store: &MongoStore, key: &StoreKey, times: u64) {
+    let mut tasks = JoinSet::new();
+    for _ in 0..TASKS {
+        let (store, key) = (store.clone(), key.clone());
+        tasks.spawn(async move {
+            for _ in 0..times / TASKS {
+                increment(&store, &key).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+async fn increment(store: &MongoStore, key: &StoreKey) {
+    for attempt in 1.. {
+        let loaded = store.load(key).await.unwrap().unwrap();
+        let next = record(&(value(&loaded.payload) + 1).to_be_bytes());
+        if let Write::Stored(_) = store.update(key, &next, &loaded.revision).await.unwrap() {
+            return;
+        }
+        sleep(Duration::from_micros(300 * attempt)).await;
+    }
+}
+
+fn value(payload: &[u8]) -> u64 {
+    u64::from_be_bytes(payload.try_into().unwrap())
+}

@@ -1,0 +1,15 @@
+//! The store on a real server: one file for each property.
+
+mod cancelled;
+mod config;
+mod conformance;
+mod expiry;
+mod failpoints;
+mod increments;
+mod indexes;
+mod outage;
+mod runtimes;
+mod sent;
+mod setup;
+mod size;
+mod types;

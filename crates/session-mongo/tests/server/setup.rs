@@ -1,0 +1,106 @@
+use std::time::{Duration, SystemTime};
+
+use session_core::{KeyPrefix, OwnerKey, Record, SessionId, StoreKey, Write};
+use session_mongo::{
+    CollectionName, MongoStore,
+    mongodb::{
+        Client, Collection, Database,
+        bson::{Document, doc},
+        options::ClientOptions,
+    },
+};
+use session_tests::Mongo;
+
+/// A server, a collection that no other test uses, a store on it, and a client beside the store.
+pub(crate) struct Setup {
+    pub(crate) server: Mongo,
+    pub(crate) store: MongoStore,
+    pub(crate) client: Client,
+    pub(crate) name: CollectionName,
+}
+
+impl Setup {
+    pub(crate) async fn new() -> Self {
+        Self::on(Mongo::start().await).await
+    }
+
+    pub(crate) async fn on(server: Mongo) -> Self {
+        let name = CollectionName::new(&unique()).unwrap();
+        let store = connect(&server.url(), &name).await;
+        let client = Client::with_uri_str(server.url()).await.unwrap();
+        Self {
+            server,
+            store,
+            client,
+            name,
+        }
+    }
+
+    /// A store on the same collection, by a client whose options `change` has changed.
+    pub(crate) async fn store_with(
+        &self,
+        url: &str,
+        change: impl FnOnce(&mut ClientOptions),
+    ) -> MongoStore {
+        let mut options = ClientOptions::parse(url).await.unwrap();
+        change(&mut options);
+        let client = Client::with_options(options).unwrap();
+        MongoStore::new(client).with_collection(&self.name)
+    }
+
+    /// The sessions as the server has them.
+    pub(crate) fn raw(&self) -> Collection<Document> {
+        self.client
+            .database("flask_session")
+            .collection(self.name.as_str())
+    }
+
+    pub(crate) fn admin(&self) -> Database {
+        self.client.database("admin")
+    }
+
+    pub(crate) async fn documents(&self) -> u64 {
+        self.raw().count_documents(doc! {}).await.unwrap()
+    }
+}
+
+pub(crate) async fn connect(url: &str, name: &CollectionName) -> MongoStore {
+    MongoStore::connect(url)
+        .await
+        .unwrap()
+        .with_collection(name)
+}
+
+/// A name or a value that no other test has.
+pub(crate) fn unique() -> String {
+    SessionId::random(SessionId::MIN_BYTES).as_str().to_owned()
+}
+
+pub(crate) fn key() -> StoreKey {
+    KeyPrefix::default().hashed_key(&SessionId::random(SessionId::DEFAULT_BYTES))
+}
+
+pub(crate) fn owner() -> OwnerKey {
+    KeyPrefix::default().owner_key(&unique())
+}
+
+/// A record that lives for an hour.
+pub(crate) fn record(payload: &[u8]) -> Record {
+    record_for(payload, Duration::from_secs(3600))
+}
+
+pub(crate) fn record_for(payload: &[u8], life: Duration) -> Record {
+    Record {
+        payload: payload.to_vec(),
+        expires_at: SystemTime::now() + life,
+        owner: None,
+    }
+}
+
+#[track_caller]
+pub(crate) fn stored(write: Write) {
+    assert!(
+        write.is_stored(),
+        "a write was refused that should have been done"
+    );
+}

@@ -1,0 +1,90 @@
+//! Documents that something else has written or damaged: never a panic, never another's data.
+
+use session_core::{Error, OwnerIndex, SessionStore};
+use session_mongo::mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
+
+use crate::setup::{Setup, key, owner, record, stored};
+
+fn wrong_values() -> Vec<Bson> {
+    let uuid = Binary {
+        subtype: BinarySubtype::Uuid,
+        bytes: vec![0; 16],
+    };
+    vec![
+        Bson::Null,
+        "text".into(),
+        7_i64.into(),
+        7.5.into(),
+        true.into(),
+        doc! { "payload": 1 }.into(),
+        Bson::Array(vec![]),
+        uuid.into(),
+    ]
+}
+
+#[tokio::test]
+async fn a_field_of_a_wrong_type_makes_a_record_unreadable_and_nothing_worse() {
+    let setup = Setup::new().await;
+    let (store, key, owner) = (&setup.store, key(), owner());
+    let mut owned = record(b"payload");
+    owned.owner = Some(owner.clone());
+    stored(store.insert(&key, &owned).await.unwrap());
+    let revision = store.load(&key).await.unwrap().unwrap().revision;
+    let good = setup.raw().find_one(doc! {}).await.unwrap().unwrap();
+
+    for field in ["payload", "revision", "expires_at"] {
+        for wrong in wrong_values() {
+            let mut bad = good.clone();
+            bad.insert(field, wrong.clone());
+            put(&setup, bad).await;
+            match (field, store.load(&key).await) {
+                ("expires_at", Ok(None)) | ("payload" | "revision", Err(Error::Corrupt { .. })) => {
+                    ()
+                }
+                (_, other) => panic!("{field} = {wrong}: {other:?}"),
+            }
+            assert!(
+                store.owned_by(&owner).await.unwrap().is_empty(),
+                "{field} = {wrong}"
+            );
+            let update = store.update(&key, &owned, &revision).await.unwrap();
+            assert_eq!(update.is_stored(), field == "payload", "{field} = {wrong}");
+        }
+    }
+    store.delete(&key).await.unwrap();
+    assert_eq!(setup.documents().await, 0);
+}
+
+#[tokio::test]
+async fn an_unreadable_record_does_not_hide_its_owners_other_sessions() {
+    let setup = Setup::new().await;
+    let owner = owner();
+    let [damaged, intact] = [(); 2].map(|()| key());
+    for key in [&damaged, &intact] {
+        let mut record = record(b"payload");
+        record.owner = Some(owner.clone());
+        stored(setup.store.insert(key, &record).await.unwrap());
+    }
+    let id = Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: damaged.as_str().into(),
+    };
+    let damage = doc! { "$set": { "payload": "text" } };
+    setup
+        .raw()
+        .update_one(doc! { "_id": id }, damage)
+        .await
+        .unwrap();
+    let listed = setup.store.owned_by(&owner).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert!(listed[0].0 == intact);
+}
+
+async fn put(setup: &Setup, document: Document) {
+    let id = document.get("_id").unwrap().clone();
+    setup
+        .raw()
+        .replace_one(doc! { "_id": id }, document)
+        .await
+        .unwrap();
+}

@@ -1,0 +1,21 @@
+//! `RedisStore` against real servers, each started by its test.
+
+mod accounting;
+mod addresses;
+mod cluster;
+mod conformance;
+mod foreign;
+mod full;
+mod given;
+mod identity;
+mod lanes;
+mod limits;
+mod outages;
+mod owners;
+mod plain;
+mod refusals;
+mod replicas;
+mod scripts;
+mod sentinel;
+mod tls;
+mod traffic;

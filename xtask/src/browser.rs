@@ -1,0 +1,141 @@
+//! The demo as people use it: two browsers, one account, no script that is not ours.
+//!
+//! What the page at `/` must offer, as forms and links that work without JavaScript and lead back to the page:
+//!
+//! | element | meaning |
+//! |---|---|
+//! | `input[name=user]`, button "Log in" | only while anonymous |
+//! | `#user` | the name of who is logged in |
+//! | `#counter`, button "Count" | the number of clicks in this session |
+//! | `input[name=note]`, button "Add note", `#notes li` | the notes of this session, the text as typed |
+//! | `#flashes li` | messages, shown once; adding a note leaves one |
+//! | `#devices li` | one for each live session of the user; all but this one's with a button "End this one" |
+//! | button "Log out" | ends this session |
+//! | button "Log out everywhere" | ends every session of the user, this one too |
+//! | `#ends` | when this session ends |
+
+mod person;
+
+use std::path::PathBuf;
+
+use session_tests::{ChromeDriver, Program, free_port};
+
+use crate::paths::target;
+use crate::steps::Outcome;
+use person::{Person, Result};
+
+const NOTE: &str = "milk & <b>bread</b>, \"äöü\"";
+
+/// Runs the story and leaves its pictures in target/browser.
+pub(crate) fn run() -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    runtime
+        .block_on(story())
+        .map_err(|error| format!("in the browser: {error}"))
+}
+
+async fn story() -> Result<()> {
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut demo = Program::start("demo", &[("DEMO_ADDR", &address)]).await;
+    let driver = ChromeDriver::start().await;
+    let pictures = pictures()?;
+    let laptop = Person::new("laptop", &driver, &demo, &pictures).await?;
+    let phone = Person::new("phone", &driver, &demo, &pictures).await?;
+
+    let outcome = async {
+        log_in_and_count(&laptop).await?;
+        demo.kill();
+        demo.restart().await;
+        note_and_flash(&laptop).await?;
+        end_the_other_device(&laptop, &phone).await?;
+        log_out_everywhere(&laptop, &phone).await?;
+        log_out(&laptop).await
+    }
+    .await;
+    if outcome.is_err() {
+        laptop.picture("failed").await?;
+        phone.picture("failed").await?;
+        eprintln!("{}", demo.output());
+    }
+    laptop.close().await?;
+    phone.close().await?;
+    outcome
+}
+
+fn pictures() -> Result<PathBuf> {
+    let pictures = target().join("browser");
+    std::fs::create_dir_all(&pictures)?;
+    Ok(pictures)
+}
+
+async fn log_in_and_count(laptop: &Person) -> Result<()> {
+    laptop.visit().await?;
+    laptop.picture("anonymous").await?;
+    laptop.click("Count").await?;
+    laptop.log_in("ada").await?;
+    laptop.reads("#user", "ada").await?;
+    // Logging in gives the session a new id and keeps what is in it.
+    laptop.reads("#counter", "1").await?;
+    laptop.click("Count").await?;
+    laptop.click("Count").await?;
+    laptop.reads("#counter", "3").await?;
+    laptop.has("#ends", 1).await?;
+    laptop.session_cookie_is_hidden_from_scripts().await?;
+    laptop.picture("logged-in").await
+}
+
+/// The demo was killed and started again before this: nothing of the session may be lost.
+async fn note_and_flash(laptop: &Person) -> Result<()> {
+    laptop.visit().await?;
+    laptop.reads("#user", "ada").await?;
+    laptop.reads("#counter", "3").await?;
+    laptop.visit().await?;
+    laptop.has("#flashes li", 0).await?;
+    laptop.fill("note", NOTE).await?;
+    laptop.click("Add note").await?;
+    laptop.reads("#notes li", NOTE).await?;
+    laptop.has("#flashes li", 1).await?;
+    laptop.picture("note-and-flash").await?;
+    laptop.visit().await?;
+    laptop.has("#flashes li", 0).await?;
+    laptop.has("#notes li", 1).await
+}
+
+async fn end_the_other_device(laptop: &Person, phone: &Person) -> Result<()> {
+    laptop.has("#devices li", 1).await?;
+    phone.visit().await?;
+    phone.log_in("ada").await?;
+    phone.reads("#counter", "0").await?;
+    phone.has("#devices li", 2).await?;
+    laptop.visit().await?;
+    laptop.has("#devices li", 2).await?;
+    laptop.picture("two-devices").await?;
+    laptop.click("End this one").await?;
+    laptop.has("#devices li", 1).await?;
+    laptop.reads("#user", "ada").await?;
+    phone.visit().await?;
+    phone.is_anonymous().await?;
+    phone.picture("ended-by-the-other").await
+}
+
+async fn log_out_everywhere(laptop: &Person, phone: &Person) -> Result<()> {
+    phone.log_in("ada").await?;
+    phone.has("#devices li", 2).await?;
+    phone.click("Log out everywhere").await?;
+    phone.is_anonymous().await?;
+    laptop.visit().await?;
+    laptop.is_anonymous().await?;
+    laptop.picture("logged-out-everywhere").await
+}
+
+async fn log_out(laptop: &Person) -> Result<()> {
+    laptop.log_in("grace").await?;
+    laptop.reads("#user", "grace").await?;
+    // What the sessions ended above held is gone with them.
+    laptop.has("#notes li", 0).await?;
+    laptop.click("Log out").await?;
+    laptop.is_anonymous().await
+}

@@ -1,0 +1,139 @@
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use session_tests::{ChromeDriver, Program};
+
+pub(super) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Somebody at a browser with cookies of its own.
+pub(super) struct Person {
+    name: &'static str,
+    client: Client,
+    page: String,
+    pictures: PathBuf,
+}
+
+impl Person {
+    pub(super) async fn new(
+        name: &'static str,
+        driver: &ChromeDriver,
+        demo: &Program,
+        pictures: &Path,
+    ) -> Result<Self> {
+        let mut arguments = ChromeDriver::arguments();
+        arguments.push("--window-size=1000,1400");
+        let options = json!({ "goog:chromeOptions": { "args": arguments } });
+        let capabilities = options.as_object().cloned().unwrap_or_default();
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let client = builder
+            .capabilities(capabilities)
+            .connect(&driver.url())
+            .await?;
+        Ok(Self {
+            name,
+            client,
+            page: format!("{}/", demo.url()),
+            pictures: pictures.to_owned(),
+        })
+    }
+
+    pub(super) async fn visit(&self) -> Result<()> {
+        Ok(self.client.goto(&self.page).await?)
+    }
+
+    pub(super) async fn fill(&self, field: &str, text: &str) -> Result<()> {
+        let selector = format!("input[name={field}]");
+        let field = self.client.find(Locator::Css(&selector)).await?;
+        field.clear().await?;
+        Ok(field.send_keys(text).await?)
+    }
+
+    /// Clicks the button with this text and waits until the page has been answered and is shown again.
+    pub(super) async fn click(&self, text: &str) -> Result<()> {
+        let path = format!("//button[normalize-space()='{text}']");
+        let button = self
+            .client
+            .find(Locator::XPath(&path))
+            .await
+            .map_err(|error| self.wrong(&format!("no button {text:?}: {error}")))?;
+        // Marks the page, so that the next one can be told from it.
+        self.client.execute("window.left = true", vec![]).await?;
+        button.click().await?;
+        let arrived = "return window.left === undefined && document.readyState === 'complete'";
+        let begin = std::time::Instant::now();
+        while self.client.execute(arrived, vec![]).await.ok() != Some(json!(true)) {
+            if begin.elapsed() > PATIENCE {
+                return Err(self.wrong(&format!("{text:?} leads nowhere")));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let shown = self.client.current_url().await?;
+        if shown.as_str() != self.page {
+            return Err(self.wrong(&format!("{text:?} leads to {shown}, not to the page")));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn log_in(&self, user: &str) -> Result<()> {
+        self.fill("user", user).await?;
+        self.click("Log in").await
+    }
+
+    /// The first element that `selector` finds has exactly this text.
+    pub(super) async fn reads(&self, selector: &str, expected: &str) -> Result<()> {
+        let found = self.client.find(Locator::Css(selector)).await;
+        let element = found.map_err(|error| self.wrong(&format!("no {selector}: {error}")))?;
+        let text = element.text().await?;
+        if text.trim() == expected {
+            return Ok(());
+        }
+        Err(self.wrong(&format!("{selector} reads {text:?}, not {expected:?}")))
+    }
+
+    /// So many elements are found by `selector`.
+    pub(super) async fn has(&self, selector: &str, expected: usize) -> Result<()> {
+        let found = self.client.find_all(Locator::Css(selector)).await?.len();
+        if found == expected {
+            return Ok(());
+        }
+        Err(self.wrong(&format!("{found} times {selector}, not {expected}")))
+    }
+
+    pub(super) async fn is_anonymous(&self) -> Result<()> {
+        self.has("input[name=user]", 1).await?;
+        self.has("#devices li", 0).await
+    }
+
+    pub(super) async fn session_cookie_is_hidden_from_scripts(&self) -> Result<()> {
+        let cookie = self.client.get_named_cookie("session").await?;
+        let seen = self
+            .client
+            .execute("return document.cookie", vec![])
+            .await?;
+        if cookie.http_only() == Some(true) && !seen.to_string().contains("session") {
+            return Ok(());
+        }
+        Err(self.wrong(&format!("a script sees {seen}")))
+    }
+
+    pub(super) async fn picture(&self, what: &str) -> Result<()> {
+        let file = self.pictures.join(format!("{}-{what}.png", self.name));
+        std::fs::write(&file, self.client.screenshot().await?)?;
+        println!("{}", file.display());
+        Ok(())
+    }
+
+    pub(super) async fn close(self) -> Result<()> {
+        Ok(self.client.close().await?)
+    }
+
+    fn wrong(&self, what: &str) -> Box<dyn Error + Send + Sync> {
+        format!("{}: {what}", self.name).into()
+    }
+}

@@ -1,0 +1,46 @@
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The directory of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this package lies in the workspace")
+}
+
+/// Cargo's target directory, which this program lies in.
+pub(crate) fn target() -> PathBuf {
+    let program = env::current_exe().expect("the system names the running program");
+    let found = program
+        .ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").is_file());
+    found.expect("cargo marks its target directory").to_owned()
+}
+
+/// A program of the workspace, built in the profile of this one.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let program = env::current_exe().expect("the system names the running program");
+    program.with_file_name(name)
+}
+
+/// The cargo that runs this, in the workspace.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(args).current_dir(root());
+    command
+}
+
+/// Whether a program of this name is installed, also where an ordinary user's PATH does not lead.
+pub(crate) fn installed(name: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let postgres = Path::new("/usr/lib/postgresql")
+        .read_dir()
+        .into_iter()
+        .flatten()
+        .flatten();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .chain(postgres.map(|version| version.path().join("bin")))
+        .any(|dir| dir.join(name).exists())
+}

@@ -1,0 +1,104 @@
+use std::fmt::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// `Err` says in one line what has to be done.
+pub(crate) type Outcome = Result<(), String>;
+
+/// What has been run so far; the report at the end is made of it.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    done: Vec<(&'static str, Duration)>,
+}
+
+impl Steps {
+    /// Runs a command whose output is seen, and fails if it does.
+    pub(crate) fn command(&mut self, name: &'static str, command: &mut Command) -> Outcome {
+        let line = line(command);
+        self.check(name, &line, || {
+            let status = command
+                .status()
+                .map_err(|error| format!("{line}: {error}"))?;
+            if status.success() {
+                Ok(())
+            } else {
+                Err(format!("{line}: {status}"))
+            }
+        })
+    }
+
+    /// Runs a check of our own, which `what` describes.
+    pub(crate) fn check(
+        &mut self,
+        name: &'static str,
+        what: &str,
+        check: impl FnOnce() -> Outcome,
+    ) -> Outcome {
+        println!("\n=== {name}: {what}");
+        let begin = Instant::now();
+        let outcome = check();
+        let seconds = begin.elapsed();
+        let result = if outcome.is_ok() { "passed" } else { "FAILED" };
+        println!("=== {name}: {result} after {:.1} s", seconds.as_secs_f64());
+        self.done.push((name, seconds));
+        outcome
+    }
+
+    /// The last lines: each step with its seconds, and whether all passed.
+    pub(crate) fn summary(&self, outcome: &Outcome) {
+        let mut text = String::from("\n");
+        let last = self.done.len().saturating_sub(1);
+        for (number, (name, seconds)) in self.done.iter().enumerate() {
+            let result = if outcome.is_err() && number == last {
+                "FAILED"
+            } else {
+                "passed"
+            };
+            let _ = writeln!(text, "{result} {:8.1} s  {name}", seconds.as_secs_f64());
+        }
+        let total: Duration = self.done.iter().map(|(_, seconds)| *seconds).sum();
+        println!("{text}total  {:8.1} s", total.as_secs_f64());
+        match outcome {
+            Ok(()) => println!("all passed"),
+            Err(reason) => println!("FAILED: {reason}"),
+        }
+    }
+}
+
+/// What `command` does, run to its end with its output kept.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let line = line(command);
+    let output = command
+        .output()
+        .map_err(|error| format!("{line}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "{line}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn line(command: &Command) -> String {
+    let mut line = String::new();
+    for (name, value) in command.get_envs() {
+        let value = value.unwrap_or_default().to_string_lossy();
+        let _ = write!(line, "{}={} ", name.to_string_lossy(), quoted(&value));
+    }
+    line += &command.get_program().to_string_lossy();
+    for arg in command.get_args() {
+        line.push(' ');
+        line += &quoted(&arg.to_string_lossy());
+    }
+    line
+}
+
+fn quoted(word: &str) -> String {
+    if word.is_empty() || word.contains(' ') {
+        format!("'{word}'")
+    } else {
+        word.to_owned()
+    }
+}

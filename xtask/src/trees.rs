@@ -1,0 +1,103 @@
+use crate::paths::{cargo, root};
+use crate::steps::{Outcome, Steps, output};
+
+/// What must not come along uninvited: drivers and the framework.
+const FOREIGN: &[&str] = &[
+    "actix-web",
+    "hyper",
+    "memcache",
+    "mongodb",
+    "redis",
+    "sqlx-mysql",
+    "sqlx-postgres",
+    "sqlx-sqlite",
+    "libsqlite3-sys",
+];
+
+/// Each crate, the features it is looked at with, and which of `FOREIGN` it may bring.
+const CRATES: &[(&str, &str, &[&str])] = &[
+    ("session-core", "", &[]),
+    ("session-core", "conformance", &[]),
+    ("session-fs", "", &[]),
+    ("session-redis", "", &["redis"]),
+    ("session-memcached", "", &["memcache"]),
+    ("session-mongo", "", &["mongodb"]),
+    ("session-sql", "sqlite", &["sqlx-sqlite", "libsqlite3-sys"]),
+    ("session-sql", "postgres", &["sqlx-postgres"]),
+    ("session-sql", "mysql", &["sqlx-mysql"]),
+    ("session-actix", "", &["actix-web"]),
+];
+
+/// An application compiles the store that it uses and no other.
+pub(crate) fn check(steps: &mut Steps) -> Outcome {
+    steps.check(
+        "dependencies",
+        "cargo tree of each crate holds no foreign driver",
+        || {
+            for (name, features, allowed) in CRATES {
+                let tree = tree(name, features)?;
+                if let Some(found) = FOREIGN
+                    .iter()
+                    .find(|foreign| !allowed.contains(foreign) && tree.has(foreign))
+                {
+                    return Err(format!(
+                        "{name} with features {features:?} depends on {found}"
+                    ));
+                }
+                println!("{name} {features}: {} packages", tree.packages.len());
+            }
+            core_uses_little_of_tokio()?;
+            no_openssl()
+        },
+    )
+}
+
+fn core_uses_little_of_tokio() -> Outcome {
+    let tree = tree("session-core", "")?;
+    let tokio = tree.packages.iter().find(|(name, _)| name == "tokio");
+    match tokio.map(|(_, features)| features.as_str()) {
+        Some("sync,time") => Ok(()),
+        other => Err(format!(
+            "session-core uses tokio for sync and time alone, not {other:?}"
+        )),
+    }
+}
+
+fn no_openssl() -> Outcome {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock"))
+        .map_err(|error| format!("Cargo.lock: {error}"))?;
+    if lock.contains("name = \"openssl-sys\"") {
+        Err("Cargo.lock holds openssl-sys".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+struct Tree {
+    /// Name and enabled features of each package.
+    packages: Vec<(String, String)>,
+}
+
+impl Tree {
+    fn has(&self, name: &str) -> bool {
+        self.packages.iter().any(|(package, _)| package == name)
+    }
+}
+
+fn tree(package: &str, features: &str) -> Result<Tree, String> {
+    let mut command = cargo(&[
+        "tree", "--edges", "normal", "--prefix", "none", "--format", "{p}|{f}",
+    ]);
+    let text = output(command.args(["--package", package, "--features", features]))?;
+    let lines = text
+        .lines()
+        .filter_map(|line| line.trim_end_matches(" (*)").split_once('|'));
+    let named = lines.map(|(package, features)| {
+        let name = package.split(' ').next().unwrap_or_default();
+        (name.to_owned(), features.to_owned())
+    });
+    let mut packages: Vec<_> = named.collect();
+    packages.sort();
+    packages.dedup();
+    Ok(Tree { packages })
+}
