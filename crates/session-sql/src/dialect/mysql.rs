@@ -50,10 +50,9 @@ impl Driver for MySql {
 
     fn trouble(error: &dyn DatabaseError) -> Trouble {
         match number(error) {
-            // record changed since last read, lock wait timeout, deadlock
-            1020 | 1205 | 1213 => Trouble::Conflict,
-            // duplicate column, duplicate key name: a second migration, of which one has to come first
-            1060 | 1061 => Trouble::Conflict,
+            // record changed since last read, lock wait timeout, deadlock; duplicate column and duplicate key name:
+            // a second migration, which finds everything done when it begins again
+            1020 | 1205 | 1213 | 1060 | 1061 => Trouble::Conflict,
             // server shutdown, connection killed, disconnected as idle
             1053 | 1927 | 4031 => Trouble::Lost,
             // unknown database, unknown column, no such table

@@ -1,6 +1,7 @@
 //! The store on real databases: `SQLite` in a file and in memory, `PostgreSQL` and `MariaDB`.
 //!
 //! One program, so that the servers start once; a test that stops or alters a server has its own.
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod bytes;
 mod clock;
