@@ -33,6 +33,7 @@ pub(crate) fn tests(steps: &mut Steps) -> Outcome {
 }
 
 /// The browser and its driver.
+#[cfg(feature = "browser")]
 pub(crate) fn browser(steps: &mut Steps) -> Outcome {
     install(steps, FOR_BROWSER)
 }
