@@ -3,7 +3,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use session_core::{KeyPrefix, OwnerKey, Record, Revision, SessionId, StoreKey, Write, conformance::Shared};
+use session_core::{
+    KeyPrefix, OwnerKey, Record, Revision, SessionId, StoreKey, Write, conformance::Shared,
+};
 use session_mongo::{
     CollectionName, MongoStore,
     mongodb::{
