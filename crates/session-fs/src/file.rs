@@ -22,26 +22,37 @@ pub(crate) enum Slot {
     Unreadable(Unreadable),
 }
 
-/// Reads the file called `name`, whole.
+/// The record or entry called `name`.
 pub(crate) fn read(directory: &Directory, kind: Kind, name: &Name) -> Result<Slot, Fault> {
-    let (file, size) = match open(directory, name.to_string(), OFlags::RDONLY)? {
-        Found::Nothing => return Ok(Slot::Empty),
-        Found::Foreign => return Ok(Slot::Unreadable(Unreadable::Foreign)),
+    Ok(match bytes(directory, name.to_string())? {
+        None => Slot::Empty,
+        Some(bytes) => match bytes.and_then(|bytes| Stored::decode(kind, name, bytes)) {
+            Ok(stored) => Slot::Holds(stored),
+            Err(reason) => Slot::Unreadable(reason),
+        },
+    })
+}
+
+/// All bytes of the file called `name`, if there is one.
+pub(crate) fn bytes(
+    directory: &Directory,
+    name: impl Arg,
+) -> Result<Option<Result<Vec<u8>, Unreadable>>, Fault> {
+    let (file, size) = match open(directory, name, OFlags::RDONLY)? {
+        Found::Nothing => return Ok(None),
+        Found::Foreign => return Ok(Some(Err(Unreadable::Foreign))),
         Found::File(file, size) => (file, size),
     };
     let Some(size) = usize::try_from(size)
         .ok()
         .filter(|size| *size <= HEADER + LARGEST)
     else {
-        return Ok(Slot::Unreadable(Unreadable::Foreign));
+        return Ok(Some(Err(Unreadable::Foreign)));
     };
     let mut bytes = vec![0; size];
     let length = read_up_to(&file, &mut bytes)?;
     bytes.truncate(length);
-    Ok(match Stored::decode(kind, name, bytes) {
-        Ok(stored) => Slot::Holds(stored),
-        Err(reason) => Slot::Unreadable(reason),
-    })
+    Ok(Some(Ok(bytes)))
 }
 
 /// Reads the first bytes of the file called `name`, at most as many as a header has; none if it is no regular file.

@@ -9,9 +9,8 @@ use crate::{
     file::{self, Slot},
     layout::{Kind, Stored},
     lock::{Lock, PATIENCE},
-    mode::FileMode,
     name::{Name, shard_name},
-    staged::Staged,
+    staged::{Staged, Staging},
     unreadable::Unreadable,
 };
 
@@ -22,8 +21,7 @@ const ONE_BLOCK: usize = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     pub(crate) root: Arc<Path>,
-    pub(crate) mode: FileMode,
-    pub(crate) durable: bool,
+    pub(crate) staging: Staging,
 }
 
 /// Whether a conditional write was done.
@@ -101,7 +99,7 @@ impl Files {
                     if bytes.len() > ONE_BLOCK {
                         return Err(full.into());
                     }
-                    file::overwrite(&shard, name, &bytes, self.durable)?;
+                    file::overwrite(&shard, name, &bytes, self.staging.durable)?;
                 }
             }
             old
@@ -173,15 +171,15 @@ impl Files {
 
     /// Makes what was done in `directory` outlast a power loss, if that was asked for.
     pub(crate) fn settle(&self, directory: &Directory) -> Result<(), Fault> {
-        if self.durable {
+        if self.staging.durable {
             directory.sync()?;
         }
         Ok(())
     }
 
     fn shard_or_create(&self, name: &Name) -> Result<Directory, Fault> {
-        Directory::open_or_create(&self.root, self.durable)?
-            .child_or_create(&shard_name(name.shard()), self.durable)
+        Directory::open_or_create(&self.root, self.staging.durable)?
+            .child_or_create(&shard_name(name.shard()), self.staging.durable)
     }
 
     fn stage<'a>(
@@ -191,7 +189,7 @@ impl Files {
         new: &Stored,
     ) -> Result<Staged<'a>, Fault> {
         let bytes = new.encode(Kind::Record, name);
-        Staged::write(shard, &bytes, self.mode, self.durable)
+        Staged::write(shard, &bytes, self.staging)
     }
 }
 

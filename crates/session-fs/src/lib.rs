@@ -4,6 +4,8 @@
 compile_error!("session-fs needs a Unix system: permission bits, links and locks on directories");
 
 mod blocking;
+mod cachelib;
+mod check;
 mod clock;
 mod directory;
 mod fault;
@@ -26,5 +28,6 @@ mod sweep;
 mod turns;
 mod unreadable;
 
+pub use cachelib::CachelibStore;
 pub use mode::FileMode;
 pub use store::FileStore;

@@ -6,7 +6,7 @@ use crate::{
     files::Files,
     name::Name,
     scan::{STEP, remove_if_orphaned},
-    staged::is_staged_name,
+    staged::{is_staged_name, is_staged_start},
 };
 
 /// A walk through the owners of one shard that goes on where it stopped.
@@ -81,8 +81,8 @@ impl OwnerScan {
         let text = entry.file_name().to_bytes();
         if let Some(name) = Name::parse(text) {
             owner.kept |= !self.files.drop_entry_if_over(&owner.directory, &name)?;
-        } else if is_staged_name(text) {
-            remove_if_orphaned(&owner.directory, entry.file_name())?;
+        } else if is_staged_name(text, "") {
+            remove_if_orphaned(&owner.directory, entry.file_name(), is_staged_start)?;
         }
         self.current = Some(owner);
         Ok(true)

@@ -159,11 +159,11 @@ impl Files {
     }
 
     fn write_entry(&self, owner: &Name, name: &Name, bytes: &[u8]) -> Result<(), Fault> {
-        let directory = Directory::open_or_create(&self.root, self.durable)?
-            .child_or_create(OWNERS, self.durable)?
-            .child_or_create(&shard_name(owner.shard()), self.durable)?
-            .child_or_create(&owner.to_string(), self.durable)?;
-        let staged = Staged::write(&directory, bytes, self.mode, self.durable)?;
+        let directory = Directory::open_or_create(&self.root, self.staging.durable)?
+            .child_or_create(OWNERS, self.staging.durable)?
+            .child_or_create(&shard_name(owner.shard()), self.staging.durable)?
+            .child_or_create(&owner.to_string(), self.staging.durable)?;
+        let staged = Staged::write(&directory, bytes, self.staging)?;
         staged.replace(&name.to_string())?;
         self.settle(&directory)
     }

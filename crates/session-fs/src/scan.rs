@@ -64,8 +64,8 @@ impl Scan {
                     Look::Live => tally.live += 1,
                     Look::NotOurs => {}
                 }
-            } else if is_staged_name(text) {
-                remove_if_orphaned(&self.directory, entry.file_name())?;
+            } else if is_staged_name(text, "") {
+                remove_if_orphaned(&self.directory, entry.file_name(), is_staged_start)?;
             }
         }
         Ok((Some(self), tally))
@@ -99,14 +99,18 @@ enum Look {
 }
 
 /// Removes a staged file whose writer is no more.
-pub(crate) fn remove_if_orphaned(directory: &Directory, name: &CStr) -> Result<(), Fault> {
+pub(crate) fn remove_if_orphaned(
+    directory: &Directory,
+    name: &CStr,
+    is_ours: fn(&[u8]) -> bool,
+) -> Result<(), Fault> {
     let Some(start) = file::start(directory, name)? else {
         return Ok(());
     };
     // Killed before it could write, its writer left but the name and the mode to know it by.
     let mode = Mode::from_raw_mode(fstat(&start.file)?.st_mode);
     let private = !mode.intersects(Mode::RWXG | Mode::RWXO);
-    if !private || !is_staged_start(start.bytes()) {
+    if !private || !is_ours(start.bytes()) {
         return Ok(());
     }
     match flock(&start.file, FlockOperation::NonBlockingLockExclusive) {

@@ -10,6 +10,16 @@ use crate::{directory::Directory, fault::Fault, layout::MAGIC, mode::FileMode, r
 const PREFIX: &[u8] = b".staged-";
 const DIGITS: usize = 16;
 
+/// How the files of a store are staged.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Staging {
+    pub(crate) mode: FileMode,
+    /// Whether what was written is on the disk before it takes its place.
+    pub(crate) durable: bool,
+    /// How the names of staged files end.
+    pub(crate) suffix: &'static str,
+}
+
 /// A file that is written under a name of its own before it takes its place; dropped, it is removed.
 ///
 /// Whoever writes one holds a lock on it, which ends with the process: a sweep can tell what a killed process left.
@@ -22,20 +32,19 @@ pub(crate) struct Staged<'a> {
 }
 
 impl<'a> Staged<'a> {
-    /// Writes `bytes` to a new file in `directory`; with `durable`, they are on the disk afterwards.
+    /// Writes `bytes` to a new file in `directory`.
     pub(crate) fn write(
         directory: &'a Directory,
         bytes: &[u8],
-        mode: FileMode,
-        durable: bool,
+        staging: Staging,
     ) -> Result<Self, Fault> {
-        let staged = Self::create(directory, mode)?;
+        let staged = Self::create(directory, staging)?;
         let mut rest = bytes;
         while !rest.is_empty() {
             let written = io::retry_on_intr(|| io::write(&staged.file, rest))?;
             rest = &rest[written..];
         }
-        if durable {
+        if staging.durable {
             fs::fsync(&staged.file)?;
         }
         Ok(staged)
@@ -55,12 +64,12 @@ impl<'a> Staged<'a> {
         fs::linkat(at, self.name.as_str(), at, target, AtFlags::empty())
     }
 
-    fn create(directory: &'a Directory, mode: FileMode) -> Result<Self, Fault> {
-        let bits = Mode::from_raw_mode(mode.bits());
+    fn create(directory: &'a Directory, staging: Staging) -> Result<Self, Fault> {
+        let bits = Mode::from_raw_mode(staging.mode.bits());
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
-            let name = format!(".staged-{:016x}", random::number()?);
+            let name = format!(".staged-{:016x}{}", random::number()?, staging.suffix);
             let file = match fs::openat(directory.fd(), name.as_str(), flags, bits) {
                 Err(Errno::EXIST) => continue,
                 other => other?,
@@ -97,9 +106,10 @@ impl Drop for Staged<'_> {
     }
 }
 
-/// Whether `name` is one that a staged file could have.
-pub(crate) fn is_staged_name(name: &[u8]) -> bool {
+/// Whether `name` is one that a file staged with `suffix` could have.
+pub(crate) fn is_staged_name(name: &[u8], suffix: &str) -> bool {
     name.strip_prefix(PREFIX)
+        .and_then(|name| name.strip_suffix(suffix.as_bytes()))
         .is_some_and(|digits| digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit))
 }
 

@@ -12,18 +12,17 @@ use session_core::{
 
 use crate::{
     blocking::blocking,
-    clock,
-    directory::Directory,
+    check, clock,
     fault::Fault,
     files::{Files, Outcome},
     layout::Stored,
     limit::LARGEST,
-    lock::{Lock, PATIENCE},
+    lock::PATIENCE,
     mode::FileMode,
     name::Name,
     pace::Pace,
     random,
-    staged::Staged,
+    staged::Staging,
     turns::Turns,
 };
 
@@ -49,15 +48,10 @@ impl FileStore {
     /// Does no I/O. A relative path counts from the current directory of now, not of later. See
     /// [`check`](Self::check) for what is asked of the directory.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        let given = directory.into();
-        let absolute = std::path::absolute(&given).unwrap_or(given);
-        // Without a trailing slash, behind which a symbolic link would be followed.
-        let root: PathBuf = absolute.components().collect();
         Self {
             files: Files {
-                root: root.into(),
-                mode: FileMode::default(),
-                durable: false,
+                root: check::fixed(directory.into()).into(),
+                staging: Staging::default(),
             },
             limit: Self::DEFAULT_LIMIT,
             threshold: None,
@@ -88,7 +82,7 @@ impl FileStore {
         let mut store = Self::new(env.get("SESSION_FILE_DIR").unwrap_or("flask_session"));
         store.threshold = env.parse("SESSION_FILE_THRESHOLD", "a whole number of sessions")?;
         if let Some(mode) = env.get("SESSION_FILE_MODE") {
-            store.files.mode = mode.parse()?;
+            store.files.staging.mode = mode.parse()?;
         }
         Ok(store)
     }
@@ -96,7 +90,7 @@ impl FileStore {
     /// Sets the permission bits of the files. Defaults to `0600`.
     #[must_use]
     pub fn with_mode(mut self, mode: FileMode) -> Self {
-        self.files.mode = mode;
+        self.files.staging.mode = mode;
         self
     }
 
@@ -105,7 +99,7 @@ impl FileStore {
     /// Defaults to false: a write survives the end of the process, but the last seconds may be lost with the power.
     #[must_use]
     pub fn with_durability(mut self, durable: bool) -> Self {
-        self.files.durable = durable;
+        self.files.staging.durable = durable;
         self
     }
 
@@ -139,23 +133,7 @@ impl FileStore {
     /// If it cannot be made, written to or locked, is a symbolic link, belongs to another user, or can be written by
     /// group or others. The message says what to do.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.try_out().map_err(|fault| {
-            let path = self.directory().display();
-            let reason = match fault {
-                Fault::Directory(refusal) => format!("{refusal} ({path})"),
-                Fault::Io(error) => {
-                    format!("must name a directory that this program can write: {path}: {error}")
-                }
-                other => format!("cannot be used now: {path}: {other}"),
-            };
-            ConfigError::new("SESSION_FILE_DIR", reason)
-        })
-    }
-
-    fn try_out(&self) -> Result<(), Fault> {
-        let root = Directory::open_or_create(&self.files.root, self.files.durable)?;
-        let _lock = Lock::acquire(&root, Instant::now() + PATIENCE)?;
-        Staged::write(&root, &[], self.files.mode, false).map(drop)
+        check::check(&self.files.root, self.files.staging)
     }
 
     /// Runs a write on `name` when it is its turn.

@@ -24,10 +24,10 @@ impl OwnerIndex for MongoStore {
             }
             Ok(found)
         });
-        let mut owned = Vec::new();
+        let mut sessions = Vec::new();
         for document in &found.await? {
             match decode_key(document).and_then(|key| Ok((key, decode(document)?))) {
-                Ok(session) => owned.push(session),
+                Ok(session) => sessions.push(session),
                 // One unreadable record must not keep the owner's others alive.
                 Err(Error::Corrupt { source }) => {
                     tracing::warn!(%source, "a session record cannot be read and counts as absent");
@@ -35,6 +35,6 @@ impl OwnerIndex for MongoStore {
                 Err(error) => return Err(error),
             }
         }
-        Ok(owned)
+        Ok(sessions)
     }
 }

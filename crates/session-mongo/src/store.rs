@@ -39,6 +39,10 @@ impl MongoStore {
     /// Sends nothing. Reads go to the primary, writes wait for the majority and are sent once, whatever the client's
     /// options say. The client stops working when the runtime ends on which it was made: make it where the application's
     /// `main` runs.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a client is a handle, given away like any store's"
+    )]
     pub fn new(client: Client) -> Self {
         Self::of(
             &client,

@@ -120,6 +120,25 @@ async fn a_strangers_thing_under_a_records_name_is_neither_followed_nor_replaced
     }
 }
 
+/// The record itself would be readable: that it is behind a link is what counts.
+#[tokio::test]
+async fn a_link_to_a_genuine_record_is_not_followed() {
+    let place = Place::own();
+    let outside = scratch_dir();
+    let store = place.store();
+    let revision = put(&store, &key("it"), &record("x")).await;
+    let file = files_below(place.directory()).pop().unwrap();
+    let moved = outside.path().join("record");
+    fs::rename(&file, &moved).unwrap();
+    symlink(&moved, &file).unwrap();
+
+    let loaded = store.load(&key("it")).await;
+    assert!(matches!(loaded, Err(Error::Corrupt { .. })), "{loaded:?}");
+    let updated = store.update(&key("it"), &record("y"), &revision).await;
+    assert!(!updated.unwrap().is_stored());
+    assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
+}
+
 /// The directories of the store, and names in them that its own files could have.
 fn everywhere(root: &Path) -> Vec<PathBuf> {
     let mut all = vec![root.to_owned()];

@@ -1,10 +1,10 @@
 //! The store contract, on a real server.
 
-use session_core::conformance::{Fixture, Shared};
+use session_core::conformance::Fixture;
 use session_mongo::MongoStore;
 use session_tests::Mongo;
 
-static SERVER: Shared<Mongo> = Shared::new();
+use crate::setup::SERVER;
 
 async fn open() -> Fixture<MongoStore> {
     let server = SERVER.get_or_start(Mongo::start).await;

@@ -1,5 +1,10 @@
 //! The store on a real server: one file for each property.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that goes wrong"
+)]
+
 mod cancelled;
 mod config;
 mod conformance;
