@@ -50,7 +50,11 @@ fn recipe(port: u16, directory: &Path, settings: &[&str]) -> Recipe {
     let server = binary("postgres");
     let initdb = binary("initdb");
     let data = directory.join("data");
-    let version = server
+    // Debian's path names the version; what is called may be a link to it.
+    let real = server
+        .canonicalize()
+        .unwrap_or_else(|error| panic!("{}: {error}", server.display()));
+    let version = real
         .ancestors()
         .nth(2)
         .and_then(Path::file_name)

@@ -49,10 +49,10 @@ impl ResponseError for SessionError {
                 Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
                 Error::Conflict => StatusCode::CONFLICT,
                 Error::NoOwnerIndex => StatusCode::NOT_IMPLEMENTED,
-                Error::HeadSent
-                | Error::ReservedKey
-                | Error::Encode { .. }
-                | Error::Decode { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+                Error::ReservedKey => StatusCode::BAD_REQUEST,
+                Error::HeadSent | Error::Encode { .. } | Error::Decode { .. } => {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             },
         }

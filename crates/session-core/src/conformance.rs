@@ -106,7 +106,7 @@ pub const SWEEP_PROMISES: &[&str] = crate::__sweep_promises!((names), []);
 
 /// One test for each promise of [`SessionStore`](crate::SessionStore).
 ///
-/// Takes an async expression of a [`Fixture`](crate::conformance::Fixture); see [`conformance`](crate::conformance).
+/// Takes an async expression of a [`Fixture`]; see [`conformance`](crate::conformance).
 #[macro_export]
 macro_rules! conformance_tests {
     ($open:expr) => {
@@ -116,7 +116,7 @@ macro_rules! conformance_tests {
 
 /// One test for each promise of [`OwnerIndex`](crate::OwnerIndex).
 ///
-/// Takes an async expression of a [`Fixture`](crate::conformance::Fixture); see [`conformance`](crate::conformance).
+/// Takes an async expression of a [`Fixture`]; see [`conformance`](crate::conformance).
 #[macro_export]
 macro_rules! owner_index_tests {
     ($open:expr) => {
@@ -126,7 +126,7 @@ macro_rules! owner_index_tests {
 
 /// One test for each promise of [`ExpiredSweep`](crate::ExpiredSweep).
 ///
-/// Takes an async expression of a [`Fixture`](crate::conformance::Fixture) whose store holds no records but those of
+/// Takes an async expression of a [`Fixture`] whose store holds no records but those of
 /// this test; see [`conformance`](crate::conformance).
 #[macro_export]
 macro_rules! expired_sweep_tests {

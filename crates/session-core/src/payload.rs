@@ -2,19 +2,22 @@
 
 mod dynamic;
 mod entries;
+mod gather;
 mod json;
 mod json_writer;
+mod key;
 mod malformed;
+mod mismatch;
 mod msgpack;
 mod msgpack_writer;
 mod pickle;
 mod reader;
+mod slice;
 mod unwritable;
 mod value;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 pub use dynamic::Dynamic;
@@ -22,7 +25,7 @@ pub use pickle::is_pickle;
 pub use value::Value;
 
 use crate::error::{Error, Result};
-use entries::{Entry, Key};
+use entries::Entries;
 use unwritable::Unwritable;
 
 /// How deep a value's lists and maps may nest.
@@ -59,7 +62,7 @@ impl fmt::Display for Format {
 /// `Debug` shows the number of keys and bytes, never what they hold.
 #[derive(Clone, Default)]
 pub struct Payload {
-    entries: Vec<Entry>,
+    entries: Entries,
 }
 
 impl Payload {
@@ -76,8 +79,8 @@ impl Payload {
     /// # Errors
     ///
     /// [`Error::Corrupt`] if the bytes are not one whole map, of any of the two formats and within the bounds.
-    pub fn decode(bytes: impl Into<Bytes>, configured: Format) -> Result<Option<Self>> {
-        let bytes = bytes.into();
+    pub fn decode(bytes: impl Into<Vec<u8>>, configured: Format) -> Result<Option<Self>> {
+        let bytes = Arc::new(bytes.into());
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -117,33 +120,27 @@ impl Payload {
 
     /// The encoded value of `key`.
     pub fn value(&self, key: &str) -> Option<&Value> {
-        self.place(key).map(|place| &self.entries[place].value)
+        self.entries.get(key)
     }
 
     /// Files `value` under `key`: in the place of the value that was there, or else at the end.
     pub fn insert_value(&mut self, key: &str, value: Value) {
-        if let Some(place) = self.place(key) {
-            self.entries[place].value = value;
-        } else {
-            let key = Key::Text(Bytes::copy_from_slice(key.as_bytes()));
-            self.entries.push(Entry { key, value });
-        }
+        self.entries.insert(key, value);
     }
 
     /// Takes `key` and its value out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let place = self.place(key)?;
-        Some(self.entries.remove(place).value)
+        self.entries.remove(key)
     }
 
     /// Whether `key` has a value, be it nil.
     pub fn contains(&self, key: &str) -> bool {
-        self.place(key).is_some()
+        self.value(key).is_some()
     }
 
     /// The keys that are text, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter_map(|entry| entry.key.as_text())
+        self.entries.iter().filter_map(|(key, _)| key.as_text())
     }
 
     /// The number of entries, those included whose key is not text.
@@ -153,22 +150,18 @@ impl Payload {
 
     /// Whether there is no entry at all.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// Takes all entries out, those included whose key is not text.
     pub fn clear(&mut self) {
-        self.entries.clear();
-    }
-
-    fn place(&self, key: &str) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.key.is_text(key))
+        *self = Self::default();
     }
 }
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes: usize = self.entries.iter().map(Entry::len).sum();
-        write!(f, "Payload({} keys, {bytes} bytes)", self.entries.len())
+        let (keys, bytes) = (self.len(), self.entries.size());
+        write!(f, "Payload({keys} keys, {bytes} bytes)")
     }
 }

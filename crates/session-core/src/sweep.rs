@@ -23,8 +23,8 @@ const MAX_DOUBLINGS: u32 = 3;
 /// Removes expired records again and again, until the task that runs it is aborted or dropped.
 ///
 /// Each sweep goes in batches of 500 records until none is left, then rests for `pause`, give or take a quarter of it,
-/// so that many processes on one store do not sweep at once; the first begins within a quarter of `pause`. A store that fails is logged as a
-/// warning and tried again, after a pause that doubles with each failure up to eightfold.
+/// so that many processes on one store do not sweep at once; the first begins within a quarter of `pause`. A store
+/// that fails is logged as a warning and tried again, after a pause that doubles with each failure up to eightfold.
 ///
 /// Nothing is spawned here: give it to your runtime.
 ///
@@ -55,7 +55,11 @@ pub async fn sweep_until<F: Future>(
         if let Some(stopped) = stopped_within(stop.as_mut(), rest).await {
             return stopped;
         }
-        rest = match store.sweep(BATCH).await {
+        let swept = store.sweep(BATCH).await;
+        if let Ok(removed @ 1..) = swept {
+            tracing::debug!(removed, "expired sessions were swept");
+        }
+        rest = match swept {
             Ok(removed) if removed >= BATCH as u64 => BREATH,
             Ok(_) => {
                 failures = 0;

@@ -168,7 +168,7 @@ fn a_wrong_type_is_an_error_that_quotes_nothing() {
         payload.insert_value("card", Value::encode("4111-secret", format).unwrap());
         let refusal = payload.get::<u32>("card").unwrap_err();
         let source = refusal.source().unwrap().to_string();
-        assert_eq!(source, "expected u32, found text");
+        assert_eq!(source, "not a u32: expected u32, found text");
         assert!(matches!(refusal, Error::Decode { .. }));
         assert_eq!(payload.get::<u32>("none").unwrap(), None);
         for shown in [
@@ -177,6 +177,29 @@ fn a_wrong_type_is_an_error_that_quotes_nothing() {
         ] {
             assert!(!shown.contains("secret"), "{shown}");
         }
+    }
+}
+
+#[test]
+fn what_a_struct_misses_is_named() {
+    let explain = |refusal: Error| refusal.source().expect("it has a cause").to_string();
+    for format in FORMATS {
+        let item = |json: serde_json::Value| Value::encode(&json, format).expect("it encodes");
+        let cart = item(serde_json::json!({ "items": [["secret", 2]] }));
+        let fault = explain(cart.decode::<Cart>().unwrap_err());
+        assert!(
+            fault.ends_with(r#"Cart: the field "total" is missing"#),
+            "{fault}"
+        );
+        let cart = item(serde_json::json!({ "items": [["tea", "secret"]], "total": 1.0 }));
+        let fault = explain(cart.decode::<Cart>().unwrap_err());
+        assert!(fault.ends_with("Cart: expected u32, found text"), "{fault}");
+        let fault = explain(item("secret".into()).decode::<Step>().unwrap_err());
+        assert!(fault.contains("none of [\"Start\","), "{fault}");
+        let fault = explain(item((-1).into()).decode::<u8>().unwrap_err());
+        assert_eq!(fault, "not a u8: expected u8, found an integer that is not");
+        let fault = explain(item("secret".into()).decode::<Timestamp>().unwrap_err());
+        assert!(fault.ends_with("Timestamp: the type refuses it"), "{fault}");
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::{
     sync::{Semaphore, oneshot},
     time::{Instant, sleep, timeout},
 };
+use tracing::{Event, Level, Metadata, Subscriber, span};
 
 const PAUSE: Duration = Duration::from_mins(5);
 
@@ -83,8 +84,30 @@ impl ExpiredSweep for Leftovers {
     }
 }
 
+/// Counts warnings.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+    fn event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_three_times_is_swept_at_the_fourth() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
     let store = Arc::new(Leftovers::new(10, 3));
     let sweeping = tokio::spawn(sweep_every(store.clone(), PAUSE));
     let start = Instant::now();
@@ -94,6 +117,7 @@ async fn a_store_that_fails_three_times_is_swept_at_the_fourth() {
         sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(store.calls(), 4);
+    assert_eq!(warnings.0.load(Ordering::SeqCst), 3);
     // Two, four and eight pauses, less a quarter each: it backs off.
     assert!(start.elapsed() > 10 * PAUSE);
     sleep(2 * PAUSE).await;

@@ -22,49 +22,69 @@ fn a_timestamp_is_its_extension_in_messagepack_and_rfc_3339_in_json() {
     );
 }
 
+// datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=utc), as Flask writes it.
+const FLASK: &[u8] = b"\xd7\xff\xa1\xdc\xd4\x20\x65\x93\x7d\x25";
+const TEXT: &str = "2024-01-02T03:04:05.678901Z";
+
+fn value(parts: &[&[u8]]) -> Value {
+    Value::from_encoded(parts.concat(), Format::MessagePack).expect("the tests' values are whole")
+}
+
 #[test]
 fn a_timestamp_that_flask_wrote_is_read_as_any_type_that_reads_rfc_3339() {
+    let flask = value(&[FLASK]);
+    assert_eq!(flask.decode::<String>().unwrap(), TEXT);
+    let at: Timestamp = flask.decode().unwrap();
+    assert_eq!(at.to_string(), TEXT);
+    assert_eq!(flask.decode::<Option<Timestamp>>().unwrap(), Some(at));
+    let chrono: chrono::DateTime<chrono::Utc> = flask.decode().unwrap();
+    assert_eq!(chrono.timestamp_micros(), 1_704_164_645_678_901);
+    let jiff: jiff::Timestamp = flask.decode().unwrap();
+    assert_eq!(jiff.to_string(), TEXT);
+}
+
+#[test]
+fn a_timestamp_that_flask_wrote_is_read_at_any_depth() {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Visit {
-        at: chrono::DateTime<chrono::Utc>,
         #[serde(with = "time::serde::rfc3339")]
-        until: time::OffsetDateTime,
+        at: time::OffsetDateTime,
+        count: i8,
+        tag: Option<Tag>,
+        events: Vec<Event>,
+    }
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Tag(String);
+    #[derive(Debug, PartialEq, Deserialize)]
+    enum Event {
+        None,
+        One(jiff::Timestamp),
+        Many { times: [Option<jiff::Timestamp>; 2] },
     }
 
-    // datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=utc), and without the fraction.
-    let micros = b"\xd7\xff\xa1\xdc\xd4\x20\x65\x93\x7d\x25";
-    let second = b"\xd6\xff\x65\x93\x7d\x25";
-    let value = |bytes: &[u8]| Value::from_encoded(bytes.to_vec(), Format::MessagePack).unwrap();
-    let text = "2024-01-02T03:04:05.678901Z";
-    assert_eq!(value(micros).decode::<String>().unwrap(), text);
-    assert_eq!(
-        value(micros).decode::<Timestamp>().unwrap().to_string(),
-        text
-    );
-    assert_eq!(
-        value(micros)
-            .decode::<Option<Timestamp>>()
-            .unwrap()
-            .unwrap()
-            .to_string(),
-        text
-    );
-    assert_eq!(
-        value(micros)
-            .decode::<jiff::Timestamp>()
-            .unwrap()
-            .to_string(),
-        text
-    );
-    let visit = [&b"\x82\xa2at"[..], micros, b"\xa5until", second].concat();
+    let events: [&[u8]; 5] = [
+        b"\x93\xa4None\x81\xa3One",
+        FLASK,
+        b"\x81\xa4Many\x81\xa5times\x92",
+        FLASK,
+        b"\xc0",
+    ];
+    let visit = [
+        &b"\x84\xa2at"[..],
+        FLASK,
+        b"\xa5count\xff\xa3tag\xa1x\xa6events",
+        &events.concat(),
+    ];
     let visit: Visit = value(&visit).decode().unwrap();
+    let at: jiff::Timestamp = TEXT.parse().unwrap();
+    assert_eq!(visit.at.unix_timestamp_nanos(), at.as_nanosecond());
+    assert_eq!(visit.count, -1);
+    assert_eq!(visit.tag, Some(Tag("x".into())));
+    let times = [Some(at), None];
     assert_eq!(
-        visit
-            .at
-            .to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
-        text
+        visit.events,
+        [Event::None, Event::One(at), Event::Many { times }]
     );
-    assert_eq!(visit.until.unix_timestamp(), 1_704_164_645);
 }
 
 #[test]

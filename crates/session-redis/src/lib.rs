@@ -1,1 +1,18 @@
 #![doc = include_str!("../README.md")]
+
+mod address;
+mod connection;
+mod exchange;
+mod expiry;
+mod failure;
+mod lane;
+mod lanes;
+mod owners;
+mod records;
+mod script;
+mod server;
+mod store;
+mod tls;
+
+pub use redis;
+pub use store::RedisStore;

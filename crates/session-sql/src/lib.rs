@@ -1,1 +1,34 @@
 #![doc = include_str!("../README.md")]
+
+mod attempts;
+mod dialect;
+mod fault;
+mod instant;
+mod lease;
+mod migrate;
+mod pace;
+mod queries;
+mod sessions;
+mod settings;
+mod store;
+mod sweep;
+mod table;
+
+pub use dialect::Dialect;
+pub use migrate::SqlSessions;
+pub use settings::{DEFAULT_URL, connect, from_env};
+pub use sqlx;
+pub use store::SqlStore;
+pub use table::TableName;
+
+/// Sessions in a `SQLite` file, or in memory.
+#[cfg(feature = "sqlite")]
+pub type SqliteStore = SqlStore<sqlx::Sqlite>;
+
+/// Sessions in `PostgreSQL`.
+#[cfg(feature = "postgres")]
+pub type PostgresStore = SqlStore<sqlx::Postgres>;
+
+/// Sessions in `MySQL` or `MariaDB`.
+#[cfg(feature = "mysql")]
+pub type MySqlStore = SqlStore<sqlx::MySql>;

@@ -1,2 +1,150 @@
-//! The demo application.
-fn main() {}
+//! Server-side sessions run for real: an Actix Web application on whichever store the environment names.
+//!
+//! `cargo run -p demo` needs no server and no configuration; the README has the table of its settings.
+
+mod api;
+mod devices;
+mod error;
+mod page;
+mod secret;
+mod stores;
+mod visitor;
+
+use std::{io, process::ExitCode};
+
+use actix_web::{App, HttpServer, web};
+use session_actix::{
+    SessionMiddleware,
+    session_core::{
+        CookieAttributes, Sessions, Settings,
+        config::{ConfigError, Env},
+        sweep_every,
+    },
+};
+use stores::Opened;
+
+/// The store's name, for the answers that show it.
+#[derive(Clone, Copy, Debug)]
+struct StoreName(&'static str);
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
+        )
+        .with_writer(io::stderr)
+        .init();
+    let cleanup = std::env::args()
+        .nth(1)
+        .is_some_and(|argument| argument == "cleanup");
+    match actix_web::rt::System::new().block_on(run(cleanup)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cleanup: bool) -> Result<(), Box<dyn std::error::Error>> {
+    let env = Env::of_process().or("SESSION_FILE_DIR", "./demo-sessions");
+    let mut opened = stores::open(&env).await?;
+    if cleanup {
+        return clean_up(opened).await;
+    }
+    let settings = settings(&env)?;
+    let pause = settings.sweep_pause();
+    let name = StoreName(opened.name);
+    opened.prepare().await;
+    if let Some(swept) = opened.swept {
+        actix_web::rt::spawn(sweep_every(swept, pause));
+    }
+    let sessions = match opened.owners {
+        Some(owners) => Sessions::with_owners(settings, owners)?,
+        None => Sessions::new(settings, opened.store)?,
+    };
+    serve(&env, sessions, name).await
+}
+
+/// Plain HTTP from here, so the cookie is without `Secure` and the name without a prefix.
+fn settings(env: &Env) -> Result<Settings, ConfigError> {
+    let cookie = CookieAttributes {
+        name: "session".into(),
+        secure: false,
+        ..CookieAttributes::default()
+    };
+    let env = match env.bool("SESSION_USE_SIGNER")? {
+        Some(false) => env.clone(),
+        _ => secret::provide(env.clone())?,
+    };
+    Settings::unsigned().with_cookie(cookie).overlaid(&env)
+}
+
+async fn serve(
+    env: &Env,
+    sessions: Sessions,
+    name: StoreName,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let address = env.get("DEMO_ADDR").unwrap_or("127.0.0.1:8080");
+    if !sessions.settings().cookie().secure {
+        tracing::warn!(
+            "the demo speaks plain HTTP: its cookie has no Secure; a real site leaves that on"
+        );
+    }
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(name))
+            .app_data(web::PayloadConfig::new(64 << 20))
+            .wrap(SessionMiddleware::new(sessions.clone()))
+            .configure(api::routes)
+            .configure(devices::routes)
+            .configure(page::routes)
+    });
+    if let Some(workers) = env.parse("DEMO_WORKERS", "a whole number of threads, at least 1")? {
+        if workers == 0 {
+            return Err(ConfigError::new("DEMO_WORKERS", "must be at least 1").into());
+        }
+        server = server.workers(workers);
+    }
+    let server = server.bind(address).map_err(|error| {
+        ConfigError::new(
+            "DEMO_ADDR",
+            format!("{address} cannot be listened on: {error}"),
+        )
+    })?;
+    for bound in server.addrs() {
+        announce(&format!(
+            "Listening on http://{bound} with sessions in {}; choose another store with SESSION_TYPE={}",
+            name.0,
+            stores::TYPES
+        ));
+    }
+    Ok(server.run().await?)
+}
+
+async fn clean_up(opened: Opened) -> Result<(), Box<dyn std::error::Error>> {
+    const BATCH: usize = 500;
+    let Some(store) = opened.swept else {
+        announce(&format!(
+            "0 expired sessions removed: {} removes them by itself",
+            opened.name
+        ));
+        return Ok(());
+    };
+    let mut removed = 0;
+    loop {
+        let batch = store.sweep(BATCH).await?;
+        removed += batch;
+        if batch < BATCH as u64 {
+            break;
+        }
+    }
+    announce(&format!("{removed} expired sessions removed"));
+    Ok(())
+}
+
+/// The one place that writes to standard output.
+#[expect(clippy::print_stdout, reason = "a program says where it listens")]
+fn announce(line: &str) {
+    println!("{line}");
+}

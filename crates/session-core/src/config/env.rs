@@ -16,6 +16,15 @@ impl Env {
             .collect()
     }
 
+    /// The same variables, and `value` for `name` if that is unset or empty.
+    #[must_use]
+    pub fn or(mut self, name: &str, value: &str) -> Self {
+        if self.get(name).is_none() {
+            self.0.insert(name.to_owned(), value.to_owned());
+        }
+        self
+    }
+
     /// The value of `name`, unless it is unset or empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0

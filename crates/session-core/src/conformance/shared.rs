@@ -53,3 +53,24 @@ impl<T> fmt::Debug for Shared<T> {
         f.write_str("Shared(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_running_is_shared_and_ends_with_its_last_user() {
+        static SERVER: Shared<usize> = Shared::new();
+        static STARTS: AtomicUsize = AtomicUsize::new(0);
+        let open = || SERVER.get_or_start(async || STARTS.fetch_add(1, Ordering::Relaxed));
+
+        let (one, other) = (open().await, open().await);
+        assert!(Arc::ptr_eq(&one, &other));
+        drop(one);
+        assert_eq!(*open().await, 0);
+        drop(other);
+        assert_eq!(*open().await, 1);
+    }
+}

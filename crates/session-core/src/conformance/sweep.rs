@@ -1,6 +1,9 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use super::{
@@ -68,6 +71,13 @@ pub async fn sweep_spares_what_is_written_beside_it<S: ExpiredSweep + ?Sized>(
     fixture: &Fixture<S>,
 ) {
     const WRITERS: usize = 3;
+    let keys: Vec<Vec<_>> = (0..WRITERS)
+        .map(|_| {
+            (0..rounds().div_ceil(WRITERS))
+                .map(|_| fixture.key())
+                .collect()
+        })
+        .collect();
     let writing = Arc::new(AtomicBool::new(true));
     let mut tasks: Vec<Task<()>> = Vec::new();
     for handle in [fixture.store(), fixture.second()] {
@@ -80,22 +90,17 @@ pub async fn sweep_spares_what_is_written_beside_it<S: ExpiredSweep + ?Sized>(
         }));
     }
     let store = Arc::clone(fixture.store());
-    let keys: Vec<Vec<_>> = (0..WRITERS)
-        .map(|_| {
-            (0..rounds().div_ceil(WRITERS))
-                .map(|_| fixture.key())
-                .collect()
-        })
-        .collect();
+    let written = keys.clone();
     tasks.push(Box::pin(async move {
         let finished = StopOnDrop(writing);
-        let writers = keys
+        let writers = written
             .into_iter()
             .map(|keys| -> Task<()> {
                 let store = Arc::clone(&store);
                 Box::pin(async move {
-                    for key in keys {
-                        write_on_an_expired_key(&*store, &key).await;
+                    for (pair, pause) in keys.chunks(2).zip([1, 2, 3].into_iter().cycle()) {
+                        let pause = Duration::from_millis(pause);
+                        write_on_expired_keys(&*store, pair, pause).await;
                     }
                 })
             })
@@ -104,6 +109,9 @@ pub async fn sweep_spares_what_is_written_beside_it<S: ExpiredSweep + ?Sized>(
         drop(finished);
     }));
     together(tasks).await;
+    for key in keys.concat() {
+        found(fixture.store().load(&key).await, b"newer");
+    }
 }
 
 /// Ends the sweeps also when a writer panics.
@@ -115,11 +123,20 @@ impl Drop for StopOnDrop {
     }
 }
 
-async fn write_on_an_expired_key<S: ExpiredSweep + ?Sized>(store: &S, key: &StoreKey) {
-    stored(store.insert(key, &record(b"old")).await);
-    done(store.touch(key, past()).await.map(|_| ()));
-    let revision = stored(store.insert(key, &record(b"new")).await);
-    moved(store.touch(key, after(2 * HOUR)).await);
-    stored(store.update(key, &record(b"newer"), &revision).await);
-    found(store.load(key).await, b"newer");
+async fn write_on_expired_keys<S: ExpiredSweep + ?Sized>(
+    store: &S,
+    keys: &[StoreKey],
+    pause: Duration,
+) {
+    for key in keys {
+        stored(store.insert(key, &record(b"old")).await);
+        done(store.touch(key, past()).await.map(|_| ()));
+    }
+    // So that a sweep finds the expired records, and some only just before they are replaced.
+    tokio::time::sleep(pause).await;
+    for key in keys {
+        let revision = stored(store.insert(key, &record(b"new")).await);
+        moved(store.touch(key, after(2 * HOUR)).await);
+        stored(store.update(key, &record(b"newer"), &revision).await);
+    }
 }

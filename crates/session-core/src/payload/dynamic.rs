@@ -1,12 +1,14 @@
+mod deserializer;
 mod json_reader;
 mod json_writer;
 mod lossy;
 mod msgpack_reader;
 mod msgpack_writer;
 
+pub(super) use deserializer::decode;
 pub(super) use json_reader::from_json;
 pub(super) use json_writer::write_key;
-pub(super) use msgpack_reader::{from_msgpack, instant};
+pub(super) use msgpack_reader::from_msgpack;
 
 use super::{Format, Value, unwritable::Unwritable};
 use crate::{

@@ -1,102 +1,66 @@
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use bytes::Bytes;
+use super::{
+    Value,
+    key::{Key, KeyRef},
+};
 
-use super::{MAX_KEYS, Value, malformed::Malformed, unwritable::Unwritable};
-use crate::error::Error;
-
-/// From this many keys on, a key is looked up by its hash while the map is read.
-const HASH_FROM: usize = 32;
-
-/// What a value is filed under.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum Key {
-    /// A text, checked to be UTF-8.
-    Text(Bytes),
-    /// The encoded bytes of anything else that Flask lets a session be indexed by.
-    Other(Bytes),
-}
-
-impl Key {
-    pub(super) fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => {
-                Some(std::str::from_utf8(text).expect("a key is checked when it is made"))
-            }
-            Self::Other(_) => None,
-        }
-    }
-
-    pub(super) fn is_text(&self, text: &str) -> bool {
-        matches!(self, Self::Text(key) if key == text.as_bytes())
-    }
-}
-
+/// A key and its value; the key may stand in the bytes that were loaded.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) key: Key,
     pub(super) value: Value,
 }
 
-impl Entry {
-    /// About the number of bytes that the entry takes when it is encoded.
+/// Entries in their order, with the bytes that they were loaded from.
+#[derive(Clone, Default)]
+pub(super) struct Entries {
+    loaded: Arc<Vec<u8>>,
+    list: Vec<Entry>,
+}
+
+impl Entries {
+    pub(super) fn new(loaded: Arc<Vec<u8>>, list: Vec<Entry>) -> Self {
+        Self { loaded, list }
+    }
+
     pub(super) fn len(&self) -> usize {
-        let (Key::Text(key) | Key::Other(key)) = &self.key;
-        key.len() + self.value.as_bytes().len()
+        self.list.len()
     }
 
-    /// Names the key in the error, if it is a text.
-    pub(super) fn unwritable(&self, fault: Unwritable) -> Error {
-        let source = match self.key.as_text() {
-            Some(key) => format!("the value of {key:?} cannot be written: {fault}"),
-            None => format!("the entry of a key that is not text cannot be written: {fault}"),
-        };
-        Error::Encode {
-            source: source.into(),
-        }
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.place(key).map(|place| &self.list[place].value)
     }
-}
 
-/// Collects entries as a Python dict does: of a key's values the last one wins, at the place of the first.
-#[derive(Default)]
-pub(super) struct Gather {
-    entries: Vec<Entry>,
-    places: HashMap<Key, usize>,
-}
-
-impl Gather {
-    pub(super) fn with_capacity(len: usize) -> Self {
-        Self {
-            entries: Vec::with_capacity(len),
-            places: HashMap::new(),
+    pub(super) fn insert(&mut self, key: &str, value: Value) {
+        if let Some(place) = self.place(key) {
+            self.list[place].value = value;
+        } else {
+            let key = Key::Given(key.into());
+            self.list.push(Entry { key, value });
         }
     }
 
-    pub(super) fn push(&mut self, key: Key, value: Value) -> Result<(), Malformed> {
-        if let Some(place) = self.place(&key) {
-            self.entries[place].value = value;
-            return Ok(());
-        }
-        if self.entries.len() == MAX_KEYS {
-            return Err(Malformed::TooManyKeys);
-        }
-        if self.entries.len() >= HASH_FROM {
-            self.places.insert(key.clone(), self.entries.len());
-        }
-        self.entries.push(Entry { key, value });
-        Ok(())
+    pub(super) fn remove(&mut self, key: &str) -> Option<Value> {
+        let place = self.place(key)?;
+        Some(self.list.remove(place).value)
     }
 
-    pub(super) fn finish(self) -> Vec<Entry> {
-        self.entries
+    pub(super) fn iter(&self) -> impl Iterator<Item = (KeyRef<'_>, &Value)> {
+        self.list
+            .iter()
+            .map(|entry| (entry.key.of(&self.loaded), &entry.value))
     }
 
-    fn place(&self, key: &Key) -> Option<usize> {
-        let front = self.entries.iter().take(HASH_FROM);
-        front
-            .enumerate()
-            .find(|(_, entry)| entry.key == *key)
-            .map(|(place, _)| place)
-            .or_else(|| self.places.get(key).copied())
+    /// The bytes that keys and values take, without the heads that an encoding adds.
+    pub(super) fn size(&self) -> usize {
+        self.iter()
+            .map(|(key, value)| key.as_bytes().len() + value.as_bytes().len())
+            .sum()
+    }
+
+    fn place(&self, key: &str) -> Option<usize> {
+        let key = KeyRef::Text(key.as_bytes());
+        self.iter().position(|(other, _)| other == key)
     }
 }

@@ -1,6 +1,5 @@
-use std::fmt;
+use std::{fmt, ops::Range, sync::Arc};
 
-use bytes::Bytes;
 use serde::{
     Deserializer as _,
     de::{self, DeserializeSeed, MapAccess, Visitor},
@@ -8,30 +7,35 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Format, MAX_DEPTH, Value, dynamic,
-    entries::{Entry, Gather, Key},
+    Format, MAX_DEPTH, dynamic,
+    entries::Entries,
+    gather::Gather,
+    json_writer,
+    key::{Key, KeyRef},
     malformed::Malformed,
     unwritable::Unwritable,
 };
 use crate::error::Result;
 
 /// Splits an object into its entries; `None` for `null`, which Flask takes for no session.
-pub(super) fn split(bytes: &Bytes) -> Result<Option<Vec<Entry>>, Malformed> {
+pub(super) fn split(bytes: &Arc<Vec<u8>>) -> Result<Option<Entries>, Malformed> {
     if bytes.trim_ascii() == b"null" {
         return Ok(None);
     }
     // The payload's own object is not counted.
     check_depth(bytes, MAX_DEPTH + 1)?;
+    let mut entries = Gather::new(bytes, 0);
     let mut parser = serde_json::Deserializer::from_slice(bytes);
     let mut fault = Malformed::NotJson;
-    let entries = parser
+    parser
         .deserialize_map(ObjectVisitor {
             bytes,
+            entries: &mut entries,
             fault: &mut fault,
         })
         .map_err(|_| fault)?;
     parser.end().map_err(|_| Malformed::Trailing)?;
-    Ok(Some(entries))
+    Ok(Some(entries.finish()))
 }
 
 /// Refuses a text that is not one JSON value, without blanks around it.
@@ -49,6 +53,10 @@ pub(super) fn check_value(text: &[u8]) -> Result<(), Malformed> {
 ///
 /// The parser skips over values without recursion and so without a limit of its own.
 pub(super) fn check_depth(text: &[u8], limit: usize) -> Result<(), Malformed> {
+    let opening = |byte: &&u8| matches!(byte, b'[' | b'{');
+    if text.iter().filter(opening).count() <= limit {
+        return Ok(());
+    }
     let mut depth = 0_usize;
     let mut in_text = false;
     let mut escaped = false;
@@ -72,58 +80,59 @@ pub(super) fn check_depth(text: &[u8], limit: usize) -> Result<(), Malformed> {
 }
 
 /// Writes an object of the entries.
-pub(super) fn join(entries: &[Entry]) -> Result<Vec<u8>> {
-    let size = 2 + entries.iter().map(|entry| entry.len() + 4).sum::<usize>();
-    let mut out = Vec::with_capacity(size);
+pub(super) fn join(entries: &Entries) -> Result<Vec<u8>> {
+    // Two quotes, a colon and a comma for each.
+    let mut out = Vec::with_capacity(entries.size() + entries.len() * 4 + 2);
     out.push(b'{');
-    for (place, entry) in entries.iter().enumerate() {
+    for (place, (key, value)) in entries.iter().enumerate() {
         if place > 0 {
             out.push(b',');
         }
-        write_key(&mut out, &entry.key).map_err(|fault| entry.unwritable(fault))?;
+        write_key(&mut out, key).map_err(|fault| key.unwritable(fault))?;
         out.push(b':');
-        let value = entry.value.encoded_as(Format::Json);
-        out.extend_from_slice(&value.map_err(|fault| entry.unwritable(fault))?);
+        let value = value.encoded_as(Format::Json);
+        out.extend_from_slice(&value.map_err(|fault| key.unwritable(fault))?);
     }
     out.push(b'}');
     Ok(out)
 }
 
-fn write_key(out: &mut Vec<u8>, key: &Key) -> Result<(), Unwritable> {
-    match key {
-        Key::Text(_) => serde_json::to_writer(out, &key.as_text()).map_err(|_| Unwritable::Key),
-        Key::Other(key) => dynamic::write_key(out, &dynamic::from_msgpack(key)?),
+fn write_key(out: &mut Vec<u8>, key: KeyRef<'_>) -> Result<(), Unwritable> {
+    if let Some(text) = key.as_text() {
+        json_writer::write(out, text).expect("a Vec takes every write, and JSON every text");
+        return Ok(());
     }
+    dynamic::write_key(out, &dynamic::from_msgpack(key.as_bytes())?)
 }
 
-struct ObjectVisitor<'a> {
-    bytes: &'a Bytes,
-    fault: &'a mut Malformed,
+struct ObjectVisitor<'a, 'b> {
+    bytes: &'a [u8],
+    entries: &'b mut Gather<'a>,
+    fault: &'b mut Malformed,
 }
 
-impl<'de> Visitor<'de> for ObjectVisitor<'_> {
-    type Value = Vec<Entry>;
+impl<'de> Visitor<'de> for ObjectVisitor<'_, '_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Entry>, A::Error> {
-        let mut entries = Gather::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key_seed(KeySeed(self.bytes))? {
             let text: &'de RawValue = map.next_value()?;
-            let value = self.bytes.slice_ref(text.get().as_bytes());
-            if let Err(fault) = entries.push(key, Value::checked(value, Format::Json)) {
+            let range = place_in(self.bytes, text.get());
+            if let Err(fault) = self.entries.push(key, range, Format::Json) {
                 *self.fault = fault;
                 return Err(de::Error::custom(fault));
             }
         }
-        Ok(entries.finish())
+        Ok(())
     }
 }
 
-/// Takes a key as a slice of the loaded bytes, or as a copy if it is written with escapes.
-struct KeySeed<'a>(&'a Bytes);
+/// Takes a key where it stands, or as a copy if it is written with escapes.
+struct KeySeed<'a>(&'a [u8]);
 
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     type Value = Key;
@@ -141,10 +150,16 @@ impl<'de> Visitor<'de> for KeySeed<'_> {
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key, E> {
-        Ok(Key::Text(self.0.slice_ref(text.as_bytes())))
+        Ok(Key::Loaded(place_in(self.0, text)))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Key, E> {
-        Ok(Key::Text(Bytes::copy_from_slice(text.as_bytes())))
+        Ok(Key::Given(text.into()))
     }
+}
+
+/// Where in `bytes` the parser found `text`, which it borrowed from there.
+fn place_in(bytes: &[u8], text: &str) -> Range<usize> {
+    let start = text.as_ptr().addr() - bytes.as_ptr().addr();
+    start..start + text.len()
 }

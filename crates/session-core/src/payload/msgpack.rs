@@ -1,9 +1,12 @@
-use bytes::Bytes;
+use std::sync::Arc;
+
 use rmp::encode;
 
 use super::{
-    Format, MAX_KEYS, Value,
-    entries::{Entry, Gather, Key},
+    Format, MAX_KEYS,
+    entries::Entries,
+    gather::Gather,
+    key::{Key, KeyRef},
     malformed::Malformed,
     reader::{Reader, Token},
     unwritable::Unwritable,
@@ -12,8 +15,14 @@ use crate::error::Result;
 
 const INFALLIBLE: &str = "a Vec takes every write";
 
+/// The longest head of a map or text.
+const LONGEST_HEAD: usize = 5;
+
 /// Splits a map into its entries; `None` for nil, which Flask takes for no session.
-pub(super) fn split(bytes: &Bytes, configured: Format) -> Result<Option<Vec<Entry>>, Malformed> {
+pub(super) fn split(
+    bytes: &Arc<Vec<u8>>,
+    configured: Format,
+) -> Result<Option<Entries>, Malformed> {
     let mut reader = Reader::new(bytes);
     let len = match reader.token()? {
         Token::Map(len) => len,
@@ -27,45 +36,43 @@ pub(super) fn split(bytes: &Bytes, configured: Format) -> Result<Option<Vec<Entr
     if len > MAX_KEYS {
         return Err(Malformed::TooManyKeys);
     }
-    let mut entries = Gather::with_capacity(len);
+    let mut entries = Gather::new(bytes, len);
     for _ in 0..len {
-        let start = reader.position();
-        let key = if let Token::Text(text) = reader.token()? {
-            std::str::from_utf8(text).map_err(|_| Malformed::NotUtf8)?;
-            Key::Text(bytes.slice_ref(text))
-        } else {
-            reader = Reader::at(bytes, start);
-            reader.skip()?;
-            Key::Other(bytes.slice(start..reader.position()))
-        };
+        let key = split_key(&mut reader)?;
         let start = reader.position();
         reader.skip()?;
-        let value = bytes.slice(start..reader.position());
-        entries.push(key, Value::checked(value, Format::MessagePack))?;
+        entries.push(key, start..reader.position(), Format::MessagePack)?;
     }
     reader.finish()?;
     Ok(Some(entries.finish()))
 }
 
+fn split_key(reader: &mut Reader<'_>) -> Result<Key, Malformed> {
+    let start = reader.position();
+    if let Token::Text(text) = reader.token()? {
+        std::str::from_utf8(text).map_err(|_| Malformed::NotUtf8)?;
+        let end = reader.position();
+        return Ok(Key::Loaded(end - text.len()..end));
+    }
+    reader.rewind(start);
+    reader.skip()?;
+    Ok(Key::Other(start..reader.position()))
+}
+
 /// Writes a map of the entries.
-pub(super) fn join(entries: &[Entry]) -> Result<Vec<u8>> {
-    // The longest heads: of the map, and of each key.
-    let size = 5 + entries.iter().map(|entry| entry.len() + 5).sum::<usize>();
+pub(super) fn join(entries: &Entries) -> Result<Vec<u8>> {
+    let size = entries.size() + (entries.len() + 1) * LONGEST_HEAD;
     let mut out = Vec::with_capacity(size);
     let len = u32::try_from(entries.len()).expect("the number of keys is bounded");
     encode::write_map_len(&mut out, len).expect(INFALLIBLE);
-    for entry in entries {
-        match &entry.key {
-            Key::Text(key) => {
-                let len =
-                    u32::try_from(key.len()).map_err(|_| entry.unwritable(Unwritable::TooLong))?;
-                encode::write_str_len(&mut out, len).expect(INFALLIBLE);
-                out.extend_from_slice(key);
-            }
-            Key::Other(key) => out.extend_from_slice(key),
+    for (key, value) in entries.iter() {
+        if let KeyRef::Text(text) = key {
+            let len = u32::try_from(text.len()).map_err(|_| key.unwritable(Unwritable::TooLong))?;
+            encode::write_str_len(&mut out, len).expect(INFALLIBLE);
         }
-        let value = entry.value.encoded_as(Format::MessagePack);
-        out.extend_from_slice(&value.map_err(|fault| entry.unwritable(fault))?);
+        out.extend_from_slice(key.as_bytes());
+        let value = value.encoded_as(Format::MessagePack);
+        out.extend_from_slice(&value.map_err(|fault| key.unwritable(fault))?);
     }
     Ok(out)
 }

@@ -26,17 +26,17 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self::at(bytes, 0)
-    }
-
-    /// Starts at the offset `at`, which is not behind the end.
-    pub(super) fn at(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at }
+        Self { bytes, at: 0 }
     }
 
     /// The offset of the next token.
     pub(super) fn position(&self) -> usize {
         self.at
+    }
+
+    /// Goes back to a token that was read before.
+    pub(super) fn rewind(&mut self, position: usize) {
+        self.at = position;
     }
 
     /// Refuses bytes behind the last value.
@@ -121,17 +121,38 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_within(&mut self, depth: usize) -> Result<(), Malformed> {
-        let values = match self.token()? {
-            Token::Array(len) => len,
-            // No overflow: there are at least that many bytes left.
-            Token::Map(len) => len * 2,
-            _ => return Ok(()),
+        let Some(values) = self.skip_head()? else {
+            return Ok(());
         };
         let depth = depth.checked_sub(1).ok_or(Malformed::TooDeep)?;
         for _ in 0..values {
             self.skip_within(depth)?;
         }
         Ok(())
+    }
+
+    /// Moves behind a scalar, or behind the head of a list or map: how many values of it follow.
+    fn skip_head(&mut self) -> Result<Option<usize>, Malformed> {
+        // Nearly all of a session is of these.
+        let width = match self.bytes.get(self.at) {
+            Some(0..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3) => 1,
+            Some(marker @ 0xa0..=0xbf) => 1 + usize::from(marker & 0x1f),
+            Some(0xcc | 0xd0) => 2,
+            Some(0xcd | 0xd1) => 3,
+            Some(0xca | 0xce | 0xd2) => 5,
+            Some(0xcb | 0xcf | 0xd3) => 9,
+            _ => return self.skip_other_head(),
+        };
+        self.slice(width).map(|_| None)
+    }
+
+    fn skip_other_head(&mut self) -> Result<Option<usize>, Malformed> {
+        Ok(match self.token()? {
+            Token::Array(len) => Some(len),
+            // No overflow: there are at least that many bytes left.
+            Token::Map(len) => Some(len * 2),
+            _ => None,
+        })
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {

@@ -1,7 +1,5 @@
 use std::{any::type_name, borrow::Cow, fmt};
 
-use bytes::Bytes;
-use rmp::encode;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -10,7 +8,8 @@ use super::{
     json, json_writer,
     malformed::Malformed,
     msgpack_writer,
-    reader::{Reader, Token},
+    reader::Reader,
+    slice::Slice,
     unwritable::Unwritable,
 };
 use crate::error::{Error, Result};
@@ -18,17 +17,19 @@ use crate::error::{Error, Result};
 /// One encoded value of a session; cheap to clone.
 ///
 /// `Debug` shows its length and format, never what it holds.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Value {
-    bytes: Bytes,
+    slice: Slice,
     format: Format,
 }
 
 impl Value {
     /// Encodes `value`.
     ///
-    /// Structs and struct variants become maps by field name. In `MessagePack`, integers take their shortest form,
-    /// floats 64 bits, and bytes (such as those of `serde_bytes`) stay bytes.
+    /// Structs and struct variants become maps by field name, and what has a text, such as a UUID or an address, is
+    /// that text. In `MessagePack`, integers take their shortest form, floats 64 bits, and bytes (such as those of
+    /// `serde_bytes`) stay bytes. In JSON, bytes become a list of numbers, and NaN and the infinities null;
+    /// [`Dynamic::Bytes`] becomes the base64 text that Flask writes.
     ///
     /// # Errors
     ///
@@ -57,22 +58,22 @@ impl Value {
     /// # Errors
     ///
     /// [`Error::Corrupt`] if it is not exactly one value of `format`, or nests more than 64 deep.
-    pub fn from_encoded(bytes: impl Into<Bytes>, format: Format) -> Result<Self> {
-        let value = Self::checked(bytes.into(), format);
+    pub fn from_encoded(bytes: impl Into<Vec<u8>>, format: Format) -> Result<Self> {
+        let value = Self::checked(bytes.into().into(), format);
         match format {
             Format::MessagePack => {
-                let mut reader = Reader::new(&value.bytes);
+                let mut reader = Reader::new(value.as_bytes());
                 reader.skip().and_then(|()| reader.finish())
             }
-            Format::Json => json::check_value(&value.bytes),
+            Format::Json => json::check_value(value.as_bytes()),
         }
         .map_err(Error::corrupt)?;
         Ok(value)
     }
 
     /// Takes bytes that are known to be one whole value.
-    pub(super) fn checked(bytes: Bytes, format: Format) -> Self {
-        Self { bytes, format }
+    pub(super) fn checked(slice: Slice, format: Format) -> Self {
+        Self { slice, format }
     }
 
     /// Decodes the value as a `T`.
@@ -82,15 +83,29 @@ impl Value {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] if the value is not a `T`. It names the type and what was found, but quotes nothing of the
-    /// value.
+    /// [`Error::Decode`] if the value is not a `T`. It tells what the type misses, but quotes nothing of the value.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         let decoded = match self.format {
-            Format::MessagePack => decode_msgpack(&self.bytes),
-            Format::Json => serde_json::from_slice(&self.bytes).ok(),
+            Format::MessagePack => {
+                let bytes = rmp_serde::Deserializer::from_read_ref(self.as_bytes());
+                T::deserialize(&mut bytes.with_human_readable()).ok()
+            }
+            Format::Json => serde_json::from_slice(self.as_bytes()).ok(),
         };
-        decoded.ok_or_else(|| Error::Decode {
-            source: format!("expected {}, found {}", type_name::<T>(), self.kind()).into(),
+        decoded.map_or_else(|| self.decode_or_explain(), Ok)
+    }
+
+    /// Decodes once more, with timestamps as text and errors that can be logged.
+    fn decode_or_explain<T: DeserializeOwned>(&self) -> Result<T> {
+        let fault = match self.take_apart() {
+            Ok(value) => match dynamic::decode(value) {
+                Ok(decoded) => return Ok(decoded),
+                Err(mismatch) => mismatch.to_string(),
+            },
+            Err(malformed) => malformed.to_string(),
+        };
+        Err(Error::Decode {
+            source: format!("not a {}: {fault}", type_name::<T>()).into(),
         })
     }
 
@@ -121,83 +136,41 @@ impl Value {
 
     /// The encoded value.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.slice.as_bytes()
     }
 
     /// The value in `format`: its own bytes if it has that format already.
     pub(super) fn encoded_as(&self, format: Format) -> Result<Cow<'_, [u8]>, Unwritable> {
         if self.format == format {
-            return Ok(Cow::Borrowed(&self.bytes));
+            return Ok(Cow::Borrowed(self.as_bytes()));
         }
         self.take_apart()?.write(format).map(Cow::Owned)
     }
 
     fn take_apart(&self) -> Result<Dynamic, Malformed> {
         match self.format {
-            Format::MessagePack => dynamic::from_msgpack(&self.bytes),
-            Format::Json => dynamic::from_json(&self.bytes),
-        }
-    }
-
-    fn kind(&self) -> &'static str {
-        match self.format {
-            Format::MessagePack => match Reader::new(&self.bytes).token() {
-                Ok(Token::Nil) => "nil",
-                Ok(Token::Bool(_)) => "a boolean",
-                Ok(Token::Int(_) | Token::UInt(_)) => "an integer",
-                Ok(Token::Float(_)) => "a float",
-                Ok(Token::Text(_)) => "text",
-                Ok(Token::Bytes(_)) => "bytes",
-                Ok(Token::Ext(..)) => "an extension",
-                Ok(Token::Array(_)) => "a list",
-                Ok(Token::Map(_)) => "a map",
-                Err(_) => "damage",
-            },
-            Format::Json => match self.bytes.first() {
-                Some(b'n') => "null",
-                Some(b't' | b'f') => "a boolean",
-                Some(b'"') => "text",
-                Some(b'[') => "a list",
-                Some(b'{') => "a map",
-                _ => "a number",
-            },
+            Format::MessagePack => dynamic::from_msgpack(self.as_bytes()),
+            Format::Json => dynamic::from_json(self.as_bytes()),
         }
     }
 }
+
+impl PartialEq for Value {
+    /// Whether both are the same bytes of the same format.
+    fn eq(&self, other: &Self) -> bool {
+        self.format == other.format && self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Value {}
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Value({} bytes of {})", self.bytes.len(), self.format)
+        write!(
+            f,
+            "Value({} bytes of {})",
+            self.as_bytes().len(),
+            self.format
+        )
     }
-}
-
-/// Decodes as a `T`; if it refuses, once more with timestamps shown as text.
-fn decode_msgpack<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    read_msgpack(bytes).or_else(|| read_msgpack(&with_timestamps_as_text(bytes)?))
-}
-
-fn read_msgpack<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
-    T::deserialize(&mut decoder).ok()
-}
-
-/// A copy in which every timestamp is RFC 3339 text; `None` if there is no timestamp.
-fn with_timestamps_as_text(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut reader = Reader::new(bytes);
-    let mut out = Vec::new();
-    let mut found = false;
-    while reader.position() < bytes.len() {
-        let start = reader.position();
-        let instant = match reader.token().ok()? {
-            Token::Ext(code, bytes) => dynamic::instant(code, bytes),
-            _ => None,
-        };
-        if let Some(instant) = instant {
-            found = true;
-            encode::write_str(&mut out, &instant.to_string()).expect("a Vec takes every write");
-        } else {
-            out.extend_from_slice(&bytes[start..reader.position()]);
-        }
-    }
-    found.then_some(out)
 }

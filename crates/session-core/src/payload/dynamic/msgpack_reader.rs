@@ -28,8 +28,10 @@ fn read(reader: &mut Reader<'_>, depth: usize) -> Result<Dynamic, Malformed> {
             Dynamic::Text(text.to_owned())
         }
         Token::Bytes(bytes) => Dynamic::Bytes(bytes.to_vec()),
-        Token::Ext(code, bytes) => instant(code, bytes)
-            .map_or_else(|| Dynamic::Ext(code, bytes.to_vec()), Dynamic::Timestamp),
+        Token::Ext(code, bytes) => match Timestamp::from_ext(bytes) {
+            Some(instant) if code == timestamp::EXT_CODE => Dynamic::Timestamp(instant),
+            _ => Dynamic::Ext(code, bytes.to_vec()),
+        },
         Token::Array(len) => {
             let depth = deeper()?;
             let items = (0..len).map(|_| read(reader, depth));
@@ -41,11 +43,4 @@ fn read(reader: &mut Reader<'_>, depth: usize) -> Result<Dynamic, Malformed> {
             Dynamic::Map(pairs.collect::<Result<_, _>>()?)
         }
     })
-}
-
-/// The instant that an extension stands for, if it is one within the years 1 to 9999.
-pub(in crate::payload) fn instant(code: i8, bytes: &[u8]) -> Option<Timestamp> {
-    (code == timestamp::EXT_CODE)
-        .then(|| Timestamp::from_ext(bytes))
-        .flatten()
 }

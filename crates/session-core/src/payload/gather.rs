@@ -1,0 +1,77 @@
+use std::{
+    collections::{HashMap, hash_map},
+    ops::Range,
+    sync::Arc,
+};
+
+use super::{
+    Format, MAX_KEYS, Value,
+    entries::{Entries, Entry},
+    key::{Key, KeyRef},
+    malformed::Malformed,
+    slice::Slice,
+};
+
+/// So many keys are compared one by one; beyond them, a key is looked up by its hash.
+const COMPARED: usize = 32;
+
+/// Collects a payload's entries as a Python dict does: of a key's values the last one counts, at the place of the first.
+pub(super) struct Gather<'a> {
+    loaded: &'a Arc<Vec<u8>>,
+    list: Vec<Entry>,
+    places: HashMap<(bool, Box<[u8]>), usize>,
+}
+
+impl<'a> Gather<'a> {
+    /// Room is made for few of the `expected` entries at once: their number is only what the bytes say.
+    pub(super) fn new(loaded: &'a Arc<Vec<u8>>, expected: usize) -> Self {
+        Self {
+            loaded,
+            list: Vec::with_capacity(expected.min(COMPARED)),
+            places: HashMap::new(),
+        }
+    }
+
+    /// Files the value that stands at `range` of the loaded bytes.
+    pub(super) fn push(
+        &mut self,
+        key: Key,
+        range: Range<usize>,
+        format: Format,
+    ) -> Result<(), Malformed> {
+        let value = Value::checked(Slice::new(self.loaded, range), format);
+        if let Some(place) = self.place(&key) {
+            self.list[place].value = value;
+            return Ok(());
+        }
+        if self.list.len() == MAX_KEYS {
+            return Err(Malformed::TooManyKeys);
+        }
+        self.list.push(Entry { key, value });
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Entries {
+        Entries::new(Arc::clone(self.loaded), self.list)
+    }
+
+    /// The place of `key`; if it has none, it is assumed to be filed at the end.
+    fn place(&mut self, key: &Key) -> Option<usize> {
+        let key = key.of(self.loaded);
+        let front = &self.list[..self.list.len().min(COMPARED)];
+        let place = front
+            .iter()
+            .position(|entry| entry.key.of(self.loaded) == key);
+        if place.is_some() || self.list.len() < COMPARED {
+            return place;
+        }
+        let is_text = matches!(key, KeyRef::Text(_));
+        match self.places.entry((is_text, key.as_bytes().into())) {
+            hash_map::Entry::Occupied(place) => Some(*place.get()),
+            hash_map::Entry::Vacant(place) => {
+                place.insert(self.list.len());
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+use super::*;
+
+/// How many characters of a key of ours follow the prefix.
+const DIGEST: usize = 64;
+
+impl BrokenStore {
+    pub(super) fn mangled_key(&self, key: &StoreKey) -> Result<StoreKey> {
+        let text = key.as_str();
+        Ok(StoreKey::from_stored(match self.fault {
+            Fault::PrefixIsIgnored => text[text.len().saturating_sub(DIGEST)..].to_owned(),
+            Fault::CaseIsIgnored => text.to_ascii_lowercase(),
+            Fault::KeysAreCut => text[..text.len().min(200)].to_owned(),
+            Fault::KeysArePaths if text.contains("..") => {
+                return Err(Error::backend("broken", "no such directory"));
+            }
+            _ => text.to_owned(),
+        }))
+    }
+
+    pub(super) fn mangled_owner(&self, owner: &OwnerKey) -> OwnerKey {
+        let text = owner.as_str();
+        match self.fault {
+            Fault::OwnerPrefixIsIgnored => OwnerKey::from_stored(&text[text.len() - DIGEST..]),
+            Fault::IndexIgnoresTheOwner => OwnerKey::from_stored("everyone"),
+            _ => owner.clone(),
+        }
+    }
+
+    pub(super) fn mangled_record(&self, record: &Record) -> Record {
+        let mut payload = record.payload.clone();
+        match self.fault {
+            Fault::PayloadEndsAtNul => {
+                payload.truncate(
+                    payload
+                        .iter()
+                        .position(|byte| *byte == 0)
+                        .unwrap_or(usize::MAX),
+                );
+            }
+            Fault::PayloadIsTruncated => payload.truncate(65_535),
+            _ => {}
+        }
+        Record {
+            payload,
+            expires_at: self.mangled_expiry(record.expires_at),
+            owner: record.owner.as_ref().map(|owner| self.mangled_owner(owner)),
+        }
+    }
+
+    pub(super) fn mangled_expiry(&self, expires_at: SystemTime) -> SystemTime {
+        let last = match self.fault {
+            Fault::ExpiryIsRoundedUp => {
+                let age = expires_at
+                    .duration_since(UNIX_EPOCH)
+                    .expect("no test writes before 1970");
+                return UNIX_EPOCH + Duration::from_secs(age.as_secs() + 1);
+            }
+            Fault::ExpiryBeyond30DaysIsCut => SystemTime::now() + Duration::from_hours(30 * 24),
+            Fault::ExpiryHas31Bits => UNIX_EPOCH + Duration::from_secs(0x7fff_ffff),
+            Fault::ExpiryHas32Bits => UNIX_EPOCH + Duration::from_secs(0xffff_ffff),
+            _ => return expires_at,
+        };
+        expires_at.min(last)
+    }
+
+    pub(super) fn unowned(payload: Vec<u8>, expires_at: SystemTime) -> Record {
+        Record {
+            payload,
+            expires_at,
+            owner: None,
+        }
+    }
+
+    pub(super) fn remember(&self, key: &StoreKey, record: &Record) {
+        let mut seen = self.seen();
+        seen.keys.push(key.clone());
+        seen.payload.clone_from(&record.payload);
+        seen.versions.insert(key.clone(), 1);
+    }
+
+    /// An update by a version that each record counts for itself.
+    pub(super) async fn update_version(
+        &self,
+        key: &StoreKey,
+        record: &Record,
+        revision: &Revision,
+        loaded: &Loaded,
+    ) -> Result<Write> {
+        let version = self.seen().versions[key];
+        if revision.as_u64() != Some(version) {
+            return Ok(Write::Refused);
+        }
+        let write = self.inner.update(key, record, &loaded.revision).await?;
+        self.seen().versions.insert(key.clone(), version + 1);
+        Ok(match write {
+            Write::Stored(_) => Write::Stored((version + 1).into()),
+            Write::Refused => Write::Refused,
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! The rules of change, renewal and end, run through every order of their store calls.
+//!
+//! Requests run on a store that pauses before each command; a scheduler decides whose command is next, and whether it
+//! fails, is applied without an answer, is applied late, or takes its process with it. Up to three requests are run in
+//! every order, four in random ones. What is checked afterwards is what the documentation promises.
+
+mod check;
+mod explore;
+mod request;
+mod scene;
+mod store;
+
+use request::Act::{Clear, Everywhere, Inc, LogIn, LogOut, Remove, Renew, RenewInc, Set, Touch};
+use scene::Scene;
+
+#[test]
+fn changes_beside_each_other_are_all_kept() {
+    Scene::of(&[Set("a", 1), Set("b", 1)]).every_order();
+    Scene::of(&[Set("a", 1), Set("b", 1), Inc]).every_order();
+    Scene::of(&[Inc, Inc, Inc]).every_order();
+    Scene::of(&[Clear, Inc, Inc]).every_order();
+    Scene::of(&[Set("a", 1), Remove("a"), Inc]).every_order();
+}
+
+#[test]
+fn changes_beside_a_renewal_go_on_with_the_session() {
+    Scene::of(&[Inc, Renew]).every_order();
+    Scene::of(&[Inc, Set("b", 1), Renew]).every_order();
+    Scene::of(&[Inc, Renew]).due().every_order();
+    Scene::of(&[Touch, Renew]).due().every_order();
+}
+
+#[test]
+fn of_many_renewals_at_once_one_id_survives() {
+    Scene::of(&[Renew, Renew]).every_order();
+    Scene::of(&[Renew, Renew, Renew]).some_orders();
+    Scene::of(&[RenewInc, RenewInc]).every_order();
+    Scene::of(&[Renew, Renew, Inc]).some_orders();
+    Scene::of(&[Renew, Renew, Renew, Renew]).some_orders();
+    Scene::of(&[Inc, Set("b", 1), Renew, Renew]).some_orders();
+}
+
+#[test]
+fn logins_beside_changes_keep_them_or_empty_the_session_first() {
+    Scene::of(&[LogIn("U"), Inc]).every_order();
+    Scene::of(&[LogIn("U"), LogIn("V")]).every_order();
+    Scene::of(&[LogIn("U"), LogIn("U")]).every_order();
+    Scene::of(&[LogIn("V"), Inc]).owned_by("U").every_order();
+    Scene::of(&[LogIn("U"), Inc, Renew]).some_orders();
+    Scene::of(&[LogIn("U"), LogIn("V"), Inc, Clear]).some_orders();
+}
+
+#[test]
+fn a_logout_wins_over_everything_beside_it() {
+    Scene::of(&[LogOut, Inc]).every_order();
+    Scene::of(&[LogOut, Renew]).every_order();
+    Scene::of(&[LogOut, Touch, Inc]).due().some_orders();
+    Scene::of(&[LogOut, LogIn("U")]).every_order();
+    Scene::of(&[LogOut, Renew, Inc]).some_orders();
+    Scene::of(&[LogOut, LogOut, Renew]).some_orders();
+    Scene::of(&[LogOut, Renew, Renew, Inc]).some_orders();
+    Scene::of(&[LogOut, LogIn("U"), Renew, Inc]).some_orders();
+}
+
+#[test]
+fn log_out_everywhere_misses_no_session_whose_login_was_answered() {
+    Scene::of(&[Everywhere, Renew]).owned_by("U").every_order();
+    Scene::of(&[Everywhere, Inc]).owned_by("U").every_order();
+    Scene::of(&[Everywhere, Renew, Touch])
+        .owned_by("U")
+        .due()
+        .some_orders();
+    Scene::of(&[Everywhere, Renew, Renew])
+        .owned_by("U")
+        .some_orders();
+    Scene::of(&[Everywhere, Renew, LogOut])
+        .owned_by("U")
+        .some_orders();
+    Scene::of(&[Everywhere, LogIn("V")])
+        .owned_by("U")
+        .every_order();
+}
+
+#[test]
+fn no_single_fault_loses_revives_or_doubles_anything() {
+    Scene::of(&[Inc]).with_fault().every_order();
+    Scene::of(&[Renew]).with_fault().every_order();
+    Scene::of(&[LogIn("U")]).with_fault().every_order();
+    Scene::of(&[LogOut]).with_fault().every_order();
+    Scene::of(&[Inc, Inc]).with_fault().every_order();
+    Scene::of(&[Renew, Inc]).with_fault().every_order();
+    Scene::of(&[Renew, Renew]).with_fault().every_order();
+    Scene::of(&[LogOut, Inc]).with_fault().every_order();
+    Scene::of(&[LogOut, Renew]).with_fault().every_order();
+    Scene::of(&[LogIn("U"), Inc]).with_fault().some_orders();
+    Scene::of(&[LogOut, Renew, Inc]).with_fault().some_orders();
+    Scene::of(&[Everywhere, Renew])
+        .owned_by("U")
+        .with_fault()
+        .some_orders();
+}
+
+#[test]
+fn a_request_that_outlasts_a_marker_is_told_so() {
+    Scene::of(&[Inc, Renew]).with_pause().every_order();
+    Scene::of(&[LogOut, Renew]).with_pause().every_order();
+    Scene::of(&[Inc, LogOut]).with_pause().every_order();
+    Scene::of(&[Renew, Renew]).with_pause().every_order();
+    Scene::of(&[Inc, Renew, LogOut]).with_pause().some_orders();
+}

@@ -1,0 +1,119 @@
+use session_core::{Error, Finish, Result, Session, Sessions};
+
+use crate::store::PausingStore;
+
+/// What a request does with its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Set(&'static str, i64),
+    Remove(&'static str),
+    Inc,
+    Clear,
+    Touch,
+    Renew,
+    RenewInc,
+    LogIn(&'static str),
+    LogOut,
+    /// Logs the owner of the scene out everywhere, by name, as an administrator does.
+    Everywhere,
+}
+
+/// How a request was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) cookie: Told,
+}
+
+/// What the answer says to the browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Nothing,
+    Id(String),
+    Removal,
+}
+
+/// Runs a request to its answer; with `pause`, its handler takes its time there.
+pub(crate) async fn run(
+    sessions: Sessions,
+    pause: Option<PausingStore>,
+    id: String,
+    act: Act,
+    owner: &'static str,
+) -> Answer {
+    match serve(&sessions, pause, &id, act, owner).await {
+        Ok(cookie) => Answer {
+            status: 200,
+            cookie: told(cookie.as_deref()),
+        },
+        Err(error) => Answer {
+            status: status(&error),
+            cookie: Told::Nothing,
+        },
+    }
+}
+
+async fn serve(
+    sessions: &Sessions,
+    pause: Option<PausingStore>,
+    id: &str,
+    act: Act,
+    owner: &str,
+) -> Result<Option<String>> {
+    if act == Act::Everywhere {
+        sessions.end_all_of(owner).await?;
+        return Ok(None);
+    }
+    let visit = sessions.visit();
+    let header = format!("session={id}");
+    let session = visit
+        .session(&mut std::iter::once(header.as_bytes()))
+        .await?;
+    if let Some(store) = pause {
+        store.handle().await;
+    }
+    change(&session, act)?;
+    let outcome = match visit.finish() {
+        Finish::Ready(outcome) => outcome,
+        Finish::Pending(saving) => saving.await?,
+    };
+    Ok(outcome.set_cookie)
+}
+
+fn change(session: &Session, act: Act) -> Result<()> {
+    let increment = || {
+        session
+            .update("n", |n: Option<i64>| n.unwrap_or(0) + 1)
+            .map(drop)
+    };
+    match act {
+        Act::Set(key, value) => session.insert(key, &value)?,
+        Act::Remove(key) => drop(session.remove(key)),
+        Act::Inc => increment()?,
+        Act::Clear => session.clear(),
+        Act::Touch | Act::Everywhere => {}
+        Act::Renew => session.renew(),
+        Act::RenewInc => {
+            session.renew();
+            increment()?;
+        }
+        Act::LogIn(owner) => session.log_in(owner)?,
+        Act::LogOut => session.destroy(),
+    }
+    Ok(())
+}
+
+fn told(set_cookie: Option<&str>) -> Told {
+    match set_cookie.map(|it| it.split([';', '=']).nth(1).unwrap_or_default()) {
+        None => Told::Nothing,
+        Some("") => Told::Removal,
+        Some(id) => Told::Id(id.to_owned()),
+    }
+}
+
+fn status(error: &Error) -> u16 {
+    match error {
+        Error::Conflict => 409,
+        _ => 503,
+    }
+}

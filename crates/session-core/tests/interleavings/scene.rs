@@ -1,0 +1,362 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use session_core::{Clock, CookieAttributes, MemoryStore, Sessions, Settings};
+
+use crate::{
+    check,
+    explore::Path,
+    request::{Act, Answer, Told, run},
+    store::{Command, Fault, PausingStore},
+};
+
+/// Longer than a marker lives.
+const PAUSE: Duration = Duration::from_secs(95);
+const FAULTS: [Fault; 4] = [
+    Fault::NotApplied,
+    Fault::AnswerLost,
+    Fault::AppliedLate,
+    Fault::CrashAfter,
+];
+
+/// Some requests at once on one session, which holds `a` = 0 and `n` = 0.
+#[derive(Clone, Debug)]
+pub(crate) struct Scene {
+    pub(crate) acts: Vec<Act>,
+    pub(crate) owner: Option<&'static str>,
+    pub(crate) due: bool,
+    fault: bool,
+    pause: bool,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) sessions: Sessions,
+    pub(crate) store: PausingStore,
+    /// The id that every request came with.
+    pub(crate) id: String,
+    /// The lineage of its session.
+    pub(crate) lineage: String,
+    /// `None` for a request whose process crashed.
+    pub(crate) answers: Vec<Option<Answer>>,
+    pub(crate) faulted: bool,
+    pub(crate) paused: bool,
+    /// The id was dead when the answer was given.
+    pub(crate) old_dead_at_answer: Vec<bool>,
+    log: Vec<String>,
+}
+
+impl Scene {
+    pub(crate) fn of(acts: &[Act]) -> Self {
+        Self {
+            acts: acts.to_vec(),
+            owner: None,
+            due: false,
+            fault: false,
+            pause: false,
+        }
+    }
+
+    /// The session is `owner`'s.
+    pub(crate) fn owned_by(self, owner: &'static str) -> Self {
+        Self {
+            owner: Some(owner),
+            ..self
+        }
+    }
+
+    /// Using the session moves its expiry.
+    pub(crate) fn due(self) -> Self {
+        Self { due: true, ..self }
+    }
+
+    /// One command of one request fails, in one of the ways there are, or its process crashes.
+    pub(crate) fn with_fault(self) -> Self {
+        Self {
+            fault: true,
+            ..self
+        }
+    }
+
+    /// Handlers take their time, once more of it than a marker lives.
+    pub(crate) fn with_pause(self) -> Self {
+        Self {
+            pause: true,
+            ..self
+        }
+    }
+
+    /// Runs the scene in every order.
+    pub(crate) fn every_order(&self) {
+        let mut path = Path::default();
+        let mut runs = 0;
+        loop {
+            self.run_and_check(&mut path);
+            runs += 1;
+            assert!(
+                runs < 400_000,
+                "{self:?} has too many orders to run them all"
+            );
+            if !path.advance() {
+                break;
+            }
+        }
+        eprintln!("{runs} orders of {self:?}");
+    }
+
+    /// Runs the scene in random orders: twenty for each round.
+    pub(crate) fn some_orders(&self) {
+        let rounds = std::env::var("SESSION_TEST_ROUNDS")
+            .ok()
+            .and_then(|it| it.parse().ok())
+            .unwrap_or(50_u64);
+        for seed in 0..rounds * 20 {
+            self.run_and_check(&mut Path::random(seed));
+        }
+    }
+
+    fn run_and_check(&self, path: &mut Path) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime starts");
+        runtime.block_on(async {
+            let run = self.play(path).await;
+            let faults = check::faults(self, &run).await;
+            assert!(
+                faults.is_empty(),
+                "{self:?}\n{faults:#?}\n{:#?}\n{:#?}",
+                run.log,
+                run.answers
+            );
+        });
+    }
+
+    async fn play(&self, path: &mut Path) -> Run {
+        let clock = TestClock::default();
+        let store = PausingStore::new(MemoryStore::new().with_clock(clock.clock()));
+        let (id, lineage) = self.prepare(&store, &clock).await;
+        if self.due {
+            clock.pass(Duration::from_secs(40_000));
+        }
+        let mut run = Run {
+            sessions: sessions(Arc::new(store.inner.clone()), &clock),
+            store: store.clone(),
+            id: id.clone(),
+            lineage,
+            answers: vec![None; self.acts.len()],
+            faulted: false,
+            paused: false,
+            old_dead_at_answer: vec![false; self.acts.len()],
+            log: Vec::new(),
+        };
+        let mut requests: Vec<_> = self
+            .acts
+            .iter()
+            .map(|act| Some(Request::new(self, &store, &clock, &id, *act)))
+            .collect();
+        loop {
+            for index in 0..requests.len() {
+                advance_to_command(&mut run, &mut requests, index).await;
+            }
+            let ready: Vec<_> = (0..requests.len())
+                .filter(|it| requests[*it].as_ref().is_some_and(|it| it.at_command))
+                .collect();
+            let late = store.desk().late.len();
+            if ready.is_empty() && late == 0 {
+                if requests.iter().all(Option::is_none) {
+                    return run;
+                }
+                // Somebody waits for a moment before another try.
+                tokio::time::advance(Duration::from_millis(20)).await;
+                continue;
+            }
+            let handling = requests.iter().flatten().all(|it| it.handling);
+            let may_pause = usize::from(self.pause && !run.paused && handling);
+            let way = path.choose(ready.len() + late + may_pause);
+            if way < ready.len() {
+                self.step(path, &mut run, &mut requests, ready[way]).await;
+            } else if way < ready.len() + late {
+                let command = store.desk().late.remove(way - ready.len());
+                run.log.push(format!("late: {command:?}"));
+                store.carry_out_late(command).await;
+            } else {
+                run.paused = true;
+                run.log.push("more time passes than a marker lives".into());
+                clock.pass(PAUSE);
+                tokio::time::advance(PAUSE).await;
+            }
+        }
+    }
+
+    /// Carries out the command that a request has come to, or lets it fail.
+    async fn step(
+        &self,
+        path: &mut Path,
+        run: &mut Run,
+        requests: &mut [Option<Request>],
+        index: usize,
+    ) {
+        let handling = requests[index].as_ref().is_some_and(|it| it.handling);
+        if self.fault && !run.faulted && !handling {
+            let way = path.choose(FAULTS.len() + 1);
+            if way > 0 {
+                run.faulted = true;
+                run.store.desk().fault = Some(FAULTS[way - 1]);
+            }
+        }
+        let fault = run.store.desk().fault;
+        let request = requests[index].as_mut().expect("it is at a command");
+        run.log.push(format!(
+            "{index} {:?}: {:?} {fault:?}",
+            self.acts[index], request.command
+        ));
+        request.at_command = false;
+        poll(run, requests, index).await;
+        if fault == Some(Fault::CrashAfter) {
+            requests[index] = None;
+        }
+    }
+
+    async fn prepare(&self, store: &PausingStore, clock: &TestClock) -> (String, String) {
+        let sessions = sessions(Arc::new(store.inner.clone()), clock);
+        let visit = sessions.visit();
+        let session = visit
+            .session(&mut std::iter::empty())
+            .await
+            .expect("nothing fails yet");
+        session.insert("a", &0).expect("a number can be encoded");
+        session.insert("n", &0).expect("a number can be encoded");
+        if let Some(owner) = self.owner {
+            session.log_in(owner).expect("nothing fails yet");
+        }
+        let session_core::Finish::Pending(saving) = visit.finish() else {
+            panic!("there is something to save");
+        };
+        let cookie = saving
+            .await
+            .expect("nothing fails yet")
+            .set_cookie
+            .expect("a new session has a cookie");
+        let id = cookie
+            .split([';', '='])
+            .nth(1)
+            .expect("a cookie has a value")
+            .to_owned();
+        let key = session_core::KeyPrefix::default()
+            .hashed_key(&session_core::SessionId::from_native(&id, 32).expect("it is an id"));
+        store.desk().keys.push(key);
+        let lineage = session.lineage().expect("it is stored");
+        (id, lineage.as_str().to_owned())
+    }
+}
+
+/// A request under way.
+struct Request {
+    future: Pin<Box<dyn Future<Output = Answer>>>,
+    at_command: bool,
+    command: String,
+    /// Its handler takes its time.
+    handling: bool,
+}
+
+impl Request {
+    /// Each has sessions of its own, as processes have: they share the store alone.
+    fn new(scene: &Scene, store: &PausingStore, clock: &TestClock, id: &str, act: Act) -> Self {
+        let pause = scene.pause.then(|| store.clone());
+        let owner = scene.owner.unwrap_or("U");
+        let sessions = sessions(Arc::new(store.clone()), clock);
+        Self {
+            future: Box::pin(run(sessions, pause, id.to_owned(), act, owner)),
+            at_command: false,
+            command: String::new(),
+            handling: false,
+        }
+    }
+}
+
+async fn advance_to_command(run: &mut Run, requests: &mut [Option<Request>], index: usize) {
+    if requests[index].as_ref().is_some_and(|it| !it.at_command) {
+        poll(run, requests, index).await;
+    }
+}
+
+async fn poll(run: &mut Run, requests: &mut [Option<Request>], index: usize) {
+    let Some(request) = &mut requests[index] else {
+        return;
+    };
+    run.store.desk().waiting = None;
+    let polled = request
+        .future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    if let Some(command) = run.store.desk().waiting.take() {
+        request.at_command = true;
+        request.handling = matches!(command, Command::Handle);
+        request.command = format!("{command:?}");
+    }
+    if let Poll::Ready(answer) = polled {
+        run.log.push(format!("{index} answers {answer:?}"));
+        run.answers[index] = Some(answer);
+        run.old_dead_at_answer[index] = !check::is_live(run, &run.id.clone()).await;
+        requests[index] = None;
+    }
+}
+
+/// Sessions with an idle timeout far beyond any pause, and unsigned cookies.
+fn sessions(store: Arc<dyn session_core::OwnerIndex>, clock: &TestClock) -> Sessions {
+    let settings = Settings::unsigned()
+        .with_cookie(CookieAttributes {
+            name: "session".into(),
+            ..CookieAttributes::default()
+        })
+        .with_idle_timeout(Duration::from_secs(100_000))
+        .with_store_timeout(Duration::from_secs(10));
+    Sessions::with_clock(settings, store.clone(), Some(store), clock.clock())
+        .expect("the settings are right")
+}
+
+/// A clock that stands still unless it is told to go on.
+#[derive(Clone, Debug, Default)]
+struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    fn clock(&self) -> Clock {
+        let passed = self.0.clone();
+        Arc::new(move || -> SystemTime {
+            UNIX_EPOCH + Duration::from_secs(1_800_000_000 + passed.load(Ordering::Relaxed))
+        })
+    }
+
+    fn pass(&self, time: Duration) {
+        self.0.fetch_add(time.as_secs(), Ordering::Relaxed);
+    }
+}
+
+impl Run {
+    /// The ids that a browser may have: the one of every request, and those that answers set.
+    pub(crate) fn known_ids(&self) -> Vec<String> {
+        let sent = self
+            .answers
+            .iter()
+            .flatten()
+            .filter_map(|answer| match &answer.cookie {
+                Told::Id(id) => Some(id.clone()),
+                Told::Nothing | Told::Removal => None,
+            });
+        let mut ids: Vec<_> = sent.chain([self.id.clone()]).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+}

@@ -1,0 +1,201 @@
+use std::{
+    future::{pending, poll_fn},
+    sync::{Arc, Mutex, MutexGuard},
+    task::Poll,
+    time::SystemTime,
+};
+
+use session_core::{
+    Error, Loaded, MemoryStore, OwnerIndex, OwnerKey, Record, Result, Revision, SessionStore,
+    StoreKey, Touch, Write, async_trait,
+};
+
+/// What happens to the next command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is not carried out, and fails.
+    NotApplied,
+    /// It is carried out, and its answer is lost.
+    AnswerLost,
+    /// It fails, and is carried out later.
+    AppliedLate,
+    /// It is carried out, and its request never goes on.
+    CrashAfter,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    Load(StoreKey),
+    Insert(StoreKey, Record),
+    Update(StoreKey, Record, Revision),
+    Touch(StoreKey, SystemTime),
+    Delete(StoreKey),
+    OwnedBy(OwnerKey),
+    /// No command: the handler takes its time.
+    Handle,
+}
+
+enum Reply {
+    Loaded(Option<Loaded>),
+    Written(Write),
+    Touched(Touch),
+    Deleted,
+    Owned(Vec<(StoreKey, Loaded)>),
+}
+
+/// What the scheduler and the store tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    pub(crate) fault: Option<Fault>,
+    /// A request has come to this command and waits to carry it out.
+    pub(crate) waiting: Option<Command>,
+    /// Commands that are carried out after their request was told that they failed.
+    pub(crate) late: Vec<Command>,
+    /// Every key that ever held a record, in the order of their records.
+    pub(crate) keys: Vec<StoreKey>,
+}
+
+/// A store that pauses before each command until its request is polled again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PausingStore {
+    pub(crate) inner: MemoryStore,
+    desk: Arc<Mutex<Desk>>,
+}
+
+impl PausingStore {
+    pub(crate) fn new(inner: MemoryStore) -> Self {
+        Self {
+            inner,
+            desk: Arc::default(),
+        }
+    }
+
+    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk
+            .lock()
+            .expect("no test panics while it holds the desk")
+    }
+
+    pub(crate) async fn carry_out_late(&self, command: Command) {
+        // Nobody is left to hear the answer.
+        drop(self.carry_out(command).await);
+    }
+
+    /// The pause of a handler, which is no store time.
+    pub(crate) async fn handle(&self) {
+        self.come_to(&Command::Handle).await;
+    }
+
+    async fn pause(&self, command: Command) -> Result<Reply> {
+        self.come_to(&command).await;
+        let fault = self.desk().fault.take();
+        match fault {
+            None => self.carry_out(command).await,
+            Some(Fault::NotApplied) => Err(failure()),
+            Some(Fault::AnswerLost) => {
+                drop(self.carry_out(command).await);
+                Err(failure())
+            }
+            Some(Fault::AppliedLate) => {
+                self.desk().late.push(command);
+                Err(failure())
+            }
+            Some(Fault::CrashAfter) => {
+                drop(self.carry_out(command).await);
+                pending().await
+            }
+        }
+    }
+
+    async fn come_to(&self, command: &Command) {
+        let mut paused = false;
+        poll_fn(|_| {
+            if paused {
+                return Poll::Ready(());
+            }
+            paused = true;
+            self.desk().waiting = Some(command.clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    async fn carry_out(&self, command: Command) -> Result<Reply> {
+        Ok(match command {
+            Command::Load(key) => Reply::Loaded(self.inner.load(&key).await?),
+            Command::Insert(key, record) => {
+                self.desk().keys.push(key.clone());
+                Reply::Written(self.inner.insert(&key, &record).await?)
+            }
+            Command::Update(key, record, revision) => {
+                Reply::Written(self.inner.update(&key, &record, &revision).await?)
+            }
+            Command::Touch(key, expires_at) => {
+                Reply::Touched(self.inner.touch(&key, expires_at).await?)
+            }
+            Command::Delete(key) => {
+                self.inner.delete(&key).await?;
+                Reply::Deleted
+            }
+            Command::OwnedBy(owner) => {
+                let mut records = self.inner.owned_by(&owner).await?;
+                // Keys are random; the same decisions must lead to the same run.
+                records.sort_by_key(|(key, _)| self.desk().keys.iter().position(|it| it == key));
+                Reply::Owned(records)
+            }
+            Command::Handle => Reply::Deleted,
+        })
+    }
+}
+
+fn failure() -> Error {
+    Error::backend("pausing", "the connection was lost")
+}
+
+#[async_trait]
+impl SessionStore for PausingStore {
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
+        match self.pause(Command::Load(key.clone())).await? {
+            Reply::Loaded(loaded) => Ok(loaded),
+            _ => unreachable!("a load is answered as a load"),
+        }
+    }
+
+    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        let insert = Command::Insert(key.clone(), record.clone());
+        Ok(written(self.pause(insert).await?))
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
+        let update = Command::Update(key.clone(), record.clone(), revision.clone());
+        Ok(written(self.pause(update).await?))
+    }
+
+    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
+        match self.pause(Command::Touch(key.clone(), expires_at)).await? {
+            Reply::Touched(touched) => Ok(touched),
+            _ => unreachable!("a touch is answered as a touch"),
+        }
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<()> {
+        self.pause(Command::Delete(key.clone())).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl OwnerIndex for PausingStore {
+    async fn owned_by(&self, owner: &OwnerKey) -> Result<Vec<(StoreKey, Loaded)>> {
+        match self.pause(Command::OwnedBy(owner.clone())).await? {
+            Reply::Owned(records) => Ok(records),
+            _ => unreachable!("a listing is answered as a listing"),
+        }
+    }
+}
+
+fn written(reply: Reply) -> Write {
+    match reply {
+        Reply::Written(write) => write,
+        _ => unreachable!("a write is answered as a write"),
+    }
+}

@@ -1,0 +1,42 @@
+//! The store by itself, without a web framework: what each method answers.
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::{
+    error::Error,
+    time::{Duration, SystemTime},
+};
+
+use session_core::{ExpiredSweep as _, KeyPrefix, Record, SessionId, SessionStore as _, Write};
+use session_fs::FileStore;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let store = FileStore::open(std::env::temp_dir().join("session-fs-example"))?;
+    println!("sessions are in {}", store.directory().display());
+
+    // The browser keeps the id; the store sees a digest of it.
+    let id = SessionId::random(SessionId::DEFAULT_BYTES);
+    let key = KeyPrefix::default().hashed_key(&id);
+    let record = |payload: &str, seconds| Record {
+        payload: payload.into(),
+        expires_at: SystemTime::now() + Duration::from_secs(seconds),
+        owner: None,
+    };
+    let inserted = store.insert(&key, &record("one", 60)).await?;
+    println!("inserted: {}", inserted.is_stored());
+
+    let Some(loaded) = store.load(&key).await? else {
+        return Err("the record has just been inserted".into());
+    };
+    let (two, three) = (record("two", 60), record("three", 60));
+    let first = store.update(&key, &two, &loaded.revision).await?;
+    println!("updated: {}", first.is_stored());
+
+    // Another request that loaded the same bytes comes too late, and is told.
+    let late = store.update(&key, &three, &loaded.revision).await?;
+    println!("late update refused: {}", late == Write::Refused);
+
+    let moved = store.touch(&key, SystemTime::now()).await?;
+    println!("touched: {moved:?}; swept: {}", store.sweep(100).await?);
+    Ok(())
+}

@@ -1,0 +1,107 @@
+use std::fmt::Write as _;
+
+use md5::Md5;
+use session_core::StoreKey;
+use sha2::{Digest, Sha256};
+
+use crate::unreadable::Unreadable;
+
+/// What one file holds: the second at which it ends, in the byte order of the machine, then the payload.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Seconds since 1970; 0 is never.
+    pub(super) ends: u32,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Entry {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        [&self.ends.to_ne_bytes()[..], &self.payload].concat()
+    }
+
+    pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Self, Unreadable> {
+        let ends = ends(&bytes).ok_or(Unreadable::Damaged)?;
+        bytes.drain(..4);
+        Ok(Self {
+            ends,
+            payload: bytes,
+        })
+    }
+
+    /// When it ends, in milliseconds since 1970; never is the latest instant that the format has.
+    pub(super) fn end(&self) -> u64 {
+        match self.ends {
+            0 => u64::from(u32::MAX) * 1000,
+            ends => u64::from(ends) * 1000,
+        }
+    }
+
+    pub(super) fn is_live(&self, now: u64) -> bool {
+        self.ends == 0 || now < self.end()
+    }
+}
+
+/// The end that a file which begins with `start` has, as a number of the format.
+pub(super) fn ends(start: &[u8]) -> Option<u32> {
+    start.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}
+
+/// The format's number for an end in milliseconds since 1970; 0 would be never.
+pub(super) fn second(millis: u64) -> u32 {
+    u32::try_from(millis / 1000).unwrap_or(u32::MAX).max(1)
+}
+
+/// What the files are named by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Names {
+    Sha256,
+    Md5,
+}
+
+impl Names {
+    /// The names that the file of `key` may have, that of new files first.
+    pub(super) fn of(self, key: &StoreKey) -> [String; 2] {
+        let key = key.as_str().as_bytes();
+        let (sha256, md5) = (hex(&Sha256::digest(key)), hex(&Md5::digest(key)));
+        match self {
+            Self::Sha256 => [sha256, md5],
+            Self::Md5 => [md5, sha256],
+        }
+    }
+}
+
+/// Whether `name` is one that a session's file may have.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    let is_digit = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    matches!(name.len(), 32 | 64) && name.iter().all(is_digit)
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes every write");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_never_zero_and_never_too_late() {
+        assert_eq!(second(0), 1);
+        assert_eq!(second(1_999), 1);
+        assert_eq!(second(4_294_967_295_999), u32::MAX);
+        assert_eq!(second(u64::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn names_are_cachelibs() {
+        let key = StoreKey::from_stored("__wz_cache_count");
+        let [sha256, md5] = Names::Sha256.of(&key);
+        assert!(sha256.starts_with("79bc207e"), "{sha256}");
+        assert_eq!(md5, "2029240f6d1128be89ddc32729463129");
+        assert!(is_name(sha256.as_bytes()) && is_name(md5.as_bytes()));
+        assert!(!is_name(b"tmp1234.__wz_cache"));
+    }
+}

@@ -1,0 +1,124 @@
+use std::{
+    fs::{DirBuilder, File},
+    os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
+    path::Path,
+};
+
+use rustix::{
+    fs::{self, AtFlags, CWD, Dir, Mode, OFlags},
+    io::{Errno, Result as IoResult},
+    path::Arg,
+    process::geteuid,
+};
+
+use crate::{fault::Fault, refusal::Refusal};
+
+/// A directory that nobody else can write, held open: what happens in it cannot be led elsewhere by a rename.
+#[derive(Debug)]
+pub(crate) struct Directory(OwnedFd);
+
+const OPEN: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+impl Directory {
+    /// The directory at `path`, if there is one.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, Fault> {
+        Self::checked(fs::openat(CWD, path, OPEN, Mode::empty()))
+    }
+
+    /// The directory at `path`, made with mode 0700 if there is none; with `durable`, it is there after a power loss.
+    pub(crate) fn open_or_create(path: &Path, durable: bool) -> Result<Self, Fault> {
+        if let Some(directory) = Self::open(path)? {
+            return Ok(directory);
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let made = Self::open(path)?.ok_or(Errno::NOENT)?;
+        // The umask may have taken away what the owner needs.
+        fs::fchmod(&made.0, Mode::RWXU)?;
+        if let Some(parent) = path.parent().filter(|_| durable) {
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(made)
+    }
+
+    /// The directory `name` in this one, if there is one.
+    pub(crate) fn child(&self, name: &str) -> Result<Option<Self>, Fault> {
+        Self::checked(fs::openat(&self.0, name, OPEN, Mode::empty()))
+    }
+
+    /// The directory `name` in this one, made with mode 0700 if there is none.
+    ///
+    /// With `durable`, one that was made is there after a power loss.
+    pub(crate) fn child_or_create(&self, name: &str, durable: bool) -> Result<Self, Fault> {
+        if let Some(child) = self.child(name)? {
+            return Ok(child);
+        }
+        match fs::mkdirat(&self.0, name, Mode::RWXU) {
+            Ok(()) => fs::chmodat(&self.0, name, Mode::RWXU, AtFlags::empty())?,
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if durable {
+            self.sync()?;
+        }
+        Ok(self.child(name)?.ok_or(Errno::NOENT)?)
+    }
+
+    /// What is in this directory, read from its beginning and independently of any other reader.
+    pub(crate) fn entries(&self) -> IoResult<Dir> {
+        Dir::read_from(&self.0)
+    }
+
+    /// Makes what was linked, renamed and removed here outlast a power loss.
+    pub(crate) fn sync(&self) -> IoResult<()> {
+        fs::fsync(&self.0)
+    }
+
+    /// Removes the file `name`; whether there was one.
+    pub(crate) fn unlink(&self, name: impl Arg) -> IoResult<bool> {
+        match fs::unlinkat(&self.0, name, AtFlags::empty()) {
+            Err(Errno::NOENT) => Ok(false),
+            other => other.map(|()| true),
+        }
+    }
+
+    /// Removes the directory `name` if it is empty.
+    pub(crate) fn remove_empty(&self, name: impl Arg) -> IoResult<()> {
+        match fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            other => other,
+        }
+    }
+
+    pub(crate) fn mode(&self) -> IoResult<Mode> {
+        Ok(Mode::from_raw_mode(fs::fstat(&self.0)?.st_mode))
+    }
+
+    pub(crate) fn fd(&self) -> &OwnedFd {
+        &self.0
+    }
+
+    fn checked(opened: IoResult<OwnedFd>) -> Result<Option<Self>, Fault> {
+        let fd = match opened {
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(Refusal::NoDirectory.into()),
+            other => other?,
+        };
+        let stat = fs::fstat(&fd)?;
+        let us = geteuid().as_raw();
+        if stat.st_uid != us {
+            return Err(Refusal::NotOurs {
+                owner: stat.st_uid,
+                us,
+            }
+            .into());
+        }
+        let mode = stat.st_mode & 0o7777;
+        if mode & 0o022 != 0 {
+            return Err(Refusal::Writable { mode }.into());
+        }
+        Ok(Some(Self(fd)))
+    }
+}

@@ -1,0 +1,84 @@
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// What a record's file is called: SHA-256 of its store key, in hexadecimal, so that every key is a safe file name.
+///
+/// Owners are named in the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name([u8; 32]);
+
+impl Name {
+    pub(crate) fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+
+    /// The name that `text` writes in 64 lower-case hexadecimal digits.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let mut digest = [0; 32];
+        if text.len() != 64 {
+            return None;
+        }
+        for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(digest))
+    }
+
+    /// The name whose digest was written into a file's header; all zeros stand for none.
+    pub(crate) fn from_header(digest: [u8; 32]) -> Option<Self> {
+        (digest != [0; 32]).then_some(Self(digest))
+    }
+
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Which of the 256 directories the file is in.
+    pub(crate) fn shard(&self) -> u8 {
+        self.0[0]
+    }
+}
+
+/// The name of a shard's directory.
+pub(crate) fn shard_name(shard: u8) -> String {
+    format!("{shard:02x}")
+}
+
+fn digit(ascii: u8) -> Option<u8> {
+    match ascii {
+        b'0'..=b'9' => Some(ascii - b'0'),
+        b'a'..=b'f' => Some(ascii - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_reads_back_from_its_text_alone() {
+        let name = Name::of("session:../../etc/passwd");
+        let text = name.to_string();
+        assert!(text.bytes().all(|b| b.is_ascii_hexdigit()));
+        assert!(Name::parse(text.as_bytes()) == Some(name));
+        assert!(text.starts_with(&shard_name(name.shard())));
+
+        for foreign in [
+            "",
+            &text[1..],
+            &text.to_uppercase(),
+            &text.replace('a', "g"),
+            ".lock",
+        ] {
+            assert!(Name::parse(foreign.as_bytes()) != Some(name), "{foreign}");
+        }
+    }
+}

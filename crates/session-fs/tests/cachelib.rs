@@ -1,0 +1,234 @@
+//! Sessions in cachelib's files: the store contract as far as the format goes, and the format to the byte.
+
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use session_core::{
+    Error, ExpiredSweep as _, Record, SessionStore as _, StoreKey, Touch,
+    conformance::{self, Fixture},
+};
+use session_fs::CachelibStore;
+use session_tests::scratch_dir;
+use tempfile::TempDir;
+
+fn open() -> Fixture<CachelibStore> {
+    let directory = scratch_dir();
+    let [one, other] = [(); 2].map(|()| CachelibStore::new(directory.path()));
+    Fixture::new(one, CachelibStore::DEFAULT_LIMIT)
+        .with_second(other.into())
+        .keeping(directory)
+}
+
+/// What four bytes of seconds cannot keep.
+const BEYOND_THE_FORMAT: &str = "an_expiry_in_the_year_2200_survives";
+
+macro_rules! promises {
+    ($($promise:ident)+) => {
+        $(
+            #[test]
+            fn $promise() {
+                conformance::run(async { conformance::$promise(&open()).await });
+            }
+        )+
+
+        const KEPT: &[&str] = &[$(stringify!($promise)),+];
+    };
+}
+
+promises! {
+    load_finds_what_insert_stored
+    load_of_an_absent_key_is_none
+    load_changes_nothing
+    insert_refuses_a_taken_key
+    insert_may_reuse_an_expired_key
+    insert_answers_a_revision_for_the_next_update
+    of_many_concurrent_inserts_exactly_one_wins
+    update_replaces_payload_and_expiry
+    update_answers_a_revision_for_the_next_one
+    update_at_a_stale_revision_is_refused
+    update_at_the_revision_of_a_former_record_is_refused
+    update_at_an_invented_revision_changes_nothing
+    update_never_revives_a_deleted_record
+    update_never_revives_an_expired_record
+    update_leaves_other_records_alone
+    touch_extends_a_record
+    touch_shortens_a_record
+    touch_into_the_past_ends_a_record
+    touch_refuses_an_absent_key
+    touch_never_revives_a_deleted_record
+    touch_never_revives_an_expired_record
+    touch_keeps_payload_and_revision
+    touch_leaves_other_records_alone
+    delete_ends_a_record
+    delete_succeeds_if_there_is_nothing
+    insert_may_reuse_a_deleted_key
+    delete_leaves_other_records_alone
+    a_record_is_absent_from_the_instant_it_ends
+    a_record_written_after_its_end_is_absent
+    an_expiry_is_kept_to_the_second_and_never_later
+    an_expiry_beyond_30_days_survives
+    an_expiry_beyond_2038_survives
+    every_byte_value_survives
+    an_empty_payload_survives
+    the_largest_payload_survives
+    a_payload_over_the_limit_leaves_the_old_one
+    two_prefixes_do_not_see_each_other
+    keys_are_compared_byte_by_byte
+    every_graphic_character_is_legal_in_a_key
+    the_longest_key_works
+    update_racing_delete_never_leaves_a_record
+    touch_racing_delete_never_leaves_a_record
+    touch_racing_update_loses_neither
+    of_many_updates_at_one_revision_exactly_one_wins
+    concurrent_updates_account_exactly
+    a_second_handle_sees_the_same_records
+    debug_shows_no_key_and_no_payload
+    a_dropped_future_disturbs_no_other_call
+}
+
+session_core::expired_sweep_tests!(async { open() });
+
+#[test]
+fn no_other_promise_of_a_store_is_left_out() {
+    let mut kept = [KEPT, &[BEYOND_THE_FORMAT]].concat();
+    let mut promised = conformance::STORE_PROMISES.to_vec();
+    kept.sort_unstable();
+    promised.sort_unstable();
+    assert_eq!(kept, promised);
+}
+
+const SHA256: &str = "8218e4462084a7a64a8c72a8cac882dc343336b31a566dca549662878580a986";
+const MD5: &str = "7b328d3dec19f3ba4689e571988d3602";
+/// As cachelib 0.17 with its `JSONSerializer` wrote it, under the name above, for an end in the year 2100.
+const FILE: &[u8] = b"\x3c\x57\x86\xf4{\"_permanent\": true, \"a\": \"x\"}";
+const END: u64 = 4_102_444_860;
+
+struct Cache {
+    store: CachelibStore,
+    key: StoreKey,
+    directory: TempDir,
+}
+
+impl Cache {
+    fn new() -> Self {
+        let directory = scratch_dir();
+        Self {
+            store: CachelibStore::new(directory.path()),
+            key: StoreKey::from_stored("session:golden"),
+            directory,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+fn record(payload: &[u8]) -> Record {
+    Record {
+        payload: payload.into(),
+        expires_at: UNIX_EPOCH + Duration::from_secs(END),
+        owner: None,
+    }
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn what_cachelib_wrote_is_read_and_what_is_written_is_cachelibs() {
+    let cache = Cache::new();
+    fs::write(cache.path(SHA256), FILE).unwrap();
+    let found = cache.store.load(&cache.key).await.unwrap().unwrap();
+    assert_eq!(found.payload, FILE[4..]);
+    assert_eq!(found.expires_at, UNIX_EPOCH + Duration::from_secs(END));
+
+    cache.store.delete(&cache.key).await.unwrap();
+    assert!(names(cache.directory.path()).is_empty());
+    let inserted = cache.store.insert(&cache.key, &record(&FILE[4..])).await;
+    assert!(inserted.unwrap().is_stored());
+    assert_eq!(names(cache.directory.path()), [SHA256]);
+    assert_eq!(fs::read(cache.path(SHA256)).unwrap(), FILE);
+    let mode = fs::metadata(cache.path(SHA256)).unwrap().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+}
+
+#[tokio::test]
+async fn a_file_named_by_md5_is_found_and_keeps_its_name() {
+    let cache = Cache::new();
+    fs::write(cache.path(MD5), FILE).unwrap();
+    let found = cache.store.load(&cache.key).await.unwrap().unwrap();
+    let refused = cache.store.insert(&cache.key, &record(b"{}")).await;
+    assert!(!refused.unwrap().is_stored());
+    let next = record(b"{}");
+    let updated = cache.store.update(&cache.key, &next, &found.revision).await;
+    assert!(updated.unwrap().is_stored());
+    assert_eq!(names(cache.directory.path()), [MD5]);
+
+    let older = cache.store.clone().with_md5_names();
+    older.delete(&cache.key).await.unwrap();
+    assert!(
+        older
+            .insert(&cache.key, &record(b"{}"))
+            .await
+            .unwrap()
+            .is_stored()
+    );
+    assert_eq!(names(cache.directory.path()), [MD5]);
+}
+
+#[tokio::test]
+async fn an_end_of_zero_is_never() {
+    let cache = Cache::new();
+    fs::write(cache.path(SHA256), [&[0; 4], &FILE[4..]].concat()).unwrap();
+    let found = cache.store.load(&cache.key).await.unwrap().unwrap();
+    assert!(found.expires_at > SystemTime::now() + Duration::from_hours(24 * 365 * 50));
+    assert_eq!(cache.store.sweep(10).await.unwrap(), 0);
+    let past = cache.store.touch(&cache.key, UNIX_EPOCH).await.unwrap();
+    assert_eq!(past, Touch::Moved);
+    assert!(cache.store.load(&cache.key).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_file_too_short_for_its_end_is_unreadable() {
+    let cache = Cache::new();
+    for length in 0..4 {
+        fs::write(cache.path(SHA256), &FILE[..length]).unwrap();
+        let loaded = cache.store.load(&cache.key).await;
+        assert!(
+            matches!(loaded, Err(Error::Corrupt { .. })),
+            "{length}: {loaded:?}"
+        );
+    }
+    let inserted = cache.store.insert(&cache.key, &record(b"{}")).await;
+    assert!(inserted.unwrap().is_stored());
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_what_is_not_a_session() {
+    let cache = Cache::new();
+    let over = [&1_u32.to_ne_bytes()[..], b"{}"].concat();
+    let count = "79bc207ea1cf1b9b0a4e7f2ef3cd3fbb79bc207ea1cf1b9b0a4e7f2ef3cd3fbb";
+    fs::write(cache.path(count), [0, 0, 0, 0, 5]).unwrap();
+    for name in ["notes.txt", "tmpabc.__wz_cache", &SHA256.to_uppercase()] {
+        fs::write(cache.path(name), &over).unwrap();
+    }
+    fs::create_dir(cache.path(&"d".repeat(64))).unwrap();
+    let before = names(cache.directory.path());
+    fs::write(cache.path(SHA256), &over).unwrap();
+    fs::write(cache.path(MD5), &over).unwrap();
+    assert_eq!(cache.store.sweep(10).await.unwrap(), 2);
+    assert_eq!(names(cache.directory.path()), before);
+}

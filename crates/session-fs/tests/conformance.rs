@@ -1,0 +1,32 @@
+//! The store contract, over a directory that two stores share.
+
+use session_core::conformance::Fixture;
+use session_fs::FileStore;
+use session_tests::scratch_dir;
+
+fn open() -> Fixture<FileStore> {
+    let directory = scratch_dir();
+    let [one, other] = [(); 2].map(|()| FileStore::new(directory.path().join("sessions")));
+    Fixture::new(one, FileStore::DEFAULT_LIMIT)
+        .with_second(other.into())
+        .keeping(directory)
+}
+
+session_core::conformance_tests!(async { open() });
+session_core::owner_index_tests!(async { open() });
+session_core::expired_sweep_tests!(async { open() });
+
+mod durable {
+    use session_core::conformance::Fixture;
+    use session_fs::FileStore;
+    use session_tests::scratch_dir;
+
+    fn open() -> Fixture<FileStore> {
+        let directory = scratch_dir();
+        let store = FileStore::new(directory.path()).with_durability(true);
+        Fixture::new(store, FileStore::DEFAULT_LIMIT).keeping(directory)
+    }
+
+    session_core::owner_index_tests!(async { open() });
+    session_core::expired_sweep_tests!(async { open() });
+}

@@ -1,0 +1,63 @@
+use session_tests::ChaosProxy;
+
+use super::*;
+
+#[tokio::test]
+async fn a_hostile_key_never_reaches_the_socket() {
+    let node = Memcached::start(&[]).await;
+    let proxy = ChaosProxy::start(node.port()).await;
+    let store = open(&format!("127.0.0.1:{}", proxy.port()));
+    let revision = Revision::from(1);
+    for text in [
+        "",
+        " ",
+        "a b",
+        "a\tb",
+        "a\0b",
+        "a\x7fb",
+        "é",
+        "a\r\nset stolen 0 0 1\r\nx",
+        "a\nflush_all",
+        &"k".repeat(251),
+    ] {
+        let key = StoreKey::from_stored(text);
+        let since = Instant::now();
+        let second = Duration::from_secs(1);
+        fails(&store.load(&key).await, since, second);
+        fails(&store.insert(&key, &record(b"x")).await, since, second);
+        fails(
+            &store.update(&key, &record(b"x"), &revision).await,
+            since,
+            second,
+        );
+        fails(
+            &store.touch(&key, SystemTime::now() + HOUR).await,
+            since,
+            second,
+        );
+        fails(&store.delete(&key).await, since, second);
+    }
+    assert_eq!((proxy.connections(), proxy.bytes_to_server()), (0, 0));
+}
+
+#[tokio::test]
+async fn an_error_shows_no_key_and_no_payload() {
+    let node = Memcached::start(&[]).await;
+    let store = open(&node.addr()).with_timeout(Duration::from_millis(50));
+    let key = StoreKey::from_stored("session:nobodys-business");
+    node.freeze();
+    for error in [
+        store.load(&key).await.unwrap_err(),
+        store
+            .insert(&key, &record(b"nobodys-business"))
+            .await
+            .unwrap_err(),
+        store.delete(&key).await.unwrap_err(),
+    ] {
+        assert!(
+            !format!("{error} {error:?} {error:#?}").contains("nobodys"),
+            "{error:?}"
+        );
+    }
+    node.thaw();
+}

@@ -1,0 +1,97 @@
+//! What this store does with a real memcached, and when one fails.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod eviction;
+mod expiry;
+mod flask_layout;
+mod hang_up;
+mod keys;
+mod limit;
+mod nodes;
+mod outage;
+mod reply;
+mod round_trips;
+mod runtimes;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use session_core::{
+    Error, KeyPrefix, Record, Result, Revision, SessionId, SessionStore, StoreKey, Write,
+};
+use session_memcached::MemcachedStore;
+use session_tests::Memcached;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn open(nodes: &str) -> MemcachedStore {
+    MemcachedStore::connect(nodes).unwrap()
+}
+
+fn key() -> StoreKey {
+    KeyPrefix::default().hashed_key(&SessionId::random(SessionId::DEFAULT_BYTES))
+}
+
+fn record(payload: &[u8]) -> Record {
+    record_until(payload, SystemTime::now() + HOUR)
+}
+
+fn record_until(payload: &[u8], expires_at: SystemTime) -> Record {
+    Record {
+        payload: payload.to_vec(),
+        expires_at,
+        owner: None,
+    }
+}
+
+#[track_caller]
+fn stored(answer: Result<Write>) -> Revision {
+    match answer.unwrap() {
+        Write::Stored(revision) => revision,
+        Write::Refused => panic!("the write was refused"),
+    }
+}
+
+async fn payload(store: &MemcachedStore, key: &StoreKey) -> Option<Vec<u8>> {
+    store.load(key).await.unwrap().map(|loaded| loaded.payload)
+}
+
+/// That the call fails as a backend does, within `limit`.
+#[track_caller]
+fn fails<T: std::fmt::Debug>(answer: &Result<T>, since: Instant, limit: Duration) {
+    assert!(
+        matches!(
+            answer,
+            Err(Error::Backend {
+                store: "memcached",
+                ..
+            })
+        ),
+        "{answer:?}"
+    );
+    assert!(since.elapsed() < limit, "took {:?}", since.elapsed());
+}
+
+/// One number of the node's `stats`.
+fn stat(node: &Memcached, name: &str) -> u64 {
+    let text = node.command("stats");
+    text.lines()
+        .find_map(|line| line.strip_prefix(&format!("STAT {name} ")))
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+/// Asks until an answer comes, for as long as a node may take to be usable again.
+async fn recovered(store: &MemcachedStore, key: &StoreKey) -> Option<Vec<u8>> {
+    let since = Instant::now();
+    loop {
+        match store.load(key).await {
+            Ok(loaded) => return loaded.map(|loaded| loaded.payload),
+            Err(error) => assert!(
+                since.elapsed() < Duration::from_secs(2),
+                "still failing: {error:?}"
+            ),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,101 @@
+use session_core::Write;
+
+use super::*;
+
+async fn three() -> ([Memcached; 3], MemcachedStore) {
+    let nodes = [
+        Memcached::start(&[]).await,
+        Memcached::start(&[]).await,
+        Memcached::start(&[]).await,
+    ];
+    let addresses = nodes.each_ref().map(Memcached::addr).join(",");
+    (nodes, open(&addresses))
+}
+
+fn items(nodes: &[Memcached]) -> Vec<u64> {
+    nodes.iter().map(|node| stat(node, "curr_items")).collect()
+}
+
+#[tokio::test]
+async fn every_node_gets_a_share_and_every_process_finds_it() {
+    let (nodes, store) = three().await;
+    let keys: Vec<_> = (0..300).map(|_| key()).collect();
+    for key in &keys {
+        stored(store.insert(key, &record(key.as_str().as_bytes())).await);
+    }
+    let shares = items(&nodes);
+    assert!(
+        shares.iter().all(|share| (60..140).contains(share)),
+        "{shares:?}"
+    );
+    let [a, b, c] = nodes.each_ref().map(Memcached::addr);
+    let other = open(&[c, a, b].join(", "));
+    for key in &keys {
+        assert_eq!(payload(&other, key).await.unwrap(), key.as_str().as_bytes());
+    }
+}
+
+/// A node that is down takes its own sessions with it and no others; nothing goes to another node in its place, so
+/// nothing that ended meanwhile can be found when it returns.
+#[tokio::test]
+async fn a_node_that_is_down_fails_its_own_keys_and_what_ended_stays_ended() {
+    let (nodes, store) = three().await;
+    let keys: Vec<_> = (0..90).map(|_| key()).collect();
+    let mut on_first = Vec::new();
+    for key in &keys {
+        let before = stat(&nodes[0], "curr_items");
+        stored(store.insert(key, &record(b"payload")).await);
+        on_first.push(stat(&nodes[0], "curr_items") > before);
+    }
+    let ended: Vec<_> = keys.iter().step_by(5).collect();
+    for key in &ended {
+        store.delete(key).await.unwrap();
+    }
+
+    nodes[0].freeze();
+    let store = store.with_timeout(Duration::from_millis(100));
+    let of = |first: bool| {
+        let pairs = keys.iter().zip(&on_first);
+        pairs
+            .filter(move |(_, on)| **on == first)
+            .map(|(key, _)| key)
+    };
+    let others = items(&nodes[1..]);
+    for key in of(true).take(3) {
+        let since = Instant::now();
+        fails(&store.load(key).await, since, Duration::from_secs(1));
+        fails(
+            &store.insert(key, &record(b"new")).await,
+            since,
+            Duration::from_secs(1),
+        );
+        fails(&store.delete(key).await, since, Duration::from_secs(1));
+    }
+    for key in of(false).filter(|key| !ended.contains(key)) {
+        assert_eq!(payload(&store, key).await.unwrap(), b"payload");
+    }
+    assert_eq!(items(&nodes[1..]), others);
+
+    nodes[0].thaw();
+    recovered(&store, of(true).next().unwrap()).await;
+    for key in ended
+        .iter()
+        .filter(|key| !of(true).take(3).any(|k| k == **key))
+    {
+        assert_eq!(payload(&store, key).await, None);
+    }
+
+    nodes[0].restart().await;
+    let first = of(true).next().unwrap();
+    assert_eq!(recovered(&store, first).await, None);
+    for key in &ended {
+        assert_eq!(payload(&store, key).await, None);
+    }
+    for key in of(false).filter(|key| !ended.contains(key)) {
+        assert_eq!(payload(&store, key).await.unwrap(), b"payload");
+        assert_eq!(
+            store.insert(key, &record(b"new")).await.unwrap(),
+            Write::Refused
+        );
+    }
+}

@@ -1,0 +1,158 @@
+use session_tests::{ChaosProxy, Fault};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn every_call_fails(store: &MemcachedStore, key: &StoreKey, limit: Duration) {
+    let revision = Revision::from(1);
+    for call in 0..5 {
+        let since = Instant::now();
+        match call {
+            0 => fails(&store.load(key).await, since, limit),
+            1 => fails(&store.insert(key, &record(b"new")).await, since, limit),
+            2 => fails(
+                &store.update(key, &record(b"new"), &revision).await,
+                since,
+                limit,
+            ),
+            3 => fails(
+                &store.touch(key, SystemTime::now() + HOUR).await,
+                since,
+                limit,
+            ),
+            _ => fails(&store.delete(key).await, since, limit),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_starts_while_its_node_is_down_and_works_when_it_is_up() {
+    let node = Memcached::start(&[]).await;
+    node.kill();
+    let store = open(&node.addr());
+    every_call_fails(&store, &key(), Duration::from_millis(100)).await;
+    node.restart().await;
+    assert_eq!(recovered(&store, &key()).await, None);
+}
+
+#[tokio::test]
+async fn a_killed_node_is_an_error_at_once_and_empty_when_it_is_back() {
+    let node = Memcached::start(&[]).await;
+    let store = open(&node.addr());
+    let key = key();
+    stored(store.insert(&key, &record(b"payload")).await);
+    node.kill();
+    every_call_fails(&store, &key, Duration::from_millis(100)).await;
+    node.restart().await;
+    assert_eq!(recovered(&store, &key).await, None);
+    stored(store.insert(&key, &record(b"new")).await);
+}
+
+/// Connections that died while they were idle cost nobody an error.
+#[tokio::test]
+async fn a_restart_between_two_requests_is_not_noticed() {
+    let node = Memcached::start(&[]).await;
+    let store = open(&node.addr());
+    for _ in 0..5 {
+        let key = key();
+        stored(store.insert(&key, &record(b"payload")).await);
+        assert!(payload(&store, &key).await.is_some());
+        node.restart().await;
+        assert_eq!(payload(&store, &key).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_node_is_an_error_in_time_and_works_within_two_seconds_of_its_return() {
+    let node = Memcached::start(&[]).await;
+    let store = open(&node.addr());
+    let (old, other) = (key(), key());
+    stored(store.insert(&old, &record(b"old")).await);
+    node.freeze();
+    every_call_fails(&store, &other, SECOND).await;
+    // All at once: nobody waits for another's patience to end first.
+    let since = Instant::now();
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let (store, key) = (store.clone(), key());
+            tokio::spawn(async move { store.load(&key).await })
+        })
+        .collect();
+    for task in tasks {
+        fails(&task.await.unwrap(), since, SECOND);
+    }
+    node.thaw();
+    assert_eq!(recovered(&store, &old).await.unwrap(), b"old");
+}
+
+#[tokio::test]
+async fn the_timeout_is_the_one_that_was_set() {
+    let node = Memcached::start(&[]).await;
+    let store = open(&node.addr()).with_timeout(Duration::from_millis(80));
+    node.freeze();
+    every_call_fails(&store, &key(), Duration::from_millis(250)).await;
+    node.thaw();
+}
+
+#[tokio::test]
+async fn a_silent_network_is_an_error_in_time() {
+    let node = Memcached::start(&[]).await;
+    let proxy = ChaosProxy::start(node.port()).await;
+    let store = open(&format!("127.0.0.1:{}", proxy.port()));
+    let key = key();
+    proxy.set(Fault::Blackhole);
+    every_call_fails(&store, &key, SECOND).await;
+    proxy.set(Fault::None);
+    recovered(&store, &key).await;
+}
+
+/// An answer that comes too late belongs to nobody.
+#[tokio::test]
+async fn a_late_answer_is_an_error_and_no_other_calls_answer() {
+    let node = Memcached::start(&[]).await;
+    let proxy = ChaosProxy::start(node.port()).await;
+    let store =
+        open(&format!("127.0.0.1:{}", proxy.port())).with_timeout(Duration::from_millis(60));
+    let keys: Vec<_> = (0..10).map(|_| key()).collect();
+    for key in &keys {
+        stored(store.insert(key, &record(key.as_str().as_bytes())).await);
+    }
+    for key in &keys {
+        proxy.set(Fault::Latency(Duration::from_millis(80)));
+        fails(&store.load(key).await, Instant::now(), SECOND);
+        proxy.set(Fault::None);
+        for key in &keys {
+            assert_eq!(payload(&store, key).await.unwrap(), key.as_str().as_bytes());
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_reset_under_load_fail_no_read_and_mix_nothing_up() {
+    let node = Memcached::start(&[]).await;
+    let proxy = ChaosProxy::start(node.port()).await;
+    let store = open(&format!("127.0.0.1:{}", proxy.port()));
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let key = key();
+                stored(store.insert(&key, &record(key.as_str().as_bytes())).await);
+                for _ in 0..300 {
+                    assert_eq!(
+                        recovered(&store, &key).await.unwrap(),
+                        key.as_str().as_bytes()
+                    );
+                }
+            })
+        })
+        .collect();
+    while !tasks.iter().all(tokio::task::JoinHandle::is_finished) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        proxy.reset_connections();
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}

@@ -1,0 +1,144 @@
+use std::sync::Arc;
+
+use redis::{
+    Client, ConnectionInfo, IntoConnectionInfo, TlsMode,
+    cluster::ClusterClient,
+    sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
+};
+use session_core::config::ConfigError;
+
+use crate::server::Server;
+
+pub(crate) const SETTING: &str = "SESSION_REDIS";
+pub(crate) const DEFAULT: &str = "redis://127.0.0.1:6379/0";
+
+/// Reads an address; what is wrong with it is said without repeating it, since it may hold a password.
+pub(crate) fn parse(text: &str) -> Result<Server, ConfigError> {
+    let text = text.trim();
+    if let Some(rest) = text.strip_prefix("redis+sentinel://") {
+        return sentinel("redis", rest);
+    }
+    if let Some(rest) = text.strip_prefix("rediss+sentinel://") {
+        return sentinel("rediss", rest);
+    }
+    let mut nodes = text.split(',').map(str::trim).filter(|url| !url.is_empty());
+    let first = nodes.next().unwrap_or_default();
+    let rest: Vec<_> = nodes.collect();
+    if rest.is_empty() {
+        let client = Client::open(info(first)?).map_err(|_| shape())?;
+        return Ok(Server::Single(Box::new(client)));
+    }
+    let nodes: Result<Vec<_>, _> = [first].into_iter().chain(rest).map(info).collect();
+    Server::cluster(ClusterClient::builder(nodes?)).map_err(|_| {
+        wrong("names a cluster, whose nodes must be redis:// or all rediss://, with one user, password and database 0")
+    })
+}
+
+/// `[user[:password]@]host:port,host:port/name[/db]`; user and password are those of the servers behind the Sentinels.
+fn sentinel(scheme: &str, rest: &str) -> Result<Server, ConfigError> {
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (name, db) = path.split_once('/').unwrap_or((path, "0"));
+    let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if name.is_empty() || hosts.is_empty() {
+        return Err(wrong(
+            "names Sentinels, and must be redis+sentinel://host:port,host:port/name-of-the-primary/db",
+        ));
+    }
+    let user = if user.is_empty() {
+        String::new()
+    } else {
+        format!("{user}@")
+    };
+    let node = info(&format!("{scheme}://{user}localhost/{db}"))?;
+    let sentinels: Result<Vec<_>, _> = hosts
+        .split(',')
+        .map(|host| info(&format!("{scheme}://{}", with_port(host))))
+        .collect();
+    let mut servers = SentinelNodeConnectionInfo::default()
+        .set_redis_connection_info(node.redis_settings().clone());
+    if scheme == "rediss" {
+        servers = servers.set_tls_mode(TlsMode::Secure);
+    }
+    let (sentinels, name) = (sentinels?, name.to_owned());
+    Ok(Server::Sentinel(Arc::new(move || {
+        SentinelClient::build(
+            sentinels.clone(),
+            &name,
+            Some(servers.clone()),
+            SentinelServerType::Master,
+        )
+    })))
+}
+
+/// The Sentinels' own port is not the servers'.
+fn with_port(host: &str) -> String {
+    let after_address = host.rsplit(']').next().unwrap_or(host);
+    if after_address.contains(':') {
+        host.to_owned()
+    } else {
+        format!("{host}:26379")
+    }
+}
+
+fn info(url: &str) -> Result<ConnectionInfo, ConfigError> {
+    url.into_connection_info().map_err(|_| shape())
+}
+
+fn shape() -> ConfigError {
+    wrong(
+        "must be redis://host:port/db, rediss://host:port/db, redis+unix:///path, several of the first two \
+         separated by commas for a cluster, or redis+sentinel://host:port,host:port/name-of-the-primary/db",
+    )
+}
+
+fn wrong(reason: &str) -> ConfigError {
+    ConfigError::new(SETTING, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(url: &str) -> String {
+        format!("{:?}", parse(url).unwrap())
+    }
+
+    #[test]
+    fn every_form_is_understood() {
+        assert_eq!(shown(DEFAULT), "127.0.0.1:6379/0");
+        assert_eq!(shown(" redis://user:secret@host:7000/3 "), "host:7000/3");
+        assert_eq!(shown("rediss://host"), "host:6379/0");
+        assert_eq!(
+            shown("redis+unix:///run/redis.sock?db=2"),
+            "/run/redis.sock/2"
+        );
+        assert_eq!(shown("redis://a:1, redis://b:2,redis://c:3"), "cluster");
+        assert_eq!(shown("redis+sentinel://a:1,b:2/primary/1"), "sentinel");
+        assert_eq!(shown("rediss+sentinel://u:p@a/primary"), "sentinel");
+    }
+
+    #[test]
+    fn the_address_may_hold_a_password_and_is_not_repeated() {
+        for bad in [
+            "",
+            "http://secret@host",
+            "redis://secret@host/db",
+            "redis://:secret@a,redis+unix:///b",
+            "redis+sentinel://:secret@a:1",
+            "redis+sentinel://:secret@a:1/primary/x",
+            "redis+sentinel:///primary",
+        ] {
+            let error = parse(bad).unwrap_err();
+            assert_eq!(error.name(), SETTING);
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn sentinels_have_a_port_of_their_own() {
+        assert_eq!(with_port("a"), "a:26379");
+        assert_eq!(with_port("a:1"), "a:1");
+        assert_eq!(with_port("[::1]"), "[::1]:26379");
+        assert_eq!(with_port("[::1]:1"), "[::1]:1");
+    }
+}

@@ -1,0 +1,135 @@
+use std::{
+    sync::{
+        Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use redis::{
+    FromRedisValue, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection,
+    cluster_async::ClusterConnection, cluster_routing::SingleNodeRoutingInfo,
+};
+
+/// A handle to one connection, or to a cluster's one per node; clones share it, and what they send is pipelined.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    id: u64,
+    opened: Instant,
+    link: Link,
+}
+
+#[derive(Clone)]
+enum Link {
+    /// The driver's task holds what `alive` points to as long as it runs.
+    Server {
+        connection: MultiplexedConnection,
+        alive: Option<Weak<()>>,
+    },
+    Cluster {
+        connection: ClusterConnection,
+        patience: Duration,
+    },
+}
+
+impl Connection {
+    /// `alive`: what only the driver's task keeps, if that can be known.
+    pub(crate) fn to_server(connection: MultiplexedConnection, alive: Option<Weak<()>>) -> Self {
+        Self::new(Link::Server { connection, alive })
+    }
+
+    /// `patience`: how long the cluster as a whole may take to answer.
+    pub(crate) fn to_cluster(connection: ClusterConnection, patience: Duration) -> Self {
+        Self::new(Link::Cluster {
+            connection,
+            patience,
+        })
+    }
+
+    fn new(link: Link) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            opened: Instant::now(),
+            link,
+        }
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.link, Link::Cluster { .. })
+    }
+
+    /// Whether the server has not hung up yet, as far as is known: nothing need be sent to find out.
+    pub(crate) fn is_alive(&self) -> bool {
+        match &self.link {
+            Link::Server { alive, .. } => {
+                alive.as_ref().is_none_or(|alive| alive.strong_count() > 0)
+            }
+            Link::Cluster { .. } => true,
+        }
+    }
+
+    /// Sends the commands in one write and waits for their replies.
+    pub(crate) async fn ask<T: FromRedisValue>(&mut self, commands: &Pipeline) -> RedisResult<T> {
+        match &mut self.link {
+            Link::Server { connection, .. } => commands.query_async(connection).await,
+            Link::Cluster {
+                connection,
+                patience,
+            } => {
+                let answer = commands.query_async(connection);
+                tokio::time::timeout(*patience, answer)
+                    .await
+                    .map_err(late)?
+            }
+        }
+    }
+
+    /// Like [`ask`](Self::ask), of the node that `redirect` names: it is about to take the key over.
+    pub(crate) async fn ask_importer<T: FromRedisValue>(
+        &mut self,
+        commands: &Pipeline,
+        redirect: RedisError,
+    ) -> RedisResult<T> {
+        let node = redirect.redirect_node().and_then(|(node, _)| {
+            let (host, port) = node.rsplit_once(':')?;
+            Some((host.to_owned(), port.parse().ok()?))
+        });
+        let (
+            Link::Cluster {
+                connection,
+                patience,
+            },
+            Some((host, port)),
+        ) = (&mut self.link, node)
+        else {
+            return Err(redirect);
+        };
+        let mut asking = Pipeline::with_capacity(commands.len() * 2);
+        for command in commands.cmd_iter() {
+            asking.cmd("ASKING");
+            asking.add_command(command.clone());
+        }
+        let count = asking.len();
+        let route = SingleNodeRoutingInfo::ByAddress { host, port };
+        let answer = connection.route_pipeline(asking, 0, count, route);
+        let replies = tokio::time::timeout(*patience, answer)
+            .await
+            .map_err(late)??;
+        let replies = replies.into_iter().skip(1).step_by(2);
+        let replies: RedisResult<Vec<_>> = replies.map(redis::Value::extract_error).collect();
+        Ok(redis::from_redis_value(redis::Value::Array(replies?))?)
+    }
+}
+
+fn late(elapsed: tokio::time::error::Elapsed) -> RedisError {
+    std::io::Error::from(elapsed).into()
+}

@@ -1,0 +1,113 @@
+use std::{io, time::Duration};
+
+use redis::{ErrorKind, FromRedisValue, Pipeline, RedisResult, ServerErrorKind};
+use tokio::time::Instant;
+
+use crate::{
+    connection::Connection,
+    failure::{Fault, has_code},
+    lanes::Lanes,
+    script::Script,
+};
+
+// A slot that moves, or a node that was just promoted: the first try again is at once, since the driver asked for the map.
+const DETOURS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(10),
+    Duration::from_millis(40),
+    Duration::from_millis(100),
+];
+
+/// Whether commands may be sent a second time when the connection broke before they were answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resend {
+    Once,
+    Never,
+}
+
+impl Lanes {
+    /// Sends commands that change nothing; once more if the connection broke.
+    pub(crate) async fn read<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
+        self.exchange(commands, Resend::Once).await
+    }
+
+    /// Sends commands that change something; never again, unless the server said that it did not carry them out.
+    pub(crate) async fn write<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
+        self.exchange(commands, Resend::Never).await
+    }
+
+    /// Runs a script that answers with a number.
+    pub(crate) async fn run(&self, script: &Script, key: &str, args: &[&[u8]]) -> RedisResult<i64> {
+        let (answer,) = match self.write(&script.by_digest(key, args)).await {
+            Err(error) if has_code(&error, "NOSCRIPT") => {
+                self.write(&script.in_full(key, args)).await
+            }
+            answer => answer,
+        }?;
+        Ok(answer)
+    }
+
+    async fn exchange<T: FromRedisValue>(
+        &self,
+        commands: &Pipeline,
+        mut resend: Resend,
+    ) -> RedisResult<T> {
+        let lane = self.here()?;
+        let deadline = Instant::now() + self.patience.connect + self.patience.response;
+        let mut detours = DETOURS.iter();
+        let mut first = true;
+        loop {
+            let mut connection = match lane.standing() {
+                Some(connection) => connection,
+                None => until(deadline, lane.connection()).await?,
+            };
+            let answer = ask(&mut connection, commands);
+            // The first time it is the connection that keeps the time.
+            let result = if first {
+                answer.await
+            } else {
+                until(deadline, answer).await
+            };
+            first = false;
+            let Err(error) = result else {
+                return result;
+            };
+            let fault = Fault::of(&error);
+            match fault {
+                Fault::Silent => lane.suspect(&connection),
+                Fault::Demoted => lane.suspect_if_old(&connection),
+                // A cluster mends the connection to a single node by itself.
+                Fault::Broken if connection.is_cluster() => {}
+                Fault::Broken | Fault::Unreachable => lane.discard(&connection),
+                Fault::Refused | Fault::Elsewhere => {}
+            }
+            match fault {
+                Fault::Broken if resend == Resend::Once => resend = Resend::Never,
+                Fault::Refused | Fault::Silent | Fault::Broken => return Err(error),
+                Fault::Demoted | Fault::Unreachable | Fault::Elsewhere => match detours.next() {
+                    Some(pause) if connection.is_cluster() => tokio::time::sleep(*pause).await,
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+}
+
+async fn ask<T: FromRedisValue>(
+    connection: &mut Connection,
+    commands: &Pipeline,
+) -> RedisResult<T> {
+    match connection.ask(commands).await {
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+            connection.ask_importer(commands, error).await
+        }
+        answer => answer,
+    }
+}
+
+async fn until<T>(deadline: Instant, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    match tokio::time::timeout_at(deadline, work).await {
+        Ok(result) => result,
+        Err(elapsed) => Err(io::Error::from(elapsed).into()),
+    }
+}

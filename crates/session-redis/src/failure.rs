@@ -1,0 +1,88 @@
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use session_core::Error;
+
+/// What a failed exchange says about the connection and about the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The server refused the command; the connection is sound.
+    Refused,
+    /// Another node of the cluster has the key; the command was not carried out.
+    Elsewhere,
+    /// The server became a replica; the command was not carried out.
+    Demoted,
+    /// No answer in time; whether the command was carried out is unknown.
+    Silent,
+    /// No connection could be had to send the command on; it was not carried out.
+    Unreachable,
+    /// The connection broke; whether the command was carried out is unknown.
+    Broken,
+}
+
+impl Fault {
+    pub(crate) fn of(error: &RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Server(
+                ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain,
+            ) => Self::Elsewhere,
+            ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::Demoted,
+            ErrorKind::ClusterConnectionNotFound => Self::Unreachable,
+            ErrorKind::Io if error.is_connection_refusal() => Self::Unreachable,
+            ErrorKind::Io if error.is_timeout() => Self::Silent,
+            ErrorKind::Io | ErrorKind::Parse => Self::Broken,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// Whether the server answered with the error code `code`, such as `WRONGTYPE`.
+pub(crate) fn has_code(error: &RedisError, code: &str) -> bool {
+    let errors = error.clone().into_server_errors();
+    errors.is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == code))
+}
+
+/// The store's failure, without what the server repeats of the command: keys and payloads are secrets.
+pub(crate) fn backend(error: RedisError) -> Error {
+    let errors = error.clone().into_server_errors();
+    let first = errors.as_ref().and_then(|errors| errors.first());
+    let Some((_, refusal)) = first else {
+        return Error::backend("redis", error);
+    };
+    let details = refusal.details().unwrap_or_default();
+    match details.split_once(", with args beginning with") {
+        Some((told, _)) => Error::backend(
+            "redis",
+            redis::make_extension_error(refusal.code().to_owned(), Some(told.to_owned())),
+        ),
+        None => Error::backend("redis", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use redis::make_extension_error;
+
+    use super::*;
+
+    #[test]
+    fn what_the_server_repeats_of_a_command_is_not_passed_on() {
+        let detail =
+            "unknown command 'EVALSHA', with args beginning with: 'abc' '1' 'session:secret'";
+        let error = backend(make_extension_error(
+            "ERR".to_owned(),
+            Some(detail.to_owned()),
+        ));
+        let source = error.source().unwrap();
+        let text = format!("{error} {error:?} {source} {source:?}");
+        assert!(text.contains("unknown command 'EVALSHA'"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn a_code_is_known_by_its_name() {
+        let error = make_extension_error("OOM".to_owned(), None);
+        assert!(has_code(&error, "OOM"));
+        assert!(!has_code(&error, "OO"));
+    }
+}

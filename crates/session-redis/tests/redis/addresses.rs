@@ -1,0 +1,46 @@
+//! The ways to a server.
+
+use session_core::config::Env;
+use session_redis::RedisStore;
+use session_tests::{RedisServer, scratch_dir};
+
+use crate::given::{insert, load, store};
+
+#[tokio::test]
+async fn a_unix_socket_and_a_database_number() {
+    let directory = scratch_dir();
+    let socket = directory.path().join("redis.sock");
+    let server = RedisServer::start(&["--unixsocket", socket.to_str().unwrap()]).await;
+    let store = store(&format!("redis+unix://{}?db=3", socket.display()));
+    insert(&store, "a", "one").await;
+    let same = crate::given::store(&format!("{}3", server.url()));
+    assert_eq!(load(&same, "a").await.unwrap().payload, b"one");
+    let other = crate::given::store(&server.url());
+    assert_eq!(load(&other, "a").await, None);
+}
+
+#[tokio::test]
+async fn a_user_and_a_password() {
+    let server = RedisServer::start(&["--requirepass", "p@ss word"]).await;
+    let store = store(&server.url().replace("//", "//default:p%40ss%20word@"));
+    insert(&store, "a", "one").await;
+    assert!(!format!("{store:?}").contains("word"));
+}
+
+#[tokio::test]
+async fn the_environment_names_the_server() {
+    let server = RedisServer::start(&[]).await;
+    let env: Env = [("SESSION_REDIS", server.url())].into_iter().collect();
+    let store = RedisStore::from_env(&env).unwrap();
+    insert(&store, "a", "one").await;
+    let default = RedisStore::from_env(&Env::default()).unwrap();
+    assert!(format!("{default:?}").contains("127.0.0.1:6379/0"));
+    let env: Env = [("SESSION_REDIS", "postgres://secret@host")]
+        .into_iter()
+        .collect();
+    let error = RedisStore::from_env(&env).unwrap_err().to_string();
+    assert!(
+        error.starts_with("SESSION_REDIS must be") && !error.contains("secret"),
+        "{error}"
+    );
+}

@@ -1,0 +1,217 @@
+//! Redis Cluster (row R13).
+
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+use session_core::{OwnerIndex, OwnerKey, Record, SessionStore, Write};
+use session_redis::{RedisStore, redis::cluster::ClusterClient};
+use session_tests::{RedisCluster, RedisServer};
+
+use crate::given::{RECOVERY, bounded, insert, key, load, record, recovery, store, stored};
+
+fn on(cluster: &RedisCluster) -> RedisStore {
+    store(&cluster.urls().join(","))
+}
+
+fn number(node: &RedisServer, line: &str) -> u16 {
+    let reply = node.command(line);
+    reply
+        .trim_start_matches(':')
+        .trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("{line}: {reply}"))
+}
+
+fn id(node: &RedisServer) -> String {
+    let reply = node.command("CLUSTER MYID");
+    reply.lines().nth(1).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_slot_is_served_and_owners_are_found_across_them() {
+    let cluster = RedisCluster::start().await;
+    let store = RedisStore::cluster(ClusterClient::builder(cluster.urls())).unwrap();
+    let owner = OwnerKey::from_stored("session:owner:1");
+    for name in 0..60 {
+        let name = name.to_string();
+        let session = Record {
+            owner: Some(owner.clone()),
+            ..record(name.clone())
+        };
+        let revision = stored(store.insert(&key(&name), &session).await.unwrap());
+        stored(
+            store
+                .update(&key(&name), &session, &revision)
+                .await
+                .unwrap(),
+        );
+    }
+    for node in cluster.nodes() {
+        assert!(number(node, "DBSIZE") > 5, "the records are spread");
+    }
+    let listed = store.owned_by(&owner).await.unwrap();
+    let names: HashSet<_> = listed
+        .into_iter()
+        .map(|(_, loaded)| loaded.payload)
+        .collect();
+    assert_eq!(names.len(), 60);
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_fails_nobody() {
+    let cluster = RedisCluster::start().await;
+    let store = on(&cluster);
+    let mut revision = insert(&store, "counter", "0").await;
+    let slot = number(&cluster.nodes()[0], "CLUSTER KEYSLOT session:counter");
+    let holder = cluster
+        .nodes()
+        .iter()
+        .position(|node| number(node, "DBSIZE") == 1)
+        .unwrap();
+    let (from, to) = (&cluster.nodes()[holder], &cluster.nodes()[(holder + 1) % 3]);
+    let moved = AtomicBool::new(false);
+    let moving = async {
+        to.command(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", id(from)));
+        from.command(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", id(to)));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let migrate = format!("MIGRATE 127.0.0.1 {} session:counter 0 1000", to.port());
+        assert_eq!(from.command(&migrate), "+OK\r\n");
+        // Neither node owns the slot and has the key: every command is told to ask the importer.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        for node in [to, from] {
+            let reply = node.command(&format!("CLUSTER SETSLOT {slot} NODE {}", id(to)));
+            assert_eq!(reply, "+OK\r\n");
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        moved.store(true, Relaxed);
+    };
+    let mut count = 0;
+    let changing = async {
+        while !moved.load(Relaxed) {
+            let loaded = load(&store, "counter").await.expect("the session lives");
+            assert_eq!(loaded.revision, revision);
+            count += 1;
+            let write = store
+                .update(&key("counter"), &record(count.to_string()), &revision)
+                .await;
+            revision = stored(write.unwrap());
+        }
+    };
+    tokio::join!(moving, changing);
+    assert!(count > 50, "{count}");
+    assert_eq!(
+        load(&store, "counter").await.unwrap().payload,
+        count.to_string().as_bytes()
+    );
+    assert_eq!(number(to, "DBSIZE"), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_dies_takes_only_its_own_sessions_and_comes_back() {
+    let cluster = RedisCluster::start().await;
+    for node in cluster.nodes() {
+        node.command("CONFIG SET cluster-require-full-coverage no");
+    }
+    let store = on(&cluster);
+    for name in 0..30 {
+        insert(&store, &name.to_string(), "x").await;
+    }
+    let dead = &cluster.nodes()[1];
+    let mut its_own = HashSet::new();
+    for name in 0..30 {
+        let slot = number(dead, &format!("CLUSTER KEYSLOT session:{name}"));
+        if (5_461..=10_922).contains(&slot) {
+            its_own.insert(name);
+        }
+    }
+    for outage in ["killed", "frozen"] {
+        if outage == "killed" {
+            dead.kill();
+        } else {
+            dead.freeze();
+        }
+        for name in 0..30 {
+            let (_, result) = bounded(store.load(&key(&name.to_string()))).await;
+            assert_eq!(
+                result.is_err(),
+                its_own.contains(&name),
+                "{outage}, {name}: {result:?}"
+            );
+        }
+        if outage == "killed" {
+            dead.restart().await;
+        } else {
+            dead.thaw();
+        }
+        cluster.agrees().await;
+        let took = recovery(&store).await;
+        assert!(took < RECOVERY, "{took:?}");
+        for name in 0..30 {
+            let (_, result) = bounded(store.load(&key(&name.to_string()))).await;
+            let found = result.unwrap();
+            if !its_own.contains(&name) {
+                assert!(found.is_some());
+            } else if found.is_none() {
+                insert(&store, &name.to_string(), "x").await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_nodes_down_is_an_error_in_time_and_no_storm() {
+    let cluster = RedisCluster::start().await;
+    let store = on(&cluster);
+    insert(&store, "a", "one").await;
+    for node in cluster.nodes() {
+        node.kill();
+    }
+    for _ in 0..50 {
+        bounded(store.load(&key("a"))).await.1.unwrap_err();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for node in cluster.nodes() {
+        node.restart().await;
+    }
+    cluster.agrees().await;
+    let took = recovery(&store).await;
+    assert!(took < RECOVERY, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_write_is_never_resent_by_the_driver() {
+    let cluster = RedisCluster::start().await;
+    let store = on(&cluster);
+    let revision = insert(&store, "a", "one").await;
+    for node in cluster.nodes() {
+        // Answers late enough for the caller to give up, early enough for a second try to be seen.
+        node.command("CLIENT PAUSE 900 WRITE");
+    }
+    bounded(store.update(&key("a"), &record("two"), &revision))
+        .await
+        .1
+        .unwrap_err();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let calls: usize = cluster
+        .nodes()
+        .iter()
+        .map(|node| {
+            let stats = node.command("INFO commandstats");
+            let stats = stats
+                .lines()
+                .find(|line| line.starts_with("cmdstat_evalsha:"));
+            stats.map_or(0, |line| {
+                line.split(['=', ',']).nth(1).unwrap().parse().unwrap()
+            })
+        })
+        .sum();
+    assert_eq!(calls, 1);
+    let write = store
+        .update(&key("a"), &record("three"), &revision)
+        .await
+        .unwrap();
+    assert!(matches!(write, Write::Stored(_) | Write::Refused));
+}

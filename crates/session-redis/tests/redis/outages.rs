@@ -1,0 +1,108 @@
+//! The server killed, restarted empty, frozen, silent (rows R1, R2, R4).
+
+use std::time::{Duration, Instant};
+
+use session_core::SessionStore;
+use session_redis::RedisStore;
+use session_tests::{ChaosProxy, Fault, RedisServer, rounds};
+
+use crate::given::{RECOVERY, bounded, insert, key, load, record, recovery, store};
+
+/// Calls of every kind for a while, each within its bound; how many failed, and how many were made.
+async fn calls(store: &RedisStore, time: Duration) -> (usize, usize) {
+    let begin = Instant::now();
+    let callers = (0..16).map(|caller| async move {
+        let (mut failed, mut made) = (0, 0);
+        while begin.elapsed() < time {
+            let name = format!("{caller}-{made}");
+            let (_, result) = match made % 3 {
+                0 => bounded(async { store.load(&key(&name)).await.map(drop) }).await,
+                1 => {
+                    bounded(async { store.insert(&key(&name), &record("x")).await.map(drop) }).await
+                }
+                _ => bounded(store.delete(&key(&name))).await,
+            };
+            failed += usize::from(result.is_err());
+            made += 1;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        (failed, made)
+    });
+    let counts = futures_util::future::join_all(callers).await;
+    counts
+        .into_iter()
+        .fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+}
+
+#[tokio::test]
+async fn a_killed_server_is_an_error_at_once_and_is_found_again() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    insert(&store, "a", "one").await;
+    let long = if rounds() > 50 { 60 } else { 4 };
+    for outage in [1, long].map(Duration::from_secs) {
+        let (counts, ()) = tokio::join!(calls(&store, outage), async { server.kill() });
+        assert!(counts.0 > 0, "{counts:?}");
+        bounded(store.load(&key("a"))).await.1.unwrap_err();
+        server.restart().await;
+        let took = recovery(&store).await;
+        assert!(took < RECOVERY, "{took:?} after {outage:?}");
+        assert_eq!(load(&store, "a").await, None, "the server came back empty");
+        let (failed, made) = calls(&store, Duration::from_millis(300)).await;
+        assert_eq!(failed, 0, "of {made}");
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_an_error_in_time_and_is_found_again() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    insert(&store, "a", "one").await;
+    for outage in [1, 3].map(Duration::from_secs) {
+        server.freeze();
+        let (failed, made) = calls(&store, outage).await;
+        assert_eq!(failed, made);
+        server.thaw();
+        let took = recovery(&store).await;
+        assert!(took < RECOVERY, "{took:?} after {outage:?}");
+        assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+    }
+}
+
+#[tokio::test]
+async fn a_network_that_swallows_everything_is_an_error_in_time() {
+    let server = RedisServer::start(&[]).await;
+    let proxy = ChaosProxy::start(server.port()).await;
+    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    insert(&store, "a", "one").await;
+    proxy.set(Fault::Blackhole);
+    let (failed, made) = calls(&store, Duration::from_secs(2)).await;
+    assert_eq!(failed, made);
+    proxy.set(Fault::None);
+    let took = recovery(&store).await;
+    assert!(took < RECOVERY, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_pause_shorter_than_the_timeout_fails_nobody() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    insert(&store, "a", "one").await;
+    server.command("CLIENT PAUSE 300 WRITE");
+    let (failed, made) = calls(&store, Duration::from_millis(600)).await;
+    assert_eq!(failed, 0, "of {made}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_not_stormed() {
+    let server = RedisServer::start(&[]).await;
+    let proxy = ChaosProxy::start(server.port()).await;
+    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    insert(&store, "a", "one").await;
+    server.kill();
+    let before = proxy.connections();
+    let (failed, made) = calls(&store, Duration::from_secs(2)).await;
+    let attempts = proxy.connections() - before;
+    assert!(failed > 1_000, "{failed} of {made}");
+    assert!(attempts <= 12, "{attempts} connections in two seconds");
+}

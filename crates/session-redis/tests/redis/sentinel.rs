@@ -1,0 +1,95 @@
+//! A primary that Sentinels name, and its failover (row R7).
+
+use std::time::{Duration, Instant};
+
+use session_core::{SessionStore, Write};
+use session_redis::{
+    RedisStore,
+    redis::{
+        self, Client, ConnectionAddr,
+        sentinel::{SentinelClientBuilder, SentinelServerType},
+    },
+};
+use session_tests::{RedisSentinel, RedisServer};
+
+use crate::given::{bounded, insert, key, load, record, recovery, store};
+
+async fn replicated(replica: &RedisServer, name: &str) {
+    let begin = Instant::now();
+    while replica.command(&format!("EXISTS session:{name}")) != ":1\r\n" {
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "{name} does not arrive"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_survive_a_failover() {
+    let servers = RedisSentinel::start().await;
+    let store = store(&servers.url());
+    let revision = insert(&store, "a", "one").await;
+    replicated(servers.replica(), "a").await;
+    servers.primary().kill();
+    let begin = Instant::now();
+    while servers.primary_port() != Some(servers.replica().port()) {
+        let _ = bounded(store.load(&key("a"))).await;
+        assert!(
+            begin.elapsed() < Duration::from_secs(15),
+            "nobody is promoted"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let took = recovery(&store).await;
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+    let write = store
+        .update(&key("a"), &record("two"), &revision)
+        .await
+        .unwrap();
+    assert!(matches!(write, Write::Stored(_)));
+}
+
+#[tokio::test]
+async fn a_planned_failover_is_followed() {
+    let servers = RedisSentinel::start().await;
+    let (port, name) = (servers.sentinel().port(), servers.service());
+    let store = RedisStore::sentinel(move || {
+        let address = ConnectionAddr::Tcp("127.0.0.1".to_owned(), port);
+        SentinelClientBuilder::new([address], name, SentinelServerType::Master)?.build()
+    });
+    insert(&store, "a", "one").await;
+    replicated(servers.replica(), "a").await;
+    let sentinel = Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+    let failover = redis::cmd("SENTINEL").arg(&["FAILOVER", name]).to_owned();
+    let begin = Instant::now();
+    // It answers "no good replica" until it has looked at the replica itself.
+    while let Err(error) = failover.query::<()>(&mut sentinel.get_connection().unwrap()) {
+        assert!(begin.elapsed() < Duration::from_secs(15), "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    loop {
+        let name = format!("after-{}", begin.elapsed().as_millis());
+        let write = bounded(store.insert(&key(&name), &record("x"))).await.1;
+        let exists = servers.replica().command(&format!("EXISTS session:{name}"));
+        if write.is_ok()
+            && exists == ":1\r\n"
+            && servers.primary_port() == Some(servers.replica().port())
+        {
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(15), "{write:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The old primary is alive, a replica by now, and would refuse this.
+    assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+    store.delete(&key("a")).await.unwrap();
+    assert_eq!(servers.replica().command("EXISTS session:a"), ":0\r\n");
+}
+
+#[tokio::test]
+async fn no_sentinel_is_an_error_in_time() {
+    let store = store("redis+sentinel://127.0.0.1:1,127.0.0.1:2/mymaster/0");
+    bounded(store.load(&key("a"))).await.1.unwrap_err();
+}

@@ -1,0 +1,122 @@
+//! What each method sends, as the server sees it.
+
+use std::{
+    io::{BufRead, BufReader, Write as _},
+    net::TcpStream,
+    time::{Duration, SystemTime},
+};
+
+use session_core::{OwnerIndex, OwnerKey, Record, SessionStore, Touch};
+use session_redis::RedisStore;
+use session_tests::{ChaosProxy, RedisServer};
+
+use crate::given::{insert, key, load, record, store, stored};
+
+/// The commands that clients send while it stands, without those that scripts run.
+struct Monitor(BufReader<TcpStream>);
+
+impl Monitor {
+    fn on(server: &RedisServer) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        stream.write_all(b"MONITOR\r\n").unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut ok = String::new();
+        lines.read_line(&mut ok).unwrap();
+        assert_eq!(ok, "+OK\r\n");
+        Self(lines)
+    }
+
+    /// The names of the commands since the last call.
+    fn names(&mut self) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut line = String::new();
+        while self.0.read_line(&mut line).is_ok_and(|length| length > 0) {
+            if !line.contains(" lua] ") {
+                names.push(line.split('"').nth(1).unwrap().to_owned());
+            }
+            line.clear();
+        }
+        names
+    }
+}
+
+async fn opened(server: &RedisServer) -> RedisStore {
+    let store = store(&server.url());
+    load(&store, "first").await;
+    store
+}
+
+#[tokio::test]
+async fn each_method_is_one_command_and_a_load_is_two_that_change_nothing() {
+    let server = RedisServer::start(&[]).await;
+    let store = opened(&server).await;
+    // The scripts are known to the server from here on.
+    let revision = insert(&store, "warm", "x").await;
+    stored(
+        store
+            .update(&key("warm"), &record("y"), &revision)
+            .await
+            .unwrap(),
+    );
+    assert_eq!(
+        store.touch(&key("warm"), SystemTime::now()).await.unwrap(),
+        Touch::Moved
+    );
+    store.delete(&key("warm")).await.unwrap();
+
+    let mut monitor = Monitor::on(&server);
+    let revision = insert(&store, "a", "one").await;
+    assert_eq!(monitor.names(), ["SET"]);
+    load(&store, "a").await.unwrap();
+    assert_eq!(monitor.names(), ["GET", "PTTL"]);
+    stored(
+        store
+            .update(&key("a"), &record("two"), &revision)
+            .await
+            .unwrap(),
+    );
+    assert_eq!(monitor.names(), ["EVALSHA"]);
+    let later = SystemTime::now() + Duration::from_secs(900);
+    assert_eq!(store.touch(&key("a"), later).await.unwrap(), Touch::Moved);
+    assert_eq!(monitor.names(), ["EVALSHA"]);
+    store.delete(&key("a")).await.unwrap();
+    assert_eq!(monitor.names(), ["EVALSHA"]);
+}
+
+#[tokio::test]
+async fn an_owned_insert_adds_one_round_trip_and_an_owned_update_none() {
+    let server = RedisServer::start(&[]).await;
+    let store = opened(&server).await;
+    let owned = Record {
+        owner: Some(OwnerKey::from_stored("session:owner:1")),
+        ..record("one")
+    };
+    let mut monitor = Monitor::on(&server);
+    let revision = stored(store.insert(&key("a"), &owned).await.unwrap());
+    assert_eq!(monitor.names(), ["SET", "ZADD", "ZRANGEBYSCORE"]);
+    stored(store.update(&key("a"), &owned, &revision).await.unwrap());
+    assert_eq!(monitor.names(), ["EVALSHA", "EVAL"]);
+    let listed = store
+        .owned_by(&OwnerKey::from_stored("session:owner:1"))
+        .await
+        .unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(monitor.names(), ["ZRANGE", "GET", "PTTL"]);
+}
+
+#[tokio::test]
+async fn a_load_is_one_round_trip() {
+    let server = RedisServer::start(&[]).await;
+    let proxy = ChaosProxy::start(server.port()).await;
+    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    insert(&store, "a", "one").await;
+    let latency = Duration::from_millis(60);
+    proxy.set(session_tests::Fault::Latency(latency));
+    let begin = std::time::Instant::now();
+    load(&store, "a").await.unwrap();
+    let took = begin.elapsed();
+    assert!(took >= latency && took < latency * 2, "{took:?}");
+}

@@ -1,0 +1,67 @@
+use std::time::{Duration, Instant};
+
+use crate::{
+    dialect::{Driver, Trouble},
+    pace,
+};
+
+/// What may be done again, and for how long.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Harmless to repeat when its connection broke and nobody knows what became of it.
+    Repeatable,
+    /// To be sent again only if it is known not to have been carried out.
+    Once,
+    /// Repeatable, and worth waiting for: no request waits for it.
+    Migration,
+}
+
+/// The attempts at one call.
+pub(crate) struct Attempts {
+    kind: Kind,
+    began: Instant,
+    pause: Duration,
+}
+
+impl Attempts {
+    pub(crate) fn at(kind: Kind) -> Self {
+        Self {
+            kind,
+            began: Instant::now(),
+            pause: Duration::from_millis(2),
+        }
+    }
+
+    /// Waits for the next attempt, or gives `error` back if there is none.
+    pub(crate) async fn after<D: Driver>(&mut self, error: sqlx::Error) -> sqlx::Result<()> {
+        if !self.may_follow::<D>(&error) || self.began.elapsed() >= self.patience() {
+            return Err(error);
+        }
+        // A random part of the pause, or those who collided would collide again.
+        let part = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+        tokio::time::sleep(self.pause.mul_f64(part)).await;
+        self.pause = (self.pause * 2).min(Duration::from_millis(50));
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        match self.kind {
+            Kind::Repeatable | Kind::Once => pace::RETRY,
+            Kind::Migration => pace::MIGRATION,
+        }
+    }
+
+    fn may_follow<D: Driver>(&self, error: &sqlx::Error) -> bool {
+        let trouble = match error {
+            sqlx::Error::Database(error) => D::trouble(error.as_ref()),
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => Trouble::Lost,
+            sqlx::Error::PoolTimedOut if self.kind == Kind::Migration => Trouble::Conflict,
+            _ => Trouble::Other,
+        };
+        match trouble {
+            Trouble::Conflict => true,
+            Trouble::Lost => self.kind != Kind::Once,
+            Trouble::Table | Trouble::Other => false,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+use std::{error, fmt};
+
+/// What is wrong with a table, in words that say what to do about it.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// There is none, or one that lacks a column.
+    NotMigrated { table: String, source: sqlx::Error },
+    /// It holds something else.
+    Foreign { table: String },
+    /// It is laid out as Flask-Session's.
+    Flask { table: String },
+    /// The database lives in the memory of a connection that the pool may close.
+    Fleeting,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotMigrated { table, .. } => write!(
+                f,
+                "the table {table} does not exist or is of an older version: run migrate() once before serving"
+            ),
+            Self::Foreign { table } => write!(
+                f,
+                "the table {table} exists and holds something else: name another one for the sessions"
+            ),
+            Self::Flask { table } => write!(
+                f,
+                "the table {table} is laid out as Flask-Session's, which this store does not write: \
+                 name another one for the sessions"
+            ),
+            Self::Fleeting => f.write_str(
+                "a database in memory ends with its connection: give the pool exactly one, never closed, or use connect()",
+            ),
+        }
+    }
+}
+
+impl error::Error for Fault {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::NotMigrated { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+use sqlx::{Connection, Pool, pool::PoolConnection};
+use tokio::{runtime::Handle, time::timeout};
+
+use crate::{
+    dialect::{Driver, Unfinished},
+    pace,
+};
+
+/// A connection of the pool for one call.
+///
+/// A future that is dropped in the middle of its call leaves half an exchange on the wire, and the next call must not
+/// read the rest of it. Unless the call comes to its end, what happens to the connection is the dialect's to say.
+pub(crate) struct Lease<D: Driver>(Option<PoolConnection<D>>);
+
+impl<D: Driver> Lease<D> {
+    pub(crate) async fn of(pool: &Pool<D>) -> sqlx::Result<Self> {
+        pool.acquire()
+            .await
+            .map(|connection| Self(Some(connection)))
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut D::Connection {
+        self.0
+            .as_mut()
+            .expect("a lease holds its connection until it ends")
+    }
+
+    /// Gives the connection back, unless `outcome` shows that it broke.
+    pub(crate) fn end<T>(mut self, outcome: sqlx::Result<T>) -> sqlx::Result<T> {
+        if matches!(outcome, Ok(_) | Err(sqlx::Error::Database(_))) {
+            self.0.take();
+        }
+        outcome
+    }
+}
+
+impl<D: Driver> Drop for Lease<D> {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.0.take() else {
+            return;
+        };
+        match (D::UNFINISHED, Handle::try_current()) {
+            (Unfinished::Keep, _) => {}
+            (Unfinished::Drain, Ok(runtime)) => {
+                runtime.spawn(async move {
+                    let drained = timeout(pace::DRAIN, connection.ping()).await;
+                    if !matches!(drained, Ok(Ok(()))) {
+                        drop(connection.detach());
+                    }
+                });
+            }
+            // Not `close`, which talks to a server that may not answer.
+            (Unfinished::Drain | Unfinished::Close, _) => drop(connection.detach()),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+use session_core::{Error, ExpiredSweep, OwnerIndex, Result, async_trait};
+use sqlx::Connection;
+
+use crate::{
+    attempts::{Attempts, Kind},
+    dialect::Dialect,
+    fault::Fault,
+    lease::Lease,
+    store::SqlStore,
+};
+
+/// A store of any of the databases, which can make its own table.
+#[async_trait]
+pub trait SqlSessions: ExpiredSweep + OwnerIndex {
+    /// Makes the table, or brings it up to date; see [`SqlStore::migrate`].
+    async fn migrate(&self) -> Result<()>;
+}
+
+#[async_trait]
+impl<D: Dialect> SqlSessions for SqlStore<D> {
+    async fn migrate(&self) -> Result<()> {
+        Self::migrate(self).await
+    }
+}
+
+/// What the table of the store's name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// In a database that ends with a connection which the pool may close.
+    Fleeting,
+    Absent,
+    /// Without owners.
+    Version1,
+    Version2,
+    Flask,
+    Foreign,
+}
+
+impl Layout {
+    fn of(columns: &[String]) -> Self {
+        let has = |names: &[&str]| names.iter().all(|name| columns.iter().any(|c| c == name));
+        if columns.is_empty() {
+            Self::Absent
+        } else if has(&["store_key", "payload", "revision", "expires_at", "owner"]) {
+            Self::Version2
+        } else if has(&["store_key", "payload", "revision", "expires_at"]) {
+            Self::Version1
+        } else if has(&["session_id", "data", "expiry"]) {
+            Self::Flask
+        } else {
+            Self::Foreign
+        }
+    }
+
+    pub(crate) fn is_current(self) -> bool {
+        self == Self::Version2
+    }
+}
+
+impl<D: Dialect> SqlStore<D> {
+    /// Makes the table and its indexes, or adds what a table of an older version lacks; safe to repeat.
+    ///
+    /// Any number of processes may call it at once. A table that holds something else is left as it is. The README
+    /// has the statements, and the rights they need.
+    ///
+    /// # Errors
+    ///
+    /// If the table holds something else, the rights are missing, or the database fails.
+    pub async fn migrate(&self) -> Result<()> {
+        let mut attempts = Attempts::at(Kind::Migration);
+        loop {
+            let error = match self.migrate_once().await {
+                Ok(layout) => return self.judged(layout),
+                Err(error) => error,
+            };
+            attempts
+                .after::<D>(error)
+                .await
+                .map_err(|error| Error::backend(D::STORE, error))?;
+        }
+    }
+
+    /// The layout that was found; a table of ours is up to date afterwards.
+    async fn migrate_once(&self) -> sqlx::Result<Layout> {
+        let migration = &self.queries.migration;
+        let mut lease = Lease::<D>::of(&self.pool).await?;
+        let mut transaction = lease
+            .connection()
+            .begin_with(migration.begin.clone())
+            .await?;
+        if let Some(sql) = &migration.file
+            && !D::holds_connections(&self.pool)
+            && D::names(&mut transaction, sql)
+                .await?
+                .iter()
+                .all(String::is_empty)
+        {
+            return Ok(Layout::Fleeting);
+        }
+        for sql in &migration.prepare {
+            D::run_plain(&mut transaction, sql).await?;
+        }
+        let layout = Layout::of(&D::names(&mut transaction, &migration.columns).await?);
+        let statements = match layout {
+            Layout::Absent => &migration.create[..],
+            Layout::Version1 => &migration.add_owner,
+            Layout::Version2 | Layout::Flask | Layout::Foreign | Layout::Fleeting => &[],
+        };
+        for sql in statements {
+            D::run_plain(&mut transaction, sql).await?;
+        }
+        transaction.commit().await?;
+        // The lease is not ended: MySQL's connection, whose limits were lifted for good, is closed that way.
+        Ok(layout)
+    }
+
+    fn judged(&self, layout: Layout) -> Result<()> {
+        let table = self.table.to_string();
+        match layout {
+            Layout::Absent | Layout::Version1 | Layout::Version2 => Ok(()),
+            Layout::Fleeting => Err(Error::backend(D::STORE, Fault::Fleeting)),
+            Layout::Flask => Err(Error::backend(D::STORE, Fault::Flask { table })),
+            Layout::Foreign => Err(Error::backend(D::STORE, Fault::Foreign { table })),
+        }
+    }
+
+    pub(crate) async fn layout(&self) -> sqlx::Result<Layout> {
+        let mut lease = Lease::<D>::of(&self.pool).await?;
+        let columns = D::names(lease.connection(), &self.queries.migration.columns).await;
+        Ok(Layout::of(&lease.end(columns)?))
+    }
+}

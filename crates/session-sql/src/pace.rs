@@ -1,0 +1,37 @@
+//! How long anything may take: a request waits a second for its store, and a call that nobody waits for any more
+//! has to leave the server soon after.
+
+use std::time::Duration;
+
+/// For a free connection, or a new one.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub(crate) const ACQUIRE: Duration = Duration::from_millis(800);
+
+/// A connection that was idle for longer is asked whether it is alive before it is used.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const TRUST_IDLE: Duration = Duration::from_secs(1);
+
+/// For the rest of an exchange that nobody waits for any more.
+pub(crate) const DRAIN: Duration = Duration::from_secs(1);
+
+/// A connection is replaced after this long, so that a database behind a load balancer can move.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// A call that met a conflict is not begun again after this.
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
+
+/// A migration waits this long for another one.
+pub(crate) const MIGRATION: Duration = Duration::from_secs(30);
+
+/// For a lock that somebody else holds; whole seconds, as `MySQL` wants them.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const LOCK: Duration = Duration::from_secs(1);
+
+/// For a whole statement, enforced by the server.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const STATEMENT: Duration = Duration::from_secs(2);
+
+/// For `SQLite`'s write lock, before the statement fails and is begun again.
+#[cfg(feature = "sqlite")]
+pub(crate) const BUSY: Duration = Duration::from_millis(250);

@@ -1,0 +1,299 @@
+//! Every statement that this crate sends, built once for each store.
+
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use crate::table::TableName;
+
+/// The columns of a record, in the order in which rows are decoded.
+const ROW: &str = "store_key, payload, revision, expires_at";
+
+/// How many expired records one statement of a sweep removes at most.
+///
+/// Few enough that a statement takes some milliseconds, and that the parameters of `MySQL`'s are not many.
+pub(crate) const SWEEP_BATCH: usize = 250;
+
+/// The statements of one store; which values each takes is said where it is run.
+#[derive(Debug)]
+pub struct Queries {
+    pub(crate) record: RecordQueries,
+    pub(crate) insert: SqlStr,
+    pub(crate) sweep: Sweep,
+    pub(crate) migration: Migration,
+}
+
+/// The statements that every database understands alike, but for how they spell a place for a value.
+#[derive(Debug)]
+pub(crate) struct RecordQueries {
+    pub(crate) load: SqlStr,
+    pub(crate) update: SqlStr,
+    pub(crate) touch: SqlStr,
+    pub(crate) delete: SqlStr,
+    pub(crate) owned: SqlStr,
+}
+
+/// How one batch of expired records is removed.
+#[derive(Debug)]
+pub(crate) enum Sweep {
+    /// By one statement.
+    Statement(SqlStr),
+    /// By a transaction.
+    Transaction(LockingSweep),
+}
+
+/// The statements of a sweep's transaction.
+#[derive(Debug)]
+pub(crate) struct LockingSweep {
+    /// Comes before the transaction.
+    pub(crate) isolation: SqlStr,
+    /// Locks expired records that nobody else has locked.
+    pub(crate) choose: SqlStr,
+    /// Deletes them; it has places for a full batch of keys.
+    pub(crate) delete: SqlStr,
+}
+
+/// How the table is made, and brought up to date.
+#[derive(Debug)]
+pub(crate) struct Migration {
+    /// Opens the transaction that everything else is in.
+    pub(crate) begin: SqlStr,
+    /// Lifts the limits that are meant for requests, and keeps a second migration waiting.
+    pub(crate) prepare: Vec<SqlStr>,
+    /// Names the file that the database is in, empty if there is none; where a database can be without.
+    pub(crate) file: Option<SqlStr>,
+    /// Names the columns that the table has.
+    pub(crate) columns: SqlStr,
+    /// Makes the table and its indexes where there is none.
+    pub(crate) create: Vec<SqlStr>,
+    /// Adds what the table of version 1 lacked: the owner and its index.
+    pub(crate) add_owner: Vec<SqlStr>,
+}
+
+impl Queries {
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn sqlite(name: &TableName) -> Self {
+        let table = name.quoted('"');
+        // An index lives in the schema of its table, which the index's own name has to say.
+        let index = |of: &str| {
+            let schema = name.schema().map_or(String::new(), |s| format!("\"{s}\"."));
+            format!("{schema}\"{}_{of}\" ON \"{}\"", name.table(), name.table())
+        };
+        let by_expiry = safe(&format!(
+            "CREATE INDEX IF NOT EXISTS {} (expires_at)",
+            index("expires_at")
+        ));
+        let by_owner = safe(&format!(
+            "CREATE INDEX IF NOT EXISTS {} (owner)",
+            index("owner")
+        ));
+        Self {
+            insert: insert_or_replace_expired(&table, safe),
+            sweep: Sweep::Statement(safe(&format!(
+                "DELETE FROM {table} WHERE store_key IN \
+                 (SELECT store_key FROM {table} WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"
+            ))),
+            migration: Migration {
+                begin: safe("BEGIN IMMEDIATE"),
+                prepare: vec![],
+                file: Some(safe(&format!(
+                    "SELECT file FROM pragma_database_list WHERE name = '{}'",
+                    name.schema().unwrap_or("main")
+                ))),
+                columns: safe(&format!(
+                    "SELECT name FROM pragma_table_info('{}'{})",
+                    name.table(),
+                    name.schema().map_or(String::new(), |s| format!(", '{s}'"))
+                )),
+                create: vec![
+                    safe(&format!(
+                        "CREATE TABLE {table} (\
+                         store_key BLOB NOT NULL PRIMARY KEY, \
+                         payload BLOB NOT NULL, \
+                         revision INTEGER NOT NULL, \
+                         expires_at INTEGER NOT NULL, \
+                         owner BLOB)"
+                    )),
+                    by_expiry,
+                    by_owner.clone(),
+                ],
+                add_owner: vec![
+                    safe(&format!("ALTER TABLE {table} ADD COLUMN owner BLOB")),
+                    by_owner,
+                ],
+            },
+            record: RecordQueries::new(&table, safe),
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn postgres(name: &TableName) -> Self {
+        let table = name.quoted('"');
+        let by_expiry = safe(&format!(
+            "CREATE INDEX IF NOT EXISTS \"{}_expires_at\" ON {table} (expires_at)",
+            name.table()
+        ));
+        let by_owner = safe(&format!(
+            "CREATE INDEX IF NOT EXISTS \"{}_owner\" ON {table} (owner)",
+            name.table()
+        ));
+        Self {
+            insert: insert_or_replace_expired(&table, numbered),
+            // An array, so that the rows are chosen and locked once, not once for each row they are compared with.
+            sweep: Sweep::Statement(numbered(&format!(
+                "DELETE FROM {table} WHERE store_key = ANY(ARRAY(\
+                 SELECT store_key FROM {table} WHERE expires_at <= ? \
+                 ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED))"
+            ))),
+            migration: Migration {
+                begin: safe("BEGIN ISOLATION LEVEL READ COMMITTED"),
+                prepare: vec![
+                    safe("SET LOCAL statement_timeout = 0"),
+                    safe("SET LOCAL lock_timeout = '30s'"),
+                    safe(&format!(
+                        "SELECT pg_advisory_xact_lock({})",
+                        number_of(&name.to_string())
+                    )),
+                ],
+                file: None,
+                columns: safe(&format!(
+                    "SELECT attname::text FROM pg_attribute \
+                     WHERE attrelid = to_regclass('{table}') AND attnum > 0 AND NOT attisdropped"
+                )),
+                create: vec![
+                    safe(&format!(
+                        "CREATE TABLE {table} (\
+                         store_key BYTEA NOT NULL PRIMARY KEY, \
+                         payload BYTEA NOT NULL, \
+                         revision BIGINT NOT NULL, \
+                         expires_at BIGINT NOT NULL, \
+                         owner BYTEA)"
+                    )),
+                    by_expiry,
+                    by_owner.clone(),
+                ],
+                add_owner: vec![
+                    safe(&format!(
+                        "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS owner BYTEA"
+                    )),
+                    by_owner,
+                ],
+            },
+            record: RecordQueries::new(&table, numbered),
+        }
+    }
+
+    #[cfg(feature = "mysql")]
+    pub(crate) fn mysql(name: &TableName) -> Self {
+        let table = name.quoted('`');
+        let places = vec!["?"; SWEEP_BATCH].join(", ");
+        Self {
+            // A live record is set to itself, and LAST_INSERT_ID tells the client so: the count of affected rows
+            // cannot, it is 1 for a new row and for an unchanged one. `expires_at` goes last: the others ask for it.
+            insert: safe(&format!(
+                "INSERT INTO {table} (store_key, payload, revision, expires_at, owner) VALUES (?, ?, ?, ?, ?) \
+                 ON DUPLICATE KEY UPDATE \
+                 payload = IF(expires_at <= ?, VALUES(payload), payload), \
+                 revision = IF(expires_at <= ?, VALUES(revision), revision), \
+                 owner = IF(expires_at <= ?, VALUES(owner), owner), \
+                 expires_at = IF(expires_at <= ?, VALUES(expires_at), LAST_INSERT_ID(expires_at))"
+            )),
+            // The indexes are forced, because a scan of a small table would lock the live records too, and wait for
+            // those that others hold.
+            sweep: Sweep::Transaction(LockingSweep {
+                isolation: safe("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"),
+                choose: safe(&format!(
+                    "SELECT store_key, x'', revision, expires_at FROM {table} FORCE INDEX (expires_at) WHERE expires_at <= ? \
+                     ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED"
+                )),
+                delete: safe(&format!(
+                    "DELETE due FROM {table} AS due FORCE INDEX (PRIMARY) WHERE due.store_key IN ({places})"
+                )),
+            }),
+            migration: Migration {
+                begin: safe("BEGIN"),
+                prepare: vec![safe("SET SESSION lock_wait_timeout = 30")],
+                file: None,
+                columns: safe(&format!(
+                    "SELECT CAST(column_name AS CHAR) FROM information_schema.columns \
+                     WHERE table_schema = {} AND table_name = '{}'",
+                    name.schema()
+                        .map_or("DATABASE()".to_owned(), |s| format!("'{s}'")),
+                    name.table()
+                )),
+                create: vec![safe(&format!(
+                    "CREATE TABLE IF NOT EXISTS {table} (\
+                     store_key VARBINARY(255) NOT NULL PRIMARY KEY, \
+                     payload LONGBLOB NOT NULL, \
+                     revision BIGINT NOT NULL, \
+                     expires_at BIGINT NOT NULL, \
+                     owner VARBINARY(255), \
+                     INDEX expires_at (expires_at), \
+                     INDEX owner (owner)) ENGINE = InnoDB"
+                ))],
+                add_owner: vec![safe(&format!(
+                    "ALTER TABLE {table} ADD COLUMN owner VARBINARY(255), ADD INDEX owner (owner)"
+                ))],
+            },
+            record: RecordQueries::new(&table, safe),
+        }
+    }
+}
+
+impl RecordQueries {
+    fn new(table: &str, spell: fn(&str) -> SqlStr) -> Self {
+        Self {
+            load: spell(&format!(
+                "SELECT {ROW} FROM {table} WHERE store_key = ? AND expires_at > ?"
+            )),
+            // An owner stays: a marker record that names none must still be found through the owner it had.
+            update: spell(&format!(
+                "UPDATE {table} \
+                 SET payload = ?, revision = revision + 1, expires_at = ?, owner = COALESCE(?, owner) \
+                 WHERE store_key = ? AND revision = ? AND expires_at > ?"
+            )),
+            touch: spell(&format!(
+                "UPDATE {table} SET expires_at = ? WHERE store_key = ? AND expires_at > ?"
+            )),
+            delete: spell(&format!("DELETE FROM {table} WHERE store_key = ?")),
+            owned: spell(&format!(
+                "SELECT {ROW} FROM {table} WHERE owner = ? AND expires_at > ?"
+            )),
+        }
+    }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn insert_or_replace_expired(table: &str, spell: fn(&str) -> SqlStr) -> SqlStr {
+    spell(&format!(
+        "INSERT INTO {table} AS held (store_key, payload, revision, expires_at, owner) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (store_key) DO UPDATE \
+         SET payload = excluded.payload, revision = excluded.revision, \
+         expires_at = excluded.expires_at, owner = excluded.owner \
+         WHERE held.expires_at <= ?"
+    ))
+}
+
+/// A statement of this file: its only variable parts are names that [`TableName`] has checked.
+fn safe(sql: &str) -> SqlStr {
+    AssertSqlSafe(sql).into_sql_str()
+}
+
+/// The same with `PostgreSQL`'s numbered places.
+#[cfg(feature = "postgres")]
+fn numbered(sql: &str) -> SqlStr {
+    let mut parts = sql.split('?');
+    let first = parts.next().unwrap_or_default().to_owned();
+    safe(
+        &parts
+            .zip(1..)
+            .fold(first, |sql, (part, number)| format!("{sql}${number}{part}")),
+    )
+}
+
+/// The same number for the same name in every process and version: FNV-1a.
+#[cfg(feature = "postgres")]
+fn number_of(name: &str) -> i64 {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.cast_signed()
+}

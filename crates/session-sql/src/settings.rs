@@ -1,0 +1,123 @@
+use std::sync::Arc;
+
+use session_core::config::{ConfigError, Env};
+
+use crate::{dialect::Dialect, migrate::SqlSessions, store::SqlStore, table::TableName};
+
+const URL: &str = "SESSION_SQL";
+const TABLE: [&str; 2] = ["SESSION_SQL_TABLE", "SESSION_SQLALCHEMY_TABLE"];
+const SCHEMA: [&str; 2] = ["SESSION_SQL_SCHEMA", "SESSION_SQLALCHEMY_SCHEMA"];
+
+/// What [`from_env`] takes unless `SESSION_SQL` is set.
+pub const DEFAULT_URL: &str = "sqlite://demo-sessions.db?mode=rwc";
+
+impl<D: Dialect> SqlStore<D> {
+    /// Sessions in the database at `url`, through a pool of the store's own. No I/O: the first use connects.
+    ///
+    /// The pool is set up so that a request never waits for longer than about a second, and the server ends what a
+    /// request no longer waits for within two; a limit that the URL sets itself stays.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is of another database or cannot be read.
+    pub fn connect(url: &str) -> Result<Self, ConfigError> {
+        if !speaks::<D>(url) {
+            return Err(unknown_scheme(D::URL_SCHEMES));
+        }
+        D::pool(url).map(Self::new).map_err(|error| {
+            ConfigError::new(URL, format!("cannot be read as a database URL: {error}"))
+        })
+    }
+
+    /// The store that `SESSION_SQL`, `SESSION_SQL_TABLE` and `SESSION_SQL_SCHEMA` describe.
+    ///
+    /// `SESSION_SQLALCHEMY_TABLE` and `SESSION_SQLALCHEMY_SCHEMA` are aliases.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be used.
+    pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
+        Ok(Self::connect(url(env))?.with_table(table(env)?))
+    }
+}
+
+/// The store at `url`, whose scheme says which database it is; see [`SqlStore::connect`].
+///
+/// # Errors
+///
+/// If the scheme is not of a database that this crate was compiled for, or the URL cannot be read.
+pub fn connect(url: &str) -> Result<Arc<dyn SqlSessions>, ConfigError> {
+    open(url, &TableName::default())
+}
+
+/// The store that the environment describes; see [`SqlStore::from_env`]. `SESSION_SQL` defaults to [`DEFAULT_URL`].
+///
+/// # Errors
+///
+/// If the scheme is not of a database that this crate was compiled for, or a setting cannot be used.
+pub fn from_env(env: &Env) -> Result<Arc<dyn SqlSessions>, ConfigError> {
+    open(url(env), &table(env)?)
+}
+
+// Without a database compiled in there is none to try.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    expect(unused_variables, unused_mut)
+)]
+fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
+    let mut schemes = vec![];
+    #[cfg(feature = "sqlite")]
+    if let Some(store) = open_as::<sqlx::Sqlite>(url, table, &mut schemes) {
+        return store;
+    }
+    #[cfg(feature = "postgres")]
+    if let Some(store) = open_as::<sqlx::Postgres>(url, table, &mut schemes) {
+        return store;
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(store) = open_as::<sqlx::MySql>(url, table, &mut schemes) {
+        return store;
+    }
+    Err(unknown_scheme(&schemes))
+}
+
+/// The store, unless the URL is of another database; then adds the schemes it could have had.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+fn open_as<D: Dialect>(
+    url: &str,
+    table: &TableName,
+    schemes: &mut Vec<&str>,
+) -> Option<Result<Arc<dyn SqlSessions>, ConfigError>> {
+    if !speaks::<D>(url) {
+        schemes.extend(D::URL_SCHEMES);
+        return None;
+    }
+    let store = SqlStore::<D>::connect(url);
+    Some(store.map(|store| Arc::new(store.with_table(table.clone())) as _))
+}
+
+fn url(env: &Env) -> &str {
+    env.get(URL).unwrap_or(DEFAULT_URL)
+}
+
+fn table(env: &Env) -> Result<TableName, ConfigError> {
+    let table = match env.first(&TABLE) {
+        Some(name) => TableName::new(name)?,
+        None => TableName::default(),
+    };
+    match env.first(&SCHEMA) {
+        Some(schema) => table.in_schema(schema),
+        None => Ok(table),
+    }
+}
+
+fn speaks<D: Dialect>(url: &str) -> bool {
+    url.split_once(':')
+        .is_some_and(|(scheme, _)| D::URL_SCHEMES.contains(&scheme))
+}
+
+/// Does not repeat the URL, which may hold a password.
+fn unknown_scheme(schemes: &[&str]) -> ConfigError {
+    let schemes = schemes.join(":, ");
+    ConfigError::new(URL, format!("must begin with one of {schemes}:"))
+}

@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+use session_core::{ExpiredSweep, SessionStore};
+use session_sql::{SqlStore, sqlx};
+use sqlx::{AssertSqlSafe, Executor, mysql::MySqlPoolOptions, postgres::PgPoolOptions};
+
+use crate::{
+    databases::{Place, own_table},
+    records::{ended, insert, key, lasting, load},
+};
+
+const ZONES: [&str; 4] = [
+    "UTC",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Pacific/Kiritimati",
+];
+
+#[tokio::test]
+async fn postgres_ends_sessions_at_the_same_instant_in_every_time_zone() {
+    let place = sqlx::Postgres::place().await;
+    let table = own_table();
+    place.migrated(&table).await;
+    for zone in ZONES {
+        let pool = PgPoolOptions::new().after_connect(move |connection, _| {
+            let set = AssertSqlSafe(format!("SET TIME ZONE '{zone}'"));
+            Box::pin(async move { connection.execute(set).await.map(drop) })
+        });
+        let pool = pool.connect_lazy(&place.url).unwrap();
+        ends_to_the_instant(&SqlStore::new(pool).with_table(table.clone())).await;
+    }
+}
+
+#[tokio::test]
+async fn mariadb_ends_sessions_at_the_same_instant_in_every_time_zone() {
+    let place = sqlx::MySql::place().await;
+    let table = own_table();
+    place.migrated(&table).await;
+    // As offsets, up to what they may be: the names are in tables that an administrator has to load.
+    for zone in ["+00:00", "-05:00", "+05:30", "+13:00"] {
+        let pool = MySqlPoolOptions::new().after_connect(move |connection, _| {
+            let set = AssertSqlSafe(format!("SET time_zone = '{zone}'"));
+            Box::pin(async move { connection.execute(set).await.map(drop) })
+        });
+        let pool = pool.connect_lazy(&place.url).unwrap();
+        ends_to_the_instant(&SqlStore::new(pool).with_table(table.clone())).await;
+    }
+}
+
+async fn ends_to_the_instant<D: Place>(store: &SqlStore<D>) {
+    let soon = Duration::from_millis(900);
+    let [live, ending, gone] = [(); 3].map(|()| key());
+    insert(store, &live, &lasting(b"live", Duration::from_secs(5))).await;
+    insert(store, &ending, &lasting(b"ending", soon)).await;
+    insert(store, &gone, &ended(b"gone")).await;
+    assert_eq!(store.sweep(1000).await.unwrap(), 1);
+    assert_eq!(load(store, &gone).await, None);
+    assert!(load(store, &ending).await.is_some());
+    tokio::time::sleep(soon).await;
+    assert_eq!(load(store, &ending).await, None);
+    assert_eq!(store.sweep(1000).await.unwrap(), 1);
+    assert!(load(store, &live).await.is_some());
+    store.delete(&live).await.unwrap();
+}

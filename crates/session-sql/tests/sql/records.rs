@@ -1,0 +1,72 @@
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, SystemTime},
+};
+
+use session_core::{Loaded, OwnerKey, Record, Revision, SessionStore, StoreKey, Write};
+
+/// A record that lives for an hour.
+pub(crate) fn record(payload: &[u8]) -> Record {
+    lasting(payload, Duration::from_secs(3600))
+}
+
+/// A record that lives for `time`.
+pub(crate) fn lasting(payload: &[u8], time: Duration) -> Record {
+    Record {
+        payload: payload.to_vec(),
+        expires_at: SystemTime::now() + time,
+        owner: None,
+    }
+}
+
+/// A record that ended a second ago.
+pub(crate) fn ended(payload: &[u8]) -> Record {
+    Record {
+        expires_at: SystemTime::now() - Duration::from_secs(1),
+        ..record(payload)
+    }
+}
+
+/// A key that nothing else uses.
+pub(crate) fn key() -> StoreKey {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    StoreKey::from_stored(format!("test:{}:{number}", std::process::id()))
+}
+
+/// An owner that nothing else uses.
+pub(crate) fn owner() -> OwnerKey {
+    OwnerKey::from_stored(key().as_str().replace("test:", "test:owner:"))
+}
+
+pub(crate) async fn insert(store: &dyn SessionStore, key: &StoreKey, record: &Record) -> Revision {
+    match store.insert(key, record).await.expect("the store answers") {
+        Write::Stored(revision) => revision,
+        Write::Refused => panic!("the key is taken"),
+    }
+}
+
+pub(crate) async fn load(store: &dyn SessionStore, key: &StoreKey) -> Option<Loaded> {
+    store.load(key).await.expect("the store answers")
+}
+
+/// Adds one to the number that the record is, until no other writer comes first.
+pub(crate) async fn increment(store: &dyn SessionStore, key: &StoreKey) {
+    loop {
+        let loaded = load(store, key).await.expect("the record lives");
+        let number = u64::from_be_bytes(loaded.payload[..].try_into().expect("eight bytes"));
+        let next = record(&(number + 1).to_be_bytes());
+        let write = store.update(key, &next, &loaded.revision).await;
+        if write.expect("the store answers").is_stored() {
+            return;
+        }
+    }
+}
+
+/// The chain of causes, as a log shows it.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
