@@ -1,0 +1,35 @@
+//! Sessions in Redis. `SESSION_REDIS` names the server, several nodes of a Cluster, or Sentinels.
+//!
+//! Run it as `login.rs` says, with `--example redis`.
+
+use std::{error::Error, sync::Arc};
+
+use actix_web::{App, HttpServer, get};
+use session_actix::{
+    Session, SessionError, SessionMiddleware,
+    session_core::{Sessions, Settings, config::Env},
+};
+use session_redis::RedisStore;
+
+#[get("/")]
+async fn count(session: Session) -> Result<String, SessionError> {
+    // Runs again if another request changed the session meanwhile: no visit is lost.
+    let visits = session.update("visits", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+    Ok(format!("visit {visits}"))
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let env = Env::of_process();
+    let settings = Settings::from_env(&env)?;
+    // The first request connects; Redis removes what has expired.
+    let store = Arc::new(RedisStore::from_env(&env)?);
+    let sessions = Sessions::with_owners(settings, store)?;
+    let app = move || {
+        App::new()
+            .wrap(SessionMiddleware::new(sessions.clone()))
+            .service(count)
+    };
+    HttpServer::new(app).bind("127.0.0.1:8080")?.run().await?;
+    Ok(())
+}

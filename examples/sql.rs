@@ -1,0 +1,37 @@
+//! Sessions in SQLite, PostgreSQL, MySQL or MariaDB. `SESSION_SQL` is the URL.
+//!
+//! Run it as `login.rs` says, with `--example sql`.
+
+use std::error::Error;
+
+use actix_web::{App, HttpServer, get};
+use session_actix::{
+    Session, SessionError, SessionMiddleware,
+    session_core::{Sessions, Settings, config::Env, sweep_every},
+};
+
+#[get("/")]
+async fn count(session: Session) -> Result<String, SessionError> {
+    // Runs again if another request changed the session meanwhile: no visit is lost.
+    let visits = session.update("visits", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+    Ok(format!("visit {visits}"))
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let env = Env::of_process();
+    let settings = Settings::from_env(&env)?;
+    // Which databases it knows is chosen by the features of session-sql; here it is SQLite.
+    let store = session_sql::from_env(&env)?;
+    // Once: it makes the table.
+    store.migrate().await?;
+    actix_web::rt::spawn(sweep_every(store.clone(), settings.sweep_pause()));
+    let sessions = Sessions::with_owners(settings, store)?;
+    let app = move || {
+        App::new()
+            .wrap(SessionMiddleware::new(sessions.clone()))
+            .service(count)
+    };
+    HttpServer::new(app).bind("127.0.0.1:8080")?.run().await?;
+    Ok(())
+}
