@@ -1,7 +1,6 @@
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use crate::paths::installed;
@@ -45,6 +44,7 @@ fn is_root() -> bool {
 }
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
+const MARK: &str = "# Written by cargo xtask setup";
 
 /// Keeps the packages from starting their servers, which nobody has asked for, as long as this value lives.
 struct Policy {
@@ -52,16 +52,17 @@ struct Policy {
 }
 
 impl Policy {
-    fn write() -> std::io::Result<Self> {
-        if Path::new(POLICY).exists() {
+    fn write() -> io::Result<Self> {
+        if fs::read_to_string(POLICY).is_ok_and(|text| !text.contains(MARK)) {
             return Ok(Self { ours: false });
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o755)
-            .open(POLICY)?;
-        file.write_all(b"#!/bin/sh\nexit 101\n")?;
+        // Left behind by a kill, it forbids nothing any more.
+        let text = format!(
+            "#!/bin/sh\n{MARK}\nkill -0 {} 2>/dev/null && exit 101\nexit 0\n",
+            std::process::id()
+        );
+        fs::write(POLICY, text)?;
+        fs::set_permissions(POLICY, Permissions::from_mode(0o755))?;
         Ok(Self { ours: true })
     }
 }

@@ -2,22 +2,50 @@ use crate::paths::cargo;
 use crate::steps::{Outcome, Steps};
 use crate::{deny, package, setup, smoke, tests, trees};
 
-/// Everything that has to pass, quickest first, ending at the first failure.
+/// Each by itself, so that one run shows all that is wrong; the quick ones first.
+const CHECKS: &[fn(&mut Steps) -> Outcome] = &[
+    format,
+    trees::check,
+    package::check,
+    lint,
+    document,
+    |steps| tests::run(steps, &[]),
+    smoke::check,
+    crate::browser,
+    features,
+    deny::check,
+];
+
+/// Everything that has to pass.
 pub(crate) fn run(steps: &mut Steps) -> Outcome {
     setup::everything(steps)?;
-    steps.command("format", &mut cargo(&["fmt", "--all", "--check"]))?;
-    trees::check(steps)?;
-    package::check(steps)?;
+    let failures: Vec<_> = CHECKS
+        .iter()
+        .filter_map(|check| check(steps).err())
+        .collect();
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("\nFAILED: "))
+    }
+}
+
+fn format(steps: &mut Steps) -> Outcome {
+    steps.command("format", &mut cargo(&["fmt", "--all", "--check"]))
+}
+
+fn lint(steps: &mut Steps) -> Outcome {
     let mut lint = cargo(&[
         "clippy",
         "--workspace",
         "--all-targets",
         "--all-features",
-        "--",
-        "-D",
-        "warnings",
+        "--keep-going",
     ]);
-    steps.command("lint", &mut lint)?;
+    steps.command("lint", lint.args(["--", "-D", "warnings"]))
+}
+
+fn document(steps: &mut Steps) -> Outcome {
     let mut document = cargo(&[
         "doc",
         "--workspace",
@@ -25,12 +53,7 @@ pub(crate) fn run(steps: &mut Steps) -> Outcome {
         "--no-deps",
         "--document-private-items",
     ]);
-    steps.command("documentation", document.env("RUSTDOCFLAGS", "-D warnings"))?;
-    tests::run(steps, &[])?;
-    smoke::check(steps)?;
-    crate::browser(steps)?;
-    features(steps)?;
-    deny::check(steps)
+    steps.command("documentation", document.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Each choice of features that a user can make and `--all-features` hides.

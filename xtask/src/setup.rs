@@ -22,35 +22,36 @@ const FOR_BROWSER: &[(&str, &str)] = &[
 
 /// All that any command needs.
 pub(crate) fn everything(steps: &mut Steps) -> Outcome {
-    tests(steps)?;
-    browser(steps)
+    install(steps, &[FOR_TESTS, FOR_BROWSER].concat())?;
+    python::environment(steps)
 }
 
 /// The servers and tools of the tests.
 pub(crate) fn tests(steps: &mut Steps) -> Outcome {
-    if docker_works() {
-        println!(
-            "docker works: `docker compose up --wait` starts every server for the demo; the tests start their own"
-        );
-    }
-    let mut packages = missing(FOR_TESTS);
-    if !python::can_make_environments() {
-        packages.push("python3-venv");
-    }
-    install(steps, &packages)?;
+    install(steps, FOR_TESTS)?;
     python::environment(steps)
 }
 
 /// The browser and its driver.
+#[cfg(feature = "browser")]
 pub(crate) fn browser(steps: &mut Steps) -> Outcome {
-    install(steps, &missing(FOR_BROWSER))
+    install(steps, FOR_BROWSER)
 }
 
-fn install(steps: &mut Steps, packages: &[&str]) -> Outcome {
+fn install(steps: &mut Steps, programs: &[(&'static str, &'static str)]) -> Outcome {
+    let mut packages = missing(programs);
+    if !python::can_make_environments() {
+        packages.push("python3-venv");
+    }
     if packages.is_empty() {
         return Ok(());
     }
-    apt::install(steps, packages)
+    if docker_works() {
+        println!(
+            "docker works here, so `docker compose up --wait` starts every server for the demo; the tests start their own"
+        );
+    }
+    apt::install(steps, &packages)
 }
 
 fn missing(programs: &[(&'static str, &'static str)]) -> Vec<&'static str> {

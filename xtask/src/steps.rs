@@ -1,4 +1,4 @@
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,14 @@ pub(crate) type Outcome = Result<(), String>;
 /// What has been run so far; the report at the end is made of it.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
-    done: Vec<(&'static str, Duration)>,
+    done: Vec<Done>,
+}
+
+#[derive(Debug)]
+struct Done {
+    name: &'static str,
+    seconds: Duration,
+    passed: bool,
 }
 
 impl Steps {
@@ -37,31 +44,40 @@ impl Steps {
         println!("\n=== {name}: {what}");
         let begin = Instant::now();
         let outcome = check();
-        let seconds = begin.elapsed();
-        let result = if outcome.is_ok() { "passed" } else { "FAILED" };
-        println!("=== {name}: {result} after {:.1} s", seconds.as_secs_f64());
-        self.done.push((name, seconds));
+        let done = Done {
+            name,
+            seconds: begin.elapsed(),
+            passed: outcome.is_ok(),
+        };
+        println!("=== {done}");
+        self.done.push(done);
         outcome
     }
 
-    /// The last lines: each step with its seconds, and whether all passed.
+    /// The last lines: each step with its seconds, and what has to be done.
     pub(crate) fn summary(&self, outcome: &Outcome) {
-        let mut text = String::from("\n");
-        let last = self.done.len().saturating_sub(1);
-        for (number, (name, seconds)) in self.done.iter().enumerate() {
-            let result = if outcome.is_err() && number == last {
-                "FAILED"
-            } else {
-                "passed"
-            };
-            let _ = writeln!(text, "{result} {:8.1} s  {name}", seconds.as_secs_f64());
+        println!();
+        for done in &self.done {
+            println!("{done}");
         }
-        let total: Duration = self.done.iter().map(|(_, seconds)| *seconds).sum();
-        println!("{text}total  {:8.1} s", total.as_secs_f64());
+        let total: Duration = self.done.iter().map(|done| done.seconds).sum();
+        println!("{:8.1} s  in total", total.as_secs_f64());
         match outcome {
             Ok(()) => println!("all passed"),
             Err(reason) => println!("FAILED: {reason}"),
         }
+    }
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let result = if self.passed { "passed" } else { "FAILED" };
+        write!(
+            out,
+            "{:8.1} s  {result}  {}",
+            self.seconds.as_secs_f64(),
+            self.name
+        )
     }
 }
 

@@ -13,6 +13,7 @@ mod work;
 mod write;
 
 pub(crate) use budget::Budget;
+pub(crate) use end::EndTerms;
 pub(crate) use lanes::Lanes;
 pub use owned::OwnedSession;
 pub use work::Saved;

@@ -193,3 +193,20 @@ fn a_key_with_a_longer_head_than_needed_is_the_same_key() {
         b"\x81\xa1a\x02"
     );
 }
+
+#[test]
+fn a_text_and_a_number_of_the_same_bytes_are_two_keys() {
+    // The text U+0001 and the integer 1, alone and behind many others.
+    let both = b"\xa1\x01\xc2\x01\xc3";
+    for others in [0, 100] {
+        let fill: Vec<u8> = (0..others)
+            .flat_map(|key| [text_key(key), vec![0]].concat())
+            .collect();
+        let bytes = [&[0xde, 0, small(others + 2)][..], &fill, both].concat();
+        let payload = decode(&bytes, Format::MessagePack);
+        assert_eq!(payload.len(), others + 2);
+        assert_eq!(payload.get::<bool>("\u{1}").unwrap(), Some(false));
+        let written = payload.encode(Format::MessagePack).unwrap();
+        assert!(written.ends_with(both));
+    }
+}

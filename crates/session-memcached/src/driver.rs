@@ -76,7 +76,7 @@ impl Client {
             .collect()
     }
 
-    /// Stores `value` until the unix time `exptime`; the answer is the new CAS token, `None` if the condition failed.
+    /// Stores `value` until the unix time `exptime`; the answer is the new CAS number, `None` if the condition failed.
     pub(crate) async fn set(
         &self,
         key: &str,
@@ -92,13 +92,13 @@ impl Client {
             })
             .await?;
         if applied(&answer)? {
-            token(answer.cas).map(Some)
+            number(answer.cas).map(Some)
         } else {
             Ok(None)
         }
     }
 
-    /// Moves the end of the item to the unix time `exptime`, its CAS token untouched; says whether there was one.
+    /// Moves the end of the item to the unix time `exptime`, its CAS number untouched; says whether there was one.
     pub(crate) async fn touch(&self, key: &str, exptime: u32) -> Result<bool, Failure> {
         let touch = Get::new(key).without_value().touch_raw(exptime);
         Ok(self.run_one(touch).await?.hit())
@@ -193,13 +193,13 @@ fn item(found: GetResult) -> Result<Option<Item>, Failure> {
     };
     Ok(Some(Item {
         value,
-        cas: token(found.item.cas)?,
+        cas: number(found.item.cas)?,
         seconds_left: left.try_into().ok(),
     }))
 }
 
-/// A token of 0 is none: sent back, it would mean "without condition".
-fn token(cas: Option<u64>) -> Result<u64, Failure> {
+/// 0 is no number: sent back, it would mean "without condition".
+fn number(cas: Option<u64>) -> Result<u64, Failure> {
     match cas {
         Some(0) => Err(Failure::NoCas),
         Some(cas) => Ok(cas),

@@ -86,10 +86,12 @@ impl MemcachedStore {
         Self { limit, ..self }
     }
 
-    /// Stores the payload alone, with flags 0, as Flask-Session does, so that a Flask application can share sessions.
+    /// Stores the payload alone, with flags 0, as Flask-Session does: for an application that shares new sessions with
+    /// one in Flask.
     ///
     /// A record's end is then known to the node's clock only: it may come two seconds early or late, and no later than
-    /// January 2038. What was stored without this setting cannot be read with it, nor the other way round.
+    /// January 2038. What was stored without this setting cannot be read with it. Without it, what Flask stored is read,
+    /// and stays as Flask can read it.
     #[must_use]
     pub fn with_flask_layout(self) -> Self {
         Self {

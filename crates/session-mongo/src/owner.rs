@@ -15,8 +15,8 @@ impl OwnerIndex for MongoStore {
             "owner": binary(owner.as_str()),
             "expires_at": { "$gt": instant(SystemTime::now()) },
         };
-        let collection = self.collection.clone();
-        let found = self.calls.run(async move {
+        let collection = self.place.collection.clone();
+        let found = self.place.calls.run(async move {
             let mut cursor = collection.find(live).await?;
             let mut found = Vec::new();
             while cursor.advance().await? {
@@ -24,10 +24,10 @@ impl OwnerIndex for MongoStore {
             }
             Ok(found)
         });
-        let mut owned = Vec::new();
+        let mut sessions = Vec::new();
         for document in &found.await? {
             match decode_key(document).and_then(|key| Ok((key, decode(document)?))) {
-                Ok(session) => owned.push(session),
+                Ok(session) => sessions.push(session),
                 // One unreadable record must not keep the owner's others alive.
                 Err(Error::Corrupt { source }) => {
                     tracing::warn!(%source, "a session record cannot be read and counts as absent");
@@ -35,6 +35,6 @@ impl OwnerIndex for MongoStore {
                 Err(error) => return Err(error),
             }
         }
-        Ok(owned)
+        Ok(sessions)
     }
 }

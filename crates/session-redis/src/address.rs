@@ -25,9 +25,8 @@ pub(crate) fn parse(text: &str) -> Result<Server, ConfigError> {
     let first = nodes.next().unwrap_or_default();
     let rest: Vec<_> = nodes.collect();
     if rest.is_empty() {
-        return Ok(Server::Single(
-            Client::open(info(first)?).map_err(|_| shape())?,
-        ));
+        let client = Client::open(info(first)?).map_err(|_| shape())?;
+        return Ok(Server::Single(Box::new(client)));
     }
     let nodes: Result<Vec<_>, _> = [first].into_iter().chain(rest).map(info).collect();
     Server::cluster(ClusterClient::builder(nodes?)).map_err(|_| {

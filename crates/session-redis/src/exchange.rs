@@ -82,9 +82,8 @@ impl Lanes {
                 Fault::Refused | Fault::Elsewhere => {}
             }
             match fault {
-                Fault::Refused | Fault::Silent => return Err(error),
                 Fault::Broken if resend == Resend::Once => resend = Resend::Never,
-                Fault::Broken => return Err(error),
+                Fault::Refused | Fault::Silent | Fault::Broken => return Err(error),
                 Fault::Demoted | Fault::Unreachable | Fault::Elsewhere => match detours.next() {
                     Some(pause) if connection.is_cluster() => tokio::time::sleep(*pause).await,
                     _ => return Err(error),

@@ -12,10 +12,10 @@ use crate::{
     server::{Patience, Server},
 };
 
-// Between two attempts to connect: after the first failure, at most, and after a connection that did not last.
+// Between two attempts to connect: after a connection that did not last and a first failure, then doubling.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-const LEAST_PAUSE: Duration = Duration::from_millis(20);
 // How often one caller sees a connection end before it could be used.
 const ATTEMPTS: usize = 3;
 // How old a connection must be to be replaced on suspicion alone.
@@ -178,23 +178,29 @@ impl Lane {
         let mut old = None;
         match result {
             Ok(connection) => {
-                if mem::take(&mut state.failures) > 0 {
+                if state.error.take().is_some() {
                     tracing::info!("redis answers again");
                 }
+                state.failures = 0;
                 state.not_before = None;
-                state.error = None;
                 if !state.left {
                     old = state.connection.replace(connection);
                 }
             }
             Err(error) => {
-                if state.failures == 0 {
+                state.failures = state.failures.saturating_add(1);
+                let (pause, told) = match state.failures {
+                    // It may have been a moment's trouble, which callers wait out; a time-out has cost them enough.
+                    1 if !error.is_timeout() => (LEAST_PAUSE, None),
+                    failures => (pause_after(failures), Some(error)),
+                };
+                if state.error.is_none()
+                    && let Some(error) = &told
+                {
                     tracing::warn!(%error, "redis cannot be reached");
                 }
-                let pause = FIRST_PAUSE * 2_u32.saturating_pow(state.failures.min(8));
-                state.failures = state.failures.saturating_add(1);
-                state.not_before = Some(Instant::now() + pause.min(LONGEST_PAUSE));
-                state.error = Some(error);
+                state.not_before = Some(Instant::now() + pause);
+                state.error = told;
             }
         }
         drop(state);
@@ -220,6 +226,11 @@ impl Drop for Attempt {
             lane.opened(Err(ended()));
         }
     }
+}
+
+fn pause_after(failures: u32) -> Duration {
+    let doubled = FIRST_PAUSE * 2_u32.pow(failures.saturating_sub(2).min(8));
+    doubled.min(LONGEST_PAUSE)
 }
 
 fn ended() -> RedisError {

@@ -26,7 +26,7 @@ pub(crate) struct Lanes {
     id: u64,
     pub(crate) server: Server,
     pub(crate) patience: Patience,
-    lanes: Mutex<Vec<Arc<Lane>>>,
+    all: Mutex<Vec<Arc<Lane>>>,
 }
 
 /// A thread's memory of its lane of one store on one runtime.
@@ -43,7 +43,7 @@ impl Lanes {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             server,
             patience,
-            lanes: Mutex::default(),
+            all: Mutex::default(),
         }
     }
 
@@ -72,9 +72,9 @@ impl Lanes {
     }
 
     fn add(&self, lane: &Arc<Lane>) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.retain(Lane::is_in_use);
-        lanes.push(Arc::clone(lane));
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(Lane::is_in_use);
+        all.push(Arc::clone(lane));
     }
 }
 

@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use redis::{Pipeline, RedisResult};
 use session_core::{Loaded, OwnerIndex, OwnerKey, Result, SessionStore, StoreKey, async_trait};
 
-use crate::{RedisStore, expiry::millis, failure::backend, script::FORGET};
+use crate::{RedisStore, expiry::last_millisecond, failure::backend, script::FORGET};
 
 // How many of the oldest entries an insert looks at: more than it adds, so that an index shrinks in the end.
 const CHECKED: usize = 4;
@@ -41,13 +41,13 @@ impl RedisStore {
         key: &StoreKey,
         expires_at: SystemTime,
     ) -> Result<()> {
-        let now = millis(SystemTime::now());
+        let now = last_millisecond(SystemTime::now());
         let mut commands = Pipeline::with_capacity(2);
         commands
             .cmd("ZADD")
             .arg(owner.as_str())
             .arg("GT")
-            .arg(millis(expires_at))
+            .arg(last_millisecond(expires_at))
             .arg(key.as_str())
             .ignore();
         commands

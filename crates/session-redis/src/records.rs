@@ -7,7 +7,7 @@ use session_core::{
 
 use crate::{
     RedisStore,
-    expiry::{end, millis},
+    expiry::{end, last_millisecond},
     failure::{backend, has_code},
     script::{DELETE, REPLACE, REPLACE_WHEN_FULL, TOUCH},
 };
@@ -44,7 +44,7 @@ impl SessionStore for RedisStore {
             .arg(&record.payload)
             .arg("NX")
             .arg("PXAT")
-            .arg(millis(record.expires_at));
+            .arg(last_millisecond(record.expires_at));
         let (answer,): (Option<String>,) = self.lanes.write(&commands).await.map_err(backend)?;
         if answer.is_none() {
             return Ok(Write::Refused);
@@ -57,7 +57,7 @@ impl SessionStore for RedisStore {
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
         self.check_size(record)?;
-        let expires_at = millis(record.expires_at).to_string();
+        let expires_at = last_millisecond(record.expires_at).to_string();
         let args = [revision.as_bytes(), &record.payload, expires_at.as_bytes()];
         let answer = match self.lanes.run(&REPLACE, key.as_str(), &args).await {
             Err(error) if has_code(&error, "OOM") => {
@@ -74,7 +74,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        let expires_at = millis(expires_at).to_string();
+        let expires_at = last_millisecond(expires_at).to_string();
         let args = [expires_at.as_bytes()];
         let answer = self.lanes.run(&TOUCH, key.as_str(), &args).await;
         Ok(match answer.map_err(backend)? {

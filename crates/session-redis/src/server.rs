@@ -25,8 +25,8 @@ pub(crate) struct Patience {
 /// Where the sessions are: knows how to connect, and is not connected.
 #[derive(Clone)]
 pub(crate) enum Server {
-    Single(Client),
-    Cluster(ClusterClient),
+    Single(Box<Client>),
+    Cluster(Box<ClusterClient>),
     Sentinel(Arc<dyn Fn() -> RedisResult<SentinelClient> + Send + Sync>),
 }
 
@@ -39,7 +39,7 @@ impl Server {
             .tcp_settings(TcpSettings::default().set_nodelay(true))
             .use_protocol(ProtocolVersion::RESP3)
             .build()?;
-        Ok(Self::Cluster(client))
+        Ok(Self::Cluster(Box::new(client)))
     }
 
     pub(crate) async fn open(&self, patience: Patience) -> RedisResult<Connection> {

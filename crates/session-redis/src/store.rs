@@ -31,7 +31,7 @@ impl RedisStore {
     ///
     /// `TCP_NODELAY` is set, and protocol 3 is spoken where the server knows it; all else is the client's.
     pub fn new(client: Client) -> Self {
-        Self::on(Server::Single(client))
+        Self::on(Server::Single(Box::new(client)))
     }
 
     /// Sessions on a cluster.

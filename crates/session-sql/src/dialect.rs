@@ -17,8 +17,7 @@ pub trait Driver: Database + fmt::Debug {
     const MAX_PAYLOAD: usize;
     /// How often an insert asks for `now`.
     const NOWS_IN_INSERT: usize;
-    /// Whether a connection is a socket, to be closed when a call is dropped in its middle.
-    const REMOTE: bool;
+    const UNFINISHED: Unfinished;
 
     fn queries(table: &TableName) -> Queries;
 
@@ -48,6 +47,17 @@ pub trait Driver: Database + fmt::Debug {
         connection: &mut Self::Connection,
         sql: &SqlStr,
     ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+}
+
+/// What becomes of a connection whose call was dropped in its middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// It goes back: nothing is on a wire.
+    Keep,
+    /// It goes back when the rest of the exchange has been read, and is closed if that takes too long.
+    Drain,
+    /// It is closed: where the rest of the exchange ends cannot be told for certain.
+    Close,
 }
 
 /// A value bound to a statement.

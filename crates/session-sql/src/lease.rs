@@ -1,12 +1,15 @@
-use sqlx::{Pool, pool::PoolConnection};
+use sqlx::{Connection, Pool, pool::PoolConnection};
+use tokio::{runtime::Handle, time::timeout};
 
-use crate::dialect::Driver;
+use crate::{
+    dialect::{Driver, Unfinished},
+    pace,
+};
 
 /// A connection of the pool for one call.
 ///
-/// Unless the call comes to its end the connection is closed: a future that was dropped in its middle leaves half an
-/// exchange on the wire, and the next call must not read the rest of it. `SQLite` has no wire, and a database in
-/// memory ends with its connection.
+/// A future that is dropped in the middle of its call leaves half an exchange on the wire, and the next call must not
+/// read the rest of it. Unless the call comes to its end, what happens to the connection is the dialect's to say.
 pub(crate) struct Lease<D: Driver>(Option<PoolConnection<D>>);
 
 impl<D: Driver> Lease<D> {
@@ -33,11 +36,21 @@ impl<D: Driver> Lease<D> {
 
 impl<D: Driver> Drop for Lease<D> {
     fn drop(&mut self) {
-        if let Some(connection) = self.0.take()
-            && D::REMOTE
-        {
+        let Some(mut connection) = self.0.take() else {
+            return;
+        };
+        match (D::UNFINISHED, Handle::try_current()) {
+            (Unfinished::Keep, _) => {}
+            (Unfinished::Drain, Ok(runtime)) => {
+                runtime.spawn(async move {
+                    let drained = timeout(pace::DRAIN, connection.ping()).await;
+                    if !matches!(drained, Ok(Ok(()))) {
+                        drop(connection.detach());
+                    }
+                });
+            }
             // Not `close`, which talks to a server that may not answer.
-            drop(connection.detach());
+            (Unfinished::Drain | Unfinished::Close, _) => drop(connection.detach()),
         }
     }
 }

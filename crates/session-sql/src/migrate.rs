@@ -110,7 +110,7 @@ impl<D: Dialect> SqlStore<D> {
             D::run_plain(&mut transaction, sql).await?;
         }
         transaction.commit().await?;
-        // The lease ends without giving back a connection whose limits were lifted.
+        // The lease is not ended: MySQL's connection, whose limits were lifted for good, is closed that way.
         Ok(layout)
     }
 

@@ -33,6 +33,7 @@ pub(crate) struct RecordQueries {
 
 /// How one batch of expired records is removed.
 #[derive(Debug)]
+#[allow(dead_code, reason = "each database has one of them")]
 pub(crate) enum Sweep {
     /// By one statement.
     Statement(SqlStr),
@@ -77,34 +78,34 @@ impl Queries {
             let schema = name.schema().map_or(String::new(), |s| format!("\"{s}\"."));
             format!("{schema}\"{}_{of}\" ON \"{}\"", name.table(), name.table())
         };
-        let by_expiry = safe(format!(
+        let by_expiry = safe(&format!(
             "CREATE INDEX IF NOT EXISTS {} (expires_at)",
             index("expires_at")
         ));
-        let by_owner = safe(format!(
+        let by_owner = safe(&format!(
             "CREATE INDEX IF NOT EXISTS {} (owner)",
             index("owner")
         ));
         Self {
             insert: insert_or_replace_expired(&table, safe),
-            sweep: Sweep::Statement(safe(format!(
+            sweep: Sweep::Statement(safe(&format!(
                 "DELETE FROM {table} WHERE store_key IN \
                  (SELECT store_key FROM {table} WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"
             ))),
             migration: Migration {
-                begin: safe("BEGIN IMMEDIATE".to_owned()),
+                begin: safe("BEGIN IMMEDIATE"),
                 prepare: vec![],
-                file: Some(safe(format!(
+                file: Some(safe(&format!(
                     "SELECT file FROM pragma_database_list WHERE name = '{}'",
                     name.schema().unwrap_or("main")
                 ))),
-                columns: safe(format!(
+                columns: safe(&format!(
                     "SELECT name FROM pragma_table_info('{}'{})",
                     name.table(),
                     name.schema().map_or(String::new(), |s| format!(", '{s}'"))
                 )),
                 create: vec![
-                    safe(format!(
+                    safe(&format!(
                         "CREATE TABLE {table} (\
                          store_key BLOB NOT NULL PRIMARY KEY, \
                          payload BLOB NOT NULL, \
@@ -116,7 +117,7 @@ impl Queries {
                     by_owner.clone(),
                 ],
                 add_owner: vec![
-                    safe(format!("ALTER TABLE {table} ADD COLUMN owner BLOB")),
+                    safe(&format!("ALTER TABLE {table} ADD COLUMN owner BLOB")),
                     by_owner,
                 ],
             },
@@ -127,39 +128,39 @@ impl Queries {
     #[cfg(feature = "postgres")]
     pub(crate) fn postgres(name: &TableName) -> Self {
         let table = name.quoted('"');
-        let by_expiry = safe(format!(
+        let by_expiry = safe(&format!(
             "CREATE INDEX IF NOT EXISTS \"{}_expires_at\" ON {table} (expires_at)",
             name.table()
         ));
-        let by_owner = safe(format!(
+        let by_owner = safe(&format!(
             "CREATE INDEX IF NOT EXISTS \"{}_owner\" ON {table} (owner)",
             name.table()
         ));
         Self {
             insert: insert_or_replace_expired(&table, numbered),
             // An array, so that the rows are chosen and locked once, not once for each row they are compared with.
-            sweep: Sweep::Statement(numbered(format!(
+            sweep: Sweep::Statement(numbered(&format!(
                 "DELETE FROM {table} WHERE store_key = ANY(ARRAY(\
                  SELECT store_key FROM {table} WHERE expires_at <= ? \
                  ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED))"
             ))),
             migration: Migration {
-                begin: safe("BEGIN ISOLATION LEVEL READ COMMITTED".to_owned()),
+                begin: safe("BEGIN ISOLATION LEVEL READ COMMITTED"),
                 prepare: vec![
-                    safe("SET LOCAL statement_timeout = 0".to_owned()),
-                    safe("SET LOCAL lock_timeout = '30s'".to_owned()),
-                    safe(format!(
+                    safe("SET LOCAL statement_timeout = 0"),
+                    safe("SET LOCAL lock_timeout = '30s'"),
+                    safe(&format!(
                         "SELECT pg_advisory_xact_lock({})",
                         number_of(&name.to_string())
                     )),
                 ],
                 file: None,
-                columns: safe(format!(
+                columns: safe(&format!(
                     "SELECT attname::text FROM pg_attribute \
                      WHERE attrelid = to_regclass('{table}') AND attnum > 0 AND NOT attisdropped"
                 )),
                 create: vec![
-                    safe(format!(
+                    safe(&format!(
                         "CREATE TABLE {table} (\
                          store_key BYTEA NOT NULL PRIMARY KEY, \
                          payload BYTEA NOT NULL, \
@@ -171,7 +172,7 @@ impl Queries {
                     by_owner.clone(),
                 ],
                 add_owner: vec![
-                    safe(format!(
+                    safe(&format!(
                         "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS owner BYTEA"
                     )),
                     by_owner,
@@ -188,7 +189,7 @@ impl Queries {
         Self {
             // A live record is set to itself, and LAST_INSERT_ID tells the client so: the count of affected rows
             // cannot, it is 1 for a new row and for an unchanged one. `expires_at` goes last: the others ask for it.
-            insert: safe(format!(
+            insert: safe(&format!(
                 "INSERT INTO {table} (store_key, payload, revision, expires_at, owner) VALUES (?, ?, ?, ?, ?) \
                  ON DUPLICATE KEY UPDATE \
                  payload = IF(expires_at <= ?, VALUES(payload), payload), \
@@ -199,27 +200,27 @@ impl Queries {
             // The indexes are forced, because a scan of a small table would lock the live records too, and wait for
             // those that others hold.
             sweep: Sweep::Transaction(LockingSweep {
-                isolation: safe("SET TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned()),
-                choose: safe(format!(
+                isolation: safe("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"),
+                choose: safe(&format!(
                     "SELECT store_key, x'', revision, expires_at FROM {table} FORCE INDEX (expires_at) WHERE expires_at <= ? \
                      ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED"
                 )),
-                delete: safe(format!(
+                delete: safe(&format!(
                     "DELETE due FROM {table} AS due FORCE INDEX (PRIMARY) WHERE due.store_key IN ({places})"
                 )),
             }),
             migration: Migration {
-                begin: safe("BEGIN".to_owned()),
-                prepare: vec![safe("SET SESSION lock_wait_timeout = 30".to_owned())],
+                begin: safe("BEGIN"),
+                prepare: vec![safe("SET SESSION lock_wait_timeout = 30")],
                 file: None,
-                columns: safe(format!(
+                columns: safe(&format!(
                     "SELECT CAST(column_name AS CHAR) FROM information_schema.columns \
                      WHERE table_schema = {} AND table_name = '{}'",
                     name.schema()
                         .map_or("DATABASE()".to_owned(), |s| format!("'{s}'")),
                     name.table()
                 )),
-                create: vec![safe(format!(
+                create: vec![safe(&format!(
                     "CREATE TABLE IF NOT EXISTS {table} (\
                      store_key VARBINARY(255) NOT NULL PRIMARY KEY, \
                      payload LONGBLOB NOT NULL, \
@@ -229,7 +230,7 @@ impl Queries {
                      INDEX expires_at (expires_at), \
                      INDEX owner (owner)) ENGINE = InnoDB"
                 ))],
-                add_owner: vec![safe(format!(
+                add_owner: vec![safe(&format!(
                     "ALTER TABLE {table} ADD COLUMN owner VARBINARY(255), ADD INDEX owner (owner)"
                 ))],
             },
@@ -239,22 +240,22 @@ impl Queries {
 }
 
 impl RecordQueries {
-    fn new(table: &str, spell: fn(String) -> SqlStr) -> Self {
+    fn new(table: &str, spell: fn(&str) -> SqlStr) -> Self {
         Self {
-            load: spell(format!(
+            load: spell(&format!(
                 "SELECT {ROW} FROM {table} WHERE store_key = ? AND expires_at > ?"
             )),
             // An owner stays: a marker record that names none must still be found through the owner it had.
-            update: spell(format!(
+            update: spell(&format!(
                 "UPDATE {table} \
                  SET payload = ?, revision = revision + 1, expires_at = ?, owner = COALESCE(?, owner) \
                  WHERE store_key = ? AND revision = ? AND expires_at > ?"
             )),
-            touch: spell(format!(
+            touch: spell(&format!(
                 "UPDATE {table} SET expires_at = ? WHERE store_key = ? AND expires_at > ?"
             )),
-            delete: spell(format!("DELETE FROM {table} WHERE store_key = ?")),
-            owned: spell(format!(
+            delete: spell(&format!("DELETE FROM {table} WHERE store_key = ?")),
+            owned: spell(&format!(
                 "SELECT {ROW} FROM {table} WHERE owner = ? AND expires_at > ?"
             )),
         }
@@ -262,8 +263,8 @@ impl RecordQueries {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-fn insert_or_replace_expired(table: &str, spell: fn(String) -> SqlStr) -> SqlStr {
-    spell(format!(
+fn insert_or_replace_expired(table: &str, spell: fn(&str) -> SqlStr) -> SqlStr {
+    spell(&format!(
         "INSERT INTO {table} AS held (store_key, payload, revision, expires_at, owner) VALUES (?, ?, ?, ?, ?) \
          ON CONFLICT (store_key) DO UPDATE \
          SET payload = excluded.payload, revision = excluded.revision, \
@@ -273,17 +274,17 @@ fn insert_or_replace_expired(table: &str, spell: fn(String) -> SqlStr) -> SqlStr
 }
 
 /// A statement of this file: its only variable parts are names that [`TableName`] has checked.
-fn safe(sql: String) -> SqlStr {
+fn safe(sql: &str) -> SqlStr {
     AssertSqlSafe(sql).into_sql_str()
 }
 
 /// The same with `PostgreSQL`'s numbered places.
 #[cfg(feature = "postgres")]
-fn numbered(sql: String) -> SqlStr {
+fn numbered(sql: &str) -> SqlStr {
     let mut parts = sql.split('?');
     let first = parts.next().unwrap_or_default().to_owned();
     safe(
-        parts
+        &parts
             .zip(1..)
             .fold(first, |sql, (part, number)| format!("{sql}${number}{part}")),
     )

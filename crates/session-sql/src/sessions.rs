@@ -7,7 +7,7 @@ use session_core::{
 
 use crate::{
     attempts::Kind,
-    dialect::{Dialect, Value},
+    dialect::{Dialect, Row, Value},
     instant::{now, to_millis},
     store::SqlStore,
 };
@@ -19,12 +19,7 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         let answer = self
             .run(Kind::Repeatable, &self.queries.record.load, &values)
             .await?;
-        answer
-            .rows
-            .into_iter()
-            .next()
-            .map(|row| row.loaded())
-            .transpose()
+        answer.rows.into_iter().next().map(Row::loaded).transpose()
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
@@ -94,7 +89,7 @@ impl<D: Dialect> OwnerIndex for SqlStore<D> {
         let answer = self
             .run(Kind::Repeatable, &self.queries.record.owned, &values)
             .await?;
-        let named = |mut row: crate::dialect::Row| {
+        let named = |mut row: Row| {
             let key = String::from_utf8(std::mem::take(&mut row.store_key))
                 .map_err(|error| Error::corrupt(error.utf8_error()))?;
             Ok((StoreKey::from_stored(key), row.loaded()?))

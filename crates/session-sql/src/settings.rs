@@ -47,7 +47,7 @@ impl<D: Dialect> SqlStore<D> {
 ///
 /// If the scheme is not of a database that this crate was compiled for, or the URL cannot be read.
 pub fn connect(url: &str) -> Result<Arc<dyn SqlSessions>, ConfigError> {
-    open(url, TableName::default())
+    open(url, &TableName::default())
 }
 
 /// The store that the environment describes; see [`SqlStore::from_env`]. `SESSION_SQL` defaults to [`DEFAULT_URL`].
@@ -56,26 +56,26 @@ pub fn connect(url: &str) -> Result<Arc<dyn SqlSessions>, ConfigError> {
 ///
 /// If the scheme is not of a database that this crate was compiled for, or a setting cannot be used.
 pub fn from_env(env: &Env) -> Result<Arc<dyn SqlSessions>, ConfigError> {
-    open(url(env), table(env)?)
+    open(url(env), &table(env)?)
 }
 
 // Without a database compiled in there is none to try.
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
-    expect(unused_variables, unused_mut, clippy::needless_pass_by_value)
+    expect(unused_variables, unused_mut)
 )]
-fn open(url: &str, table: TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
+fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     let mut schemes = vec![];
     #[cfg(feature = "sqlite")]
-    if let Some(store) = open_as::<sqlx::Sqlite>(url, &table, &mut schemes) {
+    if let Some(store) = open_as::<sqlx::Sqlite>(url, table, &mut schemes) {
         return store;
     }
     #[cfg(feature = "postgres")]
-    if let Some(store) = open_as::<sqlx::Postgres>(url, &table, &mut schemes) {
+    if let Some(store) = open_as::<sqlx::Postgres>(url, table, &mut schemes) {
         return store;
     }
     #[cfg(feature = "mysql")]
-    if let Some(store) = open_as::<sqlx::MySql>(url, &table, &mut schemes) {
+    if let Some(store) = open_as::<sqlx::MySql>(url, table, &mut schemes) {
         return store;
     }
     Err(unknown_scheme(&schemes))

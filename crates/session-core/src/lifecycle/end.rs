@@ -1,6 +1,6 @@
 use super::{
     ATTEMPTS,
-    work::{Found, Work},
+    work::{Found, Live, Work},
 };
 use crate::{
     codec::Form,
@@ -13,18 +13,22 @@ impl Work<'_> {
     /// Ends the session under `key`, or its successor; says whether it was this call that ended it.
     ///
     /// With `owner`, only if it is still that owner's; with `keep`, not if it is of that lineage. To end is not to
-    /// delete: a renewal beside it would go on.
+    /// delete: a renewal beside it would go on. `seen` is what the caller found there, to try first.
     pub(crate) async fn end(
         &self,
         key: &StoreKey,
         form: Form,
-        owner: Option<&str>,
-        keep: Option<&Lineage>,
+        mut seen: Option<Found>,
+        terms: EndTerms<'_>,
     ) -> Result<bool> {
         let mut key = key.clone();
         let mut lane = None;
         for attempt in 1..=ATTEMPTS {
-            let live = match self.look(&key, form).await? {
+            let found = match seen.take() {
+                Some(found) => found,
+                None => self.look(&key, form).await?,
+            };
+            let live = match found {
                 Found::Live(live) => live,
                 Found::Retired(successor) => {
                     key = successor;
@@ -36,8 +40,7 @@ impl Work<'_> {
                     return Ok(false);
                 }
             };
-            let spared = keep.is_some() && live.content.lineage.as_ref() == keep;
-            if spared || (owner.is_some() && live.content.owner.as_deref() != owner) {
+            if !terms.allow(&live) {
                 return Ok(false);
             }
             if self
@@ -54,5 +57,22 @@ impl Work<'_> {
             lane = Some(self.queue(&key, attempt).await?);
         }
         Err(Error::Contended)
+    }
+}
+
+/// Which sessions may be ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EndTerms<'t> {
+    /// Only this owner's.
+    pub(crate) owner: Option<&'t str>,
+    /// Not the one of this lineage.
+    pub(crate) keep: Option<&'t Lineage>,
+}
+
+impl EndTerms<'_> {
+    fn allow(self, live: &Live) -> bool {
+        let kept = self.keep.is_some() && live.content.lineage.as_ref() == self.keep;
+        let owned = self.owner.is_none() || live.content.owner.as_deref() == self.owner;
+        owned && !kept
     }
 }

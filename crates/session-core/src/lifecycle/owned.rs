@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::{
     Budget,
+    end::EndTerms,
     work::{Found, Live, Work},
 };
 use crate::{
@@ -92,12 +93,17 @@ impl Alone {
     /// Ends every session of `owner` but the one of the lineage `keep`; says how many it ended.
     pub(crate) async fn end_all(&self, owner: &str, keep: Option<&Lineage>) -> Result<u64> {
         let mut ended = 0;
-        for (key, _) in self.listed(owner).await? {
+        let terms = EndTerms {
+            owner: Some(owner),
+            keep,
+        };
+        for (key, loaded) in self.listed(owner).await? {
             // Each session is worth the whole budget: a user with a hundred of them is no reason to give up.
             self.budget.refill();
+            let seen = self.work().read(&key, Form::Native, loaded);
             ended += u64::from(
                 self.work()
-                    .end(&key, Form::Native, Some(owner), keep)
+                    .end(&key, Form::Native, Some(seen), terms)
                     .await?,
             );
         }
@@ -111,14 +117,21 @@ impl Alone {
             .await?
             .into_iter()
             .find(|it| it.lineage == *lineage);
-        match session {
-            Some(session) => {
-                self.work()
-                    .end(&session.live.key, Form::Native, Some(owner), None)
-                    .await
-            }
-            None => Ok(false),
-        }
+        let Some(OwnedSession { live, .. }) = session else {
+            return Ok(false);
+        };
+        let terms = EndTerms {
+            owner: Some(owner),
+            keep: None,
+        };
+        self.work()
+            .end(
+                &live.key.clone(),
+                Form::Native,
+                Some(Found::Live(live)),
+                terms,
+            )
+            .await
     }
 
     async fn listed(&self, owner: &str) -> Result<Vec<(crate::StoreKey, crate::Loaded)>> {

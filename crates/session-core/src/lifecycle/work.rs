@@ -96,7 +96,7 @@ impl Done {
 }
 
 /// What a look at a key found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Found {
     Absent,
     Ended,

@@ -1,5 +1,6 @@
 use super::{
     ATTEMPTS,
+    end::EndTerms,
     work::{Cookie, Done, Found, Live, Origin, Saved, Work},
 };
 use crate::{
@@ -134,7 +135,8 @@ impl Work<'_> {
 
     /// In Flask a session without data has no record.
     async fn end_emptied(&self, live: &Live) -> Result<Done> {
-        self.end(&live.key, live.form, None, None).await?;
+        self.end(&live.key, live.form, None, EndTerms::default())
+            .await?;
         Ok(Done {
             origin: Origin::New,
             saved: Saved::Stored,

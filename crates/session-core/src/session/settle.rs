@@ -1,13 +1,12 @@
 use std::mem::take;
 
-use super::Session;
+use super::{Session, state::Ending};
 use crate::{
     codec::Form,
     cookie::{self, Lasting},
     error::{Error, Result},
     expiry::cookie_age,
-    key::StoreKey,
-    lifecycle::{Cookie, Done, Live, Origin, Saved, Terms},
+    lifecycle::{Cookie, Done, EndTerms, Live, Origin, Saved, Terms},
     op::Op,
 };
 
@@ -17,7 +16,7 @@ struct Job {
     origin: Origin,
     ops: Vec<Op>,
     renew: bool,
-    ending: Option<(StoreKey, Form)>,
+    ending: Option<Ending>,
 }
 
 impl Session {
@@ -91,8 +90,9 @@ impl Session {
         let shared = &self.0.shared;
         let login = Op::login(&job.ops);
         self.check_head(job)?;
-        if let Some((key, form)) = &job.ending {
-            work.end(key, *form, None, None).await?;
+        if let Some(Ending { key, form, seen }) = &job.ending {
+            work.end(key, *form, seen.clone(), EndTerms::default())
+                .await?;
         }
         match &job.origin {
             Origin::Detached => Ok(Done::unchanged(Origin::Detached)),

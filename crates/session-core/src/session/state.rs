@@ -4,9 +4,17 @@ use crate::{
     codec::Form,
     content::Content,
     key::StoreKey,
-    lifecycle::{Live, Origin},
+    lifecycle::{Found, Live, Origin},
     op::Op,
 };
+
+/// A session to end, and what was last seen of it.
+#[derive(Clone, Debug)]
+pub(super) struct Ending {
+    pub(super) key: StoreKey,
+    pub(super) form: Form,
+    pub(super) seen: Option<Found>,
+}
 
 /// A session as one request sees it.
 #[derive(Debug)]
@@ -20,7 +28,7 @@ pub(super) struct State {
     pub(super) ops: Vec<Op>,
     pub(super) renew: bool,
     /// The record to end, of a session that was destroyed.
-    pub(super) ending: Option<(StoreKey, Form)>,
+    pub(super) ending: Option<Ending>,
     /// Counts the changes, so that one made meanwhile is noticed.
     pub(super) version: u64,
     pub(super) cookie: Option<String>,
@@ -90,8 +98,20 @@ impl State {
     pub(super) fn destroy(&mut self, removal: String) {
         let before = std::mem::replace(&mut self.origin, Origin::New);
         match before {
-            Origin::Live(live) => self.ending = Some((live.key, live.form)),
-            Origin::Late => self.ending = self.late.take(),
+            Origin::Live(live) => {
+                self.ending = Some(Ending {
+                    key: live.key.clone(),
+                    form: live.form,
+                    seen: Some(Found::Live(live)),
+                });
+            }
+            Origin::Late => {
+                self.ending = self.late.take().map(|(key, form)| Ending {
+                    key,
+                    form,
+                    seen: None,
+                });
+            }
             Origin::Detached => self.origin = Origin::Detached,
             Origin::New | Origin::Ended => {}
         }

@@ -4,7 +4,7 @@ use super::stamp::Stamp;
 
 const SLOTS: usize = 4096;
 
-/// The CAS tokens of the records that this process saw last, about 200 KB of them.
+/// The CAS numbers of the records that this process saw last, about 200 KB of them.
 ///
 /// Only a hint that saves an update one round trip: what is missing or out of date is read again, and the node decides.
 pub(crate) struct Seen(Box<[Mutex<Option<Sight>>]>);

@@ -4,8 +4,8 @@ use std::{
 };
 
 const NUMBER: usize = size_of::<u64>();
-/// No MessagePack map and no JSON text ends so; the second byte is the layout's version.
-const MARK: [u8; 2] = [0xc1, 1];
+/// Whatever Flask writes does not end so: the first byte is neither MessagePack nor UTF-8. The last is the version.
+const MARK: [u8; 4] = *b"\xc1SM\x01";
 
 /// What stands behind the payload in an item.
 ///
@@ -108,7 +108,7 @@ mod tests {
         let mut value = stamp.put_behind(b"payload");
         assert_eq!(
             value,
-            b"payload\x01\x02\x03\x04\x05\x06\x07\x08\x11\x12\x13\x14\x15\x16\x17\x18\x21\x22\x23\x24\x25\x26\x27\x28\xc1\x01"
+            b"payload\x01\x02\x03\x04\x05\x06\x07\x08\x11\x12\x13\x14\x15\x16\x17\x18\x21\x22\x23\x24\x25\x26\x27\x28\xc1SM\x01"
         );
         assert_eq!(Stamp::cut_off(&mut value), Some(stamp));
         assert_eq!(value, b"payload");

@@ -1,31 +1,47 @@
 //! Records that carry their expiry: kept to the millisecond, by the clock of the application.
+//!
+//! What a Flask application wrote beside them is read, changed and touched as it is.
 
 use std::time::SystemTime;
 
-use session_core::{Error, Loaded, Record, Result, Revision, Touch, Write};
+use session_core::{Loaded, Record, Result, Revision, Touch, Write};
 
-use super::{Place, exptime::exptime_to_spare, seen::Sight, stamp::Stamp};
-use crate::{driver::Condition, failure::Failure};
+use super::{Place, exptime::exptime_to_spare, flask, seen::Sight, stamp::Stamp};
+use crate::{
+    driver::{Condition, Item},
+    failure::Failure,
+};
 
 /// How often an item that others keep changing is read again.
 const ATTEMPTS: usize = 32;
 
-struct Found {
+enum Found {
+    Live(Live),
+    /// Its time has passed, which the node has not noticed; with its CAS number.
+    Ended(u64),
+    /// Flask's.
+    Bare(Item),
+}
+
+struct Live {
     payload: Vec<u8>,
     stamp: Stamp,
     cas: u64,
 }
 
 pub(crate) async fn load(place: &Place<'_>) -> Result<Option<Loaded>> {
-    let found = find(place).await?.filter(|found| found.stamp.is_live());
-    Ok(found.map(|found| {
-        remember(place, found.stamp, found.cas);
-        Loaded {
-            payload: found.payload,
-            expires_at: found.stamp.expires_at(),
-            revision: found.stamp.revision.into(),
+    Ok(match find(place).await? {
+        Some(Found::Live(live)) => {
+            remember(place, live.stamp, live.cas);
+            Some(Loaded {
+                payload: live.payload,
+                expires_at: live.stamp.expires_at(),
+                revision: live.stamp.revision.into(),
+            })
         }
-    }))
+        Some(Found::Bare(item)) => Some(flask::loaded(item)),
+        Some(Found::Ended(_)) | None => None,
+    })
 }
 
 pub(crate) async fn insert(place: &Place<'_>, record: &Record) -> Result<Write> {
@@ -37,9 +53,8 @@ pub(crate) async fn insert(place: &Place<'_>, record: &Record) -> Result<Write> 
             return Ok(written);
         }
         condition = match find(place).await? {
-            Some(found) if found.stamp.is_live() => return Ok(Write::Refused),
-            // Its time has passed, which the node has not noticed.
-            Some(found) => Condition::Cas(found.cas),
+            Some(Found::Live(_) | Found::Bare(_)) => return Ok(Write::Refused),
+            Some(Found::Ended(cas)) => Condition::Cas(cas),
             None => Condition::Absent,
         };
     }
@@ -52,7 +67,7 @@ pub(crate) async fn update(
     revision: &Revision,
 ) -> Result<Write> {
     let Some(revision) = revision.as_u64() else {
-        return Ok(Write::Refused);
+        return flask::update(place, record, revision).await;
     };
     let stamp = Stamp::new(place.hash, record.expires_at);
     let value = stamp.put_behind(&record.payload);
@@ -70,9 +85,7 @@ pub(crate) async fn update(
         }
         // Touched, changed or gone, or never seen by this process.
         cas = match find(place).await? {
-            Some(found) if found.stamp.revision == revision && found.stamp.is_live() => {
-                Some(found.cas)
-            }
+            Some(Found::Live(live)) if live.stamp.revision == revision => Some(live.cas),
             _ => return Ok(Write::Refused),
         };
     }
@@ -81,12 +94,14 @@ pub(crate) async fn update(
 
 pub(crate) async fn touch(place: &Place<'_>, expires_at: SystemTime) -> Result<Touch> {
     for _ in 0..ATTEMPTS {
-        let Some(found) = find(place).await?.filter(|found| found.stamp.is_live()) else {
-            return Ok(Touch::Refused);
+        let live = match find(place).await? {
+            Some(Found::Live(live)) => live,
+            Some(Found::Bare(_)) => return flask::touch(place, expires_at).await,
+            Some(Found::Ended(_)) | None => return Ok(Touch::Refused),
         };
-        let stamp = found.stamp.moved(expires_at);
-        let value = stamp.put_behind(&found.payload);
-        let condition = Condition::Cas(found.cas);
+        let stamp = live.stamp.moved(expires_at);
+        let value = stamp.put_behind(&live.payload);
+        let condition = Condition::Cas(live.cas);
         if put(place, stamp, &value, expires_at, condition)
             .await?
             .is_some()
@@ -102,15 +117,19 @@ async fn find(place: &Place<'_>) -> Result<Option<Found>> {
         return Ok(None);
     };
     let Some(stamp) = Stamp::cut_off(&mut item.value) else {
-        return Err(Error::corrupt("the item was not written by this store"));
+        return Ok(Some(Found::Bare(item)));
     };
     if stamp.key != place.hash {
         return Err(Failure::Protocol.into());
     }
-    Ok(Some(Found {
-        payload: item.value,
-        stamp,
-        cas: item.cas,
+    Ok(Some(if stamp.is_live() {
+        Found::Live(Live {
+            payload: item.value,
+            stamp,
+            cas: item.cas,
+        })
+    } else {
+        Found::Ended(item.cas)
     }))
 }
 

@@ -40,11 +40,11 @@ async fn an_evicted_session_is_absent_and_none_is_mixed_up() {
 async fn a_full_node_that_does_not_evict_fails_writes_and_serves_the_rest() {
     let node = Memcached::start(&["-M", "-m", "2"]).await;
     let store = open(&node.addr());
-    let mut kept = Vec::new();
+    let (mut kept, mut revisions) = (Vec::new(), Vec::new());
     let refusal = loop {
         let key = key();
         match store.insert(&key, &record(key.as_str().as_bytes())).await {
-            Ok(answer) => assert!(answer.is_stored()),
+            Ok(answer) => revisions.push(stored(Ok(answer))),
             Err(error) => break error,
         }
         kept.push(key);
@@ -67,4 +67,14 @@ async fn a_full_node_that_does_not_evict_fails_writes_and_serves_the_rest() {
             .insert(ended, &record(ended.as_str().as_bytes()))
             .await,
     );
+
+    // Memcached drops what it has no memory to replace: gone or as it was, and nobody is told that it was changed.
+    for (key, revision) in kept.iter().zip(&revisions).skip(1).take(20) {
+        let changed = store.update(key, &record(&[b'x'; 2000]), revision).await;
+        let now = payload(&store, key).await;
+        match changed {
+            Ok(answer) => assert!(answer.is_stored() && now.unwrap() == [b'x'; 2000]),
+            Err(_) => assert!(now.is_none_or(|payload| payload == key.as_str().as_bytes())),
+        }
+    }
 }

@@ -15,7 +15,7 @@ fn patience(round: u32) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reply_reaches_another_call_when_500_are_dropped() {
-    let setup = Setup::new().await;
+    let setup = Setup::alone().await;
     let keys: Vec<_> = (0..8).map(|_| key()).collect();
     for key in &keys {
         stored(
@@ -50,7 +50,7 @@ async fn no_reply_reaches_another_call_when_500_are_dropped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_connection_is_left_behind_by_2000_dropped_calls() {
-    let setup = Setup::new().await;
+    let setup = Setup::alone().await;
     let url = format!("{}?maxPoolSize=20", setup.server.url());
     let store = connect(&url, &setup.name).await;
     let before = connections(&setup).await;

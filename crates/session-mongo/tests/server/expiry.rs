@@ -12,7 +12,7 @@ use crate::setup::{Setup, key, record, record_for, stored};
 #[tokio::test]
 async fn with_the_servers_removal_switched_off_an_expired_session_is_absent_all_the_same() {
     // A pause between removals that no test outlives.
-    let setup = Setup::on(Mongo::start_with(86_400.0).await).await;
+    let setup = Setup::on(Mongo::start_with(86_400.0).await.into()).await;
     let (store, key) = (&setup.store, key());
     stored(
         store
@@ -39,7 +39,7 @@ async fn with_the_servers_removal_switched_off_an_expired_session_is_absent_all_
 
 #[tokio::test]
 async fn the_server_removes_what_has_expired_and_nothing_else() {
-    let setup = Setup::on(Mongo::start_with(0.2).await).await;
+    let setup = Setup::on(Mongo::start_with(0.2).await.into()).await;
     // The genuine server pauses a minute unless told this; the other one knows no such parameter and was told above.
     let pause = doc! { "setParameter": 1, "ttlMonitorSleepSecs": 1 };
     drop(setup.admin().run_command(pause).await);

@@ -22,7 +22,7 @@ pub(crate) async fn fail(setup: &Setup, app: &str, commands: &[&str], times: i32
 
 #[tokio::test]
 async fn a_write_that_the_server_fails_is_an_error_and_is_not_done() {
-    let setup = Setup::new().await;
+    let setup = Setup::shared().await;
     let app = unique();
     // With the driver's retries on, which the store must not fall for.
     let url = format!(
@@ -77,7 +77,7 @@ async fn a_write_that_the_server_fails_is_an_error_and_is_not_done() {
 
 #[tokio::test]
 async fn a_write_that_no_majority_confirms_is_an_error() {
-    let setup = Setup::new().await;
+    let setup = Setup::shared().await;
     let app = unique();
     let store = connect(
         &format!("{}?appName={app}", setup.server.url()),
@@ -101,7 +101,7 @@ async fn a_write_that_no_majority_confirms_is_an_error() {
 
 #[tokio::test]
 async fn a_primary_that_steps_down_is_an_error_until_there_is_one_again() {
-    let setup = Setup::new().await;
+    let setup = Setup::alone().await;
     let key = key();
     stored(setup.store.insert(&key, &record(b"one")).await.unwrap());
     let step_down = doc! { "replSetStepDown": 2, "secondaryCatchUpPeriodSecs": 1, "force": true };

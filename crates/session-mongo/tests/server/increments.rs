@@ -4,12 +4,11 @@ use std::{env, process::Command, time::Duration};
 
 use session_core::{SessionStore, StoreKey, Write};
 use session_mongo::{CollectionName, MongoStore};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::time::sleep;
 
 use crate::setup::{Setup, connect, key, record, stored};
 
 const TOTAL: u64 = 10_000;
-const TASKS: u64 = 2;
 /// Where the second process, which is this same program, finds the counter.
 const TARGET: &str = "SESSION_TEST_INCREMENTS";
 
@@ -31,7 +30,7 @@ async fn ten_thousand_increments_by_two_processes_are_exact() {
         .await;
         return;
     }
-    let setup = Setup::new().await;
+    let setup = Setup::alone().await;
     let key = key();
     stored(
         setup
@@ -68,16 +67,9 @@ async fn ten_thousand_increments_by_two_processes_are_exact() {
 }
 
 async fn count(store: &MongoStore, key: &StoreKey, times: u64) {
-    let mut tasks = JoinSet::new();
-    for _ in 0..TASKS {
-        let (store, key) = (store.clone(), key.clone());
-        tasks.spawn(async move {
-            for _ in 0..times / TASKS {
-                increment(&store, &key).await;
-            }
-        });
+    for _ in 0..times {
+        increment(store, key).await;
     }
-    tasks.join_all().await;
 }
 
 async fn increment(store: &MongoStore, key: &StoreKey) {

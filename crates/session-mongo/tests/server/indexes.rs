@@ -16,7 +16,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_at_once_make_the_indexes_and_none_fails() {
-    let setup = Arc::new(Setup::new().await);
+    let setup = Arc::new(Setup::shared().await);
     for _ in 0..rounds().div_ceil(10) {
         setup.raw().drop().await.unwrap();
         let mut tasks = JoinSet::new();
@@ -36,7 +36,7 @@ async fn twenty_at_once_make_the_indexes_and_none_fails() {
 
 #[tokio::test]
 async fn sessions_of_this_library_are_no_obstacle() {
-    let setup = Setup::new().await;
+    let setup = Setup::shared().await;
     stored(
         setup
             .store
@@ -49,7 +49,7 @@ async fn sessions_of_this_library_are_no_obstacle() {
 
 #[tokio::test]
 async fn a_collection_of_flask_session_is_refused_by_name() {
-    let setup = Setup::new().await;
+    let setup = Setup::shared().await;
     let val = Binary {
         subtype: BinarySubtype::Generic,
         bytes: b"\x80".to_vec(),
@@ -69,7 +69,7 @@ async fn a_collection_of_something_else_is_refused() {
         doc! { "a": 1 }.into(),
         ObjectId::new().into(),
     ];
-    let setup = Setup::new().await;
+    let setup = Setup::shared().await;
     for id in ids {
         setup.raw().drop().await.unwrap();
         let foreign = doc! { "_id": id, "expires_at": DateTime::now() };
@@ -81,7 +81,7 @@ async fn a_collection_of_something_else_is_refused() {
 
 #[tokio::test]
 async fn an_index_that_means_something_else_is_an_error() {
-    let setup = Setup::new().await;
+    let setup = Setup::shared().await;
     let keys = doc! { "expires_at": 1 };
     let index = doc! { "key": keys, "name": "expires_at_1", "expireAfterSeconds": 3600 };
     let command = doc! { "createIndexes": setup.name.as_str(), "indexes": [index] };
@@ -100,7 +100,7 @@ async fn an_index_that_means_something_else_is_an_error() {
 #[tokio::test]
 async fn without_the_right_to_make_indexes_sessions_work_all_the_same() {
     const UNAUTHORIZED: i32 = 13;
-    let setup = Setup::new().await;
+    let setup = Setup::shared().await;
     let app = unique();
     let store = connect(
         &format!("{}?appName={app}", setup.server.url()),

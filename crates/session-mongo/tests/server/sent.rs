@@ -12,7 +12,7 @@ use crate::setup::{Setup, key, owner, record, stored};
 
 #[tokio::test]
 async fn each_call_is_one_command_to_the_primary_and_the_majority() {
-    let setup = Setup::new().await;
+    let setup = Setup::shared().await;
     let log = Arc::new(Mutex::new(Vec::<Document>::new()));
     let heard = Arc::clone(&log);
     // A client that says the opposite of all that.

@@ -1,6 +1,11 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use session_core::{KeyPrefix, OwnerKey, Record, SessionId, StoreKey, Write};
+use session_core::{
+    KeyPrefix, OwnerKey, Record, Revision, SessionId, StoreKey, Write, conformance::Shared,
+};
 use session_mongo::{
     CollectionName, MongoStore,
     mongodb::{
@@ -11,20 +16,31 @@ use session_mongo::{
 };
 use session_tests::Mongo;
 
+/// For tests that leave the server as it is.
+pub(crate) static SERVER: Shared<Mongo> = Shared::new();
+
 /// A server, a collection that no other test uses, a store on it, and a client beside the store.
 pub(crate) struct Setup {
-    pub(crate) server: Mongo,
+    pub(crate) server: Arc<Mongo>,
     pub(crate) store: MongoStore,
     pub(crate) client: Client,
     pub(crate) name: CollectionName,
 }
 
 impl Setup {
-    pub(crate) async fn new() -> Self {
-        Self::on(Mongo::start().await).await
+    pub(crate) async fn shared() -> Self {
+        let server = SERVER.get_or_start(Mongo::start).await;
+        let mut setup = Self::on(Arc::clone(&server)).await;
+        setup.store = connect(&patient(&server), &setup.name).await;
+        setup
     }
 
-    pub(crate) async fn on(server: Mongo) -> Self {
+    /// With a server that is this test's alone.
+    pub(crate) async fn alone() -> Self {
+        Self::on(Mongo::start().await.into()).await
+    }
+
+    pub(crate) async fn on(server: Arc<Mongo>) -> Self {
         let name = CollectionName::new(&unique()).unwrap();
         let store = connect(&server.url(), &name).await;
         let client = Client::with_uri_str(server.url()).await.unwrap();
@@ -71,6 +87,12 @@ pub(crate) async fn connect(url: &str, name: &CollectionName) -> MongoStore {
         .with_collection(name)
 }
 
+/// For tests that are not about time: on a busy machine the server may be silent for seconds.
+pub(crate) fn patient(server: &Mongo) -> String {
+    let limits = "serverSelectionTimeoutMS=20000&connectTimeoutMS=20000&heartbeatFrequencyMS=20000";
+    format!("{}?{limits}", server.url())
+}
+
 /// A name or a value that no other test has.
 pub(crate) fn unique() -> String {
     SessionId::random(SessionId::MIN_BYTES).as_str().to_owned()
@@ -98,9 +120,9 @@ pub(crate) fn record_for(payload: &[u8], life: Duration) -> Record {
 }
 
 #[track_caller]
-pub(crate) fn stored(write: Write) {
-    assert!(
-        write.is_stored(),
-        "a write was refused that should have been done"
-    );
+pub(crate) fn stored(write: Write) -> Revision {
+    match write {
+        Write::Stored(revision) => revision,
+        Write::Refused => panic!("a write was refused that should have been done"),
+    }
 }

@@ -8,7 +8,7 @@ use crate::setup::{Setup, key, owner, record, stored};
 
 #[tokio::test]
 async fn a_payload_at_the_limit_with_the_longest_keys_fits_a_document() {
-    let setup = Setup::new().await;
+    let setup = Setup::shared().await;
     let key = key();
     let mut largest = record(&vec![7; MongoStore::DEFAULT_LIMIT]);
     largest.owner = Some(owner());

@@ -37,12 +37,17 @@ async fn every_slot_is_served_and_owners_are_found_across_them() {
     let owner = OwnerKey::from_stored("session:owner:1");
     for name in 0..60 {
         let name = name.to_string();
-        let owned = Record {
+        let session = Record {
             owner: Some(owner.clone()),
             ..record(name.clone())
         };
-        let revision = stored(store.insert(&key(&name), &owned).await.unwrap());
-        stored(store.update(&key(&name), &owned, &revision).await.unwrap());
+        let revision = stored(store.insert(&key(&name), &session).await.unwrap());
+        stored(
+            store
+                .update(&key(&name), &session, &revision)
+                .await
+                .unwrap(),
+        );
     }
     for node in cluster.nodes() {
         assert!(number(node, "DBSIZE") > 5, "the records are spread");
@@ -124,9 +129,9 @@ async fn a_node_that_dies_takes_only_its_own_sessions_and_comes_back() {
     }
     for outage in ["killed", "frozen"] {
         if outage == "killed" {
-            dead.kill()
+            dead.kill();
         } else {
-            dead.freeze()
+            dead.freeze();
         }
         for name in 0..30 {
             let (_, result) = bounded(store.load(&key(&name.to_string()))).await;
@@ -137,9 +142,9 @@ async fn a_node_that_dies_takes_only_its_own_sessions_and_comes_back() {
             );
         }
         if outage == "killed" {
-            dead.restart().await
+            dead.restart().await;
         } else {
-            dead.thaw()
+            dead.thaw();
         }
         cluster.agrees().await;
         let took = recovery(&store).await;

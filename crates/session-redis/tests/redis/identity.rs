@@ -1,6 +1,12 @@
 //! Nobody is ever given another's session.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use session_core::SessionStore;
 use session_tests::{ChaosProxy, RedisServer, rounds};
@@ -16,9 +22,10 @@ async fn dropped_calls_and_reset_connections_mix_up_no_replies() {
     for name in 0..tasks {
         insert(&store, &name.to_string(), &name.to_string()).await;
     }
+    let progress = Arc::new(AtomicUsize::new(0));
     let running: Vec<_> = (0..tasks)
         .map(|name| {
-            let store = store.clone();
+            let (store, progress) = (store.clone(), Arc::clone(&progress));
             tokio::spawn(async move {
                 let name = name.to_string();
                 let (mut checked, mut dropped) = (0, 0);
@@ -33,6 +40,7 @@ async fn dropped_calls_and_reset_connections_mix_up_no_replies() {
                         assert_eq!(found.expect("the session lives").payload, name.as_bytes());
                         checked += 1;
                     }
+                    progress.fetch_add(1, Relaxed);
                 }
                 (checked, dropped)
             })
@@ -48,9 +56,13 @@ async fn dropped_calls_and_reset_connections_mix_up_no_replies() {
         (checked, dropped)
     };
     let reset = async {
+        let mut next = 500;
         loop {
-            tokio::time::sleep(Duration::from_millis(40)).await;
-            proxy.reset_connections();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if progress.load(Relaxed) >= next {
+                proxy.reset_connections();
+                next += 500;
+            }
         }
     };
     let (checked, dropped) = tokio::select! {

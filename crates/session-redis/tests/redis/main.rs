@@ -1,5 +1,10 @@
 //! `RedisStore` against real servers, each started by its test.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test, and all that only tests call, fails by panicking"
+)]
+
 mod accounting;
 mod addresses;
 mod cluster;

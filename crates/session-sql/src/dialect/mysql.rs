@@ -9,7 +9,7 @@ use sqlx::{
     },
 };
 
-use super::{Driver, Trouble};
+use super::{Driver, Trouble, Unfinished};
 use crate::{pace, queries::Queries, table::TableName};
 
 impl Driver for MySql {
@@ -17,7 +17,8 @@ impl Driver for MySql {
     // LONGBLOB holds 4 GiB, but max_allowed_packet ends at 1.
     const MAX_PAYLOAD: usize = (1 << 30) - 65_536;
     const NOWS_IN_INSERT: usize = 4;
-    const REMOTE: bool = true;
+    // The driver does not know where the answer to a preparation ends that was dropped.
+    const UNFINISHED: Unfinished = Unfinished::Close;
 
     fn queries(table: &TableName) -> Queries {
         Queries::mysql(table)
@@ -49,10 +50,9 @@ impl Driver for MySql {
 
     fn trouble(error: &dyn DatabaseError) -> Trouble {
         match number(error) {
-            // record changed since last read, lock wait timeout, deadlock
-            1020 | 1205 | 1213 => Trouble::Conflict,
-            // duplicate column, duplicate key name: a second migration, of which one has to come first
-            1060 | 1061 => Trouble::Conflict,
+            // record changed since last read, lock wait timeout, deadlock; duplicate column and duplicate key name:
+            // a second migration, which finds everything done when it begins again
+            1020 | 1205 | 1213 | 1060 | 1061 => Trouble::Conflict,
             // server shutdown, connection killed, disconnected as idle
             1053 | 1927 | 4031 => Trouble::Lost,
             // unknown database, unknown column, no such table

@@ -6,7 +6,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult},
 };
 
-use super::{Driver, Trouble};
+use super::{Driver, Trouble, Unfinished};
 use crate::{pace, queries::Queries, table::TableName};
 
 impl Driver for Postgres {
@@ -14,7 +14,8 @@ impl Driver for Postgres {
     // A message has 2³⁰ - 1 bytes at most.
     const MAX_PAYLOAD: usize = (1 << 30) - 65_536;
     const NOWS_IN_INSERT: usize = 1;
-    const REMOTE: bool = true;
+    // Each exchange ends with a message that the driver counts, and a new connection costs the server a process.
+    const UNFINISHED: Unfinished = Unfinished::Drain;
 
     fn queries(table: &TableName) -> Queries {
         Queries::postgres(table)
@@ -54,10 +55,9 @@ impl Driver for Postgres {
 
     fn trouble(error: &dyn DatabaseError) -> Trouble {
         match error.code().as_deref() {
-            // serialization_failure, deadlock_detected, lock_not_available
-            Some("40001" | "40P01" | "55P03") => Trouble::Conflict,
-            // unique_violation and duplicate_table: a second migration, by one who knows nothing of our lock
-            Some("23505" | "42P07") => Trouble::Conflict,
+            // serialization_failure, deadlock_detected, lock_not_available; unique_violation and duplicate_table: a
+            // second migration, which finds everything done when it begins again
+            Some("40001" | "40P01" | "55P03" | "23505" | "42P07") => Trouble::Conflict,
             // admin_shutdown, crash_shutdown, cannot_connect_now
             Some("57P01" | "57P02" | "57P03") => Trouble::Lost,
             // undefined_table, undefined_column

@@ -9,7 +9,7 @@ use sqlx::{
     },
 };
 
-use super::{Driver, Trouble};
+use super::{Driver, Trouble, Unfinished};
 use crate::{pace, queries::Queries, table::TableName};
 
 /// One writes at a time; three more can read beside it.
@@ -20,7 +20,8 @@ impl Driver for Sqlite {
     // SQLITE_MAX_LENGTH, less what else is in a row.
     const MAX_PAYLOAD: usize = 1_000_000_000 - 4096;
     const NOWS_IN_INSERT: usize = 1;
-    const REMOTE: bool = false;
+    // Its thread ends the statement; and a database in memory ends with its connection.
+    const UNFINISHED: Unfinished = Unfinished::Keep;
 
     fn queries(table: &TableName) -> Queries {
         Queries::sqlite(table)

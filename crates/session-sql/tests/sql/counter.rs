@@ -9,7 +9,7 @@ use crate::{
 };
 
 const PROCESSES: usize = 2;
-const TASKS: usize = 4;
+const TASKS: usize = 2;
 const INCREMENTS: usize = 10_000;
 
 each_database!(of_10_000_increments_by_two_processes_none_is_lost);

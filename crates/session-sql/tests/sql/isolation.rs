@@ -61,7 +61,7 @@ async fn write_beside_a_sweep<D: Place>(store: SqlStore<D>) {
     let counter = key();
     insert(&store, &counter, &record(&0_u64.to_be_bytes())).await;
     let writing = Arc::new(AtomicBool::new(true));
-    let sweepers: Vec<_> = (0..2)
+    let sweeps: Vec<_> = (0..2)
         .map(|_| {
             let (store, writing) = (store.clone(), Arc::clone(&writing));
             tokio::spawn(async move {
@@ -83,26 +83,26 @@ async fn write_beside_a_sweep<D: Place>(store: SqlStore<D>) {
             })
         })
         .collect();
-    for writer in writers {
-        writer.await.expect("no write meets a deadlock");
+    for task in writers {
+        task.await.expect("no write meets a deadlock");
     }
     writing.store(false, Ordering::Relaxed);
     let mut swept = 0;
-    for sweeper in sweepers {
-        swept += sweeper.await.expect("no sweep meets a deadlock");
+    for task in sweeps {
+        swept += task.await.expect("no sweep meets a deadlock");
     }
     assert!(swept > 0, "the sweeps had nothing to do");
-    let counted = load(&store, &counter).await.expect("it lives").payload;
-    assert_eq!(counted, ((WRITERS * TURNS) as u64).to_be_bytes());
+    let sum = load(&store, &counter).await.expect("it lives").payload;
+    assert_eq!(sum, ((WRITERS * TURNS) as u64).to_be_bytes());
 }
 
 async fn take_a_turn<D: Place>(store: &SqlStore<D>, counter: &session_core::StoreKey) {
     insert(store, &key(), &ended(b"for the sweep")).await;
     let own = key();
     let revision = insert(store, &own, &record(b"one")).await;
-    let write = store.update(&own, &record(b"two"), &revision).await;
-    assert!(write.expect("no deadlock").is_stored());
-    let touch = store.touch(&own, ended(b"").expires_at).await;
-    assert_eq!(touch.expect("no deadlock"), Touch::Moved);
+    let updated = store.update(&own, &record(b"two"), &revision).await;
+    assert!(updated.expect("no deadlock").is_stored());
+    let touched = store.touch(&own, ended(b"").expires_at).await;
+    assert_eq!(touched.expect("no deadlock"), Touch::Moved);
     increment(store, counter).await;
 }

@@ -21,8 +21,8 @@ async fn twenty_parallel_migrations_succeed<D: Place>() {
     let place = D::place().await;
     for _ in 0..session_tests::rounds() {
         let table = own_table();
-        let stores: Vec<_> = (0..20).map(|_| place.store(&table)).collect();
-        let tasks: Vec<_> = stores
+        let twenty: Vec<_> = (0..20).map(|_| place.store(&table)).collect();
+        let tasks: Vec<_> = twenty
             .into_iter()
             .map(|store| tokio::spawn(async move { store.migrate().await }))
             .collect();
@@ -49,13 +49,13 @@ async fn an_older_table_is_upgraded_and_keeps_its_sessions<D: Place>() {
     let old = StoreKey::from_stored("old");
     let loaded = load(&store, &old).await.expect("the old session lives");
     assert_eq!(loaded.payload, b"kept");
-    let (new, owner) = (key(), owner());
+    let (new, ada) = (key(), owner());
     let owned = Record {
-        owner: Some(owner.clone()),
+        owner: Some(ada.clone()),
         ..record(b"new")
     };
     insert(&store, &new, &owned).await;
-    assert_eq!(store.owned_by(&owner).await.unwrap()[0].0, new);
+    assert_eq!(store.owned_by(&ada).await.unwrap()[0].0, new);
     assert!(
         place.has_index(&table, "owner").await,
         "the owner has no index"

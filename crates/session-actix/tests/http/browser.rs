@@ -1,0 +1,204 @@
+use std::sync::Arc;
+
+use crate::observed::ObservedStore;
+use actix_web::{
+    App, HttpRequest, HttpResponse,
+    body::MessageBody,
+    cookie::{Cookie, SameSite},
+    dev::{Service, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE},
+    },
+    test::{TestRequest, init_service, read_body, try_call_service},
+    web,
+};
+use session_actix::{
+    Session, SessionError, SessionMiddleware,
+    session_core::{Clock, SecretKeys, Sessions, Settings},
+};
+
+pub(crate) const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
+
+pub(crate) fn settings() -> Settings {
+    Settings::new(SecretKeys::new(SECRET).unwrap())
+}
+
+pub(crate) fn sessions(settings: Settings, store: &ObservedStore) -> Sessions {
+    Sessions::with_owners(settings, Arc::new(store.clone())).unwrap()
+}
+
+pub(crate) fn sessions_at(settings: Settings, store: &ObservedStore, clock: Clock) -> Sessions {
+    let store = Arc::new(store.clone());
+    Sessions::with_clock(settings, store.clone(), Some(store), clock).unwrap()
+}
+
+/// What a test asks the application for: its path says what the handler does.
+async fn act(session: Session, request: HttpRequest) -> Result<HttpResponse, SessionError> {
+    let path = request.match_info().query("act").to_owned();
+    let (verb, rest) = path.split_once('/').unwrap_or((&path, ""));
+    match verb {
+        "set" => session.insert(rest, &1)?,
+        "get" => {
+            let value = session.get::<i64>(rest)?;
+            return Ok(HttpResponse::Ok().body(value.map_or("none".into(), |it| it.to_string())));
+        }
+        "big" => session.insert("big", &"x".repeat(rest.parse().unwrap()))?,
+        "increment" => {
+            session.update(rest, |n: Option<i64>| n.unwrap_or(0) + 1)?;
+        }
+        "remove" => drop(session.remove(rest)),
+        "clear" => session.clear(),
+        "renew" => session.renew(),
+        "login" => session.log_in(rest)?,
+        "logout" => session.destroy(),
+        "who" => {
+            return Ok(HttpResponse::Ok()
+                .body(session.owner().map_or("nobody".into(), |it| it.to_string())));
+        }
+        "fail" => {
+            session.insert(rest, &1)?;
+            return Ok(HttpResponse::InternalServerError().finish());
+        }
+        "other-cookie" => {
+            session.insert(rest, &1)?;
+            return Ok(HttpResponse::Ok()
+                .cookie(
+                    Cookie::build("lang", "en")
+                        .same_site(SameSite::Lax)
+                        .finish(),
+                )
+                .finish());
+        }
+        "cached" => {
+            return Ok(HttpResponse::Ok()
+                .insert_header(("Vary", "Accept"))
+                .insert_header(("Cache-Control", "public"))
+                .finish());
+        }
+        _ => unreachable!("no test asks for {path}"),
+    }
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// A handler that changes the session and then fails with an error of another kind.
+async fn refuse(session: Session) -> Result<HttpResponse, actix_web::Error> {
+    session.insert("kept", &1).map_err(SessionError::from)?;
+    Err(actix_web::error::ErrorImATeapot("no coffee"))
+}
+
+/// One browser before one application.
+pub(crate) struct Browser<S> {
+    service: S,
+    cookies: Option<Vec<u8>>,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn set_cookies(&self) -> Vec<&str> {
+        self.headers
+            .get_all(SET_COOKIE)
+            .map(|it| it.to_str().unwrap())
+            .collect()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|it| it.to_str().unwrap())
+    }
+}
+
+/// An application with `sessions`, whose routes are those of `act`, and a `/plain` that uses no session.
+pub(crate) async fn browser(
+    sessions: Sessions,
+) -> Browser<
+    impl Service<
+        actix_http::Request,
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+    >,
+> {
+    let service = init_service(
+        App::new()
+            .wrap(SessionMiddleware::new(sessions))
+            .route("/plain", web::get().to(|| async { "ok" }))
+            .route("/refuse", web::get().to(refuse))
+            .route("/{act:.*}", web::get().to(act)),
+    )
+    .await;
+    Browser::before(service)
+}
+
+impl<S, B> Browser<S>
+where
+    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody,
+{
+    pub(crate) fn before(service: S) -> Self {
+        Self {
+            service,
+            cookies: None,
+        }
+    }
+
+    /// The answer to a request with this browser's cookies, which it then keeps up to date.
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        let answer = self.send(path, self.cookies.clone()).await;
+        for cookie in answer.set_cookies() {
+            if cookie.contains("session=") {
+                let pair = cookie.split(';').next().unwrap();
+                self.cookies = (!pair.ends_with('=')).then(|| pair.as_bytes().to_vec());
+            }
+        }
+        answer
+    }
+
+    /// The answer to a request with another `Cookie` header.
+    pub(crate) async fn send(&self, path: &str, cookies: Option<Vec<u8>>) -> Answer {
+        let mut request = TestRequest::get().uri(path);
+        if let Some(cookies) = cookies {
+            request = request.insert_header((COOKIE, HeaderValue::from_bytes(&cookies).unwrap()));
+        }
+        match try_call_service(&self.service, request.to_request()).await {
+            Ok(response) => {
+                let (status, headers) = (response.status(), response.headers().clone());
+                Answer {
+                    status,
+                    headers,
+                    body: text(&read_body(response).await),
+                }
+            }
+            Err(error) => {
+                let response = error.as_response_error().error_response();
+                let (status, headers) = (response.status(), response.headers().clone());
+                let body = actix_web::body::to_bytes(response.into_body())
+                    .await
+                    .ok()
+                    .map(|it| text(&it))
+                    .unwrap_or_default();
+                Answer {
+                    status,
+                    headers,
+                    body,
+                }
+            }
+        }
+    }
+
+    /// The cookie's name and value, as the browser sends it.
+    pub(crate) fn cookie(&self) -> String {
+        String::from_utf8(self.cookies.clone().expect("the browser has a cookie")).unwrap()
+    }
+
+    pub(crate) fn set_cookie(&mut self, cookie: &str) {
+        self.cookies = Some(cookie.as_bytes().to_vec());
+    }
+}
+
+fn text(bytes: &web::Bytes) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}

@@ -1,0 +1,63 @@
+//! Caches: `Vary: Cookie` whenever the session was looked at, `no-store` whenever its cookie is set.
+
+use crate::{
+    browser::{browser, sessions, settings},
+    observed::ObservedStore,
+};
+
+#[actix_web::test]
+async fn an_answer_that_looked_at_the_session_varies_by_cookie() {
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    for path in [
+        "/get/a",
+        "/who",
+        "/set/a",
+        "/get/a",
+        "/remove/b",
+        "/clear",
+        "/renew",
+        "/logout",
+    ] {
+        assert_eq!(
+            browser.get(path).await.header("vary"),
+            Some("Cookie"),
+            "{path}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_that_did_not_says_nothing() {
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    browser.get("/set/a").await;
+    let plain = browser.get("/plain").await;
+    assert_eq!(
+        (
+            plain.header("vary"),
+            plain.header("set-cookie"),
+            plain.header("cache-control")
+        ),
+        (None, None, None)
+    );
+}
+
+#[actix_web::test]
+async fn an_answer_that_sets_the_cookie_is_not_stored() {
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    for path in ["/set/a", "/renew", "/login/ada", "/logout"] {
+        assert_eq!(
+            browser.get(path).await.header("cache-control"),
+            Some("no-store"),
+            "{path}"
+        );
+    }
+    assert_eq!(browser.get("/get/a").await.header("cache-control"), None);
+}
+
+#[actix_web::test]
+async fn what_the_handler_says_of_caching_is_kept() {
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    let answer = browser.get("/cached").await;
+    assert_eq!(answer.header("vary"), Some("Accept, Cookie"));
+    assert_eq!(answer.header("cache-control"), Some("public"));
+}

@@ -1,0 +1,126 @@
+//! The session cookie: when it is set, with which attributes, and how it is removed.
+
+use session_actix::session_core::SecretKeys;
+
+use crate::{
+    browser::{browser, sessions, settings},
+    observed::ObservedStore,
+};
+
+#[actix_web::test]
+async fn a_first_change_sets_one_cookie_with_the_safest_attributes() {
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    let answer = browser.get("/set/a").await;
+    let [cookie] = answer.set_cookies()[..] else {
+        panic!("one cookie: {:?}", answer.set_cookies());
+    };
+    let (value, attributes) = cookie.split_once("; ").unwrap();
+    // 32 random bytes and a signature of 32 bytes, both as base64url, and a dot.
+    assert_eq!(value.len(), "__Host-session=".len() + 43 + 1 + 43);
+    let (age, rest) = attributes.split_once("; ").unwrap();
+    let age: u64 = age.strip_prefix("Max-Age=").unwrap().parse().unwrap();
+    assert!((2_678_390..=2_678_400).contains(&age), "{age}");
+    assert_eq!(rest, "Secure; HttpOnly; Path=/; SameSite=Lax");
+}
+
+#[actix_web::test]
+async fn an_unchanged_id_is_not_sent_again() {
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    browser.get("/set/a").await;
+    for path in ["/get/a", "/set/b", "/increment/n", "/who"] {
+        assert!(browser.get(path).await.set_cookies().is_empty(), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn looking_sets_no_cookie_and_stores_nothing() {
+    let store = ObservedStore::default();
+    let mut browser = browser(sessions(settings(), &store)).await;
+    for path in ["/get/a", "/who", "/remove/a", "/clear", "/renew"] {
+        assert!(browser.get(path).await.set_cookies().is_empty(), "{path}");
+        assert_eq!(store.calls(), 0, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn a_logout_removes_the_cookie_even_of_a_dead_session() {
+    let removal = "__Host-session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Secure; HttpOnly; Path=/; SameSite=Lax";
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    browser.get("/set/a").await;
+    let id = browser.cookie();
+    assert_eq!(browser.get("/logout").await.set_cookies(), [removal]);
+    browser.set_cookie(&id);
+    assert_eq!(browser.get("/get/a").await.body, "none");
+    browser.set_cookie(&id);
+    assert_eq!(browser.get("/logout").await.set_cookies(), [removal]);
+}
+
+#[actix_web::test]
+async fn everyone_elses_cookies_stay() {
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    let answer = browser.get("/other-cookie/a").await;
+    assert_eq!(answer.set_cookies().len(), 2);
+    assert!(
+        answer
+            .set_cookies()
+            .iter()
+            .any(|it| it.starts_with("lang=en"))
+    );
+}
+
+#[actix_web::test]
+async fn changes_are_kept_whatever_the_status() {
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    let failed = browser.get("/fail/a").await;
+    assert_eq!(
+        (failed.status.as_u16(), failed.set_cookies().len()),
+        (500, 1)
+    );
+    assert_eq!(browser.get("/get/a").await.body, "1");
+    let refused = browser.get("/refuse").await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.body.as_str()),
+        (418, "no coffee")
+    );
+    assert_eq!(browser.get("/get/kept").await.body, "1");
+}
+
+#[actix_web::test]
+async fn an_error_of_an_inner_service_carries_a_new_sessions_cookie() {
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    let refused = browser.get("/refuse").await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.set_cookies().len()),
+        (418, 1)
+    );
+    assert_eq!(refused.header("vary"), Some("Cookie"));
+    assert_eq!(browser.get("/get/kept").await.body, "1");
+}
+
+#[actix_web::test]
+async fn without_permanence_the_cookie_ends_with_the_browser() {
+    let mut browser = browser(sessions(
+        settings().with_permanent(false),
+        &ObservedStore::default(),
+    ))
+    .await;
+    let answer = browser.get("/set/a").await;
+    assert!(
+        !answer.set_cookies()[0].contains("Max-Age"),
+        "{:?}",
+        answer.set_cookies()
+    );
+}
+
+#[actix_web::test]
+async fn another_applications_signature_opens_nothing() {
+    let store = ObservedStore::default();
+    let mut ours = browser(sessions(settings(), &store)).await;
+    ours.get("/set/a").await;
+    let other = SecretKeys::new("another key, of another application, 7").unwrap();
+    let mut theirs = browser(sessions(settings().with_keys(other), &store)).await;
+    theirs.set_cookie(&ours.cookie());
+    store.calls();
+    assert_eq!(theirs.get("/get/a").await.body, "none");
+    assert_eq!(store.calls(), 0);
+}

@@ -1,0 +1,108 @@
+//! A store that fails: a quick, honest answer, and only where the session is used.
+
+use std::time::{Duration, Instant};
+
+use session_actix::session_core::{MemoryStore, config::OnStoreFailure};
+
+use crate::{
+    browser::{Answer, browser, sessions, settings},
+    observed::ObservedStore,
+};
+
+fn is_honest(answer: &Answer) {
+    assert_eq!(answer.status.as_u16(), 503);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(answer.body, "Service Unavailable");
+    assert!(answer.set_cookies().is_empty(), "the cookie is left alone");
+}
+
+#[actix_web::test]
+async fn an_outage_is_a_503_without_detail_and_leaves_the_cookie_alone() {
+    let store = ObservedStore::default();
+    let mut browser = browser(sessions(settings(), &store)).await;
+    browser.get("/set/a").await;
+    store.set_down(true);
+    for path in [
+        "/get/a",
+        "/set/a",
+        "/renew",
+        "/login/ada",
+        "/logout",
+        "/who",
+    ] {
+        is_honest(&browser.get(path).await);
+    }
+    assert_eq!(browser.get("/plain").await.body, "ok");
+    store.set_down(false);
+    assert_eq!(browser.get("/get/a").await.body, "1");
+}
+
+#[actix_web::test]
+async fn a_first_change_that_cannot_be_stored_is_no_success() {
+    let store = ObservedStore::default();
+    let mut browser = browser(sessions(settings(), &store)).await;
+    store.set_down(true);
+    is_honest(&browser.get("/set/a").await);
+    let answer = browser.get("/other-cookie/a").await;
+    assert_eq!(answer.status.as_u16(), 503);
+    assert_eq!(
+        answer.set_cookies().len(),
+        1,
+        "everyone else's cookie stays"
+    );
+    is_honest(&browser.get("/refuse").await);
+}
+
+#[actix_web::test]
+async fn a_frozen_store_is_waited_for_no_longer_than_the_deadline() {
+    let store = ObservedStore::default();
+    let mut browser = browser(sessions(
+        settings().with_store_timeout(Duration::from_millis(200)),
+        &store,
+    ))
+    .await;
+    browser.get("/set/a").await;
+    store.set_frozen(true);
+    for path in ["/get/a", "/set/a", "/logout"] {
+        let start = Instant::now();
+        is_honest(&browser.get(path).await);
+        assert!(
+            start.elapsed() < Duration::from_millis(900),
+            "{path}: {:?}",
+            start.elapsed()
+        );
+    }
+    store.set_frozen(false);
+    assert_eq!(browser.get("/get/a").await.body, "1");
+}
+
+#[actix_web::test]
+async fn an_application_may_go_on_with_an_anonymous_session_of_which_nothing_is_written() {
+    let store = ObservedStore::default();
+    let settings = settings().with_on_store_failure(OnStoreFailure::Anonymous);
+    let mut browser = browser(sessions(settings, &store)).await;
+    browser.get("/login/ada").await;
+    store.set_down(true);
+    assert_eq!(browser.get("/who").await.body, "nobody");
+    let answer = browser.get("/set/b").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.set_cookies().len()),
+        (200, 0)
+    );
+    store.set_down(false);
+    assert_eq!(browser.get("/who").await.body, "ada");
+    assert_eq!(browser.get("/get/b").await.body, "none");
+}
+
+#[actix_web::test]
+async fn a_session_too_large_is_refused_and_what_was_stored_is_intact() {
+    let store = ObservedStore::new(MemoryStore::new().with_limit(1000));
+    let mut browser = browser(sessions(settings(), &store)).await;
+    browser.get("/set/a").await;
+    let answer = browser.get("/big/2000").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.set_cookies().len()),
+        (413, 0)
+    );
+    assert_eq!(browser.get("/get/a").await.body, "1");
+}

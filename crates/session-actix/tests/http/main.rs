@@ -1,0 +1,17 @@
+//! The middleware and the extractor, one module for each property.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod browser;
+mod caching;
+mod cookies;
+mod failures;
+mod hostile_cookies;
+mod keys;
+mod lazily;
+mod lifetimes;
+mod logins;
+mod named;
+mod observed;
+mod outside_handlers;
+mod streams;

@@ -1,0 +1,70 @@
+//! The session in other middleware, in guards, and in tests of handlers.
+
+use actix_web::{
+    App, HttpResponse,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    guard::fn_guard,
+    middleware::{Next, from_fn},
+    test, web,
+};
+use session_actix::{Session, SessionError, SessionExt, SessionMiddleware};
+
+use crate::{
+    browser::{sessions, settings},
+    observed::ObservedStore,
+};
+
+async fn count_visits(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let session = request.session().await?;
+    session
+        .update("visits", |n: Option<i64>| n.unwrap_or(0) + 1)
+        .map_err(SessionError::from)?;
+    next.call(request).await
+}
+
+#[actix_web::test]
+async fn other_middleware_shares_the_session_with_handlers_and_guards() {
+    let app = test::init_service(
+        App::new()
+            .wrap(from_fn(count_visits))
+            .wrap(SessionMiddleware::new(sessions(
+                settings(),
+                &ObservedStore::default(),
+            )))
+            .service(
+                web::resource("/")
+                    .guard(fn_guard(|context| {
+                        Session::<session_actix::DefaultSession>::of_guard(context)
+                            .is_some_and(|session| session.contains("visits"))
+                    }))
+                    .to(|session: Session| async move {
+                        HttpResponse::Ok().body(format!("{:?}", session.get::<i64>("visits")))
+                    }),
+            ),
+    )
+    .await;
+    let response = test::call_service(&app, test::TestRequest::default().to_request()).await;
+    assert_eq!(response.status().as_u16(), 200);
+    assert!(response.headers().contains_key("set-cookie"));
+    assert_eq!(test::read_body(response).await, "Ok(Some(1))");
+}
+
+#[actix_web::test]
+async fn a_handler_is_tested_with_a_session_in_memory() {
+    #[expect(clippy::unused_async, reason = "a handler is async")]
+    async fn greet(session: Session) -> Result<String, SessionError> {
+        session.insert("greeted", &true)?;
+        Ok(format!(
+            "hello {}",
+            session.owner().as_deref().unwrap_or("stranger")
+        ))
+    }
+    let session = Session::in_memory();
+    session.log_in("ada").unwrap();
+    assert_eq!(greet(session.clone()).await.unwrap(), "hello ada");
+    assert_eq!(session.get("greeted").unwrap(), Some(true));
+}

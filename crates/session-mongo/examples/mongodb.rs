@@ -1,0 +1,40 @@
+//! One record's life in `MongoDB`: `SESSION_MONGODB=mongodb://127.0.0.1:27017 cargo run -p session-mongo --example mongodb`
+
+use std::time::{Duration, SystemTime};
+
+use session_core::{KeyPrefix, OwnerIndex, Record, SessionId, SessionStore, Write, config::Env};
+use session_mongo::MongoStore;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let store = MongoStore::from_env(&Env::of_process()).await?;
+    store.ensure_indexes().await?;
+
+    let prefix = KeyPrefix::default();
+    let (key, ada) = (
+        prefix.hashed_key(&SessionId::random(32)),
+        prefix.owner_key("ada"),
+    );
+    let record = |payload: &str| Record {
+        payload: payload.as_bytes().to_vec(),
+        expires_at: SystemTime::now() + Duration::from_secs(60),
+        owner: Some(ada.clone()),
+    };
+    let Write::Stored(first) = store.insert(&key, &record("one")).await? else {
+        return Err("a random key was taken".into());
+    };
+    // Two requests loaded the same session; only one of them changes it.
+    let winner = store.update(&key, &record("two"), &first).await?;
+    let loser = store.update(&key, &record("three"), &first).await?;
+    assert!(winner.is_stored() && !loser.is_stored());
+
+    let sessions = store.owned_by(&ada).await?;
+    assert!(
+        sessions
+            .iter()
+            .any(|(one, loaded)| *one == key && loaded.payload == b"two")
+    );
+    store.delete(&key).await?;
+    assert!(store.load(&key).await?.is_none());
+    Ok(())
+}
