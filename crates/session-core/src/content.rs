@@ -29,7 +29,8 @@ pub(crate) struct Content {
 impl Content {
     /// Nothing worth a record: a session that merely says it would be permanent does not count.
     pub(crate) fn is_empty(&self) -> bool {
-        self.owner.is_none() && self.payload.keys().all(|key| key == PERMANENT)
+        let permanent = usize::from(self.payload.contains(PERMANENT));
+        self.owner.is_none() && self.payload.len() == permanent
     }
 
     /// Empties the data; what the session is permanent for stays, as in Flask.

@@ -9,5 +9,4 @@ mod nodes;
 mod store;
 
 pub use nodes::Nodes;
-pub use session_core;
 pub use store::MemcachedStore;

@@ -65,14 +65,21 @@ pub(crate) fn touch(
 }
 
 pub(crate) fn delete(collection: &str, key: &StoreKey) -> Document {
+    delete_command(
+        collection,
+        doc! { "q": { "_id": binary(key.as_str()) }, "limit": 1 },
+    )
+}
+
+pub(crate) fn delete_command(collection: &str, statement: Document) -> Document {
     doc! {
         "delete": collection,
-        "deletes": [{ "q": { "_id": binary(key.as_str()) }, "limit": 1 }],
+        "deletes": [statement],
         "writeConcern": { "w": "majority" },
     }
 }
 
-fn update_command(collection: &str, statement: Document) -> Document {
+pub(crate) fn update_command(collection: &str, statement: Document) -> Document {
     doc! {
         "update": collection,
         "updates": [statement],

@@ -13,7 +13,7 @@ pub(crate) fn binary(text: &str) -> Binary {
     blob(text.as_bytes())
 }
 
-fn blob(bytes: &[u8]) -> Binary {
+pub(crate) fn blob(bytes: &[u8]) -> Binary {
     Binary {
         subtype: BinarySubtype::Generic,
         bytes: bytes.to_vec(),
@@ -55,7 +55,7 @@ pub(crate) fn decode_key(document: &RawDocument) -> Result<StoreKey> {
         .map_err(Error::corrupt)
 }
 
-fn bytes<'a>(document: &'a RawDocument, field: &str) -> Result<&'a [u8]> {
+pub(crate) fn bytes<'a>(document: &'a RawDocument, field: &str) -> Result<&'a [u8]> {
     let binary = document.get_binary(field).map_err(Error::corrupt)?;
     if binary.subtype == BinarySubtype::Generic {
         Ok(binary.bytes)

@@ -1,13 +1,9 @@
-use std::{error, fmt, time::Duration};
+use std::time::Duration;
 
-use mongodb::{
-    IndexModel,
-    bson::{RawDocument, doc},
-    options::IndexOptions,
-};
+use mongodb::{IndexModel, bson::doc, options::IndexOptions};
 use session_core::Result;
 
-use crate::{MongoStore, failure::failed};
+use crate::{MongoStore, failure::failed, foreign::Foreign, place::Place};
 
 impl MongoStore {
     /// Creates the index that lets the server remove expired documents, and the one that finds an owner's sessions.
@@ -23,52 +19,35 @@ impl MongoStore {
     pub async fn ensure_indexes(&self) -> Result<()> {
         // Ours are binary. One look into the index of _id, however large the collection.
         let foreign = doc! { "_id": { "$type": ["objectId", "string", "number", "object"] } };
-        let collection = self.collection.clone();
-        let found = self
-            .calls
-            .run(async move { collection.find_one(foreign).await });
-        if let Some(document) = found.await? {
-            return Err(failed(ForeignDocuments {
-                flask_session: is_flask_session(&document),
-            }));
+        if let Some(document) = self.place.find_one(foreign).await? {
+            return Err(failed(Foreign::of(&document)));
         }
-        let expired = IndexOptions::builder().expire_after(Duration::ZERO).build();
-        let expired = IndexModel::builder()
-            .keys(doc! { "expires_at": 1 })
-            .options(expired);
         let owner = IndexOptions::builder().sparse(true).build();
         let owner = IndexModel::builder()
             .keys(doc! { "owner": 1 })
             .options(owner);
-        let indexes = [expired.build(), owner.build()];
-        let collection = self.collection.clone();
-        let made = self
-            .calls
-            .run(async move { collection.create_indexes(indexes).await });
-        made.await.map(drop)
+        let made = create(&self.place, [removal("expires_at"), owner.build()]).await?;
+        made.map_err(failed)
     }
 }
 
-fn is_flask_session(document: &RawDocument) -> bool {
-    ["id", "val", "expiration"]
-        .iter()
-        .all(|field| matches!(document.get(field), Ok(Some(_))))
+/// The index by which the server removes documents when the date in `field` has passed.
+pub(crate) fn removal(field: &str) -> IndexModel {
+    let options = IndexOptions::builder().expire_after(Duration::ZERO).build();
+    IndexModel::builder()
+        .keys(doc! { field: 1 })
+        .options(options)
+        .build()
 }
 
-/// The collection is somebody else's; an index that removes documents has no business there.
-#[derive(Debug)]
-struct ForeignDocuments {
-    flask_session: bool,
+/// The inner error is the server's, the outer one that it could not be asked.
+pub(crate) async fn create(
+    place: &Place,
+    indexes: [IndexModel; 2],
+) -> Result<mongodb::error::Result<()>> {
+    let collection = place.collection.clone();
+    let made = place
+        .calls
+        .run(async move { Ok(collection.create_indexes(indexes).await.map(drop)) });
+    made.await
 }
-
-impl fmt::Display for ForeignDocuments {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.flask_session {
-            "the collection holds sessions of Flask-Session; name another with SESSION_MONGODB_COLLECT"
-        } else {
-            "the collection holds documents that are no sessions; name another with SESSION_MONGODB_COLLECT"
-        })
-    }
-}
-
-impl error::Error for ForeignDocuments {}

@@ -15,8 +15,8 @@ impl OwnerIndex for MongoStore {
             "owner": binary(owner.as_str()),
             "expires_at": { "$gt": instant(SystemTime::now()) },
         };
-        let collection = self.collection.clone();
-        let found = self.calls.run(async move {
+        let collection = self.place.collection.clone();
+        let found = self.place.calls.run(async move {
             let mut cursor = collection.find(live).await?;
             let mut found = Vec::new();
             while cursor.advance().await? {

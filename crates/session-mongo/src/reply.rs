@@ -1,9 +1,9 @@
 use mongodb::bson::{Bson, Document};
-use session_core::Result;
+use session_core::{Result, Revision, Touch, Write};
 
 use crate::failure::{ServerRefusal, failed};
 
-const DUPLICATE_KEY: i32 = 11000;
+pub(crate) const DUPLICATE_KEY: i32 = 11000;
 
 /// What a write command did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,23 @@ pub(crate) enum Outcome {
     NoMatch,
     /// A document with this `_id` is there.
     Taken,
+}
+
+impl Outcome {
+    /// As the answer to a write after which the record is at `revision`.
+    pub(crate) fn written(self, revision: Revision) -> Write {
+        match self {
+            Self::Done => Write::Stored(revision),
+            Self::NoMatch | Self::Taken => Write::Refused,
+        }
+    }
+
+    pub(crate) fn moved(self) -> Touch {
+        match self {
+            Self::Done => Touch::Moved,
+            Self::NoMatch | Self::Taken => Touch::Refused,
+        }
+    }
 }
 
 /// Reads the reply to a write command, in which the driver looks for errors of the command alone.

@@ -8,7 +8,6 @@ use session_core::{
 use crate::{
     MongoStore, commands,
     document::{binary, decode, instant, stored_revision, token},
-    reply::Outcome,
 };
 
 #[async_trait]
@@ -18,60 +17,34 @@ impl SessionStore for MongoStore {
             "_id": binary(key.as_str()),
             "expires_at": { "$gt": instant(SystemTime::now()) },
         };
-        let collection = self.collection.clone();
-        let found = self
-            .calls
-            .run(async move { collection.find_one(live).await });
-        found.await?.as_deref().map(decode).transpose()
+        let found = self.place.find_one(live).await?;
+        found.as_deref().map(decode).transpose()
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        self.check(&record.payload)?;
-        let revision = ObjectId::new();
-        let command = commands::insert(
-            self.collection.name(),
-            key,
-            record,
-            revision,
-            SystemTime::now(),
-        );
-        Ok(written(self.write(command).await?, revision))
+        self.place.check(&record.payload)?;
+        let (revision, now) = (ObjectId::new(), SystemTime::now());
+        let command = commands::insert(self.place.name(), key, record, revision, now);
+        Ok(self.place.write(command).await?.written(token(revision)))
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        self.check(&record.payload)?;
+        self.place.check(&record.payload)?;
         let Some(loaded) = stored_revision(revision) else {
             return Ok(Write::Refused);
         };
-        let new = ObjectId::new();
-        let command = commands::update(
-            self.collection.name(),
-            key,
-            record,
-            (loaded, new),
-            SystemTime::now(),
-        );
-        Ok(written(self.write(command).await?, new))
+        let (new, now) = (ObjectId::new(), SystemTime::now());
+        let command = commands::update(self.place.name(), key, record, (loaded, new), now);
+        Ok(self.place.write(command).await?.written(token(new)))
     }
 
     async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        let command = commands::touch(self.collection.name(), key, expires_at, SystemTime::now());
-        Ok(match self.write(command).await? {
-            Outcome::Done => Touch::Moved,
-            Outcome::NoMatch | Outcome::Taken => Touch::Refused,
-        })
+        let command = commands::touch(self.place.name(), key, expires_at, SystemTime::now());
+        Ok(self.place.write(command).await?.moved())
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        self.write(commands::delete(self.collection.name(), key))
-            .await
-            .map(drop)
-    }
-}
-
-fn written(outcome: Outcome, revision: ObjectId) -> Write {
-    match outcome {
-        Outcome::Done => Write::Stored(token(revision)),
-        Outcome::NoMatch | Outcome::Taken => Write::Refused,
+        let command = commands::delete(self.place.name(), key);
+        self.place.write(command).await.map(drop)
     }
 }

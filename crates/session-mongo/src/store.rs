@@ -1,32 +1,23 @@
-use std::fmt;
-
-use mongodb::{
-    Client, Collection, Database,
-    bson::{Document, RawDocumentBuf},
-    options::{CollectionOptions, ReadPreference, SelectionCriteria},
-};
+use mongodb::Client;
 use session_core::{
-    Error, Result,
+    Result,
     config::{ConfigError, Env},
 };
 
 use crate::{
-    calls::Calls,
     connect,
     document::OVERHEAD,
+    flask::FlaskMongoStore,
     names::{CollectionName, DatabaseName},
-    reply::{Outcome, outcome},
+    place::Place,
 };
 
 /// Sessions in a collection of `MongoDB`, one document each.
 ///
 /// A handle: clones share the client and see the same sessions.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct MongoStore {
-    database: Database,
-    pub(crate) collection: Collection<RawDocumentBuf>,
-    pub(crate) calls: Calls,
-    limit: usize,
+    pub(crate) place: Place,
 }
 
 impl MongoStore {
@@ -93,11 +84,8 @@ impl MongoStore {
     /// Keeps the sessions in `database`.
     #[must_use]
     pub fn with_database(self, database: &DatabaseName) -> Self {
-        let database = self.database.client().database(database.as_str());
         Self {
-            collection: sessions(&database, self.collection.name()),
-            database,
-            ..self
+            place: self.place.in_database(database),
         }
     }
 
@@ -105,65 +93,28 @@ impl MongoStore {
     #[must_use]
     pub fn with_collection(self, collection: &CollectionName) -> Self {
         Self {
-            collection: sessions(&self.database, collection.as_str()),
-            ..self
+            place: self.place.in_collection(collection),
         }
     }
 
     /// Refuses payloads of more than `limit` bytes; at most [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT).
     #[must_use]
-    pub fn with_limit(self, limit: usize) -> Self {
-        Self {
-            limit: limit.min(Self::DEFAULT_LIMIT),
-            ..self
-        }
+    pub fn with_limit(mut self, limit: usize) -> Self {
+        self.place.limit = limit.min(Self::DEFAULT_LIMIT);
+        self
+    }
+
+    /// The same server, database and collection, with documents as Flask-Session lays them out.
+    ///
+    /// The limit is then at most [`FlaskMongoStore::DEFAULT_LIMIT`].
+    #[must_use]
+    pub fn with_flask_layout(self) -> FlaskMongoStore {
+        FlaskMongoStore::of(self.place)
     }
 
     fn of(client: &Client, database: &DatabaseName, collection: &CollectionName) -> Self {
-        let database = client.database(database.as_str());
         Self {
-            collection: sessions(&database, collection.as_str()),
-            database,
-            calls: Calls::new(),
-            limit: Self::DEFAULT_LIMIT,
+            place: Place::new(client, database, collection, Self::DEFAULT_LIMIT),
         }
-    }
-
-    pub(crate) fn check(&self, payload: &[u8]) -> Result<()> {
-        let (size, limit) = (payload.len(), self.limit);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn write(&self, command: Document) -> Result<Outcome> {
-        let database = self.database.clone();
-        let reply = self
-            .calls
-            .run(async move { database.run_command(command).await });
-        outcome(&reply.await?)
-    }
-}
-
-/// Of the nodes only the primary knows of every logout.
-fn sessions(database: &Database, name: &str) -> Collection<RawDocumentBuf> {
-    let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
-    let options = CollectionOptions::builder()
-        .selection_criteria(primary)
-        .build();
-    database.collection_with_options(name, options)
-}
-
-impl fmt::Debug for MongoStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the client, whose options hold a password.
-        f.debug_struct("MongoStore")
-            .field(
-                "collection",
-                &format_args!("{}", self.collection.namespace()),
-            )
-            .field("limit", &self.limit)
-            .finish_non_exhaustive()
     }
 }

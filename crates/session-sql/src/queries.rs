@@ -33,6 +33,7 @@ pub(crate) struct RecordQueries {
 
 /// How one batch of expired records is removed.
 #[derive(Debug)]
+#[allow(dead_code, reason = "each database has one of them")]
 pub(crate) enum Sweep {
     /// By one statement.
     Statement(SqlStr),

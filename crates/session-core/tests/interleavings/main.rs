@@ -33,7 +33,7 @@ fn changes_beside_a_renewal_go_on_with_the_session() {
 #[test]
 fn of_many_renewals_at_once_one_id_survives() {
     Scene::of(&[Renew, Renew]).every_order();
-    Scene::of(&[Renew, Renew, Renew]).every_order();
+    Scene::of(&[Renew, Renew, Renew]).some_orders();
     Scene::of(&[RenewInc, RenewInc]).every_order();
     Scene::of(&[Renew, Renew, Inc]).some_orders();
     Scene::of(&[Renew, Renew, Renew, Renew]).some_orders();
@@ -54,10 +54,10 @@ fn logins_beside_changes_keep_them_or_empty_the_session_first() {
 fn a_logout_wins_over_everything_beside_it() {
     Scene::of(&[LogOut, Inc]).every_order();
     Scene::of(&[LogOut, Renew]).every_order();
-    Scene::of(&[LogOut, Touch, Inc]).due().every_order();
+    Scene::of(&[LogOut, Touch, Inc]).due().some_orders();
     Scene::of(&[LogOut, LogIn("U")]).every_order();
-    Scene::of(&[LogOut, Renew, Inc]).every_order();
-    Scene::of(&[LogOut, LogOut, Renew]).every_order();
+    Scene::of(&[LogOut, Renew, Inc]).some_orders();
+    Scene::of(&[LogOut, LogOut, Renew]).some_orders();
     Scene::of(&[LogOut, Renew, Renew, Inc]).some_orders();
     Scene::of(&[LogOut, LogIn("U"), Renew, Inc]).some_orders();
 }

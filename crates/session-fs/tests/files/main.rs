@@ -11,5 +11,6 @@ mod place;
 mod power_loss;
 mod scarcity;
 mod strangers;
+mod sweeps;
 mod two_processes;
 mod vanished;

@@ -37,6 +37,16 @@ async fn a_store_starts_while_its_node_is_down_and_works_when_it_is_up() {
 }
 
 #[tokio::test]
+async fn a_name_is_resolved_when_it_is_needed() {
+    let node = Memcached::start(&[]).await;
+    let store = open(&format!("localhost:{}", node.port()));
+    let key = key();
+    stored(store.insert(&key, &record(b"payload")).await);
+    assert_eq!(payload(&store, &key).await.unwrap(), b"payload");
+    every_call_fails(&open("no-such-host.invalid"), &key, SECOND).await;
+}
+
+#[tokio::test]
 async fn a_killed_node_is_an_error_at_once_and_empty_when_it_is_back() {
     let node = Memcached::start(&[]).await;
     let store = open(&node.addr());

@@ -4,7 +4,7 @@ use std::{
 };
 
 use session_core::Touch;
-use session_tests::{ChaosProxy, Fault};
+use session_tests::{ChaosProxy, Fault, rounds};
 
 use super::*;
 
@@ -114,17 +114,19 @@ async fn an_update_whose_reply_is_dropped_is_an_error_and_is_not_sent_again() {
     let (node, proxy, store) = damaged().await;
     let key = key();
     let mut revision = stored(store.insert(&key, &record(b"0")).await);
-    for round in 0..20 {
+    for round in 0..rounds() {
         let before = stat(&node, "cas_hits") + stat(&node, "cas_badval");
         proxy.set(Fault::DropReply);
-        let answer = store.update(&key, &record(&[round]), &revision).await;
+        let answer = store
+            .update(&key, &record(&round.to_be_bytes()), &revision)
+            .await;
         fails(&answer, Instant::now(), Duration::from_secs(1));
         assert_eq!(
             stat(&node, "cas_hits") + stat(&node, "cas_badval"),
             before + 1
         );
         let loaded = store.load(&key).await.unwrap().unwrap();
-        assert_eq!(loaded.payload, [round]);
+        assert_eq!(loaded.payload, round.to_be_bytes());
         revision = loaded.revision;
     }
 }

@@ -4,11 +4,11 @@ use session_core::conformance::Fixture;
 use session_mongo::MongoStore;
 use session_tests::Mongo;
 
-use crate::setup::SERVER;
+use crate::setup::{SERVER, patient};
 
 async fn open() -> Fixture<MongoStore> {
     let server = SERVER.get_or_start(Mongo::start).await;
-    let connect = async || MongoStore::connect(&server.url()).await.unwrap();
+    let connect = async || MongoStore::connect(&patient(&server)).await.unwrap();
     let (store, second) = (connect().await, connect().await);
     store.ensure_indexes().await.unwrap();
     Fixture::new(store, MongoStore::DEFAULT_LIMIT)

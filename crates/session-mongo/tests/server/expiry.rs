@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use session_core::{SessionStore, Touch, Write};
-use session_mongo::mongodb::bson::doc;
+use session_mongo::mongodb::bson::{Document, doc};
 use session_tests::Mongo;
 use tokio::time::sleep;
 
@@ -13,6 +13,8 @@ use crate::setup::{Setup, key, record, record_for, stored};
 async fn with_the_servers_removal_switched_off_an_expired_session_is_absent_all_the_same() {
     // A pause between removals that no test outlives.
     let setup = Setup::on(Mongo::start_with(86_400.0).await.into()).await;
+    tell(&setup, doc! { "ttlMonitorEnabled": false }).await;
+    setup.store.ensure_indexes().await.unwrap();
     let (store, key) = (&setup.store, key());
     stored(
         store
@@ -40,9 +42,11 @@ async fn with_the_servers_removal_switched_off_an_expired_session_is_absent_all_
 #[tokio::test]
 async fn the_server_removes_what_has_expired_and_nothing_else() {
     let setup = Setup::on(Mongo::start_with(0.2).await.into()).await;
-    // The genuine server pauses a minute unless told this; the other one knows no such parameter and was told above.
-    let pause = doc! { "setParameter": 1, "ttlMonitorSleepSecs": 1 };
-    drop(setup.admin().run_command(pause).await);
+    tell(
+        &setup,
+        doc! { "ttlMonitorEnabled": true, "ttlMonitorSleepSecs": 1 },
+    )
+    .await;
     setup.store.ensure_indexes().await.unwrap();
     let (live, dead) = (key(), key());
     stored(setup.store.insert(&live, &record(b"live")).await.unwrap());
@@ -66,4 +70,11 @@ async fn the_server_removes_what_has_expired_and_nothing_else() {
         setup.store.load(&live).await.unwrap().unwrap().payload,
         b"live"
     );
+}
+
+/// The genuine server is told while it runs; the other one knows no such parameter and was told at its start.
+async fn tell(setup: &Setup, parameters: Document) {
+    let mut command = doc! { "setParameter": 1 };
+    command.extend(parameters);
+    drop(setup.admin().run_command(command).await);
 }

@@ -10,6 +10,7 @@ mod config;
 mod conformance;
 mod expiry;
 mod failpoints;
+mod flask;
 mod increments;
 mod indexes;
 mod outage;

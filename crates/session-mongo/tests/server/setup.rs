@@ -3,7 +3,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use session_core::{KeyPrefix, OwnerKey, Record, Revision, SessionId, StoreKey, Write, conformance::Shared};
+use session_core::{
+    KeyPrefix, OwnerKey, Record, Revision, SessionId, StoreKey, Write, conformance::Shared,
+};
 use session_mongo::{
     CollectionName, MongoStore,
     mongodb::{
@@ -27,7 +29,10 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) async fn shared() -> Self {
-        Self::on(SERVER.get_or_start(Mongo::start).await).await
+        let server = SERVER.get_or_start(Mongo::start).await;
+        let mut setup = Self::on(Arc::clone(&server)).await;
+        setup.store = connect(&patient(&server), &setup.name).await;
+        setup
     }
 
     /// With a server that is this test's alone.
@@ -80,6 +85,12 @@ pub(crate) async fn connect(url: &str, name: &CollectionName) -> MongoStore {
         .await
         .unwrap()
         .with_collection(name)
+}
+
+/// For tests that are not about time: on a busy machine the server may be silent for seconds.
+pub(crate) fn patient(server: &Mongo) -> String {
+    let limits = "serverSelectionTimeoutMS=20000&connectTimeoutMS=20000&heartbeatFrequencyMS=20000";
+    format!("{}?{limits}", server.url())
 }
 
 /// A name or a value that no other test has.

@@ -36,7 +36,7 @@ async fn sessions_survive_a_failover() {
     while servers.primary_port() != Some(servers.replica().port()) {
         let _ = bounded(store.load(&key("a"))).await;
         assert!(
-            begin.elapsed() < Duration::from_secs(15),
+            begin.elapsed() < Duration::from_secs(40),
             "nobody is promoted"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -66,7 +66,7 @@ async fn a_planned_failover_is_followed() {
     let begin = Instant::now();
     // It answers "no good replica" until it has looked at the replica itself.
     while let Err(error) = failover.query::<()>(&mut sentinel.get_connection().unwrap()) {
-        assert!(begin.elapsed() < Duration::from_secs(15), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(40), "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     loop {
@@ -79,7 +79,7 @@ async fn a_planned_failover_is_followed() {
         {
             break;
         }
-        assert!(begin.elapsed() < Duration::from_secs(15), "{write:?}");
+        assert!(begin.elapsed() < Duration::from_secs(40), "{write:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // The old primary is alive, a replica by now, and would refuse this.

@@ -15,4 +15,6 @@ mod outage;
 mod patience;
 mod pool;
 mod records;
+mod settings;
+mod statements;
 mod transactions;

@@ -1,0 +1,60 @@
+use session_core::config::Env;
+use session_sql::{MySqlStore, PostgresStore, TableName};
+
+#[test]
+fn no_password_is_shown() {
+    let store = PostgresStore::connect("postgres://ada:hunter2@localhost/shop").unwrap();
+    assert!(!format!("{store:?}").contains("hunter2"));
+    for bad in [
+        "postgres://ada:hunter2@localhost:port/shop",
+        "postgres://ada:hunter2@localhost/shop?sslmode=wrong",
+        "mysql://ada:hunter2@/?ssl-mode=wrong",
+        "oracle://ada:hunter2@localhost/shop",
+        "hunter2",
+    ] {
+        let error = session_sql::connect(bad).unwrap_err().to_string();
+        assert!(error.starts_with("SESSION_SQL "), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_url_of_another_database_is_refused_by_naming_the_right_schemes() {
+    let error = MySqlStore::connect("postgres://localhost").unwrap_err();
+    let expected = "SESSION_SQL must begin with one of mysql:, mariadb:";
+    assert_eq!(error.to_string(), expected);
+    let error = session_sql::connect("redis://localhost").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("sqlite:, postgres:, postgresql:, mysql:, mariadb:")
+    );
+}
+
+#[test]
+fn the_environment_names_database_and_table() {
+    let url = ("SESSION_SQL", "postgresql://localhost/shop");
+    let of = |settings: &[(&str, &str)]| {
+        let all = [&[url], settings].concat();
+        PostgresStore::from_env(&all.into_iter().collect::<Env>())
+    };
+    let shows = |store: &PostgresStore, table: TableName| {
+        format!("{store:?}").contains(&format!("{table:?}"))
+    };
+    let logins = || TableName::new("logins").unwrap();
+    assert!(shows(&of(&[]).unwrap(), TableName::default()));
+    assert!(shows(
+        &of(&[("SESSION_SQL_TABLE", "logins")]).unwrap(),
+        logins()
+    ));
+    let flask = [
+        ("SESSION_SQLALCHEMY_TABLE", "logins"),
+        ("SESSION_SQLALCHEMY_SCHEMA", "web"),
+    ];
+    assert!(shows(
+        &of(&flask).unwrap(),
+        logins().in_schema("web").unwrap()
+    ));
+    let error = of(&[("SESSION_SQL_TABLE", "a b")]).unwrap_err();
+    assert_eq!(error.name(), "SESSION_SQL_TABLE");
+}

@@ -1,0 +1,102 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use session_tests::Program;
+
+use super::{Backend, Browser};
+
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+
+/// A running demo, with a prefix of its own on the store.
+#[derive(Debug)]
+pub(crate) struct Demo {
+    program: Program,
+    settings: Vec<(&'static str, String)>,
+    http: reqwest::Client,
+}
+
+impl Demo {
+    /// Starts the demo on the test program's server of that kind.
+    pub(crate) async fn on(backend: Backend) -> Self {
+        Self::with(backend.settings().await, &[]).await
+    }
+
+    /// Starts the demo with `settings`, and then `more`.
+    pub(crate) async fn with(
+        mut settings: Vec<(&'static str, String)>,
+        more: &[(&'static str, &str)],
+    ) -> Self {
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let prefix = format!("t{}-{number}:", std::process::id());
+        settings.push(("SESSION_KEY_PREFIX", prefix));
+        settings.extend(
+            more.iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        let program = Program::start("demo", &borrowed(&settings)).await;
+        Self::of(program, settings)
+    }
+
+    /// A second demo on the same store, in the same directory, with the same secret.
+    pub(crate) async fn beside(&self) -> Self {
+        let program = Program::start_in(self.directory(), "demo", &self.settings()).await;
+        Self::of(program, self.settings.clone())
+    }
+
+    fn of(program: Program, settings: Vec<(&'static str, String)>) -> Self {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tcp_nodelay(true)
+            .timeout(std::time::Duration::from_secs(20))
+            .build()
+            .expect("a client without TLS can be built");
+        Self {
+            program,
+            settings,
+            http,
+        }
+    }
+
+    /// A browser without a cookie.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self.http.clone(), self.program.url())
+    }
+
+    /// A browser in which `user` has logged in.
+    pub(crate) async fn logged_in(&self, user: &str) -> Browser {
+        let mut browser = self.browser();
+        let answer = browser.post(&format!("/login?user={user}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        browser
+    }
+
+    /// Ends it by SIGKILL and starts it again in the same directory.
+    pub(crate) async fn restart(&mut self) {
+        self.program.restart().await;
+    }
+
+    /// What configures it.
+    pub(crate) fn settings(&self) -> Vec<(&str, &str)> {
+        borrowed(&self.settings)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.program.url()
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.program.directory()
+    }
+
+    /// What it wrote to its log so far.
+    pub(crate) fn output(&self) -> String {
+        self.program.output()
+    }
+}
+
+fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    settings
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect()
+}
