@@ -1,9 +1,8 @@
 //! A store of your own, here a map; `cargo test -p examples --test custom_store` holds it to every promise of a store.
 
-use std::{collections::HashMap, sync::Arc, sync::Mutex, sync::MutexGuard, time::SystemTime};
-
 use session_core::{Error, Loaded, Record, Revision, StoreKey, Touch, Write};
 use session_core::{Result, SessionStore, async_trait, conformance::Fixture};
+use std::{collections::HashMap, sync::Arc, sync::Mutex, sync::MutexGuard, time::SystemTime};
 
 #[derive(Clone, Debug, Default)]
 struct MapStore(Arc<Mutex<HashMap<StoreKey, Record>>>);

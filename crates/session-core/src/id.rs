@@ -129,4 +129,28 @@ mod tests {
             assert_eq!(count, if position == 42 { 16 } else { 64 });
         }
     }
+
+    #[test]
+    fn two_ids_have_nothing_in_common() {
+        const PAIRS: u32 = 10_000;
+        let raw = || {
+            let mut raw = [0; 33];
+            URL_SAFE_NO_PAD
+                .decode_slice(SessionId::random(32).as_str(), &mut raw)
+                .unwrap();
+            raw
+        };
+        let mut total = 0;
+        for _ in 0..PAIRS {
+            let differing: u32 = raw()
+                .iter()
+                .zip(raw())
+                .map(|(a, b)| (a ^ b).count_ones())
+                .sum();
+            // 128 of 256 bits, and nine times the standard deviation of 8.
+            assert!((56..=200).contains(&differing), "{differing} bits differ");
+            total += differing;
+        }
+        assert!((127..=129).contains(&(total / PAIRS)), "{total}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The session cookie: when it is set, with which attributes, and how it is removed.
 
-use session_actix::session_core::SecretKeys;
+use session_actix::session_core::{CookieAttributes, SameSite, SecretKeys};
 
 use crate::{
     browser::{browser, sessions, settings},
@@ -123,4 +123,74 @@ async fn another_applications_signature_opens_nothing() {
     store.calls();
     assert_eq!(theirs.get("/get/a").await.body, "none");
     assert_eq!(store.calls(), 0);
+}
+
+#[actix_web::test]
+async fn the_removal_has_the_attributes_that_the_cookie_was_set_with() {
+    fn identity(cookie: &str) -> Vec<&str> {
+        let mut parts: Vec<_> = cookie
+            .split("; ")
+            .skip(1)
+            .filter(|part| !part.starts_with("Max-Age=") && !part.starts_with("Expires="))
+            .collect();
+        parts.sort_unstable();
+        parts
+    }
+    let unusual = CookieAttributes {
+        name: "session".into(),
+        domain: Some("example.org".into()),
+        path: "/app".into(),
+        same_site: Some(SameSite::None),
+        partitioned: true,
+        ..CookieAttributes::default()
+    };
+    for attributes in [CookieAttributes::default(), unusual] {
+        let settings = settings().with_cookie(attributes);
+        let mut browser = browser(sessions(settings, &ObservedStore::default())).await;
+        let set = browser.get("/set/a").await;
+        let removed = browser.get("/logout").await;
+        assert_eq!(
+            identity(set.set_cookies()[0]),
+            identity(removed.set_cookies()[0])
+        );
+    }
+}
+
+#[actix_web::test]
+async fn no_order_of_operations_sets_two_cookies_or_one_that_is_malformed() {
+    let paths = [
+        "/set/a",
+        "/get/a",
+        "/renew",
+        "/login/ada",
+        "/login/bob",
+        "/logout",
+        "/clear",
+        "/fail/b",
+        "/refuse",
+        "/plain",
+        "/increment/n",
+        "/remove/a",
+    ];
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    // Any sequence will do, as long as it is the same in every run.
+    let mut state = 1_u64;
+    for _ in 0..3000 {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let path = paths[usize::try_from((state >> 33) % 12).unwrap()];
+        let answer = browser.get(path).await;
+        let cookies = answer.set_cookies();
+        assert!(cookies.len() <= 1, "{path}: {cookies:?}");
+        for cookie in cookies {
+            let pair = cookie.split("; ").next().unwrap();
+            assert!(pair.starts_with("__Host-session="), "{path}: {pair}");
+            assert!(pair.len() <= 4096, "{path}: {pair}");
+            assert!(
+                cookie.bytes().all(|b| b.is_ascii_graphic() || b == b' '),
+                "{path}: {cookie}"
+            );
+        }
+    }
 }

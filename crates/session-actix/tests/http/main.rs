@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod adoption;
 mod browser;
 mod caching;
+mod channels;
 mod cookies;
 mod failures;
 mod hostile_cookies;
@@ -14,4 +16,6 @@ mod logins;
 mod named;
 mod observed;
 mod outside_handlers;
+mod secrets;
+mod spoilt;
 mod streams;

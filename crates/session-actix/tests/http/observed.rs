@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::SystemTime,
@@ -11,7 +11,9 @@ use session_actix::session_core::{
     StoreKey, Touch, Write, async_trait,
 };
 
-/// A store that counts its calls, and fails or hangs when told to.
+type Mangle = fn(Vec<u8>) -> Vec<u8>;
+
+/// A store that counts its calls, and fails, hangs, refuses or spoils when told to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ObservedStore {
     inner: MemoryStore,
@@ -19,6 +21,8 @@ pub(crate) struct ObservedStore {
     down: Arc<AtomicBool>,
     frozen: Arc<AtomicBool>,
     touch_fails: Arc<AtomicBool>,
+    refusals: Arc<AtomicUsize>,
+    mangle: Arc<Mutex<Option<Mangle>>>,
 }
 
 impl ObservedStore {
@@ -47,6 +51,16 @@ impl ObservedStore {
         self.touch_fails.store(true, Ordering::Relaxed);
     }
 
+    /// The next `count` inserts find their key taken.
+    pub(crate) fn refuse_inserts(&self, count: usize) {
+        self.refusals.store(count, Ordering::Relaxed);
+    }
+
+    /// From now on a loaded payload is what `mangle` makes of it.
+    pub(crate) fn set_mangle(&self, mangle: Option<Mangle>) {
+        *self.mangle.lock().unwrap() = mangle;
+    }
+
     async fn observe(&self) -> Result<()> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         if self.frozen.load(Ordering::Relaxed) {
@@ -63,11 +77,23 @@ impl ObservedStore {
 impl SessionStore for ObservedStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         self.observe().await?;
-        self.inner.load(key).await
+        let mut loaded = self.inner.load(key).await?;
+        let mangle = *self.mangle.lock().unwrap();
+        if let (Some(loaded), Some(mangle)) = (&mut loaded, mangle) {
+            loaded.payload = mangle(std::mem::take(&mut loaded.payload));
+        }
+        Ok(loaded)
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         self.observe().await?;
+        let taken = |left: usize| left.checked_sub(1);
+        let refusal = self
+            .refusals
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
+        if refusal.is_ok() {
+            return Ok(Write::Refused);
+        }
         self.inner.insert(key, record).await
     }
 

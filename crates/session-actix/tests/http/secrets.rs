@@ -1,0 +1,110 @@
+//! What no log line, no `Debug` and no error may show: ids, store keys, payloads and secret keys.
+
+use std::{
+    fmt::{Debug, Write as _},
+    sync::{Arc, Mutex},
+};
+
+use actix_web::{App, web};
+use session_actix::{
+    Session, SessionError, SessionMiddleware,
+    session_core::{KeyPrefix, SessionId},
+};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+use crate::{
+    browser::{Browser, SECRET, sessions, settings},
+    observed::ObservedStore,
+};
+
+const CANARY: &str = "a canary in the payload";
+
+/// Everything that is logged, at every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+struct Line<'l>(&'l mut String);
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{field}={value:?} ").unwrap();
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
+        attributes.record(&mut Line(&mut self.0.lock().unwrap()));
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+        values.record(&mut Line(&mut self.0.lock().unwrap()));
+    }
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut Line(&mut self.0.lock().unwrap()));
+    }
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+async fn show(session: Session) -> Result<String, SessionError> {
+    session.insert("secret", CANARY)?;
+    session.save().await?;
+    let error = session.get::<i64>("secret").unwrap_err();
+    let mut shown = format!("{session:?} {error:?} {error} {:?}", session.lineage());
+    let error = SessionError::from(error);
+    write!(shown, " {error:?} {error}").unwrap();
+    Ok(shown)
+}
+
+async fn fail(session: Session) -> Result<&'static str, SessionError> {
+    session.get::<i64>("secret")?;
+    Ok("")
+}
+
+#[actix_web::test]
+async fn nothing_shows_an_id_a_key_a_payload_or_a_secret() {
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let store = ObservedStore::default();
+    let sessions = sessions(settings(), &store);
+    let middleware = SessionMiddleware::new(sessions.clone());
+    let mut shown = format!("{sessions:?} {middleware:?} {:?} {store:?}", settings());
+    let app = actix_web::test::init_service(
+        App::new()
+            .wrap(middleware)
+            .route("/show", web::get().to(show))
+            .route("/fail", web::get().to(fail)),
+    )
+    .await;
+    let mut browser = Browser::before(app);
+    for _ in 0..2 {
+        shown += &browser.get("/show").await.body;
+    }
+    let cookie = browser.cookie();
+    assert_eq!(browser.get("/fail").await.status.as_u16(), 500);
+    store.set_mangle(Some(|payload| payload[1..].to_vec()));
+    browser.get("/fail").await;
+    store.set_mangle(None);
+    store.set_down(true);
+    assert_eq!(browser.get("/fail").await.status.as_u16(), 503);
+    write!(shown, "{store:?}").unwrap();
+
+    let value = cookie.split_once('=').unwrap().1;
+    let (id, signature) = value.split_once('.').unwrap();
+    let key = KeyPrefix::default().hashed_key(&SessionId::from_native(id, 32).unwrap());
+    let logged = log.0.lock().unwrap().clone();
+    assert!(logged.contains("session"), "the log is not empty: {logged}");
+    for text in [&shown, &logged] {
+        for secret in [id, signature, key.as_str(), CANARY, SECRET] {
+            assert!(!text.contains(secret), "{secret} is in {text}");
+        }
+    }
+}
