@@ -1,5 +1,5 @@
 //! What the store costs, and that its cost does not grow with the number of sessions:
-//! `cargo run --release -p session-sql --all-features --example measure -- postgres://…`
+//! `cargo run --release -p session-sql --all-features --example measure_sql -- postgres://…`
 //!
 //! Prints the median and the 99th percentile of a load and of a save (load and update) at 1,000 and at 1,000,000
 //! stored sessions, and the slowest request beside a sweep of 100,000 expired records. The table is
