@@ -86,11 +86,7 @@ async fn serve(
     name: StoreName,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let address = env.get("DEMO_ADDR").unwrap_or("127.0.0.1:8080");
-    if !sessions.settings().cookie().secure {
-        tracing::warn!(
-            "the demo speaks plain HTTP: its cookie has no Secure; a real site leaves that on"
-        );
-    }
+    let secure = sessions.settings().cookie().secure;
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(name))
@@ -112,6 +108,11 @@ async fn serve(
             format!("{address} cannot be listened on: {error}"),
         )
     })?;
+    if !secure {
+        tracing::warn!(
+            "the demo speaks plain HTTP: its cookie has no Secure; a real site leaves that on"
+        );
+    }
     for bound in server.addrs() {
         announce(&format!(
             "Listening on http://{bound} with sessions in {}; choose another store with SESSION_TYPE={}",
