@@ -6,7 +6,7 @@ use session_core::SessionStore;
 use session_mongo::mongodb::bson::{Bson, doc};
 use tokio::time::{sleep, timeout};
 
-use crate::setup::{Setup, connect, key, record, stored, unique};
+use crate::setup::{Setup, connect, key, patient, record, stored, unique};
 
 /// From "not even sent" to "answered before the time is up".
 fn patience(round: u32) -> Duration {
@@ -16,6 +16,7 @@ fn patience(round: u32) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reply_reaches_another_call_when_500_are_dropped() {
     let setup = Setup::alone().await;
+    let store = connect(&patient(&setup.server), &setup.name).await;
     let keys: Vec<_> = (0..8).map(|_| key()).collect();
     for key in &keys {
         stored(
@@ -30,13 +31,13 @@ async fn no_reply_reaches_another_call_when_500_are_dropped() {
     for round in 0..20_000_u32 {
         let key = &keys[round as usize % keys.len()];
         let neighbour = &keys[(round as usize + 1) % keys.len()];
-        if timeout(patience(round), setup.store.load(neighbour))
+        if timeout(patience(round), store.load(neighbour))
             .await
             .is_err()
         {
             dropped += 1;
         }
-        let loaded = setup.store.load(key).await.unwrap().unwrap();
+        let loaded = store.load(key).await.unwrap().unwrap();
         assert!(
             loaded.payload == key.as_str().as_bytes(),
             "a reply went to another call"
@@ -51,7 +52,7 @@ async fn no_reply_reaches_another_call_when_500_are_dropped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_connection_is_left_behind_by_2000_dropped_calls() {
     let setup = Setup::alone().await;
-    let url = format!("{}?maxPoolSize=20", setup.server.url());
+    let url = format!("{}&maxPoolSize=20", patient(&setup.server));
     let store = connect(&url, &setup.name).await;
     let before = connections(&setup).await;
     let mut tasks = tokio::task::JoinSet::new();

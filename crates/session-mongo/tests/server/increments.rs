@@ -6,7 +6,7 @@ use session_core::{SessionStore, StoreKey, Write};
 use session_mongo::{CollectionName, MongoStore};
 use tokio::time::sleep;
 
-use crate::setup::{Setup, connect, key, record, stored};
+use crate::setup::{Setup, connect, key, patient, record, stored};
 
 const TOTAL: u64 = 10_000;
 /// Where the second process, which is this same program, finds the counter.
@@ -31,6 +31,8 @@ async fn ten_thousand_increments_by_two_processes_are_exact() {
         return;
     }
     let setup = Setup::alone().await;
+    let url = patient(&setup.server);
+    let store = connect(&url, &setup.name).await;
     let key = key();
     stored(
         setup
@@ -39,12 +41,7 @@ async fn ten_thousand_increments_by_two_processes_are_exact() {
             .await
             .unwrap(),
     );
-    let target = format!(
-        "{} {} {}",
-        setup.server.url(),
-        setup.name.as_str(),
-        key.as_str()
-    );
+    let target = format!("{} {} {}", url, setup.name.as_str(), key.as_str());
     let mut second = Command::new(env::current_exe().unwrap());
     second
         .args([
@@ -53,7 +50,7 @@ async fn ten_thousand_increments_by_two_processes_are_exact() {
         ])
         .env(TARGET, target);
     let second = tokio::task::spawn_blocking(move || second.output().unwrap());
-    count(&setup.store, &key, TOTAL / 2).await;
+    count(&store, &key, TOTAL / 2).await;
     let second = second.await.unwrap();
     assert!(
         second.status.success(),
@@ -61,7 +58,7 @@ async fn ten_thousand_increments_by_two_processes_are_exact() {
         String::from_utf8_lossy(&second.stdout)
     );
     assert_eq!(
-        value(&setup.store.load(&key).await.unwrap().unwrap().payload),
+        value(&store.load(&key).await.unwrap().unwrap().payload),
         TOTAL
     );
 }
