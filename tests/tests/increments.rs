@@ -70,15 +70,23 @@ async fn two_processes_lose_no_increment(backend: Backend) {
         successes.len()
     );
     assert_eq!(values.len(), successes.len(), "two answers are alike");
-    assert_eq!(last, json!(successes.len()));
+    // A 503 says that the outcome is unknown: such an increment may have been made, no other.
+    let last = last.as_u64().expect("a number");
+    let certain = u64::try_from(successes.len()).expect("a small number");
+    let possible = u64::try_from(wanted).expect("a small number");
     assert!(
-        successes.len() * 1000 >= wanted * 999,
-        "{} of {wanted}",
-        successes.len()
+        (certain..=possible).contains(&last),
+        "{last} of {certain} to {possible}"
     );
     for answer in answers.iter().filter(|it| it.status != 200) {
         assert_eq!(answer.status, 503, "{}", answer.text());
     }
+    assert!(
+        successes.len() * 1000 >= wanted * 999,
+        "{} of {wanted}; the demo says:\n{}",
+        successes.len(),
+        demo.output()
+    );
 }
 
 on_shared_stores! { writers_of_different_keys_all_succeed }

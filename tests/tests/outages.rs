@@ -1,0 +1,196 @@
+//! An outage is an answer: quick, honest, and only where the session is used.
+
+mod site;
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, Server, rounds};
+use site::{Answer, Backend, Browser, Cookie, Demo, percentile};
+
+const QUICK: Duration = Duration::from_millis(1500);
+const UNNOTICED: Duration = Duration::from_millis(50);
+const RECOVERY: Duration = Duration::from_secs(2);
+
+/// What is asked while the store is away: reading, changing, ending.
+const ROUTES: [(Method, &str); 5] = [
+    (Method::GET, "/whoami"),
+    (Method::POST, "/increment/n"),
+    (Method::POST, "/renew"),
+    (Method::POST, "/logout"),
+    (Method::POST, "/fail?write=k"),
+];
+
+/// Panics unless the answer is a quick 503 that gives nothing away and leaves the cookie alone.
+fn assert_honest(answer: &Answer, path: &str) {
+    assert!(answer.took < QUICK, "{path}: {:?}", answer.took);
+    assert_eq!(answer.status, 503, "{path}: {}", answer.text());
+    assert_eq!(answer.cookie(), Cookie::Untouched, "{path}");
+    assert!(!answer.header("retry-after").is_empty(), "{path}");
+    assert_eq!(answer.text(), "Service Unavailable", "{path}");
+}
+
+/// Asks everything for as long as the outage lasts, several at once, and `/plain` beside it; the slowest of each.
+async fn assert_outage(browser: &Browser, lasts: Duration) {
+    let begin = Instant::now();
+    let mut askers = Vec::new();
+    for (method, path) in ROUTES {
+        let browser = browser.clone();
+        askers.push(tokio::spawn(async move {
+            let mut slowest = Duration::ZERO;
+            while begin.elapsed() < lasts {
+                let answer = browser.send(method.clone(), path, String::new()).await;
+                assert_honest(&answer, path);
+                slowest = slowest.max(answer.took);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            slowest
+        }));
+    }
+    let mut plain = Vec::new();
+    while begin.elapsed() < lasts {
+        let answer = browser.send(Method::GET, "/plain", String::new()).await;
+        assert_eq!(answer.status, 200);
+        plain.push(answer.took);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut slowest = Duration::ZERO;
+    for asker in askers {
+        slowest = slowest.max(asker.await.expect("every answer is honest"));
+    }
+    let p99 = percentile(&mut plain, 99);
+    eprintln!("    slowest 503 {slowest:.1?}, /plain p99 {p99:.1?}");
+    assert!(p99 < UNNOTICED, "/plain p99 {p99:?}");
+}
+
+/// Waits until the demo is healthy again and says how long that took.
+async fn recovered(demo: &Demo) -> Duration {
+    let begin = Instant::now();
+    loop {
+        let mut browser = demo.browser();
+        if browser.post("/login?user=anna").await.status == 200 {
+            assert_eq!(browser.user().await, json!("anna"));
+            let took = begin.elapsed();
+            eprintln!("    healthy after {took:.1?}");
+            assert!(took < RECOVERY, "{took:?}");
+            return took;
+        }
+        assert!(
+            begin.elapsed() < 5 * RECOVERY,
+            "never healthy:\n{}",
+            demo.output()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn survives(backend: Backend, address: String, server: &Server) {
+    let soak = rounds() >= 1000;
+    let outage = Duration::from_secs(if soak { 60 } else { 1 });
+    let demo = Demo::with(backend.at(&address), &[]).await;
+    let mut browser = demo.logged_in("anna").await;
+
+    eprintln!("{backend:?} frozen");
+    server.freeze();
+    assert_outage(&browser, outage).await;
+    server.thaw();
+    recovered(&demo).await;
+    // What was refused may have been done, as a 503 says; the cookie was left alone and is good or dead, not an error.
+    let user = browser.user().await;
+    assert!([json!("anna"), json!(null)].contains(&user), "{user}");
+
+    eprintln!("{backend:?} killed");
+    let browser = demo.logged_in("anna").await;
+    server.kill();
+    assert_outage(&browser, outage).await;
+    server.restart().await;
+    recovered(&demo).await;
+    // No logout was confirmed and none was done: only what the server lost is lost.
+    let user = browser.clone().user().await;
+    let forgets = matches!(backend, Backend::Redis | Backend::Memcached);
+    let expected = if forgets { json!(null) } else { json!("anna") };
+    assert_eq!(user, expected);
+}
+
+#[tokio::test]
+async fn redis_away() {
+    let server = RedisServer::start(&[]).await;
+    survives(Backend::Redis, server.url(), &server).await;
+}
+
+#[tokio::test]
+async fn memcached_away() {
+    let server = Memcached::start(&[]).await;
+    survives(Backend::Memcached, server.addr(), &server).await;
+}
+
+#[tokio::test]
+async fn mongodb_away() {
+    let server = Mongo::start().await;
+    survives(Backend::Mongo, server.url(), &server).await;
+}
+
+#[tokio::test]
+async fn postgres_away() {
+    let server = Postgres::start().await;
+    survives(Backend::Postgres, server.url(), &server).await;
+}
+
+#[tokio::test]
+async fn mariadb_away() {
+    let server = MariaDb::start().await;
+    survives(Backend::MariaDb, server.url(), &server).await;
+}
+
+#[tokio::test]
+async fn a_full_redis_reads_and_logs_out() {
+    let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
+    let demo = Demo::with(Backend::Redis.at(&server.url()), &[]).await;
+    let mut browser = demo.logged_in("anna").await;
+    assert!(server.command("CONFIG SET maxmemory 1").starts_with("+OK"));
+    assert_eq!(browser.user().await, json!("anna"));
+    assert_honest(&browser.put("/data/k", &json!(1)).await, "/data/k");
+    assert_eq!(browser.user().await, json!("anna"));
+    let mut stolen = browser.clone();
+    assert_eq!(browser.post("/logout").await.status, 200);
+    assert_eq!(stolen.user().await, json!(null));
+    assert!(server.command("CONFIG SET maxmemory 0").starts_with("+OK"));
+    assert_eq!(stolen.user().await, json!(null));
+}
+
+#[tokio::test]
+async fn a_read_only_replica_confirms_no_logout() {
+    let server = RedisServer::start(&[]).await;
+    let demo = Demo::with(Backend::Redis.at(&server.url()), &[]).await;
+    let mut browser = demo.logged_in("anna").await;
+    let nobody = session_tests::free_port();
+    let become_replica = format!("REPLICAOF 127.0.0.1 {nobody}");
+    assert!(server.command(&become_replica).starts_with("+OK"));
+    assert_eq!(browser.user().await, json!("anna"));
+    for (method, path) in [(Method::POST, "/logout"), (Method::PUT, "/data/k")] {
+        assert_honest(&browser.send(method, path, "1".into()).await, path);
+    }
+    assert_eq!(browser.user().await, json!("anna"));
+    assert!(server.command("REPLICAOF NO ONE").starts_with("+OK"));
+    assert_eq!(browser.clone().post("/logout").await.status, 200);
+    assert_eq!(browser.user().await, json!(null));
+}
+
+#[tokio::test]
+async fn a_locked_table_is_an_outage() {
+    let server = Postgres::start().await;
+    let demo = Demo::with(Backend::Postgres.at(&server.url()), &[]).await;
+    let browser = demo.logged_in("anna").await;
+    let mut psql = std::process::Command::new("psql")
+        .args([&server.url(), "--quiet", "--no-psqlrc", "-c"])
+        .arg("BEGIN; LOCK TABLE sessions; SELECT pg_sleep(3)")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("psql is installed with the server");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_outage(&browser, Duration::from_secs(1)).await;
+    psql.wait().expect("it was started");
+    recovered(&demo).await;
+    assert_eq!(browser.clone().user().await, json!("anna"));
+}
