@@ -8,7 +8,7 @@ use std::{
 use actix_web::{App, web};
 use session_actix::{
     Session, SessionError, SessionMiddleware,
-    session_core::{KeyPrefix, SessionId},
+    session_core::{KeyPrefix, Saved, SessionId},
 };
 use tracing::{
     Event, Metadata, Subscriber,
@@ -56,7 +56,7 @@ impl Subscriber for Log {
 
 async fn show(session: Session) -> Result<String, SessionError> {
     session.insert("secret", CANARY)?;
-    session.save().await?;
+    assert_ne!(session.save().await?, Saved::Ended);
     let error = session.get::<i64>("secret").unwrap_err();
     let mut shown = format!("{session:?} {error:?} {error} {:?}", session.lineage());
     let error = SessionError::from(error);
