@@ -1,6 +1,7 @@
 //! The demo on every store, and browsers that talk to it.
 #![allow(
     dead_code,
+    unused_imports,
     unused_macros,
     reason = "each test program uses a part of it"
 )]
