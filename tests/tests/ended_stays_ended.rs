@@ -97,10 +97,15 @@ async fn a_logout_beats_requests_in_flight(backend: Backend) {
     play(
         Demo::on(backend).await,
         rounds(),
-        |_, browser, number| async move {
+        |demo, browser, number| async move {
             let late = in_flight(&browser, number).await;
             let logout = browser.send(Method::POST, "/logout", String::new()).await;
-            assert_eq!((logout.status, logout.cookie()), (200, Cookie::Removed));
+            assert_eq!(
+                (logout.status, logout.cookie()),
+                (200, Cookie::Removed),
+                "{}",
+                demo.output()
+            );
             is_dead(browser.clone(), number).await;
             assert_nothing_revived(&browser, late, number).await;
             is_dead(browser, number).await;
