@@ -83,12 +83,15 @@ impl RedisSentinel {
         reply.lines().nth(4)?.parse().ok()
     }
 
+    /// Listed is not enough: a replica that has not told the Sentinel of its link cannot be promoted yet.
     fn agree(&self) -> bool {
         let known = ask(
             self.sentinel.port(),
             &format!("SENTINEL REPLICAS {SERVICE}"),
-        );
-        known.is_ok_and(|reply| reply.contains(&self.replica.port().to_string()))
+        )
+        .unwrap_or_default();
+        known.contains(&self.replica.port().to_string())
+            && known.contains("master-link-status\r\n$2\r\nok\r\n")
             && self
                 .replica
                 .command("INFO replication")

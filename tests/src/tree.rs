@@ -29,11 +29,16 @@ pub(crate) fn stop(root: Pid) -> Vec<Pid> {
 /// The signal is sent at once and obeyed a moment later; who froze a server counts on the later.
 fn stop_one(pid: Pid) {
     signal(pid, Signal::STOP);
+    wait_until(pid, "TtZX", "stop");
+}
+
+/// Waits until the process is in one of these states, or gone.
+fn wait_until(pid: Pid, states: &str, what: &str) {
     let begin = Instant::now();
-    while stat(pid).is_some_and(|(state, _)| !"TtZX".contains(state.as_str())) {
+    while stat(pid).is_some_and(|(state, _)| !states.contains(state.as_str())) {
         assert!(
             begin.elapsed() < Duration::from_secs(5),
-            "process {pid:?} does not stop"
+            "process {pid:?} does not {what}"
         );
         thread::sleep(Duration::from_micros(200));
     }
@@ -47,9 +52,14 @@ pub(crate) fn resume(root: Pid) {
     }
 }
 
+/// Kills them all and waits for their end, or what they share would keep the server from starting again.
 pub(crate) fn kill(root: Pid) {
-    for pid in stop(root) {
-        signal(pid, Signal::KILL);
+    let pids = stop(root);
+    for pid in &pids {
+        signal(*pid, Signal::KILL);
+    }
+    for pid in pids {
+        wait_until(pid, "ZX", "die");
     }
 }
 
