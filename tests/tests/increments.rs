@@ -22,7 +22,7 @@ async fn two_processes_lose_no_increment(backend: Backend) {
     } else {
         2_000
     };
-    let demo = unhurried(backend).await;
+    let demo = Demo::on(backend).await;
     let other = demo.beside().await;
     let browser = demo.logged_in("anna").await;
     let begin = Instant::now();
@@ -89,18 +89,9 @@ async fn two_processes_lose_no_increment(backend: Backend) {
     );
 }
 
-/// What is counted is changes, not seconds: only files have to keep to the usual deadline on every machine.
-async fn unhurried(backend: Backend) -> Demo {
-    let more: &[_] = match backend {
-        Backend::Filesystem => &[],
-        _ => &[("SESSION_STORE_TIMEOUT_MS", "10000")],
-    };
-    Demo::with(backend.settings().await, more).await
-}
-
 on_shared_stores! { writers_of_different_keys_all_succeed }
 async fn writers_of_different_keys_all_succeed(backend: Backend) {
-    let demo = unhurried(backend).await;
+    let demo = Demo::on(backend).await;
     let other = demo.beside().await;
     let mut browser = demo.logged_in("anna").await;
     for round in 0..rounds() {

@@ -17,8 +17,15 @@ pub(crate) struct Demo {
 
 impl Demo {
     /// Starts the demo on the test program's server of that kind.
+    ///
+    /// What is kept and what is ended must not depend on how quick the machine is, so the deadline is a long one; the
+    /// usual one is for `outages.rs` to test, and for files, which need no server to be quick.
     pub(crate) async fn on(backend: Backend) -> Self {
-        Self::with(backend.settings().await, &[]).await
+        let deadline: &[_] = match backend {
+            Backend::Filesystem | Backend::Memory => &[],
+            _ => &[("SESSION_STORE_TIMEOUT_MS", "10000")],
+        };
+        Self::with(backend.settings().await, deadline).await
     }
 
     /// Starts the demo with `settings`, and then `more`.
