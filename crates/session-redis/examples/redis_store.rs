@@ -1,4 +1,4 @@
-//! One record's life in Redis: `SESSION_REDIS=redis://127.0.0.1:6379 cargo run -p session-redis --example redis`
+//! One record's life in Redis: `SESSION_REDIS=redis://127.0.0.1:6379 cargo run -p session-redis --example redis_store`
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! One record's life in `MongoDB`: `SESSION_MONGODB=mongodb://127.0.0.1:27017 cargo run -p session-mongo --example mongodb`
+//! One record's life in `MongoDB`: `SESSION_MONGODB=mongodb://127.0.0.1:27017 cargo run -p session-mongo --example mongo_store`
 
 use std::time::{Duration, SystemTime};
 

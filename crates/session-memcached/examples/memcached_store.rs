@@ -1,4 +1,4 @@
-//! The store by itself: `cargo run -p session-memcached --example memcached`, with a memcached on its usual port.
+//! The store by itself: `cargo run -p session-memcached --example memcached_store`, with a memcached on its usual port.
 
 use std::{
     error::Error,

@@ -1,5 +1,5 @@
 //! One record's life in a SQL database:
-//! `SESSION_SQL=sqlite::memory: cargo run -p session-sql --features sqlite --example sql`
+//! `SESSION_SQL=sqlite::memory: cargo run -p session-sql --features sqlite --example sql_store`
 
 use std::time::{Duration, SystemTime};
 
