@@ -106,6 +106,8 @@ impl Subscriber for Warnings {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_three_times_is_swept_at_the_fourth() {
+    // Without a subscriber for every thread, a test beside this one may have the warning switched off for all.
+    tracing::subscriber::set_global_default(Warnings::default()).expect("no other test sets one");
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let store = Arc::new(Leftovers::new(10, 3));

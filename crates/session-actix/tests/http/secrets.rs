@@ -72,6 +72,8 @@ async fn fail(session: Session) -> Result<&'static str, SessionError> {
 #[actix_web::test]
 async fn nothing_shows_an_id_a_key_a_payload_or_a_secret() {
     let log = Log::default();
+    // Without a subscriber for every thread, a test beside this one may have an event switched off for all.
+    tracing::subscriber::set_global_default(log.clone()).expect("no other test sets one");
     let _logging = tracing::subscriber::set_default(log.clone());
     let store = ObservedStore::default();
     let sessions = sessions(settings(), &store);
