@@ -89,11 +89,12 @@ impl Session {
         let work = self.work();
         let shared = &self.0.shared;
         let login = Op::login(&job.ops);
-        self.check_head(job)?;
         if let Some(Ending { key, form, seen }) = &job.ending {
             work.end(key, *form, seen.clone(), EndTerms::default())
                 .await?;
         }
+        // After the end: a session that was destroyed is ended, whatever becomes of the one that follows it.
+        self.check_head(job)?;
         match &job.origin {
             Origin::Detached => Ok(Done::unchanged(Origin::Detached)),
             Origin::New => work.insert(shared.form(), &job.ops).await,
