@@ -89,6 +89,7 @@ async fn an_application_may_go_on_with_an_anonymous_session_of_which_nothing_is_
         (answer.status.as_u16(), answer.set_cookies().len()),
         (200, 0)
     );
+    is_honest(&browser.get("/logout").await);
     store.set_down(false);
     assert_eq!(browser.get("/who").await.body, "ada");
     assert_eq!(browser.get("/get/b").await.body, "none");

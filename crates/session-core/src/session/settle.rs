@@ -89,9 +89,13 @@ impl Session {
         let work = self.work();
         let shared = &self.0.shared;
         let login = Op::login(&job.ops);
-        if let Some(Ending { key, form, seen }) = &job.ending {
-            work.end(key, *form, seen.clone(), EndTerms::default())
-                .await?;
+        match &job.ending {
+            None => {}
+            Some(Ending::NeverSeen) => return Err(Error::Unknown),
+            Some(Ending::Record { key, form, seen }) => {
+                work.end(key, *form, seen.as_deref().cloned(), EndTerms::default())
+                    .await?;
+            }
         }
         // After the end: a session that was destroyed is ended, whatever becomes of the one that follows it.
         self.check_head(job)?;

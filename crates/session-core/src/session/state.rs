@@ -10,10 +10,14 @@ use crate::{
 
 /// A session to end, and what was last seen of it.
 #[derive(Clone, Debug)]
-pub(super) struct Ending {
-    pub(super) key: StoreKey,
-    pub(super) form: Form,
-    pub(super) seen: Option<Found>,
+pub(super) enum Ending {
+    Record {
+        key: StoreKey,
+        form: Form,
+        seen: Option<Box<Found>>,
+    },
+    /// It could not be loaded, so nobody can say that it is ended.
+    NeverSeen,
 }
 
 /// A session as one request sees it.
@@ -99,20 +103,23 @@ impl State {
         let before = std::mem::replace(&mut self.origin, Origin::New);
         match before {
             Origin::Live(live) => {
-                self.ending = Some(Ending {
+                self.ending = Some(Ending::Record {
                     key: live.key.clone(),
                     form: live.form,
-                    seen: Some(Found::Live(live)),
+                    seen: Some(Box::new(Found::Live(live))),
                 });
             }
             Origin::Late => {
-                self.ending = self.late.take().map(|(key, form)| Ending {
+                self.ending = self.late.take().map(|(key, form)| Ending::Record {
                     key,
                     form,
                     seen: None,
                 });
             }
-            Origin::Detached => self.origin = Origin::Detached,
+            Origin::Detached => {
+                self.origin = Origin::Detached;
+                self.ending = Some(Ending::NeverSeen);
+            }
             Origin::New | Origin::Ended => {}
         }
         self.ops.clear();
