@@ -75,3 +75,26 @@ fn every_file_that_the_readme_names_exists() {
         }
     }
 }
+
+#[test]
+fn every_package_keeps_the_workspaces_lints() {
+    let workspace = text("Cargo.toml");
+    assert!(workspace.contains("\nunsafe_code = \"forbid\"\n"));
+    let mut packages = vec![];
+    for members in ["crates", "examples"] {
+        for entry in fs::read_dir(root().join(members)).expect("a directory of the project") {
+            packages.push(entry.expect("its entries can be read").path());
+        }
+    }
+    packages.extend(["examples", "tests", "xtask"].map(|it| root().join(it)));
+    let manifests: Vec<_> = packages
+        .into_iter()
+        .map(|it| it.join("Cargo.toml"))
+        .filter(|it| it.exists())
+        .collect();
+    assert!(manifests.len() >= 11, "{manifests:?}");
+    for manifest in manifests {
+        let lints = text(&manifest).contains("[lints]\nworkspace = true\n");
+        assert!(lints, "{}", manifest.display());
+    }
+}

@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
 mod error;
 mod head;
 mod middleware;
 mod request;
 mod session;
 
+pub use answer::SessionFuture;
 pub use error::SessionError;
 pub use middleware::{SessionMiddleware, SessionService};
 pub use request::SessionExt;

@@ -7,18 +7,13 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpMessage, ResponseError,
+    Error, HttpMessage,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
-use futures_util::future::LocalBoxFuture;
-use session_core::{Finish, Outcome, Sessions, Visit};
+use session_core::{Sessions, Visit};
 
-use crate::{
-    DefaultSession, SessionError,
-    head::{self, ErrorWithHead},
-    request::cookies,
-};
+use crate::{DefaultSession, SessionFuture};
 
 /// Gives the routes it wraps their session, and saves it before the response's head is sent.
 ///
@@ -113,7 +108,7 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+    type Future = SessionFuture<S, B>;
 
     forward_ready!(service);
 
@@ -122,66 +117,6 @@ where
         request
             .extensions_mut()
             .insert(Slot::<N>(visit.clone(), PhantomData));
-        let service = self.service.clone();
-        Box::pin(async move {
-            if visit.refreshes_untouched() {
-                let opened = visit.open_untouched(&mut cookies(request.headers())).await;
-                if let Err(error) = opened {
-                    // A route that does not use the session does not suffer from its store.
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "a session's expiry was not moved"
-                    );
-                }
-            }
-            let answer = service.call(request).await;
-            let finished = finish(&visit).await;
-            respond(answer, finished)
-        })
-    }
-}
-
-async fn finish(visit: &Visit) -> Result<Outcome, SessionError> {
-    match visit.finish() {
-        Finish::Ready(outcome) => Ok(outcome),
-        // A task of its own runs to its end even if the client hangs up and this future is dropped.
-        Finish::Pending(saving) => match tokio::spawn(saving).await {
-            Ok(saved) => Ok(saved?),
-            Err(error) => Err(session_core::Error::backend("middleware", error).into()),
-        },
-    }
-}
-
-fn respond<B>(
-    answer: Result<ServiceResponse<B>, Error>,
-    finished: Result<Outcome, SessionError>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error>
-where
-    B: MessageBody + 'static,
-{
-    match (answer, finished) {
-        (Ok(mut response), Ok(outcome)) => {
-            head::write(&outcome, response.headers_mut());
-            Ok(response.map_into_left_body())
-        }
-        (Err(inner), Ok(outcome)) if outcome == Outcome::default() => Err(inner),
-        (Err(inner), Ok(outcome)) => Err(ErrorWithHead::of(inner, outcome).into()),
-        (Ok(response), Err(failure)) => {
-            let mut instead = failure.error_response();
-            head::keep_cookies(response.headers(), instead.headers_mut());
-            head::write(&failed(), instead.headers_mut());
-            Ok(response.into_response(instead).map_into_right_body())
-        }
-        (Err(inner), Err(failure)) => {
-            Err(ErrorWithHead::instead_of(inner, failure, failed()).into())
-        }
-    }
-}
-
-/// The head of an answer whose session could not be saved: the cookie is left alone.
-fn failed() -> Outcome {
-    Outcome {
-        set_cookie: None,
-        vary: true,
+        SessionFuture::new(visit, &self.service, request)
     }
 }

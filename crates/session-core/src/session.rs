@@ -15,7 +15,7 @@ use crate::{
     memory::MemoryStore,
     op::{Message, Op, flashes},
     payload::{Dynamic, Value},
-    sessions::Shared,
+    shared::Shared,
 };
 
 mod open;

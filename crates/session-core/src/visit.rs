@@ -15,7 +15,7 @@ use crate::{
     cookie,
     error::Result,
     session::Session,
-    sessions::{Presented, Shared},
+    shared::{Presented, Shared},
 };
 
 /// How many cookies of the session's name are tried before the request counts as anonymous.
@@ -43,7 +43,8 @@ pub struct Outcome {
 pub enum Finish {
     /// There is nothing to do in the store.
     Ready(Outcome),
-    /// There is; the future must run to its end, even if the client hangs up.
+    /// There is; the future must run to its end, even if the client hangs up. If it fails, [`Visit::failed`] is what the
+    /// head must say.
     Pending(Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>),
 }
 
@@ -87,11 +88,12 @@ impl Visit {
     /// # Errors
     ///
     /// As [`session`](Self::session).
-    pub async fn open_untouched(
+    pub fn open_untouched(
         self: &Arc<Self>,
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
-    ) -> Result<()> {
-        self.open(cookie_headers).await.map(drop)
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
+        let opening = self.open(cookie_headers);
+        async { opening.await.map(drop) }
     }
 
     /// Ends the visit before the response's head is sent: saves what changed.
@@ -122,6 +124,17 @@ impl Visit {
                 set_cookie,
             })
         }))
+    }
+
+    /// The head of an answer whose session could not be saved, or not all of it.
+    ///
+    /// It carries the cookie of what is known to be done, such as a login that the handler saved itself before the
+    /// store failed; otherwise the browser's cookie is left alone.
+    pub fn failed(&self) -> Outcome {
+        Outcome {
+            set_cookie: self.session.get().and_then(Session::cookie),
+            vary: true,
+        }
     }
 
     fn open(

@@ -9,6 +9,7 @@ mod flask;
 mod foreign;
 mod indexes;
 mod names;
+mod number;
 mod owner;
 mod place;
 mod reply;

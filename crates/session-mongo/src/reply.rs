@@ -1,7 +1,10 @@
-use mongodb::bson::{Bson, Document};
+use mongodb::bson::Document;
 use session_core::{Result, Revision, Touch, Write};
 
-use crate::failure::{ServerRefusal, failed};
+use crate::{
+    failure::{ServerRefusal, failed},
+    number::whole,
+};
 
 pub(crate) const DUPLICATE_KEY: i32 = 11000;
 
@@ -58,20 +61,6 @@ pub(crate) fn outcome(reply: &Document) -> Result<Outcome> {
         None => Err(failed(
             "the server does not say how many documents it wrote",
         )),
-    }
-}
-
-/// Servers differ in the type of their numbers.
-pub(crate) fn whole(number: Option<&Bson>) -> Option<i64> {
-    match number? {
-        Bson::Int32(number) => Some((*number).into()),
-        Bson::Int64(number) => Some(*number),
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "counts and codes are small"
-        )]
-        Bson::Double(number) if number.fract() == 0.0 => Some(*number as i64),
-        _ => None,
     }
 }
 

@@ -34,7 +34,10 @@ pub(crate) fn sessions_at(settings: Settings, store: &ObservedStore, clock: Cloc
 }
 
 /// What a test asks the application for: its path says what the handler does.
-async fn act(session: Session, request: HttpRequest) -> Result<HttpResponse, SessionError> {
+pub(crate) async fn act(
+    session: Session,
+    request: HttpRequest,
+) -> Result<HttpResponse, SessionError> {
     let path = request.match_info().query("act").to_owned();
     let (verb, rest) = path.split_once('/').unwrap_or((&path, ""));
     match verb {

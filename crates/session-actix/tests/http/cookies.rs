@@ -175,7 +175,7 @@ async fn no_order_of_operations_sets_two_cookies_or_one_that_is_malformed() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     // Any sequence will do, as long as it is the same in every run.
     let mut state = 1_u64;
-    for _ in 0..3000 {
+    for _ in 0..10_000 {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);

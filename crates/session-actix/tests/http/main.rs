@@ -8,6 +8,7 @@ mod caching;
 mod channels;
 mod cookies;
 mod failures;
+mod half_saved;
 mod hostile_cookies;
 mod keys;
 mod lazily;

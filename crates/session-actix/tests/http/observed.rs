@@ -21,6 +21,7 @@ pub(crate) struct ObservedStore {
     down: Arc<AtomicBool>,
     frozen: Arc<AtomicBool>,
     touch_fails: Arc<AtomicBool>,
+    insert_fails: Arc<AtomicBool>,
     refusals: Arc<AtomicUsize>,
     mangle: Arc<Mutex<Option<Mangle>>>,
 }
@@ -49,6 +50,11 @@ impl ObservedStore {
     /// From now on loading works and touching does not.
     pub(crate) fn fail_touches(&self) {
         self.touch_fails.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on nothing can be inserted.
+    pub(crate) fn fail_inserts(&self) {
+        self.insert_fails.store(true, Ordering::Relaxed);
     }
 
     /// The next `count` inserts find their key taken.
@@ -87,6 +93,9 @@ impl SessionStore for ObservedStore {
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         self.observe().await?;
+        if self.insert_fails.load(Ordering::Relaxed) {
+            return Err(Error::backend("observed", "no insert"));
+        }
         let taken = |left: usize| left.checked_sub(1);
         let refusal = self
             .refusals

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{ConfigError, Env, Refresh, Settings};
-use crate::{cookie::SameSite, key::KeyPrefix, payload::Format, signer::SecretKeys};
+use crate::{cookie::SameSite, key::KeyPrefix, payload::Format, secret_keys::SecretKeys};
 
 /// Every name that some part of this library reads.
 const KNOWN: &[&str] = &[

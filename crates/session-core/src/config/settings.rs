@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::ConfigError;
 use crate::{
     cookie::CookieAttributes, expiry::Timeouts, id::SessionId, key::KeyPrefix, payload::Format,
-    signer::SecretKeys,
+    secret_keys::SecretKeys,
 };
 
 /// When using a session moves its expiry.

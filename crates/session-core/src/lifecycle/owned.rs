@@ -12,7 +12,7 @@ use crate::{
     codec::Form,
     content::Lineage,
     error::{Error, Result},
-    sessions::Shared,
+    shared::Shared,
 };
 
 /// One of an owner's live sessions, as a list of devices shows it.

@@ -13,7 +13,7 @@ use crate::{
     key::StoreKey,
     op::{Op, replay},
     record::{Record, Revision, Write},
-    sessions::Shared,
+    shared::Shared,
 };
 
 /// Where a request's session comes from, and so what becomes of its changes.

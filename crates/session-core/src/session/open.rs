@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     lifecycle::{Found, Live, Origin, Work},
     payload::Value,
-    sessions::{Presented, Shared},
+    shared::{Presented, Shared},
 };
 
 impl Session {

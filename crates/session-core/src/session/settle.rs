@@ -95,6 +95,8 @@ impl Session {
             Some(Ending::Record { key, form, seen }) => {
                 work.end(key, *form, seen.as_deref().cloned(), EndTerms::default())
                     .await?;
+                let removal = self.removal();
+                self.state().cookie = Some(removal);
             }
         }
         // After the end: a session that was destroyed is ended, whatever becomes of the one that follows it.

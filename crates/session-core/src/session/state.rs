@@ -126,7 +126,10 @@ impl State {
         self.changed = None;
         self.renew = false;
         self.version += 1;
-        self.cookie = Some(removal);
+        // A session with a record keeps its cookie until its end is confirmed.
+        if self.ending.is_none() {
+            self.cookie = Some(removal);
+        }
     }
 
     /// Whether there is anything to save.

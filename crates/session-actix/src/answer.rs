@@ -1,0 +1,179 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use actix_web::{
+    Error, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse},
+};
+use futures_util::future::LocalBoxFuture;
+use pin_project_lite::pin_project;
+use session_core::{Finish, Outcome, Visit};
+use tokio::task::JoinHandle;
+
+use crate::{
+    SessionError,
+    head::{self, ErrorWithHead},
+    request::cookies,
+};
+
+pin_project! {
+    /// The answer to one request, its session saved.
+    ///
+    /// Not a boxed future: a route that does not use the session is to pay next to nothing for the middleware.
+    pub struct SessionFuture<S, B>
+    where
+        S: Service<ServiceRequest>,
+    {
+        visit: Arc<Visit>,
+        #[pin]
+        step: Step<S, B>,
+    }
+}
+
+pin_project! {
+    #[project = StepNow]
+    enum Step<S, B>
+    where
+        S: Service<ServiceRequest>,
+    {
+        Opening {
+            opening: LocalBoxFuture<'static, ()>,
+            call: Option<(Rc<S>, ServiceRequest)>,
+        },
+        Answering {
+            #[pin]
+            answering: S::Future,
+        },
+        Saving {
+            saving: JoinHandle<session_core::Result<Outcome>>,
+            answer: Option<Result<ServiceResponse<B>, Error>>,
+        },
+    }
+}
+
+impl<S, B> SessionFuture<S, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    pub(crate) fn new(visit: Arc<Visit>, service: &Rc<S>, request: ServiceRequest) -> Self {
+        let step = if visit.refreshes_untouched() {
+            Step::Opening {
+                opening: Box::pin(open_untouched(&visit, &request)),
+                call: Some((service.clone(), request)),
+            }
+        } else {
+            Step::Answering {
+                answering: service.call(request),
+            }
+        };
+        Self { visit, step }
+    }
+}
+
+impl<S, B> Future for SessionFuture<S, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.step.as_mut().project() {
+                StepNow::Opening { opening, call } => {
+                    ready!(opening.as_mut().poll(context));
+                    let (service, request) = call.take().expect("opened once");
+                    Step::Answering {
+                        answering: service.call(request),
+                    }
+                }
+                StepNow::Answering { answering } => {
+                    let answer = ready!(answering.poll(context));
+                    match this.visit.finish() {
+                        Finish::Ready(outcome) => {
+                            return Poll::Ready(respond(answer, Ok(()), &outcome));
+                        }
+                        // A task of its own runs to its end even if the client hangs up and this future is dropped.
+                        Finish::Pending(saving) => Step::Saving {
+                            saving: tokio::spawn(saving),
+                            answer: Some(answer),
+                        },
+                    }
+                }
+                StepNow::Saving { saving, answer } => {
+                    let saved = ready!(Pin::new(saving).poll(context)).unwrap_or_else(|error| {
+                        Err(session_core::Error::backend("middleware", error))
+                    });
+                    let answer = answer.take().expect("answered once");
+                    return Poll::Ready(match saved {
+                        Ok(outcome) => respond(answer, Ok(()), &outcome),
+                        Err(error) => respond(answer, Err(error.into()), &this.visit.failed()),
+                    });
+                }
+            };
+            this.step.set(next);
+        }
+    }
+}
+
+fn open_untouched(
+    visit: &Arc<Visit>,
+    request: &ServiceRequest,
+) -> impl Future<Output = ()> + use<> {
+    let opening = visit.open_untouched(&mut cookies(request.headers()));
+    async {
+        if let Err(error) = opening.await {
+            // A route that does not use the session does not suffer from its store.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a session's expiry was not moved"
+            );
+        }
+    }
+}
+
+fn respond<B>(
+    answer: Result<ServiceResponse<B>, Error>,
+    saved: Result<(), SessionError>,
+    outcome: &Outcome,
+) -> Result<ServiceResponse<EitherBody<B>>, Error>
+where
+    B: MessageBody + 'static,
+{
+    match (answer, saved) {
+        (Ok(mut response), Ok(())) => {
+            head::write(outcome, response.headers_mut());
+            Ok(response.map_into_left_body())
+        }
+        (Err(inner), Ok(())) if *outcome == Outcome::default() => Err(inner),
+        (Err(inner), Ok(())) => Err(ErrorWithHead::of(inner, outcome.clone()).into()),
+        (Ok(response), Err(failure)) => {
+            let mut instead = failure.error_response();
+            head::keep_cookies(response.headers(), instead.headers_mut());
+            head::write(outcome, instead.headers_mut());
+            Ok(response.into_response(instead).map_into_right_body())
+        }
+        (Err(inner), Err(failure)) => {
+            Err(ErrorWithHead::instead_of(inner, failure, outcome.clone()).into())
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for SessionFuture<S, B>
+where
+    S: Service<ServiceRequest>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionFuture")
+            .field("visit", &self.visit)
+            .finish_non_exhaustive()
+    }
+}

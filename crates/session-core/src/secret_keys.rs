@@ -1,0 +1,127 @@
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::config::ConfigError;
+
+/// Secret keys that sign session ids: the newest signs, all verify.
+///
+/// `Debug` shows how many there are and nothing else; the memory is wiped on drop.
+#[derive(Clone)]
+pub struct SecretKeys(Vec<Zeroizing<Vec<u8>>>);
+
+impl SecretKeys {
+    /// The fewest bytes of a key.
+    pub const MIN_LEN: usize = 32;
+    const MIN_DISTINCT: usize = 8;
+
+    /// The key that signs.
+    ///
+    /// # Errors
+    ///
+    /// If it is shorter than 32 bytes, repeats itself, or is of fewer than 8 different bytes (ASVS 5.0, 11.2.3).
+    pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Ok(Self(vec![strong("SECRET_KEY", secret.as_ref())?]))
+    }
+
+    /// The key that signs, however weak: a running Flask application's key is what it is.
+    ///
+    /// # Errors
+    ///
+    /// If it is empty.
+    pub fn of_flask(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        let secret = secret.as_ref();
+        if secret.is_empty() {
+            return Err(ConfigError::new("SECRET_KEY", "must not be empty"));
+        }
+        if let Err(weakness) = strong("SECRET_KEY", secret) {
+            tracing::warn!("{weakness}; used all the same, because the Flask profile shares it");
+        }
+        Ok(Self(vec![Zeroizing::new(secret.to_vec())]))
+    }
+
+    /// Adds an older key, which verifies but never signs.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_fallback(mut self, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        self.0
+            .push(strong("SECRET_KEY_FALLBACKS", secret.as_ref())?);
+        Ok(self)
+    }
+
+    /// The newest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(|secret| &secret[..])
+    }
+
+    pub(crate) fn with_flask_fallback(mut self, secret: &[u8]) -> Self {
+        self.0.push(Zeroizing::new(secret.to_vec()));
+        self
+    }
+}
+
+fn strong(name: &str, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+    let mut seen = [false; 256];
+    for byte in secret {
+        seen[usize::from(*byte)] = true;
+    }
+    let distinct = seen.iter().filter(|seen| **seen).count();
+    let repeats =
+        (1..=secret.len() / 2).any(|unit| secret.iter().zip(&secret[unit..]).all(|(a, b)| a == b));
+    if secret.len() < SecretKeys::MIN_LEN || distinct < SecretKeys::MIN_DISTINCT || repeats {
+        return Err(ConfigError::new(
+            name,
+            "must be at least 32 random bytes; `openssl rand -base64 48` makes a good one",
+        ));
+    }
+    Ok(Zeroizing::new(secret.to_vec()))
+}
+
+impl fmt::Debug for SecretKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKeys({})", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRONG: &str = "a newer key of some forty characters, 22";
+
+    #[test]
+    fn weak_keys_are_refused_and_named() {
+        for weak in [
+            "",
+            "secret",
+            "dev",
+            "change-me",
+            "0123456789012345678901234567890",
+            &"a".repeat(64),
+            &"ab".repeat(32),
+            &"secret".repeat(8),
+            &"01234567".repeat(8),
+            "aaaabbbbccccddddaaaabbbbccccddddabcd",
+        ] {
+            let error = SecretKeys::new(weak).unwrap_err();
+            assert!(
+                error.to_string().starts_with("SECRET_KEY must be"),
+                "{weak}"
+            );
+        }
+        assert!(
+            SecretKeys::new(STRONG)
+                .unwrap()
+                .with_fallback("short")
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let keys = SecretKeys::new(STRONG).unwrap();
+        assert_eq!(format!("{keys:?}"), "SecretKeys(1)");
+    }
+}
