@@ -62,6 +62,7 @@ impl<S, B> SessionFuture<S, B>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
+    #[inline]
     pub(crate) fn new(visit: Arc<Visit>, service: &Rc<S>, request: ServiceRequest) -> Self {
         let step = if visit.refreshes_untouched() {
             Step::Opening {
@@ -140,6 +141,7 @@ fn open_untouched(
     }
 }
 
+#[inline]
 fn respond<B>(
     answer: Result<ServiceResponse<B>, Error>,
     saved: Result<(), SessionError>,
