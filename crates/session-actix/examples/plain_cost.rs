@@ -72,7 +72,10 @@ fn ask(address: &str, requests: u32) -> std::io::Result<()> {
     for _ in 0..requests {
         connection.write_all(REQUEST)?;
         let read = connection.read(&mut buffer)?;
-        assert!(buffer[..read].ends_with(b"\r\n\r\nok"), "an answer in one piece");
+        assert!(
+            buffer[..read].ends_with(b"\r\n\r\nok"),
+            "an answer in one piece"
+        );
     }
     Ok(())
 }

@@ -118,13 +118,13 @@ async fn the_absolute_timeout_is_kept_by_use_and_renewal_and_starts_again_with_a
 }
 
 #[actix_web::test]
-async fn a_failed_touch_fails_no_request() {
+async fn an_expiry_that_cannot_be_moved_fails_no_request() {
     let hands = Hands::default();
     let store = hands.store();
     let mut browser = browser(sessions_at(short(), &store, hands.clock())).await;
     browser.get("/set/a").await;
     hands.pass(50);
-    store.fail_touches();
+    store.fail_updates();
     let answer = browser.get("/get/a").await;
     assert_eq!(
         (

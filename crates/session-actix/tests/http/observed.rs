@@ -20,7 +20,7 @@ pub(crate) struct ObservedStore {
     calls: Arc<AtomicUsize>,
     down: Arc<AtomicBool>,
     frozen: Arc<AtomicBool>,
-    touch_fails: Arc<AtomicBool>,
+    update_fails: Arc<AtomicBool>,
     insert_fails: Arc<AtomicBool>,
     refusals: Arc<AtomicUsize>,
     mangle: Arc<Mutex<Option<Mangle>>>,
@@ -47,9 +47,9 @@ impl ObservedStore {
         self.frozen.store(frozen, Ordering::Relaxed);
     }
 
-    /// From now on loading works and touching does not.
-    pub(crate) fn fail_touches(&self) {
-        self.touch_fails.store(true, Ordering::Relaxed);
+    /// From now on loading works, and no stored record can be changed.
+    pub(crate) fn fail_updates(&self) {
+        self.update_fails.store(true, Ordering::Relaxed);
     }
 
     /// From now on nothing can be inserted.
@@ -108,14 +108,14 @@ impl SessionStore for ObservedStore {
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
         self.observe().await?;
+        if self.update_fails.load(Ordering::Relaxed) {
+            return Err(Error::backend("observed", "no update"));
+        }
         self.inner.update(key, record, revision).await
     }
 
     async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
         self.observe().await?;
-        if self.touch_fails.load(Ordering::Relaxed) {
-            return Err(Error::backend("observed", "no touch"));
-        }
         self.inner.touch(key, expires_at).await
     }
 

@@ -1,5 +1,9 @@
 use super::work::{Cookie, Done, Live, Origin, Work};
-use crate::{config::Refresh, error::Result, record::Touch};
+use crate::{
+    config::Refresh,
+    error::Result,
+    record::{Touch, Write},
+};
 
 impl Work<'_> {
     /// Whether using the session of `live` now moves its expiry.
@@ -21,29 +25,27 @@ impl Work<'_> {
             }
     }
 
-    /// Moves the expiry of an unchanged session; one that cannot be moved fails no request.
-    pub(crate) async fn refresh(&self, live: Live) -> Done {
-        let expires_at = self.expires_at(&live.content, self.shared.now());
-        let touched: Result<Touch> = async {
-            self.budget
-                .spend(self.shared.store.touch(&live.key, expires_at))
-                .await?
-        }
-        .await;
-        match touched {
-            Ok(Touch::Moved) => Done {
-                cookie: if live.id.is_some() {
-                    Cookie::SetAgain
+    /// Moves the expiry of an unchanged session, and that of its cookie if it is `permanent`; one that cannot be moved
+    /// fails no request.
+    pub(crate) async fn refresh(&self, live: Live, permanent: bool) -> Done {
+        let sends_cookie = live.id.is_some() && (permanent || live.outdated);
+        // A touch would move a marker too, and the answer would then renew the cookie of a dead id.
+        let moved = if sends_cookie && Self::keeps_markers(live.form) {
+            self.write_again(&live).await
+        } else {
+            self.touch(&live).await
+        };
+        match moved {
+            Ok(Some(moved)) => Done {
+                cookie: if sends_cookie {
+                    Cookie::Set
                 } else {
                     Cookie::Leave
                 },
-                ..Done::unchanged(Origin::Live(Live {
-                    expires_at,
-                    outdated: false,
-                    ..live
-                }))
+                ..Done::unchanged(Origin::Live(moved))
             },
-            Ok(Touch::Refused) => Done::unchanged(Origin::Ended),
+            // Whoever changed the record moved its expiry, or ended it.
+            Ok(None) => Done::unchanged(Origin::Live(live)),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -52,5 +54,34 @@ impl Work<'_> {
                 Done::unchanged(Origin::Live(live))
             }
         }
+    }
+
+    async fn touch(&self, live: &Live) -> Result<Option<Live>> {
+        let expires_at = self.expires_at(&live.content, self.shared.now());
+        let touch = self.shared.store.touch(&live.key, expires_at);
+        Ok(match self.budget.spend(touch).await?? {
+            Touch::Moved => Some(Live {
+                expires_at,
+                outdated: false,
+                ..live.clone()
+            }),
+            Touch::Refused => None,
+        })
+    }
+
+    /// The same content at the revision that was loaded.
+    async fn write_again(&self, live: &Live) -> Result<Option<Live>> {
+        let record = self.record(&live.key, live.form, &live.content)?;
+        Ok(
+            match self.update(&live.key, &record, &live.revision).await? {
+                Write::Stored(revision) => Some(Live {
+                    revision,
+                    expires_at: record.expires_at,
+                    outdated: false,
+                    ..live.clone()
+                }),
+                Write::Refused => None,
+            },
+        )
     }
 }

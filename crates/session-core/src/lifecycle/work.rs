@@ -71,8 +71,6 @@ pub(crate) enum Cookie {
     Leave,
     /// The id.
     Set,
-    /// The id it has, which lives longer now; nothing if the cookie has no end of its own.
-    SetAgain,
     /// That there is no session any more.
     Remove,
 }

@@ -121,7 +121,9 @@ impl Session {
                     work.write(live.clone(), &job.ops, Terms { owner, login: None })
                         .await
                 } else if refresh && work.refresh_due(live) {
-                    Ok(work.refresh(live.clone()).await)
+                    Ok(work
+                        .refresh(live.clone(), self.0.permanent(&live.content))
+                        .await)
                 } else {
                     Ok(Done::unchanged(job.origin.clone()))
                 }
@@ -150,9 +152,6 @@ impl Session {
             (_, Origin::Ended) => Some(None),
             (Cookie::Remove, _) => Some(Some(self.removal())),
             (Cookie::Set, Origin::Live(live)) => Some(self.cookie_of(live)),
-            (Cookie::SetAgain, Origin::Live(live)) if self.0.permanent(&live.content) => {
-                Some(self.cookie_of(live))
-            }
             _ => None,
         };
         let mut state = self.state();

@@ -1,122 +1,35 @@
-use std::collections::BTreeMap;
-
-use session_core::{Format, KeyPrefix, Payload, SessionId, SessionStore, StoreKey};
-
 use crate::{
+    explain::explained,
+    records::{Live, key_of, live_records},
     request::{Act, Answer, Told},
     scene::{Run, Scene},
 };
 
-/// A live record: its data, its owner and its lineage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Live {
-    key: StoreKey,
-    data: Data,
-    lineage: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Data {
-    values: BTreeMap<String, i64>,
-    owner: Option<String>,
-}
-
 /// Every promise that the run broke.
 pub(crate) async fn faults(scene: &Scene, run: &Run) -> Vec<&'static str> {
-    let mut faults = Vec::new();
     let all = live_records(run).await;
     let known: Vec<_> = run.known_ids().iter().map(|id| key_of(id)).collect();
     let family: Vec<_> = all.iter().filter(|it| it.lineage == run.lineage).collect();
-    let reachable: Vec<_> = family
+    let reachable = family
         .iter()
         .copied()
         .filter(|it| known.contains(&it.key))
         .collect();
-    let mut broken = |holds: bool, what: &'static str| {
-        if !holds {
-            faults.push(what);
-        }
+    let mut check = Check {
+        scene,
+        run,
+        all: &all,
+        family,
+        reachable,
+        faults: Vec::new(),
     };
-
-    let ends = |act: &Act| matches!(act, Act::LogOut) || (*act == Act::Everywhere);
-    let tried_to_end = scene.acts.iter().any(ends);
-    let ended = answers(scene, run).any(|(act, answer)| ends(act) && answer.status == 200);
-    let takes_over = scene
-        .acts
-        .iter()
-        .any(|act| matches!(act, Act::LogIn(by) if scene.owner.is_some_and(|it| it != *by)));
-    let by_name_only = !scene.acts.contains(&Act::LogOut);
-    if ended && by_name_only {
-        let owned = reachable
-            .iter()
-            .any(|it| it.data.owner.as_deref() == scene.owner);
-        broken(
-            !owned,
-            "a session of the owner is live after log-out-everywhere was answered",
-        );
-    } else if ended {
-        broken(
-            reachable.is_empty(),
-            "an id in a browser is live after a log-out was answered",
-        );
-        broken(
-            run.faulted || family.is_empty(),
-            "a record is live after a log-out was answered, without a fault",
-        );
-    }
-    if !tried_to_end {
-        broken(!family.is_empty(), "no live record is left");
-        broken(
-            !reachable.is_empty() || crashed_or_two_faults(run),
-            "the session lives under an id that was never sent",
-        );
-    }
-    broken(reachable.len() <= 1, "two live ids in browsers");
-    broken(
-        run.faulted || family.len() <= 1,
-        "two live records without a fault",
-    );
-
-    for (index, act) in scene.acts.iter().enumerate() {
-        let renewal = matches!(act, Act::Renew | Act::RenewInc | Act::LogIn(_));
-        let done = run.answers[index]
-            .as_ref()
-            .is_some_and(|it| it.status == 200);
-        broken(
-            !renewal || !done || run.old_dead_at_answer[index],
-            "a renewal was answered while the old id is live",
-        );
-        let removal = run.answers[index]
-            .as_ref()
-            .is_some_and(|it| it.cookie == Told::Removal);
-        broken(
-            !removal || *act == Act::LogOut,
-            "a removal cookie that no log-out sent",
-        );
-    }
-    if let ([session], false) = (&reachable[..], ended) {
-        broken(
-            explained(scene, run, session, &all),
-            "the stored data is not what the answers say",
-        );
-    }
-    // A refreshed cookie that comes after the renewed one can replace it in the browser; no server can order that.
-    if !reachable.is_empty() && !ended && !takes_over && !scene.due {
-        let last: Vec<_> = run
-            .answers
-            .iter()
-            .flatten()
-            .filter_map(|it| id_of(&it.cookie))
-            .collect();
-        let holds = last
-            .iter()
-            .all(|id| reachable.iter().any(|it| it.key == key_of(id)) || !is_family(run, &all, id));
-        broken(
-            holds || run.faulted,
-            "a browser ends with a dead id while its session lives",
-        );
-    }
-    faults
+    check.records();
+    check.ends();
+    check.answers();
+    check.logins();
+    check.data();
+    check.browsers();
+    check.faults
 }
 
 /// Whether an id opens a session.
@@ -127,151 +40,179 @@ pub(crate) async fn is_live(run: &Run, id: &str) -> bool {
     session.is_ok_and(|session| !session.is_new())
 }
 
-fn answers<'r>(scene: &'r Scene, run: &'r Run) -> impl Iterator<Item = (&'r Act, &'r Answer)> {
-    scene
-        .acts
-        .iter()
-        .zip(&run.answers)
-        .filter_map(|(act, answer)| Some((act, answer.as_ref()?)))
+struct Check<'r> {
+    scene: &'r Scene,
+    run: &'r Run,
+    all: &'r [Live],
+    /// The records of the session that every request came with.
+    family: Vec<&'r Live>,
+    /// Those of them whose id a browser has.
+    reachable: Vec<&'r Live>,
+    faults: Vec<&'static str>,
 }
 
-/// What no protocol can keep: the crash of the process that was about to send the id.
-fn crashed_or_two_faults(run: &Run) -> bool {
-    run.faulted
-        && run
-            .answers
-            .iter()
-            .any(|it| it.as_ref().is_none_or(|it| it.status == 503))
-}
-
-fn id_of(cookie: &Told) -> Option<&str> {
-    match cookie {
-        Told::Id(id) => Some(id),
-        Told::Nothing | Told::Removal => None,
-    }
-}
-
-fn is_family(run: &Run, all: &[Live], id: &str) -> bool {
-    all.iter()
-        .find(|it| it.key == key_of(id))
-        .is_none_or(|it| it.lineage == run.lineage)
-}
-
-fn key_of(id: &str) -> StoreKey {
-    KeyPrefix::default()
-        .hashed_key(&SessionId::from_native(id, 32).expect("the test's ids are ids"))
-}
-
-async fn live_records(run: &Run) -> Vec<Live> {
-    let keys: Vec<_> = run.store.desk().keys.clone();
-    let mut live = Vec::new();
-    for key in keys {
-        let Some(loaded) = run
-            .store
-            .inner
-            .load(&key)
-            .await
-            .expect("memory does not fail")
-        else {
-            continue;
-        };
-        let mut payload = Payload::decode(loaded.payload, Format::MessagePack)
-            .expect("it is ours")
-            .expect("no nil");
-        let notes = payload
-            .remove("__session")
-            .expect("ours has notes")
-            .to_json_lossy();
-        if notes.get("m").is_some() {
-            continue;
-        }
-        let values = payload
-            .keys()
-            .map(|key| {
-                (
-                    key.to_owned(),
-                    payload
-                        .get(key)
-                        .expect("a number")
-                        .expect("the key is there"),
-                )
-            })
-            .collect();
-        let text = |name: &str| {
-            notes
-                .get(name)
-                .and_then(|it| it.as_str())
-                .map(str::to_owned)
-        };
-        live.push(Live {
-            key,
-            data: Data {
-                values,
-                owner: text("o"),
-            },
-            lineage: text("l").expect("ours has a lineage"),
-        });
-    }
-    live
-}
-
-/// Whether some order of all changes that were answered 200, and some of those that were not, gives the stored data.
-fn explained(scene: &Scene, run: &Run, session: &Live, all: &[Live]) -> bool {
-    let mut surely = Vec::new();
-    let mut maybe = Vec::new();
-    for (act, answer) in scene.acts.iter().zip(&run.answers) {
-        let own = answer
-            .as_ref()
-            .and_then(|it| id_of(&it.cookie))
-            .and_then(|id| all.iter().find(|it| it.key == key_of(id)));
-        if own.is_some_and(|own| own.lineage != session.lineage) {
-            continue;
-        }
-        match answer {
-            Some(Answer { status: 200, .. }) => surely.push(*act),
-            _ => maybe.push(*act),
+impl<'r> Check<'r> {
+    fn holds(&mut self, holds: bool, what: &'static str) {
+        if !holds {
+            self.faults.push(what);
         }
     }
-    let start = Data {
-        values: [("a".to_owned(), 0), ("n".to_owned(), 0)].into(),
-        owner: scene.owner.map(str::to_owned),
-    };
-    (0..1_usize << maybe.len()).any(|mask| {
-        let some = maybe
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| mask >> bit & 1 == 1)
-            .map(|(_, act)| *act);
-        let acts: Vec<_> = surely.iter().copied().chain(some).collect();
-        orders(&acts, &start, &session.data)
-    })
-}
 
-fn orders(left: &[Act], data: &Data, goal: &Data) -> bool {
-    if left.is_empty() {
-        return data == goal;
+    fn records(&mut self) {
+        if !self.scene.acts.iter().any(ends) {
+            self.holds(!self.family.is_empty(), "no live record is left");
+            self.holds(
+                !self.reachable.is_empty() || self.crashed_or_two_faults(),
+                "the session lives under an id that was never sent",
+            );
+        }
+        self.holds(self.reachable.len() <= 1, "two live ids in browsers");
+        self.holds(
+            self.run.faults > 0 || self.family.len() <= 1,
+            "two live records without a fault",
+        );
     }
-    (0..left.len()).any(|first| {
-        let mut rest = left.to_vec();
-        let act = rest.remove(first);
-        orders(&rest, &made(act, data), goal)
-    })
-}
 
-fn made(act: Act, data: &Data) -> Data {
-    let mut data = data.clone();
-    match act {
-        Act::Set(key, value) => drop(data.values.insert(key.to_owned(), value)),
-        Act::Remove(key) => drop(data.values.remove(key)),
-        Act::Inc | Act::RenewInc => *data.values.entry("n".to_owned()).or_default() += 1,
-        Act::Clear => data.values.clear(),
-        Act::LogIn(owner) => {
-            if data.owner.as_deref().is_some_and(|it| it != owner) {
-                data.values.clear();
+    fn ends(&mut self) {
+        if !self.ended() {
+            return;
+        }
+        if self.scene.acts.contains(&Act::LogOut) {
+            self.holds(
+                self.reachable.is_empty(),
+                "an id in a browser is live after a log-out was answered",
+            );
+            self.holds(
+                self.run.faults > 0 || self.family.is_empty(),
+                "a record is live after a log-out was answered, without a fault",
+            );
+        } else {
+            let owner = self.scene.owner;
+            self.holds(
+                !self
+                    .reachable
+                    .iter()
+                    .any(|it| it.data.owner.as_deref() == owner),
+                "a session of the owner is live after log-out-everywhere was answered",
+            );
+        }
+    }
+
+    fn answers(&mut self) {
+        for (index, act) in self.scene.acts.iter().enumerate() {
+            let Some(answer) = &self.run.answers[index] else {
+                continue;
+            };
+            let renewal = matches!(act, Act::Renew | Act::RenewInc | Act::LogIn(_));
+            self.holds(
+                !renewal || answer.status != 200 || self.run.old_dead_at_answer[index],
+                "a renewal was answered while the old id is live",
+            );
+            self.holds(
+                !self.run.set_dead_cookie[index] || self.run.faults > 0,
+                "an answer set the cookie of a dead id, without a fault",
+            );
+            self.holds(
+                answer.cookie != Told::Removal || *act == Act::LogOut,
+                "a removal cookie that no log-out sent",
+            );
+        }
+    }
+
+    fn logins(&mut self) {
+        let acts = &self.scene.acts;
+        let answered: Vec<_> = self.answered().collect();
+        for (act, answer) in answered {
+            let &Act::LogIn(owner) = act else {
+                continue;
+            };
+            if answer.status != 200 {
+                continue;
             }
-            data.owner = Some(owner.to_owned());
+            let same = |act: &&Act| **act == Act::LogIn(owner);
+            self.holds(
+                answer.cookie.id().is_some() || acts.iter().filter(same).count() > 1,
+                "a login was answered, and nobody sent its id",
+            );
+            let replaces_it = |act: &&Act| {
+                matches!(
+                    act,
+                    Act::LogIn(_) | Act::Renew | Act::RenewInc | Act::LogOut
+                ) || (**act == Act::Everywhere && self.scene.owner == Some(owner))
+            };
+            let alone = acts.iter().filter(replaces_it).count() == 1;
+            let lives = |id| self.all.iter().any(|it| it.key == key_of(id));
+            self.holds(
+                !alone || answer.cookie.id().is_none_or(lives),
+                "an owner's session was ended with another owner's",
+            );
         }
-        Act::Touch | Act::Renew | Act::LogOut | Act::Everywhere => {}
     }
-    data
+
+    fn data(&mut self) {
+        if let ([session], false) = (&self.reachable[..], self.ended()) {
+            self.holds(
+                explained(self.scene, self.run, session, self.all),
+                "the stored data is not what the answers say",
+            );
+        }
+    }
+
+    fn browsers(&mut self) {
+        let owner = self.scene.owner;
+        let takes_over = self
+            .scene
+            .acts
+            .iter()
+            .any(|act| matches!(act, Act::LogIn(by) if owner.is_some_and(|it| it != *by)));
+        // A refreshed cookie that comes after the renewed one can replace it in the browser; no server can order that.
+        let unordered = self.scene.due || self.run.faults > 0;
+        if self.reachable.is_empty() || self.ended() || takes_over || unordered {
+            return;
+        }
+        let lives = |id: &str| self.reachable.iter().any(|it| it.key == key_of(id));
+        let all_live = self
+            .answered()
+            .filter_map(|(_, answer)| answer.cookie.id())
+            .all(|id| lives(id) || !self.is_family(id));
+        self.holds(
+            all_live,
+            "a browser ends with a dead id while its session lives",
+        );
+    }
+
+    fn answered(&self) -> impl Iterator<Item = (&'r Act, &'r Answer)> + use<'r> {
+        let answers = self.run.answers.iter();
+        self.scene
+            .acts
+            .iter()
+            .zip(answers)
+            .filter_map(|(act, answer)| Some((act, answer.as_ref()?)))
+    }
+
+    fn ended(&self) -> bool {
+        self.answered()
+            .any(|(act, answer)| ends(act) && answer.status == 200)
+    }
+
+    /// What no protocol can keep: the crash of the process that was about to send the id.
+    fn crashed_or_two_faults(&self) -> bool {
+        self.run.faults > 0
+            && self
+                .run
+                .answers
+                .iter()
+                .any(|it| it.as_ref().is_none_or(|it| it.status == 503))
+    }
+
+    fn is_family(&self, id: &str) -> bool {
+        self.all
+            .iter()
+            .find(|it| it.key == key_of(id))
+            .is_none_or(|it| it.lineage == self.run.lineage)
+    }
+}
+
+fn ends(act: &Act) -> bool {
+    matches!(act, Act::LogOut | Act::Everywhere)
 }

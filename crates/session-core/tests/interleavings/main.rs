@@ -5,12 +5,16 @@
 //! every order, four in random ones. What is checked afterwards is what the documentation promises.
 
 mod check;
+mod explain;
 mod explore;
+mod records;
 mod request;
 mod scene;
 mod store;
 
-use request::Act::{Clear, Everywhere, Inc, LogIn, LogOut, Remove, Renew, RenewInc, Set, Touch};
+use request::Act::{
+    Clear, Elsewhere, Everywhere, Inc, LogIn, LogOut, Remove, Renew, RenewInc, Set, Touch,
+};
 use scene::Scene;
 
 #[test]
@@ -54,6 +58,7 @@ fn logins_beside_changes_keep_them_or_empty_the_session_first() {
 fn a_logout_wins_over_everything_beside_it() {
     Scene::of(&[LogOut, Inc]).every_order();
     Scene::of(&[LogOut, Renew]).every_order();
+    Scene::of(&[LogOut, Touch]).due().every_order();
     Scene::of(&[LogOut, Touch, Inc]).due().some_orders();
     Scene::of(&[LogOut, LogIn("U")]).every_order();
     Scene::of(&[LogOut, Renew, Inc]).some_orders();
@@ -79,25 +84,41 @@ fn log_out_everywhere_misses_no_session_whose_login_was_answered() {
     Scene::of(&[Everywhere, LogIn("V")])
         .owned_by("U")
         .every_order();
+    Scene::of(&[Elsewhere, Renew]).owned_by("U").every_order();
+    Scene::of(&[Elsewhere, Renew, Inc])
+        .owned_by("U")
+        .some_orders();
 }
 
 #[test]
 fn no_single_fault_loses_revives_or_doubles_anything() {
-    Scene::of(&[Inc]).with_fault().every_order();
-    Scene::of(&[Renew]).with_fault().every_order();
-    Scene::of(&[LogIn("U")]).with_fault().every_order();
-    Scene::of(&[LogOut]).with_fault().every_order();
-    Scene::of(&[Inc, Inc]).with_fault().every_order();
-    Scene::of(&[Renew, Inc]).with_fault().every_order();
-    Scene::of(&[Renew, Renew]).with_fault().every_order();
-    Scene::of(&[LogOut, Inc]).with_fault().every_order();
-    Scene::of(&[LogOut, Renew]).with_fault().every_order();
-    Scene::of(&[LogIn("U"), Inc]).with_fault().some_orders();
-    Scene::of(&[LogOut, Renew, Inc]).with_fault().some_orders();
+    Scene::of(&[Inc]).with_faults(1).every_order();
+    Scene::of(&[Renew]).with_faults(1).every_order();
+    Scene::of(&[LogIn("U")]).with_faults(1).every_order();
+    Scene::of(&[LogOut]).with_faults(1).every_order();
+    Scene::of(&[Inc, Inc]).with_faults(1).every_order();
+    Scene::of(&[Renew, Inc]).with_faults(1).every_order();
+    Scene::of(&[Renew, Renew]).with_faults(1).every_order();
+    Scene::of(&[LogOut, Inc]).with_faults(1).every_order();
+    Scene::of(&[LogOut, Renew]).with_faults(1).every_order();
+    Scene::of(&[LogIn("U"), Inc]).with_faults(1).some_orders();
+    Scene::of(&[LogOut, Renew, Inc])
+        .with_faults(1)
+        .some_orders();
     Scene::of(&[Everywhere, Renew])
         .owned_by("U")
-        .with_fault()
+        .with_faults(1)
         .some_orders();
+}
+
+#[test]
+fn two_faults_lose_no_record_and_revive_none() {
+    Scene::of(&[Renew]).with_faults(2).every_order();
+    Scene::of(&[LogIn("U")]).with_faults(2).every_order();
+    Scene::of(&[LogOut]).with_faults(2).every_order();
+    Scene::of(&[RenewInc, Inc]).with_faults(2).some_orders();
+    Scene::of(&[LogOut, Renew]).with_faults(2).some_orders();
+    Scene::of(&[Renew, Renew]).with_faults(2).some_orders();
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(crate) enum Act {
     LogOut,
     /// Logs the owner of the scene out everywhere, by name, as an administrator does.
     Everywhere,
+    /// Logs the session's owner out everywhere else.
+    Elsewhere,
 }
 
 /// How a request was answered.
@@ -31,6 +33,15 @@ pub(crate) enum Told {
     Nothing,
     Id(String),
     Removal,
+}
+
+impl Told {
+    pub(crate) fn id(&self) -> Option<&str> {
+        match self {
+            Self::Id(id) => Some(id),
+            Self::Nothing | Self::Removal => None,
+        }
+    }
 }
 
 /// Runs a request to its answer; with `pause`, its handler takes its time there.
@@ -72,6 +83,9 @@ async fn serve(
     if let Some(store) = pause {
         store.handle().await;
     }
+    if act == Act::Elsewhere {
+        session.log_out_everywhere(true).await?;
+    }
     change(&session, act)?;
     let outcome = match visit.finish() {
         Finish::Ready(outcome) => outcome,
@@ -91,7 +105,7 @@ fn change(session: &Session, act: Act) -> Result<()> {
         Act::Remove(key) => drop(session.remove(key)),
         Act::Inc => increment()?,
         Act::Clear => session.clear(),
-        Act::Touch | Act::Everywhere => {}
+        Act::Touch | Act::Everywhere | Act::Elsewhere => {}
         Act::Renew => session.renew(),
         Act::RenewInc => {
             session.renew();

@@ -14,7 +14,7 @@ use session_core::{Clock, CookieAttributes, MemoryStore, Sessions, Settings};
 use crate::{
     check,
     explore::Path,
-    request::{Act, Answer, Told, run},
+    request::{Act, Answer, run},
     store::{Command, Fault, PausingStore},
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct Scene {
     pub(crate) acts: Vec<Act>,
     pub(crate) owner: Option<&'static str>,
     pub(crate) due: bool,
-    fault: bool,
+    faults: usize,
     pause: bool,
 }
 
@@ -48,10 +48,12 @@ pub(crate) struct Run {
     pub(crate) lineage: String,
     /// `None` for a request whose process crashed.
     pub(crate) answers: Vec<Option<Answer>>,
-    pub(crate) faulted: bool,
+    pub(crate) faults: usize,
     pub(crate) paused: bool,
     /// The id was dead when the answer was given.
     pub(crate) old_dead_at_answer: Vec<bool>,
+    /// The answer set a cookie whose id was dead by then.
+    pub(crate) set_dead_cookie: Vec<bool>,
     log: Vec<String>,
 }
 
@@ -61,7 +63,7 @@ impl Scene {
             acts: acts.to_vec(),
             owner: None,
             due: false,
-            fault: false,
+            faults: 0,
             pause: false,
         }
     }
@@ -79,12 +81,9 @@ impl Scene {
         Self { due: true, ..self }
     }
 
-    /// One command of one request fails, in one of the ways there are, or its process crashes.
-    pub(crate) fn with_fault(self) -> Self {
-        Self {
-            fault: true,
-            ..self
-        }
+    /// So many commands of any request fail, in one of the ways there are, or its process crashes.
+    pub(crate) fn with_faults(self, faults: usize) -> Self {
+        Self { faults, ..self }
     }
 
     /// Handlers take their time, once more of it than a marker lives.
@@ -155,9 +154,10 @@ impl Scene {
             id: id.clone(),
             lineage,
             answers: vec![None; self.acts.len()],
-            faulted: false,
+            faults: 0,
             paused: false,
             old_dead_at_answer: vec![false; self.acts.len()],
+            set_dead_cookie: vec![false; self.acts.len()],
             log: Vec::new(),
         };
         let mut requests: Vec<_> = self
@@ -208,10 +208,10 @@ impl Scene {
         index: usize,
     ) {
         let handling = requests[index].as_ref().is_some_and(|it| it.handling);
-        if self.fault && !run.faulted && !handling {
+        if run.faults < self.faults && !handling {
             let way = path.choose(FAULTS.len() + 1);
             if way > 0 {
-                run.faulted = true;
+                run.faults += 1;
                 run.store.desk().fault = Some(FAULTS[way - 1]);
             }
         }
@@ -307,6 +307,9 @@ async fn poll(run: &mut Run, requests: &mut [Option<Request>], index: usize) {
     }
     if let Poll::Ready(answer) = polled {
         run.log.push(format!("{index} answers {answer:?}"));
+        if let Some(id) = answer.cookie.id() {
+            run.set_dead_cookie[index] = !check::is_live(run, id).await;
+        }
         run.answers[index] = Some(answer);
         run.old_dead_at_answer[index] = !check::is_live(run, &run.id.clone()).await;
         requests[index] = None;
@@ -350,10 +353,7 @@ impl Run {
             .answers
             .iter()
             .flatten()
-            .filter_map(|answer| match &answer.cookie {
-                Told::Id(id) => Some(id.clone()),
-                Told::Nothing | Told::Removal => None,
-            });
+            .filter_map(|answer| answer.cookie.id().map(str::to_owned));
         let mut ids: Vec<_> = sent.chain([self.id.clone()]).collect();
         ids.sort();
         ids.dedup();
