@@ -2,7 +2,7 @@ use std::{fmt, future::Future};
 
 use sqlx::{Database, Pool, SqlStr, error::DatabaseError};
 
-use crate::{queries::Queries, table::TableName};
+use crate::{flask::FlaskQueries, queries::Queries, table::TableName};
 
 /// A database that holds sessions: `sqlx`'s `Sqlite`, `Postgres` and `MySql`, each behind the feature of its name.
 pub trait Dialect: Driver {}
@@ -15,11 +15,16 @@ pub trait Driver: Database + fmt::Debug {
     const STORE: &'static str;
     /// Largest payload that the column and the protocol take, in bytes.
     const MAX_PAYLOAD: usize;
+    /// Largest payload in Flask-Session's layout, in bytes, unless told otherwise.
+    const FLASK_PAYLOAD: usize;
     /// How often an insert asks for `now`.
     const NOWS_IN_INSERT: usize;
     const UNFINISHED: Unfinished;
 
     fn queries(table: &TableName) -> Queries;
+
+    /// The statements for Flask-Session's layout.
+    fn flask_queries(table: &TableName) -> FlaskQueries;
 
     /// A pool that connects when first used, fit for sessions: nothing waits for longer than a request does.
     fn pool(url: &str) -> sqlx::Result<Pool<Self>>;
@@ -41,6 +46,13 @@ pub trait Driver: Database + fmt::Debug {
         connection: &mut Self::Connection,
         sql: &SqlStr,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// The numbers that a statement finds.
+    fn numbers(
+        connection: &mut Self::Connection,
+        sql: &SqlStr,
+        values: &[Value<'_>],
+    ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
 
     /// The names that a statement without values finds.
     fn names(
@@ -64,6 +76,7 @@ pub enum Unfinished {
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     Bytes(&'a [u8]),
+    Text(&'a str),
     Owner(Option<&'a [u8]>),
     Number(i64),
 }
@@ -98,6 +111,21 @@ pub enum Trouble {
     Other,
 }
 
+macro_rules! bound {
+    ($query:expr, $values:expr) => {{
+        let mut query = $query;
+        for value in $values {
+            query = match *value {
+                $crate::dialect::Value::Bytes(bytes) => query.bind(bytes),
+                $crate::dialect::Value::Text(text) => query.bind(text),
+                $crate::dialect::Value::Owner(owner) => query.bind(owner),
+                $crate::dialect::Value::Number(number) => query.bind(number),
+            };
+        }
+        query
+    }};
+}
+
 /// The methods whose text is the same for each database but whose types are not.
 macro_rules! run_by_sqlx {
     ($changed:expr) => {
@@ -108,16 +136,9 @@ macro_rules! run_by_sqlx {
         ) -> sqlx::Result<$crate::dialect::Answer> {
             use futures_util::TryStreamExt as _;
             use sqlx::{Either, Executor as _, Row as _};
-            use $crate::dialect::{Answer, Row, Value};
+            use $crate::dialect::{Answer, Row};
 
-            let mut query = sqlx::query::<Self>(sql.clone());
-            for value in values {
-                query = match *value {
-                    Value::Bytes(bytes) => query.bind(bytes),
-                    Value::Owner(owner) => query.bind(owner),
-                    Value::Number(number) => query.bind(number),
-                };
-            }
+            let query = bound!(sqlx::query::<Self>(sql.clone()), values);
             let mut answer = Answer::default();
             let mut stream = connection.fetch_many(query);
             while let Some(step) = stream.try_next().await? {
@@ -141,6 +162,15 @@ macro_rules! run_by_sqlx {
             use sqlx::Executor as _;
 
             connection.execute(sql.clone()).await.map(drop)
+        }
+
+        async fn numbers(
+            connection: &mut Self::Connection,
+            sql: &sqlx::SqlStr,
+            values: &[$crate::dialect::Value<'_>],
+        ) -> sqlx::Result<Vec<i64>> {
+            let query = bound!(sqlx::query_scalar::<Self, i64>(sql.clone()), values);
+            query.fetch_all(connection).await
         }
 
         async fn names(

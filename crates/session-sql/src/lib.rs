@@ -12,18 +12,23 @@
 mod attempts;
 mod dialect;
 mod fault;
+mod flask;
 mod instant;
+mod layout;
 mod lease;
 mod migrate;
 mod pace;
+mod place;
 mod queries;
 mod sessions;
 mod settings;
 mod store;
 mod sweep;
 mod table;
+mod url;
 
 pub use dialect::Dialect;
+pub use flask::{FlaskSqlSessions, FlaskSqlStore};
 pub use migrate::SqlSessions;
 pub use settings::{DEFAULT_URL, connect, from_env};
 pub use sqlx;

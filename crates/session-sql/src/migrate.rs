@@ -1,11 +1,15 @@
+use std::sync::Arc;
+
 use session_core::{Error, ExpiredSweep, OwnerIndex, Result, async_trait};
 use sqlx::Connection;
 
 use crate::{
     attempts::{Attempts, Kind},
     dialect::Dialect,
-    fault::Fault,
+    flask::FlaskSqlSessions,
+    layout::{Layout, Statements},
     lease::Lease,
+    place::Place,
     store::SqlStore,
 };
 
@@ -14,6 +18,9 @@ use crate::{
 pub trait SqlSessions: ExpiredSweep + OwnerIndex {
     /// Makes the table, or brings it up to date; see [`SqlStore::migrate`].
     async fn migrate(&self) -> Result<()>;
+
+    /// The same pool and table in Flask-Session's layout; see [`SqlStore::with_flask_layout`].
+    fn with_flask_layout(&self) -> Arc<dyn FlaskSqlSessions>;
 }
 
 #[async_trait]
@@ -21,39 +28,9 @@ impl<D: Dialect> SqlSessions for SqlStore<D> {
     async fn migrate(&self) -> Result<()> {
         Self::migrate(self).await
     }
-}
 
-/// What the table of the store's name is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Layout {
-    /// In a database that ends with a connection which the pool may close.
-    Fleeting,
-    Absent,
-    /// Without owners.
-    Version1,
-    Version2,
-    Flask,
-    Foreign,
-}
-
-impl Layout {
-    fn of(columns: &[String]) -> Self {
-        let has = |names: &[&str]| names.iter().all(|name| columns.iter().any(|c| c == name));
-        if columns.is_empty() {
-            Self::Absent
-        } else if has(&["store_key", "payload", "revision", "expires_at", "owner"]) {
-            Self::Version2
-        } else if has(&["store_key", "payload", "revision", "expires_at"]) {
-            Self::Version1
-        } else if has(&["session_id", "data", "expiry"]) {
-            Self::Flask
-        } else {
-            Self::Foreign
-        }
-    }
-
-    pub(crate) fn is_current(self) -> bool {
-        self == Self::Version2
+    fn with_flask_layout(&self) -> Arc<dyn FlaskSqlSessions> {
+        Arc::new(Self::with_flask_layout(self.clone()))
     }
 }
 
@@ -67,10 +44,19 @@ impl<D: Dialect> SqlStore<D> {
     ///
     /// If the table holds something else, the rights are missing, or the database fails.
     pub async fn migrate(&self) -> Result<()> {
+        self.place.migrate().await
+    }
+}
+
+impl<D: Dialect, Q: Statements> Place<D, Q> {
+    pub(crate) async fn migrate(&self) -> Result<()> {
         let mut attempts = Attempts::at(Kind::Migration);
         loop {
             let error = match self.migrate_once().await {
-                Ok(layout) => return self.judged(layout),
+                Ok(layout) => {
+                    let obstacle = layout.obstacle(Q::LAYOUT, &self.table);
+                    return obstacle.map_or(Ok(()), |fault| Err(Error::backend(D::STORE, fault)));
+                }
                 Err(error) => error,
             };
             attempts
@@ -80,9 +66,9 @@ impl<D: Dialect> SqlStore<D> {
         }
     }
 
-    /// The layout that was found; a table of ours is up to date afterwards.
+    /// The layout that was found; a table that no obstacle keeps from it is up to date afterwards.
     async fn migrate_once(&self) -> sqlx::Result<Layout> {
-        let migration = &self.queries.migration;
+        let migration = self.queries.migration();
         let mut lease = Lease::<D>::of(&self.pool).await?;
         let mut transaction = lease
             .connection()
@@ -114,19 +100,9 @@ impl<D: Dialect> SqlStore<D> {
         Ok(layout)
     }
 
-    fn judged(&self, layout: Layout) -> Result<()> {
-        let table = self.table.to_string();
-        match layout {
-            Layout::Absent | Layout::Version1 | Layout::Version2 => Ok(()),
-            Layout::Fleeting => Err(Error::backend(D::STORE, Fault::Fleeting)),
-            Layout::Flask => Err(Error::backend(D::STORE, Fault::Flask { table })),
-            Layout::Foreign => Err(Error::backend(D::STORE, Fault::Foreign { table })),
-        }
-    }
-
     pub(crate) async fn layout(&self) -> sqlx::Result<Layout> {
         let mut lease = Lease::<D>::of(&self.pool).await?;
-        let columns = D::names(lease.connection(), &self.queries.migration.columns).await;
+        let columns = D::names(lease.connection(), &self.queries.migration().columns).await;
         Ok(Layout::of(&lease.end(columns)?))
     }
 }

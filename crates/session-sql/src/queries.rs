@@ -1,8 +1,16 @@
 //! Every statement that this crate sends, built once for each store.
 
+mod migration;
+
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::table::TableName;
+pub(crate) use self::migration::Migration;
+#[cfg(feature = "mysql")]
+pub(crate) use self::migration::in_information_schema;
+use crate::{
+    layout::{Layout, Statements},
+    table::TableName,
+};
 
 /// The columns of a record, in the order in which rows are decoded.
 const ROW: &str = "store_key, payload, revision, expires_at";
@@ -52,21 +60,12 @@ pub(crate) struct LockingSweep {
     pub(crate) delete: SqlStr,
 }
 
-/// How the table is made, and brought up to date.
-#[derive(Debug)]
-pub(crate) struct Migration {
-    /// Opens the transaction that everything else is in.
-    pub(crate) begin: SqlStr,
-    /// Lifts the limits that are meant for requests, and keeps a second migration waiting.
-    pub(crate) prepare: Vec<SqlStr>,
-    /// Names the file that the database is in, empty if there is none; where a database can be without.
-    pub(crate) file: Option<SqlStr>,
-    /// Names the columns that the table has.
-    pub(crate) columns: SqlStr,
-    /// Makes the table and its indexes where there is none.
-    pub(crate) create: Vec<SqlStr>,
-    /// Adds what the table of version 1 lacked: the owner and its index.
-    pub(crate) add_owner: Vec<SqlStr>,
+impl Statements for Queries {
+    const LAYOUT: Layout = Layout::Version2;
+
+    fn migration(&self) -> &Migration {
+        &self.migration
+    }
 }
 
 impl Queries {
@@ -93,17 +92,6 @@ impl Queries {
                  (SELECT store_key FROM {table} WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"
             ))),
             migration: Migration {
-                begin: safe("BEGIN IMMEDIATE"),
-                prepare: vec![],
-                file: Some(safe(&format!(
-                    "SELECT file FROM pragma_database_list WHERE name = '{}'",
-                    name.schema().unwrap_or("main")
-                ))),
-                columns: safe(&format!(
-                    "SELECT name FROM pragma_table_info('{}'{})",
-                    name.table(),
-                    name.schema().map_or(String::new(), |s| format!(", '{s}'"))
-                )),
                 create: vec![
                     safe(&format!(
                         "CREATE TABLE {table} (\
@@ -120,6 +108,7 @@ impl Queries {
                     safe(&format!("ALTER TABLE {table} ADD COLUMN owner BLOB")),
                     by_owner,
                 ],
+                ..Migration::sqlite(name)
             },
             record: RecordQueries::new(&table, safe),
         }
@@ -145,20 +134,6 @@ impl Queries {
                  ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED))"
             ))),
             migration: Migration {
-                begin: safe("BEGIN ISOLATION LEVEL READ COMMITTED"),
-                prepare: vec![
-                    safe("SET LOCAL statement_timeout = 0"),
-                    safe("SET LOCAL lock_timeout = '30s'"),
-                    safe(&format!(
-                        "SELECT pg_advisory_xact_lock({})",
-                        number_of(&name.to_string())
-                    )),
-                ],
-                file: None,
-                columns: safe(&format!(
-                    "SELECT attname::text FROM pg_attribute \
-                     WHERE attrelid = to_regclass('{table}') AND attnum > 0 AND NOT attisdropped"
-                )),
                 create: vec![
                     safe(&format!(
                         "CREATE TABLE {table} (\
@@ -177,6 +152,7 @@ impl Queries {
                     )),
                     by_owner,
                 ],
+                ..Migration::postgres(name)
             },
             record: RecordQueries::new(&table, numbered),
         }
@@ -187,15 +163,16 @@ impl Queries {
         let table = name.quoted('`');
         let places = vec!["?"; SWEEP_BATCH].join(", ");
         Self {
-            // A live record is set to itself, and LAST_INSERT_ID tells the client so: the count of affected rows
-            // cannot, it is 1 for a new row and for an unchanged one. `expires_at` goes last: the others ask for it.
+            // A live record is set to itself, and LAST_INSERT_ID tells the client so, by a number below zero: the count
+            // of affected rows cannot, it is 1 for a new row and for an unchanged one. `expires_at` goes last: the
+            // others ask for it.
             insert: safe(&format!(
                 "INSERT INTO {table} (store_key, payload, revision, expires_at, owner) VALUES (?, ?, ?, ?, ?) \
                  ON DUPLICATE KEY UPDATE \
                  payload = IF(expires_at <= ?, VALUES(payload), payload), \
                  revision = IF(expires_at <= ?, VALUES(revision), revision), \
                  owner = IF(expires_at <= ?, VALUES(owner), owner), \
-                 expires_at = IF(expires_at <= ?, VALUES(expires_at), LAST_INSERT_ID(expires_at))"
+                 expires_at = IF(expires_at > ? AND LAST_INSERT_ID(-expires_at), expires_at, VALUES(expires_at))"
             )),
             // The indexes are forced, because a scan of a small table would lock the live records too, and wait for
             // those that others hold.
@@ -210,16 +187,6 @@ impl Queries {
                 )),
             }),
             migration: Migration {
-                begin: safe("BEGIN"),
-                prepare: vec![safe("SET SESSION lock_wait_timeout = 30")],
-                file: None,
-                columns: safe(&format!(
-                    "SELECT CAST(column_name AS CHAR) FROM information_schema.columns \
-                     WHERE table_schema = {} AND table_name = '{}'",
-                    name.schema()
-                        .map_or("DATABASE()".to_owned(), |s| format!("'{s}'")),
-                    name.table()
-                )),
                 create: vec![safe(&format!(
                     "CREATE TABLE IF NOT EXISTS {table} (\
                      store_key VARBINARY(255) NOT NULL PRIMARY KEY, \
@@ -233,6 +200,7 @@ impl Queries {
                 add_owner: vec![safe(&format!(
                     "ALTER TABLE {table} ADD COLUMN owner VARBINARY(255), ADD INDEX owner (owner)"
                 ))],
+                ..Migration::mysql(name)
             },
             record: RecordQueries::new(&table, safe),
         }
@@ -274,13 +242,13 @@ fn insert_or_replace_expired(table: &str, spell: fn(&str) -> SqlStr) -> SqlStr {
 }
 
 /// A statement of this file: its only variable parts are names that [`TableName`] has checked.
-fn safe(sql: &str) -> SqlStr {
+pub(crate) fn safe(sql: &str) -> SqlStr {
     AssertSqlSafe(sql).into_sql_str()
 }
 
 /// The same with `PostgreSQL`'s numbered places.
 #[cfg(feature = "postgres")]
-fn numbered(sql: &str) -> SqlStr {
+pub(crate) fn numbered(sql: &str) -> SqlStr {
     let mut parts = sql.split('?');
     let first = parts.next().unwrap_or_default().to_owned();
     safe(
@@ -288,13 +256,4 @@ fn numbered(sql: &str) -> SqlStr {
             .zip(1..)
             .fold(first, |sql, (part, number)| format!("{sql}${number}{part}")),
     )
-}
-
-/// The same number for the same name in every process and version: FNV-1a.
-#[cfg(feature = "postgres")]
-fn number_of(name: &str) -> i64 {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    hash.cast_signed()
 }

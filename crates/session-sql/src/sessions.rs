@@ -17,13 +17,14 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let values = [bytes(key), Value::Number(now())];
         let answer = self
-            .run(Kind::Repeatable, &self.queries.record.load, &values)
+            .place
+            .run(Kind::Repeatable, &self.place.queries.record.load, &values)
             .await?;
         answer.rows.into_iter().next().map(Row::loaded).transpose()
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        self.check_size(&record.payload)?;
+        self.place.check_size(&record.payload)?;
         let revision = first_revision::<D>()?;
         let mut values = vec![
             bytes(key),
@@ -33,12 +34,15 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
             owner(record),
         ];
         values.resize(values.len() + D::NOWS_IN_INSERT, Value::Number(now()));
-        let answer = self.run(Kind::Once, &self.queries.insert, &values).await?;
+        let answer = self
+            .place
+            .run(Kind::Once, &self.place.queries.insert, &values)
+            .await?;
         Ok(written(answer.changed, revision))
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        self.check_size(&record.payload)?;
+        self.place.check_size(&record.payload)?;
         // Another store's revision is of bytes that are not here.
         let Some(loaded) = revision.as_u64().map(u64::cast_signed) else {
             return Ok(Write::Refused);
@@ -52,7 +56,8 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
             Value::Number(now()),
         ];
         let answer = self
-            .run(Kind::Once, &self.queries.record.update, &values)
+            .place
+            .run(Kind::Once, &self.place.queries.record.update, &values)
             .await?;
         Ok(written(answer.changed, loaded.wrapping_add(1)))
     }
@@ -64,7 +69,8 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
             Value::Number(now()),
         ];
         let answer = self
-            .run(Kind::Once, &self.queries.record.touch, &values)
+            .place
+            .run(Kind::Once, &self.place.queries.record.touch, &values)
             .await?;
         Ok(match answer.changed {
             0 => Touch::Refused,
@@ -73,7 +79,8 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        self.run(Kind::Once, &self.queries.record.delete, &[bytes(key)])
+        self.place
+            .run(Kind::Once, &self.place.queries.record.delete, &[bytes(key)])
             .await?;
         Ok(())
     }
@@ -87,7 +94,8 @@ impl<D: Dialect> OwnerIndex for SqlStore<D> {
             Value::Number(now()),
         ];
         let answer = self
-            .run(Kind::Repeatable, &self.queries.record.owned, &values)
+            .place
+            .run(Kind::Repeatable, &self.place.queries.record.owned, &values)
             .await?;
         let named = |mut row: Row| {
             let key = String::from_utf8(std::mem::take(&mut row.store_key))

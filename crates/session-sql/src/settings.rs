@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use session_core::config::{ConfigError, Env};
 
-use crate::{dialect::Dialect, migrate::SqlSessions, store::SqlStore, table::TableName};
+use crate::{
+    dialect::Dialect, migrate::SqlSessions, store::SqlStore, table::TableName, url::without_driver,
+};
 
 const URL: &str = "SESSION_SQL";
 const TABLE: [&str; 2] = ["SESSION_SQL_TABLE", "SESSION_SQLALCHEMY_TABLE"];
@@ -15,16 +17,18 @@ impl<D: Dialect> SqlStore<D> {
     /// Sessions in the database at `url`, through a pool of the store's own. No I/O: the first use connects.
     ///
     /// The pool is set up so that a request never waits for longer than about a second, and the server ends what a
-    /// request no longer waits for within two; a limit that the URL sets itself stays.
+    /// request no longer waits for within two; a limit that the URL sets itself stays. A driver that `SQLAlchemy` is told
+    /// in the scheme, as in `postgresql+psycopg2://`, is passed over.
     ///
     /// # Errors
     ///
     /// If the URL is of another database or cannot be read.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
-        if !speaks::<D>(url) {
+        let url = without_driver(url);
+        if !speaks::<D>(&url) {
             return Err(unknown_scheme(D::URL_SCHEMES));
         }
-        D::pool(url).map(Self::new).map_err(|error| {
+        D::pool(&url).map(Self::new).map_err(|error| {
             ConfigError::new(URL, format!("cannot be read as a database URL: {error}"))
         })
     }
@@ -65,6 +69,7 @@ pub fn from_env(env: &Env) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     expect(unused_variables, unused_mut)
 )]
 fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
+    let url = &*without_driver(url);
     let mut schemes = vec![];
     #[cfg(feature = "sqlite")]
     if let Some(store) = open_as::<sqlx::Sqlite>(url, table, &mut schemes) {

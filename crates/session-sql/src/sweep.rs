@@ -35,21 +35,18 @@ impl<D: Dialect> SqlStore<D> {
     async fn sweep_batch(&self, batch: usize) -> Result<usize> {
         let most = i64::try_from(batch).unwrap_or(i64::MAX);
         let due = [Value::Number(now()), Value::Number(most)];
-        let locking = match &self.queries.sweep {
+        let locking = match &self.place.queries.sweep {
             Sweep::Statement(sql) => {
-                let answer = self.run(Kind::Repeatable, sql, &due).await?;
+                let answer = self.place.run(Kind::Repeatable, sql, &due).await?;
                 return Ok(usize::try_from(answer.changed).unwrap_or(batch));
             }
             Sweep::Transaction(locking) => locking,
         };
         let mut attempts = Attempts::at(Kind::Repeatable);
         loop {
-            let error = match self.sweep_transaction(locking, &due).await {
+            match self.sweep_transaction(locking, &due).await {
                 Ok(found) => return Ok(found),
-                Err(error) => error,
-            };
-            if let Err(error) = attempts.after::<D>(error).await {
-                return Err(self.explained(error).await);
+                Err(error) => self.place.next(&mut attempts, error).await?,
             }
         }
     }
@@ -59,7 +56,7 @@ impl<D: Dialect> SqlStore<D> {
         sql: &LockingSweep,
         due: &[Value<'_>],
     ) -> sqlx::Result<usize> {
-        let mut lease = Lease::<D>::of(&self.pool).await?;
+        let mut lease = Lease::<D>::of(&self.place.pool).await?;
         D::run_plain(lease.connection(), &sql.isolation).await?;
         let mut transaction = lease.connection().begin().await?;
         let chosen = D::run(&mut transaction, &sql.choose, due).await?.rows;

@@ -10,18 +10,24 @@ use sqlx::{
 };
 
 use super::{Driver, Trouble, Unfinished};
-use crate::{pace, queries::Queries, table::TableName};
+use crate::{flask::FlaskQueries, pace, queries::Queries, table::TableName};
 
 impl Driver for MySql {
     const STORE: &'static str = "mysql";
     // LONGBLOB holds 4 GiB, but max_allowed_packet ends at 1.
     const MAX_PAYLOAD: usize = (1 << 30) - 65_536;
+    // What a BLOB holds.
+    const FLASK_PAYLOAD: usize = 65_535;
     const NOWS_IN_INSERT: usize = 4;
     // The driver does not know where the answer to a preparation ends that was dropped.
     const UNFINISHED: Unfinished = Unfinished::Close;
 
     fn queries(table: &TableName) -> Queries {
         Queries::mysql(table)
+    }
+
+    fn flask_queries(table: &TableName) -> FlaskQueries {
+        FlaskQueries::mysql(table)
     }
 
     fn pool(url: &str) -> sqlx::Result<Pool<Self>> {
@@ -64,10 +70,10 @@ impl Driver for MySql {
     run_by_sqlx!(affected);
 }
 
-/// Records that the condition held for; an insert that met a live record says so by an id, see its statement.
+/// Records that the condition held for; an insert that met a live record says so by an id below zero, see its statement.
 fn affected(done: &MySqlQueryResult) -> u64 {
-    match done.last_insert_id() {
-        0 => done.rows_affected(),
+    match done.last_insert_id().cast_signed() {
+        0.. => done.rows_affected(),
         _ => 0,
     }
 }

@@ -7,18 +7,24 @@ use sqlx::{
 };
 
 use super::{Driver, Trouble, Unfinished};
-use crate::{pace, queries::Queries, table::TableName};
+use crate::{flask::FlaskQueries, pace, queries::Queries, table::TableName};
 
 impl Driver for Postgres {
     const STORE: &'static str = "postgres";
     // A message has 2³⁰ - 1 bytes at most.
     const MAX_PAYLOAD: usize = (1 << 30) - 65_536;
+    // A change sends the bytes that were loaded as well.
+    const FLASK_PAYLOAD: usize = 1 << 20;
     const NOWS_IN_INSERT: usize = 1;
     // Each exchange ends with a message that the driver counts, and a new connection costs the server a process.
     const UNFINISHED: Unfinished = Unfinished::Drain;
 
     fn queries(table: &TableName) -> Queries {
         Queries::postgres(table)
+    }
+
+    fn flask_queries(table: &TableName) -> FlaskQueries {
+        FlaskQueries::postgres(table)
     }
 
     fn pool(url: &str) -> sqlx::Result<Pool<Self>> {

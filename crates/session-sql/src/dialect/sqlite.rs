@@ -10,7 +10,7 @@ use sqlx::{
 };
 
 use super::{Driver, Trouble, Unfinished};
-use crate::{pace, queries::Queries, table::TableName};
+use crate::{flask::FlaskQueries, pace, queries::Queries, table::TableName};
 
 /// One writes at a time; three more can read beside it.
 const CONNECTIONS: u32 = 4;
@@ -19,12 +19,18 @@ impl Driver for Sqlite {
     const STORE: &'static str = "sqlite";
     // SQLITE_MAX_LENGTH, less what else is in a row.
     const MAX_PAYLOAD: usize = 1_000_000_000 - 4096;
+    // A change sends the bytes that were loaded as well.
+    const FLASK_PAYLOAD: usize = 1 << 20;
     const NOWS_IN_INSERT: usize = 1;
     // Its thread ends the statement; and a database in memory ends with its connection.
     const UNFINISHED: Unfinished = Unfinished::Keep;
 
     fn queries(table: &TableName) -> Queries {
         Queries::sqlite(table)
+    }
+
+    fn flask_queries(table: &TableName) -> FlaskQueries {
+        FlaskQueries::sqlite(table)
     }
 
     fn pool(url: &str) -> sqlx::Result<Pool<Self>> {

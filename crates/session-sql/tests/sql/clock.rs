@@ -9,12 +9,15 @@ use crate::{
     records::{ended, insert, key, lasting, load},
 };
 
-const ZONES: [&str; 4] = [
+pub(crate) const ZONES: [&str; 4] = [
     "UTC",
     "America/New_York",
     "Asia/Kolkata",
     "Pacific/Kiritimati",
 ];
+
+/// `MariaDB`'s, up to what they may be: the names are in tables that an administrator has to load.
+pub(crate) const OFFSETS: [&str; 4] = ["+00:00", "-05:00", "+05:30", "+13:00"];
 
 #[tokio::test]
 async fn postgres_ends_sessions_at_the_same_instant_in_every_time_zone() {
@@ -36,8 +39,7 @@ async fn mariadb_ends_sessions_at_the_same_instant_in_every_time_zone() {
     let place = sqlx::MySql::place().await;
     let table = own_table();
     place.migrated(&table).await;
-    // As offsets, up to what they may be: the names are in tables that an administrator has to load.
-    for zone in ["+00:00", "-05:00", "+05:30", "+13:00"] {
+    for zone in OFFSETS {
         let pool = MySqlPoolOptions::new().after_connect(move |connection, _| {
             let set = AssertSqlSafe(format!("SET time_zone = '{zone}'"));
             Box::pin(async move { connection.execute(set).await.map(drop) })

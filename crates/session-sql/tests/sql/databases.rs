@@ -20,7 +20,7 @@ static MARIADB: OnceCell<Arc<MariaDb>> = OnceCell::const_new();
 /// A database that is there for as long as this value is.
 pub(crate) struct Ground<D> {
     pub(crate) url: String,
-    guard: Box<dyn Any + Send + Sync>,
+    pub(crate) guard: Box<dyn Any + Send + Sync>,
     dialect: PhantomData<D>,
 }
 
@@ -30,6 +30,8 @@ pub(crate) trait Place: Dialect {
     const BYTES: &'static str;
     /// What opens and closes bytes in a statement.
     const LITERAL: [&'static str; 2];
+    /// A number as one of 64 bits.
+    const BIGINT: &'static str = "CAST({} AS BIGINT)";
     /// The name of the index on the expiry.
     const EXPIRY_INDEX: &'static str = "{table}_expires_at";
     /// Counts the indexes of `{table}` on `{column}`.
@@ -90,6 +92,7 @@ impl Place for sqlx::Postgres {
 impl Place for sqlx::MySql {
     const BYTES: &'static str = "VARBINARY(255)";
     const LITERAL: [&'static str; 2] = ["x'", "'"];
+    const BIGINT: &'static str = "CAST({} AS SIGNED)";
     const EXPIRY_INDEX: &'static str = "expires_at";
     const INDEXES: &'static str = "SELECT COUNT(*) FROM information_schema.statistics \
         WHERE table_name = '{table}' AND column_name = '{column}'";

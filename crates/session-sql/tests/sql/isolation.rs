@@ -35,7 +35,11 @@ async fn postgres_shows_no_deadlock_between_sweep_and_writers() {
             .await
             .unwrap();
         assert_eq!(isolation, level);
-        write_beside_a_sweep(SqlStore::new(pool).with_table(table)).await;
+        let store = SqlStore::new(pool);
+        write_beside_a_sweep(store.clone().with_table(table)).await;
+        let theirs = own_table();
+        place.theirs(&theirs).await;
+        write_beside_a_sweep(store.with_table(theirs).with_flask_layout()).await;
     }
 }
 
@@ -52,12 +56,16 @@ async fn mariadb_shows_no_deadlock_between_sweep_and_writers() {
             Box::pin(async move { connection.execute(set).await.map(drop) })
         });
         let pool = pool.connect_lazy(&place.url).unwrap();
-        write_beside_a_sweep(SqlStore::new(pool).with_table(table)).await;
+        let store = SqlStore::new(pool);
+        write_beside_a_sweep(store.clone().with_table(table)).await;
+        let theirs = own_table();
+        place.theirs(&theirs).await;
+        write_beside_a_sweep(store.with_table(theirs).with_flask_layout()).await;
     }
 }
 
 /// Any error fails the test, and so does a record lost to the sweep.
-async fn write_beside_a_sweep<D: Place>(store: SqlStore<D>) {
+async fn write_beside_a_sweep<S: ExpiredSweep + Clone>(store: S) {
     let counter = key();
     insert(&store, &counter, &record(&0_u64.to_be_bytes())).await;
     let writing = Arc::new(AtomicBool::new(true));
@@ -96,7 +104,7 @@ async fn write_beside_a_sweep<D: Place>(store: SqlStore<D>) {
     assert_eq!(sum, ((WRITERS * TURNS) as u64).to_be_bytes());
 }
 
-async fn take_a_turn<D: Place>(store: &SqlStore<D>, counter: &session_core::StoreKey) {
+async fn take_a_turn(store: &dyn SessionStore, counter: &session_core::StoreKey) {
     insert(store, &key(), &ended(b"for the sweep")).await;
     let own = key();
     let revision = insert(store, &own, &record(b"one")).await;

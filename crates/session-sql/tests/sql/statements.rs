@@ -18,28 +18,70 @@ async fn each_method_sends_one_statement() {
         .connect_lazy(&place.url)
         .unwrap();
     let store = MySqlStore::new(pool.clone()).with_table(table);
+    one_for_each_method(&store, &pool).await;
+    let theirs = own_table();
+    place.theirs(&theirs).await;
+    let store = store.with_table(theirs).with_flask_layout();
+    one_for_each_method(&store, &pool).await;
+}
+
+async fn one_for_each_method(store: &dyn SessionStore, pool: &MySqlPool) {
     let key = key();
 
-    let before = sent(&pool).await;
-    let revision = insert(&store, &key, &record(b"one")).await;
-    assert_eq!(sent(&pool).await - before, 1, "insert");
+    let before = sent(pool).await;
+    let revision = insert(store, &key, &record(b"one")).await;
+    assert_eq!(sent(pool).await - before, 1, "insert");
 
-    let before = sent(&pool).await;
-    load(&store, &key).await.unwrap();
-    assert_eq!(sent(&pool).await - before, 1, "load");
+    let before = sent(pool).await;
+    load(store, &key).await.unwrap();
+    assert_eq!(sent(pool).await - before, 1, "load");
 
-    let before = sent(&pool).await;
+    let before = sent(pool).await;
     let write = store.update(&key, &record(b"two"), &revision).await;
     assert!(write.unwrap().is_stored());
-    assert_eq!(sent(&pool).await - before, 1, "update");
+    assert_eq!(sent(pool).await - before, 1, "update");
 
-    let before = sent(&pool).await;
+    let before = sent(pool).await;
     let _ = store.touch(&key, record(b"").expires_at).await.unwrap();
-    assert_eq!(sent(&pool).await - before, 1, "touch");
+    assert_eq!(sent(pool).await - before, 1, "touch");
 
-    let before = sent(&pool).await;
+    let before = sent(pool).await;
     store.delete(&key).await.unwrap();
-    assert_eq!(sent(&pool).await - before, 1, "delete");
+    assert_eq!(sent(pool).await - before, 1, "delete");
+}
+
+#[tokio::test]
+async fn every_method_finds_flasks_row_by_its_index() {
+    let (place, table) = (sqlx::MySql::place().await, own_table());
+    place.theirs(&table).await;
+    let rows: Vec<_> = (0..300).map(|row| format!("('flask:{row}')")).collect();
+    let fill = format!(
+        "INSERT INTO {table} (session_id) VALUES {}",
+        rows.join(", ")
+    );
+    place.execute(&fill).await;
+    let pool = MySqlPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy(&place.url)
+        .unwrap();
+    let store = MySqlStore::new(pool.clone()).with_table(table);
+    let store = store.with_flask_layout();
+    let key = key();
+    let before = counted(&pool, "Handler_read_rnd_next").await;
+    let unread = counted(&pool, "Handler_read_rnd_next").await - before;
+    let revision = insert(&store, &key, &record(b"one")).await;
+    load(&store, &key).await.unwrap();
+    let write = store.update(&key, &record(b"two"), &revision).await;
+    assert!(write.unwrap().is_stored());
+    let _ = store.touch(&key, record(b"").expires_at).await.unwrap();
+    store.delete(&key).await.unwrap();
+    let after = counted(&pool, "Handler_read_rnd_next").await;
+    // To ask is to read the table of counters.
+    assert_eq!(
+        after - before,
+        2 * unread,
+        "rows were read one after the other"
+    );
 }
 
 /// How many statements the connection has executed, this one excepted.
@@ -48,10 +90,15 @@ async fn sent(pool: &MySqlPool) -> i64 {
     for command in [
         "select", "insert", "update", "delete", "commit", "begin", "rollback",
     ] {
-        // As text, so that asking does not count as preparing.
-        let sql = AssertSqlSafe(format!("SHOW SESSION STATUS LIKE 'Com_{command}'"));
-        let row = sqlx::raw_sql(sql).fetch_one(pool).await.unwrap();
-        sum += row.get::<String, _>(1).parse::<i64>().unwrap();
+        sum += counted(pool, &format!("Com_{command}")).await;
     }
     sum
+}
+
+/// What the server has counted for the connection.
+async fn counted(pool: &MySqlPool, counter: &str) -> i64 {
+    // As text, so that asking does not count as preparing.
+    let sql = AssertSqlSafe(format!("SHOW SESSION STATUS LIKE '{counter}'"));
+    let row = sqlx::raw_sql(sql).fetch_one(pool).await.unwrap();
+    row.get::<String, _>(1).parse().unwrap()
 }

@@ -1,0 +1,58 @@
+use std::borrow::Cow;
+
+/// The URL without the driver of Python that `SQLAlchemy` is told in its scheme, as in `postgresql+psycopg2://`.
+///
+/// With a driver in it the URL is certain to be `SQLAlchemy`'s, to whom three slashes begin a relative path of `SQLite`
+/// and four an absolute one.
+pub(crate) fn without_driver(url: &str) -> Cow<'_, str> {
+    let Some((database, rest)) = url
+        .split_once(':')
+        .and_then(|(scheme, rest)| Some((scheme.split_once('+')?.0, rest)))
+    else {
+        return Cow::Borrowed(url);
+    };
+    let path = rest.strip_prefix("///");
+    match (database, path) {
+        ("sqlite", Some("")) => Cow::Borrowed("sqlite::memory:"),
+        ("sqlite", Some(path)) => Cow::Owned(format!("sqlite://{path}")),
+        ("sqlite", None) if rest == "//" => Cow::Borrowed("sqlite::memory:"),
+        _ => Cow::Owned(format!("{database}:{rest}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_driver;
+
+    #[test]
+    fn a_driver_of_python_is_passed_over() {
+        for (theirs, ours) in [
+            ("postgresql+psycopg2://a:b+c@h/d", "postgresql://a:b+c@h/d"),
+            (
+                "mysql+pymysql://a@h/d?charset=utf8mb4",
+                "mysql://a@h/d?charset=utf8mb4",
+            ),
+            ("mariadb+mysqldb://h/d", "mariadb://h/d"),
+            ("sqlite+pysqlite:////var/a.db", "sqlite:///var/a.db"),
+            ("sqlite+pysqlite:///a.db", "sqlite://a.db"),
+            ("sqlite+pysqlite:///:memory:", "sqlite://:memory:"),
+            ("sqlite+pysqlite://", "sqlite::memory:"),
+            ("sqlite+pysqlite:///", "sqlite::memory:"),
+        ] {
+            assert_eq!(without_driver(theirs), ours);
+        }
+    }
+
+    #[test]
+    fn a_url_without_one_stays() {
+        for url in [
+            "postgres://a:b@h/d",
+            "sqlite::memory:",
+            "sqlite:///var/a+b.db",
+            "sqlite:////var/a.db",
+            "hunter2",
+        ] {
+            assert_eq!(without_driver(url), url);
+        }
+    }
+}
