@@ -55,29 +55,14 @@ impl Work<'_> {
 
     /// Makes the changes in the record of `live`, and again on fresher data as often as others were faster.
     pub(crate) async fn write(&self, mut live: Live, ops: &[Op], terms: Terms<'_>) -> Result<Done> {
+        // Where others wait already, what was loaded will be stale.
+        let mut stale = self.shared.lanes.is_busy(&live.key);
         let mut lane = None;
         for attempt in 1..=ATTEMPTS {
-            let content = self.replay(&live.content, ops)?;
-            if live.form == Form::Flask && content.is_empty() {
-                return self.end_emptied(&live).await;
+            if !stale && let Some(done) = self.write_once(&live, ops).await? {
+                return Ok(done);
             }
-            let record = self.record(&live.key, live.form, &content)?;
-            if let Write::Stored(revision) = self.update(&live.key, &record, &live.revision).await?
-            {
-                let due = live.id.is_some() && self.cookie_due(&live, ops);
-                let origin = Live {
-                    content,
-                    revision,
-                    expires_at: record.expires_at,
-                    outdated: live.outdated && !due,
-                    ..live
-                };
-                return Ok(Done {
-                    origin: Origin::Live(origin),
-                    saved: Saved::Stored,
-                    cookie: if due { Cookie::Set } else { Cookie::Leave },
-                });
-            }
+            stale = false;
             drop(lane.take());
             lane = Some(self.queue(&live.key, attempt).await?);
             match self.follow(&live).await? {
@@ -91,6 +76,31 @@ impl Work<'_> {
             }
         }
         Err(Error::Contended)
+    }
+
+    /// Makes the changes in the record of `live`, unless another request was faster.
+    async fn write_once(&self, live: &Live, ops: &[Op]) -> Result<Option<Done>> {
+        let content = self.replay(&live.content, ops)?;
+        if live.form == Form::Flask && content.is_empty() {
+            return self.end_emptied(live).await.map(Some);
+        }
+        let record = self.record(&live.key, live.form, &content)?;
+        let Write::Stored(revision) = self.update(&live.key, &record, &live.revision).await? else {
+            return Ok(None);
+        };
+        let due = live.id.is_some() && self.cookie_due(live, ops);
+        let origin = Live {
+            content,
+            revision,
+            expires_at: record.expires_at,
+            outdated: live.outdated && !due,
+            ..live.clone()
+        };
+        Ok(Some(Done {
+            origin: Origin::Live(origin),
+            saved: Saved::Stored,
+            cookie: if due { Cookie::Set } else { Cookie::Leave },
+        }))
     }
 
     /// What is under the key of `live` now, or of its last successor.
