@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use session_tests::Program;
 
@@ -54,7 +55,9 @@ impl Demo {
         let http = reqwest::Client::builder()
             .no_proxy()
             .tcp_nodelay(true)
-            .timeout(std::time::Duration::from_secs(20))
+            .timeout(Duration::from_secs(20))
+            // Actix closes connections that were idle for five seconds; a request must not meet that.
+            .pool_idle_timeout(Duration::from_secs(2))
             .build()
             .expect("a client without TLS can be built");
         Self {
