@@ -8,9 +8,9 @@ pub(crate) struct Path {
 
 impl Path {
     /// Decisions by a generator that gives the same ones for the same seed.
-    pub(crate) fn random(seed: u64) -> Self {
+    pub(crate) fn random(seed: usize) -> Self {
         Self {
-            random: Some(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            random: Some((seed as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
             ..Self::default()
         }
     }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use session_core::{Clock, CookieAttributes, MemoryStore, Sessions, Settings};
+use session_core::{Clock, CookieAttributes, MemoryStore, Sessions, Settings, conformance::rounds};
 
 use crate::{
     check,
@@ -114,11 +114,7 @@ impl Scene {
 
     /// Runs the scene in random orders: twenty for each round.
     pub(crate) fn some_orders(&self) {
-        let rounds = std::env::var("SESSION_TEST_ROUNDS")
-            .ok()
-            .and_then(|it| it.parse().ok())
-            .unwrap_or(50_u64);
-        for seed in 0..rounds * 20 {
+        for seed in 0..rounds() * 20 {
             self.run_and_check(&mut Path::random(seed));
         }
     }
