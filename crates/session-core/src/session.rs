@@ -91,6 +91,16 @@ impl Session {
     /// If the value cannot be encoded, or the key is reserved.
     pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
         let value = Value::encode(value, self.0.shared.settings.format)?;
+        self.insert_value(key, value)
+    }
+
+    /// Puts an encoded value under `key`, such as one that [`Dynamic::to_value`] makes: that way bytes and timestamps become
+    /// what Flask-Session makes of them in JSON too.
+    ///
+    /// # Errors
+    ///
+    /// If the key is reserved.
+    pub fn insert_value(&self, key: &str, value: Value) -> Result<()> {
         self.mutate(Op::Insert(writable(key)?.into(), value))
     }
 
