@@ -2,6 +2,7 @@
 
 mod layout;
 mod records;
+mod spelling;
 mod sweep;
 
 use std::{
@@ -29,7 +30,7 @@ use crate::{
 ///
 /// Flask must write JSON (`cache.serializer = JSONSerializer()`, cachelib 0.15.1 or later, `SESSION_TYPE = "cachelib"`):
 /// its pickles are unreadable to everybody else. A file holds the second at which the session ends, in four bytes, and
-/// the payload.
+/// the payload: JSON as Python spells it, with blanks and nothing but ASCII.
 ///
 /// Conditional writes hold between processes that use this store. Flask takes no lock: it can overwrite or revive what
 /// is changed here. Above its threshold, 500 unless it says `threshold=0`, it removes live sessions too.
@@ -116,7 +117,8 @@ impl CachelibStore {
     }
 
     fn entry(&self, record: &Record) -> Result<Entry> {
-        let size = record.payload.len();
+        let payload = spelling::pythons(&record.payload);
+        let size = payload.len();
         if size > self.limit {
             return Err(Error::TooLarge {
                 size,
@@ -125,7 +127,7 @@ impl CachelibStore {
         }
         Ok(Entry {
             ends: layout::second(clock::millis(record.expires_at)),
-            payload: record.payload.clone(),
+            payload,
         })
     }
 }

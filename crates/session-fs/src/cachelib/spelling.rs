@@ -1,0 +1,125 @@
+/// JSON as Python's `json.dumps` spells it: blanks after commas and colons, ASCII alone, floats by `repr`.
+///
+/// What does not begin like a JSON object stays as it is. Equal sessions so have equal files, whoever wrote them.
+pub(super) fn pythons(json: &[u8]) -> Vec<u8> {
+    let Some(text) = std::str::from_utf8(json)
+        .ok()
+        .filter(|it| it.starts_with('{'))
+    else {
+        return json.to_vec();
+    };
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => string(rest),
+            '-' | '0'..='9' => number(rest),
+            _ => first.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        match first {
+            '"' => token.chars().for_each(|each| push(&mut out, each)),
+            '-' | '0'..='9' => out.push_str(&spelled(token)),
+            ' ' | '\t' | '\n' | '\r' => {}
+            ',' => out.push_str(", "),
+            ':' => out.push_str(": "),
+            _ => out.push(first),
+        }
+        rest = after;
+    }
+    out.into_bytes()
+}
+
+/// The length of the string that `text` begins with, its quotes included.
+fn string(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    });
+    end.map_or(text.len(), |end| end + 2)
+}
+
+/// The length of the number that `text` begins with.
+fn number(text: &str) -> usize {
+    let belongs = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+    text.bytes()
+        .position(|byte| !belongs(byte))
+        .unwrap_or(text.len())
+}
+
+fn push(out: &mut String, each: char) {
+    match each {
+        ' '..='~' => out.push(each),
+        _ => {
+            let mut units = [0; 2];
+            for unit in each.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+}
+
+fn spelled(number: &str) -> String {
+    let float = number.contains(['.', 'e', 'E']).then(|| number.parse());
+    match float {
+        Some(Ok(value)) => float_repr(value),
+        _ => number.to_owned(),
+    }
+}
+
+/// With an exponent below 0.0001 and from 1e16 on, of a sign and two digits at least.
+fn float_repr(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent) if !(-4..16).contains(&exponent) => format!("{digits}e{exponent:+03}"),
+        _ => format!("{value:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_sessions_are_spelled_alike() {
+        // By Python's json.dumps.
+        for (json, python) in [
+            (r#"{}"#, r#"{}"#),
+            (
+                r#"{"_permanent":true,"a":"x"}"#,
+                r#"{"_permanent": true, "a": "x"}"#,
+            ),
+            (
+                r#"{"a":[1,{"b":null},[],{}]}"#,
+                r#"{"a": [1, {"b": null}, [], {}]}"#,
+            ),
+            (r#"{ "a" : [ 1 , 2 ] }"#, r#"{"a": [1, 2]}"#),
+            (r#"{"a":"b,c:\"d\\"}"#, r#"{"a": "b,c:\"d\\"}"#),
+            (
+                "{\"é\":\"\u{7f}\u{2028}\u{1f600}\"}",
+                r#"{"\u00e9": "\u007f\u2028\ud83d\ude00"}"#,
+            ),
+            (r#"{"a":"\n\u001f"}"#, r#"{"a": "\n\u001f"}"#),
+            (
+                "[1.0,0.00001,1e-7,0.0001,1e16,1.5e300,1000000000000000.0,-0.0,-2.5e-8]",
+                "[1.0,0.00001,1e-7,0.0001,1e16,1.5e300,1000000000000000.0,-0.0,-2.5e-8]",
+            ),
+            (
+                r#"{"a":[1.0,0.00001,1e-7,0.0001,1e16,1.5e300,1000000000000000.0,-0.0,-2.5e-8]}"#,
+                r#"{"a": [1.0, 1e-05, 1e-07, 0.0001, 1e+16, 1.5e+300, 1000000000000000.0, -0.0, -2.5e-08]}"#,
+            ),
+            (
+                r#"{"a":123456789012345678901234567890}"#,
+                r#"{"a": 123456789012345678901234567890}"#,
+            ),
+        ] {
+            let spelled = pythons(json.as_bytes());
+            assert_eq!(String::from_utf8(spelled.clone()).unwrap(), python);
+            assert_eq!(pythons(&spelled), spelled);
+        }
+        assert_eq!(pythons(b"\xc0"), b"\xc0");
+    }
+}
