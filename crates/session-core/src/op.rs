@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    codec::Form,
     content::{Content, FLASHES, PERMANENT},
     error::Result,
     payload::{Format, Value},
@@ -22,7 +23,8 @@ pub(crate) enum Op {
     /// Removes the value that was handed out, and no other that came since.
     Take(Box<str>, Value),
     Update(Box<str>, Change),
-    Clear,
+    /// In the form of the session's records: Flask notes with it that a session is not permanent.
+    Clear(Form),
     Flash(Message),
     /// Removes the messages that were handed out, and none that came since.
     TakeFlashes(Vec<Message>),
@@ -54,7 +56,12 @@ impl Op {
                 let value = change(payload.value(key))?;
                 payload.insert_value(key, value);
             }
-            Self::Clear => content.clear(),
+            Self::Clear(form) => {
+                content.clear();
+                if *form == Form::Flask && !content.payload.contains(PERMANENT) {
+                    Self::Permanent(false).apply(content, now, format)?;
+                }
+            }
             Self::Flash(message) => {
                 let mut queue = flashes(content)?;
                 queue.push(message.clone());
@@ -129,7 +136,7 @@ impl fmt::Debug for Op {
             Self::Remove(_) => "Remove",
             Self::Take(..) => "Take",
             Self::Update(..) => "Update",
-            Self::Clear => "Clear",
+            Self::Clear(_) => "Clear",
             Self::Flash(_) => "Flash",
             Self::TakeFlashes(_) => "TakeFlashes",
             Self::LogIn(_) => "LogIn",

@@ -155,8 +155,10 @@ impl Session {
 
     /// Removes every value; the session itself, its owner and its lifetime stay.
     pub fn clear(&self) {
-        if !self.keys().is_empty() || self.is_late() {
-            self.mutate_surely(Op::Clear);
+        let form = self.0.shared.form();
+        // In Flask a session that is cleared has no cookie any more, whatever it held.
+        if form == Form::Flask || !self.keys().is_empty() || self.is_late() {
+            self.mutate_surely(Op::Clear(form));
         }
     }
 

@@ -3,7 +3,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::CookieAttributes;
+use super::{CookieAttributes, SameSite};
 use crate::expiry::MAX_COOKIE_AGE;
 
 /// How long the browser keeps the cookie.
@@ -24,18 +24,26 @@ pub(crate) fn set_cookie(cookie: &CookieAttributes, value: &str, lasting: Lastin
         Lasting::Seconds(seconds) => format!("; Max-Age={}", seconds.min(MAX_COOKIE_AGE.as_secs())),
         Lasting::Until(instant) => expires(instant),
     };
-    header(cookie, value, &life, cookie.http_only)
+    header(cookie, value, &life)
 }
 
 /// The header value that removes the cookie, with every attribute that set it: otherwise a browser keeps a `__Host-`
 /// cookie (RFC 6265bis, 5.7).
 pub(crate) fn removal(cookie: &CookieAttributes) -> String {
-    header(cookie, "", &removal_life(), cookie.http_only)
+    header(cookie, "", &removal_life())
 }
 
-/// The removal as Flask writes it: without `HttpOnly`, which no browser asks for in order to remove.
+/// The removal as Flask writes it, with name, `Domain` and `Path` alone; `Secure` and `SameSite` are added where a
+/// browser would otherwise keep the cookie.
 pub(crate) fn flask_removal(cookie: &CookieAttributes) -> String {
-    header(cookie, "", &removal_life(), false)
+    let cross_site = cookie.same_site.filter(|it| *it == SameSite::None);
+    let bare = CookieAttributes {
+        secure: cookie.name.starts_with("__") || cross_site.is_some() || cookie.partitioned,
+        same_site: cross_site,
+        http_only: false,
+        ..cookie.clone()
+    };
+    header(&bare, "", &removal_life())
 }
 
 fn removal_life() -> String {
@@ -50,20 +58,20 @@ fn expires(instant: SystemTime) -> String {
 }
 
 // The order is Werkzeug's, so that a Flask application beside this one writes the same header.
-fn header(cookie: &CookieAttributes, value: &str, life: &str, http_only: bool) -> String {
+fn header(cookie: &CookieAttributes, value: &str, life: &str) -> String {
     let mut text = String::with_capacity(cookie.name.len() + value.len() + life.len() + 64);
     let mut push = |part: std::fmt::Arguments<'_>| {
         text.write_fmt(part).expect("a String takes every write");
     };
     push(format_args!("{}={value}", cookie.name));
     if let Some(domain) = &cookie.domain {
-        push(format_args!("; Domain={domain}"));
+        push(format_args!("; Domain={}", domain.trim_start_matches('.')));
     }
     push(format_args!("{life}"));
     if cookie.secure {
         push(format_args!("; Secure"));
     }
-    if http_only {
+    if cookie.http_only {
         push(format_args!("; HttpOnly"));
     }
     push(format_args!("; Path={}", cookie.path));
@@ -79,7 +87,6 @@ fn header(cookie: &CookieAttributes, value: &str, life: &str, http_only: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cookie::SameSite;
 
     #[test]
     fn the_default_cookie_is_the_safest() {
@@ -126,6 +133,43 @@ mod tests {
         assert_eq!(
             flask_removal(&flask),
             "session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/"
+        );
+    }
+
+    #[test]
+    fn flasks_removal_has_only_the_attributes_that_a_browser_needs_to_take_it() {
+        let removal = |name: &str, same_site| {
+            flask_removal(&CookieAttributes {
+                name: name.into(),
+                same_site,
+                ..CookieAttributes::default()
+            })
+        };
+        let gone = "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0";
+        assert_eq!(
+            removal("session", Some(SameSite::Lax)),
+            format!("session=; {gone}; Path=/")
+        );
+        assert_eq!(
+            removal("__Host-session", Some(SameSite::Strict)),
+            format!("__Host-session=; {gone}; Secure; Path=/")
+        );
+        assert_eq!(
+            removal("session", Some(SameSite::None)),
+            format!("session=; {gone}; Secure; Path=/; SameSite=None")
+        );
+    }
+
+    #[test]
+    fn a_domain_is_written_without_the_dot_that_browsers_ignore() {
+        let cookie = CookieAttributes {
+            name: "s".into(),
+            domain: Some(".example.org".into()),
+            ..CookieAttributes::default()
+        };
+        assert!(
+            set_cookie(&cookie, "v", Lasting::BrowserSession)
+                .starts_with("s=v; Domain=example.org;")
         );
     }
 

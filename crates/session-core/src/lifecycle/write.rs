@@ -17,7 +17,16 @@ impl Work<'_> {
     pub(crate) async fn insert(&self, form: Form, ops: &[Op]) -> Result<Done> {
         let mut content = self.replay(&self.shared.blank(form), ops)?;
         if content.is_empty() {
-            return Ok(Done::unchanged(Origin::New));
+            // Flask has a browser forget the cookie, if it has one, of a session that was emptied.
+            let emptied = form == Form::Flask && !ops.is_empty();
+            return Ok(Done {
+                cookie: if emptied {
+                    Cookie::Remove
+                } else {
+                    Cookie::Leave
+                },
+                ..Done::unchanged(Origin::New)
+            });
         }
         self.shared.note(form, &mut content);
         let live = self.insert_fresh(form, content).await?;
