@@ -19,6 +19,7 @@ mod port;
 mod postgres;
 mod process;
 mod program;
+mod python;
 mod redis;
 mod redis_cluster;
 mod redis_sentinel;

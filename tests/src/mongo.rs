@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::compose::Service;
 use crate::process::Recipe;
-use crate::scratch::target_dir;
+use crate::python::python;
 use crate::server::Server;
 use crate::wire::{connect, expect};
 
@@ -30,12 +30,7 @@ impl Mongo {
             return Self(Server::attach(Service("mongo"), port_of(&url), answers).await);
         }
         let recipe = |port: u16, directory: &Path| {
-            let python = target_dir().join("test-venv/bin/python");
-            assert!(
-                python.is_file(),
-                "SecantusDB is not installed; this installs it: cargo xtask setup"
-            );
-            Recipe::new(python)
+            Recipe::new(python())
                 .args(["-c", SCRIPT, &port.to_string()])
                 .arg(directory.join("data"))
                 .args(["session", &ttl_sweep.to_string()])

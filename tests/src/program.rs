@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::process::{Process, Recipe};
+use crate::python::python;
 use crate::scratch::scratch_dir;
 
 const LIMIT: Duration = Duration::from_secs(15);
@@ -24,19 +25,30 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `target/<profile>/<name>` in a directory of its own and waits for the line that names its address.
+    /// Starts `target/<profile>/<name>` in a directory of its own and waits for the line that names its address, or its
+    /// port after `READY`.
     ///
     /// Of the caller's environment it sees nothing that configures sessions. `DEMO_ADDR` is `127.0.0.1:0` unless given.
     pub async fn start(name: &str, env: &[(&str, &str)]) -> Self {
-        let logs = scratch_dir();
-        let directory = logs.path().join("work");
-        fs::create_dir(&directory).expect("a fresh directory is writable");
-        Self::launch(name, logs, directory, env).await
+        let (logs, directory) = fresh();
+        Self::launch(name, Recipe::new(path(name)), logs, directory, env).await
+    }
+
+    /// Starts a Python program of this workspace, such as `examples/flask-neighbour/app.py`, as [`start`](Self::start)
+    /// does another one.
+    pub async fn start_python(script: &str, env: &[(&str, &str)]) -> Self {
+        let (logs, directory) = fresh();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(script);
+        let mut recipe = Recipe::new(python()).arg(file);
+        // What Python compiles would lie among the sources.
+        recipe.env = vec![("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())];
+        Self::launch(script, recipe, logs, directory, env).await
     }
 
     /// Like [`start`](Self::start), in an existing directory, which it shares and does not remove.
     pub async fn start_in(directory: &Path, name: &str, env: &[(&str, &str)]) -> Self {
-        Self::launch(name, scratch_dir(), directory.to_owned(), env).await
+        let recipe = Recipe::new(path(name));
+        Self::launch(name, recipe, scratch_dir(), directory.to_owned(), env).await
     }
 
     /// Runs the program to its end, 15 seconds at most, and returns what it said.
@@ -46,7 +58,24 @@ impl Program {
         args: &[A],
         env: &[(&str, &str)],
     ) -> Output {
-        let mut command = Command::new(path(name));
+        Self::run_command(Command::new(path(name)), directory, name, args, env)
+    }
+
+    /// Runs a Python program of this workspace to its end, as [`run`](Self::run) does another one.
+    pub fn run_python(directory: &Path, script: &str, env: &[(&str, &str)]) -> Output {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(script);
+        let mut command = Command::new(python());
+        command.env("PYTHONDONTWRITEBYTECODE", "1").arg(file);
+        Self::run_command(command, directory, script, &[""; 0], env)
+    }
+
+    fn run_command<A: AsRef<OsStr>>(
+        mut command: Command,
+        directory: &Path,
+        name: &str,
+        args: &[A],
+        env: &[(&str, &str)],
+    ) -> Output {
         for setting in inherited_settings() {
             command.env_remove(setting);
         }
@@ -143,10 +172,15 @@ impl Program {
         }
     }
 
-    async fn launch(name: &str, logs: TempDir, directory: PathBuf, env: &[(&str, &str)]) -> Self {
-        let mut recipe = Recipe::new(path(name));
+    async fn launch(
+        name: &str,
+        mut recipe: Recipe,
+        logs: TempDir,
+        directory: PathBuf,
+        env: &[(&str, &str)],
+    ) -> Self {
         recipe.env_removed = inherited_settings();
-        recipe.env = vec![("DEMO_ADDR".to_owned(), "127.0.0.1:0".to_owned())];
+        recipe.env.push(("DEMO_ADDR".to_owned(), "127.0.0.1:0".to_owned()));
         recipe.env.extend(
             env.iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
@@ -168,6 +202,9 @@ impl Program {
         let output = self.process.stdout();
         // A line without an end may not be whole yet.
         let written = output.get(self.seen..output.rfind('\n')?)?;
+        if let Some(port) = written.strip_prefix("READY ") {
+            return Some(format!("http://127.0.0.1:{}", port.lines().next()?));
+        }
         let after = written.split_once("http://")?.1;
         let host = after
             .split(|next: char| !next.is_ascii_alphanumeric() && !".:[]-".contains(next))
@@ -188,10 +225,22 @@ fn path(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not built; this builds it: cargo build -p {name}"))
 }
 
+fn fresh() -> (TempDir, PathBuf) {
+    let logs = scratch_dir();
+    let directory = logs.path().join("work");
+    fs::create_dir(&directory).expect("a fresh directory is writable");
+    (logs, directory)
+}
+
 fn inherited_settings() -> Vec<String> {
-    let ours = ["SESSION_", "SECRET_KEY", "DEMO_", "PERMANENT_SESSION_"];
+    let ours = ["SESSION_", "SECRET_KEY", "DEMO_", "PERMANENT", "COOKIE_"];
+    let neighbours = [
+        "STORE", "URL", "PORT", "PREFIX", "USE_SIGNER", "LIFETIME", "FORMAT", "REFRESH", "SID_LENGTH", "TABLE",
+    ];
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names
-        .filter(|name| ours.iter().any(|start| name.starts_with(start)))
+        .filter(|name| {
+            ours.iter().any(|start| name.starts_with(start)) || neighbours.contains(&&**name)
+        })
         .collect()
 }

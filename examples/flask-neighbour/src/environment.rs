@@ -72,9 +72,9 @@ fn settings(env: &Env) -> Result<Settings, ConfigError> {
 
 fn by_our_names(error: &ConfigError) -> ConfigError {
     let ours = |text: &str| {
-        NAMES
-            .iter()
-            .fold(text.to_owned(), |text, (ours, name)| text.replace(name, ours))
+        NAMES.iter().fold(text.to_owned(), |text, (ours, name)| {
+            text.replace(name, ours)
+        })
     };
     let line = error.to_string();
     let reason = line.strip_prefix(error.name()).unwrap_or(&line).trim();

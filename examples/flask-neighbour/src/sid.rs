@@ -6,7 +6,7 @@ use actix_web::{
     Error,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderMap, SET_COOKIE},
+    http::header::{COOKIE, HeaderMap, SET_COOKIE},
     middleware::Next,
 };
 use serde_json::json;
@@ -29,7 +29,7 @@ pub(crate) async fn show(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let CookieName(name) = request.app_data().cloned().expect("the application has it");
-    let presented = request.cookie(&name).map(|cookie| id(cookie.value()));
+    let presented = presented(request.headers(), &name);
     let mut response = next.call(request).await?.map_into_boxed_body();
     let state = response.response_mut().extensions_mut().remove::<State>();
     let Some(state) = state else {
@@ -38,9 +38,22 @@ pub(crate) async fn show(
     let sid = sent(response.headers(), &name)
         .or_else(|| presented.filter(|_| state.stored))
         // Flask shows an id that it made for a session which nobody stored.
-        .unwrap_or_else(|| SessionId::random(SessionId::DEFAULT_BYTES).as_str().to_owned());
+        .unwrap_or_else(|| {
+            SessionId::random(SessionId::DEFAULT_BYTES)
+                .as_str()
+                .to_owned()
+        });
     let body = json!({ "sid": sid, "session": state.session, "permanent": state.permanent });
     Ok(response.map_body(|_, _| BoxBody::new(body.to_string())))
+}
+
+/// The id in the first cookie of that name.
+fn presented(headers: &HeaderMap, name: &str) -> Option<String> {
+    let cookies = headers.get(COOKIE)?.to_str().ok()?.split(';');
+    cookies
+        .filter_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
+        .map(id)
+        .next()
 }
 
 /// The id in the cookie that the response sets.

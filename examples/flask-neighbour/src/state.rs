@@ -28,9 +28,7 @@ impl State {
 
 impl From<State> for HttpResponse {
     fn from(state: State) -> Self {
-        let mut response = HttpResponse::Ok()
-            .content_type("application/json")
-            .finish();
+        let mut response = HttpResponse::Ok().content_type("application/json").finish();
         response.extensions_mut().insert(state);
         response
     }

@@ -33,7 +33,9 @@ fn map(pairs: &[(Dynamic, Dynamic)]) -> Value {
         .collect();
     by_text.map_or_else(
         || {
-            let pairs = pairs.iter().map(|(key, value)| [tagged(key), tagged(value)]);
+            let pairs = pairs
+                .iter()
+                .map(|(key, value)| [tagged(key), tagged(value)]);
             json!({ "$pairs": pairs.collect::<Vec<_>>() })
         },
         Value::Object,
@@ -68,17 +70,35 @@ mod tests {
     fn what_json_would_blur_is_tagged() {
         let instant: Timestamp = "2024-02-29T12:34:56.123456Z".parse().unwrap();
         for (value, shown) in [
-            (Dynamic::Int(EXACT as i64 - 1), json!(9_007_199_254_740_991_i64)),
-            (Dynamic::Int(EXACT as i64), json!({ "$int": "9007199254740992" })),
-            (Dynamic::Int(i64::MIN), json!({ "$int": "-9223372036854775808" })),
-            (Dynamic::UInt(u64::MAX), json!({ "$int": "18446744073709551615" })),
+            (
+                Dynamic::Int(EXACT as i64 - 1),
+                json!(9_007_199_254_740_991_i64),
+            ),
+            (
+                Dynamic::Int(EXACT as i64),
+                json!({ "$int": "9007199254740992" }),
+            ),
+            (
+                Dynamic::Int(i64::MIN),
+                json!({ "$int": "-9223372036854775808" }),
+            ),
+            (
+                Dynamic::UInt(u64::MAX),
+                json!({ "$int": "18446744073709551615" }),
+            ),
             (Dynamic::Float(0.5), json!(0.5)),
             (Dynamic::Float(0.0), json!({ "$float": "0.0" })),
             (Dynamic::Float(-0.0), json!({ "$float": "-0.0" })),
             (Dynamic::Float(1e16), json!({ "$float": "1e+16" })),
-            (Dynamic::Float(1e15), json!({ "$float": "1000000000000000.0" })),
+            (
+                Dynamic::Float(1e15),
+                json!({ "$float": "1000000000000000.0" }),
+            ),
             (Dynamic::Float(f64::NAN), json!({ "$float": "nan" })),
-            (Dynamic::Float(f64::NEG_INFINITY), json!({ "$float": "-inf" })),
+            (
+                Dynamic::Float(f64::NEG_INFINITY),
+                json!({ "$float": "-inf" }),
+            ),
             (Dynamic::Bytes(vec![0, 255]), json!({ "$bytes": "00ff" })),
             (
                 Dynamic::Timestamp(instant),

@@ -66,6 +66,8 @@ fn datetime(text: &str, format: Format) -> Result<Dynamic, ApiError> {
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<_>> = text.chars().map(|digit| digit.to_digit(16)).collect();
     let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    let bytes = digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]));
+    let bytes = digits
+        .chunks(2)
+        .map(|pair| u8::try_from(pair[0] * 16 + pair[1]));
     bytes.collect::<Result<_, _>>().ok()
 }
