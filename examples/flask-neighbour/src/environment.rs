@@ -30,6 +30,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Environment {
     pub(crate) store: String,
     pub(crate) url: Option<String>,
+    pub(crate) table: Option<String>,
     pub(crate) port: u16,
     pub(crate) settings: Settings,
     pub(crate) format: Format,
@@ -53,6 +54,7 @@ impl Environment {
         Ok(Self {
             store: store.to_owned(),
             url: env.get("URL").map(str::to_owned),
+            table: env.get("TABLE").map(str::to_owned),
             port: env.parse("PORT", "a port, or 0")?.unwrap_or(0),
             settings: settings.with_format(format),
             format,
