@@ -12,6 +12,7 @@ from flask import Flask, request, session
 from flask import flash as queue_message
 from flask import get_flashed_messages
 from flask_session import Session
+from msgspec.msgpack import Ext
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
@@ -175,6 +176,8 @@ def tagged(value):
             return {"$pairs": [[tagged(key), tagged(item)] for key, item in value.items()]}
         case list() | tuple():
             return [tagged(item) for item in value]
+        case Ext():
+            return {"$ext": [value.code, bytes(value.data).hex()]}
     return str(value)
 
 

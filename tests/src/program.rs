@@ -38,7 +38,9 @@ impl Program {
     /// does another one.
     pub async fn start_python(script: &str, env: &[(&str, &str)]) -> Self {
         let (logs, directory) = fresh();
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(script);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(script);
         let mut recipe = Recipe::new(python()).arg(file);
         // What Python compiles would lie among the sources.
         recipe.env = vec![("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())];
@@ -63,7 +65,9 @@ impl Program {
 
     /// Runs a Python program of this workspace to its end, as [`run`](Self::run) does another one.
     pub fn run_python(directory: &Path, script: &str, env: &[(&str, &str)]) -> Output {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(script);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(script);
         let mut command = Command::new(python());
         command.env("PYTHONDONTWRITEBYTECODE", "1").arg(file);
         Self::run_command(command, directory, script, &[""; 0], env)
@@ -180,7 +184,9 @@ impl Program {
         env: &[(&str, &str)],
     ) -> Self {
         recipe.env_removed = inherited_settings();
-        recipe.env.push(("DEMO_ADDR".to_owned(), "127.0.0.1:0".to_owned()));
+        recipe
+            .env
+            .push(("DEMO_ADDR".to_owned(), "127.0.0.1:0".to_owned()));
         recipe.env.extend(
             env.iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
@@ -235,7 +241,16 @@ fn fresh() -> (TempDir, PathBuf) {
 fn inherited_settings() -> Vec<String> {
     let ours = ["SESSION_", "SECRET_KEY", "DEMO_", "PERMANENT", "COOKIE_"];
     let neighbours = [
-        "STORE", "URL", "PORT", "PREFIX", "USE_SIGNER", "LIFETIME", "FORMAT", "REFRESH", "SID_LENGTH", "TABLE",
+        "STORE",
+        "URL",
+        "PORT",
+        "PREFIX",
+        "USE_SIGNER",
+        "LIFETIME",
+        "FORMAT",
+        "REFRESH",
+        "SID_LENGTH",
+        "TABLE",
     ];
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names

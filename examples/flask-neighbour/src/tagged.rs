@@ -19,7 +19,7 @@ pub(crate) fn tagged(value: &Dynamic) -> Value {
         Dynamic::Timestamp(instant) => json!({ "$datetime": isoformat(*instant) }),
         Dynamic::Array(items) => items.iter().map(tagged).collect(),
         Dynamic::Map(pairs) => map(pairs),
-        Dynamic::Ext(code, bytes) => json!(format!("Ext({code}, {})", hex(bytes))),
+        Dynamic::Ext(code, bytes) => json!({ "$ext": [code, hex(bytes)] }),
     }
 }
 

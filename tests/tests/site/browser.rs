@@ -58,6 +58,10 @@ impl Browser {
         self.follow(Method::POST, path, String::new()).await
     }
 
+    pub(crate) async fn post_body(&mut self, path: &str, body: String) -> Answer {
+        self.follow(Method::POST, path, body).await
+    }
+
     pub(crate) async fn put(&mut self, path: &str, body: &Value) -> Answer {
         self.follow(Method::PUT, path, body.to_string()).await
     }

@@ -1,0 +1,71 @@
+//! What a user does in one application holds in the other.
+
+use serde_json::json;
+
+use crate::neighbours::{Neighbours, Side};
+
+pub(crate) async fn a_login_by_one_is_seen_by_the_other(both: &Neighbours) {
+    for side in Side::BOTH {
+        let mut visitor = both.visitor();
+        visitor.json(side, "/set?k=cart&v=full").await;
+        let anonymous = visitor.clone();
+        visitor.json(side, "/login?user=ann").await;
+        let seen = visitor.state(side.other()).await;
+        assert_eq!(seen["session"]["user"], "ann");
+        assert_eq!(seen["session"]["cart"], "full");
+        assert_eq!(seen["sid"], visitor.sid());
+        // An id from before the login is worth nothing, wherever it is shown.
+        for side in Side::BOTH {
+            let mut planted = anonymous.clone();
+            assert_eq!(planted.value(side, "user").await, None);
+            assert_eq!(planted.value(side, "cart").await, None);
+        }
+    }
+}
+
+pub(crate) async fn a_log_out_by_one_is_one_for_the_other(both: &Neighbours) {
+    for side in Side::BOTH {
+        let mut visitor = both.visitor();
+        visitor.json(side.other(), "/login?user=ann").await;
+        let thief = visitor.clone();
+        visitor.json(side, "/clear").await;
+        assert!(!visitor.has_cookie());
+        for side in Side::BOTH {
+            assert_eq!(thief.clone().value(side, "user").await, None, "{side:?}");
+        }
+        assert_eq!(both.record(thief.sid()).await, None);
+    }
+}
+
+pub(crate) async fn a_message_of_one_is_shown_by_the_other(both: &Neighbours) {
+    for side in Side::BOTH {
+        let mut visitor = both.visitor();
+        visitor.json(side, "/set?k=a&v=x").await;
+        visitor.json(side, "/flash?m=saved&c=info").await;
+        visitor.json(side.other(), "/flash?m=twice").await;
+        let shown = visitor.json(side.other(), "/flashes").await;
+        assert_eq!(
+            shown["messages"],
+            json!([["info", "saved"], ["message", "twice"]])
+        );
+        let again = visitor.json(side, "/flashes").await;
+        assert_eq!(again["messages"], json!([]));
+    }
+}
+
+pub(crate) async fn a_renewal_by_one_is_followed_by_the_other(both: &Neighbours) {
+    for side in Side::BOTH {
+        let mut visitor = both.visitor();
+        visitor.json(side.other(), "/set?k=a&v=x").await;
+        let old = visitor.clone();
+        let renewed = visitor.json(side, "/regenerate").await;
+        assert_ne!(visitor.sid(), old.sid());
+        assert_eq!(renewed["sid"], visitor.sid());
+        assert_eq!(visitor.value(side.other(), "a").await, Some(json!("x")));
+        visitor.json(side.other(), "/set?k=b&v=y").await;
+        assert_eq!(visitor.value(side, "b").await, Some(json!("y")));
+        for side in Side::BOTH {
+            assert_eq!(old.clone().value(side, "a").await, None);
+        }
+    }
+}

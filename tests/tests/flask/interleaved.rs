@@ -1,0 +1,152 @@
+//! Both change one session at the same time.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::{
+    JSON,
+    monitor::{Monitor, Written},
+    neighbours::{Neighbours, Side, Visitor},
+    store::Store,
+};
+
+/// Requests of each application.
+const CHANGES: usize = 500;
+/// Clients of each, one request at a time.
+const CLIENTS: usize = 4;
+
+/// What became of the changes made here while Flask did something else.
+#[derive(Debug)]
+struct Fate {
+    answered: BTreeSet<String>,
+    kept: BTreeSet<String>,
+    history: Vec<Written>,
+}
+
+impl Fate {
+    fn lost(&self) -> usize {
+        self.answered.difference(&self.kept).count()
+    }
+
+    /// No write of this library's drops a key that the record had; says how many of ours Flask's dropped.
+    fn dropped_by_flask(&self) -> usize {
+        let keys = |written: &Written| -> BTreeSet<String> {
+            let (Written::Flask(session) | Written::Actix(session)) = written;
+            session.keys().cloned().collect()
+        };
+        let mut dropped = BTreeSet::new();
+        for pair in self.history.windows(2) {
+            let (before, after) = (keys(&pair[0]), keys(&pair[1]));
+            let gone: Vec<_> = before.difference(&after).cloned().collect();
+            match &pair[1] {
+                Written::Actix(_) => assert!(gone.is_empty(), "lost to our own request: {gone:?}"),
+                Written::Flask(_) => {
+                    dropped.extend(gone.into_iter().filter(|key| key.starts_with("ours")));
+                }
+            }
+        }
+        dropped.len()
+    }
+}
+
+/// Sends `CHANGES` requests to each at once: ours set keys of their own, Flask's are to `path` and a number.
+async fn fate_beside(both: &Neighbours, path: &str) -> Fate {
+    let mut visitor = both.visitor();
+    visitor.json(Side::Actix, "/set?k=first&v=x").await;
+    let monitor = Monitor::of(both.key(visitor.sid())).await;
+    let client = |side: Side, number: usize| {
+        let mut visitor = visitor.clone();
+        async move {
+            let mut answered = Vec::new();
+            for change in (number..CHANGES).step_by(CLIENTS) {
+                let asked = match side {
+                    Side::Actix => format!("/set?k=ours{change}&v=x"),
+                    Side::Flask => format!("{path}{change}"),
+                };
+                if visitor.get(side, &asked).await.status == 200 && side == Side::Actix {
+                    answered.push(format!("ours{change}"));
+                }
+            }
+            answered
+        }
+    };
+    let clients: Vec<_> = Side::BOTH
+        .into_iter()
+        .flat_map(|side| (0..CLIENTS).map(move |number| (side, number)))
+        .map(|(side, number)| client(side, number))
+        .collect();
+    let answered = join_all(clients).await.into_iter().flatten().collect();
+    let state = visitor.state(Side::Actix).await;
+    let kept = state["session"].as_object().unwrap().keys().cloned();
+    Fate {
+        answered,
+        kept: kept.collect(),
+        history: monitor.end(),
+    }
+}
+
+async fn with_refresh(refresh: &str) -> Neighbours {
+    Neighbours::on(Store::Redis, &[JSON, ("REFRESH", refresh)]).await
+}
+
+#[tokio::test]
+async fn nothing_is_lost_beside_a_flask_that_only_reads() {
+    let both = with_refresh("0").await;
+    let fate = fate_beside(&both, "/get?k=").await;
+    assert_eq!(fate.answered.len(), CHANGES);
+    assert_eq!(fate.lost(), 0);
+    assert_eq!(fate.dropped_by_flask(), 0);
+}
+
+#[tokio::test]
+async fn nothing_is_lost_to_our_own_requests_beside_a_flask_that_writes() {
+    let both = with_refresh("0").await;
+    let fate = fate_beside(&both, "/set?v=y&k=theirs").await;
+    assert!(fate.history.len() > CHANGES, "{}", fate.history.len());
+    let (answered, lost) = (fate.answered.len(), fate.lost());
+    assert_eq!(fate.dropped_by_flask(), lost);
+    println!("Flask writes: {lost} of our {answered} changes were overwritten by Flask");
+}
+
+/// What Flask's default does, and why the guide asks for another.
+#[tokio::test]
+async fn a_flask_that_refreshes_each_request_overwrites_what_it_only_reads() {
+    let both = with_refresh("1").await;
+    let fate = fate_beside(&both, "/get?k=").await;
+    let (answered, lost) = (fate.answered.len(), fate.lost());
+    assert_eq!(fate.dropped_by_flask(), lost);
+    assert!(lost > 0, "then the guide is wrong");
+    println!(
+        "Flask reads and refreshes: {lost} of our {answered} changes were overwritten by Flask"
+    );
+}
+
+/// Whether a session that was logged out here while Flask's request ran is back when that ends.
+async fn comes_back(both: &Neighbours, path: &str) -> bool {
+    let mut visitor = both.visitor();
+    visitor.json(Side::Actix, "/login?user=ann").await;
+    let (mut slow, thief) = (visitor.clone(), visitor.clone());
+    let log_out = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        visitor.json(Side::Actix, "/clear").await;
+        is_logged_in(thief.clone()).await
+    };
+    let (_, at_once) = tokio::join!(slow.json(Side::Flask, path), log_out);
+    assert!(!at_once);
+    is_logged_in(thief).await
+}
+
+async fn is_logged_in(mut thief: Visitor<'_>) -> bool {
+    thief.value(Side::Actix, "user").await == Some(json!("ann"))
+}
+
+#[tokio::test]
+async fn an_ended_session_is_revived_by_a_flask_that_writes_it_and_by_no_other() {
+    let refreshing = with_refresh("1").await;
+    assert!(comes_back(&refreshing, "/slow?ms=1000").await);
+    let quiet = with_refresh("0").await;
+    assert!(!comes_back(&quiet, "/slow?ms=1000").await);
+    assert!(comes_back(&quiet, "/slow?ms=1000&k=a&v=x").await);
+}
