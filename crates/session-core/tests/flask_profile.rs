@@ -1,10 +1,12 @@
-//! What the Flask profile does as Flask-Session does it: the same cookies, the same records.
+//! What the Flask profile does as Flask-Session does it, and what becomes of its sessions under the native one.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
 
 use session_core::{
-    Finish, Format, MemoryStore, Outcome, Session, SessionStore, Sessions, Settings, StoreKey,
-    Value,
+    CookieAttributes, Finish, Format, MemoryStore, Outcome, SecretKeys, Session, SessionStore,
+    Sessions, Settings, StoreKey, Value, config::FlaskSessions,
 };
 
 struct Site {
@@ -31,10 +33,24 @@ impl Site {
         }
     }
 
-    async fn stored(&self, cookie: &str) -> Vec<u8> {
+    /// The record under the plain id, where Flask looks for it.
+    async fn found(&self, cookie: &str) -> Option<Vec<u8>> {
         let id = cookie.strip_prefix("session=").unwrap();
+        let id = id.split('.').next().unwrap();
         let key = StoreKey::from_stored(format!("session:{id}"));
-        self.store.load(&key).await.unwrap().unwrap().payload
+        let record = self.store.load(&key).await.unwrap();
+        record.map(|record| record.payload)
+    }
+
+    async fn stored(&self, cookie: &str) -> Vec<u8> {
+        self.found(cookie).await.expect("Flask finds a record")
+    }
+
+    /// The same store under other settings.
+    fn under(&self, settings: Settings) -> Self {
+        let store = self.store.clone();
+        let sessions = Sessions::new(settings, store.clone()).unwrap();
+        Self { sessions, store }
     }
 }
 
@@ -112,4 +128,101 @@ async fn an_encoded_value_is_stored_as_it_is() {
         site.stored(&kept(&outcome)).await,
         br#"{"_permanent":true,"a":"AP8="}"#
     );
+}
+
+const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
+
+fn keys() -> SecretKeys {
+    SecretKeys::of_flask(SECRET).unwrap()
+}
+
+/// A native application under the name of Flask's cookie.
+fn native(flask_sessions: FlaskSessions) -> Settings {
+    Settings::new(keys())
+        .with_cookie(CookieAttributes {
+            name: "session".into(),
+            ..CookieAttributes::default()
+        })
+        .with_flask_sessions(flask_sessions)
+}
+
+/// A session that the Flask profile signed and stored: its cookie and its record.
+async fn of_flask(site: &Site) -> (String, Vec<u8>) {
+    let outcome = site
+        .request("", |session| session.insert("a", "x").unwrap())
+        .await;
+    let cookie = kept(&outcome);
+    let record = site.stored(&cookie).await;
+    (cookie, record)
+}
+
+#[tokio::test]
+async fn flasks_sessions_are_none_unless_they_are_asked_for() {
+    let flask = Site::new(Settings::flask().with_keys(keys()));
+    let (cookie, record) = of_flask(&flask).await;
+    let site = flask.under(native(FlaskSessions::Ignore));
+    let outcome = site
+        .request(&cookie, |session| {
+            assert!(session.is_new());
+            session.insert("b", "y").unwrap();
+        })
+        .await;
+    assert_ne!(kept(&outcome), cookie);
+    assert_eq!(flask.stored(&cookie).await, record);
+}
+
+#[tokio::test]
+async fn flasks_sessions_are_kept_where_they_are_and_new_ones_are_native() {
+    let flask = Site::new(Settings::flask().with_keys(keys()));
+    let (cookie, _) = of_flask(&flask).await;
+    let site = flask.under(native(FlaskSessions::Keep));
+    let outcome = site
+        .request(&cookie, |session| {
+            assert_eq!(session.get::<String>("a").unwrap().unwrap(), "x");
+            session.insert("b", "y").unwrap();
+        })
+        .await;
+    assert_eq!(kept(&outcome), cookie);
+    assert_eq!(
+        flask.stored(&cookie).await,
+        b"\x83\xaa_permanent\xc3\xa1a\xa1x\xa1b\xa1y"
+    );
+
+    let outcome = site
+        .request("", |session| session.insert("b", "y").unwrap())
+        .await;
+    assert_eq!(flask.found(&kept(&outcome)).await, None);
+}
+
+#[tokio::test]
+async fn flasks_sessions_move_when_they_are_saved_and_their_ids_open_nothing_more() {
+    let flask = Site::new(Settings::flask().with_keys(keys()));
+    let (old, _) = of_flask(&flask).await;
+    let site = flask.under(native(FlaskSessions::Move));
+    let outcome = site
+        .request(&old, |session| {
+            assert_eq!(session.get::<String>("a").unwrap().unwrap(), "x");
+        })
+        .await;
+    assert!(outcome.set_cookie.is_none(), "read, it stays: {outcome:?}");
+
+    let outcome = site
+        .request(&old, |session| session.insert("b", "y").unwrap())
+        .await;
+    let new = kept(&outcome);
+    assert_ne!(new, old);
+    assert_eq!(flask.found(&old).await, None);
+    assert_eq!(flask.found(&new).await, None);
+    let outcome = site
+        .request(&new, |session| {
+            assert_eq!(session.get::<String>("a").unwrap().unwrap(), "x");
+            assert_eq!(session.get::<String>("b").unwrap().unwrap(), "y");
+            assert!(session.lineage().is_some());
+        })
+        .await;
+    assert!(outcome.vary);
+    let outcome = site
+        .request(&old, |session| assert!(session.is_new()))
+        .await;
+    assert!(outcome.set_cookie.is_none());
 }

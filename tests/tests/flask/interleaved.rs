@@ -1,4 +1,5 @@
 //! Both change one session at the same time.
+#![expect(clippy::print_stdout, reason = "figures for the guide")]
 
 use std::collections::BTreeSet;
 

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 /// JSON as Python's `json.dumps` spells it: blanks after commas and colons, ASCII alone, floats by `repr`.
 ///
 /// What does not begin like a JSON object stays as it is. Equal sessions so have equal files, whoever wrote them.
@@ -50,14 +52,13 @@ fn number(text: &str) -> usize {
 }
 
 fn push(out: &mut String, each: char) {
-    match each {
-        ' '..='~' => out.push(each),
-        _ => {
-            let mut units = [0; 2];
-            for unit in each.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
+    if matches!(each, ' '..='~') {
+        out.push(each);
+        return;
+    }
+    let mut units = [0; 2];
+    for unit in each.encode_utf16(&mut units) {
+        write!(out, "\\u{unit:04x}").expect("a String takes every write");
     }
 }
 
