@@ -103,6 +103,10 @@ impl Codec {
         if self.form == Form::Native && notes.key.as_deref() != Some(binding(key)) {
             return Err(Error::corrupt("the record was moved here from another key"));
         }
+        // Otherwise the key of a native record, which whoever reads the store knows, would open it as Flask's id.
+        if self.form == Form::Flask && notes.key.is_some() {
+            return Err(Error::corrupt("the record is this library's own"));
+        }
         Ok(match notes.mark {
             Some(mark) if from_millis(mark.until) <= now => None,
             Some(Mark {

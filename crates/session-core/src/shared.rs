@@ -37,15 +37,9 @@ impl Shared {
     /// Settings that were checked, and a store that names no owner's sessions.
     pub(crate) fn of(settings: Settings, store: Arc<dyn SessionStore>) -> Self {
         let native = |keys: &SecretKeys| Signer::native(keys, &settings.cookie.name);
-        let reads_flask =
-            settings.profile == Profile::Flask || settings.flask_sessions != FlaskSessions::Ignore;
         Self {
             signer: settings.keys.as_ref().map(native),
-            flask_signer: settings
-                .keys
-                .as_ref()
-                .filter(|_| reads_flask)
-                .map(Signer::flask),
+            flask_signer: settings.flask_keys().map(Signer::flask),
             settings,
             store,
             owners: None,

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use session_core::{
-    CookieAttributes, Finish, Format, MemoryStore, Outcome, SecretKeys, Session, SessionStore,
-    Sessions, Settings, StoreKey, Value, config::FlaskSessions,
+    CookieAttributes, Finish, Format, KeyPrefix, MemoryStore, Outcome, SecretKeys, Session,
+    SessionId, SessionStore, Sessions, Settings, StoreKey, Value, config::FlaskSessions,
 };
 
 struct Site {
@@ -225,4 +225,86 @@ async fn flasks_sessions_move_when_they_are_saved_and_their_ids_open_nothing_mor
         .request(&old, |session| assert!(session.is_new()))
         .await;
     assert!(outcome.set_cookie.is_none());
+}
+
+#[tokio::test]
+async fn flasks_cookies_are_believed_as_flask_signs_them() {
+    let new = || SecretKeys::new("a newer key of some forty characters, 22").unwrap();
+    let weak = || SecretKeys::of_flask("dev").unwrap();
+    let moving = || Settings::new(new()).with_flask_sessions(FlaskSessions::Move);
+    let named = |settings: Settings| {
+        settings.with_cookie(CookieAttributes {
+            name: "session".into(),
+            ..CookieAttributes::default()
+        })
+    };
+    for (flask, native, believed) in [
+        (Settings::flask(), moving(), false),
+        (Settings::flask(), moving().with_flask_keys(None), true),
+        (Settings::flask().with_keys(new()), moving(), true),
+        (Settings::flask().with_keys(weak()), moving(), false),
+        (
+            Settings::flask().with_keys(weak()),
+            moving().with_flask_keys(Some(weak())),
+            true,
+        ),
+        (
+            Settings::flask().with_keys(weak()),
+            moving().with_flask_keys(None),
+            false,
+        ),
+    ] {
+        let flask = Site::new(flask);
+        let (cookie, _) = of_flask(&flask).await;
+        let site = flask.under(named(native));
+        let outcome = site
+            .request(&cookie, |session| {
+                assert_eq!(session.contains("a"), believed);
+                session.insert("b", "y").unwrap();
+            })
+            .await;
+        let new = kept(&outcome);
+        let outcome = site
+            .request(&new, |session| {
+                assert_eq!(session.contains("a"), believed);
+                assert!(session.contains("b"));
+            })
+            .await;
+        assert!(outcome.vary);
+        // What is native is signed, whatever Flask does.
+        let bare = new.split('.').next().unwrap();
+        let outcome = site
+            .request(bare, |session| assert!(session.is_new()))
+            .await;
+        assert!(outcome.set_cookie.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_native_records_key_is_no_flask_id() {
+    let settings = native(FlaskSessions::Keep).with_flask_keys(None);
+    let site = Site::new(settings);
+    let outcome = site
+        .request("", |session| session.insert("a", "x").unwrap())
+        .await;
+    let cookie = kept(&outcome);
+    let id = cookie.strip_prefix("session=").unwrap();
+    let id = SessionId::from_flask(id.split('.').next().unwrap()).unwrap();
+    let key = KeyPrefix::default().hashed_key(&id);
+    assert!(site.store.load(&key).await.unwrap().is_some());
+    // Whoever reads the store knows it.
+    let thief = format!("session={}", key.as_str().strip_prefix("session:").unwrap());
+    let outcome = site
+        .request(&thief, |session| assert!(session.is_new()))
+        .await;
+    assert!(outcome.set_cookie.is_none());
+}
+
+#[test]
+fn an_unsigned_id_does_not_tell_whose_it_is() {
+    for flask_sessions in [FlaskSessions::Keep, FlaskSessions::Move] {
+        let settings = Settings::unsigned().with_flask_sessions(flask_sessions);
+        let refused = settings.check().unwrap_err();
+        assert_eq!(refused.name(), "SESSION_USE_SIGNER");
+    }
 }

@@ -48,6 +48,14 @@ pub enum FlaskSessions {
     Move,
 }
 
+/// What verifies the Flask application's cookies.
+#[derive(Clone, Debug)]
+enum FlaskKeys {
+    Own,
+    None,
+    Given(SecretKeys),
+}
+
 /// Everything an application can choose; the defaults are the safest there are.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -64,6 +72,7 @@ pub struct Settings {
     pub(crate) sweep_pause: Duration,
     pub(crate) profile: Profile,
     pub(crate) flask_sessions: FlaskSessions,
+    flask_keys: FlaskKeys,
     pub(crate) format: Format,
 }
 
@@ -98,6 +107,7 @@ impl Settings {
             sweep_pause: Duration::from_secs(300),
             profile: Profile::Native,
             flask_sessions: FlaskSessions::Ignore,
+            flask_keys: FlaskKeys::Own,
             format: Format::MessagePack,
         }
     }
@@ -201,6 +211,14 @@ impl Settings {
         self
     }
 
+    /// The keys that sign the Flask application's cookies, where the native profile reads its sessions, however weak; `None`
+    /// if it signs none, as Flask-Session does unless it is told to. Defaults to this application's own keys.
+    #[must_use]
+    pub fn with_flask_keys(mut self, keys: Option<SecretKeys>) -> Self {
+        self.flask_keys = keys.map_or(FlaskKeys::None, FlaskKeys::Given);
+        self
+    }
+
     /// The encoding that is written; both are read. Defaults to MessagePack.
     #[must_use]
     pub fn with_format(mut self, format: Format) -> Self {
@@ -221,6 +239,17 @@ impl Settings {
     /// When using a session moves its expiry.
     pub fn refresh(&self) -> Refresh {
         self.refresh
+    }
+
+    /// The keys that Flask's cookies are signed with; `None` if they are not signed, or not read.
+    pub(crate) fn flask_keys(&self) -> Option<&SecretKeys> {
+        match &self.flask_keys {
+            _ if self.profile == Profile::Flask => self.keys.as_ref(),
+            _ if self.flask_sessions == FlaskSessions::Ignore => None,
+            FlaskKeys::Own => self.keys.as_ref(),
+            FlaskKeys::None => None,
+            FlaskKeys::Given(keys) => Some(keys),
+        }
     }
 
     pub(crate) fn timeouts(&self, idle: Option<Duration>) -> Timeouts {
@@ -275,6 +304,12 @@ impl Settings {
             return Err(ConfigError::new(
                 "the Flask profile",
                 "reads Flask's sessions already; with_flask_sessions is for the native profile",
+            ));
+        }
+        if self.keys.is_none() && self.flask_sessions != FlaskSessions::Ignore {
+            return Err(ConfigError::new(
+                "SESSION_USE_SIGNER",
+                "must be true where Flask's sessions are read too: an unsigned id does not tell whose it is",
             ));
         }
         Ok(())
