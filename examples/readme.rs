@@ -1,4 +1,4 @@
-//! The programs in the README and in CONTRIBUTING.md, compiled by `cargo test --doc`; the examples are the files beside this one.
+//! The programs in the README, in CONTRIBUTING.md and in MIGRATING.md, compiled by `cargo test --doc`; the examples are the files beside this one.
 
 /// The README.
 #[cfg(doctest)]
@@ -11,3 +11,9 @@ pub struct Readme;
 #[doc = include_str!("../CONTRIBUTING.md")]
 #[derive(Debug)]
 pub struct Contributing;
+
+/// MIGRATING.md.
+#[cfg(doctest)]
+#[doc = include_str!("../MIGRATING.md")]
+#[derive(Debug)]
+pub struct Migrating;
