@@ -6,8 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use session_tests::Program;
+
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this package lies in the workspace")
+        .to_owned()
 }
 
 fn text(path: impl AsRef<Path>) -> String {
@@ -15,15 +20,24 @@ fn text(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn sources(directory: &Path, found: &mut String) {
+/// The files of Rust below `directory`.
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("a directory of the project can be read") {
         let path = entry.expect("its entries can be read").path();
         if path.is_dir() {
             sources(&path, found);
         } else if path.extension().is_some_and(|it| it == "rs") {
-            *found += &text(&path);
+            found.push(path);
         }
     }
+}
+
+fn all_sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for directory in ["crates", "tests", "examples"] {
+        sources(&root().join(directory), &mut found);
+    }
+    found
 }
 
 #[test]
@@ -42,12 +56,115 @@ fn every_setting_is_in_the_readme() {
     }
 }
 
+/// The settings' rows: the names in each, and whether they mean nothing here.
+fn settings() -> Vec<(Vec<String>, bool)> {
+    let readme = text("README.md");
+    let rows = readme
+        .lines()
+        .filter(|row| row.starts_with("| `S") || row.starts_with("| `PERMANENT_"));
+    rows.map(|row| {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let names = cells[0].split('`').skip(1).step_by(2);
+        (names.map(str::to_owned).collect(), cells[1] == "not here")
+    })
+    .collect()
+}
+
+/// What Flask 3.1 reads for sessions, and Flask-Session 0.8 and its successor.
+const FLASKS: &[&str] = &[
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "PERMANENT_SESSION_LIFETIME",
+    "SESSION_COOKIE_DOMAIN",
+    "SESSION_COOKIE_HTTPONLY",
+    "SESSION_COOKIE_NAME",
+    "SESSION_COOKIE_PARTITIONED",
+    "SESSION_COOKIE_PATH",
+    "SESSION_COOKIE_SAMESITE",
+    "SESSION_COOKIE_SECURE",
+    "SESSION_REFRESH_EACH_REQUEST",
+    "SESSION_CACHELIB",
+    "SESSION_CLEANUP_N_REQUESTS",
+    "SESSION_DYNAMODB",
+    "SESSION_DYNAMODB_TABLE",
+    "SESSION_DYNAMODB_TABLE_EXISTS",
+    "SESSION_FILE_DIR",
+    "SESSION_FILE_MODE",
+    "SESSION_FILE_THRESHOLD",
+    "SESSION_ID_LENGTH",
+    "SESSION_KEY_PREFIX",
+    "SESSION_MEMCACHED",
+    "SESSION_MONGODB",
+    "SESSION_MONGODB_COLLECT",
+    "SESSION_MONGODB_DB",
+    "SESSION_PERMANENT",
+    "SESSION_POSTGRESQL",
+    "SESSION_POSTGRESQL_SCHEMA",
+    "SESSION_POSTGRESQL_TABLE",
+    "SESSION_REDIS",
+    "SESSION_SERIALIZATION_FORMAT",
+    "SESSION_SQLALCHEMY",
+    "SESSION_SQLALCHEMY_BIND_KEY",
+    "SESSION_SQLALCHEMY_SCHEMA",
+    "SESSION_SQLALCHEMY_SEQUENCE",
+    "SESSION_SQLALCHEMY_TABLE",
+    "SESSION_TYPE",
+    "SESSION_USE_SIGNER",
+];
+
+#[test]
+fn every_setting_of_flask_is_in_the_readmes_table() {
+    let names: Vec<_> = settings()
+        .into_iter()
+        .flat_map(|(names, _)| names)
+        .collect();
+    let distinct: BTreeSet<_> = names.iter().collect();
+    assert_eq!(names.len(), distinct.len(), "a name is there twice");
+    for name in FLASKS {
+        assert!(distinct.contains(&(*name).to_owned()), "{name}");
+    }
+}
+
+#[test]
+fn every_setting_in_the_readmes_table_is_turned_by_a_test() {
+    let tests: String = all_sources().iter().map(|path| tests_of(path)).collect();
+    let turned = |name: &str| tests.contains(&format!("(\"{name}\", \""));
+    for (names, absent) in settings() {
+        for name in names {
+            assert!(absent || turned(&name), "{name}");
+        }
+    }
+}
+
+/// A file of tests, or the tests at the end of another one.
+fn tests_of(path: &Path) -> String {
+    let mut code = text(path);
+    if path.components().all(|it| it.as_os_str() != "tests") {
+        let start = code.find("#[cfg(test)]").unwrap_or(code.len());
+        code.drain(..start);
+    }
+    code
+}
+
+#[tokio::test]
+async fn every_name_that_means_nothing_here_is_warned_about() {
+    let absent: Vec<_> = settings()
+        .into_iter()
+        .filter(|(_, absent)| *absent)
+        .flat_map(|(names, _)| names)
+        .collect();
+    assert!(absent.len() > 8, "{absent:?}");
+    let env: Vec<_> = absent.iter().map(|name| (&**name, "x")).collect();
+    let demo = Program::start("demo", &env).await;
+    for name in &absent {
+        let warning = format!("{name} is set, but nothing reads it");
+        assert!(demo.output().contains(&warning), "{name}");
+    }
+}
+
 #[test]
 fn every_test_that_a_document_names_exists() {
-    let mut code = String::new();
-    for directory in ["crates", "tests", "examples"] {
-        sources(&root().join(directory), &mut code);
-    }
+    let code: String = all_sources().iter().map(text).collect();
     let mut points = 0;
     for line in text("SECURITY.md")
         .lines()

@@ -276,6 +276,27 @@ mod tests {
     }
 
     #[test]
+    fn older_keys_are_taken_too() {
+        let older =
+            "an older key of some forty characters: 1,another one of forty characters or so";
+        let settings = settings(&[("SECRET_KEY_FALLBACKS", older)]).unwrap();
+        assert_eq!(format!("{:?}", settings.keys.unwrap()), "SecretKeys(3)");
+    }
+
+    #[test]
+    fn use_moves_the_expiry_again_where_only_changes_did() {
+        for (before, value, after) in [
+            (Refresh::OnChange, "true", Refresh::WhenDue),
+            (Refresh::EveryRequest, "true", Refresh::EveryRequest),
+            (Refresh::EveryRequest, "false", Refresh::OnChange),
+        ] {
+            let env = Env::from_iter([("SESSION_REFRESH_EACH_REQUEST", value), SECRET]);
+            let settings = Settings::unsigned().with_refresh(before).overlaid(&env);
+            assert_eq!(settings.unwrap().refresh, after);
+        }
+    }
+
+    #[test]
     fn without_the_signer_no_key_is_needed() {
         let unsigned = Settings::from_env(&Env::from_iter([("SESSION_USE_SIGNER", "false")]));
         assert!(unsigned.unwrap().keys.is_none());

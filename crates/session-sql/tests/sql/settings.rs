@@ -47,14 +47,18 @@ fn the_environment_names_database_and_table() {
         &of(&[("SESSION_SQL_TABLE", "logins")]).unwrap(),
         logins()
     ));
+    let ours = [
+        ("SESSION_SQL_TABLE", "logins"),
+        ("SESSION_SQL_SCHEMA", "web"),
+    ];
     let flask = [
         ("SESSION_SQLALCHEMY_TABLE", "logins"),
         ("SESSION_SQLALCHEMY_SCHEMA", "web"),
     ];
-    assert!(shows(
-        &of(&flask).unwrap(),
-        logins().in_schema("web").unwrap()
-    ));
+    for names in [ours, flask] {
+        let in_schema = logins().in_schema("web").unwrap();
+        assert!(shows(&of(&names).unwrap(), in_schema));
+    }
     let error = of(&[("SESSION_SQL_TABLE", "a b")]).unwrap_err();
     assert_eq!(error.name(), "SESSION_SQL_TABLE");
 }
