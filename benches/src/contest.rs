@@ -173,6 +173,7 @@ impl Contest {
 }
 
 async fn measure(contestant: &mut Contestant, route: Route) -> Result<Round> {
+    contestant.load().reconnect().await?;
     contestant.load().run(route, WARM_UP).await?;
     let before = contestant.cpu()?;
     let (answered, took) = contestant.load().run(route, MEASURED).await?;

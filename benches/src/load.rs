@@ -25,6 +25,14 @@ impl Load {
         Ok(Self(visitors))
     }
 
+    /// Gives each visitor a fresh connection.
+    pub(crate) async fn reconnect(&mut self) -> Result<()> {
+        for visitor in &mut self.0 {
+            visitor.reconnect().await?;
+        }
+        Ok(())
+    }
+
     /// All ask for `route` again and again, as fast as they are answered; the requests answered, and how long it took.
     pub(crate) async fn run(&mut self, route: Route, lasts: Duration) -> Result<(u32, Duration)> {
         let begin = Instant::now();

@@ -9,6 +9,7 @@ use crate::{record, route::Route};
 
 /// Speaks as much HTTP as an answer with a length needs, keeps the cookie it is given, and checks what it is told.
 pub(crate) struct Visitor {
+    address: SocketAddr,
     stream: TcpStream,
     cookie: String,
     visits: u64,
@@ -20,16 +21,21 @@ pub(crate) struct Visitor {
 
 impl Visitor {
     pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
         Ok(Self {
-            stream,
+            address,
+            stream: open(address).await?,
             cookie: String::new(),
             visits: 0,
             received: Vec::with_capacity(4096),
             request: Vec::with_capacity(512),
             prepared: None,
         })
+    }
+
+    /// Begins a connection of its own again: servers end those that were idle for long.
+    pub(crate) async fn reconnect(&mut self) -> io::Result<()> {
+        self.stream = open(self.address).await?;
+        Ok(())
     }
 
     /// One request and its whole answer.
@@ -100,6 +106,12 @@ impl Visitor {
             }
         }
     }
+}
+
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// The value of the first field called `name`, which is given in small letters.
