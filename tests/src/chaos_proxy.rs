@@ -23,6 +23,9 @@ pub enum Fault {
     Blackhole,
     /// Of the next reply on any connection only so many bytes arrive, then that connection is closed. Happens once.
     CutReply(usize),
+    /// The next piece of a reply that is so long, on any connection, lacks the byte at this place; all others arrive.
+    /// Happens once.
+    LoseByte(usize),
     /// The next reply on any connection is swallowed and that connection closed: the server did the work, the client
     /// does not know. Happens once.
     DropReply,
@@ -191,15 +194,19 @@ async fn forward_replies(
     let mut left = usize::MAX;
     let mut buffer = vec![0; 65_536];
     loop {
-        let length = from.read(&mut buffer).await?;
+        let mut length = from.read(&mut buffer).await?;
         if length == 0 {
             return Ok(());
         }
         let _ = fault.wait_for(|fault| *fault != Fault::Blackhole).await;
-        match shared.take_fault() {
+        match shared.take_fault(length) {
             Fault::Latency(latency) => tokio::time::sleep(latency).await,
             Fault::CutReply(bytes) => left = bytes,
             Fault::DropReply => left = 0,
+            Fault::LoseByte(place) => {
+                buffer.copy_within(place + 1..length, place);
+                length -= 1;
+            }
             Fault::None | Fault::Blackhole => {}
         }
         let passed = length.min(left);
@@ -215,12 +222,16 @@ async fn forward_replies(
 }
 
 impl Shared {
-    /// The fault that is set; one that happens once is the caller's from here on.
-    fn take_fault(&self) -> Fault {
+    /// What is to be done to so many bytes; a fault that happens once is the caller's from here on.
+    fn take_fault(&self, length: usize) -> Fault {
         let mut taken = Fault::None;
         self.fault.send_if_modified(|fault| {
+            let once = match *fault {
+                Fault::LoseByte(place) if place >= length => return false,
+                Fault::CutReply(_) | Fault::LoseByte(_) | Fault::DropReply => true,
+                Fault::None | Fault::Latency(_) | Fault::Blackhole => false,
+            };
             taken = *fault;
-            let once = matches!(fault, Fault::CutReply(_) | Fault::DropReply);
             if once {
                 *fault = Fault::None;
             }

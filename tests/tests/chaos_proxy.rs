@@ -116,6 +116,29 @@ async fn cuts_one_reply_that_comes_in_pieces() {
 }
 
 #[tokio::test]
+async fn loses_one_byte_of_one_reply() {
+    let (_server, proxy) = proxied().await;
+    let (mut first, mut second) = (connect(&proxy), connect(&proxy));
+    proxy.set(Fault::LoseByte(2));
+    assert_eq!(answer(&mut first, "PING\r\n", 6).0, "+PNG\r\n");
+    assert_eq!(proxy.fault(), Fault::None);
+    pong(&mut first);
+    pong(&mut second);
+}
+
+#[tokio::test]
+async fn loses_no_byte_of_a_reply_that_is_shorter() {
+    let (_server, proxy) = proxied().await;
+    let mut stream = connect(&proxy);
+    proxy.set(Fault::LoseByte(7));
+    pong(&mut stream);
+    assert_eq!(proxy.fault(), Fault::LoseByte(7));
+    let (reply, end) = answer(&mut stream, "ECHO 12\r\n", 7);
+    assert_eq!((&*reply, end), ("$2\r\n12\r", None));
+    assert_eq!(proxy.fault(), Fault::None);
+}
+
+#[tokio::test]
 async fn drops_the_reply_to_a_command_that_was_carried_out() {
     let (server, proxy) = proxied().await;
     proxy.set(Fault::DropReply);

@@ -72,7 +72,7 @@ impl Client {
         }
         answers
             .into_iter()
-            .map(|answer| answer.and_then(item))
+            .map(|answer| self.believed(answer.and_then(item)))
             .collect()
     }
 
@@ -91,11 +91,10 @@ impl Client {
                 Condition::Cas(cas) => set.compare_cas(cas),
             })
             .await?;
-        if applied(&answer)? {
-            number(answer.cas).map(Some)
-        } else {
-            Ok(None)
-        }
+        self.believed(applied(&answer).and_then(|applied| match applied {
+            true => number(answer.cas).map(Some),
+            false => Ok(None),
+        }))
     }
 
     /// Moves the end of the item to the unix time `exptime`, its CAS number untouched; says whether there was one.
@@ -106,7 +105,8 @@ impl Client {
 
     /// Removes the item if there is one.
     pub(crate) async fn delete(&self, key: &str) -> Result<(), Failure> {
-        applied(&self.run_one(Delete::new(key)).await?).map(drop)
+        let answer = self.run_one(Delete::new(key)).await?;
+        self.believed(applied(&answer)).map(drop)
     }
 
     async fn run_one<O: Operation>(&self, operation: O) -> Result<O::Output, Failure> {
@@ -161,7 +161,13 @@ impl Client {
         Ok(client)
     }
 
-    /// Gives up the client if the node may have moved: the driver resolves a name only once.
+    /// What was understood of an answer; after one that makes no sense the connections are not used again.
+    fn believed<T>(&self, understood: Result<T, Failure>) -> Result<T, Failure> {
+        understood.inspect_err(|failure| self.note(failure))
+    }
+
+    /// Gives up the client, and with it its connections, if the node may have moved, since the driver resolves a name
+    /// only once, or if a connection may be out of step.
     fn note(&self, failure: &Failure) {
         match failure {
             Failure::Unreachable(Some(_)) => {
@@ -169,7 +175,7 @@ impl Client {
                 state.open = None;
                 state.unreachable_until = Some(Instant::now() + PAUSE);
             }
-            Failure::Timeout => self.state().open = None,
+            Failure::Timeout | Failure::Protocol => self.state().open = None,
             Failure::Unanswered(cause) => self.note(cause),
             _ => {}
         }

@@ -8,6 +8,7 @@ mod flask_layout;
 mod hang_up;
 mod keys;
 mod limit;
+mod lost_byte;
 mod nodes;
 mod outage;
 mod reply;

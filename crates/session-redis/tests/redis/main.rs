@@ -15,6 +15,7 @@ mod given;
 mod identity;
 mod lanes;
 mod limits;
+mod lost_byte;
 mod outages;
 mod owners;
 mod plain;

@@ -1,0 +1,50 @@
+use std::str::FromStr;
+
+/// A library on a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Candidate {
+    OursRedis,
+    ActixSession,
+    TowerRedis,
+    OursMemcached,
+    OursPostgres,
+    TowerPostgres,
+    OursSqlite,
+    TowerSqlite,
+}
+
+impl Candidate {
+    const ALL: [Self; 8] = [
+        Self::OursRedis,
+        Self::ActixSession,
+        Self::TowerRedis,
+        Self::OursMemcached,
+        Self::OursPostgres,
+        Self::TowerPostgres,
+        Self::OursSqlite,
+        Self::TowerSqlite,
+    ];
+
+    /// What the report and the command line call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OursRedis => "session-redis",
+            Self::ActixSession => "actix-session",
+            Self::TowerRedis => "tower-sessions-redis",
+            Self::OursMemcached => "session-memcached",
+            Self::OursPostgres => "session-sql-postgres",
+            Self::TowerPostgres => "tower-sessions-postgres",
+            Self::OursSqlite => "session-sql-sqlite",
+            Self::TowerSqlite => "tower-sessions-sqlite",
+        }
+    }
+}
+
+impl FromStr for Candidate {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|it| it.name() == name);
+        named.ok_or_else(|| format!("there is no candidate {name:?}"))
+    }
+}

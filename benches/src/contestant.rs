@@ -1,0 +1,53 @@
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
+
+use crate::{Result, candidate::Candidate, cpu, load::Load};
+
+/// A candidate as a process of its own: this program again, which serves HTTP until its standard input ends.
+pub(crate) struct Contestant {
+    pub(crate) candidate: Candidate,
+    process: Child,
+    load: Load,
+}
+
+impl Contestant {
+    /// Starts it on `core`, with its sessions in the store at `address`, and gives each visitor a session.
+    pub(crate) async fn start(candidate: Candidate, address: &str, core: usize) -> Result<Self> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .args(["serve", candidate.name(), address, &core.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        let stdout = process.stdout.take().ok_or("a pipe was asked for")?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        let listens: SocketAddr = line
+            .trim()
+            .parse()
+            .map_err(|_| format!("{} did not start", candidate.name()))?;
+        let load = Load::on(listens).await?;
+        Ok(Self {
+            candidate,
+            process,
+            load,
+        })
+    }
+
+    pub(crate) fn load(&mut self) -> &mut Load {
+        &mut self.load
+    }
+
+    pub(crate) fn cpu(&self) -> Result<std::time::Duration> {
+        cpu::used_by(self.process.id())
+    }
+}
+
+impl Drop for Contestant {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,81 @@
+//! This project's sessions beside other libraries', on the same server in one run. See the README beside it.
+
+mod bar;
+mod candidate;
+mod contest;
+mod contestant;
+mod core;
+mod cpu;
+mod figures;
+mod load;
+mod record;
+mod report;
+mod route;
+mod serve;
+mod visitor;
+
+use std::{error::Error, process::ExitCode};
+
+use candidate::Candidate;
+use contest::Contest;
+
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+const USAGE: &str =
+    "bench [redis|memcached|postgres|sqlite|sql]... [rounds]: all of them and 9 rounds unless told";
+const ROUNDS: usize = 9;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["serve", candidate, address, core] => serve(candidate, address, core).map(|()| true),
+        words => compare(words),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What a process of one contestant does; see [`contestant`].
+fn serve(candidate: &str, address: &str, core: &str) -> Result<()> {
+    core::stay_on(&[core.parse()?])?;
+    serve::run(candidate.parse::<Candidate>()?, address)
+}
+
+/// Runs the contests and says whether every bar was met.
+fn compare(words: &[&str]) -> Result<bool> {
+    let mut contests = Vec::new();
+    let mut rounds = ROUNDS;
+    for word in words {
+        match (Contest::named(word), word.parse()) {
+            (Some(named), _) => contests.extend(named),
+            (None, Ok(number)) => rounds = number,
+            (None, Err(_)) => return Err(USAGE.into()),
+        }
+    }
+    if contests.is_empty() {
+        contests = Contest::ALL.to_vec();
+    }
+    let cores = core::available()?;
+    let (ours, others) = match cores.as_slice() {
+        [only] => (*only, vec![*only]),
+        [first, others @ ..] => (*first, others.to_vec()),
+        [] => return Err("the system names no processor core".into()),
+    };
+    core::stay_on(&others)?;
+    println!("the program measured: core {ours}; its store and its visitors: core {others:?}");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut met = true;
+    for contest in contests {
+        met &= runtime.block_on(contest.run(rounds, ours))?;
+    }
+    Ok(met)
+}

@@ -1,0 +1,45 @@
+//! The programs that are compared: the same routes, written as each library's own example has it.
+
+mod actix_session;
+mod ours;
+mod tower_sessions;
+
+use std::{
+    io::{self, Read},
+    net::SocketAddr,
+    process, thread,
+    time::Duration,
+};
+
+use crate::{Result, candidate::Candidate};
+
+/// Signs every cookie.
+const SECRET: &str = "a secret of 64 bytes, as the libraries that want so many ask for";
+/// After which an unused session ends.
+const LIFETIME: Duration = Duration::from_secs(3600);
+/// For the store, where a library limits it: longer than usual, so that nothing fails on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Threads that answer requests.
+const WORKERS: usize = 1;
+
+/// Serves `candidate`, with its sessions in the store at `address`, until the standard input ends.
+pub(crate) fn run(candidate: Candidate, address: &str) -> Result<()> {
+    thread::spawn(|| {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        process::exit(0);
+    });
+    match candidate {
+        Candidate::OursRedis => ours::redis(address),
+        Candidate::OursMemcached => ours::memcached(address),
+        Candidate::OursPostgres | Candidate::OursSqlite => ours::sql(address),
+        Candidate::ActixSession => actix_session::redis(address),
+        Candidate::TowerRedis => tower_sessions::redis(address),
+        Candidate::TowerPostgres => tower_sessions::postgres(address),
+        Candidate::TowerSqlite => tower_sessions::sqlite(address),
+    }
+}
+
+/// Tells the one who started this process where it listens.
+fn announce(listens: SocketAddr) {
+    println!("{listens}");
+}

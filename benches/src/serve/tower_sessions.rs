@@ -1,0 +1,130 @@
+use axum::{
+    Router,
+    http::StatusCode,
+    routing::{get, post},
+};
+use tokio::{net::TcpListener, runtime};
+use tower_sessions::{
+    Expiry, Session, SessionManagerLayer, SessionStore,
+    cookie::{Key, time::Duration},
+    session::Error,
+};
+use tower_sessions_redis_store::{
+    RedisStore,
+    fred::prelude::{ClientLike, Config, Pool},
+};
+use tower_sessions_sqlx_store::{
+    PostgresStore, SqliteStore,
+    sqlx::{
+        postgres::PgPoolOptions,
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    },
+};
+
+use super::{LIFETIME, SECRET, WORKERS, announce};
+use crate::{Result, record};
+
+/// As many as in the example of its README.
+const REDIS_CONNECTIONS: usize = 6;
+/// As many as `session-sql` opens at most.
+const POSTGRES_CONNECTIONS: u32 = 10;
+const SQLITE_CONNECTIONS: u32 = 4;
+
+async fn fill(session: Session) -> Result<&'static str, StatusCode> {
+    for (key, text) in record::TEXTS {
+        session.insert(key, text).await.map_err(failed)?;
+    }
+    session
+        .insert(record::CHANGED, 0_u64)
+        .await
+        .map_err(failed)?;
+    Ok("filled")
+}
+
+async fn read(session: Session) -> Result<String, StatusCode> {
+    let text = session.get(record::READ).await.map_err(failed)?;
+    Ok(text.unwrap_or_default())
+}
+
+async fn change(session: Session) -> Result<String, StatusCode> {
+    let visits: Option<u64> = session.get(record::CHANGED).await.map_err(failed)?;
+    let visits = visits.unwrap_or(0) + 1;
+    session
+        .insert(record::CHANGED, visits)
+        .await
+        .map_err(failed)?;
+    Ok(visits.to_string())
+}
+
+async fn plain() -> &'static str {
+    "plain"
+}
+
+fn failed(_: Error) -> StatusCode {
+    StatusCode::INTERNAL_SERVER_ERROR
+}
+
+pub(super) fn redis(url: &str) -> Result<()> {
+    runtime()?.block_on(async {
+        let pool = Pool::new(Config::from_url(url)?, None, None, None, REDIS_CONNECTIONS)?;
+        pool.connect();
+        pool.wait_for_connect().await?;
+        serve(RedisStore::new(pool)).await
+    })
+}
+
+/// The pool's settings are those of `session-sql`'s own, so that the stores are compared and not two defaults.
+pub(super) fn postgres(url: &str) -> Result<()> {
+    runtime()?.block_on(async {
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .test_before_acquire(false)
+            .connect(url)
+            .await?;
+        let store = PostgresStore::new(pool);
+        store.migrate().await?;
+        serve(store).await
+    })
+}
+
+/// As [`postgres`], and the database's settings too.
+pub(super) fn sqlite(url: &str) -> Result<()> {
+    runtime()?.block_on(async {
+        let options = url
+            .parse::<SqliteConnectOptions>()?
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("cache_size", "-16384");
+        let pool = SqlitePoolOptions::new()
+            .max_connections(SQLITE_CONNECTIONS)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await?;
+        let store = SqliteStore::new(pool);
+        store.migrate().await?;
+        serve(store).await
+    })
+}
+
+fn runtime() -> std::io::Result<runtime::Runtime> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+}
+
+async fn serve<S: SessionStore + Clone>(store: S) -> Result<()> {
+    let lifetime = Duration::try_from(LIFETIME)?;
+    let sessions = SessionManagerLayer::new(store)
+        .with_signed(Key::from(SECRET.as_bytes()))
+        .with_expiry(Expiry::OnInactivity(lifetime));
+    let app = Router::new()
+        .route("/fill", post(fill))
+        .route("/read", get(read))
+        .route("/change", post(change))
+        .route("/plain", get(plain))
+        .layer(sessions);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    announce(listener.local_addr()?);
+    Ok(axum::serve(listener, app).await?)
+}

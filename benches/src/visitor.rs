@@ -1,0 +1,124 @@
+use std::{io, net::SocketAddr, str};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{record, route::Route};
+
+/// Speaks as much HTTP as an answer with a length needs, keeps the cookie it is given, and checks what it is told.
+pub(crate) struct Visitor {
+    address: SocketAddr,
+    stream: TcpStream,
+    cookie: String,
+    visits: u64,
+    received: Vec<u8>,
+    request: Vec<u8>,
+    /// What `request` asks for; nothing once the cookie has changed.
+    prepared: Option<Route>,
+}
+
+impl Visitor {
+    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            address,
+            stream: open(address).await?,
+            cookie: String::new(),
+            visits: 0,
+            received: Vec::with_capacity(4096),
+            request: Vec::with_capacity(512),
+            prepared: None,
+        })
+    }
+
+    /// Begins a connection of its own again: servers end those that were idle for long.
+    pub(crate) async fn reconnect(&mut self) -> io::Result<()> {
+        self.stream = open(self.address).await?;
+        Ok(())
+    }
+
+    /// One request and its whole answer.
+    ///
+    /// # Errors
+    ///
+    /// If the answer is not the one that this visitor's session must give.
+    pub(crate) async fn ask(&mut self, route: Route) -> io::Result<()> {
+        if self.prepared != Some(route) {
+            self.prepare(route);
+        }
+        self.stream.write_all(&self.request).await?;
+        let (head, whole) = self.receive().await?;
+        let (head, body) = (&self.received[..head], &self.received[head..whole]);
+        let right = match route {
+            Route::Read => body == record::read().as_bytes(),
+            Route::Change => {
+                self.visits += 1;
+                let visits = str::from_utf8(body).ok().and_then(|text| text.parse().ok());
+                visits == Some(self.visits)
+            }
+            Route::Fill | Route::Plain => true,
+        };
+        if !head.starts_with(b"HTTP/1.1 200 ") || !right {
+            let text = String::from_utf8_lossy(&self.received[..whole]);
+            return Err(io::Error::other(format!("/{}: {text}", route.name())));
+        }
+        if let Some(cookie) = field(head, b"set-cookie") {
+            let pair = cookie
+                .split(|byte| *byte == b';')
+                .next()
+                .unwrap_or_default();
+            self.cookie = String::from_utf8_lossy(pair).into_owned();
+            self.prepared = None;
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, route: Route) {
+        let (method, path, cookie) = (route.method(), route.name(), &self.cookie);
+        self.request.clear();
+        self.request.extend_from_slice(
+            format!("{method} /{path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\ncookie: {cookie}\r\n\r\n")
+                .as_bytes(),
+        );
+        self.prepared = Some(route);
+    }
+
+    /// Receives one answer; where its body begins and ends.
+    async fn receive(&mut self) -> io::Result<(usize, usize)> {
+        self.received.clear();
+        loop {
+            if self.stream.read_buf(&mut self.received).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let end = self
+                .received
+                .windows(4)
+                .position(|four| four == b"\r\n\r\n");
+            let Some(head) = end.map(|end| end + 4) else {
+                continue;
+            };
+            let length = field(&self.received[..head], b"content-length");
+            let length = length.and_then(|text| str::from_utf8(text).ok()?.parse::<usize>().ok());
+            let length = length.ok_or_else(|| io::Error::other("an answer without a length"))?;
+            if self.received.len() >= head + length {
+                return Ok((head, head + length));
+            }
+        }
+    }
+}
+
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The value of the first field called `name`, which is given in small letters.
+fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    head.split(|byte| *byte == b'\n').find_map(|line| {
+        let (given, value) = line.split_at_checked(name.len())?;
+        let value = value.strip_prefix(b":")?;
+        given.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+    })
+}
