@@ -18,7 +18,7 @@ const ROW: &str = "store_key, payload, revision, expires_at";
 /// How many expired records one statement of a sweep removes at most.
 ///
 /// Few enough that a statement takes some milliseconds, and that the parameters of `MySQL`'s are not many.
-pub(crate) const SWEEP_BATCH: usize = 250;
+pub(crate) const SWEEP_BATCH: usize = 100;
 
 /// The statements of one store; which values each takes is said where it is run.
 #[derive(Debug)]

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use session_core::{ExpiredSweep, Result, async_trait};
 use sqlx::Connection;
 
@@ -12,23 +14,31 @@ use crate::{
 
 #[async_trait]
 impl<D: Dialect> ExpiredSweep for SqlStore<D> {
-    /// Removes expired records in batches of 250, each by the primary key.
+    /// Removes expired records in batches of 100, each by the primary key, and rests between them.
     ///
     /// A record that another transaction holds locked is left for the next sweep and not counted.
     async fn sweep(&self, limit: usize) -> Result<u64> {
         let mut removed = 0;
         while removed < limit {
             let batch = SWEEP_BATCH.min(limit - removed);
+            let began = Instant::now();
             let found = self.sweep_batch(batch).await?;
             removed += found;
             if found < batch {
                 break;
             }
-            // Those who wait for the database go first.
-            tokio::task::yield_now().await;
+            rest(began).await;
         }
         Ok(removed as u64)
     }
+}
+
+/// Leaves the database to others for twice as long as the batch took that began then.
+///
+/// Who waits for `SQLite`'s write lock asks for it from time to time, ever more rarely: a sweep that took it again at
+/// once would keep a request waiting over many batches.
+pub(crate) async fn rest(began: Instant) {
+    tokio::time::sleep(began.elapsed() * 2).await;
 }
 
 impl<D: Dialect> SqlStore<D> {

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use session_core::{ExpiredSweep, Result, async_trait};
 
 use super::FlaskSqlStore;
@@ -6,17 +8,19 @@ use crate::{
     dialect::{Dialect, Value},
     instant::now_micros,
     queries::SWEEP_BATCH,
+    sweep::rest,
 };
 
 #[async_trait]
 impl<D: Dialect> ExpiredSweep for FlaskSqlStore<D> {
-    /// Goes through the table by its primary key, 250 rows at a time, and removes those that have ended or have no expiry.
+    /// Goes through the table by its primary key, 100 rows at a time, and removes those that have ended or have no expiry.
     ///
     /// The layout has no index on the expiry, so a sweep reads every row's.
     async fn sweep(&self, limit: usize) -> Result<u64> {
         let (mut removed, mut last) = (0, i64::MIN);
         let mut left = limit as u64;
         while left > 0 {
+            let began = Instant::now();
             let size = usize::try_from(left).map_or(SWEEP_BATCH, |left| left.min(SWEEP_BATCH));
             let end = self.end_of_step(last, size).await?;
             let gone = self.sweep_step(last, end.unwrap_or(i64::MAX)).await?;
@@ -26,8 +30,7 @@ impl<D: Dialect> ExpiredSweep for FlaskSqlStore<D> {
                 Some(end) => last = end,
                 None => break,
             }
-            // Those who wait for the database go first.
-            tokio::task::yield_now().await;
+            rest(began).await;
         }
         Ok(removed)
     }

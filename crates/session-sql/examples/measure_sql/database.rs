@@ -1,0 +1,87 @@
+use std::fmt::Write;
+
+use session_sql::{Dialect, MySqlStore, PostgresStore, SqliteStore, sqlx};
+use session_tests::{MariaDb, Postgres, scratch_dir};
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::{Outcome, measure};
+
+/// A database whose store is measured.
+pub(crate) trait Measured: Dialect {
+    /// 300 bytes.
+    const PAYLOAD: &'static str;
+    /// Lifts the limit that the store's pool sets for a request's statement.
+    const PATIENT: &'static str;
+    /// What opens a literal of bytes.
+    const BYTES: &'static str;
+
+    fn bytes(bytes: &[u8]) -> String {
+        let mut literal = Self::BYTES.to_owned();
+        for byte in bytes {
+            write!(literal, "{byte:02x}").expect("a String takes every write");
+        }
+        literal + "'"
+    }
+
+    async fn execute(connection: &mut Self::Connection, sql: String) -> sqlx::Result<()>;
+}
+
+macro_rules! execute {
+    () => {
+        async fn execute(connection: &mut Self::Connection, sql: String) -> sqlx::Result<()> {
+            connection.execute(AssertSqlSafe(sql)).await.map(drop)
+        }
+    };
+}
+
+impl Measured for sqlx::Sqlite {
+    const PAYLOAD: &'static str = "zeroblob(300)";
+    const PATIENT: &'static str = "PRAGMA busy_timeout = 10000";
+    const BYTES: &'static str = "x'";
+
+    execute!();
+}
+
+impl Measured for sqlx::Postgres {
+    const PAYLOAD: &'static str = "decode(repeat('07', 300), 'hex')";
+    const PATIENT: &'static str = "SET statement_timeout = 0";
+    const BYTES: &'static str = "'\\x";
+
+    execute!();
+}
+
+impl Measured for sqlx::MySql {
+    const PAYLOAD: &'static str = "REPEAT('7', 300)";
+    const PATIENT: &'static str = "SET max_statement_time = 0";
+    const BYTES: &'static str = "x'";
+
+    execute!();
+}
+
+/// Measures the database at a URL, or one of its own of that name.
+pub(crate) async fn measure_database(name: &str) -> Outcome<()> {
+    match name {
+        "sqlite" => {
+            let directory = scratch_dir();
+            let file = directory.path().join("sessions.db");
+            let url = format!("sqlite://{}?mode=rwc", file.display());
+            measure(SqliteStore::connect(&url)?).await
+        }
+        "postgres" => {
+            let server = Postgres::start().await;
+            measure(PostgresStore::connect(&server.url())?).await
+        }
+        "mariadb" => {
+            // Room for the table in memory, and for the fill in the log: else it waits for the disk, seconds at a time.
+            let server = MariaDb::start_with(&[
+                "--innodb-buffer-pool-size=2G",
+                "--innodb-log-file-size=512M",
+            ])
+            .await;
+            measure(MySqlStore::connect(&server.url())?).await
+        }
+        url if url.starts_with("sqlite") => measure(SqliteStore::connect(url)?).await,
+        url if url.starts_with("postgres") => measure(PostgresStore::connect(url)?).await,
+        url => measure(MySqlStore::connect(url)?).await,
+    }
+}
