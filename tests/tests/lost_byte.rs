@@ -37,7 +37,8 @@ fn succeeded(browser: &Browser, answer: &Answer, place: usize) -> bool {
 /// All users ask at once who they are, and one counts up; the number of answers that were 503, and whether it counted.
 async fn everybody_asks(browsers: &[Browser], place: usize) -> (usize, bool) {
     let mut asking = Vec::new();
-    for browser in browsers.iter().cloned() {
+    for browser in browsers {
+        let browser = browser.clone();
         asking.push(tokio::spawn(async move {
             browser.send(Method::GET, "/whoami", String::new()).await
         }));

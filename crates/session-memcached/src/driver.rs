@@ -91,9 +91,12 @@ impl Client {
                 Condition::Cas(cas) => set.compare_cas(cas),
             })
             .await?;
-        self.believed(applied(&answer).and_then(|applied| match applied {
-            true => number(answer.cas).map(Some),
-            false => Ok(None),
+        self.believed(applied(&answer).and_then(|applied| {
+            if applied {
+                number(answer.cas).map(Some)
+            } else {
+                Ok(None)
+            }
         }))
     }
 
