@@ -88,7 +88,7 @@ mod tests {
     fn equal_sessions_are_spelled_alike() {
         // By Python's json.dumps.
         for (json, python) in [
-            (r#"{}"#, r#"{}"#),
+            ("{}", "{}"),
             (
                 r#"{"_permanent":true,"a":"x"}"#,
                 r#"{"_permanent": true, "a": "x"}"#,
