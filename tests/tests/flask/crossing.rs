@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::neighbours::{Neighbours, Side};
@@ -88,4 +89,19 @@ pub(crate) async fn a_late_change_here_revives_nothing_that_the_other_ended(both
         assert_eq!(both.record(old.sid()).await, None, "{end}");
         assert_eq!(old.value(Side::Actix, "user").await, None, "{end}");
     }
+}
+
+pub(crate) async fn increments_here_are_all_kept(both: &Neighbours) {
+    let mut visitor = both.visitor();
+    visitor.json(Side::Flask, "/set?k=n&v=0&t=int").await;
+    let clients = (0..4).map(|_| {
+        let mut visitor = visitor.clone();
+        async move {
+            for _ in 0..25 {
+                visitor.json(Side::Actix, "/incr?k=n").await;
+            }
+        }
+    });
+    join_all(clients).await;
+    assert_eq!(visitor.value(Side::Flask, "n").await, Some(json!(100)));
 }

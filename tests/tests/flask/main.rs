@@ -31,6 +31,7 @@ async fn keeps_every_promise(store: Store, settings: &[(&'static str, &'static s
     crossing::a_log_out_by_one_is_one_for_the_other(&both).await;
     crossing::a_message_of_one_is_shown_by_the_other(&both).await;
     crossing::a_renewal_by_one_is_followed_by_the_other(&both).await;
+    crossing::increments_here_are_all_kept(&both).await;
     crossing::a_late_change_here_revives_nothing_that_the_other_ended(&both).await;
     lifetimes::an_untouched_session_has_its_expiry_moved_and_nothing_else(&both).await;
     lifetimes::what_cannot_be_read_is_no_session(&both).await;
