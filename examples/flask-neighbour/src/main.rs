@@ -54,7 +54,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
             .app_data(sid::CookieName::of(&sessions))
             .configure(routes::all)
     });
-    Ok(server.listen(listener)?.run().await?)
+    // Whoever stops it has started two.
+    Ok(server.shutdown_timeout(1).listen(listener)?.run().await?)
 }
 
 #[expect(clippy::print_stdout, reason = "a program says where it listens")]

@@ -205,6 +205,9 @@ impl Settings {
     }
 
     /// What is done with a Flask application's sessions in the same store. Defaults to [`FlaskSessions::Ignore`].
+    ///
+    /// Anything else needs signed cookies: an unsigned id does not tell whose it is. See
+    /// [`with_flask_keys`](Self::with_flask_keys) for Flask's.
     #[must_use]
     pub fn with_flask_sessions(mut self, sessions: FlaskSessions) -> Self {
         self.flask_sessions = sessions;
