@@ -215,7 +215,9 @@ impl Session {
 
     /// Whether the cookie outlives the browser.
     pub fn is_permanent(&self) -> bool {
-        self.read(|content| self.0.permanent(content))
+        let state = self.state();
+        let form = state.live().map_or(self.0.shared.form(), |live| live.form);
+        self.0.permanent(form, state.view())
     }
 
     /// When the session was created or last logged in to; `None` if it is not stored yet.
@@ -282,10 +284,11 @@ impl Session {
 }
 
 impl Inner {
-    fn permanent(&self, content: &Content) -> bool {
+    /// Where the session says nothing, Flask takes it for one that ends with the browser.
+    fn permanent(&self, form: Form, content: &Content) -> bool {
         match content.payload.value(PERMANENT) {
             Some(value) => is_truthy(value),
-            None => self.shared.form() == Form::Native && self.shared.settings.permanent,
+            None => form == Form::Native && self.shared.settings.permanent,
         }
     }
 }

@@ -308,3 +308,21 @@ fn an_unsigned_id_does_not_tell_whose_it_is() {
         assert_eq!(refused.name(), "SESSION_USE_SIGNER");
     }
 }
+
+#[tokio::test]
+async fn a_kept_session_of_flask_is_permanent_only_if_it_says_so() {
+    let flask = Site::new(Settings::flask().with_keys(keys()).with_permanent(false));
+    let (cookie, _) = of_flask(&flask).await;
+    let site = flask.under(native(FlaskSessions::Keep));
+    let outcome = site
+        .request(&cookie, |session| {
+            assert!(!session.is_permanent());
+            session.insert("b", "y").unwrap();
+        })
+        .await;
+    let header = outcome.set_cookie.unwrap();
+    assert!(
+        !header.contains("Expires") && !header.contains("Max-Age"),
+        "{header}"
+    );
+}

@@ -122,7 +122,7 @@ impl Session {
                         .await
                 } else if refresh && work.refresh_due(live) {
                     Ok(work
-                        .refresh(live.clone(), self.0.permanent(&live.content))
+                        .refresh(live.clone(), self.0.permanent(live.form, &live.content))
                         .await)
                 } else {
                     Ok(Done::unchanged(job.origin.clone()))
@@ -178,7 +178,7 @@ impl Session {
         let shared = &self.0.shared;
         let value = shared.cookie_value(live.form, live.id.as_ref()?);
         let lasting = match live.form {
-            _ if !self.0.permanent(&live.content) => Lasting::BrowserSession,
+            _ if !self.0.permanent(live.form, &live.content) => Lasting::BrowserSession,
             Form::Native => Lasting::Seconds(cookie_age(live.expires_at, shared.now())),
             Form::Flask => Lasting::Until(live.expires_at),
         };
