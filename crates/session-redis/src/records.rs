@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-use redis::{Pipeline, RedisResult};
+use redis::{Cmd, Pipeline, RedisResult};
 use session_core::{
     Error, Loaded, Record, Result, Revision, SessionStore, StoreKey, Touch, Write, async_trait,
 };
@@ -16,8 +16,11 @@ use crate::{
 impl SessionStore for RedisStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let mut commands = Pipeline::with_capacity(2);
-        commands.cmd("GET").arg(key.as_str());
-        commands.cmd("PTTL").arg(key.as_str());
+        for name in ["GET", "PTTL"] {
+            let mut command = Cmd::with_capacity(2, name.len() + key.as_str().len());
+            command.arg(name).arg(key.as_str());
+            commands.add_command(command);
+        }
         let asked = SystemTime::now();
         let reply: RedisResult<(Option<Vec<u8>>, i64)> = self.lanes.read(&commands).await;
         let (payload, ttl) = match reply {

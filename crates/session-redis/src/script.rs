@@ -27,18 +27,22 @@ impl Script {
 
     /// The call by digest, which a server that lost its scripts refuses with `NOSCRIPT`.
     pub(crate) fn by_digest(&self, key: &str, args: &[&[u8]]) -> Pipeline {
-        call(redis::cmd("EVALSHA").arg(&self.digest), key, args)
+        call("EVALSHA", &self.digest, key, args)
     }
 
     /// The call with the script's text, after which the server knows it.
     pub(crate) fn in_full(&self, key: &str, args: &[&[u8]]) -> Pipeline {
-        call(redis::cmd("EVAL").arg(self.text), key, args)
+        call("EVAL", self.text, key, args)
     }
 }
 
-fn call(command: &mut Cmd, key: &str, args: &[&[u8]]) -> Pipeline {
-    command.arg(1).arg(key).arg(args);
+fn call(name: &str, script: &str, key: &str, args: &[&[u8]]) -> Pipeline {
+    let payloads: usize = args.iter().map(|arg| arg.len()).sum();
+    let size = name.len() + script.len() + 1 + key.len() + payloads;
+    // Made in its size: growing would copy the payload several times.
+    let mut command = Cmd::with_capacity(4 + args.len(), size);
+    command.arg(name).arg(script).arg(1).arg(key).arg(args);
     let mut pipeline = Pipeline::with_capacity(1);
-    pipeline.add_command(std::mem::take(command));
+    pipeline.add_command(command);
     pipeline
 }
