@@ -111,7 +111,14 @@ async fn writers_of_different_keys_all_succeed(backend: Backend) {
         }
         for writer in writers {
             let answer = writer.await.expect("it ends");
-            assert_eq!(answer.status, 204, "round {round}: {}", answer.text());
+            assert_eq!(
+                answer.status,
+                204,
+                "round {round}: {}; the demos say:\n{}\n{}",
+                answer.text(),
+                demo.output(),
+                other.output()
+            );
         }
         let data = browser.get("/data").await.json();
         for writer in 0..WRITERS {
