@@ -251,6 +251,7 @@ fn inherited_settings() -> Vec<String> {
         "REFRESH",
         "SID_LENGTH",
         "TABLE",
+        "FLASK_SESSIONS",
     ];
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names

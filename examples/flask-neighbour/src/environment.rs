@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use session_actix::session_core::{
-    Format, Settings,
-    config::{ConfigError, Env},
+    Format, SecretKeys, Settings,
+    config::{ConfigError, Env, FlaskSessions},
 };
 
 /// The names of the settings here, and in the library.
@@ -31,6 +31,8 @@ pub(crate) struct Environment {
     pub(crate) store: String,
     pub(crate) url: Option<String>,
     pub(crate) table: Option<String>,
+    /// What a native application does with Flask's sessions; `None` in the Flask profile.
+    pub(crate) flask_sessions: Option<FlaskSessions>,
     pub(crate) port: u16,
     pub(crate) settings: Settings,
     pub(crate) format: Format,
@@ -44,9 +46,15 @@ impl Environment {
                 format!("must be one of {}", crate::stores::ALL),
             ));
         };
-        let settings = settings(env).map_err(|error| by_our_names(&error))?;
+        let flask_sessions = flask_sessions(env)?;
+        let settings = match flask_sessions {
+            None => flask(env),
+            Some(what) => native(env, what),
+        };
+        let settings = settings.map_err(|error| by_our_names(&error))?;
         // cachelib's files are JSON here, whatever Flask-Session would write elsewhere.
         let format = match env.get("FORMAT") {
+            _ if flask_sessions.is_some() => Format::MessagePack,
             Some("json") => Format::Json,
             _ if store == "cachelib" => Format::Json,
             _ => Format::MessagePack,
@@ -55,6 +63,7 @@ impl Environment {
             store: store.to_owned(),
             url: env.get("URL").map(str::to_owned),
             table: env.get("TABLE").map(str::to_owned),
+            flask_sessions,
             port: env.parse("PORT", "a port, or 0")?.unwrap_or(0),
             settings: settings.with_format(format),
             format,
@@ -62,14 +71,43 @@ impl Environment {
     }
 }
 
-fn settings(env: &Env) -> Result<Settings, ConfigError> {
-    let named: Env = NAMES
-        .iter()
-        .filter_map(|(ours, name)| Some((*name, env.get(ours)?)))
-        .collect();
+fn flask_sessions(env: &Env) -> Result<Option<FlaskSessions>, ConfigError> {
+    match env.get("FLASK_SESSIONS") {
+        None => Ok(None),
+        Some("keep") => Ok(Some(FlaskSessions::Keep)),
+        Some("move") => Ok(Some(FlaskSessions::Move)),
+        Some(_) => Err(ConfigError::new("FLASK_SESSIONS", "must be keep or move")),
+    }
+}
+
+fn flask(env: &Env) -> Result<Settings, ConfigError> {
     Settings::flask()
         .with_store_timeout(STORE_TIMEOUT)
-        .overlaid(&named)
+        .overlaid(&by_the_librarys_names(env, &[]))
+}
+
+/// The same application once Flask serves nothing any more: native, under the name of Flask's cookie.
+fn native(env: &Env, sessions: FlaskSessions) -> Result<Settings, ConfigError> {
+    let flask = flask(env)?;
+    let keys = match (env.bool("USE_SIGNER")?, env.get("SECRET_KEY")) {
+        (Some(true), Some(secret)) => Some(SecretKeys::of_flask(secret)?),
+        _ => None,
+    };
+    Settings::unsigned()
+        .with_cookie(flask.cookie().clone())
+        .with_store_timeout(STORE_TIMEOUT)
+        .with_flask_sessions(sessions)
+        .with_flask_keys(keys)
+        // Native cookies are signed and MessagePack is written, whatever Flask did.
+        .overlaid(&by_the_librarys_names(env, &["USE_SIGNER", "FORMAT"]))
+}
+
+fn by_the_librarys_names(env: &Env, without: &[&str]) -> Env {
+    NAMES
+        .iter()
+        .filter(|(ours, _)| !without.contains(ours))
+        .filter_map(|(ours, name)| Some((*name, env.get(ours)?)))
+        .collect()
 }
 
 fn by_our_names(error: &ConfigError) -> ConfigError {

@@ -26,7 +26,12 @@ pub(crate) async fn open(environment: &Environment) -> Result<Opened, ConfigErro
     Ok(match environment.store.as_str() {
         "redis" => unswept(RedisStore::connect(url("redis://localhost:6379"))?),
         "memcached" => {
-            unswept(MemcachedStore::connect(url("127.0.0.1:11211"))?.with_flask_layout())
+            let store = MemcachedStore::connect(url("127.0.0.1:11211"))?;
+            unswept(match environment.flask_sessions {
+                None => store.with_flask_layout(),
+                // Its own layout has room for both.
+                Some(_) => store,
+            })
         }
         "cachelib" => {
             let store = CachelibStore::new(url("flask_session"));

@@ -83,7 +83,10 @@ pub(crate) async fn every_answer(both: &Neighbours) {
     let theirs = both.record(with_flask.sid()).await.unwrap();
     let ours = both.record(with_actix.sid()).await.unwrap();
     assert_eq!(theirs.payload, ours.payload, "the records");
-    assert!((theirs.ends - ours.ends).abs() < 3.0, "{theirs:?} {ours:?}");
+    assert!(
+        (theirs.ends - ours.ends).abs() < 30.0,
+        "{theirs:?} {ours:?}"
+    );
 
     let planted = with_flask.sid().to_owned();
     with_flask.json(Side::Flask, KEEPS_THE_ID).await;
@@ -149,7 +152,7 @@ fn assert_same_cookie(step: &str, theirs: &str, ours: &str) {
             let apart = ours
                 .duration_since(theirs)
                 .unwrap_or_else(|error| error.duration());
-            assert!(apart <= Duration::from_secs(3), "{step}: {apart:?}");
+            assert!(apart <= Duration::from_secs(30), "{step}: {apart:?}");
         }
         differing => panic!("{step}: {differing:?}"),
     }

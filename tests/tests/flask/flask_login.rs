@@ -13,6 +13,7 @@ async fn log_in_and_out(settings: &[(&str, &str)]) {
         Store::Redis,
         settings,
         &[("WITH_FLASK_LOGIN", "1"), ("SECRET_KEY", "dev")],
+        &[],
     )
     .await;
     let mut visitor = both.visitor();

@@ -5,6 +5,8 @@ use serde_json::json;
 use crate::neighbours::{Neighbours, Side, unhex};
 
 const DAYS_31: f64 = 2_678_400.0;
+/// How long a busy machine may take from a write to the look at it.
+const PATIENCE: f64 = 30.0;
 
 fn now() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -17,15 +19,18 @@ pub(crate) async fn an_untouched_session_has_its_expiry_moved_and_nothing_else(b
             let mut visitor = both.visitor();
             visitor.json(side, "/set?k=a&v=x").await;
             let before = both.record(visitor.sid()).await.unwrap();
-            assert!((before.ends - now() - DAYS_31).abs() < 5.0, "{before:?}");
+            assert!(
+                (before.ends - now() - DAYS_31).abs() < PATIENCE,
+                "{before:?}"
+            );
             both.put(visitor.sid(), 100, &before.payload).await;
             let short = both.record(visitor.sid()).await.unwrap();
-            assert!((short.ends - now() - 100.0).abs() < 5.0, "{short:?}");
+            assert!((short.ends - now() - 100.0).abs() < PATIENCE, "{short:?}");
             let answer = visitor.get(side, path).await;
             assert!(answer.set_cookie().is_some(), "{side:?} {path}");
             let after = both.record(visitor.sid()).await.unwrap();
             assert_eq!(after.payload, before.payload, "{side:?} {path}");
-            assert!((after.ends - now() - DAYS_31).abs() < 5.0, "{after:?}");
+            assert!((after.ends - now() - DAYS_31).abs() < PATIENCE, "{after:?}");
         }
     }
 }

@@ -16,6 +16,7 @@ mod neighbours;
 mod site;
 mod starts;
 mod store;
+mod switching;
 mod values;
 
 use neighbours::Neighbours;

@@ -52,14 +52,15 @@ pub(crate) struct Record {
 
 impl Neighbours {
     pub(crate) async fn on(store: Store, settings: &[(&str, &str)]) -> Self {
-        Self::differing(store, settings, &[]).await
+        Self::differing(store, settings, &[], &[]).await
     }
 
-    /// Both with `settings`, Flask also with `flasks`.
+    /// Both with `settings`, Flask also with `flasks` and ours with `actixs`.
     pub(crate) async fn differing(
         store: Store,
         settings: &[(&str, &str)],
         flasks: &[(&str, &str)],
+        actixs: &[(&str, &str)],
     ) -> Self {
         let directory = scratch_dir();
         let url = store.url(directory.path().to_str().unwrap()).await;
@@ -68,9 +69,10 @@ impl Neighbours {
         let mut env = given.to_vec();
         env.extend(settings);
         let flasks = [&env[..], flasks].concat();
+        let actixs = [&env[..], actixs].concat();
         let (flask, actix) = tokio::join!(
             Program::start_python("tests/tests/flask/beside.py", &flasks),
-            Program::start("flask-neighbour", &env)
+            Program::start("flask-neighbour", &actixs)
         );
         let http = reqwest::Client::builder()
             .no_proxy()
