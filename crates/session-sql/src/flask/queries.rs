@@ -257,7 +257,7 @@ mod mysql {
                  ON DUPLICATE KEY UPDATE \
                  session_id = IF(expiry > {NOW}, session_id, VALUES(session_id)), \
                  data = IF(expiry > {NOW}, data, VALUES(data)), \
-                 expiry = IF(expiry > {NOW} AND LAST_INSERT_ID(-id), expiry, VALUES(expiry))"
+                 expiry = IF(expiry > {NOW} AND LAST_INSERT_ID(-CAST(id AS SIGNED)), expiry, VALUES(expiry))"
             ));
             let here = in_information_schema(name);
             let facts = safe(&format!(
