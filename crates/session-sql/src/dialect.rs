@@ -2,7 +2,10 @@ use std::{fmt, future::Future};
 
 use sqlx::{Database, Pool, SqlStr, error::DatabaseError};
 
-use crate::{flask::FlaskQueries, queries::Queries, table::TableName};
+use crate::{
+    queries::{FlaskQueries, Queries},
+    table::TableName,
+};
 
 /// A database that holds sessions: `sqlx`'s `Sqlite`, `Postgres` and `MySql`, each behind the feature of its name.
 pub trait Dialect: Driver {}

@@ -1,7 +1,6 @@
 //! Rows as Flask-Session lays them out, so that a Flask application and this one can share live sessions.
 
 mod migrate;
-mod queries;
 mod sessions;
 mod sweep;
 
@@ -11,8 +10,12 @@ use session_core::{Error, Result, StoreKey};
 use sqlx::Pool;
 
 pub use self::migrate::FlaskSqlSessions;
-pub(crate) use self::queries::FlaskQueries;
-use crate::{dialect::Dialect, fault::Fault, place::Place, queries::Queries};
+use crate::{
+    dialect::Dialect,
+    fault::Fault,
+    place::Place,
+    queries::{FlaskQueries, Queries},
+};
 
 /// The longest key that the column `session_id` takes, in characters.
 const MAX_KEY: usize = 255;

@@ -1,4 +1,4 @@
-use crate::{fault::Fault, queries::Migration, table::TableName};
+use crate::{fault::Fault, queries::migration::Migration, table::TableName};
 
 /// What the table of a store's name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

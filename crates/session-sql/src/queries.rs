@@ -1,9 +1,11 @@
 //! Every statement that this crate sends, built once for each store.
 
-mod migration;
+mod flask;
+pub(crate) mod migration;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
+pub(crate) use self::flask::FlaskQueries;
 pub(crate) use self::migration::Migration;
 #[cfg(feature = "mysql")]
 pub(crate) use self::migration::in_information_schema;

@@ -10,7 +10,11 @@ use sqlx::{
 };
 
 use super::{Driver, Trouble, Unfinished};
-use crate::{flask::FlaskQueries, pace, queries::Queries, table::TableName};
+use crate::{
+    pace,
+    queries::{FlaskQueries, Queries},
+    table::TableName,
+};
 
 impl Driver for MySql {
     const STORE: &'static str = "mysql";

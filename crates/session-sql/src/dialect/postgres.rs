@@ -7,7 +7,11 @@ use sqlx::{
 };
 
 use super::{Driver, Trouble, Unfinished};
-use crate::{flask::FlaskQueries, pace, queries::Queries, table::TableName};
+use crate::{
+    pace,
+    queries::{FlaskQueries, Queries},
+    table::TableName,
+};
 
 impl Driver for Postgres {
     const STORE: &'static str = "postgres";

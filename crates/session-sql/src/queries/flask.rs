@@ -5,9 +5,9 @@
 
 use sqlx::SqlStr;
 
+use super::{Migration, SWEEP_BATCH};
 use crate::{
     layout::{Layout, Statements},
-    queries::{Migration, SWEEP_BATCH},
     table::TableName,
 };
 
