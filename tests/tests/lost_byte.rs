@@ -3,14 +3,15 @@
 
 mod site;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
-use session_tests::{ChaosProxy, Fault, MariaDb, Memcached, Mongo, Postgres, RedisServer};
+use session_tests::{ChaosProxy, Fault, MariaDb, Memcached, Postgres, RedisServer};
 use site::{Answer, Backend, Browser, Cookie, Demo};
 
 const QUICK: Duration = Duration::from_millis(1500);
+const RECOVERY: Duration = Duration::from_secs(2);
 const USERS: usize = 4;
 
 /// Every byte of a reply's head, and of what follows enough to meet each field.
@@ -65,37 +66,40 @@ async fn one_byte_less_harms_nobody(backend: Backend, port: u16, address: impl F
     for user in 0..USERS {
         browsers.push(demo.logged_in(&format!("user{user}")).await);
     }
-    let (mut refused, mut certain, mut possible) = (0, 0, 0);
+    let (mut met, mut refused, mut certain, mut possible) = (0, 0, 0, 0);
     for place in places() {
         proxy.set(Fault::LoseByte(place));
         let (refusals, counted) = everybody_asks(&browsers, place).await;
+        met += usize::from(proxy.fault() == Fault::None);
         proxy.set(Fault::None);
         refused += refusals;
         certain += u64::from(counted);
         possible += 1;
-        // What a later reply on the damaged connection lost may be noticed only now, by one more request.
-        let (late, counted) = everybody_asks(&browsers, place).await;
-        refused += late;
-        certain += u64::from(counted);
-        possible += 1;
-        let (none, counted) = everybody_asks(&browsers, place).await;
-        assert_eq!(
-            none,
-            0,
-            "byte {place}: not healthy afterwards\n{}",
-            demo.output()
-        );
-        certain += u64::from(counted);
-        possible += 1;
+        let begin = Instant::now();
+        loop {
+            let ended = begin.elapsed() > RECOVERY;
+            let (refusals, counted) = everybody_asks(&browsers, place).await;
+            refused += refusals;
+            certain += u64::from(counted);
+            possible += 1;
+            if refusals == 0 {
+                break;
+            }
+            assert!(!ended, "byte {place}: not healthy\n{}", demo.output());
+        }
     }
     let last = browsers[0]
         .send(Method::GET, "/data/n", String::new())
         .await;
     let last = last.json().as_u64().expect("a number");
     eprintln!(
-        "{backend:?}: {refused} answers were 503; {certain} to {possible} increments, in the end {last}"
+        "{backend:?}: {met} replies lacked a byte, {refused} answers were 503; {certain} to {possible} increments, in the end {last}"
     );
     assert!((certain..=possible).contains(&last));
+    assert!(
+        met > 48,
+        "{met}: the replies are shorter than the test supposes"
+    );
 }
 
 #[tokio::test]
@@ -132,15 +136,4 @@ async fn mariadb() {
             .replace(&server.port().to_string(), &format!("{port}"))
     };
     one_byte_less_harms_nobody(Backend::MariaDb, server.port(), address).await;
-}
-
-#[tokio::test]
-async fn mongodb() {
-    let server = Mongo::start().await;
-    let address = |port| {
-        server
-            .url()
-            .replace(&server.port().to_string(), &format!("{port}"))
-    };
-    one_byte_less_harms_nobody(Backend::Mongo, server.port(), address).await;
 }

@@ -16,8 +16,8 @@ use tower_sessions_redis_store::{
 use tower_sessions_sqlx_store::{
     PostgresStore, SqliteStore,
     sqlx::{
-        postgres::PgPoolOptions,
-        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+        PgPool, SqlitePool,
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
 
@@ -26,9 +26,6 @@ use crate::{Result, record};
 
 /// As many as in the example of its README.
 const REDIS_CONNECTIONS: usize = 6;
-/// As many as `session-sql` opens at most.
-const POSTGRES_CONNECTIONS: u32 = 10;
-const SQLITE_CONNECTIONS: u32 = 4;
 
 async fn fill(session: Session) -> Result<&'static str, StatusCode> {
     for (key, text) in record::TEXTS {
@@ -73,21 +70,15 @@ pub(super) fn redis(url: &str) -> Result<()> {
     })
 }
 
-/// The pool's settings are those of `session-sql`'s own, so that the stores are compared and not two defaults.
 pub(super) fn postgres(url: &str) -> Result<()> {
     runtime()?.block_on(async {
-        let pool = PgPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS)
-            .test_before_acquire(false)
-            .connect(url)
-            .await?;
-        let store = PostgresStore::new(pool);
+        let store = PostgresStore::new(PgPool::connect(url).await?);
         store.migrate().await?;
         serve(store).await
     })
 }
 
-/// As [`postgres`], and the database's settings too.
+/// The file is kept as `session-sql` keeps it: the default waits for the disk at every change, which would not be fair.
 pub(super) fn sqlite(url: &str) -> Result<()> {
     runtime()?.block_on(async {
         let options = url
@@ -95,12 +86,7 @@ pub(super) fn sqlite(url: &str) -> Result<()> {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .pragma("cache_size", "-16384");
-        let pool = SqlitePoolOptions::new()
-            .max_connections(SQLITE_CONNECTIONS)
-            .test_before_acquire(false)
-            .connect_with(options)
-            .await?;
-        let store = SqliteStore::new(pool);
+        let store = SqliteStore::new(SqlitePool::connect_with(options).await?);
         store.migrate().await?;
         serve(store).await
     })

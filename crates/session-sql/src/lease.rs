@@ -25,10 +25,16 @@ impl<D: Driver> Lease<D> {
             .expect("a lease holds its connection until it ends")
     }
 
-    /// Gives the connection back, unless `outcome` shows that it broke.
+    /// Gives the connection back, unless `outcome` shows that it broke; then nobody reads on where it went wrong.
     pub(crate) fn end<T>(mut self, outcome: sqlx::Result<T>) -> sqlx::Result<T> {
-        if matches!(outcome, Ok(_) | Err(sqlx::Error::Database(_))) {
-            self.0.take();
+        match &outcome {
+            Ok(_) | Err(sqlx::Error::Database(_)) => drop(self.0.take()),
+            Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
+                if D::UNFINISHED != Unfinished::Keep =>
+            {
+                drop(self.0.take().map(PoolConnection::detach));
+            }
+            Err(_) => {}
         }
         outcome
     }

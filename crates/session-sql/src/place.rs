@@ -1,5 +1,6 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
 
+use futures_util::FutureExt as _;
 use session_core::Error;
 use sqlx::{Pool, SqlStr};
 
@@ -75,13 +76,13 @@ impl<D: Dialect, Q: Statements> Place<D, Q> {
 
     async fn run_once(&self, sql: &SqlStr, values: &[Value<'_>]) -> sqlx::Result<Answer> {
         let mut lease = Lease::<D>::of(&self.pool).await?;
-        let outcome = D::run(lease.connection(), sql, values).await;
+        let outcome = unharmed(D::run(lease.connection(), sql, values)).await;
         lease.end(outcome)
     }
 
     async fn numbers_once(&self, sql: &SqlStr, values: &[Value<'_>]) -> sqlx::Result<Vec<i64>> {
         let mut lease = Lease::<D>::of(&self.pool).await?;
-        let outcome = D::numbers(lease.connection(), sql, values).await;
+        let outcome = unharmed(D::numbers(lease.connection(), sql, values)).await;
         lease.end(outcome)
     }
 
@@ -102,6 +103,16 @@ impl<D: Dialect, Q: Statements> Place<D, Q> {
         let obstacle = layout.obstacle(Q::LAYOUT, &self.table);
         let fault = obstacle.unwrap_or(Fault::NotMigrated { table, source });
         Error::backend(D::STORE, fault)
+    }
+}
+
+/// What `call` says; if it panics, that the server made no sense: `sqlx` panics over a reply that lacks a byte.
+async fn unharmed<T>(call: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    match AssertUnwindSafe(call).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(sqlx::Error::Protocol(
+            "the server's reply could not be read".into(),
+        )),
     }
 }
 

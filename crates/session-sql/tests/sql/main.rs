@@ -11,6 +11,7 @@ mod databases;
 mod flask;
 mod full;
 mod isolation;
+mod lost_byte;
 mod migrate;
 mod outage;
 mod patience;
