@@ -8,18 +8,27 @@ use std::time::{Duration, Instant};
 
 use session_tests::RedisServer;
 
-#[tokio::test]
-#[ignore = "the program that the other test kills"]
-async fn victim() {
+/// Set for the program that is killed: this test, started again.
+const VICTIM: &str = "SESSION_TEST_VICTIM";
+
+async fn start_and_wait_for_the_end() {
     let server = RedisServer::start(&[]).await;
     eprintln!("\n{} {}", server.port(), server.directory().display());
     std::future::pending::<()>().await;
 }
 
-#[test]
-fn a_killed_test_program_leaves_no_server() -> io::Result<()> {
+#[tokio::test]
+async fn a_killed_test_program_leaves_no_server() -> io::Result<()> {
+    if std::env::var_os(VICTIM).is_some() {
+        start_and_wait_for_the_end().await;
+    }
     let mut victim = Command::new(std::env::current_exe()?)
-        .args(["--exact", "victim", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "a_killed_test_program_leaves_no_server",
+            "--nocapture",
+        ])
+        .env(VICTIM, "1")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
