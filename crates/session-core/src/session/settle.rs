@@ -1,6 +1,9 @@
 use std::mem::take;
 
-use super::{Session, state::Ending};
+use super::{
+    Session,
+    state::{Ending, State, Writes},
+};
 use crate::{
     codec::Form,
     cookie::{self, Lasting},
@@ -39,11 +42,15 @@ impl Session {
     /// Whether the end of the request needs nothing of the store.
     pub(crate) fn is_settled(&self) -> bool {
         let state = self.state();
-        !state.broken
-            && !state.is_dirty()
-            && !state
-                .live()
-                .is_some_and(|live| self.work_since(state.since).refresh_due(live))
+        state.writes != Writes::Unknown && !state.is_dirty() && self.refreshable(&state).is_none()
+    }
+
+    /// The session whose expiry is to be moved, if that is due.
+    fn refreshable<'s>(&self, state: &'s State) -> Option<&'s Live> {
+        let work = self.work_since(state.since);
+        state
+            .live()
+            .filter(|live| state.writes == Writes::None && work.refresh_due(live))
     }
 
     /// The value of the `Set-Cookie` header that the session needs so far.
@@ -61,7 +68,7 @@ impl Session {
         let _turn = self.0.turn.lock().await;
         let job = {
             let mut state = self.state();
-            if state.broken {
+            if state.writes == Writes::Unknown {
                 return Err(Error::Unknown);
             }
             Job {
@@ -120,7 +127,7 @@ impl Session {
                     let owner = live.content.owner.as_deref();
                     work.write(live.clone(), &job.ops, Terms { owner, login: None })
                         .await
-                } else if refresh && work.refresh_due(live) {
+                } else if refresh && self.refreshable(&self.state()).is_some() {
                     Ok(work
                         .refresh(live.clone(), self.0.permanent(live.form, &live.content))
                         .await)
@@ -155,6 +162,9 @@ impl Session {
             _ => None,
         };
         let mut state = self.state();
+        if done.saved == Saved::Stored {
+            state.writes = Writes::Stored;
+        }
         if let Some(cookie) = cookie {
             state.cookie = cookie;
         }
@@ -163,7 +173,7 @@ impl Session {
 
     fn fail(&self, job: Job, error: &Error) {
         let mut state = self.state();
-        state.broken = !matches!(
+        let known = matches!(
             error,
             Error::TooLarge { .. }
                 | Error::Conflict
@@ -171,6 +181,9 @@ impl Session {
                 | Error::Encode { .. }
                 | Error::Decode { .. }
         );
+        if !known {
+            state.writes = Writes::Unknown;
+        }
         state.rebase(job.origin);
     }
 

@@ -20,6 +20,16 @@ pub(super) enum Ending {
     NeverSeen,
 }
 
+/// What became of the request's writes so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writes {
+    None,
+    /// The last one has moved the expiry too: there is nothing left to refresh.
+    Stored,
+    /// The outcome of one is unknown: nothing may be reported as saved any more.
+    Unknown,
+}
+
 /// A session as one request sees it.
 #[derive(Debug)]
 pub(super) struct State {
@@ -37,8 +47,7 @@ pub(super) struct State {
     pub(super) version: u64,
     pub(super) cookie: Option<String>,
     pub(super) head_sent: bool,
-    /// A write's outcome is unknown: nothing may be reported as saved any more.
-    pub(super) broken: bool,
+    pub(super) writes: Writes,
     pub(super) since: Instant,
     /// The record that the request's id opened, and in which form, if it was renewed by then.
     pub(super) late: Option<(StoreKey, Form)>,
@@ -56,7 +65,7 @@ impl State {
             version: 0,
             cookie: None,
             head_sent: false,
-            broken: false,
+            writes: Writes::None,
             since: Instant::now(),
             late: None,
         }
