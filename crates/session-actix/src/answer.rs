@@ -15,12 +15,12 @@ use actix_web::{
 use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
 use session_core::{Finish, Outcome, Visit};
-use tokio::task::JoinHandle;
 
 use crate::{
     SessionError,
     head::{self, ErrorWithHead},
     request::cookies,
+    saving::Saving,
 };
 
 pin_project! {
@@ -52,7 +52,7 @@ pin_project! {
             answering: S::Future,
         },
         Saving {
-            saving: JoinHandle<session_core::Result<Outcome>>,
+            saving: Saving,
             answer: Option<Result<ServiceResponse<B>, Error>>,
         },
     }
@@ -102,17 +102,14 @@ where
                         Finish::Ready(outcome) => {
                             return Poll::Ready(respond(answer, Ok(()), &outcome));
                         }
-                        // A task of its own runs to its end even if the client hangs up and this future is dropped.
-                        Finish::Pending(saving) => Step::Saving {
-                            saving: tokio::spawn(saving),
+                        Finish::Pending(work) => Step::Saving {
+                            saving: Saving::new(work),
                             answer: Some(answer),
                         },
                     }
                 }
                 StepNow::Saving { saving, answer } => {
-                    let saved = ready!(Pin::new(saving).poll(context)).unwrap_or_else(|error| {
-                        Err(session_core::Error::backend("middleware", error))
-                    });
+                    let saved = ready!(Pin::new(saving).poll(context));
                     let answer = answer.take().expect("answered once");
                     return Poll::Ready(match saved {
                         Ok(outcome) => respond(answer, Ok(()), &outcome),

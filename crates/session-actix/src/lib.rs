@@ -5,6 +5,7 @@ mod error;
 mod head;
 mod middleware;
 mod request;
+mod saving;
 mod session;
 
 pub use answer::SessionFuture;

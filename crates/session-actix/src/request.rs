@@ -1,4 +1,7 @@
-use std::{future::Future, sync::Arc};
+use std::{
+    future::{Future, ready},
+    sync::Arc,
+};
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -6,6 +9,7 @@ use actix_web::{
     guard::GuardContext,
     http::header::{COOKIE, HeaderMap, HeaderValue},
 };
+use futures_util::future::FutureExt;
 use session_core::Visit;
 
 use crate::{DefaultSession, Session, SessionError, middleware::Slot};
@@ -67,11 +71,12 @@ fn load<N: 'static>(
     visit: Option<Arc<Visit>>,
     headers: &HeaderMap,
 ) -> impl Future<Output = Result<Session<N>, SessionError>> + use<N> {
-    let session = visit.map(|visit| visit.session(&mut cookies(headers)));
-    async {
-        match session {
-            Some(session) => Ok(session.await?.into()),
-            None => Err(SessionError::no_middleware()),
-        }
+    // No `async` block, which would hold the inner future twice.
+    match visit {
+        Some(visit) => visit
+            .session(&mut cookies(headers))
+            .map(|session| Ok(session?.into()))
+            .left_future(),
+        None => ready(Err(SessionError::no_middleware())).right_future(),
     }
 }

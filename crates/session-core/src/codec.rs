@@ -1,6 +1,9 @@
 //! Records as bytes: a live session, or the marker of one that was renewed or ended.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,30 +39,43 @@ pub(crate) enum Stored {
 
 /// The value of the reserved key; short names, because every record carries them.
 #[derive(Serialize, Deserialize, Default)]
-struct Notes {
+struct Notes<'a> {
     #[serde(rename = "v")]
     version: u8,
+    #[serde(borrow)]
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
+    key: Option<Text<'a>>,
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     created: Option<u64>,
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     idle: Option<u64>,
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
-    owner: Option<String>,
+    owner: Option<Text<'a>>,
     #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
-    lineage: Option<String>,
+    lineage: Option<Text<'a>>,
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-    mark: Option<Mark>,
+    mark: Option<Mark<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Mark {
+struct Mark<'a> {
     /// The deadline is in the bytes, because a late touch may move the record's own expiry.
     #[serde(rename = "u")]
     until: u64,
+    #[serde(borrow)]
     #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
-    successor: Option<String>,
+    successor: Option<Text<'a>>,
+}
+
+/// Borrowed from the record where it stands there as it is, which JSON's escapes do not.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(text.into())
+    }
 }
 
 const VERSION: u8 = 1;
@@ -88,8 +104,11 @@ impl Codec {
         let Some(mut payload) = Payload::decode(bytes, self.format)? else {
             return Ok(None);
         };
-        let notes = match payload.remove(RESERVED) {
-            Some(value) => value.decode::<Notes>().map_err(Error::corrupt)?,
+        let notes = payload.remove(RESERVED);
+        let notes = match &notes {
+            Some(value) => value
+                .decode_borrowed::<Notes<'_>>()
+                .ok_or_else(|| Error::corrupt("what the record says of itself makes no sense"))?,
             None if self.form == Form::Native => {
                 return Err(Error::corrupt("the record is not one of this library's"));
             }
@@ -100,7 +119,7 @@ impl Codec {
                 "the record is of a later version of this library",
             ));
         }
-        if self.form == Form::Native && notes.key.as_deref() != Some(binding(key)) {
+        if self.form == Form::Native && notes.key.as_ref().map(|it| &*it.0) != Some(binding(key)) {
             return Err(Error::corrupt("the record was moved here from another key"));
         }
         // Otherwise the key of a native record, which whoever reads the store knows, would open it as Flask's id.
@@ -112,14 +131,14 @@ impl Codec {
             Some(Mark {
                 successor: Some(key),
                 ..
-            }) => Some(Stored::Retired(StoreKey::from_stored(key))),
+            }) => Some(Stored::Retired(StoreKey::from_stored(&*key.0))),
             Some(_) => Some(Stored::Ended),
             None => Some(Stored::Live(Content {
                 payload,
                 created_at: notes.created.map(from_millis),
                 idle: notes.idle.map(Duration::from_millis),
-                owner: notes.owner.map(Into::into),
-                lineage: notes.lineage.as_deref().map(Lineage::from_text),
+                owner: notes.owner.map(|it| it.0.into()),
+                lineage: notes.lineage.map(|it| Lineage::from_text(&it.0)),
             })),
         })
     }
@@ -133,10 +152,7 @@ impl Codec {
         if !keeps_notes {
             return content.payload.encode(self.format);
         }
-        let mut payload = content.payload.clone();
-        let notes = self.notes(key, content, None);
-        payload.insert_value(RESERVED, Value::encode(&notes, self.format)?);
-        payload.encode(self.format)
+        self.noted(&content.payload, &notes(self.form, key, content, None))
     }
 
     /// The bytes of the marker that a renewed session leaves: it names its successor.
@@ -147,7 +163,7 @@ impl Codec {
         successor: &StoreKey,
         until: SystemTime,
     ) -> Result<Vec<u8>> {
-        self.marker(key, content, Some(successor.as_str().to_owned()), until)
+        self.marker(key, content, Some(successor.as_str().into()), until)
     }
 
     /// The bytes of the marker that an ended session leaves.
@@ -164,31 +180,40 @@ impl Codec {
         self,
         key: &StoreKey,
         content: &Content,
-        successor: Option<String>,
+        successor: Option<Text<'_>>,
         until: SystemTime,
     ) -> Result<Vec<u8>> {
         if self.form == Form::Flask {
             return Ok(NIL.to_vec());
         }
         let until = to_millis(until);
-        let notes = self.notes(key, content, Some(Mark { until, successor }));
-        let mut payload = Payload::default();
-        payload.insert_value(RESERVED, Value::encode(&notes, self.format)?);
-        payload.encode(self.format)
+        let mark = Mark { until, successor };
+        let notes = notes(self.form, key, content, Some(mark));
+        self.noted(&Payload::default(), &notes)
     }
 
-    fn notes(self, key: &StoreKey, content: &Content, mark: Option<Mark>) -> Notes {
-        Notes {
-            version: VERSION,
-            key: (self.form == Form::Native).then(|| binding(key).to_owned()),
-            created: content.created_at.map(to_millis),
-            idle: content
-                .idle
-                .map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
-            owner: content.owner.as_deref().map(str::to_owned),
-            lineage: content.lineage.as_ref().map(|it| it.as_str().to_owned()),
-            mark,
-        }
+    fn noted(self, payload: &Payload, notes: &Notes<'_>) -> Result<Vec<u8>> {
+        let notes = Value::encode(notes, self.format)?;
+        payload.encode_with(Some((RESERVED, &notes)), self.format)
+    }
+}
+
+fn notes<'a>(
+    form: Form,
+    key: &'a StoreKey,
+    content: &'a Content,
+    mark: Option<Mark<'a>>,
+) -> Notes<'a> {
+    Notes {
+        version: VERSION,
+        key: (form == Form::Native).then(|| binding(key).into()),
+        created: content.created_at.map(to_millis),
+        idle: content
+            .idle
+            .map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+        owner: content.owner.as_deref().map(Text::from),
+        lineage: content.lineage.as_ref().map(|it| it.as_str().into()),
+        mark,
     }
 }
 

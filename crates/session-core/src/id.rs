@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 ///
 /// It has no `Display` and no serialisation, and its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SessionId(Zeroizing<String>);
+pub struct SessionId(Arc<Zeroizing<String>>);
 
 impl SessionId {
     /// The fewest random bytes an id may have: 128 bits (ASVS 5.0, 7.2.3).
@@ -29,14 +29,14 @@ impl SessionId {
         let bytes = bytes.clamp(Self::MIN_BYTES, Self::MAX_BYTES);
         let mut raw = Zeroizing::new([0; Self::MAX_BYTES]);
         getrandom::fill(&mut raw[..bytes]).expect("the operating system gives random numbers");
-        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(&raw[..bytes])))
+        Self::of(URL_SAFE_NO_PAD.encode(&raw[..bytes]))
     }
 
     /// Takes what `random(bytes)` may have made: exact length, exact alphabet, canonical encoding.
     pub fn from_native(text: &str, bytes: usize) -> Option<Self> {
         let mut raw = Zeroizing::new([0; Self::MAX_BYTES + 3]);
         let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut raw[..]).ok()?;
-        (decoded == bytes).then(|| Self(Zeroizing::new(text.to_owned())))
+        (decoded == bytes).then(|| Self::of(text.to_owned()))
     }
 
     /// Takes what Flask-Session may have made: base64url of any length (0.6 and later) or a UUID (0.5).
@@ -45,7 +45,11 @@ impl SessionId {
             && text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        fits.then(|| Self(Zeroizing::new(text.to_owned())))
+        fits.then(|| Self::of(text.to_owned()))
+    }
+
+    fn of(text: String) -> Self {
+        Self(Arc::new(Zeroizing::new(text)))
     }
 
     /// The secret itself: for the cookie and the key, never for a log.

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
@@ -67,7 +67,7 @@ impl Default for KeyPrefix {
     }
 }
 
-fn hex_after(prefix: &str, secret: &[u8]) -> Box<str> {
+fn hex_after(prefix: &str, secret: &[u8]) -> Arc<str> {
     let mut text = String::with_capacity(prefix.len() + 64);
     text.push_str(prefix);
     push_hex(&mut text, &Sha256::digest(secret));
@@ -88,11 +88,11 @@ macro_rules! opaque_key {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes a key that this library made, such as one read back from a store's index.
-            pub fn from_stored(key: impl Into<Box<str>>) -> Self {
+            pub fn from_stored(key: impl Into<Arc<str>>) -> Self {
                 Self(key.into())
             }
 

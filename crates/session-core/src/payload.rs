@@ -26,6 +26,7 @@ pub use value::Value;
 
 use crate::error::{Error, Result};
 use entries::Entries;
+use key::KeyRef;
 use unwritable::Unwritable;
 
 /// How deep a value's lists and maps may nest.
@@ -100,12 +101,25 @@ impl Payload {
     /// [`Error::Encode`] naming the key whose value `format` cannot tell: integers beyond 64 bits in `MessagePack`;
     /// extension types, and keys such as nil or lists, in JSON. Also if there are too many keys.
     pub fn encode(&self, format: Format) -> Result<Vec<u8>> {
+        self.encode_with(None, format)
+    }
+
+    /// Encodes the payload with one more entry behind the others; its key is none of theirs.
+    pub(crate) fn encode_with(
+        &self,
+        last: Option<(&str, &Value)>,
+        format: Format,
+    ) -> Result<Vec<u8>> {
         if self.entries.len() > MAX_KEYS {
             return Err(Error::encode(Unwritable::TooManyKeys));
         }
+        let count = self.entries.len() + usize::from(last.is_some());
+        let last = last.map(|(key, value)| (KeyRef::Text(key.as_bytes()), value));
+        let entries = self.entries.iter().chain(last);
+        let size = entries::size(entries.clone());
         match format {
-            Format::MessagePack => msgpack::join(&self.entries),
-            Format::Json => json::join(&self.entries),
+            Format::MessagePack => msgpack::join(entries, count, size),
+            Format::Json => json::join(entries, count, size),
         }
     }
 
@@ -161,7 +175,7 @@ impl Payload {
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (keys, bytes) = (self.len(), self.entries.size());
+        let (keys, bytes) = (self.len(), entries::size(self.entries.iter()));
         write!(f, "Payload({keys} keys, {bytes} bytes)")
     }
 }

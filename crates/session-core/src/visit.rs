@@ -69,7 +69,7 @@ impl Visit {
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
     ) -> impl Future<Output = Result<Session>> + Send + use<> {
         self.looked.store(true, Ordering::Relaxed);
-        self.open(cookie_headers)
+        self.open(cookie_headers, Session::clone)
     }
 
     /// The session, if somebody has loaded it: for code that cannot wait, such as a guard.
@@ -92,8 +92,7 @@ impl Visit {
         self: &Arc<Self>,
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
-        let opening = self.open(cookie_headers);
-        async { opening.await.map(drop) }
+        self.open(cookie_headers, |_| ())
     }
 
     /// Ends the visit before the response's head is sent: saves what changed.
@@ -137,10 +136,11 @@ impl Visit {
         }
     }
 
-    fn open(
+    fn open<T: 'static>(
         self: &Arc<Self>,
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
-    ) -> impl Future<Output = Result<Session>> + Send + use<> {
+        give: fn(&Session) -> T,
+    ) -> impl Future<Output = Result<T>> + Send + use<T> {
         let presented = match self.session.get() {
             Some(_) => None,
             None => self.shared.present(cookie_headers),
@@ -150,7 +150,7 @@ impl Visit {
             let opened = visit
                 .session
                 .get_or_try_init(|| visit.shared.clone().open(presented));
-            opened.await.cloned()
+            opened.await.map(give)
         }
     }
 }

@@ -1,11 +1,12 @@
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use redis::{ErrorKind, FromRedisValue, Pipeline, RedisResult, ServerErrorKind};
+use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind};
 use tokio::time::Instant;
 
 use crate::{
     connection::Connection,
     failure::{Fault, has_code},
+    lane::Lane,
     lanes::Lanes,
     script::Script,
 };
@@ -50,27 +51,44 @@ impl Lanes {
     async fn exchange<T: FromRedisValue>(
         &self,
         commands: &Pipeline,
-        mut resend: Resend,
+        resend: Resend,
     ) -> RedisResult<T> {
         let lane = self.here()?;
+        let failed = match lane.standing() {
+            // This is nearly always all, and the connection keeps the time.
+            Some(mut connection) => match connection.ask(commands).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => Some((connection, error)),
+            },
+            None => None,
+        };
+        // What is rare is not to make the future of every request larger.
+        Box::pin(self.go_on(&lane, commands, resend, failed)).await
+    }
+
+    /// Connects, follows the key to where it went, sends again what may be sent again; `failed` was the first try.
+    async fn go_on<T: FromRedisValue>(
+        &self,
+        lane: &Arc<Lane>,
+        commands: &Pipeline,
+        mut resend: Resend,
+        mut failed: Option<(Connection, RedisError)>,
+    ) -> RedisResult<T> {
         let deadline = Instant::now() + self.patience.connect + self.patience.response;
         let mut detours = DETOURS.iter();
-        let mut first = true;
         loop {
-            let mut connection = match lane.standing() {
-                Some(connection) => connection,
-                None => until(deadline, lane.connection()).await?,
-            };
-            let answer = ask(&mut connection, commands);
-            // The first time it is the connection that keeps the time.
-            let result = if first {
-                answer.await
-            } else {
-                until(deadline, answer).await
-            };
-            first = false;
-            let Err(error) = result else {
-                return result;
+            let (connection, error) = match failed.take() {
+                Some(failed) => failed,
+                None => {
+                    let mut connection = match lane.standing() {
+                        Some(connection) => connection,
+                        None => until(deadline, lane.connection()).await?,
+                    };
+                    match until(deadline, ask(&mut connection, commands)).await {
+                        Ok(answer) => return Ok(answer),
+                        Err(error) => (connection, error),
+                    }
+                }
             };
             let fault = Fault::of(&error);
             match fault {

@@ -1,8 +1,11 @@
 use std::{future::Future, sync::Mutex, sync::PoisonError, time::Duration};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, Result};
+
+/// For a budget that no clock can count to the end of: a day.
+const FOREVER: Duration = Duration::from_hours(24);
 
 /// The store time of one request: all attempts together share it, the handler's own time does not count.
 #[derive(Debug)]
@@ -32,7 +35,8 @@ impl Budget {
     pub(crate) async fn spend<T>(&self, call: impl Future<Output = T>) -> Result<T> {
         let left = *self.left();
         let start = Instant::now();
-        let answer = timeout(left, call).await;
+        let end = start.checked_add(left).unwrap_or(start + FOREVER);
+        let answer = timeout_at(end, call).await;
         let mut left = self.left();
         *left = left.saturating_sub(start.elapsed());
         answer.map_err(|_| Error::Timeout { budget: self.total })

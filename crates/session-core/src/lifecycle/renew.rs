@@ -103,15 +103,11 @@ impl Work<'_> {
         };
         match found {
             Found::Live(successor) if terms.allow(&successor) => {
-                self.write(
-                    Live {
-                        id: None,
-                        ..successor
-                    },
-                    ops,
-                    terms,
-                )
-                .await
+                let successor = Live {
+                    id: None,
+                    ..successor
+                };
+                self.write(&successor, ops, terms).await
             }
             Found::Live(_) => terms.refused(),
             found => self.lost(base, &found, terms),

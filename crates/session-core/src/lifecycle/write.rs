@@ -63,15 +63,20 @@ impl Work<'_> {
     }
 
     /// Makes the changes in the record of `live`, and again on fresher data as often as others were faster.
-    pub(crate) async fn write(&self, mut live: Live, ops: &[Op], terms: Terms<'_>) -> Result<Done> {
+    pub(crate) async fn write(&self, live: &Live, ops: &[Op], terms: Terms<'_>) -> Result<Done> {
         // Where others wait already, what was loaded will be stale.
-        let mut stale = self.shared.lanes.is_busy(&live.key);
+        if !self.shared.lanes.is_busy(&live.key)
+            && let Some(done) = self.write_once(live, ops).await?
+        {
+            return Ok(done);
+        }
+        // What is rare is not to make the future of every change larger.
+        Box::pin(self.write_in_turn(live.clone(), ops, terms)).await
+    }
+
+    async fn write_in_turn(&self, mut live: Live, ops: &[Op], terms: Terms<'_>) -> Result<Done> {
         let mut lane = None;
         for attempt in 1..=ATTEMPTS {
-            if !stale && let Some(done) = self.write_once(&live, ops).await? {
-                return Ok(done);
-            }
-            stale = false;
             drop(lane.take());
             lane = Some(self.queue(&live.key, attempt).await?);
             match self.follow(&live).await? {
@@ -83,6 +88,9 @@ impl Work<'_> {
                 }
                 found => return self.lost(&live, &found, terms),
             }
+            if let Some(done) = self.write_once(&live, ops).await? {
+                return Ok(done);
+            }
         }
         Err(Error::Contended)
     }
@@ -91,7 +99,7 @@ impl Work<'_> {
     async fn write_once(&self, live: &Live, ops: &[Op]) -> Result<Option<Done>> {
         let content = self.replay(&live.content, ops)?;
         if live.form == Form::Flask && content.is_empty() {
-            return self.end_emptied(live).await.map(Some);
+            return Box::pin(self.end_emptied(live)).await.map(Some);
         }
         let record = self.record(&live.key, live.form, &content)?;
         let Write::Stored(revision) = self.update(&live.key, &record, &live.revision).await? else {

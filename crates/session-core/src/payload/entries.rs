@@ -12,16 +12,19 @@ pub(super) struct Entry {
     pub(super) value: Value,
 }
 
-/// Entries in their order, with the bytes that they were loaded from.
+/// Entries in their order, with the bytes that they were loaded from; a clone copies the list when one of them changes.
 #[derive(Clone, Default)]
 pub(super) struct Entries {
     loaded: Arc<Vec<u8>>,
-    list: Vec<Entry>,
+    list: Arc<Vec<Entry>>,
 }
 
 impl Entries {
     pub(super) fn new(loaded: Arc<Vec<u8>>, list: Vec<Entry>) -> Self {
-        Self { loaded, list }
+        Self {
+            loaded,
+            list: Arc::new(list),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -33,34 +36,36 @@ impl Entries {
     }
 
     pub(super) fn insert(&mut self, key: &str, value: Value) {
-        if let Some(place) = self.place(key) {
-            self.list[place].value = value;
+        let place = self.place(key);
+        let list = Arc::make_mut(&mut self.list);
+        if let Some(place) = place {
+            list[place].value = value;
         } else {
             let key = Key::Given(key.into());
-            self.list.push(Entry { key, value });
+            list.push(Entry { key, value });
         }
     }
 
     pub(super) fn remove(&mut self, key: &str) -> Option<Value> {
         let place = self.place(key)?;
-        Some(self.list.remove(place).value)
+        Some(Arc::make_mut(&mut self.list).remove(place).value)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (KeyRef<'_>, &Value)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (KeyRef<'_>, &Value)> + Clone {
         self.list
             .iter()
             .map(|entry| (entry.key.of(&self.loaded), &entry.value))
-    }
-
-    /// The bytes that keys and values take, without the heads that an encoding adds.
-    pub(super) fn size(&self) -> usize {
-        self.iter()
-            .map(|(key, value)| key.as_bytes().len() + value.as_bytes().len())
-            .sum()
     }
 
     fn place(&self, key: &str) -> Option<usize> {
         let key = KeyRef::Text(key.as_bytes());
         self.iter().position(|(other, _)| other == key)
     }
+}
+
+/// The bytes that keys and values take, without the heads that an encoding adds.
+pub(super) fn size<'a>(entries: impl Iterator<Item = (KeyRef<'a>, &'a Value)>) -> usize {
+    entries
+        .map(|(key, value)| key.as_bytes().len() + value.as_bytes().len())
+        .sum()
 }

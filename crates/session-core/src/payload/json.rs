@@ -7,7 +7,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Format, MAX_DEPTH, dynamic,
+    Format, MAX_DEPTH, Value, dynamic,
     entries::Entries,
     gather::Gather,
     json_writer,
@@ -80,11 +80,15 @@ pub(super) fn check_depth(text: &[u8], limit: usize) -> Result<(), Malformed> {
 }
 
 /// Writes an object of the entries.
-pub(super) fn join(entries: &Entries) -> Result<Vec<u8>> {
+pub(super) fn join<'a>(
+    entries: impl Iterator<Item = (KeyRef<'a>, &'a Value)>,
+    count: usize,
+    size: usize,
+) -> Result<Vec<u8>> {
     // Two quotes, a colon and a comma for each.
-    let mut out = Vec::with_capacity(entries.size() + entries.len() * 4 + 2);
+    let mut out = Vec::with_capacity(size + count * 4 + 2);
     out.push(b'{');
-    for (place, (key, value)) in entries.iter().enumerate() {
+    for (place, (key, value)) in entries.enumerate() {
         if place > 0 {
             out.push(b',');
         }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use rmp::encode;
 
 use super::{
-    Format, MAX_KEYS,
+    Format, MAX_KEYS, Value,
     entries::Entries,
     gather::Gather,
     key::{Key, KeyRef},
@@ -59,13 +59,16 @@ fn split_key(reader: &mut Reader<'_>) -> Result<Key, Malformed> {
     Ok(Key::Other(start..reader.position()))
 }
 
-/// Writes a map of the entries.
-pub(super) fn join(entries: &Entries) -> Result<Vec<u8>> {
-    let size = entries.size() + (entries.len() + 1) * LONGEST_HEAD;
-    let mut out = Vec::with_capacity(size);
-    let len = u32::try_from(entries.len()).expect("the number of keys is bounded");
+/// Writes a map of `count` entries that take `size` bytes.
+pub(super) fn join<'a>(
+    entries: impl Iterator<Item = (KeyRef<'a>, &'a Value)>,
+    count: usize,
+    size: usize,
+) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(size + (count + 1) * LONGEST_HEAD);
+    let len = u32::try_from(count).expect("the number of keys is bounded");
     encode::write_map_len(&mut out, len).expect(INFALLIBLE);
-    for (key, value) in entries.iter() {
+    for (key, value) in entries {
         if let KeyRef::Text(text) = key {
             let len = u32::try_from(text.len()).map_err(|_| key.unwritable(Unwritable::TooLong))?;
             encode::write_str_len(&mut out, len).expect(INFALLIBLE);

@@ -1,6 +1,6 @@
 use std::{any::type_name, borrow::Cow, fmt};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Format,
@@ -85,14 +85,19 @@ impl Value {
     ///
     /// [`Error::Decode`] if the value is not a `T`. It tells what the type misses, but quotes nothing of the value.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        let decoded = match self.format {
+        self.decode_borrowed()
+            .map_or_else(|| self.decode_or_explain(), Ok)
+    }
+
+    /// Decodes the value as a `T` that may borrow from it; timestamps are no text here.
+    pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
+        match self.format {
             Format::MessagePack => {
                 let bytes = rmp_serde::Deserializer::from_read_ref(self.as_bytes());
                 T::deserialize(&mut bytes.with_human_readable()).ok()
             }
             Format::Json => serde_json::from_slice(self.as_bytes()).ok(),
-        };
-        decoded.map_or_else(|| self.decode_or_explain(), Ok)
+        }
     }
 
     /// Decodes once more, with timestamps as text and errors that can be logged.

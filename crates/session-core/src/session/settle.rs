@@ -100,8 +100,8 @@ impl Session {
             None => {}
             Some(Ending::NeverSeen) => return Err(Error::Unknown),
             Some(Ending::Record { key, form, seen }) => {
-                work.end(key, *form, seen.as_deref().cloned(), EndTerms::default())
-                    .await?;
+                let seen = seen.as_deref().cloned();
+                Box::pin(work.end(key, *form, seen, EndTerms::default())).await?;
                 let removal = self.removal();
                 self.state().cookie = Some(removal);
             }
@@ -110,9 +110,9 @@ impl Session {
         self.check_head(job)?;
         match &job.origin {
             Origin::Detached => Ok(Done::unchanged(Origin::Detached)),
-            Origin::New => work.insert(shared.form(), &job.ops).await,
+            Origin::New => Box::pin(work.insert(shared.form(), &job.ops)).await,
             // A login starts a session of its own: otherwise a lost answer would lock the user out.
-            Origin::Late if login.is_some() => work.insert(shared.form(), &job.ops).await,
+            Origin::Late if login.is_some() => Box::pin(work.insert(shared.form(), &job.ops)).await,
             Origin::Late | Origin::Ended if job.ops.is_empty() => {
                 Ok(Done::unchanged(job.origin.clone()))
             }
@@ -122,15 +122,14 @@ impl Session {
             Origin::Live(live) => {
                 let moves = work.next_form(live) != live.form && !job.ops.is_empty();
                 if job.renew || login.is_some() || moves {
-                    work.renew(live, &job.ops).await
+                    Box::pin(work.renew(live, &job.ops)).await
                 } else if !job.ops.is_empty() {
                     let owner = live.content.owner.as_deref();
-                    work.write(live.clone(), &job.ops, Terms { owner, login: None })
+                    work.write(live, &job.ops, Terms { owner, login: None })
                         .await
                 } else if refresh && self.refreshable(&self.state()).is_some() {
-                    Ok(work
-                        .refresh(live.clone(), self.0.permanent(live.form, &live.content))
-                        .await)
+                    let permanent = self.0.permanent(live.form, &live.content);
+                    Ok(Box::pin(work.refresh(live.clone(), permanent)).await)
                 } else {
                     Ok(Done::unchanged(job.origin.clone()))
                 }

@@ -1,0 +1,50 @@
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use session_core::{Error, Outcome, Result};
+use tokio::runtime::Handle;
+
+type Work = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
+
+/// A save that runs to its end: within the request that waits for it, and in a task of its own if that is dropped,
+/// because the client hung up.
+pub(crate) struct Saving(Option<Work>);
+
+impl Saving {
+    pub(crate) fn new(work: Work) -> Self {
+        Self(Some(work))
+    }
+}
+
+impl Future for Saving {
+    type Output = Result<Outcome>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let work = self.0.as_mut().expect("not polled after its end");
+        // The application's code may run again in here, on fresher data.
+        let step = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        let saved = match step {
+            Ok(step) => ready!(step),
+            Err(_) => Err(Error::backend(
+                "middleware",
+                "a panic while the session was saved",
+            )),
+        };
+        self.0 = None;
+        Poll::Ready(saved)
+    }
+}
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        if let Some(rest) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(rest);
+        }
+    }
+}
