@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::{Result, route::Route, visitor::Visitor};
 
 /// Each with a session of its own, so that nobody waits for anybody.
-const VISITORS: usize = 32;
+const VISITORS: usize = 64;
 
 /// The visitors of one contestant, each on a connection that it keeps.
 pub(crate) struct Load(Vec<Visitor>);

@@ -46,6 +46,10 @@ fn forbid_caching(headers: &mut HeaderMap) {
 
 /// Without it a shared cache gives one visitor's page to another (CVE-2023-30861).
 fn vary_by_cookie(headers: &mut HeaderMap) {
+    if !headers.contains_key(VARY) {
+        headers.insert(VARY, HeaderValue::from_static("Cookie"));
+        return;
+    }
     if headers
         .get_all(VARY)
         .any(|value| names(value, "cookie") || names(value, "*"))

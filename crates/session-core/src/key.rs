@@ -70,18 +70,18 @@ impl Default for KeyPrefix {
 fn hex_after(prefix: &str, secret: &[u8]) -> Arc<str> {
     let mut text = String::with_capacity(prefix.len() + 64);
     text.push_str(prefix);
-    push_hex(&mut text, &Sha256::digest(secret));
+    text.push_str(hex(&Sha256::digest(secret), &mut [0; 64]));
     text.into()
 }
 
-pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 15)]);
+/// `bytes` in hexadecimal, written into `room`, which is twice as long.
+fn hex<'r>(bytes: &[u8], room: &'r mut [u8]) -> &'r str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in room.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
+    std::str::from_utf8(room).expect("digits are ASCII")
 }
 
 macro_rules! opaque_key {
@@ -106,9 +106,8 @@ macro_rules! opaque_key {
             /// Four bytes of the key's digest: enough to match two lines of a log, useless to a thief.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let digest = Sha256::digest(self.0.as_bytes());
-                let mut text = String::new();
-                push_hex(&mut text, &digest[..4]);
-                write!(f, concat!(stringify!($name), "(#{})"), text)
+                let mut room = [0; 8];
+                write!(f, concat!(stringify!($name), "(#{})"), hex(&digest[..4], &mut room))
             }
         }
     };

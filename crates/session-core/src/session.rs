@@ -54,7 +54,7 @@ impl Session {
     fn at(shared: Arc<Shared>, origin: Origin) -> Self {
         Self(Arc::new(Inner {
             budget: Budget::new(shared.settings.store_timeout),
-            state: Mutex::new(State::new(origin, shared.blank(shared.form()))),
+            state: Mutex::new(State::new(origin, shared.blank.clone())),
             turn: tokio::sync::Mutex::default(),
             shared,
         }))

@@ -3,10 +3,12 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use crate::{
     codec::{Codec, Form},
     config::{FlaskSessions, Profile, Settings},
+    content::{Content, PERMANENT},
     id::SessionId,
     key::StoreKey,
     lifecycle::Lanes,
     memory::Clock,
+    payload::Value,
     secret_keys::SecretKeys,
     signer::Signer,
     store::{OwnerIndex, SessionStore},
@@ -18,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) owners: Option<Arc<dyn OwnerIndex>>,
     pub(crate) lanes: Lanes,
+    /// What a new session starts from.
+    pub(crate) blank: Content,
     signer: Option<Signer>,
     flask_signer: Option<Signer>,
     pub(crate) clock: Clock,
@@ -40,6 +44,7 @@ impl Shared {
         Self {
             signer: settings.keys.as_ref().map(native),
             flask_signer: settings.flask_keys().map(Signer::flask),
+            blank: blank(&settings),
             settings,
             store,
             owners: None,
@@ -123,6 +128,15 @@ impl Shared {
             outdated,
         }
     }
+}
+
+fn blank(settings: &Settings) -> Content {
+    let mut content = Content::default();
+    if settings.profile == Profile::Flask && settings.permanent {
+        let yes = Value::encode(&true, settings.format).expect("a truth value can be encoded");
+        content.payload.insert_value(PERMANENT, yes);
+    }
+    content
 }
 
 fn verified<'v>(signer: Option<&Signer>, value: &'v str) -> Option<(&'v str, bool)> {

@@ -15,7 +15,7 @@ use crate::{
 impl Work<'_> {
     /// The first record of a session: under a fresh id, never over another's record.
     pub(crate) async fn insert(&self, form: Form, ops: &[Op]) -> Result<Done> {
-        let mut content = self.replay(&self.shared.blank(form), ops)?;
+        let mut content = self.replay(&self.shared.blank, ops)?;
         if content.is_empty() {
             // Flask has a browser forget the cookie, if it has one, of a session that was emptied.
             let emptied = form == Form::Flask && !ops.is_empty();

@@ -19,6 +19,8 @@ const COMPARED: usize = 32;
 pub(super) struct Gather<'a> {
     loaded: &'a Arc<Vec<u8>>,
     list: Vec<Entry>,
+    /// A bit for each key that may be in the list: most are told apart without being compared.
+    seen: u64,
     places: HashMap<(bool, Box<[u8]>), usize>,
 }
 
@@ -28,6 +30,7 @@ impl<'a> Gather<'a> {
         Self {
             loaded,
             list: Vec::with_capacity(expected.min(COMPARED)),
+            seen: 0,
             places: HashMap::new(),
         }
     }
@@ -58,10 +61,12 @@ impl<'a> Gather<'a> {
     /// The place of `key`; if it has none, it is assumed to be filed at the end.
     fn place(&mut self, key: &Key) -> Option<usize> {
         let key = key.of(self.loaded);
+        let bit = 1 << (mark(key.as_bytes()) % 64);
         let front = &self.list[..self.list.len().min(COMPARED)];
-        let place = front
-            .iter()
-            .position(|entry| entry.key.of(self.loaded) == key);
+        let place = (self.seen & bit != 0)
+            .then(|| front.iter().position(|it| it.key.of(self.loaded) == key))
+            .flatten();
+        self.seen |= bit;
         if place.is_some() || self.list.len() < COMPARED {
             return place;
         }
@@ -74,4 +79,11 @@ impl<'a> Gather<'a> {
             }
         }
     }
+}
+
+/// A small number that differs for most keys that do.
+fn mark(key: &[u8]) -> usize {
+    let first = key.first().copied().unwrap_or_default();
+    let last = key.last().copied().unwrap_or_default();
+    key.len() + usize::from(first) * 7 + usize::from(last) * 31
 }

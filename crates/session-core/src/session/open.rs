@@ -5,10 +5,9 @@ use tokio::time::Instant;
 use super::Session;
 use crate::{
     codec::Form,
-    content::{Content, Lineage, PERMANENT},
+    content::{Content, Lineage},
     error::Result,
     lifecycle::{Found, Live, Origin, Work},
-    payload::Value,
     shared::{Presented, Shared},
 };
 
@@ -94,17 +93,6 @@ impl Session {
 }
 
 impl Shared {
-    /// What a new session starts from.
-    pub(crate) fn blank(&self, form: Form) -> Content {
-        let mut content = Content::default();
-        if form == Form::Flask && self.settings.permanent {
-            let yes =
-                Value::encode(&true, self.settings.format).expect("a truth value can be encoded");
-            content.payload.insert_value(PERMANENT, yes);
-        }
-        content
-    }
-
     /// Notes on `content` what the library itself says of a session from its first record on.
     pub(crate) fn note(&self, form: Form, content: &mut Content) {
         if form == Form::Native {
