@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(again.encode(format).expect("and written again"), written);
         }
         for key in payload.keys() {
-            exercise(payload.value(key).expect("every key has a value"));
+            exercise(&payload.value(key).expect("every key has a value"));
         }
     }
 });

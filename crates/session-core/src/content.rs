@@ -35,7 +35,7 @@ impl Content {
 
     /// Empties the data; what the session is permanent for stays, as in Flask.
     pub(crate) fn clear(&mut self) {
-        let permanent = self.payload.value(PERMANENT).cloned();
+        let permanent = self.payload.value(PERMANENT);
         self.payload.clear();
         if let Some(permanent) = permanent {
             self.payload.insert_value(PERMANENT, permanent);

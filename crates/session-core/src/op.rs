@@ -48,12 +48,12 @@ impl Op {
             Self::Insert(key, value) => payload.insert_value(key, value.clone()),
             Self::Remove(key) => drop(payload.remove(key)),
             Self::Take(key, taken) => {
-                if payload.value(key) == Some(taken) {
+                if payload.value(key).as_ref() == Some(taken) {
                     payload.remove(key);
                 }
             }
             Self::Update(key, change) => {
-                let value = change(payload.value(key))?;
+                let value = change(payload.value(key).as_ref())?;
                 payload.insert_value(key, value);
             }
             Self::Clear(form) => {

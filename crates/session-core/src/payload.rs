@@ -1,6 +1,7 @@
 //! The session's data: an ordered map of keys to encoded values, split without decoding any of them.
 
 mod dynamic;
+mod encoded;
 mod entries;
 mod gather;
 mod json;
@@ -12,12 +13,12 @@ mod msgpack;
 mod msgpack_writer;
 mod pickle;
 mod reader;
-mod slice;
 mod unwritable;
 mod value;
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 pub use dynamic::Dynamic;
@@ -81,7 +82,7 @@ impl Payload {
     ///
     /// [`Error::Corrupt`] if the bytes are not one whole map, of any of the two formats and within the bounds.
     pub fn decode(bytes: impl Into<Vec<u8>>, configured: Format) -> Result<Option<Self>> {
-        let bytes = Arc::new(bytes.into());
+        let bytes = Bytes::from(bytes.into());
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -114,7 +115,7 @@ impl Payload {
             return Err(Error::encode(Unwritable::TooManyKeys));
         }
         let count = self.entries.len() + usize::from(last.is_some());
-        let last = last.map(|(key, value)| (KeyRef::Text(key.as_bytes()), value));
+        let last = last.map(|(key, value)| (KeyRef::Text(key.as_bytes()), value.as_encoded()));
         let entries = self.entries.iter().chain(last);
         let size = entries::size(entries.clone());
         match format {
@@ -129,11 +130,11 @@ impl Payload {
     ///
     /// [`Error::Decode`] if it is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        self.value(key).map(Value::decode).transpose()
+        self.value(key).map(|value| value.decode()).transpose()
     }
 
     /// The encoded value of `key`.
-    pub fn value(&self, key: &str) -> Option<&Value> {
+    pub fn value(&self, key: &str) -> Option<Value> {
         self.entries.get(key)
     }
 
@@ -149,7 +150,7 @@ impl Payload {
 
     /// Whether `key` has a value, be it nil.
     pub fn contains(&self, key: &str) -> bool {
-        self.value(key).is_some()
+        self.entries.contains(key)
     }
 
     /// The keys that are text, in their order.

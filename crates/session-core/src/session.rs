@@ -71,7 +71,7 @@ impl Session {
 
     /// The value under `key`, not decoded.
     pub fn value(&self, key: &str) -> Option<Value> {
-        self.read(|content| content.payload.value(key).cloned())
+        self.read(|content| content.payload.value(key))
     }
 
     /// Whether there is a value under `key`.
@@ -287,7 +287,7 @@ impl Inner {
     /// Where the session says nothing, Flask takes it for one that ends with the browser.
     fn permanent(&self, form: Form, content: &Content) -> bool {
         match content.payload.value(PERMANENT) {
-            Some(value) => is_truthy(value),
+            Some(value) => is_truthy(&value),
             None => form == Form::Native && self.shared.settings.permanent,
         }
     }

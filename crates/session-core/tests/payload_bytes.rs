@@ -98,13 +98,15 @@ proptest! {
         let mut payload = decode(&bytes, Format::MessagePack);
         prop_assert_eq!(payload.encode(Format::MessagePack).unwrap(), &bytes[..]);
         for (key, value) in values.iter().enumerate() {
-            prop_assert_eq!(payload.value(&format!("k{key}")).unwrap().as_bytes(), &value[..]);
+            let held = payload.value(&format!("k{key}")).unwrap();
+            prop_assert_eq!(held.as_bytes(), &value[..]);
         }
         // A change of one key leaves the others as they were.
         payload.insert_value("k0", Value::encode(&true, Format::MessagePack).unwrap());
         let changed = decode(&payload.encode(Format::MessagePack).unwrap(), Format::MessagePack);
         for (key, value) in values.iter().enumerate().skip(1) {
-            prop_assert_eq!(changed.value(&format!("k{key}")).unwrap().as_bytes(), &value[..]);
+            let held = changed.value(&format!("k{key}")).unwrap();
+            prop_assert_eq!(held.as_bytes(), &value[..]);
         }
     }
 

@@ -1,15 +1,15 @@
 use std::{
     collections::{HashMap, hash_map},
     ops::Range,
-    sync::Arc,
 };
 
+use bytes::Bytes;
+
 use super::{
-    Format, MAX_KEYS, Value,
-    entries::{Entries, Entry},
+    Format, MAX_KEYS,
+    entries::{Entries, Entry, Filed},
     key::{Key, KeyRef},
     malformed::Malformed,
-    slice::Slice,
 };
 
 /// So many keys are compared one by one; beyond them, a key is looked up by its hash.
@@ -17,7 +17,8 @@ const COMPARED: usize = 32;
 
 /// Collects a payload's entries as a Python dict does: of a key's values the last one counts, at the place of the first.
 pub(super) struct Gather<'a> {
-    loaded: &'a Arc<Vec<u8>>,
+    loaded: &'a Bytes,
+    format: Format,
     list: Vec<Entry>,
     /// A bit for each key that may be in the list: most are told apart without being compared.
     seen: u64,
@@ -26,9 +27,10 @@ pub(super) struct Gather<'a> {
 
 impl<'a> Gather<'a> {
     /// Room is made for few of the `expected` entries at once: their number is only what the bytes say.
-    pub(super) fn new(loaded: &'a Arc<Vec<u8>>, expected: usize) -> Self {
+    pub(super) fn new(loaded: &'a Bytes, format: Format, expected: usize) -> Self {
         Self {
             loaded,
+            format,
             list: Vec::with_capacity(expected.min(COMPARED)),
             seen: 0,
             places: HashMap::new(),
@@ -36,13 +38,8 @@ impl<'a> Gather<'a> {
     }
 
     /// Files the value that stands at `range` of the loaded bytes.
-    pub(super) fn push(
-        &mut self,
-        key: Key,
-        range: Range<usize>,
-        format: Format,
-    ) -> Result<(), Malformed> {
-        let value = Value::checked(Slice::new(self.loaded, range), format);
+    pub(super) fn push(&mut self, key: Key, range: Range<usize>) -> Result<(), Malformed> {
+        let value = Filed::Loaded(range);
         if let Some(place) = self.place(&key) {
             self.list[place].value = value;
             return Ok(());
@@ -55,7 +52,7 @@ impl<'a> Gather<'a> {
     }
 
     pub(super) fn finish(self) -> Entries {
-        Entries::new(Arc::clone(self.loaded), self.list)
+        Entries::new(self.loaded.clone(), self.format, self.list)
     }
 
     /// The place of `key`; if it has none, it is assumed to be filed at the end.

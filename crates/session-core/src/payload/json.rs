@@ -1,5 +1,6 @@
-use std::{fmt, ops::Range, sync::Arc};
+use std::{fmt, ops::Range};
 
+use bytes::Bytes;
 use serde::{
     Deserializer as _,
     de::{self, DeserializeSeed, MapAccess, Visitor},
@@ -7,7 +8,8 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Format, MAX_DEPTH, Value, dynamic,
+    Format, MAX_DEPTH, dynamic,
+    encoded::Encoded,
     entries::Entries,
     gather::Gather,
     json_writer,
@@ -18,13 +20,13 @@ use super::{
 use crate::error::Result;
 
 /// Splits an object into its entries; `None` for `null`, which Flask takes for no session.
-pub(super) fn split(bytes: &Arc<Vec<u8>>) -> Result<Option<Entries>, Malformed> {
+pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Malformed> {
     if bytes.trim_ascii() == b"null" {
         return Ok(None);
     }
     // The payload's own object is not counted.
     check_depth(bytes, MAX_DEPTH + 1)?;
-    let mut entries = Gather::new(bytes, 0);
+    let mut entries = Gather::new(bytes, Format::Json, 0);
     let mut parser = serde_json::Deserializer::from_slice(bytes);
     let mut fault = Malformed::NotJson;
     parser
@@ -81,7 +83,7 @@ pub(super) fn check_depth(text: &[u8], limit: usize) -> Result<(), Malformed> {
 
 /// Writes an object of the entries.
 pub(super) fn join<'a>(
-    entries: impl Iterator<Item = (KeyRef<'a>, &'a Value)>,
+    entries: impl Iterator<Item = (KeyRef<'a>, Encoded<'a>)>,
     count: usize,
     size: usize,
 ) -> Result<Vec<u8>> {
@@ -94,7 +96,7 @@ pub(super) fn join<'a>(
         }
         write_key(&mut out, key).map_err(|fault| key.unwritable(fault))?;
         out.push(b':');
-        let value = value.encoded_as(Format::Json);
+        let value = value.in_format(Format::Json);
         out.extend_from_slice(&value.map_err(|fault| key.unwritable(fault))?);
     }
     out.push(b'}');
@@ -126,7 +128,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_, '_> {
         while let Some(key) = map.next_key_seed(KeySeed(self.bytes))? {
             let text: &'de RawValue = map.next_value()?;
             let range = place_in(self.bytes, text.get());
-            if let Err(fault) = self.entries.push(key, range, Format::Json) {
+            if let Err(fault) = self.entries.push(key, range) {
                 *self.fault = fault;
                 return Err(de::Error::custom(fault));
             }

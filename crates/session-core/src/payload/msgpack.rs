@@ -1,9 +1,9 @@
-use std::sync::Arc;
-
+use bytes::Bytes;
 use rmp::encode;
 
 use super::{
-    Format, MAX_KEYS, Value,
+    Format, MAX_KEYS,
+    encoded::Encoded,
     entries::Entries,
     gather::Gather,
     key::{Key, KeyRef},
@@ -19,10 +19,7 @@ const INFALLIBLE: &str = "a Vec takes every write";
 const LONGEST_HEAD: usize = 5;
 
 /// Splits a map into its entries; `None` for nil, which Flask takes for no session.
-pub(super) fn split(
-    bytes: &Arc<Vec<u8>>,
-    configured: Format,
-) -> Result<Option<Entries>, Malformed> {
+pub(super) fn split(bytes: &Bytes, configured: Format) -> Result<Option<Entries>, Malformed> {
     let mut reader = Reader::new(bytes);
     let len = match reader.token()? {
         Token::Map(len) => len,
@@ -36,12 +33,12 @@ pub(super) fn split(
     if len > MAX_KEYS {
         return Err(Malformed::TooManyKeys);
     }
-    let mut entries = Gather::new(bytes, len);
+    let mut entries = Gather::new(bytes, Format::MessagePack, len);
     for _ in 0..len {
         let key = split_key(&mut reader)?;
         let start = reader.position();
         reader.skip()?;
-        entries.push(key, start..reader.position(), Format::MessagePack)?;
+        entries.push(key, start..reader.position())?;
     }
     reader.finish()?;
     Ok(Some(entries.finish()))
@@ -61,7 +58,7 @@ fn split_key(reader: &mut Reader<'_>) -> Result<Key, Malformed> {
 
 /// Writes a map of `count` entries that take `size` bytes.
 pub(super) fn join<'a>(
-    entries: impl Iterator<Item = (KeyRef<'a>, &'a Value)>,
+    entries: impl Iterator<Item = (KeyRef<'a>, Encoded<'a>)>,
     count: usize,
     size: usize,
 ) -> Result<Vec<u8>> {
@@ -74,7 +71,7 @@ pub(super) fn join<'a>(
             encode::write_str_len(&mut out, len).expect(INFALLIBLE);
         }
         out.extend_from_slice(key.as_bytes());
-        let value = value.encoded_as(Format::MessagePack);
+        let value = value.in_format(Format::MessagePack);
         out.extend_from_slice(&value.map_err(|fault| key.unwritable(fault))?);
     }
     Ok(out)

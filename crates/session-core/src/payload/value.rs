@@ -1,16 +1,14 @@
-use std::{any::type_name, borrow::Cow, fmt};
+use std::{any::type_name, fmt};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Format,
     dynamic::{self, Dynamic},
-    json, json_writer,
-    malformed::Malformed,
-    msgpack_writer,
+    encoded::Encoded,
+    json, json_writer, msgpack_writer,
     reader::Reader,
-    slice::Slice,
-    unwritable::Unwritable,
 };
 use crate::error::{Error, Result};
 
@@ -19,7 +17,7 @@ use crate::error::{Error, Result};
 /// `Debug` shows its length and format, never what it holds.
 #[derive(Clone)]
 pub struct Value {
-    slice: Slice,
+    bytes: Bytes,
     format: Format,
 }
 
@@ -72,8 +70,8 @@ impl Value {
     }
 
     /// Takes bytes that are known to be one whole value.
-    pub(super) fn checked(slice: Slice, format: Format) -> Self {
-        Self { slice, format }
+    pub(super) fn checked(bytes: Bytes, format: Format) -> Self {
+        Self { bytes, format }
     }
 
     /// Decodes the value as a `T`.
@@ -102,7 +100,7 @@ impl Value {
 
     /// Decodes once more, with timestamps as text and errors that can be logged.
     fn decode_or_explain<T: DeserializeOwned>(&self) -> Result<T> {
-        let fault = match self.take_apart() {
+        let fault = match self.as_encoded().take_apart() {
             Ok(value) => match dynamic::decode(value) {
                 Ok(decoded) => return Ok(decoded),
                 Err(mismatch) => mismatch.to_string(),
@@ -120,9 +118,11 @@ impl Value {
     ///
     /// [`Error::Decode`] if a text in it is not UTF-8, or a JSON number is beyond a 64-bit float.
     pub fn to_dynamic(&self) -> Result<Dynamic> {
-        self.take_apart().map_err(|fault| Error::Decode {
-            source: fault.into(),
-        })
+        self.as_encoded()
+            .take_apart()
+            .map_err(|fault| Error::Decode {
+                source: fault.into(),
+            })
     }
 
     /// The value as JSON, to look at; what JSON lacks is lost.
@@ -130,7 +130,8 @@ impl Value {
     /// Bytes become base64, timestamps RFC 3339 text, NaN and the infinities null, other extensions null, keys text,
     /// integers beyond 64 bits text; a damaged value is null.
     pub fn to_json_lossy(&self) -> serde_json::Value {
-        self.take_apart()
+        self.as_encoded()
+            .take_apart()
             .map_or(serde_json::Value::Null, |value| value.to_json_lossy())
     }
 
@@ -141,22 +142,11 @@ impl Value {
 
     /// The encoded value.
     pub fn as_bytes(&self) -> &[u8] {
-        self.slice.as_bytes()
+        &self.bytes
     }
 
-    /// The value in `format`: its own bytes if it has that format already.
-    pub(super) fn encoded_as(&self, format: Format) -> Result<Cow<'_, [u8]>, Unwritable> {
-        if self.format == format {
-            return Ok(Cow::Borrowed(self.as_bytes()));
-        }
-        self.take_apart()?.write(format).map(Cow::Owned)
-    }
-
-    fn take_apart(&self) -> Result<Dynamic, Malformed> {
-        match self.format {
-            Format::MessagePack => dynamic::from_msgpack(self.as_bytes()),
-            Format::Json => dynamic::from_json(self.as_bytes()),
-        }
+    pub(super) fn as_encoded(&self) -> Encoded<'_> {
+        Encoded::new(&self.bytes, self.format)
     }
 }
 
