@@ -11,6 +11,8 @@ use redis::{
     cluster_async::ClusterConnection, cluster_routing::SingleNodeRoutingInfo,
 };
 
+use crate::batch::{Batch, Commands, decode};
+
 /// A handle to one connection, or to a cluster's one per node; clones share it, and what they send is pipelined.
 #[derive(Clone)]
 pub(crate) struct Connection {
@@ -24,6 +26,7 @@ enum Link {
     /// The driver's task holds what `alive` points to as long as it runs.
     Server {
         connection: MultiplexedConnection,
+        batch: Batch,
         alive: Option<Weak<()>>,
     },
     Cluster {
@@ -35,7 +38,11 @@ enum Link {
 impl Connection {
     /// `alive`: what only the driver's task keeps, if that can be known.
     pub(crate) fn to_server(connection: MultiplexedConnection, alive: Option<Weak<()>>) -> Self {
-        Self::new(Link::Server { connection, alive })
+        Self::new(Link::Server {
+            connection,
+            batch: Batch::default(),
+            alive,
+        })
     }
 
     /// `patience`: how long the cluster as a whole may take to answer.
@@ -78,13 +85,19 @@ impl Connection {
     }
 
     /// Sends the commands in one write and waits for their replies.
-    pub(crate) async fn ask<T: FromRedisValue>(&mut self, commands: &Pipeline) -> RedisResult<T> {
+    pub(crate) async fn ask<T: FromRedisValue>(
+        &mut self,
+        commands: Commands<'_>,
+    ) -> RedisResult<T> {
         match &mut self.link {
-            Link::Server { connection, .. } => commands.query_async(connection).await,
+            Link::Server {
+                connection, batch, ..
+            } => batch.ask(connection, commands).await,
             Link::Cluster {
                 connection,
                 patience,
             } => {
+                let commands = pipeline(commands);
                 let answer = commands.query_async(connection);
                 tokio::time::timeout(*patience, answer)
                     .await
@@ -96,7 +109,7 @@ impl Connection {
     /// Like [`ask`](Self::ask), of the node that `redirect` names: it is about to take the key over.
     pub(crate) async fn ask_importer<T: FromRedisValue>(
         &mut self,
-        commands: &Pipeline,
+        commands: Commands<'_>,
         redirect: RedisError,
     ) -> RedisResult<T> {
         let node = redirect.redirect_node().and_then(|(node, _)| {
@@ -113,6 +126,7 @@ impl Connection {
         else {
             return Err(redirect);
         };
+        let commands = pipeline(commands);
         let mut asking = Pipeline::with_capacity(commands.len() * 2);
         for command in commands.cmd_iter() {
             asking.cmd("ASKING");
@@ -124,10 +138,14 @@ impl Connection {
         let replies = tokio::time::timeout(*patience, answer)
             .await
             .map_err(late)??;
-        let replies = replies.into_iter().skip(1).step_by(2);
-        let replies: RedisResult<Vec<_>> = replies.map(redis::Value::extract_error).collect();
-        Ok(redis::from_redis_value(redis::Value::Array(replies?))?)
+        decode(Ok(replies.into_iter().skip(1).step_by(2).collect()))
     }
+}
+
+fn pipeline(commands: Commands<'_>) -> Pipeline {
+    let mut pipeline = Pipeline::new();
+    commands(&mut pipeline);
+    pipeline
 }
 
 fn late(elapsed: tokio::time::error::Elapsed) -> RedisError {

@@ -4,6 +4,7 @@ use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Server
 use tokio::time::Instant;
 
 use crate::{
+    batch::Commands,
     connection::Connection,
     failure::{Fault, has_code},
     lane::Lane,
@@ -28,20 +29,22 @@ pub(crate) enum Resend {
 
 impl Lanes {
     /// Sends commands that change nothing; once more if the connection broke.
-    pub(crate) async fn read<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
+    pub(crate) async fn read<T: FromRedisValue>(&self, commands: Commands<'_>) -> RedisResult<T> {
         self.exchange(commands, Resend::Once).await
     }
 
     /// Sends commands that change something; never again, unless the server said that it did not carry them out.
-    pub(crate) async fn write<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
+    pub(crate) async fn write<T: FromRedisValue>(&self, commands: Commands<'_>) -> RedisResult<T> {
         self.exchange(commands, Resend::Never).await
     }
 
     /// Runs a script that answers with a number.
     pub(crate) async fn run(&self, script: &Script, key: &str, args: &[&[u8]]) -> RedisResult<i64> {
-        let (answer,) = match self.write(&script.by_digest(key, args)).await {
+        let by_digest = |commands: &mut Pipeline| script.by_digest(commands, key, args);
+        let (answer,) = match self.write(&by_digest).await {
             Err(error) if has_code(&error, "NOSCRIPT") => {
-                self.write(&script.in_full(key, args)).await
+                let in_full = |commands: &mut Pipeline| script.in_full(commands, key, args);
+                Box::pin(self.write(&in_full)).await
             }
             answer => answer,
         }?;
@@ -50,7 +53,7 @@ impl Lanes {
 
     async fn exchange<T: FromRedisValue>(
         &self,
-        commands: &Pipeline,
+        commands: Commands<'_>,
         resend: Resend,
     ) -> RedisResult<T> {
         let lane = self.here()?;
@@ -70,24 +73,23 @@ impl Lanes {
     async fn go_on<T: FromRedisValue>(
         &self,
         lane: &Arc<Lane>,
-        commands: &Pipeline,
+        commands: Commands<'_>,
         mut resend: Resend,
         mut failed: Option<(Connection, RedisError)>,
     ) -> RedisResult<T> {
         let deadline = Instant::now() + self.patience.connect + self.patience.response;
         let mut detours = DETOURS.iter();
         loop {
-            let (connection, error) = match failed.take() {
-                Some(failed) => failed,
-                None => {
-                    let mut connection = match lane.standing() {
-                        Some(connection) => connection,
-                        None => until(deadline, lane.connection()).await?,
-                    };
-                    match until(deadline, ask(&mut connection, commands)).await {
-                        Ok(answer) => return Ok(answer),
-                        Err(error) => (connection, error),
-                    }
+            let (connection, error) = if let Some(failed) = failed.take() {
+                failed
+            } else {
+                let mut connection = match lane.standing() {
+                    Some(connection) => connection,
+                    None => until(deadline, lane.connection()).await?,
+                };
+                match until(deadline, ask(&mut connection, commands)).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => (connection, error),
                 }
             };
             let fault = Fault::of(&error);
@@ -113,7 +115,7 @@ impl Lanes {
 
 async fn ask<T: FromRedisValue>(
     connection: &mut Connection,
-    commands: &Pipeline,
+    commands: Commands<'_>,
 ) -> RedisResult<T> {
     match connection.ask(commands).await {
         Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {

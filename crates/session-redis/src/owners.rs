@@ -14,8 +14,9 @@ const BATCH: usize = 64;
 #[async_trait]
 impl OwnerIndex for RedisStore {
     async fn owned_by(&self, owner: &OwnerKey) -> Result<Vec<(StoreKey, Loaded)>> {
-        let mut commands = Pipeline::with_capacity(1);
-        commands.cmd("ZRANGE").arg(owner.as_str()).arg(0).arg(-1);
+        let commands = |commands: &mut Pipeline| {
+            commands.cmd("ZRANGE").arg(owner.as_str()).arg(0).arg(-1);
+        };
         let (keys,): (Vec<String>,) = self.lanes.read(&commands).await.map_err(backend)?;
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(BATCH) {
@@ -42,23 +43,24 @@ impl RedisStore {
         expires_at: SystemTime,
     ) -> Result<()> {
         let now = last_millisecond(SystemTime::now());
-        let mut commands = Pipeline::with_capacity(2);
-        commands
-            .cmd("ZADD")
-            .arg(owner.as_str())
-            .arg("GT")
-            .arg(last_millisecond(expires_at))
-            .arg(key.as_str())
-            .ignore();
-        commands
-            .cmd("ZRANGEBYSCORE")
-            .arg(owner.as_str())
-            .arg("-inf")
-            .arg(now)
-            .arg("LIMIT")
-            .arg(0)
-            .arg(CHECKED);
-        let (overdue,): (Vec<String>,) = self.lanes.write(&commands).await.map_err(backend)?;
+        let commands = |commands: &mut Pipeline| {
+            commands
+                .cmd("ZADD")
+                .arg(owner.as_str())
+                .arg("GT")
+                .arg(last_millisecond(expires_at))
+                .arg(key.as_str());
+            commands
+                .cmd("ZRANGEBYSCORE")
+                .arg(owner.as_str())
+                .arg("-inf")
+                .arg(now)
+                .arg("LIMIT")
+                .arg(0)
+                .arg(CHECKED);
+        };
+        let (_, overdue): (i64, Vec<String>) =
+            self.lanes.write(&commands).await.map_err(backend)?;
         if !overdue.is_empty()
             && let Err(error) = self.tidy(owner, &overdue, now).await
         {
@@ -71,18 +73,21 @@ impl RedisStore {
     /// Removes entries whose time has passed and whose record is absent, and corrects the time of the others.
     async fn tidy(&self, owner: &OwnerKey, overdue: &[String], now: i64) -> RedisResult<()> {
         let ends = overdue.iter().map(|key| async move {
-            let mut commands = Pipeline::with_capacity(1);
-            commands.cmd("PTTL").arg(key);
+            let commands = |commands: &mut Pipeline| {
+                commands.cmd("PTTL").arg(key);
+            };
             let (ttl,): (i64,) = self.lanes.read(&commands).await?;
             RedisResult::Ok((key, ttl))
         });
         let ends = try_join_all(ends).await?;
-        let mut moved = Pipeline::with_capacity(1);
-        let times = moved.cmd("ZADD").arg(owner.as_str()).arg("XX").arg("GT");
         let (live, gone): (Vec<_>, Vec<_>) = ends.into_iter().partition(|(_, ttl)| *ttl >= 0);
-        for (key, ttl) in &live {
-            times.arg(now.saturating_add(*ttl)).arg(*key);
-        }
+        let moved = |commands: &mut Pipeline| {
+            let times = commands.cmd("ZADD").arg(owner.as_str());
+            times.arg("XX").arg("GT");
+            for (key, ttl) in &live {
+                times.arg(now.saturating_add(*ttl)).arg(*key);
+            }
+        };
         if !live.is_empty() {
             let _: (i64,) = self.lanes.write(&moved).await?;
         }

@@ -15,12 +15,13 @@ use crate::{
 #[async_trait]
 impl SessionStore for RedisStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let mut commands = Pipeline::with_capacity(2);
-        for name in ["GET", "PTTL"] {
-            let mut command = Cmd::with_capacity(2, name.len() + key.as_str().len());
-            command.arg(name).arg(key.as_str());
-            commands.add_command(command);
-        }
+        let commands = |commands: &mut Pipeline| {
+            for name in ["GET", "PTTL"] {
+                let mut command = Cmd::with_capacity(2, name.len() + key.as_str().len());
+                command.arg(name).arg(key.as_str());
+                commands.add_command(command);
+            }
+        };
         let asked = SystemTime::now();
         let reply: RedisResult<(Option<Vec<u8>>, i64)> = self.lanes.read(&commands).await;
         let (payload, ttl) = match reply {
@@ -40,14 +41,15 @@ impl SessionStore for RedisStore {
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         self.check_size(record)?;
-        let mut commands = Pipeline::with_capacity(1);
-        commands
-            .cmd("SET")
-            .arg(key.as_str())
-            .arg(&record.payload)
-            .arg("NX")
-            .arg("PXAT")
-            .arg(last_millisecond(record.expires_at));
+        let commands = |commands: &mut Pipeline| {
+            commands
+                .cmd("SET")
+                .arg(key.as_str())
+                .arg(&record.payload)
+                .arg("NX")
+                .arg("PXAT")
+                .arg(last_millisecond(record.expires_at));
+        };
         let (answer,): (Option<String>,) = self.lanes.write(&commands).await.map_err(backend)?;
         if answer.is_none() {
             return Ok(Write::Refused);

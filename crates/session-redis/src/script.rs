@@ -26,23 +26,21 @@ impl Script {
     }
 
     /// The call by digest, which a server that lost its scripts refuses with `NOSCRIPT`.
-    pub(crate) fn by_digest(&self, key: &str, args: &[&[u8]]) -> Pipeline {
-        call("EVALSHA", &self.digest, key, args)
+    pub(crate) fn by_digest(&self, commands: &mut Pipeline, key: &str, args: &[&[u8]]) {
+        commands.add_command(call("EVALSHA", &self.digest, key, args));
     }
 
     /// The call with the script's text, after which the server knows it.
-    pub(crate) fn in_full(&self, key: &str, args: &[&[u8]]) -> Pipeline {
-        call("EVAL", self.text, key, args)
+    pub(crate) fn in_full(&self, commands: &mut Pipeline, key: &str, args: &[&[u8]]) {
+        commands.add_command(call("EVAL", self.text, key, args));
     }
 }
 
-fn call(name: &str, script: &str, key: &str, args: &[&[u8]]) -> Pipeline {
+fn call(name: &str, script: &str, key: &str, args: &[&[u8]]) -> Cmd {
     let payloads: usize = args.iter().map(|arg| arg.len()).sum();
     let size = name.len() + script.len() + 1 + key.len() + payloads;
     // Made in its size: growing would copy the payload several times.
     let mut command = Cmd::with_capacity(4 + args.len(), size);
     command.arg(name).arg(script).arg(1).arg(key).arg(args);
-    let mut pipeline = Pipeline::with_capacity(1);
-    pipeline.add_command(command);
-    pipeline
+    command
 }

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::error::{Error, Result};
 
+/// Most values take fewer bytes, and so need not move while they are written.
+const MOST: usize = 64;
+
 /// One encoded value of a session; cheap to clone.
 ///
 /// `Debug` shows its length and format, never what it holds.
@@ -33,18 +36,11 @@ impl Value {
     ///
     /// [`Error::Encode`] if the type refuses to be encoded, or if it nests lists and maps more than 64 deep.
     pub fn encode<T: Serialize + ?Sized>(value: &T, format: Format) -> Result<Self> {
-        let bytes = match format {
-            Format::MessagePack => {
-                let mut bytes = Vec::new();
-                msgpack_writer::write(&mut bytes, value).map_err(Error::encode)?;
-                bytes
-            }
-            Format::Json => {
-                let mut bytes = Vec::new();
-                json_writer::write(&mut bytes, value).map_err(Error::encode)?;
-                bytes
-            }
-        };
+        let mut bytes = Vec::with_capacity(MOST);
+        match format {
+            Format::MessagePack => msgpack_writer::write(&mut bytes, value).map_err(Error::encode),
+            Format::Json => json_writer::write(&mut bytes, value).map_err(Error::encode),
+        }?;
         Self::from_encoded(bytes, format).map_err(|fault| match fault {
             Error::Corrupt { source } => Error::Encode { source },
             other => other,

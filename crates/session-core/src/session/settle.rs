@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     codec::Form,
+    content::Content,
     cookie::{self, Lasting},
     error::{Error, Result},
     expiry::cookie_age,
@@ -17,6 +18,8 @@ use crate::{
 #[derive(Debug)]
 struct Job {
     origin: Origin,
+    /// The origin's content with `ops` made.
+    changed: Option<Content>,
     ops: Vec<Op>,
     renew: bool,
     ending: Option<Ending>,
@@ -73,6 +76,7 @@ impl Session {
             }
             Job {
                 origin: state.origin.clone(),
+                changed: state.changed.clone(),
                 ops: take(&mut state.ops),
                 renew: take(&mut state.renew),
                 ending: take(&mut state.ending),
@@ -125,7 +129,8 @@ impl Session {
                     Box::pin(work.renew(live, &job.ops)).await
                 } else if !job.ops.is_empty() {
                     let owner = live.content.owner.as_deref();
-                    work.write(live, &job.ops, Terms { owner, login: None })
+                    let terms = Terms { owner, login: None };
+                    work.write(live, job.changed.as_ref(), &job.ops, terms)
                         .await
                 } else if refresh && self.refreshable(&self.state()).is_some() {
                     let permanent = self.0.permanent(live.form, &live.content);

@@ -7,6 +7,7 @@
 
 mod accounting;
 mod addresses;
+mod batch;
 mod cluster;
 mod conformance;
 mod foreign;

@@ -1,0 +1,116 @@
+//! Requests of one thread that ask at the same time, and so in one exchange.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join_all, try_join_all};
+use session_core::{SessionStore, Write};
+use session_tests::{ChaosProxy, Fault, RedisServer};
+
+use crate::given::{insert, key, load, record, store, stored};
+
+/// More than one batch, and not a whole number of them.
+const CROWD: usize = 1000;
+
+#[tokio::test]
+async fn each_of_a_crowd_gets_its_own_answer() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    let names: Vec<_> = (0..CROWD).map(|number| number.to_string()).collect();
+    let inserts = names.iter().map(|name| insert(&store, name, name));
+    let revisions = join_all(inserts).await;
+    for (name, found) in names
+        .iter()
+        .zip(join_all(names.iter().map(|name| load(&store, name))).await)
+    {
+        assert_eq!(found.unwrap().payload, name.as_bytes());
+    }
+    // Half of them with the revision of another.
+    let updates = names.iter().enumerate().map(|(number, name)| {
+        let (store, revision) = (store.clone(), &revisions[number / 2 * 2]);
+        async move { store.update(&key(name), &record("changed"), revision).await }
+    });
+    for (number, write) in try_join_all(updates).await.unwrap().into_iter().enumerate() {
+        assert_eq!(write.is_stored(), number % 2 == 0, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_command_is_nobody_elses_failure() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    insert(&store, "ours", "value").await;
+    server.command("RPUSH session:list v");
+    let names = (0..CROWD).map(|number| if number % 7 == 0 { "list" } else { "ours" });
+    for (number, found) in join_all(names.map(|name| load(&store, name)))
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(found.is_none(), number % 7 == 0, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_survives_the_loss_of_the_servers_scripts() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    let names: Vec<_> = (0..CROWD).map(|number| number.to_string()).collect();
+    let revisions = join_all(names.iter().map(|name| insert(&store, name, "0"))).await;
+    server.command("SCRIPT FLUSH");
+    let updates = names.iter().zip(&revisions).map(|(name, revision)| {
+        let store = store.clone();
+        async move {
+            stored(
+                store
+                    .update(&key(name), &record("1"), revision)
+                    .await
+                    .unwrap(),
+            )
+        }
+    });
+    join_all(updates).await;
+    for found in join_all(names.iter().map(|name| load(&store, name))).await {
+        assert_eq!(found.unwrap().payload, b"1");
+    }
+}
+
+#[tokio::test]
+async fn those_that_give_up_take_no_answers_with_them() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    insert(&store, "first", "x").await;
+    let names: Vec<_> = (0..CROWD).map(|number| number.to_string()).collect();
+    let inserts: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let (store, key) = (store.clone(), key(name));
+            tokio::spawn(async move { store.insert(&key, &record("value")).await })
+        })
+        .collect();
+    // All have asked by then, and none is answered.
+    tokio::task::yield_now().await;
+    for insert in inserts.iter().step_by(3) {
+        insert.abort();
+    }
+    for (number, insert) in inserts.into_iter().enumerate() {
+        match insert.await {
+            Ok(write) => assert!(matches!(write, Ok(Write::Stored(_))), "{write:?}"),
+            Err(_) => assert_eq!(number % 3, 0),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_waits_for_one_round_trip() {
+    let server = RedisServer::start(&[]).await;
+    let proxy = ChaosProxy::start(server.port()).await;
+    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    insert(&store, "a", "one").await;
+    let latency = Duration::from_millis(100);
+    proxy.set(Fault::Latency(latency));
+    let begin = Instant::now();
+    let found = join_all((0..100).map(|_| load(&store, "a"))).await;
+    let took = begin.elapsed();
+    assert!(found.iter().all(Option::is_some));
+    assert!(took >= latency && took < latency * 2, "{took:?}");
+}
