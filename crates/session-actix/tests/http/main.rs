@@ -10,6 +10,7 @@ mod cookies;
 mod failures;
 mod half_saved;
 mod hostile_cookies;
+mod interrupted;
 mod keys;
 mod lazily;
 mod lifetimes;

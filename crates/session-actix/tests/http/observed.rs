@@ -3,7 +3,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use session_actix::session_core::{
@@ -21,6 +21,7 @@ pub(crate) struct ObservedStore {
     down: Arc<AtomicBool>,
     frozen: Arc<AtomicBool>,
     update_fails: Arc<AtomicBool>,
+    update_refused: Arc<AtomicBool>,
     insert_fails: Arc<AtomicBool>,
     refusals: Arc<AtomicUsize>,
     mangle: Arc<Mutex<Option<Mangle>>>,
@@ -52,6 +53,11 @@ impl ObservedStore {
         self.update_fails.store(true, Ordering::Relaxed);
     }
 
+    /// The next change comes too late.
+    pub(crate) fn refuse_update(&self) {
+        self.update_refused.store(true, Ordering::Relaxed);
+    }
+
     /// From now on nothing can be inserted.
     pub(crate) fn fail_inserts(&self) {
         self.insert_fails.store(true, Ordering::Relaxed);
@@ -69,8 +75,8 @@ impl ObservedStore {
 
     async fn observe(&self) -> Result<()> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.frozen.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
+        while self.frozen.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         if self.down.load(Ordering::Relaxed) {
             return Err(Error::backend("observed", "secret detail of the outage"));
@@ -110,6 +116,9 @@ impl SessionStore for ObservedStore {
         self.observe().await?;
         if self.update_fails.load(Ordering::Relaxed) {
             return Err(Error::backend("observed", "no update"));
+        }
+        if self.update_refused.swap(false, Ordering::Relaxed) {
+            return Ok(Write::Refused);
         }
         self.inner.update(key, record, revision).await
     }
