@@ -8,6 +8,7 @@ use crate::{
     candidate::Candidate,
     contestant::Contestant,
     figures::Round,
+    plan::Plan,
     report::{self, Entry},
     route::Route,
 };
@@ -83,8 +84,8 @@ impl Contest {
         bars
     }
 
-    /// Starts the stores and the contestants on `core`, measures, and says whether every bar was met.
-    pub(crate) async fn run(self, rounds: usize, core: usize) -> Result<bool> {
+    /// Starts the stores and the contestants, measures, and says whether every bar was met.
+    pub(crate) async fn run(self, plan: Plan) -> Result<bool> {
         match self {
             Self::Redis => {
                 let server = RedisServer::start(&[]).await;
@@ -94,7 +95,7 @@ impl Contest {
                     (Candidate::ActixSession, &url),
                     (Candidate::TowerRedis, &url),
                 ];
-                self.measure(rounds, core, &sides).await
+                self.measure(plan, &sides).await
             }
             Self::Memcached => {
                 let memcached = Memcached::start(&[]).await;
@@ -103,7 +104,7 @@ impl Contest {
                     (Candidate::OursMemcached, &*memcached.addr()),
                     (Candidate::OursRedis, &redis.url()),
                 ];
-                self.measure(rounds, core, &sides).await
+                self.measure(plan, &sides).await
             }
             Self::Postgres => {
                 let server = Postgres::start().await;
@@ -112,7 +113,7 @@ impl Contest {
                     (Candidate::OursPostgres, url.as_str()),
                     (Candidate::TowerPostgres, &url),
                 ];
-                self.measure(rounds, core, &sides).await
+                self.measure(plan, &sides).await
             }
             Self::Sqlite => {
                 let directory = scratch_dir();
@@ -126,25 +127,20 @@ impl Contest {
                     (Candidate::OursSqlite, &*file("ours.db")),
                     (Candidate::TowerSqlite, &file("theirs.db")),
                 ];
-                self.measure(rounds, core, &sides).await
+                self.measure(plan, &sides).await
             }
         }
     }
 
     /// Every round measures everybody on every route, in a changing order: what disturbs the machine disturbs all alike.
-    async fn measure(
-        self,
-        rounds: usize,
-        core: usize,
-        sides: &[(Candidate, &str)],
-    ) -> Result<bool> {
+    async fn measure(self, plan: Plan, sides: &[(Candidate, &str)]) -> Result<bool> {
         let bars = self.bars();
         let routes = Route::MEASURED
             .into_iter()
             .filter(|route| bars.iter().any(|bar| bar.route == *route));
         let mut contestants = Vec::new();
         for (candidate, address) in sides {
-            contestants.push(Contestant::start(*candidate, address, core).await?);
+            contestants.push(Contestant::start(*candidate, address, plan).await?);
         }
         let mut entries: Vec<Entry> = routes
             .flat_map(|route| {
@@ -153,7 +149,7 @@ impl Contest {
                     .map(move |(candidate, _)| Entry::new(*candidate, route))
             })
             .collect();
-        for round in 0..rounds {
+        for round in 0..plan.rounds {
             for route in entries.chunks_mut(sides.len()) {
                 route.rotate_left(1);
                 for entry in route {
@@ -164,7 +160,7 @@ impl Contest {
                     entry.rounds.push(measure(contestant, entry.route).await?);
                 }
             }
-            eprintln!("{self:?}: round {} of {rounds}", round + 1);
+            eprintln!("{self:?}: round {} of {}", round + 1, plan.rounds);
         }
         entries.sort_by_key(|entry| (entry.route, entry.candidate));
         report::print(&format!("{self:?}"), &entries);

@@ -4,7 +4,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::{Result, candidate::Candidate, cpu, load::Load};
+use crate::{Result, candidate::Candidate, cpu, load::Load, plan::Plan};
 
 /// A candidate as a process of its own: this program again, which serves HTTP until its standard input ends.
 pub(crate) struct Contestant {
@@ -14,10 +14,10 @@ pub(crate) struct Contestant {
 }
 
 impl Contestant {
-    /// Starts it on `core`, with its sessions in the store at `address`, and gives each visitor a session.
-    pub(crate) async fn start(candidate: Candidate, address: &str, core: usize) -> Result<Self> {
+    /// Starts it with its sessions in the store at `address`, and gives each visitor a session.
+    pub(crate) async fn start(candidate: Candidate, address: &str, plan: Plan) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["serve", candidate.name(), address, &core.to_string()])
+            .args(["serve", candidate.name(), address, &plan.core.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -28,7 +28,7 @@ impl Contestant {
             .trim()
             .parse()
             .map_err(|_| format!("{} did not start", candidate.name()))?;
-        let load = Load::on(listens).await?;
+        let load = Load::on(listens, plan.visitors).await?;
         Ok(Self {
             candidate,
             process,

@@ -7,17 +7,14 @@ use tokio::task::JoinSet;
 
 use crate::{Result, route::Route, visitor::Visitor};
 
-/// Each with a session of its own, so that nobody waits for anybody.
-const VISITORS: usize = 64;
-
 /// The visitors of one contestant, each on a connection that it keeps.
 pub(crate) struct Load(Vec<Visitor>);
 
 impl Load {
     /// Connects all of them and gives each a session.
-    pub(crate) async fn on(address: SocketAddr) -> Result<Self> {
-        let mut visitors = Vec::with_capacity(VISITORS);
-        for _ in 0..VISITORS {
+    pub(crate) async fn on(address: SocketAddr, number: usize) -> Result<Self> {
+        let mut visitors = Vec::with_capacity(number);
+        for _ in 0..number {
             let mut visitor = Visitor::connect(address).await?;
             visitor.ask(Route::Fill).await?;
             visitors.push(visitor);

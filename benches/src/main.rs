@@ -8,6 +8,7 @@ mod core;
 mod cpu;
 mod figures;
 mod load;
+mod plan;
 mod record;
 mod report;
 mod route;
@@ -18,12 +19,12 @@ use std::{error::Error, process::ExitCode};
 
 use candidate::Candidate;
 use contest::Contest;
+use plan::Plan;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-const USAGE: &str =
-    "bench [redis|memcached|postgres|sqlite|sql]... [rounds]: all of them and 9 rounds unless told";
-const ROUNDS: usize = 9;
+const USAGE: &str = "bench [redis|memcached|postgres|sqlite|sql]... [rounds [visitors]]: \
+                     all of them, 9 rounds and 64 visitors unless told";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -51,11 +52,11 @@ fn serve(candidate: &str, address: &str, core: &str) -> Result<()> {
 /// Runs the contests and says whether every bar was met.
 fn compare(words: &[&str]) -> Result<bool> {
     let mut contests = Vec::new();
-    let mut rounds = ROUNDS;
+    let mut numbers = Vec::new();
     for word in words {
         match (Contest::named(word), word.parse()) {
             (Some(named), _) => contests.extend(named),
-            (None, Ok(number)) => rounds = number,
+            (None, Ok(number)) => numbers.push(number),
             (None, Err(_)) => return Err(USAGE.into()),
         }
     }
@@ -69,13 +70,20 @@ fn compare(words: &[&str]) -> Result<bool> {
         [] => return Err("the system names no processor core".into()),
     };
     core::stay_on(&others)?;
+    let mut plan = Plan::on(ours);
+    match *numbers {
+        [] => {}
+        [rounds] => plan.rounds = rounds,
+        [rounds, visitors] => (plan.rounds, plan.visitors) = (rounds, visitors),
+        _ => return Err(USAGE.into()),
+    }
     println!("the program measured: core {ours}; its store and its visitors: core {others:?}");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let mut met = true;
     for contest in contests {
-        met &= runtime.block_on(contest.run(rounds, ours))?;
+        met &= runtime.block_on(contest.run(plan))?;
     }
     Ok(met)
 }
