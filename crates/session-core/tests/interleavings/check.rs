@@ -2,7 +2,8 @@ use crate::{
     explain::explained,
     records::{Live, key_of, live_records},
     request::{Act, Answer, Told},
-    scene::{Run, Scene},
+    run::Run,
+    scene::Scene,
 };
 
 /// Every promise that the run broke.

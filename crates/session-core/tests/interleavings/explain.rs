@@ -1,7 +1,8 @@
 use crate::{
     records::{Data, Live, key_of},
     request::{Act, Answer},
-    scene::{Run, Scene},
+    run::Run,
+    scene::Scene,
 };
 
 /// Whether some order of all changes that were answered 200, and some of those that were not, gives the stored data.

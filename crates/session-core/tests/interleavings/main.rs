@@ -5,12 +5,15 @@
 //! every order, four in random ones. What is checked afterwards is what the documentation promises.
 
 mod check;
+mod clock;
 mod explain;
 mod explore;
 mod records;
 mod request;
+mod run;
 mod scene;
 mod store;
+mod under_way;
 
 use request::Act::{
     Clear, Elsewhere, Everywhere, Inc, LogIn, LogOut, Remove, Renew, RenewInc, Set, Touch,

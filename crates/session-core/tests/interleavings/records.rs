@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use session_core::{Format, KeyPrefix, Payload, SessionId, SessionStore, StoreKey};
 
-use crate::scene::Run;
+use crate::run::Run;
 
 /// A live record: its data, its owner and its lineage.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,21 +1,15 @@
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll, Waker},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
-use session_core::{Clock, CookieAttributes, MemoryStore, Sessions, Settings, conformance::rounds};
+use session_core::{MemoryStore, conformance::rounds};
 
 use crate::{
     check,
+    clock::{TestClock, sessions},
     explore::Path,
-    request::{Act, Answer, run},
-    store::{Command, Fault, PausingStore},
+    request::Act,
+    run::Run,
+    store::{Fault, PausingStore},
+    under_way::{Request, advance_to_command, poll},
 };
 
 /// Longer than a marker lives.
@@ -34,27 +28,7 @@ pub(crate) struct Scene {
     pub(crate) owner: Option<&'static str>,
     pub(crate) due: bool,
     faults: usize,
-    pause: bool,
-}
-
-/// What a run came to.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) sessions: Sessions,
-    pub(crate) store: PausingStore,
-    /// The id that every request came with.
-    pub(crate) id: String,
-    /// The lineage of its session.
-    pub(crate) lineage: String,
-    /// `None` for a request whose process crashed.
-    pub(crate) answers: Vec<Option<Answer>>,
-    pub(crate) faults: usize,
-    pub(crate) paused: bool,
-    /// The id was dead when the answer was given.
-    pub(crate) old_dead_at_answer: Vec<bool>,
-    /// The answer set a cookie whose id was dead by then.
-    pub(crate) set_dead_cookie: Vec<bool>,
-    log: Vec<String>,
+    pub(crate) pause: bool,
 }
 
 impl Scene {
@@ -254,105 +228,5 @@ impl Scene {
         store.desk().keys.push(key);
         let lineage = session.lineage().expect("it is stored");
         (id, lineage.as_str().to_owned())
-    }
-}
-
-/// A request under way.
-struct Request {
-    future: Pin<Box<dyn Future<Output = Answer>>>,
-    at_command: bool,
-    command: String,
-    /// Its handler takes its time.
-    handling: bool,
-}
-
-impl Request {
-    /// Each has sessions of its own, as processes have: they share the store alone.
-    fn new(scene: &Scene, store: &PausingStore, clock: &TestClock, id: &str, act: Act) -> Self {
-        let pause = scene.pause.then(|| store.clone());
-        let owner = scene.owner.unwrap_or("U");
-        let sessions = sessions(Arc::new(store.clone()), clock);
-        Self {
-            future: Box::pin(run(sessions, pause, id.to_owned(), act, owner)),
-            at_command: false,
-            command: String::new(),
-            handling: false,
-        }
-    }
-}
-
-async fn advance_to_command(run: &mut Run, requests: &mut [Option<Request>], index: usize) {
-    if requests[index].as_ref().is_some_and(|it| !it.at_command) {
-        poll(run, requests, index).await;
-    }
-}
-
-async fn poll(run: &mut Run, requests: &mut [Option<Request>], index: usize) {
-    let Some(request) = &mut requests[index] else {
-        return;
-    };
-    run.store.desk().waiting = None;
-    let polled = request
-        .future
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()));
-    if let Some(command) = run.store.desk().waiting.take() {
-        request.at_command = true;
-        request.handling = matches!(command, Command::Handle);
-        request.command = format!("{command:?}");
-    }
-    if let Poll::Ready(answer) = polled {
-        run.log.push(format!("{index} answers {answer:?}"));
-        if let Some(id) = answer.cookie.id() {
-            run.set_dead_cookie[index] = !check::is_live(run, id).await;
-        }
-        run.answers[index] = Some(answer);
-        run.old_dead_at_answer[index] = !check::is_live(run, &run.id.clone()).await;
-        requests[index] = None;
-    }
-}
-
-/// Sessions with an idle timeout far beyond any pause, and unsigned cookies.
-fn sessions(store: Arc<dyn session_core::OwnerIndex>, clock: &TestClock) -> Sessions {
-    let settings = Settings::unsigned()
-        .with_cookie(CookieAttributes {
-            name: "session".into(),
-            ..CookieAttributes::default()
-        })
-        .with_idle_timeout(Duration::from_secs(100_000))
-        .with_store_timeout(Duration::from_secs(10));
-    Sessions::with_clock(settings, store.clone(), Some(store), clock.clock())
-        .expect("the settings are right")
-}
-
-/// A clock that stands still unless it is told to go on.
-#[derive(Clone, Debug, Default)]
-struct TestClock(Arc<AtomicU64>);
-
-impl TestClock {
-    fn clock(&self) -> Clock {
-        let passed = self.0.clone();
-        Arc::new(move || -> SystemTime {
-            UNIX_EPOCH + Duration::from_secs(1_800_000_000 + passed.load(Ordering::Relaxed))
-        })
-    }
-
-    fn pass(&self, time: Duration) {
-        self.0.fetch_add(time.as_secs(), Ordering::Relaxed);
-    }
-}
-
-impl Run {
-    /// The ids that a browser may have: the one of every request, and those that answers set.
-    pub(crate) fn known_ids(&self) -> Vec<String> {
-        let sent = self
-            .answers
-            .iter()
-            .flatten()
-            .filter_map(|answer| answer.cookie.id().map(str::to_owned));
-        let mut ids: Vec<_> = sent.chain([self.id.clone()]).collect();
-        ids.sort();
-        ids.dedup();
-        ids
     }
 }

@@ -1,0 +1,39 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use session_core::{Clock, CookieAttributes, OwnerIndex, Sessions, Settings};
+
+/// A clock that stands still unless it is told to go on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    pub(crate) fn clock(&self) -> Clock {
+        let passed = self.0.clone();
+        Arc::new(move || -> SystemTime {
+            UNIX_EPOCH + Duration::from_secs(1_800_000_000 + passed.load(Ordering::Relaxed))
+        })
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        self.0.fetch_add(time.as_secs(), Ordering::Relaxed);
+    }
+}
+
+/// Sessions with an idle timeout far beyond any pause, and unsigned cookies.
+pub(crate) fn sessions(store: Arc<dyn OwnerIndex>, clock: &TestClock) -> Sessions {
+    let settings = Settings::unsigned()
+        .with_cookie(CookieAttributes {
+            name: "session".into(),
+            ..CookieAttributes::default()
+        })
+        .with_idle_timeout(Duration::from_secs(100_000))
+        .with_store_timeout(Duration::from_secs(10));
+    Sessions::with_clock(settings, store.clone(), Some(store), clock.clock())
+        .expect("the settings are right")
+}
