@@ -1,0 +1,105 @@
+use super::*;
+
+const OLD: &str = "an older key of some forty characters, 1";
+const NEW: &str = "a newer key of some forty characters, 22";
+const ID: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn native(secret: &str, name: &str) -> Signer {
+    Signer::native(&SecretKeys::new(secret).unwrap(), name)
+}
+
+#[test]
+fn the_signature_of_version_1_stays_what_it_is() {
+    // Computed by Python's hmac module.
+    let golden = "SVJV03gdjegWLxM5bbW6eFsOPO1wOF0Bf1kUSZ0dIA8";
+    assert_eq!(native(NEW, "session").sign(ID), format!("{ID}.{golden}"));
+}
+
+#[test]
+fn every_changed_character_is_refused() {
+    let signer = native(NEW, "session");
+    let good = signer.sign(ID);
+    assert_eq!(signer.verify(&good).unwrap().id, ID);
+    for position in 0..good.len() {
+        let mut bad = good.clone().into_bytes();
+        bad[position] = if bad[position] == b'B' { b'C' } else { b'B' };
+        let bad = String::from_utf8(bad).unwrap();
+        assert!(signer.verify(&bad).is_none(), "{bad}");
+    }
+}
+
+#[test]
+fn another_cookies_signature_is_refused() {
+    let other = native(NEW, "lang").sign(ID);
+    assert!(native(NEW, "session").verify(&other).is_none());
+}
+
+#[test]
+fn nothing_but_the_full_signature_is_accepted() {
+    let signer = native(NEW, "session");
+    let good = signer.sign(ID);
+    let flask = Signer::flask(&SecretKeys::new(NEW).unwrap()).sign(ID);
+    for bad in [
+        ID,
+        &format!("{ID}."),
+        &format!("{ID}.."),
+        &good[..good.len() - 1],
+        &format!("{good}="),
+        &format!("{good}A"),
+        &format!("{good}.AAAA"),
+        &flask,
+        "",
+        ".",
+    ] {
+        assert!(signer.verify(bad).is_none(), "{bad:?}");
+    }
+}
+
+#[test]
+fn the_newest_key_signs_and_all_verify() {
+    let old = native(OLD, "session");
+    let rotated = Signer::native(
+        &SecretKeys::new(NEW).unwrap().with_fallback(OLD).unwrap(),
+        "session",
+    );
+    let verdict = rotated.verify(&old.sign(ID).clone()).map(|v| v.outdated);
+    assert_eq!(verdict, Some(true));
+    assert!(old.verify(&rotated.sign(ID)).is_none());
+    let new = native(NEW, "session");
+    assert_eq!(
+        new.verify(&rotated.sign(ID)).map(|v| v.outdated),
+        Some(false)
+    );
+    assert!(new.verify(&old.sign(ID)).is_none());
+}
+
+#[test]
+fn debug_shows_no_key() {
+    let keys = SecretKeys::new(NEW).unwrap();
+    assert_eq!(format!("{:?}", Signer::flask(&keys)), "Signer::Flask(..)");
+}
+
+#[test]
+fn flasks_signatures_are_reproduced() {
+    for (secret, id, cookie) in [
+        (
+            "s3cr3t",
+            ID,
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.Ngdt-PucUh1jWeAbTg8ELtMpq88",
+        ),
+        (
+            "dev",
+            "lCBxQhmigcoMD9lqisirUBYtGgxHw4lat3ohLhjKxL0",
+            "lCBxQhmigcoMD9lqisirUBYtGgxHw4lat3ohLhjKxL0.GquBOjMuPXP4HekUYhxjmJak8I0",
+        ),
+        (
+            "kéy",
+            "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+            "3f2504e0-4f89-41d3-9a0c-0305e82c3301.QdDdwb2LrhPNvVBHB6O4wJKAFro",
+        ),
+    ] {
+        let signer = Signer::flask(&SecretKeys::of_flask(secret).unwrap());
+        assert_eq!(signer.sign(id), cookie);
+        assert_eq!(signer.verify(cookie).unwrap().id, id);
+    }
+}
