@@ -1,4 +1,4 @@
-use crate::paths::cargo;
+use crate::paths::{cargo, target};
 use crate::steps::{Outcome, Steps};
 use crate::{deny, package, setup, smoke, tests, trees};
 
@@ -30,8 +30,17 @@ pub(crate) fn run(steps: &mut Steps) -> Outcome {
     }
 }
 
+/// Workspaces of their own, so that nobody who builds the project compiles what only they need.
+const BENCHES: &str = "benches/Cargo.toml";
+const FUZZ: &str = "fuzz/Cargo.toml";
+
 fn format(steps: &mut Steps) -> Outcome {
-    steps.command("format", &mut cargo(&["fmt", "--all", "--check"]))
+    steps.command("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    for manifest in [BENCHES, FUZZ] {
+        let arguments = ["fmt", "--manifest-path", manifest, "--check"];
+        steps.command("format", &mut cargo(&arguments))?;
+    }
+    Ok(())
 }
 
 fn lint(steps: &mut Steps) -> Outcome {
@@ -42,6 +51,9 @@ fn lint(steps: &mut Steps) -> Outcome {
         "--all-features",
         "--keep-going",
     ]);
+    steps.command("lint", lint.args(["--", "-D", "warnings"]))?;
+    let mut lint = cargo(&["clippy", "--locked", "--manifest-path", BENCHES]);
+    lint.arg("--target-dir").arg(target());
     steps.command("lint", lint.args(["--", "-D", "warnings"]))
 }
 
