@@ -2,10 +2,11 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use session_core::{ExpiredSweep, OwnerIndex, OwnerKey, Record, SessionStore, StoreKey, Touch};
-use session_sql::{SqlStore, TableName};
+use session_sql::{SqlStore, TableName, sqlx};
 
 use crate::{
     databases::{Ground, Place, each_database, own_table},
+    patience::until,
     records::{ended, increment, insert, key, lasting, load, owner, record},
 };
 
@@ -121,6 +122,28 @@ async fn no_change_is_lost_beside_a_sweep_that_puts_off<D: Place>() {
         let counted = load(&store, key).await.expect("it lives").payload;
         assert_eq!(counted, TIMES.to_be_bytes());
     }
+}
+
+#[tokio::test]
+async fn a_change_in_postgres_writes_no_index() {
+    let (place, table) = (sqlx::Postgres::place().await, own_table());
+    let (store, key) = (place.migrated(&table).await, key());
+    insert(&store, &key, &lasting(b"first", MINUTE)).await;
+    for _ in 0..10 {
+        update(&store, &key, &record(b"next")).await;
+    }
+    // A server's process hands its counts in when it ends.
+    store.pool().close().await;
+    let counted = format!(
+        "SELECT n_tup_hot_upd::bigint FROM pg_stat_user_tables WHERE relname = '{}'",
+        table.table()
+    );
+    until(
+        Duration::from_secs(5),
+        |heap_only| heap_only == 10,
+        || place.number(&counted),
+    )
+    .await;
 }
 
 /// They know nothing of `sweep_at`, and one may have been shortened by a process that does not either.
