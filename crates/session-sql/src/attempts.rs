@@ -9,9 +9,11 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Harmless to repeat when its connection broke and nobody knows what became of it.
-    Repeatable,
+    Read,
     /// To be sent again only if it is known not to have been carried out.
-    Once,
+    Write,
+    /// A write that is harmless to repeat.
+    Sweep,
     /// Repeatable, and worth waiting for: no request waits for it.
     Migration,
 }
@@ -46,7 +48,7 @@ impl Attempts {
 
     fn patience(&self) -> Duration {
         match self.kind {
-            Kind::Repeatable | Kind::Once => pace::RETRY,
+            Kind::Read | Kind::Write | Kind::Sweep => pace::RETRY,
             Kind::Migration => pace::MIGRATION,
         }
     }
@@ -60,7 +62,7 @@ impl Attempts {
         };
         match trouble {
             Trouble::Conflict => true,
-            Trouble::Lost => self.kind != Kind::Once,
+            Trouble::Lost => self.kind != Kind::Write,
             Trouble::Table | Trouble::Other => false,
         }
     }

@@ -22,6 +22,8 @@ pub trait Driver: Database + fmt::Debug {
     const FLASK_PAYLOAD: usize;
     /// How often an insert asks for `now`.
     const NOWS_IN_INSERT: usize;
+    /// Whether writers wait for each other by asking again and again, and all of them for a whole database.
+    const ONE_WRITER: bool;
     const UNFINISHED: Unfinished;
 
     fn queries(table: &TableName) -> Queries;

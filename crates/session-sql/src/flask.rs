@@ -43,6 +43,7 @@ impl<D: Dialect> FlaskSqlStore<D> {
                 pool: own.pool,
                 queries: Arc::new(D::flask_queries(&own.table)),
                 table: own.table,
+                lane: own.lane,
                 limit: own.limit.min(Self::DEFAULT_LIMIT),
             },
         }

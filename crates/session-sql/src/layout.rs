@@ -8,7 +8,9 @@ pub(crate) enum Layout {
     Absent,
     /// Without owners.
     Version1,
+    /// With an index on the expiry.
     Version2,
+    Version3,
     /// Flask-Session's.
     Flask,
     Foreign,
@@ -27,6 +29,15 @@ impl Layout {
         let has = |names: &[&str]| names.iter().all(|name| columns.iter().any(|c| c == name));
         if columns.is_empty() {
             Self::Absent
+        } else if has(&[
+            "store_key",
+            "payload",
+            "revision",
+            "expires_at",
+            "owner",
+            "sweep_at",
+        ]) {
+            Self::Version3
         } else if has(&["store_key", "payload", "revision", "expires_at", "owner"]) {
             Self::Version2
         } else if has(&["store_key", "payload", "revision", "expires_at"]) {
@@ -45,8 +56,10 @@ impl Layout {
             Self::Fleeting => Some(Fault::Fleeting),
             Self::Foreign => Some(Fault::Foreign { table }),
             Self::Flask if wanted != Self::Flask => Some(Fault::Flask { table }),
-            Self::Version1 | Self::Version2 if wanted == Self::Flask => Some(Fault::Own { table }),
-            Self::Absent | Self::Version1 | Self::Version2 | Self::Flask => None,
+            Self::Version1 | Self::Version2 | Self::Version3 if wanted == Self::Flask => {
+                Some(Fault::Own { table })
+            }
+            Self::Absent | Self::Version1 | Self::Version2 | Self::Version3 | Self::Flask => None,
         }
     }
 }

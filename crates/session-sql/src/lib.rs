@@ -14,6 +14,7 @@ mod dialect;
 mod fault;
 mod flask;
 mod instant;
+mod lane;
 mod layout;
 mod lease;
 mod migrate;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use session_core::{Error, ExpiredSweep, OwnerIndex, Result, async_trait};
-use sqlx::Connection;
+use sqlx::{Connection, SqlStr};
 
 use crate::{
     attempts::{Attempts, Kind},
@@ -87,12 +87,13 @@ impl<D: Dialect, Q: Statements> Place<D, Q> {
             D::run_plain(&mut transaction, sql).await?;
         }
         let layout = Layout::of(&D::names(&mut transaction, &migration.columns).await?);
-        let statements = match layout {
-            Layout::Absent => &migration.create[..],
-            Layout::Version1 => &migration.add_owner,
-            Layout::Version2 | Layout::Flask | Layout::Foreign | Layout::Fleeting => &[],
+        let statements: [&[SqlStr]; 2] = match layout {
+            Layout::Absent => [&migration.create, &[]],
+            Layout::Version1 => [&migration.add_owner, &migration.add_sweep],
+            Layout::Version2 => [&[], &migration.add_sweep],
+            Layout::Version3 | Layout::Flask | Layout::Foreign | Layout::Fleeting => [&[], &[]],
         };
-        for sql in statements {
+        for sql in statements.into_iter().flatten() {
             D::run_plain(&mut transaction, sql).await?;
         }
         transaction.commit().await?;

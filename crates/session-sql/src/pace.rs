@@ -32,6 +32,9 @@ pub(crate) const LOCK: Duration = Duration::from_secs(1);
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const STATEMENT: Duration = Duration::from_secs(2);
 
+/// For the other writers of this process; who has not had its turn by then writes without.
+pub(crate) const TURN: Duration = Duration::from_millis(25);
+
 /// For `SQLite`'s write lock, before the statement fails and is begun again.
 #[cfg(feature = "sqlite")]
 pub(crate) const BUSY: Duration = Duration::from_millis(250);

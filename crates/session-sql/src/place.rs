@@ -8,6 +8,7 @@ use crate::{
     attempts::{Attempts, Kind},
     dialect::{Answer, Dialect, Trouble, Value},
     fault::Fault,
+    lane::Lane,
     layout::{Layout, Statements},
     lease::Lease,
     table::TableName,
@@ -18,6 +19,7 @@ pub(crate) struct Place<D: Dialect, Q> {
     pub(crate) pool: Pool<D>,
     pub(crate) table: TableName,
     pub(crate) queries: Arc<Q>,
+    pub(crate) lane: Lane,
     /// The largest payload, in bytes.
     pub(crate) limit: usize,
 }
@@ -40,7 +42,7 @@ impl<D: Dialect, Q: Statements> Place<D, Q> {
     ) -> Result<Answer, Error> {
         let mut attempts = Attempts::at(kind);
         loop {
-            match self.run_once(sql, values).await {
+            match self.run_once(kind, sql, values).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => self.next(&mut attempts, error).await?,
             }
@@ -53,7 +55,7 @@ impl<D: Dialect, Q: Statements> Place<D, Q> {
         sql: &SqlStr,
         values: &[Value<'_>],
     ) -> Result<Vec<i64>, Error> {
-        let mut attempts = Attempts::at(Kind::Repeatable);
+        let mut attempts = Attempts::at(Kind::Read);
         loop {
             match self.numbers_once(sql, values).await {
                 Ok(numbers) => return Ok(numbers),
@@ -74,7 +76,17 @@ impl<D: Dialect, Q: Statements> Place<D, Q> {
         }
     }
 
-    async fn run_once(&self, sql: &SqlStr, values: &[Value<'_>]) -> sqlx::Result<Answer> {
+    async fn run_once(
+        &self,
+        kind: Kind,
+        sql: &SqlStr,
+        values: &[Value<'_>],
+    ) -> sqlx::Result<Answer> {
+        // Before the connection, so that those who wait leave the connections to those who read.
+        let _turn = match kind {
+            Kind::Read => None,
+            _ => self.lane.turn().await,
+        };
         let mut lease = Lease::<D>::of(&self.pool).await?;
         let outcome = unharmed(D::run(lease.connection(), sql, values)).await;
         lease.end(outcome)
@@ -122,6 +134,7 @@ impl<D: Dialect, Q> Clone for Place<D, Q> {
             pool: self.pool.clone(),
             table: self.table.clone(),
             queries: Arc::clone(&self.queries),
+            lane: self.lane.clone(),
             limit: self.limit,
         }
     }

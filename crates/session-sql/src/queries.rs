@@ -35,20 +35,37 @@ pub struct Queries {
 #[derive(Debug)]
 pub(crate) struct RecordQueries {
     pub(crate) load: SqlStr,
-    pub(crate) update: SqlStr,
-    pub(crate) touch: SqlStr,
+    pub(crate) update: Change,
+    pub(crate) touch: Change,
     pub(crate) delete: SqlStr,
     pub(crate) owned: SqlStr,
 }
 
-/// How one batch of expired records is removed.
+/// A change of one record; both statements take the same values.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// Holds only where no indexed column has to change, and names none of them. `SQLite` writes the index of every
+    /// column that a statement sets, the others that of every column that gets another value.
+    pub(crate) lean: Option<SqlStr>,
+    pub(crate) whole: SqlStr,
+}
+
+/// How a batch of records is swept, in the order of `sweep_at`: those that have expired go, the others come later.
 #[derive(Debug)]
 #[allow(dead_code, reason = "each database has one of them")]
 pub(crate) enum Sweep {
-    /// By one statement.
-    Statement(SqlStr),
+    Statements(SteppedSweep),
     /// By a transaction.
     Transaction(LockingSweep),
+}
+
+/// The statements of a sweep, each of which finds the batch itself.
+#[derive(Debug)]
+pub(crate) struct SteppedSweep {
+    /// Puts off those of the batch that live until they end, so that what is left of it has expired.
+    pub(crate) put_off: SqlStr,
+    /// Deletes those of the batch that have expired.
+    pub(crate) delete: SqlStr,
 }
 
 /// The statements of a sweep's transaction.
@@ -56,14 +73,16 @@ pub(crate) enum Sweep {
 pub(crate) struct LockingSweep {
     /// Comes before the transaction.
     pub(crate) isolation: SqlStr,
-    /// Locks expired records that nobody else has locked.
+    /// Locks a batch that nobody else has locked.
     pub(crate) choose: SqlStr,
-    /// Deletes them; it has places for a full batch of keys.
+    /// Puts off those that live until they end; it has places for a full batch of keys.
+    pub(crate) put_off: SqlStr,
+    /// Deletes those that have expired; it has places for a full batch of keys.
     pub(crate) delete: SqlStr,
 }
 
 impl Statements for Queries {
-    const LAYOUT: Layout = Layout::Version2;
+    const LAYOUT: Layout = Layout::Version3;
 
     fn migration(&self) -> &Migration {
         &self.migration
@@ -75,13 +94,12 @@ impl Queries {
     pub(crate) fn sqlite(name: &TableName) -> Self {
         let table = name.quoted('"');
         // An index lives in the schema of its table, which the index's own name has to say.
-        let index = |of: &str| {
-            let schema = name.schema().map_or(String::new(), |s| format!("\"{s}\"."));
-            format!("{schema}\"{}_{of}\" ON \"{}\"", name.table(), name.table())
-        };
-        let by_expiry = safe(&format!(
-            "CREATE INDEX IF NOT EXISTS {} (expires_at)",
-            index("expires_at")
+        let schema = name.schema().map_or(String::new(), |s| format!("\"{s}\"."));
+        let record = RecordQueries::new(&table, "MIN", safe);
+        let index = |of: &str| format!("{schema}\"{}_{of}\" ON \"{}\"", name.table(), name.table());
+        let by_sweep = safe(&format!(
+            "CREATE INDEX IF NOT EXISTS {} (sweep_at)",
+            index("sweep_at")
         ));
         let by_owner = safe(&format!(
             "CREATE INDEX IF NOT EXISTS {} (owner)",
@@ -89,10 +107,9 @@ impl Queries {
         ));
         Self {
             insert: insert_or_replace_expired(&table, safe),
-            sweep: Sweep::Statement(safe(&format!(
-                "DELETE FROM {table} WHERE store_key IN \
-                 (SELECT store_key FROM {table} WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"
-            ))),
+            sweep: Sweep::Statements(SteppedSweep::new(&table, safe, |batch| {
+                format!("store_key IN ({batch})")
+            })),
             migration: Migration {
                 create: vec![
                     safe(&format!(
@@ -101,26 +118,55 @@ impl Queries {
                          payload BLOB NOT NULL, \
                          revision INTEGER NOT NULL, \
                          expires_at INTEGER NOT NULL, \
-                         owner BLOB)"
+                         owner BLOB, \
+                         sweep_at INTEGER NOT NULL DEFAULT 0)"
                     )),
-                    by_expiry,
+                    by_sweep.clone(),
                     by_owner.clone(),
                 ],
                 add_owner: vec![
                     safe(&format!("ALTER TABLE {table} ADD COLUMN owner BLOB")),
                     by_owner,
                 ],
+                add_sweep: vec![
+                    safe(&format!(
+                        "ALTER TABLE {table} ADD COLUMN sweep_at INTEGER NOT NULL DEFAULT 0"
+                    )),
+                    by_sweep,
+                    safe(&format!(
+                        "DROP INDEX IF EXISTS {schema}\"{}_expires_at\"",
+                        name.table()
+                    )),
+                ],
                 ..Migration::sqlite(name)
             },
-            record: RecordQueries::new(&table, safe),
+            record: RecordQueries {
+                update: Change {
+                    lean: Some(safe(&format!(
+                        "UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ? \
+                         WHERE sweep_at <= ? AND owner IS COALESCE(?, owner) \
+                         AND store_key = ? AND revision = ? AND expires_at > ?"
+                    ))),
+                    ..record.update
+                },
+                touch: Change {
+                    lean: Some(safe(&format!(
+                        "UPDATE {table} SET expires_at = ? \
+                         WHERE sweep_at <= ? AND store_key = ? AND expires_at > ?"
+                    ))),
+                    ..record.touch
+                },
+                ..record
+            },
         }
     }
 
     #[cfg(feature = "postgres")]
     pub(crate) fn postgres(name: &TableName) -> Self {
         let table = name.quoted('"');
-        let by_expiry = safe(&format!(
-            "CREATE INDEX IF NOT EXISTS \"{}_expires_at\" ON {table} (expires_at)",
+        let schema = name.schema().map_or(String::new(), |s| format!("\"{s}\"."));
+        let by_sweep = safe(&format!(
+            "CREATE INDEX IF NOT EXISTS \"{}_sweep_at\" ON {table} (sweep_at)",
             name.table()
         ));
         let by_owner = safe(&format!(
@@ -130,11 +176,9 @@ impl Queries {
         Self {
             insert: insert_or_replace_expired(&table, numbered),
             // An array, so that the rows are chosen and locked once, not once for each row they are compared with.
-            sweep: Sweep::Statement(numbered(&format!(
-                "DELETE FROM {table} WHERE store_key = ANY(ARRAY(\
-                 SELECT store_key FROM {table} WHERE expires_at <= ? \
-                 ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED))"
-            ))),
+            sweep: Sweep::Statements(SteppedSweep::new(&table, numbered, |batch| {
+                format!("store_key = ANY(ARRAY({batch} FOR UPDATE SKIP LOCKED))")
+            })),
             migration: Migration {
                 create: vec![
                     safe(&format!(
@@ -143,9 +187,10 @@ impl Queries {
                          payload BYTEA NOT NULL, \
                          revision BIGINT NOT NULL, \
                          expires_at BIGINT NOT NULL, \
-                         owner BYTEA)"
+                         owner BYTEA, \
+                         sweep_at BIGINT NOT NULL DEFAULT 0)"
                     )),
-                    by_expiry,
+                    by_sweep.clone(),
                     by_owner.clone(),
                 ],
                 add_owner: vec![
@@ -154,9 +199,19 @@ impl Queries {
                     )),
                     by_owner,
                 ],
+                add_sweep: vec![
+                    safe(&format!(
+                        "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS sweep_at BIGINT NOT NULL DEFAULT 0"
+                    )),
+                    by_sweep,
+                    safe(&format!(
+                        "DROP INDEX IF EXISTS {schema}\"{}_expires_at\"",
+                        name.table()
+                    )),
+                ],
                 ..Migration::postgres(name)
             },
-            record: RecordQueries::new(&table, numbered),
+            record: RecordQueries::new(&table, "LEAST", numbered),
         }
     }
 
@@ -169,11 +224,12 @@ impl Queries {
             // of affected rows cannot, it is 1 for a new row and for an unchanged one. `expires_at` goes last: the
             // others ask for it.
             insert: safe(&format!(
-                "INSERT INTO {table} (store_key, payload, revision, expires_at, owner) VALUES (?, ?, ?, ?, ?) \
+                "INSERT INTO {table} (store_key, payload, revision, expires_at, owner, sweep_at) VALUES (?, ?, ?, ?, ?, ?) \
                  ON DUPLICATE KEY UPDATE \
                  payload = IF(expires_at <= ?, VALUES(payload), payload), \
                  revision = IF(expires_at <= ?, VALUES(revision), revision), \
                  owner = IF(expires_at <= ?, VALUES(owner), owner), \
+                 sweep_at = IF(expires_at <= ?, VALUES(sweep_at), sweep_at), \
                  expires_at = IF(expires_at > ? AND LAST_INSERT_ID(-expires_at), expires_at, VALUES(expires_at))"
             )),
             // The indexes are forced, because a scan of a small table would lock the live records too, and wait for
@@ -181,8 +237,11 @@ impl Queries {
             sweep: Sweep::Transaction(LockingSweep {
                 isolation: safe("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"),
                 choose: safe(&format!(
-                    "SELECT store_key, x'', revision, expires_at FROM {table} FORCE INDEX (expires_at) WHERE expires_at <= ? \
-                     ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED"
+                    "SELECT store_key, x'', revision, expires_at FROM {table} FORCE INDEX (sweep_at) WHERE sweep_at <= ? \
+                     ORDER BY sweep_at LIMIT ? FOR UPDATE SKIP LOCKED"
+                )),
+                put_off: safe(&format!(
+                    "UPDATE {table} FORCE INDEX (PRIMARY) SET sweep_at = expires_at WHERE store_key IN ({places})"
                 )),
                 delete: safe(&format!(
                     "DELETE due FROM {table} AS due FORCE INDEX (PRIMARY) WHERE due.store_key IN ({places})"
@@ -196,34 +255,47 @@ impl Queries {
                      revision BIGINT NOT NULL, \
                      expires_at BIGINT NOT NULL, \
                      owner VARBINARY(255), \
-                     INDEX expires_at (expires_at), \
+                     sweep_at BIGINT NOT NULL DEFAULT 0, \
+                     INDEX sweep_at (sweep_at), \
                      INDEX owner (owner)) ENGINE = InnoDB"
                 ))],
                 add_owner: vec![safe(&format!(
                     "ALTER TABLE {table} ADD COLUMN owner VARBINARY(255), ADD INDEX owner (owner)"
                 ))],
+                add_sweep: vec![safe(&format!(
+                    "ALTER TABLE {table} ADD COLUMN sweep_at BIGINT NOT NULL DEFAULT 0, \
+                     ADD INDEX sweep_at (sweep_at), DROP INDEX expires_at"
+                ))],
                 ..Migration::mysql(name)
             },
-            record: RecordQueries::new(&table, safe),
+            record: RecordQueries::new(&table, "LEAST", safe),
         }
     }
 }
 
 impl RecordQueries {
-    fn new(table: &str, spell: fn(&str) -> SqlStr) -> Self {
+    /// `least` is what the database calls the lesser of two numbers.
+    fn new(table: &str, least: &str, spell: fn(&str) -> SqlStr) -> Self {
         Self {
             load: spell(&format!(
                 "SELECT {ROW} FROM {table} WHERE store_key = ? AND expires_at > ?"
             )),
             // An owner stays: a marker record that names none must still be found through the owner it had.
-            update: spell(&format!(
-                "UPDATE {table} \
-                 SET payload = ?, revision = revision + 1, expires_at = ?, owner = COALESCE(?, owner) \
-                 WHERE store_key = ? AND revision = ? AND expires_at > ?"
-            )),
-            touch: spell(&format!(
-                "UPDATE {table} SET expires_at = ? WHERE store_key = ? AND expires_at > ?"
-            )),
+            update: Change {
+                lean: None,
+                whole: spell(&format!(
+                    "UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ?, \
+                     sweep_at = {least}(sweep_at, ?), owner = COALESCE(?, owner) \
+                     WHERE store_key = ? AND revision = ? AND expires_at > ?"
+                )),
+            },
+            touch: Change {
+                lean: None,
+                whole: spell(&format!(
+                    "UPDATE {table} SET expires_at = ?, sweep_at = {least}(sweep_at, ?) \
+                     WHERE store_key = ? AND expires_at > ?"
+                )),
+            },
             delete: spell(&format!("DELETE FROM {table} WHERE store_key = ?")),
             owned: spell(&format!(
                 "SELECT {ROW} FROM {table} WHERE owner = ? AND expires_at > ?"
@@ -233,12 +305,30 @@ impl RecordQueries {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+impl SteppedSweep {
+    /// `among` says that a row's key is one of those that a statement finds.
+    fn new(table: &str, spell: fn(&str) -> SqlStr, among: impl Fn(&str) -> String) -> Self {
+        let batch = among(&format!(
+            "SELECT store_key FROM {table} WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ?"
+        ));
+        Self {
+            put_off: spell(&format!(
+                "UPDATE {table} SET sweep_at = expires_at WHERE {batch} AND expires_at > ?"
+            )),
+            delete: spell(&format!(
+                "DELETE FROM {table} WHERE {batch} AND expires_at <= ?"
+            )),
+        }
+    }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn insert_or_replace_expired(table: &str, spell: fn(&str) -> SqlStr) -> SqlStr {
     spell(&format!(
-        "INSERT INTO {table} AS held (store_key, payload, revision, expires_at, owner) VALUES (?, ?, ?, ?, ?) \
+        "INSERT INTO {table} AS held (store_key, payload, revision, expires_at, owner, sweep_at) VALUES (?, ?, ?, ?, ?, ?) \
          ON CONFLICT (store_key) DO UPDATE \
          SET payload = excluded.payload, revision = excluded.revision, \
-         expires_at = excluded.expires_at, owner = excluded.owner \
+         expires_at = excluded.expires_at, owner = excluded.owner, sweep_at = excluded.sweep_at \
          WHERE held.expires_at <= ?"
     ))
 }

@@ -9,6 +9,7 @@ use crate::{
     attempts::Kind,
     dialect::{Dialect, Row, Value},
     instant::{now, to_millis},
+    queries::Change,
     store::SqlStore,
 };
 
@@ -18,7 +19,7 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         let values = [bytes(key), Value::Number(now())];
         let answer = self
             .place
-            .run(Kind::Repeatable, &self.place.queries.record.load, &values)
+            .run(Kind::Read, &self.place.queries.record.load, &values)
             .await?;
         answer.rows.into_iter().next().map(Row::loaded).transpose()
     }
@@ -32,11 +33,12 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
             Value::Number(revision),
             Value::Number(to_millis(record.expires_at)),
             owner(record),
+            Value::Number(to_millis(record.expires_at)),
         ];
         values.resize(values.len() + D::NOWS_IN_INSERT, Value::Number(now()));
         let answer = self
             .place
-            .run(Kind::Once, &self.place.queries.insert, &values)
+            .run(Kind::Write, &self.place.queries.insert, &values)
             .await?;
         Ok(written(answer.changed, revision))
     }
@@ -47,32 +49,29 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         let Some(loaded) = revision.as_u64().map(u64::cast_signed) else {
             return Ok(Write::Refused);
         };
+        let end = Value::Number(to_millis(record.expires_at));
         let values = [
             Value::Bytes(&record.payload),
-            Value::Number(to_millis(record.expires_at)),
+            end,
+            end,
             owner(record),
             bytes(key),
             Value::Number(loaded),
             Value::Number(now()),
         ];
-        let answer = self
-            .place
-            .run(Kind::Once, &self.place.queries.record.update, &values)
+        let changed = self
+            .change(&self.place.queries.record.update, &values)
             .await?;
-        Ok(written(answer.changed, loaded.wrapping_add(1)))
+        Ok(written(changed, loaded.wrapping_add(1)))
     }
 
     async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        let values = [
-            Value::Number(to_millis(expires_at)),
-            bytes(key),
-            Value::Number(now()),
-        ];
-        let answer = self
-            .place
-            .run(Kind::Once, &self.place.queries.record.touch, &values)
+        let end = Value::Number(to_millis(expires_at));
+        let values = [end, end, bytes(key), Value::Number(now())];
+        let changed = self
+            .change(&self.place.queries.record.touch, &values)
             .await?;
-        Ok(match answer.changed {
+        Ok(match changed {
             0 => Touch::Refused,
             _ => Touch::Moved,
         })
@@ -80,9 +79,27 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.place
-            .run(Kind::Once, &self.place.queries.record.delete, &[bytes(key)])
+            .run(
+                Kind::Write,
+                &self.place.queries.record.delete,
+                &[bytes(key)],
+            )
             .await?;
         Ok(())
+    }
+}
+
+impl<D: Dialect> SqlStore<D> {
+    /// How many records `change` was made to.
+    async fn change(&self, change: &Change, values: &[Value<'_>]) -> Result<u64> {
+        if let Some(lean) = &change.lean {
+            let changed = self.place.run(Kind::Write, lean, values).await?.changed;
+            if changed > 0 {
+                return Ok(changed);
+            }
+        }
+        let answer = self.place.run(Kind::Write, &change.whole, values).await?;
+        Ok(answer.changed)
     }
 }
 
@@ -95,7 +112,7 @@ impl<D: Dialect> OwnerIndex for SqlStore<D> {
         ];
         let answer = self
             .place
-            .run(Kind::Repeatable, &self.place.queries.record.owned, &values)
+            .run(Kind::Read, &self.place.queries.record.owned, &values)
             .await?;
         let named = |mut row: Row| {
             let key = String::from_utf8(std::mem::take(&mut row.store_key))

@@ -7,6 +7,7 @@ use crate::{
     dialect::{Dialect, Row},
     flask::FlaskSqlStore,
     instant::from_millis,
+    lane::Lane,
     place::Place,
     queries::Queries,
     table::TableName,
@@ -39,6 +40,7 @@ impl<D: Dialect> SqlStore<D> {
                 pool,
                 queries: Arc::new(D::queries(&table)),
                 table,
+                lane: Lane::of::<D>(),
                 limit: Self::DEFAULT_LIMIT,
             },
         }

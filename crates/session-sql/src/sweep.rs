@@ -16,15 +16,16 @@ use crate::{
 impl<D: Dialect> ExpiredSweep for SqlStore<D> {
     /// Removes expired records in batches of 100, each by the primary key, and rests between them.
     ///
+    /// A batch is what is due by `sweep_at`, which is never later than `expires_at`; what turns out to live is put off.
     /// A record that another transaction holds locked is left for the next sweep and not counted.
     async fn sweep(&self, limit: usize) -> Result<u64> {
         let mut removed = 0;
         while removed < limit {
             let batch = SWEEP_BATCH.min(limit - removed);
             let began = Instant::now();
-            let found = self.sweep_batch(batch).await?;
-            removed += found;
-            if found < batch {
+            let swept = self.sweep_batch(batch).await?;
+            removed += swept.removed;
+            if swept.removed + swept.put_off < batch {
                 break;
             }
             rest(began).await;
@@ -41,22 +42,34 @@ pub(crate) async fn rest(began: Instant) {
     tokio::time::sleep(began.elapsed() * 2).await;
 }
 
+/// What became of a batch.
+struct Swept {
+    removed: usize,
+    put_off: usize,
+}
+
 impl<D: Dialect> SqlStore<D> {
-    async fn sweep_batch(&self, batch: usize) -> Result<usize> {
+    async fn sweep_batch(&self, batch: usize) -> Result<Swept> {
+        let now = now();
         let most = i64::try_from(batch).unwrap_or(i64::MAX);
-        let due = [Value::Number(now()), Value::Number(most)];
-        let locking = match &self.place.queries.sweep {
-            Sweep::Statement(sql) => {
-                let answer = self.place.run(Kind::Repeatable, sql, &due).await?;
-                return Ok(usize::try_from(answer.changed).unwrap_or(batch));
+        match &self.place.queries.sweep {
+            Sweep::Statements(sql) => {
+                let values = [now, most, now].map(Value::Number);
+                let put_off = self.place.run(Kind::Sweep, &sql.put_off, &values).await?;
+                let removed = self.place.run(Kind::Sweep, &sql.delete, &values).await?;
+                Ok(Swept {
+                    removed: usize::try_from(removed.changed).unwrap_or(batch),
+                    put_off: usize::try_from(put_off.changed).unwrap_or(batch),
+                })
             }
-            Sweep::Transaction(locking) => locking,
-        };
-        let mut attempts = Attempts::at(Kind::Repeatable);
-        loop {
-            match self.sweep_transaction(locking, &due).await {
-                Ok(found) => return Ok(found),
-                Err(error) => self.place.next(&mut attempts, error).await?,
+            Sweep::Transaction(sql) => {
+                let mut attempts = Attempts::at(Kind::Sweep);
+                loop {
+                    match self.sweep_transaction(sql, now, most).await {
+                        Ok(swept) => return Ok(swept),
+                        Err(error) => self.place.next(&mut attempts, error).await?,
+                    }
+                }
             }
         }
     }
@@ -64,22 +77,30 @@ impl<D: Dialect> SqlStore<D> {
     async fn sweep_transaction(
         &self,
         sql: &LockingSweep,
-        due: &[Value<'_>],
-    ) -> sqlx::Result<usize> {
+        now: i64,
+        most: i64,
+    ) -> sqlx::Result<Swept> {
         let mut lease = Lease::<D>::of(&self.place.pool).await?;
         D::run_plain(lease.connection(), &sql.isolation).await?;
         let mut transaction = lease.connection().begin().await?;
-        let chosen = D::run(&mut transaction, &sql.choose, due).await?.rows;
-        if let Some(last) = chosen.last() {
-            let mut keys: Vec<_> = chosen
-                .iter()
-                .map(|row| Value::Bytes(&row.store_key))
-                .collect();
-            // The statement has places for a full batch; a key named twice is deleted once.
-            keys.resize(SWEEP_BATCH, Value::Bytes(&last.store_key));
-            D::run(&mut transaction, &sql.delete, &keys).await?;
+        let due = [now, most].map(Value::Number);
+        let chosen = D::run(&mut transaction, &sql.choose, &due).await?.rows;
+        let (ended, alive): (Vec<_>, Vec<_>) = chosen.iter().partition(|row| row.expires_at <= now);
+        for (sql, rows) in [(&sql.delete, &ended), (&sql.put_off, &alive)] {
+            if let Some(last) = rows.last() {
+                let mut keys: Vec<_> = rows
+                    .iter()
+                    .map(|row| Value::Bytes(&row.store_key))
+                    .collect();
+                // The statement has places for a full batch; a key named twice counts once.
+                keys.resize(SWEEP_BATCH, Value::Bytes(&last.store_key));
+                D::run(&mut transaction, sql, &keys).await?;
+            }
         }
         transaction.commit().await?;
-        lease.end(Ok(chosen.len()))
+        lease.end(Ok(Swept {
+            removed: ended.len(),
+            put_off: alive.len(),
+        }))
     }
 }

@@ -35,15 +35,19 @@ async fn fill<D: Measured>(
     let mut connection = store.pool().acquire().await?.detach();
     D::execute(&mut connection, D::PATIENT.to_owned()).await?;
     for first in (0..rows).step_by(ROWS) {
-        let mut sql =
-            format!("INSERT INTO {table} (store_key, payload, revision, expires_at) VALUES ");
+        let mut sql = format!(
+            "INSERT INTO {table} (store_key, payload, revision, expires_at, sweep_at) VALUES "
+        );
         for number in first..rows.min(first + ROWS) {
             let comma = if number == first { "" } else { ", " };
             let key = D::bytes(key(kind, number).as_str().as_bytes());
             let payload = D::PAYLOAD;
             // As far along as expiries are in life: no two alike.
             let expires_at = expires_at + i64::try_from(number)?;
-            write!(sql, "{comma}({key}, {payload}, 1, {expires_at})")?;
+            write!(
+                sql,
+                "{comma}({key}, {payload}, 1, {expires_at}, {expires_at})"
+            )?;
         }
         D::execute(&mut connection, sql).await?;
     }

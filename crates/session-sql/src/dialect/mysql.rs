@@ -22,7 +22,8 @@ impl Driver for MySql {
     const MAX_PAYLOAD: usize = (1 << 30) - 65_536;
     // What a BLOB holds.
     const FLASK_PAYLOAD: usize = 65_535;
-    const NOWS_IN_INSERT: usize = 4;
+    const NOWS_IN_INSERT: usize = 5;
+    const ONE_WRITER: bool = false;
     // The driver does not know where the answer to a preparation ends that was dropped.
     const UNFINISHED: Unfinished = Unfinished::Close;
 
@@ -65,8 +66,8 @@ impl Driver for MySql {
             1020 | 1205 | 1213 | 1060 | 1061 => Trouble::Conflict,
             // server shutdown, connection killed, disconnected as idle
             1053 | 1927 | 4031 => Trouble::Lost,
-            // unknown database, unknown column, no such table
-            1049 | 1054 | 1146 => Trouble::Table,
+            // unknown database, unknown column, no such table, no such index
+            1049 | 1054 | 1146 | 1176 => Trouble::Table,
             _ => Trouble::Other,
         }
     }

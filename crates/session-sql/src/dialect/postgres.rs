@@ -20,6 +20,7 @@ impl Driver for Postgres {
     // A change sends the bytes that were loaded as well.
     const FLASK_PAYLOAD: usize = 1 << 20;
     const NOWS_IN_INSERT: usize = 1;
+    const ONE_WRITER: bool = false;
     // Each exchange ends with a message that the driver counts, and a new connection costs the server a process.
     const UNFINISHED: Unfinished = Unfinished::Drain;
 

@@ -17,7 +17,7 @@ impl<D: Dialect> SessionStore for FlaskSqlStore<D> {
         let key = Value::Text(session_id::<D>(key)?);
         let values = [key, key, Value::Number(now_micros())];
         let sql = &self.place.queries.load;
-        let answer = self.place.run(Kind::Repeatable, sql, &values).await?;
+        let answer = self.place.run(Kind::Read, sql, &values).await?;
         answer.rows.into_iter().next().map(loaded).transpose()
     }
 
@@ -31,7 +31,10 @@ impl<D: Dialect> SessionStore for FlaskSqlStore<D> {
         ];
         let now = Value::Number(now_micros());
         values.resize(values.len() + queries.nows_in_insert, now);
-        let answer = self.place.run(Kind::Once, &queries.insert, &values).await?;
+        let answer = self
+            .place
+            .run(Kind::Write, &queries.insert, &values)
+            .await?;
         Ok(written(answer.changed, record))
     }
 
@@ -52,7 +55,7 @@ impl<D: Dialect> SessionStore for FlaskSqlStore<D> {
             Value::Number(now_micros()),
         ];
         let sql = &self.place.queries.update;
-        let answer = self.place.run(Kind::Once, sql, &values).await?;
+        let answer = self.place.run(Kind::Write, sql, &values).await?;
         Ok(written(answer.changed, record))
     }
 
@@ -65,7 +68,7 @@ impl<D: Dialect> SessionStore for FlaskSqlStore<D> {
             Value::Number(now_micros()),
         ];
         let sql = &self.place.queries.touch;
-        let answer = self.place.run(Kind::Once, sql, &values).await?;
+        let answer = self.place.run(Kind::Write, sql, &values).await?;
         Ok(match answer.changed {
             0 => Touch::Refused,
             _ => Touch::Moved,
@@ -75,7 +78,10 @@ impl<D: Dialect> SessionStore for FlaskSqlStore<D> {
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         let key = Value::Text(session_id::<D>(key)?);
         let sql = &self.place.queries.delete;
-        self.place.run(Kind::Once, sql, &[key, key]).await.map(drop)
+        self.place
+            .run(Kind::Write, sql, &[key, key])
+            .await
+            .map(drop)
     }
 }
 

@@ -61,11 +61,7 @@ impl<D: Dialect> FlaskSqlStore<D> {
             }
             values.push(now);
             let sql = &self.place.queries.sweep;
-            removed += self
-                .place
-                .run(Kind::Repeatable, sql, &values)
-                .await?
-                .changed;
+            removed += self.place.run(Kind::Sweep, sql, &values).await?.changed;
         }
         Ok(removed)
     }

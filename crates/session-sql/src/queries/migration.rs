@@ -18,6 +18,9 @@ pub(crate) struct Migration {
     pub(crate) create: Vec<SqlStr>,
     /// Adds what the table of version 1 lacked: the owner and its index.
     pub(crate) add_owner: Vec<SqlStr>,
+    /// Replaces what the table of version 2 had, an index on the expiry, by `sweep_at` and one on that. The rows that
+    /// are there are due to the next sweep, which puts them off.
+    pub(crate) add_sweep: Vec<SqlStr>,
 }
 
 /// What is the same for every layout.
@@ -38,6 +41,7 @@ impl Migration {
             )),
             create: vec![],
             add_owner: vec![],
+            add_sweep: vec![],
         }
     }
 
@@ -61,6 +65,7 @@ impl Migration {
             )),
             create: vec![],
             add_owner: vec![],
+            add_sweep: vec![],
         }
     }
 
@@ -76,6 +81,7 @@ impl Migration {
             )),
             create: vec![],
             add_owner: vec![],
+            add_sweep: vec![],
         }
     }
 }

@@ -8,6 +8,7 @@ mod clock;
 mod conformance;
 mod counter;
 mod databases;
+mod due;
 mod flask;
 mod full;
 mod isolation;

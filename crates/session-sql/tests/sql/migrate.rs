@@ -9,7 +9,8 @@ use crate::{
 
 each_database!(
     twenty_parallel_migrations_succeed,
-    an_older_table_is_upgraded_and_keeps_its_sessions,
+    a_table_of_version_1_is_upgraded_and_keeps_its_sessions,
+    a_table_of_version_2_is_upgraded_and_keeps_its_sessions,
     a_table_of_something_else_is_refused_and_left_alone,
     a_table_of_flask_session_is_refused_and_left_alone,
     a_missing_table_is_one_clear_error,
@@ -38,14 +39,27 @@ async fn twenty_parallel_migrations_succeed<D: Place>() {
     }
 }
 
-async fn an_older_table_is_upgraded_and_keeps_its_sessions<D: Place>() {
+async fn a_table_of_version_1_is_upgraded_and_keeps_its_sessions<D: Place>() {
     let place = D::place().await;
     let table = own_table();
     older_table(&place, &table).await;
-    let store = place.store(&table);
+    is_upgraded(&place, &table).await;
+}
+
+async fn a_table_of_version_2_is_upgraded_and_keeps_its_sessions<D: Place>() {
+    let place = D::place().await;
+    let table = own_table();
+    older_table(&place, &table).await;
+    with_owners(&place, &table).await;
+    is_upgraded(&place, &table).await;
+}
+
+async fn is_upgraded<D: Place>(place: &Ground<D>, table: &TableName) {
+    let store = place.store(table);
     for _ in 0..2 {
         store.migrate().await.expect("the migration succeeds");
     }
+    assert_eq!(store.sweep(1000).await.unwrap(), 0);
     let old = StoreKey::from_stored("old");
     let loaded = load(&store, &old).await.expect("the old session lives");
     assert_eq!(loaded.payload, b"kept");
@@ -56,10 +70,9 @@ async fn an_older_table_is_upgraded_and_keeps_its_sessions<D: Place>() {
     };
     insert(&store, &new, &owned).await;
     assert_eq!(store.owned_by(&ada).await.unwrap()[0].0, new);
-    assert!(
-        place.has_index(&table, "owner").await,
-        "the owner has no index"
-    );
+    for (column, indexed) in [("owner", true), ("sweep_at", true), ("expires_at", false)] {
+        assert_eq!(place.has_index(table, column).await, indexed, "{column}");
+    }
 }
 
 async fn a_table_of_something_else_is_refused_and_left_alone<D: Place>() {
@@ -180,6 +193,18 @@ async fn older_table<D: Place>(place: &Ground<D>, table: &TableName) {
         .await;
 }
 
+/// What version 2 added to the table of version 1.
+async fn with_owners<D: Place>(place: &Ground<D>, table: &TableName) {
+    let owner = format!("ALTER TABLE {table} ADD COLUMN owner {}", D::BYTES);
+    place.execute(&owner).await;
+    let index = D::EXPIRY_INDEX
+        .replace("{table}", table.table())
+        .replace("expires_at", "owner");
+    place
+        .execute(&format!("CREATE INDEX {index} ON {table} (owner)"))
+        .await;
+}
+
 async fn refused<D: Place>(store: &SqlStore<D>, because: &str) {
     let error = store.migrate().await.expect_err("the migration is refused");
     assert!(chain(&error).contains(because), "{}", chain(&error));
@@ -192,7 +217,7 @@ async fn names_migrate<D: Place>(store: &SqlStore<D>) {
         store.owned_by(&owner()).await.map(drop),
         store.sweep(1).await.map(drop),
     ];
-    // An older table lacks the owner alone, which neither loading nor sweeping asks for.
+    // What an older table lacks, loading does not ask for.
     let errors: Vec<_> = errors.into_iter().filter_map(Result::err).collect();
     assert!(errors.len() >= 2);
     for error in errors {
