@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 pub(crate) type Commands<'c> = &'c (dyn Fn(&mut Pipeline) + Send + Sync);
 
 // With more, the first of a batch would wait for the replies to the last.
-const MOST: usize = 32;
+const MOST: usize = 16;
 
 /// What the requests of one thread ask of a connection at the same time, in one call of the driver.
 ///
@@ -22,7 +22,6 @@ const MOST: usize = 32;
 #[derive(Clone, Default)]
 pub(crate) struct Batch(Arc<Mutex<Pending>>);
 
-#[derive(Default)]
 struct Pending {
     commands: Pipeline,
     waiting: Vec<Waiting>,
@@ -78,6 +77,16 @@ impl Batch {
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self {
+            // Two for most.
+            commands: Pipeline::with_capacity(2 * MOST),
+            waiting: Vec::with_capacity(MOST),
+        }
     }
 }
 

@@ -13,15 +13,13 @@ use redis::{
 
 use crate::batch::{Batch, Commands, decode};
 
-/// A handle to one connection, or to a cluster's one per node; clones share it, and what they send is pipelined.
-#[derive(Clone)]
+/// One connection, or a cluster's one per node; what is sent on it meanwhile is pipelined.
 pub(crate) struct Connection {
     id: u64,
     opened: Instant,
     link: Link,
 }
 
-#[derive(Clone)]
 enum Link {
     /// The driver's task holds what `alive` points to as long as it runs.
     Server {
@@ -85,11 +83,8 @@ impl Connection {
     }
 
     /// Sends the commands in one write and waits for their replies.
-    pub(crate) async fn ask<T: FromRedisValue>(
-        &mut self,
-        commands: Commands<'_>,
-    ) -> RedisResult<T> {
-        match &mut self.link {
+    pub(crate) async fn ask<T: FromRedisValue>(&self, commands: Commands<'_>) -> RedisResult<T> {
+        match &self.link {
             Link::Server {
                 connection, batch, ..
             } => batch.ask(connection, commands).await,
@@ -97,8 +92,8 @@ impl Connection {
                 connection,
                 patience,
             } => {
-                let commands = pipeline(commands);
-                let answer = commands.query_async(connection);
+                let (commands, mut connection) = (pipeline(commands), connection.clone());
+                let answer = commands.query_async(&mut connection);
                 tokio::time::timeout(*patience, answer)
                     .await
                     .map_err(late)?
@@ -108,7 +103,7 @@ impl Connection {
 
     /// Like [`ask`](Self::ask), of the node that `redirect` names: it is about to take the key over.
     pub(crate) async fn ask_importer<T: FromRedisValue>(
-        &mut self,
+        &self,
         commands: Commands<'_>,
         redirect: RedisError,
     ) -> RedisResult<T> {
@@ -122,7 +117,7 @@ impl Connection {
                 patience,
             },
             Some((host, port)),
-        ) = (&mut self.link, node)
+        ) = (&self.link, node)
         else {
             return Err(redirect);
         };
@@ -134,6 +129,7 @@ impl Connection {
         }
         let count = asking.len();
         let route = SingleNodeRoutingInfo::ByAddress { host, port };
+        let mut connection = connection.clone();
         let answer = connection.route_pipeline(asking, 0, count, route);
         let replies = tokio::time::timeout(*patience, answer)
             .await

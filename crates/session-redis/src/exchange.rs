@@ -59,7 +59,7 @@ impl Lanes {
         let lane = self.here()?;
         let failed = match lane.standing() {
             // This is nearly always all, and the connection keeps the time.
-            Some(mut connection) => match connection.ask(commands).await {
+            Some(connection) => match connection.ask(commands).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => Some((connection, error)),
             },
@@ -75,7 +75,7 @@ impl Lanes {
         lane: &Arc<Lane>,
         commands: Commands<'_>,
         mut resend: Resend,
-        mut failed: Option<(Connection, RedisError)>,
+        mut failed: Option<(Arc<Connection>, RedisError)>,
     ) -> RedisResult<T> {
         let deadline = Instant::now() + self.patience.connect + self.patience.response;
         let mut detours = DETOURS.iter();
@@ -83,11 +83,11 @@ impl Lanes {
             let (connection, error) = if let Some(failed) = failed.take() {
                 failed
             } else {
-                let mut connection = match lane.standing() {
+                let connection = match lane.standing() {
                     Some(connection) => connection,
                     None => until(deadline, lane.connection()).await?,
                 };
-                match until(deadline, ask(&mut connection, commands)).await {
+                match until(deadline, ask(&connection, commands)).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) => (connection, error),
                 }
@@ -113,10 +113,7 @@ impl Lanes {
     }
 }
 
-async fn ask<T: FromRedisValue>(
-    connection: &mut Connection,
-    commands: Commands<'_>,
-) -> RedisResult<T> {
+async fn ask<T: FromRedisValue>(connection: &Connection, commands: Commands<'_>) -> RedisResult<T> {
     match connection.ask(commands).await {
         Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
             connection.ask_importer(commands, error).await

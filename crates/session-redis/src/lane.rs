@@ -31,7 +31,7 @@ pub(crate) struct Lane {
 
 #[derive(Default)]
 struct State {
-    connection: Option<Connection>,
+    connection: Option<Arc<Connection>>,
     opening: bool,
     failures: u32,
     not_before: Option<Instant>,
@@ -40,7 +40,7 @@ struct State {
 }
 
 enum Step {
-    Use(Connection),
+    Use(Arc<Connection>),
     Fail(RedisError),
     Pause(Duration),
     Await,
@@ -57,13 +57,13 @@ impl Lane {
     }
 
     /// The connection, if it stands.
-    pub(crate) fn standing(&self) -> Option<Connection> {
+    pub(crate) fn standing(&self) -> Option<Arc<Connection>> {
         let connection = self.state().connection.clone();
-        connection.filter(Connection::is_alive)
+        connection.filter(|connection| connection.is_alive())
     }
 
     /// The connection, opened if need be; after a failure to open it that failure, while the pause lasts.
-    pub(crate) async fn connection(self: &Arc<Self>) -> RedisResult<Connection> {
+    pub(crate) async fn connection(self: &Arc<Self>) -> RedisResult<Arc<Connection>> {
         let mut attempts = 0;
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -164,7 +164,7 @@ impl Lane {
     /// Whether a thread may still come back for this lane's connection.
     pub(crate) fn is_in_use(self: &Arc<Self>) -> bool {
         let state = self.state();
-        let connected = state.connection.as_ref().is_some_and(Connection::is_alive);
+        let connected = state.connection.as_ref().is_some_and(|it| it.is_alive());
         !state.left && (connected || state.opening || Arc::strong_count(self) > 1)
     }
 
@@ -184,7 +184,7 @@ impl Lane {
                 state.failures = 0;
                 state.not_before = None;
                 if !state.left {
-                    old = state.connection.replace(connection);
+                    old = state.connection.replace(Arc::new(connection));
                 }
             }
             Err(error) => {
