@@ -79,6 +79,8 @@ fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
         .arg(format!("--datadir={}", data.display()))
         .arg(format!("--socket={}", directory.join("socket").display()))
         .arg(format!("--pid-file={}", directory.join("pid").display()))
+        // A server that starts tidies its directory for temporary files, which is to be nobody else's.
+        .arg(format!("--tmpdir={}", directory.display()))
         .arg(format!("--init-file={}", first.display()))
         .arg(format!("--port={port}"))
         .args([

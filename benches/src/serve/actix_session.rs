@@ -1,6 +1,5 @@
 use actix_session::{
-    Session, SessionGetError, SessionInsertError, SessionMiddleware,
-    config::{CookieContentSecurity, PersistentSession},
+    Session, SessionGetError, SessionInsertError, SessionMiddleware, config::PersistentSession,
     storage::RedisSessionStore,
 };
 use actix_web::{
@@ -46,7 +45,6 @@ pub(super) fn redis(url: &str) -> Result<()> {
         let app = move || {
             let lifecycle = PersistentSession::default().session_ttl(lifetime);
             let sessions = SessionMiddleware::builder(store.clone(), Key::from(SECRET.as_bytes()))
-                .cookie_content_security(CookieContentSecurity::Signed)
                 .session_lifecycle(lifecycle)
                 .build();
             App::new()

@@ -5,9 +5,7 @@ use axum::{
 };
 use tokio::{net::TcpListener, runtime};
 use tower_sessions::{
-    Expiry, Session, SessionManagerLayer, SessionStore,
-    cookie::{Key, time::Duration},
-    session::Error,
+    Expiry, Session, SessionManagerLayer, SessionStore, cookie::time::Duration, session::Error,
 };
 use tower_sessions_redis_store::{
     RedisStore,
@@ -21,7 +19,7 @@ use tower_sessions_sqlx_store::{
     },
 };
 
-use super::{LIFETIME, SECRET, WORKERS, announce};
+use super::{LIFETIME, WORKERS, announce};
 use crate::{Result, record};
 
 /// As many as in the example of its README.
@@ -85,7 +83,8 @@ pub(super) fn sqlite(url: &str) -> Result<()> {
             .parse::<SqliteConnectOptions>()?
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
-            .pragma("cache_size", "-16384");
+            .pragma("cache_size", "-16384")
+            .pragma("wal_autocheckpoint", "4000");
         let store = SqliteStore::new(SqlitePool::connect_with(options).await?);
         store.migrate().await?;
         serve(store).await
@@ -101,9 +100,7 @@ fn runtime() -> std::io::Result<runtime::Runtime> {
 
 async fn serve<S: SessionStore + Clone>(store: S) -> Result<()> {
     let lifetime = Duration::try_from(LIFETIME)?;
-    let sessions = SessionManagerLayer::new(store)
-        .with_signed(Key::from(SECRET.as_bytes()))
-        .with_expiry(Expiry::OnInactivity(lifetime));
+    let sessions = SessionManagerLayer::new(store).with_expiry(Expiry::OnInactivity(lifetime));
     let app = Router::new()
         .route("/fill", post(fill))
         .route("/read", get(read))
