@@ -139,7 +139,8 @@ fn every_setting_in_the_readmes_table_is_turned_by_a_test() {
 /// A file of tests, or the tests at the end of another one.
 fn tests_of(path: &Path) -> String {
     let mut code = text(path);
-    if path.components().all(|it| it.as_os_str() != "tests") {
+    let of_tests = path.with_extension("");
+    if of_tests.components().all(|it| it.as_os_str() != "tests") {
         let start = code.find("#[cfg(test)]").unwrap_or(code.len());
         code.drain(..start);
     }
