@@ -1,5 +1,6 @@
 use std::{
     mem,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -28,7 +29,8 @@ struct Pending {
 }
 
 struct Waiting {
-    replies: usize,
+    /// Which of the batch's replies are its own.
+    replies: Range<usize>,
     answer: oneshot::Sender<RedisResult<Vec<Value>>>,
 }
 
@@ -53,7 +55,7 @@ impl Batch {
         let mut pending = self.pending();
         let before = pending.commands.len();
         commands(&mut pending.commands);
-        let replies = pending.commands.len() - before;
+        let replies = before..pending.commands.len();
         pending.waiting.push(Waiting { replies, answer });
         match pending.waiting.len() {
             // A task, so that nobody else's answer is lost with a request that is dropped; it runs after the requests
@@ -98,14 +100,11 @@ impl Pending {
         }
         let answer = connection.send_packed_commands(&self.commands, 0, count);
         match answer.await {
-            Ok(replies) => {
-                let mut replies = replies.into_iter();
-                for Waiting {
-                    replies: own,
-                    answer,
-                } in self.waiting
-                {
-                    let _ = answer.send(Ok(replies.by_ref().take(own).collect()));
+            Ok(mut replies) => {
+                for waiting in self.waiting {
+                    let own = replies.get_mut(waiting.replies).unwrap_or_default();
+                    let own = own.iter_mut().map(|it| mem::replace(it, Value::Nil));
+                    let _ = waiting.answer.send(Ok(own.collect()));
                 }
             }
             Err(error) => {

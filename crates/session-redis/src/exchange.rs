@@ -57,6 +57,7 @@ impl Lanes {
         resend: Resend,
     ) -> RedisResult<T> {
         let lane = self.here()?;
+        let deadline = Instant::now() + self.patience.connect + self.patience.response;
         let failed = match lane.standing() {
             // This is nearly always all, and the connection keeps the time.
             Some(connection) => match connection.ask(commands).await {
@@ -66,18 +67,18 @@ impl Lanes {
             None => None,
         };
         // What is rare is not to make the future of every request larger.
-        Box::pin(self.go_on(&lane, commands, resend, failed)).await
+        let rest = Self::go_on(&lane, commands, resend, deadline, failed);
+        Box::pin(rest).await
     }
 
     /// Connects, follows the key to where it went, sends again what may be sent again; `failed` was the first try.
     async fn go_on<T: FromRedisValue>(
-        &self,
         lane: &Arc<Lane>,
         commands: Commands<'_>,
         mut resend: Resend,
+        deadline: Instant,
         mut failed: Option<(Arc<Connection>, RedisError)>,
     ) -> RedisResult<T> {
-        let deadline = Instant::now() + self.patience.connect + self.patience.response;
         let mut detours = DETOURS.iter();
         loop {
             let (connection, error) = if let Some(failed) = failed.take() {
