@@ -107,7 +107,7 @@ impl Work<'_> {
                     id: None,
                     ..successor
                 };
-                self.write(&successor, None, ops, terms).await
+                self.write(&successor, ops, terms).await
             }
             Found::Live(_) => terms.refused(),
             found => self.lost(base, &found, terms),

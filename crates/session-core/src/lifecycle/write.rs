@@ -63,24 +63,12 @@ impl Work<'_> {
     }
 
     /// Makes the changes in the record of `live`, and again on fresher data as often as others were faster.
-    ///
-    /// `changed` is the content of `live` with the changes made, if that is known.
-    pub(crate) async fn write(
-        &self,
-        live: &Live,
-        changed: Option<&Content>,
-        ops: &[Op],
-        terms: Terms<'_>,
-    ) -> Result<Done> {
+    pub(crate) async fn write(&self, live: &Live, ops: &[Op], terms: Terms<'_>) -> Result<Done> {
         // Where others wait already, what was loaded will be stale.
-        if !self.shared.lanes.is_busy(&live.key) {
-            let content = match changed {
-                Some(changed) => changed.clone(),
-                None => self.replay(&live.content, ops)?,
-            };
-            if let Some(done) = self.write_once(live, content, ops).await? {
-                return Ok(done);
-            }
+        if !self.shared.lanes.is_busy(&live.key)
+            && let Some(done) = self.write_once(live, ops).await?
+        {
+            return Ok(done);
         }
         // What is rare is not to make the future of every change larger.
         Box::pin(self.write_in_turn(live.clone(), ops, terms)).await
@@ -100,16 +88,16 @@ impl Work<'_> {
                 }
                 found => return self.lost(&live, &found, terms),
             }
-            let content = self.replay(&live.content, ops)?;
-            if let Some(done) = self.write_once(&live, content, ops).await? {
+            if let Some(done) = self.write_once(&live, ops).await? {
                 return Ok(done);
             }
         }
         Err(Error::Contended)
     }
 
-    /// Puts `content` in the record of `live`, unless another request was faster.
-    async fn write_once(&self, live: &Live, content: Content, ops: &[Op]) -> Result<Option<Done>> {
+    /// Makes the changes in the record of `live`, unless another request was faster.
+    async fn write_once(&self, live: &Live, ops: &[Op]) -> Result<Option<Done>> {
+        let content = self.replay(&live.content, ops)?;
         if live.form == Form::Flask && content.is_empty() {
             return Box::pin(self.end_emptied(live)).await.map(Some);
         }

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     codec::Form,
-    content::Content,
     cookie::{self, Lasting},
     error::{Error, Result},
     expiry::cookie_age,
@@ -18,8 +17,6 @@ use crate::{
 #[derive(Debug)]
 struct Job {
     origin: Origin,
-    /// The origin's content with `ops` made.
-    changed: Option<Content>,
     ops: Vec<Op>,
     renew: bool,
     ending: Option<Ending>,
@@ -76,7 +73,6 @@ impl Session {
             }
             Job {
                 origin: state.origin.clone(),
-                changed: state.changed.clone(),
                 ops: take(&mut state.ops),
                 renew: take(&mut state.renew),
                 ending: take(&mut state.ending),
@@ -91,6 +87,8 @@ impl Session {
             }
             Err(error) => {
                 self.fail(job, &error);
+                // A change made meanwhile stands; if it does not fit without the failed ones, its own save says so.
+                let _fits = self.remake();
                 Err(error)
             }
         }
@@ -130,8 +128,7 @@ impl Session {
                 } else if !job.ops.is_empty() {
                     let owner = live.content.owner.as_deref();
                     let terms = Terms { owner, login: None };
-                    work.write(live, job.changed.as_ref(), &job.ops, terms)
-                        .await
+                    work.write(live, &job.ops, terms).await
                 } else if refresh && self.refreshable(&self.state()).is_some() {
                     let permanent = self.0.permanent(live.form, &live.content);
                     Ok(Box::pin(work.refresh(live.clone(), permanent)).await)

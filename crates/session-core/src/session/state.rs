@@ -37,7 +37,7 @@ pub(super) struct State {
     /// What a session without a record starts from.
     blank: Content,
     /// The origin's content with `ops` made, if there are any.
-    pub(super) changed: Option<Content>,
+    changed: Option<Content>,
     /// What is to be saved.
     pub(super) ops: Vec<Op>,
     pub(super) renew: bool,
