@@ -26,6 +26,7 @@ mod timestamp;
 mod visit;
 
 pub use async_trait::async_trait;
+pub use bytes::Bytes;
 pub use config::Settings;
 pub use content::Lineage;
 pub use cookie::{CookieAttributes, SameSite};
@@ -35,7 +36,7 @@ pub use key::{KeyPrefix, OwnerKey, StoreKey};
 pub use lifecycle::{OwnedSession, Saved};
 pub use memory::{Clock, MemoryStore};
 pub use payload::{Dynamic, Format, Payload, Value, is_pickle};
-pub use record::{Loaded, Record, Revision, Touch, Write};
+pub use record::{Cursor, IndexEntry, Listed, Loaded, Page, Record, Revision, Write};
 pub use secret_keys::SecretKeys;
 pub use session::Session;
 pub use sessions::Sessions;

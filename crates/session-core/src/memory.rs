@@ -1,6 +1,5 @@
 //! Sessions in this process's memory.
 
-mod owners;
 mod records;
 
 use std::{
@@ -15,7 +14,7 @@ use self::records::Records;
 use crate::{
     error::{Error, Result},
     key::{OwnerKey, StoreKey},
-    record::{Loaded, Record, Revision, Touch, Write},
+    record::{Cursor, Loaded, Page, Record, Revision, Write},
     store::{ExpiredSweep, OwnerIndex, SessionStore},
 };
 
@@ -24,8 +23,8 @@ pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// A store in this process's memory: the reference for every other, and a store for tests.
 ///
-/// Clones share the records. Nothing survives the process, and no other process sees it. Expired records are absent
-/// at once, but occupy memory until a [sweep](crate::sweep_every) or a write under the same key removes them.
+/// Clones share the records. Nothing survives the process, and no other process sees it. Expired records occupy memory
+/// until a [sweep](crate::sweep_every) removes them.
 #[derive(Clone)]
 pub struct MemoryStore {
     records: Arc<Mutex<Records>>,
@@ -34,7 +33,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// The largest payload accepted unless [`with_limit`](Self::with_limit) says otherwise: 1 MiB.
+    /// The largest record accepted unless [`with_limit`](Self::with_limit) says otherwise: 1 MiB.
     pub const DEFAULT_LIMIT: usize = 1024 * 1024;
 
     /// An empty store.
@@ -46,14 +45,14 @@ impl MemoryStore {
         }
     }
 
-    /// Takes the time from `clock`, so that a test need not wait for an expiry.
+    /// Takes the time at which records are swept from `clock`, so that a test need not wait.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Accepts payloads of up to `bytes` bytes.
+    /// Accepts records of up to `bytes` bytes.
     #[must_use]
     pub fn with_limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
@@ -67,17 +66,6 @@ impl MemoryStore {
     fn records(&self) -> MutexGuard<'_, Records> {
         // No method of `Records` leaves it half changed, so what a panicking thread left is whole.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn check_size(&self, record: &Record) -> Result<()> {
-        let size = record.payload.len();
-        if size > self.limit {
-            return Err(Error::TooLarge {
-                size,
-                limit: self.limit,
-            });
-        }
-        Ok(())
     }
 }
 
@@ -98,43 +86,33 @@ impl fmt::Debug for MemoryStore {
 
 #[async_trait]
 impl SessionStore for MemoryStore {
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let now = self.now();
-        let held = self.records().live(key, now).cloned();
-        Ok(held.map(Into::into))
+        Ok(self.records().get(key).map(Into::into))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        self.check_size(record)?;
         let now = self.now();
         let mut records = self.records();
-        if records.live(key, now).is_some() {
+        if records.get(key).is_some() {
             return Ok(Write::Refused);
         }
         Ok(Write::Stored(records.put(key, record, now)))
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        self.check_size(record)?;
         let now = self.now();
         let mut records = self.records();
         let unchanged = records
-            .live(key, now)
+            .get(key)
             .is_some_and(|held| revision.as_u64() == Some(held.revision));
         if !unchanged {
             return Ok(Write::Refused);
         }
         Ok(Write::Stored(records.put(key, record, now)))
-    }
-
-    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        let now = self.now();
-        let mut records = self.records();
-        if records.live(key, now).is_none() {
-            return Ok(Touch::Refused);
-        }
-        records.move_expiry(key, expires_at);
-        Ok(Touch::Moved)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
@@ -153,13 +131,21 @@ impl ExpiredSweep for MemoryStore {
 
 #[async_trait]
 impl OwnerIndex for MemoryStore {
-    async fn owned_by(&self, owner: &OwnerKey) -> Result<Vec<(StoreKey, Loaded)>> {
-        let now = self.now();
-        let held = self.records().owned_by(owner, now);
-        Ok(held
-            .into_iter()
-            .map(|(key, held)| (key, held.into()))
-            .collect())
+    async fn owned_by(
+        &self,
+        owner: &OwnerKey,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page> {
+        let after = cursor
+            .map(|cursor| std::str::from_utf8(cursor.as_bytes()).map(StoreKey::from_stored))
+            .transpose()
+            .map_err(Error::corrupt)?;
+        let (records, next) = self.records().owned_by(owner, after, limit);
+        Ok(Page {
+            records,
+            next: next.map(|key| Cursor::new(key.as_str().as_bytes().to_vec())),
+        })
     }
 }
 

@@ -137,7 +137,22 @@ impl Alone {
     async fn listed(&self, owner: &str) -> Result<Vec<(crate::StoreKey, crate::Loaded)>> {
         let index = self.shared.owners.as_ref().ok_or(Error::NoOwnerIndex)?;
         let owner = self.shared.settings.prefix.owner_key(owner);
-        self.budget.spend(index.owned_by(&owner)).await?
+        let mut found = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = index.owned_by(&owner, cursor.as_ref(), 1000);
+            let page = self.budget.spend(page).await??;
+            for listed in page.records {
+                let load = self.shared.store.load(&listed.key);
+                if let Some(loaded) = self.budget.spend(load).await?? {
+                    found.push((listed.key, loaded));
+                }
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     fn work(&self) -> Work<'_> {

@@ -1,9 +1,5 @@
 use super::work::{Cookie, Done, Live, Origin, Work};
-use crate::{
-    config::Refresh,
-    error::Result,
-    record::{Touch, Write},
-};
+use crate::{config::Refresh, error::Result, record::Write};
 
 impl Work<'_> {
     /// Whether using the session of `live` now moves its expiry.
@@ -29,13 +25,7 @@ impl Work<'_> {
     /// fails no request.
     pub(crate) async fn refresh(&self, live: Live, permanent: bool) -> Done {
         let sends_cookie = live.id.is_some() && (permanent || live.outdated);
-        // A touch would move a marker too, and the answer would then renew the cookie of a dead id.
-        let moved = if sends_cookie && Self::keeps_markers(live.form) {
-            self.write_again(&live).await
-        } else {
-            self.touch(&live).await
-        };
-        match moved {
+        match self.write_again(&live).await {
             Ok(Some(moved)) => Done {
                 cookie: if sends_cookie {
                     Cookie::Set
@@ -54,19 +44,6 @@ impl Work<'_> {
                 Done::unchanged(Origin::Live(live))
             }
         }
-    }
-
-    async fn touch(&self, live: &Live) -> Result<Option<Live>> {
-        let expires_at = self.expires_at(&live.content, self.shared.now());
-        let touch = self.shared.store.touch(&live.key, expires_at);
-        Ok(match self.budget.spend(touch).await?? {
-            Touch::Moved => Some(Live {
-                expires_at,
-                outdated: false,
-                ..live.clone()
-            }),
-            Touch::Refused => None,
-        })
     }
 
     /// The same content at the revision that was loaded.

@@ -131,13 +131,17 @@ impl<'w> Work<'w> {
     /// What `loaded` says; a record that cannot be read counts as absent.
     pub(crate) fn read(&self, key: &StoreKey, form: Form, loaded: crate::Loaded) -> Found {
         let now = self.shared.now();
-        let stored = self.shared.codec(form).decode(key, loaded.payload, now);
+        let stored = self
+            .shared
+            .codec(form)
+            .decode(key, loaded.bytes.to_vec(), now);
         match stored {
             Ok(Some(Stored::Live(content))) => {
                 let deadline = content
                     .created_at
                     .and_then(|it| self.shared.settings.timeouts(None).deadline(it));
-                if loaded.expires_at.min(deadline.unwrap_or(loaded.expires_at)) <= now {
+                let expires_at = loaded.expires_at.unwrap_or(now + Duration::from_secs(1));
+                if expires_at.min(deadline.unwrap_or(expires_at)) <= now {
                     return Found::Absent;
                 }
                 Found::Live(Live {
@@ -146,7 +150,7 @@ impl<'w> Work<'w> {
                     id: None,
                     content,
                     revision: loaded.revision,
-                    expires_at: loaded.expires_at,
+                    expires_at,
                     outdated: false,
                 })
             }
@@ -172,10 +176,11 @@ impl<'w> Work<'w> {
     /// The record of a live session under `key`, used now.
     pub(crate) fn record(&self, key: &StoreKey, form: Form, content: &Content) -> Result<Record> {
         let now = self.shared.now();
+        let expires_at = self.expires_at(content, now);
         Ok(Record {
-            payload: self.shared.codec(form).live(key, content)?,
-            expires_at: self.expires_at(content, now),
-            owner: self.owner_key(content),
+            bytes: self.shared.codec(form).live(key, content)?.into(),
+            expires_at,
+            entry: self.entry(content, expires_at),
         })
     }
 
@@ -189,12 +194,13 @@ impl<'w> Work<'w> {
         let until = after(self.shared.now(), MARKER_LIFE);
         let codec = self.shared.codec(live.form);
         Ok(Record {
-            payload: match successor {
+            bytes: match successor {
                 Some(successor) => codec.retired(&live.key, &live.content, successor, until),
                 None => codec.ended(&live.key, &live.content, until),
-            }?,
+            }?
+            .into(),
             expires_at: until,
-            owner: self.owner_key(&live.content),
+            entry: self.entry(&live.content, until),
         })
     }
 
@@ -252,13 +258,16 @@ impl<'w> Work<'w> {
         form == Form::Native
     }
 
-    fn owner_key(&self, content: &Content) -> Option<crate::OwnerKey> {
+    fn entry(&self, content: &Content, expires_at: SystemTime) -> Option<crate::IndexEntry> {
         let indexed = self.shared.settings.profile == Profile::Native;
         content
             .owner
             .as_deref()
             .filter(|_| indexed)
-            .map(|it| self.shared.settings.prefix.owner_key(it))
+            .map(|it| crate::IndexEntry {
+                owner: self.shared.settings.prefix.owner_key(it),
+                expires_at,
+            })
     }
 }
 

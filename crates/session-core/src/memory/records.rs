@@ -1,42 +1,42 @@
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::SystemTime,
 };
 
-use super::owners::Owners;
+use bytes::Bytes;
+
 use crate::{
     key::{OwnerKey, StoreKey},
-    record::{Loaded, Record, Revision},
+    record::{IndexEntry, Listed, Loaded, Record, Revision},
 };
 
-/// How many due entries of the owner index a write looks at.
-const HEALED_PER_WRITE: usize = 4;
+/// How many index entries whose time has passed a write removes.
+const REMOVED_PER_WRITE: usize = 4;
 
 #[derive(Clone)]
 pub(super) struct Held {
-    // Shared, so that the bytes are copied outside the lock.
-    payload: Arc<[u8]>,
-    pub(super) expires_at: SystemTime,
+    bytes: Bytes,
+    expires_at: SystemTime,
     pub(super) revision: u64,
 }
 
-impl From<Held> for Loaded {
-    fn from(held: Held) -> Self {
+impl From<&Held> for Loaded {
+    fn from(held: &Held) -> Self {
         Self {
-            payload: held.payload.to_vec(),
-            expires_at: held.expires_at,
+            bytes: held.bytes.clone(),
+            expires_at: Some(held.expires_at),
             revision: held.revision.into(),
         }
     }
 }
 
-/// The records, each filed under its key, its expiry and its owner.
+/// The records, each under its key, its expiry and its owner.
 #[derive(Default)]
 pub(super) struct Records {
     by_key: HashMap<StoreKey, Held>,
     by_expiry: BTreeSet<(SystemTime, StoreKey)>,
-    owners: Owners,
+    owners: HashMap<OwnerKey, BTreeMap<StoreKey, SystemTime>>,
+    entries_by_expiry: BTreeSet<(SystemTime, OwnerKey, StoreKey)>,
     last_revision: u64,
 }
 
@@ -47,36 +47,31 @@ impl Records {
 
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
-        self.owners.len()
+        self.entries_by_expiry.len()
     }
 
-    pub(super) fn live(&self, key: &StoreKey, now: SystemTime) -> Option<&Held> {
-        self.by_key.get(key).filter(|held| held.expires_at > now)
+    pub(super) fn get(&self, key: &StoreKey) -> Option<&Held> {
+        self.by_key.get(key)
     }
 
     pub(super) fn put(&mut self, key: &StoreKey, record: &Record, now: SystemTime) -> Revision {
-        self.remove(key);
         self.last_revision += 1;
         let held = Held {
-            payload: record.payload.as_slice().into(),
+            bytes: record.bytes.clone(),
             expires_at: record.expires_at,
             revision: self.last_revision,
         };
-        self.by_key.insert(key.clone(), held);
+        if let Some(before) = self.by_key.insert(key.clone(), held)
+            && before.expires_at != record.expires_at
+        {
+            self.by_expiry.remove(&(before.expires_at, key.clone()));
+        }
         self.by_expiry.insert((record.expires_at, key.clone()));
-        if let Some(owner) = &record.owner {
-            self.owners.file(owner, key, record.expires_at);
+        if let Some(entry) = &record.entry {
+            self.list(entry, key);
         }
-        self.heal(now, HEALED_PER_WRITE);
+        self.remove_entries(now, REMOVED_PER_WRITE);
         self.last_revision.into()
-    }
-
-    pub(super) fn move_expiry(&mut self, key: &StoreKey, expires_at: SystemTime) {
-        if let Some(held) = self.by_key.get_mut(key) {
-            self.by_expiry.remove(&(held.expires_at, key.clone()));
-            held.expires_at = expires_at;
-            self.by_expiry.insert((expires_at, key.clone()));
-        }
     }
 
     pub(super) fn remove(&mut self, key: &StoreKey) {
@@ -97,22 +92,70 @@ impl Records {
                 removed += 1;
             }
         }
-        self.heal(now, limit);
+        self.remove_entries(now, limit);
         removed
     }
 
-    pub(super) fn owned_by(&self, owner: &OwnerKey, now: SystemTime) -> Vec<(StoreKey, Held)> {
-        self.owners
-            .keys_of(owner)
-            .filter_map(|key| Some((key.clone(), self.live(key, now)?.clone())))
-            .collect()
+    /// Up to `limit` records of `owner` whose keys come after `after`, and the last key looked at if there may be more.
+    pub(super) fn owned_by(
+        &self,
+        owner: &OwnerKey,
+        after: Option<StoreKey>,
+        limit: usize,
+    ) -> (Vec<Listed>, Option<StoreKey>) {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, Excluded);
+        let Some(keys) = self.owners.get(owner) else {
+            return (Vec::new(), None);
+        };
+        let page: Vec<_> = keys
+            .range((from, Unbounded))
+            .map(|(key, _)| key)
+            .take(limit.max(1))
+            .collect();
+        let next = (page.len() >= limit.max(1))
+            .then(|| page.last().map(|key| (*key).clone()))
+            .flatten();
+        let records = page
+            .into_iter()
+            .filter_map(|key| {
+                let bytes = &self.by_key.get(key)?.bytes;
+                Some(Listed {
+                    key: key.clone(),
+                    head: bytes.slice(..bytes.len().min(Record::HEAD)),
+                })
+            })
+            .collect();
+        (records, next)
     }
 
-    fn heal(&mut self, now: SystemTime, limit: usize) {
-        let Self { by_key, owners, .. } = self;
-        owners.heal(now, limit, |key| {
-            let expires_at = by_key.get(key)?.expires_at;
-            (expires_at > now).then_some(expires_at)
-        });
+    fn list(&mut self, entry: &IndexEntry, key: &StoreKey) {
+        let IndexEntry { owner, expires_at } = entry;
+        let keys = self.owners.entry(owner.clone()).or_default();
+        if let Some(before) = keys.insert(key.clone(), *expires_at) {
+            self.entries_by_expiry
+                .remove(&(before, owner.clone(), key.clone()));
+        }
+        self.entries_by_expiry
+            .insert((*expires_at, owner.clone(), key.clone()));
+    }
+
+    /// Removes up to `limit` entries whose time has passed.
+    fn remove_entries(&mut self, now: SystemTime, limit: usize) {
+        for _ in 0..limit {
+            match self.entries_by_expiry.first() {
+                Some((expires_at, ..)) if *expires_at <= now => {}
+                _ => return,
+            }
+            let Some((_, owner, key)) = self.entries_by_expiry.pop_first() else {
+                return;
+            };
+            if let Some(keys) = self.owners.get_mut(&owner) {
+                keys.remove(&key);
+                if keys.is_empty() {
+                    self.owners.remove(&owner);
+                }
+            }
+        }
     }
 }
