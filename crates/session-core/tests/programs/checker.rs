@@ -355,7 +355,7 @@ pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken:
     let Some(group) = history.visits[r].group else {
         return;
     };
-    let user = history.visits[r].user;
+    let user = history.visits[r].users.first().copied();
     let anothers = user.is_some() && history.logins_of(group).any(|it| Some(it) != user);
     let excused = history.may_have_ended(group)
         || anothers

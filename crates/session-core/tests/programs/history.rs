@@ -34,8 +34,10 @@ pub(crate) struct History {
     pub(crate) cookies: Vec<(String, usize)>,
     pub(crate) changes: Vec<Change>,
     pub(crate) ends: Vec<End>,
-    /// Users whom somebody tried to log out everywhere.
-    pub(crate) ended_users: Vec<usize>,
+    /// Users whom somebody tried to log out everywhere, and the session that was to be kept.
+    pub(crate) ended_users: Vec<(usize, Option<usize>)>,
+    /// What happened, if that is to be told.
+    pub(crate) trace: Option<Vec<String>>,
     pub(crate) expected: Vec<Option<Expected>>,
     pub(crate) violations: Vec<Violation>,
     pub(crate) items: usize,
@@ -67,8 +69,8 @@ pub(crate) struct VisitLog {
     pub(crate) opened: Option<u64>,
     /// It came with an id that was renewed before.
     pub(crate) late: bool,
-    /// Whose session the request was authorised for.
-    pub(crate) user: Option<usize>,
+    /// Whose session the request was authorised for, first of all, and whom it logged in since; empty if nobody's.
+    pub(crate) users: Vec<usize>,
     /// Sessions that the request destroyed, before the store has confirmed it.
     pub(crate) ending: Vec<Target>,
     /// Ends that a call has confirmed, before the request is answered.
@@ -203,6 +205,12 @@ impl History {
         });
     }
 
+    pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(what());
+        }
+    }
+
     /// The session that a cookie is for.
     pub(crate) fn group_of(&self, cookie: &str) -> Option<usize> {
         let found = self.cookies.iter().find(|(it, _)| it == cookie);
@@ -283,7 +291,7 @@ impl History {
             || self
                 .ended_users
                 .iter()
-                .any(|user| self.may_be_of(group, *user))
+                .any(|(user, keep)| *keep != Some(group) && self.may_be_of(group, *user))
     }
 
     fn may_be_of(&self, group: usize, user: usize) -> bool {

@@ -87,5 +87,8 @@ fn report(found: &[(u64, Promise)]) {
     }
     for (shape, (seed, program, text)) in seen {
         eprintln!("== {} x {shape}\nseed {seed}: {text}\n{}\n", counts[&shape], shrinker::text(&program));
+        if number("SESSION_TEST_TRACE", 0) == 1 {
+            eprintln!("{}\n", bench.trace(&program));
+        }
     }
 }

@@ -111,6 +111,8 @@ async fn perform<'s>(
     step: Step,
     held: &mut Held<'s>,
 ) {
+    let number = 2 * r + thread;
+    run.history.borrow_mut().note(|| format!("thread {number}: {step:?}"));
     match step {
         Step::Look => {
             let _number = session.get::<u64>("n");
@@ -147,7 +149,6 @@ async fn perform<'s>(
             });
             if session.owner().as_deref() == Some(USERS[user]) {
                 let mut history = run.history.borrow_mut();
-                history.visits[r].user = Some(user);
                 history.visits[r].logged_in = true;
             }
         }
@@ -204,8 +205,8 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
     match step {
         Step::Everywhere { keep } => {
             let user = run.authorised_user(r, session);
-            run.tries_to_end(user, None);
-            let own = run.history.borrow().visits[r].group;
+            let own = run.history.borrow().visits[r].group.filter(|_| keep);
+            run.tries_to_end(user.map(|it| (it, own)), None);
             let ended = run
                 .within_list_time(session.log_out_everywhere(keep))
                 .await;
@@ -213,7 +214,7 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
                 run.claims(r, End::User {
                     user,
                     only: None,
-                    keep: own.filter(|_| keep),
+                    keep: own,
                     began,
                 });
                 if !keep {
@@ -244,7 +245,7 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
             }
         }
         Step::EndAllOf(user) => {
-            run.tries_to_end(Some(user), None);
+            run.tries_to_end(Some((user, None)), None);
             let sessions: &Sessions = &run.sessions[run.program.requests[r].process];
             let ended = run.within_list_time(sessions.end_all_of(USERS[user])).await;
             if ended.is_ok() {
@@ -353,12 +354,13 @@ impl Run<'_> {
         let presented = history.visits[r].presented;
         let visit = &mut history.visits[r];
         visit.opened = Some(tick);
-        visit.user = user;
+        visit.users = user.into_iter().collect();
         visit.late = session.is_new() && presented.is_some();
         if !session.is_new() {
             visit.group = presented;
             history.follow(r, session);
         }
+        history.note(|| format!("request {r}: opened {session:?} of {user:?}"));
         drop(history);
         self.check_expected(r, session);
     }
@@ -370,7 +372,7 @@ impl Run<'_> {
         let Some(expected) = history.expected[browser].clone() else {
             return;
         };
-        if !self.is_in_use(&expected) {
+        if !self.is_in_use(&expected) || history.may_have_ended(expected.group) {
             history.expected[browser] = None;
             return;
         }
@@ -398,10 +400,12 @@ impl Run<'_> {
 
     fn looks(&self, r: usize, session: &Session) {
         let mut history = self.history.borrow_mut();
-        let now = user_of(session);
-        let user = history.visits[r].user;
-        if user.is_some() && now.is_some() && now != user {
-            let text = format!("request {r} of user {user:?} goes on in a session of {now:?}");
+        let users = &history.visits[r].users;
+        if let Some(now) = user_of(session)
+            && !users.is_empty()
+            && !users.contains(&now)
+        {
+            let text = format!("request {r} of user {users:?} goes on in a session of {now}");
             history.violate(Promise::Apart, text);
         }
     }
@@ -445,9 +449,14 @@ impl Run<'_> {
         let began = self.tick();
         let user = user_of(session);
         let made = make(session);
-        if !matches!(kind, Kind::LogIn(_)) {
-            self.looks(r, session);
+        let mut history = self.history.borrow_mut();
+        if let Kind::LogIn(user) = kind
+            && !history.visits[r].users.is_empty()
+        {
+            history.visits[r].users.push(user);
         }
+        drop(history);
+        self.looks(r, session);
         let mut history = self.history.borrow_mut();
         let group = history.visits[r].group;
         let empties = matches!(kind, Kind::Clear | Kind::Remove | Kind::TakeFlashes);
@@ -485,7 +494,7 @@ impl Run<'_> {
         history.follow(r, session);
         let visit = &mut history.visits[r];
         visit.may_remove = true;
-        visit.user = None;
+        visit.users.clear();
         visit.logged_in = false;
         let renewed = visit.presented.filter(|_| visit.late && self.late_ids_are_known());
         let cookie = visit.header.split("; ").next().unwrap_or_default().to_owned();
@@ -543,7 +552,7 @@ impl Run<'_> {
         }
     }
 
-    fn tries_to_end(&self, user: Option<usize>, group: Option<usize>) {
+    fn tries_to_end(&self, user: Option<(usize, Option<usize>)>, group: Option<usize>) {
         let mut history = self.history.borrow_mut();
         history.ended_users.extend(user);
         if let Some(group) = group {
@@ -563,6 +572,7 @@ impl Run<'_> {
         self.looks(r, session);
         let mut history = self.history.borrow_mut();
         history.follow(r, session);
+        history.note(|| format!("request {r}: a save says {saved:?}"));
         match saved {
             Ok(Saved::Ended) => {
                 history.resolve(taken, State::Absent, tick);
@@ -594,6 +604,7 @@ impl Run<'_> {
 
     fn failed(&self, r: usize, error: &Error) {
         let mut history = self.history.borrow_mut();
+        history.note(|| format!("request {r}: {error}"));
         if told(error) == Told::Unknown {
             history.visits[r].faults += 1;
             let groups: Vec<_> = history.visits[r].groups.clone();
@@ -629,6 +640,7 @@ impl Run<'_> {
         if let Some(session) = session {
             history.follow(r, session);
         }
+        history.note(|| format!("request {r}: answered {error:?}, {set_cookie:?}"));
         let visit = &mut history.visits[r];
         visit.head_sent = true;
         visit.answered = Some(tick);
@@ -666,7 +678,8 @@ impl Run<'_> {
         let pair = header.split(';').next().unwrap_or_default();
         let mut history = self.history.borrow_mut();
         if pair.ends_with('=') {
-            if !history.visits[r].may_remove {
+            let visit = &history.visits[r];
+            if !(visit.may_remove || visit.groups.is_empty()) {
                 let text = format!("answer {r} removes the cookie, though nothing was ended");
                 history.violate(Promise::Removal, text);
             }

@@ -119,11 +119,21 @@ impl Bench {
 
     /// Runs a program; says what it broke.
     pub(crate) fn run(&self, program: &Program) -> Vec<Violation> {
+        self.play(program, false).violations
+    }
+
+    /// Runs a program; says what happened, line by line.
+    pub(crate) fn trace(&self, program: &Program) -> String {
+        self.play(program, true).trace.unwrap_or_default().join("\n")
+    }
+
+    fn play(&self, program: &Program, trace: bool) -> History {
         let run = tokio::task::unconstrained(async {
             let run = self.begin(program);
+            run.history.borrow_mut().trace = trace.then(Vec::new);
             run.play().await;
             checker::check(&run).await;
-            run.history.into_inner().violations
+            run.history.into_inner()
         });
         self.runtime.block_on(run)
     }
@@ -216,6 +226,13 @@ impl<'p> Run<'p> {
     /// The session that a seed made and its lineage, if it has one.
     pub(crate) fn seed_lineage(&self, seed: usize) -> Option<(usize, Lineage)> {
         self.seeds.borrow().get(seed)?.clone()
+    }
+
+    fn tell(&self, thread: usize, call: Option<&str>, behaviour: Behaviour) {
+        if let Some(call) = call {
+            let mut history = self.history.borrow_mut();
+            history.note(|| format!("thread {thread}: the store carries out {call}, {behaviour:?}"));
+        }
     }
 
     async fn play(&self) {
@@ -357,7 +374,8 @@ impl<'p> Threads<'p> {
         if self.threads[thread].is_none() {
             return;
         }
-        self.run.bench.store.world().grant(thread, behaviour);
+        let granted = self.run.bench.store.world().grant(thread, behaviour);
+        self.run.tell(thread, granted, behaviour);
         if !self.is_woken(thread) {
             self.wait(Instant::now() + RETRY).await;
         }
@@ -433,11 +451,9 @@ impl<'p> Threads<'p> {
             for thread in threads {
                 self.start(*thread);
                 loop {
-                    let mut world = self.run.bench.store.world();
-                    if world.waits(*thread) {
-                        world.grant(*thread, Behaviour::Fine);
-                    }
-                    drop(world);
+                    let fine = Behaviour::Fine;
+                    let granted = self.run.bench.store.world().grant(*thread, fine);
+                    self.run.tell(*thread, granted, fine);
                     if !self.is_woken(*thread) {
                         break;
                     }

@@ -59,14 +59,13 @@ pub(crate) struct World {
     late: Vec<Command>,
     pub(crate) dropped_calls_arrive: bool,
     pub(crate) broken: Option<Broken>,
-    /// By thread: how many calls there were, how many of them inserted, and when the last began.
+    /// By thread: how many calls there were, and when the last began.
     pub(crate) counts: Vec<Counts>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) calls: u64,
-    pub(crate) inserts: u64,
     pub(crate) last_began: u64,
 }
 
@@ -88,6 +87,7 @@ struct Entry {
 struct Call {
     id: usize,
     thread: usize,
+    name: &'static str,
     behaviour: Option<Behaviour>,
     waker: Waker,
 }
@@ -99,6 +99,18 @@ enum Command {
     Update(StoreKey, Record, Revision),
     Delete(StoreKey),
     OwnedBy(OwnerKey, u64),
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Load(_) => "a load",
+            Self::Insert(..) => "an insert",
+            Self::Update(..) => "an update",
+            Self::Delete(_) => "a delete",
+            Self::OwnedBy(..) => "a page of a list",
+        }
+    }
 }
 
 enum Reply {
@@ -168,7 +180,7 @@ impl Future for Gate<'_> {
             if world.open {
                 return Poll::Ready(Behaviour::Fine);
             }
-            let id = world.begin(matches!(self.command, Command::Insert(..)), cx.waker());
+            let id = world.begin(self.command.name(), cx.waker());
             drop(world);
             self.id = Some(id);
             return Poll::Pending;
@@ -220,37 +232,30 @@ impl World {
         self.tick
     }
 
-    fn begin(&mut self, inserts: bool, waker: &Waker) -> usize {
+    fn begin(&mut self, name: &'static str, waker: &Waker) -> usize {
         let tick = self.tick();
         self.last_call += 1;
         let (id, thread) = (self.last_call, self.current);
         self.calls.push(Call {
             id,
             thread,
+            name,
             behaviour: None,
             waker: waker.clone(),
         });
         let counts = &mut self.counts[thread];
         counts.calls += 1;
-        counts.inserts += u64::from(inserts);
         counts.last_began = tick;
         id
     }
 
-    /// Whether a call of the thread waits to be let go on.
-    pub(crate) fn waits(&self, thread: usize) -> bool {
-        self.calls
-            .iter()
-            .any(|it| it.thread == thread && it.behaviour.is_none())
-    }
-
-    /// Lets the thread's oldest waiting call go on.
-    pub(crate) fn grant(&mut self, thread: usize, behaviour: Behaviour) {
+    /// Lets the thread's oldest waiting call go on, and says what it does.
+    pub(crate) fn grant(&mut self, thread: usize, behaviour: Behaviour) -> Option<&'static str> {
         let waiting = |it: &&mut Call| it.thread == thread && it.behaviour.is_none();
-        if let Some(call) = self.calls.iter_mut().find(waiting) {
-            call.behaviour = Some(behaviour);
-            call.waker.wake_by_ref();
-        }
+        let call = self.calls.iter_mut().find(waiting)?;
+        call.behaviour = Some(behaviour);
+        call.waker.wake_by_ref();
+        Some(call.name)
     }
 
     /// How many calls are left in the queue.
