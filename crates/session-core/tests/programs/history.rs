@@ -244,7 +244,11 @@ impl History {
 
     /// Notes which session request `r` works on by now.
     pub(crate) fn follow(&mut self, r: usize, session: &Session) {
-        let group = self.identify(session, self.visits[r].group);
+        let visit = &self.visits[r];
+        // What moves from Flask's form gets a name only then.
+        let moves = |it: &usize| visit.groups.contains(it) && self.groups[*it].flask;
+        let moved = visit.presented.filter(|it| session.lineage().is_some() && moves(it));
+        let group = self.identify(session, visit.group.or(moved));
         let visit = &mut self.visits[r];
         visit.group = group;
         let Some(group) = group else { return };

@@ -51,7 +51,7 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
             perform(run, r, 0, session, *step, &mut held).await;
         }
     }
-    let taken = run.finish_begins(r);
+    let (taken, destroyed) = run.finish_begins(r);
     let finished = match visit.finish() {
         Finish::Ready(outcome) => Ok(outcome),
         Finish::Pending(saving) => run.within(r, 0, saving).await,
@@ -63,7 +63,13 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
     if session.is_none() && request.open == Open::Never {
         session = visit.loaded();
     }
-    run.answers(r, session.as_ref(), &taken, finished.as_ref().err(), answer.set_cookie);
+    run.answers(
+        r,
+        session.as_ref(),
+        (&taken, &destroyed),
+        finished.as_ref().err(),
+        answer.set_cookie,
+    );
     if request.open == Open::AfterHead {
         session = open(run, r, &visit, &header).await;
     }
@@ -620,18 +626,18 @@ impl Run<'_> {
         }
     }
 
-    fn finish_begins(&self, r: usize) -> Vec<usize> {
+    fn finish_begins(&self, r: usize) -> (Vec<usize>, Vec<Target>) {
         let tick = self.tick();
         let mut history = self.history.borrow_mut();
         history.visits[r].finish_began = tick;
-        history.take_up(r)
+        (history.take_up(r), history.visits[r].ending.clone())
     }
 
     fn answers(
         &self,
         r: usize,
         session: Option<&Session>,
-        taken: &[usize],
+        (taken, destroyed): (&[usize], &[Target]),
         error: Option<&Error>,
         set_cookie: Option<String>,
     ) {
@@ -653,8 +659,7 @@ impl Run<'_> {
             history.resolve(taken, state, tick);
         } else {
             history.resolve(taken, State::Stored, tick);
-            let destroyed = history.visits[r].ending.clone();
-            history.confirm(r, &destroyed);
+            history.confirm(r, destroyed);
             let claims = std::mem::take(&mut history.visits[r].claims);
             history.ends.extend(claims);
             for change in &mut history.changes {

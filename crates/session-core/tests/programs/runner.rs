@@ -267,7 +267,9 @@ impl<'p> Run<'p> {
         let config = self.program.config;
         let which = match seed {
             Seed { stale: true, .. } => Which::Before,
-            Seed { flask: true, .. } => Which::Flask,
+            Seed { flask: true, .. } if matches!(config.layout, Layout::Keep | Layout::Move) => {
+                Which::Flask
+            }
             _ => Which::Process(0),
         };
         let visit = self.bench.sessions(config, which).visit();
@@ -318,7 +320,7 @@ impl<'p> Run<'p> {
             if let Some(key) = now {
                 self.bench.store.world().forget(&key);
             }
-        } else if self.sequential && !seed.flask {
+        } else if self.sequential {
             history.expect_seed(seed.browser, user, group, self.bench.wall.now());
         }
         let lineage = session.lineage().map(|it| (group, it));
