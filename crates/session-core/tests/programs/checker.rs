@@ -178,7 +178,8 @@ impl Check<'_, '_> {
                 continue;
             }
             let before = visit.header.split("; ").next().unwrap_or_default();
-            if self.live.iter().any(|it| it.cookie == before) {
+            let same = |it: &Probe| it.cookie == before && Some(it.group) == visit.group;
+            if self.live.iter().any(same) {
                 let text = format!("the id from before the login of request {r} is live");
                 broken.push((Promise::Ended, text));
             }
@@ -313,7 +314,9 @@ impl Check<'_, '_> {
                 if change.item == usize::MAX || probe.items & 1 << change.item == 0 {
                     continue;
                 }
-                let elsewhere = !self.history.may_be_in(change, probe.group);
+                let one = |group| self.history.may_be_one(group, probe.group);
+                let elsewhere = !self.history.may_be_in(change, probe.group)
+                    && !change.group.is_some_and(one);
                 let foreign = change.user.is_some() && probe.user != change.user;
                 if elsewhere || foreign {
                     let text = format!(

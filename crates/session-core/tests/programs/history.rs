@@ -153,6 +153,8 @@ pub(crate) struct Change {
     pub(crate) state: State,
     /// How many saves took it up.
     pub(crate) saves: u32,
+    /// One of several saves said that it is not stored.
+    pub(crate) refused: bool,
 }
 
 /// What a browser relies on when it comes again.
@@ -244,11 +246,7 @@ impl History {
 
     /// Notes which session request `r` works on by now.
     pub(crate) fn follow(&mut self, r: usize, session: &Session) {
-        let visit = &self.visits[r];
-        // What moves from Flask's form gets a name only then.
-        let moves = |it: &usize| visit.groups.contains(it) && self.groups[*it].flask;
-        let moved = visit.presented.filter(|it| session.lineage().is_some() && moves(it));
-        let group = self.identify(session, visit.group.or(moved));
+        let group = self.identify(session, self.visits[r].group);
         let visit = &mut self.visits[r];
         visit.group = group;
         let Some(group) = group else { return };
@@ -275,13 +273,22 @@ impl History {
         taken
     }
 
+    /// A save of request `r` took up whatever was there when its turn came, and says that it is not stored.
+    pub(crate) fn refuse(&mut self, r: usize) {
+        for change in &mut self.changes {
+            change.refused |= change.request == Some(r) && change.state == State::Pending;
+        }
+    }
+
     pub(crate) fn resolve(&mut self, taken: &[usize], state: State, tick: u64) {
         for index in taken {
             let change = &mut self.changes[*index];
             if matches!(change.state, State::Pending | State::Unknown) {
-                // Another save that took it up may have stored it all the same.
+                // Another save that took it up may have stored it all the same, or said that it did not.
+                change.refused |= state == State::Absent;
                 change.state = match state {
                     State::Absent if change.saves > 1 => State::Unknown,
+                    State::Stored if change.refused => State::Unknown,
                     state => state,
                 };
                 change.done = (change.state != State::Unknown).then_some(tick);
@@ -308,6 +315,13 @@ impl History {
             Kind::LogIn(user) if self.may_be_in(it, group) => Some(user),
             _ => None,
         })
+    }
+
+    /// Whether two sessions may be one: of Flask's form, which has no name, and used by the same request.
+    pub(crate) fn may_be_one(&self, one: usize, other: usize) -> bool {
+        let uses = |it: &VisitLog, group| it.groups.contains(&group) || it.presented == Some(group);
+        (self.groups[one].flask || self.groups[other].flask)
+            && self.visits.iter().any(|it| uses(it, one) && uses(it, other))
     }
 
     /// Whether the change may have been made in the session.

@@ -56,9 +56,10 @@ const KNOWN: &[Known] = &[
     },
     Known {
         _what: "a change after the head moves a session from Flask's form to an id that nobody gets",
-        promises: &[Promise::Stored],
+        promises: &[Promise::Stored, Promise::LoggedIn],
         programs: |it| {
-            it.config.layout == Layout::Move && it.requests.iter().any(|it| !it.after.is_empty())
+            it.config.layout == Layout::Move
+                && it.requests.iter().any(|it| !(it.after.is_empty() && it.task.is_empty()))
         },
     },
     Known {
@@ -95,6 +96,51 @@ const KNOWN: &[Known] = &[
         programs: |it| {
             it.steps().any(|it| matches!(it, Step::Wait(_)))
                 || it.schedule.iter().any(|it| matches!(it, Turn::Pass(_) | Turn::Clock(_)))
+        },
+    },
+    Known {
+        _what: "a renewal that lost to another leaves its request with a session that counts as ended",
+        promises: &[Promise::Ended, Promise::Stored],
+        programs: |it| {
+            let renews = |it: &&Step| matches!(it, Step::Renew | Step::LogIn(_));
+            it.config.layout == Layout::Move || it.steps().filter(renews).count() > 1
+        },
+    },
+    Known {
+        _what: "a log-out that finds nothing at all counts as done",
+        promises: &[Promise::Ended],
+        programs: Program::evicts,
+    },
+    Known {
+        _what: "an expired session is not ended by a log-out, and a request under way brings it back",
+        promises: &[Promise::Ended],
+        programs: |it| {
+            it.steps().any(|it| matches!(it, Step::Wait(_)))
+                || it.schedule.iter().any(|it| matches!(it, Turn::Pass(_) | Turn::Clock(_)))
+        },
+    },
+    Known {
+        _what: "a reload takes a session of Flask's form that was renewed for ended",
+        promises: &[Promise::Stored],
+        programs: |it| {
+            it.config.layout != Layout::Native && it.steps().any(|it| *it == Step::Reload)
+        },
+    },
+    Known {
+        _what: "a session that is nowhere to be found counts as ended",
+        promises: &[Promise::Stored],
+        programs: Program::evicts,
+    },
+    Known {
+        _what: "a reload or a save under way brings back a session that its own request destroys meanwhile",
+        promises: &[Promise::Stored, Promise::Ended, Promise::Apart],
+        programs: |it| {
+            let ends = |it: &Step| {
+                matches!(it, Step::LogOut | Step::Everywhere { .. } | Step::EndOne(_))
+            };
+            it.requests.iter().any(|it| {
+                !it.task.is_empty() && it.steps.iter().chain(&it.task).chain(&it.after).any(ends)
+            })
         },
     },
 ];

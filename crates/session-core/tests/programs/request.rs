@@ -60,8 +60,9 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
         Ok(outcome) => outcome.clone(),
         Err(_) => visit.failed(),
     };
-    if session.is_none() && request.open == Open::Never {
+    if request.open == Open::Never {
         session = visit.loaded();
+        session.iter().for_each(|it| run.opened(r, it));
     }
     run.answers(
         r,
@@ -396,7 +397,9 @@ impl Run<'_> {
     fn is_in_use(&self, expected: &Expected) -> bool {
         let idle = self.program.shortest_idle().min(400 * 86_400);
         let slack = 2 + self.program.clock_steps();
-        let limit = (idle * 9 / 10).saturating_sub(slack);
+        let Some(limit) = (idle * 9 / 10).checked_sub(slack) else {
+            return false;
+        };
         let absolute = self.program.config.absolute.is_none_or(|absolute| {
             let end = expected.logged_in_at + Duration::from_secs(absolute);
             end > self.bench.wall.now() + Duration::from_secs(slack)
@@ -486,6 +489,7 @@ impl Run<'_> {
             answered: None,
             state,
             saves: 0,
+            refused: false,
         });
     }
 
@@ -579,13 +583,25 @@ impl Run<'_> {
         let mut history = self.history.borrow_mut();
         history.follow(r, session);
         history.note(|| format!("request {r}: a save says {saved:?}"));
+        let visit = &history.visits[r];
+        let emptied = visit.may_remove && session.is_new();
+        if let Some(group) = visit.group.filter(|_| emptied)
+            && history.groups[group].flask
+        {
+            // In Flask's form a session without data is none; what comes next is in another.
+            history.visits[r].group = None;
+        }
         match saved {
             Ok(Saved::Ended) => {
+                history.refuse(r);
                 history.resolve(taken, State::Absent, tick);
                 checker::dropped(self.program, &mut history, r, taken);
             }
-            Ok(_) => {
-                history.resolve(taken, State::Stored, tick);
+            Ok(saved) => {
+                // Where there is nothing to save, another save has taken up everything before.
+                let alone = |it: &usize| *saved == Saved::Stored || history.changes[*it].saves == 1;
+                let taken: Vec<_> = taken.iter().copied().filter(alone).collect();
+                history.resolve(&taken, State::Stored, tick);
                 history.confirm(r, destroyed);
             }
             Err(error) => {
@@ -593,6 +609,7 @@ impl Run<'_> {
                     Told::Nothing if history.visits[r].faults == 0 => State::Absent,
                     _ => State::Unknown,
                 };
+                history.refuse(r);
                 history.resolve(taken, state, tick);
                 drop(history);
                 self.failed(r, error);

@@ -311,6 +311,7 @@ impl<'p> Run<'p> {
                 answered: Some(0),
                 state: State::Stored,
                 saves: 1,
+                refused: false,
             });
         }
         history.items += 2;
