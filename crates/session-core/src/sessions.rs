@@ -65,6 +65,11 @@ impl Sessions {
         Arc::new(Visit::new(self.0.clone()))
     }
 
+    /// Whether both are handles of the same sessions.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.0.rules.settings

@@ -309,6 +309,9 @@ impl Settings {
                 "must be at least 1 (second)",
             ));
         }
+        if self.profile == Profile::Native && self.flask_sessions == FlaskSessions::Ignore {
+            self.prefix.refuse_empty()?;
+        }
         if self.profile == Profile::Native && self.format == Format::Json {
             return Err(ConfigError::new(
                 "SESSION_SERIALIZATION_FORMAT",
