@@ -845,7 +845,6 @@ impl Machine {
                     record,
                     live.revision.clone(),
                 ));
-                run.key = Some((live.key.clone(), live.form));
                 run.live = Some(live);
             }
             Err(_) if run.state == State::Refreshing => {
@@ -870,10 +869,12 @@ impl Machine {
     /// The record that a write replaces: the one last seen, at first the request's own.
     fn source(&mut self) -> Option<Live> {
         let run = self.run.as_mut()?;
-        run.live.take().or_else(|| match &self.origin {
+        let live = run.live.take().or_else(|| match &self.origin {
             Origin::Live(live) => Some(live.clone()),
             _ => None,
-        })
+        })?;
+        run.key = Some((live.key.clone(), live.form));
+        Some(live)
     }
 
     /// What the request's changes make of the record `live`, or of a new session.
