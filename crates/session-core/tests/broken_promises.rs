@@ -81,9 +81,11 @@ faults! {
     an_entry_moves_to_an_earlier_time: IndexOnlyExtends, IndexIgnoresUpdates, IndexFillsUp;
     an_update_changes_the_index_by_its_entry_alone:
         IndexIgnoresUpdates, IndexForgetsAtAnUpdateWithout, IndexListsTheUnlisted;
+    an_overtaken_update_ends_no_entry: IndexWritesLate;
     a_refused_write_ends_no_entry: IndexFollowsTheRefused;
     a_key_used_again_is_listed_again: IndexRemembersTheDeleted;
     dead_entries_do_not_pile_up: IndexFillsUp, IndexHidesTheDead, IndexOnlyExtends;
+    a_dropped_page_disturbs_no_other_call: IndexMixesAnswers;
     owners_of_two_prefixes_are_two_owners: OwnerPrefixIsIgnored;
     sweep_removes_what_is_past_its_time_and_nothing_else:
         SweepTakesTheLive, SweepMiscounts, UpdateKeepsTheExpiry;
