@@ -123,8 +123,11 @@ impl BrokenStore {
     }
 
     fn others(&self, key: &StoreKey) -> Vec<StoreKey> {
+        if self.fault != Fault::WritesSpill {
+            return Vec::new();
+        }
         let mut keys = self.seen().keys.clone();
-        keys.retain(|other| other != key && self.fault == Fault::WritesSpill);
+        keys.retain(|other| other != key);
         keys
     }
 }
