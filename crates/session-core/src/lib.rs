@@ -14,6 +14,9 @@ mod id;
 mod key;
 mod machine;
 mod memory;
+#[cfg(feature = "model")]
+#[doc(hidden)]
+pub mod model;
 mod op;
 mod owned;
 mod payload;

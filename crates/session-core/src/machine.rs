@@ -8,7 +8,7 @@ pub(crate) mod table;
 
 use std::{fmt, mem::take, sync::Arc};
 
-use self::table::{Event, Next, Outcome, State};
+use self::table::{Event, Next, Outcome, State, holds};
 use crate::{
     codec::{Form, Times},
     content::{Content, Lineage},
@@ -471,6 +471,9 @@ impl Machine {
             None if !told => {
                 if let Some(run) = self.run.as_mut().filter(|run| run.number == number) {
                     run.awaited = false;
+                    if !holds!(DroppedSaveGoesOn) {
+                        self.run = None;
+                    }
                 }
             }
             _ => {}
@@ -637,14 +640,15 @@ impl Machine {
                 run.key = Some((live.key.clone(), live.form));
                 Event::WantsReload
             }
-            Origin::Live(_) if run.renew || login => {
+            Origin::Live(_) if run.renew || (login && holds!(LoginRenews)) => {
                 if head_sent {
                     return Event::AfterHead;
                 }
                 Event::Renews
             }
             Origin::Live(live) if changes || run.extend => {
-                if rules.next_form(live.form) != live.form && changes && !head_sent {
+                let sends_ids = !head_sent || !holds!(MovesBeforeTheHead);
+                if rules.next_form(live.form) != live.form && changes && sends_ids {
                     Event::Renews
                 } else if (given.others_wait)(&live.key) {
                     run.key = Some((live.key.clone(), live.form));
@@ -887,7 +891,7 @@ impl Machine {
             return Err(Error::Unknown);
         };
         // Until a fresher record was seen, and no change came since, the request's own view is just that.
-        if !run.rebased
+        if (!run.rebased || !holds!(ChangesAreReplayed))
             && self.ops.is_empty()
             && let Some(view) = &self.view
         {
@@ -972,7 +976,7 @@ impl Machine {
                     Some(login) if known.is_none() => owner == Some(login),
                     _ => run.owner.is_none() || owner == run.owner.as_ref(),
                 };
-                if !allowed {
+                if !allowed && holds!(OwnerIsChecked) {
                     return Event::Foreign;
                 }
                 if run.state == State::Reloading && given.rules.is_expired(&live, given.now) {
@@ -1190,7 +1194,7 @@ impl Machine {
 
     /// No answer sends an id that the session may not have any more.
     fn forget_pending_id(&mut self) {
-        if self.pending == Pending::Id {
+        if self.pending == Pending::Id && holds!(UnknownIdIsForgotten) {
             self.pending = Pending::Nothing;
         }
     }
@@ -1209,16 +1213,18 @@ impl Machine {
             && run.goal != Goal::Reload
             && !error.is_known_outcome()
         {
-            self.failed = true;
+            self.failed = holds!(UnknownStaysUnknown);
         }
-        if run.destroyed {
+        if run.destroyed && holds!(DestroyedWhileSaving) {
             self.destroy_origin();
         }
         if self.ops.is_empty() {
             self.view = None;
         }
         match result {
-            Err(error) if !run.awaited && run.goal != Goal::Reload => self.untold = Some(error),
+            Err(error) if !run.awaited && run.goal != Goal::Reload => {
+                self.untold = Some(error).filter(|_| holds!(UntoldErrorIsTold));
+            }
             result if run.awaited => self.results.push((run.number, result)),
             _ => {}
         }

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     header::{Header, Kind},
     key::StoreKey,
-    machine::{Goal, Machine, Terms},
+    machine::{Goal, Machine, Terms, table::holds},
     record::Listed,
     rules::{Found, Live},
     shared::Shared,
@@ -236,7 +236,11 @@ impl Owned {
 
     /// A record that is no tombstone of an ended session: live, forwarded to one that may be, or unreadable.
     fn may_be_live(&self, listed: &Listed) -> bool {
-        !Header::parse(&listed.head).is_ok_and(|(header, _)| header.kind == Kind::Ended)
+        !Header::parse(&listed.head).is_ok_and(|(header, _)| match header.kind {
+            Kind::Ended => true,
+            Kind::Forwarded => !holds!(OthersFollowRenewals),
+            Kind::Live => false,
+        })
     }
 
     async fn each_page(

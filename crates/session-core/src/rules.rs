@@ -13,6 +13,7 @@ use crate::{
     expiry::{Millis, RECLAIM_AFTER, Timeouts, cookie_age, cookie_end},
     id::SessionId,
     key::StoreKey,
+    machine::table::holds,
     payload::{Dynamic, Value},
     record::{IndexEntry, Loaded, Record, Revision},
     secret_keys::SecretKeys,
@@ -200,6 +201,7 @@ impl Rules {
     pub(crate) fn end(&self, live: &Live) -> Option<Millis> {
         let timeouts = self.timeouts(&live.content);
         let used = live.times.used_at.map(|used| used.after(timeouts.idle));
+        let used = used.filter(|_| holds!(LoweredTimeoutHolds));
         let deadline = self.deadline(&live.content);
         [live.times.expires_at, used, deadline]
             .into_iter()
@@ -226,7 +228,8 @@ impl Rules {
 
     /// The end that no use moves, if there is one.
     pub(crate) fn deadline(&self, content: &Content) -> Option<Millis> {
-        self.timeouts(content).deadline(content.started_at()?)
+        let deadline = self.timeouts(content).deadline(content.started_at()?);
+        deadline.filter(|_| holds!(AbsoluteTimeoutIsKept))
     }
 
     /// The instants of a record of `content` that is written `now`, and whether the browser is to be sent the cookie.
@@ -282,7 +285,7 @@ impl Rules {
         let bytes = self.codec(form).live(key, content, times, write_tag)?;
         self.check_size(&bytes)?;
         let end = times.expires_at.unwrap_or_default();
-        let entry = (times.indexed_until != before.indexed_until)
+        let entry = (times.indexed_until != before.indexed_until && holds!(IndexIsWritten))
             .then(|| self.entry(content, times.indexed_until?))
             .flatten();
         Ok(Record {
@@ -355,7 +358,12 @@ impl Rules {
             return true;
         }
         let permanent = self.permanent(live.form, content);
-        match live.times.cookie_until {
+        let cookie_until = if holds!(CookieHasItsOwnEnd) {
+            live.times.cookie_until
+        } else {
+            live.times.expires_at.filter(|_| permanent)
+        };
+        match cookie_until {
             Some(until) if permanent => {
                 let timeouts = self.timeouts(content);
                 let end = timeouts.end(content.started_at().unwrap_or(now), now);

@@ -13,7 +13,7 @@ use crate::{
     config::{OnStoreFailure, Refresh},
     driver::{Aim, Drive, Request},
     error::{Error, Result},
-    machine::{Goal, Machine},
+    machine::{Goal, Machine, table::holds},
     session::Session,
     shared::Shared,
 };
@@ -182,7 +182,7 @@ impl Visit {
     ) -> (Arc<Request>, Drive) {
         let request = self.request.get_or_init(|| {
             let mut machine = Machine::new();
-            if self.head_sent.load(Ordering::Relaxed) {
+            if self.head_sent.load(Ordering::Relaxed) && holds!(HeadIsKnown) {
                 machine.close_head();
             }
             let budget = self.shared.rules.settings.store_timeout;
