@@ -4,7 +4,7 @@ use serde::de::{self, Expected, Unexpected};
 
 /// Why a value is not of a type: what the type says about itself, and nothing of what the value holds.
 #[derive(Debug)]
-pub(super) struct Mismatch(String);
+pub(in crate::payload) struct Mismatch(String);
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

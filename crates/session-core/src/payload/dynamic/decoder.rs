@@ -7,8 +7,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::Dynamic;
-use crate::payload::mismatch::Mismatch;
+use super::{Dynamic, mismatch::Mismatch};
 
 /// Decodes as a `T`, which sees timestamps as RFC 3339 text.
 pub(in crate::payload) fn decode<'de, T: Deserialize<'de>>(value: Dynamic) -> Result<T, Mismatch> {
