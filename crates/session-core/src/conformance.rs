@@ -10,7 +10,7 @@
 //! use session_core::{MemoryStore, conformance::Fixture};
 //!
 //! fn open() -> Fixture<MemoryStore> {
-//!     Fixture::new(MemoryStore::new(), MemoryStore::DEFAULT_LIMIT)
+//!     Fixture::new(MemoryStore::new()).with_told_expiry()
 //! }
 //!
 //! session_core::conformance_tests!(async { open() });
@@ -18,6 +18,9 @@
 //! session_core::expired_sweep_tests!(async { open() });
 //! # fn main() {}
 //! ```
+//!
+//! A fixture says what is the store's own: [`with_told_expiry`](Fixture::with_told_expiry) for a layout that keeps the
+//! expiry outside of the bytes and tells it.
 //!
 //! # A store with a server
 //!
@@ -36,7 +39,7 @@
 //!
 //! async fn open() -> Fixture<MyStore> {
 //!     let server = SERVER.get_or_start(Server::start).await;
-//!     Fixture::new(connect(server.url()), MyStore::DEFAULT_LIMIT)
+//!     Fixture::new(connect(server.url()))
 //!         .with_second(connect(server.url()).into())
 //!         .keeping(server)
 //! }
@@ -60,6 +63,7 @@
 )]
 
 mod answers;
+mod bytes;
 mod delete;
 mod expiry;
 mod fixture;
@@ -69,17 +73,16 @@ mod keys;
 mod list;
 mod load;
 mod owner;
-mod payload;
 mod races;
 mod shared;
 mod sweep;
 mod tasks;
 mod time;
-mod touch;
 mod update;
 
 use std::time::Duration;
 
+pub use bytes::*;
 pub use delete::*;
 pub use expiry::*;
 pub use fixture::Fixture;
@@ -88,11 +91,9 @@ pub use insert::*;
 pub use keys::*;
 pub use load::*;
 pub use owner::*;
-pub use payload::*;
 pub use races::*;
 pub use shared::Shared;
 pub use sweep::*;
-pub use touch::*;
 pub use update::*;
 
 use list::names;
