@@ -18,8 +18,8 @@ use crate::{
 
 /// The store time of a request before the head, and of each call after it.
 pub(crate) const STORE_TIME: Duration = Duration::from_secs(1);
-/// The time of a call on a user's sessions: one budget for the list, one for the ends.
-pub(crate) const LIST_TIME: Duration = Duration::from_secs(2);
+/// The time of a call on a user's sessions.
+pub(crate) const LIST_TIME: Duration = Duration::from_secs(5);
 /// Timers go by milliseconds.
 pub(crate) const TOLERANCE: Duration = Duration::from_millis(20);
 /// The most store calls that one step of a request may cost while three others are under way.

@@ -44,6 +44,9 @@ impl Dice {
     }
 }
 
+/// How many configurations there are of races and of clicks each.
+const CONFIGS: u64 = 200;
+
 /// The program of a seed.
 pub(crate) fn program(seed: u64) -> Program {
     let mut dice = Dice(seed);
@@ -54,7 +57,10 @@ pub(crate) fn program(seed: u64) -> Program {
     }
 }
 
+/// One of so many, because each needs handles of its own that are kept.
 fn config(dice: &mut Dice, idle: &[u64]) -> Config {
+    let mut dice = Dice(dice.below(CONFIGS));
+    let dice = &mut dice;
     let layout = dice.weighted(&[
         (60, Layout::Native),
         (10, Layout::Keep),
@@ -156,6 +162,7 @@ fn step(dice: &mut Dice, config: Config) -> Step {
         (2, Step::SaveHeld(polls)),
         (6, Step::Reload),
         (8, Step::Renew),
+        (2, Step::Extend),
         (9, Step::LogIn(user)),
         (6, Step::LogOut),
         (2, Step::Everywhere { keep: true }),

@@ -182,7 +182,12 @@ pub(crate) fn told(error: &Error) -> Told {
         | Error::Encode { .. }
         | Error::Decode { .. }
         | Error::ReservedKey
-        | Error::NoOwnerIndex => Told::Nothing,
+        | Error::Reentrant
+        | Error::NotLoaded
+        | Error::Missing
+        | Error::Expired
+        | Error::NoOwnerIndex
+        | Error::FlaskOwners => Told::Nothing,
         _ => Told::Unknown,
     }
 }

@@ -134,6 +134,7 @@ pub(crate) enum Step {
     SaveHeld(u8),
     Reload,
     Renew,
+    Extend,
     LogIn(usize),
     LogOut,
     Everywhere {

@@ -181,6 +181,7 @@ async fn perform<'s>(
             run.reloaded(r, session, &reloaded);
         }
         Step::Renew => session.renew(),
+        Step::Extend => session.extend(),
         Step::LogOut => {
             run.destroys(r, session);
             session.destroy();

@@ -18,6 +18,9 @@ use crate::program::Behaviour;
 /// How many records there are on a page of an owner's.
 const PAGE: usize = 3;
 
+/// The length of a native record's key: the prefix, and 64 digits.
+const NATIVE: usize = "session:".len() + 64;
+
 /// A store of the program: each call waits until the program lets it go on, and goes as the program says.
 ///
 /// It keeps the contract, unless it is told to [break](Broken) it.
@@ -379,7 +382,8 @@ impl World {
         held.map(|held| Loaded {
             bytes: held.bytes.clone(),
             revision: held.revision.into(),
-            expires_at: Some(held.expires_at),
+            // Flask's layouts keep it outside of the bytes.
+            expires_at: (key.as_str().len() < NATIVE).then_some(held.expires_at),
         })
     }
 
