@@ -177,8 +177,7 @@ impl Check<'_, '_> {
             if !(visit.ok && visit.logged_in && stored) {
                 continue;
             }
-            let before = visit.header.split("; ").next().unwrap_or_default();
-            let same = |it: &Probe| it.cookie == before && Some(it.group) == visit.group;
+            let same = |it: &Probe| it.cookie == visit.cookie && Some(it.group) == visit.group;
             if self.live.iter().any(same) {
                 let text = format!("the id from before the login of request {r} is live");
                 broken.push((Promise::Ended, text));
@@ -358,7 +357,14 @@ pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken:
     let Some(group) = history.visits[r].group else {
         return;
     };
-    let user = history.visits[r].users.first().copied();
+    let first = history.visits[r].users.first().copied();
+    let own = history.changes.iter().filter(|it| it.request == Some(r));
+    let mut users = own.filter_map(|it| match it.kind {
+        Kind::LogIn(user) => Some(user),
+        _ => None,
+    });
+    // The session of a request that came with nobody's, and logs nobody in, may become anybody's.
+    let user = users.next_back().or(first);
     let anothers = user.is_some() && history.logins_of(group).any(|it| Some(it) != user);
     let excused = history.may_have_ended(group)
         || anothers

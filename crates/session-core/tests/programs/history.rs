@@ -49,6 +49,8 @@ pub(crate) struct Group {
     pub(crate) lineage: Option<Lineage>,
     /// It has or had a record of Flask's form, in which nothing tells an ended one from a renewed one.
     pub(crate) flask: bool,
+    /// It ended before the program began, and a browser still has its cookie.
+    pub(crate) stale: bool,
     /// Somebody tried to end it.
     pub(crate) end_tried: bool,
     /// A request that used it got an error that says nothing of what is stored.
@@ -58,8 +60,8 @@ pub(crate) struct Group {
 /// One request so far.
 #[derive(Debug, Default)]
 pub(crate) struct VisitLog {
-    /// The `Cookie` header.
-    pub(crate) header: String,
+    /// The cookie that came with it, as name and value.
+    pub(crate) cookie: String,
     /// The session that the cookie is for.
     pub(crate) presented: Option<usize>,
     /// The session that the request works on.
@@ -67,6 +69,7 @@ pub(crate) struct VisitLog {
     /// Every session that the request worked on.
     pub(crate) groups: Vec<usize>,
     pub(crate) opened: Option<u64>,
+    pub(crate) opened_at: Option<SystemTime>,
     /// It came with an id that was renewed before.
     pub(crate) late: bool,
     /// Whose session the request was authorised for, first of all, and whom it logged in since; empty if nobody's.

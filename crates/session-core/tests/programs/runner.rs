@@ -252,6 +252,9 @@ impl<'p> Run<'p> {
         }
         threads.finish().await;
         drop(threads);
+        for session in &self.published {
+            session.take();
+        }
         let mut world = self.bench.store.world();
         let queued = world.queued();
         if queued > 0 {
@@ -317,6 +320,7 @@ impl<'p> Run<'p> {
         history.items += 2;
         if seed.stale {
             history.groups[group].end_tried = true;
+            history.groups[group].stale = true;
             let now = self.bench.store.world().keys.last().cloned();
             if let Some(key) = now {
                 self.bench.store.world().forget(&key);
@@ -361,6 +365,9 @@ impl<'p> Threads<'p> {
             Turn::Sweep => world().sweep(self.run.bench.wall.now()),
             Turn::Evict(number) => world().evict(number),
             Turn::Crash(request) => {
+                if let Some(published) = self.run.published.get(request) {
+                    published.take();
+                }
                 for thread in [2 * request, 2 * request + 1] {
                     if let Some(gone) = self.threads.get_mut(thread) {
                         *gone = None;
@@ -431,10 +438,6 @@ impl<'p> Threads<'p> {
         let mut cx = Context::from_waker(&thread.waker);
         if thread.future.as_mut().poll(&mut cx).is_ready() {
             self.threads[number] = None;
-            // The last handle of the visit is gone, and of the session with the other thread.
-            if number.is_multiple_of(2) && self.started[number + 1] {
-                self.run.published[number / 2].borrow_mut().take();
-            }
         }
     }
 
@@ -489,6 +492,11 @@ impl<'p> Threads<'p> {
 
     /// Runs every thread that is left to its end.
     async fn finish(&mut self) {
+        if self.run.sequential {
+            for request in 0..self.run.program.requests.len() {
+                self.complete(&[2 * request, 2 * request + 1]).await;
+            }
+        }
         let all: Vec<_> = (0..self.threads.len()).collect();
         self.complete(&all).await;
     }
