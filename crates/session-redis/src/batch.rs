@@ -85,8 +85,7 @@ impl Batch {
 impl Default for Pending {
     fn default() -> Self {
         Self {
-            // Two for most.
-            commands: Pipeline::with_capacity(2 * MOST),
+            commands: Pipeline::with_capacity(MOST),
             waiting: Vec::with_capacity(MOST),
         }
     }

@@ -39,11 +39,26 @@ impl Lanes {
     }
 
     /// Runs a script that answers with a number.
-    pub(crate) async fn run(&self, script: &Script, key: &str, args: &[&[u8]]) -> RedisResult<i64> {
-        let by_digest = |commands: &mut Pipeline| script.by_digest(commands, key, args);
+    pub(crate) async fn run(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        args: &[&[u8]],
+    ) -> RedisResult<i64> {
+        match self.run_one(script, keys, args).await {
+            Err(error) if has_code(&error, "OOM") => match script.when_full {
+                Some(other) => Box::pin(self.run_one(other, keys, args)).await,
+                None => Err(error),
+            },
+            answer => answer,
+        }
+    }
+
+    async fn run_one(&self, script: &Script, keys: &[&str], args: &[&[u8]]) -> RedisResult<i64> {
+        let by_digest = |commands: &mut Pipeline| script.by_digest(commands, keys, args);
         let (answer,) = match self.write(&by_digest).await {
             Err(error) if has_code(&error, "NOSCRIPT") => {
-                let in_full = |commands: &mut Pipeline| script.in_full(commands, key, args);
+                let in_full = |commands: &mut Pipeline| script.in_full(commands, keys, args);
                 Box::pin(self.write(&in_full)).await
             }
             answer => answer,

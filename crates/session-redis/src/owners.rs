@@ -1,102 +1,123 @@
 use std::time::SystemTime;
 
 use futures_util::future::try_join_all;
-use redis::{Pipeline, RedisResult};
-use session_core::{Loaded, OwnerIndex, OwnerKey, Result, SessionStore, StoreKey, async_trait};
+use redis::Pipeline;
+use session_core::{
+    Cursor, Listed, OwnerIndex, OwnerKey, Page, Record, Result, StoreKey, async_trait,
+};
 
-use crate::{RedisStore, expiry::last_millisecond, failure::backend, script::FORGET};
+use crate::{
+    RedisStore,
+    failure::backend,
+    records::millis,
+    script::{ENTER_AFTER, ENTER_BEFORE},
+};
 
-// How many of the oldest entries an insert looks at: more than it adds, so that an index shrinks in the end.
-const CHECKED: usize = 4;
 // How many records are asked for at once.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
 #[async_trait]
 impl OwnerIndex for RedisStore {
-    async fn owned_by(&self, owner: &OwnerKey) -> Result<Vec<(StoreKey, Loaded)>> {
-        let commands = |commands: &mut Pipeline| {
-            commands.cmd("ZRANGE").arg(owner.as_str()).arg(0).arg(-1);
-        };
-        let (keys,): (Vec<String>,) = self.lanes.read(&commands).await.map_err(backend)?;
-        let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(BATCH) {
-            let loads = keys.iter().map(|key| async move {
-                let key = StoreKey::from_stored(key.as_str());
-                let loaded = self.load(&key).await?;
-                Ok(loaded.map(|loaded| (key, loaded)))
+    async fn owned_by(
+        &self,
+        owner: &OwnerKey,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page> {
+        if cursor.is_none()
+            && let Some(keys) = self.few(owner, limit).await?
+        {
+            let records = self.heads(keys).await?;
+            return Ok(Page {
+                records,
+                next: None,
             });
-            found.extend(try_join_all(loads).await?.into_iter().flatten());
         }
-        Ok(found)
+        let from = cursor.map_or(b"0".as_slice(), Cursor::as_bytes);
+        let commands = |commands: &mut Pipeline| {
+            let scan = commands.cmd("ZSCAN").arg(owner.as_str()).arg(from);
+            scan.arg("COUNT").arg(limit.max(1));
+        };
+        // Of the commands that page, this alone finds whatever is there all the time, wherever entries move meanwhile.
+        let answer = self.lanes.read(&commands).await.map_err(backend)?;
+        let ((next, entries),): ((String, Vec<(String, i64)>),) = answer;
+        let now = millis(SystemTime::now());
+        let keys = entries.into_iter().filter(|(_, time)| *time >= now);
+        Ok(Page {
+            records: self.heads(keys.map(|(key, _)| key).collect()).await?,
+            next: (next != "0").then(|| Cursor::new(next)),
+        })
     }
 }
 
 impl RedisStore {
-    /// Enters a record that exists by now under its owner, and tidies up a little.
-    ///
-    /// The index has no end of its own: a session that is only read moves its end without the index hearing of it,
-    /// and an index that ended before its sessions would hide them from a log-out.
-    pub(crate) async fn add_to_index(
-        &self,
-        owner: &OwnerKey,
-        key: &StoreKey,
-        expires_at: SystemTime,
-    ) -> Result<()> {
-        let now = last_millisecond(SystemTime::now());
+    /// All keys that the index names, unless they are more than `limit`: found without a look at those whose time has
+    /// passed, however many are left of them.
+    async fn few(&self, owner: &OwnerKey, limit: usize) -> Result<Option<Vec<String>>> {
         let commands = |commands: &mut Pipeline| {
-            commands
-                .cmd("ZADD")
-                .arg(owner.as_str())
-                .arg("GT")
-                .arg(last_millisecond(expires_at))
-                .arg(key.as_str());
-            commands
-                .cmd("ZRANGEBYSCORE")
-                .arg(owner.as_str())
-                .arg("-inf")
-                .arg(now)
-                .arg("LIMIT")
-                .arg(0)
-                .arg(CHECKED);
+            let range = commands.cmd("ZRANGEBYSCORE").arg(owner.as_str());
+            range.arg(millis(SystemTime::now())).arg("+inf");
+            range.arg("LIMIT").arg(0).arg(limit.saturating_add(1));
         };
-        let (_, overdue): (i64, Vec<String>) =
-            self.lanes.write(&commands).await.map_err(backend)?;
-        if !overdue.is_empty()
-            && let Err(error) = self.tidy(owner, &overdue, now).await
-        {
-            // The record and its entry stand; the next insert will look again.
-            tracing::debug!(%error, "an owner's index was not tidied");
-        }
-        Ok(())
+        let (keys,): (Vec<String>,) = self.lanes.read(&commands).await.map_err(backend)?;
+        Ok((keys.len() <= limit).then_some(keys))
     }
 
-    /// Removes entries whose time has passed and whose record is absent, and corrects the time of the others.
-    async fn tidy(&self, owner: &OwnerKey, overdue: &[String], now: i64) -> RedisResult<()> {
-        let ends = overdue.iter().map(|key| async move {
-            let commands = |commands: &mut Pipeline| {
-                commands.cmd("PTTL").arg(key);
-            };
-            let (ttl,): (i64,) = self.lanes.read(&commands).await?;
-            RedisResult::Ok((key, ttl))
-        });
-        let ends = try_join_all(ends).await?;
-        let (live, gone): (Vec<_>, Vec<_>) = ends.into_iter().partition(|(_, ttl)| *ttl >= 0);
-        let moved = |commands: &mut Pipeline| {
-            let times = commands.cmd("ZADD").arg(owner.as_str());
-            times.arg("XX").arg("GT");
-            for (key, ttl) in &live {
-                times.arg(now.saturating_add(*ttl)).arg(*key);
-            }
-        };
-        if !live.is_empty() {
-            let _: (i64,) = self.lanes.write(&moved).await?;
+    async fn heads(&self, keys: Vec<String>) -> Result<Vec<Listed>> {
+        let end = (Record::HEAD - 1).to_string();
+        let mut found = Vec::with_capacity(keys.len());
+        let mut keys = keys.into_iter().map(StoreKey::from_stored).peekable();
+        while keys.peek().is_some() {
+            let heads = keys.by_ref().take(BATCH).map(|key| async {
+                let command = ["GETRANGE", key.as_str(), "0", &end];
+                let head = self.read_string(&command).await?;
+                // An empty one is what Redis makes of a key that is not there.
+                let head = head.filter(|head| !head.is_empty());
+                Ok(head.map(|head| Listed {
+                    key,
+                    head: head.into(),
+                }))
+            });
+            found.extend(try_join_all(heads).await?.into_iter().flatten());
         }
-        if !gone.is_empty() {
-            let now = now.to_string();
-            let mut args = vec![now.as_bytes()];
-            args.extend(gone.iter().map(|(key, _)| key.as_bytes()));
-            self.lanes.run(&FORGET, owner.as_str(), &args).await?;
+        Ok(found)
+    }
+
+    /// The record's entry, where one script can write both: the index and the time.
+    pub(crate) fn entry_beside<'r>(&self, record: &'r Record) -> Option<(&'r str, String)> {
+        entry(record).filter(|_| !self.lanes.server.is_cluster())
+    }
+
+    /// Names a record before it is written, where one script cannot write both. Answers with the later time that the
+    /// entry has and keeps, or 0.
+    pub(crate) async fn enter_before(&self, key: &StoreKey, record: &Record) -> Result<i64> {
+        let Some((index, time)) = entry(record).filter(|_| self.lanes.server.is_cluster()) else {
+            return Ok(0);
+        };
+        let args = [key.as_str().as_bytes(), time.as_bytes()];
+        let answer = self.lanes.run(&ENTER_BEFORE, &[index], &args).await;
+        answer.map_err(backend)
+    }
+
+    /// Moves the entry of a record that was written to its time, from the `later` one that it had.
+    pub(crate) async fn enter_after(
+        &self,
+        key: &StoreKey,
+        record: &Record,
+        later: i64,
+    ) -> Result<()> {
+        if let Some((index, time)) = entry(record).filter(|_| later != 0) {
+            let (key, later) = (key.as_str().as_bytes(), later.to_string());
+            let args = [key, time.as_bytes(), later.as_bytes()];
+            let answer = self.lanes.run(&ENTER_AFTER, &[index], &args).await;
+            answer.map_err(backend)?;
         }
         Ok(())
     }
+}
+
+fn entry(record: &Record) -> Option<(&str, String)> {
+    let entry = record.entry.as_ref()?;
+    let time = millis(entry.expires_at).to_string();
+    Some((entry.owner.as_str(), time))
 }

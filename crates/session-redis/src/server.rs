@@ -42,6 +42,10 @@ impl Server {
         Ok(Self::Cluster(Box::new(client)))
     }
 
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
     pub(crate) async fn open(&self, patience: Patience) -> RedisResult<Connection> {
         match self {
             Self::Single(client) => open_single(client, patience).await,
