@@ -9,6 +9,14 @@ use tokio::sync::oneshot;
 /// Makes a request's command, each time that it is sent.
 pub(crate) type Command<'c> = &'c (dyn Fn() -> Cmd + Send + Sync);
 
+/// A command of these words, made in its size: growing would copy a record several times.
+pub(crate) fn command(words: &[&[u8]]) -> Cmd {
+    let size = words.iter().map(|word| word.len()).sum();
+    let mut command = Cmd::with_capacity(words.len(), size);
+    command.arg(words);
+    command
+}
+
 // With more, the first of a batch would wait for the replies to the last.
 const MOST: usize = 16;
 

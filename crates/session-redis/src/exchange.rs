@@ -23,21 +23,13 @@ const DETOURS: [Duration; 4] = [
 /// Whether a command may be sent a second time when the connection broke before it was answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resend {
+    /// It changes nothing.
     Once,
+    /// It changes something: unless the server said that it did not carry it out.
     Never,
 }
 
 impl Lanes {
-    /// Sends a command that changes nothing; once more if the connection broke.
-    pub(crate) async fn read<T: FromRedisValue>(&self, command: Command<'_>) -> RedisResult<T> {
-        self.exchange(command, Resend::Once).await
-    }
-
-    /// Sends a command that changes something; never again, unless the server said that it did not carry it out.
-    pub(crate) async fn write<T: FromRedisValue>(&self, command: Command<'_>) -> RedisResult<T> {
-        self.exchange(command, Resend::Never).await
-    }
-
     /// Runs a script, and on a server that is full what it has for that case.
     pub(crate) async fn run<T: FromRedisValue>(
         &self,
@@ -70,7 +62,8 @@ impl Lanes {
         }
     }
 
-    async fn exchange<T: FromRedisValue>(
+    /// Sends a command and waits for its reply.
+    pub(crate) async fn exchange<T: FromRedisValue>(
         &self,
         command: Command<'_>,
         resend: Resend,

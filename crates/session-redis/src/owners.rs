@@ -7,6 +7,8 @@ use session_core::{
 
 use crate::{
     RedisStore,
+    batch::command,
+    exchange::Resend,
     failure::backend,
     records::millis,
     script::{ENTER_AFTER, ENTER_BEFORE, HEADS},
@@ -49,14 +51,16 @@ impl RedisStore {
     /// All keys that the index names, unless they are more than `limit`: found without a look at those whose time has
     /// passed, however many are left of them.
     async fn few(&self, owner: &OwnerKey, limit: usize) -> Result<Option<Vec<String>>> {
-        let command = || {
-            let mut command = redis::cmd("ZRANGEBYSCORE");
-            command.arg(owner.as_str()).arg(millis(SystemTime::now()));
-            let most = limit.saturating_add(1);
-            command.arg("+inf").arg("LIMIT").arg(0).arg(most);
-            command
-        };
-        let keys: Vec<String> = self.lanes.read(&command).await.map_err(backend)?;
+        let now = millis(SystemTime::now()).to_string();
+        let most = limit.saturating_add(1).to_string();
+        let (owner, now, most) = (owner.as_str().as_bytes(), now.as_bytes(), most.as_bytes());
+        let range = [b"ZRANGEBYSCORE", owner, now, b"+inf", b"LIMIT", b"0", most];
+        let command = || command(&range);
+        let keys: Vec<String> = self
+            .lanes
+            .exchange(&command, Resend::Once)
+            .await
+            .map_err(backend)?;
         Ok((keys.len() <= limit).then_some(keys))
     }
 
@@ -68,13 +72,13 @@ impl RedisStore {
         from: &[u8],
         limit: usize,
     ) -> Result<(Vec<String>, Option<Cursor>)> {
-        let command = || {
-            let mut command = redis::cmd("ZSCAN");
-            command.arg(owner.as_str()).arg(from);
-            command.arg("COUNT").arg(limit.max(1));
-            command
-        };
-        let found = self.lanes.read(&command).await.map_err(backend)?;
+        let (owner, count) = (owner.as_str().as_bytes(), limit.max(1).to_string());
+        let command = || command(&[b"ZSCAN", owner, from, b"COUNT", count.as_bytes()]);
+        let found = self
+            .lanes
+            .exchange(&command, Resend::Once)
+            .await
+            .map_err(backend)?;
         let (next, entries): (String, Vec<(String, i64)>) = found;
         let now = millis(SystemTime::now());
         let keys = entries.into_iter().filter(|(_, time)| *time >= now);

@@ -1,10 +1,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use redis::{Cmd, RedisResult};
+use redis::RedisResult;
 use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
 
 use crate::{
     RedisStore,
+    batch::command,
+    exchange::Resend,
     failure::{backend, has_code},
     owners::Entry,
     script::{DELETE, INSERT, UPDATE},
@@ -21,12 +23,9 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let command = || {
-            let mut command = Cmd::with_capacity(2, 3 + key.as_str().len());
-            command.arg("GET").arg(key.as_str());
-            command
-        };
-        match self.lanes.read::<Option<Vec<u8>>>(&command).await {
+        let get = || command(&[b"GET", key.as_str().as_bytes()]);
+        let reply: RedisResult<Option<Vec<u8>>> = self.lanes.exchange(&get, Resend::Once).await;
+        match reply {
             Ok(bytes) => Ok(bytes.map(Loaded::compared_by_bytes)),
             // Somebody else's hash or list is no session, and none of our business.
             Err(error) if has_code(&error, "WRONGTYPE") => Ok(None),
@@ -41,15 +40,10 @@ impl SessionStore for RedisStore {
             let args = [&record.bytes[..], until.as_bytes(), time.as_bytes()];
             self.lanes.run(&INSERT, &[key.as_str(), index], &args).await
         } else {
-            let words = [
-                key.as_str().as_bytes(),
-                &record.bytes,
-                b"NX",
-                b"PXAT",
-                until.as_bytes(),
-            ];
-            let command = || redis::cmd("SET").arg(&words[..]).to_owned();
-            let answer: RedisResult<Option<String>> = self.lanes.write(&command).await;
+            let (key, until) = (key.as_str().as_bytes(), until.as_bytes());
+            let set = || command(&[b"SET", key, &record.bytes, b"NX", b"PXAT", until]);
+            let answer: RedisResult<Option<String>> =
+                self.lanes.exchange(&set, Resend::Never).await;
             answer.map(|answer| answer.is_some())
         };
         self.written(key, record, entry, done).await

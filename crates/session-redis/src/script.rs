@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
-use crate::exchange::Resend;
+use crate::{batch::command, exchange::Resend};
 
 /// A script, named by its digest, and sent in full only to a server that does not know it.
 pub(crate) struct Script {
@@ -59,20 +59,18 @@ script!(HEADS, ["heads"], Once, None);
 impl Script {
     /// The call by digest, which a server that lost its scripts refuses with `NOSCRIPT`.
     pub(crate) fn by_digest(&self, keys: &[&str], args: &[&[u8]]) -> Cmd {
-        command(&["EVALSHA", &self.digest], keys, args)
+        call("EVALSHA", &self.digest, keys, args)
     }
 
     /// The call with the script's text, after which the server knows it.
     pub(crate) fn in_full(&self, keys: &[&str], args: &[&[u8]]) -> Cmd {
-        command(&["EVAL", self.text], keys, args)
+        call("EVAL", self.text, keys, args)
     }
 }
 
-fn command(script: &[&str; 2], keys: &[&str], args: &[&[u8]]) -> Cmd {
-    let words = script.iter().chain(keys).map(|word| word.len());
-    let size: usize = words.chain(args.iter().map(|arg| arg.len())).sum();
-    // Made in its size: growing would copy the record several times.
-    let mut command = Cmd::with_capacity(3 + keys.len() + args.len(), size + 1);
-    command.arg(script).arg(keys.len()).arg(keys).arg(args);
-    command
+fn call(name: &str, script: &str, keys: &[&str], args: &[&[u8]]) -> Cmd {
+    let count = keys.len().to_string();
+    let before = [name, script, &count];
+    let words = before.iter().chain(keys).map(|word| word.as_bytes());
+    command(&words.chain(args.iter().copied()).collect::<Vec<_>>())
 }
