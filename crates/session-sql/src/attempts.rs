@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     dialect::{Driver, Trouble},
+    fault::Fault,
     pace,
 };
 
@@ -34,10 +35,10 @@ impl Attempts {
         }
     }
 
-    /// Waits for the next attempt, or gives `error` back if there is none.
-    pub(crate) async fn after<D: Driver>(&mut self, error: sqlx::Error) -> sqlx::Result<()> {
-        if !self.may_follow::<D>(&error) || self.began.elapsed() >= self.patience() {
-            return Err(error);
+    /// Waits for the next attempt, or gives `fault` back if there is none.
+    pub(crate) async fn after<D: Driver>(&mut self, fault: Fault) -> Result<(), Fault> {
+        if self.began.elapsed() >= self.patience::<D>(&fault) {
+            return Err(fault);
         }
         // A random part of the pause, or those who collided would collide again.
         let part = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
@@ -46,24 +47,31 @@ impl Attempts {
         Ok(())
     }
 
-    fn patience(&self) -> Duration {
-        match self.kind {
+    /// How long after the beginning of a call it may be tried again.
+    fn patience<D: Driver>(&self, fault: &Fault) -> Duration {
+        let patience = match self.kind {
             Kind::Read | Kind::Write | Kind::Sweep => pace::RETRY,
             Kind::Migration => pace::MIGRATION,
-        }
-    }
-
-    fn may_follow<D: Driver>(&self, error: &sqlx::Error) -> bool {
-        let trouble = match error {
-            sqlx::Error::Database(error) => D::trouble(error.as_ref()),
-            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => Trouble::Lost,
-            sqlx::Error::PoolTimedOut if self.kind == Kind::Migration => Trouble::Conflict,
+        };
+        let trouble = match fault {
+            // Its server is there.
+            Fault::Unreachable {
+                source: sqlx::Error::PoolTimedOut,
+                ..
+            } if self.kind == Kind::Migration => Trouble::Conflict,
+            // Nothing was sent; a server that is not there, though, is worth nobody's waiting.
+            Fault::Unreachable {
+                source: sqlx::Error::Io(_) | sqlx::Error::Protocol(_),
+                ..
+            } => return pace::ACQUIRE,
+            Fault::Statement(sqlx::Error::Database(error)) => D::trouble(error.as_ref()),
+            Fault::Statement(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => Trouble::Lost,
             _ => Trouble::Other,
         };
         match trouble {
-            Trouble::Conflict => true,
-            Trouble::Lost => self.kind != Kind::Write,
-            Trouble::Table | Trouble::Other => false,
+            Trouble::Conflict => patience,
+            Trouble::Lost if self.kind != Kind::Write => patience,
+            _ => Duration::ZERO,
         }
     }
 }

@@ -1,36 +1,78 @@
 use std::str::FromStr;
 
-use sqlx::{
-    Connection, Pool, Postgres,
-    error::DatabaseError,
-    postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult},
-};
+use sqlx::{Pool, Postgres, error::DatabaseError, postgres::PgConnectOptions};
 
-use super::{Driver, Trouble, Unfinished};
-use crate::{
-    pace,
-    queries::{FlaskQueries, Queries},
-    table::TableName,
-};
+use super::{Driver, Trouble, Unfinished, lives, pool_options};
+use crate::pace;
 
 impl Driver for Postgres {
-    const STORE: &'static str = "postgres";
-    // A message has 2³⁰ - 1 bytes at most.
-    const MAX_PAYLOAD: usize = (1 << 30) - 65_536;
     // A change sends the bytes that were loaded as well.
-    const FLASK_PAYLOAD: usize = 1 << 20;
-    const NOWS_IN_INSERT: usize = 1;
+    const FLASK_LIMIT: usize = 1 << 20;
     const ONE_WRITER: bool = false;
     // Each exchange ends with a message that the driver counts, and a new connection costs the server a process.
     const UNFINISHED: Unfinished = Unfinished::Drain;
-
-    fn queries(table: &TableName) -> Queries {
-        Queries::postgres(table)
-    }
-
-    fn flask_queries(table: &TableName) -> FlaskQueries {
-        FlaskQueries::postgres(table)
-    }
+    const QUOTE: char = '"';
+    const NUMBERED: bool = true;
+    const WORDS: &'static [(&'static str, &'static str)] = &[
+        (
+            "{create}",
+            "CREATE TABLE IF NOT EXISTS {table} (\
+             store_key BYTEA NOT NULL PRIMARY KEY, revision BIGINT NOT NULL, \
+             expires_at BIGINT NOT NULL, sweep_at BIGINT NOT NULL, owner BYTEA, payload BYTEA NOT NULL); \
+             CREATE INDEX IF NOT EXISTS \"{name}_sweep_at\" ON {table} (sweep_at); \
+             CREATE INDEX IF NOT EXISTS \"{name}_owner\" ON {table} (owner, store_key) WHERE owner IS NOT NULL",
+        ),
+        (
+            "{create_flask}",
+            "CREATE TABLE IF NOT EXISTS {table} (id SERIAL NOT NULL, session_id VARCHAR(255), data BYTEA, \
+             expiry TIMESTAMP WITHOUT TIME ZONE, PRIMARY KEY (id), UNIQUE (session_id))",
+        ),
+        (
+            "{columns}",
+            "SELECT attname::text FROM pg_attribute \
+             WHERE attrelid = to_regclass('{table}') AND attnum > 0 AND NOT attisdropped",
+        ),
+        (
+            "{flask_facts}",
+            "SELECT 'unique id' FROM pg_index AS i JOIN pg_attribute AS a \
+             ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] AND a.attname = 'session_id' \
+             WHERE i.indrelid = to_regclass('{table}') AND i.indisunique AND i.indnatts = 1 AND i.indpred IS NULL \
+             UNION ALL SELECT 'naive expiry' FROM pg_attribute WHERE attrelid = to_regclass('{table}') \
+             AND attname = 'expiry' AND atttypid = 'timestamp'::regtype",
+        ),
+        ("{unless_taken}", "ON CONFLICT DO NOTHING"),
+        ("{lean_update}", ""),
+        ("{least}", "LEAST"),
+        ("{unlocked}", "FOR UPDATE SKIP LOCKED"),
+        ("{by_sweep_at}", ""),
+        ("{by_owner}", ""),
+        ("{by_key}", ""),
+        ("{delete_from}", "DELETE FROM {table}"),
+        // An array, so that the rows are locked once, not once for each they are compared with.
+        (
+            "{due}",
+            "id = ANY(ARRAY(SELECT id FROM {table} WHERE id IN ({places}) AND {expiry} <= ? \
+             FOR UPDATE SKIP LOCKED))",
+        ),
+        ("{none}", "''::bytea"),
+        ("{data}", "COALESCE(data, ''::bytea)"),
+        ("{id}", "id::bigint"),
+        (
+            "{session}",
+            "session_id = ? AND session_id COLLATE \"C\" = ?",
+        ),
+        // Neither function heeds NULL.
+        (
+            "{expiry}",
+            "CAST(EXTRACT(EPOCH FROM LEAST(GREATEST(expiry, TIMESTAMP 'epoch'), \
+             TIMESTAMP '9999-12-31 23:59:59')) * 1000000 AS bigint)",
+        ),
+        // Exact to the microsecond until the year 2255.
+        (
+            "{instant}",
+            "TIMESTAMP 'epoch' + ? * INTERVAL '1 microsecond'",
+        ),
+    ];
 
     fn pool(url: &str) -> sqlx::Result<Pool<Self>> {
         let mut options = PgConnectOptions::from_str(url)?;
@@ -43,25 +85,16 @@ impl Driver for Postgres {
                 options = options.options([(setting, limit.as_millis())]);
             }
         }
-        let pool = PgPoolOptions::new()
-            .acquire_timeout(pace::ACQUIRE)
-            // Without a task that reaps, a pool can be made before there is a runtime.
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > pace::TRUST_IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(meta.age < pace::LIFETIME)
-                })
-            });
+        let pool =
+            pool_options().before_acquire(|connection, meta| Box::pin(lives(connection, meta)));
         Ok(pool.connect_lazy_with(options))
     }
 
-    fn holds_connections(_: &Pool<Self>) -> bool {
-        false
+    fn address(options: &PgConnectOptions) -> String {
+        match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        }
     }
 
     fn trouble(error: &dyn DatabaseError) -> Trouble {
@@ -77,5 +110,5 @@ impl Driver for Postgres {
         }
     }
 
-    run_by_sqlx!(PgQueryResult::rows_affected);
+    run_by_sqlx!();
 }
