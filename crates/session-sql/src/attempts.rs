@@ -1,10 +1,15 @@
-use std::time::{Duration, Instant};
+use std::{
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 
 use crate::{
     dialect::{Driver, Trouble},
     fault::Fault,
     pace,
 };
+
+const HUNG_UP: [ErrorKind; 2] = [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof];
 
 /// What may be done again, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,21 +54,24 @@ impl Attempts {
 
     /// How long after the beginning of a call it may be tried again.
     fn patience<D: Driver>(&self, fault: &Fault) -> Duration {
-        let patience = match self.kind {
-            Kind::Read | Kind::Write | Kind::Sweep => pace::RETRY,
-            Kind::Migration => pace::MIGRATION,
+        let migrates = self.kind == Kind::Migration;
+        let patience = if migrates {
+            pace::MIGRATION
+        } else {
+            pace::RETRY
         };
         let trouble = match fault {
-            // Its server is there.
-            Fault::Unreachable {
-                source: sqlx::Error::PoolTimedOut,
-                ..
-            } if self.kind == Kind::Migration => Trouble::Conflict,
-            // Nothing was sent; a server that is not there, though, is worth nobody's waiting.
-            Fault::Unreachable {
-                source: sqlx::Error::Io(_) | sqlx::Error::Protocol(_),
-                ..
-            } => return pace::ACQUIRE,
+            Fault::Unreachable { source, .. } => match source {
+                // Its server is there, and others use all connections.
+                sqlx::Error::PoolTimedOut if migrates => Trouble::Conflict,
+                // Silence may be a server that is busy. A request has waited for it as long as it can.
+                sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut && migrates => {
+                    return pace::CONNECT;
+                }
+                // A server that is about to stop, or whose proxy found none, hung up.
+                sqlx::Error::Io(error) if HUNG_UP.contains(&error.kind()) => return pace::ACQUIRE,
+                _ => Trouble::Other,
+            },
             Fault::Statement(sqlx::Error::Database(error)) => D::trouble(error.as_ref()),
             Fault::Statement(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => Trouble::Lost,
             _ => Trouble::Other,

@@ -1,4 +1,4 @@
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, path::PathBuf};
 
 use sqlx::{
     Connection, Database, Pool, SqlStr,
@@ -24,8 +24,9 @@ pub trait Driver: Database + fmt::Debug {
     const QUOTE: char;
     /// Whether the places for values are numbered.
     const NUMBERED: bool;
-    /// What the words between braces stand for in the statements; a text may hold words that come after it.
-    const WORDS: &'static [(&'static str, &'static str)];
+    /// Each word that stands between braces in the statements, after an `@`, and what it stands for, in which there may
+    /// be words that come after it. What is not among them the database can do without.
+    const WORDS: &'static str;
 
     /// A pool that connects when first used, fit for sessions: nothing waits for longer than a request does.
     fn pool(url: &str) -> sqlx::Result<Pool<Self>>;
@@ -67,6 +68,7 @@ pub enum Value<'a> {
     Text(&'a str),
     Owner(Option<&'a [u8]>),
     Number(i64),
+    Until(Option<i64>),
 }
 
 /// What a statement found and did.
@@ -112,6 +114,14 @@ pub(crate) fn pool_options<D: Driver>() -> PoolOptions<D> {
         .test_before_acquire(false)
 }
 
+/// Where a server is: its socket, if it has one.
+pub(crate) fn address(socket: Option<&PathBuf>, host: &str, port: u16) -> String {
+    socket.map_or_else(
+        || format!("{host}:{port}"),
+        |socket| socket.display().to_string(),
+    )
+}
+
 /// Whether a connection to a server can still be used.
 pub(crate) async fn lives<C: Connection>(
     connection: &mut C,
@@ -142,6 +152,7 @@ macro_rules! run_by_sqlx {
                     Value::Text(text) => query.bind(text),
                     Value::Owner(owner) => query.bind(owner),
                     Value::Number(number) => query.bind(number),
+                    Value::Until(until) => query.bind(until),
                 };
             }
             let mut answer = Answer::default();

@@ -48,13 +48,13 @@ pub struct Change<'a> {
     pub(crate) done: Write,
 }
 
-const OWN: [&str; 6] = [
+/// The columns that tell a table of either layout.
+const OWN: [&str; 5] = [
     "store_key",
-    "revision",
-    "expires_at",
-    "sweep_at",
-    "owner",
     "payload",
+    "revision",
+    "sweep_at",
+    "listed_until",
 ];
 const FLASK: [&str; 4] = ["id", "session_id", "data", "expiry"];
 

@@ -24,6 +24,9 @@ pub(crate) const RETRY: Duration = Duration::from_secs(1);
 /// A migration waits this long for another one.
 pub(crate) const MIGRATION: Duration = Duration::from_secs(30);
 
+/// A migration tries again to reach a server that is silent for this long.
+pub(crate) const CONNECT: Duration = Duration::from_secs(4);
+
 /// For a lock that somebody else holds; whole seconds, as `MySQL` wants them.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const LOCK: Duration = Duration::from_secs(1);

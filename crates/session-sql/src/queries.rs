@@ -27,43 +27,80 @@ pub struct Queries {
     pub(crate) create: Vec<SqlStr>,
 }
 
-/// The statements of a text, which semicolons part.
-pub(crate) fn spell_all<D: Driver>(name: &TableName, text: &str) -> Vec<SqlStr> {
-    let all = words::<D>(text);
-    all.split(';').map(|one| spell::<D>(name, one)).collect()
-}
-
 /// A statement in the database's own words; its only variable parts are names that [`TableName`] has checked.
 pub(crate) fn spell<D: Driver>(name: &TableName, text: &str) -> SqlStr {
-    let schema = name.schema();
+    spell_all::<D>(name, text).swap_remove(0)
+}
+
+/// The same of a text of several statements, parted by semicolons.
+pub(crate) fn spell_all<D: Driver>(name: &TableName, text: &str) -> Vec<SqlStr> {
+    let (quote, schema) = (D::QUOTE, name.schema());
+    let prefix = schema.map_or(String::new(), |s| format!("{quote}{s}{quote}."));
     let names = [
         ("{places}", vec!["?"; SWEEP_BATCH].join(", ")),
-        ("{table}", name.quoted(D::QUOTE)),
+        ("{table}", format!("{prefix}{quote}{}{quote}", name.table())),
         ("{name}", name.table().to_owned()),
-        (
-            "{prefix}",
-            schema.map_or(String::new(), |s| format!("\"{s}\".")),
-        ),
+        ("{prefix}", prefix),
         (
             "{schema}",
             schema.map_or("NULL".to_owned(), |s| format!("'{s}'")),
         ),
     ];
-    let mut sql = words::<D>(text);
+    let words = D::WORDS
+        .split('@')
+        .filter_map(|entry| entry.trim().split_once(' '));
+    let mut sql = words.fold(text.to_owned(), |sql, (word, said)| {
+        sql.replace(&format!("{{{word}}}"), said)
+    });
     for (word, name) in names {
         sql = sql.replace(word, &name);
     }
-    if D::NUMBERED {
-        let mut parts = sql.split('?');
-        let first = parts.next().unwrap_or_default().to_owned();
-        sql = parts
-            .zip(1..)
-            .fold(first, |sql, (part, number)| format!("{sql}${number}{part}"));
-    }
-    AssertSqlSafe(sql).into_sql_str()
+    let without_word = |part: &str| {
+        part.split_once('}')
+            .map_or(part, |(_, rest)| rest)
+            .to_owned()
+    };
+    let sql: String = sql.split('{').map(without_word).collect();
+    let all = sql.split(';').map(|one| match D::NUMBERED {
+        true => numbered(one),
+        false => one.to_owned(),
+    });
+    all.map(|one| AssertSqlSafe(one).into_sql_str()).collect()
 }
 
-fn words<D: Driver>(text: &str) -> String {
-    let replace = |sql: String, (word, text): &(&str, &str)| sql.replace(word, text);
-    D::WORDS.iter().fold(text.to_owned(), replace)
+fn numbered(sql: &str) -> String {
+    let mut parts = sql.split('?');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts
+        .zip(1..)
+        .fold(first, |sql, (part, number)| format!("{sql}${number}{part}"))
+}
+
+#[cfg(all(test, feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_in_the_databases_words_and_its_names_are_quoted() {
+        let name = TableName::new("select").unwrap().in_schema("app").unwrap();
+        let text = "{prefix}{table} {least}(?, ?){unlocked}; {none} {schema} {name}";
+        let spelled = |all: Vec<SqlStr>| {
+            all.iter()
+                .map(|sql| sql.as_str().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            spelled(spell_all::<sqlx::Postgres>(&name, text)),
+            [
+                r#""app"."app"."select" LEAST($1, $2)FOR UPDATE SKIP LOCKED"#,
+                " ''::bytea 'app' select"
+            ]
+        );
+        assert_eq!(
+            spelled(spell_all::<sqlx::Sqlite>(&TableName::default(), text)),
+            [r#""sessions" MIN(?, ?)"#, " x'' NULL sessions"]
+        );
+        let sql = spell::<sqlx::MySql>(&name, "{table}");
+        assert_eq!(sql.as_str(), "`app`.`select`");
+    }
 }

@@ -178,6 +178,10 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
         }
     }
 
+    pub(crate) fn unfit(&self, lack: &str) -> Fault {
+        Fault::Unfit(format!("the table {} {lack}", self.table))
+    }
+
     /// A fault that may be due to the table is looked into.
     async fn explained(&self, kind: Kind, fault: Fault) -> Fault {
         match &fault {
@@ -193,12 +197,6 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             }
             _ => fault,
         }
-    }
-}
-
-impl<D: Dialect, L> SqlTable<D, L> {
-    pub(crate) fn unfit(&self, lack: &str) -> Fault {
-        Fault::Unfit(format!("the table {} {lack}", self.table))
     }
 }
 

@@ -6,7 +6,7 @@ use sqlx::{
     mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError},
 };
 
-use super::{Driver, Trouble, Unfinished, lives, pool_options};
+use super::{Driver, Trouble, Unfinished, address, lives, pool_options};
 use crate::pace;
 
 impl Driver for MySql {
@@ -17,70 +17,42 @@ impl Driver for MySql {
     const UNFINISHED: Unfinished = Unfinished::Close;
     const QUOTE: char = '`';
     const NUMBERED: bool = false;
-    const WORDS: &'static [(&'static str, &'static str)] = &[
-        (
-            "{create}",
-            "CREATE TABLE IF NOT EXISTS {table} (\
-             store_key VARBINARY(255) NOT NULL PRIMARY KEY, revision BIGINT NOT NULL, \
-             expires_at BIGINT NOT NULL, sweep_at BIGINT NOT NULL, owner VARBINARY(255), \
-             payload LONGBLOB NOT NULL, \
-             INDEX sweep_at (sweep_at), INDEX owner (owner, store_key)) ENGINE = InnoDB",
-        ),
-        (
-            "{create_flask}",
-            "CREATE TABLE IF NOT EXISTS {table} (id INTEGER NOT NULL AUTO_INCREMENT, \
-             session_id VARCHAR(255), data BLOB, expiry DATETIME, PRIMARY KEY (id), UNIQUE (session_id))",
-        ),
-        (
-            "{columns}",
-            "SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE {here}",
-        ),
-        (
-            "{flask_facts}",
-            "SELECT 'unique id' FROM information_schema.statistics WHERE {here} AND non_unique = 0 \
-             GROUP BY index_name \
-             HAVING COUNT(*) = 1 AND MAX(column_name) = 'session_id' AND MAX(sub_part) IS NULL \
-             UNION ALL SELECT 'naive expiry' FROM information_schema.columns \
-             WHERE {here} AND column_name = 'expiry' AND data_type = 'datetime' \
-             UNION ALL SELECT CONCAT('room ', character_octet_length) FROM information_schema.columns \
-             WHERE {here} AND column_name = 'data'",
-        ),
-        (
-            "{here}",
-            "table_schema = COALESCE({schema}, DATABASE()) AND table_name = '{name}'",
-        ),
-        // Who inserts a key that is taken is told by an error; the other ways hide which it was, or other errors too.
-        ("{unless_taken}", ""),
-        ("{lean_update}", ""),
-        ("{least}", "LEAST"),
-        ("{unlocked}", "FOR UPDATE SKIP LOCKED"),
-        // The indexes are forced: a scan of a small table would lock the live records too, and wait for those that
-        // others hold; and a page must not be sought in the order of all keys.
-        ("{by_sweep_at}", "FORCE INDEX (sweep_at)"),
-        ("{by_owner}", "FORCE INDEX (owner)"),
-        ("{by_key}", "FORCE INDEX (PRIMARY)"),
-        (
-            "{delete_from}",
-            "DELETE due FROM {table} AS due FORCE INDEX (PRIMARY)",
-        ),
-        ("{due}", "id IN ({places}) AND {expiry} <= ?"),
-        ("{none}", "x''"),
-        ("{data}", "COALESCE(data, x'')"),
-        ("{id}", "CAST(id AS SIGNED)"),
-        (
-            "{session}",
-            "session_id = ? AND CAST(CONVERT(session_id USING utf8mb4) AS BINARY) = CAST(? AS BINARY)",
-        ),
-        (
-            "{expiry}",
-            "COALESCE(TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', expiry), 0)",
-        ),
-        // Whole seconds, rounded down: MySQL would round to the nearest.
-        (
-            "{instant}",
-            "TIMESTAMPADD(SECOND, ? DIV 1000000, TIMESTAMP'1970-01-01 00:00:00')",
-        ),
-    ];
+    // A page must not be sought in the order of all keys, and a sweep that scanned a small table would lock the live
+    // records too, and wait for those that others hold: so the indexes are forced.
+    //
+    // Of an expiry whole seconds are kept, rounded down: MySQL would round to the nearest.
+    const WORDS: &'static str = "
+        @create CREATE TABLE IF NOT EXISTS {table} (
+            store_key VARBINARY(255) NOT NULL PRIMARY KEY, revision BIGINT NOT NULL,
+            expires_at BIGINT NOT NULL, sweep_at BIGINT NOT NULL,
+            owner VARBINARY(255), listed_until BIGINT, payload LONGBLOB NOT NULL,
+            INDEX sweep_at (sweep_at), INDEX owner (owner, store_key)) ENGINE = InnoDB
+        @create_flask CREATE TABLE IF NOT EXISTS {table} (id INTEGER NOT NULL AUTO_INCREMENT,
+            session_id VARCHAR(255), data BLOB, expiry DATETIME, PRIMARY KEY (id), UNIQUE (session_id))
+        @columns SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE {here}
+        @flask_facts SELECT 'unique id' FROM information_schema.statistics WHERE {here} AND non_unique = 0
+            GROUP BY index_name
+            HAVING COUNT(*) = 1 AND MAX(column_name) = 'session_id' AND MAX(sub_part) IS NULL
+            UNION ALL SELECT 'naive expiry' FROM information_schema.columns
+            WHERE {here} AND column_name = 'expiry' AND data_type = 'datetime'
+            UNION ALL SELECT CONCAT('room ', character_octet_length) FROM information_schema.columns
+            WHERE {here} AND column_name = 'data'
+        @here table_schema = COALESCE({schema}, DATABASE()) AND table_name = '{name}'
+        @least LEAST
+        @unlocked FOR UPDATE SKIP LOCKED
+        @by_sweep_at FORCE INDEX (sweep_at)
+        @by_owner FORCE INDEX (owner)
+        @by_key FORCE INDEX (PRIMARY)
+        @due_of due
+        @as_due AS due FORCE INDEX (PRIMARY)
+        @due id IN ({places}) AND {expiry} <= ?
+        @none x''
+        @data COALESCE(data, x'')
+        @id CAST(id AS SIGNED)
+        @session session_id = ?
+            AND CAST(CONVERT(session_id USING utf8mb4) AS BINARY) = CAST(? AS BINARY)
+        @expiry COALESCE(TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', expiry), 0)
+        @instant TIMESTAMPADD(SECOND, ? DIV 1000000, TIMESTAMP'1970-01-01 00:00:00')";
 
     fn pool(url: &str) -> sqlx::Result<Pool<Self>> {
         let pool = pool_options()
@@ -90,14 +62,12 @@ impl Driver for MySql {
     }
 
     fn address(options: &MySqlConnectOptions) -> String {
-        match options.get_socket() {
-            Some(socket) => socket.display().to_string(),
-            None => format!("{}:{}", options.get_host(), options.get_port()),
-        }
+        address(options.get_socket(), options.get_host(), options.get_port())
     }
 
     fn trouble(error: &dyn DatabaseError) -> Trouble {
         match number(error) {
+            // duplicate entry: of the ways to insert, those that are told of it otherwise hide other errors too
             1062 => Trouble::Taken,
             // record changed since last read, lock wait timeout, deadlock
             1020 | 1205 | 1213 => Trouble::Conflict,

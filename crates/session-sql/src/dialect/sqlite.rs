@@ -20,70 +20,44 @@ impl Driver for Sqlite {
     const UNFINISHED: Unfinished = Unfinished::Keep;
     const QUOTE: char = '"';
     const NUMBERED: bool = false;
-    const WORDS: &'static [(&'static str, &'static str)] = &[
-        // The payload comes last: whatever follows it is behind all its pages. An index lives in the schema of its
-        // table, which the index's own name has to say.
-        (
-            "{create}",
-            "CREATE TABLE IF NOT EXISTS {table} (\
-             store_key BLOB NOT NULL PRIMARY KEY, revision INTEGER NOT NULL, \
-             expires_at INTEGER NOT NULL, sweep_at INTEGER NOT NULL, owner BLOB, payload BLOB NOT NULL); \
-             CREATE INDEX IF NOT EXISTS {prefix}\"{name}_sweep_at\" ON \"{name}\" (sweep_at); \
-             CREATE INDEX IF NOT EXISTS {prefix}\"{name}_owner\" ON \"{name}\" (owner, store_key) \
-             WHERE owner IS NOT NULL",
-        ),
-        (
-            "{create_flask}",
-            "CREATE TABLE IF NOT EXISTS {table} (id INTEGER NOT NULL, session_id VARCHAR(255), data BLOB, \
-             expiry DATETIME, PRIMARY KEY (id), UNIQUE (session_id))",
-        ),
-        (
-            "{columns}",
-            "SELECT name FROM pragma_table_info('{name}', {schema}) \
-             UNION ALL SELECT 'in memory' FROM pragma_database_list \
-             WHERE name = COALESCE({schema}, 'main') AND file = ''",
-        ),
-        (
-            "{flask_facts}",
-            "SELECT 'unique id' FROM pragma_index_list('{name}', {schema}) AS list \
-             WHERE list.\"unique\" AND NOT list.partial \
-             AND (SELECT group_concat(name) FROM pragma_index_info(list.name, {schema})) = 'session_id' \
-             UNION ALL SELECT 'naive expiry'",
-        ),
-        ("{unless_taken}", "ON CONFLICT DO NOTHING"),
-        // SQLite writes the index of every column that a statement sets, the others that of every column that gets
-        // another value. So the first statement names none that an index has, and holds where none has to change.
-        (
-            "{lean_update}",
-            "UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ? \
-             WHERE sweep_at <= ? AND owner IS COALESCE(?, owner) AND store_key = ? AND revision = ?;",
-        ),
-        ("{least}", "MIN"),
-        ("{unlocked}", ""),
-        ("{by_sweep_at}", ""),
-        ("{by_owner}", ""),
-        ("{by_key}", ""),
-        ("{delete_from}", "DELETE FROM {table}"),
-        ("{due}", "id IN ({places}) AND {expiry} <= ?"),
-        ("{none}", "x''"),
-        ("{data}", "CAST(COALESCE(data, x'') AS BLOB)"),
-        ("{id}", "id"),
-        (
-            "{session}",
-            "session_id = ? AND session_id = ? COLLATE BINARY",
-        ),
-        // Of `2026-11-21 00:42:40.800486`, as SQLAlchemy writes it; also with a `T`, or with fewer digits or none.
-        (
-            "{expiry}",
-            "COALESCE(unixepoch(substr(expiry, 1, 19)) * 1000000 \
-             + CAST(substr(substr(expiry, 21) || '000000', 1, 6) AS INTEGER), 0)",
-        ),
-        (
-            "{instant}",
-            "(SELECT strftime('%Y-%m-%d %H:%M:%S', micros / 1000000, 'unixepoch') \
-             || printf('.%06d', micros % 1000000) FROM (SELECT ? AS micros))",
-        ),
-    ];
+    // The payload is the last column: what follows it is behind all its pages. An index lives in the schema of its table,
+    // which the index's own name has to say.
+    //
+    // SQLite writes the index of every column that a statement sets, the others that of every column that gets another
+    // value. So the lean update names none that an index has, and holds where none has to change.
+    //
+    // An expiry is as SQLAlchemy writes it, `2026-11-21 00:42:40.800486`, or with a `T`, or with fewer digits or none.
+    const WORDS: &'static str = "
+        @create CREATE TABLE IF NOT EXISTS {table} (
+            store_key BLOB NOT NULL PRIMARY KEY, revision INTEGER NOT NULL,
+            expires_at INTEGER NOT NULL, sweep_at INTEGER NOT NULL,
+            owner BLOB, listed_until INTEGER, payload BLOB NOT NULL);
+            CREATE INDEX IF NOT EXISTS {prefix}\"{name}_sweep_at\" ON \"{name}\" (sweep_at);
+            CREATE INDEX IF NOT EXISTS {prefix}\"{name}_owner\" ON \"{name}\" (owner, store_key)
+            WHERE owner IS NOT NULL
+        @create_flask CREATE TABLE IF NOT EXISTS {table} (id INTEGER NOT NULL, session_id VARCHAR(255), data BLOB, \
+            expiry DATETIME, PRIMARY KEY (id), UNIQUE (session_id))
+        @columns SELECT name FROM pragma_table_info('{name}', {schema})
+            UNION ALL SELECT 'in memory' FROM pragma_database_list
+            WHERE name = COALESCE({schema}, 'main') AND file = ''
+        @flask_facts SELECT 'unique id' FROM pragma_index_list('{name}', {schema}) AS list
+            WHERE list.\"unique\" AND NOT list.partial
+            AND (SELECT group_concat(name) FROM pragma_index_info(list.name, {schema})) = 'session_id'
+            UNION ALL SELECT 'naive expiry' FROM pragma_table_info('{name}', {schema})
+        @unless_taken ON CONFLICT DO NOTHING
+        @lean_update UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ?,
+            listed_until = COALESCE(?, listed_until)
+            WHERE sweep_at <= ? AND owner IS COALESCE(?, owner) AND store_key = ? AND revision = ?;
+        @least MIN
+        @due id IN ({places}) AND {expiry} <= ?
+        @none x''
+        @data CAST(COALESCE(data, x'') AS BLOB)
+        @id id
+        @session session_id = ? AND session_id = ? COLLATE BINARY
+        @expiry COALESCE(unixepoch(substr(expiry, 1, 19)) * 1000000
+            + CAST(substr(substr(expiry, 21) || '000000', 1, 6) AS INTEGER), 0)
+        @instant (SELECT strftime('%Y-%m-%d %H:%M:%S', micros / 1000000, 'unixepoch')
+            || printf('.%06d', micros % 1000000) FROM (SELECT ? AS micros))";
 
     fn pool(url: &str) -> sqlx::Result<Pool<Self>> {
         let options = SqliteConnectOptions::from_str(url)?.busy_timeout(pace::BUSY);

@@ -37,7 +37,7 @@ impl Layout for Flask {
             choose: sql(
                 "SELECT {none}, {none}, {id}, {expiry} FROM {table} WHERE id > ? ORDER BY id LIMIT ?",
             ),
-            remove: sql("{delete_from} WHERE {due}"),
+            remove: sql("DELETE {due_of} FROM {table} {as_due} WHERE {due}"),
             put_off: None,
             facts: sql("{columns} UNION ALL {flask_facts}"),
             create: spell_all::<D>(name, "{create_flask}"),

@@ -17,7 +17,7 @@ pub struct Own;
 
 /// Finds a page of an owner's records with the first bytes of each, [`Record::HEAD`] of them.
 pub(crate) const PAGE: &str = "SELECT store_key, substr(payload, 1, 1024), revision, expires_at FROM {table} {by_owner} \
-    WHERE owner = ? AND store_key > ? AND expires_at > ? ORDER BY store_key LIMIT ?";
+    WHERE owner = ? AND store_key > ? AND listed_until > ? ORDER BY store_key LIMIT ?";
 
 impl Layout for Own {
     fn queries<D: Driver>(name: &TableName) -> Queries {
@@ -27,21 +27,23 @@ impl Layout for Own {
                 "SELECT store_key, payload, revision, expires_at FROM {table} WHERE store_key = ?",
             ),
             insert: sql(
-                "INSERT INTO {table} (store_key, revision, expires_at, sweep_at, owner, payload) \
-                 VALUES (?, ?, ?, ?, ?, ?) {unless_taken}",
+                "INSERT INTO {table} (payload, expires_at, listed_until, sweep_at, owner, store_key, revision) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?) {unless_taken}",
             ),
             // An owner stays: a marker record that names none must still be found through the owner it had.
             update: spell_all::<D>(
                 name,
                 "{lean_update}UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ?, \
-                 sweep_at = {least}(sweep_at, ?), owner = COALESCE(?, owner) WHERE store_key = ? AND revision = ?",
+                 listed_until = COALESCE(?, listed_until), sweep_at = {least}(sweep_at, ?), owner = COALESCE(?, owner) WHERE store_key = ? AND revision = ?",
             ),
             delete: sql("DELETE FROM {table} WHERE store_key = ?"),
             choose: sql(
                 "SELECT store_key, store_key, revision, expires_at FROM {table} {by_sweep_at} \
                  WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ? {unlocked}",
             ),
-            remove: sql("{delete_from} WHERE store_key IN ({places}) AND expires_at <= ?"),
+            remove: sql(
+                "DELETE {due_of} FROM {table} {as_due} WHERE store_key IN ({places}) AND expires_at <= ?",
+            ),
             put_off: Some(sql("UPDATE {table} {by_key} SET sweep_at = expires_at \
                  WHERE store_key IN ({places}) AND expires_at > ?")),
             facts: sql("{columns}"),
@@ -71,19 +73,7 @@ impl Layout for Own {
         let random = getrandom::u64().map_err(|error| Error::backend(D::URL_SCHEMES[0], error))?;
         // Positive, and far from the end of what the column counts to.
         let first = random >> 2;
-        let end = Value::Number(to_micros(record.expires_at));
-        let first_value = Value::Number(first.cast_signed());
-        Ok(Change {
-            values: vec![
-                bytes(key),
-                first_value,
-                end,
-                end,
-                owner(record),
-                Value::Bytes(&record.bytes),
-            ],
-            done: Write::Stored(first.into()),
-        })
+        Ok(change(key, record, first, first))
     }
 
     fn update<'a, D: Driver>(
@@ -91,22 +81,8 @@ impl Layout for Own {
         record: &'a Record,
         revision: &'a Revision,
     ) -> Result<Option<Change<'a>>> {
-        let Some(loaded) = revision.as_u64() else {
-            return Ok(None);
-        };
-        let end = Value::Number(to_micros(record.expires_at));
-        let loaded_value = Value::Number(loaded.cast_signed());
-        Ok(Some(Change {
-            values: vec![
-                Value::Bytes(&record.bytes),
-                end,
-                end,
-                owner(record),
-                bytes(key),
-                loaded_value,
-            ],
-            done: Write::Stored(loaded.wrapping_add(1).into()),
-        }))
+        let loaded = revision.as_u64();
+        Ok(loaded.map(|loaded| change(key, record, loaded, loaded.wrapping_add(1))))
     }
 
     fn loaded(row: Row) -> Loaded {
@@ -130,7 +106,20 @@ fn bytes(key: &StoreKey) -> Value<'_> {
     Value::Bytes(key.as_str().as_bytes())
 }
 
-fn owner(record: &Record) -> Value<'_> {
-    let owner = record.entry.as_ref().map(|entry| &entry.owner);
-    Value::Owner(owner.map(|owner| owner.as_str().as_bytes()))
+/// A record's columns, and then what a statement names it by or gives it.
+fn change<'a>(key: &'a StoreKey, record: &'a Record, revision: u64, next: u64) -> Change<'a> {
+    let end = Value::Number(to_micros(record.expires_at));
+    let entry = record.entry.as_ref();
+    Change {
+        values: vec![
+            Value::Bytes(&record.bytes),
+            end,
+            Value::Until(entry.map(|entry| to_micros(entry.expires_at))),
+            end,
+            Value::Owner(entry.map(|entry| entry.owner.as_str().as_bytes())),
+            bytes(key),
+            Value::Number(revision.cast_signed()),
+        ],
+        done: Write::Stored(next.into()),
+    }
 }

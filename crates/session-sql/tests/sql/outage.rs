@@ -96,7 +96,7 @@ async fn a_frozen_server_is_an_error_in_time_and_a_thawed_one_serves<D: Own>() {
     }
     server.thaw();
     all_works_soon(&store).await;
-    assert_eq!(load(&store, &key).await.unwrap().payload, b"before");
+    assert_eq!(load(&store, &key).await.unwrap().bytes, b"before"[..]);
     until(
         Duration::from_secs(5),
         |left| left == 0,
