@@ -62,4 +62,5 @@ fn has(facts: &[String], all: &[&str]) -> bool {
     all.iter().all(|one| facts.iter().any(|fact| fact == one))
 }
 
-const FOREIGN: &str = "exists and holds something else: name another one for the sessions";
+pub(crate) const FOREIGN: &str =
+    "exists and holds something else: name another one for the sessions";

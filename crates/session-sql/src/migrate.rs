@@ -7,7 +7,7 @@ use crate::{
     attempts::Kind,
     dialect::Dialect,
     fault::Fault,
-    layout::Layout,
+    layout::{FOREIGN, Layout},
     lease::Lease,
     store::{FlaskSqlStore, SqlStore, SqlTable},
 };
@@ -58,7 +58,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     ///
     /// If the table holds something else; in Flask-Session's layout also if `session_id` is not unique, `expiry` has a
     /// time zone, or `data` holds less than the limit; if the rights are missing, or the database fails. A database that
-    /// cannot be reached is an error as soon as the pool has waited for its connection (`acquire_timeout`).
+    /// cannot be reached is an error as soon as the pool has waited for its connection (`acquire_timeout`), and one that
+    /// is silent after five seconds. Others that make the table are waited for, for half a minute at the most.
     pub async fn migrate(&self) -> Result<()> {
         self.again(Kind::Migration, || self.migrate_once()).await
     }
@@ -75,7 +76,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
         let outcome = transaction.commit().await;
         lease.end(outcome)?;
         // Another process may have been the first, with another layout.
-        self.is_made().await.map(drop)
+        let made = self.is_made().await?;
+        made.then_some(()).ok_or_else(|| self.unfit(FOREIGN))
     }
 
     /// Whether the table is there; a fault if it is none for this store.
@@ -90,7 +92,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
                 "a database in memory ends with its connection: give the pool exactly one, never closed, or use connect()".into(),
             ));
         }
-        if facts.is_empty() {
+        // No column, so no table; what else is said is of one that somebody makes at this moment.
+        if facts.iter().all(|fact| fact.contains(' ')) {
             return Ok(false);
         }
         match L::lack(&facts, self.limit) {

@@ -61,11 +61,16 @@ pub(crate) fn spell_all<D: Driver>(name: &TableName, text: &str) -> Vec<SqlStr> 
             .to_owned()
     };
     let sql: String = sql.split('{').map(without_word).collect();
-    let all = sql.split(';').map(|one| match D::NUMBERED {
-        true => numbered(one),
-        false => one.to_owned(),
-    });
-    all.map(|one| AssertSqlSafe(one).into_sql_str()).collect()
+    let all = sql.split(';');
+    all.map(|one| {
+        let places = if D::NUMBERED {
+            numbered(one)
+        } else {
+            one.to_owned()
+        };
+        AssertSqlSafe(places).into_sql_str()
+    })
+    .collect()
 }
 
 fn numbered(sql: &str) -> String {

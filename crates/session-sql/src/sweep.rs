@@ -25,16 +25,19 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
             let (size, now) = (SWEEP_BATCH.min(left), now());
             let began = Instant::now();
             let from = L::sweep_from(now, last.as_ref());
-            let values = [from, size as i64].map(Value::Number);
+            let most = i64::try_from(size).unwrap_or(i64::MAX);
+            let values = [from, most].map(Value::Number);
             let rows = self
                 .run(Kind::Sweep, &self.queries.choose, &values)
                 .await?
                 .rows;
             let (ended, alive): (Vec<_>, Vec<_>) =
                 rows.iter().partition(|row| row.expires_at <= now);
-            left = left.saturating_sub(self.of_batch(&self.queries.remove, &ended, now).await?);
+            let now = Value::Number(now);
+            let removed = self.of_batch(&self.queries.remove, &[], &ended, now);
+            left = left.saturating_sub(removed.await?);
             if let Some(put_off) = &self.queries.put_off {
-                self.of_batch(put_off, &alive, now).await?;
+                self.of_batch(put_off, &[now; 2], &alive, now).await?;
             }
             if rows.len() < size {
                 break;
@@ -49,17 +52,22 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
 }
 
 impl<D: Dialect, L: Layout> SqlTable<D, L> {
-    /// How many of the records a statement for a batch has changed.
-    async fn of_batch(&self, sql: &SqlStr, rows: &[&Row], now: i64) -> Result<usize> {
+    /// How many of the records a statement for a batch has changed, which takes values `before` their keys.
+    async fn of_batch(
+        &self,
+        sql: &SqlStr,
+        before: &[Value<'_>],
+        rows: &[&Row],
+        now: Value<'_>,
+    ) -> Result<usize> {
         let Some(first) = rows.first() else {
             return Ok(0);
         };
+        let mut values = before.to_vec();
+        values.extend(rows.iter().map(|row| L::swept(row)));
         // The statement has places for a full batch; a record named twice counts once.
-        let mut values = vec![L::swept(first); SWEEP_BATCH];
-        for (place, row) in values.iter_mut().zip(rows) {
-            *place = L::swept(row);
-        }
-        values.push(Value::Number(now));
+        values.resize(before.len() + SWEEP_BATCH, L::swept(first));
+        values.push(now);
         let changed = self.run(Kind::Sweep, sql, &values).await?.changed;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }

@@ -10,8 +10,9 @@ use crate::{
 
 /// Our own layout.
 ///
-/// `expires_at` has no index, because most changes move it; `sweep_at` has one, is never later, and moves only with an
-/// end that comes nearer. So a change writes no index.
+/// `expires_at` and `listed_until` have no index, because most changes move them; `sweep_at` has one, is never later than
+/// either, and moves only with an end that comes nearer. So a change writes no index. A sweep takes what is no longer
+/// listed out of the owner's index, so that a list is not slow for all the sessions that have ended.
 #[derive(Debug)]
 pub struct Own;
 
@@ -44,8 +45,11 @@ impl Layout for Own {
             remove: sql(
                 "DELETE {due_of} FROM {table} {as_due} WHERE store_key IN ({places}) AND expires_at <= ?",
             ),
-            put_off: Some(sql("UPDATE {table} {by_key} SET sweep_at = expires_at \
-                 WHERE store_key IN ({places}) AND expires_at > ?")),
+            put_off: Some(sql(
+                "UPDATE {table} {by_key} SET owner = CASE WHEN listed_until > ? THEN owner END, sweep_at = \
+                 CASE WHEN listed_until > ? THEN {least}(listed_until, expires_at) ELSE expires_at END \
+                 WHERE store_key IN ({places}) AND expires_at > ?",
+            )),
             facts: sql("{columns}"),
             create: spell_all::<D>(name, "{create}"),
         }
@@ -108,14 +112,15 @@ fn bytes(key: &StoreKey) -> Value<'_> {
 
 /// A record's columns, and then what a statement names it by or gives it.
 fn change<'a>(key: &'a StoreKey, record: &'a Record, revision: u64, next: u64) -> Change<'a> {
-    let end = Value::Number(to_micros(record.expires_at));
+    let end = to_micros(record.expires_at);
     let entry = record.entry.as_ref();
+    let listed_until = entry.map(|entry| to_micros(entry.expires_at));
     Change {
         values: vec![
             Value::Bytes(&record.bytes),
-            end,
-            Value::Until(entry.map(|entry| to_micros(entry.expires_at))),
-            end,
+            Value::Number(end),
+            Value::Until(listed_until),
+            Value::Number(end.min(listed_until.unwrap_or(end))),
             Value::Owner(entry.map(|entry| entry.owner.as_str().as_bytes())),
             bytes(key),
             Value::Number(revision.cast_signed()),

@@ -189,11 +189,19 @@ pub(crate) fn own_table() -> TableName {
 macro_rules! each_database {
     ($($test:ident),+ $(,)?) => {
         $crate::databases::on_database!(sqlite, session_sql::sqlx::Sqlite, $($test),+);
+        $crate::databases::each_server!($($test),+);
+    };
+}
+pub(crate) use each_database;
+
+/// The same for the databases that are servers.
+macro_rules! each_server {
+    ($($test:ident),+ $(,)?) => {
         $crate::databases::on_database!(postgres, session_sql::sqlx::Postgres, $($test),+);
         $crate::databases::on_database!(mariadb, session_sql::sqlx::MySql, $($test),+);
     };
 }
-pub(crate) use each_database;
+pub(crate) use each_server;
 
 macro_rules! on_database {
     ($name:ident, $database:ty, $($test:ident),+) => {

@@ -15,7 +15,8 @@ each_database!(
     an_update_keeps_the_owner_or_replaces_it,
     what_is_due_but_lives_is_put_off_until_it_ends,
     a_sweep_gets_past_batches_of_the_living,
-    no_change_is_lost_beside_a_sweep_that_puts_off
+    no_change_is_lost_beside_a_sweep_that_puts_off,
+    what_is_no_longer_listed_leaves_the_index_at_the_next_sweep
 );
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -116,6 +117,34 @@ async fn no_change_is_lost_beside_a_sweep_that_puts_off<D: Place>() {
         let counted = load(&store, key).await.expect("it lives").bytes;
         assert_eq!(counted, TIMES.to_be_bytes()[..]);
     }
+}
+
+async fn what_is_no_longer_listed_leaves_the_index_at_the_next_sweep<D: Place>() {
+    let (place, table) = (D::place().await, own_table());
+    let (store, owner) = (place.migrated(&table).await, owner());
+    let [lives, ended] = [(); 2].map(|()| key());
+    insert(&store, &lives, &owned(&owner, record(b"lives"))).await;
+    let marker = Record {
+        entry: owned(&owner, crate::records::ended(b"")).entry,
+        ..record(b"marker")
+    };
+    insert(&store, &ended, &marker).await;
+    assert_eq!(listed(&store, &owner).await, std::slice::from_ref(&lives));
+    assert_eq!(store.sweep(1000).await.unwrap(), 0);
+    let indexed = count(&table, "owner IS NOT NULL");
+    assert_eq!(place.number(&indexed).await, 1);
+    let put_off = count(&table, "owner IS NULL AND sweep_at = expires_at");
+    assert_eq!(place.number(&put_off).await, 1);
+    assert!(load(&store, &ended).await.is_some());
+
+    update(&store, &ended, &owned(&owner, record(b"again"))).await;
+    assert_eq!(listed(&store, &owner).await.len(), 2);
+    // Due a second time, when it is no longer listed.
+    due_at_once(&place, &table).await;
+    assert_eq!(store.sweep(1000).await.unwrap(), 0);
+    let due = count(&table, "sweep_at = listed_until");
+    assert_eq!(place.number(&due).await, 2);
+    assert_eq!(place.number(&indexed).await, 2);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use session_tests::{MariaDb, Postgres, Server};
 use sqlx::Connection;
 
 use crate::{
-    databases::{Ground, Place},
+    databases::{Ground, Place, each_server},
     patience::{all_works_soon, nothing_works, succeeds, until},
     records::{insert, key, load, record},
 };
@@ -56,13 +56,6 @@ impl Own for sqlx::MySql {
         let url = server.url();
         (server, Ground::new(url, ()))
     }
-}
-
-macro_rules! each_server {
-    ($($test:ident),+ $(,)?) => {
-        $crate::databases::on_database!(postgres, session_sql::sqlx::Postgres, $($test),+);
-        $crate::databases::on_database!(mariadb, session_sql::sqlx::MySql, $($test),+);
-    };
 }
 
 each_server!(

@@ -8,7 +8,7 @@ use session_sql::{SqlStore, sqlx};
 use session_tests::MariaDb;
 
 use crate::{
-    databases::Place,
+    databases::{Place, each_server},
     records::{chain, key, record},
 };
 
@@ -16,13 +16,6 @@ use crate::{
 const REQUEST: Duration = Duration::from_secs(1);
 /// What a migration gives a server that is silent.
 const MIGRATION: Duration = Duration::from_secs(5);
-
-macro_rules! each_server {
-    ($($test:ident),+ $(,)?) => {
-        $crate::databases::on_database!(postgres, session_sql::sqlx::Postgres, $($test),+);
-        $crate::databases::on_database!(mariadb, session_sql::sqlx::MySql, $($test),+);
-    };
-}
 
 each_server!(
     where_nothing_listens_the_error_names_address_and_cause_in_time,
