@@ -11,7 +11,7 @@ use rustix::{
     process::geteuid,
 };
 
-use crate::{fault::Fault, refusal::Refusal};
+use crate::{fault::Fault, mode::FileMode};
 
 /// A directory that nobody else can write, held open: what happens in it cannot be led elsewhere by a rename.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ impl Directory {
         Self::checked(fs::openat(CWD, path, OPEN, Mode::empty()))
     }
 
-    /// The directory at `path`, made with mode 0700 if there is none; with `durable`, it is there after a power loss.
-    pub(crate) fn open_or_create(path: &Path, durable: bool) -> Result<Self, Fault> {
+    /// The directory at `path`, made with mode 0700 if there is none; it is there after a power loss.
+    pub(crate) fn open_or_create(path: &Path) -> Result<Self, Fault> {
         if let Some(directory) = Self::open(path)? {
             return Ok(directory);
         }
@@ -37,15 +37,24 @@ impl Directory {
         let made = Self::open(path)?.ok_or(Errno::NOENT)?;
         // The umask may have taken away what the owner needs.
         fs::fchmod(&made.0, Mode::RWXU)?;
-        if let Some(parent) = path.parent().filter(|_| durable) {
+        if let Some(parent) = path.parent() {
             File::open(parent)?.sync_all()?;
         }
         Ok(made)
     }
 
     /// The directory `name` in this one, if there is one.
-    pub(crate) fn child(&self, name: &str) -> Result<Option<Self>, Fault> {
+    pub(crate) fn child(&self, name: impl Arg) -> Result<Option<Self>, Fault> {
         Self::checked(fs::openat(&self.0, name, OPEN, Mode::empty()))
+    }
+
+    /// The directory at the end of `path`, which begins in this one, if there is one.
+    pub(crate) fn below(self, path: &[&str]) -> Result<Option<Self>, Fault> {
+        let mut found = Some(self);
+        for name in path {
+            found = found.map_or(Ok(None), |above| above.child(*name))?;
+        }
+        Ok(found)
     }
 
     /// The directory `name` in this one, made with mode 0700 if there is none.
@@ -66,6 +75,18 @@ impl Directory {
         Ok(self.child(name)?.ok_or(Errno::NOENT)?)
     }
 
+    /// Makes the file `name`, for writing; its mode is exact whatever the umask.
+    pub(crate) fn create(&self, name: &str, mode: FileMode) -> IoResult<OwnedFd> {
+        let mode = Mode::from_raw_mode(mode.bits());
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = fs::openat(&self.0, name, flags, mode)?;
+        if Mode::from_raw_mode(fs::fstat(&file)?.st_mode) != mode {
+            fs::fchmod(&file, mode)?;
+        }
+        Ok(file)
+    }
+
     /// What is in this directory, read from its beginning and independently of any other reader.
     pub(crate) fn entries(&self) -> IoResult<Dir> {
         Dir::read_from(&self.0)
@@ -74,6 +95,14 @@ impl Directory {
     /// Makes what was linked, renamed and removed here outlast a power loss.
     pub(crate) fn sync(&self) -> IoResult<()> {
         fs::fsync(&self.0)
+    }
+
+    /// Whether there is anything called `name`.
+    pub(crate) fn has(&self, name: &str) -> IoResult<bool> {
+        match fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(false),
+            other => other.map(|_| true),
+        }
     }
 
     /// Removes the file `name`; whether there was one.
@@ -103,21 +132,20 @@ impl Directory {
     fn checked(opened: IoResult<OwnedFd>) -> Result<Option<Self>, Fault> {
         let fd = match opened {
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP | Errno::NOTDIR) => return Err(Refusal::NoDirectory.into()),
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(Fault::NoDirectory),
             other => other?,
         };
         let stat = fs::fstat(&fd)?;
         let us = geteuid().as_raw();
         if stat.st_uid != us {
-            return Err(Refusal::NotOurs {
+            return Err(Fault::NotOurs {
                 owner: stat.st_uid,
                 us,
-            }
-            .into());
+            });
         }
         let mode = stat.st_mode & 0o7777;
         if mode & 0o022 != 0 {
-            return Err(Refusal::Writable { mode }.into());
+            return Err(Fault::Writable { mode });
         }
         Ok(Some(Self(fd)))
     }

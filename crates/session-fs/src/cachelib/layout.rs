@@ -1,30 +1,40 @@
 use std::fmt::Write as _;
 
 use md5::Md5;
-use session_core::StoreKey;
+use session_core::{Bytes, Record, Revision, StoreKey, Write};
 use sha2::{Digest, Sha256};
 
-use crate::unreadable::Unreadable;
+use super::spelling::pythons;
+use crate::{clock, fault::Fault, walk::Life};
 
 /// What one file holds: the second at which it ends, in the byte order of the machine, then the payload.
-#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Seconds since 1970; 0 is never.
-    pub(super) ends: u32,
-    pub(super) payload: Vec<u8>,
+    ends: u32,
+    pub(super) payload: Bytes,
 }
 
 impl Entry {
+    pub(super) fn of(record: &Record) -> Self {
+        Self {
+            ends: second(clock::millis(record.expires_at)),
+            payload: pythons(&record.bytes).into(),
+        }
+    }
+
+    /// The answer to a write that stored it.
+    pub(super) fn stored(&self) -> Write {
+        Write::Stored(Revision::new(self.payload.clone()))
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         [&self.ends.to_ne_bytes()[..], &self.payload].concat()
     }
 
-    pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Self, Unreadable> {
-        let ends = ends(&bytes).ok_or(Unreadable::Damaged)?;
-        bytes.drain(..4);
+    pub(super) fn decode(file: &Bytes) -> Result<Self, Fault> {
         Ok(Self {
-            ends,
-            payload: bytes,
+            ends: ends(file).ok_or(Fault::Damaged)?,
+            payload: file.slice(4..),
         })
     }
 
@@ -35,19 +45,25 @@ impl Entry {
             ends => u64::from(ends) * 1000,
         }
     }
+}
 
-    pub(super) fn is_live(&self, now: u64) -> bool {
-        self.ends == 0 || now < self.end()
+/// Whether the file that begins with `start` has ended.
+///
+/// A second later than it says: an end within a second was brought forward to its beginning.
+pub(super) fn life(start: &[u8]) -> Life {
+    match ends(start) {
+        Some(ends) if ends != 0 && clock::is_over((u64::from(ends) + 1) * 1000) => Life::Over,
+        _ => Life::Live,
     }
 }
 
 /// The end that a file which begins with `start` has, as a number of the format.
-pub(super) fn ends(start: &[u8]) -> Option<u32> {
+fn ends(start: &[u8]) -> Option<u32> {
     start.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 /// The format's number for an end in milliseconds since 1970; 0 would be never.
-pub(super) fn second(millis: u64) -> u32 {
+fn second(millis: u64) -> u32 {
     u32::try_from(millis / 1000).unwrap_or(u32::MAX).max(1)
 }
 
