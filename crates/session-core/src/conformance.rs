@@ -10,7 +10,7 @@
 //! use session_core::{MemoryStore, conformance::Fixture};
 //!
 //! fn open() -> Fixture<MemoryStore> {
-//!     Fixture::new(MemoryStore::new(), MemoryStore::DEFAULT_LIMIT)
+//!     Fixture::new(MemoryStore::new()).with_told_expiry()
 //! }
 //!
 //! session_core::conformance_tests!(async { open() });
@@ -36,7 +36,7 @@
 //!
 //! async fn open() -> Fixture<MyStore> {
 //!     let server = SERVER.get_or_start(Server::start).await;
-//!     Fixture::new(connect(server.url()), MyStore::DEFAULT_LIMIT)
+//!     Fixture::new(connect(server.url()))
 //!         .with_second(connect(server.url()).into())
 //!         .keeping(server)
 //! }
@@ -60,6 +60,7 @@
 )]
 
 mod answers;
+mod bytes;
 mod delete;
 mod expiry;
 mod fixture;
@@ -69,17 +70,16 @@ mod keys;
 mod list;
 mod load;
 mod owner;
-mod payload;
 mod races;
 mod shared;
 mod sweep;
 mod tasks;
 mod time;
-mod touch;
 mod update;
 
 use std::time::Duration;
 
+pub use bytes::*;
 pub use delete::*;
 pub use expiry::*;
 pub use fixture::Fixture;
@@ -88,11 +88,9 @@ pub use insert::*;
 pub use keys::*;
 pub use load::*;
 pub use owner::*;
-pub use payload::*;
 pub use races::*;
 pub use shared::Shared;
 pub use sweep::*;
-pub use touch::*;
 pub use update::*;
 
 use list::names;

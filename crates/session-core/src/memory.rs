@@ -45,7 +45,7 @@ impl MemoryStore {
         }
     }
 
-    /// Takes the time at which records are swept from `clock`, so that a test need not wait.
+    /// Takes the time at which records are swept and index entries are over from `clock`, so that a test need not wait.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -141,7 +141,8 @@ impl OwnerIndex for MemoryStore {
             .map(|cursor| std::str::from_utf8(cursor.as_bytes()).map(StoreKey::from_stored))
             .transpose()
             .map_err(Error::corrupt)?;
-        let (records, next) = self.records().owned_by(owner, after, limit);
+        let now = self.now();
+        let (records, next) = self.records().owned_by(owner, after, limit, now);
         Ok(Page {
             records,
             next: next.map(|key| Cursor::new(key.as_str().as_bytes().to_vec())),

@@ -4,7 +4,7 @@ mod broken;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use broken::{BrokenStore, Fault, LIMIT};
+use broken::{BrokenStore, Fault};
 use session_core::conformance::{self, Fixture, OWNER_PROMISES, STORE_PROMISES, SWEEP_PROMISES};
 use tokio::task::JoinSet;
 
@@ -17,7 +17,7 @@ macro_rules! faults {
             let mut tests = JoinSet::new();
             $($(
                 tests.spawn(async {
-                    let fixture = Fixture::new(BrokenStore::new(Fault::$fault), LIMIT);
+                    let fixture = BrokenStore::fixture(Fault::$fault);
                     let test = tokio::spawn(async move { conformance::$promise(&fixture).await });
                     let noticed = test.await.is_err_and(|failed| failed.is_panic());
                     (!noticed).then(|| format!("{} with {:?}", stringify!($promise), Fault::$fault))
@@ -29,66 +29,66 @@ macro_rules! faults {
 }
 
 faults! {
-    load_finds_what_insert_stored: InsertForgets, ExpiryIsRoundedUp;
+    load_finds_what_insert_stored: InsertForgets, LoadTellsNoExpiry, LoadTellsAnExpiry;
     load_of_an_absent_key_is_none: LoadInvents;
     load_changes_nothing: LoadProlongs;
     insert_refuses_a_taken_key: InsertOverwrites;
-    insert_may_reuse_an_expired_key: InsertSeesTheExpired;
     insert_answers_a_revision_for_the_next_update: InsertAnswersAWrongRevision;
     of_many_concurrent_inserts_exactly_one_wins: InsertChecksThenWrites, HandlesAreApart;
-    update_replaces_payload_and_expiry: UpdateKeepsTheExpiry;
+    update_replaces_bytes_and_expiry: UpdateKeepsTheExpiry;
+    update_with_the_same_bytes_is_done: UpdateRefusesTheSameBytes, UpdateKeepsTheExpiry;
     update_answers_a_revision_for_the_next_one: UpdateAnswersTheOldRevision;
     update_at_a_stale_revision_is_refused: UpdateIgnoresTheRevision;
     update_at_the_revision_of_a_former_record_is_refused: UpdateCountsFromOneAgain;
     update_at_an_invented_revision_changes_nothing: UpdateIgnoresTheRevision;
     update_never_revives_a_deleted_record: UpdateUpserts;
-    update_never_revives_an_expired_record: UpdateUpserts, UpdateIgnoresExpiry;
     update_leaves_other_records_alone: WritesSpill;
-    touch_extends_a_record: TouchDoesNothing;
-    touch_shortens_a_record: TouchOnlyExtends;
-    touch_into_the_past_ends_a_record: TouchOnlyExtends;
-    touch_refuses_an_absent_key: TouchCreates;
-    touch_never_revives_a_deleted_record: TouchCreates;
-    touch_never_revives_an_expired_record: TouchCreates, TouchIgnoresExpiry;
-    touch_keeps_payload_and_revision: TouchRewrites;
-    touch_leaves_other_records_alone: WritesSpill;
     delete_ends_a_record: DeleteDoesNothing;
     delete_succeeds_if_there_is_nothing: DeleteFailsOnAbsent;
     insert_may_reuse_a_deleted_key: DeleteKeepsTheKeyTaken;
     delete_leaves_other_records_alone: WritesSpill;
-    a_record_is_absent_from_the_instant_it_ends: LoadIgnoresExpiry, ExpiryIsRoundedUp;
-    a_record_written_after_its_end_is_absent: LoadIgnoresExpiry;
-    an_expiry_is_kept_to_the_second_and_never_later: ExpiryIsRoundedUp;
+    a_record_is_found_until_its_time: RecordsGoEarly, ExpiryIsCutToSeconds;
+    a_record_with_little_time_left_can_be_changed_and_ended: UpdateRefusesLittleTime;
+    insert_goes_by_what_is_found_and_by_no_clock: InsertGoesByAClock, LoadGoesByAClock;
+    update_goes_by_what_is_found_and_by_no_clock: UpdateGoesByAClock;
+    delete_goes_by_what_is_found_and_by_no_clock: DeleteGoesByAClock;
+    a_record_written_after_its_time_is_that_or_absent: UpdateIntoThePastIsLost;
+    update_keeps_a_record_beyond_its_first_time: UpdateKeepsTheExpiry;
+    an_expiry_is_told_as_it_was_given: ExpiryIsRoundedUp;
     an_expiry_beyond_30_days_survives: ExpiryBeyond30DaysIsCut;
     an_expiry_beyond_2038_survives: ExpiryHas31Bits;
     an_expiry_in_the_year_2200_survives: ExpiryHas32Bits;
-    every_byte_value_survives: PayloadEndsAtNul;
-    an_empty_payload_survives: LoadTakesEmptyForAbsent;
-    the_largest_payload_survives: PayloadIsTruncated;
-    a_payload_over_the_limit_leaves_the_old_one: OversizeIsAccepted, OversizeEndsTheOldRecord;
+    every_byte_value_survives: BytesEndAtNul;
+    an_empty_record_survives: LoadTakesEmptyForAbsent;
+    a_record_of_the_limit_survives: BytesAreTruncated, LimitIsOverstated;
     two_prefixes_do_not_see_each_other: PrefixIsIgnored;
     keys_are_compared_byte_by_byte: CaseIsIgnored;
     every_graphic_character_is_legal_in_a_key: KeysArePaths;
     the_longest_key_works: KeysAreCut;
     update_racing_delete_never_leaves_a_record: UpdateChecksThenWrites;
-    touch_racing_delete_never_leaves_a_record: TouchReadsThenWrites;
-    touch_racing_update_loses_neither: TouchReadsThenWrites;
     of_many_updates_at_one_revision_exactly_one_wins: UpdateChecksThenWrites;
     concurrent_updates_account_exactly: UpdateChecksThenWrites;
     a_second_handle_sees_the_same_records: HandlesAreApart;
-    debug_shows_no_key_and_no_payload: DebugShowsAll;
+    debug_shows_no_key_and_no_bytes: DebugShowsAll;
     a_dropped_future_disturbs_no_other_call: LoadMixesAnswers;
-    owned_by_lists_an_owners_records_and_no_others: IndexForgets, IndexIgnoresTheOwner;
-    owned_by_gives_what_load_gives: IndexGivesNoPayload;
-    a_record_inserted_before_the_call_is_never_missing: IndexReadsThenWrites;
-    an_ended_record_leaves_its_owners_list: IndexKeepsTheEnded;
-    an_owners_list_heals: IndexFillsUp;
-    a_replaced_record_stays_in_its_owners_list: IndexGoesByTimeAlone;
-    a_touched_record_stays_in_its_owners_list: IndexGoesByTimeAlone;
+    owned_by_lists_an_owners_records_and_no_others:
+        IndexForgets, IndexIgnoresTheOwner, IndexListsTheUnlisted, IndexPagesNeverEnd, HandlesAreApart;
+    a_page_gives_the_head_of_each_record: IndexGivesNoHead, IndexKeepsTheFirstHead;
+    a_page_keeps_to_its_limit: IndexGivesAllAtOnce;
+    pages_miss_no_record_while_others_change: IndexPagesByNumber, IndexPagesByTime;
+    a_record_inserted_before_the_first_page_is_never_missing: IndexReadsThenWrites;
+    an_entry_moves_to_a_later_time: IndexIgnoresUpdates;
+    an_entry_moves_to_an_earlier_time: IndexOnlyExtends, IndexIgnoresUpdates, IndexFillsUp;
+    an_update_changes_the_index_by_its_entry_alone:
+        IndexIgnoresUpdates, IndexForgetsAtAnUpdateWithout, IndexListsTheUnlisted;
+    a_refused_write_ends_no_entry: IndexFollowsTheRefused;
+    a_key_used_again_is_listed_again: IndexRemembersTheDeleted;
+    dead_entries_do_not_pile_up: IndexFillsUp, IndexHidesTheDead, IndexOnlyExtends;
     owners_of_two_prefixes_are_two_owners: OwnerPrefixIsIgnored;
-    sweep_removes_the_expired_and_keeps_the_live: SweepTakesTheLive, SweepMiscounts;
+    sweep_removes_what_is_past_its_time_and_nothing_else:
+        SweepTakesTheLive, SweepMiscounts, UpdateKeepsTheExpiry;
     sweep_keeps_to_its_limit: SweepIgnoresItsLimit;
-    sweep_of_live_records_removes_none: SweepTakesTheLive;
+    sweep_before_any_time_has_passed_removes_none: SweepTakesTheLive;
     sweep_spares_what_is_written_beside_it: SweepChecksThenDeletes;
 }
 
@@ -124,7 +124,7 @@ mod with_a_fault_elsewhere {
     use super::*;
 
     fn open() -> Fixture<BrokenStore> {
-        Fixture::new(BrokenStore::new(Fault::SweepMiscounts), LIMIT)
+        BrokenStore::fixture(Fault::SweepMiscounts)
     }
 
     session_core::conformance_tests!(async { open() });

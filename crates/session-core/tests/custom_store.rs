@@ -2,77 +2,59 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::SystemTime;
 
 use session_core::{
-    Error, Loaded, Record, Result, Revision, SessionStore, StoreKey, Touch, Write, async_trait,
+    Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
     conformance::Fixture,
 };
 
-const LIMIT: usize = 64 * 1024;
-
+/// It keeps records for ever; one that reclaims space may remove a record from its `expires_at` on.
 #[derive(Clone, Debug, Default)]
 struct MapStore(Arc<Mutex<HashMap<StoreKey, Record>>>);
 
 impl MapStore {
-    fn live(&self) -> MutexGuard<'_, HashMap<StoreKey, Record>> {
-        let mut records = self.0.lock().expect("no method panics");
-        records.retain(|_, record| record.expires_at > SystemTime::now());
-        records
+    fn records(&self) -> MutexGuard<'_, HashMap<StoreKey, Record>> {
+        self.0.lock().expect("no method panics")
     }
-}
-
-fn checked(record: &Record) -> Result<Record> {
-    let (size, limit) = (record.payload.len(), LIMIT);
-    if size > limit {
-        return Err(Error::TooLarge { size, limit });
-    }
-    Ok(record.clone())
 }
 
 #[async_trait]
 impl SessionStore for MapStore {
+    fn limit(&self) -> usize {
+        64 * 1024
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        Ok(self.live().get(key).map(|record| Loaded {
-            payload: record.payload.clone(),
-            expires_at: record.expires_at,
-            revision: Revision::of(&record.payload),
-        }))
+        let records = self.records();
+        Ok(records
+            .get(key)
+            .map(|held| Loaded::compared_by_bytes(held.bytes.clone())))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        let record = checked(record)?;
-        Ok(match self.live().entry(key.clone()) {
+        Ok(match self.records().entry(key.clone()) {
             Entry::Occupied(_) => Write::Refused,
-            Entry::Vacant(free) => Write::Stored(Revision::of(&free.insert(record).payload)),
+            Entry::Vacant(free) => {
+                free.insert(record.clone());
+                Write::stored_bytes(record)
+            }
         })
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        let record = checked(record)?;
-        Ok(match self.live().get_mut(key) {
-            Some(held) if Revision::of(&held.payload) == *revision => {
-                *held = record;
-                Write::Stored(Revision::of(&held.payload))
+        Ok(match self.records().get_mut(key) {
+            Some(held) if held.bytes == revision.as_bytes() => {
+                *held = record.clone();
+                Write::stored_bytes(record)
             }
             _ => Write::Refused,
         })
     }
 
-    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        Ok(match self.live().get_mut(key) {
-            Some(held) => {
-                held.expires_at = expires_at;
-                Touch::Moved
-            }
-            None => Touch::Refused,
-        })
-    }
-
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        self.live().remove(key);
+        self.records().remove(key);
         Ok(())
     }
 }
 
-session_core::conformance_tests!(async { Fixture::new(MapStore::default(), LIMIT) });
+session_core::conformance_tests!(async { Fixture::new(MapStore::default()) });

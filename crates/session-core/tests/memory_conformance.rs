@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use session_core::{ExpiredSweep, MemoryStore, OwnerIndex, SessionStore, conformance::Fixture};
 
-const LIMIT: usize = MemoryStore::DEFAULT_LIMIT;
-
 mod as_itself {
     use super::*;
 
     fn open() -> Fixture<MemoryStore> {
-        Fixture::new(MemoryStore::new(), LIMIT)
+        Fixture::new(MemoryStore::new()).with_told_expiry()
     }
 
     session_core::conformance_tests!(async { open() });
@@ -22,15 +20,15 @@ mod behind_a_trait_object {
     use super::*;
 
     fn store() -> Fixture<dyn SessionStore> {
-        Fixture::of(Arc::new(MemoryStore::new()), LIMIT)
+        Fixture::<dyn SessionStore>::of(Arc::new(MemoryStore::new())).with_told_expiry()
     }
 
     fn index() -> Fixture<dyn OwnerIndex> {
-        Fixture::of(Arc::new(MemoryStore::new()), LIMIT)
+        Fixture::<dyn OwnerIndex>::of(Arc::new(MemoryStore::new())).with_told_expiry()
     }
 
     fn swept() -> Fixture<dyn ExpiredSweep> {
-        Fixture::of(Arc::new(MemoryStore::new()), LIMIT)
+        Fixture::<dyn ExpiredSweep>::of(Arc::new(MemoryStore::new())).with_told_expiry()
     }
 
     session_core::conformance_tests!(async { store() });

@@ -6,11 +6,11 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use session_core::{
-    Error, ExpiredSweep, Loaded, Record, Result, Revision, SessionStore, StoreKey, Touch, Write,
+    Error, ExpiredSweep, Loaded, Record, Result, Revision, SessionStore, StoreKey, Write,
     async_trait, sweep_every, sweep_until,
 };
 use tokio::{
@@ -51,6 +51,9 @@ impl Leftovers {
 
 #[async_trait]
 impl SessionStore for Leftovers {
+    fn limit(&self) -> usize {
+        0
+    }
     async fn load(&self, _: &StoreKey) -> Result<Option<Loaded>> {
         Ok(None)
     }
@@ -59,9 +62,6 @@ impl SessionStore for Leftovers {
     }
     async fn update(&self, _: &StoreKey, _: &Record, _: &Revision) -> Result<Write> {
         Ok(Write::Refused)
-    }
-    async fn touch(&self, _: &StoreKey, _: SystemTime) -> Result<Touch> {
-        Ok(Touch::Refused)
     }
     async fn delete(&self, _: &StoreKey) -> Result<()> {
         Ok(())

@@ -1,8 +1,8 @@
 //! What a promise expects of an answer; each panics at the line of the promise that called it.
 
 use crate::{
-    error::{Error, Result},
-    record::{Loaded, Revision, Touch, Write},
+    error::Result,
+    record::{Loaded, Revision, Write},
 };
 
 #[track_caller]
@@ -31,32 +31,22 @@ pub(super) fn refused(answer: Result<Write>) {
 }
 
 #[track_caller]
-pub(super) fn moved(answer: Result<Touch>) {
-    assert_eq!(done(answer), Touch::Moved, "a live record was not touched");
+pub(super) fn found(answer: Result<Option<Loaded>>, bytes: &[u8]) -> Loaded {
+    found_or_absent(answer, bytes).expect("the record is absent, and should be there")
 }
 
+/// For a record that the store may have removed.
 #[track_caller]
-pub(super) fn not_moved(answer: Result<Touch>) {
-    assert_eq!(
-        done(answer),
-        Touch::Refused,
-        "a record that is not there was touched"
-    );
-}
-
-#[track_caller]
-pub(super) fn found(answer: Result<Option<Loaded>>, payload: &[u8]) -> Loaded {
-    let Some(loaded) = done(answer) else {
-        panic!("the record is absent, and should be there");
-    };
+pub(super) fn found_or_absent(answer: Result<Option<Loaded>>, bytes: &[u8]) -> Option<Loaded> {
+    let loaded = done(answer)?;
     // Not `assert_eq`: a megabyte of bytes says nothing.
     assert!(
-        loaded.payload == payload,
-        "the payload is not the one stored: {} bytes, should be {}",
-        loaded.payload.len(),
-        payload.len()
+        loaded.bytes == bytes,
+        "the bytes are not those stored: {}, should be {}",
+        loaded.bytes.len(),
+        bytes.len()
     );
-    loaded
+    Some(loaded)
 }
 
 #[track_caller]
@@ -66,18 +56,4 @@ pub(super) fn absent(answer: Result<Option<Loaded>>) {
         loaded.is_none(),
         "a record is there, and should be absent: {loaded:?}"
     );
-}
-
-#[track_caller]
-pub(super) fn too_large(answer: Result<Write>, limit: usize) {
-    match answer {
-        Err(Error::TooLarge {
-            size,
-            limit: stated,
-        }) => {
-            assert_eq!(stated, limit, "the error states another limit");
-            assert!(size > limit, "the error states a size within the limit");
-        }
-        other => panic!("a payload over the limit was answered by {other:?}"),
-    }
 }

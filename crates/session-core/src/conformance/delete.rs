@@ -8,23 +8,22 @@ use crate::store::SessionStore;
 /// A deleted record is absent.
 pub async fn delete_ends_a_record<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key) = (fixture.store(), fixture.key());
-    stored(store.insert(&key, &record(b"payload")).await);
+    stored(store.insert(&key, &record(b"bytes")).await);
     done(store.delete(&key).await);
     absent(store.load(&key).await);
 }
 
-/// A delete of what is not there, no longer there or expired succeeds.
+/// A delete of what is not there, no longer there or past its time succeeds.
 pub async fn delete_succeeds_if_there_is_nothing<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key, expired) = (fixture.store(), fixture.key(), fixture.key());
     done(store.delete(&key).await);
-    stored(store.insert(&key, &record(b"payload")).await);
+    stored(store.insert(&key, &record(b"bytes")).await);
     done(store.delete(&key).await);
     done(store.delete(&key).await);
-    done(
+    stored(
         store
-            .insert(&expired, &record_until(b"payload", past()))
-            .await
-            .map(drop),
+            .insert(&expired, &record_until(b"bytes", past()))
+            .await,
     );
     done(store.delete(&expired).await);
     absent(store.load(&expired).await);

@@ -12,29 +12,29 @@ use crate::{
 pub struct Fixture<S: ?Sized> {
     store: Arc<S>,
     second: Arc<S>,
-    limit: usize,
+    tells_expiry: bool,
     prefix: KeyPrefix,
     // Behind the stores, because fields are dropped in this order.
     guards: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl<S: SessionStore + Clone> Fixture<S> {
-    /// Tests `store`, whose largest payload is `limit` bytes; its clone is the second handle.
-    pub fn new(store: S, limit: usize) -> Self {
-        Self::of(Arc::new(store.clone()), limit).with_second(Arc::new(store))
+    /// Tests `store`; its clone is the second handle.
+    pub fn new(store: S) -> Self {
+        Self::of(Arc::new(store.clone())).with_second(Arc::new(store))
     }
 }
 
 impl<S: SessionStore + ?Sized> Fixture<S> {
-    /// Tests `store`, whose largest payload is `limit` bytes: for stores that cannot be cloned, and trait objects.
-    pub fn of(store: Arc<S>, limit: usize) -> Self {
+    /// Tests `store`: for stores that cannot be cloned, and trait objects.
+    pub fn of(store: Arc<S>) -> Self {
         let unique = SessionId::random(SessionId::MIN_BYTES);
         let prefix = KeyPrefix::new(&format!("{}:", unique.as_str()))
             .expect("base64url and a colon are graphic ASCII");
         Self {
             second: Arc::clone(&store),
             store,
-            limit,
+            tells_expiry: false,
             prefix,
             guards: Vec::new(),
         }
@@ -44,6 +44,14 @@ impl<S: SessionStore + ?Sized> Fixture<S> {
     #[must_use]
     pub fn with_second(mut self, store: Arc<S>) -> Self {
         self.second = store;
+        self
+    }
+
+    /// Expects [`Loaded::expires_at`](crate::Loaded::expires_at) of every record, as layouts give it that keep it
+    /// outside of the bytes. Without this, it must be `None`.
+    #[must_use]
+    pub fn with_told_expiry(mut self) -> Self {
+        self.tells_expiry = true;
         self
     }
 
@@ -64,9 +72,9 @@ impl<S: SessionStore + ?Sized> Fixture<S> {
         &self.second
     }
 
-    /// The largest payload that the store accepts, in bytes.
-    pub fn limit(&self) -> usize {
-        self.limit
+    /// Whether the layout tells when a record expires.
+    pub fn tells_expiry(&self) -> bool {
+        self.tells_expiry
     }
 
     /// The prefix of this fixture's keys.
@@ -91,7 +99,7 @@ impl<S: SessionStore + ?Sized> fmt::Debug for Fixture<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fixture")
             .field("store", &self.store)
-            .field("limit", &self.limit)
+            .field("tells_expiry", &self.tells_expiry)
             .finish_non_exhaustive()
     }
 }

@@ -5,11 +5,11 @@ use super::{
     answers::{done, found, refused, stored},
     rounds,
     tasks::{Task, together},
-    time::{HOUR, after, ends_at, insert_and_outlive, past, record, record_until},
+    time::{HOUR, after, past, record, record_until, tells},
 };
 use crate::{record::Write, store::SessionStore};
 
-/// An insert under the key of a live record is refused and leaves that record as it was.
+/// An insert under a key that is taken is refused and leaves that record as it was.
 pub async fn insert_refuses_a_taken_key<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key) = (fixture.store(), fixture.key());
     let end = after(HOUR);
@@ -21,19 +21,11 @@ pub async fn insert_refuses_a_taken_key<S: SessionStore + ?Sized>(fixture: &Fixt
     );
     refused(store.insert(&key, &record_until(b"third", past())).await);
     let loaded = found(store.load(&key).await, b"first");
-    ends_at(&loaded, end);
+    tells(fixture, &loaded, end);
     assert_eq!(
         loaded.revision, first,
         "a refused insert changed the revision"
     );
-}
-
-/// The key of a record that has expired is free, swept or not.
-pub async fn insert_may_reuse_an_expired_key<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
-    let (store, key) = (fixture.store(), fixture.key());
-    insert_and_outlive(fixture, &key, b"old").await;
-    stored(store.insert(&key, &record(b"new")).await);
-    found(store.load(&key).await, b"new");
 }
 
 /// The revision that an insert answers is good for an update.

@@ -1,11 +1,11 @@
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use super::{
     Fixture,
-    answers::{absent, done, found, moved, stored},
+    answers::{absent, done, found, stored},
     rounds,
     tasks::{Task, together},
-    time::{HOUR, after, record},
+    time::record,
 };
 use crate::{record::Write, store::SessionStore};
 
@@ -31,48 +31,6 @@ pub async fn update_racing_delete_never_leaves_a_record<S: SessionStore + ?Sized
         ])
         .await;
         absent(fixture.store().load(&key).await);
-    }
-}
-
-/// However a touch and a delete of one record meet, the record is gone when both have answered.
-pub async fn touch_racing_delete_never_leaves_a_record<S: SessionStore + ?Sized>(
-    fixture: &Fixture<S>,
-) {
-    for round in 0..rounds() {
-        let key = fixture.key();
-        stored(fixture.store().insert(&key, &record(b"one")).await);
-        let (touching, deleting) = in_turn(fixture, round);
-        let (touched, deleted) = (key.clone(), key.clone());
-        together::<()>(vec![
-            Box::pin(async move {
-                done(touching.touch(&touched, after(2 * HOUR)).await.map(|_| ()));
-            }),
-            Box::pin(async move { done(deleting.delete(&deleted).await) }),
-        ])
-        .await;
-        absent(fixture.store().load(&key).await);
-    }
-}
-
-/// However a touch and an update of one record meet, both are done and the update's payload stays.
-pub async fn touch_racing_update_loses_neither<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
-    for round in 0..rounds() {
-        let key = fixture.key();
-        let revision = stored(fixture.store().insert(&key, &record(b"one")).await);
-        let (touching, updating) = in_turn(fixture, round);
-        let (touched, updated) = (key.clone(), key.clone());
-        together::<()>(vec![
-            Box::pin(async move { moved(touching.touch(&touched, after(2 * HOUR)).await) }),
-            Box::pin(async move {
-                stored(updating.update(&updated, &record(b"two"), &revision).await);
-            }),
-        ])
-        .await;
-        let loaded = found(fixture.store().load(&key).await, b"two");
-        assert!(
-            loaded.expires_at > SystemTime::now(),
-            "the record has an end that nobody gave it"
-        );
     }
 }
 
@@ -115,7 +73,7 @@ pub async fn concurrent_updates_account_exactly<S: SessionStore + ?Sized>(fixtur
                 let mut seen = Vec::with_capacity(STEPS);
                 while seen.len() < STEPS {
                     let loaded = done(store.load(&key).await).expect("nobody ends the record");
-                    let next = count(&loaded.payload) + 1;
+                    let next = count(&loaded.bytes) + 1;
                     let changed = record(next.to_string().as_bytes());
                     if done(store.update(&key, &changed, &loaded.revision).await).is_stored() {
                         seen.push(next);
@@ -137,11 +95,11 @@ pub async fn concurrent_updates_account_exactly<S: SessionStore + ?Sized>(fixtur
     );
 }
 
-fn count(payload: &[u8]) -> usize {
-    std::str::from_utf8(payload)
+fn count(bytes: &[u8]) -> usize {
+    std::str::from_utf8(bytes)
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| panic!("the payload is no number: {} bytes", payload.len()))
+        .unwrap_or_else(|| panic!("the record is no number: {} bytes", bytes.len()))
 }
 
 /// The two handles, the other way round in every second round.

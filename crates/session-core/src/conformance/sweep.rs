@@ -3,42 +3,55 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::{
     Fixture,
-    answers::{absent, done, found, moved, stored},
+    answers::{absent, done, found, refused, stored},
     rounds,
     tasks::{Task, together},
-    time::{HOUR, after, ends_at, past, record, record_until, soon, wait_until},
+    time::{HOUR, after, past, record, record_until, soon, tells, wait_until},
 };
-use crate::{key::StoreKey, store::ExpiredSweep};
+use crate::{key::StoreKey, record::Write, store::ExpiredSweep};
 
-/// A sweep removes what has expired, says how many that were, and keeps what lives.
-pub async fn sweep_removes_the_expired_and_keeps_the_live<S: ExpiredSweep + ?Sized>(
+/// A sweep removes what is past its time, says how many that were, and keeps all else.
+pub async fn sweep_removes_what_is_past_its_time_and_nothing_else<S: ExpiredSweep + ?Sized>(
     fixture: &Fixture<S>,
 ) {
     let store = fixture.store();
     let [short, shortened, extended, long] = [(); 4].map(|()| fixture.key());
     let (end, far) = (soon(), after(HOUR));
-    stored(store.insert(&short, &record_until(b"short", end)).await);
-    stored(store.insert(&shortened, &record(b"shortened")).await);
-    moved(store.touch(&shortened, end).await);
-    stored(
-        store
-            .insert(&extended, &record_until(b"extended", end))
-            .await,
+    let write = async |key, first, then: Option<SystemTime>| {
+        let mut revision = stored(store.insert(key, &record_until(b"first", first)).await);
+        if let Some(then) = then {
+            let second = record_until(b"second", then);
+            revision = stored(store.update(key, &second, &revision).await);
+        }
+        revision
+    };
+    let of_short = write(&short, end, None).await;
+    write(&shortened, far, Some(end)).await;
+    write(&extended, end, Some(far)).await;
+    write(&long, far, None).await;
+    let early = done(store.sweep(100).await);
+    assert!(
+        early == 0 || SystemTime::now() >= end,
+        "a record was swept before its time"
     );
-    moved(store.touch(&extended, far).await);
-    stored(store.insert(&long, &record_until(b"long", far)).await);
+
     wait_until(end).await;
-    assert_eq!(done(store.sweep(100).await), 2);
+    found(store.load(&extended).await, b"second");
+    assert_eq!(early + done(store.sweep(100).await), 2);
     assert_eq!(done(store.sweep(100).await), 0);
     absent(store.load(&short).await);
     absent(store.load(&shortened).await);
-    ends_at(&found(store.load(&extended).await, b"extended"), far);
-    ends_at(&found(store.load(&long).await, b"long"), far);
+    tells(fixture, &found(store.load(&extended).await, b"second"), far);
+    tells(fixture, &found(store.load(&long).await, b"first"), far);
+
+    refused(store.update(&short, &record(b"revived"), &of_short).await);
+    stored(store.insert(&short, &record(b"new")).await);
+    found(store.load(&short).await, b"new");
 }
 
 /// A sweep removes at most as many as it is told, and less only if none is left.
@@ -55,8 +68,10 @@ pub async fn sweep_keeps_to_its_limit<S: ExpiredSweep + ?Sized>(fixture: &Fixtur
     }
 }
 
-/// A sweep of a store in which nothing has expired removes nothing.
-pub async fn sweep_of_live_records_removes_none<S: ExpiredSweep + ?Sized>(fixture: &Fixture<S>) {
+/// A sweep of a store in which no record is past its time removes none.
+pub async fn sweep_before_any_time_has_passed_removes_none<S: ExpiredSweep + ?Sized>(
+    fixture: &Fixture<S>,
+) {
     let (store, key) = (fixture.store(), fixture.key());
     assert_eq!(done(store.sweep(10).await), 0);
     let revision = stored(store.insert(&key, &record(b"one")).await);
@@ -66,7 +81,7 @@ pub async fn sweep_of_live_records_removes_none<S: ExpiredSweep + ?Sized>(fixtur
     found(store.load(&key).await, b"two");
 }
 
-/// A record written, changed or touched while sweeps run is as safe as without them.
+/// A record written or changed while sweeps run is as safe as without them.
 pub async fn sweep_spares_what_is_written_beside_it<S: ExpiredSweep + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -100,7 +115,7 @@ pub async fn sweep_spares_what_is_written_beside_it<S: ExpiredSweep + ?Sized>(
                 Box::pin(async move {
                     for (pair, pause) in keys.chunks(2).zip([1, 2, 3].into_iter().cycle()) {
                         let pause = Duration::from_millis(pause);
-                        write_on_expired_keys(&*store, pair, pause).await;
+                        write_on_old_keys(&*store, pair, pause).await;
                     }
                 })
             })
@@ -123,20 +138,25 @@ impl Drop for StopOnDrop {
     }
 }
 
-async fn write_on_expired_keys<S: ExpiredSweep + ?Sized>(
+async fn write_on_old_keys<S: ExpiredSweep + ?Sized>(
     store: &S,
     keys: &[StoreKey],
     pause: Duration,
 ) {
     for key in keys {
-        stored(store.insert(key, &record(b"old")).await);
-        done(store.touch(key, past()).await.map(|_| ()));
+        stored(store.insert(key, &record_until(b"old", past())).await);
     }
-    // So that a sweep finds the expired records, and some only just before they are replaced.
+    // So that a sweep finds some of the old records, and some only just before they are replaced.
     tokio::time::sleep(pause).await;
     for key in keys {
-        let revision = stored(store.insert(key, &record(b"new")).await);
-        moved(store.touch(key, after(2 * HOUR)).await);
+        let mut write = Write::Refused;
+        if let Some(old) = done(store.load(key).await) {
+            write = done(store.update(key, &record(b"new"), &old.revision).await);
+        }
+        let revision = match write {
+            Write::Stored(revision) => revision,
+            Write::Refused => stored(store.insert(key, &record(b"new")).await),
+        };
         stored(store.update(key, &record(b"newer"), &revision).await);
     }
 }

@@ -1,15 +1,16 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Fixture, answers::stored};
+use bytes::Bytes;
+
+use super::Fixture;
 use crate::{
-    key::StoreKey,
-    record::{Loaded, Record, Revision},
+    record::{Loaded, Record},
     store::SessionStore,
 };
 
-/// How much earlier than given a record may end: a second of rounding, and a little for reading the clock.
-const GRANULARITY: Duration = Duration::from_millis(1100);
-/// Long enough for a slow store on a busy machine to find a record that still lives.
+/// How much earlier than given a layout may tell that a record expires: some keep whole seconds.
+const GRANULARITY: Duration = Duration::from_secs(1);
+/// Long enough for a slow store on a busy machine to find a record before its time.
 const SHORT_LIFE: Duration = Duration::from_millis(900);
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
@@ -31,16 +32,16 @@ pub(super) fn past() -> SystemTime {
     SystemTime::now() - Duration::from_secs(2)
 }
 
-/// A record that lives long enough for every test.
-pub(super) fn record(payload: &[u8]) -> Record {
-    record_until(payload, after(HOUR))
+/// A record that is kept long enough for every test.
+pub(super) fn record(bytes: &[u8]) -> Record {
+    record_until(bytes, after(HOUR))
 }
 
-pub(super) fn record_until(payload: &[u8], expires_at: SystemTime) -> Record {
+pub(super) fn record_until(bytes: &[u8], expires_at: SystemTime) -> Record {
     Record {
-        payload: payload.to_vec(),
+        bytes: Bytes::copy_from_slice(bytes),
         expires_at,
-        owner: None,
+        entry: None,
     }
 }
 
@@ -51,35 +52,23 @@ pub(super) async fn wait_until(instant: SystemTime) {
     }
 }
 
-/// Puts a record under `key` and waits until it has expired; the answer is its revision.
-pub(super) async fn insert_and_outlive<S: SessionStore + ?Sized>(
-    fixture: &Fixture<S>,
-    key: &StoreKey,
-    payload: &[u8],
-) -> Revision {
-    let end = soon();
-    let revision = stored(
-        fixture
-            .store()
-            .insert(key, &record_until(payload, end))
-            .await,
-    );
-    wait_until(end).await;
-    revision
-}
-
-/// That `loaded` ends when it was told to, or up to a second earlier.
+/// That `loaded` says when it expires if the layout tells it, rounded down if at all, and nothing if not.
 #[track_caller]
-pub(super) fn ends_at(loaded: &Loaded, given: SystemTime) {
-    let early = match given.duration_since(loaded.expires_at) {
-        Ok(early) => early,
-        Err(late) => panic!(
-            "the record ends {:?} later than it was told",
-            late.duration()
-        ),
+pub(super) fn tells<S: SessionStore + ?Sized>(
+    fixture: &Fixture<S>,
+    loaded: &Loaded,
+    given: SystemTime,
+) {
+    let Some(told) = loaded.expires_at else {
+        assert!(!fixture.tells_expiry(), "no expiry is told");
+        return;
     };
     assert!(
-        early <= GRANULARITY,
-        "the record ends {early:?} earlier than it was told"
+        fixture.tells_expiry(),
+        "an expiry is told, and the fixture says that the layout keeps none outside of the bytes"
     );
+    match given.duration_since(told) {
+        Ok(early) => assert!(early < GRANULARITY, "the expiry told is {early:?} early"),
+        Err(late) => panic!("the expiry told is {:?} late", late.duration()),
+    }
 }

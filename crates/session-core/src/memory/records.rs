@@ -102,6 +102,7 @@ impl Records {
         owner: &OwnerKey,
         after: Option<StoreKey>,
         limit: usize,
+        now: SystemTime,
     ) -> (Vec<Listed>, Option<StoreKey>) {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = after.map_or(Unbounded, Excluded);
@@ -110,6 +111,7 @@ impl Records {
         };
         let page: Vec<_> = keys
             .range((from, Unbounded))
+            .filter(|(_, expires_at)| **expires_at > now)
             .map(|(key, _)| key)
             .take(limit.max(1))
             .collect();

@@ -1,69 +1,165 @@
-use session_core::OwnerIndex;
+use session_core::{Cursor, Listed, OwnerIndex, Page};
 
 use super::*;
 
 impl BrokenStore {
-    /// Writes the entry of an index of this store's own, for the faults that have one.
-    pub(super) async fn file(&self, key: &StoreKey, record: &Record) {
-        let Some(owner) = &record.owner else {
-            return;
-        };
-        let mut list = self.seen().owned.get(owner).cloned().unwrap_or_default();
-        let entry = (key.clone(), record.expires_at);
-        if self.fault == Fault::IndexReadsThenWrites {
-            Self::between().await;
-            list.push(entry);
-            self.seen().owned.insert(owner.clone(), list);
-        } else if self.fault != Fault::IndexFillsUp || list.len() < 20 {
-            self.seen()
-                .owned
-                .entry(owner.clone())
-                .or_default()
-                .push(entry);
+    /// The record with the entry that the inner store is given for it.
+    pub(super) fn as_listed(&self, key: &StoreKey, record: &Record) -> Record {
+        let mut record = record.clone();
+        if self.fault == Fault::IndexListsTheUnlisted && record.entry.is_none() {
+            let seen = self.seen();
+            record.entry = seen.listed.keys().next().map(|owner| IndexEntry {
+                owner: owner.clone(),
+                expires_at: record.expires_at,
+            });
         }
+        if self.fault == Fault::IndexOnlyExtends
+            && let Some(entry) = &mut record.entry
+            && let Some(held) = self.entry_of(&entry.owner, key)
+        {
+            entry.expires_at = entry.expires_at.max(held);
+        }
+        record
     }
 
-    pub(super) async fn sweep_without_care(&self) -> Result<u64> {
-        let mut expired = Vec::new();
-        let keys = self.seen().keys.clone();
-        for key in keys {
-            let ended = self.inner.load(&key).await?.is_none();
-            if ended && self.timeless.load(&key).await?.is_some() {
-                expired.push(key);
+    fn entry_of(&self, owner: &OwnerKey, key: &StoreKey) -> Option<SystemTime> {
+        self.seen().listed.get(owner)?.get(key).copied()
+    }
+
+    /// Keeps an index of this store's own, for the faults that have one.
+    pub(super) async fn list(&self, key: &StoreKey, record: &Record, write: &Write) -> Result<()> {
+        let Some(IndexEntry { owner, expires_at }) = record.entry.clone() else {
+            if self.fault == Fault::IndexForgetsAtAnUpdateWithout && write.is_stored() {
+                for list in self.seen().listed.values_mut() {
+                    list.remove(key);
+                }
             }
+            return Ok(());
+        };
+        if !write.is_stored() {
+            if self.fault == Fault::IndexFollowsTheRefused {
+                self.seen()
+                    .listed
+                    .entry(owner)
+                    .or_default()
+                    .insert(key.clone(), expires_at);
+            }
+            return Ok(());
         }
-        Self::between().await;
-        for key in &expired {
-            self.inner.delete(key).await?;
+        self.seen()
+            .heads
+            .entry(key.clone())
+            .or_insert_with(|| record.bytes.clone());
+        if self.fault == Fault::IndexReadsThenWrites {
+            let mut list = self.seen().listed.get(&owner).cloned().unwrap_or_default();
+            Self::between().await;
+            list.insert(key.clone(), expires_at);
+            self.seen().listed.insert(owner, list);
+        } else {
+            let mut seen = self.seen();
+            seen.listed
+                .entry(owner)
+                .or_default()
+                .insert(key.clone(), expires_at);
         }
-        Ok(expired.len() as u64)
+        Ok(())
+    }
+
+    /// All that is under `owner` in this store's own index, by time.
+    fn by_time(&self, owner: &OwnerKey) -> Vec<(SystemTime, StoreKey)> {
+        let list = self.seen().listed.get(owner).cloned().unwrap_or_default();
+        let mut by_time: Vec<_> = list.into_iter().map(|(key, end)| (end, key)).collect();
+        by_time.sort();
+        by_time
+    }
+
+    /// A page whose cursor is a number, or the time and the key of an entry.
+    async fn page_of_own_order(
+        &self,
+        owner: &OwnerKey,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page> {
+        let all = self.inner.owned_by(owner, None, usize::MAX).await?.records;
+        let (mut keys, position) = (Vec::new(), cursor.map(Cursor::as_bytes));
+        if self.fault == Fault::IndexPagesByTime {
+            for (end, key) in self.by_time(owner) {
+                let since = end
+                    .duration_since(UNIX_EPOCH)
+                    .expect("no entry is that old");
+                let place = [&since.as_nanos().to_be_bytes()[..], key.as_str().as_bytes()].concat();
+                keys.push((place, key));
+            }
+        } else {
+            let keys_of_all = all.iter().map(|listed| listed.key.clone());
+            keys.extend((1_u64..).map(|n| n.to_be_bytes().to_vec()).zip(keys_of_all));
+        }
+        keys.retain(|(place, _)| position.is_none_or(|position| &place[..] > position));
+        let more = keys.len() > limit;
+        keys.truncate(limit);
+        let next = keys
+            .last()
+            .filter(|_| more)
+            .map(|(place, _)| Cursor::new(place.clone()));
+        let mut records: Vec<Listed> = all;
+        records.retain(|listed| keys.iter().any(|(_, key)| *key == listed.key));
+        Ok(Page { records, next })
     }
 }
 
 #[async_trait]
 impl OwnerIndex for BrokenStore {
-    async fn owned_by(&self, owner: &OwnerKey) -> Result<Vec<(StoreKey, Loaded)>> {
+    async fn owned_by(
+        &self,
+        owner: &OwnerKey,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page> {
         let owner = &self.mangled_owner(owner);
-        let mut listed = self.inner.owned_by(owner).await?;
-        let own_list = self.seen().owned.get(owner).cloned().unwrap_or_default();
+        let now = SystemTime::now();
         match self.fault {
-            Fault::IndexForgets => drop(listed.pop()),
-            Fault::IndexGivesNoPayload => {
-                for (_, loaded) in &mut listed {
-                    loaded.payload.clear();
-                }
+            Fault::IndexGivesAllAtOnce => {
+                return self.inner.owned_by(owner, None, usize::MAX).await;
             }
-            Fault::IndexReadsThenWrites | Fault::IndexFillsUp => {
-                listed.retain(|(key, _)| own_list.iter().any(|(own, _)| own == key));
+            Fault::IndexFillsUp => return self.timeless.owned_by(owner, cursor, limit).await,
+            Fault::IndexPagesByNumber | Fault::IndexPagesByTime => {
+                return self.page_of_own_order(owner, cursor, limit).await;
             }
-            Fault::IndexGoesByTimeAlone => {
-                let now = SystemTime::now();
-                listed
-                    .retain(|(key, _)| own_list.iter().any(|(own, end)| own == key && *end > now));
-            }
-            Fault::IndexKeepsTheEnded => listed = self.timeless.owned_by(owner).await?,
             _ => {}
         }
-        Ok(listed)
+        let index = match self.fault {
+            Fault::IndexHidesTheDead => &self.timeless,
+            _ => &self.inner,
+        };
+        let mut page = index.owned_by(owner, cursor, limit).await?;
+        match self.fault {
+            Fault::IndexForgets => drop(page.records.pop()),
+            Fault::IndexGivesNoHead => {
+                page.records
+                    .iter_mut()
+                    .for_each(|it| it.head = Bytes::new());
+            }
+            Fault::IndexKeepsTheFirstHead => {
+                let seen = self.seen();
+                for listed in &mut page.records {
+                    listed.head = seen.heads[&listed.key].clone();
+                }
+            }
+            Fault::IndexPagesNeverEnd => page.next = Some(Cursor::new(Bytes::new())),
+            Fault::IndexReadsThenWrites | Fault::IndexForgetsAtAnUpdateWithout => {
+                page.records
+                    .retain(|it| self.entry_of(owner, &it.key).is_some());
+            }
+            Fault::IndexFollowsTheRefused | Fault::IndexHidesTheDead => {
+                page.records
+                    .retain(|it| self.entry_of(owner, &it.key) > Some(now));
+            }
+            Fault::IndexRemembersTheDeleted => {
+                let seen = self.seen();
+                page.records.retain(|it| !seen.deleted.contains(&it.key));
+            }
+            _ => {}
+        }
+        Ok(page)
     }
 }

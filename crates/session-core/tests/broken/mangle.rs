@@ -27,23 +27,27 @@ impl BrokenStore {
     }
 
     pub(super) fn mangled_record(&self, record: &Record) -> Record {
-        let mut payload = record.payload.clone();
+        let mut bytes = record.bytes.clone();
         match self.fault {
-            Fault::PayloadEndsAtNul => {
-                payload.truncate(
-                    payload
+            Fault::BytesEndAtNul => {
+                bytes.truncate(
+                    bytes
                         .iter()
                         .position(|byte| *byte == 0)
                         .unwrap_or(usize::MAX),
                 );
             }
-            Fault::PayloadIsTruncated => payload.truncate(65_535),
+            Fault::BytesAreTruncated => bytes.truncate(65_535),
             _ => {}
         }
+        let mut entry = record.entry.clone();
+        if let Some(entry) = &mut entry {
+            entry.owner = self.mangled_owner(&entry.owner);
+        }
         Record {
-            payload,
+            bytes,
             expires_at: self.mangled_expiry(record.expires_at),
-            owner: record.owner.as_ref().map(|owner| self.mangled_owner(owner)),
+            entry,
         }
     }
 
@@ -63,18 +67,10 @@ impl BrokenStore {
         expires_at.min(last)
     }
 
-    pub(super) fn unowned(payload: Vec<u8>, expires_at: SystemTime) -> Record {
-        Record {
-            payload,
-            expires_at,
-            owner: None,
-        }
-    }
-
     pub(super) fn remember(&self, key: &StoreKey, record: &Record) {
         let mut seen = self.seen();
         seen.keys.push(key.clone());
-        seen.payload.clone_from(&record.payload);
+        seen.bytes = record.bytes.clone();
         seen.versions.insert(key.clone(), 1);
     }
 

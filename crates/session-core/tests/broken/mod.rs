@@ -5,28 +5,28 @@ mod index;
 mod mangle;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use session_core::{
-    Error, ExpiredSweep, Loaded, MemoryStore, OwnerKey, Record, Result, Revision, SessionStore,
-    StoreKey, Touch, Write, async_trait,
+    Bytes, Error, ExpiredSweep, IndexEntry, Loaded, MemoryStore, OwnerKey, Record, Result,
+    Revision, SessionStore, StoreKey, Write, async_trait, conformance::Fixture,
 };
 
 pub(crate) use fault::Fault;
 
-pub(crate) const LIMIT: usize = 100_000;
+const LIMIT: usize = 100_000;
 
 /// A [`MemoryStore`] with a fault.
 pub(crate) struct BrokenStore {
     fault: Fault,
     inner: MemoryStore,
-    /// The same records, for which nothing ever expires.
+    /// The same records, none of which is past its time.
     timeless: MemoryStore,
-    /// The same records, for which everything has expired.
+    /// The same records, all of which are past their time.
     outlived: MemoryStore,
     seen: Arc<Mutex<Seen>>,
     wire: Arc<tokio::sync::Mutex<VecDeque<Option<Loaded>>>>,
@@ -38,18 +38,14 @@ struct Seen {
     keys: Vec<StoreKey>,
     deleted: HashSet<StoreKey>,
     versions: HashMap<StoreKey, u64>,
-    payload: Vec<u8>,
-    owned: HashMap<OwnerKey, Vec<(StoreKey, SystemTime)>>,
+    bytes: Bytes,
+    heads: HashMap<StoreKey, Bytes>,
+    listed: HashMap<OwnerKey, BTreeMap<StoreKey, SystemTime>>,
 }
 
 impl BrokenStore {
-    pub(crate) fn new(fault: Fault) -> Self {
-        let limit = if fault == Fault::OversizeIsAccepted {
-            usize::MAX
-        } else {
-            LIMIT
-        };
-        let inner = MemoryStore::new().with_limit(limit);
+    fn new(fault: Fault) -> Self {
+        let inner = MemoryStore::new().with_limit(LIMIT);
         Self {
             fault,
             timeless: inner.clone().with_clock(Arc::new(|| UNIX_EPOCH)),
@@ -62,6 +58,15 @@ impl BrokenStore {
         }
     }
 
+    /// A store with `fault`, to be tested.
+    pub(crate) fn fixture(fault: Fault) -> Fixture<Self> {
+        let fixture = Fixture::new(Self::new(fault));
+        match fault {
+            Fault::ExpiryIsCutToSeconds | Fault::LoadTellsAnExpiry => fixture,
+            _ => fixture.with_told_expiry(),
+        }
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().expect("nobody panics while holding it")
     }
@@ -71,9 +76,48 @@ impl BrokenStore {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
+    async fn sweep_without_care(&self) -> Result<u64> {
+        let mut past = Vec::new();
+        let keys = self.seen().keys.clone();
+        for key in keys {
+            if self
+                .inner
+                .load(&key)
+                .await?
+                .is_some_and(|held| Self::is_past(&held))
+            {
+                past.push(key);
+            }
+        }
+        Self::between().await;
+        for key in &past {
+            self.inner.delete(key).await?;
+        }
+        Ok(past.len() as u64)
+    }
+
     async fn overwrite(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         self.inner.delete(key).await?;
         self.inner.insert(key, record).await
+    }
+
+    /// Each write removes index entries whose time has passed, for some faults none.
+    fn writer(&self) -> &MemoryStore {
+        match self.fault {
+            Fault::IndexFillsUp | Fault::IndexHidesTheDead => &self.timeless,
+            _ => &self.inner,
+        }
+    }
+
+    fn is_past(held: &Loaded) -> bool {
+        held.expires_at <= Some(SystemTime::now())
+    }
+
+    fn within_limit(record: &Record) -> Result<()> {
+        if record.bytes.len() > LIMIT {
+            return Err(Error::backend("broken", "the record is too large"));
+        }
+        Ok(())
     }
 
     fn others(&self, key: &StoreKey) -> Vec<StoreKey> {
@@ -104,7 +148,7 @@ impl fmt::Debug for BrokenStore {
         let seen = self.seen();
         let mut debug = f.debug_struct("BrokenStore");
         if self.fault == Fault::DebugShowsAll {
-            debug.field("payload", &seen.payload);
+            debug.field("bytes", &seen.bytes);
         }
         debug.finish_non_exhaustive()
     }
@@ -112,58 +156,78 @@ impl fmt::Debug for BrokenStore {
 
 #[async_trait]
 impl SessionStore for BrokenStore {
+    fn limit(&self) -> usize {
+        LIMIT + usize::from(self.fault == Fault::LimitIsOverstated)
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let key = &self.mangled_key(key)?;
         let loaded = self.inner.load(key).await?;
-        Ok(match self.fault {
-            Fault::LoadInvents => loaded.or_else(|| {
-                Some(Loaded {
-                    payload: Vec::new(),
-                    expires_at: SystemTime::now() + Duration::from_mins(1),
-                    revision: 0.into(),
-                })
-            }),
-            Fault::LoadIgnoresExpiry => self.timeless.load(key).await?,
-            Fault::LoadProlongs => {
-                let end = SystemTime::now() + Duration::from_hours(3);
-                let _ = self.inner.touch(key, end).await?;
-                loaded
+        Ok(match (self.fault, loaded) {
+            (Fault::LoadInvents, None) => Some(Loaded::compared_by_bytes(Bytes::new())),
+            (Fault::LoadProlongs, Some(mut loaded)) => {
+                loaded.expires_at = Some(SystemTime::now() + Duration::from_hours(3));
+                Some(loaded)
             }
-            Fault::LoadTakesEmptyForAbsent => loaded.filter(|loaded| !loaded.payload.is_empty()),
-            Fault::LoadMixesAnswers => {
+            (Fault::LoadTellsNoExpiry, Some(mut loaded)) => {
+                loaded.expires_at = None;
+                Some(loaded)
+            }
+            (Fault::LoadGoesByAClock, Some(loaded)) => {
+                Some(loaded).filter(|loaded| !Self::is_past(loaded))
+            }
+            (Fault::ExpiryIsCutToSeconds, Some(mut loaded)) => {
+                let seconds =
+                    |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
+                let end = loaded.expires_at.take().map_or(0, seconds);
+                Some(loaded).filter(|_| end > seconds(SystemTime::now()))
+            }
+            (Fault::RecordsGoEarly, Some(loaded)) => {
+                let early = SystemTime::now() + Duration::from_millis(800);
+                Some(loaded).filter(|loaded| loaded.expires_at > Some(early))
+            }
+            (Fault::LoadTakesEmptyForAbsent, loaded) => {
+                loaded.filter(|loaded| !loaded.bytes.is_empty())
+            }
+            (Fault::LoadMixesAnswers, loaded) => {
                 let mut wire = self.wire.lock().await;
                 wire.push_back(loaded);
                 tokio::task::yield_now().await;
                 wire.pop_front().flatten()
             }
-            Fault::UpdateCountsFromOneAgain => loaded.map(|loaded| Loaded {
-                revision: self.seen().versions[key].into(),
-                ..loaded
-            }),
-            _ => loaded,
+            (Fault::UpdateCountsFromOneAgain, Some(mut loaded)) => {
+                loaded.revision = self.seen().versions[key].into();
+                Some(loaded)
+            }
+            (_, loaded) => loaded,
         })
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         let (key, record) = (&self.mangled_key(key)?, &self.mangled_record(record));
-        match self.fault {
-            Fault::InsertForgets => return Ok(Write::Stored(1.into())),
-            Fault::InsertOverwrites => return self.overwrite(key, record).await,
-            Fault::InsertSeesTheExpired => return self.timeless.insert(key, record).await,
-            Fault::InsertChecksThenWrites if self.inner.load(key).await?.is_none() => {
+        let held = self.inner.load(key).await?;
+        match (self.fault, held) {
+            (Fault::InsertForgets, _) => return Ok(Write::Stored(1.into())),
+            (Fault::InsertOverwrites, _) => return self.overwrite(key, record).await,
+            (Fault::InsertGoesByAClock, Some(held)) if Self::is_past(&held) => {
+                return self.overwrite(key, record).await;
+            }
+            (Fault::InsertChecksThenWrites, None) => {
                 Self::between().await;
                 return self.overwrite(key, record).await;
             }
-            Fault::DeleteKeepsTheKeyTaken if self.seen().deleted.contains(key) => {
+            (Fault::DeleteKeepsTheKeyTaken, _) if self.seen().deleted.contains(key) => {
                 return Ok(Write::Refused);
             }
+            (Fault::LimitIsOverstated, _) => Self::within_limit(record)?,
             _ => {}
         }
-        let write = self.inner.insert(key, record).await?;
+        let record = self.as_listed(key, record);
+        let write = self.writer().insert(key, &record).await?;
         if write.is_stored() {
-            self.remember(key, record);
-            self.file(key, record).await;
+            self.remember(key, &record);
         }
+        self.list(key, &record, &write).await?;
         Ok(match (self.fault, write) {
             (Fault::InsertAnswersAWrongRevision, Write::Stored(_)) => Write::Stored(0.into()),
             (Fault::UpdateCountsFromOneAgain, Write::Stored(_)) => Write::Stored(1.into()),
@@ -174,32 +238,47 @@ impl SessionStore for BrokenStore {
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
         let key = &self.mangled_key(key)?;
         let mut record = self.mangled_record(record);
-        let loaded = self.inner.load(key).await?;
-        match (self.fault, loaded) {
-            (Fault::UpdateIgnoresExpiry, _) => {
-                return self.timeless.update(key, &record, revision).await;
+        let now = SystemTime::now();
+        let held = self.inner.load(key).await?;
+        match (self.fault, held) {
+            (Fault::UpdateGoesByAClock, Some(held)) if Self::is_past(&held) => {
+                return Ok(Write::Refused);
+            }
+            (Fault::UpdateRefusesLittleTime, _)
+                if record.expires_at < now + Duration::from_secs(1) =>
+            {
+                return Ok(Write::Refused);
+            }
+            (Fault::UpdateIntoThePastIsLost, Some(held)) if record.expires_at < now => {
+                return Ok(Write::Stored(held.revision));
+            }
+            (Fault::UpdateRefusesTheSameBytes, Some(held)) if held.bytes == record.bytes => {
+                return Ok(Write::Refused);
             }
             (Fault::UpdateUpserts, None) => return self.inner.insert(key, &record).await,
             (Fault::UpdateIgnoresTheRevision, Some(_)) => {
                 return self.overwrite(key, &record).await;
             }
-            (Fault::UpdateChecksThenWrites, Some(loaded)) if loaded.revision == *revision => {
+            (Fault::UpdateChecksThenWrites, Some(held)) if held.revision == *revision => {
                 Self::between().await;
                 return self.overwrite(key, &record).await;
             }
-            (Fault::UpdateKeepsTheExpiry, Some(loaded)) => record.expires_at = loaded.expires_at,
-            (Fault::OversizeEndsTheOldRecord, _) if record.payload.len() > LIMIT => {
-                self.inner.delete(key).await?;
+            (Fault::UpdateKeepsTheExpiry, Some(held)) => {
+                record.expires_at = held.expires_at.expect("the inner store tells it");
             }
-            (Fault::UpdateCountsFromOneAgain, Some(loaded)) => {
-                return self.update_version(key, &record, revision, &loaded).await;
+            (Fault::UpdateCountsFromOneAgain, Some(held)) => {
+                return self.update_version(key, &record, revision, &held).await;
             }
+            (Fault::LimitIsOverstated, _) => Self::within_limit(&record)?,
+            (Fault::IndexIgnoresUpdates, _) => record.entry = None,
             _ => {}
         }
-        let write = self.inner.update(key, &record, revision).await?;
+        let record = self.as_listed(key, &record);
+        let write = self.writer().update(key, &record, revision).await?;
+        self.list(key, &record, &write).await?;
         for other in self.others(key) {
-            let loaded = self.inner.load(&other).await?.expect("it was inserted");
-            drop(self.inner.update(&other, &record, &loaded.revision).await?);
+            let held = self.inner.load(&other).await?.expect("it was inserted");
+            drop(self.inner.update(&other, &record, &held.revision).await?);
         }
         Ok(match (self.fault, write) {
             (Fault::UpdateAnswersTheOldRevision, Write::Stored(_)) => {
@@ -209,38 +288,6 @@ impl SessionStore for BrokenStore {
         })
     }
 
-    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        let key = &self.mangled_key(key)?;
-        let expires_at = self.mangled_expiry(expires_at);
-        let loaded = self.inner.load(key).await?;
-        match (self.fault, loaded) {
-            (Fault::TouchDoesNothing, Some(_)) => return Ok(Touch::Moved),
-            (Fault::TouchOnlyExtends, Some(loaded)) if loaded.expires_at > expires_at => {
-                return Ok(Touch::Moved);
-            }
-            (Fault::TouchCreates, None) => {
-                let record = Self::unowned(Vec::new(), expires_at);
-                drop(self.inner.insert(key, &record).await?);
-                return Ok(Touch::Moved);
-            }
-            (Fault::TouchIgnoresExpiry, _) => return self.timeless.touch(key, expires_at).await,
-            (Fault::TouchRewrites, Some(loaded)) => {
-                let record = Self::unowned(loaded.payload, expires_at);
-                drop(self.inner.update(key, &record, &loaded.revision).await?);
-            }
-            (Fault::TouchReadsThenWrites, Some(loaded)) => {
-                Self::between().await;
-                let record = Self::unowned(loaded.payload, expires_at);
-                drop(self.overwrite(key, &record).await?);
-            }
-            _ => {}
-        }
-        for other in self.others(key) {
-            let _ = self.inner.touch(&other, expires_at).await?;
-        }
-        self.inner.touch(key, expires_at).await
-    }
-
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         let key = &self.mangled_key(key)?;
         match self.fault {
@@ -248,7 +295,16 @@ impl SessionStore for BrokenStore {
             Fault::DeleteFailsOnAbsent if self.inner.load(key).await?.is_none() => {
                 return Err(Error::backend("broken", "there is nothing to delete"));
             }
-            Fault::DeleteKeepsTheKeyTaken => {
+            Fault::DeleteGoesByAClock
+                if self
+                    .inner
+                    .load(key)
+                    .await?
+                    .is_some_and(|held| Self::is_past(&held)) =>
+            {
+                return Ok(());
+            }
+            Fault::DeleteKeepsTheKeyTaken | Fault::IndexRemembersTheDeleted => {
                 self.seen().deleted.insert(key.clone());
             }
             _ => {}
