@@ -85,16 +85,19 @@ impl Files {
         {
             // A list that is read meanwhile could see neither the old name nor the new one.
             let _lock = Lock::acquire(&directory, Instant::now() + PATIENCE)?;
+            if entry.from == 0 {
+                let mut names = directory.entries()?;
+                for found in (0..LOOKED_AT).map_while(|_| names.read()) {
+                    drop_if_over(&directory, found?.file_name())?;
+                }
+            }
             let (at, new) = (directory.fd(), entry_name(name, entry.to));
             match fs::renameat(at, entry_name(name, entry.from), at, new.as_str()) {
-                Err(Errno::NOENT) => {
-                    directory.create(&new, self.root.staging.mode)?;
-                    let mut names = directory.entries()?;
-                    for found in (0..LOOKED_AT).map_while(|_| names.read()) {
-                        drop_if_over(&directory, found?.file_name())?;
-                    }
-                }
-                other => other?,
+                Err(Errno::NOENT) => match directory.create(&new, self.root.staging.mode) {
+                    Err(Errno::EXIST) => {}
+                    made => drop(made?),
+                },
+                moved => moved?,
             }
         }
         self.settle(&directory)

@@ -3,7 +3,7 @@ use std::{error, fmt};
 use mongodb::bson::Document;
 use session_core::{BoxError, Error};
 
-use crate::number::whole;
+use crate::reply::whole;
 
 /// The store's name in errors.
 const STORE: &str = "mongodb";

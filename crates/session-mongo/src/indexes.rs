@@ -22,9 +22,12 @@ impl MongoStore {
         if let Some(document) = self.place.find_one(foreign).await? {
             return Err(failed(Foreign::of(&document)));
         }
-        let owner = IndexOptions::builder().sparse(true).build();
+        let listed = doc! { "owner": { "$exists": true } };
+        let owner = IndexOptions::builder()
+            .partial_filter_expression(listed)
+            .build();
         let owner = IndexModel::builder()
-            .keys(doc! { "owner": 1 })
+            .keys(doc! { "owner": 1, "_id": 1, "listed_until": 1 })
             .options(owner);
         let made = create(&self.place, [removal("expires_at"), owner.build()]).await?;
         made.map_err(failed)

@@ -48,11 +48,9 @@ impl Entry {
 }
 
 /// Whether the file that begins with `start` has ended.
-///
-/// A second later than it says: an end within a second was brought forward to its beginning.
 pub(super) fn life(start: &[u8]) -> Life {
     match ends(start) {
-        Some(ends) if ends != 0 && clock::is_over((u64::from(ends) + 1) * 1000) => Life::Over,
+        Some(ends) if ends != 0 && clock::is_over(u64::from(ends) * 1000) => Life::Over,
         _ => Life::Live,
     }
 }
