@@ -1,59 +1,45 @@
 //! A store of your own, here a map; `cargo test -p examples --test custom_store` holds it to every promise of a store.
 
-use session_core::{Error, Loaded, Record, Revision, StoreKey, Touch, Write};
+use session_core::{Loaded, Record, Revision, StoreKey, Write};
 use session_core::{Result, SessionStore, async_trait, conformance::Fixture};
-use std::{collections::HashMap, sync::Arc, sync::Mutex, sync::MutexGuard, time::SystemTime};
+use std::{collections::HashMap, sync::Arc, sync::Mutex, sync::MutexGuard};
 
 #[derive(Clone, Debug, Default)]
 struct MapStore(Arc<Mutex<HashMap<StoreKey, Record>>>);
 
 impl MapStore {
-    const LIMIT: usize = 64 * 1024;
-
-    fn live(&self) -> MutexGuard<'_, HashMap<StoreKey, Record>> {
-        let mut records = self.0.lock().expect("nothing panics while it is held");
-        records.retain(|_, record| record.expires_at > SystemTime::now());
-        records
+    fn records(&self) -> MutexGuard<'_, HashMap<StoreKey, Record>> {
+        self.0.lock().expect("nothing panics while it is held")
     }
-    fn replace(&self, old: Option<&Revision>, key: &StoreKey, record: &Record) -> Result<Write> {
-        let (size, limit, mut records) = (record.payload.len(), Self::LIMIT, self.live());
-        let found = records.get(key).map(|it| Revision::of(&it.payload));
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        } else if found.as_ref() != old {
-            return Ok(Write::Refused);
+    fn replace(&self, old: Option<&Revision>, key: &StoreKey, record: &Record) -> Write {
+        let mut records = self.records();
+        if records.get(key).map(|it| &it.bytes[..]) != old.map(Revision::as_bytes) {
+            return Write::Refused;
         }
         records.insert(key.clone(), record.clone());
-        Ok(Write::Stored(Revision::of(&record.payload)))
+        Write::stored_bytes(record)
     }
 }
 
 #[async_trait]
 impl SessionStore for MapStore {
+    fn limit(&self) -> usize {
+        64 * 1024
+    }
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        Ok(self.live().get(key).map(|record| Loaded {
-            payload: record.payload.clone(),
-            expires_at: record.expires_at,
-            revision: Revision::of(&record.payload),
-        }))
+        let held = self.records().get(key).cloned();
+        Ok(held.map(|record| Loaded::compared_by_bytes(record.bytes)))
     }
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        self.replace(None, key, record)
+        Ok(self.replace(None, key, record))
     }
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        self.replace(Some(revision), key, record)
-    }
-    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        let moved = self
-            .live()
-            .get_mut(key)
-            .map(|it| it.expires_at = expires_at);
-        Ok(moved.map_or(Touch::Refused, |()| Touch::Moved))
+        Ok(self.replace(Some(revision), key, record))
     }
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        self.live().remove(key);
+        self.records().remove(key);
         Ok(())
     }
 }
 
-session_core::conformance_tests!(async { Fixture::new(MapStore::default(), MapStore::LIMIT) });
+session_core::conformance_tests!(async { Fixture::new(MapStore::default()) });

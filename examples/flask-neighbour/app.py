@@ -105,7 +105,8 @@ def configure(app):
         "SECRET_KEY": text("SECRET_KEY"),
         "PERMANENT_SESSION_LIFETIME": lifetime and timedelta(seconds=lifetime),
         "SESSION_TYPE": store,
-        "SESSION_KEY_PREFIX": text("PREFIX"),
+        # An empty prefix is one.
+        "SESSION_KEY_PREFIX": os.environ.get("PREFIX"),
         "SESSION_USE_SIGNER": flag("USE_SIGNER"),
         "SESSION_PERMANENT": flag("PERMANENT"),
         "SESSION_SERIALIZATION_FORMAT": one_of("FORMAT", "msgpack", "json"),

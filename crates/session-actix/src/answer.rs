@@ -8,7 +8,7 @@ use std::{
 };
 
 use actix_web::{
-    Error, ResponseError,
+    Error, HttpResponse,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse},
 };
@@ -16,12 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
 use session_core::{Finish, Outcome, Visit};
 
-use crate::{
-    SessionError,
-    head::{self, ErrorWithHead},
-    request::cookies,
-    saving::Saving,
-};
+use crate::{SessionError, error, head, request::cookies, saving::Saving, slots::Slots};
 
 pin_project! {
     /// The answer to one request, its session saved.
@@ -31,7 +26,8 @@ pin_project! {
     where
         S: Service<ServiceRequest>,
     {
-        visit: Arc<Visit>,
+        // `None` where a middleware outside sees to the session, or nobody does.
+        visit: Option<Arc<Visit>>,
         #[pin]
         step: Step<S, B>,
     }
@@ -63,16 +59,15 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
     #[inline]
-    pub(crate) fn new(visit: Arc<Visit>, service: &Rc<S>, request: ServiceRequest) -> Self {
-        let step = if visit.refreshes_untouched() {
-            Step::Opening {
-                opening: Box::pin(open_untouched(&visit, &request)),
+    pub(crate) fn new(visit: Option<Arc<Visit>>, service: &Rc<S>, request: ServiceRequest) -> Self {
+        let step = match &visit {
+            Some(visit) if visit.refreshes_untouched() => Step::Opening {
+                opening: Box::pin(open_untouched(visit, &request)),
                 call: Some((service.clone(), request)),
-            }
-        } else {
-            Step::Answering {
+            },
+            _ => Step::Answering {
                 answering: service.call(request),
-            }
+            },
         };
         Self { visit, step }
     }
@@ -98,9 +93,15 @@ where
                 }
                 StepNow::Answering { answering } => {
                     let answer = ready!(answering.poll(context));
-                    match this.visit.finish() {
+                    let Some(visit) = this.visit else {
+                        return Poll::Ready(answer.map(ServiceResponse::map_into_left_body));
+                    };
+                    if let Ok(response) = &answer {
+                        Slots::leave(response.request(), visit);
+                    }
+                    match visit.finish() {
                         Finish::Ready(outcome) => {
-                            return Poll::Ready(respond(answer, Ok(()), &outcome));
+                            return Poll::Ready(respond(answer, Ok(()), outcome));
                         }
                         Finish::Pending(work) => Step::Saving {
                             saving: Saving::new(work),
@@ -111,9 +112,10 @@ where
                 StepNow::Saving { saving, answer } => {
                     let saved = ready!(Pin::new(saving).poll(context));
                     let answer = answer.take().expect("answered once");
+                    let visit = this.visit.as_ref().expect("a visit is saved");
                     return Poll::Ready(match saved {
-                        Ok(outcome) => respond(answer, Ok(()), &outcome),
-                        Err(error) => respond(answer, Err(error.into()), &this.visit.failed()),
+                        Ok(outcome) => respond(answer, Ok(()), outcome),
+                        Err(error) => respond(answer, Err(error.into()), visit.failed()),
                     });
                 }
             };
@@ -142,28 +144,59 @@ fn open_untouched(
 fn respond<B>(
     answer: Result<ServiceResponse<B>, Error>,
     saved: Result<(), SessionError>,
-    outcome: &Outcome,
+    outcome: Outcome,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
     B: MessageBody + 'static,
 {
     match (answer, saved) {
-        (Ok(mut response), Ok(())) => {
-            head::write(outcome, response.headers_mut());
-            Ok(response.map_into_left_body())
+        (Ok(response), Ok(())) => {
+            let boxed = response.response().error().and_then(error::boxed);
+            let mut response = match boxed {
+                None => response.map_into_left_body(),
+                // In place, so that the error stays where a logger looks for it.
+                Some(status) => {
+                    response.map_body(|head, _| EitherBody::right(error::fail(head, status)))
+                }
+            };
+            head::write(&outcome, response.headers_mut());
+            Ok(response)
         }
-        (Err(inner), Ok(())) if *outcome == Outcome::default() => Err(inner),
-        (Err(inner), Ok(())) => Err(ErrorWithHead::of(inner, outcome.clone()).into()),
         (Ok(response), Err(failure)) => {
-            let mut instead = failure.error_response();
+            let mut instead = HttpResponse::from_error(failure);
             head::keep_cookies(response.headers(), instead.headers_mut());
-            head::write(outcome, instead.headers_mut());
+            head::write(&outcome, instead.headers_mut());
             Ok(response.into_response(instead).map_into_right_body())
         }
+        (Err(mut inner), Ok(())) => {
+            if let Some(status) = error::boxed(&inner) {
+                inner.add_response_mapper(move |shown| {
+                    shown.map_body(|head, _| error::fail(head, status))
+                });
+            }
+            Err(with_head(inner, outcome))
+        }
         (Err(inner), Err(failure)) => {
-            Err(ErrorWithHead::instead_of(inner, failure, outcome.clone()).into())
+            let replaced = inner.error_response();
+            let mut failure = Error::from(failure);
+            failure.add_response_mapper(move |mut shown| {
+                head::keep_cookies(replaced.headers(), shown.headers_mut());
+                shown
+            });
+            Err(with_head(failure, outcome))
         }
     }
+}
+
+/// The error itself, whose answer also says what the session has to.
+fn with_head(mut error: Error, outcome: Outcome) -> Error {
+    if outcome != Outcome::default() {
+        error.add_response_mapper(move |mut shown| {
+            head::write(&outcome, shown.headers_mut());
+            shown
+        });
+    }
+    error
 }
 
 impl<S, B> fmt::Debug for SessionFuture<S, B>

@@ -1,10 +1,15 @@
-use std::{error, fmt};
+use std::{error, fmt, iter};
 
 use actix_web::{
     HttpResponse, ResponseError,
+    body::BoxBody,
+    dev::ResponseHead,
     http::{
         StatusCode,
-        header::{HeaderValue, RETRY_AFTER},
+        header::{
+            CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED,
+            RETRY_AFTER,
+        },
     },
 };
 use session_core::Error;
@@ -19,19 +24,25 @@ pub struct SessionError(Cause);
 enum Cause {
     Core(Error),
     NoMiddleware,
+    /// Other sessions around the route have a cookie of this name.
+    CookieInUse(Box<str>),
 }
 
 impl SessionError {
-    /// What went wrong; `None` if no middleware of this session wraps the route.
+    /// What went wrong; `None` if no middleware of this session wraps the route, or two sessions around it share a cookie.
     pub fn cause(&self) -> Option<&Error> {
         match &self.0 {
             Cause::Core(error) => Some(error),
-            Cause::NoMiddleware => None,
+            Cause::NoMiddleware | Cause::CookieInUse(_) => None,
         }
     }
 
     pub(crate) fn no_middleware() -> Self {
         Self(Cause::NoMiddleware)
+    }
+
+    pub(crate) fn cookie_in_use(name: &str) -> Self {
+        Self(Cause::CookieInUse(name.into()))
     }
 }
 
@@ -44,36 +55,77 @@ impl From<Error> for SessionError {
 impl ResponseError for SessionError {
     fn status_code(&self) -> StatusCode {
         match &self.0 {
-            Cause::NoMiddleware => StatusCode::INTERNAL_SERVER_ERROR,
-            Cause::Core(error) => match error {
-                Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-                Error::Conflict => StatusCode::CONFLICT,
-                Error::NoOwnerIndex => StatusCode::NOT_IMPLEMENTED,
-                Error::ReservedKey => StatusCode::BAD_REQUEST,
-                Error::HeadSent | Error::Encode { .. } | Error::Decode { .. } => {
-                    StatusCode::INTERNAL_SERVER_ERROR
-                }
-                _ => StatusCode::SERVICE_UNAVAILABLE,
-            },
+            Cause::Core(error) => status_of(error),
+            Cause::NoMiddleware | Cause::CookieInUse(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
-        tracing::warn!(
-            status = status.as_u16(),
-            error = self as &dyn error::Error,
-            "a session failed its request"
-        );
-        let mut response =
-            HttpResponse::build(status).body(status.canonical_reason().unwrap_or_default());
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        log(status, self);
+        HttpResponse::new(status).map_body(|head, _| fail(head, status))
     }
+}
+
+fn status_of(error: &Error) -> StatusCode {
+    match error {
+        Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::Conflict => StatusCode::CONFLICT,
+        Error::NoOwnerIndex => StatusCode::NOT_IMPLEMENTED,
+        Error::ReservedKey => StatusCode::BAD_REQUEST,
+        Error::HeadSent | Error::Encode { .. } | Error::Decode { .. } => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn log(status: StatusCode, error: &(dyn error::Error + 'static)) {
+    tracing::warn!(
+        status = status.as_u16(),
+        error,
+        "a session failed its request"
+    );
+}
+
+/// Makes `head` that of a failure and gives its body: the status's name, nothing else.
+pub(crate) fn fail(head: &mut ResponseHead, status: StatusCode) -> BoxBody {
+    head.status = status;
+    for of_the_body in [
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        ETAG,
+        LAST_MODIFIED,
+    ] {
+        head.headers.remove(of_the_body);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        head.headers
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    BoxBody::new(status.canonical_reason().unwrap_or_default())
+}
+
+/// The status that belongs to a failure of the session in a `Box<dyn Error>`, of which Actix makes a 500 that shows the
+/// message.
+pub(crate) fn boxed(error: &actix_web::Error) -> Option<StatusCode> {
+    let outer = error.as_error::<Box<dyn error::Error>>()?;
+    let mut causes = iter::successors(Some(&**outer), |error| error.source());
+    let status = causes.find_map(status_in)?;
+    log(status, &**outer);
+    Some(status)
+}
+
+fn status_in(error: &(dyn error::Error + 'static)) -> Option<StatusCode> {
+    if let Some(error) = error.downcast_ref::<Error>() {
+        return Some(status_of(error));
+    }
+    let session = error.downcast_ref::<SessionError>().or_else(|| {
+        let actixs = error.downcast_ref::<actix_web::Error>()?;
+        actixs.as_error()
+    });
+    session.map(SessionError::status_code)
 }
 
 impl fmt::Display for SessionError {
@@ -83,6 +135,11 @@ impl fmt::Display for SessionError {
             Cause::NoMiddleware => {
                 f.write_str("no SessionMiddleware of this session wraps the route")
             }
+            Cause::CookieInUse(name) => write!(
+                f,
+                "other sessions around the route have the cookie {name} too; give each a cookie name of its own, or wrap \
+                 both places with clones of one Sessions"
+            ),
         }
     }
 }

@@ -1,15 +1,5 @@
-use std::fmt;
-
-use actix_web::{
-    Error, HttpResponse, ResponseError,
-    http::{
-        StatusCode,
-        header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY},
-    },
-};
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 use session_core::Outcome;
-
-use crate::SessionError;
 
 /// Writes what the session has to say into a response's head.
 pub(crate) fn write(outcome: &Outcome, headers: &mut HeaderMap) {
@@ -67,59 +57,4 @@ fn names(value: &HeaderValue, name: &str) -> bool {
         .as_bytes()
         .split(|byte| *byte == b',')
         .any(|item| item.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
-}
-
-/// An error as an answer that also carries what the session has to say.
-pub(crate) struct ErrorWithHead {
-    shown: Error,
-    /// The error that is not shown any more, but whose cookies are kept.
-    replaced: Option<Error>,
-    outcome: Outcome,
-}
-
-impl ErrorWithHead {
-    /// An inner service's error.
-    pub(crate) fn of(inner: Error, outcome: Outcome) -> Self {
-        Self {
-            shown: inner,
-            replaced: None,
-            outcome,
-        }
-    }
-
-    /// The failure to save the session after an inner service's error.
-    pub(crate) fn instead_of(inner: Error, failure: SessionError, outcome: Outcome) -> Self {
-        Self {
-            shown: failure.into(),
-            replaced: Some(inner),
-            outcome,
-        }
-    }
-}
-
-impl ResponseError for ErrorWithHead {
-    fn status_code(&self) -> StatusCode {
-        self.shown.as_response_error().status_code()
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        let mut response = self.shown.error_response();
-        if let Some(replaced) = &self.replaced {
-            keep_cookies(replaced.error_response().headers(), response.headers_mut());
-        }
-        write(&self.outcome, response.headers_mut());
-        response
-    }
-}
-
-impl fmt::Debug for ErrorWithHead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.shown, f)
-    }
-}
-
-impl fmt::Display for ErrorWithHead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.shown, f)
-    }
 }

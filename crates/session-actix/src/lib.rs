@@ -7,6 +7,7 @@ mod middleware;
 mod request;
 mod saving;
 mod session;
+mod slots;
 
 pub use answer::SessionFuture;
 pub use error::SessionError;

@@ -1,24 +1,27 @@
 use std::{
+    any::TypeId,
     fmt,
     future::{Ready, ready},
     marker::PhantomData,
     rc::Rc,
-    sync::Arc,
 };
 
 use actix_web::{
-    Error, HttpMessage,
+    Error,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
-use session_core::{Sessions, Visit};
+use session_core::Sessions;
 
-use crate::{DefaultSession, SessionFuture};
+use crate::{DefaultSession, SessionFuture, slots::Slots};
 
 /// Gives the routes it wraps their session, and saves it before the response's head is sent.
 ///
 /// Changes are saved whatever the response's status, and to the end even if the client hangs up. If they cannot be, the
 /// answer is a 503 with `Retry-After`.
+///
+/// Around a route a second time it does nothing more: both share one session. Others under the same cookie name are an
+/// error to whoever asks for them.
 pub struct SessionMiddleware<N = DefaultSession> {
     sessions: Sessions,
     name: PhantomData<fn() -> N>,
@@ -52,15 +55,6 @@ impl<N> fmt::Debug for SessionMiddleware<N> {
         f.debug_tuple("SessionMiddleware")
             .field(&self.sessions)
             .finish()
-    }
-}
-
-/// Where a request carries its visit.
-pub(crate) struct Slot<N>(Arc<Visit>, PhantomData<fn() -> N>);
-
-impl<N> Slot<N> {
-    pub(crate) fn visit(&self) -> Arc<Visit> {
-        self.0.clone()
     }
 }
 
@@ -113,10 +107,7 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let visit = self.sessions.visit();
-        request
-            .extensions_mut()
-            .insert(Slot::<N>(visit.clone(), PhantomData));
+        let visit = Slots::enter(&request, TypeId::of::<N>(), &self.sessions);
         SessionFuture::new(visit, &self.service, request)
     }
 }

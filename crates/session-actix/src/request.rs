@@ -1,4 +1,5 @@
 use std::{
+    any::TypeId,
     future::{Future, ready},
     sync::Arc,
 };
@@ -12,7 +13,7 @@ use actix_web::{
 use futures_util::future::FutureExt;
 use session_core::Visit;
 
-use crate::{DefaultSession, Session, SessionError, middleware::Slot};
+use crate::{DefaultSession, Session, SessionError, slots::Slots};
 
 /// The session of a request, for code that is no handler: other middleware and extractors.
 pub trait SessionExt {
@@ -20,7 +21,7 @@ pub trait SessionExt {
     ///
     /// # Errors
     ///
-    /// If the store fails, or no middleware of the session wraps this code.
+    /// If the store fails, no middleware of the session wraps this code, or two sessions around it share a cookie.
     fn session(&self) -> impl Future<Output = Result<Session, SessionError>> + 'static {
         self.named_session::<DefaultSession>()
     }
@@ -54,8 +55,8 @@ impl SessionExt for ServiceRequest {
 impl<N: 'static> Session<N> {
     /// The session that some middleware has loaded by now: for guards, which cannot wait.
     pub fn of_guard(context: &GuardContext<'_>) -> Option<Self> {
-        let visit = context.req_data().get::<Slot<N>>()?.visit();
-        visit.loaded().map(Into::into)
+        let visit = context.req_data().get::<Slots>()?.visit(TypeId::of::<N>());
+        visit.ok()?.loaded().map(Into::into)
     }
 }
 
@@ -63,20 +64,24 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(COOKIE).map(HeaderValue::as_bytes)
 }
 
-fn visit<N: 'static>(request: &impl HttpMessage) -> Option<Arc<Visit>> {
-    request.extensions().get::<Slot<N>>().map(Slot::visit)
+fn visit<N: 'static>(request: &impl HttpMessage) -> Result<Arc<Visit>, SessionError> {
+    let extensions = request.extensions();
+    let slots = extensions.get::<Slots>();
+    slots
+        .ok_or_else(SessionError::no_middleware)?
+        .visit(TypeId::of::<N>())
 }
 
 fn load<N: 'static>(
-    visit: Option<Arc<Visit>>,
+    visit: Result<Arc<Visit>, SessionError>,
     headers: &HeaderMap,
 ) -> impl Future<Output = Result<Session<N>, SessionError>> + use<N> {
     // No `async` block, which would hold the inner future twice.
     match visit {
-        Some(visit) => visit
+        Ok(visit) => visit
             .session(&mut cookies(headers))
             .map(|session| Ok(session?.into()))
             .left_future(),
-        None => ready(Err(SessionError::no_middleware())).right_future(),
+        Err(error) => ready(Err(error)).right_future(),
     }
 }

@@ -1,21 +1,21 @@
-//! Records as bytes: a live session, or the marker of one that was renewed or ended.
+//! Records as bytes: a live session, or the tombstone of one that was renewed or ended.
 
-use std::{
-    borrow::Cow,
-    time::{Duration, SystemTime},
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     content::{Content, Lineage},
     error::{Error, Result},
-    expiry::{from_millis, to_millis},
+    expiry::{Millis, millis},
+    header::{Header, Kind, binding},
     key::StoreKey,
     payload::{Format, Payload, Value},
+    record::Loaded,
 };
 
-/// The one key that the library keeps for itself.
+/// The one key that the library keeps for itself, in records of Flask's form.
 pub(crate) const RESERVED: &str = "__session";
 
 /// MessagePack's nil: no session, to Flask as to this library.
@@ -24,84 +24,130 @@ const NIL: &[u8] = &[0xc0];
 /// How a record is keyed and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
+    /// A header and a payload; the key holds a digest of the id.
     Native,
+    /// Flask-Session's: the payload alone; the key holds the id.
     Flask,
 }
 
 /// What a record's bytes say.
 #[derive(Debug)]
 pub(crate) enum Stored {
-    Live(Content),
-    /// Renewed: the session goes on under another key.
-    Retired(StoreKey),
+    Live(Content, Times),
+    /// Renewed: the session goes on under another key. Requests that arrive heed it until then.
+    Forwarded(StoreKey, Millis),
     Ended,
 }
 
-/// The value of the reserved key; short names, because every record carries them.
+/// The instants of a live record that its writes move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// The session's end as its last write computed it; unknown where Flask's layout does not tell it.
+    pub(crate) expires_at: Option<Millis>,
+    pub(crate) used_at: Option<Millis>,
+    /// The end of the cookie last sent, if it has one of its own.
+    pub(crate) cookie_until: Option<Millis>,
+    /// The time of the entry in the owner's index.
+    pub(crate) indexed_until: Option<Millis>,
+}
+
+/// What Flask's form keeps of a session under the reserved key, where there is anything to keep; short names, because
+/// Flask carries them along.
 #[derive(Serialize, Deserialize, Default)]
 struct Notes<'a> {
     #[serde(rename = "v")]
     version: u8,
-    #[serde(borrow)]
-    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
-    key: Option<Text<'a>>,
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
-    created: Option<u64>,
+    started: Option<u64>,
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     idle: Option<u64>,
-    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
-    owner: Option<Text<'a>>,
-    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
-    lineage: Option<Text<'a>>,
-    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-    mark: Option<Mark<'a>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Mark<'a> {
-    /// The deadline is in the bytes, because a late touch may move the record's own expiry.
-    #[serde(rename = "u")]
-    until: u64,
     #[serde(borrow)]
-    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
-    successor: Option<Text<'a>>,
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    owner: Option<Cow<'a, str>>,
 }
 
-/// Borrowed from the record where it stands there as it is, which JSON's escapes do not.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'a> From<&'a str> for Text<'a> {
-    fn from(text: &'a str) -> Self {
-        Self(text.into())
-    }
-}
-
-const VERSION: u8 = 1;
+const NOTES_VERSION: u8 = 1;
 
 /// Reads and writes records of one form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Codec {
     pub(crate) form: Form,
     pub(crate) format: Format,
-    /// Whether sessions without an owner or a lifetime of their own still carry when they were created.
+    /// Whether sessions of Flask's form without an owner or a lifetime of their own still carry when they began.
     pub(crate) dated: bool,
 }
 
 impl Codec {
-    /// What `bytes` under `key` say; `None` if they say that there is no session.
+    /// What `loaded`, found under `key`, says; `None` if it says that there is no session.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if no session of this form was written so under this key.
-    pub(crate) fn decode(
+    /// [`Error::Corrupt`] if no session of this form was written so under this key, [`Error::LaterVersion`] if a later
+    /// release of this library wrote it.
+    pub(crate) fn decode(self, key: &StoreKey, loaded: &Loaded) -> Result<Option<Stored>> {
+        match self.form {
+            Form::Native => native(key, &loaded.bytes).map(Some),
+            Form::Flask => self.flask(loaded),
+        }
+    }
+
+    /// The bytes of a live session under `key`.
+    pub(crate) fn live(
         self,
         key: &StoreKey,
-        bytes: Vec<u8>,
-        now: SystemTime,
-    ) -> Result<Option<Stored>> {
-        let Some(mut payload) = Payload::decode(bytes, self.format)? else {
+        content: &Content,
+        times: &Times,
+        write_tag: [u8; 8],
+    ) -> Result<Bytes> {
+        if self.form == Form::Flask {
+            return self.live_of_flask(content).map(Bytes::from);
+        }
+        let payload = content.payload.encode(Format::MessagePack)?;
+        let mut bytes = Header {
+            expires_at: times.expires_at.unwrap_or_default(),
+            used_at: times.used_at.unwrap_or_default(),
+            cookie_until: times.cookie_until,
+            indexed_until: times.indexed_until,
+            ..header(key, content, write_tag)
+        }
+        .write(payload.len());
+        bytes.extend(payload);
+        Ok(bytes.into())
+    }
+
+    /// The bytes of the tombstone of a session: renewed, if it has a successor, or ended.
+    pub(crate) fn tombstone(
+        self,
+        key: &StoreKey,
+        content: &Content,
+        successor: Option<&StoreKey>,
+        until: Millis,
+        write_tag: [u8; 8],
+    ) -> Bytes {
+        if self.form == Form::Flask {
+            return Bytes::from_static(NIL);
+        }
+        let header = Header {
+            kind: if successor.is_some() {
+                Kind::Forwarded
+            } else {
+                Kind::Ended
+            },
+            expires_at: until,
+            label: None,
+            successor: successor.map(StoreKey::as_str),
+            ..header(key, content, write_tag)
+        };
+        header.write(0).into()
+    }
+
+    /// The bytes that stand for no session in Flask's form.
+    pub(crate) fn nil() -> Bytes {
+        Bytes::from_static(NIL)
+    }
+
+    fn flask(self, loaded: &Loaded) -> Result<Option<Stored>> {
+        let Some(mut payload) = Payload::decode(loaded.bytes.clone(), self.format)? else {
             return Ok(None);
         };
         let notes = payload.remove(RESERVED);
@@ -109,119 +155,100 @@ impl Codec {
             Some(value) => value
                 .decode_borrowed::<Notes<'_>>()
                 .ok_or_else(|| Error::corrupt("what the record says of itself makes no sense"))?,
-            None if self.form == Form::Native => {
-                return Err(Error::corrupt("the record is not one of this library's"));
-            }
             None => Notes::default(),
         };
-        if notes.version > VERSION {
-            return Err(Error::corrupt(
-                "the record is of a later version of this library",
-            ));
+        if notes.version > NOTES_VERSION {
+            return Err(Error::LaterVersion);
         }
-        if self.form == Form::Native && notes.key.as_ref().map(|it| &*it.0) != Some(binding(key)) {
-            return Err(Error::corrupt("the record was moved here from another key"));
-        }
-        // Otherwise the key of a native record, which whoever reads the store knows, would open it as Flask's id.
-        if self.form == Form::Flask && notes.key.is_some() {
-            return Err(Error::corrupt("the record is this library's own"));
-        }
-        Ok(match notes.mark {
-            Some(mark) if from_millis(mark.until) <= now => None,
-            Some(Mark {
-                successor: Some(key),
-                ..
-            }) => Some(Stored::Retired(StoreKey::from_stored(&*key.0))),
-            Some(_) => Some(Stored::Ended),
-            None => Some(Stored::Live(Content {
-                payload,
-                created_at: notes.created.map(from_millis),
-                idle: notes.idle.map(Duration::from_millis),
-                owner: notes.owner.map(|it| it.0.into()),
-                lineage: notes.lineage.map(|it| Lineage::from_text(&it.0)),
-            })),
-        })
+        let content = Content {
+            payload,
+            created_at: notes.started.map(Millis::new),
+            idle: notes.idle.map(Duration::from_millis),
+            owner: notes.owner.map(Arc::from),
+            ..Content::default()
+        };
+        let times = Times {
+            expires_at: loaded.expires_at.map(Millis::from),
+            ..Times::default()
+        };
+        Ok(Some(Stored::Live(content, times)))
     }
 
-    /// The bytes of a live session under `key`.
-    pub(crate) fn live(self, key: &StoreKey, content: &Content) -> Result<Vec<u8>> {
-        let keeps_notes = self.form == Form::Native
-            || self.dated
-            || content.owner.is_some()
-            || content.idle.is_some();
-        if !keeps_notes {
+    fn live_of_flask(self, content: &Content) -> Result<Vec<u8>> {
+        if !self.dated && content.owner.is_none() && content.idle.is_none() {
             return content.payload.encode(self.format);
         }
-        self.noted(&content.payload, &notes(self.form, key, content, None))
+        let notes = Notes {
+            version: NOTES_VERSION,
+            started: content.started_at().map(Millis::get),
+            idle: content.idle.map(millis),
+            owner: content.owner.as_deref().map(Cow::Borrowed),
+        };
+        let notes = Value::encode(&notes, self.format)?;
+        content
+            .payload
+            .encode_with(Some((RESERVED, &notes)), self.format)
     }
+}
 
-    /// The bytes of the marker that a renewed session leaves: it names its successor.
-    pub(crate) fn retired(
-        self,
-        key: &StoreKey,
-        content: &Content,
-        successor: &StoreKey,
-        until: SystemTime,
-    ) -> Result<Vec<u8>> {
-        self.marker(key, content, Some(successor.as_str().into()), until)
+/// What a native record says.
+fn native(key: &StoreKey, bytes: &Bytes) -> Result<Stored> {
+    let (header, length) = Header::parse(bytes)?;
+    if binding(key) != Some(header.binding) {
+        return Err(Error::corrupt("the record was moved here from another key"));
     }
-
-    /// The bytes of the marker that an ended session leaves.
-    pub(crate) fn ended(
-        self,
-        key: &StoreKey,
-        content: &Content,
-        until: SystemTime,
-    ) -> Result<Vec<u8>> {
-        self.marker(key, content, None, until)
-    }
-
-    fn marker(
-        self,
-        key: &StoreKey,
-        content: &Content,
-        successor: Option<Text<'_>>,
-        until: SystemTime,
-    ) -> Result<Vec<u8>> {
-        if self.form == Form::Flask {
-            return Ok(NIL.to_vec());
+    Ok(match (header.kind, header.successor) {
+        (Kind::Forwarded, Some(successor)) => {
+            Stored::Forwarded(StoreKey::from_stored(successor), header.expires_at)
         }
-        let until = to_millis(until);
-        let mark = Mark { until, successor };
-        let notes = notes(self.form, key, content, Some(mark));
-        self.noted(&Payload::default(), &notes)
-    }
-
-    fn noted(self, payload: &Payload, notes: &Notes<'_>) -> Result<Vec<u8>> {
-        let notes = Value::encode(notes, self.format)?;
-        payload.encode_with(Some((RESERVED, &notes)), self.format)
-    }
+        (Kind::Forwarded, None) | (Kind::Ended, _) => Stored::Ended,
+        (Kind::Live, _) => {
+            let payload = Payload::decode(bytes.slice(length..), Format::MessagePack)?
+                .ok_or_else(|| Error::corrupt("a live record without data"))?;
+            let (mut content, times) = of_header(&header);
+            content.payload = payload;
+            Stored::Live(content, times)
+        }
+    })
 }
 
-fn notes<'a>(
-    form: Form,
-    key: &'a StoreKey,
-    content: &'a Content,
-    mark: Option<Mark<'a>>,
-) -> Notes<'a> {
-    Notes {
-        version: VERSION,
-        key: (form == Form::Native).then(|| binding(key).into()),
-        created: content.created_at.map(to_millis),
-        idle: content
-            .idle
-            .map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
-        owner: content.owner.as_deref().map(Text::from),
-        lineage: content.lineage.as_ref().map(|it| it.as_str().into()),
-        mark,
-    }
+/// What the header of a live record says, with no data.
+pub(crate) fn of_header(header: &Header<'_>) -> (Content, Times) {
+    let content = Content {
+        payload: Payload::default(),
+        created_at: Some(header.created_at),
+        logged_in_at: header.logged_in_at,
+        idle: header.idle,
+        owner: header.owner.map(Arc::from),
+        label: header.label.map(Arc::from),
+        lineage: Some(Lineage::from_bytes(header.lineage)),
+    };
+    let times = Times {
+        expires_at: Some(header.expires_at),
+        used_at: Some(header.used_at),
+        cookie_until: header.cookie_until,
+        indexed_until: header.indexed_until,
+    };
+    (content, times)
 }
 
-/// What ties a record to its key, so that two records swapped in the store open neither session: 128 bits of the id's
-/// digest.
-fn binding(key: &StoreKey) -> &str {
-    let text = key.as_str();
-    &text[text.len().saturating_sub(32)..]
+fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Header<'c> {
+    Header {
+        kind: Kind::Live,
+        write_tag,
+        binding: binding(key).unwrap_or_default(),
+        lineage: content.lineage.map(Lineage::to_bytes).unwrap_or_default(),
+        expires_at: Millis::default(),
+        created_at: content.created_at.unwrap_or_default(),
+        logged_in_at: content.logged_in_at,
+        used_at: Millis::default(),
+        cookie_until: None,
+        indexed_until: None,
+        idle: content.idle,
+        owner: content.owner.as_deref(),
+        label: content.label.as_deref(),
+        successor: None,
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@
 //! # fn main() {}
 //! ```
 //!
+//! A fixture says what is the store's own: [`with_told_expiry`](Fixture::with_told_expiry) for a layout that keeps the
+//! expiry outside of the bytes and tells it.
+//!
 //! # A store with a server
 //!
 //! Tests run in parallel, each on a runtime of its own, so the store is opened for each test while the server may be

@@ -1,13 +1,10 @@
-//! What a record says: the session's data and what the library itself notes about it.
+//! What a session holds: its data, and what the library itself notes about it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::payload::Payload;
+use crate::{expiry::Millis, payload::Payload};
 
 /// Whether the cookie outlives the browser: Flask's key, with Flask's meaning.
 pub(crate) const PERMANENT: &str = "_permanent";
@@ -18,11 +15,14 @@ pub(crate) const FLASHES: &str = "_flashes";
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
     pub(crate) payload: Payload,
-    /// When it was created or last logged in to; unknown for a session that Flask made.
-    pub(crate) created_at: Option<SystemTime>,
+    /// Unknown for a session that Flask made.
+    pub(crate) created_at: Option<Millis>,
+    pub(crate) logged_in_at: Option<Millis>,
     /// Its own idle timeout, where it differs from the application's.
     pub(crate) idle: Option<Duration>,
     pub(crate) owner: Option<Arc<str>>,
+    /// How a list of devices names it.
+    pub(crate) label: Option<Arc<str>>,
     pub(crate) lineage: Option<Lineage>,
 }
 
@@ -41,26 +41,60 @@ impl Content {
             self.payload.insert_value(PERMANENT, permanent);
         }
     }
+
+    /// What the absolute timeout counts from: the last login, or else the creation.
+    pub(crate) fn started_at(&self) -> Option<Millis> {
+        self.logged_in_at.max(self.created_at)
+    }
 }
 
 /// What stays when the id changes: it names a session in a list of devices and opens nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Lineage(Arc<str>);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lineage([u8; Lineage::LEN]);
 
 impl Lineage {
-    pub(crate) fn random() -> Self {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
-        Self(URL_SAFE_NO_PAD.encode(bytes).into())
+    /// The length of its text.
+    const LEN: usize = 22;
+
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        let mut text = [0; Self::LEN];
+        URL_SAFE_NO_PAD
+            .encode_slice(bytes, &mut text)
+            .expect("16 bytes are 22 characters");
+        Self(text)
     }
 
-    /// A lineage as it was shown, such as one that comes back from a list of devices.
-    pub fn from_text(text: &str) -> Self {
-        Self(text.into())
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 18];
+        let decoded = URL_SAFE_NO_PAD.decode_slice(self.0, &mut bytes);
+        debug_assert_eq!(decoded, Ok(16), "a lineage is checked when it is made");
+        let mut lineage = [0; 16];
+        lineage.copy_from_slice(&bytes[..16]);
+        lineage
+    }
+
+    /// A lineage as it was shown, such as one that comes back from a list of devices; `None` for any other text.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut bytes = [0; 18];
+        let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        let bytes = bytes[..decoded].try_into().ok()?;
+        Some(Self::from_bytes(bytes))
     }
 
     /// The lineage as text, 22 characters of base64url.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).expect("base64url is ASCII")
+    }
+}
+
+impl fmt::Debug for Lineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lineage({})", self.as_str())
+    }
+}
+
+impl fmt::Display for Lineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

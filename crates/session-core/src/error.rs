@@ -37,18 +37,31 @@ pub enum Error {
         /// The largest size accepted, in bytes.
         limit: usize,
     },
+    /// A later release of this library wrote the record; it is left alone.
+    LaterVersion,
     /// An earlier save of the same request failed, and what it stored is unknown.
     Unknown,
-    /// The request took so long that what became of its session meanwhile can no longer be known.
-    TooLate,
+    /// The session's record is gone from the store, and nothing tells whether it ended or was renewed.
+    Missing,
+    /// The session reached the end of its lifetime while the request ran.
+    Expired,
+    /// The session could not be loaded, so it cannot be changed or ended: the application chose to go on without it.
+    NotLoaded,
     /// Others changed the session so often that every attempt to change it was overtaken.
     Contended,
     /// The request came with an id that was renewed, or lost a login to another one; nothing changed.
     Conflict,
     /// The session changed after the response's head was sent, and needs a cookie that can no longer be set.
     HeadSent,
+    /// The closure of an `update` used the session that it changes.
+    Reentrant,
     /// The key is one that the library keeps for itself.
     ReservedKey,
+    /// The name of an owner is too long.
+    OwnerTooLong {
+        /// The most bytes it may have.
+        limit: usize,
+    },
     /// A value could not be encoded.
     Encode {
         /// What the encoder reported.
@@ -61,6 +74,8 @@ pub enum Error {
     },
     /// The store in use cannot name an owner's sessions.
     NoOwnerIndex,
+    /// Sessions in Flask's records are in no index: an owner's sessions cannot all be known where they are read.
+    FlaskOwners,
 }
 
 impl Error {
@@ -70,6 +85,19 @@ impl Error {
             store,
             source: source.into(),
         }
+    }
+
+    /// Whether a write that failed so is known to have changed nothing, and the request may go on.
+    pub(crate) fn is_known_outcome(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge { .. }
+                | Self::Conflict
+                | Self::HeadSent
+                | Self::Reentrant
+                | Self::Encode { .. }
+                | Self::Decode { .. }
+        )
     }
 
     /// A value that cannot be encoded.
@@ -101,21 +129,35 @@ impl fmt::Display for Error {
                     "the session takes {size} bytes, the store accepts {limit}"
                 )
             }
+            Self::LaterVersion => {
+                f.write_str("a later release of the session library wrote the record")
+            }
             Self::Unknown => {
                 f.write_str("an earlier change to the session failed, its outcome is unknown")
             }
-            Self::TooLate => {
-                f.write_str("the request took too long to tell what became of its session")
+            Self::Missing => f.write_str("the session's record is gone without a trace"),
+            Self::Expired => f.write_str("the session ended by time while the request ran"),
+            Self::NotLoaded => {
+                f.write_str("the session could not be loaded, so it cannot be changed or ended")
             }
             Self::Contended => f.write_str("the session was changed by others at every attempt"),
             Self::Conflict => f.write_str("the session was renewed by another request"),
             Self::HeadSent => {
                 f.write_str("the change needs a session cookie, but the response's head was sent")
             }
+            Self::Reentrant => f.write_str(
+                "the closure of an update used the session itself; read what it needs before",
+            ),
+            Self::OwnerTooLong { limit } => {
+                write!(f, "the owner's name has more than {limit} bytes")
+            }
             Self::ReservedKey => f.write_str("the key is reserved for the session library"),
             Self::Encode { .. } => f.write_str("the value cannot be encoded"),
             Self::Decode { .. } => f.write_str("the value is not of the type asked for"),
             Self::NoOwnerIndex => f.write_str("the session store cannot name an owner's sessions"),
+            Self::FlaskOwners => f.write_str(
+                "an owner's sessions cannot all be known while Flask's records are read too",
+            ),
         }
     }
 }

@@ -2,18 +2,61 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The last instant this library computes with: the end of the year 9999.
-const FAR_FUTURE: Duration = Duration::from_secs(253_402_300_799);
-
 /// The longest life a browser gives a cookie: 400 days (RFC 6265bis, 5.5).
 pub(crate) const MAX_COOKIE_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// `instant + duration`, never beyond the year 9999.
-pub(crate) fn after(instant: SystemTime, duration: Duration) -> SystemTime {
-    let latest = UNIX_EPOCH + FAR_FUTURE;
-    instant
-        .checked_add(duration)
-        .map_or(latest, |sum| sum.min(latest))
+/// How much longer than the session its record stays in the store: clocks differ, and uploads take time.
+pub(crate) const RECLAIM_AFTER: Duration = Duration::from_mins(10);
+
+/// An instant in whole milliseconds since 1970, from 1970 to the end of the year 9999.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Millis(u64);
+
+impl Millis {
+    const LATEST: u64 = 253_402_300_799_000;
+
+    /// That many milliseconds after 1970, at most the end of the year 9999.
+    pub(crate) fn new(millis: u64) -> Self {
+        Self(millis.min(Self::LATEST))
+    }
+
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        Self::new(self.0.saturating_add(millis(duration)))
+    }
+
+    /// How long `earlier` is ago; nothing if it is not ago.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whole seconds since 1970.
+    pub(crate) fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+impl From<SystemTime> for Millis {
+    /// Rounded down; what came before 1970 counts as 1970.
+    fn from(instant: SystemTime) -> Self {
+        Self::new(millis(
+            instant.duration_since(UNIX_EPOCH).unwrap_or_default(),
+        ))
+    }
+}
+
+impl From<Millis> for SystemTime {
+    fn from(instant: Millis) -> Self {
+        UNIX_EPOCH + Duration::from_millis(instant.0)
+    }
+}
+
+/// Whole milliseconds.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How long a session may live.
@@ -26,49 +69,37 @@ pub(crate) struct Timeouts {
 }
 
 impl Timeouts {
-    /// When a session that is used `now` ends.
-    pub(crate) fn expires_at(&self, created_at: SystemTime, now: SystemTime) -> SystemTime {
-        let idle = after(now, self.idle);
-        self.deadline(created_at)
+    /// When a session that began at `started` ends if it is used at `used` and never again.
+    pub(crate) fn end(&self, started: Millis, used: Millis) -> Millis {
+        let idle = used.after(self.idle);
+        self.deadline(started)
             .map_or(idle, |deadline| deadline.min(idle))
     }
 
     /// The instant that no activity moves.
-    pub(crate) fn deadline(&self, created_at: SystemTime) -> Option<SystemTime> {
-        self.absolute.map(|absolute| after(created_at, absolute))
+    pub(crate) fn deadline(&self, started: Millis) -> Option<Millis> {
+        self.absolute.map(|absolute| started.after(absolute))
     }
 
-    /// Whether using the session `now` would move its end by more than a tenth of the idle timeout.
-    pub(crate) fn refresh_due(
-        &self,
-        created_at: SystemTime,
-        expires_at: SystemTime,
-        now: SystemTime,
-    ) -> bool {
-        self.expires_at(created_at, now)
-            .duration_since(expires_at)
-            .is_ok_and(|gain| gain > self.idle / 10)
+    /// What may be left of a lifetime before it is worth a write: a tenth of the idle timeout.
+    pub(crate) fn tolerance(&self) -> Duration {
+        self.idle / 10
+    }
+
+    /// The same of a cookie, which lives 400 days at most.
+    pub(crate) fn cookie_tolerance(&self) -> Duration {
+        self.idle.min(MAX_COOKIE_AGE) / 10
     }
 }
 
-/// Whole seconds that a cookie may live if its session ends at `expires_at`: rounded down, 400 days at most.
-pub(crate) fn cookie_age(expires_at: SystemTime, now: SystemTime) -> u64 {
-    expires_at
-        .duration_since(now)
-        .unwrap_or_default()
-        .min(MAX_COOKIE_AGE)
-        .as_secs()
+/// When the cookie of a session ends that ends at `end`: 400 days from now at most.
+pub(crate) fn cookie_end(end: Millis, now: Millis) -> Millis {
+    end.min(now.after(MAX_COOKIE_AGE))
 }
 
-/// Milliseconds since 1970, rounded down; what came before 1970 counts as 1970.
-pub(crate) fn to_millis(instant: SystemTime) -> u64 {
-    let since = instant.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The instant that many milliseconds after 1970, at most the end of the year 9999.
-pub(crate) fn from_millis(millis: u64) -> SystemTime {
-    after(UNIX_EPOCH, Duration::from_millis(millis))
+/// Whole seconds that a cookie may live until `end`: rounded down.
+pub(crate) fn cookie_age(end: Millis, now: Millis) -> u64 {
+    end.since(now).min(MAX_COOKIE_AGE).as_secs()
 }
 
 #[cfg(test)]
@@ -79,8 +110,8 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(86_400);
 
-    fn at(seconds: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(seconds)
+    fn at(seconds: u64) -> Millis {
+        Millis::new(seconds * 1000)
     }
 
     #[test]
@@ -89,43 +120,32 @@ mod tests {
             idle: Duration::from_secs(60),
             absolute: Some(Duration::from_secs(100)),
         };
-        assert_eq!(timeouts.expires_at(at(1000), at(1000)), at(1060));
-        assert_eq!(timeouts.expires_at(at(1000), at(1050)), at(1100));
+        assert_eq!(timeouts.end(at(1000), at(1000)), at(1060));
+        assert_eq!(timeouts.end(at(1000), at(1050)), at(1100));
         assert_eq!(timeouts.deadline(at(1000)), Some(at(1100)));
-    }
-
-    #[test]
-    fn a_refresh_is_due_after_a_tenth_and_never_beyond_the_deadline() {
-        let timeouts = Timeouts {
-            idle: Duration::from_secs(100),
-            absolute: Some(Duration::from_secs(1000)),
-        };
-        assert!(!timeouts.refresh_due(at(0), at(100), at(10)));
-        assert!(timeouts.refresh_due(at(0), at(100), at(11)));
-        assert!(!timeouts.refresh_due(at(0), at(1000), at(990)));
     }
 
     #[test]
     fn a_cookie_lives_no_longer_than_its_session_nor_400_days() {
         assert_eq!(cookie_age(at(1100), at(1000)), 100);
         assert_eq!(cookie_age(at(900), at(1000)), 0);
-        assert_eq!(cookie_age(at(0) + 500 * DAY, at(0)), 34_560_000);
+        assert_eq!(cookie_age(at(0).after(500 * DAY), at(0)), 34_560_000);
+        assert_eq!(cookie_end(at(0).after(500 * DAY), at(0)), at(34_560_000));
     }
 
     proptest! {
         #[test]
-        fn no_duration_overflows(idle: u64, absolute: u64, created: u64, now: u64) {
-            let created = from_millis(created);
-            let now = from_millis(now);
+        fn no_duration_overflows(idle: u64, absolute: u64, started: u64, now: u64) {
+            let (started, now) = (Millis::new(started), Millis::new(now));
             let timeouts = Timeouts {
                 idle: Duration::from_secs(idle),
                 absolute: Some(Duration::from_secs(absolute)),
             };
-            let end = timeouts.expires_at(created, now);
-            prop_assert!(end <= UNIX_EPOCH + FAR_FUTURE);
-            prop_assert!(timeouts.expires_at(created, after(now, DAY)) >= end);
+            let end = timeouts.end(started, now);
+            prop_assert!(end <= Millis::new(u64::MAX));
+            prop_assert!(timeouts.end(started, now.after(DAY)) >= end);
             prop_assert!(cookie_age(end, now) <= 34_560_000);
-            let _ = timeouts.refresh_due(created, end, now);
+            prop_assert_eq!(Millis::from(SystemTime::from(end)), end);
         }
     }
 }

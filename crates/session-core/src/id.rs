@@ -26,9 +26,16 @@ impl SessionId {
     ///
     /// If the operating system has no random numbers to give: nothing safe can be done then.
     pub fn random(bytes: usize) -> Self {
+        Self::filled(bytes, |raw| {
+            getrandom::fill(raw).expect("the operating system gives random numbers");
+        })
+    }
+
+    /// An id of `bytes` bytes that `fill` makes random.
+    pub(crate) fn filled(bytes: usize, fill: impl FnOnce(&mut [u8])) -> Self {
         let bytes = bytes.clamp(Self::MIN_BYTES, Self::MAX_BYTES);
         let mut raw = Zeroizing::new([0; Self::MAX_BYTES]);
-        getrandom::fill(&mut raw[..bytes]).expect("the operating system gives random numbers");
+        fill(&mut raw[..bytes]);
         Self::of(URL_SAFE_NO_PAD.encode(&raw[..bytes]))
     }
 

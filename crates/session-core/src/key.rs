@@ -6,7 +6,8 @@ use crate::{config::ConfigError, id::SessionId};
 
 /// The first part of every key: it keeps this application's sessions apart from everything else in the store.
 ///
-/// 1 to 128 graphic ASCII characters, so that every key is legal in every store. Defaults to `session:`.
+/// 1 to 128 graphic ASCII characters, so that every key is legal in every store; none at all only where a Flask
+/// application has none. Defaults to `session:`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyPrefix(Box<str>);
 
@@ -20,11 +21,22 @@ impl KeyPrefix {
     ///
     /// If it is empty, longer than 128 bytes, or holds anything but graphic ASCII.
     pub fn new(prefix: &str) -> Result<Self, ConfigError> {
-        if prefix.is_empty() || prefix.len() > Self::MAX_LEN {
-            return Err(ConfigError::new(
-                "SESSION_KEY_PREFIX",
-                "must have 1 to 128 characters",
-            ));
+        let prefix = Self::of_flask(prefix)?;
+        prefix.refuse_empty()?;
+        Ok(prefix)
+    }
+
+    /// Checks and takes the prefix of a Flask application, which may be empty: any key of the store that looks like an id
+    /// then names a session, as it does in Flask.
+    ///
+    /// Settings that share no sessions with Flask refuse it.
+    ///
+    /// # Errors
+    ///
+    /// If it is longer than 128 bytes, or holds anything but graphic ASCII.
+    pub fn of_flask(prefix: &str) -> Result<Self, ConfigError> {
+        if prefix.len() > Self::MAX_LEN {
+            return Err(of_another_length());
         }
         if !prefix.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(ConfigError::new(
@@ -33,6 +45,13 @@ impl KeyPrefix {
             ));
         }
         Ok(Self(prefix.into()))
+    }
+
+    pub(crate) fn refuse_empty(&self) -> Result<(), ConfigError> {
+        if self.0.is_empty() {
+            return Err(of_another_length());
+        }
+        Ok(())
     }
 
     /// The prefix as text.
@@ -65,6 +84,13 @@ impl Default for KeyPrefix {
     fn default() -> Self {
         Self("session:".into())
     }
+}
+
+fn of_another_length() -> ConfigError {
+    ConfigError::new(
+        "SESSION_KEY_PREFIX",
+        "must have 1 to 128 characters, or none where the sessions of a Flask application are shared",
+    )
 }
 
 fn hex_after(prefix: &str, secret: &[u8]) -> Arc<str> {

@@ -1,15 +1,12 @@
 //! Changes to a session, recorded one by one so that they can be made again on fresher data.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     codec::Form,
     content::{Content, FLASHES, PERMANENT},
     error::Result,
+    expiry::Millis,
     payload::{Format, Value},
 };
 
@@ -31,18 +28,15 @@ pub(crate) enum Op {
     LogIn(Arc<str>),
     Lifetime(Option<Duration>),
     Permanent(bool),
+    Label(Option<Arc<str>>),
 }
 
 /// A flash message: its category and its text, in Flask's order.
 pub(crate) type Message = (String, String);
 
 impl Op {
-    pub(crate) fn apply(
-        &self,
-        content: &mut Content,
-        now: SystemTime,
-        format: Format,
-    ) -> Result<()> {
+    /// Makes the change; one that fails leaves `content` as it was.
+    pub(crate) fn apply(&self, content: &mut Content, now: Millis, format: Format) -> Result<()> {
         let payload = &mut content.payload;
         match self {
             Self::Insert(key, value) => payload.insert_value(key, value.clone()),
@@ -81,14 +75,29 @@ impl Op {
                     content.clear();
                 }
                 content.owner = Some(owner.clone());
-                content.created_at = Some(now);
+                content.logged_in_at = Some(now);
             }
             Self::Lifetime(idle) => content.idle = *idle,
+            Self::Label(label) => content.label.clone_from(label),
             Self::Permanent(permanent) => {
                 payload.insert_value(PERMANENT, Value::encode(permanent, format)?);
             }
         }
         Ok(())
+    }
+
+    /// Whether `content` is already what the change would make of it.
+    pub(crate) fn is_done_in(&self, content: &Content, format: Format) -> bool {
+        let holds = |key: &str, value: &Value| content.payload.value(key).as_ref() == Some(value);
+        match self {
+            Self::Insert(key, value) => holds(key, value),
+            Self::Permanent(permanent) => {
+                Value::encode(permanent, format).is_ok_and(|value| holds(PERMANENT, &value))
+            }
+            Self::Lifetime(idle) => content.idle == *idle,
+            Self::Label(label) => content.label == *label,
+            _ => false,
+        }
     }
 
     pub(crate) fn login(ops: &[Self]) -> Option<&Arc<str>> {
@@ -103,7 +112,7 @@ impl Op {
 pub(crate) fn replay(
     content: &Content,
     ops: &[Op],
-    now: SystemTime,
+    now: Millis,
     format: Format,
 ) -> Result<Content> {
     let mut content = content.clone();
@@ -142,6 +151,7 @@ impl fmt::Debug for Op {
             Self::LogIn(_) => "LogIn",
             Self::Lifetime(_) => "Lifetime",
             Self::Permanent(_) => "Permanent",
+            Self::Label(_) => "Label",
         })
     }
 }

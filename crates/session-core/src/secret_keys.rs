@@ -28,10 +28,10 @@ impl SecretKeys {
     ///
     /// # Errors
     ///
-    /// If it is empty.
+    /// If it is empty or blank: then everybody knows it.
     pub fn of_flask(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let secret = secret.as_ref();
-        if secret.is_empty() {
+        if is_blank(secret) {
             return Err(ConfigError::new("SECRET_KEY", "must not be empty"));
         }
         if let Err(weakness) = strong("SECRET_KEY", secret) {
@@ -46,8 +46,8 @@ impl SecretKeys {
     ///
     /// As [`new`](Self::new).
     pub fn with_fallback(mut self, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        self.0
-            .push(strong("SECRET_KEY_FALLBACKS", secret.as_ref())?);
+        let secret = older(secret.as_ref())?;
+        self.0.push(strong("SECRET_KEY_FALLBACKS", secret)?);
         Ok(self)
     }
 
@@ -56,10 +56,25 @@ impl SecretKeys {
         self.0.iter().map(|secret| &secret[..])
     }
 
-    pub(crate) fn with_flask_fallback(mut self, secret: &[u8]) -> Self {
-        self.0.push(Zeroizing::new(secret.to_vec()));
-        self
+    /// Adds an older key, however weak, unless it is empty or blank.
+    pub(crate) fn with_flask_fallback(mut self, secret: &[u8]) -> Result<Self, ConfigError> {
+        self.0.push(Zeroizing::new(older(secret)?.to_vec()));
+        Ok(self)
     }
+}
+
+fn is_blank(secret: &[u8]) -> bool {
+    secret.trim_ascii().is_empty()
+}
+
+fn older(secret: &[u8]) -> Result<&[u8], ConfigError> {
+    if is_blank(secret) {
+        return Err(ConfigError::new(
+            "SECRET_KEY_FALLBACKS",
+            "must not hold an empty key; is there a comma too many?",
+        ));
+    }
+    Ok(secret)
 }
 
 fn strong(name: &str, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
@@ -117,6 +132,20 @@ mod tests {
                 .with_fallback("short")
                 .is_err()
         );
+    }
+
+    #[test]
+    fn no_way_leads_to_an_empty_key() {
+        for blank in ["", " ", "\t \r\n"] {
+            let keys = || SecretKeys::of_flask("dev").unwrap();
+            assert!(SecretKeys::new(blank).is_err(), "{blank:?}");
+            assert!(SecretKeys::of_flask(blank).is_err(), "{blank:?}");
+            assert!(keys().with_fallback(blank).is_err(), "{blank:?}");
+            assert!(
+                keys().with_flask_fallback(blank.as_bytes()).is_err(),
+                "{blank:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -9,55 +9,43 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     codec::{Form, RESERVED},
     config::Settings,
-    content::{Content, Lineage, PERMANENT},
+    content::{Content, Lineage},
+    driver::{Aim, Drive, Locked, Request, apart},
     error::{Error, Result},
-    lifecycle::{Budget, Origin},
+    expiry::Millis,
+    header::MAX_LABEL,
+    machine::{Goal, Machine, Saved},
     memory::MemoryStore,
     op::{Message, Op, flashes},
-    payload::{Dynamic, Value},
+    payload::Value,
+    rules::Rules,
     shared::Shared,
 };
 
-mod open;
 mod owner;
-mod settle;
-mod state;
-
-use state::State;
 
 /// A visitor's session: a map of string keys to values of any type that serde knows.
 ///
 /// Reading and changing are synchronous. Changes are recorded one by one and saved together when the request is
 /// answered, or by [`save`](Self::save); if another request was faster, they are made again on its result, so that
 /// nothing of either is lost. A handle: clones share the session.
+///
+/// The closure of [`update`](Self::update) may not use the session that it changes, nor a clone: that is
+/// [`Error::Reentrant`], whichever of the methods it calls.
 #[derive(Clone)]
-pub struct Session(Arc<Inner>);
-
-pub(crate) struct Inner {
-    shared: Arc<Shared>,
-    budget: Budget,
-    state: Mutex<State>,
-    /// Saves of one session take turns.
-    turn: tokio::sync::Mutex<()>,
-}
+pub struct Session(Arc<Request>);
 
 impl Session {
     /// A session of its own in memory, to test handlers with.
     pub fn in_memory() -> Self {
         let store = Arc::new(MemoryStore::new());
-        Self::at(
-            Arc::new(Shared::of(Settings::unsigned(), store)),
-            Origin::New,
-        )
+        let shared = Arc::new(Shared::of(Settings::unsigned(), store));
+        let budget = shared.rules.settings.store_timeout;
+        Self::of(Arc::new(Request::new(shared, Machine::blank(), budget)))
     }
 
-    fn at(shared: Arc<Shared>, origin: Origin) -> Self {
-        Self(Arc::new(Inner {
-            budget: Budget::new(shared.settings.store_timeout),
-            state: Mutex::new(State::new(origin, shared.blank.clone())),
-            turn: tokio::sync::Mutex::default(),
-            shared,
-        }))
+    pub(crate) fn of(request: Arc<Request>) -> Self {
+        Self(request)
     }
 
     /// The value under `key`.
@@ -66,22 +54,25 @@ impl Session {
     ///
     /// If it is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        self.value(key).map(|value| value.decode()).transpose()
+        let value = self.machine()?.view(self.rules()).payload.value(key);
+        value.map(|value| value.decode()).transpose()
     }
 
     /// The value under `key`, not decoded.
     pub fn value(&self, key: &str) -> Option<Value> {
-        self.read(|content| content.payload.value(key))
+        self.read(|content| content.payload.value(key)).flatten()
     }
 
     /// Whether there is a value under `key`.
     pub fn contains(&self, key: &str) -> bool {
         self.read(|content| content.payload.contains(key))
+            .unwrap_or_default()
     }
 
     /// The keys, in the order in which they were first inserted.
     pub fn keys(&self) -> Vec<String> {
         self.read(|content| content.payload.keys().map(str::to_owned).collect())
+            .unwrap_or_default()
     }
 
     /// Puts `value` under `key`; a value that was there is replaced.
@@ -90,7 +81,7 @@ impl Session {
     ///
     /// If the value cannot be encoded, or the key is reserved.
     pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
-        let value = Value::encode(value, self.0.shared.settings.format)?;
+        let value = Value::encode(value, self.rules().settings.format)?;
         self.insert_value(key, value)
     }
 
@@ -101,7 +92,7 @@ impl Session {
     ///
     /// If the key is reserved.
     pub fn insert_value(&self, key: &str, value: Value) -> Result<()> {
-        self.mutate(Op::Insert(writable(key)?.into(), value))
+        self.change(Op::Insert(writable(key)?.into(), value))
     }
 
     /// Puts what `change` makes of the value under `key` there, and returns it.
@@ -118,14 +109,15 @@ impl Session {
         T: Serialize + DeserializeOwned,
         F: Fn(Option<T>) -> T + Send + Sync + 'static,
     {
-        let format = self.0.shared.settings.format;
+        let format = self.rules().settings.format;
         let op = Op::Update(
             writable(key)?.into(),
             Arc::new(move |found| {
-                Value::encode(&change(found.map(Value::decode).transpose()?), format)
+                let found = found.map(Value::decode).transpose()?;
+                Value::encode(&apart(|| change(found))?, format)
             }),
         );
-        self.mutate(op)?;
+        self.change(op)?;
         // Nobody but this request's own handles can have removed it since.
         self.get(key)?.ok_or(Error::Contended)
     }
@@ -134,7 +126,7 @@ impl Session {
     pub fn remove(&self, key: &str) -> bool {
         let found = self.contains(key);
         if found || self.is_late() {
-            self.mutate_surely(Op::Remove(key.into()));
+            self.change_surely(Op::Remove(key.into()));
         }
         found
     }
@@ -149,16 +141,16 @@ impl Session {
             return Ok(None);
         };
         let taken = value.decode()?;
-        self.mutate_surely(Op::Take(key.into(), value));
+        self.change_surely(Op::Take(key.into(), value));
         Ok(Some(taken))
     }
 
     /// Removes every value; the session itself, its owner and its lifetime stay.
     pub fn clear(&self) {
-        let form = self.0.shared.form();
+        let form = self.rules().form();
         // In Flask a session that is cleared has no cookie any more, whatever it held.
         if form == Form::Flask || !self.keys().is_empty() || self.is_late() {
-            self.mutate_surely(Op::Clear(form));
+            self.change_surely(Op::Clear(form));
         }
     }
 
@@ -168,7 +160,7 @@ impl Session {
     ///
     /// If `_flashes` holds something else.
     pub fn flash(&self, category: &str, message: &str) -> Result<()> {
-        self.mutate(Op::Flash((category.to_owned(), message.to_owned())))
+        self.change(Op::Flash((category.to_owned(), message.to_owned())))
     }
 
     /// Takes the queued messages, each a category and a text; a second call gives none.
@@ -177,9 +169,9 @@ impl Session {
     ///
     /// If `_flashes` holds something else.
     pub fn take_flashes(&self) -> Result<Vec<Message>> {
-        let queue = self.read(flashes)?;
+        let queue = flashes(self.machine()?.view(self.rules()))?;
         if !queue.is_empty() {
-            self.mutate(Op::TakeFlashes(queue.clone()))?;
+            self.change(Op::TakeFlashes(queue.clone()))?;
         }
         Ok(queue)
     }
@@ -188,121 +180,149 @@ impl Session {
     ///
     /// Of many renewals at once exactly one id survives.
     pub fn renew(&self) {
-        self.state().renew = true;
+        if let Some(mut machine) = self.machine_or_none() {
+            machine.renew();
+        }
     }
 
     /// Ends the session: the data is gone at once, and from the store when this request is answered.
     ///
     /// What is inserted afterwards is in a session of its own.
     pub fn destroy(&self) {
-        let removal = self.removal();
-        self.state().destroy(removal);
+        if let Some(mut machine) = self.machine_or_none() {
+            machine.destroy(self.rules());
+        }
     }
 
     /// Gives the session an idle timeout of its own, at least a second, or with `None` the application's again.
     ///
     /// It is stored with the session, so it also holds for the next request: "remember me" needs no more.
     pub fn set_lifetime(&self, idle: Option<Duration>) {
-        self.mutate_surely(Op::Lifetime(
+        self.change_surely(Op::Lifetime(
             idle.map(|idle| idle.max(Duration::from_secs(1))),
         ));
     }
 
     /// Makes the cookie outlive the browser, or not. Defaults to the application's setting.
     pub fn set_permanent(&self, permanent: bool) {
-        self.mutate_surely(Op::Permanent(permanent));
+        self.change_surely(Op::Permanent(permanent));
+    }
+
+    /// How a list of the user's sessions names this one, such as "Firefox on Linux"; at most 256 bytes, the rest is
+    /// cut off.
+    pub fn set_label(&self, label: Option<&str>) {
+        let label = label.map(|label| label[..label.floor_char_boundary(MAX_LABEL)].into());
+        self.change_surely(Op::Label(label));
+    }
+
+    /// How a list of the user's sessions names this one.
+    pub fn label(&self) -> Option<Arc<str>> {
+        self.read(|content| content.label.clone()).flatten()
+    }
+
+    /// Keeps the session alive: moves its expiry with the next [`save`](Self::save), whether that is due or not.
+    ///
+    /// For a stream that only holds a page open: `session.extend(); session.save().await?` now and then. The cookie can
+    /// only be moved before the response's head is sent.
+    pub fn extend(&self) {
+        if let Some(mut machine) = self.machine_or_none() {
+            machine.extend();
+        }
     }
 
     /// Whether the cookie outlives the browser.
     pub fn is_permanent(&self) -> bool {
-        let state = self.state();
-        let form = state.live().map_or(self.0.shared.form(), |live| live.form);
-        self.0.permanent(form, state.view())
+        self.machine_or_none().is_some_and(|machine| {
+            let form = machine.live().map_or(self.rules().form(), |live| live.form);
+            self.rules().permanent(form, machine.view(self.rules()))
+        })
     }
 
     /// When the session was created or last logged in to; `None` if it is not stored yet.
     pub fn created_at(&self) -> Option<SystemTime> {
-        self.state().live().and_then(|live| live.content.created_at)
+        let machine = self.machine_or_none()?;
+        Some(machine.live()?.content.started_at()?.into())
     }
 
-    /// When the session ends unless it is used; `None` if it is not stored yet.
+    /// When the session ends unless it is used; `None` if it is not stored yet, or if its store cannot tell.
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.state().live().map(|live| live.expires_at)
+        let machine = self.machine_or_none()?;
+        Some(self.rules().end(machine.live()?)?.into())
     }
 
     /// Whether nothing of it is stored yet.
     pub fn is_new(&self) -> bool {
-        self.state().live().is_none()
+        self.machine_or_none()
+            .is_none_or(|machine| machine.live().is_none())
     }
 
     /// What names the session, before and after it is renewed; it opens nothing. `None` if it is not stored yet.
     pub fn lineage(&self) -> Option<Lineage> {
-        self.state()
-            .live()
-            .and_then(|live| live.content.lineage.clone())
+        self.machine_or_none()?.live()?.content.lineage
+    }
+
+    /// Saves what changed so far, before the request is answered or while its body is streamed.
+    ///
+    /// Afterwards values are final, as they are in the store. Before the response's head is sent, a cookie that is
+    /// needed goes into that head. A future that is dropped loses nothing: the next save, or the end of the request,
+    /// goes on with it. After the head, each call has the request's whole store time again.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails: the outcome is unknown, and stays so for every later save. If the session is too large, or
+    /// the head was sent and a cookie is needed: the changes are dropped, and what was stored is intact.
+    pub async fn save(&self) -> Result<Saved> {
+        Drive::new(self.0.clone(), Aim::Reach(Goal::Save)).await
+    }
+
+    /// Looks at the store again; changes that are not saved yet are made on what it finds.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or the session has expired, or its record is gone without a trace.
+    pub async fn reload(&self) -> Result<()> {
+        let reload = Drive::new(self.0.clone(), Aim::Reach(Goal::Reload));
+        reload.await.map(|_| ())
+    }
+
+    fn rules(&self) -> &Rules {
+        &self.0.shared().rules
+    }
+
+    fn now(&self) -> Millis {
+        self.0.shared().now()
+    }
+
+    fn machine(&self) -> Result<Locked<'_>> {
+        self.0.lock()
+    }
+
+    /// For methods that cannot fail: the `update` whose closure calls them does.
+    fn machine_or_none(&self) -> Option<Locked<'_>> {
+        self.0.lock().ok()
     }
 
     fn is_late(&self) -> bool {
-        matches!(self.state().origin, Origin::Late)
+        self.machine_or_none()
+            .is_some_and(|machine| machine.is_late())
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Content) -> T) -> T {
-        look(self.state().view())
+    fn read<T>(&self, look: impl FnOnce(&Content) -> T) -> Option<T> {
+        Some(look(self.machine_or_none()?.view(self.rules())))
     }
 
     /// Every change goes through here: it is made on the session as this request sees it, and recorded.
-    fn mutate(&self, op: Op) -> Result<()> {
-        loop {
-            let (before, version) = {
-                let state = self.state();
-                (state.view().clone(), state.version)
-            };
-            // Not under the lock: an update's closure is the application's code.
-            let mut view = before;
-            op.apply(
-                &mut view,
-                self.0.shared.now(),
-                self.0.shared.settings.format,
-            )?;
-            let mut state = self.state();
-            if state.version == version {
-                state.record(op, view);
-                return Ok(());
-            }
-        }
+    fn change(&self, op: Op) -> Result<()> {
+        let now = self.now();
+        self.machine()?.change(op, self.rules(), now)
     }
 
     /// A change that neither encodes nor decodes anything.
-    fn mutate_surely(&self, op: Op) {
-        self.mutate(op)
-            .expect("only encoding and decoding can fail");
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    /// Where the session says nothing, Flask takes it for one that ends with the browser.
-    fn permanent(&self, form: Form, content: &Content) -> bool {
-        match content.payload.value(PERMANENT) {
-            Some(value) => is_truthy(&value),
-            None => form == Form::Native && self.shared.settings.permanent,
+    fn change_surely(&self, op: Op) {
+        match self.change(op) {
+            Ok(()) | Err(Error::Reentrant) => {}
+            Err(error) => unreachable!("only encoding and decoding can fail: {error}"),
         }
-    }
-}
-
-/// Python's idea of truth, because Flask may have written the value.
-fn is_truthy(value: &Value) -> bool {
-    match value.to_dynamic() {
-        Err(_) | Ok(Dynamic::Nil | Dynamic::Bool(false) | Dynamic::Int(0) | Dynamic::UInt(0)) => {
-            false
-        }
-        Ok(Dynamic::Float(number)) => number != 0.0,
-        Ok(Dynamic::Text(text)) => !text.is_empty(),
-        Ok(Dynamic::Array(items)) => !items.is_empty(),
-        Ok(_) => true,
     }
 }
 
@@ -318,7 +338,10 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("new", &self.is_new())
-            .field("keys", &self.read(|it| it.payload.len()))
+            .field(
+                "keys",
+                &self.read(|it| it.payload.len()).unwrap_or_default(),
+            )
             .finish()
     }
 }

@@ -2,8 +2,8 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
     config::{ConfigError, Settings},
-    lifecycle::OwnedSession,
     memory::Clock,
+    owned::{Owned, OwnedSession},
     shared::Shared,
     store::{OwnerIndex, SessionStore},
     visit::Visit,
@@ -65,9 +65,14 @@ impl Sessions {
         Arc::new(Visit::new(self.0.clone()))
     }
 
+    /// Whether both are handles of the same sessions.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
-        &self.0.settings
+        &self.0.rules.settings
     }
 
     /// The live sessions of `owner`, for an administrator's page.
@@ -76,7 +81,7 @@ impl Sessions {
     ///
     /// If the store fails, or cannot name an owner's sessions.
     pub async fn of_owner(&self, owner: &str) -> crate::Result<Vec<OwnedSession>> {
-        self.0.alone().owned(owner).await
+        Owned::of(&self.0)?.list(owner).await
     }
 
     /// Ends every session of `owner`, such as after a changed password, and says how many it ended.
@@ -88,7 +93,7 @@ impl Sessions {
     ///
     /// If the store fails, or cannot name an owner's sessions.
     pub async fn end_all_of(&self, owner: &str) -> crate::Result<u64> {
-        self.0.alone().end_all(owner, None).await
+        Owned::of(&self.0)?.end_all(owner, None).await
     }
 }
 

@@ -6,26 +6,27 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
-
-use tokio::sync::OnceCell;
 
 use crate::{
     config::{OnStoreFailure, Refresh},
-    cookie,
-    error::Result,
+    driver::{Aim, Drive, Request},
+    error::{Error, Result},
+    machine::{Goal, Machine},
     session::Session,
-    shared::{Presented, Shared},
+    shared::Shared,
 };
 
-/// How many cookies of the session's name are tried before the request counts as anonymous.
-const MAX_CANDIDATES: usize = 4;
+/// The share of the store time that a route which does not use its session waits for it.
+const UNTOUCHED_SHARE: u32 = 10;
 
 /// One request's use of the session: nothing is read until somebody asks, and then once.
 pub struct Visit {
     shared: Arc<Shared>,
-    session: OnceCell<Session>,
+    request: std::sync::OnceLock<Arc<Request>>,
     looked: AtomicBool,
+    head_sent: AtomicBool,
 }
 
 /// What the response's head must say.
@@ -36,6 +37,9 @@ pub struct Outcome {
     pub set_cookie: Option<String>,
     /// Whether the answer depends on the session, and needs `Vary: Cookie`.
     pub vary: bool,
+    /// Whether the answer depends on a session that a user is logged in to, and needs `Cache-Control: no-store` unless
+    /// the application says otherwise: a browser shows it again after the log-out.
+    pub no_store: bool,
 }
 
 /// The end of a visit.
@@ -52,8 +56,9 @@ impl Visit {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            session: OnceCell::new(),
+            request: std::sync::OnceLock::new(),
             looked: AtomicBool::new(false),
+            head_sent: AtomicBool::new(false),
         }
     }
 
@@ -69,59 +74,90 @@ impl Visit {
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
     ) -> impl Future<Output = Result<Session>> + Send + use<> {
         self.looked.store(true, Ordering::Relaxed);
-        self.open(cookie_headers, Session::clone)
+        let (request, opening) = self.opening(cookie_headers);
+        async move {
+            match opening.await {
+                Ok(_) => {}
+                Err(error)
+                    if request.shared().rules.settings.on_store_failure
+                        == OnStoreFailure::Anonymous =>
+                {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the session is anonymous for this request"
+                    );
+                    request.lock()?.detach();
+                }
+                Err(error) => return Err(error),
+            }
+            Ok(Session::of(request))
+        }
     }
 
     /// The session, if somebody has loaded it: for code that cannot wait, such as a guard.
     pub fn loaded(&self) -> Option<Session> {
         self.looked.store(true, Ordering::Relaxed);
-        self.session.get().cloned()
+        let request = self.request.get()?;
+        let opened = request.lock().is_ok_and(|machine| machine.is_opened());
+        opened.then(|| Session::of(request.clone()))
     }
 
     /// Whether the session must be opened although nobody asked for it.
     pub fn refreshes_untouched(&self) -> bool {
-        self.shared.settings.refresh == Refresh::EveryRequest && self.session.get().is_none()
+        self.shared.rules.settings.refresh == Refresh::EveryRequest && self.request.get().is_none()
     }
 
     /// Opens the session for its refresh alone, without making the answer depend on it.
     ///
+    /// It waits for a tenth of the request's store time, so that a route which does not use the session hardly notices
+    /// that its store is down.
+    ///
     /// # Errors
     ///
-    /// As [`session`](Self::session).
+    /// If the store fails or takes longer.
     pub fn open_untouched(
         self: &Arc<Self>,
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
-        self.open(cookie_headers, |_| ())
+        let (request, opening) = self.opening(cookie_headers);
+        async move {
+            let budget: Duration = request.shared().rules.settings.store_timeout / UNTOUCHED_SHARE;
+            match tokio::time::timeout(budget, opening).await {
+                Ok(opened) => opened.map(drop),
+                Err(_) => Err(Error::Timeout { budget }),
+            }
+        }
     }
 
     /// Ends the visit before the response's head is sent: saves what changed.
     pub fn finish(&self) -> Finish {
-        let vary = self.looked.load(Ordering::Relaxed);
-        let Some(session) = self.session.get() else {
-            return Finish::Ready(Outcome {
-                set_cookie: None,
-                vary,
-            });
+        self.head_sent.store(true, Ordering::Relaxed);
+        let Some(request) = self.request.get() else {
+            return Finish::Ready(self.outcome(None));
         };
-        if session.is_settled() {
-            session.close_head();
-            return Finish::Ready(Outcome {
-                set_cookie: session.cookie(),
-                vary,
-            });
+        match request.lock() {
+            // Nobody has what was never opened.
+            Ok(mut machine) if !machine.is_opened() => {
+                machine.close_head();
+                return Finish::Ready(self.outcome(None));
+            }
+            Ok(mut machine) if machine.is_settled(&self.shared.rules, self.shared.now()) => {
+                machine.close_head();
+                drop(machine);
+                return Finish::Ready(self.outcome(Some(request)));
+            }
+            Ok(_) | Err(_) => {}
         }
-        let session = session.clone();
+        let vary = self.looked.load(Ordering::Relaxed);
+        let request = request.clone();
         Finish::Pending(Box::pin(async move {
-            let settled = session.settle(true).await;
-            session.close_head();
+            let finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
+            if let Ok(mut machine) = request.lock() {
+                machine.close_head();
+            }
             // Changes dropped because the session ended are no error: its answer carries no cookie.
-            let _dropped_or_not = settled?;
-            let set_cookie = session.cookie();
-            Ok(Outcome {
-                vary: vary || set_cookie.is_some(),
-                set_cookie,
-            })
+            let _dropped_or_not = finished?;
+            Ok(outcome(vary, Some(&request)))
         }))
     }
 
@@ -131,62 +167,60 @@ impl Visit {
     /// store failed; otherwise the browser's cookie is left alone.
     pub fn failed(&self) -> Outcome {
         Outcome {
-            set_cookie: self.session.get().and_then(Session::cookie),
             vary: true,
+            ..self.outcome(self.request.get())
         }
     }
 
-    fn open<T: 'static>(
+    fn outcome(&self, request: Option<&Arc<Request>>) -> Outcome {
+        outcome(self.looked.load(Ordering::Relaxed), request)
+    }
+
+    fn opening(
         self: &Arc<Self>,
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
-        give: fn(&Session) -> T,
-    ) -> impl Future<Output = Result<T>> + Send + use<T> {
-        let presented = match self.session.get() {
-            Some(_) => None,
-            None => self.shared.present(cookie_headers),
+    ) -> (Arc<Request>, Drive) {
+        let request = self.request.get_or_init(|| {
+            let mut machine = Machine::new();
+            if self.head_sent.load(Ordering::Relaxed) {
+                machine.close_head();
+            }
+            let budget = self.shared.rules.settings.store_timeout;
+            Arc::new(Request::new(self.shared.clone(), machine, budget))
+        });
+        let opened = request.lock().is_ok_and(|machine| machine.is_opened());
+        let candidates = if opened {
+            Vec::new()
+        } else {
+            self.shared.rules.presented(cookie_headers)
         };
-        let visit = self.clone();
-        async move {
-            let opened = visit
-                .session
-                .get_or_try_init(|| visit.shared.clone().open(presented));
-            opened.await.map(give)
-        }
+        let opening = Drive::new(request.clone(), Aim::Open(candidates));
+        (request.clone(), opening)
     }
 }
 
-impl Shared {
-    fn present(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Option<Presented> {
-        let name = &self.settings.cookie.name;
-        let mut accepted = headers
-            .flat_map(|header| cookie::values(header, name))
-            .take(MAX_CANDIDATES)
-            .filter_map(|value| self.accept(value));
-        let first = accepted.next()?;
-        if accepted.any(|other| other.id != first.id) {
-            tracing::warn!("a request carries two valid session cookies; the first one counts");
-        }
-        Some(first)
-    }
-
-    async fn open(self: Arc<Self>, presented: Option<Presented>) -> Result<Session> {
-        match Session::open(self.clone(), presented).await {
-            Err(error) if self.settings.on_store_failure == OnStoreFailure::Anonymous => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the session is anonymous for this request"
-                );
-                Ok(Session::detached(self))
-            }
-            opened => opened,
-        }
+fn outcome(looked: bool, request: Option<&Arc<Request>>) -> Outcome {
+    let Some((request, machine)) = request.and_then(|it| Some((it, it.lock().ok()?))) else {
+        return Outcome {
+            vary: looked,
+            ..Outcome::default()
+        };
+    };
+    let shared = request.shared();
+    let set_cookie = machine.cookie(&shared.rules, shared.now());
+    Outcome {
+        vary: looked || set_cookie.is_some(),
+        no_store: looked
+            && shared.rules.settings.no_store
+            && machine.view(&shared.rules).owner.is_some(),
+        set_cookie,
     }
 }
 
 impl fmt::Debug for Visit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Visit")
-            .field("session", &self.session.get())
+            .field("opened", &self.request.get().is_some())
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use session_core::{
     Error, Finish, Loaded, MemoryStore, Record, Result, Revision, Session, SessionStore, Sessions,
-    Settings, StoreKey, Touch, Visit, Write, async_trait,
+    Settings, StoreKey, Visit, Write, async_trait,
 };
 use tokio::sync::Semaphore;
 
@@ -26,6 +26,10 @@ struct RefusesOnce {
 
 #[async_trait]
 impl SessionStore for RefusesOnce {
+    fn limit(&self) -> usize {
+        self.inner.limit()
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         self.inner.load(key).await
     }
@@ -40,10 +44,6 @@ impl SessionStore for RefusesOnce {
             return Err(Error::TooLarge { size: 2, limit: 1 });
         }
         self.inner.update(key, record, revision).await
-    }
-
-    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        self.inner.touch(key, expires_at).await
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {

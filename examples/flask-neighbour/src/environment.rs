@@ -106,7 +106,8 @@ fn by_the_librarys_names(env: &Env, without: &[&str]) -> Env {
     NAMES
         .iter()
         .filter(|(ours, _)| !without.contains(ours))
-        .filter_map(|(ours, name)| Some((*name, env.get(ours)?)))
+        .filter(|(ours, _)| env.names().any(|set| set == *ours))
+        .map(|(ours, name)| (*name, env.get(ours).unwrap_or_default()))
         .collect()
 }
 

@@ -182,6 +182,11 @@ mod settings {
     }
 
     #[tokio::test]
+    async fn no_prefix() {
+        alike(&[("PREFIX", "")]).await;
+    }
+
+    #[tokio::test]
     async fn every_attribute_of_the_cookie() {
         alike(&[
             ("COOKIE_DOMAIN", ".example.org"),

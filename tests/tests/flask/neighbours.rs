@@ -64,7 +64,11 @@ impl Neighbours {
     ) -> Self {
         let directory = scratch_dir();
         let url = store.url(directory.path().to_str().unwrap()).await;
-        let prefix = format!("n{}:", NUMBER.fetch_add(1, Relaxed));
+        let chosen = settings.iter().find(|(name, _)| *name == "PREFIX");
+        let prefix = chosen.map_or_else(
+            || format!("n{}:", NUMBER.fetch_add(1, Relaxed)),
+            |(_, prefix)| (*prefix).to_owned(),
+        );
         let given = [("STORE", store.name()), ("URL", &url), ("PREFIX", &prefix)];
         let mut env = given.to_vec();
         env.extend(settings);

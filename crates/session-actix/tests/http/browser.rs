@@ -176,7 +176,7 @@ where
                 }
             }
             Err(error) => {
-                let response = error.as_response_error().error_response();
+                let response = error.error_response();
                 let (status, headers) = (response.status(), response.headers().clone());
                 let body = actix_web::body::to_bytes(response.into_body())
                     .await

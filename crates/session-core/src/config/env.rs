@@ -4,7 +4,7 @@ use super::ConfigError;
 
 /// A snapshot of environment variables, read by name and type.
 ///
-/// An empty value counts as unset. Values are never shown by `Debug`: some are secrets.
+/// An empty value counts as unset, but for `SESSION_KEY_PREFIX`, where Flask takes it for an empty prefix. Values are never shown by `Debug`: some are secrets.
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
 
@@ -31,6 +31,11 @@ impl Env {
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
+    }
+
+    /// The value of `name`, unless it is unset.
+    pub(super) fn even_empty(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     /// The value under the first of `names` that is set: a name and its aliases.

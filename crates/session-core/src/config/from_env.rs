@@ -58,8 +58,8 @@ impl Settings {
     pub fn overlaid(mut self, env: &Env) -> Result<Self, ConfigError> {
         warn_of_unknown(env);
         self.overlay_cookie(env)?;
-        if let Some(prefix) = env.get("SESSION_KEY_PREFIX") {
-            self.prefix = KeyPrefix::new(prefix)?;
+        if let Some(prefix) = env.even_empty("SESSION_KEY_PREFIX") {
+            self.prefix = KeyPrefix::of_flask(prefix)?;
         }
         if let Some(bytes) = env.parse("SESSION_ID_LENGTH", "a whole number of bytes")? {
             self.id_bytes = bytes;
@@ -139,31 +139,29 @@ impl Settings {
             self.keys = None;
             return Ok(());
         }
-        if let Some(secret) = env.get("SECRET_KEY") {
-            let mut keys = if flask {
-                SecretKeys::of_flask(secret)?
-            } else {
-                SecretKeys::new(secret)?
-            };
-            for older in env
-                .get("SECRET_KEY_FALLBACKS")
-                .into_iter()
-                .flat_map(|list| list.split(','))
-            {
-                keys = if flask {
-                    keys.with_flask_fallback(older.as_bytes())
-                } else {
-                    keys.with_fallback(older)?
-                };
+        let mut keys = match (env.get("SECRET_KEY"), self.keys.take()) {
+            // To the letter, as Flask has it.
+            (Some(secret), _) if flask => SecretKeys::of_flask(secret)?,
+            // Without the blanks that it loses in the list of older keys.
+            (Some(secret), _) => SecretKeys::new(secret.trim_ascii())?,
+            (None, Some(keys)) => keys,
+            (None, None) => {
+                return Err(ConfigError::new(
+                    "SECRET_KEY",
+                    "is needed to sign cookies: set it to at least 32 random bytes (`openssl rand -base64 48`)",
+                ));
             }
-            self.keys = Some(keys);
+        };
+        let older = env.get("SECRET_KEY_FALLBACKS");
+        for older in older.into_iter().flat_map(|list| list.split(',')) {
+            let older = older.trim_ascii();
+            keys = if flask {
+                keys.with_flask_fallback(older.as_bytes())?
+            } else {
+                keys.with_fallback(older)?
+            };
         }
-        if self.keys.is_none() {
-            return Err(ConfigError::new(
-                "SECRET_KEY",
-                "is needed to sign cookies: set it to at least 32 random bytes (`openssl rand -base64 48`)",
-            ));
-        }
+        self.keys = Some(keys);
         Ok(())
     }
 }

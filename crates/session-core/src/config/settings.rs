@@ -69,6 +69,7 @@ pub struct Settings {
     pub(crate) refresh: Refresh,
     pub(crate) store_timeout: Duration,
     pub(crate) on_store_failure: OnStoreFailure,
+    pub(crate) no_store: bool,
     pub(crate) sweep_pause: Duration,
     pub(crate) profile: Profile,
     pub(crate) flask_sessions: FlaskSessions,
@@ -104,6 +105,7 @@ impl Settings {
             refresh: Refresh::WhenDue,
             store_timeout: Duration::from_secs(1),
             on_store_failure: OnStoreFailure::Fail,
+            no_store: true,
             sweep_pause: Duration::from_secs(300),
             profile: Profile::Native,
             flask_sessions: FlaskSessions::Ignore,
@@ -194,6 +196,16 @@ impl Settings {
     #[must_use]
     pub fn with_on_store_failure(mut self, policy: OnStoreFailure) -> Self {
         self.on_store_failure = policy;
+        self
+    }
+
+    /// Whether answers that depend on a session with an owner carry `Cache-Control: no-store`, unless the application
+    /// set `Cache-Control` itself. Defaults to true.
+    ///
+    /// Without it a browser shows the page again after the log-out, from its back/forward cache (ASVS 5.0, 14.3.2).
+    #[must_use]
+    pub fn with_no_store(mut self, no_store: bool) -> Self {
+        self.no_store = no_store;
         self
     }
 
@@ -296,6 +308,9 @@ impl Settings {
                 "SESSION_CLEANUP_SECONDS",
                 "must be at least 1 (second)",
             ));
+        }
+        if self.profile == Profile::Native && self.flask_sessions == FlaskSessions::Ignore {
+            self.prefix.refuse_empty()?;
         }
         if self.profile == Profile::Native && self.format == Format::Json {
             return Err(ConfigError::new(

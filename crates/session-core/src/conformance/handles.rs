@@ -102,7 +102,7 @@ async fn drop_each_call<S: SessionStore + ?Sized>(
 }
 
 /// Polls `call` up to `polls` times, then drops it.
-async fn polled<T>(call: impl Future<Output = T>, polls: usize) {
+pub(super) async fn polled<T>(call: impl Future<Output = T>, polls: usize) {
     let mut call = pin!(call);
     let mut left = polls;
     poll_fn(|cx| {

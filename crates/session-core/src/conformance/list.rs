@@ -66,9 +66,11 @@ macro_rules! __owner_promises {
             an_entry_moves_to_a_later_time
             an_entry_moves_to_an_earlier_time
             an_update_changes_the_index_by_its_entry_alone
+            an_overtaken_update_ends_no_entry
             a_refused_write_ends_no_entry
             a_key_used_again_is_listed_again
             dead_entries_do_not_pile_up
+            a_dropped_page_disturbs_no_other_call
             owners_of_two_prefixes_are_two_owners
         }
     };

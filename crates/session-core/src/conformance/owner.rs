@@ -10,13 +10,14 @@ use super::{
     Fixture,
     answers::{done, found, refused, stored},
     bytes::noise,
+    handles::polled,
     rounds,
     tasks::{Task, together},
     time::{DAY, HOUR, after, record, soon, wait_until},
 };
 use crate::{
     key::{OwnerKey, StoreKey},
-    record::{Cursor, IndexEntry, Record, Revision},
+    record::{Cursor, IndexEntry, Record},
     store::OwnerIndex,
 };
 
@@ -80,7 +81,7 @@ impl<'f, S: OwnerIndex + ?Sized> Walk<'f, S> {
         (records, self.cursor.is_some())
     }
 
-    async fn to_the_end(mut self) -> Self {
+    async fn finish(mut self) -> Self {
         while self.page().await.1 {}
         self
     }
@@ -91,7 +92,7 @@ async fn keys_of<S: OwnerIndex + ?Sized>(
     owner: &OwnerKey,
     limit: usize,
 ) -> BTreeSet<StoreKey> {
-    let walk = Walk::new(fixture, owner, limit).to_the_end().await;
+    let walk = Walk::new(fixture, owner, limit).finish().await;
     walk.heads.into_keys().collect()
 }
 
@@ -153,7 +154,7 @@ pub async fn a_page_gives_the_head_of_each_record<S: OwnerIndex + ?Sized>(fixtur
         );
         records.extend([(inserted, bytes), (updated, bytes)]);
     }
-    let walk = Walk::new(fixture, &owner, 3).to_the_end().await;
+    let walk = Walk::new(fixture, &owner, 3).finish().await;
     for (key, bytes) in &records {
         let head = walk.heads.get(key).expect("a record is not listed");
         assert!(
@@ -221,7 +222,7 @@ pub async fn pages_miss_no_record_while_others_change<S: OwnerIndex + ?Sized>(
         let moved = listed_until(b"2", &owner, after(until));
         stored(store.update(key, &moved, revision).await);
     }
-    let walk = walk.to_the_end().await;
+    let walk = walk.finish().await;
     let missing = unseen
         .iter()
         .filter(|(key, _)| !walk.heads.contains_key(key))
@@ -234,7 +235,7 @@ pub async fn a_record_inserted_before_the_first_page_is_never_missing<S: OwnerIn
     fixture: &Fixture<S>,
 ) {
     const TASKS: usize = 4;
-    const ROUNDS_OF_ONE_OWNER: usize = 48;
+    const ROUNDS_OF_ONE_OWNER: usize = 52;
     for _ in 0..rounds().div_ceil(ROUNDS_OF_ONE_OWNER) {
         let owner = fixture.owner();
         let inserted = Arc::new(Mutex::new(BTreeSet::new()));
@@ -277,7 +278,7 @@ async fn insert_and_list<S: OwnerIndex + ?Sized>(
         let marker = listed_until(b"ended", owner, soon());
         stored(store.update(&ends, &marker, &revision).await);
     }
-    let until = if round % 3 == 0 {
+    let until = if round.is_multiple_of(3) {
         after(DAY)
     } else {
         after(HOUR / 2)
@@ -332,28 +333,58 @@ pub async fn an_update_changes_the_index_by_its_entry_alone<S: OwnerIndex + ?Siz
     fixture: &Fixture<S>,
 ) {
     let (store, owner) = (fixture.store(), fixture.owner());
-    let [unlisted, adopted, owned] = [(); 3].map(|()| fixture.key());
-    let mut revisions: Vec<Revision> = Vec::new();
-    for key in [&unlisted, &adopted] {
-        revisions.push(stored(store.insert(key, &record(b"one")).await));
+    let [unlisted, adopted, handed_over, kept] = [(); 4].map(|()| fixture.key());
+    let (plain, by_owner) = (record(b"two"), listed(b"two", &owner));
+    for (key, before, then) in [
+        (&kept, listed(b"one", &owner), &plain),
+        (&unlisted, record(b"one"), &plain),
+        (&adopted, record(b"one"), &by_owner),
+        (&handed_over, listed(b"one", &fixture.owner()), &by_owner),
+    ] {
+        let revision = stored(store.insert(key, &before).await);
+        stored(store.update(key, then, &revision).await);
     }
-    revisions.push(stored(store.insert(&owned, &listed(b"one", &owner)).await));
-    let [of_unlisted, of_adopted, of_owned] = &revisions[..] else {
-        unreachable!("three records were inserted")
-    };
-    stored(store.update(&unlisted, &record(b"two"), of_unlisted).await);
-    stored(
-        store
-            .update(&adopted, &listed(b"two", &owner), of_adopted)
-            .await,
-    );
-    stored(store.update(&owned, &record(b"two"), of_owned).await);
-    lists(fixture, &owner, &[&adopted, &owned]).await;
-    let walk = Walk::new(fixture, &owner, 10).to_the_end().await;
+    lists(fixture, &owner, &[&adopted, &handed_over, &kept]).await;
+    let walk = Walk::new(fixture, &owner, 10).finish().await;
     assert!(
         walk.heads.values().all(|head| head.starts_with(b"two")),
         "the head of a record is that of former bytes"
     );
+}
+
+/// An update that was overtaken does not put its earlier time over the later one of the update that came after it.
+pub async fn an_overtaken_update_ends_no_entry<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
+    let owner = fixture.owner();
+    let mut keys = BTreeSet::new();
+    for _ in 0..rounds() {
+        let key = fixture.key();
+        let first = listed(b"first", &owner);
+        let revision = stored(fixture.store().insert(&key, &first).await);
+        let shorter = listed_until(b"shorter", &owner, soon());
+        let longer = listed_until(b"longer", &owner, after(DAY));
+        let (one, other) = (Arc::clone(fixture.store()), Arc::clone(fixture.second()));
+        let (of_one, of_other) = (key.clone(), key.clone());
+        together::<()>(vec![
+            Box::pin(async move {
+                stored(one.update(&of_one, &shorter, &revision).await);
+            }),
+            Box::pin(async move {
+                loop {
+                    let held = done(other.load(&of_other).await).expect("nobody ends the record");
+                    if held.bytes == b"shorter"[..] {
+                        stored(other.update(&of_other, &longer, &held.revision).await);
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }),
+        ])
+        .await;
+        keys.insert(key);
+    }
+    wait_until(soon()).await;
+    let missing = keys.difference(&keys_of(fixture, &owner, 10).await).count();
+    assert_eq!(missing, 0, "of {} records some are missing", keys.len());
 }
 
 /// A refused write leaves no entry that ends sooner.
@@ -400,7 +431,9 @@ pub async fn dead_entries_do_not_pile_up<S: OwnerIndex + ?Sized>(fixture: &Fixtu
     let tasks = (0..TASKS)
         .map(|_| -> Task<SystemTime> {
             let (store, owner) = (Arc::clone(fixture.store()), owner.clone());
-            let keys: Vec<_> = (0..rounds() * 40 / TASKS).map(|_| fixture.key()).collect();
+            let keys: Vec<_> = (0..(rounds() * 40).max(2000) / TASKS)
+                .map(|_| fixture.key())
+                .collect();
             Box::pin(async move {
                 let mut end = soon();
                 for key in keys {
@@ -425,6 +458,24 @@ pub async fn dead_entries_do_not_pile_up<S: OwnerIndex + ?Sized>(fixture: &Fixtu
         walk.heads.len() <= FEW && walk.pages <= FEW_PAGES
     })
     .await;
+}
+
+/// A page whose call is dropped before it answers is no other call's answer.
+pub async fn a_dropped_page_disturbs_no_other_call<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
+    let store = fixture.store();
+    let [one, other] = [(); 2].map(|()| (fixture.owner(), fixture.key()));
+    for (owner, key) in [&one, &other] {
+        stored(store.insert(key, &listed(b"x", owner)).await);
+    }
+    for round in 0..rounds() {
+        polled(store.owned_by(&one.0, None, 10), round % 4 + 1).await;
+        let page = done(store.owned_by(&other.0, None, 10).await);
+        assert!(
+            page.records.iter().map(|it| &it.key).eq([&other.1]),
+            "the page is another owner's"
+        );
+        found(store.load(&one.1).await, b"x");
+    }
 }
 
 /// One name under two prefixes is two owners.
@@ -465,7 +516,7 @@ async fn eventually_lists<S: OwnerIndex + ?Sized>(
 ) {
     let last = after(SLACK);
     loop {
-        let walk = Walk::new(fixture, owner, 100).to_the_end().await;
+        let walk = Walk::new(fixture, owner, 100).finish().await;
         if enough(&walk) {
             return;
         }

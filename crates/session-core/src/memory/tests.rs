@@ -6,8 +6,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
+
 use super::*;
-use crate::key::KeyPrefix;
+use crate::{key::KeyPrefix, record::IndexEntry};
 
 /// A store whose clock stands still until it is told to move.
 fn store_with_clock() -> (MemoryStore, impl Fn(u64)) {
@@ -25,64 +27,66 @@ fn key(name: &str) -> StoreKey {
     StoreKey::from_stored(name)
 }
 
-fn owned(expires_at: u64) -> Record {
+fn ada() -> OwnerKey {
+    KeyPrefix::default().owner_key("ada")
+}
+
+/// A record that is kept until one instant and listed until another.
+fn listed(expires_at: u64, until: u64) -> Record {
     Record {
-        payload: b"payload".to_vec(),
+        bytes: Bytes::from_static(b"bytes"),
         expires_at: at(expires_at),
-        owner: Some(KeyPrefix::default().owner_key("ada")),
+        entry: Some(IndexEntry {
+            owner: ada(),
+            expires_at: at(until),
+        }),
+    }
+}
+
+async fn insert(store: &MemoryStore, name: &str, record: &Record) -> Revision {
+    match store.insert(&key(name), record).await.unwrap() {
+        Write::Stored(revision) => revision,
+        Write::Refused => panic!("{name} is taken"),
     }
 }
 
 #[tokio::test]
-async fn a_record_ends_at_the_very_instant_of_the_clock_given() {
+async fn a_record_is_swept_from_its_very_instant_on_and_found_until_it_is() {
     let (store, set_clock) = store_with_clock();
-    assert!(
-        store
-            .insert(&key("a"), &owned(2_000))
-            .await
-            .unwrap()
-            .is_stored()
-    );
+    insert(&store, "a", &listed(2_000, 2_000)).await;
     set_clock(1_999);
-    assert!(store.load(&key("a")).await.unwrap().is_some());
+    assert_eq!(store.sweep(10).await.unwrap(), 0);
     set_clock(2_000);
-    assert!(store.load(&key("a")).await.unwrap().is_none());
-    assert_eq!(
-        store.touch(&key("a"), at(3_000)).await.unwrap(),
-        Touch::Refused
-    );
+    assert!(store.load(&key("a")).await.unwrap().is_some());
     assert_eq!(store.sweep(10).await.unwrap(), 1);
+    assert!(store.load(&key("a")).await.unwrap().is_none());
     assert_eq!(store.records().len(), 0);
 }
 
 #[tokio::test]
-async fn entries_go_when_their_time_has_passed_and_their_record_is_absent() {
+async fn entries_go_by_their_own_time_and_no_record_is_asked() {
     let (store, set_clock) = store_with_clock();
-    let owner = KeyPrefix::default().owner_key("ada");
-    for name in ["ends", "deleted", "touched"] {
-        assert!(
-            store
-                .insert(&key(name), &owned(2_000))
-                .await
-                .unwrap()
-                .is_stored()
-        );
-    }
+    let revision = insert(&store, "ended", &listed(9_000, 9_000)).await;
+    insert(&store, "deleted", &listed(9_000, 2_000)).await;
+    insert(&store, "lives", &listed(9_000, 3_000)).await;
+    let marker = listed(9_000, 2_000);
+    let name = key("ended");
+    let ended = store.update(&name, &marker, &revision);
+    assert!(ended.await.unwrap().is_stored());
     store.delete(&key("deleted")).await.unwrap();
-    assert_eq!(
-        store.touch(&key("touched"), at(3_000)).await.unwrap(),
-        Touch::Moved
-    );
     assert_eq!(store.records().entries(), 3);
 
     set_clock(2_000);
-    assert_eq!(store.sweep(10).await.unwrap(), 1);
+    let page = store.owned_by(&ada(), None, 10).await.unwrap();
+    assert_eq!(page.records.len(), 1);
+    assert_eq!(page.records[0].key, key("lives"));
+    assert_eq!(store.sweep(10).await.unwrap(), 0);
     assert_eq!(store.records().entries(), 1);
-    assert_eq!(store.owned_by(&owner).await.unwrap().len(), 1);
 
     set_clock(3_000);
-    assert_eq!(store.sweep(10).await.unwrap(), 1);
+    assert_eq!(store.sweep(10).await.unwrap(), 0);
     assert_eq!(store.records().entries(), 0);
+    assert_eq!(store.records().len(), 2);
 }
 
 #[tokio::test]
@@ -90,15 +94,8 @@ async fn writes_alone_keep_the_index_from_growing() {
     let (store, set_clock) = store_with_clock();
     for second in 1_000..1_200 {
         set_clock(second);
-        let name = key(&second.to_string());
-        assert!(
-            store
-                .insert(&name, &owned(second + 2))
-                .await
-                .unwrap()
-                .is_stored()
-        );
-        store.delete(&name).await.unwrap();
+        let name = second.to_string();
+        insert(&store, &name, &listed(9_000, second + 2)).await;
     }
     assert!(store.records().entries() <= 3);
 }

@@ -4,8 +4,9 @@ use super::Session;
 use crate::{
     content::Lineage,
     error::{Error, Result},
-    lifecycle::{Origin, OwnedSession},
+    header::MAX_OWNER,
     op::Op,
+    owned::{Owned, OwnedSession},
 };
 
 impl Session {
@@ -17,17 +18,18 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] if another request ended this session meanwhile.
+    /// [`Error::Conflict`] if another request ended this session meanwhile, [`Error::OwnerTooLong`] if the name has more
+    /// than 512 bytes, [`Error::NotLoaded`] if the session could not be loaded.
     pub fn log_in(&self, owner: &str) -> Result<()> {
-        if matches!(self.state().origin, Origin::Ended) {
-            return Err(Error::Conflict);
+        if owner.len() > MAX_OWNER {
+            return Err(Error::OwnerTooLong { limit: MAX_OWNER });
         }
-        self.mutate(Op::LogIn(owner.into()))
+        self.change(Op::LogIn(owner.into()))
     }
 
     /// Whose session it is; `None` if nobody is logged in.
     pub fn owner(&self) -> Option<Arc<str>> {
-        self.read(|content| content.owner.clone())
+        self.read(|content| content.owner.clone()).flatten()
     }
 
     /// The live sessions of this session's owner, the oldest first; none if nobody is logged in.
@@ -36,9 +38,9 @@ impl Session {
     ///
     /// If the store fails, or cannot name an owner's sessions.
     pub async fn sessions_of_owner(&self) -> Result<Vec<OwnedSession>> {
-        self.index()?;
+        let owned = self.owned()?;
         match self.owner() {
-            Some(owner) => self.0.shared.alone().owned(&owner).await,
+            Some(owner) => owned.list(&owner).await,
             None => Ok(Vec::new()),
         }
     }
@@ -49,11 +51,11 @@ impl Session {
     ///
     /// If the store fails, or cannot name an owner's sessions.
     pub async fn end_of_owner(&self, lineage: &Lineage) -> Result<bool> {
-        self.index()?;
+        let owned = self.owned()?;
         let Some(owner) = self.owner() else {
             return Ok(false);
         };
-        let ended = self.0.shared.alone().end_one(&owner, lineage).await?;
+        let ended = owned.end_one(&owner, lineage).await?;
         if self.lineage().as_ref() == Some(lineage) {
             self.destroy();
         }
@@ -63,22 +65,28 @@ impl Session {
     /// Ends every session of this session's owner, with `keep_current` every other one; says how many it ended.
     ///
     /// It ends every session whose login was answered before the call, and every renewal of those. A login of the same
-    /// owner that is still in flight survives it.
+    /// owner that is still in flight survives it. A request that came with an id that was renewed meanwhile ends the
+    /// sessions of the owner that the renewed session has.
     ///
     /// # Errors
     ///
-    /// If the store fails, or cannot name an owner's sessions.
+    /// If the store fails, or cannot name an owner's sessions. Some may have been ended then; call it again.
     pub async fn log_out_everywhere(&self, keep_current: bool) -> Result<u64> {
-        self.index()?;
-        let Some(owner) = self.owner() else {
+        let owned = self.owned()?;
+        let late = {
+            let machine = self.machine()?;
+            let key = machine.key().map(|(key, form)| (key.clone(), form));
+            key.filter(|_| machine.is_late())
+        };
+        let (owner, lineage) = match late {
+            Some((key, form)) => owned.owner_behind(key, form).await?,
+            None => (self.owner(), self.lineage()),
+        };
+        let Some(owner) = owner else {
             return Ok(0);
         };
-        let lineage = self.lineage().filter(|_| keep_current);
-        let ended = self
-            .0
-            .shared
-            .alone()
-            .end_all(&owner, lineage.as_ref())
+        let ended = owned
+            .end_all(&owner, lineage.filter(|_| keep_current))
             .await?;
         if !keep_current {
             self.destroy();
@@ -86,12 +94,10 @@ impl Session {
         Ok(ended)
     }
 
-    fn index(&self) -> Result<()> {
-        self.0
-            .shared
-            .owners
-            .as_ref()
-            .map(|_| ())
-            .ok_or(Error::NoOwnerIndex)
+    fn owned(&self) -> Result<Owned> {
+        if self.machine()?.is_detached() {
+            return Err(Error::NotLoaded);
+        }
+        Owned::of(self.0.shared())
     }
 }

@@ -53,6 +53,8 @@ pub(crate) enum Fault {
     IndexPagesByNumber,
     IndexPagesByTime,
     IndexReadsThenWrites,
+    IndexWritesLate,
+    IndexMixesAnswers,
     IndexIgnoresUpdates,
     IndexOnlyExtends,
     IndexForgetsAtAnUpdateWithout,

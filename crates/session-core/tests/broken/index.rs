@@ -1,4 +1,4 @@
-use session_core::{Cursor, Listed, OwnerIndex, Page};
+use session_core::{Cursor, Listed, OwnerIndex};
 
 use super::*;
 
@@ -56,6 +56,9 @@ impl BrokenStore {
             list.insert(key.clone(), expires_at);
             self.seen().listed.insert(owner, list);
         } else {
+            if self.fault == Fault::IndexWritesLate {
+                Self::between().await;
+            }
             let mut seen = self.seen();
             seen.listed
                 .entry(owner)
@@ -145,12 +148,18 @@ impl OwnerIndex for BrokenStore {
                     listed.head = seen.heads[&listed.key].clone();
                 }
             }
+            Fault::IndexMixesAnswers => {
+                let mut pages = self.pages.lock().await;
+                pages.push_back(page);
+                tokio::task::yield_now().await;
+                page = pages.pop_front().expect("one was put there");
+            }
             Fault::IndexPagesNeverEnd => page.next = Some(Cursor::new(Bytes::new())),
             Fault::IndexReadsThenWrites | Fault::IndexForgetsAtAnUpdateWithout => {
                 page.records
                     .retain(|it| self.entry_of(owner, &it.key).is_some());
             }
-            Fault::IndexFollowsTheRefused | Fault::IndexHidesTheDead => {
+            Fault::IndexFollowsTheRefused | Fault::IndexHidesTheDead | Fault::IndexWritesLate => {
                 page.records
                     .retain(|it| self.entry_of(owner, &it.key) > Some(now));
             }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use session_core::{
-    Bytes, Error, ExpiredSweep, IndexEntry, Loaded, MemoryStore, OwnerKey, Record, Result,
+    Bytes, Error, ExpiredSweep, IndexEntry, Loaded, MemoryStore, OwnerKey, Page, Record, Result,
     Revision, SessionStore, StoreKey, Write, async_trait, conformance::Fixture,
 };
 
@@ -30,6 +30,7 @@ pub(crate) struct BrokenStore {
     outlived: MemoryStore,
     seen: Arc<Mutex<Seen>>,
     wire: Arc<tokio::sync::Mutex<VecDeque<Option<Loaded>>>>,
+    pages: Arc<tokio::sync::Mutex<VecDeque<Page>>>,
 }
 
 /// What a fault remembers.
@@ -55,6 +56,7 @@ impl BrokenStore {
             inner,
             seen: Arc::default(),
             wire: Arc::default(),
+            pages: Arc::default(),
         }
     }
 
@@ -121,8 +123,11 @@ impl BrokenStore {
     }
 
     fn others(&self, key: &StoreKey) -> Vec<StoreKey> {
+        if self.fault != Fault::WritesSpill {
+            return Vec::new();
+        }
         let mut keys = self.seen().keys.clone();
-        keys.retain(|other| other != key && self.fault == Fault::WritesSpill);
+        keys.retain(|other| other != key);
         keys
     }
 }
@@ -139,6 +144,7 @@ impl Clone for BrokenStore {
             outlived: self.outlived.clone(),
             seen: Arc::clone(&self.seen),
             wire: Arc::clone(&self.wire),
+            pages: Arc::clone(&self.pages),
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use session_core::{Format, KeyPrefix, Payload, SessionId, SessionStore, StoreKey};
 
 use crate::run::Run;
@@ -18,7 +19,7 @@ pub(crate) struct Data {
     pub(crate) owner: Option<String>,
 }
 
-/// Every record that is no marker.
+/// Every record that is no tombstone.
 pub(crate) async fn live_records(run: &Run) -> Vec<Live> {
     let keys: Vec<_> = run.store.desk().keys.clone();
     let mut live = Vec::new();
@@ -32,16 +33,20 @@ pub(crate) async fn live_records(run: &Run) -> Vec<Live> {
         else {
             continue;
         };
-        let mut payload = Payload::decode(loaded.payload, Format::MessagePack)
-            .expect("it is ours")
-            .expect("no nil");
-        let notes = payload
-            .remove("__session")
-            .expect("ours has notes")
-            .to_json_lossy();
-        if notes.get("m").is_some() {
+        // The format's page says what stands where.
+        let bytes = &loaded.bytes;
+        if bytes[2] != 0 {
             continue;
         }
+        let header = usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
+        let owner = (bytes[3] & 1 == 1).then(|| {
+            let length = usize::from(u16::from_be_bytes([bytes[104], bytes[105]]));
+            String::from_utf8(bytes[106..106 + length].to_vec()).expect("a name is text")
+        });
+        let lineage = URL_SAFE_NO_PAD.encode(&bytes[32..48]);
+        let payload = Payload::decode(bytes[header..].to_vec(), Format::MessagePack)
+            .expect("it is ours")
+            .expect("no nil");
         let values = payload
             .keys()
             .map(|key| {
@@ -54,19 +59,10 @@ pub(crate) async fn live_records(run: &Run) -> Vec<Live> {
                 )
             })
             .collect();
-        let text = |name: &str| {
-            notes
-                .get(name)
-                .and_then(|it| it.as_str())
-                .map(str::to_owned)
-        };
         live.push(Live {
             key,
-            data: Data {
-                values,
-                owner: text("o"),
-            },
-            lineage: text("l").expect("ours has a lineage"),
+            data: Data { values, owner },
+            lineage,
         });
     }
     live

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use session_core::{MemoryStore, conformance::rounds};
+use session_core::{ExpiredSweep, MemoryStore, conformance::rounds};
 
 use crate::{
     check,
@@ -12,8 +12,8 @@ use crate::{
     under_way::{Request, advance_to_command, poll},
 };
 
-/// Longer than a marker lives.
-const PAUSE: Duration = Duration::from_secs(95);
+/// Longer than a store keeps a tombstone.
+const PAUSE: Duration = Duration::from_secs(700);
 const FAULTS: [Fault; 4] = [
     Fault::NotApplied,
     Fault::AnswerLost,
@@ -60,7 +60,7 @@ impl Scene {
         Self { faults, ..self }
     }
 
-    /// Handlers take their time, once more of it than a marker lives.
+    /// Handlers take their time, once longer than a store keeps a tombstone.
     pub(crate) fn with_pause(self) -> Self {
         Self {
             pause: true,
@@ -162,8 +162,11 @@ impl Scene {
                 store.carry_out_late(command).await;
             } else {
                 run.paused = true;
-                run.log.push("more time passes than a marker lives".into());
+                run.log
+                    .push("more time passes than a tombstone is kept".into());
                 clock.pass(PAUSE);
+                let swept = store.inner.sweep(usize::MAX).await;
+                assert!(swept.is_ok(), "memory does not fail");
                 tokio::time::advance(PAUSE).await;
             }
         }

@@ -2,12 +2,11 @@ use std::{
     future::{pending, poll_fn},
     sync::{Arc, Mutex, MutexGuard},
     task::Poll,
-    time::SystemTime,
 };
 
 use session_core::{
-    Error, Loaded, MemoryStore, OwnerIndex, OwnerKey, Record, Result, Revision, SessionStore,
-    StoreKey, Touch, Write, async_trait,
+    Cursor, Error, Loaded, MemoryStore, OwnerIndex, OwnerKey, Page, Record, Result, Revision,
+    SessionStore, StoreKey, Write, async_trait,
 };
 
 /// What happens to the next command.
@@ -28,7 +27,6 @@ pub(crate) enum Command {
     Load(StoreKey),
     Insert(StoreKey, Record),
     Update(StoreKey, Record, Revision),
-    Touch(StoreKey, SystemTime),
     Delete(StoreKey),
     OwnedBy(OwnerKey),
     /// No command: the handler takes its time.
@@ -38,9 +36,8 @@ pub(crate) enum Command {
 enum Reply {
     Loaded(Option<Loaded>),
     Written(Write),
-    Touched(Touch),
     Deleted,
-    Owned(Vec<(StoreKey, Loaded)>),
+    Owned(Page),
 }
 
 /// What the scheduler and the store tell each other.
@@ -130,18 +127,16 @@ impl PausingStore {
             Command::Update(key, record, revision) => {
                 Reply::Written(self.inner.update(&key, &record, &revision).await?)
             }
-            Command::Touch(key, expires_at) => {
-                Reply::Touched(self.inner.touch(&key, expires_at).await?)
-            }
             Command::Delete(key) => {
                 self.inner.delete(&key).await?;
                 Reply::Deleted
             }
             Command::OwnedBy(owner) => {
-                let mut records = self.inner.owned_by(&owner).await?;
+                let mut page = self.inner.owned_by(&owner, None, usize::MAX).await?;
                 // Keys are random; the same decisions must lead to the same run.
-                records.sort_by_key(|(key, _)| self.desk().keys.iter().position(|it| it == key));
-                Reply::Owned(records)
+                let place = |key: &StoreKey| self.desk().keys.iter().position(|it| it == key);
+                page.records.sort_by_key(|listed| place(&listed.key));
+                Reply::Owned(page)
             }
             Command::Handle => Reply::Deleted,
         })
@@ -154,6 +149,10 @@ fn failure() -> Error {
 
 #[async_trait]
 impl SessionStore for PausingStore {
+    fn limit(&self) -> usize {
+        self.inner.limit()
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         match self.pause(Command::Load(key.clone())).await? {
             Reply::Loaded(loaded) => Ok(loaded),
@@ -171,13 +170,6 @@ impl SessionStore for PausingStore {
         Ok(written(self.pause(update).await?))
     }
 
-    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        match self.pause(Command::Touch(key.clone(), expires_at)).await? {
-            Reply::Touched(touched) => Ok(touched),
-            _ => unreachable!("a touch is answered as a touch"),
-        }
-    }
-
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.pause(Command::Delete(key.clone())).await.map(drop)
     }
@@ -185,7 +177,7 @@ impl SessionStore for PausingStore {
 
 #[async_trait]
 impl OwnerIndex for PausingStore {
-    async fn owned_by(&self, owner: &OwnerKey) -> Result<Vec<(StoreKey, Loaded)>> {
+    async fn owned_by(&self, owner: &OwnerKey, _: Option<&Cursor>, _: usize) -> Result<Page> {
         match self.pause(Command::OwnedBy(owner.clone())).await? {
             Reply::Owned(records) => Ok(records),
             _ => unreachable!("a listing is answered as a listing"),

@@ -1,0 +1,352 @@
+//! Errors as the application and its other middleware see them: each stays what it is, and no message leaves.
+
+use std::{cell::RefCell, error::Error as StdError, fmt, rc::Rc};
+
+use actix_web::{
+    App, Error, HttpRequest, HttpResponse, ResponseError,
+    body::MessageBody,
+    cookie::Cookie,
+    dev::{Service, ServiceRequest, ServiceResponse},
+    http::StatusCode,
+    middleware::{Logger, Next, from_fn},
+    test, web,
+};
+use futures_util::future::LocalBoxFuture;
+use session_actix::{
+    Session, SessionError, SessionExt, SessionMiddleware,
+    session_core::{self, CookieAttributes, Sessions},
+};
+
+use crate::{
+    browser::{Browser, act, sessions, settings},
+    observed::ObservedStore,
+};
+
+#[derive(Debug)]
+struct Teapot;
+
+impl fmt::Display for Teapot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no coffee")
+    }
+}
+
+impl ResponseError for Teapot {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::IM_A_TEAPOT
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status_code())
+            .cookie(Cookie::new("pot", "tea"))
+            .insert_header(("Cache-Control", "public"))
+            .body("no coffee")
+    }
+}
+
+/// A middleware inside of the session's that uses it and then fails.
+async fn refuse(
+    request: ServiceRequest,
+    _: Next<impl MessageBody>,
+) -> Result<ServiceResponse, Error> {
+    let session = request.session().await?;
+    session.insert("kept", &1).map_err(SessionError::from)?;
+    Err(Teapot.into())
+}
+
+/// What a middleware outside of the session's saw of the last request.
+type Seen = Rc<RefCell<Vec<&'static str>>>;
+
+fn kind(error: &Error) -> &'static str {
+    if error.as_error::<Teapot>().is_some() {
+        "teapot"
+    } else if error.as_error::<SessionError>().is_some() {
+        "session"
+    } else if error.as_error::<Box<dyn StdError>>().is_some() {
+        "boxed"
+    } else {
+        "another"
+    }
+}
+
+type Watched<B> = LocalBoxFuture<'static, Result<ServiceResponse<B>, Error>>;
+
+fn watch<B: MessageBody + 'static>(
+    seen: Seen,
+) -> impl Fn(ServiceRequest, Next<B>) -> Watched<B> + Clone {
+    move |request, next| {
+        let seen = seen.clone();
+        Box::pin(async move {
+            let answer = next.call(request).await;
+            seen.borrow_mut().extend(match &answer {
+                Ok(response) => response.response().error().map(kind),
+                Err(error) => Some(kind(error)),
+            });
+            answer
+        })
+    }
+}
+
+enum Admin {}
+
+fn admin(store: &ObservedStore) -> Sessions {
+    sessions(
+        settings().with_cookie(CookieAttributes {
+            name: "__Host-admin".into(),
+            ..CookieAttributes::default()
+        }),
+        store,
+    )
+}
+
+type Boxed = Result<HttpResponse, Box<dyn StdError>>;
+
+async fn everywhere(session: Session) -> Boxed {
+    session.log_out_everywhere(false).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+async fn spoilt_value(session: Session) -> Boxed {
+    session.insert("a", "text")?;
+    session.get::<i64>("a")?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+async fn opened(request: HttpRequest) -> Boxed {
+    request.session().await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Through a function that answers with Actix's own error.
+async fn opened_by_another(request: HttpRequest) -> Boxed {
+    async fn open(request: &HttpRequest) -> Result<Session, Error> {
+        Ok(request.session().await?)
+    }
+    open(&request).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+#[derive(Debug)]
+struct CartError(session_core::Error);
+
+impl fmt::Display for CartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the cart of secret: {}", self.0)
+    }
+}
+
+impl StdError for CartError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}
+
+async fn as_a_cause(session: Session) -> Boxed {
+    session.insert("a", "text")?;
+    session.get::<i64>("a").map_err(CartError)?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+async fn reserved(session: Session) -> Boxed {
+    session.insert("__session", &1)?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+async fn something_else(session: Session) -> Boxed {
+    session.insert("a", &1)?;
+    Err("out of tea".into())
+}
+
+/// A middleware that fails with a boxed error.
+async fn refuse_boxed(
+    request: ServiceRequest,
+    _: Next<impl MessageBody>,
+) -> Result<ServiceResponse, Error> {
+    let session = request.session().await?;
+    session.insert("kept", &1).map_err(SessionError::from)?;
+    let failed = session.log_out_everywhere(false).await;
+    Err(Box::<dyn StdError>::from(failed.unwrap_err()).into())
+}
+
+async fn slow_poison(
+    session: Session,
+    store: web::Data<ObservedStore>,
+) -> Result<&'static str, SessionError> {
+    session.insert("a", &1)?;
+    store.set_down(true);
+    Ok("poured")
+}
+
+/// As `refuse`, and the store fails before the session is saved.
+async fn refuse_and_break(
+    request: ServiceRequest,
+    _: Next<impl MessageBody>,
+) -> Result<ServiceResponse, Error> {
+    let session = request.session().await?;
+    session.insert("kept", &1).map_err(SessionError::from)?;
+    request
+        .app_data::<web::Data<ObservedStore>>()
+        .unwrap()
+        .set_down(true);
+    Err(Teapot.into())
+}
+
+async fn application(
+    sessions: Sessions,
+    store: &ObservedStore,
+    seen: &Seen,
+) -> Browser<
+    impl Service<actix_http::Request, Response = ServiceResponse<impl MessageBody>, Error = Error>,
+> {
+    let store = store.clone();
+    let service = test::init_service(
+        App::new()
+            .wrap(SessionMiddleware::new(sessions))
+            .wrap(SessionMiddleware::<Admin>::named(admin(&store)))
+            .wrap(Logger::default())
+            .wrap(from_fn(watch(seen.clone())))
+            .app_data(web::Data::new(store))
+            .service(
+                web::resource("/refuse")
+                    .wrap(from_fn(refuse))
+                    .to(HttpResponse::Ok),
+            )
+            .service(
+                web::resource("/refuse-boxed")
+                    .wrap(from_fn(refuse_boxed))
+                    .to(HttpResponse::Ok),
+            )
+            .service(
+                web::resource("/refuse-and-break")
+                    .wrap(from_fn(refuse_and_break))
+                    .to(HttpResponse::Ok),
+            )
+            .service(
+                web::resource("/refuse-both")
+                    .wrap(from_fn(refuse))
+                    .wrap(from_fn(async |request: ServiceRequest, next: Next<_>| {
+                        let admin = request.named_session::<Admin>().await?;
+                        admin.log_in("root").map_err(SessionError::from)?;
+                        next.call(request).await
+                    }))
+                    .to(HttpResponse::Ok),
+            )
+            .route("/poison", web::get().to(slow_poison))
+            .route("/boxed/everywhere", web::get().to(everywhere))
+            .route("/boxed/value", web::get().to(spoilt_value))
+            .route("/boxed/opened", web::get().to(opened))
+            .route("/boxed/opened-by-another", web::get().to(opened_by_another))
+            .route("/boxed/cause", web::get().to(as_a_cause))
+            .route("/boxed/reserved", web::get().to(reserved))
+            .route("/boxed/else", web::get().to(something_else))
+            .route("/{act:.*}", web::get().to(act)),
+    )
+    .await;
+    Browser::before(service)
+}
+
+#[actix_web::test]
+async fn an_error_of_inner_middleware_stays_itself_and_carries_the_sessions_head() {
+    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let mut browser = application(sessions(settings(), &store), &store, &seen).await;
+    let answer = browser.get("/refuse").await;
+    assert_eq!(seen.take(), ["teapot"]);
+    assert_eq!((answer.status.as_u16(), &*answer.body), (418, "no coffee"));
+    assert_eq!(answer.set_cookies().len(), 2, "its own and the session's");
+    assert_eq!(answer.header("vary"), Some("Cookie"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(browser.get("/get/kept").await.body, "1");
+}
+
+#[actix_web::test]
+async fn an_error_carries_the_heads_of_all_sessions_around_it() {
+    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let mut browser = application(sessions(settings(), &store), &store, &seen).await;
+    let answer = browser.get("/refuse-both").await;
+    assert_eq!(seen.take(), ["teapot"]);
+    let names: Vec<_> = answer
+        .set_cookies()
+        .iter()
+        .map(|it| it.split('=').next().unwrap())
+        .collect();
+    assert_eq!(names, ["pot", "__Host-session", "__Host-admin"]);
+    assert_eq!(answer.header("vary"), Some("Cookie"));
+}
+
+#[actix_web::test]
+async fn a_save_that_failed_is_an_answer_with_its_error() {
+    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let mut browser = application(sessions(settings(), &store), &store, &seen).await;
+    let answer = browser.get("/poison").await;
+    assert_eq!(seen.take(), ["session"]);
+    assert_eq!(answer.status.as_u16(), 503);
+    assert_eq!(answer.body, "Service Unavailable");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+}
+
+#[actix_web::test]
+async fn a_save_that_failed_takes_the_place_of_an_inner_error_and_keeps_its_cookies() {
+    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let mut browser = application(sessions(settings(), &store), &store, &seen).await;
+    let answer = browser.get("/refuse-and-break").await;
+    assert_eq!(seen.take(), ["session"]);
+    assert_eq!(answer.status.as_u16(), 503);
+    assert_eq!(answer.body, "Service Unavailable");
+    assert_eq!(answer.set_cookies(), ["pot=tea"]);
+    assert_eq!(answer.header("vary"), Some("Cookie"));
+}
+
+#[actix_web::test]
+async fn a_boxed_error_of_the_session_has_its_status_and_shows_nothing() {
+    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let unlisted = Sessions::new(settings(), std::sync::Arc::new(store.clone())).unwrap();
+    let mut browser = application(unlisted, &store, &seen).await;
+    for (path, status, body) in [
+        ("/boxed/everywhere", 501, "Not Implemented"),
+        ("/refuse-boxed", 501, "Not Implemented"),
+        ("/boxed/value", 500, "Internal Server Error"),
+        ("/boxed/cause", 500, "Internal Server Error"),
+        ("/boxed/reserved", 400, "Bad Request"),
+    ] {
+        let answer = browser.get(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.body),
+            (status, body),
+            "{path}"
+        );
+        assert_eq!(
+            seen.take(),
+            ["boxed"],
+            "{path}: a logger still sees the cause"
+        );
+        assert_eq!(answer.header("vary"), Some("Cookie"), "{path}");
+        let content = answer.header("content-type").unwrap_or("text/plain");
+        assert!(content.starts_with("text/plain"), "{path}: {content}");
+    }
+    assert_eq!(
+        browser.get("/get/kept").await.body,
+        "1",
+        "the change is saved"
+    );
+
+    store.set_down(true);
+    for path in ["/boxed/opened", "/boxed/opened-by-another"] {
+        let answer = browser.get(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.body),
+            (503, "Service Unavailable"),
+            "{path}"
+        );
+        assert_eq!(answer.header("retry-after"), Some("1"), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn a_boxed_error_of_the_application_is_left_to_it() {
+    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let mut browser = application(sessions(settings(), &store), &store, &seen).await;
+    let answer = browser.get("/boxed/else").await;
+    assert_eq!((answer.status.as_u16(), &*answer.body), (500, "out of tea"));
+    assert_eq!(answer.set_cookies().len(), 1);
+    assert_eq!(browser.get("/get/a").await.body, "1");
+}

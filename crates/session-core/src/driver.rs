@@ -1,0 +1,357 @@
+//! Runs a request's [`Machine`] over the store: one call at a time, within the request's budget of store time.
+//!
+//! No future owns a call that is under way: whoever waits for the session polls it. So a `save` that the application
+//! drops, or never polls again, takes nothing with it; the next that waits goes on where it stopped.
+
+mod queues;
+mod waiters;
+
+use std::{
+    cell::Cell,
+    future::Future,
+    ops::{Deref, DerefMut},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout_at};
+
+pub(crate) use self::queues::Queues;
+use self::{queues::Turn, waiters::Waiters};
+use crate::{
+    error::{Error, Result},
+    machine::{Answer, Call, Given, Goal, Machine, Saved},
+    rules::Presented,
+    shared::Shared,
+};
+
+/// For a budget that no clock can count to the end of: a day.
+const FOREVER: Duration = Duration::from_hours(24);
+
+/// A request's session, its store calls and those who wait for them.
+pub(crate) struct Request {
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+    /// The number of the thread that holds the lock, or 0.
+    holder: AtomicU64,
+}
+
+struct State {
+    machine: Machine,
+    /// The store time that is left.
+    left: Duration,
+    under_way: Option<Pin<Box<dyn Future<Output = Answered> + Send>>>,
+    turn: Option<Turn>,
+    waiters: Waiters,
+}
+
+/// An answer, and the time it took.
+struct Answered {
+    answer: Answer,
+    turn: Option<Turn>,
+    took: Duration,
+}
+
+/// A request's session while it is locked.
+pub(crate) struct Locked<'r> {
+    state: MutexGuard<'r, State>,
+    request: &'r Request,
+}
+
+impl Request {
+    pub(crate) fn new(shared: Arc<Shared>, machine: Machine, budget: Duration) -> Self {
+        Self {
+            shared,
+            state: Mutex::new(State {
+                machine,
+                left: budget,
+                under_way: None,
+                turn: None,
+                waiters: Waiters::default(),
+            }),
+            holder: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The machine.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Reentrant`] if this thread has it already: the closure of an `update` uses the session it changes.
+    pub(crate) fn lock(&self) -> Result<Locked<'_>> {
+        let me = thread_number();
+        if self.holder.load(Ordering::Relaxed) == me {
+            REENTERED.set(true);
+            return Err(Error::Reentrant);
+        }
+        // A panic in an application's closure leaves a run that the next who waits ends with an error.
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.holder.store(me, Ordering::Relaxed);
+        Ok(Locked {
+            state,
+            request: self,
+        })
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let changes = state.machine.lost();
+        if changes > 0 {
+            tracing::warn!(
+                changes,
+                "changes to a session were made after its last save and are lost; save them before, or in the stream"
+            );
+        }
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.state.machine
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Machine {
+        &mut self.state.machine
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.request.holder.store(0, Ordering::Relaxed);
+    }
+}
+
+thread_local! {
+    static NUMBER: u64 = {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        LAST.fetch_add(1, Ordering::Relaxed) + 1
+    };
+    static REENTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+fn thread_number() -> u64 {
+    NUMBER.with(|number| *number)
+}
+
+/// Runs the application's `closure`, which may not use the session that is locked by now.
+///
+/// # Errors
+///
+/// [`Error::Reentrant`] if it did, also through a method that cannot fail.
+pub(crate) fn apart<T>(closure: impl FnOnce() -> T) -> Result<T> {
+    REENTERED.set(false);
+    let value = closure();
+    if REENTERED.take() {
+        Err(Error::Reentrant)
+    } else {
+        Ok(value)
+    }
+}
+
+/// What a [`Drive`] is for.
+pub(crate) enum Aim {
+    /// The session of the first of these ids that is live.
+    Open(Vec<Presented>),
+    Reach(Goal),
+}
+
+/// Waits until what it is for is done, and takes its part in doing it.
+pub(crate) struct Drive {
+    request: Arc<Request>,
+    aim: Aim,
+    /// The run that it began.
+    run: Option<u64>,
+    waiter: Option<u64>,
+}
+
+impl Drive {
+    pub(crate) fn new(request: Arc<Request>, aim: Aim) -> Self {
+        Self {
+            request,
+            aim,
+            run: None,
+            waiter: None,
+        }
+    }
+
+    /// Begins what it is for, if nothing else is under way.
+    fn begin(&mut self, state: &mut State, request: &Request) -> Option<Result<Saved>> {
+        match &mut self.aim {
+            Aim::Open(_) if state.machine.is_opened() => return Some(Ok(Saved::Unchanged)),
+            Aim::Open(candidates) => {
+                let candidates = std::mem::take(candidates);
+                let run = with_given(&request.shared, |given| {
+                    state.machine.open(candidates, given)
+                });
+                self.run = Some(run);
+            }
+            Aim::Reach(goal) => {
+                // A stream may go on for hours, so each of its calls has a budget of its own.
+                if state.machine.is_head_sent() {
+                    state.left = request.shared.rules.settings.store_timeout;
+                }
+                let goal = *goal;
+                self.run = Some(with_given(&request.shared, |given| {
+                    state.machine.begin(goal, given)
+                }));
+            }
+        }
+        None
+    }
+}
+
+impl Future for Drive {
+    type Output = Result<Saved>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let request = this.request.clone();
+        let mut locked = match request.lock() {
+            Ok(locked) => locked,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        let state = &mut *locked.state;
+        loop {
+            if let Some(run) = this.run {
+                if let Some(result) = state.machine.result(run) {
+                    this.run = None;
+                    state.waiters.remove(this.waiter.take());
+                    return Poll::Ready(result);
+                }
+            } else if !state.machine.is_running() {
+                if let Some(result) = this.begin(state, &request) {
+                    state.waiters.remove(this.waiter.take());
+                    return Poll::Ready(result);
+                }
+                continue;
+            }
+            let waker = state.waiters.register(&mut this.waiter, context.waker());
+            match state.advance(&request.shared, &mut Context::from_waker(&waker)) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) if state.machine.is_running() => {}
+                Poll::Ready(()) => state.waiters.wake_others(this.waiter),
+            }
+        }
+    }
+}
+
+impl Drop for Drive {
+    fn drop(&mut self) {
+        if self.waiter.is_none() && self.run.is_none() {
+            return;
+        }
+        if let Ok(mut locked) = self.request.lock() {
+            if let Some(run) = self.run {
+                locked.state.machine.abandon(run);
+            }
+            // One of the others goes on with the call under way.
+            locked.state.waiters.remove(self.waiter);
+        }
+    }
+}
+
+impl State {
+    /// Goes on with the call under way, or begins the next; ready when it was answered.
+    fn advance(&mut self, shared: &Arc<Shared>, context: &mut Context<'_>) -> Poll<()> {
+        if self.under_way.is_none() {
+            let Some(call) = self.machine.next_call() else {
+                self.machine.fail_run();
+                return Poll::Ready(());
+            };
+            if matches!(call, Call::Turn(..)) {
+                // No turn is held while another is waited for.
+                self.turn = None;
+            }
+            self.under_way = Some(call_store(shared.clone(), call, self.left));
+        }
+        let Some(under_way) = &mut self.under_way else {
+            return Poll::Ready(());
+        };
+        let answered = std::task::ready!(under_way.as_mut().poll(context));
+        self.under_way = None;
+        self.left = self.left.saturating_sub(answered.took);
+        if answered.turn.is_some() {
+            self.turn = answered.turn;
+        }
+        let machine = &mut self.machine;
+        with_given(shared, |given| {
+            machine.answer(answered.answer, given);
+            machine.remake(given.rules, given.now);
+        });
+        if !self.machine.is_running() {
+            self.turn = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Calls `with` with what a machine needs from outside.
+fn with_given<T>(shared: &Shared, with: impl FnOnce(&mut Given<'_>) -> T) -> T {
+    with(&mut Given {
+        rules: &shared.rules,
+        now: shared.now(),
+        random: &mut |bytes| {
+            getrandom::fill(bytes).expect("the operating system gives random numbers");
+        },
+        others_wait: &|key| shared.queues.is_busy(key),
+    })
+}
+
+/// Does what `call` says, within `left`.
+fn call_store(
+    shared: Arc<Shared>,
+    call: Call,
+    left: Duration,
+) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
+    Box::pin(async move {
+        let start = Instant::now();
+        let end = start.checked_add(left).unwrap_or(start + FOREVER);
+        let late = Error::Timeout {
+            budget: shared.rules.settings.store_timeout,
+        };
+        let store = &shared.store;
+        let mut turn = None;
+        let answer = match call {
+            Call::Load(key) => {
+                let answer = timeout_at(end, store.load(&key)).await;
+                Answer::Loaded(answer.unwrap_or(Err(late)))
+            }
+            Call::Insert(key, record) => {
+                let answer = timeout_at(end, store.insert(&key, &record)).await;
+                Answer::Written(answer.unwrap_or(Err(late)))
+            }
+            Call::Update(key, record, revision) => {
+                let answer = timeout_at(end, store.update(&key, &record, &revision)).await;
+                Answer::Written(answer.unwrap_or(Err(late)))
+            }
+            Call::Delete(key) => {
+                let answer = timeout_at(end, store.delete(&key)).await;
+                Answer::Deleted(answer.unwrap_or(Err(late)))
+            }
+            Call::Turn(key, attempt) => {
+                turn = shared.queues.turn(&key, attempt, end).await;
+                Answer::Turn
+            }
+        };
+        Answered {
+            answer,
+            turn,
+            took: start.elapsed(),
+        }
+    })
+}

@@ -1,0 +1,63 @@
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    task::{Wake, Waker},
+};
+
+/// Those who wait for one request's session.
+///
+/// The store's future keeps the waker that it was polled with last. With one waiter that is the waiter's own; with more
+/// it wakes them all, because any of them may have stopped waiting.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    wakers: Vec<(u64, Waker)>,
+    last: u64,
+    all: Option<Arc<All>>,
+}
+
+#[derive(Default)]
+struct All(Mutex<Vec<Waker>>);
+
+impl Waiters {
+    /// Notes that `waiter` is to be woken by `waker`, and gives the waker to poll with.
+    pub(crate) fn register(&mut self, waiter: &mut Option<u64>, waker: &Waker) -> Waker {
+        let number = *waiter.get_or_insert_with(|| {
+            self.last += 1;
+            self.last
+        });
+        match self.wakers.iter_mut().find(|(of, _)| *of == number) {
+            Some((_, known)) => known.clone_from(waker),
+            None => self.wakers.push((number, waker.clone())),
+        }
+        if self.wakers.len() == 1 {
+            return waker.clone();
+        }
+        let all = self.all.get_or_insert_default();
+        *all.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            self.wakers.iter().map(|(_, waker)| waker.clone()).collect();
+        Waker::from(all.clone())
+    }
+
+    /// Wakes all but `waiter`.
+    pub(crate) fn wake_others(&self, waiter: Option<u64>) {
+        for (number, waker) in &self.wakers {
+            if Some(*number) != waiter {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Forgets `waiter` and wakes the others.
+    pub(crate) fn remove(&mut self, waiter: Option<u64>) {
+        self.wakers.retain(|(number, _)| Some(*number) != waiter);
+        self.wake_others(None);
+    }
+}
+
+impl Wake for All {
+    fn wake(self: Arc<Self>) {
+        let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The header of a native record: everything that core knows of a session beside its data, at fixed places.
+//!
+//! ```text
+//! offset  bytes
+//!      0      1  0xC1, which neither MessagePack nor JSON begins with: to Flask it is no session
+//!      1      1  version of the format: 1
+//!      2      1  kind: 0 live, 1 forwarded, 2 ended
+//!      3      1  flags: which of the optional fields follow
+//!      4      2  length of the header with its optional fields; the payload begins there
+//!      6      2  0
+//!      8      8  write tag: random, another one in each write
+//!     16     16  key binding: the last half of the digest that the store key ends with
+//!     32     16  lineage
+//!     48      8  the session's end; of a tombstone, how long it counts for requests that arrive
+//!     56      8  creation
+//!     64      8  last login, or 0
+//!     72      8  last use that was written
+//!     80      8  end of the cookie last sent, or 0 if it ends with the browser
+//!     88      8  time of the entry in the owner's index, or 0
+//!     96      8  idle timeout of its own in milliseconds, or 0
+//!    104         optional fields in the order of their flags, each two bytes of length and so many bytes:
+//!                1 owner, 2 label, 4 key of the successor, all UTF-8
+//! ```
+//!
+//! Numbers are big-endian, instants milliseconds since 1970. A record of a later version, of an unknown kind or with an
+//! unknown flag is left alone: a later release of this library wrote it.
+
+use std::time::Duration;
+
+use crate::{
+    error::{Error, Result},
+    expiry::{Millis, millis},
+    key::StoreKey,
+};
+
+const MAGIC: u8 = 0xc1;
+const VERSION: u8 = 1;
+const FIXED: usize = 104;
+
+const OWNER: u8 = 1;
+const LABEL: u8 = 2;
+const SUCCESSOR: u8 = 4;
+
+/// The longest name of an owner, in bytes.
+pub(crate) const MAX_OWNER: usize = 512;
+/// The longest label, in bytes.
+pub(crate) const MAX_LABEL: usize = 256;
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Live,
+    /// Renewed: the session goes on under another key.
+    Forwarded,
+    Ended,
+}
+
+/// A header, its texts borrowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header<'t> {
+    pub(crate) kind: Kind,
+    pub(crate) write_tag: [u8; 8],
+    pub(crate) binding: [u8; 16],
+    pub(crate) lineage: [u8; 16],
+    pub(crate) expires_at: Millis,
+    pub(crate) created_at: Millis,
+    pub(crate) logged_in_at: Option<Millis>,
+    pub(crate) used_at: Millis,
+    pub(crate) cookie_until: Option<Millis>,
+    pub(crate) indexed_until: Option<Millis>,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) owner: Option<&'t str>,
+    pub(crate) label: Option<&'t str>,
+    pub(crate) successor: Option<&'t str>,
+}
+
+impl<'t> Header<'t> {
+    /// The header that `bytes` begin with, and its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LaterVersion`] if a later release wrote it, [`Error::Corrupt`] if it is none.
+    pub(crate) fn parse(bytes: &'t [u8]) -> Result<(Self, usize)> {
+        let Some((fixed, _)) = bytes.split_first_chunk::<FIXED>() else {
+            return Err(Error::corrupt("the record is shorter than a header"));
+        };
+        if fixed[0] != MAGIC || fixed[1] == 0 {
+            return Err(Error::corrupt("the record is not one of this library's"));
+        }
+        let flags = fixed[3];
+        let kind = match fixed[2] {
+            0 => Kind::Live,
+            1 => Kind::Forwarded,
+            2 => Kind::Ended,
+            _ => return Err(Error::LaterVersion),
+        };
+        if fixed[1] > VERSION || flags & !(OWNER | LABEL | SUCCESSOR) != 0 {
+            return Err(Error::LaterVersion);
+        }
+        let length = usize::from(u16::from_be_bytes(array(fixed, 4)));
+        let mut rest = bytes
+            .get(FIXED..length)
+            .ok_or_else(|| Error::corrupt("the record's header is cut short"))?;
+        let mut text = |flag: u8| -> Result<Option<&'t str>> {
+            if flags & flag == 0 {
+                return Ok(None);
+            }
+            let (field, others) = rest
+                .split_first_chunk::<2>()
+                .and_then(|(length, rest)| {
+                    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+                })
+                .ok_or_else(|| Error::corrupt("a field of the record's header is cut short"))?;
+            rest = others;
+            std::str::from_utf8(field).map(Some).map_err(Error::corrupt)
+        };
+        let (owner, label, successor) = (text(OWNER)?, text(LABEL)?, text(SUCCESSOR)?);
+        if !rest.is_empty() || (kind == Kind::Forwarded) != successor.is_some() {
+            return Err(Error::corrupt("the record's header makes no sense"));
+        }
+        let instant = |offset| Millis::new(u64::from_be_bytes(array(fixed, offset)));
+        let optional = |offset| Some(instant(offset)).filter(|it| *it != Millis::default());
+        let idle = u64::from_be_bytes(array(fixed, 96));
+        let header = Self {
+            kind,
+            write_tag: array(fixed, 8),
+            binding: array(fixed, 16),
+            lineage: array(fixed, 32),
+            expires_at: instant(48),
+            created_at: instant(56),
+            logged_in_at: optional(64),
+            used_at: instant(72),
+            cookie_until: optional(80),
+            indexed_until: optional(88),
+            idle: (idle > 0).then(|| Duration::from_millis(idle)),
+            owner,
+            label,
+            successor,
+        };
+        Ok((header, length))
+    }
+
+    /// The header as bytes, with room for a payload of `payload` bytes behind it.
+    pub(crate) fn write(&self, payload: usize) -> Vec<u8> {
+        let fields = [
+            (OWNER, self.owner),
+            (LABEL, self.label),
+            (SUCCESSOR, self.successor),
+        ];
+        let mut flags = 0;
+        let mut length = FIXED;
+        for (flag, text) in fields {
+            if let Some(text) = text {
+                flags |= flag;
+                length += 2 + text.len();
+            }
+        }
+        let kind = match self.kind {
+            Kind::Live => 0,
+            Kind::Forwarded => 1,
+            Kind::Ended => 2,
+        };
+        let mut bytes = Vec::with_capacity(length + payload);
+        bytes.extend([MAGIC, VERSION, kind, flags]);
+        bytes.extend(short(length));
+        bytes.extend([0, 0]);
+        bytes.extend(self.write_tag);
+        bytes.extend(self.binding);
+        bytes.extend(self.lineage);
+        for number in [
+            self.expires_at.get(),
+            self.created_at.get(),
+            self.logged_in_at.map_or(0, Millis::get),
+            self.used_at.get(),
+            self.cookie_until.map_or(0, Millis::get),
+            self.indexed_until.map_or(0, Millis::get),
+            self.idle.map_or(0, millis),
+        ] {
+            bytes.extend(number.to_be_bytes());
+        }
+        for text in fields.into_iter().filter_map(|(_, text)| text) {
+            bytes.extend(short(text.len()));
+            bytes.extend(text.as_bytes());
+        }
+        bytes
+    }
+}
+
+/// What ties a record to its key, so that two records swapped in the store open neither session: 128 bits of the id's
+/// digest. `None` for a key that ends with no digest.
+pub(crate) fn binding(key: &StoreKey) -> Option<[u8; 16]> {
+    let digits = key.as_str().as_bytes().last_chunk::<32>()?;
+    let mut binding = [0; 16];
+    for (byte, pair) in binding.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(binding)
+}
+
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
+}
+
+fn array<const N: usize>(fixed: &[u8; FIXED], offset: usize) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&fixed[offset..offset + N]);
+    array
+}
+
+/// Names, labels and keys are bounded far below this.
+fn short(length: usize) -> [u8; 2] {
+    u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn header() -> Header<'static> {
+    Header {
+        kind: Kind::Live,
+        write_tag: [1; 8],
+        binding: [2; 16],
+        lineage: [3; 16],
+        expires_at: Millis::new(4),
+        created_at: Millis::new(5),
+        logged_in_at: Some(Millis::new(6)),
+        used_at: Millis::new(7),
+        cookie_until: None,
+        indexed_until: Some(Millis::new(8)),
+        idle: Some(Duration::from_secs(9)),
+        owner: Some("ada"),
+        label: Some("Firefox on Linux"),
+        successor: None,
+    }
+}
+
+#[test]
+fn a_header_is_read_as_it_was_written() {
+    for header in [
+        header(),
+        Header {
+            kind: Kind::Forwarded,
+            label: None,
+            successor: Some("session:abc"),
+            ..header()
+        },
+        Header {
+            kind: Kind::Ended,
+            owner: None,
+            label: None,
+            ..header()
+        },
+    ] {
+        let mut bytes = header.write(7);
+        let length = bytes.len();
+        bytes.extend(b"payload");
+        assert_eq!(Header::parse(&bytes).unwrap(), (header, length));
+    }
+}
+
+#[test]
+fn what_a_later_release_may_write_is_told_from_damage() {
+    let good = header().write(0);
+    for (offset, value) in [(1, 2), (1, 255), (2, 3), (3, 0x0b)] {
+        let mut bytes = good.clone();
+        bytes[offset] = value;
+        assert!(
+            matches!(Header::parse(&bytes), Err(Error::LaterVersion)),
+            "{offset}: {value}"
+        );
+    }
+    for (offset, value) in [(0, 0x81), (1, 0), (5, 4), (5, 255)] {
+        let mut bytes = good.clone();
+        bytes[offset] = value;
+        assert!(
+            matches!(Header::parse(&bytes), Err(Error::Corrupt { .. })),
+            "{offset}: {value}"
+        );
+    }
+}
+
+#[test]
+fn the_longest_header_fits_the_head_of_a_record() {
+    let longest = Header {
+        owner: Some(&"o".repeat(MAX_OWNER)),
+        label: Some(&"l".repeat(MAX_LABEL)),
+        ..header()
+    }
+    .write(0);
+    assert!(longest.len() <= crate::Record::HEAD);
+    let key = "k".repeat(crate::KeyPrefix::MAX_LEN + 64);
+    let longest = Header {
+        kind: Kind::Forwarded,
+        owner: Some(&"o".repeat(MAX_OWNER)),
+        label: None,
+        successor: Some(&key),
+        ..header()
+    }
+    .write(0);
+    assert!(longest.len() <= crate::Record::HEAD);
+}
+
+#[test]
+fn a_header_cut_anywhere_is_damage() {
+    let good = header().write(0);
+    for length in 0..good.len() {
+        assert!(matches!(
+            Header::parse(&good[..length]),
+            Err(Error::Corrupt { .. })
+        ));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_header_or_an_error(mut bytes: Vec<u8>, known: bool) {
+        if known && bytes.len() > 4 {
+            bytes[..4].copy_from_slice(&[MAGIC, VERSION, 0, 7]);
+        }
+        if let Ok((header, length)) = Header::parse(&bytes) {
+            prop_assert!(length <= bytes.len());
+            prop_assert_eq!(header.write(0).len(), length);
+        }
+    }
+}

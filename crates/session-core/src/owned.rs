@@ -1,0 +1,272 @@
+//! A user's sessions: listed by their headers, page by page, and ended many at once.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    codec::{Form, of_header},
+    config::{FlaskSessions, Profile},
+    content::{Content, Lineage},
+    driver::{Aim, Drive, Request},
+    error::{Error, Result},
+    header::{Header, Kind},
+    key::StoreKey,
+    machine::{Goal, Machine, Terms},
+    record::Listed,
+    rules::{Found, Live},
+    shared::Shared,
+    store::OwnerIndex,
+};
+
+/// How many records a page of the index holds.
+const PAGE: usize = 1000;
+
+/// How many sessions are ended at once.
+const AT_ONCE: usize = 64;
+
+/// How much more time than a request's store time all work on a user's sessions may take together.
+pub(crate) const PATIENCE: u32 = 5;
+
+/// One of an owner's live sessions, as a list of devices shows it.
+#[derive(Clone, Debug)]
+pub struct OwnedSession {
+    content: Content,
+    lineage: Lineage,
+    used_at: Option<SystemTime>,
+    expires_at: SystemTime,
+}
+
+impl OwnedSession {
+    /// What names the session, before and after it is renewed; it opens nothing.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// What [`Session::set_label`](crate::Session::set_label) called it.
+    pub fn label(&self) -> Option<&str> {
+        self.content.label.as_deref()
+    }
+
+    /// When it was created or last logged in to.
+    pub fn created_at(&self) -> Option<SystemTime> {
+        self.content.started_at().map(Into::into)
+    }
+
+    /// When it was last used, to about a tenth of its idle timeout.
+    pub fn used_at(&self) -> Option<SystemTime> {
+        self.used_at
+    }
+
+    /// When it ends unless it is used.
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+}
+
+/// Work on an owner's sessions, within a time of its own.
+pub(crate) struct Owned {
+    shared: Arc<Shared>,
+    index: Arc<dyn OwnerIndex>,
+    end: Instant,
+}
+
+impl Owned {
+    /// # Errors
+    ///
+    /// [`Error::NoOwnerIndex`] if the store cannot name an owner's sessions, [`Error::FlaskOwners`] if it cannot know
+    /// those that Flask's records hold.
+    pub(crate) fn of(shared: &Arc<Shared>) -> Result<Self> {
+        let settings = &shared.rules.settings;
+        let index = shared.owners.clone().ok_or(Error::NoOwnerIndex)?;
+        if settings.profile == Profile::Flask || settings.flask_sessions != FlaskSessions::Ignore {
+            return Err(Error::FlaskOwners);
+        }
+        Ok(Self {
+            shared: shared.clone(),
+            index,
+            end: Instant::now() + settings.store_timeout * PATIENCE,
+        })
+    }
+
+    /// The live sessions of `owner`, the oldest first.
+    pub(crate) async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
+        let now = self.shared.now();
+        // A session that is renewed meanwhile is met twice.
+        let mut sessions: HashMap<Lineage, OwnedSession> = HashMap::new();
+        self.each_page(owner, async |records| {
+            for listed in records {
+                let Some((content, live)) = self.live(&listed) else {
+                    continue;
+                };
+                let Some(lineage) = content.lineage else {
+                    continue;
+                };
+                let end = self.shared.rules.end(&live);
+                if content.owner.as_deref() == Some(owner) && end.is_some_and(|end| end > now) {
+                    let session = OwnedSession {
+                        content,
+                        lineage,
+                        used_at: live.times.used_at.map(Into::into),
+                        expires_at: end.unwrap_or_default().into(),
+                    };
+                    let known = sessions.get(&lineage);
+                    if known.is_none_or(|known| known.expires_at < session.expires_at) {
+                        sessions.insert(lineage, session);
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        let mut sessions: Vec<_> = sessions.into_values().collect();
+        sessions.sort_by_key(OwnedSession::created_at);
+        Ok(sessions)
+    }
+
+    /// Ends every session of `owner` but the one of the lineage `keep`; says how many it ended.
+    pub(crate) async fn end_all(&self, owner: &str, keep: Option<Lineage>) -> Result<u64> {
+        let terms = Terms {
+            owner: Some(owner.into()),
+            keep,
+        };
+        let mut ended = 0;
+        let mut failed = None;
+        self.each_page(owner, async |records| {
+            let ends = records
+                .into_iter()
+                .filter(|listed| self.may_be_live(listed))
+                .map(|listed| self.end(listed, terms.clone()));
+            let mut ends = stream::iter(ends).buffer_unordered(AT_ONCE);
+            while let Some(end) = ends.next().await {
+                match end {
+                    Ok(was_live) => ended += u64::from(was_live),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(ended),
+        }
+    }
+
+    /// Ends the session of `owner` that `lineage` names; false if there is none.
+    pub(crate) async fn end_one(&self, owner: &str, lineage: &Lineage) -> Result<bool> {
+        let mut ended = false;
+        let terms = Terms {
+            owner: Some(owner.into()),
+            keep: None,
+        };
+        self.each_page(owner, async |records| {
+            for listed in records {
+                let names = Header::parse(&listed.head)
+                    .is_ok_and(|(header, _)| Lineage::from_bytes(header.lineage) == *lineage);
+                if names && self.may_be_live(&listed) {
+                    ended |= self.end(listed, terms.clone()).await?;
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(ended)
+    }
+
+    /// Whose session it is that the one under `key` was renewed to, and its lineage.
+    pub(crate) async fn owner_behind(
+        &self,
+        mut key: StoreKey,
+        form: Form,
+    ) -> Result<(Option<Arc<str>>, Option<Lineage>)> {
+        loop {
+            let loaded = self.within(self.shared.store.load(&key)).await?;
+            match self.shared.rules.read(&key, form, loaded) {
+                Found::Live(live) => return Ok((live.content.owner, live.content.lineage)),
+                Found::Forwarded(successor, _) => key = successor,
+                Found::Ended => return Ok((None, None)),
+                Found::Absent => return Err(Error::Missing),
+                Found::Unreadable(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Ends the session of a record, or of the one that it was renewed to; says whether it was this call that did.
+    async fn end(&self, listed: Listed, terms: Terms) -> Result<bool> {
+        let expired = self
+            .live(&listed)
+            .is_some_and(|(_, live)| self.shared.rules.is_expired(&live, self.shared.now()));
+        let machine = Machine::ending(listed.key, Form::Native, terms);
+        let left = self.end.saturating_duration_since(Instant::now());
+        let request = Arc::new(Request::new(self.shared.clone(), machine, left));
+        match Drive::new(request.clone(), Aim::Reach(Goal::Save)).await {
+            // It had expired, and was swept since.
+            Err(Error::Missing) if expired => Ok(false),
+            ended => {
+                let _ended = ended?;
+                Ok(request.lock()?.has_ended_one())
+            }
+        }
+    }
+
+    /// The content without its data, and the record, if its head says that it is a live session.
+    fn live(&self, listed: &Listed) -> Option<(Content, Live)> {
+        let (header, _) = Header::parse(&listed.head).ok()?;
+        if header.kind != Kind::Live {
+            return None;
+        }
+        let (content, times) = of_header(&header);
+        let live = Live {
+            key: listed.key.clone(),
+            form: Form::Native,
+            id: None,
+            content: content.clone(),
+            times,
+            revision: crate::Revision::new(listed.head.clone()),
+            outdated: false,
+        };
+        Some((content, live))
+    }
+
+    /// A record that is no tombstone of an ended session: live, forwarded to one that may be, or unreadable.
+    fn may_be_live(&self, listed: &Listed) -> bool {
+        !Header::parse(&listed.head).is_ok_and(|(header, _)| header.kind == Kind::Ended)
+    }
+
+    async fn each_page(
+        &self,
+        owner: &str,
+        mut handle: impl AsyncFnMut(Vec<Listed>) -> Result<()>,
+    ) -> Result<()> {
+        let owner = self.shared.rules.settings.prefix.owner_key(owner);
+        let mut cursor = None;
+        loop {
+            let page = self.index.owned_by(&owner, cursor.as_ref(), PAGE);
+            let page = self.within(page).await?;
+            handle(page.records).await?;
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The answer to `call`, unless it comes too late.
+    async fn within<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        timeout_at(self.end, call).await.unwrap_or_else(|_| {
+            Err(Error::Timeout {
+                budget: self.patience(),
+            })
+        })
+    }
+
+    fn patience(&self) -> Duration {
+        self.shared.rules.settings.store_timeout * PATIENCE
+    }
+}

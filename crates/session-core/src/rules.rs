@@ -1,0 +1,483 @@
+//! The application's settings as rules: which id a cookie presents, how a record is written, when a session ends.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use crate::{
+    codec::{Codec, Form, Stored, Times},
+    config::{FlaskSessions, Profile, Refresh, Settings},
+    content::{Content, PERMANENT},
+    cookie::{self, Lasting},
+    error::{Error, Result},
+    expiry::{Millis, RECLAIM_AFTER, Timeouts, cookie_age, cookie_end},
+    id::SessionId,
+    key::StoreKey,
+    payload::{Dynamic, Value},
+    record::{IndexEntry, Loaded, Record, Revision},
+    secret_keys::SecretKeys,
+    signer::Signer,
+};
+
+/// How long a tombstone tells requests that arrive of a session that was renewed or ended.
+const TOMBSTONE_LIFE: Duration = Duration::from_secs(90);
+
+/// How many cookies of the session's name are tried before the request counts as anonymous.
+const MAX_CANDIDATES: usize = 4;
+
+/// The rules of one application's sessions; pure functions of what they are given.
+pub(crate) struct Rules {
+    pub(crate) settings: Settings,
+    /// What a new session starts from.
+    pub(crate) blank: Content,
+    /// The largest record that the store accepts, in bytes.
+    limit: usize,
+    signer: Option<Signer>,
+    flask_signer: Option<Signer>,
+}
+
+/// The id that a request presented, and the record it opens.
+#[derive(Clone, Debug)]
+pub(crate) struct Presented {
+    pub(crate) id: SessionId,
+    pub(crate) key: StoreKey,
+    pub(crate) form: Form,
+    /// Signed with an older key.
+    pub(crate) outdated: bool,
+}
+
+/// A live record as it was last seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) key: StoreKey,
+    pub(crate) form: Form,
+    /// Unknown if the session was renewed by another request while this one ran.
+    pub(crate) id: Option<SessionId>,
+    pub(crate) content: Content,
+    pub(crate) times: Times,
+    pub(crate) revision: Revision,
+    /// The cookie's signature is by an older key.
+    pub(crate) outdated: bool,
+}
+
+/// What a look at a key found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Live(Live),
+    /// Until then, a request that arrives with the id is told that it was renewed.
+    Forwarded(StoreKey, Millis),
+    Ended,
+    Absent,
+    Unreadable(Error),
+}
+
+impl Rules {
+    pub(crate) fn of(settings: Settings, limit: usize) -> Self {
+        let native = |keys: &SecretKeys| Signer::native(keys, &settings.cookie.name);
+        Self {
+            signer: settings.keys.as_ref().map(native),
+            flask_signer: settings.flask_keys().map(Signer::flask),
+            blank: blank(&settings),
+            settings,
+            limit,
+        }
+    }
+
+    /// The form of new records.
+    pub(crate) fn form(&self) -> Form {
+        match self.settings.profile {
+            Profile::Native => Form::Native,
+            Profile::Flask => Form::Flask,
+        }
+    }
+
+    /// The form that a renewed session takes.
+    pub(crate) fn next_form(&self, form: Form) -> Form {
+        match self.settings.flask_sessions {
+            FlaskSessions::Move => Form::Native,
+            _ => form,
+        }
+    }
+
+    /// Flask would take a tombstone for a session, so its form has none.
+    pub(crate) fn keeps_tombstones(form: Form) -> bool {
+        form == Form::Native
+    }
+
+    pub(crate) fn key_of(&self, form: Form, id: &SessionId) -> StoreKey {
+        match form {
+            Form::Native => self.settings.prefix.hashed_key(id),
+            Form::Flask => self.settings.prefix.plain_key(id),
+        }
+    }
+
+    /// The ids that a request presents, the first first. No I/O.
+    pub(crate) fn presented(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Vec<Presented> {
+        let name = &self.settings.cookie.name;
+        let mut candidates: Vec<Presented> = Vec::new();
+        let accepted = headers
+            .flat_map(|header| cookie::values(header, name))
+            .filter_map(|value| self.accept(value));
+        for presented in accepted {
+            if candidates.iter().all(|other| other.id != presented.id) {
+                candidates.push(presented);
+            }
+            if candidates.len() == MAX_CANDIDATES {
+                break;
+            }
+        }
+        if candidates.len() > 1 {
+            tracing::debug!(
+                count = candidates.len(),
+                "a request carries several valid session cookies; the first that is live counts"
+            );
+        }
+        candidates
+    }
+
+    /// The id in a cookie's value, if it is well formed and signed as it must be.
+    fn accept(&self, value: &[u8]) -> Option<Presented> {
+        // The longest id and signature there are; nothing longer is worth a look.
+        if value.len() > 256 {
+            return None;
+        }
+        let value = std::str::from_utf8(value).ok()?;
+        if self.settings.profile == Profile::Flask {
+            return self.accept_flask(value);
+        }
+        self.accept_native(value).or_else(|| {
+            (self.settings.flask_sessions != FlaskSessions::Ignore)
+                .then(|| self.accept_flask(value))?
+        })
+    }
+
+    fn accept_native(&self, value: &str) -> Option<Presented> {
+        let (text, outdated) = verified(self.signer.as_ref(), value)?;
+        let id = SessionId::from_native(text, self.settings.id_bytes)?;
+        Some(self.presents(Form::Native, id, outdated))
+    }
+
+    fn accept_flask(&self, value: &str) -> Option<Presented> {
+        let (text, outdated) = verified(self.flask_signer.as_ref(), value)?;
+        let id = SessionId::from_flask(text)?;
+        Some(self.presents(Form::Flask, id, outdated))
+    }
+
+    fn presents(&self, form: Form, id: SessionId, outdated: bool) -> Presented {
+        Presented {
+            key: self.key_of(form, &id),
+            id,
+            form,
+            outdated,
+        }
+    }
+
+    /// What `loaded`, found under `key`, says; whether a live session has expired is for [`Self::is_expired`] to say.
+    pub(crate) fn read(&self, key: &StoreKey, form: Form, loaded: Option<Loaded>) -> Found {
+        let Some(loaded) = loaded else {
+            return Found::Absent;
+        };
+        match self.codec(form).decode(key, &loaded) {
+            Ok(Some(Stored::Live(content, times))) => Found::Live(Live {
+                key: key.clone(),
+                form,
+                id: None,
+                content,
+                times,
+                revision: loaded.revision,
+                outdated: false,
+            }),
+            Ok(Some(Stored::Forwarded(successor, until))) => Found::Forwarded(successor, until),
+            Ok(Some(Stored::Ended)) => Found::Ended,
+            Ok(None) => Found::Absent,
+            Err(error) => Found::Unreadable(error),
+        }
+    }
+
+    /// When the session of `live` ends unless it is used; unknown where Flask's layout does not tell it.
+    ///
+    /// By what its last write computed, and by the settings in force: a timeout that was lowered holds at once.
+    pub(crate) fn end(&self, live: &Live) -> Option<Millis> {
+        let timeouts = self.timeouts(&live.content);
+        let used = live.times.used_at.map(|used| used.after(timeouts.idle));
+        let deadline = self.deadline(&live.content);
+        [live.times.expires_at, used, deadline]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether a request that arrives `now` finds the session ended by time.
+    pub(crate) fn is_expired(&self, live: &Live, now: Millis) -> bool {
+        self.end(live).is_some_and(|end| end <= now)
+    }
+
+    /// Whether a request that found the session live is too late by `now` to store `content` in its place.
+    ///
+    /// An idle timeout that ran out meanwhile does not count, because the session was in use; but only for as long as
+    /// every store keeps the record. The absolute timeout always counts.
+    pub(crate) fn is_over(&self, live: &Live, content: &Content, now: Millis) -> bool {
+        let reclaimed = self.end(live).map(|end| end.after(RECLAIM_AFTER));
+        [reclaimed, self.deadline(content)]
+            .into_iter()
+            .flatten()
+            .any(|end| end <= now)
+    }
+
+    /// The end that no use moves, if there is one.
+    pub(crate) fn deadline(&self, content: &Content) -> Option<Millis> {
+        self.timeouts(content).deadline(content.started_at()?)
+    }
+
+    /// The instants of a record of `content` that is written `now`, and whether the browser is to be sent the cookie.
+    ///
+    /// `before` are those of the record it replaces.
+    pub(crate) fn times(
+        &self,
+        form: Form,
+        content: &Content,
+        before: &Times,
+        sends_cookie: bool,
+        now: Millis,
+    ) -> Times {
+        let timeouts = self.timeouts(content);
+        let end = timeouts.end(content.started_at().unwrap_or(now), now);
+        let cookie_until = if !sends_cookie {
+            before.cookie_until
+        } else if self.permanent(form, content) {
+            Some(cookie_end(end, now))
+        } else {
+            None
+        };
+        let indexed = content.owner.is_some() && self.settings.profile == Profile::Native;
+        let reclaimed = end.after(RECLAIM_AFTER);
+        let indexed_until = match before.indexed_until {
+            _ if !indexed => None,
+            Some(until) if until >= reclaimed => Some(until),
+            // Later than need be, so that not every change writes the index too.
+            _ => Some(reclaimed.after(timeouts.idle / 2)),
+        };
+        Times {
+            expires_at: Some(end),
+            used_at: Some(now),
+            cookie_until,
+            indexed_until,
+        }
+    }
+
+    /// The record of a live session under `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if the store does not accept it, [`Error::Encode`] if it cannot be written.
+    pub(crate) fn record(
+        &self,
+        key: &StoreKey,
+        form: Form,
+        content: &Content,
+        times: &Times,
+        before: &Times,
+        write_tag: [u8; 8],
+    ) -> Result<Record> {
+        let bytes = self.codec(form).live(key, content, times, write_tag)?;
+        self.check_size(&bytes)?;
+        let end = times.expires_at.unwrap_or_default();
+        let entry = (times.indexed_until != before.indexed_until)
+            .then(|| self.entry(content, times.indexed_until?))
+            .flatten();
+        Ok(Record {
+            bytes,
+            expires_at: self.reclaimed(form, end),
+            entry,
+        })
+    }
+
+    /// The tombstone that replaces the record of `live`: forwarded to `successor`, or ended.
+    pub(crate) fn tombstone(
+        &self,
+        live: &Live,
+        successor: Option<&StoreKey>,
+        now: Millis,
+        write_tag: [u8; 8],
+    ) -> Record {
+        let until = now.after(TOMBSTONE_LIFE);
+        let codec = self.codec(live.form);
+        let entry = live
+            .times
+            .indexed_until
+            .and_then(|_| self.entry(&live.content, until));
+        Record {
+            bytes: codec.tombstone(&live.key, &live.content, successor, until, write_tag),
+            expires_at: self.reclaimed(live.form, until),
+            entry,
+        }
+    }
+
+    /// What replaces the record of a session of Flask's form that was emptied.
+    pub(crate) fn nil(&self, now: Millis) -> Record {
+        Record {
+            bytes: Codec::nil(),
+            expires_at: self.reclaimed(Form::Flask, now.after(TOMBSTONE_LIFE)),
+            entry: None,
+        }
+    }
+
+    fn check_size(&self, bytes: &Bytes) -> Result<()> {
+        let (size, limit) = (bytes.len(), self.limit);
+        if size > limit {
+            return Err(Error::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    fn entry(&self, content: &Content, until: Millis) -> Option<IndexEntry> {
+        Some(IndexEntry {
+            owner: self.settings.prefix.owner_key(content.owner.as_deref()?),
+            expires_at: until.into(),
+        })
+    }
+
+    /// When the store may drop a record of a session that ends at `end`. In Flask's form its expiry is the end itself.
+    fn reclaimed(&self, form: Form, end: Millis) -> SystemTime {
+        match form {
+            Form::Native => end.after(RECLAIM_AFTER),
+            Form::Flask => end,
+        }
+        .into()
+    }
+
+    /// Whether the browser is to be sent the cookie with a write that replaces `live` by `content` at `now`.
+    ///
+    /// The cookie has an end of its own, which only another cookie moves: it is sent when that end lags behind, whatever
+    /// became of the record's expiry.
+    pub(crate) fn cookie_due(&self, live: &Live, content: &Content, now: Millis) -> bool {
+        if live.form == Form::Flask || live.outdated {
+            return true;
+        }
+        let permanent = self.permanent(live.form, content);
+        match live.times.cookie_until {
+            Some(until) if permanent => {
+                let timeouts = self.timeouts(content);
+                let end = timeouts.end(content.started_at().unwrap_or(now), now);
+                let end = cookie_end(end, now);
+                match self.settings.refresh {
+                    Refresh::EveryAccess | Refresh::EveryRequest => true,
+                    Refresh::OnChange => end.seconds() != until.seconds(),
+                    Refresh::WhenDue => {
+                        let lag = end.since(until).max(until.since(end));
+                        lag > timeouts.cookie_tolerance()
+                    }
+                }
+            }
+            until => permanent != until.is_some(),
+        }
+    }
+
+    /// Whether using the session of `live` at `now`, without a change, is worth a write.
+    pub(crate) fn refresh_due(&self, live: &Live, now: Millis) -> bool {
+        let undated =
+            self.settings.absolute_timeout.is_some() && live.content.started_at().is_none();
+        if live.outdated || undated {
+            return true;
+        }
+        match self.settings.refresh {
+            Refresh::OnChange => false,
+            Refresh::EveryAccess | Refresh::EveryRequest => true,
+            Refresh::WhenDue => {
+                let Some(end) = self.end(live) else {
+                    return true;
+                };
+                let timeouts = self.timeouts(&live.content);
+                let gained = timeouts.end(live.content.started_at().unwrap_or(now), now);
+                gained.since(end) > timeouts.tolerance()
+                    || (live.form == Form::Native
+                        && live.id.is_some()
+                        && self.cookie_due(live, &live.content, now))
+            }
+        }
+    }
+
+    /// Whether a refresh of `live` sends the cookie: Flask sends one that has an end of its own.
+    pub(crate) fn refresh_sends_cookie(&self, live: &Live, now: Millis) -> bool {
+        match live.form {
+            Form::Flask => live.outdated || self.permanent(live.form, &live.content),
+            Form::Native => self.cookie_due(live, &live.content, now),
+        }
+    }
+
+    /// Whether the cookie outlives the browser. Where the session says nothing, Flask takes it for one that does not.
+    pub(crate) fn permanent(&self, form: Form, content: &Content) -> bool {
+        match content.payload.value(PERMANENT) {
+            Some(value) => is_truthy(&value),
+            None => form == Form::Native && self.settings.permanent,
+        }
+    }
+
+    /// The value of the `Set-Cookie` header that gives the browser the id of `live`, if it is known.
+    pub(crate) fn set_cookie(&self, live: &Live, now: Millis) -> Option<String> {
+        let id = live.id.as_ref()?;
+        let signer = match live.form {
+            Form::Native => &self.signer,
+            Form::Flask => &self.flask_signer,
+        };
+        let value = signer
+            .as_ref()
+            .map_or_else(|| id.as_str().to_owned(), |signer| signer.sign(id.as_str()));
+        let end = live.times.expires_at.unwrap_or(now);
+        let lasting = match live.form {
+            _ if !self.permanent(live.form, &live.content) => Lasting::BrowserSession,
+            Form::Native => Lasting::Seconds(cookie_age(end, now)),
+            Form::Flask => Lasting::Until(end.into()),
+        };
+        Some(cookie::set_cookie(&self.settings.cookie, &value, lasting))
+    }
+
+    /// The value of the `Set-Cookie` header that removes the cookie.
+    pub(crate) fn removal(&self) -> String {
+        match self.form() {
+            Form::Native => cookie::removal(&self.settings.cookie),
+            Form::Flask => cookie::flask_removal(&self.settings.cookie),
+        }
+    }
+
+    fn timeouts(&self, content: &Content) -> Timeouts {
+        self.settings.timeouts(content.idle)
+    }
+
+    fn codec(&self, form: Form) -> Codec {
+        Codec {
+            form,
+            format: self.settings.format,
+            dated: self.settings.absolute_timeout.is_some(),
+        }
+    }
+}
+
+fn blank(settings: &Settings) -> Content {
+    let mut content = Content::default();
+    if settings.profile == Profile::Flask && settings.permanent {
+        let yes = Value::encode(&true, settings.format).expect("a truth value can be encoded");
+        content.payload.insert_value(PERMANENT, yes);
+    }
+    content
+}
+
+fn verified<'v>(signer: Option<&Signer>, value: &'v str) -> Option<(&'v str, bool)> {
+    match signer {
+        Some(signer) => signer.verify(value).map(|it| (it.id, it.outdated)),
+        None => Some((value, false)),
+    }
+}
+
+/// Python's idea of truth, because Flask may have written the value.
+fn is_truthy(value: &Value) -> bool {
+    match value.to_dynamic() {
+        Err(_) | Ok(Dynamic::Nil | Dynamic::Bool(false) | Dynamic::Int(0) | Dynamic::UInt(0)) => {
+            false
+        }
+        Ok(Dynamic::Float(number)) => number != 0.0,
+        Ok(Dynamic::Text(text)) => !text.is_empty(),
+        Ok(Dynamic::Array(items)) => !items.is_empty(),
+        Ok(_) => true,
+    }
+}

@@ -1,0 +1,5 @@
+mod faults;
+mod more;
+mod reload_logout;
+mod renewals;
+mod small;

@@ -1,0 +1,211 @@
+//! What the environment says is taken as it was meant, or stops the start: never something else without a word.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use session_core::{
+    Finish, KeyPrefix, MemoryStore, Outcome, SecretKeys, Session, SessionId, SessionStore,
+    Sessions, Settings, StoreKey, Visit,
+    config::{Env, FlaskSessions},
+};
+
+const NEWEST: &str = "new-key-5647382910-zyxwvutsrqponml";
+const OLDER: &str = "old-key-0123456789-abcdefghijklmnop";
+const OLDEST: &str = "older-key-9876543210-qrstuvwxyzabcd";
+
+fn sessions(settings: Settings, store: &Arc<MemoryStore>) -> Sessions {
+    Sessions::with_owners(settings, store.clone()).unwrap()
+}
+
+async fn open(sessions: &Sessions, cookie: Option<&str>) -> (Arc<Visit>, Session) {
+    let visit = sessions.visit();
+    let mut headers = cookie.map(str::as_bytes).into_iter();
+    let session = visit.session(&mut headers).await.unwrap();
+    (visit, session)
+}
+
+async fn answer(visit: &Visit) -> Outcome {
+    match visit.finish() {
+        Finish::Ready(outcome) => outcome,
+        Finish::Pending(saving) => saving.await.unwrap(),
+    }
+}
+
+async fn logged_in(sessions: &Sessions) -> String {
+    let (visit, session) = open(sessions, None).await;
+    session.log_in("ada").unwrap();
+    let header = answer(&visit).await.set_cookie.expect("a cookie is set");
+    header.split(';').next().unwrap().to_owned()
+}
+
+async fn owner(sessions: &Sessions, cookie: &str) -> Option<String> {
+    let (_, session) = open(sessions, Some(cookie)).await;
+    session.owner().map(|it| it.to_string())
+}
+
+fn native(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+    Settings::from_env(&pairs.iter().copied().collect()).map_err(|error| error.to_string())
+}
+
+fn flask(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+    let env: Env = pairs.iter().copied().collect();
+    Settings::flask()
+        .overlaid(&env)
+        .map_err(|error| error.to_string())
+}
+
+/// The cookie's value as whoever has `key` signs `id` for Flask.
+fn signed_for_flask(id: &str, key: &[u8]) -> String {
+    let mac = |key: &[u8], text: &[u8]| {
+        let mut mac = <Hmac<sha1::Sha1> as KeyInit>::new_from_slice(key).unwrap();
+        mac.update(text);
+        mac.finalize().into_bytes()
+    };
+    let signature = mac(&mac(key, b"flask-session"), id.as_bytes());
+    format!("session={id}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[test]
+fn a_comma_too_many_among_the_older_keys_is_refused() {
+    for list in [
+        "the-old-key-of-flask,",
+        ",old",
+        "a,,b",
+        ",",
+        " ",
+        "old, \t",
+        "\n",
+    ] {
+        let pairs = [
+            ("SECRET_KEY", NEWEST),
+            ("SESSION_USE_SIGNER", "true"),
+            ("SECRET_KEY_FALLBACKS", list),
+        ];
+        for refused in [flask(&pairs), native(&pairs)] {
+            let line = refused.expect_err(list);
+            assert!(line.starts_with("SECRET_KEY_FALLBACKS must"), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_signed_with_nothing_opens_nothing() {
+    let pairs = [
+        ("SECRET_KEY", NEWEST),
+        ("SESSION_USE_SIGNER", "true"),
+        ("SECRET_KEY_FALLBACKS", "the-old-key-of-flask , older"),
+    ];
+    let sessions = sessions(flask(&pairs).unwrap(), &Arc::default());
+    let (visit, session) = open(&sessions, None).await;
+    session.insert("_user_id", "ada").unwrap();
+    let header = answer(&visit).await.set_cookie.unwrap();
+    let value = header.strip_prefix("session=").unwrap();
+    let id = value.split('.').next().unwrap();
+    for (key, opens) in [
+        (&b""[..], false),
+        (b" ", false),
+        (b"the-old-key-of-flask ", false),
+        (b" older", false),
+        (b"the-old-key-of-flask", true),
+        (b"older", true),
+    ] {
+        let cookie = signed_for_flask(id, key);
+        let (_, session) = open(&sessions, Some(&cookie)).await;
+        assert_eq!(session.contains("_user_id"), opens, "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_blank_in_the_list_of_older_keys_logs_nobody_out() {
+    let store = Arc::default();
+    let before = |key| sessions(Settings::new(SecretKeys::new(key).unwrap()), &store);
+    let cookies = [
+        logged_in(&before(OLDER)).await,
+        logged_in(&before(OLDEST)).await,
+    ];
+    for list in [
+        format!("{OLDER},{OLDEST}"),
+        format!("{OLDER}, {OLDEST}"),
+        format!(" {OLDER} ,\t{OLDEST}\n"),
+    ] {
+        let settings = native(&[("SECRET_KEY", NEWEST), ("SECRET_KEY_FALLBACKS", &list)]);
+        let after = sessions(settings.unwrap(), &store);
+        for cookie in &cookies {
+            assert_eq!(
+                owner(&after, cookie).await.as_deref(),
+                Some("ada"),
+                "{list:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_with_a_blank_at_its_end_logs_nobody_out_when_it_becomes_an_older_one() {
+    let store = Arc::default();
+    let padded = format!(" {OLDER} ");
+    let before = sessions(native(&[("SECRET_KEY", &padded)]).unwrap(), &store);
+    let cookie = logged_in(&before).await;
+    let settings = native(&[("SECRET_KEY", NEWEST), ("SECRET_KEY_FALLBACKS", &padded)]);
+    let after = sessions(settings.unwrap(), &store);
+    assert_eq!(owner(&after, &cookie).await.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn older_keys_of_the_environment_join_the_keys_of_the_program() {
+    let store = Arc::default();
+    let program = |key| Settings::new(SecretKeys::new(key).unwrap());
+    let cookie = logged_in(&sessions(program(OLDER), &store)).await;
+    let env = Env::from_iter([("SECRET_KEY_FALLBACKS", OLDER)]);
+    let after = sessions(program(NEWEST).overlaid(&env).unwrap(), &store);
+    assert_eq!(owner(&after, &cookie).await.as_deref(), Some("ada"));
+}
+
+#[test]
+fn an_empty_prefix_is_refused_where_nothing_is_shared_with_flask() {
+    let signed = ("SECRET_KEY", NEWEST);
+    let line = native(&[signed, ("SESSION_KEY_PREFIX", "")]).unwrap_err();
+    assert!(line.starts_with("SESSION_KEY_PREFIX must"), "{line}");
+    assert!(KeyPrefix::new("").is_err());
+    let given = Settings::unsigned().with_key_prefix(KeyPrefix::of_flask("").unwrap());
+    assert_eq!(given.check().unwrap_err().name(), "SESSION_KEY_PREFIX");
+    // What is no prefix for anybody.
+    for bad in ["a b", " ", "é", &"x".repeat(129)] {
+        let pairs = [signed, ("SESSION_KEY_PREFIX", bad)];
+        for line in [native(&pairs).unwrap_err(), flask(&pairs).unwrap_err()] {
+            assert!(line.starts_with("SESSION_KEY_PREFIX must"), "{line}");
+        }
+        assert!(KeyPrefix::of_flask(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_prefix_is_flasks_where_its_sessions_are_shared() {
+    let store = Arc::<MemoryStore>::default();
+    let empty = ("SESSION_KEY_PREFIX", "");
+    let here = sessions(flask(&[empty]).unwrap(), &store);
+    let (visit, session) = open(&here, None).await;
+    session.insert("_user_id", "ada").unwrap();
+    let header = answer(&visit).await.set_cookie.unwrap();
+    let cookie = header.split(';').next().unwrap();
+    let id = cookie.strip_prefix("session=").unwrap();
+    assert!(SessionId::from_flask(id).is_some());
+    let found = store.load(&StoreKey::from_stored(id)).await.unwrap();
+    assert!(found.is_some(), "Flask looks for it under the bare id");
+
+    // And when Flask serves nothing any more.
+    let pairs = [
+        empty,
+        ("SECRET_KEY", NEWEST),
+        ("SESSION_COOKIE_NAME", "session"),
+    ];
+    let moving = Settings::unsigned()
+        .with_flask_sessions(FlaskSessions::Move)
+        .with_flask_keys(None)
+        .overlaid(&pairs.into_iter().collect());
+    let (_, session) = open(&sessions(moving.unwrap(), &store), Some(cookie)).await;
+    assert_eq!(session.get::<String>("_user_id").unwrap().unwrap(), "ada");
+}
