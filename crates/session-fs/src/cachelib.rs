@@ -15,10 +15,7 @@ use session_core::{
     config::ConfigError,
 };
 
-use self::{
-    layout::{Entry, Names},
-    records::Records,
-};
+use self::layout::{Entry, Names};
 use crate::{
     blocking::blocking, clock, layout::LARGEST, mode::FileMode, root::Root, staged::Staging,
     turns::Turns,
@@ -41,7 +38,8 @@ const SUFFIX: &str = ".__wz_cache";
 /// [`FileStore`](crate::FileStore) is the better store.
 #[derive(Clone, Debug)]
 pub struct CachelibStore {
-    records: Records,
+    root: Root,
+    names: Names,
     limit: usize,
     turns: Arc<Turns>,
 }
@@ -59,10 +57,8 @@ impl CachelibStore {
             ..Staging::default()
         };
         Self {
-            records: Records {
-                root: Root::new(directory.into(), staging),
-                names: Names::Sha256,
-            },
+            root: Root::new(directory.into(), staging),
+            names: Names::Sha256,
             limit: Self::DEFAULT_LIMIT,
             turns: Turns::new(1).into(),
         }
@@ -71,14 +67,14 @@ impl CachelibStore {
     /// Names new files by MD5, as cachelib did up to 0.15; those named by SHA-256 are found as well.
     #[must_use]
     pub fn with_md5_names(mut self) -> Self {
-        self.records.names = Names::Md5;
+        self.names = Names::Md5;
         self
     }
 
     /// Sets the permission bits of the files. Defaults to `0600`, as cachelib.
     #[must_use]
     pub fn with_mode(mut self, mode: FileMode) -> Self {
-        self.records.root.staging.mode = mode;
+        self.root.staging.mode = mode;
         self
     }
 
@@ -91,7 +87,7 @@ impl CachelibStore {
 
     /// The directory that holds the sessions.
     pub fn directory(&self) -> &Path {
-        self.records.root.path()
+        self.root.path()
     }
 
     /// Makes the directory if need be and tries it out, as [`FileStore::check`](crate::FileStore::check) does.
@@ -100,7 +96,7 @@ impl CachelibStore {
     ///
     /// As there.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.records.root.check()
+        self.root.check()
     }
 }
 
@@ -111,8 +107,8 @@ impl SessionStore for CachelibStore {
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let (records, key) = (self.records.clone(), key.clone());
-        let found = blocking(move || records.load(&key)).await?;
+        let (store, key) = (self.clone(), key.clone());
+        let found = blocking(move || store.load_entry(&key)).await?;
         Ok(found.map(|entry| Loaded {
             expires_at: Some(clock::instant(entry.end())),
             ..Loaded::compared_by_bytes(entry.payload)
@@ -120,21 +116,21 @@ impl SessionStore for CachelibStore {
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        let (records, key, new) = (self.records.clone(), key.clone(), Entry::of(record));
-        let insert = move |deadline| records.insert(&key, &new, deadline);
+        let (store, key, new) = (self.clone(), key.clone(), Entry::of(record));
+        let insert = move || store.insert_entry(&key, &new);
         Ok(self.turns.take(0, insert).await?)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        let (records, key, new) = (self.records.clone(), key.clone(), Entry::of(record));
+        let (store, key, new) = (self.clone(), key.clone(), Entry::of(record));
         let loaded = revision.clone();
-        let update = move |deadline| records.update(&key, &new, &loaded, deadline);
+        let update = move || store.update_entry(&key, &new, &loaded);
         Ok(self.turns.take(0, update).await?)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        let (records, key) = (self.records.clone(), key.clone());
-        let delete = move |deadline| records.delete(&key, deadline);
+        let (store, key) = (self.clone(), key.clone());
+        let delete = move || store.delete_entry(&key);
         Ok(self.turns.take(0, delete).await?)
     }
 }

@@ -28,19 +28,16 @@ impl Directory {
         Self::checked(fs::openat(CWD, path, OPEN, Mode::empty()))
     }
 
-    /// The directory at `path`, made with mode 0700 if there is none; it is there after a power loss.
+    /// The directory at `path`, made with mode 0700 if there is none, as are those above; it is there after a power loss.
     pub(crate) fn open_or_create(path: &Path) -> Result<Self, Fault> {
-        if let Some(directory) = Self::open(path)? {
-            return Ok(directory);
-        }
-        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let made = Self::open(path)?.ok_or(Errno::NOENT)?;
-        // The umask may have taken away what the owner needs.
-        fs::fchmod(&made.0, Mode::RWXU)?;
-        if let Some(parent) = path.parent() {
-            File::open(parent)?.sync_all()?;
-        }
-        Ok(made)
+        let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(Self::open(path)?.ok_or(Errno::NOENT)?);
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(above)?;
+        Self(File::open(above)?.into()).child_or_create(name, true)
     }
 
     /// The directory `name` in this one, if there is one.
@@ -60,7 +57,11 @@ impl Directory {
     /// The directory `name` in this one, made with mode 0700 if there is none.
     ///
     /// With `durable`, one that was made is there after a power loss.
-    pub(crate) fn child_or_create(&self, name: &str, durable: bool) -> Result<Self, Fault> {
+    pub(crate) fn child_or_create(
+        &self,
+        name: impl Arg + Copy,
+        durable: bool,
+    ) -> Result<Self, Fault> {
         if let Some(child) = self.child(name)? {
             return Ok(child);
         }
@@ -95,14 +96,6 @@ impl Directory {
     /// Makes what was linked, renamed and removed here outlast a power loss.
     pub(crate) fn sync(&self) -> IoResult<()> {
         fs::fsync(&self.0)
-    }
-
-    /// Whether there is anything called `name`.
-    pub(crate) fn has(&self, name: &str) -> IoResult<bool> {
-        match fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => Ok(false),
-            other => other.map(|_| true),
-        }
     }
 
     /// Removes the file `name`; whether there was one.

@@ -1,4 +1,4 @@
-use std::{error, fmt, io, time::Duration};
+use std::{error, fmt, io};
 
 use rustix::io::Errno;
 use session_core::{BoxError, Error};
@@ -16,8 +16,8 @@ pub(crate) enum Fault {
     Writable { mode: u32 },
     /// The directory is not the one that this program worked in before, or there is none any more.
     Gone,
-    /// Somebody else held the lock for this long.
-    Locked(Duration),
+    /// Somebody else held the lock for longer than a write waits.
+    Locked,
     /// The file does not begin as this store's files do, or is no regular file.
     Foreign,
     /// A later version of this library wrote the file.
@@ -101,7 +101,7 @@ impl fmt::Display for Fault {
                 "must stay in its place, and is gone: mount its file system again, \
                  or restart the program to begin with an empty directory",
             ),
-            Self::Locked(waited) => write!(f, "another process held the lock for {waited:?}"),
+            Self::Locked => f.write_str("another process held the lock for too long"),
             Self::Foreign => {
                 f.write_str("the file under the record's name was not made by this store")
             }

@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use rustix::io::Errno;
 use session_core::{Record, Revision, StoreKey, Write};
 
@@ -9,7 +7,7 @@ use crate::{
     fault::Fault,
     file,
     layout::{self, Stored},
-    lock::{Lock, PATIENCE},
+    lock::Lock,
     name::{Name, shard_name},
     owners::Move,
     root::Root,
@@ -20,14 +18,9 @@ use crate::{
 const ONE_BLOCK: usize = 4096;
 
 /// The records as files; every method blocks.
-#[derive(Clone, Debug)]
-pub(crate) struct Files {
-    pub(crate) root: Root,
-}
-
-impl Files {
+impl Root {
     pub(crate) fn load(&self, name: &Name) -> Result<Option<Stored>, Fault> {
-        let Some(shard) = self.root.below(&[&shard_name(name.shard())])? else {
+        let Some(shard) = self.below(&[&shard_name(name.shard())])? else {
             return Ok(None);
         };
         settled(&shard, || file::read(&shard, name))
@@ -37,9 +30,10 @@ impl Files {
     pub(crate) fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write, Fault> {
         let name = Name::of(key.as_str());
         let entry = Move::of(record, 0);
-        let root = self.root.open_or_set_up()?;
-        let shard = root.child_or_create(&shard_name(name.shard()), self.root.staging.durable)?;
-        let staged = Staged::write(&shard, &encode(key, record, &entry), self.root.staging)?;
+        let root = self.open_or_set_up()?;
+        let shard =
+            root.child_or_create(shard_name(name.shard()).as_str(), self.staging.durable)?;
+        let staged = Staged::write(&shard, &encode(key, record, &entry), self.staging)?;
         self.make(&root, &name, &entry)?;
         match staged.link(&name.to_string()) {
             Err(Errno::EXIST) => return Ok(Write::Refused),
@@ -55,17 +49,16 @@ impl Files {
         key: &StoreKey,
         record: &Record,
         loaded: &Revision,
-        deadline: Instant,
     ) -> Result<Write, Fault> {
         let name = Name::of(key.as_str());
-        let Some(root) = self.root.open()? else {
+        let Some(root) = self.open()? else {
             return Ok(Write::Refused);
         };
         let Some(shard) = root.child(shard_name(name.shard()))? else {
             return Ok(Write::Refused);
         };
         {
-            let _lock = Lock::acquire(&shard, deadline)?;
+            let _lock = Lock::acquire(&shard)?;
             // What cannot be read is another one.
             let old = file::read(&shard, &name).or_else(Fault::unless_unreadable)?;
             let Some(old) = old.filter(|old| old.record == loaded.as_bytes()) else {
@@ -86,13 +79,13 @@ impl Files {
     }
 
     /// Removes the record, even if it is damaged.
-    pub(crate) fn delete(&self, name: &Name, deadline: Instant) -> Result<(), Fault> {
-        let Some(shard) = self.root.below(&[&shard_name(name.shard())])? else {
+    pub(crate) fn delete(&self, name: &Name) -> Result<(), Fault> {
+        let Some(shard) = self.below(&[&shard_name(name.shard())])? else {
             return Ok(());
         };
         {
             // Between an update's look at the record and its rename, a removal would be undone.
-            let _lock = Lock::acquire(&shard, deadline)?;
+            let _lock = Lock::acquire(&shard)?;
             let removable = match file::read(&shard, name) {
                 Err(Fault::Damaged) => true,
                 found => found.or_else(Fault::unless_unreadable)?.is_some(),
@@ -106,16 +99,16 @@ impl Files {
 
     /// Makes what was done in `directory` outlast a power loss, if that was asked for.
     pub(crate) fn settle(&self, directory: &Directory) -> Result<(), Fault> {
-        if self.root.staging.durable {
+        if self.staging.durable {
             directory.sync()?;
         }
         Ok(())
     }
 
     fn replace(&self, shard: &Directory, name: &Name, bytes: &[u8]) -> Result<(), Fault> {
-        match Staged::write(shard, bytes, self.root.staging) {
+        match Staged::write(shard, bytes, self.staging) {
             Err(full) if full.is_no_space() && bytes.len() <= ONE_BLOCK => {
-                file::overwrite(shard, name, bytes, self.root.staging.durable)
+                file::overwrite(shard, name, bytes, self.staging.durable)
             }
             staged => Ok(staged?.replace(&name.to_string())?),
         }
@@ -129,7 +122,7 @@ pub(crate) fn settled<T>(
 ) -> Result<T, Fault> {
     match read() {
         Err(Fault::Damaged) => {
-            let _lock = Lock::acquire(shard, Instant::now() + PATIENCE)?;
+            let _lock = Lock::acquire(shard)?;
             read()
         }
         other => other,

@@ -3,23 +3,24 @@
 //! Its name is all there is to an entry: it is made, moved and removed in one step, takes no block of the disk, cannot be
 //! damaged, and survives copies and backups. The record's own file says which time its entry was given last.
 
-use std::{ffi::CStr, time::Instant};
+use std::ffi::CStr;
 
 use rustix::{
     fs::{self, AtFlags, FileType},
     io::Errno,
 };
-use session_core::{Cursor, Page, Record};
+use session_core::{Cursor, Listed, Page, Record};
 
 use crate::{
     clock,
     directory::Directory,
     fault::Fault,
     file,
-    files::{Files, settled},
+    files::settled,
     layout::{self, OVERHEAD},
-    lock::{Lock, PATIENCE},
+    lock::Lock,
     name::{Name, shard_name, unhex},
+    root::Root,
 };
 
 /// The directory in the store's own that holds the index.
@@ -55,10 +56,10 @@ impl Move {
     }
 }
 
-impl Files {
+impl Root {
     /// Makes or moves the entry of the record called `name`.
     pub(crate) fn make(&self, root: &Directory, name: &Name, entry: &Move) -> Result<(), Fault> {
-        let Some(owner) = entry.owner.filter(|_| entry.from != entry.to) else {
+        let Some(owner) = entry.owner else {
             return Ok(());
         };
         let mut attempt = 0;
@@ -77,14 +78,14 @@ impl Files {
         name: &Name,
         entry: &Move,
     ) -> Result<(), Fault> {
-        let durable = self.root.staging.durable;
+        let durable = self.staging.durable;
         let directory = root
             .child_or_create(OWNERS, durable)?
-            .child_or_create(&shard_name(owner.shard()), durable)?
-            .child_or_create(&owner.to_string(), durable)?;
+            .child_or_create(shard_name(owner.shard()).as_str(), durable)?
+            .child_or_create(owner.to_string().as_str(), durable)?;
         {
             // A list that is read meanwhile could see neither the old name nor the new one.
-            let _lock = Lock::acquire(&directory, Instant::now() + PATIENCE)?;
+            let _lock = Lock::acquire(&directory)?;
             if entry.from == 0 {
                 let mut names = directory.entries()?;
                 for found in (0..LOOKED_AT).map_while(|_| names.read()) {
@@ -93,7 +94,7 @@ impl Files {
             }
             let (at, new) = (directory.fd(), entry_name(name, entry.to));
             match fs::renameat(at, entry_name(name, entry.from), at, new.as_str()) {
-                Err(Errno::NOENT) => match directory.create(&new, self.root.staging.mode) {
+                Err(Errno::NOENT) => match directory.create(&new, self.staging.mode) {
                     Err(Errno::EXIST) => {}
                     made => drop(made?),
                 },
@@ -116,22 +117,22 @@ impl Files {
         };
         let (page, rest) = names.split_at(names.len().min(limit.max(1).saturating_mul(NAME)));
         let mut records = Vec::new();
-        for digest in page.as_chunks().0 {
-            let name = Name::from(*digest);
-            let Some(shard) = self.root.below(&[&shard_name(name.shard())])? else {
+        // Names are in order: each shard is opened once.
+        for names in page
+            .as_chunks::<NAME>()
+            .0
+            .chunk_by(|one, next| one[0] == next[0])
+        {
+            let Some(shard) = self.below(&[&shard_name(names[0][0])])? else {
                 continue;
             };
-            let read = || {
-                let start = file::start(&shard, name.to_string(), OVERHEAD + Record::HEAD)?;
-                start
-                    .map(|(_, start)| layout::head(&name, &start))
-                    .transpose()
-            };
-            match settled(&shard, read) {
-                Ok(found) => records.extend(found),
-                // Nobody can load it, now or later.
-                Err(Fault::Foreign | Fault::Damaged) => {}
-                Err(fault) => return Err(fault),
+            for name in names.iter().copied().map(Name::from) {
+                match head(&shard, &name) {
+                    Ok(found) => records.extend(found),
+                    // Nobody can load it, now or later.
+                    Err(Fault::Foreign | Fault::Damaged) => {}
+                    Err(fault) => return Err(fault),
+                }
             }
         }
         let next = (!rest.is_empty()).then(|| Cursor::new(rest.to_vec()));
@@ -143,11 +144,11 @@ impl Files {
     /// All at once, so that no page misses one that is moved between two pages.
     fn names(&self, owner: &Name) -> Result<Vec<u8>, Fault> {
         let path = [OWNERS, &shard_name(owner.shard()), &owner.to_string()];
-        let Some(directory) = self.root.below(&path)? else {
+        let Some(directory) = self.below(&path)? else {
             return Ok(Vec::new());
         };
         let mut names = Vec::new();
-        let lock = Lock::acquire(&directory, Instant::now() + PATIENCE)?;
+        let lock = Lock::acquire(&directory)?;
         let mut entries = directory.entries()?;
         while let Some(entry) = entries.read() {
             match parse(entry?.file_name().to_bytes()) {
@@ -160,6 +161,16 @@ impl Files {
         names.dedup();
         Ok(names.into_flattened())
     }
+}
+
+/// The head of the record called `name`, if there is one.
+fn head(shard: &Directory, name: &Name) -> Result<Option<Listed>, Fault> {
+    settled(shard, || {
+        let start = file::start(shard, name.to_string(), OVERHEAD + Record::HEAD)?;
+        start
+            .map(|(_, start)| layout::head(name, &start))
+            .transpose()
+    })
 }
 
 /// Removes the entry called `name` if its time has passed.

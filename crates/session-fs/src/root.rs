@@ -4,7 +4,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
 };
 
 use session_core::config::ConfigError;
@@ -12,7 +11,7 @@ use session_core::config::ConfigError;
 use crate::{
     directory::Directory,
     fault::Fault,
-    lock::{Lock, PATIENCE},
+    lock::Lock,
     staged::{Staged, Staging},
 };
 
@@ -76,7 +75,7 @@ impl Root {
         }
         let directory = Directory::open_or_create(&self.path)?;
         // Flushed, durable or not: it happens once, and records without a marker would count as absent.
-        directory.child_or_create(&self.marker(), true)?;
+        directory.child_or_create(self.marker().as_str(), true)?;
         self.seen.store(true, Ordering::Relaxed);
         Ok(directory)
     }
@@ -86,11 +85,10 @@ impl Root {
         self.try_out().map_err(|fault| {
             let path = self.path.display();
             let reason = match fault {
-                refusal if refusal.is_refusal() => format!("{refusal} ({path})"),
                 Fault::Io(error) => {
                     format!("must name a directory that this program can write: {path}: {error}")
                 }
-                other => format!("cannot be used now: {path}: {other}"),
+                other => format!("{other} ({path})"),
             };
             ConfigError::new("SESSION_FILE_DIR", reason)
         })
@@ -98,7 +96,7 @@ impl Root {
 
     fn try_out(&self) -> Result<(), Fault> {
         let directory = self.open_or_set_up()?;
-        let _lock = Lock::acquire(&directory, Instant::now() + PATIENCE)?;
+        let _lock = Lock::acquire(&directory)?;
         Staged::write(&directory, &[], self.staging).map(drop)
     }
 

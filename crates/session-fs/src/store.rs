@@ -10,8 +10,8 @@ use session_core::{
 };
 
 use crate::{
-    blocking::blocking, files::Files, layout::LARGEST, mode::FileMode, name::Name, pace::Pace,
-    root::Root, staged::Staging, turns::Turns,
+    blocking::blocking, layout::LARGEST, mode::FileMode, name::Name, pace::Pace, root::Root,
+    staged::Staging, turns::Turns,
 };
 
 /// Sessions as files below one directory, shared by every process that is given the same one.
@@ -20,7 +20,7 @@ use crate::{
 /// sessions and keep each other's conditional writes apart.
 #[derive(Clone, Debug)]
 pub struct FileStore {
-    pub(crate) files: Files,
+    pub(crate) root: Root,
     limit: usize,
     pub(crate) threshold: Option<u64>,
     turns: Arc<Turns>,
@@ -37,9 +37,7 @@ impl FileStore {
     /// [`check`](Self::check) for what is asked of the directory.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
-            files: Files {
-                root: Root::new(directory.into(), Staging::default()),
-            },
+            root: Root::new(directory.into(), Staging::default()),
             limit: Self::DEFAULT_LIMIT,
             threshold: None,
             turns: Turns::new(256).into(),
@@ -69,7 +67,7 @@ impl FileStore {
         let mut store = Self::new(env.get("SESSION_FILE_DIR").unwrap_or("flask_session"));
         store.threshold = env.parse("SESSION_FILE_THRESHOLD", "a whole number of sessions")?;
         if let Some(mode) = env.get("SESSION_FILE_MODE") {
-            store.files.root.staging.mode = mode.parse()?;
+            store.root.staging.mode = mode.parse()?;
         }
         Ok(store)
     }
@@ -77,7 +75,7 @@ impl FileStore {
     /// Sets the permission bits of the files. Defaults to `0600`.
     #[must_use]
     pub fn with_mode(mut self, mode: FileMode) -> Self {
-        self.files.root.staging.mode = mode;
+        self.root.staging.mode = mode;
         self
     }
 
@@ -86,7 +84,7 @@ impl FileStore {
     /// Defaults to false: a write survives the end of the process, but the last seconds may be lost with the power.
     #[must_use]
     pub fn with_durability(mut self, durable: bool) -> Self {
-        self.files.root.staging.durable = durable;
+        self.root.staging.durable = durable;
         self
     }
 
@@ -108,7 +106,7 @@ impl FileStore {
 
     /// The directory that holds the sessions.
     pub fn directory(&self) -> &Path {
-        self.files.root.path()
+        self.root.path()
     }
 
     /// Makes the directory if need be and tries it out; blocks for a moment.
@@ -120,7 +118,7 @@ impl FileStore {
     /// If it cannot be made, written to or locked, is a symbolic link, belongs to another user, or can be written by
     /// group or others. The message says what to do.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.files.root.check()
+        self.root.check()
     }
 }
 
@@ -132,28 +130,28 @@ impl SessionStore for FileStore {
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let name = Name::of(key.as_str());
-        let files = self.files.clone();
-        let found = blocking(move || files.load(&name)).await?;
+        let root = self.root.clone();
+        let found = blocking(move || root.load(&name)).await?;
         Ok(found.map(|stored| Loaded::compared_by_bytes(stored.record)))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        let (files, key, record) = (self.files.clone(), key.clone(), record.clone());
-        let answer = blocking(move || files.insert(&key, &record)).await?;
+        let (root, key, record) = (self.root.clone(), key.clone(), record.clone());
+        let answer = blocking(move || root.insert(&key, &record)).await?;
         self.sweep_if_crowded();
         Ok(answer)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        let (files, key, record) = (self.files.clone(), key.clone(), record.clone());
+        let (root, key, record) = (self.root.clone(), key.clone(), record.clone());
         let (shard, loaded) = (Name::of(key.as_str()).shard(), revision.clone());
-        let update = move |deadline| files.update(&key, &record, &loaded, deadline);
+        let update = move || root.update(&key, &record, &loaded);
         Ok(self.turns.take(shard, update).await?)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        let (files, name) = (self.files.clone(), Name::of(key.as_str()));
-        let delete = move |deadline| files.delete(&name, deadline);
+        let (root, name) = (self.root.clone(), Name::of(key.as_str()));
+        let delete = move || root.delete(&name);
         Ok(self.turns.take(name.shard(), delete).await?)
     }
 }
@@ -166,12 +164,8 @@ impl OwnerIndex for FileStore {
         cursor: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page> {
-        let (files, owner, rest) = (
-            self.files.clone(),
-            Name::of(owner.as_str()),
-            cursor.cloned(),
-        );
-        let read = move || files.owned_by(&owner, rest.as_ref().map(Cursor::as_bytes), limit);
+        let (root, owner, rest) = (self.root.clone(), Name::of(owner.as_str()), cursor.cloned());
+        let read = move || root.owned_by(&owner, rest.as_ref().map(Cursor::as_bytes), limit);
         Ok(blocking(read).await?)
     }
 }

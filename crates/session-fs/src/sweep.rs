@@ -4,7 +4,6 @@ use rustix::fs::Mode;
 use session_core::{ExpiredSweep, Result, async_trait};
 
 use crate::{
-    clock,
     directory::Directory,
     fault::Fault,
     layout,
@@ -12,7 +11,7 @@ use crate::{
     owners::{OWNERS, drop_if_over},
     staged::{is_staged_name, is_staged_start},
     store::FileStore,
-    walk::{Life, Walk, remove_if_orphaned},
+    walk::{Walk, remove_if_orphaned},
 };
 
 #[async_trait]
@@ -36,15 +35,16 @@ impl FileStore {
         }
         let store = self.clone();
         tokio::spawn(async move {
-            let _running = store.pace.running(Instant::now());
+            let begun = Instant::now();
             if let Err(error) = store.sweep(usize::MAX).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed");
             }
+            store.pace.swept(begun);
         });
     }
 
     fn pass(&self, walk: &mut Walk) -> Result<(), Fault> {
-        let Some(root) = self.files.root.open()? else {
+        let Some(root) = self.root.open()? else {
             return Ok(());
         };
         let first = self.pace.shard();
@@ -77,11 +77,7 @@ fn see(walk: &mut Walk, records: &Directory, shard: u8, name: &CStr) -> Result<(
     if Name::parse(name.to_bytes()).is_none_or(|name| name.shard() != shard) {
         return see_staged(records, name);
     }
-    walk.remove_if_over(records, name, |start| match layout::expiry(start) {
-        Ok(expires) if !clock::is_over(expires) => Life::Live,
-        Ok(_) | Err(Fault::Damaged) => Life::Over,
-        Err(_) => Life::NotOurs,
-    })
+    walk.remove_if_over(records, name, layout::expiry)
 }
 
 fn see_staged(directory: &Directory, name: &CStr) -> Result<(), Fault> {

@@ -1,6 +1,6 @@
-use std::{fmt, time::Instant};
+use std::fmt;
 
-use tokio::{sync::Mutex, time::timeout_at};
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{blocking::blocking, fault::Fault, lock::PATIENCE};
 
@@ -15,17 +15,16 @@ impl Turns {
         Self((0..directories).map(|_| Mutex::new(())).collect())
     }
 
-    /// Runs `work`, which changes the directory of that number, when it is its turn; `work` is given its deadline.
+    /// Runs `work`, which changes the directory of that number, when it is its turn.
     pub(crate) async fn take<T: Send + 'static>(
         &self,
         directory: u8,
-        work: impl FnOnce(Instant) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let deadline = Instant::now() + PATIENCE;
-        let _turn = timeout_at(deadline.into(), self.0[usize::from(directory)].lock())
+        let _turn = timeout(PATIENCE, self.0[usize::from(directory)].lock())
             .await
-            .map_err(|_| Fault::Locked(PATIENCE))?;
-        blocking(move || work(deadline)).await
+            .map_err(|_| Fault::Locked)?;
+        blocking(work).await
     }
 }
 

@@ -1,7 +1,6 @@
 use std::{
     ffi::CStr,
     sync::{Arc, Weak},
-    time::Instant,
 };
 
 use rustix::{
@@ -10,12 +9,7 @@ use rustix::{
 };
 
 use crate::{
-    blocking::blocking,
-    directory::Directory,
-    fault::Fault,
-    file,
-    layout::HEADER,
-    lock::{Lock, PATIENCE},
+    blocking::blocking, clock, directory::Directory, fault::Fault, file, layout::HEADER, lock::Lock,
 };
 
 /// A sweep that is under way, and what it has found.
@@ -25,14 +19,6 @@ pub(crate) struct Walk {
     limit: u64,
     pub(crate) removed: u64,
     pub(crate) live: u64,
-}
-
-/// What the first bytes of a file say of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    Live,
-    Over,
-    NotOurs,
 }
 
 impl Walk {
@@ -77,24 +63,27 @@ impl Walk {
         Ok(())
     }
 
-    /// Removes the file called `name` if `judge` says of its first bytes that it is over, and again when nobody can
-    /// replace it any more.
+    /// Removes the file called `name` if it is damaged, or the time has passed that `expiry` reads in its first bytes; if
+    /// that is still so when nobody can replace it any more.
     pub(crate) fn remove_if_over(
         &mut self,
         directory: &Directory,
         name: &CStr,
-        judge: fn(&[u8]) -> Life,
+        expiry: fn(&[u8]) -> Result<u64, Fault>,
     ) -> Result<(), Fault> {
-        let life = || {
-            let start = file::start(directory, name, HEADER).or_else(Fault::unless_unreadable)?;
-            Ok::<_, Fault>(start.map_or(Life::NotOurs, |(_, start)| judge(&start)))
+        let is_over = || -> Result<Option<bool>, Fault> {
+            let start = file::start(directory, name, HEADER);
+            match start.and_then(|it| it.map(|(_, start)| expiry(&start)).transpose()) {
+                Err(Fault::Damaged) => Ok(Some(true)),
+                time => Ok(time.or_else(Fault::unless_unreadable)?.map(clock::is_over)),
+            }
         };
-        match life()? {
-            Life::Live => self.live += 1,
-            Life::NotOurs => {}
-            Life::Over => {
-                let _lock = Lock::acquire(directory, Instant::now() + PATIENCE)?;
-                let removed = life()? == Life::Over && directory.unlink(name)?;
+        match is_over()? {
+            None => {}
+            Some(false) => self.live += 1,
+            Some(true) => {
+                let _lock = Lock::acquire(directory)?;
+                let removed = is_over()? == Some(true) && directory.unlink(name)?;
                 self.removed += u64::from(removed);
             }
         }

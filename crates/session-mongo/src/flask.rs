@@ -13,7 +13,7 @@ use session_core::{
 use crate::{
     document::{blob, bytes, instant},
     failure::failed,
-    foreign::Foreign,
+    foreign,
     indexes::{create, removal},
     place::Place,
     reply::DUPLICATE_KEY,
@@ -52,14 +52,14 @@ impl FlaskMongoStore {
     pub async fn ensure_indexes(&self) -> Result<()> {
         let ours = doc! { "_id": { "$type": "binData" } };
         if self.place.find_one(ours).await?.is_some() {
-            return Err(failed(Foreign::OwnLayout));
+            return Err(failed(foreign::OWN_LAYOUT));
         }
         let id = IndexOptions::builder().unique(true).build();
         let id = IndexModel::builder().keys(doc! { "id": 1 }).options(id);
         let made = create(&self.place, [removal("expiration"), id.build()]).await?;
         made.map_err(|error| match *error.kind {
             ErrorKind::Command(ref command) if command.code == DUPLICATE_KEY => {
-                failed(Foreign::Duplicates)
+                failed(foreign::DUPLICATES)
             }
             _ => failed(error),
         })

@@ -3,7 +3,7 @@ use std::time::Duration;
 use mongodb::{IndexModel, bson::doc, options::IndexOptions};
 use session_core::Result;
 
-use crate::{MongoStore, failure::failed, foreign::Foreign, place::Place};
+use crate::{MongoStore, failure::failed, foreign, place::Place};
 
 impl MongoStore {
     /// Creates the index that lets the server remove expired documents, and the one that finds an owner's sessions.
@@ -20,7 +20,7 @@ impl MongoStore {
         // Ours are binary. One look into the index of _id, however large the collection.
         let foreign = doc! { "_id": { "$type": ["objectId", "string", "number", "object"] } };
         if let Some(document) = self.place.find_one(foreign).await? {
-            return Err(failed(Foreign::of(&document)));
+            return Err(failed(foreign::kind(&document)));
         }
         let listed = doc! { "owner": { "$exists": true } };
         let owner = IndexOptions::builder()

@@ -1,7 +1,7 @@
 use mongodb::bson::{Bson, Document};
 use session_core::Result;
 
-use crate::failure::{ServerRefusal, failed};
+use crate::failure::{failed, refused};
 
 pub(crate) const DUPLICATE_KEY: i32 = 11000;
 
@@ -12,7 +12,7 @@ pub(crate) const DUPLICATE_KEY: i32 = 11000;
 pub(crate) fn wrote(reply: &Document) -> Result<bool> {
     // First: without the majority's word even a refusal may be taken back.
     if let Ok(error) = reply.get_document("writeConcernError") {
-        return Err(failed(ServerRefusal::new(error)));
+        return Err(refused(error));
     }
     if let Some(error) = reply
         .get_array("writeErrors")
@@ -21,7 +21,7 @@ pub(crate) fn wrote(reply: &Document) -> Result<bool> {
     {
         return match error.as_document() {
             Some(error) if whole(error.get("code")) == Some(DUPLICATE_KEY.into()) => Ok(false),
-            Some(error) => Err(failed(ServerRefusal::new(error))),
+            Some(error) => Err(refused(error)),
             None => Err(failed("the server reported a write error of no kind")),
         };
     }

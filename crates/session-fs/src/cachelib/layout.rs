@@ -5,7 +5,7 @@ use session_core::{Bytes, Record, Revision, StoreKey, Write};
 use sha2::{Digest, Sha256};
 
 use super::spelling::pythons;
-use crate::{clock, fault::Fault, walk::Life};
+use crate::{clock, fault::Fault};
 
 /// What one file holds: the second at which it ends, in the byte order of the machine, then the payload.
 pub(super) struct Entry {
@@ -37,7 +37,6 @@ impl Entry {
             payload: file.slice(4..),
         })
     }
-
     /// When it ends, in milliseconds since 1970; never is the latest instant that the format has.
     pub(super) fn end(&self) -> u64 {
         match self.ends {
@@ -47,11 +46,13 @@ impl Entry {
     }
 }
 
-/// Whether the file that begins with `start` has ended.
-pub(super) fn life(start: &[u8]) -> Life {
+/// When the file that begins with `start` may be removed, in milliseconds since 1970.
+pub(super) fn expiry(start: &[u8]) -> Result<u64, Fault> {
     match ends(start) {
-        Some(ends) if ends != 0 && clock::is_over(u64::from(ends) * 1000) => Life::Over,
-        _ => Life::Live,
+        Some(0) => Ok(u64::MAX),
+        Some(ends) => Ok(u64::from(ends) * 1000),
+        // Whoever made it may be about to write it.
+        None => Err(Fault::Foreign),
     }
 }
 

@@ -1,43 +1,29 @@
-use std::time::Instant;
-
 use rustix::io::Errno;
 use session_core::{Revision, StoreKey, Write};
 
-use super::layout::{Entry, Names};
+use super::{CachelibStore, layout::Entry};
 use crate::{
-    directory::Directory, fault::Fault, file, layout::LARGEST, lock::Lock, root::Root,
-    staged::Staged,
+    directory::Directory, fault::Fault, file, layout::LARGEST, lock::Lock, staged::Staged,
 };
 
 /// Python spells a record with six times as many bytes at the most.
 const LARGEST_FILE: usize = 6 * LARGEST + 4;
 
 /// The records as cachelib's files; every method blocks.
-#[derive(Clone, Debug)]
-pub(super) struct Records {
-    pub(super) root: Root,
-    pub(super) names: Names,
-}
-
-impl Records {
-    pub(super) fn load(&self, key: &StoreKey) -> Result<Option<Entry>, Fault> {
+impl CachelibStore {
+    pub(super) fn load_entry(&self, key: &StoreKey) -> Result<Option<Entry>, Fault> {
         let Some(root) = self.root.open()? else {
             return Ok(None);
         };
         Ok(self.find(&root, key)?.map(|(_, entry)| entry))
     }
 
-    pub(super) fn insert(
-        &self,
-        key: &StoreKey,
-        new: &Entry,
-        deadline: Instant,
-    ) -> Result<Write, Fault> {
+    pub(super) fn insert_entry(&self, key: &StoreKey, new: &Entry) -> Result<Write, Fault> {
         let root = self.root.open_or_set_up()?;
         let staged = Staged::write(&root, &new.encode(), self.root.staging)?;
-        let _lock = Lock::acquire(&root, deadline)?;
+        let _lock = Lock::acquire(&root)?;
         let [name, other] = self.names.of(key);
-        if root.has(&other)? {
+        if file::start(&root, other, 0)?.is_some() {
             return Ok(Write::Refused);
         }
         match staged.link(&name) {
@@ -47,17 +33,16 @@ impl Records {
     }
 
     /// Replaces the payload `loaded`.
-    pub(super) fn update(
+    pub(super) fn update_entry(
         &self,
         key: &StoreKey,
         new: &Entry,
         loaded: &Revision,
-        deadline: Instant,
     ) -> Result<Write, Fault> {
         let Some(root) = self.root.open()? else {
             return Ok(Write::Refused);
         };
-        let _lock = Lock::acquire(&root, deadline)?;
+        let _lock = Lock::acquire(&root)?;
         // What cannot be read is another one.
         let found = self.find(&root, key).or_else(Fault::unless_unreadable)?;
         let Some((name, _)) = found.filter(|(_, old)| old.payload == loaded.as_bytes()) else {
@@ -67,11 +52,11 @@ impl Records {
         Ok(new.stored())
     }
 
-    pub(super) fn delete(&self, key: &StoreKey, deadline: Instant) -> Result<(), Fault> {
+    pub(super) fn delete_entry(&self, key: &StoreKey) -> Result<(), Fault> {
         let Some(root) = self.root.open()? else {
             return Ok(());
         };
-        let _lock = Lock::acquire(&root, deadline)?;
+        let _lock = Lock::acquire(&root)?;
         for name in self.names.of(key) {
             match file::start(&root, name.as_str(), 0) {
                 Ok(Some(_)) => {

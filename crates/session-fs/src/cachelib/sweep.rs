@@ -14,7 +14,7 @@ use crate::{
 impl ExpiredSweep for CachelibStore {
     /// Removes expired files whose names are those of sessions; requests go on meanwhile.
     async fn sweep(&self, limit: usize) -> Result<u64> {
-        let root = self.records.root.clone();
+        let root = self.root.clone();
         let sweep = move |walk: &mut Walk| match root.open()? {
             Some(root) => walk.through(&root, |walk, name| see(walk, &root, name)),
             None => Ok(()),
@@ -27,7 +27,7 @@ fn see(walk: &mut Walk, root: &Directory, name: &CStr) -> Result<(), Fault> {
     if is_staged_name(name.to_bytes(), SUFFIX) {
         remove_if_orphaned(root, name, |_| true)?;
     } else if layout::is_name(name.to_bytes()) {
-        walk.remove_if_over(root, name, layout::life)?;
+        walk.remove_if_over(root, name, layout::expiry)?;
     }
     Ok(())
 }
