@@ -90,10 +90,10 @@ async fn an_entry_has_exactly_the_time_given_also_an_earlier_one() {
             ..record("changed")
         };
         revision = update(&store, "a", &changed, &revision).await;
-        let score = number(&server, &format!("ZSCORE {OWNER} session:a"));
-        assert_eq!(score, millis(at), "{seconds} seconds");
+        let entered = number(&server, &format!("ZSCORE {OWNER} session:a"));
+        assert_eq!(entered, millis(at), "{seconds} seconds");
         let index_ends = number(&server, &format!("PEXPIRETIME {OWNER}"));
-        assert_eq!(index_ends, score, "with its last entry");
+        assert_eq!(index_ends, entered, "with its last entry");
     }
     update(&store, "a", &record("without"), &revision).await;
     assert!(number(&server, &format!("ZSCORE {OWNER} session:a")) > 0);
@@ -140,8 +140,8 @@ async fn a_refused_write_leaves_the_index_as_it_is() {
     update(&store, "a", &record("changed"), &revision).await;
     let refused = store.update(&key("a"), &tombstone, &revision).await;
     assert_eq!(refused.unwrap(), Write::Refused);
-    let score = number(&server, &format!("ZSCORE {OWNER} session:a"));
-    assert_eq!(score, millis(session.entry.unwrap().expires_at));
+    let entered = number(&server, &format!("ZSCORE {OWNER} session:a"));
+    assert_eq!(entered, millis(session.entry.unwrap().expires_at));
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn a_hundred_thousand_ended_sessions_are_listed_in_a_second() {
     let begin = Instant::now();
     assert_eq!(listed(&store, 1_000).await.len(), count);
     let took = begin.elapsed();
-    println!("{count} ended sessions are listed in {took:?}");
+    eprintln!("{count} ended sessions are listed in {took:?}");
     assert!(
         cfg!(debug_assertions) || took < Duration::from_secs(1),
         "{took:?}"
@@ -253,7 +253,7 @@ async fn a_hundred_thousand_dead_entries_cost_no_list_and_no_write() {
         assert_eq!(names(&store, 1_000).await, ["alive"]);
         took = took.min(begin.elapsed());
     }
-    println!("one beside {} dead entries in {took:?}", entries(&server));
+    eprintln!("one beside {} dead entries in {took:?}", entries(&server));
     assert!(
         entries(&server) > 90_000 && took < Duration::from_millis(50),
         "{took:?}"
@@ -268,7 +268,7 @@ async fn a_hundred_thousand_dead_entries_cost_no_list_and_no_write() {
     assert!(writes > 100, "few at each of {writes} writes");
     // Each has as much to do. Not by the clock, since the server may have to wait for a processor.
     let each = (processor_time(&server) - before) / f64::from(i32::try_from(writes).unwrap());
-    println!("{writes} writes removed them, in {each} seconds each");
+    eprintln!("{writes} writes removed them, in {each} seconds each");
     assert!(each < 0.005, "{each} seconds");
     let listed = names(&store, 10).await.len();
     assert_eq!(listed, usize::try_from(writes).unwrap() + 1);
