@@ -4,6 +4,8 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Candidate {
     OursRedis,
+    /// Ours in a program that was built before.
+    BeforeRedis,
     ActixSession,
     TowerRedis,
     OursMemcached,
@@ -25,10 +27,11 @@ impl Candidate {
         Self::TowerSqlite,
     ];
 
-    /// What the report and the command line call it.
+    /// What the report calls it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OursRedis => "session-redis",
+            Self::BeforeRedis => "session-redis before",
             Self::ActixSession => "actix-session",
             Self::TowerRedis => "tower-sessions-redis",
             Self::OursMemcached => "session-memcached",
@@ -36,6 +39,14 @@ impl Candidate {
             Self::TowerPostgres => "tower-sessions-postgres",
             Self::OursSqlite => "session-sql-sqlite",
             Self::TowerSqlite => "tower-sessions-sqlite",
+        }
+    }
+
+    /// What the program that runs it is asked to serve.
+    pub(crate) fn served(self) -> &'static str {
+        match self {
+            Self::BeforeRedis => Self::OursRedis.name(),
+            candidate => candidate.name(),
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{env, path::PathBuf, time::Duration};
 
 use session_tests::{Memcached, Postgres, RedisServer, scratch_dir};
 
@@ -17,9 +17,11 @@ const WARM_UP: Duration = Duration::from_millis(150);
 const MEASURED: Duration = Duration::from_millis(1000);
 
 /// Candidates that are compared in one run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Contest {
     Redis,
+    /// Ours on Redis beside the same of this program as it was built before.
+    Before(PathBuf),
     Memcached,
     Postgres,
     Sqlite,
@@ -40,7 +42,7 @@ impl Contest {
         })
     }
 
-    fn bars(self) -> Vec<Bar> {
+    fn bars(&self) -> Vec<Bar> {
         use {
             Candidate as C,
             Route::{Change, Plain, Read},
@@ -53,6 +55,10 @@ impl Contest {
                 (Change, C::OursRedis, C::TowerRedis, Some(1.5)),
                 (Plain, C::OursRedis, C::ActixSession, None),
                 (Plain, C::OursRedis, C::TowerRedis, None),
+            ],
+            Self::Before(_) => &[
+                (Read, C::OursRedis, C::BeforeRedis, Some(0.97)),
+                (Change, C::OursRedis, C::BeforeRedis, Some(0.97)),
             ],
             Self::Memcached => &[
                 (Read, C::OursMemcached, C::OursRedis, Some(0.8)),
@@ -70,8 +76,12 @@ impl Contest {
         let mut bars = Vec::new();
         for &(route, ours, other, at_least) in wanted {
             for measure in [Measure::Rate, Measure::Cpu] {
-                // Only the Redis bars ask for processor time too; elsewhere it is shown.
-                let judged = measure == Measure::Rate || self == Self::Redis;
+                // The Redis bars ask for both, an earlier program's for processor time alone. The rest is shown.
+                let judged = match self {
+                    Self::Redis => true,
+                    Self::Before(_) => measure == Measure::Cpu,
+                    _ => measure == Measure::Rate,
+                };
                 bars.push(Bar {
                     route,
                     measure,
@@ -85,7 +95,7 @@ impl Contest {
     }
 
     /// Starts the stores and the contestants, measures, and says whether every bar was met.
-    pub(crate) async fn run(self, plan: Plan) -> Result<bool> {
+    pub(crate) async fn run(&self, plan: Plan) -> Result<bool> {
         match self {
             Self::Redis => {
                 let server = RedisServer::start(&[]).await;
@@ -94,6 +104,15 @@ impl Contest {
                     (Candidate::OursRedis, url.as_str()),
                     (Candidate::ActixSession, &url),
                     (Candidate::TowerRedis, &url),
+                ];
+                self.measure(plan, &sides).await
+            }
+            Self::Before(_) => {
+                let server = RedisServer::start(&[]).await;
+                let url = server.url();
+                let sides = [
+                    (Candidate::OursRedis, url.as_str()),
+                    (Candidate::BeforeRedis, &url),
                 ];
                 self.measure(plan, &sides).await
             }
@@ -133,14 +152,18 @@ impl Contest {
     }
 
     /// Every round measures everybody on every route, in a changing order: what disturbs the machine disturbs all alike.
-    async fn measure(self, plan: Plan, sides: &[(Candidate, &str)]) -> Result<bool> {
+    async fn measure(&self, plan: Plan, sides: &[(Candidate, &str)]) -> Result<bool> {
         let bars = self.bars();
         let routes = Route::MEASURED
             .into_iter()
             .filter(|route| bars.iter().any(|bar| bar.route == *route));
         let mut contestants = Vec::new();
         for (candidate, address) in sides {
-            contestants.push(Contestant::start(*candidate, address, plan).await?);
+            let program = match self {
+                Self::Before(program) if *candidate == Candidate::BeforeRedis => program.clone(),
+                _ => env::current_exe()?,
+            };
+            contestants.push(Contestant::start(*candidate, &program, address, plan).await?);
         }
         let mut entries: Vec<Entry> = routes
             .flat_map(|route| {

@@ -1,12 +1,14 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
 use crate::{Result, candidate::Candidate, cpu, load::Load, plan::Plan};
 
-/// A candidate as a process of its own: this program again, which serves HTTP until its standard input ends.
+/// A candidate as a process of its own: this program again, or an earlier one. It serves HTTP until its standard input
+/// ends.
 pub(crate) struct Contestant {
     pub(crate) candidate: Candidate,
     process: Child,
@@ -14,10 +16,16 @@ pub(crate) struct Contestant {
 }
 
 impl Contestant {
-    /// Starts it with its sessions in the store at `address`, and gives each visitor a session.
-    pub(crate) async fn start(candidate: Candidate, address: &str, plan: Plan) -> Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .args(["serve", candidate.name(), address, &plan.core.to_string()])
+    /// Starts `program` with its sessions in the store at `address`, and gives each visitor a session.
+    pub(crate) async fn start(
+        candidate: Candidate,
+        program: &Path,
+        address: &str,
+        plan: Plan,
+    ) -> Result<Self> {
+        let core = plan.core.to_string();
+        let mut process = Command::new(program)
+            .args(["serve", candidate.served(), address, &core])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -23,8 +23,8 @@ use plan::Plan;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-const USAGE: &str = "bench [redis|memcached|postgres|sqlite|sql]... [rounds [visitors]]: \
-                     all of them, 9 rounds and 64 visitors unless told";
+const USAGE: &str = "bench [redis|memcached|postgres|sqlite|sql|before PROGRAM]... [rounds [visitors]]: \
+                     all but the last, 9 rounds and 64 visitors unless told";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -53,7 +53,13 @@ fn serve(candidate: &str, address: &str, core: &str) -> Result<()> {
 fn compare(words: &[&str]) -> Result<bool> {
     let mut contests = Vec::new();
     let mut numbers = Vec::new();
-    for word in words {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if *word == "before" {
+            let program = words.next().ok_or(USAGE)?;
+            contests.push(Contest::Before(program.into()));
+            continue;
+        }
         match (Contest::named(word), word.parse()) {
             (Some(named), _) => contests.extend(named),
             (None, Ok(number)) => numbers.push(number),

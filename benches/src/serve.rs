@@ -29,7 +29,7 @@ pub(crate) fn run(candidate: Candidate, address: &str) -> Result<()> {
         process::exit(0);
     });
     match candidate {
-        Candidate::OursRedis => ours::redis(address),
+        Candidate::OursRedis | Candidate::BeforeRedis => ours::redis(address),
         Candidate::OursMemcached => ours::memcached(address),
         Candidate::OursPostgres | Candidate::OursSqlite => ours::sql(address),
         Candidate::ActixSession => actix_session::redis(address),

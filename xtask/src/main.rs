@@ -6,7 +6,9 @@ mod apt;
 #[cfg(feature = "browser")]
 mod browser;
 mod ci;
+mod costs;
 mod deny;
+mod lines;
 mod package;
 mod paths;
 mod python;
@@ -26,7 +28,9 @@ const USAGE: &str = "cargo xtask <command>
   test     set-up, then every test; further words go to cargo test in place of --workspace
   ci       all that has to pass: format, lints, tests, documentation, licences, packages, demo, browser
   soak     the tests with 1,000 rounds of each race and kill; further words as for test
-  browser  drives the demo in headless Chromium; pictures in target/browser";
+  browser  drives the demo in headless Chromium; pictures in target/browser
+  costs    instructions of one request of each kind; a further word names another checkout to compare with
+  lines    code lines of each crate without tests and comments; a further word as for costs";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -38,6 +42,10 @@ fn main() -> ExitCode {
         ["soak", rest @ ..] => tests::soak(&mut steps, rest),
         ["ci"] => ci::run(&mut steps),
         ["browser"] => browser(&mut steps),
+        ["costs"] => costs::run(&mut steps, None),
+        ["costs", checkout] => costs::run(&mut steps, Some(checkout)),
+        ["lines"] => lines::run(&mut steps, None),
+        ["lines", checkout] => lines::run(&mut steps, Some(checkout)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

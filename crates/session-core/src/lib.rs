@@ -9,11 +9,15 @@ mod cookie;
 mod driver;
 mod error;
 mod expiry;
+mod flask_login;
 mod header;
 mod id;
 mod key;
 mod machine;
 mod memory;
+#[cfg(feature = "model")]
+#[doc(hidden)]
+pub mod model;
 mod op;
 mod owned;
 mod payload;
@@ -35,6 +39,7 @@ pub use config::Settings;
 pub use content::Lineage;
 pub use cookie::{CookieAttributes, SameSite};
 pub use error::{BoxError, Error, Result};
+pub use flask_login::flask_login_id;
 pub use id::SessionId;
 pub use key::{KeyPrefix, OwnerKey, StoreKey};
 pub use machine::Saved;

@@ -13,6 +13,7 @@ use crate::{
     expiry::{Millis, RECLAIM_AFTER, Timeouts, cookie_age, cookie_end},
     id::SessionId,
     key::StoreKey,
+    machine::table::holds,
     payload::{Dynamic, Value},
     record::{IndexEntry, Loaded, Record, Revision},
     secret_keys::SecretKeys,
@@ -55,6 +56,8 @@ pub(crate) struct Live {
     pub(crate) id: Option<SessionId>,
     pub(crate) content: Content,
     pub(crate) times: Times,
+    /// Its payload as it is encoded in the record.
+    pub(crate) encoded: Bytes,
     pub(crate) revision: Revision,
     /// The cookie's signature is by an older key.
     pub(crate) outdated: bool,
@@ -63,7 +66,7 @@ pub(crate) struct Live {
 /// What a look at a key found.
 #[derive(Debug)]
 pub(crate) enum Found {
-    Live(Live),
+    Live(Box<Live>),
     /// Until then, a request that arrives with the id is told that it was renewed.
     Forwarded(StoreKey, Millis),
     Ended,
@@ -178,15 +181,16 @@ impl Rules {
             return Found::Absent;
         };
         match self.codec(form).decode(key, &loaded) {
-            Ok(Some(Stored::Live(content, times))) => Found::Live(Live {
+            Ok(Some(Stored::Live(content, times, encoded))) => Found::Live(Box::new(Live {
                 key: key.clone(),
                 form,
                 id: None,
                 content,
                 times,
+                encoded,
                 revision: loaded.revision,
                 outdated: false,
-            }),
+            })),
             Ok(Some(Stored::Forwarded(successor, until))) => Found::Forwarded(successor, until),
             Ok(Some(Stored::Ended)) => Found::Ended,
             Ok(None) => Found::Absent,
@@ -200,6 +204,7 @@ impl Rules {
     pub(crate) fn end(&self, live: &Live) -> Option<Millis> {
         let timeouts = self.timeouts(&live.content);
         let used = live.times.used_at.map(|used| used.after(timeouts.idle));
+        let used = used.filter(|_| holds!(LoweredTimeoutHolds));
         let deadline = self.deadline(&live.content);
         [live.times.expires_at, used, deadline]
             .into_iter()
@@ -226,7 +231,8 @@ impl Rules {
 
     /// The end that no use moves, if there is one.
     pub(crate) fn deadline(&self, content: &Content) -> Option<Millis> {
-        self.timeouts(content).deadline(content.started_at()?)
+        let deadline = self.timeouts(content).deadline(content.started_at()?);
+        deadline.filter(|_| holds!(AbsoluteTimeoutIsKept))
     }
 
     /// The instants of a record of `content` that is written `now`, and whether the browser is to be sent the cookie.
@@ -278,11 +284,13 @@ impl Rules {
         times: &Times,
         before: &Times,
         write_tag: [u8; 8],
+        encoded: Option<&Bytes>,
     ) -> Result<Record> {
-        let bytes = self.codec(form).live(key, content, times, write_tag)?;
+        let codec = self.codec(form);
+        let bytes = codec.live(key, content, times, write_tag, encoded)?;
         self.check_size(&bytes)?;
         let end = times.expires_at.unwrap_or_default();
-        let entry = (times.indexed_until != before.indexed_until)
+        let entry = (times.indexed_until != before.indexed_until && holds!(IndexIsWritten))
             .then(|| self.entry(content, times.indexed_until?))
             .flatten();
         Ok(Record {
@@ -355,7 +363,12 @@ impl Rules {
             return true;
         }
         let permanent = self.permanent(live.form, content);
-        match live.times.cookie_until {
+        let cookie_until = if holds!(CookieHasItsOwnEnd) {
+            live.times.cookie_until
+        } else {
+            live.times.expires_at.filter(|_| permanent)
+        };
+        match cookie_until {
             Some(until) if permanent => {
                 let timeouts = self.timeouts(content);
                 let end = timeouts.end(content.started_at().unwrap_or(now), now);
@@ -444,7 +457,7 @@ impl Rules {
         self.settings.timeouts(content.idle)
     }
 
-    fn codec(&self, form: Form) -> Codec {
+    pub(crate) fn codec(&self, form: Form) -> Codec {
         Codec {
             form,
             format: self.settings.format,

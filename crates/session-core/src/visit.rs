@@ -13,7 +13,7 @@ use crate::{
     config::{OnStoreFailure, Refresh},
     driver::{Aim, Drive, Request},
     error::{Error, Result},
-    machine::{Goal, Machine},
+    machine::{Goal, Machine, table::holds},
     session::Session,
     shared::Shared,
 };
@@ -161,6 +161,11 @@ impl Visit {
         }))
     }
 
+    /// Whether [`finish`](Self::finish) was called: the answer has left, or is about to.
+    pub fn is_finished(&self) -> bool {
+        self.head_sent.load(Ordering::Relaxed)
+    }
+
     /// The head of an answer whose session could not be saved, or not all of it.
     ///
     /// It carries the cookie of what is known to be done, such as a login that the handler saved itself before the
@@ -182,7 +187,7 @@ impl Visit {
     ) -> (Arc<Request>, Drive) {
         let request = self.request.get_or_init(|| {
             let mut machine = Machine::new();
-            if self.head_sent.load(Ordering::Relaxed) {
+            if self.head_sent.load(Ordering::Relaxed) && holds!(HeadIsKnown) {
                 machine.close_head();
             }
             let budget = self.shared.rules.settings.store_timeout;

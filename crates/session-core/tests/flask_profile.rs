@@ -39,7 +39,7 @@ impl Site {
         let id = id.split('.').next().unwrap();
         let key = StoreKey::from_stored(format!("session:{id}"));
         let record = self.store.load(&key).await.unwrap();
-        record.map(|record| record.payload)
+        record.map(|record| record.bytes.to_vec())
     }
 
     async fn stored(&self, cookie: &str) -> Vec<u8> {

@@ -1,0 +1,154 @@
+//! One visitor asks for one kind of page again and again; the sessions are in memory.
+//!
+//! `cargo xtask costs` runs this under callgrind and says what one request of each kind costs. By itself it prints
+//! nothing. It ends with an error if an answer is not the right one.
+
+use std::{error::Error, sync::Arc, thread};
+
+use actix_http::Request;
+use actix_web::{
+    App,
+    body::MessageBody,
+    dev::{Service, ServiceResponse},
+    get,
+    http::header::{COOKIE, SET_COOKIE},
+    middleware::Condition,
+    post, rt,
+    test::{TestRequest, init_service, read_body, try_call_service},
+};
+use session_actix::{
+    Session, SessionError, SessionMiddleware,
+    session_core::{MemoryStore, SecretKeys, Sessions, Settings},
+};
+
+const USAGE: &str = "request_cost without|untouched|read|change|flask-read REQUESTS";
+const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
+
+/// What a session holds beside its counter: some 300 bytes.
+const TEXTS: [(&str, &str); 9] = [
+    ("user_name", "Grace Brewster Hopper"),
+    ("user_id", "0193f1f2-7b1c-7c3e-9d55-5f3c2b7a9e10"),
+    ("email", "grace@example.org"),
+    ("role", "editor"),
+    ("locale", "en-GB"),
+    ("theme", "dark"),
+    ("csrf", "9b64b13a2a47f04a813fd9bcbb44c0ee"),
+    ("cart", "7781:1,4410:2,9023:1,1177:4"),
+    ("came_from", "/shop/keyboards?sort=price&page=3"),
+];
+const READ: (&str, &str) = TEXTS[0];
+const COUNTER: &str = "visits";
+
+#[post("/fill")]
+async fn fill(session: Session) -> Result<&'static str, SessionError> {
+    for (key, text) in TEXTS {
+        session.insert(key, text)?;
+    }
+    session.insert(COUNTER, &0_u64)?;
+    Ok("filled")
+}
+
+#[get("/untouched")]
+async fn untouched() -> &'static str {
+    "ok"
+}
+
+#[get("/read")]
+async fn read(session: Session) -> Result<String, SessionError> {
+    Ok(session.get(READ.0)?.unwrap_or_default())
+}
+
+#[post("/change")]
+async fn change(session: Session) -> Result<String, SessionError> {
+    let visits = session.update(COUNTER, |n: Option<u64>| n.unwrap_or(0) + 1)?;
+    Ok(visits.to_string())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [kind, requests] = words.as_slice() else {
+        return Err(USAGE.into());
+    };
+    let requests = requests.parse()?;
+    // Where the main thread's stack begins depends on the environment, and some copies take longer for it.
+    let done = thread::scope(|scope| {
+        let program = scope.spawn(|| {
+            let visit = rt::System::new().block_on(visit(kind, requests));
+            visit.map_err(|error| error.to_string())
+        });
+        program.join()
+    });
+    Ok(done.map_err(|_| "a handler panicked")??)
+}
+
+async fn visit(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> {
+    let settings = match kind {
+        "flask-read" => Settings::flask(),
+        _ => Settings::new(SecretKeys::new(SECRET)?),
+    };
+    let sessions = Sessions::new(settings, Arc::new(MemoryStore::new()))?;
+    let with_sessions = kind != "without";
+    let app = App::new()
+        .wrap(Condition::new(
+            with_sessions,
+            SessionMiddleware::new(sessions),
+        ))
+        .service((fill, untouched, read, change));
+    let app = init_service(app).await;
+    let mut browser = Browser::default();
+    if with_sessions {
+        let form = TestRequest::post().uri("/fill");
+        browser.ask(&app, form, "filled").await?;
+    }
+    for visit in 1..=requests {
+        let (request, expected) = match kind {
+            "without" | "untouched" => (TestRequest::get().uri("/untouched"), "ok".to_owned()),
+            "read" | "flask-read" => (TestRequest::get().uri("/read"), READ.1.to_owned()),
+            "change" => (TestRequest::post().uri("/change"), visit.to_string()),
+            _ => return Err(USAGE.into()),
+        };
+        browser.ask(&app, request, &expected).await?;
+    }
+    Ok(())
+}
+
+/// Sends back the cookie that it was given last.
+struct Browser {
+    cookie: String,
+}
+
+impl Default for Browser {
+    /// One that comes with a cookie as long as a session's, but not one of ours.
+    fn default() -> Self {
+        let (id, signature) = ("A".repeat(43), "A".repeat(43));
+        Self {
+            cookie: format!("__Host-session={id}.{signature}"),
+        }
+    }
+}
+
+impl Browser {
+    async fn ask(
+        &mut self,
+        app: &impl Service<
+            Request,
+            Response = ServiceResponse<impl MessageBody>,
+            Error = actix_web::Error,
+        >,
+        request: TestRequest,
+        expected: &str,
+    ) -> Result<(), Box<dyn Error>> {
+        let request = request.insert_header((COOKIE, self.cookie.as_str()));
+        let response = try_call_service(app, request.to_request()).await?;
+        if let Some(cookie) = response.headers().get(SET_COOKIE) {
+            let pair = cookie.to_str()?.split(';').next();
+            pair.unwrap_or_default().clone_into(&mut self.cookie);
+        }
+        let status = response.status();
+        let body = read_body(response).await;
+        if body != expected {
+            return Err(format!("{status}, {body:?} in place of {expected:?}").into());
+        }
+        Ok(())
+    }
+}

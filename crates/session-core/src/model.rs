@@ -1,0 +1,199 @@
+//! The state machine as data, for this project's own tests: its table, how often each row was used, and rows and rules
+//! broken on purpose, to see that a test notices. Behind the feature `model`, and no part of the API.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt::Write as _,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::machine::table::{Event, Next, State, TRANSITIONS};
+
+static USES: [AtomicU64; TRANSITIONS.len()] = [const { AtomicU64::new(0) }; TRANSITIONS.len()];
+
+thread_local! {
+    static BROKEN_ROW: Cell<Option<(State, Event, Next)>> = const { Cell::new(None) };
+    static BROKEN_RULE: RefCell<Option<Rule>> = const { RefCell::new(None) };
+}
+
+/// A rule that is no row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// A cookie is sent when its own end lags behind, not when the record's does.
+    CookieHasItsOwnEnd,
+    /// A save whose future is dropped is finished by the next.
+    DroppedSaveGoesOn,
+    /// An error that could be told to nobody is told by the next save.
+    UntoldErrorIsTold,
+    /// A session that is first asked for after the head knows that.
+    HeadIsKnown,
+    /// A session of Flask's moves to a new id only while the cookie can be sent.
+    MovesBeforeTheHead,
+    /// A request does not go on with a session that is another user's by now.
+    OwnerIsChecked,
+    /// Changes are made again on what another request stored.
+    ChangesAreReplayed,
+    /// After a write with an unknown outcome nothing is reported as saved.
+    UnknownStaysUnknown,
+    /// A login gives the session a new id.
+    LoginRenews,
+    /// A timeout that was lowered holds for what is stored.
+    LoweredTimeoutHolds,
+    /// The absolute timeout is kept, whatever a request does.
+    AbsoluteTimeoutIsKept,
+    /// The index of an owner's sessions is told of a session's record.
+    IndexIsWritten,
+    /// A log-out of an owner's sessions follows the ones that were renewed.
+    OthersFollowRenewals,
+    /// An id that the session may not have any more is not sent.
+    UnknownIdIsForgotten,
+    /// A session that is destroyed while it is saved is ended when the save is over.
+    DestroyedWhileSaving,
+}
+
+/// Every rule.
+pub const RULES: &[Rule] = &[
+    Rule::CookieHasItsOwnEnd,
+    Rule::DroppedSaveGoesOn,
+    Rule::UntoldErrorIsTold,
+    Rule::HeadIsKnown,
+    Rule::MovesBeforeTheHead,
+    Rule::OwnerIsChecked,
+    Rule::ChangesAreReplayed,
+    Rule::UnknownStaysUnknown,
+    Rule::LoginRenews,
+    Rule::LoweredTimeoutHolds,
+    Rule::AbsoluteTimeoutIsKept,
+    Rule::IndexIsWritten,
+    Rule::OthersFollowRenewals,
+    Rule::UnknownIdIsForgotten,
+    Rule::DestroyedWhileSaving,
+];
+
+/// A row of the table as text, and how often it was used in this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The state.
+    pub state: String,
+    /// The event.
+    pub event: String,
+    /// What follows.
+    pub next: String,
+    /// How often.
+    pub uses: u64,
+}
+
+/// Mends on drop what was broken on this thread.
+#[derive(Debug)]
+pub struct Broken(());
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        BROKEN_ROW.set(None);
+        BROKEN_RULE.replace(None);
+    }
+}
+
+/// Every row of the table.
+pub fn rows() -> Vec<Row> {
+    TRANSITIONS
+        .iter()
+        .zip(&USES)
+        .map(|((state, event, next), uses)| Row {
+            state: format!("{state:?}"),
+            event: format!("{event:?}"),
+            next: format!("{next:?}"),
+            uses: uses.load(Ordering::Relaxed),
+        })
+        .collect()
+}
+
+/// On this thread, `next` follows when `event` happens in `state`, all in the words of [`rows`].
+///
+/// # Panics
+///
+/// If there is no such row, or no row has such a `next`.
+pub fn break_row(state: &str, event: &str, next: &str) -> Broken {
+    let row = TRANSITIONS
+        .iter()
+        .find(|(s, e, _)| format!("{s:?}") == state && format!("{e:?}") == event)
+        .expect("the row is in the table");
+    let next = TRANSITIONS
+        .iter()
+        .map(|(.., next)| *next)
+        .find(|it| format!("{it:?}") == next)
+        .expect("some row has that");
+    BROKEN_ROW.set(Some((row.0, row.1, next)));
+    Broken(())
+}
+
+/// On this thread, `rule` does not hold.
+pub fn break_rule(rule: Rule) -> Broken {
+    BROKEN_RULE.replace(Some(rule));
+    Broken(())
+}
+
+pub(crate) fn holds(rule: Rule) -> bool {
+    BROKEN_RULE.with_borrow(|broken| *broken != Some(rule))
+}
+
+pub(crate) fn broken_row(state: State, event: Event) -> Option<Next> {
+    BROKEN_ROW
+        .get()
+        .filter(|(s, e, _)| (*s, *e) == (state, event))
+        .map(|(.., next)| next)
+}
+
+pub(crate) fn count(state: State, event: Event) {
+    let row = TRANSITIONS
+        .iter()
+        .position(|(s, e, _)| (*s, *e) == (state, event));
+    if let Some(row) = row {
+        USES[row].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The table as Markdown: a row for each state, with what follows from each event.
+pub fn table() -> String {
+    let mut text = String::from("| state | event → what follows |\n|---|---|\n");
+    let mut states: Vec<State> = Vec::new();
+    for (state, ..) in TRANSITIONS {
+        if !states.contains(state) {
+            states.push(*state);
+        }
+    }
+    for state in states {
+        let cells: Vec<_> = TRANSITIONS
+            .iter()
+            .filter(|(from, ..)| *from == state)
+            .map(|(_, event, next)| format!("{event:?} → {}", in_words(*next)))
+            .collect();
+        let _ = writeln!(text, "| **{state:?}** | {} |", cells.join("<br>"));
+    }
+    text
+}
+
+/// The states that follow each other, as a Mermaid diagram.
+pub fn diagram() -> String {
+    let mut text = String::from("```mermaid\nstateDiagram-v2\n");
+    for (state, event, next) in TRANSITIONS {
+        let (to, queued) = match next {
+            Next::Go(to) => (*to, ""),
+            Next::Queue(to) => (*to, ", after a turn"),
+            Next::Again => (State::Idle, ""),
+            Next::Done(_) => continue,
+        };
+        let _ = writeln!(text, "    {state:?} --> {to:?}: {event:?}{queued}");
+    }
+    text.push_str("```\n");
+    text
+}
+
+fn in_words(next: Next) -> String {
+    match next {
+        Next::Go(state) => format!("**{state:?}**"),
+        Next::Queue(state) => format!("a turn, then **{state:?}**"),
+        Next::Again => "**Idle**".into(),
+        Next::Done(outcome) => format!("_{outcome:?}_"),
+    }
+}
