@@ -1,23 +1,52 @@
-use std::{error, fmt, io, time::Duration};
+use std::{error, fmt, io};
 
 use rustix::io::Errno;
 use session_core::{BoxError, Error};
 
-use crate::{refusal::Refusal, unreadable::Unreadable};
+/// The result of work on files.
+pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
 
 /// Why something could not be done with the files.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The operating system refused.
     Io(io::Error),
-    /// The directory is not safe to use.
-    Directory(Refusal),
-    /// Somebody else held the lock for this long.
-    Locked(Duration),
-    /// What is under the record's name is not one of this store's records.
-    Unreadable(Unreadable),
-    /// The blocking task did not finish: the runtime is shutting down.
+    /// The directory is not safe to use: what it must be, or must not.
+    Directory(Box<str>),
+    /// Somebody else held the lock for longer than a write waits.
+    Locked,
+    /// The file does not begin as this store's files do, or is no regular file.
+    Foreign,
+    /// A later version of this library wrote the file.
+    Later,
+    /// This store made the file, but it was cut short or changed.
+    Damaged,
+    /// The work on a thread that may block did not come to its end.
     Stopped(BoxError),
+}
+
+impl Fault {
+    /// Whether the operating system refused for this reason.
+    pub(crate) fn is(&self, errno: Errno) -> bool {
+        matches!(self, Self::Io(error) if error.raw_os_error() == Some(errno.raw_os_error()))
+    }
+
+    pub(crate) fn is_no_space(&self) -> bool {
+        self.is(Errno::NOSPC) || self.is(Errno::DQUOT)
+    }
+
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Foreign | Self::Later | Self::Damaged)
+    }
+
+    /// Nothing, for whom what cannot be read is as good as nothing.
+    pub(crate) fn unless_unreadable<T>(self) -> Result<Option<T>, Self> {
+        if self.is_unreadable() {
+            Ok(None)
+        } else {
+            Err(self)
+        }
+    }
 }
 
 impl From<Errno> for Fault {
@@ -32,17 +61,12 @@ impl From<io::Error> for Fault {
     }
 }
 
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        Self::Directory(refusal)
-    }
-}
-
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Unreadable(reason) => Self::corrupt(reason),
-            other => Self::backend("files", other),
+        if fault.is_unreadable() {
+            Self::corrupt(fault)
+        } else {
+            Self::backend("files", fault)
         }
     }
 }
@@ -51,9 +75,13 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(_) => f.write_str("the operating system refused"),
-            Self::Directory(_) => f.write_str("the directory cannot be used"),
-            Self::Locked(waited) => write!(f, "another process held the lock for {waited:?}"),
-            Self::Unreadable(_) => f.write_str("the file is not a record"),
+            Self::Directory(reason) => f.write_str(reason),
+            Self::Locked => f.write_str("another process held the lock for too long"),
+            Self::Foreign => {
+                f.write_str("the file under the record's name was not made by this store")
+            }
+            Self::Later => f.write_str("the file was written by a later version of this library"),
+            Self::Damaged => f.write_str("the file is cut short or changed"),
             Self::Stopped(_) => f.write_str("the runtime is shutting down"),
         }
     }
@@ -63,10 +91,8 @@ impl error::Error for Fault {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Io(source) => Some(source),
-            Self::Directory(source) => Some(source),
-            Self::Unreadable(source) => Some(source),
             Self::Stopped(source) => Some(source.as_ref()),
-            Self::Locked(_) => None,
+            _ => None,
         }
     }
 }

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 /// For a free connection, or a new one.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub(crate) const ACQUIRE: Duration = Duration::from_millis(800);
+
+/// For a server to say why it gives no connection, after the pool has waited for one in vain.
+pub(crate) const PROBE: Duration = Duration::from_millis(100);
 
 /// A connection that was idle for longer is asked whether it is alive before it is used.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -23,6 +25,9 @@ pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
 /// A migration waits this long for another one.
 pub(crate) const MIGRATION: Duration = Duration::from_secs(30);
+
+/// A migration tries again to reach a server that is silent for this long.
+pub(crate) const CONNECT: Duration = Duration::from_secs(4);
 
 /// For a lock that somebody else holds; whole seconds, as `MySQL` wants them.
 #[cfg(any(feature = "postgres", feature = "mysql"))]

@@ -1,53 +1,56 @@
 use std::fmt::Write as _;
 
 use md5::Md5;
-use session_core::StoreKey;
+use session_core::{Bytes, Record, Revision, StoreKey, Write};
 use sha2::{Digest, Sha256};
 
-use crate::unreadable::Unreadable;
+use super::spelling::pythons;
+use crate::{clock, fault::Fault};
 
 /// What one file holds: the second at which it ends, in the byte order of the machine, then the payload.
-#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Seconds since 1970; 0 is never.
-    pub(super) ends: u32,
-    pub(super) payload: Vec<u8>,
+    /// Milliseconds since 1970.
+    pub(super) ends: u64,
+    pub(super) payload: Bytes,
 }
 
 impl Entry {
-    pub(super) fn encode(&self) -> Vec<u8> {
-        [&self.ends.to_ne_bytes()[..], &self.payload].concat()
-    }
-
-    pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Self, Unreadable> {
-        let ends = ends(&bytes).ok_or(Unreadable::Damaged)?;
-        bytes.drain(..4);
-        Ok(Self {
-            ends,
-            payload: bytes,
-        })
-    }
-
-    /// When it ends, in milliseconds since 1970; never is the latest instant that the format has.
-    pub(super) fn end(&self) -> u64 {
-        match self.ends {
-            0 => u64::from(u32::MAX) * 1000,
-            ends => u64::from(ends) * 1000,
+    pub(super) fn of(record: &Record) -> Self {
+        Self {
+            ends: clock::millis(record.expires_at),
+            payload: pythons(&record.bytes).into(),
         }
     }
 
-    pub(super) fn is_live(&self, now: u64) -> bool {
-        self.ends == 0 || now < self.end()
+    /// The answer to a write that stored it.
+    pub(super) fn stored(&self) -> Write {
+        Write::Stored(Revision::new(self.payload.clone()))
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        [&second(self.ends).to_ne_bytes()[..], &self.payload].concat()
+    }
+
+    pub(super) fn decode(file: &Bytes) -> Result<Self, Fault> {
+        Ok(Self {
+            ends: expiry(file)?,
+            payload: file.slice(4..),
+        })
     }
 }
 
-/// The end that a file which begins with `start` has, as a number of the format.
-pub(super) fn ends(start: &[u8]) -> Option<u32> {
-    start.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+/// When the file that begins with `start` ends, in milliseconds since 1970; never, which is 0 in the file, is the latest
+/// instant that the format has.
+pub(super) fn expiry(start: &[u8]) -> Result<u64, Fault> {
+    let seconds = start.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
+    match seconds.ok_or(Fault::Foreign)? {
+        0 => Ok(u64::from(u32::MAX) * 1000),
+        seconds => Ok(u64::from(seconds) * 1000),
+    }
 }
 
 /// The format's number for an end in milliseconds since 1970; 0 would be never.
-pub(super) fn second(millis: u64) -> u32 {
+fn second(millis: u64) -> u32 {
     u32::try_from(millis / 1000).unwrap_or(u32::MAX).max(1)
 }
 
