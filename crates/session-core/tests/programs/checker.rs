@@ -289,15 +289,16 @@ impl Check<'_, '_> {
 
     /// *A counter counts each increment once*, however often its closure ran.
     fn counters_count_once(&self, broken: &mut Broken) {
-        for probe in self.live {
+        let mut counts = 0_u64;
+        for change in &self.history.changes {
+            if change.kind == Kind::Count && change.item != usize::MAX {
+                counts |= 1 << (2 * change.item);
+            }
+        }
+        for probe in self.live.iter().filter(|it| it.counter & !counts != 0) {
             for item in 0..32 {
                 let digit = probe.counter >> (2 * item) & 3;
-                let counts = self
-                    .history
-                    .changes
-                    .iter()
-                    .any(|it| it.item == item && it.kind == Kind::Count);
-                if digit > u64::from(counts) {
+                if digit > counts >> (2 * item) & 1 {
                     let text = format!("increment {item} was made {digit} times");
                     broken.push((Promise::Counted, text));
                 }

@@ -36,7 +36,7 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
         Open::First => {
             session = open(run, r, &visit, &header).await;
         }
-        Open::Never if visit.refreshes_untouched() => {
+        Open::Never if run.program.config.refresh == Use::EveryRequest => {
             let opened = visit.open_untouched(&mut std::iter::once(header.as_bytes()));
             if run.within(r, 0, opened).await.is_err() {
                 run.history.borrow_mut().visits[r].faults += 1;

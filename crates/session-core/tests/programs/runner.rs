@@ -124,7 +124,11 @@ impl Bench {
 
     /// Runs a program; says what happened, line by line.
     pub(crate) fn trace(&self, program: &Program) -> String {
-        self.play(program, true).trace.unwrap_or_default().join("\n")
+        let history = self.play(program, true);
+        let broken = history.violations.iter();
+        let broken = broken.map(|it| format!("{:?}: {}", it.promise, it.text));
+        let lines = history.trace.unwrap_or_default();
+        lines.into_iter().chain(broken).collect::<Vec<_>>().join("\n")
     }
 
     fn play(&self, program: &Program, trace: bool) -> History {
