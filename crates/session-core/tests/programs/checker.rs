@@ -62,6 +62,23 @@ pub(crate) async fn check(run: &Run<'_>) {
     for (promise, text) in broken {
         history.violate(promise, text);
     }
+    drop(history);
+    everything_ends(run, &live).await;
+}
+
+/// *What is not used ends.* After the longest idle timeout there is in the program, or the absolute one, whatever is
+/// earlier, nothing is live any more; a wall clock that was set back may delay that by as much.
+async fn everything_ends(run: &Run<'_>, live: &[Probe]) {
+    let program = run.program;
+    let absolute = program.config.absolute.unwrap_or(u64::MAX);
+    let longest = program.longest_idle().min(absolute) + program.clock_steps() + 2;
+    run.bench.wall.set(i64::try_from(longest).expect("no timeout is so long"));
+    for probe in live {
+        if opens(&run.sessions[0], &probe.cookie).await.is_some() {
+            let text = format!("session {} is live {longest} seconds later", probe.group);
+            run.history.borrow_mut().violate(Promise::Expired, text);
+        }
+    }
 }
 
 /// The session that `cookie` opens, if it is live.

@@ -24,6 +24,7 @@ pub(crate) fn seed(browser: usize, user: Option<usize>) -> Seed {
         flask: false,
         stale: false,
         lifetime: None,
+        lowered: false,
     }
 }
 

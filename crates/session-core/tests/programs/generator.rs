@@ -93,6 +93,7 @@ fn seeds(dice: &mut Dice, config: Config, most: usize) -> Vec<Seed> {
                 user: (!flask && dice.permille(750)).then(|| dice.weighted(&[(6, 0), (2, 1), (1, 2)])),
                 flask,
                 stale: false,
+                lowered: config.layout != Layout::Flask && !flask && dice.permille(80),
                 lifetime: dice.permille(60).then(|| dice.of(&[config.idle / 2 + 1, config.idle * 3])),
             }
         })
@@ -201,6 +202,7 @@ fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
             let rare = dice.below(100);
             match rare {
                 0..=2 if evicts => return Turn::Evict(dice.index(5)),
+                3 if evicts => return Turn::Damage(dice.index(5)),
                 3..=4 if crashes => return Turn::Crash(request),
                 5..=8 if sets => return Turn::Clock(dice.of(&[-1000, -100, -5, 5, 100, 1000])),
                 9..=13 if passes => return Turn::Pass(dice.of(&[1, 5, 15, 61, 95, 700])),
@@ -218,6 +220,7 @@ fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
                     (2, Behaviour::Slow(300)),
                     (1, Behaviour::Slow(900)),
                     (3, Behaviour::Late),
+                    (1, Behaviour::Taken),
                 ])
             } else {
                 Behaviour::Fine
@@ -238,6 +241,7 @@ fn clicks(dice: &mut Dice) -> Program {
             user: Some(1),
             flask: false,
             stale: true,
+            lowered: false,
             lifetime: None,
             ..seeds[0]
         };
@@ -263,7 +267,13 @@ fn clicks(dice: &mut Dice) -> Program {
             1 => idle / 20 + 1,
             _ => 1 + dice.below(longest),
         };
-        program.schedule.push(Turn::Pass(gap.min(longest)));
+        let pause = if dice.permille(40) {
+            // And then for once too late.
+            program.longest_idle() + 10 + 4 * step
+        } else {
+            gap.min(longest)
+        };
+        program.schedule.push(Turn::Pass(pause));
         if step > 0 && (request == 1 || request == 2) {
             let by = i64::try_from(step).expect("no idle timeout is so long");
             program.schedule.push(Turn::Clock(dice.of(&[by, -by])));

@@ -14,9 +14,12 @@ pub(crate) enum Promise {
     Apart,
     Dead,
     LoggedIn,
+    Expired,
     Removal,
     Budget,
     Bounded,
+    /// Nothing panics.
+    Panics,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +56,8 @@ pub(crate) struct Group {
     pub(crate) stale: bool,
     /// Somebody tried to end it.
     pub(crate) end_tried: bool,
+    /// When a request last used it.
+    pub(crate) last_use: Option<Instant>,
     /// A request that used it got an error that says nothing of what is stored.
     pub(crate) unknown: bool,
 }
@@ -258,6 +263,7 @@ impl History {
         let visit = &mut self.visits[r];
         visit.group = group;
         let Some(group) = group else { return };
+        self.groups[group].last_use = Some(Instant::now());
         if !visit.groups.contains(&group) {
             visit.groups.push(group);
         }

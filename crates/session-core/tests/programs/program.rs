@@ -82,6 +82,8 @@ pub(crate) struct Seed {
     pub(crate) stale: bool,
     /// An idle timeout of its own, in seconds.
     pub(crate) lifetime: Option<u64>,
+    /// Made when the idle timeout was ten times longer, and there was no absolute one.
+    pub(crate) lowered: bool,
 }
 
 /// One request.
@@ -173,6 +175,8 @@ pub(crate) enum Turn {
     Sweep,
     /// The store forgets a record, counted in the order in which their keys were first used.
     Evict(usize),
+    /// A record, counted in the same way, can no longer be read.
+    Damage(usize),
     /// The process of a request is gone.
     Crash(usize),
 }
@@ -193,6 +197,8 @@ pub(crate) enum Behaviour {
     Slow(u64),
     /// It fails, and is carried out later.
     Late,
+    /// Somebody else was faster to insert a record under the same key.
+    Taken,
 }
 
 impl Program {
@@ -200,15 +206,16 @@ impl Program {
     pub(crate) fn is_faultless(&self) -> bool {
         let turns = self.schedule.iter().all(|turn| match turn {
             Turn::Run(_, behaviour) => *behaviour == Behaviour::Fine,
-            Turn::Evict(_) | Turn::Crash(_) => false,
+            Turn::Evict(_) | Turn::Damage(_) | Turn::Crash(_) => false,
             _ => true,
         });
         turns && self.requests.iter().all(|it| !it.answer_lost)
     }
 
-    /// Whether the store forgets a record before its time.
+    /// Whether the store forgets a record before its time, or damages one.
     pub(crate) fn evicts(&self) -> bool {
-        self.schedule.iter().any(|it| matches!(it, Turn::Evict(_)))
+        let evicts = |it: &Turn| matches!(it, Turn::Evict(_) | Turn::Damage(_));
+        self.schedule.iter().any(evicts)
     }
 
     /// Every step of every request.
@@ -228,6 +235,18 @@ impl Program {
         own.chain(seeds)
             .min()
             .map_or(self.config.idle, |own| own.min(self.config.idle))
+    }
+
+    /// The longest idle timeout in force at any time, in seconds.
+    pub(crate) fn longest_idle(&self) -> u64 {
+        let own = self.steps().filter_map(|step| match step {
+            Step::Lifetime(own) => *own,
+            _ => None,
+        });
+        let seeds = self.seeds.iter().filter_map(|it| it.lifetime);
+        own.chain(seeds)
+            .max()
+            .map_or(self.config.idle, |own| own.max(self.config.idle))
     }
 
     /// By how many seconds the wall clock is set, all together.

@@ -379,6 +379,13 @@ impl Run<'_> {
         visit.users = user.into_iter().collect();
         visit.late = session.is_new() && presented.is_some();
         if !session.is_new() {
+            let last = presented.and_then(|it| history.groups[it].last_use);
+            let longest = self.program.longest_idle() + self.program.clock_steps() + 2;
+            if self.sequential && last.is_some_and(|it| it.elapsed().as_secs() > longest) {
+                let text = format!("request {r} opens a session that was not used for so long");
+                history.violate(Promise::Expired, text);
+            }
+            let visit = &mut history.visits[r];
             visit.group = presented;
             history.follow(r, session);
         }

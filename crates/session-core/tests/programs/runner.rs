@@ -2,6 +2,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -29,6 +30,8 @@ use crate::{
 
 /// The longest pause before a retry; time that goes by while a thread pauses before one.
 const RETRY: Duration = Duration::from_millis(10);
+/// No timeout may be longer: a hundred years, in seconds.
+const LONGEST: u64 = 100 * 365 * 86_400;
 /// A thread that nothing has woken for so long hangs.
 const HANGS: Duration = Duration::from_secs(1000);
 
@@ -49,6 +52,8 @@ enum Which {
     Flask,
     /// Before the cookie's path was changed.
     Before,
+    /// Before the timeouts were made shorter.
+    Longer,
     /// One whose store is what the store was earlier, for the checker.
     Earlier,
 }
@@ -119,7 +124,13 @@ impl Bench {
 
     /// Runs a program; says what it broke.
     pub(crate) fn run(&self, program: &Program) -> Vec<Violation> {
-        self.play(program, false).violations
+        let run = AssertUnwindSafe(|| self.play(program, false).violations);
+        catch_unwind(run).unwrap_or_else(|_| {
+            vec![Violation {
+                promise: Promise::Panics,
+                text: "the library panics".into(),
+            }]
+        })
     }
 
     /// Runs a program; says what happened, line by line.
@@ -187,7 +198,11 @@ impl Bench {
         self.make(config, Which::Earlier, store)
     }
 
-    fn make(&self, config: Config, which: Which, store: Store) -> Sessions {
+    fn make(&self, mut config: Config, which: Which, store: Store) -> Sessions {
+        if which == Which::Longer {
+            config.idle = (config.idle * 10).min(LONGEST);
+            config.absolute = None;
+        }
         let flask = config.layout == Layout::Flask || which == Which::Flask;
         let path = if which == Which::Before { "/app" } else { "/" };
         let cookie = CookieAttributes {
@@ -277,6 +292,7 @@ impl<'p> Run<'p> {
             Seed { flask: true, .. } if matches!(config.layout, Layout::Keep | Layout::Move) => {
                 Which::Flask
             }
+            Seed { lowered: true, .. } => Which::Longer,
             _ => Which::Process(0),
         };
         let visit = self.bench.sessions(config, which).visit();
@@ -301,6 +317,7 @@ impl<'p> Run<'p> {
         self.browsers.borrow_mut()[seed.browser].receive(&header, self.browser_now());
         let mut history = self.history.borrow_mut();
         let group = history.identify(&session, None).expect("it is stored");
+        history.groups[group].last_use = Some(Instant::now());
         let pair = header.split(';').next().unwrap_or_default();
         history.cookies.push((pair.to_owned(), group));
         let user = user_of(&session);
@@ -368,6 +385,7 @@ impl<'p> Threads<'p> {
             Turn::Clock(by) => self.run.bench.wall.set(by),
             Turn::Sweep => world().sweep(self.run.bench.wall.now()),
             Turn::Evict(number) => world().evict(number),
+            Turn::Damage(number) => world().damage(number),
             Turn::Crash(request) => {
                 if let Some(published) = self.run.published.get(request) {
                     published.take();

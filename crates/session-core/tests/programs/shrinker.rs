@@ -83,6 +83,7 @@ fn smaller(program: &Program) -> Vec<Program> {
         add(&|it| it.seeds[seed].user = None);
         add(&|it| it.seeds[seed].flask = false);
         add(&|it| it.seeds[seed].stale = false);
+        add(&|it| it.seeds[seed].lowered = false);
     }
     add(&|it| it.dropped_calls_arrive = false);
     add(&|it| it.config.absolute = None);

@@ -155,6 +155,17 @@ impl Store {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
                 Ok(self.world().carry_out(&command))
             }
+            Behaviour::Taken => {
+                if let Command::Insert(key, record) = &command {
+                    let somebodys = Record {
+                        bytes: Bytes::from_static(b"somebody's"),
+                        entry: None,
+                        ..record.clone()
+                    };
+                    self.world().put(key, &somebodys);
+                }
+                Ok(self.world().carry_out(&command))
+            }
             Behaviour::Late => {
                 self.world().late.push(command);
                 Err(failure())
@@ -295,6 +306,19 @@ impl World {
         }
         let key = self.keys[number % self.keys.len()].clone();
         self.replace(&key, None);
+    }
+
+    pub(crate) fn damage(&mut self, number: usize) {
+        let Some(key) = self.keys.get(number) else {
+            return;
+        };
+        let key = key.clone();
+        if let Some(mut held) = self.records.get(&key).cloned() {
+            self.last_revision += 1;
+            held.revision = self.last_revision;
+            held.bytes = held.bytes.slice(..held.bytes.len() / 2);
+            self.replace(&key, Some(held));
+        }
     }
 
     /// The record ends without a word to anybody.
