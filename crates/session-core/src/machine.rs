@@ -358,7 +358,9 @@ impl Machine {
 
     /// Goes on with an empty session of which nothing is written, because none could be loaded.
     pub(crate) fn detach(&mut self) {
-        self.origin = Origin::Detached;
+        if !self.is_opened() {
+            self.origin = Origin::Detached;
+        }
     }
 
     // What is done in the store.
