@@ -249,7 +249,8 @@ impl Machine {
     pub(crate) fn lost(&self) -> usize {
         let under_way = self.run.as_ref().map_or(0, |run| run.ops.len());
         let waiting = usize::from(self.renew) + usize::from(self.ending.is_some());
-        if self.head_sent {
+        // What failed was told.
+        if self.head_sent && !self.failed {
             self.ops.len() + under_way + waiting
         } else {
             0
@@ -269,7 +270,12 @@ impl Machine {
         match self.pending {
             Pending::Nothing => None,
             Pending::Removal => Some(rules.removal()),
-            Pending::Id => rules.set_cookie(self.live()?, now),
+            Pending::Id => match (self.live(), &self.ending) {
+                (Some(live), _) => rules.set_cookie(live, now),
+                // Its end could not be confirmed: what an earlier save stored is still there.
+                (None, Some(Ending::Live(live))) => rules.set_cookie(live, now),
+                _ => None,
+            },
         }
     }
 
@@ -358,7 +364,9 @@ impl Machine {
 
     /// Goes on with an empty session of which nothing is written, because none could be loaded.
     pub(crate) fn detach(&mut self) {
-        self.origin = Origin::Detached;
+        if !self.is_opened() {
+            self.origin = Origin::Detached;
+        }
     }
 
     // What is done in the store.

@@ -61,3 +61,20 @@ async fn what_the_handler_says_of_caching_is_kept() {
     assert_eq!(answer.header("vary"), Some("Accept, Cookie"));
     assert_eq!(answer.header("cache-control"), Some("public"));
 }
+
+#[actix_web::test]
+async fn a_page_that_looked_at_a_users_session_is_not_stored_unless_its_handler_says_how() {
+    let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
+    browser.get("/login/ada").await;
+    for (path, said) in [
+        ("/get/a", Some("no-store")),
+        ("/plain", None),
+        ("/cached", Some("public")),
+    ] {
+        let answer = browser.get(path).await;
+        assert_eq!(answer.header("cache-control"), said, "{path}");
+        assert!(answer.set_cookies().is_empty(), "{path}");
+    }
+    browser.get("/logout").await;
+    assert_eq!(browser.get("/who").await.header("cache-control"), None);
+}
