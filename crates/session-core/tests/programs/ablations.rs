@@ -27,10 +27,7 @@ fn first_found<G>(bench: &Bench, breaks: impl Fn() -> G) -> Option<(u64, Promise
 }
 
 /// Panics with those of `all` that are not found.
-fn each_is_found<T: Copy + std::fmt::Debug>(
-    all: &[T],
-    find: impl Fn(T) -> Option<(u64, Promise)>,
-) {
+fn each_is_found<T: Copy + std::fmt::Debug>(all: &[T], find: impl Fn(T) -> Option<(u64, Promise)>) {
     let missed: Vec<_> = all
         .iter()
         .filter(|it| {
