@@ -301,7 +301,15 @@ impl Machine {
         match self.pending {
             Pending::Nothing => None,
             Pending::Removal => Some(rules.removal()),
-            Pending::Id => rules.set_cookie(self.live()?, now),
+            Pending::Id => rules.set_cookie(self.live().or(self.unended())?, now),
+        }
+    }
+
+    /// The record that is to end, and is not known to have ended.
+    fn unended(&self) -> Option<&Live> {
+        match &self.ending {
+            Some(Ending::Live(live)) => Some(live),
+            _ => None,
         }
     }
 
@@ -1072,6 +1080,7 @@ impl Machine {
         let login = Op::login(&run.ops).is_some();
         let changes = !run.ops.is_empty();
         let sends_cookie = run.sends_cookie;
+        let ends = run.state == State::Ending;
         let error = run.error.take();
         let (live, written, key) = (run.live.take(), run.written.take(), run.key.take());
         let native = key
@@ -1187,7 +1196,13 @@ impl Machine {
             Outcome::HeadSent => Err(Error::HeadSent),
             Outcome::Conflict => Err(Error::Conflict),
             Outcome::NotLoaded => Err(Error::NotLoaded),
-            Outcome::Unreadable | Outcome::Failed => Err(error.unwrap_or(Error::Unknown)),
+            Outcome::Unreadable | Outcome::Failed => {
+                if ends && self.pending == Pending::Id {
+                    // The browser gets the id that this request gave the session: it may live.
+                    self.ending = live.map(Ending::Live);
+                }
+                Err(error.unwrap_or(Error::Unknown))
+            }
         };
         self.end_run(result);
     }
