@@ -46,7 +46,7 @@ pub async fn finish_saves(within: Duration) -> usize {
 pub async fn sigterm_and_saves(within: Duration) {
     if let Err(error) = asked_to_end().await {
         tracing::error!(%error, "no signal can be waited for");
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
     finish_saves(within).await;
 }
