@@ -23,7 +23,7 @@ fn content() -> Content {
         idle: Some(Duration::from_secs(60)),
         owner: Some("alice".into()),
         label: Some("a phone".into()),
-        lineage: Some(Lineage::from_bytes([9; 16])),
+        lineage: Some([9; 16]),
         ..Content::default()
     };
     content
@@ -48,8 +48,10 @@ fn a_live_session_comes_back_as_it_was() {
         cookie_until: Some(Millis::new(3)),
         indexed_until: None,
     };
-    let bytes = NATIVE.live(&key('a'), &content(), &times, TAG).unwrap();
-    let Some(Stored::Live(back, back_times)) = NATIVE.decode(&key('a'), &loaded(bytes)).unwrap()
+    let bytes = NATIVE
+        .live(&key('a'), &content(), &times, TAG, None)
+        .unwrap();
+    let Some(Stored::Live(back, back_times, _)) = NATIVE.decode(&key('a'), &loaded(bytes)).unwrap()
     else {
         panic!("a live session");
     };
@@ -65,7 +67,7 @@ fn a_live_session_comes_back_as_it_was() {
 #[test]
 fn a_record_under_another_key_is_refused() {
     let bytes = NATIVE
-        .live(&key('a'), &content(), &Times::default(), TAG)
+        .live(&key('a'), &content(), &Times::default(), TAG, None)
         .unwrap();
     assert!(NATIVE.decode(&key('b'), &loaded(bytes)).is_err());
 }
@@ -102,7 +104,7 @@ fn what_is_not_ours_is_corrupt() {
     }
     // Otherwise the key of a native record, which whoever reads the store knows, would open it as Flask's id.
     let native = NATIVE
-        .live(&key('a'), &content(), &Times::default(), TAG)
+        .live(&key('a'), &content(), &Times::default(), TAG, None)
         .unwrap();
     assert!(FLASK.decode(&key('a'), &loaded(native)).is_err());
 }
@@ -115,11 +117,50 @@ fn flask_sees_nothing_of_ours_unless_it_is_used() {
         .insert_value("a", Value::encode("x", Format::MessagePack).unwrap());
     assert_eq!(
         FLASK
-            .live(&key('a'), &plain, &Times::default(), TAG)
+            .live(&key('a'), &plain, &Times::default(), TAG, None)
             .unwrap(),
         &b"\x81\xa1a\xa1x"[..]
     );
     let nil = FLASK.tombstone(&key('a'), &plain, None, Millis::default(), TAG);
     assert_eq!(nil, NIL);
     assert!(FLASK.decode(&key('a'), &loaded(nil)).unwrap().is_none());
+}
+
+#[test]
+fn the_example_in_the_formats_page_is_what_is_written() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../FORMAT.md");
+    let page = std::fs::read_to_string(path).expect("FORMAT.md can be read");
+    let (_, example) = page.rsplit_once("```text\n").expect("it has an example");
+    let (example, _) = example.split_once("```").expect("the example ends");
+    let bytes: Vec<u8> = example
+        .lines()
+        .flat_map(|line| line[6..].split(' '))
+        .map(|byte| u8::from_str_radix(byte, 16).expect("hexadecimal digits"))
+        .collect();
+
+    let key = StoreKey::from_stored(
+        "session:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    );
+    let start = Millis::new(1_800_000_000_000);
+    let end = start.after(Duration::from_secs(900));
+    let mut content = Content {
+        created_at: Some(start),
+        logged_in_at: Some(start),
+        owner: Some("ada".into()),
+        lineage: Some(std::array::from_fn(|at| {
+            16 + u8::try_from(at).expect("a small number")
+        })),
+        ..Content::default()
+    };
+    let three = Value::encode(&3, Format::MessagePack).unwrap();
+    content.payload.insert_value("visits", three);
+    let times = Times {
+        expires_at: Some(end),
+        used_at: Some(start),
+        cookie_until: Some(end),
+        indexed_until: Some(start.after(Duration::from_secs(1950))),
+    };
+    let tag = [1, 2, 3, 4, 5, 6, 7, 8];
+    let written = NATIVE.live(&key, &content, &times, tag, None).unwrap();
+    assert_eq!(written, bytes);
 }
