@@ -270,12 +270,15 @@ impl Machine {
         match self.pending {
             Pending::Nothing => None,
             Pending::Removal => Some(rules.removal()),
-            Pending::Id => match (self.live(), &self.ending) {
-                (Some(live), _) => rules.set_cookie(live, now),
-                // Its end could not be confirmed: what an earlier save stored is still there.
-                (None, Some(Ending::Live(live))) => rules.set_cookie(live, now),
-                _ => None,
-            },
+            Pending::Id => rules.set_cookie(self.live().or(self.unended())?, now),
+        }
+    }
+
+    /// The record that is to end, and is not known to have ended.
+    fn unended(&self) -> Option<&Live> {
+        match &self.ending {
+            Some(Ending::Live(live)) => Some(live),
+            _ => None,
         }
     }
 
