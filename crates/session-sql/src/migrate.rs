@@ -69,11 +69,14 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             return Ok(());
         }
         let mut lease = Lease::<D>::of(&self.pool, Kind::Migration).await?;
-        let mut transaction = lease.connection().begin().await?;
-        for sql in &self.queries.create {
-            D::run(&mut transaction, sql, &[]).await?;
-        }
-        let outcome = transaction.commit().await;
+        let making = async {
+            let mut transaction = lease.connection().begin().await?;
+            for sql in &self.queries.create {
+                D::run(&mut transaction, sql, &[]).await?;
+            }
+            transaction.commit().await
+        };
+        let outcome = making.await;
         lease.end(outcome)?;
         // Another process may have been the first, with another layout.
         let made = self.is_made(Kind::Migration).await?;
