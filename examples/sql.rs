@@ -2,9 +2,9 @@
 //!
 //! Run it as `login.rs` says, with `--example sql`.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
-use actix_web::{App, HttpServer, get};
+use actix_web::{App, HttpServer, get, rt::time::sleep};
 use session_actix::{
     Session, SessionError, SessionMiddleware,
     session_core::{Sessions, Settings, config::Env, sweep_every},
@@ -23,9 +23,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env(&env)?;
     // Which databases it knows is chosen by the features of session-sql; here it is SQLite.
     let store = session_sql::from_env(&env)?;
-    // Once: it makes the table.
-    store.migrate().await?;
-    actix_web::rt::spawn(sweep_every(store.clone(), settings.sweep_pause()));
+    let (table, pause) = (store.clone(), settings.sweep_pause());
+    actix_web::rt::spawn(async move {
+        // Makes the table. While the database is down, whoever asks for a session is answered with a 503.
+        while let Err(error) = table.migrate().await {
+            eprintln!("there is no table yet: {error:?}");
+            sleep(Duration::from_secs(1)).await;
+        }
+        sweep_every(table, pause).await;
+    });
     let sessions = Sessions::with_owners(settings, store)?;
     let app = move || {
         App::new()

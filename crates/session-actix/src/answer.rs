@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
 use session_core::{Finish, Outcome, Visit};
 
-use crate::{SessionError, error, head, request::cookies, saving::Saving, slots::Slots};
+use crate::{SessionError, error, head, request::cookies, saving::Saving};
 
 pin_project! {
     /// The answer to one request, its session saved.
@@ -96,9 +96,6 @@ where
                     let Some(visit) = this.visit else {
                         return Poll::Ready(answer.map(ServiceResponse::map_into_left_body));
                     };
-                    if let Ok(response) = &answer {
-                        Slots::leave(response.request(), visit);
-                    }
                     match visit.finish() {
                         Finish::Ready(outcome) => {
                             return Poll::Ready(respond(answer, Ok(()), outcome));

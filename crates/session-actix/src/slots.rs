@@ -1,4 +1,4 @@
-use std::{any::TypeId, cell::Cell, sync::Arc};
+use std::{any::TypeId, sync::Arc};
 
 use actix_web::{HttpMessage, dev::ServiceRequest};
 use session_core::{Sessions, Visit};
@@ -17,11 +17,14 @@ struct Slot {
     sessions: Sessions,
     /// `None` where other sessions have the cookie's name by now.
     visit: Option<Arc<Visit>>,
-    /// Whether the answer has left the middleware: a request may be given to it once more.
-    answered: Cell<bool>,
 }
 
 impl Slot {
+    /// Whether the answer has left the middleware: a request may be given to it once more.
+    fn is_answered(&self) -> bool {
+        self.visit.as_ref().is_some_and(|it| it.is_finished())
+    }
+
     fn cookie(&self) -> &str {
         &self.sessions.settings().cookie().name
     }
@@ -39,7 +42,6 @@ impl Slots {
             name,
             sessions: sessions.clone(),
             visit,
-            answered: Cell::new(false),
         };
         let Some(slots) = extensions.get_mut::<Self>() else {
             let visit = sessions.visit();
@@ -49,7 +51,7 @@ impl Slots {
             });
             return Some(visit);
         };
-        let around = || slots.all().filter(|it| !it.answered.get());
+        let around = || slots.all().filter(|it| !it.is_answered());
         let (mine, visit) = match around().find(|it| it.sessions.is_same(sessions)) {
             Some(same) => (None, same.visit.clone()),
             None if around().any(|it| it.cookie() == sessions.settings().cookie().name) => {
@@ -64,23 +66,12 @@ impl Slots {
         mine
     }
 
-    /// Says that the middleware that sees to `visit` has answered.
-    pub(crate) fn leave(request: &impl HttpMessage, visit: &Arc<Visit>) {
-        if let Some(slots) = request.extensions().get::<Self>() {
-            let mine = |it: &&Slot| it.visit.as_ref().is_some_and(|it| Arc::ptr_eq(it, visit));
-            slots
-                .all()
-                .filter(mine)
-                .for_each(|it| it.answered.set(true));
-        }
-    }
-
     /// The visit of the session called `name`: of the innermost middleware that the answer has not left, or of the innermost
     /// where it has left all, as in a stream.
     pub(crate) fn visit(&self, name: TypeId) -> Result<Arc<Visit>, SessionError> {
         let named = || self.all().rev().filter(|it| it.name == name);
         let slot = named()
-            .find(|it| !it.answered.get())
+            .find(|it| !it.is_answered())
             .or_else(|| named().next())
             .ok_or_else(SessionError::no_middleware)?;
         slot.visit

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    content::{Content, Lineage},
+    content::Content,
     error::{Error, Result},
     expiry::{Millis, millis},
-    header::{Header, Kind, binding},
+    header::{Header, Kind, binding, payload_offset},
     key::StoreKey,
     payload::{Format, Payload, Value},
     record::Loaded,
@@ -33,7 +33,8 @@ pub(crate) enum Form {
 /// What a record's bytes say.
 #[derive(Debug)]
 pub(crate) enum Stored {
-    Live(Content, Times),
+    /// With its payload as it is encoded.
+    Live(Content, Times, Bytes),
     /// Renewed: the session goes on under another key. Requests that arrive heed it until then.
     Forwarded(StoreKey, Millis),
     Ended,
@@ -91,18 +92,23 @@ impl Codec {
         }
     }
 
-    /// The bytes of a live session under `key`.
+    /// The bytes of a live session under `key`; `encoded` is its payload, if that did not change since it was loaded.
     pub(crate) fn live(
         self,
         key: &StoreKey,
         content: &Content,
         times: &Times,
         write_tag: [u8; 8],
+        encoded: Option<&Bytes>,
     ) -> Result<Bytes> {
+        let payload = match (encoded, self.form) {
+            (Some(encoded), _) => encoded.clone(),
+            (None, Form::Flask) => self.live_of_flask(content)?.into(),
+            (None, Form::Native) => content.payload.encode(Format::MessagePack)?.into(),
+        };
         if self.form == Form::Flask {
-            return self.live_of_flask(content).map(Bytes::from);
+            return Ok(payload);
         }
-        let payload = content.payload.encode(Format::MessagePack)?;
         let mut bytes = Header {
             expires_at: times.expires_at.unwrap_or_default(),
             used_at: times.used_at.unwrap_or_default(),
@@ -141,6 +147,14 @@ impl Codec {
         header.write(0).into()
     }
 
+    /// The payload in the bytes of a live record.
+    pub(crate) fn payload_in(self, bytes: &Bytes) -> Bytes {
+        match self.form {
+            Form::Native => bytes.slice(payload_offset(bytes).min(bytes.len())..),
+            Form::Flask => bytes.clone(),
+        }
+    }
+
     /// The bytes that stand for no session in Flask's form.
     pub(crate) fn nil() -> Bytes {
         Bytes::from_static(NIL)
@@ -171,7 +185,7 @@ impl Codec {
             expires_at: loaded.expires_at.map(Millis::from),
             ..Times::default()
         };
-        Ok(Some(Stored::Live(content, times)))
+        Ok(Some(Stored::Live(content, times, loaded.bytes.clone())))
     }
 
     fn live_of_flask(self, content: &Content) -> Result<Vec<u8>> {
@@ -203,11 +217,12 @@ fn native(key: &StoreKey, bytes: &Bytes) -> Result<Stored> {
         }
         (Kind::Forwarded, None) | (Kind::Ended, _) => Stored::Ended,
         (Kind::Live, _) => {
-            let payload = Payload::decode(bytes.slice(length..), Format::MessagePack)?
+            let encoded = bytes.slice(length..);
+            let payload = Payload::decode(encoded.clone(), Format::MessagePack)?
                 .ok_or_else(|| Error::corrupt("a live record without data"))?;
             let (mut content, times) = of_header(&header);
             content.payload = payload;
-            Stored::Live(content, times)
+            Stored::Live(content, times, encoded)
         }
     })
 }
@@ -221,7 +236,7 @@ pub(crate) fn of_header(header: &Header<'_>) -> (Content, Times) {
         idle: header.idle,
         owner: header.owner.map(Arc::from),
         label: header.label.map(Arc::from),
-        lineage: Some(Lineage::from_bytes(header.lineage)),
+        lineage: Some(header.lineage),
     };
     let times = Times {
         expires_at: Some(header.expires_at),
@@ -237,7 +252,7 @@ fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Heade
         kind: Kind::Live,
         write_tag,
         binding: binding(key).unwrap_or_default(),
-        lineage: content.lineage.map(Lineage::to_bytes).unwrap_or_default(),
+        lineage: content.lineage.unwrap_or_default(),
         expires_at: Millis::default(),
         created_at: content.created_at.unwrap_or_default(),
         logged_in_at: content.logged_in_at,

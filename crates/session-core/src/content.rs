@@ -23,7 +23,8 @@ pub(crate) struct Content {
     pub(crate) owner: Option<Arc<str>>,
     /// How a list of devices names it.
     pub(crate) label: Option<Arc<str>>,
-    pub(crate) lineage: Option<Lineage>,
+    /// The bytes of its [`Lineage`].
+    pub(crate) lineage: Option<[u8; 16]>,
 }
 
 impl Content {

@@ -13,7 +13,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -38,7 +38,7 @@ pub(crate) struct Request {
     shared: Arc<Shared>,
     state: Mutex<State>,
     /// The number of the thread that holds the lock, or 0.
-    holder: AtomicU64,
+    holder: AtomicUsize,
 }
 
 struct State {
@@ -74,7 +74,7 @@ impl Request {
                 turn: None,
                 waiters: Waiters::default(),
             }),
-            holder: AtomicU64::new(0),
+            holder: AtomicUsize::new(0),
         }
     }
 
@@ -137,15 +137,13 @@ impl Drop for Locked<'_> {
 }
 
 thread_local! {
-    static NUMBER: u64 = {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        LAST.fetch_add(1, Ordering::Relaxed) + 1
-    };
+    static ANCHOR: u8 = const { 0 };
     static REENTERED: Cell<bool> = const { Cell::new(false) };
 }
 
-fn thread_number() -> u64 {
-    NUMBER.with(|number| *number)
+/// A number that no other thread has while this one runs.
+fn thread_number() -> usize {
+    ANCHOR.with(|anchor| std::ptr::from_ref(anchor).addr())
 }
 
 /// Runs the application's `closure`, which may not use the session that is locked by now.
@@ -240,9 +238,13 @@ impl Future for Drive {
                 }
                 continue;
             }
-            let waker = state.waiters.register(&mut this.waiter, context.waker());
-            match state.advance(&request.shared, &mut Context::from_waker(&waker)) {
-                Poll::Pending => return Poll::Pending,
+            let all = state.waiters.with_others(this.waiter, context.waker());
+            let waker = all.as_ref().unwrap_or(context.waker());
+            match state.advance(&request.shared, &mut Context::from_waker(waker)) {
+                Poll::Pending => {
+                    state.waiters.register(&mut this.waiter, context.waker());
+                    return Poll::Pending;
+                }
                 Poll::Ready(()) if state.machine.is_running() => {}
                 Poll::Ready(()) => state.waiters.wake_others(this.waiter),
             }
@@ -318,40 +320,64 @@ fn call_store(
     call: Call,
     left: Duration,
 ) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
-    Box::pin(async move {
-        let start = Instant::now();
-        let end = start.checked_add(left).unwrap_or(start + FOREVER);
-        let late = Error::Timeout {
+    // Each call has a future of its own, so that the small ones stay small.
+    match call {
+        Call::Load(key) => Box::pin(async move {
+            let (loaded, took) = within(left, &shared, shared.store.load(&key)).await;
+            Answered::of(Answer::Loaded(loaded), took)
+        }),
+        Call::Insert(key, record) => Box::pin(async move {
+            let insert = shared.store.insert(&key, &record);
+            let (written, took) = within(left, &shared, insert).await;
+            Answered::of(Answer::Written(written), took)
+        }),
+        Call::Update(key, record, revision) => Box::pin(async move {
+            let update = shared.store.update(&key, &record, &revision);
+            let (written, took) = within(left, &shared, update).await;
+            Answered::of(Answer::Written(written), took)
+        }),
+        Call::Delete(key) => Box::pin(async move {
+            let (deleted, took) = within(left, &shared, shared.store.delete(&key)).await;
+            Answered::of(Answer::Deleted(deleted), took)
+        }),
+        Call::Turn(key, attempt) => Box::pin(async move {
+            let start = Instant::now();
+            let turn = shared.queues.turn(&key, attempt, after(start, left)).await;
+            Answered {
+                answer: Answer::Turn,
+                turn,
+                took: start.elapsed(),
+            }
+        }),
+    }
+}
+
+/// The answer to `call`, or that it came too late, and the time that it took.
+async fn within<T>(
+    left: Duration,
+    shared: &Shared,
+    call: impl Future<Output = Result<T>>,
+) -> (Result<T>, Duration) {
+    let start = Instant::now();
+    let answer = timeout_at(after(start, left), call).await;
+    let answer = answer.unwrap_or_else(|_| {
+        Err(Error::Timeout {
             budget: shared.rules.settings.store_timeout,
-        };
-        let store = &shared.store;
-        let mut turn = None;
-        let answer = match call {
-            Call::Load(key) => {
-                let answer = timeout_at(end, store.load(&key)).await;
-                Answer::Loaded(answer.unwrap_or(Err(late)))
-            }
-            Call::Insert(key, record) => {
-                let answer = timeout_at(end, store.insert(&key, &record)).await;
-                Answer::Written(answer.unwrap_or(Err(late)))
-            }
-            Call::Update(key, record, revision) => {
-                let answer = timeout_at(end, store.update(&key, &record, &revision)).await;
-                Answer::Written(answer.unwrap_or(Err(late)))
-            }
-            Call::Delete(key) => {
-                let answer = timeout_at(end, store.delete(&key)).await;
-                Answer::Deleted(answer.unwrap_or(Err(late)))
-            }
-            Call::Turn(key, attempt) => {
-                turn = shared.queues.turn(&key, attempt, end).await;
-                Answer::Turn
-            }
-        };
-        Answered {
+        })
+    });
+    (answer, start.elapsed())
+}
+
+fn after(start: Instant, left: Duration) -> Instant {
+    start.checked_add(left).unwrap_or(start + FOREVER)
+}
+
+impl Answered {
+    fn of(answer: Answer, took: Duration) -> Self {
+        Self {
             answer,
-            turn,
-            took: start.elapsed(),
+            turn: None,
+            took,
         }
-    })
+    }
 }

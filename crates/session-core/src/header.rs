@@ -186,6 +186,14 @@ impl<'t> Header<'t> {
     }
 }
 
+/// Where the payload of a record of this library's begins.
+pub(crate) fn payload_offset(record: &[u8]) -> usize {
+    record
+        .get(4..6)
+        .and_then(|length| length.try_into().ok())
+        .map_or(0, |length| usize::from(u16::from_be_bytes(length)))
+}
+
 /// What ties a record to its key, so that two records swapped in the store open neither session: 128 bits of the id's
 /// digest. `None` for a key that ends with no digest.
 pub(crate) fn binding(key: &StoreKey) -> Option<[u8; 16]> {

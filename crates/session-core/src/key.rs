@@ -101,7 +101,7 @@ fn hex_after(prefix: &str, secret: &[u8]) -> Arc<str> {
 }
 
 /// `bytes` in hexadecimal, written into `room`, which is twice as long.
-fn hex<'r>(bytes: &[u8], room: &'r mut [u8]) -> &'r str {
+pub(crate) fn hex<'r>(bytes: &[u8], room: &'r mut [u8]) -> &'r str {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (pair, byte) in room.chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];

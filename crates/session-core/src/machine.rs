@@ -11,7 +11,7 @@ use std::{fmt, mem::take, sync::Arc};
 use self::table::{Event, Next, Outcome, State, holds};
 use crate::{
     codec::{Form, Times},
-    content::{Content, Lineage},
+    content::Content,
     error::{Error, Result},
     expiry::Millis,
     id::SessionId,
@@ -84,7 +84,7 @@ enum Origin {
     Unopened,
     /// No record: the first change makes one.
     New,
-    Live(Live),
+    Live(Box<Live>),
     /// The request came with an id that was renewed.
     Late(StoreKey, Form),
     /// The request came with the id of a record that cannot be read.
@@ -98,7 +98,7 @@ enum Origin {
 /// A session that is to end before anything else is done.
 #[derive(Debug)]
 enum Ending {
-    Live(Live),
+    Live(Box<Live>),
     Unseen(StoreKey, Form),
     /// It could not be loaded, so nobody can say that it is ended.
     NotLoaded,
@@ -110,7 +110,7 @@ pub(crate) struct Terms {
     /// Only this owner's.
     pub(crate) owner: Option<Arc<str>>,
     /// Not the one of this lineage.
-    pub(crate) keep: Option<Lineage>,
+    pub(crate) keep: Option<[u8; 16]>,
 }
 
 /// What the answer's head is to say of the cookie.
@@ -144,7 +144,9 @@ pub(crate) struct Machine {
     ended: bool,
     run: Option<Run>,
     last_run: u64,
-    /// The results that nobody has fetched yet.
+    /// The result of the last run, until somebody fetches it.
+    result: Option<(u64, Result<Saved>)>,
+    /// Those of earlier runs, where several wait at once.
     results: Vec<(u64, Result<Saved>)>,
     /// An error that its run could tell nobody, because the future that waited for it was dropped.
     untold: Option<Error>,
@@ -168,13 +170,13 @@ struct Run {
     /// Whose session it was when the request loaded it.
     owner: Option<Arc<str>>,
     /// What the present step is about: the record as it was last seen.
-    live: Option<Live>,
+    live: Option<Box<Live>>,
     /// The key that is being looked at.
     key: Option<(StoreKey, Form)>,
     /// The record being written, as it is once it is stored.
-    written: Option<Live>,
+    written: Option<Box<Live>>,
     /// The tombstone of a renewal, for its second try.
-    tombstone: Option<Record>,
+    tombstone: Option<Box<Record>>,
     candidates: Vec<Presented>,
     candidate: Option<Presented>,
     /// A presented id that was renewed, while others are tried.
@@ -204,6 +206,7 @@ impl Machine {
             ended: false,
             run: None,
             last_run: 0,
+            result: None,
             results: Vec::new(),
             untold: None,
         }
@@ -459,16 +462,19 @@ impl Machine {
 
     /// The result of the run `number`, once it is over.
     pub(crate) fn result(&mut self, number: u64) -> Option<Result<Saved>> {
+        if let Some((_, result)) = self.result.take_if(|(of, _)| *of == number) {
+            return Some(result);
+        }
         let place = self.results.iter().position(|(of, _)| *of == number)?;
         Some(self.results.swap_remove(place).1)
     }
 
     /// Nobody waits for the result of the run `number` any more: what failed is told by the next.
     pub(crate) fn abandon(&mut self, number: u64) {
-        let told = self.results.iter().any(|(of, _)| *of == number);
         match self.result(number) {
             Some(Err(error)) => self.untold = Some(error),
-            None if !told => {
+            Some(Ok(_)) => {}
+            None => {
                 if let Some(run) = self.run.as_mut().filter(|run| run.number == number) {
                     run.awaited = false;
                     if !holds!(DroppedSaveGoesOn) {
@@ -476,7 +482,6 @@ impl Machine {
                     }
                 }
             }
-            _ => {}
         }
     }
 
@@ -755,20 +760,29 @@ impl Machine {
         let key = rules.key_of(form, &id);
         let before = Times::default();
         let times = rules.times(form, &content, &before, true, given.now);
-        let record = rules.record(&key, form, &content, &times, &before, tag(given.random));
+        let record = rules.record(
+            &key,
+            form,
+            &content,
+            &times,
+            &before,
+            tag(given.random),
+            None,
+        );
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
                 run.sends_cookie = true;
-                run.written = Some(Live {
+                run.written = Some(Box::new(Live {
                     key: key.clone(),
                     form,
                     id: Some(id),
                     content,
                     times,
+                    encoded: rules.codec(form).payload_in(&record.bytes),
                     revision: Revision::new(record.bytes.clone()),
                     outdated: false,
-                });
+                }));
                 run.call = Some(Call::Insert(key, record));
             }
             Err(error) => self.end_run(Err(error)),
@@ -819,7 +833,7 @@ impl Machine {
     /// Replaces the record of `live` by one of `content`.
     fn write(
         &mut self,
-        live: Live,
+        live: Box<Live>,
         mut content: Content,
         sends_cookie: bool,
         given: &mut Given<'_>,
@@ -827,6 +841,8 @@ impl Machine {
         let rules = given.rules;
         note(live.form, &mut content, given);
         let times = rules.times(live.form, &content, &live.times, sends_cookie, given.now);
+        let unchanged = self.run.as_ref().is_some_and(|run| run.ops.is_empty())
+            && content.created_at == live.content.created_at;
         let record = rules.record(
             &live.key,
             live.form,
@@ -834,20 +850,22 @@ impl Machine {
             &times,
             &live.times,
             tag(given.random),
+            unchanged.then_some(&live.encoded),
         );
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
                 run.sends_cookie = sends_cookie;
-                run.written = Some(Live {
+                run.written = Some(Box::new(Live {
                     key: live.key.clone(),
                     form: live.form,
                     id: live.id.clone(),
                     content,
                     times,
+                    encoded: rules.codec(live.form).payload_in(&record.bytes),
                     revision: Revision::new(record.bytes.clone()),
                     outdated: live.outdated && !sends_cookie,
-                });
+                }));
                 run.call = Some(Call::Update(
                     live.key.clone(),
                     record,
@@ -870,12 +888,12 @@ impl Machine {
         let tombstone = given
             .rules
             .tombstone(live, Some(&new.key), given.now, tag(given.random));
-        run.tombstone = Some(tombstone);
+        run.tombstone = Some(Box::new(tombstone));
         run.call = run.reforward();
     }
 
     /// The record that a write replaces: the one last seen, at first the request's own.
-    fn source(&mut self) -> Option<Live> {
+    fn source(&mut self) -> Option<Box<Live>> {
         let run = self.run.as_mut()?;
         let live = run.live.take().or_else(|| match &self.origin {
             Origin::Live(live) => Some(live.clone()),
@@ -945,7 +963,7 @@ impl Machine {
         }
     }
 
-    fn found_live(&mut self, mut live: Live, given: &Given<'_>) -> Event {
+    fn found_live(&mut self, mut live: Box<Live>, given: &Given<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
@@ -1006,12 +1024,10 @@ impl Machine {
         };
         let more = !run.candidates.is_empty();
         match found {
-            Found::Live(live) if !given.rules.is_expired(&live, given.now) => {
-                run.live = Some(Live {
-                    id: Some(candidate.id),
-                    outdated: candidate.outdated,
-                    ..live
-                });
+            Found::Live(mut live) if !given.rules.is_expired(&live, given.now) => {
+                live.id = Some(candidate.id);
+                live.outdated = candidate.outdated;
+                run.live = Some(live);
                 return Event::Live;
             }
             Found::Forwarded(_, until) if until > given.now => {
@@ -1225,7 +1241,10 @@ impl Machine {
             Err(error) if !run.awaited && run.goal != Goal::Reload => {
                 self.untold = Some(error).filter(|_| holds!(UntoldErrorIsTold));
             }
-            result if run.awaited => self.results.push((run.number, result)),
+            result if run.awaited => {
+                let earlier = self.result.replace((run.number, result));
+                self.results.extend(earlier);
+            }
             _ => {}
         }
     }
@@ -1289,7 +1308,7 @@ impl Run {
         let live = self.live.as_ref()?;
         Some(Call::Update(
             live.key.clone(),
-            self.tombstone.clone()?,
+            self.tombstone.as_deref()?.clone(),
             live.revision.clone(),
         ))
     }
@@ -1327,7 +1346,7 @@ fn note(form: Form, content: &mut Content, given: &mut Given<'_>) {
     if form == Form::Native && content.lineage.is_none() {
         let mut random = [0; 16];
         (given.random)(&mut random);
-        content.lineage = Some(Lineage::from_bytes(random));
+        content.lineage = Some(random);
     }
     if form == Form::Native || given.rules.settings.absolute_timeout.is_some() {
         content.created_at.get_or_insert(given.now);

@@ -98,7 +98,7 @@ impl Owned {
     pub(crate) async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
         let now = self.shared.now();
         // A session that is renewed meanwhile is met twice.
-        let mut sessions: HashMap<Lineage, OwnedSession> = HashMap::new();
+        let mut sessions: HashMap<[u8; 16], OwnedSession> = HashMap::new();
         self.each_page(owner, async |records| {
             for listed in records {
                 let Some((content, live)) = self.live(&listed) else {
@@ -111,7 +111,7 @@ impl Owned {
                 if content.owner.as_deref() == Some(owner) && end.is_some_and(|end| end > now) {
                     let session = OwnedSession {
                         content,
-                        lineage,
+                        lineage: Lineage::from_bytes(lineage),
                         used_at: live.times.used_at.map(Into::into),
                         expires_at: end.unwrap_or_default().into(),
                     };
@@ -130,7 +130,7 @@ impl Owned {
     }
 
     /// Ends every session of `owner` but the one of the lineage `keep`; says how many it ended.
-    pub(crate) async fn end_all(&self, owner: &str, keep: Option<Lineage>) -> Result<u64> {
+    pub(crate) async fn end_all(&self, owner: &str, keep: Option<[u8; 16]>) -> Result<u64> {
         let terms = Terms {
             owner: Some(owner.into()),
             keep,
@@ -168,7 +168,7 @@ impl Owned {
         self.each_page(owner, async |records| {
             for listed in records {
                 let names = Header::parse(&listed.head)
-                    .is_ok_and(|(header, _)| Lineage::from_bytes(header.lineage) == *lineage);
+                    .is_ok_and(|(header, _)| header.lineage == lineage.to_bytes());
                 if names && self.may_be_live(&listed) {
                     ended |= self.end(listed, terms.clone()).await?;
                 }
@@ -184,7 +184,7 @@ impl Owned {
         &self,
         mut key: StoreKey,
         form: Form,
-    ) -> Result<(Option<Arc<str>>, Option<Lineage>)> {
+    ) -> Result<(Option<Arc<str>>, Option<[u8; 16]>)> {
         loop {
             let loaded = self.within(self.shared.store.load(&key)).await?;
             match self.shared.rules.read(&key, form, loaded) {
@@ -228,6 +228,7 @@ impl Owned {
             id: None,
             content: content.clone(),
             times,
+            encoded: listed.head.clone(),
             revision: crate::Revision::new(listed.head.clone()),
             outdated: false,
         };

@@ -1,40 +1,40 @@
 //! The session's data: an ordered map of keys to encoded values, split without decoding any of them.
 
 mod dynamic;
-mod encoded;
 mod entries;
-mod gather;
 mod json;
-mod json_writer;
-mod key;
-mod malformed;
-mod mismatch;
 mod msgpack;
-mod msgpack_writer;
 mod pickle;
-mod reader;
-mod unwritable;
 mod value;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 pub use dynamic::Dynamic;
 pub use pickle::is_pickle;
 pub use value::Value;
 
-use crate::error::{Error, Result};
-use entries::Entries;
-use key::KeyRef;
-use unwritable::Unwritable;
+use crate::error::{BoxError, Error, Result};
+use entries::{Entries, Entry};
 
 /// How deep a value's lists and maps may nest.
 const MAX_DEPTH: usize = 64;
 
 /// How many keys a session may have.
 const MAX_KEYS: usize = 16_384;
+
+/// The most bytes that an encoding adds to a key or a map.
+const LONGEST_HEAD: usize = 5;
+
+/// Why bytes are no session or value; quotes nothing of them, so it can be logged.
+type Fault = &'static str;
+
+const NOT_UTF8: Fault = "a text in it is not UTF-8";
+const TOO_DEEP: Fault = "it nests more than 64 lists and maps";
+const TOO_MANY_KEYS: Fault = "it has more than 16384 keys";
+const TRAILING: Fault = "bytes follow its end";
 
 /// How a session is encoded in the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -58,13 +58,15 @@ impl fmt::Display for Format {
 /// A session's data: text keys in the order of their insertion, each with an encoded [`Value`].
 ///
 /// Values that nobody changes are written back byte for byte. So are entries whose key is not text, which Flask can
-/// write: they count in [`len`](Self::len), but no method names them. Cheap to clone. At most 16,384 keys, and values
-/// that nest at most 64 deep.
+/// write: they count in [`len`](Self::len), but no method names them. Cheap to clone, though the first change after that
+/// copies the list of entries. Any other change takes the same time, whatever the number of keys.
+///
+/// What is encoded or decoded has at most 16,384 keys, the library's own among them, and values that nest at most 64 deep.
 ///
 /// `Debug` shows the number of keys and bytes, never what they hold.
 #[derive(Clone, Default)]
 pub struct Payload {
-    entries: Entries,
+    entries: Arc<Entries>,
 }
 
 impl Payload {
@@ -76,23 +78,24 @@ impl Payload {
     /// Splits what a store keeps; `None` if that is nothing, nil or null, which Flask takes for no session.
     ///
     /// Either format is recognised, whatever the one that is configured, so that an application may change it. If a key
-    /// comes twice, its last value counts.
+    /// comes twice, its last value counts. Values stay where they are in `bytes`.
     ///
     /// # Errors
     ///
     /// [`Error::Corrupt`] if the bytes are not one whole map, of any of the two formats and within the bounds.
-    pub fn decode(bytes: impl Into<Vec<u8>>, configured: Format) -> Result<Option<Self>> {
-        let bytes = Bytes::from(bytes.into());
-        if bytes.is_empty() {
-            return Ok(None);
-        }
+    pub fn decode(bytes: impl Into<Bytes>, configured: Format) -> Result<Option<Self>> {
+        let bytes = bytes.into();
         // What starts JSON is a small number in MessagePack, and so never a map.
         let entries = match bytes.trim_ascii_start().first() {
             Some(b'{' | b'n') => json::split(&bytes),
-            _ => msgpack::split(&bytes, configured),
+            None if bytes.is_empty() => Ok(None),
+            _ => msgpack::split(&bytes),
         };
-        let entries = entries.map_err(Error::corrupt)?;
-        Ok(entries.map(|entries| Self { entries }))
+        let entries = entries
+            .map_err(|fault| Error::corrupt(format!("{fault} ({configured} was expected)")))?;
+        Ok(entries.map(|entries| Self {
+            entries: Arc::new(entries),
+        }))
     }
 
     /// Encodes the payload; values that have `format` already are copied.
@@ -105,23 +108,39 @@ impl Payload {
         self.encode_with(None, format)
     }
 
-    /// Encodes the payload with one more entry behind the others; its key is none of theirs.
+    /// Encodes the payload with one more entry behind the others, which counts as they do; its key is none of theirs.
     pub(crate) fn encode_with(
         &self,
         last: Option<(&str, &Value)>,
         format: Format,
     ) -> Result<Vec<u8>> {
-        if self.entries.len() > MAX_KEYS {
-            return Err(Error::encode(Unwritable::TooManyKeys));
+        let last = last.map(|(key, value)| Entry {
+            key: key.into(),
+            value: value.as_bytes(),
+            format: value.format(),
+        });
+        let count = self.len() + usize::from(last.is_some());
+        if count > MAX_KEYS {
+            return Err(Error::encode(TOO_MANY_KEYS));
         }
-        let count = self.entries.len() + usize::from(last.is_some());
-        let last = last.map(|(key, value)| (KeyRef::Text(key.as_bytes()), value.as_encoded()));
-        let entries = self.entries.iter().chain(last);
-        let size = entries::size(entries.clone());
+        let size = self.size() + last.map_or(0, Entry::size);
+        let mut out = Vec::with_capacity(size + (count + 1) * LONGEST_HEAD);
         match format {
-            Format::MessagePack => msgpack::join(entries, count, size),
-            Format::Json => json::join(entries, count, size),
+            Format::MessagePack => msgpack::write_head(&mut out, count).map_err(Error::encode)?,
+            Format::Json => out.push(b'{'),
         }
+        for (place, entry) in self.entries.iter().chain(last).enumerate() {
+            if format == Format::Json && place > 0 {
+                out.push(b',');
+            }
+            entry.write(&mut out, format).map_err(|fault| {
+                Error::encode(format!("{} cannot be written: {fault}", entry.key))
+            })?;
+        }
+        if format == Format::Json {
+            out.push(b'}');
+        }
+        Ok(out)
     }
 
     /// Decodes the value of `key`, if there is one.
@@ -140,22 +159,23 @@ impl Payload {
 
     /// Files `value` under `key`: in the place of the value that was there, or else at the end.
     pub fn insert_value(&mut self, key: &str, value: Value) {
-        self.entries.insert(key, value);
+        Arc::make_mut(&mut self.entries).insert(key, value);
     }
 
     /// Takes `key` and its value out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        self.entries.remove(key)
+        let place = self.entries.place(key.into())?;
+        Arc::make_mut(&mut self.entries).remove(place)
     }
 
     /// Whether `key` has a value, be it nil.
     pub fn contains(&self, key: &str) -> bool {
-        self.entries.contains(key)
+        self.entries.place(key.into()).is_some()
     }
 
     /// The keys that are text, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter_map(|(key, _)| key.as_text())
+        self.entries.iter().filter_map(|entry| entry.key.as_text())
     }
 
     /// The number of entries, those included whose key is not text.
@@ -172,11 +192,55 @@ impl Payload {
     pub fn clear(&mut self) {
         *self = Self::default();
     }
+
+    /// The bytes that keys and values take, without the heads that an encoding adds.
+    fn size(&self) -> usize {
+        self.entries.iter().map(Entry::size).sum()
+    }
 }
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (keys, bytes) = (self.len(), entries::size(self.entries.iter()));
+        let (keys, bytes) = (self.len(), self.size());
         write!(f, "Payload({keys} keys, {bytes} bytes)")
     }
 }
+
+impl Entry<'_> {
+    fn size(self) -> usize {
+        self.key.as_bytes().len() + self.value.len()
+    }
+
+    /// Appends the entry, its value as it is if it has `format` already.
+    fn write(self, out: &mut Vec<u8>, format: Format) -> Result<(), BoxError> {
+        match format {
+            Format::MessagePack => msgpack::write_key(out, self.key)?,
+            Format::Json => json::write_key(out, self.key)?,
+        }
+        if self.format == format {
+            out.extend_from_slice(self.value);
+            return Ok(());
+        }
+        write(
+            out,
+            &dynamic::read(self.value, self.format)?.written(Some(format)),
+            format,
+        )
+    }
+}
+
+/// Appends `value` in `format`.
+fn write<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    value: &T,
+    format: Format,
+) -> Result<(), BoxError> {
+    match format {
+        Format::MessagePack => msgpack::write(out, value)?,
+        Format::Json => json::write(out, value)?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

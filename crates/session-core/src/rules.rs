@@ -56,6 +56,8 @@ pub(crate) struct Live {
     pub(crate) id: Option<SessionId>,
     pub(crate) content: Content,
     pub(crate) times: Times,
+    /// Its payload as it is encoded in the record.
+    pub(crate) encoded: Bytes,
     pub(crate) revision: Revision,
     /// The cookie's signature is by an older key.
     pub(crate) outdated: bool,
@@ -64,7 +66,7 @@ pub(crate) struct Live {
 /// What a look at a key found.
 #[derive(Debug)]
 pub(crate) enum Found {
-    Live(Live),
+    Live(Box<Live>),
     /// Until then, a request that arrives with the id is told that it was renewed.
     Forwarded(StoreKey, Millis),
     Ended,
@@ -179,15 +181,16 @@ impl Rules {
             return Found::Absent;
         };
         match self.codec(form).decode(key, &loaded) {
-            Ok(Some(Stored::Live(content, times))) => Found::Live(Live {
+            Ok(Some(Stored::Live(content, times, encoded))) => Found::Live(Box::new(Live {
                 key: key.clone(),
                 form,
                 id: None,
                 content,
                 times,
+                encoded,
                 revision: loaded.revision,
                 outdated: false,
-            }),
+            })),
             Ok(Some(Stored::Forwarded(successor, until))) => Found::Forwarded(successor, until),
             Ok(Some(Stored::Ended)) => Found::Ended,
             Ok(None) => Found::Absent,
@@ -281,8 +284,10 @@ impl Rules {
         times: &Times,
         before: &Times,
         write_tag: [u8; 8],
+        encoded: Option<&Bytes>,
     ) -> Result<Record> {
-        let bytes = self.codec(form).live(key, content, times, write_tag)?;
+        let codec = self.codec(form);
+        let bytes = codec.live(key, content, times, write_tag, encoded)?;
         self.check_size(&bytes)?;
         let end = times.expires_at.unwrap_or_default();
         let entry = (times.indexed_until != before.indexed_until && holds!(IndexIsWritten))
@@ -452,7 +457,7 @@ impl Rules {
         self.settings.timeouts(content.idle)
     }
 
-    fn codec(&self, form: Form) -> Codec {
+    pub(crate) fn codec(&self, form: Form) -> Codec {
         Codec {
             form,
             format: self.settings.format,

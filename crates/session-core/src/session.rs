@@ -258,7 +258,8 @@ impl Session {
 
     /// What names the session, before and after it is renewed; it opens nothing. `None` if it is not stored yet.
     pub fn lineage(&self) -> Option<Lineage> {
-        self.machine_or_none()?.live()?.content.lineage
+        let lineage = self.machine_or_none()?.live()?.content.lineage?;
+        Some(Lineage::from_bytes(lineage))
     }
 
     /// Saves what changed so far, before the request is answered or while its body is streamed.

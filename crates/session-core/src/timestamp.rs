@@ -1,28 +1,22 @@
-mod calendar;
-#[cfg(feature = "chrono")]
-mod chrono;
-mod codec;
-mod ext;
-#[cfg(feature = "jiff")]
-mod jiff;
-#[cfg(feature = "time")]
-mod time;
+mod convert;
+mod encoded;
 
-use std::{
-    error, fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{error, fmt, str::FromStr};
 
-pub(crate) use codec::NEWTYPE_NAME;
-pub(crate) use ext::{EXT_CODE, ExtPair};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+pub(crate) use encoded::{EXT_CODE, NEWTYPE_NAME};
 
 /// An instant in UTC, of the years 1 to 9999, to the nanosecond: what Python's aware `datetime` becomes in a session.
 ///
 /// In a `MessagePack` session it is the extension type that Flask-Session writes and reads back as a `datetime`; in JSON
 /// it is RFC 3339 text, such as `2024-02-29T12:34:56.123456Z`. It is read from either, whatever the offset.
 ///
-/// Converts from and to [`SystemTime`], and with the features `chrono`, `time` and `jiff` from and to the instants of
-/// those crates.
+/// It is written in whole microseconds, as a `datetime` has them: what is finer is cut off. Flask would round it, and at
+/// the end of 9999 fail at each request of the session.
+///
+/// Converts from and to [`SystemTime`](std::time::SystemTime) and [`OffsetDateTime`], and with the features `chrono` and
+/// `jiff` from and to the instants of those crates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     seconds: i64,
@@ -66,41 +60,46 @@ impl Timestamp {
     }
 }
 
-impl TryFrom<SystemTime> for Timestamp {
-    type Error = TimestampError;
-
-    fn try_from(time: SystemTime) -> Result<Self, TimestampError> {
-        match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => {
-                let seconds = i64::try_from(after.as_secs()).map_err(|_| TimestampError)?;
-                Self::new(seconds, after.subsec_nanos())
-            }
-            Err(error) => {
-                let before = error.duration();
-                let seconds = i64::try_from(before.as_secs()).map_err(|_| TimestampError)?;
-                match before.subsec_nanos() {
-                    0 => Self::new(-seconds, 0),
-                    nanos => Self::new(-seconds - 1, 1_000_000_000 - nanos),
-                }
-            }
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC, with no fraction, six digits of it, or nine: as many as the nanoseconds need.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = OffsetDateTime::from(*self);
+        write!(
+            f,
+            "{:04}-{:02}-{:02}",
+            time.year(),
+            u8::from(time.month()),
+            time.day()
+        )?;
+        write!(
+            f,
+            "T{:02}:{:02}:{:02}",
+            time.hour(),
+            time.minute(),
+            time.second()
+        )?;
+        if !self.nanos.is_multiple_of(1000) {
+            write!(f, ".{:09}", self.nanos)?;
+        } else if self.nanos != 0 {
+            write!(f, ".{:06}", self.nanos / 1000)?;
         }
+        f.write_str("Z")
     }
 }
 
-impl TryFrom<Timestamp> for SystemTime {
-    type Error = TimestampError;
+impl FromStr for Timestamp {
+    type Err = TimestampError;
 
-    /// Fails where the system's clock cannot tell the instant: on Windows, before 1601.
-    fn try_from(instant: Timestamp) -> Result<Self, TimestampError> {
-        let whole = Duration::from_secs(instant.seconds.unsigned_abs());
-        let second = if instant.seconds < 0 {
-            UNIX_EPOCH.checked_sub(whole)
-        } else {
-            UNIX_EPOCH.checked_add(whole)
-        };
-        second
-            .and_then(|second| second.checked_add(Duration::from_nanos(instant.nanos.into())))
-            .ok_or(TimestampError)
+    /// Reads RFC 3339: `T`, `t` or a blank between date and time, any fraction, `Z` or an offset. Digits behind the
+    /// ninth of a fraction are dropped; a leap second is refused.
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        // `time` takes any separator, and the leap seconds at the end of months.
+        let bytes = text.as_bytes();
+        if !matches!(bytes.get(10), Some(b'T' | b't' | b' ')) || bytes.get(17..19) == Some(b"60") {
+            return Err(TimestampError);
+        }
+        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError)?;
+        time.try_into()
     }
 }
 

@@ -161,6 +161,11 @@ impl Visit {
         }))
     }
 
+    /// Whether [`finish`](Self::finish) was called: the answer has left, or is about to.
+    pub fn is_finished(&self) -> bool {
+        self.head_sent.load(Ordering::Relaxed)
+    }
+
     /// The head of an answer whose session could not be saved, or not all of it.
     ///
     /// It carries the cookie of what is known to be done, such as a login that the handler saved itself before the

@@ -195,6 +195,36 @@ fn a_session_has_at_most_16384_keys() {
     }
 }
 
+/// How long `len` inserts, replacements, look-ups, removals from the front, and inserts again take.
+fn changes(len: usize) -> Duration {
+    let keys: Vec<_> = (0..len).map(|key| key.to_string()).collect();
+    let value = Value::encode(&0, Format::MessagePack).expect("a number encodes");
+    let mut payload = Payload::new();
+    let started = Instant::now();
+    for round in 0..2 {
+        for key in &keys {
+            payload.insert_value(key, value.clone());
+        }
+        assert_eq!(payload.len(), len);
+        for key in keys.iter().filter(|_| round == 0) {
+            payload.insert_value(key, value.clone());
+            assert!(payload.contains(key));
+            assert!(payload.remove(key).is_some());
+        }
+    }
+    let took = started.elapsed();
+    assert!(payload.keys().eq(&keys));
+    took
+}
+
+#[test]
+fn the_cost_of_a_change_does_not_grow_with_the_number_of_keys() {
+    // For 32 times as many keys 32 times as long; if each change searched all keys, 1,024 times. Other programs may
+    // slow down some attempts.
+    let flat = |_| changes(16_384) < changes(512) * 128;
+    assert!((0..5).any(flat), "16,384 keys take {:?}", changes(16_384));
+}
+
 #[test]
 fn a_value_is_taken_only_if_it_is_one_and_whole() {
     for (bytes, format) in [
@@ -219,7 +249,7 @@ fn a_value_is_taken_only_if_it_is_one_and_whole() {
 
 fn exercise(bytes: &[u8]) {
     for configured in FORMATS {
-        let Ok(Some(payload)) = Payload::decode(bytes, configured) else {
+        let Ok(Some(payload)) = Payload::decode(bytes.to_vec(), configured) else {
             continue;
         };
         for format in FORMATS {

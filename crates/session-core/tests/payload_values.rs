@@ -68,6 +68,8 @@ fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
 
 #[test]
 fn every_shape_of_type_survives_in_either_format_and_from_one_to_the_other() {
+    // A session keeps microseconds.
+    let last = Timestamp::new(Timestamp::MAX.seconds(), 999_999_000).unwrap();
     survives(&true);
     survives(&'é');
     survives(&"text".to_owned());
@@ -95,7 +97,7 @@ fn every_shape_of_type_survives_in_either_format_and_from_one_to_the_other() {
     survives(&Step::Address("x".into()));
     survives(&Step::Pay {
         cents: -1,
-        at: Timestamp::MAX,
+        at: last,
     });
     survives(&Step::Pair(1, 0.5));
     survives(&Tagged::A {
@@ -105,7 +107,7 @@ fn every_shape_of_type_survives_in_either_format_and_from_one_to_the_other() {
         left: Duration::from_millis(1500),
     });
     survives(&Timestamp::MIN);
-    survives(&vec![Timestamp::MAX; 2]);
+    survives(&vec![last; 2]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Timestamps in a session: as Flask writes them, and read as whatever reads RFC 3339.
 
 use serde::{Deserialize, Serialize};
-use session_core::{Error, Format, Timestamp, Value};
+use session_core::{Dynamic, Error, Format, Timestamp, Value};
 
 fn msgpack<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     let value = Value::encode(value, Format::MessagePack).expect("the tests' types encode");
@@ -104,4 +104,45 @@ fn another_extension_is_no_timestamp() {
             Err(Error::Decode { .. })
         ));
     }
+}
+
+// What Python's datetime has no place for: msgspec rounds it, and the last half microsecond into the year 10000.
+#[test]
+fn a_session_keeps_whole_microseconds_and_cuts_what_is_finer() {
+    let fine =
+        |seconds, nanos| Timestamp::new(seconds, nanos).expect("the tests' instants are in range");
+    for (given, kept) in [
+        (Timestamp::MAX, fine(Timestamp::MAX.seconds(), 999_999_000)),
+        (fine(-1, 999_999_999), fine(-1, 999_999_000)),
+        (fine(-1, 1), fine(-1, 0)),
+        (
+            fine(1_704_164_645, 678_901_500),
+            fine(1_704_164_645, 678_901_000),
+        ),
+        (fine(0, 999), fine(0, 0)),
+        (Timestamp::MIN, Timestamp::MIN),
+    ] {
+        for format in [Format::MessagePack, Format::Json] {
+            let value = Value::encode(&given, format).unwrap();
+            assert_eq!(value.decode::<Timestamp>().unwrap(), kept);
+            assert_eq!(value, Value::encode(&kept, format).unwrap());
+            assert_eq!(value, Dynamic::Timestamp(given).to_value(format).unwrap());
+        }
+        assert_eq!(serde_json::to_value(given).unwrap(), kept.to_string());
+    }
+    assert_eq!(
+        msgpack(&Timestamp::MAX),
+        b"\xc7\x0c\xff\x3b\x9a\xc6\x18\0\0\0\x3a\xff\xf4\x41\x7f"
+    );
+}
+
+#[test]
+fn what_others_wrote_with_nanoseconds_is_read_as_it_is() {
+    let fine = value(&[b"\xd7\xff\x00\x00\x00\x04\0\0\0\0"]);
+    let at = Timestamp::new(0, 1).unwrap();
+    assert_eq!(fine.decode::<Timestamp>().unwrap(), at);
+    assert_eq!(fine.to_dynamic().unwrap(), Dynamic::Timestamp(at));
+    let text =
+        Value::from_encoded(&br#""1970-01-01T00:00:00.000000001Z""#[..], Format::Json).unwrap();
+    assert_eq!(text.decode::<Timestamp>().unwrap(), at);
 }

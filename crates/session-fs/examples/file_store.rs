@@ -17,10 +17,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The browser keeps the id; the store sees a digest of it.
     let id = SessionId::random(SessionId::DEFAULT_BYTES);
     let key = KeyPrefix::default().hashed_key(&id);
-    let record = |payload: &str, seconds| Record {
-        payload: payload.into(),
+    let record = |bytes: &'static str, seconds| Record {
+        bytes: bytes.into(),
         expires_at: SystemTime::now() + Duration::from_secs(seconds),
-        owner: None,
+        entry: None,
     };
     let inserted = store.insert(&key, &record("one", 60)).await?;
     println!("inserted: {}", inserted.is_stored());
@@ -36,7 +36,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let late = store.update(&key, &three, &loaded.revision).await?;
     println!("late update refused: {}", late == Write::Refused);
 
-    let moved = store.touch(&key, SystemTime::now()).await?;
-    println!("touched: {moved:?}; swept: {}", store.sweep(100).await?);
+    let Write::Stored(revision) = first else {
+        return Err("nobody else changes it".into());
+    };
+    let over = store.update(&key, &record("over", 0), &revision).await?;
+    println!(
+        "over: {}; swept: {}",
+        over.is_stored(),
+        store.sweep(100).await?
+    );
     Ok(())
 }

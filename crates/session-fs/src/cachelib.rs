@@ -8,23 +8,21 @@ mod sweep;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Instant, SystemTime},
 };
 
 use session_core::{
-    Error, Loaded, Record, Result, Revision, SessionStore, StoreKey, Touch, Write, async_trait,
+    Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
     config::ConfigError,
 };
-use tokio::{sync::Mutex, time::timeout_at};
 
-use self::{
-    layout::{Entry, Names},
-    records::Records,
-};
+use self::layout::{Entry, Names};
 use crate::{
-    blocking::blocking, check, clock, fault::Fault, files::Outcome, limit::LARGEST, lock::PATIENCE,
-    mode::FileMode, staged::Staging,
+    blocking::blocking, clock, layout::LARGEST, mode::FileMode, root::Root, staged::Staging,
+    turns::Turns,
 };
+
+/// How the names of what is no session to cachelib end.
+const SUFFIX: &str = ".__wz_cache";
 
 /// Sessions in the files of a cachelib `FileSystemCache`, shared with a Flask application.
 ///
@@ -40,9 +38,10 @@ use crate::{
 /// [`FileStore`](crate::FileStore) is the better store.
 #[derive(Clone, Debug)]
 pub struct CachelibStore {
-    records: Records,
+    root: Root,
+    names: Names,
     limit: usize,
-    turn: Arc<Mutex<()>>,
+    turns: Arc<Turns>,
 }
 
 impl CachelibStore {
@@ -54,32 +53,28 @@ impl CachelibStore {
     /// Files are named by SHA-256, as by cachelib since 0.16; those named by MD5 before are found as well.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         let staging = Staging {
-            // What ends so is no session to cachelib.
-            suffix: ".__wz_cache",
+            suffix: SUFFIX,
             ..Staging::default()
         };
         Self {
-            records: Records {
-                root: check::fixed(directory.into()).into(),
-                staging,
-                names: Names::Sha256,
-            },
+            root: Root::new(directory.into(), staging),
+            names: Names::Sha256,
             limit: Self::DEFAULT_LIMIT,
-            turn: Arc::default(),
+            turns: Turns::new(1).into(),
         }
     }
 
     /// Names new files by MD5, as cachelib did up to 0.15; those named by SHA-256 are found as well.
     #[must_use]
     pub fn with_md5_names(mut self) -> Self {
-        self.records.names = Names::Md5;
+        self.names = Names::Md5;
         self
     }
 
     /// Sets the permission bits of the files. Defaults to `0600`, as cachelib.
     #[must_use]
     pub fn with_mode(mut self, mode: FileMode) -> Self {
-        self.records.staging.mode = mode;
+        self.root.staging.mode = mode;
         self
     }
 
@@ -92,7 +87,7 @@ impl CachelibStore {
 
     /// The directory that holds the sessions.
     pub fn directory(&self) -> &Path {
-        &self.records.root
+        self.root.path()
     }
 
     /// Makes the directory if need be and tries it out, as [`FileStore::check`](crate::FileStore::check) does.
@@ -101,88 +96,41 @@ impl CachelibStore {
     ///
     /// As there.
     pub fn check(&self) -> Result<(), ConfigError> {
-        check::check(&self.records.root, self.records.staging)
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Records, Instant) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
-        let deadline = Instant::now() + PATIENCE;
-        let _turn = timeout_at(deadline.into(), self.turn.lock())
-            .await
-            .map_err(|_| Fault::Locked(PATIENCE))?;
-        let records = self.records.clone();
-        blocking(move || work(&records, deadline)).await
-    }
-
-    fn entry(&self, record: &Record) -> Result<Entry> {
-        let payload = spelling::pythons(&record.payload);
-        let size = payload.len();
-        if size > self.limit {
-            return Err(Error::TooLarge {
-                size,
-                limit: self.limit,
-            });
-        }
-        Ok(Entry {
-            ends: layout::second(clock::millis(record.expires_at)),
-            payload,
-        })
+        self.root.check()
     }
 }
 
 #[async_trait]
 impl SessionStore for CachelibStore {
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let (records, key) = (self.records.clone(), key.clone());
-        let found = blocking(move || records.load(&key)).await?;
+        let (store, key) = (self.clone(), key.clone());
+        let found = blocking(move || store.load_entry(&key)).await?;
         Ok(found.map(|entry| Loaded {
-            expires_at: clock::instant(entry.end()),
-            revision: Revision::of(&entry.payload),
-            payload: entry.payload,
+            expires_at: Some(clock::instant(entry.end())),
+            ..Loaded::compared_by_bytes(entry.payload)
         }))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        let (key, new) = (key.clone(), self.entry(record)?);
-        let revision = Revision::of(&new.payload);
-        let done = self.write(move |records, deadline| records.insert(&key, &new, deadline));
-        Ok(answer(done.await?, revision))
+        let (store, key, new) = (self.clone(), key.clone(), Entry::of(record));
+        let insert = move || store.insert_entry(&key, &new);
+        Ok(self.turns.take(0, insert).await?)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        let (key, new, loaded) = (key.clone(), self.entry(record)?, revision.clone());
-        let revision = Revision::of(&new.payload);
-        let done = self.write(move |records, deadline| {
-            let unchanged = |old: Entry| (Revision::of(&old.payload) == loaded).then_some(new);
-            records.change(&key, unchanged, deadline)
-        });
-        Ok(answer(done.await?, revision))
-    }
-
-    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        let key = key.clone();
-        let ends = layout::second(clock::millis(expires_at));
-        let done = self.write(move |records, deadline| {
-            records.change(&key, |old| Some(Entry { ends, ..old }), deadline)
-        });
-        Ok(match done.await? {
-            Outcome::Done => Touch::Moved,
-            Outcome::Refused => Touch::Refused,
-        })
+        let (store, key, new) = (self.clone(), key.clone(), Entry::of(record));
+        let loaded = revision.clone();
+        let update = move || store.update_entry(&key, &new, &loaded);
+        Ok(self.turns.take(0, update).await?)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        let key = key.clone();
-        let done = self.write(move |records, deadline| records.delete(&key, deadline));
-        Ok(done.await?)
-    }
-}
-
-fn answer(outcome: Outcome, revision: Revision) -> Write {
-    match outcome {
-        Outcome::Done => Write::Stored(revision),
-        Outcome::Refused => Write::Refused,
+        let (store, key) = (self.clone(), key.clone());
+        let delete = move || store.delete_entry(&key);
+        Ok(self.turns.take(0, delete).await?)
     }
 }

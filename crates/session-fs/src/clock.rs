@@ -1,9 +1,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970, rounded down; an instant before that counts as 1970.
+/// Milliseconds since 1970, rounded up, so that nothing is over too early; an instant before that counts as 1970.
 pub(crate) fn millis(instant: SystemTime) -> u64 {
     let since = instant.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 /// The instant `millis` milliseconds after 1970.
@@ -11,9 +11,9 @@ pub(crate) fn instant(millis: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(millis)
 }
 
-/// Now, in milliseconds since 1970.
-pub(crate) fn now() -> u64 {
-    millis(SystemTime::now())
+/// Whether the time `millis`, in milliseconds since 1970, has passed.
+pub(crate) fn is_over(millis: u64) -> bool {
+    instant(millis) <= SystemTime::now()
 }
 
 #[cfg(test)]
@@ -21,13 +21,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instant_is_rounded_down_to_its_millisecond() {
+    fn an_instant_is_rounded_up_to_its_millisecond() {
         let exact = UNIX_EPOCH + Duration::from_millis(4_102_444_800_123);
-        assert_eq!(
-            instant(millis(exact + Duration::from_nanos(999_999))),
-            exact
-        );
+        assert_eq!(millis(exact), 4_102_444_800_123);
+        assert_eq!(millis(exact + Duration::from_nanos(1)), 4_102_444_800_124);
         assert_eq!(millis(UNIX_EPOCH - Duration::from_secs(1)), 0);
-        assert!(instant(u64::MAX) > exact);
+        assert!(is_over(0) && !is_over(4_102_444_800_123) && !is_over(u64::MAX));
     }
 }

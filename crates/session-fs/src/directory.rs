@@ -11,7 +11,7 @@ use rustix::{
     process::geteuid,
 };
 
-use crate::{fault::Fault, refusal::Refusal};
+use crate::{fault::Fault, mode::FileMode};
 
 /// A directory that nobody else can write, held open: what happens in it cannot be led elsewhere by a rename.
 #[derive(Debug)]
@@ -28,30 +28,40 @@ impl Directory {
         Self::checked(fs::openat(CWD, path, OPEN, Mode::empty()))
     }
 
-    /// The directory at `path`, made with mode 0700 if there is none; with `durable`, it is there after a power loss.
-    pub(crate) fn open_or_create(path: &Path, durable: bool) -> Result<Self, Fault> {
-        if let Some(directory) = Self::open(path)? {
-            return Ok(directory);
-        }
-        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let made = Self::open(path)?.ok_or(Errno::NOENT)?;
-        // The umask may have taken away what the owner needs.
-        fs::fchmod(&made.0, Mode::RWXU)?;
-        if let Some(parent) = path.parent().filter(|_| durable) {
-            File::open(parent)?.sync_all()?;
-        }
-        Ok(made)
+    /// The directory at `path`, made with mode 0700 if there is none, as are those above; it is there after a power loss.
+    pub(crate) fn open_or_create(path: &Path) -> Result<Self, Fault> {
+        let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(Self::open(path)?.ok_or(Errno::NOENT)?);
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(above)?;
+        Self(File::open(above)?.into()).child_or_create(name, true)
     }
 
     /// The directory `name` in this one, if there is one.
-    pub(crate) fn child(&self, name: &str) -> Result<Option<Self>, Fault> {
+    pub(crate) fn child(&self, name: impl Arg) -> Result<Option<Self>, Fault> {
         Self::checked(fs::openat(&self.0, name, OPEN, Mode::empty()))
+    }
+
+    /// The directory at the end of `path`, which begins in this one, if there is one.
+    pub(crate) fn below(self, path: &[&str]) -> Result<Option<Self>, Fault> {
+        let mut found = Some(self);
+        for name in path {
+            found = found.map_or(Ok(None), |above| above.child(*name))?;
+        }
+        Ok(found)
     }
 
     /// The directory `name` in this one, made with mode 0700 if there is none.
     ///
     /// With `durable`, one that was made is there after a power loss.
-    pub(crate) fn child_or_create(&self, name: &str, durable: bool) -> Result<Self, Fault> {
+    pub(crate) fn child_or_create(
+        &self,
+        name: impl Arg + Copy,
+        durable: bool,
+    ) -> Result<Self, Fault> {
         if let Some(child) = self.child(name)? {
             return Ok(child);
         }
@@ -64,6 +74,18 @@ impl Directory {
             self.sync()?;
         }
         Ok(self.child(name)?.ok_or(Errno::NOENT)?)
+    }
+
+    /// Makes the file `name`, for writing; its mode is exact whatever the umask.
+    pub(crate) fn create(&self, name: &str, mode: FileMode) -> IoResult<OwnedFd> {
+        let mode = Mode::from_raw_mode(mode.bits());
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = fs::openat(&self.0, name, flags, mode)?;
+        if Mode::from_raw_mode(fs::fstat(&file)?.st_mode) != mode {
+            fs::fchmod(&file, mode)?;
+        }
+        Ok(file)
     }
 
     /// What is in this directory, read from its beginning and independently of any other reader.
@@ -103,21 +125,20 @@ impl Directory {
     fn checked(opened: IoResult<OwnedFd>) -> Result<Option<Self>, Fault> {
         let fd = match opened {
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP | Errno::NOTDIR) => return Err(Refusal::NoDirectory.into()),
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(Fault::NoDirectory),
             other => other?,
         };
         let stat = fs::fstat(&fd)?;
         let us = geteuid().as_raw();
         if stat.st_uid != us {
-            return Err(Refusal::NotOurs {
+            return Err(Fault::NotOurs {
                 owner: stat.st_uid,
                 us,
-            }
-            .into());
+            });
         }
         let mode = stat.st_mode & 0o7777;
         if mode & 0o022 != 0 {
-            return Err(Refusal::Writable { mode }.into());
+            return Err(Fault::Writable { mode });
         }
         Ok(Some(Self(fd)))
     }

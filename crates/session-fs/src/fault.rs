@@ -1,23 +1,63 @@
-use std::{error, fmt, io, time::Duration};
+use std::{error, fmt, io};
 
 use rustix::io::Errno;
 use session_core::{BoxError, Error};
-
-use crate::{refusal::Refusal, unreadable::Unreadable};
 
 /// Why something could not be done with the files.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The operating system refused.
     Io(io::Error),
-    /// The directory is not safe to use.
-    Directory(Refusal),
-    /// Somebody else held the lock for this long.
-    Locked(Duration),
-    /// What is under the record's name is not one of this store's records.
-    Unreadable(Unreadable),
-    /// The blocking task did not finish: the runtime is shutting down.
+    /// In the place of a directory is a symbolic link, or no directory at all.
+    NoDirectory,
+    /// The directory belongs to the user `owner`, not to `us`.
+    NotOurs { owner: u32, us: u32 },
+    /// The directory's mode lets others than its owner write.
+    Writable { mode: u32 },
+    /// The directory is not the one that this program worked in before, or there is none any more.
+    Gone,
+    /// Somebody else held the lock for longer than a write waits.
+    Locked,
+    /// The file does not begin as this store's files do, or is no regular file.
+    Foreign,
+    /// A later version of this library wrote the file.
+    Later,
+    /// This store made the file, but it was cut short or changed.
+    Damaged,
+    /// The work on a thread that may block did not come to its end.
     Stopped(BoxError),
+}
+
+impl Fault {
+    /// Whether the operating system refused for this reason.
+    pub(crate) fn is(&self, errno: Errno) -> bool {
+        matches!(self, Self::Io(error) if error.raw_os_error() == Some(errno.raw_os_error()))
+    }
+
+    pub(crate) fn is_no_space(&self) -> bool {
+        self.is(Errno::NOSPC) || self.is(Errno::DQUOT)
+    }
+
+    /// Whether it is a directory that is not safe to use.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::NoDirectory | Self::NotOurs { .. } | Self::Writable { .. } | Self::Gone
+        )
+    }
+
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Foreign | Self::Later | Self::Damaged)
+    }
+
+    /// Nothing, for whom what cannot be read is as good as nothing.
+    pub(crate) fn unless_unreadable<T>(self) -> Result<Option<T>, Self> {
+        if self.is_unreadable() {
+            Ok(None)
+        } else {
+            Err(self)
+        }
+    }
 }
 
 impl From<Errno> for Fault {
@@ -32,17 +72,12 @@ impl From<io::Error> for Fault {
     }
 }
 
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        Self::Directory(refusal)
-    }
-}
-
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Unreadable(reason) => Self::corrupt(reason),
-            other => Self::backend("files", other),
+        if fault.is_unreadable() {
+            Self::corrupt(fault)
+        } else {
+            Self::backend("files", fault)
         }
     }
 }
@@ -51,9 +86,27 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(_) => f.write_str("the operating system refused"),
-            Self::Directory(_) => f.write_str("the directory cannot be used"),
-            Self::Locked(waited) => write!(f, "another process held the lock for {waited:?}"),
-            Self::Unreadable(_) => f.write_str("the file is not a record"),
+            Self::NoDirectory => {
+                f.write_str("must be a directory itself, not a symbolic link or a file")
+            }
+            Self::NotOurs { owner, us } => write!(
+                f,
+                "must belong to the user that runs this program ({us}), not to user {owner}"
+            ),
+            Self::Writable { mode } => write!(
+                f,
+                "must not be writable by group or others (mode {mode:04o}): run chmod 0700 on it"
+            ),
+            Self::Gone => f.write_str(
+                "must stay in its place, and is gone: mount its file system again, \
+                 or restart the program to begin with an empty directory",
+            ),
+            Self::Locked => f.write_str("another process held the lock for too long"),
+            Self::Foreign => {
+                f.write_str("the file under the record's name was not made by this store")
+            }
+            Self::Later => f.write_str("the file was written by a later version of this library"),
+            Self::Damaged => f.write_str("the file is cut short or changed"),
             Self::Stopped(_) => f.write_str("the runtime is shutting down"),
         }
     }
@@ -63,10 +116,8 @@ impl error::Error for Fault {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Io(source) => Some(source),
-            Self::Directory(source) => Some(source),
-            Self::Unreadable(source) => Some(source),
             Self::Stopped(source) => Some(source.as_ref()),
-            Self::Locked(_) => None,
+            _ => None,
         }
     }
 }

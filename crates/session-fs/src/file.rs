@@ -5,81 +5,41 @@ use rustix::{
     io::{self, Errno},
     path::Arg,
 };
+use session_core::Bytes;
 
 use crate::{
     directory::Directory,
     fault::Fault,
-    layout::{HEADER, Kind, Stored},
-    limit::LARGEST,
+    layout::{LARGEST, OVERHEAD, Stored},
     name::Name,
-    unreadable::Unreadable,
 };
 
-/// What is under a name.
-pub(crate) enum Slot {
-    Empty,
-    Holds(Stored),
-    Unreadable(Unreadable),
+/// The record called `name`, if there is one.
+pub(crate) fn read(directory: &Directory, name: &Name) -> Result<Option<Stored>, Fault> {
+    let file = start(directory, name.to_string(), OVERHEAD + LARGEST)?;
+    file.map(|(_, bytes)| Stored::decode(name, &bytes))
+        .transpose()
 }
 
-/// The record or entry called `name`.
-pub(crate) fn read(directory: &Directory, kind: Kind, name: &Name) -> Result<Slot, Fault> {
-    Ok(match bytes(directory, name.to_string())? {
-        None => Slot::Empty,
-        Some(bytes) => match bytes.and_then(|bytes| Stored::decode(kind, name, bytes)) {
-            Ok(stored) => Slot::Holds(stored),
-            Err(reason) => Slot::Unreadable(reason),
-        },
-    })
-}
-
-/// All bytes of the file called `name`, if there is one.
-pub(crate) fn bytes(
+/// The first bytes, up to `most` of them, of the file called `name`, and the file itself.
+pub(crate) fn start(
     directory: &Directory,
     name: impl Arg,
-) -> Result<Option<Result<Vec<u8>, Unreadable>>, Fault> {
-    let (file, size) = match open(directory, name, OFlags::RDONLY)? {
-        Found::Nothing => return Ok(None),
-        Found::Foreign => return Ok(Some(Err(Unreadable::Foreign))),
-        Found::File(file, size) => (file, size),
-    };
-    let Some(size) = usize::try_from(size)
-        .ok()
-        .filter(|size| *size <= HEADER + LARGEST)
-    else {
-        return Ok(Some(Err(Unreadable::Foreign)));
-    };
-    let mut bytes = vec![0; size];
-    let length = read_up_to(&file, &mut bytes)?;
-    bytes.truncate(length);
-    Ok(Some(Ok(bytes)))
-}
-
-/// Reads the first bytes of the file called `name`, at most as many as a header has; none if it is no regular file.
-pub(crate) fn start(directory: &Directory, name: impl Arg) -> Result<Option<Start>, Fault> {
-    let Found::File(file, _) = open(directory, name, OFlags::RDONLY)? else {
+    most: usize,
+) -> Result<Option<(OwnedFd, Bytes)>, Fault> {
+    let Some((file, size)) = open(directory, name, OFlags::RDONLY)? else {
         return Ok(None);
     };
-    let mut bytes = [0; HEADER];
-    let length = read_up_to(&file, &mut bytes)?;
-    Ok(Some(Start {
-        file,
-        bytes,
-        length,
-    }))
-}
-
-/// The beginning of an open file.
-pub(crate) struct Start {
-    pub(crate) file: OwnedFd,
-    bytes: [u8; HEADER],
-    length: usize,
-}
-
-impl Start {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX).min(most)];
+    let mut length = 0;
+    while length < bytes.len() {
+        match io::retry_on_intr(|| io::read(&file, &mut bytes[length..]))? {
+            0 => break,
+            count => length += count,
+        }
     }
+    bytes.truncate(length);
+    Ok(Some((file, bytes.into())))
 }
 
 /// Writes `bytes` over the file called `name` in one piece, then cuts off what is left of the old ones.
@@ -92,9 +52,7 @@ pub(crate) fn overwrite(
     bytes: &[u8],
     durable: bool,
 ) -> Result<(), Fault> {
-    let Found::File(file, _) = open(directory, name.to_string(), OFlags::WRONLY)? else {
-        return Err(Errno::NOENT.into());
-    };
+    let (file, _) = open(directory, name.to_string(), OFlags::WRONLY)?.ok_or(Errno::NOENT)?;
     if io::pwrite(&file, bytes, 0)? != bytes.len() {
         return Err(Errno::NOSPC.into());
     }
@@ -105,35 +63,23 @@ pub(crate) fn overwrite(
     Ok(())
 }
 
-enum Found {
-    Nothing,
-    Foreign,
-    File(OwnedFd, u64),
-}
-
-fn open(directory: &Directory, name: impl Arg, access: OFlags) -> Result<Found, Fault> {
+/// The regular file called `name`, and its size.
+fn open(
+    directory: &Directory,
+    name: impl Arg,
+    access: OFlags,
+) -> Result<Option<(OwnedFd, u64)>, Fault> {
     // A FIFO would block without NONBLOCK.
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = match fs::openat(directory.fd(), name, flags, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(Found::Nothing),
+        Err(Errno::NOENT) => return Ok(None),
         // A symbolic link, a socket, a directory.
-        Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Ok(Found::Foreign),
+        Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(Fault::Foreign),
         other => other?,
     };
     let stat = fs::fstat(&file)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Ok(Found::Foreign);
+        return Err(Fault::Foreign);
     }
-    Ok(Found::File(file, stat.st_size.unsigned_abs()))
-}
-
-fn read_up_to(file: &OwnedFd, bytes: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < bytes.len() {
-        match io::retry_on_intr(|| io::read(file, &mut bytes[length..]))? {
-            0 => break,
-            count => length += count,
-        }
-    }
-    Ok(length)
+    Ok(Some((file, stat.st_size.unsigned_abs())))
 }

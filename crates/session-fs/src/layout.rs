@@ -1,125 +1,129 @@
-//! What a file holds: a header, then the payload.
+//! What the file of a record holds.
 //!
 //! | bytes | |
 //! |---|---|
 //! | 0..8 | magic |
 //! | 8 | version of the layout |
-//! | 9 | kind: a record, or an entry of the owner index |
+//! | 9 | length of the store key |
 //! | 10..12 | zero |
-//! | 12..16 | length of the payload |
-//! | 16..24 | when it ends: milliseconds since 1970 |
-//! | 24..32 | revision |
-//! | 32..64 | digest of the owner's key, zero for none |
-//! | 64..72 | first eight bytes of SHA-256 over the file's own name, bytes 0..64 and the payload |
+//! | 12..16 | length of the record |
+//! | 16..24 | from when the file may be removed: milliseconds since 1970 |
+//! | 24..32 | until when an owner's index names the record, likewise; zero if none does |
+//! | 32..40 | first eight bytes of SHA-256 over the file's own name, bytes 0..32, the store key and the record |
+//! | 40.. | the store key, which lists of an owner's records need, then the record |
 //!
 //! Numbers are little-endian. As the name is part of the checksum, a file copied over another one is damaged, not
-//! somebody else's session. Bytes after the payload are ignored, so that a shorter record can be written over a longer
+//! somebody else's session. Bytes after the record are ignored, so that a shorter record can be written over a longer
 //! one before the rest is cut off.
 
+use session_core::{Bytes, Listed, Record, StoreKey};
 use sha2::{Digest, Sha256};
 
-use crate::{name::Name, unreadable::Unreadable};
+use crate::{fault::Fault, name::Name};
 
 /// The length of a header in bytes.
-pub(crate) const HEADER: usize = 72;
+pub(crate) const HEADER: usize = 40;
+/// The most that stands before a record, in bytes.
+pub(crate) const OVERHEAD: usize = HEADER + u8::MAX as usize;
+/// The largest record that a store can be told to accept, in bytes: 64 MiB.
+pub(crate) const LARGEST: usize = 64 << 20;
 
 /// What every file of this store begins with.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89session";
 
 const VERSION: u8 = 1;
-const SUMMED: usize = 64;
+const SUMMED: usize = 32;
 
-/// What a file is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    Record = b'r',
-    OwnerEntry = b'o',
+/// The bytes of the file of `record` under `key`, which the index names until `entry`.
+///
+/// Both times are in milliseconds since 1970.
+pub(crate) fn encode(key: &StoreKey, record: &[u8], expires: u64, entry: u64) -> Vec<u8> {
+    let text = key.as_str().as_bytes();
+    let key_length = u8::try_from(text.len()).expect("store keys have 250 bytes at the most");
+    let length = u32::try_from(record.len()).expect("records are limited to 64 MiB");
+    let mut file = Vec::with_capacity(HEADER + text.len() + record.len());
+    file.extend_from_slice(&MAGIC);
+    file.extend_from_slice(&[VERSION, key_length, 0, 0]);
+    file.extend_from_slice(&length.to_le_bytes());
+    file.extend_from_slice(&expires.to_le_bytes());
+    file.extend_from_slice(&entry.to_le_bytes());
+    file.extend_from_slice(&[0; HEADER - SUMMED]);
+    file.extend_from_slice(text);
+    file.extend_from_slice(record);
+    let sum = checksum(&Name::of(key.as_str()), &file);
+    file[SUMMED..HEADER].copy_from_slice(&sum);
+    file
 }
 
 /// What one file holds.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
-    /// Milliseconds since 1970.
-    pub(crate) expires: u64,
-    pub(crate) revision: u64,
-    pub(crate) owner: Option<Name>,
-    pub(crate) payload: Vec<u8>,
+    /// Until when an owner's index names the record, in milliseconds since 1970; 0 if none does.
+    pub(crate) entry: u64,
+    pub(crate) record: Bytes,
 }
 
 impl Stored {
-    /// The bytes of the file called `name`.
-    pub(crate) fn encode(&self, kind: Kind, name: &Name) -> Vec<u8> {
-        let length = u32::try_from(self.payload.len()).expect("payloads are limited to 64 MiB");
-        let mut bytes = Vec::with_capacity(HEADER + self.payload.len());
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&[VERSION, kind as u8, 0, 0]);
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&self.expires.to_le_bytes());
-        bytes.extend_from_slice(&self.revision.to_le_bytes());
-        bytes.extend_from_slice(
-            self.owner
-                .as_ref()
-                .map_or(&[0; 32][..], |owner| owner.digest()),
-        );
-        let sum = checksum(name, &bytes, &self.payload);
-        bytes.extend_from_slice(&sum);
-        bytes.extend_from_slice(&self.payload);
-        bytes
-    }
-
     /// What the file called `name` holds.
-    pub(crate) fn decode(kind: Kind, name: &Name, mut bytes: Vec<u8>) -> Result<Self, Unreadable> {
-        let expires = expiry(kind, &bytes)?;
-        let (header, rest) = bytes.split_at(HEADER);
-        let length = u32::from_le_bytes(array(header, 12));
-        let payload = usize::try_from(length)
-            .ok()
-            .and_then(|length| rest.get(..length))
-            .ok_or(Unreadable::Damaged)?;
-        if checksum(name, &header[..SUMMED], payload) != header[SUMMED..] {
-            return Err(Unreadable::Damaged);
+    pub(crate) fn decode(name: &Name, file: &Bytes) -> Result<Self, Fault> {
+        let (start, end) = bounds(file)?;
+        let whole = file.get(..end).ok_or(Fault::Damaged)?;
+        if checksum(name, whole) != file[SUMMED..HEADER] {
+            return Err(Fault::Damaged);
         }
-        let revision = u64::from_le_bytes(array(header, 24));
-        let owner = Name::from_header(array(header, 32));
-        let end = HEADER + payload.len();
-        bytes.truncate(end);
-        bytes.drain(..HEADER);
         Ok(Self {
-            expires,
-            revision,
-            owner,
-            payload: bytes,
+            entry: u64::from_le_bytes(array(file, 24)),
+            record: file.slice(start..end),
         })
     }
-
-    /// Whether it can still be used at `now`, in milliseconds since 1970.
-    pub(crate) fn is_live(&self, now: u64) -> bool {
-        now < self.expires
-    }
 }
 
-/// When the file that begins with `header` ends; its checksum is not looked at.
-pub(crate) fn expiry(kind: Kind, header: &[u8]) -> Result<u64, Unreadable> {
-    if !header.starts_with(&MAGIC) {
-        return Err(Unreadable::Foreign);
+/// The store key and the head of the record in the file called `name`, of which `file` is the beginning.
+pub(crate) fn head(name: &Name, file: &Bytes) -> Result<Listed, Fault> {
+    let (start, end) = bounds(file)?;
+    if end <= file.len() {
+        Stored::decode(name, file)?;
     }
-    match header.get(8..12) {
-        Some(&[VERSION, found, 0, 0]) if found == kind as u8 => {}
-        Some(&[version, ..]) if version > VERSION => return Err(Unreadable::Later),
-        _ => return Err(Unreadable::Damaged),
+    let head = start..end.min(start + Record::HEAD);
+    if head.end > file.len() {
+        return Err(Fault::Damaged);
     }
-    if header.len() < HEADER {
-        return Err(Unreadable::Damaged);
-    }
-    Ok(u64::from_le_bytes(array(header, 16)))
+    let key = std::str::from_utf8(&file[HEADER..start])
+        .ok()
+        .filter(|key| Name::of(key) == *name)
+        .ok_or(Fault::Damaged)?;
+    Ok(Listed {
+        key: StoreKey::from_stored(key),
+        head: file.slice(head),
+    })
 }
 
-fn checksum(name: &Name, header: &[u8], payload: &[u8]) -> [u8; 8] {
+/// From when the file that begins with `start` may be removed; its checksum is not looked at.
+pub(crate) fn expiry(start: &[u8]) -> Result<u64, Fault> {
+    if !start.starts_with(&MAGIC) {
+        return Err(Fault::Foreign);
+    }
+    match start.get(8..12) {
+        Some(&[VERSION, _, 0, 0]) if start.len() >= HEADER => {}
+        Some(&[version, ..]) if version > VERSION => return Err(Fault::Later),
+        _ => return Err(Fault::Damaged),
+    }
+    Ok(u64::from_le_bytes(array(start, 16)))
+}
+
+/// Where the record in `file` begins and ends.
+fn bounds(file: &[u8]) -> Result<(usize, usize), Fault> {
+    expiry(file)?;
+    let start = HEADER + usize::from(file[9]);
+    let length = u32::from_le_bytes(array(file, 12));
+    Ok((start, start.saturating_add(length as usize)))
+}
+
+fn checksum(name: &Name, file: &[u8]) -> [u8; 8] {
     let sum = Sha256::new()
         .chain_update(name.digest())
-        .chain_update(header)
-        .chain_update(payload)
+        .chain_update(&file[..SUMMED])
+        .chain_update(&file[HEADER..])
         .finalize();
     array(&sum, 0)
 }
@@ -134,69 +138,77 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 mod tests {
     use super::*;
 
-    fn stored() -> Stored {
-        Stored {
-            expires: 4_102_444_800_123,
-            revision: 7,
-            owner: Some(Name::of("owner")),
-            payload: (0..=255).collect(),
-        }
+    const RECORD: &[u8] = b"what core encoded, whatever it is";
+
+    fn file() -> (StoreKey, Name, Bytes) {
+        let key = StoreKey::from_stored("session:golden");
+        let file = encode(&key, RECORD, 4_102_444_800_123, 4_102_444_700_456);
+        let name = Name::of(key.as_str());
+        (key, name, file.into())
     }
 
     #[test]
     fn a_file_reads_back_whole_or_not_at_all() {
-        let name = Name::of("key");
-        let bytes = stored().encode(Kind::Record, &name);
-        assert!(Stored::decode(Kind::Record, &name, bytes.clone()) == Ok(stored()));
+        let (key, name, file) = file();
+        let stored = Stored {
+            entry: 4_102_444_700_456,
+            record: RECORD.into(),
+        };
+        assert_eq!(expiry(&file).unwrap(), 4_102_444_800_123);
+        assert_eq!(Stored::decode(&name, &file).unwrap(), stored);
+        let listed = head(&name, &file).unwrap();
+        assert!(listed.key == key && listed.head == RECORD);
 
-        for length in 0..bytes.len() {
-            let cut = bytes[..length].to_vec();
-            assert!(
-                Stored::decode(Kind::Record, &name, cut).is_err(),
-                "{length} bytes"
-            );
+        for length in 0..file.len() {
+            let cut = file.slice(..length);
+            assert!(Stored::decode(&name, &cut).is_err(), "{length} bytes");
+            assert!(head(&name, &cut).is_err(), "{length} bytes");
         }
-        for bit in 0..bytes.len() * 8 {
-            let mut flipped = bytes.clone();
+        for bit in 0..file.len() * 8 {
+            let mut flipped = file.to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                Stored::decode(Kind::Record, &name, flipped).is_err(),
-                "bit {bit}"
-            );
+            let flipped = flipped.into();
+            assert!(Stored::decode(&name, &flipped).is_err(), "bit {bit}");
+            assert!(head(&name, &flipped).is_err(), "bit {bit}");
         }
-        let longer = [&bytes[..], b"what a longer record left"].concat();
-        assert!(Stored::decode(Kind::Record, &name, longer) == Ok(stored()));
+        let longer = [&file[..], b"what a longer record left"].concat().into();
+        assert_eq!(Stored::decode(&name, &longer).unwrap(), stored);
+        assert_eq!(head(&name, &longer).unwrap().head, RECORD);
     }
 
     #[test]
-    fn a_file_is_bound_to_its_name_and_kind() {
-        let bytes = stored().encode(Kind::Record, &Name::of("alice"));
-        let moved = Stored::decode(Kind::Record, &Name::of("bob"), bytes.clone());
-        assert!(moved == Err(Unreadable::Damaged));
-        let entry = Stored::decode(Kind::OwnerEntry, &Name::of("alice"), bytes);
-        assert!(entry == Err(Unreadable::Damaged));
+    fn the_head_of_a_long_record_is_read_from_the_beginning_of_its_file() {
+        let key = StoreKey::from_stored("k".repeat(250));
+        let name = Name::of(key.as_str());
+        let record: Vec<u8> = (0..=u8::MAX).cycle().take(5000).collect();
+        let file = Bytes::from(encode(&key, &record, 1, 0));
+        let listed = head(&name, &file.slice(..OVERHEAD + Record::HEAD)).unwrap();
+        assert!(listed.key == key && listed.head == record[..Record::HEAD]);
+        let another = head(&Name::of("another"), &file.slice(..OVERHEAD + Record::HEAD));
+        assert!(matches!(another, Err(Fault::Damaged)));
+    }
+
+    #[test]
+    fn a_file_is_bound_to_its_name() {
+        let (_, _, file) = file();
+        let moved = Stored::decode(&Name::of("bob"), &file);
+        assert!(matches!(moved, Err(Fault::Damaged)));
     }
 
     #[test]
     fn a_later_version_is_told_from_damage() {
-        let name = Name::of("key");
-        let mut bytes = stored().encode(Kind::Record, &name);
-        bytes[8] = VERSION + 1;
-        assert!(Stored::decode(Kind::Record, &name, bytes) == Err(Unreadable::Later));
+        let (_, name, file) = file();
+        let mut later = file.to_vec();
+        later[8] = VERSION + 1;
+        let later = later.into();
+        assert!(matches!(Stored::decode(&name, &later), Err(Fault::Later)));
+        assert!(matches!(head(&name, &later), Err(Fault::Later)));
     }
 
     /// The layout is kept for ever: what an earlier release wrote must be read.
     #[test]
     fn the_first_layout_is_still_read() {
-        let name = Name::of("session:golden");
-        let golden = Stored {
-            expires: 4_102_444_800_000,
-            revision: 1,
-            owner: None,
-            payload: b"\x81\xa1a\x01".to_vec(),
-        };
-        let bytes = golden.encode(Kind::Record, &name);
-        assert!(Stored::decode(Kind::Record, &name, bytes.clone()) == Ok(golden));
-        assert_eq!(bytes, include_bytes!("golden.record"));
+        let (_, _, file) = file();
+        assert_eq!(file, &include_bytes!("golden.record")[..]);
     }
 }

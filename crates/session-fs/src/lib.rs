@@ -5,28 +5,23 @@ compile_error!("session-fs needs a Unix system: permission bits, links and locks
 
 mod blocking;
 mod cachelib;
-mod check;
 mod clock;
 mod directory;
 mod fault;
 mod file;
 mod files;
 mod layout;
-mod limit;
 mod lock;
 mod mode;
 mod name;
-mod owner_scan;
 mod owners;
 mod pace;
-mod random;
-mod refusal;
-mod scan;
+mod root;
 mod staged;
 mod store;
 mod sweep;
 mod turns;
-mod unreadable;
+mod walk;
 
 pub use cachelib::CachelibStore;
 pub use mode::FileMode;

@@ -10,8 +10,10 @@ use rustix::{
 
 use crate::{directory::Directory, fault::Fault};
 
-/// How long a write waits for others that change the same directory.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a write waits for its turn in this process, and then for other processes.
+///
+/// As long as `session-core` waits for the store by default: of a longer wait nobody would see the end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The exclusive right to change the records of one directory, between threads and between processes.
 ///
@@ -22,8 +24,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Lock<'a>(&'a Directory);
 
 impl<'a> Lock<'a> {
-    /// Waits for the lock until `deadline`, so that a holder that is frozen makes an error and not a queue.
-    pub(crate) fn acquire(directory: &'a Directory, deadline: Instant) -> Result<Self, Fault> {
+    /// Waits for the lock for [`PATIENCE`], so that a holder that is frozen makes an error and not a queue.
+    pub(crate) fn acquire(directory: &'a Directory) -> Result<Self, Fault> {
+        let deadline = Instant::now() + PATIENCE;
         let mut pause = Duration::from_micros(20);
         loop {
             match flock(directory.fd(), FlockOperation::NonBlockingLockExclusive) {
@@ -32,7 +35,7 @@ impl<'a> Lock<'a> {
                 Err(errno) => return Err(errno.into()),
             }
             if Instant::now() >= deadline {
-                return Err(Fault::Locked(PATIENCE));
+                return Err(Fault::Locked);
             }
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_micros(500));

@@ -18,7 +18,8 @@ impl FileMode {
         if bits & !0o700 != 0 || bits & 0o600 != 0o600 {
             return Err(ConfigError::new(
                 "SESSION_FILE_MODE",
-                "must let the owner read and write, and nobody else do anything: 0600 (in Flask's decimal, 384)",
+                "must be octal with a leading zero, or decimal as in Flask, and let the owner read and write and \
+                 nobody else do anything: 0600, or 384",
             ));
         }
         Ok(Self(bits))
@@ -45,18 +46,11 @@ impl FromStr for FileMode {
         let text = text.trim();
         let octal = text.strip_prefix("0o").or_else(|| text.strip_prefix('0'));
         let (digits, radix) = octal.map_or((text, 10), |digits| (digits, 8));
-        digits
-            .bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| u32::from_str_radix(digits, radix).ok())
-            .flatten()
-            .ok_or_else(|| {
-                ConfigError::new(
-                    "SESSION_FILE_MODE",
-                    "must be octal with a leading zero, such as 0600",
-                )
-            })
-            .and_then(Self::new)
+        let bits = u32::from_str_radix(digits, radix)
+            .ok()
+            .filter(|_| !digits.starts_with('+'));
+        // No bits at all are refused in the same words.
+        Self::new(bits.unwrap_or(0))
     }
 }
 

@@ -15,19 +15,7 @@ impl Name {
 
     /// The name that `text` writes in 64 lower-case hexadecimal digits.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let mut digest = [0; 32];
-        if text.len() != 64 {
-            return None;
-        }
-        for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Some(Self(digest))
-    }
-
-    /// The name whose digest was written into a file's header; all zeros stand for none.
-    pub(crate) fn from_header(digest: [u8; 32]) -> Option<Self> {
-        (digest != [0; 32]).then_some(Self(digest))
+        unhex(text).map(Self)
     }
 
     pub(crate) fn digest(&self) -> &[u8; 32] {
@@ -45,11 +33,26 @@ pub(crate) fn shard_name(shard: u8) -> String {
     format!("{shard:02x}")
 }
 
-fn digit(ascii: u8) -> Option<u8> {
-    match ascii {
+/// The bytes that `text` writes in lower-case hexadecimal digits.
+pub(crate) fn unhex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let digit = |ascii: u8| match ascii {
         b'0'..=b'9' => Some(ascii - b'0'),
         b'a'..=b'f' => Some(ascii - b'a' + 10),
         _ => None,
+    };
+    let mut bytes = [0; N];
+    if text.len() != 2 * N {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
+impl From<[u8; 32]> for Name {
+    fn from(digest: [u8; 32]) -> Self {
+        Self(digest)
     }
 }
 

@@ -1,194 +1,223 @@
-//! The owner index: `owners/<2 digits>/<owner>/<record>`, one small file for each record that was given an owner.
+//! The owner index: `owners/<2 digits>/<owner>/<record>-<time>`, an empty file for each record that has an entry.
 //!
-//! An entry holds the record's store key, because the name of a record's file does not tell it, and the record's
-//! first expiry. It goes only when that has passed and the record is absent.
+//! Its name is all there is to an entry: it is made, moved and removed in one step, takes no block of the disk, cannot be
+//! damaged, and survives copies and backups. The record's own file says which time its entry was given last.
 
-use std::time::Instant;
+use std::ffi::CStr;
 
-use rustix::io::Errno;
-use session_core::StoreKey;
+use rustix::{
+    fs::{self, AtFlags, FileType},
+    io::Errno,
+};
+use session_core::{Cursor, Listed, Page, Record};
 
 use crate::{
     clock,
     directory::Directory,
     fault::Fault,
-    file::{self, Slot},
-    files::{Files, Outcome},
-    layout::{Kind, Stored},
-    lock::{Lock, PATIENCE},
-    name::{Name, shard_name},
-    staged::Staged,
-    unreadable::Unreadable,
+    file,
+    files::settled,
+    layout::{self, OVERHEAD},
+    lock::Lock,
+    name::{Name, shard_name, unhex},
+    root::Root,
 };
 
 /// The directory in the store's own that holds the index.
 pub(crate) const OWNERS: &str = "owners";
 
-/// How often an owner's directory may be removed, for being empty, while an entry is written to it.
+/// How often an owner's directory may be removed, for being empty, while an entry is made in it.
 const ATTEMPTS: usize = 16;
+/// How many names in its owner's directory an entry that is made looks at, to remove those whose time has passed.
+const LOOKED_AT: usize = 32;
+/// Bytes of a name in a [`Cursor`].
+const NAME: usize = 32;
 
-impl Files {
-    /// [`insert`](Self::insert), and the owner's entry before the answer.
-    pub(crate) fn insert_owned(
-        &self,
-        name: &Name,
-        new: &Stored,
-        key: &StoreKey,
-        deadline: Instant,
-    ) -> Result<Outcome, Fault> {
-        let outcome = self.insert(name, new, deadline)?;
-        let Some(owner) = new.owner.filter(|_| outcome == Outcome::Done) else {
-            return Ok(outcome);
-        };
-        self.note_owner(&owner, name, key, new).inspect_err(|_| {
-            // The id was never sent; without the entry, its owner could not end it. What fails here expires.
-            let _ = self.delete(name, deadline);
-        })?;
-        Ok(outcome)
-    }
+/// What becomes of a record's entry; times are in milliseconds since 1970, and 0 is none.
+pub(crate) struct Move {
+    owner: Option<Name>,
+    from: u64,
+    pub(crate) to: u64,
+}
 
-    /// [`update`](Self::update), and the entry of an owner that the record did not have before.
-    pub(crate) fn update_owned(
-        &self,
-        name: &Name,
-        new: &Stored,
-        key: &StoreKey,
-        revision: u64,
-        deadline: Instant,
-    ) -> Result<Outcome, Fault> {
-        let Some(old) = self.update(name, new, revision, deadline)? else {
-            return Ok(Outcome::Refused);
-        };
-        if let Some(owner) = new.owner.filter(|owner| old.owner.as_ref() != Some(owner)) {
-            self.note_owner(&owner, name, key, new)?;
+impl Move {
+    /// What `record` says of the entry whose time is `from`.
+    pub(crate) fn of(record: &Record, from: u64) -> Self {
+        let entry = record.entry.as_ref();
+        Self {
+            owner: entry.map(|entry| Name::of(entry.owner.as_str())),
+            from,
+            to: entry.map_or(from, |entry| clock::millis(entry.expires_at)),
         }
-        Ok(Outcome::Done)
     }
 
-    /// Notes that the record called `name`, with the store key `key`, belongs to `owner`.
-    fn note_owner(
-        &self,
-        owner: &Name,
-        name: &Name,
-        key: &StoreKey,
-        record: &Stored,
-    ) -> Result<(), Fault> {
-        let entry = Stored {
-            payload: key.as_str().as_bytes().to_vec(),
-            ..*record
+    pub(crate) fn ends_sooner(&self) -> bool {
+        self.to < self.from
+    }
+}
+
+impl Root {
+    /// Makes or moves the entry of the record called `name`.
+    pub(crate) fn make(&self, root: &Directory, name: &Name, entry: &Move) -> Result<(), Fault> {
+        let Some(owner) = entry.owner else {
+            return Ok(());
         };
-        let bytes = entry.encode(Kind::OwnerEntry, name);
         let mut attempt = 0;
         loop {
-            match self.write_entry(owner, name, &bytes) {
-                Err(Fault::Io(error))
-                    if error.raw_os_error() == Some(Errno::NOENT.raw_os_error())
-                        && attempt < ATTEMPTS =>
-                {
-                    attempt += 1;
-                }
+            match self.try_to_make(root, &owner, name, entry) {
+                Err(fault) if fault.is(Errno::NOENT) && attempt < ATTEMPTS => attempt += 1,
                 other => return other,
             }
         }
     }
 
-    /// The owner's live records with their store keys; entries that have had their time go.
-    pub(crate) fn owned_by(&self, owner: &Name) -> Result<Vec<(StoreKey, Stored)>, Fault> {
-        let mut found = Vec::new();
-        let Some(directory) = self.owner_directory(owner)? else {
-            return Ok(found);
-        };
-        let mut entries = directory.entries()?;
-        while let Some(entry) = entries.read() {
-            let Some(name) = Name::parse(entry?.file_name().to_bytes()) else {
-                continue;
-            };
-            let record = match self.load(&name) {
-                Ok(Some(record)) => record,
-                Ok(None) => {
-                    self.drop_entry_if_over(&directory, &name)?;
-                    continue;
-                }
-                // To every load it is absent.
-                Err(Fault::Unreadable(_)) => continue,
-                Err(fault) => return Err(fault),
-            };
-            if record.owner.as_ref() != Some(owner) {
-                continue;
-            }
-            match file::read(&directory, Kind::OwnerEntry, &name)? {
-                Slot::Holds(entry) => found.push((store_key(entry)?, record)),
-                Slot::Empty => {}
-                // To leave out a record that is live would let it survive its owner's logout.
-                Slot::Unreadable(reason) => return Err(Fault::Unreadable(reason)),
-            }
-        }
-        Ok(found)
-    }
-
-    /// Removes the entry of the record called `name` if its time has passed and the record is absent.
-    pub(crate) fn drop_entry_if_over(
+    fn try_to_make(
         &self,
-        directory: &Directory,
+        root: &Directory,
+        owner: &Name,
         name: &Name,
-    ) -> Result<bool, Fault> {
-        let over = match file::read(directory, Kind::OwnerEntry, name)? {
-            Slot::Holds(entry) => !entry.is_live(clock::now()),
-            // It cannot tell its time any more; what counts is the record.
-            Slot::Unreadable(Unreadable::Damaged) => true,
-            Slot::Empty | Slot::Unreadable(_) => false,
-        };
-        if !over {
-            return Ok(false);
+        entry: &Move,
+    ) -> Result<(), Fault> {
+        let durable = self.staging.durable;
+        let directory = root
+            .child_or_create(OWNERS, durable)?
+            .child_or_create(shard_name(owner.shard()).as_str(), durable)?
+            .child_or_create(owner.to_string().as_str(), durable)?;
+        {
+            // A list that is read meanwhile could see neither the old name nor the new one.
+            let _lock = Lock::acquire(&directory)?;
+            if entry.from == 0 {
+                let mut names = directory.entries()?;
+                for found in (0..LOOKED_AT).map_while(|_| names.read()) {
+                    drop_if_over(&directory, found?.file_name())?;
+                }
+            }
+            let (at, new) = (directory.fd(), entry_name(name, entry.to));
+            match fs::renameat(at, entry_name(name, entry.from), at, new.as_str()) {
+                Err(Errno::NOENT) => match directory.create(&new, self.staging.mode) {
+                    Err(Errno::EXIST) => {}
+                    made => drop(made?),
+                },
+                moved => moved?,
+            }
         }
-        // With the record's lock, so that no insert is between the look and the removal.
-        let shard = self.shard(name)?;
-        let _lock = match &shard {
-            Some(shard) => Some(Lock::acquire(shard, Instant::now() + PATIENCE)?),
-            None => None,
-        };
-        let absent = match &shard {
-            Some(shard) => match file::read(shard, Kind::Record, name)? {
-                Slot::Empty => true,
-                Slot::Holds(record) => !record.is_live(clock::now()),
-                Slot::Unreadable(_) => false,
-            },
-            None => true,
-        };
-        Ok(absent && directory.unlink(name.to_string())?)
-    }
-
-    fn write_entry(&self, owner: &Name, name: &Name, bytes: &[u8]) -> Result<(), Fault> {
-        let directory = Directory::open_or_create(&self.root, self.staging.durable)?
-            .child_or_create(OWNERS, self.staging.durable)?
-            .child_or_create(&shard_name(owner.shard()), self.staging.durable)?
-            .child_or_create(&owner.to_string(), self.staging.durable)?;
-        let staged = Staged::write(&directory, bytes, self.staging)?;
-        staged.replace(&name.to_string())?;
         self.settle(&directory)
     }
 
-    fn owner_directory(&self, owner: &Name) -> Result<Option<Directory>, Fault> {
-        let Some(shard) = self.owner_shard(owner.shard())? else {
-            return Ok(None);
+    /// A page of about `limit` records; `rest`, of a [`Cursor`], are the names that were not read yet.
+    pub(crate) fn owned_by(
+        &self,
+        owner: &Name,
+        rest: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Page, Fault> {
+        let names = match rest {
+            Some(rest) => rest.to_vec(),
+            None => self.names(owner)?,
         };
-        shard.child(&owner.to_string())
+        let (page, rest) = names.split_at(names.len().min(limit.max(1).saturating_mul(NAME)));
+        let mut records = Vec::new();
+        // Names are in order: each shard is opened once.
+        for names in page
+            .as_chunks::<NAME>()
+            .0
+            .chunk_by(|one, next| one[0] == next[0])
+        {
+            let Some(shard) = self.below(&[&shard_name(names[0][0])])? else {
+                continue;
+            };
+            for name in names.iter().copied().map(Name::from) {
+                match head(&shard, &name) {
+                    Ok(found) => records.extend(found),
+                    // Nobody can load it, now or later.
+                    Err(Fault::Foreign | Fault::Damaged) => {}
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+        let next = (!rest.is_empty()).then(|| Cursor::new(rest.to_vec()));
+        Ok(Page { records, next })
     }
 
-    /// The directory of the owners whose digest begins with `shard`, if there is one.
-    pub(crate) fn owner_shard(&self, shard: u8) -> Result<Option<Directory>, Fault> {
-        let Some(root) = self.root()? else {
-            return Ok(None);
+    /// The names that the owner's index has now, one after the other.
+    ///
+    /// All at once, so that no page misses one that is moved between two pages.
+    fn names(&self, owner: &Name) -> Result<Vec<u8>, Fault> {
+        let path = [OWNERS, &shard_name(owner.shard()), &owner.to_string()];
+        let Some(directory) = self.below(&path)? else {
+            return Ok(Vec::new());
         };
-        match root.child(OWNERS)? {
-            Some(owners) => owners.child(&shard_name(shard)),
-            None => Ok(None),
+        let mut names = Vec::new();
+        let lock = Lock::acquire(&directory)?;
+        let mut entries = directory.entries()?;
+        while let Some(entry) = entries.read() {
+            match parse(entry?.file_name().to_bytes()) {
+                Some((name, until)) if !clock::is_over(until) => names.push(*name.digest()),
+                _ => {}
+            }
         }
+        drop(lock);
+        names.sort_unstable();
+        names.dedup();
+        Ok(names.into_flattened())
     }
 }
 
-fn store_key(entry: Stored) -> Result<StoreKey, Fault> {
-    String::from_utf8(entry.payload)
-        .map(StoreKey::from_stored)
-        .map_err(|_| Fault::Unreadable(Unreadable::Damaged))
+/// The head of the record called `name`, if there is one.
+fn head(shard: &Directory, name: &Name) -> Result<Option<Listed>, Fault> {
+    settled(shard, || {
+        let start = file::start(shard, name.to_string(), OVERHEAD + Record::HEAD)?;
+        start
+            .map(|(_, start)| layout::head(name, &start))
+            .transpose()
+    })
+}
+
+/// Removes the entry called `name` if its time has passed.
+pub(crate) fn drop_if_over(directory: &Directory, name: &CStr) -> Result<(), Fault> {
+    if parse(name.to_bytes()).is_none_or(|(_, until)| !clock::is_over(until)) {
+        return Ok(());
+    }
+    let stat = match fs::statat(directory.fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
+    // Whatever else has such a name is a stranger's.
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0 {
+        directory.unlink(name)?;
+    }
+    Ok(())
+}
+
+fn entry_name(record: &Name, until: u64) -> String {
+    format!("{record}-{until:016x}")
+}
+
+/// The record and the time that an entry's name says.
+fn parse(entry: &[u8]) -> Option<(Name, u64)> {
+    let (record, until) = entry.split_at_checked(2 * NAME)?;
+    let until = unhex(until.strip_prefix(b"-")?)?;
+    Some((Name::parse(record)?, u64::from_be_bytes(until)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entrys_name_says_record_and_time() {
+        let name = Name::of("session:it");
+        for until in [0, 4_102_444_800_123, u64::MAX] {
+            let text = entry_name(&name, until);
+            assert_eq!(parse(text.as_bytes()), Some((name, until)), "{text}");
+            for foreign in [
+                &text[1..],
+                &text[..80],
+                &text.to_uppercase(),
+                &format!("{text}0"),
+            ] {
+                assert_eq!(parse(foreign.as_bytes()), None, "{foreign}");
+            }
+        }
+    }
 }

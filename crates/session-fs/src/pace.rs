@@ -17,10 +17,12 @@ pub(crate) struct Pace {
 struct Crowd {
     /// Live sessions, as far as this process knows; none before the first sweep.
     known: Option<u64>,
-    sweeping: bool,
     /// A sweep that finds nothing to remove must not follow upon the other.
     not_before: Option<Instant>,
 }
+
+/// A sweep that a write started and that has not ended by then never will.
+const LONGEST: Duration = Duration::from_hours(1);
 
 impl Pace {
     /// The shard at which the next sweep begins.
@@ -42,36 +44,23 @@ impl Pace {
         let mut crowd = self.crowd();
         crowd.known = crowd.known.map(|known| known.saturating_add(1));
         let crowded = crowd.known.is_none_or(|known| known > threshold);
-        let early = crowd.not_before.is_some_and(|at| Instant::now() < at);
-        let due = crowded && !early && !crowd.sweeping;
-        crowd.sweeping |= due;
+        let now = Instant::now();
+        let due = crowded && crowd.not_before.is_none_or(|at| at <= now);
+        if due {
+            crowd.not_before = Some(now + LONGEST);
+        }
         due
     }
 
-    /// The sweep that [`one_more`](Self::one_more) asked for, from `begun` until it is dropped.
-    pub(crate) fn running(&self, begun: Instant) -> Running<'_> {
-        Running { pace: self, begun }
+    /// Takes note that the sweep that was due is over.
+    pub(crate) fn swept(&self, begun: Instant) {
+        // A tenth of the time at most goes into sweeps of this kind, however full the directory is of live sessions.
+        let pause = (begun.elapsed() * 10).max(Duration::from_secs(1));
+        self.crowd().not_before = Some(Instant::now() + pause);
     }
 
     fn crowd(&self) -> MutexGuard<'_, Crowd> {
         self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A sweep that a write has started.
-#[derive(Debug)]
-pub(crate) struct Running<'a> {
-    pace: &'a Pace,
-    begun: Instant,
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        // A tenth of the time at most goes into sweeps of this kind, however full the directory is of live sessions.
-        let pause = (self.begun.elapsed() * 10).max(Duration::from_secs(1));
-        let mut crowd = self.pace.crowd();
-        crowd.sweeping = false;
-        crowd.not_before = Some(Instant::now() + pause);
     }
 }
 
@@ -85,7 +74,7 @@ mod tests {
         assert!(pace.one_more(2), "before the first sweep nothing is known");
         assert!(!pace.one_more(2), "one is under way");
         pace.counted(0);
-        drop(pace.running(Instant::now()));
+        pace.swept(Instant::now());
         assert_eq!([pace.one_more(2), pace.one_more(2)], [false; 2]);
         assert!(!pace.one_more(2), "too soon after the last one");
         pace.crowd().not_before = None;

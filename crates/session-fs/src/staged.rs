@@ -1,11 +1,11 @@
 use std::os::fd::OwnedFd;
 
 use rustix::{
-    fs::{self, AtFlags, FlockOperation, Mode, OFlags, flock},
+    fs::{self, AtFlags, FlockOperation, flock},
     io::{self, Errno},
 };
 
-use crate::{directory::Directory, fault::Fault, layout::MAGIC, mode::FileMode, random};
+use crate::{directory::Directory, fault::Fault, layout::MAGIC, mode::FileMode};
 
 const PREFIX: &[u8] = b".staged-";
 const DIGITS: usize = 16;
@@ -65,12 +65,10 @@ impl<'a> Staged<'a> {
     }
 
     fn create(directory: &'a Directory, staging: Staging) -> Result<Self, Fault> {
-        let bits = Mode::from_raw_mode(staging.mode.bits());
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
-            let name = format!(".staged-{:016x}{}", random::number()?, staging.suffix);
-            let file = match fs::openat(directory.fd(), name.as_str(), flags, bits) {
+            let random = getrandom::u64().map_err(std::io::Error::from)?;
+            let name = format!(".staged-{random:016x}{}", staging.suffix);
+            let file = match directory.create(&name, staging.mode) {
                 Err(Errno::EXIST) => continue,
                 other => other?,
             };
@@ -85,14 +83,9 @@ impl<'a> Staged<'a> {
                 Err(Errno::WOULDBLOCK) => continue,
                 other => other?,
             }
-            let stat = fs::fstat(&staged.file)?;
-            if stat.st_nlink == 0 {
-                continue;
+            if fs::fstat(&staged.file)?.st_nlink > 0 {
+                return Ok(staged);
             }
-            if Mode::from_raw_mode(stat.st_mode) != bits {
-                fs::fchmod(&staged.file, bits)?;
-            }
-            return Ok(staged);
         }
     }
 }

@@ -1,29 +1,17 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Instant, SystemTime},
 };
 
 use session_core::{
-    Error, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, SessionStore, StoreKey, Touch,
+    Cursor, Loaded, OwnerIndex, OwnerKey, Page, Record, Result, Revision, SessionStore, StoreKey,
     Write, async_trait,
     config::{ConfigError, Env},
 };
 
 use crate::{
-    blocking::blocking,
-    check, clock,
-    fault::Fault,
-    files::{Files, Outcome},
-    layout::Stored,
-    limit::LARGEST,
-    lock::PATIENCE,
-    mode::FileMode,
-    name::Name,
-    pace::Pace,
-    random,
-    staged::Staging,
-    turns::Turns,
+    blocking::blocking, layout::LARGEST, mode::FileMode, name::Name, pace::Pace, root::Root,
+    staged::Staging, turns::Turns,
 };
 
 /// Sessions as files below one directory, shared by every process that is given the same one.
@@ -32,7 +20,7 @@ use crate::{
 /// sessions and keep each other's conditional writes apart.
 #[derive(Clone, Debug)]
 pub struct FileStore {
-    pub(crate) files: Files,
+    pub(crate) root: Root,
     limit: usize,
     pub(crate) threshold: Option<u64>,
     turns: Arc<Turns>,
@@ -40,7 +28,7 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// The largest payload accepted unless [`with_limit`](Self::with_limit) says otherwise: 1 MiB.
+    /// The largest record accepted unless [`with_limit`](Self::with_limit) says otherwise: 1 MiB.
     pub const DEFAULT_LIMIT: usize = 1 << 20;
 
     /// A store in `directory`, which is made with mode 0700 when the first session is stored.
@@ -49,13 +37,10 @@ impl FileStore {
     /// [`check`](Self::check) for what is asked of the directory.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
-            files: Files {
-                root: check::fixed(directory.into()).into(),
-                staging: Staging::default(),
-            },
+            root: Root::new(directory.into(), Staging::default()),
             limit: Self::DEFAULT_LIMIT,
             threshold: None,
-            turns: Arc::default(),
+            turns: Turns::new(256).into(),
             pace: Arc::default(),
         }
     }
@@ -82,7 +67,7 @@ impl FileStore {
         let mut store = Self::new(env.get("SESSION_FILE_DIR").unwrap_or("flask_session"));
         store.threshold = env.parse("SESSION_FILE_THRESHOLD", "a whole number of sessions")?;
         if let Some(mode) = env.get("SESSION_FILE_MODE") {
-            store.files.staging.mode = mode.parse()?;
+            store.root.staging.mode = mode.parse()?;
         }
         Ok(store)
     }
@@ -90,7 +75,7 @@ impl FileStore {
     /// Sets the permission bits of the files. Defaults to `0600`.
     #[must_use]
     pub fn with_mode(mut self, mode: FileMode) -> Self {
-        self.files.staging.mode = mode;
+        self.root.staging.mode = mode;
         self
     }
 
@@ -99,11 +84,11 @@ impl FileStore {
     /// Defaults to false: a write survives the end of the process, but the last seconds may be lost with the power.
     #[must_use]
     pub fn with_durability(mut self, durable: bool) -> Self {
-        self.files.staging.durable = durable;
+        self.root.staging.durable = durable;
         self
     }
 
-    /// Sets the largest payload in bytes; more than 64 MiB count as 64 MiB. Defaults to 1 MiB.
+    /// Sets the largest record in bytes; more than 64 MiB count as 64 MiB. Defaults to 1 MiB.
     #[must_use]
     pub fn with_limit(mut self, bytes: usize) -> Self {
         self.limit = bytes.min(LARGEST);
@@ -121,7 +106,7 @@ impl FileStore {
 
     /// The directory that holds the sessions.
     pub fn directory(&self) -> &Path {
-        &self.files.root
+        self.root.path()
     }
 
     /// Makes the directory if need be and tries it out; blocks for a moment.
@@ -133,119 +118,54 @@ impl FileStore {
     /// If it cannot be made, written to or locked, is a symbolic link, belongs to another user, or can be written by
     /// group or others. The message says what to do.
     pub fn check(&self) -> Result<(), ConfigError> {
-        check::check(&self.files.root, self.files.staging)
-    }
-
-    /// Runs a write on `name` when it is its turn.
-    async fn write<T: Send + 'static>(
-        &self,
-        name: Name,
-        work: impl FnOnce(&Files, Instant) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
-        let deadline = Instant::now() + PATIENCE;
-        let _turn = self.turns.take(&name, deadline).await?;
-        let files = self.files.clone();
-        blocking(move || work(&files, deadline)).await
-    }
-
-    fn stored(&self, record: &Record) -> Result<Stored> {
-        let size = record.payload.len();
-        if size > self.limit {
-            return Err(Error::TooLarge {
-                size,
-                limit: self.limit,
-            });
-        }
-        Ok(Stored {
-            expires: clock::millis(record.expires_at),
-            revision: random::number().map_err(Fault::from)?,
-            owner: record.owner.as_ref().map(|owner| Name::of(owner.as_str())),
-            payload: record.payload.clone(),
-        })
+        self.root.check()
     }
 }
 
 #[async_trait]
 impl SessionStore for FileStore {
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let name = Name::of(key.as_str());
-        let files = self.files.clone();
-        let found = blocking(move || files.load(&name)).await?;
-        Ok(found.map(loaded))
+        let root = self.root.clone();
+        let found = blocking(move || root.load(&name)).await?;
+        Ok(found.map(|stored| Loaded::compared_by_bytes(stored.record)))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        let new = self.stored(record)?;
-        let revision = Revision::from(new.revision);
-        let (name, key) = (Name::of(key.as_str()), key.clone());
-        let outcome = self
-            .write(name, move |files, deadline| {
-                files.insert_owned(&name, &new, &key, deadline)
-            })
-            .await?;
+        let (root, key, record) = (self.root.clone(), key.clone(), record.clone());
+        let answer = blocking(move || root.insert(&key, &record)).await?;
         self.sweep_if_crowded();
-        Ok(match outcome {
-            Outcome::Done => Write::Stored(revision),
-            Outcome::Refused => Write::Refused,
-        })
+        Ok(answer)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        let new = self.stored(record)?;
-        let Some(expected) = revision.as_u64() else {
-            return Ok(Write::Refused);
-        };
-        let revision = Revision::from(new.revision);
-        let (name, key) = (Name::of(key.as_str()), key.clone());
-        let outcome = self
-            .write(name, move |files, deadline| {
-                files.update_owned(&name, &new, &key, expected, deadline)
-            })
-            .await?;
-        Ok(match outcome {
-            Outcome::Done => Write::Stored(revision),
-            Outcome::Refused => Write::Refused,
-        })
-    }
-
-    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        let name = Name::of(key.as_str());
-        let expires = clock::millis(expires_at);
-        let outcome = self
-            .write(name, move |files, deadline| {
-                files.touch(&name, expires, deadline)
-            })
-            .await?;
-        Ok(match outcome {
-            Outcome::Done => Touch::Moved,
-            Outcome::Refused => Touch::Refused,
-        })
+        let (root, key, record) = (self.root.clone(), key.clone(), record.clone());
+        let (shard, loaded) = (Name::of(key.as_str()).shard(), revision.clone());
+        let update = move || root.update(&key, &record, &loaded);
+        Ok(self.turns.take(shard, update).await?)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        let name = Name::of(key.as_str());
-        let done = self.write(name, move |files, deadline| files.delete(&name, deadline));
-        Ok(done.await?)
+        let (root, name) = (self.root.clone(), Name::of(key.as_str()));
+        let delete = move || root.delete(&name);
+        Ok(self.turns.take(name.shard(), delete).await?)
     }
 }
 
 #[async_trait]
 impl OwnerIndex for FileStore {
-    async fn owned_by(&self, owner: &OwnerKey) -> Result<Vec<(StoreKey, Loaded)>> {
-        let owner = Name::of(owner.as_str());
-        let files = self.files.clone();
-        let found = blocking(move || files.owned_by(&owner)).await?;
-        Ok(found
-            .into_iter()
-            .map(|(key, stored)| (key, loaded(stored)))
-            .collect())
-    }
-}
-
-fn loaded(stored: Stored) -> Loaded {
-    Loaded {
-        payload: stored.payload,
-        expires_at: clock::instant(stored.expires),
-        revision: Revision::from(stored.revision),
+    async fn owned_by(
+        &self,
+        owner: &OwnerKey,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page> {
+        let (root, owner, rest) = (self.root.clone(), Name::of(owner.as_str()), cursor.cloned());
+        let read = move || root.owned_by(&owner, rest.as_ref().map(Cursor::as_bytes), limit);
+        Ok(blocking(read).await?)
     }
 }

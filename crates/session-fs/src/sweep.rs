@@ -1,120 +1,108 @@
-use std::time::Instant;
+use std::{ffi::CStr, time::Instant};
 
+use rustix::fs::Mode;
 use session_core::{ExpiredSweep, Result, async_trait};
 
 use crate::{
-    blocking::blocking,
     directory::Directory,
     fault::Fault,
-    name::shard_name,
-    owner_scan::OwnerScan,
-    scan::{Scan, Tally},
+    layout,
+    name::{Name, shard_name},
+    owners::{OWNERS, drop_if_over},
+    staged::{is_staged_name, is_staged_start},
     store::FileStore,
+    walk::{Walk, remove_if_orphaned},
 };
 
 #[async_trait]
 impl ExpiredSweep for FileStore {
-    /// Removes expired and damaged records, and what killed processes left; requests go on meanwhile.
+    /// Removes records and index entries whose time has passed, damaged records, and what killed processes left;
+    /// requests go on meanwhile.
     ///
-    /// At most 1000 directory entries are looked at in one go on a thread that may block. A call that removes less
-    /// than `limit` has been through the whole directory; the next one after a full `limit` goes on from there.
+    /// Runs on a thread that may block, and stops if its future is dropped. A call that removes less than `limit` has
+    /// been through the whole directory; the next one after a full `limit` goes on from there.
     async fn sweep(&self, limit: usize) -> Result<u64> {
-        Ok(self.pass(limit.try_into().unwrap_or(u64::MAX)).await?)
+        let store = self.clone();
+        Ok(Walk::run(limit, move |walk| store.pass(walk)).await?)
     }
 }
 
 impl FileStore {
     /// Counts a new session and starts a sweep in the background if they are more than the threshold.
     pub(crate) fn sweep_if_crowded(&self) {
-        let Some(threshold) = self.threshold else {
-            return;
-        };
-        if !self.pace.one_more(threshold) {
+        if !self.threshold.is_some_and(|it| self.pace.one_more(it)) {
             return;
         }
         let store = self.clone();
         tokio::spawn(async move {
-            let _running = store.pace.running(Instant::now());
-            if let Err(fault) = store.pass(u64::MAX).await {
-                let error = session_core::Error::from(fault);
+            let begun = Instant::now();
+            if let Err(error) = store.sweep(usize::MAX).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed");
             }
+            store.pace.swept(begun);
         });
     }
 
-    async fn pass(&self, limit: u64) -> Result<u64, Fault> {
-        let mut total = Tally::default();
+    fn pass(&self, walk: &mut Walk) -> Result<(), Fault> {
+        let Some(root) = self.root.open()? else {
+            return Ok(());
+        };
         let first = self.pace.shard();
-        for offset in 0..=u8::MAX {
-            let shard = first.wrapping_add(offset);
+        for shard in (0..=u8::MAX).map(|offset| first.wrapping_add(offset)) {
             // A shard that cannot be swept must not keep the next call from the others.
             self.pace.go_on_from(shard.wrapping_add(1));
-            let mut scan = self.shard_scan(shard).await?;
-            while let Some(open) = scan {
-                let left = limit - total.removed;
-                let (rest, tally) = blocking(move || open.step(left)).await?;
-                scan = rest;
-                total.removed += tally.removed;
-                total.live += tally.live;
-                if total.removed == limit {
-                    self.pace.go_on_from(shard);
-                    return Ok(limit);
-                }
+            if let Some(records) = ours(root.child(shard_name(shard)))? {
+                walk.through(&records, |walk, name| see(walk, &records, shard, name))?;
+            }
+            if walk.is_full() {
+                self.pace.go_on_from(shard);
+                return Ok(());
             }
         }
-        self.pace.counted(total.live);
-        self.sweep_staged().await?;
+        self.pace.counted(walk.live);
+        walk.through(&root, |_, name| see_staged(&root, name))?;
+        let Some(owners) = ours(root.child(OWNERS))? else {
+            return Ok(());
+        };
         for shard in 0..=u8::MAX {
-            self.sweep_owners(shard).await?;
-        }
-        Ok(total.removed)
-    }
-
-    async fn shard_scan(&self, shard: u8) -> Result<Option<Scan>, Fault> {
-        let files = self.files.clone();
-        blocking(move || {
-            let Some(root) = files.root()? else {
-                return Ok(None);
-            };
-            unless_foreign(root.child(&shard_name(shard)))?
-                .map(|directory| Scan::new(directory, Some(shard)))
-                .transpose()
-        })
-        .await
-    }
-
-    async fn sweep_staged(&self) -> Result<(), Fault> {
-        let files = self.files.clone();
-        let mut scan = blocking(move || {
-            let root = files.root()?;
-            root.map(|root| Scan::new(root, None)).transpose()
-        })
-        .await?;
-        while let Some(open) = scan {
-            (scan, _) = blocking(move || open.step(u64::MAX)).await?;
-        }
-        Ok(())
-    }
-
-    async fn sweep_owners(&self, shard: u8) -> Result<(), Fault> {
-        let files = self.files.clone();
-        let mut scan = blocking(move || {
-            unless_foreign(files.owner_shard(shard))?
-                .map(|directory| OwnerScan::new(files, directory))
-                .transpose()
-        })
-        .await?;
-        while let Some(open) = scan {
-            scan = blocking(move || open.step()).await?;
+            if let Some(shard) = ours(owners.child(shard_name(shard)))? {
+                walk.through(&shard, |walk, name| see_owner(walk, &shard, name))?;
+            }
         }
         Ok(())
     }
 }
 
+fn see(walk: &mut Walk, records: &Directory, shard: u8, name: &CStr) -> Result<(), Fault> {
+    if Name::parse(name.to_bytes()).is_none_or(|name| name.shard() != shard) {
+        return see_staged(records, name);
+    }
+    walk.remove_if_over(records, name, layout::expiry)
+}
+
+fn see_staged(directory: &Directory, name: &CStr) -> Result<(), Fault> {
+    if is_staged_name(name.to_bytes(), "") {
+        remove_if_orphaned(directory, name, is_staged_start)?;
+    }
+    Ok(())
+}
+
+fn see_owner(walk: &mut Walk, shard: &Directory, name: &CStr) -> Result<(), Fault> {
+    let owner = Name::parse(name.to_bytes()).map_or(Ok(None), |_| ours(shard.child(name)))?;
+    if let Some(entries) = owner {
+        walk.through(&entries, |_, name| drop_if_over(&entries, name))?;
+        // The mode is all there is to tell an empty directory of ours by.
+        if entries.mode()? == Mode::RWXU {
+            shard.remove_empty(name)?;
+        }
+    }
+    Ok(())
+}
+
 /// What somebody else put where a directory of ours would be is theirs.
-fn unless_foreign(opened: Result<Option<Directory>, Fault>) -> Result<Option<Directory>, Fault> {
+fn ours(opened: Result<Option<Directory>, Fault>) -> Result<Option<Directory>, Fault> {
     match opened {
-        Err(Fault::Directory(_)) => Ok(None),
+        Err(fault) if fault.is_refusal() => Ok(None),
         other => other,
     }
 }

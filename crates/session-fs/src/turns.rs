@@ -1,33 +1,30 @@
-use std::{fmt, time::Instant};
+use std::fmt;
 
-use tokio::{
-    sync::{Mutex, MutexGuard},
-    time::timeout_at,
-};
+use tokio::{sync::Mutex, time::timeout};
 
-use crate::{fault::Fault, lock::PATIENCE, name::Name};
+use crate::{blocking::blocking, fault::Fault, lock::PATIENCE};
 
-/// The order in which this process's tasks change the records of a shard.
+/// The order in which this process's tasks change the records of a directory.
 ///
 /// The locks between processes are polled; without turns, so would be those between the tasks of one.
 pub(crate) struct Turns(Box<[Mutex<()>]>);
 
 impl Turns {
-    /// Waits for the turn to change `name`, at the longest until `deadline`.
-    pub(crate) async fn take(
-        &self,
-        name: &Name,
-        deadline: Instant,
-    ) -> Result<MutexGuard<'_, ()>, Fault> {
-        timeout_at(deadline.into(), self.0[usize::from(name.shard())].lock())
-            .await
-            .map_err(|_| Fault::Locked(PATIENCE))
+    /// For `directories` directories.
+    pub(crate) fn new(directories: usize) -> Self {
+        Self((0..directories).map(|_| Mutex::new(())).collect())
     }
-}
 
-impl Default for Turns {
-    fn default() -> Self {
-        Self((0..=u8::MAX).map(|_| Mutex::new(())).collect())
+    /// Runs `work`, which changes the directory of that number, when it is its turn.
+    pub(crate) async fn take<T: Send + 'static>(
+        &self,
+        directory: u8,
+        work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let _turn = timeout(PATIENCE, self.0[usize::from(directory)].lock())
+            .await
+            .map_err(|_| Fault::Locked)?;
+        blocking(work).await
     }
 }
 

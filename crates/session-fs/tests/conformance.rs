@@ -7,7 +7,7 @@ use session_tests::scratch_dir;
 fn open() -> Fixture<FileStore> {
     let directory = scratch_dir();
     let [one, other] = [(); 2].map(|()| FileStore::new(directory.path().join("sessions")));
-    Fixture::new(one, FileStore::DEFAULT_LIMIT)
+    Fixture::new(one)
         .with_second(other.into())
         .keeping(directory)
 }
@@ -24,7 +24,7 @@ mod durable {
     fn open() -> Fixture<FileStore> {
         let directory = scratch_dir();
         let store = FileStore::new(directory.path()).with_durability(true);
-        Fixture::new(store, FileStore::DEFAULT_LIMIT).keeping(directory)
+        Fixture::new(store).keeping(directory)
     }
 
     session_core::owner_index_tests!(async { open() });

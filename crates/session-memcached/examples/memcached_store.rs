@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use session_core::{KeyPrefix, Record, SessionId, SessionStore, Touch, Write};
+use session_core::{KeyPrefix, Record, SessionId, SessionStore, Write};
 use session_memcached::MemcachedStore;
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,10 +13,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let nodes = std::env::var("SESSION_MEMCACHED").unwrap_or_else(|_| "127.0.0.1:11211".into());
     let store = MemcachedStore::connect(&nodes)?;
     let key = KeyPrefix::default().hashed_key(&SessionId::random(SessionId::DEFAULT_BYTES));
-    let record = |payload: &str| Record {
-        payload: payload.into(),
+    let record = |text: &str| Record {
+        bytes: text.to_owned().into(),
         expires_at: SystemTime::now() + Duration::from_mins(30),
-        owner: None,
+        entry: None,
     };
 
     let Write::Stored(first) = store.insert(&key, &record("a cart")).await? else {
@@ -29,10 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let late = store.update(&key, &record("another cart"), &first).await?;
     assert_eq!(late, Write::Refused);
 
-    let later = SystemTime::now() + Duration::from_hours(1);
-    assert_eq!(store.touch(&key, later).await?, Touch::Moved);
     let loaded = store.load(&key).await?.ok_or("the record is there")?;
-    assert_eq!(loaded.payload, b"a fuller cart");
+    assert_eq!(loaded.bytes, "a fuller cart");
 
     store.delete(&key).await?;
     assert!(store.load(&key).await?.is_none());

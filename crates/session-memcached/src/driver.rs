@@ -23,8 +23,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Item {
     pub(crate) value: Vec<u8>,
     pub(crate) cas: u64,
-    /// Seconds until it ends by the node's clock; `None` if it never does.
-    pub(crate) seconds_left: Option<u64>,
 }
 
 /// What must hold for a value to be stored.
@@ -98,12 +96,6 @@ impl Client {
                 Ok(None)
             }
         }))
-    }
-
-    /// Moves the end of the item to the unix time `exptime`, its CAS number untouched; says whether there was one.
-    pub(crate) async fn touch(&self, key: &str, exptime: u32) -> Result<bool, Failure> {
-        let touch = Get::new(key).without_value().touch_raw(exptime);
-        Ok(self.run_one(touch).await?.hit())
     }
 
     /// Removes the item if there is one.
@@ -190,20 +182,16 @@ impl Client {
 }
 
 fn get(key: &str) -> Get {
-    Get::new(key).meta(Meta::NONE.cas().ttl())
+    Get::new(key).meta(Meta::NONE.cas())
 }
 
 fn item(found: GetResult) -> Result<Option<Item>, Failure> {
     if !found.hit() {
         return Ok(None);
     }
-    let (Some(value), Some(left)) = (found.value, found.item.ttl) else {
-        return Err(Failure::Protocol);
-    };
     Ok(Some(Item {
-        value,
+        value: found.value.ok_or(Failure::Protocol)?,
         cas: number(found.item.cas)?,
-        seconds_left: left.try_into().ok(),
     }))
 }
 

@@ -27,8 +27,6 @@ pub(crate) enum Failure {
     Protocol,
     /// The driver refused the command.
     Usage(&'static str),
-    /// Every attempt met another writer.
-    Contended,
 }
 
 impl fmt::Display for Failure {
@@ -45,7 +43,6 @@ impl fmt::Display for Failure {
             Self::NoCas => "the node was started with -C, which turns compare-and-swap off",
             Self::Protocol => "the node sent what is no answer to the command",
             Self::Usage(text) => return write!(f, "the driver refused the command: {text}"),
-            Self::Contended => "every attempt met another writer",
         })
     }
 }

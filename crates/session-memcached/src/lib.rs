@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod driver;
+mod exptime;
 mod failure;
 mod lane;
-mod layout;
 mod links;
 mod nodes;
 mod store;

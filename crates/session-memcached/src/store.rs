@@ -1,13 +1,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use session_core::{
-    Error, Loaded, Record, Result, Revision, SessionStore, StoreKey, Touch, Write, async_trait,
+    Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
     config::{ConfigError, Env},
 };
 
 use crate::{
+    driver::Condition,
+    exptime::exptime,
     failure::Failure,
-    layout::{Layout, Place, Seen, flask, stamped},
     links::{Link, Links},
     nodes::{self, Nodes},
 };
@@ -23,19 +24,17 @@ const MAX_KEY: usize = 250;
 pub struct MemcachedStore {
     shared: Arc<Shared>,
     limit: usize,
-    layout: Layout,
 }
 
 struct Shared {
     nodes: Nodes,
     timeout: Duration,
     links: Links,
-    seen: Seen,
 }
 
 impl MemcachedStore {
-    /// The largest payload unless [`with_limit`](Self::with_limit) says otherwise, in bytes: memcached's item limit of
-    /// 1 MiB, less 384 bytes for the key and what memcached and this store keep beside the payload.
+    /// The largest record unless [`with_limit`](Self::with_limit) says otherwise, in bytes: memcached's item limit of
+    /// 1 MiB, less 384 bytes for the key and what memcached keeps beside the record.
     pub const DEFAULT_LIMIT: usize = (1 << 20) - 384;
 
     /// A store on `nodes`; does no I/O and spawns nothing.
@@ -43,7 +42,6 @@ impl MemcachedStore {
         Self {
             shared: Arc::new(Shared::new(nodes, DEFAULT_TIMEOUT)),
             limit: Self::DEFAULT_LIMIT,
-            layout: Layout::default(),
         }
     }
 
@@ -78,7 +76,7 @@ impl MemcachedStore {
         }
     }
 
-    /// The largest payload in bytes, for nodes started with another `-I`: what that says, less 384.
+    /// The largest record in bytes, for nodes started with another `-I`: what that says, less 384.
     ///
     /// Never more than all nodes take: memcached deletes what is stored under a key when a larger value fails.
     #[must_use]
@@ -86,44 +84,23 @@ impl MemcachedStore {
         Self { limit, ..self }
     }
 
-    /// Stores the payload alone, with flags 0, as Flask-Session does: for an application that shares new sessions with
-    /// one in Flask.
-    ///
-    /// A record's end is then known to the node's clock only: it may come two seconds early or late, and no later than
-    /// January 2038. What was stored without this setting cannot be read with it. Without it, what Flask stored is read,
-    /// and stays as Flask can read it.
-    #[must_use]
-    pub fn with_flask_layout(self) -> Self {
-        Self {
-            layout: Layout::Flask,
-            ..self
-        }
-    }
-
-    fn links(&self) -> Result<Arc<[Link]>> {
-        Ok(self.shared.links.here(&self.shared.nodes)?)
-    }
-
-    fn place<'a>(&'a self, links: &'a [Link], key: &'a StoreKey) -> Result<Place<'a>> {
+    /// The connections of this runtime, and which of them is the key's.
+    fn place(&self, key: &StoreKey) -> Result<(Arc<[Link]>, usize), Failure> {
         let text = key.as_str().as_bytes();
         if text.is_empty() || text.len() > MAX_KEY || !text.iter().all(u8::is_ascii_graphic) {
-            return Err(Failure::Key.into());
+            return Err(Failure::Key);
         }
-        let hash = nodes::hash(text);
-        Ok(Place {
-            link: &links[self.shared.nodes.route(hash)],
-            key,
-            hash,
-            seen: &self.shared.seen,
-        })
+        let node = self.shared.nodes.route(nodes::hash(text));
+        Ok((self.shared.links.here(&self.shared.nodes)?, node))
     }
 
-    fn check_size(&self, record: &Record) -> Result<()> {
-        let (size, limit) = (record.payload.len(), self.limit);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
-        Ok(())
+    async fn set(&self, key: &StoreKey, record: &Record, condition: Condition) -> Result<Write> {
+        let (links, node) = self.place(key)?;
+        let exptime = exptime(record.expires_at);
+        let client = &links[node].client;
+        let stored = client.set(key.as_str(), &record.bytes, exptime, condition);
+        let cas = stored.await?;
+        Ok(cas.map_or(Write::Refused, |cas| Write::Stored(cas.into())))
     }
 }
 
@@ -133,55 +110,41 @@ impl Shared {
             nodes,
             timeout,
             links: Links::new(timeout),
-            seen: Seen::default(),
         }
     }
 }
 
 #[async_trait]
 impl SessionStore for MemcachedStore {
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let links = self.links()?;
-        let place = self.place(&links, key)?;
-        match self.layout {
-            Layout::Stamped => stamped::load(&place).await,
-            Layout::Flask => flask::load(&place).await,
-        }
+        let (links, node) = self.place(key)?;
+        let item = links[node].reads.get(key).await?;
+        Ok(item.map(|item| Loaded {
+            bytes: item.value.into(),
+            revision: item.cas.into(),
+            expires_at: None,
+        }))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        self.check_size(record)?;
-        let links = self.links()?;
-        let place = self.place(&links, key)?;
-        match self.layout {
-            Layout::Stamped => stamped::insert(&place, record).await,
-            Layout::Flask => flask::insert(&place, record).await,
-        }
+        self.set(key, record, Condition::Absent).await
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        self.check_size(record)?;
-        let links = self.links()?;
-        let place = self.place(&links, key)?;
-        match self.layout {
-            Layout::Stamped => stamped::update(&place, record, revision).await,
-            Layout::Flask => flask::update(&place, record, revision).await,
-        }
-    }
-
-    async fn touch(&self, key: &StoreKey, expires_at: std::time::SystemTime) -> Result<Touch> {
-        let links = self.links()?;
-        let place = self.place(&links, key)?;
-        match self.layout {
-            Layout::Stamped => stamped::touch(&place, expires_at).await,
-            Layout::Flask => flask::touch(&place, expires_at).await,
+        match revision.as_u64() {
+            // Sent, 0 would mean "without condition".
+            None | Some(0) => Ok(Write::Refused),
+            Some(cas) => self.set(key, record, Condition::Cas(cas)).await,
         }
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        let links = self.links()?;
-        let place = self.place(&links, key)?;
-        Ok(place.link.client.delete(key.as_str()).await?)
+        let (links, node) = self.place(key)?;
+        Ok(links[node].client.delete(key.as_str()).await?)
     }
 }
 
@@ -191,7 +154,6 @@ impl fmt::Debug for MemcachedStore {
             .field("nodes", &self.shared.nodes)
             .field("timeout", &self.shared.timeout)
             .field("limit", &self.limit)
-            .field("layout", &self.layout)
             .finish()
     }
 }

@@ -44,5 +44,5 @@ mod three_nodes {
 /// Two handles that share neither connections nor what they have seen.
 fn on(nodes: &str) -> Fixture<MemcachedStore> {
     let open = || MemcachedStore::connect(nodes).expect("the addresses are valid");
-    Fixture::new(open(), MemcachedStore::DEFAULT_LIMIT).with_second(Arc::new(open()))
+    Fixture::new(open()).with_second(Arc::new(open()))
 }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::{KeyPrefix, OwnerIndex, Record, SessionId, SessionStore, Write, config::Env};
+use session_core::{
+    IndexEntry, KeyPrefix, OwnerIndex, Record, SessionId, SessionStore, Write, config::Env,
+};
 use session_mongo::MongoStore;
 
 #[tokio::main]
@@ -15,10 +17,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         prefix.hashed_key(&SessionId::random(32)),
         prefix.owner_key("ada"),
     );
-    let record = |payload: &str| Record {
-        payload: payload.as_bytes().to_vec(),
-        expires_at: SystemTime::now() + Duration::from_secs(60),
-        owner: Some(ada.clone()),
+    let until = SystemTime::now() + Duration::from_secs(60);
+    let record = |bytes: &'static str| Record {
+        bytes: bytes.into(),
+        expires_at: until,
+        entry: Some(IndexEntry {
+            owner: ada.clone(),
+            expires_at: until,
+        }),
     };
     let Write::Stored(first) = store.insert(&key, &record("one")).await? else {
         return Err("a random key was taken".into());
@@ -28,12 +34,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let loser = store.update(&key, &record("three"), &first).await?;
     assert!(winner.is_stored() && !loser.is_stored());
 
-    let sessions = store.owned_by(&ada).await?;
-    assert!(
-        sessions
-            .iter()
-            .any(|(one, loaded)| *one == key && loaded.payload == b"two")
-    );
+    let page = store.owned_by(&ada, None, 10).await?;
+    let listed = page.records.iter().find(|listed| listed.key == key);
+    assert!(listed.is_some_and(|listed| listed.head == "two"));
     store.delete(&key).await?;
     assert!(store.load(&key).await?.is_none());
     Ok(())

@@ -1,18 +1,14 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mongodb::bson::{
     Binary, DateTime, Document, RawDocument, doc, oid::ObjectId, spec::BinarySubtype,
 };
-use session_core::{Error, Loaded, Record, Result, Revision, StoreKey};
+use session_core::{Error, Listed, Loaded, Record, Result, Revision, StoreKey};
 
-/// The most that a document takes beside its payload: a key and an owner of 250 bytes each, names and lengths.
+/// The most that a document takes beside its record: a key and an owner of 250 bytes each, names and lengths.
 pub(crate) const OVERHEAD: usize = 1024;
 
 /// Binary, not text: in a collection made with a collation, text may equal other text.
-pub(crate) fn binary(text: &str) -> Binary {
-    blob(text.as_bytes())
-}
-
 pub(crate) fn blob(bytes: &[u8]) -> Binary {
     Binary {
         subtype: BinarySubtype::Generic,
@@ -20,39 +16,49 @@ pub(crate) fn blob(bytes: &[u8]) -> Binary {
     }
 }
 
-/// The instant in milliseconds, rounded down.
-pub(crate) fn instant(at: SystemTime) -> DateTime {
-    DateTime::from_system_time(at)
+pub(crate) fn id(key: &StoreKey) -> Document {
+    doc! { "_id": blob(key.as_str().as_bytes()) }
 }
 
-pub(crate) fn encode(key: &StoreKey, record: &Record, revision: ObjectId) -> Document {
-    let mut document = doc! {
-        "_id": binary(key.as_str()),
-        "payload": blob(&record.payload),
+/// The instant in milliseconds, rounded up, so that nothing is removed too early.
+pub(crate) fn instant(at: SystemTime) -> DateTime {
+    let up = at.checked_add(Duration::from_nanos(999_999));
+    DateTime::from_system_time(up.unwrap_or(at))
+}
+
+/// What a write of `record` sets; the entry stays as it is unless one is given.
+pub(crate) fn fields(record: &Record, revision: ObjectId) -> Document {
+    let (head, rest) = record.bytes.split_at(record.bytes.len().min(Record::HEAD));
+    let mut fields = doc! {
+        "head": blob(head),
+        "rest": blob(rest),
         "revision": revision,
         "expires_at": instant(record.expires_at),
     };
-    if let Some(owner) = &record.owner {
-        document.insert("owner", binary(owner.as_str()));
+    if let Some(entry) = &record.entry {
+        fields.insert("owner", blob(entry.owner.as_str().as_bytes()));
+        fields.insert("listed_until", instant(entry.expires_at));
     }
-    document
+    fields
 }
 
 pub(crate) fn decode(document: &RawDocument) -> Result<Loaded> {
+    let revision = document.get_object_id("revision").map_err(Error::corrupt)?;
     Ok(Loaded {
-        payload: bytes(document, "payload")?.to_vec(),
-        expires_at: document
-            .get_datetime("expires_at")
-            .map_err(Error::corrupt)?
-            .to_system_time(),
-        revision: token(document.get_object_id("revision").map_err(Error::corrupt)?),
+        bytes: [bytes(document, "head")?, bytes(document, "rest")?]
+            .concat()
+            .into(),
+        revision: token(revision),
+        expires_at: None,
     })
 }
 
-pub(crate) fn decode_key(document: &RawDocument) -> Result<StoreKey> {
-    std::str::from_utf8(bytes(document, "_id")?)
-        .map(StoreKey::from_stored)
-        .map_err(Error::corrupt)
+pub(crate) fn decode_listed(document: &RawDocument) -> Result<Listed> {
+    let key = std::str::from_utf8(bytes(document, "_id")?).map_err(Error::corrupt)?;
+    Ok(Listed {
+        key: StoreKey::from_stored(key),
+        head: bytes(document, "head")?.to_vec().into(),
+    })
 }
 
 pub(crate) fn bytes<'a>(document: &'a RawDocument, field: &str) -> Result<&'a [u8]> {
@@ -80,60 +86,73 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use mongodb::bson::{Bson, RawDocumentBuf, bson};
-    use session_core::{KeyPrefix, SessionId};
+    use session_core::{IndexEntry, KeyPrefix, SessionId};
 
     use super::*;
 
-    fn record(payload: usize) -> (StoreKey, Record) {
+    fn record(length: usize) -> (StoreKey, Record) {
         let prefix = KeyPrefix::new(&"p".repeat(KeyPrefix::MAX_LEN)).unwrap();
         let id = SessionId::random(SessionId::MAX_BYTES);
         let record = Record {
-            payload: vec![7; payload],
-            expires_at: UNIX_EPOCH + Duration::from_micros(1_234_567_891_999),
-            owner: Some(prefix.owner_key("owner")),
+            bytes: vec![7; length].into(),
+            expires_at: UNIX_EPOCH + Duration::from_micros(1_234_567_891_001),
+            entry: Some(IndexEntry {
+                owner: prefix.owner_key("owner"),
+                expires_at: UNIX_EPOCH,
+            }),
         };
         (prefix.plain_key(&id), record)
     }
 
+    fn document(key: &StoreKey, record: &Record, revision: ObjectId) -> RawDocumentBuf {
+        let mut document = id(key);
+        document.extend(fields(record, revision));
+        raw(&document)
+    }
+
     #[test]
-    fn a_document_is_read_as_it_was_written_to_the_millisecond() {
-        let (key, record) = record(300);
-        let revision = ObjectId::new();
-        let document = raw(&encode(&key, &record, revision));
-        let loaded = decode(&document).unwrap();
-        assert!(decode_key(&document).unwrap() == key);
-        assert!(loaded.payload == record.payload);
-        assert_eq!(
-            loaded.expires_at,
-            UNIX_EPOCH + Duration::from_millis(1_234_567_891)
-        );
-        assert_eq!(stored_revision(&loaded.revision), Some(revision));
+    fn a_document_is_read_as_it_was_written() {
+        for length in [0, 1, Record::HEAD, Record::HEAD + 1, 5 * Record::HEAD] {
+            let (key, record) = record(length);
+            let revision = ObjectId::new();
+            let document = document(&key, &record, revision);
+            let loaded = decode(&document).unwrap();
+            assert!(loaded.bytes == record.bytes);
+            assert_eq!(stored_revision(&loaded.revision), Some(revision));
+            let listed = decode_listed(&document).unwrap();
+            assert!(listed.key == key);
+            assert!(listed.head == record.bytes[..length.min(Record::HEAD)]);
+        }
+    }
+
+    #[test]
+    fn a_time_is_rounded_up_to_its_millisecond() {
+        let (_, record) = record(0);
+        let millis = |at: SystemTime| instant(at).timestamp_millis();
+        assert_eq!(millis(record.expires_at), 1_234_567_892);
+        assert_eq!(millis(UNIX_EPOCH), 0);
+        assert_eq!(millis(DateTime::MAX.to_system_time()), i64::MAX);
     }
 
     #[test]
     fn the_longest_keys_fit_the_overhead() {
         let (key, record) = record(0);
-        assert!(
-            raw(&encode(&key, &record, ObjectId::new()))
-                .as_bytes()
-                .len()
-                <= OVERHEAD
-        );
+        assert!(document(&key, &record, ObjectId::new()).as_bytes().len() <= OVERHEAD);
     }
 
     #[test]
     fn another_stores_revision_is_none_of_ours() {
         assert_eq!(stored_revision(&Revision::from(7)), None);
-        assert_eq!(stored_revision(&Revision::of(b"bytes")), None);
+        assert_eq!(stored_revision(&Revision::new(&b"bytes"[..])), None);
     }
 
     #[test]
     fn a_field_of_a_wrong_type_or_missing_is_corrupt_and_never_a_panic() {
         let good = doc! {
-            "_id": binary("key"), "payload": blob(b"x"), "revision": ObjectId::new(), "expires_at": DateTime::now(),
+            "_id": blob(b"key"), "head": blob(b"x"), "rest": blob(b""), "revision": ObjectId::new(),
         };
-        assert!(decode(&raw(&good)).is_ok() && decode_key(&raw(&good)).is_ok());
-        for field in ["_id", "payload", "revision", "expires_at"] {
+        assert!(decode(&raw(&good)).is_ok() && decode_listed(&raw(&good)).is_ok());
+        for field in ["_id", "head", "rest", "revision"] {
             for wrong in wrong_values() {
                 let mut bad = good.clone();
                 match wrong {
@@ -142,21 +161,11 @@ mod tests {
                 };
                 let bad = raw(&bad);
                 let read = match field {
-                    "_id" => decode_key(&bad).map(drop),
+                    "_id" => decode_listed(&bad).map(drop),
                     _ => decode(&bad).map(drop),
                 };
                 assert!(matches!(read, Err(Error::Corrupt { .. })), "{bad:?}");
             }
-        }
-    }
-
-    #[test]
-    fn an_absurd_expiry_is_no_panic() {
-        let (key, record) = record(1);
-        for expires_at in [DateTime::MIN, DateTime::MAX] {
-            let mut absurd = encode(&key, &record, ObjectId::new());
-            absurd.insert("expires_at", expires_at);
-            assert!(decode(&raw(&absurd)).is_ok());
         }
     }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use mongodb::{IndexModel, bson::doc, options::IndexOptions};
 use session_core::Result;
 
-use crate::{MongoStore, failure::failed, foreign::Foreign, place::Place};
+use crate::{MongoStore, failure::failed, foreign, place::Place};
 
 impl MongoStore {
     /// Creates the index that lets the server remove expired documents, and the one that finds an owner's sessions.
@@ -20,11 +20,14 @@ impl MongoStore {
         // Ours are binary. One look into the index of _id, however large the collection.
         let foreign = doc! { "_id": { "$type": ["objectId", "string", "number", "object"] } };
         if let Some(document) = self.place.find_one(foreign).await? {
-            return Err(failed(Foreign::of(&document)));
+            return Err(failed(foreign::kind(&document)));
         }
-        let owner = IndexOptions::builder().sparse(true).build();
+        let listed = doc! { "owner": { "$exists": true } };
+        let owner = IndexOptions::builder()
+            .partial_filter_expression(listed)
+            .build();
         let owner = IndexModel::builder()
-            .keys(doc! { "owner": 1 })
+            .keys(doc! { "owner": 1, "_id": 1, "listed_until": 1 })
             .options(owner);
         let made = create(&self.place, [removal("expires_at"), owner.build()]).await?;
         made.map_err(failed)

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod calls;
-mod commands;
 mod connect;
 mod document;
 mod failure;
@@ -9,11 +8,9 @@ mod flask;
 mod foreign;
 mod indexes;
 mod names;
-mod number;
-mod owner;
+mod native;
 mod place;
 mod reply;
-mod sessions;
 mod store;
 
 pub use flask::FlaskMongoStore;

@@ -2,15 +2,15 @@ use std::fmt;
 
 use mongodb::{
     Client, Collection, Database,
-    bson::{Document, RawDocumentBuf},
+    bson::{Document, RawDocumentBuf, doc},
     options::{CollectionOptions, ReadPreference, SelectionCriteria},
 };
-use session_core::{Error, Result};
+use session_core::{Result, Revision, Write};
 
 use crate::{
     calls::Calls,
     names::{CollectionName, DatabaseName},
-    reply::{Outcome, outcome},
+    reply::wrote,
 };
 
 /// Where sessions are kept, and the ways to read and write there.
@@ -54,19 +54,6 @@ impl Place {
         }
     }
 
-    /// The collection's name, as commands need it.
-    pub(crate) fn name(&self) -> &str {
-        self.collection.name()
-    }
-
-    pub(crate) fn check(&self, payload: &[u8]) -> Result<()> {
-        let (size, limit) = (payload.len(), self.limit);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
-        Ok(())
-    }
-
     pub(crate) async fn find_one(&self, filter: Document) -> Result<Option<RawDocumentBuf>> {
         let collection = self.collection.clone();
         let found = self
@@ -75,12 +62,74 @@ impl Place {
         found.await
     }
 
-    pub(crate) async fn write(&self, command: Document) -> Result<Outcome> {
-        let database = self.database.clone();
+    /// The first `limit` documents that answer `filter`, by `_id`, without what follows the records' heads.
+    pub(crate) async fn find_heads(
+        &self,
+        filter: Document,
+        limit: u32,
+    ) -> Result<Vec<RawDocumentBuf>> {
+        let collection = self.collection.clone();
+        let found = self.calls.run(async move {
+            let mut cursor = collection
+                .find(filter)
+                .sort(doc! { "_id": 1 })
+                .projection(doc! { "head": 1 })
+                .limit(limit.into())
+                .batch_size(limit)
+                .await?;
+            let mut found = Vec::new();
+            while cursor.advance().await? {
+                found.push(cursor.current().to_owned());
+            }
+            Ok(found)
+        });
+        found.await
+    }
+
+    /// Adds `document`, which is then at `revision`; refused if it runs into another.
+    pub(crate) async fn insert(&self, document: Document, revision: Revision) -> Result<Write> {
+        let done = self.write("insert", "documents", document).await?;
+        Ok(answer(done, revision))
+    }
+
+    /// Sets the fields of `change` in the document that answers `filter`, which is then at `revision`.
+    pub(crate) async fn update(
+        &self,
+        filter: Document,
+        change: Document,
+        revision: Revision,
+    ) -> Result<Write> {
+        let statement = doc! { "q": filter, "u": { "$set": change } };
+        let done = self.write("update", "updates", statement).await?;
+        Ok(answer(done, revision))
+    }
+
+    /// Removes all documents that answer `filter`.
+    pub(crate) async fn delete(&self, filter: Document) -> Result<()> {
+        const ALL: i32 = 0;
+        let statement = doc! { "q": filter, "limit": ALL };
+        self.write("delete", "deletes", statement).await.map(drop)
+    }
+
+    /// Writes go out as plain commands because the driver sends its own `update_one` a second time when a reply is lost,
+    /// if the application's client says so, and a compare-and-set must never be sent twice.
+    async fn write(&self, verb: &str, field: &str, statement: Document) -> Result<bool> {
+        let (database, mut command) = (self.database.clone(), Document::new());
+        command.insert(verb, self.collection.name());
+        command.insert(field, [statement]);
+        command.insert("writeConcern", doc! { "w": "majority" });
         let reply = self
             .calls
             .run(async move { database.run_command(command).await });
-        outcome(&reply.await?)
+        wrote(&reply.await?)
+    }
+}
+
+fn answer(done: bool, revision: Revision) -> Write {
+    if done {
+        Write::Stored(revision)
+    } else {
+        Write::Refused
     }
 }
 

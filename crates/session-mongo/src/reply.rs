@@ -1,46 +1,18 @@
-use mongodb::bson::Document;
-use session_core::{Result, Revision, Touch, Write};
+use mongodb::bson::{Bson, Document};
+use session_core::Result;
 
-use crate::{
-    failure::{ServerRefusal, failed},
-    number::whole,
-};
+use crate::failure::{failed, refused};
 
 pub(crate) const DUPLICATE_KEY: i32 = 11000;
 
-/// What a write command did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// A document was changed, added or removed.
-    Done,
-    /// No document answers the filter.
-    NoMatch,
-    /// A document with this `_id` is there.
-    Taken,
-}
-
-impl Outcome {
-    /// As the answer to a write after which the record is at `revision`.
-    pub(crate) fn written(self, revision: Revision) -> Write {
-        match self {
-            Self::Done => Write::Stored(revision),
-            Self::NoMatch | Self::Taken => Write::Refused,
-        }
-    }
-
-    pub(crate) fn moved(self) -> Touch {
-        match self {
-            Self::Done => Touch::Moved,
-            Self::NoMatch | Self::Taken => Touch::Refused,
-        }
-    }
-}
-
-/// Reads the reply to a write command, in which the driver looks for errors of the command alone.
-pub(crate) fn outcome(reply: &Document) -> Result<Outcome> {
+/// Whether the write command that is answered so wrote a document; it did not if none answers the filter, or if one
+/// with this key is there.
+///
+/// The driver looks for errors of the command alone.
+pub(crate) fn wrote(reply: &Document) -> Result<bool> {
     // First: without the majority's word even a refusal may be taken back.
     if let Ok(error) = reply.get_document("writeConcernError") {
-        return Err(failed(ServerRefusal::new(error)));
+        return Err(refused(error));
     }
     if let Some(error) = reply
         .get_array("writeErrors")
@@ -48,19 +20,27 @@ pub(crate) fn outcome(reply: &Document) -> Result<Outcome> {
         .and_then(|all| all.first())
     {
         return match error.as_document() {
-            Some(error) if whole(error.get("code")) == Some(DUPLICATE_KEY.into()) => {
-                Ok(Outcome::Taken)
-            }
-            Some(error) => Err(failed(ServerRefusal::new(error))),
+            Some(error) if whole(error.get("code")) == Some(DUPLICATE_KEY.into()) => Ok(false),
+            Some(error) => Err(refused(error)),
             None => Err(failed("the server reported a write error of no kind")),
         };
     }
-    match whole(reply.get("n")) {
-        Some(0) => Ok(Outcome::NoMatch),
-        Some(_) => Ok(Outcome::Done),
-        None => Err(failed(
-            "the server does not say how many documents it wrote",
-        )),
+    whole(reply.get("n"))
+        .map(|documents| documents > 0)
+        .ok_or_else(|| failed("the server does not say how many documents it wrote"))
+}
+
+/// Servers differ in the type of their numbers.
+pub(crate) fn whole(number: Option<&Bson>) -> Option<i64> {
+    match number? {
+        Bson::Int32(number) => Some((*number).into()),
+        Bson::Int64(number) => Some(*number),
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "counts and codes are small"
+        )]
+        Bson::Double(number) if number.fract() == 0.0 => Some(*number as i64),
+        _ => None,
     }
 }
 
@@ -72,23 +52,17 @@ mod tests {
 
     #[test]
     fn the_count_of_documents_decides() {
-        assert_eq!(
-            outcome(&doc! { "n": 0, "ok": 1.0 }).unwrap(),
-            Outcome::NoMatch
-        );
-        assert_eq!(
-            outcome(&doc! { "n": 1_i64, "nModified": 0 }).unwrap(),
-            Outcome::Done
-        );
-        assert_eq!(outcome(&doc! { "n": 1.0 }).unwrap(), Outcome::Done);
+        assert!(!wrote(&doc! { "n": 0, "ok": 1.0 }).unwrap());
+        assert!(wrote(&doc! { "n": 1_i64, "nModified": 0 }).unwrap());
+        assert!(wrote(&doc! { "n": 1.0 }).unwrap());
     }
 
     #[test]
     fn a_duplicate_key_is_known_by_its_code_and_never_by_its_text() {
         let reply = |code: i32, text: &str| {
-            outcome(&doc! { "n": 0, "writeErrors": [{ "index": 0, "code": code, "errmsg": text }] })
+            wrote(&doc! { "n": 0, "writeErrors": [{ "index": 0, "code": code, "errmsg": text }] })
         };
-        assert_eq!(reply(11000, "in another language").unwrap(), Outcome::Taken);
+        assert!(!reply(11000, "in another language").unwrap());
         assert!(reply(10334, "E11000 duplicate key error").is_err());
     }
 
@@ -97,13 +71,13 @@ mod tests {
         let unconfirmed =
             doc! { "code": 64, "codeName": "WriteConcernTimeout", "errmsg": "waiting" };
         let reply = doc! { "n": 1, "writeConcernError": unconfirmed };
-        assert!(outcome(&reply).is_err());
+        assert!(wrote(&reply).is_err());
     }
 
     #[test]
     fn a_reply_that_says_nothing_is_an_error() {
         for reply in [doc! {}, doc! { "n": "one" }, doc! { "writeErrors": [1] }] {
-            assert!(outcome(&reply).is_err(), "{reply}");
+            assert!(wrote(&reply).is_err(), "{reply}");
         }
     }
 }

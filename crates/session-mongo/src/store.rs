@@ -21,8 +21,8 @@ pub struct MongoStore {
 }
 
 impl MongoStore {
-    /// The largest payload unless [`with_limit`](Self::with_limit) says otherwise: `MongoDB`'s 16 MiB for a document, less
-    /// 1 KiB for what stands beside the payload.
+    /// The largest record unless [`with_limit`](Self::with_limit) says otherwise: `MongoDB`'s 16 MiB for a document, less
+    /// 1 KiB for what stands beside it.
     pub const DEFAULT_LIMIT: usize = 16 * 1024 * 1024 - OVERHEAD;
 
     /// Keeps sessions in the collection `sessions` of the database `flask_session`, through the application's own client.
@@ -97,7 +97,7 @@ impl MongoStore {
         }
     }
 
-    /// Refuses payloads of more than `limit` bytes; at most [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT).
+    /// Accepts records of up to `limit` bytes; at most [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT).
     #[must_use]
     pub fn with_limit(mut self, limit: usize) -> Self {
         self.place.limit = limit.min(Self::DEFAULT_LIMIT);

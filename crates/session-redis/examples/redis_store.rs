@@ -9,10 +9,10 @@ use session_redis::RedisStore;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = RedisStore::from_env(&Env::of_process())?;
     let key = KeyPrefix::default().hashed_key(&SessionId::random(32));
-    let record = |payload: &str| Record {
-        payload: payload.as_bytes().to_vec(),
+    let record = |text: &str| Record {
+        bytes: text.to_owned().into(),
         expires_at: SystemTime::now() + Duration::from_secs(60),
-        owner: None,
+        entry: None,
     };
 
     let Write::Stored(first) = store.insert(&key, &record("one")).await? else {
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert!(winner.is_stored() && !loser.is_stored());
 
     let loaded = store.load(&key).await?.ok_or("the session ended")?;
-    assert_eq!(loaded.payload, b"two");
+    assert_eq!(loaded.bytes, "two");
     store.delete(&key).await?;
     assert!(store.load(&key).await?.is_none());
     Ok(())

@@ -1,17 +1,21 @@
 use std::{
     mem,
-    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use redis::{
-    ErrorKind, FromRedisValue, Pipeline, RedisResult, Value, aio::MultiplexedConnection,
-    from_redis_value,
-};
+use redis::{Cmd, ErrorKind, Pipeline, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::sync::oneshot;
 
-/// Adds the commands of one request to a pipeline.
-pub(crate) type Commands<'c> = &'c (dyn Fn(&mut Pipeline) + Send + Sync);
+/// Makes a request's command, each time that it is sent.
+pub(crate) type Command<'c> = &'c (dyn Fn() -> Cmd + Send + Sync);
+
+/// A command of these words, made in its size: growing would copy a record several times.
+pub(crate) fn command(words: &[&[u8]]) -> Cmd {
+    let size = words.iter().map(|word| word.len()).sum();
+    let mut command = Cmd::with_capacity(words.len(), size);
+    command.arg(words);
+    command
+}
 
 // With more, the first of a batch would wait for the replies to the last.
 const MOST: usize = 16;
@@ -25,38 +29,31 @@ pub(crate) struct Batch(Arc<Mutex<Pending>>);
 
 struct Pending {
     commands: Pipeline,
-    waiting: Vec<Waiting>,
-}
-
-struct Waiting {
-    /// Which of the batch's replies are its own.
-    replies: Range<usize>,
-    answer: oneshot::Sender<RedisResult<Vec<Value>>>,
+    /// Who waits for the reply to each.
+    waiting: Vec<oneshot::Sender<RedisResult<Value>>>,
 }
 
 impl Batch {
-    /// Sends the commands with those of whoever asks meanwhile, and waits for their replies.
-    pub(crate) async fn ask<T: FromRedisValue>(
+    /// Sends the command with those of whoever asks meanwhile, and waits for its reply.
+    pub(crate) async fn ask(
         &self,
         connection: &MultiplexedConnection,
-        commands: Commands<'_>,
-    ) -> RedisResult<T> {
-        let answer = self.join(connection, commands).await;
+        command: Command<'_>,
+    ) -> RedisResult<Value> {
+        let reply = self.join(connection, command).await;
         // Whoever would have answered is gone with its runtime.
-        answer.map_or_else(|_| Err(closed()), decode)
+        reply.unwrap_or_else(|_| Err((ErrorKind::Io, "the connection's task is gone").into()))
     }
 
     fn join(
         &self,
         connection: &MultiplexedConnection,
-        commands: Commands<'_>,
-    ) -> oneshot::Receiver<RedisResult<Vec<Value>>> {
+        command: Command<'_>,
+    ) -> oneshot::Receiver<RedisResult<Value>> {
         let (answer, receiver) = oneshot::channel();
         let mut pending = self.pending();
-        let before = pending.commands.len();
-        commands(&mut pending.commands);
-        let replies = before..pending.commands.len();
-        pending.waiting.push(Waiting { replies, answer });
+        pending.commands.add_command(command());
+        pending.waiting.push(answer);
         match pending.waiting.len() {
             // A task, so that nobody else's answer is lost with a request that is dropped; it runs after the requests
             // that are ready by now, which ask for theirs first.
@@ -85,8 +82,7 @@ impl Batch {
 impl Default for Pending {
     fn default() -> Self {
         Self {
-            // Two for most.
-            commands: Pipeline::with_capacity(2 * MOST),
+            commands: Pipeline::with_capacity(MOST),
             waiting: Vec::with_capacity(MOST),
         }
     }
@@ -98,30 +94,18 @@ impl Pending {
         if count == 0 {
             return;
         }
-        let answer = connection.send_packed_commands(&self.commands, 0, count);
-        match answer.await {
-            Ok(mut replies) => {
-                for waiting in self.waiting {
-                    let own = replies.get_mut(waiting.replies).unwrap_or_default();
-                    let own = own.iter_mut().map(|it| mem::replace(it, Value::Nil));
-                    let _ = waiting.answer.send(Ok(own.collect()));
+        let replies = connection.send_packed_commands(&self.commands, 0, count);
+        match replies.await {
+            Ok(replies) => {
+                for (waiting, reply) in self.waiting.into_iter().zip(replies) {
+                    let _ = waiting.send(reply.extract_error());
                 }
             }
             Err(error) => {
                 for waiting in self.waiting {
-                    let _ = waiting.answer.send(Err(error.clone()));
+                    let _ = waiting.send(Err(error.clone()));
                 }
             }
         }
     }
-}
-
-/// What the replies to one request's commands say, unless one of them is an error.
-pub(crate) fn decode<T: FromRedisValue>(replies: RedisResult<Vec<Value>>) -> RedisResult<T> {
-    let replies: RedisResult<Vec<_>> = replies?.into_iter().map(Value::extract_error).collect();
-    Ok(from_redis_value(Value::Array(replies?))?)
-}
-
-fn closed() -> redis::RedisError {
-    (ErrorKind::Io, "the connection's task is gone").into()
 }

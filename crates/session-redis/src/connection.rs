@@ -1,21 +1,20 @@
 use std::{
-    sync::{
-        Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Weak,
     time::{Duration, Instant},
 };
 
 use redis::{
-    FromRedisValue, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection,
-    cluster_async::ClusterConnection, cluster_routing::SingleNodeRoutingInfo,
+    FromRedisValue, Pipeline, RedisError, RedisResult, Value, aio::MultiplexedConnection,
+    cluster_async::ClusterConnection, cluster_routing::SingleNodeRoutingInfo, from_redis_value,
 };
 
-use crate::batch::{Batch, Commands, decode};
+use crate::{
+    batch::{Batch, Command},
+    failure::within,
+};
 
 /// One connection, or a cluster's one per node; what is sent on it meanwhile is pipelined.
 pub(crate) struct Connection {
-    id: u64,
     opened: Instant,
     link: Link,
 }
@@ -52,16 +51,14 @@ impl Connection {
     }
 
     fn new(link: Link) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
             opened: Instant::now(),
             link,
         }
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
-        self.id == other.id
+        std::ptr::eq(self, other)
     }
 
     pub(crate) fn age(&self) -> Duration {
@@ -82,21 +79,20 @@ impl Connection {
         }
     }
 
-    /// Sends the commands in one write and waits for their replies.
-    pub(crate) async fn ask<T: FromRedisValue>(&self, commands: Commands<'_>) -> RedisResult<T> {
+    /// Sends the command and waits for its reply.
+    pub(crate) async fn ask<T: FromRedisValue>(&self, command: Command<'_>) -> RedisResult<T> {
         match &self.link {
             Link::Server {
                 connection, batch, ..
-            } => batch.ask(connection, commands).await,
+            } => Ok(from_redis_value(batch.ask(connection, command).await?)?),
             Link::Cluster {
                 connection,
                 patience,
             } => {
-                let (commands, mut connection) = (pipeline(commands), connection.clone());
-                let answer = commands.query_async(&mut connection);
-                tokio::time::timeout(*patience, answer)
-                    .await
-                    .map_err(late)?
+                let (mut one, mut connection) = (Pipeline::with_capacity(1), connection.clone());
+                one.add_command(command());
+                let (reply,) = within(*patience, one.query_async(&mut connection)).await?;
+                Ok(reply)
             }
         }
     }
@@ -104,7 +100,7 @@ impl Connection {
     /// Like [`ask`](Self::ask), of the node that `redirect` names: it is about to take the key over.
     pub(crate) async fn ask_importer<T: FromRedisValue>(
         &self,
-        commands: Commands<'_>,
+        command: Command<'_>,
         redirect: RedisError,
     ) -> RedisResult<T> {
         let node = redirect.redirect_node().and_then(|(node, _)| {
@@ -121,29 +117,13 @@ impl Connection {
         else {
             return Err(redirect);
         };
-        let commands = pipeline(commands);
-        let mut asking = Pipeline::with_capacity(commands.len() * 2);
-        for command in commands.cmd_iter() {
-            asking.cmd("ASKING");
-            asking.add_command(command.clone());
-        }
-        let count = asking.len();
+        let mut asking = Pipeline::with_capacity(2);
+        asking.cmd("ASKING").add_command(command());
         let route = SingleNodeRoutingInfo::ByAddress { host, port };
         let mut connection = connection.clone();
-        let answer = connection.route_pipeline(asking, 0, count, route);
-        let replies = tokio::time::timeout(*patience, answer)
-            .await
-            .map_err(late)??;
-        decode(Ok(replies.into_iter().skip(1).step_by(2).collect()))
+        let replies = connection.route_pipeline(asking, 0, 2, route);
+        let replies = Value::Array(within(*patience, replies).await?);
+        let (_, reply): (Value, T) = from_redis_value(replies.extract_error()?)?;
+        Ok(reply)
     }
-}
-
-fn pipeline(commands: Commands<'_>) -> Pipeline {
-    let mut pipeline = Pipeline::new();
-    commands(&mut pipeline);
-    pipeline
-}
-
-fn late(elapsed: tokio::time::error::Elapsed) -> RedisError {
-    std::io::Error::from(elapsed).into()
 }

@@ -1,12 +1,12 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind};
+use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
 use tokio::time::Instant;
 
 use crate::{
-    batch::Commands,
+    batch::Command,
     connection::Connection,
-    failure::{Fault, has_code},
+    failure::{Fault, has_code, within},
     lane::Lane,
     lanes::Lanes,
     script::Script,
@@ -20,61 +20,73 @@ const DETOURS: [Duration; 4] = [
     Duration::from_millis(100),
 ];
 
-/// Whether commands may be sent a second time when the connection broke before they were answered.
+/// Whether a command may be sent a second time when the connection broke before it was answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resend {
+    /// It changes nothing.
     Once,
+    /// It changes something: unless the server said that it did not carry it out.
     Never,
 }
 
 impl Lanes {
-    /// Sends commands that change nothing; once more if the connection broke.
-    pub(crate) async fn read<T: FromRedisValue>(&self, commands: Commands<'_>) -> RedisResult<T> {
-        self.exchange(commands, Resend::Once).await
+    /// Runs a script, and on a server that is full what it has for that case.
+    pub(crate) async fn run<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        args: &[&[u8]],
+    ) -> RedisResult<T> {
+        match self.run_one(script, keys, args).await {
+            Err(error) if has_code(&error, "OOM") => match script.when_full {
+                Some(other) => Box::pin(self.run_one(other, keys, args)).await,
+                None => Err(error),
+            },
+            answer => answer,
+        }
     }
 
-    /// Sends commands that change something; never again, unless the server said that it did not carry them out.
-    pub(crate) async fn write<T: FromRedisValue>(&self, commands: Commands<'_>) -> RedisResult<T> {
-        self.exchange(commands, Resend::Never).await
-    }
-
-    /// Runs a script that answers with a number.
-    pub(crate) async fn run(&self, script: &Script, key: &str, args: &[&[u8]]) -> RedisResult<i64> {
-        let by_digest = |commands: &mut Pipeline| script.by_digest(commands, key, args);
-        let (answer,) = match self.write(&by_digest).await {
+    async fn run_one<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        args: &[&[u8]],
+    ) -> RedisResult<T> {
+        let by_digest = || script.by_digest(keys, args);
+        match self.exchange(&by_digest, script.resend).await {
             Err(error) if has_code(&error, "NOSCRIPT") => {
-                let in_full = |commands: &mut Pipeline| script.in_full(commands, key, args);
-                Box::pin(self.write(&in_full)).await
+                let in_full = || script.in_full(keys, args);
+                Box::pin(self.exchange(&in_full, script.resend)).await
             }
             answer => answer,
-        }?;
-        Ok(answer)
+        }
     }
 
-    async fn exchange<T: FromRedisValue>(
+    /// Sends a command and waits for its reply.
+    pub(crate) async fn exchange<T: FromRedisValue>(
         &self,
-        commands: Commands<'_>,
+        command: Command<'_>,
         resend: Resend,
     ) -> RedisResult<T> {
         let lane = self.here()?;
         let deadline = Instant::now() + self.patience.connect + self.patience.response;
         let failed = match lane.standing() {
             // This is nearly always all, and the connection keeps the time.
-            Some(connection) => match connection.ask(commands).await {
+            Some(connection) => match connection.ask(command).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => Some((connection, error)),
             },
             None => None,
         };
         // What is rare is not to make the future of every request larger.
-        let rest = Self::go_on(&lane, commands, resend, deadline, failed);
+        let rest = Self::go_on(&lane, command, resend, deadline, failed);
         Box::pin(rest).await
     }
 
     /// Connects, follows the key to where it went, sends again what may be sent again; `failed` was the first try.
     async fn go_on<T: FromRedisValue>(
         lane: &Arc<Lane>,
-        commands: Commands<'_>,
+        command: Command<'_>,
         mut resend: Resend,
         deadline: Instant,
         mut failed: Option<(Arc<Connection>, RedisError)>,
@@ -86,9 +98,9 @@ impl Lanes {
             } else {
                 let connection = match lane.standing() {
                     Some(connection) => connection,
-                    None => until(deadline, lane.connection()).await?,
+                    None => within(deadline - Instant::now(), lane.connection()).await?,
                 };
-                match until(deadline, ask(&connection, commands)).await {
+                match within(deadline - Instant::now(), ask(&connection, command)).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) => (connection, error),
                 }
@@ -114,18 +126,11 @@ impl Lanes {
     }
 }
 
-async fn ask<T: FromRedisValue>(connection: &Connection, commands: Commands<'_>) -> RedisResult<T> {
-    match connection.ask(commands).await {
+async fn ask<T: FromRedisValue>(connection: &Connection, command: Command<'_>) -> RedisResult<T> {
+    match connection.ask(command).await {
         Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
-            connection.ask_importer(commands, error).await
+            connection.ask_importer(command, error).await
         }
         answer => answer,
-    }
-}
-
-async fn until<T>(deadline: Instant, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    match tokio::time::timeout_at(deadline, work).await {
-        Ok(result) => result,
-        Err(elapsed) => Err(io::Error::from(elapsed).into()),
     }
 }

@@ -1,4 +1,6 @@
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use std::{io, time::Duration};
+
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use session_core::Error;
 
 /// What a failed exchange says about the connection and about the command.
@@ -34,13 +36,24 @@ impl Fault {
     }
 }
 
+/// What comes of `work`, unless that takes longer than `limit`.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result,
+        Err(elapsed) => Err(io::Error::from(elapsed).into()),
+    }
+}
+
 /// Whether the server answered with the error code `code`, such as `WRONGTYPE`.
 pub(crate) fn has_code(error: &RedisError, code: &str) -> bool {
     let errors = error.clone().into_server_errors();
     errors.is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == code))
 }
 
-/// The store's failure, without what the server repeats of the command: keys and payloads are secrets.
+/// The store's failure, without what the server repeats of the command: keys and records are secrets.
 pub(crate) fn backend(error: RedisError) -> Error {
     let errors = error.clone().into_server_errors();
     let first = errors.as_ref().and_then(|errors| errors.first());

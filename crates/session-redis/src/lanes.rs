@@ -1,6 +1,5 @@
 use std::{
     cell::RefCell,
-    fmt,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -83,14 +82,5 @@ impl Drop for Place {
         if let Some(lane) = self.lane.upgrade() {
             lane.leave();
         }
-    }
-}
-
-impl fmt::Debug for Lanes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lanes")
-            .field("server", &self.server)
-            .field("patience", &self.patience)
-            .finish_non_exhaustive()
     }
 }

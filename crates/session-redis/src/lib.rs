@@ -4,7 +4,6 @@ mod address;
 mod batch;
 mod connection;
 mod exchange;
-mod expiry;
 mod failure;
 mod lane;
 mod lanes;

@@ -1,102 +1,139 @@
 use std::time::SystemTime;
 
 use futures_util::future::try_join_all;
-use redis::{Pipeline, RedisResult};
-use session_core::{Loaded, OwnerIndex, OwnerKey, Result, SessionStore, StoreKey, async_trait};
+use session_core::{
+    Cursor, Listed, OwnerIndex, OwnerKey, Page, Record, Result, StoreKey, async_trait,
+};
 
-use crate::{RedisStore, expiry::last_millisecond, failure::backend, script::FORGET};
+use crate::{
+    RedisStore,
+    batch::command,
+    exchange::Resend,
+    failure::backend,
+    records::millis,
+    script::{ENTER_AFTER, ENTER_BEFORE, HEADS},
+};
 
-// How many of the oldest entries an insert looks at: more than it adds, so that an index shrinks in the end.
-const CHECKED: usize = 4;
 // How many records are asked for at once.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
+
+/// How a record's entry is written, if it is given one: in which index, and until when it names the record.
+pub(crate) enum Entry<'r> {
+    None,
+    /// By the script that writes the record.
+    Beside(&'r str, String),
+    /// By a command of its own before that: a cluster's scripts reach only one key. If the entry had a later time, it
+    /// still has it.
+    Apart(&'r str, String, i64),
+}
 
 #[async_trait]
 impl OwnerIndex for RedisStore {
-    async fn owned_by(&self, owner: &OwnerKey) -> Result<Vec<(StoreKey, Loaded)>> {
-        let commands = |commands: &mut Pipeline| {
-            commands.cmd("ZRANGE").arg(owner.as_str()).arg(0).arg(-1);
+    async fn owned_by(
+        &self,
+        owner: &OwnerKey,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page> {
+        let (keys, next) = match cursor {
+            None => match self.few(owner, limit).await? {
+                Some(keys) => (keys, None),
+                None => self.some(owner, b"0", limit).await?,
+            },
+            Some(cursor) => self.some(owner, cursor.as_bytes(), limit).await?,
         };
-        let (keys,): (Vec<String>,) = self.lanes.read(&commands).await.map_err(backend)?;
-        let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(BATCH) {
-            let loads = keys.iter().map(|key| async move {
-                let key = StoreKey::from_stored(key.as_str());
-                let loaded = self.load(&key).await?;
-                Ok(loaded.map(|loaded| (key, loaded)))
-            });
-            found.extend(try_join_all(loads).await?.into_iter().flatten());
-        }
-        Ok(found)
+        let records = self.heads(&keys).await?;
+        Ok(Page { records, next })
     }
 }
 
 impl RedisStore {
-    /// Enters a record that exists by now under its owner, and tidies up a little.
-    ///
-    /// The index has no end of its own: a session that is only read moves its end without the index hearing of it,
-    /// and an index that ended before its sessions would hide them from a log-out.
-    pub(crate) async fn add_to_index(
-        &self,
-        owner: &OwnerKey,
-        key: &StoreKey,
-        expires_at: SystemTime,
-    ) -> Result<()> {
-        let now = last_millisecond(SystemTime::now());
-        let commands = |commands: &mut Pipeline| {
-            commands
-                .cmd("ZADD")
-                .arg(owner.as_str())
-                .arg("GT")
-                .arg(last_millisecond(expires_at))
-                .arg(key.as_str());
-            commands
-                .cmd("ZRANGEBYSCORE")
-                .arg(owner.as_str())
-                .arg("-inf")
-                .arg(now)
-                .arg("LIMIT")
-                .arg(0)
-                .arg(CHECKED);
-        };
-        let (_, overdue): (i64, Vec<String>) =
-            self.lanes.write(&commands).await.map_err(backend)?;
-        if !overdue.is_empty()
-            && let Err(error) = self.tidy(owner, &overdue, now).await
-        {
-            // The record and its entry stand; the next insert will look again.
-            tracing::debug!(%error, "an owner's index was not tidied");
-        }
-        Ok(())
+    /// All keys that the index names, unless they are more than `limit`: found without a look at those whose time has
+    /// passed, however many are left of them.
+    async fn few(&self, owner: &OwnerKey, limit: usize) -> Result<Option<Vec<String>>> {
+        let now = millis(SystemTime::now()).to_string();
+        let most = limit.saturating_add(1).to_string();
+        let (owner, now, most) = (owner.as_str().as_bytes(), now.as_bytes(), most.as_bytes());
+        let range = [b"ZRANGEBYSCORE", owner, now, b"+inf", b"LIMIT", b"0", most];
+        let command = || command(&range);
+        let keys: Vec<String> = self
+            .lanes
+            .exchange(&command, Resend::Once)
+            .await
+            .map_err(backend)?;
+        Ok((keys.len() <= limit).then_some(keys))
     }
 
-    /// Removes entries whose time has passed and whose record is absent, and corrects the time of the others.
-    async fn tidy(&self, owner: &OwnerKey, overdue: &[String], now: i64) -> RedisResult<()> {
-        let ends = overdue.iter().map(|key| async move {
-            let commands = |commands: &mut Pipeline| {
-                commands.cmd("PTTL").arg(key);
-            };
-            let (ttl,): (i64,) = self.lanes.read(&commands).await?;
-            RedisResult::Ok((key, ttl))
-        });
-        let ends = try_join_all(ends).await?;
-        let (live, gone): (Vec<_>, Vec<_>) = ends.into_iter().partition(|(_, ttl)| *ttl >= 0);
-        let moved = |commands: &mut Pipeline| {
-            let times = commands.cmd("ZADD").arg(owner.as_str());
-            times.arg("XX").arg("GT");
-            for (key, ttl) in &live {
-                times.arg(now.saturating_add(*ttl)).arg(*key);
-            }
+    /// About `limit` keys that the index names, and where to go on. Of the commands that page, this one alone finds
+    /// whatever is there all the time, wherever entries move meanwhile.
+    async fn some(
+        &self,
+        owner: &OwnerKey,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<Cursor>)> {
+        let (owner, count) = (owner.as_str().as_bytes(), limit.max(1).to_string());
+        let command = || command(&[b"ZSCAN", owner, from, b"COUNT", count.as_bytes()]);
+        let found = self
+            .lanes
+            .exchange(&command, Resend::Once)
+            .await
+            .map_err(backend)?;
+        let (next, entries): (String, Vec<(String, i64)>) = found;
+        let now = millis(SystemTime::now());
+        let keys = entries.into_iter().filter(|(_, time)| *time >= now);
+        let keys = keys.map(|(key, _)| key).collect();
+        Ok((keys, (next != "0").then(|| Cursor::new(next))))
+    }
+
+    async fn heads(&self, keys: &[String]) -> Result<Vec<Listed>> {
+        let head = Record::HEAD.to_string();
+        let apart = self.lanes.server.is_cluster();
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(BATCH) {
+            let heads = keys.chunks(if apart { 1 } else { BATCH });
+            let heads = heads.map(async |keys| {
+                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+                self.lanes.run(&HEADS, &keys, &[head.as_bytes()]).await
+            });
+            let heads: Vec<Vec<Option<Vec<u8>>>> = try_join_all(heads).await.map_err(backend)?;
+            let heads = keys.iter().zip(heads.into_iter().flatten());
+            found.extend(heads.filter_map(|(key, head)| {
+                let (key, head) = (StoreKey::from_stored(key.as_str()), head?.into());
+                Some(Listed { key, head })
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Names a record before it is written, unless one script can write both.
+    pub(crate) async fn enter_before<'r>(
+        &self,
+        key: &StoreKey,
+        record: &'r Record,
+    ) -> Result<Entry<'r>> {
+        let Some(entry) = &record.entry else {
+            return Ok(Entry::None);
         };
-        if !live.is_empty() {
-            let _: (i64,) = self.lanes.write(&moved).await?;
+        let (index, time) = (entry.owner.as_str(), millis(entry.expires_at).to_string());
+        if !self.lanes.server.is_cluster() {
+            return Ok(Entry::Beside(index, time));
         }
-        if !gone.is_empty() {
-            let now = now.to_string();
-            let mut args = vec![now.as_bytes()];
-            args.extend(gone.iter().map(|(key, _)| key.as_bytes()));
-            self.lanes.run(&FORGET, owner.as_str(), &args).await?;
+        let args = [key.as_str().as_bytes(), time.as_bytes()];
+        let later = self.lanes.run(&ENTER_BEFORE, &[index], &args).await;
+        Ok(Entry::Apart(index, time, later.map_err(backend)?))
+    }
+
+    /// Moves the entry of a record that was written to its time, from the later one that it had.
+    pub(crate) async fn enter_after(&self, key: &StoreKey, entry: Entry<'_>) -> Result<()> {
+        match entry {
+            Entry::Apart(index, time, later) if later != 0 => {
+                let (key, later) = (key.as_str().as_bytes(), later.to_string());
+                let args = [key, time.as_bytes(), later.as_bytes()];
+                let answer = self.lanes.run(&ENTER_AFTER, &[index], &args).await;
+                answer.map_err(backend)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -1,111 +1,116 @@
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use redis::{Cmd, Pipeline, RedisResult};
-use session_core::{
-    Error, Loaded, Record, Result, Revision, SessionStore, StoreKey, Touch, Write, async_trait,
-};
+use redis::RedisResult;
+use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
 
 use crate::{
     RedisStore,
-    expiry::{end, last_millisecond},
+    batch::command,
+    exchange::Resend,
     failure::{backend, has_code},
-    script::{DELETE, REPLACE, REPLACE_WHEN_FULL, TOUCH},
+    owners::Entry,
+    script::{DELETE, INSERT, UPDATE},
 };
+
+// Redis refuses 0 and negative instants, and an index's times are exact up to 2^53.
+const EARLIEST: i64 = 1;
+const LATEST: i64 = (1 << 53) - 1;
 
 #[async_trait]
 impl SessionStore for RedisStore {
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let commands = |commands: &mut Pipeline| {
-            for name in ["GET", "PTTL"] {
-                let mut command = Cmd::with_capacity(2, name.len() + key.as_str().len());
-                command.arg(name).arg(key.as_str());
-                commands.add_command(command);
-            }
-        };
-        let asked = SystemTime::now();
-        let reply: RedisResult<(Option<Vec<u8>>, i64)> = self.lanes.read(&commands).await;
-        let (payload, ttl) = match reply {
-            Ok(reply) => reply,
+        let get = || command(&[b"GET", key.as_str().as_bytes()]);
+        let reply: RedisResult<Option<Vec<u8>>> = self.lanes.exchange(&get, Resend::Once).await;
+        match reply {
+            Ok(bytes) => Ok(bytes.map(Loaded::compared_by_bytes)),
             // Somebody else's hash or list is no session, and none of our business.
-            Err(error) if has_code(&error, "WRONGTYPE") => return Ok(None),
-            Err(error) => return Err(backend(error)),
-        };
-        Ok(payload
-            .zip(end(asked, ttl))
-            .map(|(payload, expires_at)| Loaded {
-                revision: revision(&payload),
-                payload,
-                expires_at,
-            }))
+            Err(error) if has_code(&error, "WRONGTYPE") => Ok(None),
+            Err(error) => Err(backend(error)),
+        }
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        self.check_size(record)?;
-        let commands = |commands: &mut Pipeline| {
-            commands
-                .cmd("SET")
-                .arg(key.as_str())
-                .arg(&record.payload)
-                .arg("NX")
-                .arg("PXAT")
-                .arg(last_millisecond(record.expires_at));
+        let entry = self.enter_before(key, record).await?;
+        let until = millis(record.expires_at).to_string();
+        let done = if let Entry::Beside(index, time) = &entry {
+            let args = [&record.bytes[..], until.as_bytes(), time.as_bytes()];
+            self.lanes.run(&INSERT, &[key.as_str(), index], &args).await
+        } else {
+            let (key, until) = (key.as_str().as_bytes(), until.as_bytes());
+            let set = || command(&[b"SET", key, &record.bytes, b"NX", b"PXAT", until]);
+            let answer: RedisResult<Option<String>> =
+                self.lanes.exchange(&set, Resend::Never).await;
+            answer.map(|answer| answer.is_some())
         };
-        let (answer,): (Option<String>,) = self.lanes.write(&commands).await.map_err(backend)?;
-        if answer.is_none() {
-            return Ok(Write::Refused);
-        }
-        if let Some(owner) = &record.owner {
-            self.add_to_index(owner, key, record.expires_at).await?;
-        }
-        Ok(Write::Stored(revision(&record.payload)))
+        self.written(key, record, entry, done).await
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        self.check_size(record)?;
-        let expires_at = last_millisecond(record.expires_at).to_string();
-        let args = [revision.as_bytes(), &record.payload, expires_at.as_bytes()];
-        let answer = match self.lanes.run(&REPLACE, key.as_str(), &args).await {
-            Err(error) if has_code(&error, "OOM") => {
-                self.lanes
-                    .run(&REPLACE_WHEN_FULL, key.as_str(), &args)
-                    .await
-            }
-            answer => answer,
-        };
-        Ok(match answer.map_err(backend)? {
-            1 => Write::Stored(self::revision(&record.payload)),
-            _ => Write::Refused,
-        })
-    }
-
-    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        let expires_at = last_millisecond(expires_at).to_string();
-        let args = [expires_at.as_bytes()];
-        let answer = self.lanes.run(&TOUCH, key.as_str(), &args).await;
-        Ok(match answer.map_err(backend)? {
-            1 => Touch::Moved,
-            _ => Touch::Refused,
-        })
+        let entry = self.enter_before(key, record).await?;
+        let until = millis(record.expires_at).to_string();
+        let mut keys = vec![key.as_str()];
+        let mut args = vec![revision.as_bytes(), &record.bytes, until.as_bytes()];
+        if let Entry::Beside(index, time) = &entry {
+            keys.push(index);
+            args.push(time.as_bytes());
+        }
+        let done = self.lanes.run(&UPDATE, &keys, &args).await;
+        self.written(key, record, entry, done).await
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        let answer = self.lanes.run(&DELETE, key.as_str(), &[]).await;
-        answer.map_err(backend)?;
-        Ok(())
+        let answer = self.lanes.run(&DELETE, &[key.as_str()], &[]).await;
+        answer.map_err(backend)
     }
 }
 
 impl RedisStore {
-    fn check_size(&self, record: &Record) -> Result<()> {
-        let (size, limit) = (record.payload.len(), self.limit);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
+    async fn written(
+        &self,
+        key: &StoreKey,
+        record: &Record,
+        entry: Entry<'_>,
+        done: RedisResult<bool>,
+    ) -> Result<Write> {
+        if !done.map_err(backend)? {
+            return Ok(Write::Refused);
         }
-        Ok(())
+        self.enter_after(key, entry).await?;
+        Ok(Write::stored_bytes(record))
     }
 }
 
-/// The bytes themselves: comparing them costs the server less than a digest would, and no two are ever confused.
-fn revision(payload: &[u8]) -> Revision {
-    Revision::new(payload.to_vec())
+/// An instant as Redis takes it, in whole milliseconds: what has it as its end is there until that millisecond is over.
+pub(crate) fn millis(at: SystemTime) -> i64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis())
+        .unwrap_or(LATEST)
+        .clamp(EARLIEST, LATEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn instants_out_of_range_stay_legal() {
+        assert_eq!(millis(UNIX_EPOCH - Duration::from_secs(9)), 1);
+        assert_eq!(millis(UNIX_EPOCH), 1);
+        for far in [1 << 50, 1 << 60] {
+            assert_eq!(millis(UNIX_EPOCH + Duration::from_secs(far)), LATEST);
+        }
+    }
+
+    #[test]
+    fn the_last_millisecond_is_the_one_in_which_the_end_lies() {
+        for micros in [9_000, 9_001, 9_999] {
+            assert_eq!(millis(UNIX_EPOCH + Duration::from_micros(micros)), 9);
+        }
+    }
 }

@@ -1,46 +1,76 @@
 use std::sync::LazyLock;
 
-use redis::{Cmd, Pipeline};
+use redis::Cmd;
 
-/// A script on one key, named by its digest, and sent in full only to a server that does not know it.
+use crate::{batch::command, exchange::Resend};
+
+/// A script, named by its digest, and sent in full only to a server that does not know it.
 pub(crate) struct Script {
     text: &'static str,
     digest: String,
+    pub(crate) resend: Resend,
+    /// What to run instead when the server is out of memory.
+    pub(crate) when_full: Option<&'static LazyLock<Script>>,
 }
 
-pub(crate) static REPLACE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/replace.lua")));
-pub(crate) static REPLACE_WHEN_FULL: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/replace_when_full.lua")));
-pub(crate) static TOUCH: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/touch.lua")));
-pub(crate) static DELETE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/delete.lua")));
-pub(crate) static FORGET: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/forget.lua")));
+macro_rules! script {
+    ($name:ident, [$($part:literal),+], $resend:ident, $when_full:expr) => {
+        pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
+            let text = concat!($(include_str!(concat!("scripts/", $part, ".lua"))),+);
+            Script {
+                text,
+                digest: redis::Script::new(text).get_hash().to_owned(),
+                resend: Resend::$resend,
+                when_full: $when_full,
+            }
+        });
+    };
+}
+
+script!(INSERT, ["enter", "insert"], Never, None);
+script!(
+    UPDATE,
+    ["enter", "compare", "replace"],
+    Never,
+    Some(&UPDATE_WHEN_FULL)
+);
+script!(
+    UPDATE_WHEN_FULL,
+    ["allow_oom", "enter", "compare", "full", "replace"],
+    Never,
+    None
+);
+script!(DELETE, ["delete"], Never, None);
+script!(ENTER_BEFORE, ["enter", "before"], Never, None);
+script!(
+    ENTER_AFTER,
+    ["enter", "after"],
+    Never,
+    Some(&ENTER_AFTER_WHEN_FULL)
+);
+script!(
+    ENTER_AFTER_WHEN_FULL,
+    ["allow_oom", "enter", "after"],
+    Never,
+    None
+);
+script!(HEADS, ["heads"], Once, None);
 
 impl Script {
-    fn new(text: &'static str) -> Self {
-        let digest = redis::Script::new(text).get_hash().to_owned();
-        Self { text, digest }
-    }
-
     /// The call by digest, which a server that lost its scripts refuses with `NOSCRIPT`.
-    pub(crate) fn by_digest(&self, commands: &mut Pipeline, key: &str, args: &[&[u8]]) {
-        commands.add_command(call("EVALSHA", &self.digest, key, args));
+    pub(crate) fn by_digest(&self, keys: &[&str], args: &[&[u8]]) -> Cmd {
+        call("EVALSHA", &self.digest, keys, args)
     }
 
     /// The call with the script's text, after which the server knows it.
-    pub(crate) fn in_full(&self, commands: &mut Pipeline, key: &str, args: &[&[u8]]) {
-        commands.add_command(call("EVAL", self.text, key, args));
+    pub(crate) fn in_full(&self, keys: &[&str], args: &[&[u8]]) -> Cmd {
+        call("EVAL", self.text, keys, args)
     }
 }
 
-fn call(name: &str, script: &str, key: &str, args: &[&[u8]]) -> Cmd {
-    let payloads: usize = args.iter().map(|arg| arg.len()).sum();
-    let size = name.len() + script.len() + 1 + key.len() + payloads;
-    // Made in its size: growing would copy the payload several times.
-    let mut command = Cmd::with_capacity(4 + args.len(), size);
-    command.arg(name).arg(script).arg(1).arg(key).arg(args);
-    command
+fn call(name: &str, script: &str, keys: &[&str], args: &[&[u8]]) -> Cmd {
+    let count = keys.len().to_string();
+    let before = [name, script, &count];
+    let words = before.iter().chain(keys).map(|word| word.as_bytes());
+    command(&words.chain(args.iter().copied()).collect::<Vec<_>>())
 }

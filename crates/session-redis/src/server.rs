@@ -8,7 +8,7 @@ use redis::{
     sentinel::SentinelClient,
 };
 
-use crate::{connection::Connection, tls};
+use crate::{connection::Connection, failure::within, tls};
 
 // Room for the commands of many requests at once, so that a burst does not wait in line twice.
 const COMMANDS_IN_LINE: usize = 512;
@@ -42,6 +42,10 @@ impl Server {
         Ok(Self::Cluster(Box::new(client)))
     }
 
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
     pub(crate) async fn open(&self, patience: Patience) -> RedisResult<Connection> {
         match self {
             Self::Single(client) => open_single(client, patience).await,
@@ -61,13 +65,6 @@ impl Server {
                 Ok(Connection::to_cluster(connection, patience.response))
             }
         }
-    }
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    match tokio::time::timeout(limit, work).await {
-        Ok(result) => result,
-        Err(elapsed) => Err(std::io::Error::from(elapsed).into()),
     }
 }
 

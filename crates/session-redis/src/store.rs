@@ -20,7 +20,7 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// The largest payload that is accepted unless [`with_limit`](Self::with_limit) says otherwise: 1 MiB.
+    /// The largest record that is accepted unless [`with_limit`](Self::with_limit) says otherwise: 1 MiB.
     pub const DEFAULT_LIMIT: usize = 1 << 20;
     /// How long an answer may take unless [`with_response_timeout`](Self::with_response_timeout) says otherwise.
     pub const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -101,7 +101,7 @@ impl RedisStore {
         })
     }
 
-    /// The largest payload that is accepted, in bytes; defaults to 1 MiB. Redis itself takes 512 MiB.
+    /// The largest record that is accepted, in bytes; defaults to 1 MiB. Redis itself takes 512 MiB.
     #[must_use]
     pub fn with_limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::{KeyPrefix, Record, SessionId, Write, config::Env};
+use session_core::{IndexEntry, KeyPrefix, Record, SessionId, Write, config::Env};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,10 +13,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let prefix = KeyPrefix::default();
     let key = prefix.hashed_key(&SessionId::random(32));
     let ada = prefix.owner_key("ada");
-    let record = |payload: &str, seconds| Record {
-        payload: payload.as_bytes().to_vec(),
+    let record = |text: &'static str, seconds| Record {
+        bytes: text.into(),
         expires_at: SystemTime::now() + Duration::from_secs(seconds),
-        owner: Some(ada.clone()),
+        entry: Some(IndexEntry {
+            owner: ada.clone(),
+            expires_at: SystemTime::now() + Duration::from_secs(seconds),
+        }),
     };
 
     let Write::Stored(first) = store.insert(&key, &record("one", 60)).await? else {
@@ -27,16 +30,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let loser = store.update(&key, &record("three", 60), &first).await?;
     assert!(winner.is_stored() && !loser.is_stored());
 
-    let owned = store.owned_by(&ada).await?;
-    assert!(
-        owned
-            .iter()
-            .any(|(owned, loaded)| *owned == key && loaded.payload == b"two")
-    );
+    let page = store.owned_by(&ada, None, 10).await?;
+    let listed = page.records.iter().find(|listed| listed.key == key);
+    assert!(listed.is_some_and(|listed| listed.head == "two"));
 
-    // An expired record is absent at once; a sweep makes room.
-    let _ = store.touch(&key, SystemTime::now()).await?;
-    assert!(store.load(&key).await?.is_none());
+    // What has expired is there until a sweep removes it.
+    let loaded = store.load(&key).await?.ok_or("the record is gone")?;
+    let ended = store
+        .update(&key, &record("ended", 0), &loaded.revision)
+        .await?;
+    assert!(ended.is_stored());
     assert!(store.sweep(1000).await? >= 1);
+    assert!(store.load(&key).await?.is_none());
     Ok(())
 }

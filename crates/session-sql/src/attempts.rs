@@ -1,9 +1,15 @@
-use std::time::{Duration, Instant};
+use std::{
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 
 use crate::{
     dialect::{Driver, Trouble},
+    fault::Fault,
     pace,
 };
+
+const HUNG_UP: [ErrorKind; 2] = [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof];
 
 /// What may be done again, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,10 +40,10 @@ impl Attempts {
         }
     }
 
-    /// Waits for the next attempt, or gives `error` back if there is none.
-    pub(crate) async fn after<D: Driver>(&mut self, error: sqlx::Error) -> sqlx::Result<()> {
-        if !self.may_follow::<D>(&error) || self.began.elapsed() >= self.patience() {
-            return Err(error);
+    /// Waits for the next attempt, or gives `fault` back if there is none.
+    pub(crate) async fn after<D: Driver>(&mut self, fault: Fault) -> Result<(), Fault> {
+        if self.began.elapsed() >= self.patience::<D>(&fault) {
+            return Err(fault);
         }
         // A random part of the pause, or those who collided would collide again.
         let part = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
@@ -46,24 +52,34 @@ impl Attempts {
         Ok(())
     }
 
-    fn patience(&self) -> Duration {
-        match self.kind {
-            Kind::Read | Kind::Write | Kind::Sweep => pace::RETRY,
-            Kind::Migration => pace::MIGRATION,
-        }
-    }
-
-    fn may_follow<D: Driver>(&self, error: &sqlx::Error) -> bool {
-        let trouble = match error {
-            sqlx::Error::Database(error) => D::trouble(error.as_ref()),
-            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => Trouble::Lost,
-            sqlx::Error::PoolTimedOut if self.kind == Kind::Migration => Trouble::Conflict,
+    /// How long after the beginning of a call it may be tried again.
+    fn patience<D: Driver>(&self, fault: &Fault) -> Duration {
+        let migrates = self.kind == Kind::Migration;
+        let patience = if migrates {
+            pace::MIGRATION
+        } else {
+            pace::RETRY
+        };
+        let trouble = match fault {
+            Fault::Unreachable { source, .. } => match source {
+                // Its server is there, and others use all connections.
+                sqlx::Error::PoolTimedOut if migrates => Trouble::Conflict,
+                // Silence may be a server that is busy. A request has waited for it as long as it can.
+                sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut && migrates => {
+                    return pace::CONNECT;
+                }
+                // A server that is about to stop, or whose proxy found none, hung up.
+                sqlx::Error::Io(error) if HUNG_UP.contains(&error.kind()) => return pace::ACQUIRE,
+                _ => Trouble::Other,
+            },
+            Fault::Statement(sqlx::Error::Database(error)) => D::trouble(error.as_ref()),
+            Fault::Statement(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => Trouble::Lost,
             _ => Trouble::Other,
         };
         match trouble {
-            Trouble::Conflict => true,
-            Trouble::Lost => self.kind != Kind::Write,
-            Trouble::Table | Trouble::Other => false,
+            Trouble::Conflict => patience,
+            Trouble::Lost if self.kind != Kind::Write => patience,
+            _ => Duration::ZERO,
         }
     }
 }

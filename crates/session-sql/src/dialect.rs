@@ -1,11 +1,12 @@
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, path::PathBuf};
 
-use sqlx::{Database, Pool, SqlStr, error::DatabaseError};
-
-use crate::{
-    queries::{FlaskQueries, Queries},
-    table::TableName,
+use sqlx::{
+    Connection, Database, Pool, SqlStr,
+    error::DatabaseError,
+    pool::{PoolConnectionMetadata, PoolOptions},
 };
+
+use crate::pace;
 
 /// A database that holds sessions: `sqlx`'s `Sqlite`, `Postgres` and `MySql`, each behind the feature of its name.
 pub trait Dialect: Driver {}
@@ -14,28 +15,24 @@ impl<D: Driver> Dialect for D {}
 
 /// What is different between the databases. Not for implementing elsewhere.
 pub trait Driver: Database + fmt::Debug {
-    /// The store's name in errors.
-    const STORE: &'static str;
-    /// Largest payload that the column and the protocol take, in bytes.
-    const MAX_PAYLOAD: usize;
-    /// Largest payload in Flask-Session's layout, in bytes, unless told otherwise.
-    const FLASK_PAYLOAD: usize;
-    /// How often an insert asks for `now`.
-    const NOWS_IN_INSERT: usize;
+    /// Largest record in Flask-Session's layout, in bytes, unless told otherwise.
+    const FLASK_LIMIT: usize;
     /// Whether writers wait for each other by asking again and again, and all of them for a whole database.
     const ONE_WRITER: bool;
     const UNFINISHED: Unfinished;
-
-    fn queries(table: &TableName) -> Queries;
-
-    /// The statements for Flask-Session's layout.
-    fn flask_queries(table: &TableName) -> FlaskQueries;
+    /// What encloses a name.
+    const QUOTE: char;
+    /// Whether the places for values are numbered.
+    const NUMBERED: bool;
+    /// Each word that stands between braces in the statements, after an `@`, and what it stands for, in which there may
+    /// be words that come after it. What is not among them the database can do without.
+    const WORDS: &'static str;
 
     /// A pool that connects when first used, fit for sessions: nothing waits for longer than a request does.
     fn pool(url: &str) -> sqlx::Result<Pool<Self>>;
 
-    /// Whether the pool has one connection and never closes it.
-    fn holds_connections(pool: &Pool<Self>) -> bool;
+    /// Where the database is, as an error names it.
+    fn address(options: &<Self::Connection as Connection>::Options) -> String;
 
     fn trouble(error: &dyn DatabaseError) -> Trouble;
 
@@ -46,21 +43,8 @@ pub trait Driver: Database + fmt::Debug {
         values: &[Value<'_>],
     ) -> impl Future<Output = sqlx::Result<Answer>> + Send;
 
-    /// Runs one statement that takes no values and whose answer is of no interest.
-    fn run_plain(
-        connection: &mut Self::Connection,
-        sql: &SqlStr,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// The numbers that a statement finds.
-    fn numbers(
-        connection: &mut Self::Connection,
-        sql: &SqlStr,
-        values: &[Value<'_>],
-    ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
-
-    /// The names that a statement without values finds.
-    fn names(
+    /// The texts that a statement without values finds.
+    fn texts(
         connection: &mut Self::Connection,
         sql: &SqlStr,
     ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
@@ -84,6 +68,7 @@ pub enum Value<'a> {
     Text(&'a str),
     Owner(Option<&'a [u8]>),
     Number(i64),
+    Until(Option<i64>),
 }
 
 /// What a statement found and did.
@@ -94,12 +79,13 @@ pub struct Answer {
     pub(crate) changed: u64,
 }
 
-/// A record as the database keeps it.
+/// Four columns that a statement finds; each layout has them say what it needs.
 #[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) store_key: Vec<u8>,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) revision: i64,
+pub struct Row {
+    pub(crate) key: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) number: i64,
+    /// In microseconds since 1970.
     pub(crate) expires_at: i64,
 }
 
@@ -108,6 +94,8 @@ pub(crate) struct Row {
 pub enum Trouble {
     /// Another transaction was in the way.
     Conflict,
+    /// There is a row under the key of the one to insert.
+    Taken,
     /// The server is ending the connection.
     Lost,
     /// The table or one of its columns may be missing.
@@ -116,24 +104,38 @@ pub enum Trouble {
     Other,
 }
 
-macro_rules! bound {
-    ($query:expr, $values:expr) => {{
-        let mut query = $query;
-        for value in $values {
-            query = match *value {
-                $crate::dialect::Value::Bytes(bytes) => query.bind(bytes),
-                $crate::dialect::Value::Text(text) => query.bind(text),
-                $crate::dialect::Value::Owner(owner) => query.bind(owner),
-                $crate::dialect::Value::Number(number) => query.bind(number),
-            };
-        }
-        query
-    }};
+/// How a pool is used here: a connection is lent for a call, and nothing is done beside the calls.
+pub(crate) fn pool_options<D: Driver>() -> PoolOptions<D> {
+    PoolOptions::new()
+        .acquire_timeout(pace::ACQUIRE)
+        // Without a task that reaps, a pool can be made before there is a runtime.
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// Where a server is: its socket, if it has one.
+pub(crate) fn address(socket: Option<&PathBuf>, host: &str, port: u16) -> String {
+    socket.map_or_else(
+        || format!("{host}:{port}"),
+        |socket| socket.display().to_string(),
+    )
+}
+
+/// Whether a connection to a server can still be used.
+pub(crate) async fn lives<C: Connection>(
+    connection: &mut C,
+    meta: PoolConnectionMetadata,
+) -> sqlx::Result<bool> {
+    if meta.idle_for > pace::TRUST_IDLE {
+        connection.ping().await?;
+    }
+    Ok(meta.age < pace::LIFETIME)
 }
 
 /// The methods whose text is the same for each database but whose types are not.
 macro_rules! run_by_sqlx {
-    ($changed:expr) => {
+    () => {
         async fn run(
             connection: &mut Self::Connection,
             sql: &sqlx::SqlStr,
@@ -141,18 +143,27 @@ macro_rules! run_by_sqlx {
         ) -> sqlx::Result<$crate::dialect::Answer> {
             use futures_util::TryStreamExt as _;
             use sqlx::{Either, Executor as _, Row as _};
-            use $crate::dialect::{Answer, Row};
+            use $crate::dialect::{Answer, Row, Value};
 
-            let query = bound!(sqlx::query::<Self>(sql.clone()), values);
+            let mut query = sqlx::query::<Self>(sql.clone());
+            for value in values {
+                query = match *value {
+                    Value::Bytes(bytes) => query.bind(bytes),
+                    Value::Text(text) => query.bind(text),
+                    Value::Owner(owner) => query.bind(owner),
+                    Value::Number(number) => query.bind(number),
+                    Value::Until(until) => query.bind(until),
+                };
+            }
             let mut answer = Answer::default();
             let mut stream = connection.fetch_many(query);
             while let Some(step) = stream.try_next().await? {
                 match step {
-                    Either::Left(done) => answer.changed += $changed(&done),
+                    Either::Left(done) => answer.changed += done.rows_affected(),
                     Either::Right(row) => answer.rows.push(Row {
-                        store_key: row.try_get(0)?,
-                        payload: row.try_get(1)?,
-                        revision: row.try_get(2)?,
+                        key: row.try_get(0)?,
+                        bytes: row.try_get(1)?,
+                        number: row.try_get(2)?,
                         expires_at: row.try_get(3)?,
                     }),
                 }
@@ -160,25 +171,7 @@ macro_rules! run_by_sqlx {
             Ok(answer)
         }
 
-        async fn run_plain(
-            connection: &mut Self::Connection,
-            sql: &sqlx::SqlStr,
-        ) -> sqlx::Result<()> {
-            use sqlx::Executor as _;
-
-            connection.execute(sql.clone()).await.map(drop)
-        }
-
-        async fn numbers(
-            connection: &mut Self::Connection,
-            sql: &sqlx::SqlStr,
-            values: &[$crate::dialect::Value<'_>],
-        ) -> sqlx::Result<Vec<i64>> {
-            let query = bound!(sqlx::query_scalar::<Self, i64>(sql.clone()), values);
-            query.fetch_all(connection).await
-        }
-
-        async fn names(
+        async fn texts(
             connection: &mut Self::Connection,
             sql: &sqlx::SqlStr,
         ) -> sqlx::Result<Vec<String>> {

@@ -1,54 +1,47 @@
 use std::{error, fmt};
 
-/// What is wrong with a table, in words that say what to do about it.
+use session_core::Error;
+
+use crate::dialect::Driver;
+
+/// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// There is none, or one that lacks a column.
-    NotMigrated { table: String, source: sqlx::Error },
-    /// It holds something else.
-    Foreign { table: String },
-    /// It is laid out as Flask-Session's, and the store is for our own layout.
-    Flask { table: String },
-    /// It is in our own layout, and the store is for Flask-Session's.
-    Own { table: String },
-    /// It is Flask-Session's but for something that the store relies on.
-    Unfit { table: String, lack: String },
-    /// No row of Flask-Session's can be for such a key.
-    Key,
-    /// The database lives in the memory of a connection that the pool may close.
-    Fleeting,
+    /// No connection could be had.
+    Unreachable {
+        address: String,
+        source: sqlx::Error,
+    },
+    /// What the database answered.
+    Statement(sqlx::Error),
+    /// The table or a key is none for the store, in words that say what to do about it.
+    Unfit(String),
+}
+
+impl Fault {
+    pub(crate) fn error<D: Driver>(self) -> Error {
+        let store = D::URL_SCHEMES[0];
+        match self {
+            Self::Statement(error) => Error::backend(store, error),
+            fault => Error::backend(store, fault),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Statement(error)
+    }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotMigrated { table, .. } => write!(
-                f,
-                "the table {table} does not exist or is of an older version: run migrate() once before serving"
-            ),
-            Self::Foreign { table } => write!(
-                f,
-                "the table {table} exists and holds something else: name another one for the sessions"
-            ),
-            Self::Flask { table } => write!(
-                f,
-                "the table {table} is laid out as Flask-Session's: share it by with_flask_layout(), \
-                 or name another one with SESSION_SQL_TABLE"
-            ),
-            Self::Own { table } => write!(
-                f,
-                "the table {table} is not laid out as Flask-Session's but as this library's own: \
-                 leave out with_flask_layout(), or name another one with SESSION_SQL_TABLE"
-            ),
-            Self::Unfit { table, lack } => {
-                write!(f, "the table {table} is Flask-Session's, but {lack}")
+            Self::Unreachable { address, .. } => {
+                write!(f, "no connection to the database at {address}")
             }
-            Self::Key => f.write_str(
-                "a key in Flask-Session's table has 1 to 255 characters, all of them graphic ASCII",
-            ),
-            Self::Fleeting => f.write_str(
-                "a database in memory ends with its connection: give the pool exactly one, never closed, or use connect()",
-            ),
+            Self::Statement(error) => error.fmt(f),
+            Self::Unfit(lack) => f.write_str(lack),
         }
     }
 }
@@ -56,8 +49,9 @@ impl fmt::Display for Fault {
 impl error::Error for Fault {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::NotMigrated { source, .. } => Some(source),
-            _ => None,
+            Self::Unreachable { source, .. } => Some(source),
+            Self::Statement(error) => error.source(),
+            Self::Unfit(_) => None,
         }
     }
 }

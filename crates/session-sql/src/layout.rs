@@ -1,65 +1,66 @@
-use crate::{fault::Fault, queries::migration::Migration, table::TableName};
+//! What the rows of a table are.
 
-/// What the table of a store's name is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Layout {
-    /// In a database that ends with a connection which the pool may close.
-    Fleeting,
-    Absent,
-    /// Without owners.
-    Version1,
-    /// With an index on the expiry.
-    Version2,
-    Version3,
-    /// Flask-Session's.
-    Flask,
-    Foreign,
+pub(crate) mod flask;
+pub(crate) mod own;
+
+use std::fmt;
+
+use session_core::{Loaded, Record, Result, Revision, StoreKey, Write};
+
+use crate::{
+    dialect::{Driver, Row, Value},
+    queries::Queries,
+    table::TableName,
+};
+
+/// One of the two layouts that a table may have. Not for implementing elsewhere.
+pub trait Layout: fmt::Debug + Send + Sync + 'static {
+    fn queries<D: Driver>(table: &TableName) -> Queries;
+
+    /// Why a table of these columns and facts cannot be used with records of up to `limit` bytes.
+    fn lack(facts: &[String], limit: usize) -> Option<String>;
+
+    /// The values that name a record in a statement.
+    fn key<D: Driver>(key: &StoreKey) -> Result<Vec<Value<'_>>>;
+
+    fn insert<'a, D: Driver>(key: &'a StoreKey, record: &'a Record) -> Result<Change<'a>>;
+
+    /// `None` if the revision is another store's, whose bytes are not here.
+    fn update<'a, D: Driver>(
+        key: &'a StoreKey,
+        record: &'a Record,
+        revision: &'a Revision,
+    ) -> Result<Option<Change<'a>>>;
+
+    fn loaded(row: Row) -> Loaded;
+
+    /// From where a batch of the sweep goes on: the present, or after the last that it has looked at.
+    fn sweep_from(now: i64, last: Option<&Row>) -> i64;
+
+    /// The value that names a record in a batch of the sweep.
+    fn swept(row: &Row) -> Value<'_>;
 }
 
-/// The statements of one layout.
-pub(crate) trait Statements: Send + Sync + 'static {
-    /// What the table has to be for them.
-    const LAYOUT: Layout;
-
-    fn migration(&self) -> &Migration;
+/// The values of a statement, and what it means that it changed a record.
+#[derive(Debug)]
+pub struct Change<'a> {
+    pub(crate) values: Vec<Value<'a>>,
+    pub(crate) done: Write,
 }
 
-impl Layout {
-    pub(crate) fn of(columns: &[String]) -> Self {
-        let has = |names: &[&str]| names.iter().all(|name| columns.iter().any(|c| c == name));
-        if columns.is_empty() {
-            Self::Absent
-        } else if has(&[
-            "store_key",
-            "payload",
-            "revision",
-            "expires_at",
-            "owner",
-            "sweep_at",
-        ]) {
-            Self::Version3
-        } else if has(&["store_key", "payload", "revision", "expires_at", "owner"]) {
-            Self::Version2
-        } else if has(&["store_key", "payload", "revision", "expires_at"]) {
-            Self::Version1
-        } else if has(&["id", "session_id", "data", "expiry"]) {
-            Self::Flask
-        } else {
-            Self::Foreign
-        }
-    }
+/// The columns that tell a table of either layout.
+const OWN: [&str; 5] = [
+    "store_key",
+    "payload",
+    "revision",
+    "sweep_at",
+    "listed_until",
+];
+const FLASK: [&str; 4] = ["id", "session_id", "data", "expiry"];
 
-    /// Why no migration makes the table one of layout `wanted`; `None` if it does, or if there is nothing to do.
-    pub(crate) fn obstacle(self, wanted: Self, table: &TableName) -> Option<Fault> {
-        let table = table.to_string();
-        match self {
-            Self::Fleeting => Some(Fault::Fleeting),
-            Self::Foreign => Some(Fault::Foreign { table }),
-            Self::Flask if wanted != Self::Flask => Some(Fault::Flask { table }),
-            Self::Version1 | Self::Version2 | Self::Version3 if wanted == Self::Flask => {
-                Some(Fault::Own { table })
-            }
-            Self::Absent | Self::Version1 | Self::Version2 | Self::Version3 | Self::Flask => None,
-        }
-    }
+fn has(facts: &[String], all: &[&str]) -> bool {
+    all.iter().all(|one| facts.iter().any(|fact| fact == one))
 }
+
+pub(crate) const FOREIGN: &str =
+    "exists and holds something else: name another one for the sessions";

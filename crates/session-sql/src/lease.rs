@@ -1,8 +1,11 @@
-use sqlx::{Connection, Pool, pool::PoolConnection};
+use std::io;
+
+use sqlx::{ConnectOptions as _, Connection, Pool, pool::PoolConnection};
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
     dialect::{Driver, Unfinished},
+    fault::Fault,
     pace,
 };
 
@@ -13,10 +16,14 @@ use crate::{
 pub(crate) struct Lease<D: Driver>(Option<PoolConnection<D>>);
 
 impl<D: Driver> Lease<D> {
-    pub(crate) async fn of(pool: &Pool<D>) -> sqlx::Result<Self> {
-        pool.acquire()
-            .await
-            .map(|connection| Self(Some(connection)))
+    pub(crate) async fn of(pool: &Pool<D>) -> Result<Self, Fault> {
+        let source = match pool.acquire().await {
+            Ok(connection) => return Ok(Self(Some(connection))),
+            Err(sqlx::Error::PoolTimedOut) => cause_of_delay(pool).await,
+            Err(error) => error,
+        };
+        let address = D::address(&pool.connect_options());
+        Err(Fault::Unreachable { address, source })
     }
 
     pub(crate) fn connection(&mut self) -> &mut D::Connection {
@@ -37,6 +44,21 @@ impl<D: Driver> Lease<D> {
             Err(_) => {}
         }
         outcome
+    }
+}
+
+/// Why the pool had no connection in time.
+///
+/// The pool tries again what was refused, and keeps to itself what it met. So it is tried once more, unless the pool
+/// has all the connections it may have.
+async fn cause_of_delay<D: Driver>(pool: &Pool<D>) -> sqlx::Error {
+    if pool.size() >= pool.options().get_max_connections() {
+        return sqlx::Error::PoolTimedOut;
+    }
+    match timeout(pace::PROBE, pool.connect_options().connect()).await {
+        Ok(Ok(_)) => sqlx::Error::PoolTimedOut,
+        Ok(Err(cause)) => cause,
+        Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into(),
     }
 }
 

@@ -12,14 +12,12 @@
 mod attempts;
 mod dialect;
 mod fault;
-mod flask;
 mod instant;
 mod lane;
 mod layout;
 mod lease;
 mod migrate;
 mod pace;
-mod place;
 mod queries;
 mod sessions;
 mod settings;
@@ -29,11 +27,10 @@ mod table;
 mod url;
 
 pub use dialect::Dialect;
-pub use flask::{FlaskSqlSessions, FlaskSqlStore};
-pub use migrate::SqlSessions;
+pub use migrate::{FlaskSqlSessions, SqlSessions};
 pub use settings::{DEFAULT_URL, connect, from_env};
 pub use sqlx;
-pub use store::SqlStore;
+pub use store::{FlaskSqlStore, SqlStore, SqlTable};
 pub use table::TableName;
 
 /// Sessions in a `SQLite` file, or in memory.

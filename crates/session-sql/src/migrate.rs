@@ -1,26 +1,33 @@
 use std::sync::Arc;
 
-use session_core::{Error, ExpiredSweep, OwnerIndex, Result, async_trait};
-use sqlx::{Connection, SqlStr};
+use session_core::{ExpiredSweep, OwnerIndex, Result, async_trait};
+use sqlx::Connection;
 
 use crate::{
-    attempts::{Attempts, Kind},
+    attempts::Kind,
     dialect::Dialect,
-    flask::FlaskSqlSessions,
-    layout::{Layout, Statements},
+    fault::Fault,
+    layout::{FOREIGN, Layout},
     lease::Lease,
-    place::Place,
-    store::SqlStore,
+    store::{FlaskSqlStore, SqlStore, SqlTable},
 };
 
 /// A store of any of the databases, which can make its own table.
 #[async_trait]
 pub trait SqlSessions: ExpiredSweep + OwnerIndex {
-    /// Makes the table, or brings it up to date; see [`SqlStore::migrate`].
+    /// Makes the table, or checks the one that is there; see [`SqlStore::migrate`](SqlTable::migrate).
     async fn migrate(&self) -> Result<()>;
 
-    /// The same pool and table in Flask-Session's layout; see [`SqlStore::with_flask_layout`].
+    /// The same pool and table in Flask-Session's layout; see
+    /// [`SqlStore::with_flask_layout`](SqlTable::with_flask_layout).
     fn with_flask_layout(&self) -> Arc<dyn FlaskSqlSessions>;
+}
+
+/// A store of any of the databases in Flask-Session's layout, which can make Flask's table.
+#[async_trait]
+pub trait FlaskSqlSessions: ExpiredSweep {
+    /// Makes Flask-Session's table, or checks the one that is there; see [`FlaskSqlStore::migrate`](SqlTable::migrate).
+    async fn migrate(&self) -> Result<()>;
 }
 
 #[async_trait]
@@ -34,76 +41,72 @@ impl<D: Dialect> SqlSessions for SqlStore<D> {
     }
 }
 
-impl<D: Dialect> SqlStore<D> {
-    /// Makes the table and its indexes, or adds what a table of an older version lacks; safe to repeat.
-    ///
-    /// Any number of processes may call it at once. A table that holds something else is left as it is. The README
-    /// has the statements, and the rights they need.
-    ///
-    /// # Errors
-    ///
-    /// If the table holds something else, the rights are missing, or the database fails.
-    pub async fn migrate(&self) -> Result<()> {
-        self.place.migrate().await
+#[async_trait]
+impl<D: Dialect> FlaskSqlSessions for FlaskSqlStore<D> {
+    async fn migrate(&self) -> Result<()> {
+        Self::migrate(self).await
     }
 }
 
-impl<D: Dialect, Q: Statements> Place<D, Q> {
-    pub(crate) async fn migrate(&self) -> Result<()> {
-        let mut attempts = Attempts::at(Kind::Migration);
-        loop {
-            let error = match self.migrate_once().await {
-                Ok(layout) => {
-                    let obstacle = layout.obstacle(Q::LAYOUT, &self.table);
-                    return obstacle.map_or(Ok(()), |fault| Err(Error::backend(D::STORE, fault)));
-                }
-                Err(error) => error,
-            };
-            attempts
-                .after::<D>(error)
-                .await
-                .map_err(|error| Error::backend(D::STORE, error))?;
-        }
+impl<D: Dialect, L: Layout> SqlTable<D, L> {
+    /// Makes the table and its indexes if there is none; one that is there is looked at and left as it is.
+    ///
+    /// Any number of processes may call it at once. In Flask-Session's layout it makes the table that Flask-Session
+    /// does, and nothing besides. The README has the statements, and the rights they need.
+    ///
+    /// # Errors
+    ///
+    /// If the table holds something else; in Flask-Session's layout also if `session_id` is not unique, `expiry` has a
+    /// time zone, or `data` holds less than the limit; if the rights are missing, or the database fails. A database that
+    /// cannot be reached is an error as soon as the pool has waited for its connection (`acquire_timeout`), and one that
+    /// is silent after five seconds. Others that make the table are waited for, for half a minute at the most.
+    pub async fn migrate(&self) -> Result<()> {
+        self.again(Kind::Migration, || self.migrate_once()).await
     }
 
-    /// The layout that was found; a table that no obstacle keeps from it is up to date afterwards.
-    async fn migrate_once(&self) -> sqlx::Result<Layout> {
-        let migration = self.queries.migration();
+    async fn migrate_once(&self) -> Result<(), Fault> {
+        if self.is_made().await? {
+            return Ok(());
+        }
         let mut lease = Lease::<D>::of(&self.pool).await?;
-        let mut transaction = lease
-            .connection()
-            .begin_with(migration.begin.clone())
-            .await?;
-        if let Some(sql) = &migration.file
-            && !D::holds_connections(&self.pool)
-            && D::names(&mut transaction, sql)
-                .await?
-                .iter()
-                .all(String::is_empty)
-        {
-            return Ok(Layout::Fleeting);
+        let mut transaction = lease.connection().begin().await?;
+        for sql in &self.queries.create {
+            D::run(&mut transaction, sql, &[]).await?;
         }
-        for sql in &migration.prepare {
-            D::run_plain(&mut transaction, sql).await?;
-        }
-        let layout = Layout::of(&D::names(&mut transaction, &migration.columns).await?);
-        let statements: [&[SqlStr]; 2] = match layout {
-            Layout::Absent => [&migration.create, &[]],
-            Layout::Version1 => [&migration.add_owner, &migration.add_sweep],
-            Layout::Version2 => [&[], &migration.add_sweep],
-            Layout::Version3 | Layout::Flask | Layout::Foreign | Layout::Fleeting => [&[], &[]],
-        };
-        for sql in statements.into_iter().flatten() {
-            D::run_plain(&mut transaction, sql).await?;
-        }
-        transaction.commit().await?;
-        // The lease is not ended: MySQL's connection, whose limits were lifted for good, is closed that way.
-        Ok(layout)
+        let outcome = transaction.commit().await;
+        lease.end(outcome)?;
+        // Another process may have been the first, with another layout.
+        let made = self.is_made().await?;
+        made.then_some(()).ok_or_else(|| self.unfit(FOREIGN))
     }
 
-    pub(crate) async fn layout(&self) -> sqlx::Result<Layout> {
+    /// Whether the table is there; a fault if it is none for this store.
+    pub(crate) async fn is_made(&self) -> Result<bool, Fault> {
         let mut lease = Lease::<D>::of(&self.pool).await?;
-        let columns = D::names(lease.connection(), &self.queries.migration().columns).await;
-        Ok(Layout::of(&lease.end(columns)?))
+        let facts = D::texts(lease.connection(), &self.queries.facts).await;
+        let mut facts = lease.end(facts)?;
+        let columns = facts.len();
+        facts.retain(|fact| fact != "in memory");
+        if facts.len() < columns && !lasts(&self.pool) {
+            return Err(Fault::Unfit(
+                "a database in memory ends with its connection: give the pool exactly one, never closed, or use connect()".into(),
+            ));
+        }
+        // No column, so no table; what else is said is of one that somebody makes at this moment.
+        if facts.iter().all(|fact| fact.contains(' ')) {
+            return Ok(false);
+        }
+        match L::lack(&facts, self.limit) {
+            Some(lack) => Err(self.unfit(&lack)),
+            None => Ok(true),
+        }
     }
+}
+
+/// Whether the pool has one connection and never closes it.
+fn lasts<D: Dialect>(pool: &sqlx::Pool<D>) -> bool {
+    let options = pool.options();
+    options.get_max_connections() == 1
+        && options.get_idle_timeout().is_none()
+        && options.get_max_lifetime().is_none()
 }

@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 /// For a free connection, or a new one.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub(crate) const ACQUIRE: Duration = Duration::from_millis(800);
 
+/// For a server to say why it gives no connection, after the pool has waited for one in vain.
+pub(crate) const PROBE: Duration = Duration::from_millis(100);
+
 /// A connection that was idle for longer is asked whether it is alive before it is used.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const TRUST_IDLE: Duration = Duration::from_secs(1);
 
 /// For the rest of an exchange that nobody waits for any more.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
 /// A connection is replaced after this long, so that a database behind a load balancer can move.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// A call that met a conflict is not begun again after this.
@@ -23,6 +23,9 @@ pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
 /// A migration waits this long for another one.
 pub(crate) const MIGRATION: Duration = Duration::from_secs(30);
+
+/// A migration tries again to reach a server that is silent for this long.
+pub(crate) const CONNECT: Duration = Duration::from_secs(4);
 
 /// For a lock that somebody else holds; whole seconds, as `MySQL` wants them.
 #[cfg(any(feature = "postgres", feature = "mysql"))]

@@ -1,106 +1,74 @@
 use std::time::Instant;
 
 use session_core::{ExpiredSweep, Result, async_trait};
-use sqlx::Connection;
+use sqlx::SqlStr;
 
 use crate::{
-    attempts::{Attempts, Kind},
-    dialect::{Dialect, Value},
+    attempts::Kind,
+    dialect::{Dialect, Row, Value},
     instant::now,
-    lease::Lease,
-    queries::{LockingSweep, SWEEP_BATCH, Sweep},
-    store::SqlStore,
+    layout::Layout,
+    queries::SWEEP_BATCH,
+    store::SqlTable,
 };
 
 #[async_trait]
-impl<D: Dialect> ExpiredSweep for SqlStore<D> {
-    /// Removes expired records in batches of 100, each by the primary key, and rests between them.
+impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
+    /// Looks at records in batches of 100, removes by the primary key those that have expired, and rests between them.
     ///
-    /// A batch is what is due by `sweep_at`, which is never later than `expires_at`; what turns out to live is put off.
-    /// A record that another transaction holds locked is left for the next sweep and not counted.
+    /// In our own layout a batch is what is due by `sweep_at`, which is never later than `expires_at`; what turns out
+    /// to live is put off until it ends, and a record that another transaction holds locked is left for the next sweep.
+    /// Flask-Session's layout has no index on the expiry, so that a sweep goes through the whole table by `id`.
     async fn sweep(&self, limit: usize) -> Result<u64> {
-        let mut removed = 0;
-        while removed < limit {
-            let batch = SWEEP_BATCH.min(limit - removed);
+        let (mut left, mut last) = (limit, None);
+        while left > 0 {
+            let (size, now) = (SWEEP_BATCH.min(left), now());
             let began = Instant::now();
-            let swept = self.sweep_batch(batch).await?;
-            removed += swept.removed;
-            if swept.removed + swept.put_off < batch {
+            let from = L::sweep_from(now, last.as_ref());
+            let most = i64::try_from(size).unwrap_or(i64::MAX);
+            let values = [from, most].map(Value::Number);
+            let rows = self
+                .run(Kind::Sweep, &self.queries.choose, &values)
+                .await?
+                .rows;
+            let (ended, alive): (Vec<_>, Vec<_>) =
+                rows.iter().partition(|row| row.expires_at <= now);
+            let now = Value::Number(now);
+            let removed = self.of_batch(&self.queries.remove, &[], &ended, now);
+            left = left.saturating_sub(removed.await?);
+            if let Some(put_off) = &self.queries.put_off {
+                self.of_batch(put_off, &[now; 2], &alive, now).await?;
+            }
+            if rows.len() < size {
                 break;
             }
-            rest(began).await;
+            last = rows.into_iter().last();
+            // Leaves the database to others. Who waits for SQLite's write lock asks for it from time to time, ever more
+            // rarely: a sweep that took it again at once would keep a request waiting over many batches.
+            tokio::time::sleep(began.elapsed() * 2).await;
         }
-        Ok(removed as u64)
+        Ok((limit - left) as u64)
     }
 }
 
-/// Leaves the database to others for twice as long as the batch took that began then.
-///
-/// Who waits for `SQLite`'s write lock asks for it from time to time, ever more rarely: a sweep that took it again at
-/// once would keep a request waiting over many batches.
-pub(crate) async fn rest(began: Instant) {
-    tokio::time::sleep(began.elapsed() * 2).await;
-}
-
-/// What became of a batch.
-struct Swept {
-    removed: usize,
-    put_off: usize,
-}
-
-impl<D: Dialect> SqlStore<D> {
-    async fn sweep_batch(&self, batch: usize) -> Result<Swept> {
-        let now = now();
-        let most = i64::try_from(batch).unwrap_or(i64::MAX);
-        match &self.place.queries.sweep {
-            Sweep::Statements(sql) => {
-                let values = [now, most, now].map(Value::Number);
-                let put_off = self.place.run(Kind::Sweep, &sql.put_off, &values).await?;
-                let removed = self.place.run(Kind::Sweep, &sql.delete, &values).await?;
-                Ok(Swept {
-                    removed: usize::try_from(removed.changed).unwrap_or(batch),
-                    put_off: usize::try_from(put_off.changed).unwrap_or(batch),
-                })
-            }
-            Sweep::Transaction(sql) => {
-                let mut attempts = Attempts::at(Kind::Sweep);
-                loop {
-                    match self.sweep_transaction(sql, now, most).await {
-                        Ok(swept) => return Ok(swept),
-                        Err(error) => self.place.next(&mut attempts, error).await?,
-                    }
-                }
-            }
-        }
-    }
-
-    async fn sweep_transaction(
+impl<D: Dialect, L: Layout> SqlTable<D, L> {
+    /// How many of the records a statement for a batch has changed, which takes values `before` their keys.
+    async fn of_batch(
         &self,
-        sql: &LockingSweep,
-        now: i64,
-        most: i64,
-    ) -> sqlx::Result<Swept> {
-        let mut lease = Lease::<D>::of(&self.place.pool).await?;
-        D::run_plain(lease.connection(), &sql.isolation).await?;
-        let mut transaction = lease.connection().begin().await?;
-        let due = [now, most].map(Value::Number);
-        let chosen = D::run(&mut transaction, &sql.choose, &due).await?.rows;
-        let (ended, alive): (Vec<_>, Vec<_>) = chosen.iter().partition(|row| row.expires_at <= now);
-        for (sql, rows) in [(&sql.delete, &ended), (&sql.put_off, &alive)] {
-            if let Some(last) = rows.last() {
-                let mut keys: Vec<_> = rows
-                    .iter()
-                    .map(|row| Value::Bytes(&row.store_key))
-                    .collect();
-                // The statement has places for a full batch; a key named twice counts once.
-                keys.resize(SWEEP_BATCH, Value::Bytes(&last.store_key));
-                D::run(&mut transaction, sql, &keys).await?;
-            }
-        }
-        transaction.commit().await?;
-        lease.end(Ok(Swept {
-            removed: ended.len(),
-            put_off: alive.len(),
-        }))
+        sql: &SqlStr,
+        before: &[Value<'_>],
+        rows: &[&Row],
+        now: Value<'_>,
+    ) -> Result<usize> {
+        let Some(first) = rows.first() else {
+            return Ok(0);
+        };
+        let mut values = before.to_vec();
+        values.extend(rows.iter().map(|row| L::swept(row)));
+        // The statement has places for a full batch; a record named twice counts once.
+        values.resize(before.len() + SWEEP_BATCH, L::swept(first));
+        values.push(now);
+        let changed = self.run(Kind::Sweep, sql, &values).await?.changed;
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 }

@@ -47,15 +47,6 @@ impl TableName {
     pub fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
     }
-
-    /// The name as a statement spells it, each part between `quote`s.
-    pub(crate) fn quoted(&self, quote: char) -> String {
-        let table = format!("{quote}{}{quote}", self.table);
-        match &self.schema {
-            Some(schema) => format!("{quote}{schema}{quote}.{table}"),
-            None => table,
-        }
-    }
 }
 
 impl Default for TableName {
@@ -105,13 +96,5 @@ mod tests {
         for good in ["sessions", "_s", "S1", &"x".repeat(50)] {
             assert!(TableName::new(good).is_ok(), "{good:?}");
         }
-    }
-
-    #[test]
-    fn each_part_is_quoted() {
-        let name = TableName::new("select").unwrap().in_schema("app").unwrap();
-        assert_eq!(name.quoted('"'), r#""app"."select""#);
-        assert_eq!(TableName::default().quoted('`'), "`sessions`");
-        assert_eq!(name.to_string(), "app.select");
     }
 }

@@ -31,8 +31,6 @@ pub(crate) struct Environment {
     pub(crate) store: String,
     pub(crate) url: Option<String>,
     pub(crate) table: Option<String>,
-    /// What a native application does with Flask's sessions; `None` in the Flask profile.
-    pub(crate) flask_sessions: Option<FlaskSessions>,
     pub(crate) port: u16,
     pub(crate) settings: Settings,
     pub(crate) format: Format,
@@ -46,6 +44,7 @@ impl Environment {
                 format!("must be one of {}", crate::stores::ALL),
             ));
         };
+        // What a native application does with Flask's sessions; `None` in the Flask profile.
         let flask_sessions = flask_sessions(env)?;
         let settings = match flask_sessions {
             None => flask(env),
@@ -63,7 +62,6 @@ impl Environment {
             store: store.to_owned(),
             url: env.get("URL").map(str::to_owned),
             table: env.get("TABLE").map(str::to_owned),
-            flask_sessions,
             port: env.parse("PORT", "a port, or 0")?.unwrap_or(0),
             settings: settings.with_format(format),
             format,

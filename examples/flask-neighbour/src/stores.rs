@@ -25,14 +25,7 @@ pub(crate) async fn open(environment: &Environment) -> Result<Opened, ConfigErro
     let url = |default| environment.url.as_deref().unwrap_or(default);
     Ok(match environment.store.as_str() {
         "redis" => unswept(RedisStore::connect(url("redis://localhost:6379"))?),
-        "memcached" => {
-            let store = MemcachedStore::connect(url("127.0.0.1:11211"))?;
-            unswept(match environment.flask_sessions {
-                None => store.with_flask_layout(),
-                // Its own layout has room for both.
-                Some(_) => store,
-            })
-        }
+        "memcached" => unswept(MemcachedStore::connect(url("127.0.0.1:11211"))?),
         "cachelib" => {
             let store = CachelibStore::new(url("flask_session"));
             store.check()?;

@@ -74,13 +74,14 @@ def with_records(app):
         return {"ok": True}
 
 
-def with_flask_login(app):
+def with_flask_login(app, protection):
     from flask_login import LoginManager, UserMixin, current_user, login_fresh, login_user, logout_user
 
     class User(UserMixin):
         def __init__(self, name):
             self.id = name
 
+    app.config["SESSION_PROTECTION"] = protection
     LoginManager(app).user_loader(User)
 
     @app.get("/flask-login/in")
@@ -99,6 +100,6 @@ def with_flask_login(app):
 if __name__ == "__main__":
     application = neighbour.application()
     with_records(application)
-    if os.environ.get("WITH_FLASK_LOGIN"):
-        with_flask_login(application)
+    if protection := os.environ.get("FLASK_LOGIN"):
+        with_flask_login(application, protection)
     neighbour.serve(application)

@@ -134,7 +134,7 @@ impl Neighbours {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
-    fn url(&self, side: Side) -> String {
+    pub(crate) fn url(&self, side: Side) -> String {
         match side {
             Side::Flask => self.flask.url(),
             Side::Actix => self.actix.url(),
@@ -168,6 +168,13 @@ impl Visitor<'_> {
         answer.json()
     }
 
+    /// The same without doing what its cookies say.
+    pub(crate) async fn peek(&self, side: Side, path: &str) -> Value {
+        let browser = self.browser.at(self.neighbours.url(side));
+        let answer = browser.send(reqwest::Method::GET, path, String::new());
+        answer.await.json()
+    }
+
     /// The value under `key`, tagged; `None` if there is none.
     pub(crate) async fn value(&mut self, side: Side, key: &str) -> Option<Value> {
         let found = self.json(side, &format!("/get?k={key}")).await;
@@ -177,6 +184,12 @@ impl Visitor<'_> {
     /// The whole session.
     pub(crate) async fn state(&mut self, side: Side) -> Value {
         self.json(side, "/get").await
+    }
+
+    /// The same visitor with this for a cookie.
+    pub(crate) fn holding(mut self, cookie: &str) -> Self {
+        self.browser = self.browser.holding(cookie);
+        self
     }
 
     /// The id in its cookie.

@@ -23,7 +23,7 @@ fn content() -> Content {
         idle: Some(Duration::from_secs(60)),
         owner: Some("alice".into()),
         label: Some("a phone".into()),
-        lineage: Some(Lineage::from_bytes([9; 16])),
+        lineage: Some([9; 16]),
         ..Content::default()
     };
     content
@@ -48,8 +48,10 @@ fn a_live_session_comes_back_as_it_was() {
         cookie_until: Some(Millis::new(3)),
         indexed_until: None,
     };
-    let bytes = NATIVE.live(&key('a'), &content(), &times, TAG).unwrap();
-    let Some(Stored::Live(back, back_times)) = NATIVE.decode(&key('a'), &loaded(bytes)).unwrap()
+    let bytes = NATIVE
+        .live(&key('a'), &content(), &times, TAG, None)
+        .unwrap();
+    let Some(Stored::Live(back, back_times, _)) = NATIVE.decode(&key('a'), &loaded(bytes)).unwrap()
     else {
         panic!("a live session");
     };
@@ -65,7 +67,7 @@ fn a_live_session_comes_back_as_it_was() {
 #[test]
 fn a_record_under_another_key_is_refused() {
     let bytes = NATIVE
-        .live(&key('a'), &content(), &Times::default(), TAG)
+        .live(&key('a'), &content(), &Times::default(), TAG, None)
         .unwrap();
     assert!(NATIVE.decode(&key('b'), &loaded(bytes)).is_err());
 }
@@ -102,7 +104,7 @@ fn what_is_not_ours_is_corrupt() {
     }
     // Otherwise the key of a native record, which whoever reads the store knows, would open it as Flask's id.
     let native = NATIVE
-        .live(&key('a'), &content(), &Times::default(), TAG)
+        .live(&key('a'), &content(), &Times::default(), TAG, None)
         .unwrap();
     assert!(FLASK.decode(&key('a'), &loaded(native)).is_err());
 }
@@ -115,7 +117,7 @@ fn flask_sees_nothing_of_ours_unless_it_is_used() {
         .insert_value("a", Value::encode("x", Format::MessagePack).unwrap());
     assert_eq!(
         FLASK
-            .live(&key('a'), &plain, &Times::default(), TAG)
+            .live(&key('a'), &plain, &Times::default(), TAG, None)
             .unwrap(),
         &b"\x81\xa1a\xa1x"[..]
     );

@@ -18,8 +18,19 @@ pub(crate) struct Waiters {
 struct All(Mutex<Vec<Waker>>);
 
 impl Waiters {
-    /// Notes that `waiter` is to be woken by `waker`, and gives the waker to poll with.
-    pub(crate) fn register(&mut self, waiter: &mut Option<u64>, waker: &Waker) -> Waker {
+    /// The waker to poll with, if others wait beside `waiter`, whose own is `waker`.
+    pub(crate) fn with_others(&mut self, waiter: Option<u64>, waker: &Waker) -> Option<Waker> {
+        let others = || self.wakers.iter().filter(|(of, _)| Some(*of) != waiter);
+        others().next()?;
+        let wakers = others().map(|(_, other)| other.clone());
+        let wakers = wakers.chain([waker.clone()]).collect();
+        let all = self.all.get_or_insert_default();
+        *all.0.lock().unwrap_or_else(PoisonError::into_inner) = wakers;
+        Some(Waker::from(all.clone()))
+    }
+
+    /// Notes that `waiter` is to be woken by `waker`.
+    pub(crate) fn register(&mut self, waiter: &mut Option<u64>, waker: &Waker) {
         let number = *waiter.get_or_insert_with(|| {
             self.last += 1;
             self.last
@@ -28,13 +39,6 @@ impl Waiters {
             Some((_, known)) => known.clone_from(waker),
             None => self.wakers.push((number, waker.clone())),
         }
-        if self.wakers.len() == 1 {
-            return waker.clone();
-        }
-        let all = self.all.get_or_insert_default();
-        *all.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            self.wakers.iter().map(|(_, waker)| waker.clone()).collect();
-        Waker::from(all.clone())
     }
 
     /// Wakes all but `waiter`.
@@ -48,6 +52,9 @@ impl Waiters {
 
     /// Forgets `waiter` and wakes the others.
     pub(crate) fn remove(&mut self, waiter: Option<u64>) {
+        if self.wakers.is_empty() {
+            return;
+        }
         self.wakers.retain(|(number, _)| Some(*number) != waiter);
         self.wake_others(None);
     }

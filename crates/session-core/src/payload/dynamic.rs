@@ -1,20 +1,18 @@
-mod deserializer;
-mod json_reader;
-mod json_writer;
-mod lossy;
-mod msgpack_reader;
-mod msgpack_writer;
+mod decoder;
+mod mismatch;
 
-pub(super) use deserializer::decode;
-pub(super) use json_reader::from_json;
-pub(super) use json_writer::write_key;
-pub(super) use msgpack_reader::from_msgpack;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rmpv::ValueRef;
+use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::value::RawValue;
 
-use super::{Format, Value, unwritable::Unwritable};
+use super::{Fault, Format, NOT_UTF8, Value, json, msgpack};
 use crate::{
-    error::{Error, Result},
-    timestamp::Timestamp,
+    error::{BoxError, Result},
+    timestamp::{self, Timestamp},
 };
+
+pub(super) use decoder::decode;
 
 /// Any value of a session, taken apart: for code that does not know what it will find.
 ///
@@ -52,25 +50,177 @@ impl Dynamic {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] if `format` has no form for it: [`BigInt`](Self::BigInt) in `MessagePack`;
-    /// [`Ext`](Self::Ext), and keys such as nil or lists, in JSON; or if it nests more than 64 deep.
+    /// [`Error::Encode`](crate::Error::Encode) if `format` has no form for it: [`BigInt`](Self::BigInt) in
+    /// `MessagePack`; [`Ext`](Self::Ext), and keys such as nil or lists, in JSON; or if it nests more than 64 deep.
     pub fn to_value(&self, format: Format) -> Result<Value> {
-        let bytes = self.write(format).map_err(|fault| Error::Encode {
-            source: fault.into(),
-        })?;
-        Ok(Value::checked(bytes.into(), format))
-    }
-
-    pub(super) fn write(&self, format: Format) -> Result<Vec<u8>, Unwritable> {
-        let mut out = Vec::new();
-        match format {
-            Format::MessagePack => msgpack_writer::write(&mut out, self)?,
-            Format::Json => json_writer::write(&mut out, self)?,
-        }
-        Ok(out)
+        Value::encode(&self.written(Some(format)), format)
     }
 
     pub(super) fn to_json_lossy(&self) -> serde_json::Value {
-        lossy::to_json(self)
+        serde_json::to_value(self.written(None)).unwrap_or_default()
+    }
+
+    pub(super) fn written(&self, format: Option<Format>) -> Written<'_> {
+        Written(self, format)
+    }
+}
+
+/// Takes one whole value apart, found to be within the bounds.
+pub(super) fn read(bytes: &[u8], format: Format) -> Result<Dynamic, Fault> {
+    match format {
+        Format::MessagePack => {
+            let value = rmpv::decode::read_value_ref(&mut &*bytes);
+            from_msgpack(value.map_err(|_| "it is not MessagePack")?)
+        }
+        Format::Json => from_json(std::str::from_utf8(bytes).map_err(|_| NOT_UTF8)?),
+    }
+}
+
+fn from_msgpack(value: ValueRef<'_>) -> Result<Dynamic, Fault> {
+    Ok(match value {
+        ValueRef::Nil => Dynamic::Nil,
+        ValueRef::Boolean(value) => Dynamic::Bool(value),
+        ValueRef::Integer(value) => match value.as_i64() {
+            Some(value) => Dynamic::Int(value),
+            None => Dynamic::UInt(value.as_u64().unwrap_or_default()),
+        },
+        ValueRef::F32(value) => Dynamic::Float(value.into()),
+        ValueRef::F64(value) => Dynamic::Float(value),
+        ValueRef::String(text) => Dynamic::Text(text.into_string().ok_or(NOT_UTF8)?),
+        ValueRef::Binary(bytes) => Dynamic::Bytes(bytes.to_vec()),
+        ValueRef::Array(items) => Dynamic::Array(
+            items
+                .into_iter()
+                .map(from_msgpack)
+                .collect::<Result<_, Fault>>()?,
+        ),
+        ValueRef::Map(pairs) => {
+            let pairs = pairs
+                .into_iter()
+                .map(|(key, value)| Ok((from_msgpack(key)?, from_msgpack(value)?)));
+            Dynamic::Map(pairs.collect::<Result<_, Fault>>()?)
+        }
+        ValueRef::Ext(code, body) => match Timestamp::from_ext(body) {
+            Some(instant) if code == timestamp::EXT_CODE => Dynamic::Timestamp(instant),
+            _ => Dynamic::Ext(code, body.to_vec()),
+        },
+    })
+}
+
+/// Reads one value without blanks around it.
+///
+/// `serde_json` alone would turn integers beyond 64 bits into floats.
+fn from_json(text: &str) -> Result<Dynamic, Fault> {
+    Ok(match text.as_bytes() {
+        [b'n', ..] => Dynamic::Nil,
+        [b't', ..] => Dynamic::Bool(true),
+        [b'f', ..] => Dynamic::Bool(false),
+        [b'"', ..] => Dynamic::Text(json::parse(text.as_bytes())?),
+        [b'[', ..] => {
+            let items: Vec<&RawValue> = json::parse(text.as_bytes())?;
+            let items = items.into_iter().map(|item| from_json(item.get()));
+            Dynamic::Array(items.collect::<Result<_, Fault>>()?)
+        }
+        [b'{', ..] => {
+            let mut pairs = Vec::new();
+            json::for_each(text.as_bytes(), |key, value| {
+                pairs.push((Dynamic::Text(key.into_owned()), from_json(value)?));
+                Ok(())
+            })?;
+            Dynamic::Map(pairs)
+        }
+        _ if text.contains(['.', 'e', 'E']) => match text.parse() {
+            Ok(value) if f64::is_finite(value) => Dynamic::Float(value),
+            _ => return Err("it holds a number that is out of range"),
+        },
+        _ => text
+            .parse()
+            .map(Dynamic::Int)
+            .or_else(|_| text.parse().map(Dynamic::UInt))
+            .unwrap_or_else(|_| Dynamic::BigInt(text.to_owned())),
+    })
+}
+
+/// A value as it is written in a format, or, without one, as JSON to look at.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a>(&'a Dynamic, Option<Format>);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(value, format) = *self;
+        match (value, format) {
+            (Dynamic::Nil, _) | (Dynamic::Ext(..), None) => serializer.serialize_unit(),
+            (Dynamic::Bool(value), _) => serializer.serialize_bool(*value),
+            (Dynamic::Int(value), _) => serializer.serialize_i64(*value),
+            (Dynamic::UInt(value), _) => serializer.serialize_u64(*value),
+            (Dynamic::Float(value), _) => serializer.serialize_f64(*value),
+            (Dynamic::Text(text), _) | (Dynamic::BigInt(text), None) => {
+                serializer.serialize_str(text)
+            }
+            (Dynamic::Timestamp(instant), _) => instant.serialize(serializer),
+            (Dynamic::Array(items), _) => {
+                serializer.collect_seq(items.iter().map(|item| item.written(format)))
+            }
+            (Dynamic::Map(pairs), _) => serializer.collect_map(
+                pairs
+                    .iter()
+                    .map(|(key, value)| (WrittenKey(key, format), value.written(format))),
+            ),
+            (Dynamic::Bytes(bytes), Some(Format::MessagePack)) => serializer.serialize_bytes(bytes),
+            (Dynamic::Bytes(bytes), _) => serializer.serialize_str(&STANDARD.encode(bytes)),
+            (Dynamic::Ext(code, body), Some(Format::MessagePack)) => {
+                let body = Dynamic::Bytes(body.clone());
+                serializer.serialize_newtype_struct(msgpack::EXT, &(code, body.written(format)))
+            }
+            (Dynamic::Ext(code, _), Some(Format::Json)) => Err(S::Error::custom(format!(
+                "it holds extension type {code}, which JSON lacks"
+            ))),
+            (Dynamic::BigInt(_), Some(Format::MessagePack)) => Err(S::Error::custom(
+                "it holds an integer of more than 64 bits, which MessagePack lacks",
+            )),
+            // JSON itself refuses leading zeros and lone signs.
+            (Dynamic::BigInt(digits), Some(Format::Json)) => {
+                match RawValue::from_string(digits.clone()) {
+                    Ok(raw) if digits.bytes().all(|it| it == b'-' || it.is_ascii_digit()) => {
+                        raw.serialize(serializer)
+                    }
+                    _ => Err(S::Error::custom(
+                        "it holds a big integer that is not made of digits",
+                    )),
+                }
+            }
+        }
+    }
+}
+
+struct WrittenKey<'a>(&'a Dynamic, Option<Format>);
+
+impl Serialize for WrittenKey<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.1 {
+            Some(Format::MessagePack) => self.0.written(self.1).serialize(serializer),
+            _ => serializer.serialize_str(&key_text(self.0, self.1).map_err(S::Error::custom)?),
+        }
+    }
+}
+
+/// What stands for a key in JSON, or in JSON to look at: text as it is, and a number as text.
+pub(super) fn key_text(key: &Dynamic, format: Option<Format>) -> Result<String, BoxError> {
+    match key {
+        Dynamic::Text(text) => Ok(text.clone()),
+        Dynamic::Float(value) if format.is_some() && !value.is_finite() => {
+            Ok(value.to_string().to_lowercase())
+        }
+        Dynamic::Nil | Dynamic::Bool(_) | Dynamic::Array(_) | Dynamic::Map(_)
+            if format.is_some() =>
+        {
+            Err("it holds a key that JSON cannot write as text".into())
+        }
+        _ => {
+            let mut json = Vec::new();
+            json::write(&mut json, &key.written(format))?;
+            let text = json::parse(&json);
+            Ok(text.or_else(|_| String::from_utf8(json))?)
+        }
     }
 }

@@ -1,78 +1,156 @@
+mod writer;
+
 use bytes::Bytes;
 use rmp::encode;
 
 use super::{
-    Format, MAX_KEYS,
-    encoded::Encoded,
-    entries::Entries,
-    gather::Gather,
-    key::{Key, KeyRef},
-    malformed::Malformed,
-    reader::{Reader, Token},
-    unwritable::Unwritable,
+    Fault, Format, MAX_DEPTH, MAX_KEYS, TOO_MANY_KEYS,
+    entries::{Entries, Key, Part},
 };
-use crate::error::Result;
+use crate::error::BoxError;
 
-const INFALLIBLE: &str = "a Vec takes every write";
+pub(super) use writer::{EXT, write};
 
-/// The longest head of a map or text.
-const LONGEST_HEAD: usize = 5;
+const MALFORMED: Fault = "it is not one whole value, or nests more than 64 lists and maps";
 
 /// Splits a map into its entries; `None` for nil, which Flask takes for no session.
-pub(super) fn split(bytes: &Bytes, configured: Format) -> Result<Option<Entries>, Malformed> {
-    let mut reader = Reader::new(bytes);
-    let len = match reader.token()? {
-        Token::Map(len) => len,
-        Token::Nil => return reader.finish().map(|()| None),
-        _ => {
-            return Err(Malformed::NotAMap {
-                expected: configured,
-            });
-        }
+pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
+    if bytes[..] == [0xc0] {
+        return Ok(None);
+    }
+    let mut rest = Rest(bytes);
+    let (Some(0x80..=0x8f | 0xde | 0xdf), Some(Head::Values(values))) =
+        (bytes.first(), rest.head())
+    else {
+        return Err("it is no map");
     };
+    let len = values / 2;
     if len > MAX_KEYS {
-        return Err(Malformed::TooManyKeys);
+        return Err(TOO_MANY_KEYS);
     }
-    let mut entries = Gather::new(bytes, Format::MessagePack, len);
+    let mut entries = Entries::of(bytes.clone(), len);
+    let place = |part: &[u8], rest: &Rest<'_>| {
+        let end = bytes.len() - rest.0.len();
+        Part::Loaded(end - part.len()..end)
+    };
     for _ in 0..len {
-        let key = split_key(&mut reader)?;
-        let start = reader.position();
-        reader.skip()?;
-        entries.push(key, start..reader.position())?;
+        let key = rest.key().ok_or(MALFORMED)?;
+        let key_at = place(key.as_bytes(), &rest);
+        let value = rest.skip().ok_or(MALFORMED)?;
+        let value = place(value, &rest);
+        entries.file(key, || key_at, value, Format::MessagePack);
     }
-    reader.finish()?;
-    Ok(Some(entries.finish()))
+    rest.0.is_empty().then_some(Some(entries)).ok_or(MALFORMED)
 }
 
-fn split_key(reader: &mut Reader<'_>) -> Result<Key, Malformed> {
-    let start = reader.position();
-    if let Token::Text(text) = reader.token()? {
-        std::str::from_utf8(text).map_err(|_| Malformed::NotUtf8)?;
-        let end = reader.position();
-        return Ok(Key::Loaded(end - text.len()..end));
-    }
-    reader.rewind(start);
-    reader.skip()?;
-    Ok(Key::Other(start..reader.position()))
+/// Refuses what is not exactly one value.
+pub(super) fn check(bytes: &[u8]) -> Result<(), Fault> {
+    let value = Rest(bytes).skip();
+    value
+        .filter(|value| value.len() == bytes.len())
+        .map(drop)
+        .ok_or(MALFORMED)
 }
 
-/// Writes a map of `count` entries that take `size` bytes.
-pub(super) fn join<'a>(
-    entries: impl Iterator<Item = (KeyRef<'a>, Encoded<'a>)>,
-    count: usize,
-    size: usize,
-) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(size + (count + 1) * LONGEST_HEAD);
-    let len = u32::try_from(count).expect("the number of keys is bounded");
-    encode::write_map_len(&mut out, len).expect(INFALLIBLE);
-    for (key, value) in entries {
-        if let KeyRef::Text(text) = key {
-            let len = u32::try_from(text.len()).map_err(|_| key.unwritable(Unwritable::TooLong))?;
-            encode::write_str_len(&mut out, len).expect(INFALLIBLE);
+pub(super) fn write_head(out: &mut Vec<u8>, count: usize) -> Result<(), BoxError> {
+    encode::write_map_len(out, count.try_into()?)?;
+    Ok(())
+}
+
+pub(super) fn write_key(out: &mut Vec<u8>, key: Key<'_>) -> Result<(), BoxError> {
+    if let Key::Text(text) = key {
+        encode::write_str_len(out, text.len().try_into()?)?;
+    }
+    out.extend_from_slice(key.as_bytes());
+    Ok(())
+}
+
+/// What follows the head of a value: so many bytes of its own, or other values.
+enum Head {
+    Bytes(usize),
+    Values(usize),
+}
+
+/// What is left of `MessagePack` bytes that are split but not read; every length is checked against them.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    /// Moves behind a key. A text is what stands last of it.
+    fn key(&mut self) -> Option<Key<'a>> {
+        let marker = self.0.first()?;
+        let mut behind = Rest(self.0);
+        let (0xa0..=0xbf | 0xd9..=0xdb, Head::Bytes(len)) = (marker, behind.head()?) else {
+            return self.skip().map(Key::Other);
+        };
+        let (text, rest) = behind.0.split_at_checked(len)?;
+        self.0 = rest;
+        (text.is_ascii() || std::str::from_utf8(text).is_ok()).then_some(Key::Text(text))
+    }
+
+    /// Moves behind a value, whose lists and maps may nest [`MAX_DEPTH`] deep.
+    fn skip(&mut self) -> Option<&'a [u8]> {
+        let start = self.0;
+        self.skip_within(MAX_DEPTH)?;
+        start.get(..start.len() - self.0.len())
+    }
+
+    fn skip_within(&mut self, depth: usize) -> Option<()> {
+        match self.head()? {
+            Head::Bytes(len) => self.0 = self.0.get(len..)?,
+            Head::Values(len) => {
+                let depth = depth.checked_sub(1)?;
+                for _ in 0..len {
+                    self.skip_within(depth)?;
+                }
+            }
         }
-        out.extend_from_slice(key.as_bytes());
-        let value = value.in_format(Format::MessagePack);
-        out.extend_from_slice(&value.map_err(|fault| key.unwritable(fault))?);
+        Some(())
     }
-    Ok(out)
+
+    fn head(&mut self) -> Option<Head> {
+        let [marker] = self.array()?;
+        Some(match marker {
+            // Small integers, nil and booleans; then short texts, lists and maps.
+            0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => Head::Bytes(0),
+            0xa0..=0xbf => Head::Bytes(usize::from(marker & 0x1f)),
+            0x90..=0x9f => Head::Values(usize::from(marker & 0x0f)),
+            0x80..=0x8f => Head::Values(usize::from(marker & 0x0f) * 2),
+            // Numbers.
+            0xcc | 0xd0 => Head::Bytes(1),
+            0xcd | 0xd1 => Head::Bytes(2),
+            0xca | 0xce | 0xd2 => Head::Bytes(4),
+            0xcb | 0xcf | 0xd3 => Head::Bytes(8),
+            // Bytes and texts.
+            0xc4 | 0xd9 => Head::Bytes(self.len::<1>()?),
+            0xc5 | 0xda => Head::Bytes(self.len::<2>()?),
+            0xc6 | 0xdb => Head::Bytes(self.len::<4>()?),
+            // Extensions, which have a code before their bytes.
+            0xd4..=0xd8 => Head::Bytes((1 << (marker - 0xd4)) + 1),
+            0xc7 => Head::Bytes(self.len::<1>()? + 1),
+            0xc8 => Head::Bytes(self.len::<2>()? + 1),
+            0xc9 => Head::Bytes(self.len::<4>()?.checked_add(1)?),
+            // Lists and maps.
+            0xdc => Head::Values(self.len::<2>()?),
+            0xdd => Head::Values(self.len::<4>()?),
+            0xde => Head::Values(self.len::<2>()? * 2),
+            0xdf => Head::Values(self.len::<4>()?.checked_mul(2)?),
+            // Reserved.
+            0xc1 => return None,
+        })
+    }
+
+    /// A length of `N` bytes.
+    fn len<const N: usize>(&mut self) -> Option<usize> {
+        let digits = self.array::<N>()?;
+        let len = digits
+            .iter()
+            .fold(0, |len, digit| len << 8 | u64::from(*digit));
+        usize::try_from(len).ok()
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*head)
+    }
 }

@@ -4,11 +4,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Format,
+    Fault, Format,
     dynamic::{self, Dynamic},
-    encoded::Encoded,
-    json, json_writer, msgpack_writer,
-    reader::Reader,
+    json, msgpack,
 };
 use crate::error::{Error, Result};
 
@@ -18,10 +16,11 @@ const MOST: usize = 64;
 /// One encoded value of a session; cheap to clone.
 ///
 /// `Debug` shows its length and format, never what it holds.
-#[derive(Clone)]
+/// Two are equal if they are the same bytes of the same format.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Value {
-    bytes: Bytes,
-    format: Format,
+    pub(super) bytes: Bytes,
+    pub(super) format: Format,
 }
 
 impl Value {
@@ -37,13 +36,11 @@ impl Value {
     /// [`Error::Encode`] if the type refuses to be encoded, or if it nests lists and maps more than 64 deep.
     pub fn encode<T: Serialize + ?Sized>(value: &T, format: Format) -> Result<Self> {
         let mut bytes = Vec::with_capacity(MOST);
-        match format {
-            Format::MessagePack => msgpack_writer::write(&mut bytes, value).map_err(Error::encode),
-            Format::Json => json_writer::write(&mut bytes, value).map_err(Error::encode),
-        }?;
-        Self::from_encoded(bytes, format).map_err(|fault| match fault {
-            Error::Corrupt { source } => Error::Encode { source },
-            other => other,
+        super::write(&mut bytes, value, format).map_err(Error::encode)?;
+        check(&bytes, format).map_err(Error::encode)?;
+        Ok(Self {
+            bytes: bytes.into(),
+            format,
         })
     }
 
@@ -53,21 +50,12 @@ impl Value {
     ///
     /// [`Error::Corrupt`] if it is not exactly one value of `format`, or nests more than 64 deep.
     pub fn from_encoded(bytes: impl Into<Vec<u8>>, format: Format) -> Result<Self> {
-        let value = Self::checked(bytes.into().into(), format);
-        match format {
-            Format::MessagePack => {
-                let mut reader = Reader::new(value.as_bytes());
-                reader.skip().and_then(|()| reader.finish())
-            }
-            Format::Json => json::check_value(value.as_bytes()),
-        }
-        .map_err(Error::corrupt)?;
-        Ok(value)
-    }
-
-    /// Takes bytes that are known to be one whole value.
-    pub(super) fn checked(bytes: Bytes, format: Format) -> Self {
-        Self { bytes, format }
+        let bytes = bytes.into();
+        check(&bytes, format).map_err(Error::corrupt)?;
+        Ok(Self {
+            bytes: bytes.into(),
+            format,
+        })
     }
 
     /// Decodes the value as a `T`.
@@ -96,12 +84,10 @@ impl Value {
 
     /// Decodes once more, with timestamps as text and errors that can be logged.
     fn decode_or_explain<T: DeserializeOwned>(&self) -> Result<T> {
-        let fault = match self.as_encoded().take_apart() {
-            Ok(value) => match dynamic::decode(value) {
-                Ok(decoded) => return Ok(decoded),
-                Err(mismatch) => mismatch.to_string(),
-            },
-            Err(malformed) => malformed.to_string(),
+        let fault = match self.take_apart().map(dynamic::decode) {
+            Ok(Ok(decoded)) => return Ok(decoded),
+            Ok(Err(mismatch)) => mismatch.to_string(),
+            Err(fault) => fault.to_owned(),
         };
         Err(Error::Decode {
             source: format!("not a {}: {fault}", type_name::<T>()).into(),
@@ -114,11 +100,9 @@ impl Value {
     ///
     /// [`Error::Decode`] if a text in it is not UTF-8, or a JSON number is beyond a 64-bit float.
     pub fn to_dynamic(&self) -> Result<Dynamic> {
-        self.as_encoded()
-            .take_apart()
-            .map_err(|fault| Error::Decode {
-                source: fault.into(),
-            })
+        self.take_apart().map_err(|fault| Error::Decode {
+            source: fault.into(),
+        })
     }
 
     /// The value as JSON, to look at; what JSON lacks is lost.
@@ -126,9 +110,12 @@ impl Value {
     /// Bytes become base64, timestamps RFC 3339 text, NaN and the infinities null, other extensions null, keys text,
     /// integers beyond 64 bits text; a damaged value is null.
     pub fn to_json_lossy(&self) -> serde_json::Value {
-        self.as_encoded()
-            .take_apart()
-            .map_or(serde_json::Value::Null, |value| value.to_json_lossy())
+        let value = self.take_apart();
+        value.map_or(serde_json::Value::Null, |value| value.to_json_lossy())
+    }
+
+    fn take_apart(&self) -> Result<Dynamic, Fault> {
+        dynamic::read(&self.bytes, self.format)
     }
 
     /// The format that the value is encoded in.
@@ -140,20 +127,15 @@ impl Value {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
-
-    pub(super) fn as_encoded(&self) -> Encoded<'_> {
-        Encoded::new(&self.bytes, self.format)
-    }
 }
 
-impl PartialEq for Value {
-    /// Whether both are the same bytes of the same format.
-    fn eq(&self, other: &Self) -> bool {
-        self.format == other.format && self.as_bytes() == other.as_bytes()
+/// Refuses what is not exactly one value of `format`, within the bounds.
+fn check(bytes: &[u8], format: Format) -> Result<(), Fault> {
+    match format {
+        Format::MessagePack => msgpack::check(bytes),
+        Format::Json => json::check(bytes),
     }
 }
-
-impl Eq for Value {}
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

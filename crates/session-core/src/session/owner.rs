@@ -80,7 +80,7 @@ impl Session {
         };
         let (owner, lineage) = match late {
             Some((key, form)) => owned.owner_behind(key, form).await?,
-            None => (self.owner(), self.lineage()),
+            None => (self.owner(), self.lineage().map(Lineage::to_bytes)),
         };
         let Some(owner) = owner else {
             return Ok(0);

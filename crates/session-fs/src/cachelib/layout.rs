@@ -1,33 +1,42 @@
 use std::fmt::Write as _;
 
 use md5::Md5;
-use session_core::StoreKey;
+use session_core::{Bytes, Record, Revision, StoreKey, Write};
 use sha2::{Digest, Sha256};
 
-use crate::unreadable::Unreadable;
+use super::spelling::pythons;
+use crate::{clock, fault::Fault};
 
 /// What one file holds: the second at which it ends, in the byte order of the machine, then the payload.
-#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Seconds since 1970; 0 is never.
-    pub(super) ends: u32,
-    pub(super) payload: Vec<u8>,
+    ends: u32,
+    pub(super) payload: Bytes,
 }
 
 impl Entry {
+    pub(super) fn of(record: &Record) -> Self {
+        Self {
+            ends: second(clock::millis(record.expires_at)),
+            payload: pythons(&record.bytes).into(),
+        }
+    }
+
+    /// The answer to a write that stored it.
+    pub(super) fn stored(&self) -> Write {
+        Write::Stored(Revision::new(self.payload.clone()))
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         [&self.ends.to_ne_bytes()[..], &self.payload].concat()
     }
 
-    pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Self, Unreadable> {
-        let ends = ends(&bytes).ok_or(Unreadable::Damaged)?;
-        bytes.drain(..4);
+    pub(super) fn decode(file: &Bytes) -> Result<Self, Fault> {
         Ok(Self {
-            ends,
-            payload: bytes,
+            ends: ends(file).ok_or(Fault::Damaged)?,
+            payload: file.slice(4..),
         })
     }
-
     /// When it ends, in milliseconds since 1970; never is the latest instant that the format has.
     pub(super) fn end(&self) -> u64 {
         match self.ends {
@@ -35,19 +44,25 @@ impl Entry {
             ends => u64::from(ends) * 1000,
         }
     }
+}
 
-    pub(super) fn is_live(&self, now: u64) -> bool {
-        self.ends == 0 || now < self.end()
+/// When the file that begins with `start` may be removed, in milliseconds since 1970.
+pub(super) fn expiry(start: &[u8]) -> Result<u64, Fault> {
+    match ends(start) {
+        Some(0) => Ok(u64::MAX),
+        Some(ends) => Ok(u64::from(ends) * 1000),
+        // Whoever made it may be about to write it.
+        None => Err(Fault::Foreign),
     }
 }
 
 /// The end that a file which begins with `start` has, as a number of the format.
-pub(super) fn ends(start: &[u8]) -> Option<u32> {
+fn ends(start: &[u8]) -> Option<u32> {
     start.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 /// The format's number for an end in milliseconds since 1970; 0 would be never.
-pub(super) fn second(millis: u64) -> u32 {
+fn second(millis: u64) -> u32 {
     u32::try_from(millis / 1000).unwrap_or(u32::MAX).max(1)
 }
 

@@ -1,99 +1,79 @@
-use std::{path::Path, sync::Arc, time::Instant};
+use rustix::io::Errno;
+use session_core::{Revision, StoreKey, Write};
 
-use session_core::StoreKey;
-
-use super::layout::{Entry, Names};
+use super::{CachelibStore, layout::Entry};
 use crate::{
-    clock,
-    directory::Directory,
-    fault::Fault,
-    file,
-    files::Outcome,
-    lock::Lock,
-    staged::{Staged, Staging},
-    unreadable::Unreadable,
+    directory::Directory, fault::Fault, file, layout::LARGEST, lock::Lock, staged::Staged,
 };
 
-/// The records as cachelib's files; every method blocks.
-#[derive(Clone, Debug)]
-pub(super) struct Records {
-    pub(super) root: Arc<Path>,
-    pub(super) staging: Staging,
-    pub(super) names: Names,
-}
+/// Python spells a record with six times as many bytes at the most.
+const LARGEST_FILE: usize = 6 * LARGEST + 4;
 
-impl Records {
-    pub(super) fn load(&self, key: &StoreKey) -> Result<Option<Entry>, Fault> {
-        let Some(root) = Directory::open(&self.root)? else {
+/// The records as cachelib's files; every method blocks.
+impl CachelibStore {
+    pub(super) fn load_entry(&self, key: &StoreKey) -> Result<Option<Entry>, Fault> {
+        let Some(root) = self.root.open()? else {
             return Ok(None);
         };
-        Ok(self.live(&root, key)?.map(|(_, entry)| entry))
+        Ok(self.find(&root, key)?.map(|(_, entry)| entry))
     }
 
-    pub(super) fn insert(
+    pub(super) fn insert_entry(&self, key: &StoreKey, new: &Entry) -> Result<Write, Fault> {
+        let root = self.root.open_or_set_up()?;
+        let staged = Staged::write(&root, &new.encode(), self.root.staging)?;
+        let _lock = Lock::acquire(&root)?;
+        let [name, other] = self.names.of(key);
+        if file::start(&root, other, 0)?.is_some() {
+            return Ok(Write::Refused);
+        }
+        match staged.link(&name) {
+            Err(Errno::EXIST) => Ok(Write::Refused),
+            linked => Ok(linked.map(|()| new.stored())?),
+        }
+    }
+
+    /// Replaces the payload `loaded`.
+    pub(super) fn update_entry(
         &self,
         key: &StoreKey,
         new: &Entry,
-        deadline: Instant,
-    ) -> Result<Outcome, Fault> {
-        let root = Directory::open_or_create(&self.root, self.staging.durable)?;
-        let staged = Staged::write(&root, &new.encode(), self.staging)?;
-        let _lock = Lock::acquire(&root, deadline)?;
-        match self.live(&root, key) {
-            Ok(Some(_)) => return Ok(Outcome::Refused),
-            Ok(None) | Err(Fault::Unreadable(Unreadable::Damaged)) => {}
-            Err(fault) => return Err(fault),
-        }
-        let [name, _] = self.names.of(key);
-        staged.replace(&name)?;
-        Ok(Outcome::Done)
+        loaded: &Revision,
+    ) -> Result<Write, Fault> {
+        let Some(root) = self.root.open()? else {
+            return Ok(Write::Refused);
+        };
+        let _lock = Lock::acquire(&root)?;
+        // What cannot be read is another one.
+        let found = self.find(&root, key).or_else(Fault::unless_unreadable)?;
+        let Some((name, _)) = found.filter(|(_, old)| old.payload == loaded.as_bytes()) else {
+            return Ok(Write::Refused);
+        };
+        Staged::write(&root, &new.encode(), self.root.staging)?.replace(&name)?;
+        Ok(new.stored())
     }
 
-    /// Replaces the live entry by what `change` makes of it, unless that is nothing.
-    pub(super) fn change(
-        &self,
-        key: &StoreKey,
-        change: impl FnOnce(Entry) -> Option<Entry>,
-        deadline: Instant,
-    ) -> Result<Outcome, Fault> {
-        let Some(root) = Directory::open(&self.root)? else {
-            return Ok(Outcome::Refused);
-        };
-        let _lock = Lock::acquire(&root, deadline)?;
-        let found = match self.live(&root, key) {
-            // There is no entry that the change could be meant for.
-            Err(Fault::Unreadable(_)) => None,
-            other => other?,
-        };
-        let Some((name, new)) = found.and_then(|(name, old)| Some((name, change(old)?))) else {
-            return Ok(Outcome::Refused);
-        };
-        Staged::write(&root, &new.encode(), self.staging)?.replace(&name)?;
-        Ok(Outcome::Done)
-    }
-
-    pub(super) fn delete(&self, key: &StoreKey, deadline: Instant) -> Result<(), Fault> {
-        let Some(root) = Directory::open(&self.root)? else {
+    pub(super) fn delete_entry(&self, key: &StoreKey) -> Result<(), Fault> {
+        let Some(root) = self.root.open()? else {
             return Ok(());
         };
-        let _lock = Lock::acquire(&root, deadline)?;
+        let _lock = Lock::acquire(&root)?;
         for name in self.names.of(key) {
-            if let Some(Ok(_)) = file::bytes(&root, name.as_str())? {
-                root.unlink(name)?;
+            match file::start(&root, name.as_str(), 0) {
+                Ok(Some(_)) => {
+                    root.unlink(name)?;
+                }
+                Ok(None) | Err(Fault::Foreign) => {}
+                Err(fault) => return Err(fault),
             }
         }
         Ok(())
     }
 
-    /// The live entry of `key` and the name of its file.
-    fn live(&self, root: &Directory, key: &StoreKey) -> Result<Option<(String, Entry)>, Fault> {
+    /// The entry of `key` and the name of its file.
+    fn find(&self, root: &Directory, key: &StoreKey) -> Result<Option<(String, Entry)>, Fault> {
         for name in self.names.of(key) {
-            let Some(bytes) = file::bytes(root, name.as_str())? else {
-                continue;
-            };
-            let entry = bytes.and_then(Entry::decode).map_err(Fault::Unreadable)?;
-            if entry.is_live(clock::now()) {
-                return Ok(Some((name, entry)));
+            if let Some((_, file)) = file::start(root, name.as_str(), LARGEST_FILE)? {
+                return Ok(Some((name, Entry::decode(&file)?)));
             }
         }
         Ok(None)

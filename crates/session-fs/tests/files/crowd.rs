@@ -5,23 +5,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
-use session_core::{ExpiredSweep as _, Record, SessionStore as _, StoreKey};
+use session_core::{ExpiredSweep as _, SessionStore as _, StoreKey};
 use session_fs::FileStore;
 use session_tests::rounds;
 
-use crate::place::{Place, files_below, key, put, record};
-
-/// A record that lives for `millis` milliseconds.
-fn brief(millis: u64) -> Record {
-    Record {
-        expires_at: SystemTime::now() + Duration::from_millis(millis),
-        ..record("brief")
-    }
-}
+use crate::place::{Place, brief, files_below, key, put, record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_live_session_is_lost_and_no_request_fails_beside_sweeps() {
@@ -53,7 +45,7 @@ async fn no_live_session_is_lost_and_no_request_fails_beside_sweeps() {
                     return;
                 }
                 let found = store.load(key).await.unwrap().expect("it lives");
-                assert_eq!(found.payload, b"lasting");
+                assert_eq!(found.bytes, &b"lasting"[..]);
             }
         }));
     }

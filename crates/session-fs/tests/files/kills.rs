@@ -10,12 +10,13 @@ use std::{
 };
 
 use rustix::fs::fstat;
-use session_core::{ExpiredSweep as _, OwnerIndex as _, SessionStore as _, Touch, Write};
+use session_core::{ExpiredSweep as _, Record, SessionStore as _, Write};
 use session_fs::FileStore;
 use session_tests::rounds;
 
 use crate::place::{
-    Place, ada, files_below, key, need, of_ada, one_blocking_thread, put, record, tell, told, words,
+    Place, brief, files_below, key, keys_of_ada, listed, need, of_ada, one_blocking_thread, put,
+    record, tell, told, words,
 };
 
 const OLD: [u8; 300] = [b'o'; 300];
@@ -40,12 +41,22 @@ fn a_process_writes() {
                 .is_stored(),
             "update" => {
                 let revision = found.unwrap().revision;
-                let answer = store.update(&key("it"), &record(NEW), &revision).await;
+                let far = SystemTime::now() + Duration::from_hours(9);
+                let moved = Record {
+                    expires_at: far,
+                    ..record(NEW)
+                };
+                let answer = store.update(&key("it"), &listed(moved), &revision).await;
                 answer.unwrap().is_stored()
             }
-            "touch" => {
-                let far = SystemTime::now() + Duration::from_hours(9);
-                store.touch(&key("it"), far).await.unwrap() == Touch::Moved
+            "end" => {
+                let revision = found.unwrap().revision;
+                let marker = Record {
+                    entry: listed(brief(60_000)).entry,
+                    ..record(NEW)
+                };
+                let answer = store.update(&key("it"), &marker, &revision).await;
+                answer.unwrap().is_stored()
             }
             "delete" => store.delete(&key("it")).await.is_ok(),
             other => panic!("{other}?"),
@@ -82,9 +93,9 @@ fn a_killed_update_leaves_the_old_record_or_the_new_one() {
 }
 
 #[test]
-fn a_killed_touch_leaves_the_record_with_the_old_expiry_or_the_new_one() {
-    kill_at_every_call("plain touch", None);
-    kill_at_every_call("durable touch", None);
+fn a_killed_log_out_leaves_the_session_with_its_entry_or_the_marker() {
+    kill_at_every_call("plain end", None);
+    kill_at_every_call("durable end", None);
 }
 
 #[test]
@@ -216,7 +227,7 @@ fn strace(
 fn prepare(place: &Place, task: &str) {
     one_blocking_thread().block_on(async {
         if !task.ends_with("insert") {
-            put(&place.store(), &key("it"), &record(OLD)).await;
+            put(&place.store(), &key("it"), &of_ada(OLD)).await;
         }
     });
 }
@@ -226,24 +237,20 @@ async fn whole(store: &FileStore, task: &str, answered: bool, at: &str) {
         .load(&key("it"))
         .await
         .unwrap_or_else(|error| panic!("{at}: {error:?}"));
-    let moved = found
-        .as_ref()
-        .is_some_and(|found| found.expires_at > SystemTime::now() + Duration::from_hours(8));
-    let payload = found.map(|found| found.payload);
+    let bytes = found.map(|found| found.bytes.to_vec());
     let (old, new) = (Some(OLD.to_vec()), Some(NEW.to_vec()));
     let (before, after) = match task.rsplit_once(' ').unwrap().1 {
         "insert" => (None, new),
-        "update" => (old, new),
-        "touch" => (old.clone(), old),
-        _ => (old, None),
+        "delete" => (old, None),
+        _ => (old, new),
     };
-    assert!(payload == after || (payload == before && !answered), "{at}");
-    if task.ends_with("touch") {
-        assert!(moved || !answered, "{at}");
-    }
-    if task.ends_with("insert") && answered {
-        assert_eq!(store.owned_by(&ada()).await.unwrap().len(), 1, "{at}");
-    }
+    assert!(bytes == after || (bytes == before && !answered), "{at}");
+    let listed = keys_of_ada(store).await;
+    assert_eq!(
+        listed.len(),
+        usize::from(bytes.is_some()),
+        "{at}: not listed"
+    );
 }
 
 /// No lock is left behind.

@@ -8,7 +8,8 @@ use std::{
 
 use rustix::{fs::Mode, process::umask};
 use session_core::{
-    ExpiredSweep as _, OwnerKey, Record, SessionStore as _, StoreKey, config::ConfigError,
+    ExpiredSweep as _, IndexEntry, OwnerKey, Record, SessionStore as _, StoreKey,
+    config::ConfigError,
 };
 use session_fs::FileStore;
 use session_tests::scratch_dir;
@@ -35,8 +36,8 @@ fn a_process_with_a_umask_makes_exact_modes() {
     let mut checked = 0;
     exact_modes(place.directory(), &mut checked);
     assert_eq!(
-        checked, 7,
-        "root, shard, record, owners, shard, owner, entry"
+        checked, 8,
+        "root, marker, shard, record, owners, shard, owner, entry"
     );
     tell("exact");
 }
@@ -168,8 +169,10 @@ async fn no_key_leads_out_of_the_directory() {
     ];
     for name in keys {
         let key = StoreKey::from_stored(name);
+        let expires_at = record(name).expires_at;
+        let owner = OwnerKey::from_stored(name);
         let record = Record {
-            owner: Some(OwnerKey::from_stored(name)),
+            entry: Some(IndexEntry { owner, expires_at }),
             ..record(name)
         };
         put(&store, &key, &record).await;
@@ -180,7 +183,7 @@ async fn no_key_leads_out_of_the_directory() {
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(found.payload, name.as_bytes());
+        assert_eq!(found.bytes, name.as_bytes());
     }
     assert_eq!(store.sweep(100).await.unwrap(), 0);
     assert_eq!(files_below(place.directory()).len(), 2 * keys.len());

@@ -8,7 +8,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use session_core::{OwnerKey, Record, Revision, SessionStore as _, StoreKey, Write};
+use session_core::{
+    IndexEntry, OwnerIndex as _, OwnerKey, Record, Revision, SessionStore as _, StoreKey, Write,
+};
 use session_fs::FileStore;
 use session_tests::scratch_dir;
 use tempfile::TempDir;
@@ -130,12 +132,20 @@ pub(crate) fn key(name: &str) -> StoreKey {
     StoreKey::from_stored(format!("session:{name}"))
 }
 
-/// A record that lives for an hour.
-pub(crate) fn record(payload: impl Into<Vec<u8>>) -> Record {
+/// A record that is kept for an hour.
+pub(crate) fn record(bytes: impl Into<Vec<u8>>) -> Record {
     Record {
-        payload: payload.into(),
+        bytes: bytes.into().into(),
         expires_at: SystemTime::now() + Duration::from_hours(1),
-        owner: None,
+        entry: None,
+    }
+}
+
+/// A record that is kept for `millis` milliseconds; 0 are over, although times are rounded up.
+pub(crate) fn brief(millis: u64) -> Record {
+    Record {
+        expires_at: SystemTime::now() + Duration::from_millis(millis) - Duration::from_millis(1),
+        ..record("brief")
     }
 }
 
@@ -151,12 +161,28 @@ pub(crate) fn ada() -> OwnerKey {
     OwnerKey::from_stored("session:owner:ada")
 }
 
-/// A record of [`ada`]'s that lives for an hour.
-pub(crate) fn of_ada(payload: impl Into<Vec<u8>>) -> Record {
+/// `record` with an entry in [`ada`]'s index that has the same time.
+pub(crate) fn listed(record: Record) -> Record {
+    let entry = IndexEntry {
+        owner: ada(),
+        expires_at: record.expires_at,
+    };
     Record {
-        owner: Some(ada()),
-        ..record(payload)
+        entry: Some(entry),
+        ..record
     }
+}
+
+/// A record of [`ada`]'s that is kept for an hour.
+pub(crate) fn of_ada(bytes: impl Into<Vec<u8>>) -> Record {
+    listed(record(bytes))
+}
+
+/// The keys that [`ada`]'s index names.
+pub(crate) async fn keys_of_ada(store: &FileStore) -> Vec<StoreKey> {
+    let page = store.owned_by(&ada(), None, usize::MAX).await.unwrap();
+    assert!(page.next.is_none());
+    page.records.into_iter().map(|listed| listed.key).collect()
 }
 
 /// Every regular file below `directory`.

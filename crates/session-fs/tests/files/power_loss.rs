@@ -69,7 +69,7 @@ fn a_durable_write_is_flushed_then_renamed_then_flushed() {
 #[test]
 fn a_disk_that_fails_to_flush_is_never_answered_as_stored() {
     need("strace", "strace");
-    for when in ["1+", "4+", "5+"] {
+    for when in ["1+", "4+", "5+", "6+"] {
         let place = Place::own();
         let fail = format!("inject=fsync:error=EIO:when={when}");
         let before = [

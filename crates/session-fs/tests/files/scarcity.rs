@@ -106,7 +106,10 @@ fn a_process_lacks_permission() {
         );
         assert!(store.delete(&key("none")).await.is_ok());
         fs::set_permissions(&shard, Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(store.load(&key("it")).await.unwrap().unwrap().payload, b"x");
+        assert_eq!(
+            store.load(&key("it")).await.unwrap().unwrap().bytes,
+            &b"x"[..]
+        );
         tell(format!("lacking: {lacking}"));
     });
 }
@@ -149,8 +152,8 @@ async fn a_lock_that_is_never_released_is_an_error_within_its_patience() {
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(4), "eight of them took {took:?}");
     assert_eq!(
-        store.load(&key).await.unwrap().unwrap().payload,
-        b"x",
+        store.load(&key).await.unwrap().unwrap().bytes,
+        &b"x"[..],
         "reads need no lock"
     );
 

@@ -21,7 +21,7 @@ async fn a_process_counts_up() {
                 let mut seen = Vec::new();
                 while seen.len() < rounds() {
                     let loaded = store.load(&key).await.unwrap().expect("nobody ends it");
-                    let old: usize = String::from_utf8(loaded.payload).unwrap().parse().unwrap();
+                    let old: usize = str::from_utf8(&loaded.bytes).unwrap().parse().unwrap();
                     let next = record((old + 1).to_string());
                     let answer = store.update(&key, &next, &loaded.revision).await;
                     if answer.unwrap().is_stored() {
@@ -70,5 +70,5 @@ async fn two_processes_lose_no_step_and_share_none() {
     assert_eq!(seen.len(), 2 * 4 * rounds());
 
     let last = place.store().load(&key("counter")).await.unwrap().unwrap();
-    assert_eq!(last.payload, seen.len().to_string().as_bytes());
+    assert_eq!(last.bytes, seen.len().to_string().as_bytes());
 }

@@ -22,10 +22,10 @@ async fn an_evicted_session_is_absent_and_none_is_mixed_up() {
     }
     let (mut gone, mut kept) = (0, 0);
     for key in &keys {
-        match payload(&store, key).await {
+        match bytes(&store, key).await {
             None => gone += 1,
-            Some(payload) => {
-                assert_eq!(payload, key.as_str().as_bytes());
+            Some(bytes) => {
+                assert_eq!(bytes, key.as_str().as_bytes());
                 let answer = store.insert(key, &record(b"another")).await.unwrap();
                 assert_eq!(answer, Write::Refused);
                 kept += 1;
@@ -57,11 +57,11 @@ async fn a_full_node_that_does_not_evict_fails_writes_and_serves_the_rest() {
         "{source:?}"
     );
     for key in &kept {
-        assert_eq!(payload(&store, key).await.unwrap(), key.as_str().as_bytes());
+        assert_eq!(bytes(&store, key).await.unwrap(), key.as_str().as_bytes());
     }
     let ended = &kept[0];
     store.delete(ended).await.unwrap();
-    assert_eq!(payload(&store, ended).await, None);
+    assert_eq!(bytes(&store, ended).await, None);
     stored(
         store
             .insert(ended, &record(ended.as_str().as_bytes()))
@@ -71,10 +71,10 @@ async fn a_full_node_that_does_not_evict_fails_writes_and_serves_the_rest() {
     // Memcached drops what it has no memory to replace: gone or as it was, and nobody is told that it was changed.
     for (key, revision) in kept.iter().zip(&revisions).skip(1).take(20) {
         let changed = store.update(key, &record(&[b'x'; 2000]), revision).await;
-        let now = payload(&store, key).await;
+        let now = bytes(&store, key).await;
         match changed {
-            Ok(answer) => assert!(answer.is_stored() && now.unwrap() == [b'x'; 2000]),
-            Err(_) => assert!(now.is_none_or(|payload| payload == key.as_str().as_bytes())),
+            Ok(answer) => assert!(answer.is_stored() && now.unwrap() == [b'x'; 2000][..]),
+            Err(_) => assert!(now.is_none_or(|bytes| bytes == key.as_str().as_bytes())),
         }
     }
 }

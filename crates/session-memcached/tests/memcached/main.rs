@@ -4,7 +4,6 @@
 
 mod eviction;
 mod expiry;
-mod flask_layout;
 mod hang_up;
 mod keys;
 mod limit;
@@ -14,11 +13,12 @@ mod outage;
 mod reply;
 mod round_trips;
 mod runtimes;
+mod shared;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use session_core::{
-    Error, KeyPrefix, Record, Result, Revision, SessionId, SessionStore, StoreKey, Write,
+    Bytes, Error, KeyPrefix, Record, Result, Revision, SessionId, SessionStore, StoreKey, Write,
 };
 use session_memcached::MemcachedStore;
 use session_tests::Memcached;
@@ -33,15 +33,15 @@ fn key() -> StoreKey {
     KeyPrefix::default().hashed_key(&SessionId::random(SessionId::DEFAULT_BYTES))
 }
 
-fn record(payload: &[u8]) -> Record {
-    record_until(payload, SystemTime::now() + HOUR)
+fn record(bytes: &[u8]) -> Record {
+    record_until(bytes, SystemTime::now() + HOUR)
 }
 
-fn record_until(payload: &[u8], expires_at: SystemTime) -> Record {
+fn record_until(bytes: &[u8], expires_at: SystemTime) -> Record {
     Record {
-        payload: payload.to_vec(),
+        bytes: Bytes::copy_from_slice(bytes),
         expires_at,
-        owner: None,
+        entry: None,
     }
 }
 
@@ -53,8 +53,8 @@ fn stored(answer: Result<Write>) -> Revision {
     }
 }
 
-async fn payload(store: &MemcachedStore, key: &StoreKey) -> Option<Vec<u8>> {
-    store.load(key).await.unwrap().map(|loaded| loaded.payload)
+async fn bytes(store: &MemcachedStore, key: &StoreKey) -> Option<Bytes> {
+    store.load(key).await.unwrap().map(|loaded| loaded.bytes)
 }
 
 /// That the call fails as a backend does, within `limit`.
@@ -83,11 +83,11 @@ fn stat(node: &Memcached, name: &str) -> u64 {
 }
 
 /// Asks until an answer comes, for as long as a node may take to be usable again.
-async fn recovered(store: &MemcachedStore, key: &StoreKey) -> Option<Vec<u8>> {
+async fn recovered(store: &MemcachedStore, key: &StoreKey) -> Option<Bytes> {
     let since = Instant::now();
     loop {
         match store.load(key).await {
-            Ok(loaded) => return loaded.map(|loaded| loaded.payload),
+            Ok(loaded) => return loaded.map(|loaded| loaded.bytes),
             Err(error) => assert!(
                 since.elapsed() < Duration::from_secs(2),
                 "still failing: {error:?}"

@@ -31,7 +31,7 @@ async fn every_node_gets_a_share_and_every_process_finds_it() {
     let [a, b, c] = nodes.each_ref().map(Memcached::addr);
     let other = open(&[c, a, b].join(", "));
     for key in &keys {
-        assert_eq!(payload(&other, key).await.unwrap(), key.as_str().as_bytes());
+        assert_eq!(bytes(&other, key).await.unwrap(), key.as_str().as_bytes());
     }
 }
 
@@ -44,7 +44,7 @@ async fn a_node_that_is_down_fails_its_own_keys_and_what_ended_stays_ended() {
     let mut on_first = Vec::new();
     for key in &keys {
         let before = stat(&nodes[0], "curr_items");
-        stored(store.insert(key, &record(b"payload")).await);
+        stored(store.insert(key, &record(b"record")).await);
         on_first.push(stat(&nodes[0], "curr_items") > before);
     }
     let ended: Vec<_> = keys.iter().step_by(5).collect();
@@ -72,7 +72,7 @@ async fn a_node_that_is_down_fails_its_own_keys_and_what_ended_stays_ended() {
         fails(&store.delete(key).await, since, Duration::from_secs(1));
     }
     for key in of(false).filter(|key| !ended.contains(key)) {
-        assert_eq!(payload(&store, key).await.unwrap(), b"payload");
+        assert_eq!(bytes(&store, key).await.unwrap(), "record");
     }
     assert_eq!(items(&nodes[1..]), others);
 
@@ -82,17 +82,17 @@ async fn a_node_that_is_down_fails_its_own_keys_and_what_ended_stays_ended() {
         .iter()
         .filter(|key| !of(true).take(3).any(|k| k == **key))
     {
-        assert_eq!(payload(&store, key).await, None);
+        assert_eq!(bytes(&store, key).await, None);
     }
 
     nodes[0].restart().await;
     let first = of(true).next().unwrap();
     assert_eq!(recovered(&store, first).await, None);
     for key in &ended {
-        assert_eq!(payload(&store, key).await, None);
+        assert_eq!(bytes(&store, key).await, None);
     }
     for key in of(false).filter(|key| !ended.contains(key)) {
-        assert_eq!(payload(&store, key).await.unwrap(), b"payload");
+        assert_eq!(bytes(&store, key).await.unwrap(), "record");
         assert_eq!(
             store.insert(key, &record(b"new")).await.unwrap(),
             Write::Refused

@@ -16,20 +16,17 @@ fn connections_of_one_runtime_are_no_others_concern() {
     let store = open(&node.addr());
     let key = key();
     main.block_on(async {
-        stored(store.insert(&key, &record(b"payload")).await);
-        assert!(payload(&store, &key).await.is_some());
+        stored(store.insert(&key, &record(b"record")).await);
+        assert!(bytes(&store, &key).await.is_some());
     });
     // `main` is alive and never looks at its sockets.
     for _ in 0..3 {
-        assert_eq!(second.block_on(payload(&store, &key)).unwrap(), b"payload");
+        assert_eq!(second.block_on(bytes(&store, &key)).unwrap(), "record");
     }
     drop(main);
-    assert_eq!(second.block_on(payload(&store, &key)).unwrap(), b"payload");
+    assert_eq!(second.block_on(bytes(&store, &key)).unwrap(), "record");
     drop(second);
-    assert_eq!(
-        worker().block_on(payload(&store, &key)).unwrap(),
-        b"payload"
-    );
+    assert_eq!(worker().block_on(bytes(&store, &key)).unwrap(), "record");
 }
 
 #[test]
@@ -45,7 +42,7 @@ fn workers_on_threads_of_their_own_share_a_store() {
                     for _ in 0..100 {
                         let key = key();
                         stored(store.insert(&key, &record(key.as_str().as_bytes())).await);
-                        let found = payload(&store, &key).await.unwrap();
+                        let found = bytes(&store, &key).await.unwrap();
                         assert_eq!(found, key.as_str().as_bytes());
                     }
                 });
@@ -65,11 +62,11 @@ fn runtimes_that_are_gone_leave_no_connections() {
     for _ in 0..30 {
         let key = key();
         worker().block_on(async {
-            stored(store.insert(&key, &record(b"payload")).await);
-            assert!(payload(&store, &key).await.is_some());
+            stored(store.insert(&key, &record(b"record")).await);
+            assert!(bytes(&store, &key).await.is_some());
         });
     }
-    main.block_on(payload(&store, &key()));
+    main.block_on(bytes(&store, &key()));
     let since = Instant::now();
     // The node notices a closed connection a moment later.
     while stat(&node, "curr_connections") > 8 {

@@ -39,7 +39,7 @@ async fn no_reply_reaches_another_call_when_500_are_dropped() {
         }
         let loaded = store.load(key).await.unwrap().unwrap();
         assert!(
-            loaded.payload == key.as_str().as_bytes(),
+            loaded.bytes == key.as_str().as_bytes(),
             "a reply went to another call"
         );
         if dropped == 500 {
@@ -83,7 +83,7 @@ async fn no_connection_is_left_behind_by_2000_dropped_calls() {
     let name = unique();
     let key = key();
     stored(store.insert(&key, &record(name.as_bytes())).await.unwrap());
-    assert!(store.load(&key).await.unwrap().unwrap().payload == name.as_bytes());
+    assert!(store.load(&key).await.unwrap().unwrap().bytes == name.as_bytes());
 }
 
 async fn connections(setup: &Setup) -> i64 {

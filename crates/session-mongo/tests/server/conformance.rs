@@ -11,7 +11,7 @@ async fn open() -> Fixture<MongoStore> {
     let connect = async || MongoStore::connect(&patient(&server)).await.unwrap();
     let (store, second) = (connect().await, connect().await);
     store.ensure_indexes().await.unwrap();
-    Fixture::new(store, MongoStore::DEFAULT_LIMIT)
+    Fixture::new(store)
         .with_second(second.into())
         .keeping(server)
 }

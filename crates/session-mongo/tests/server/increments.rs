@@ -58,7 +58,7 @@ async fn ten_thousand_increments_by_two_processes_are_exact() {
         String::from_utf8_lossy(&second.stdout)
     );
     assert_eq!(
-        value(&store.load(&key).await.unwrap().unwrap().payload),
+        value(&store.load(&key).await.unwrap().unwrap().bytes),
         TOTAL
     );
 }
@@ -72,7 +72,7 @@ async fn count(store: &MongoStore, key: &StoreKey, times: u64) {
 async fn increment(store: &MongoStore, key: &StoreKey) {
     for attempt in 1.. {
         let loaded = store.load(key).await.unwrap().unwrap();
-        let next = record(&(value(&loaded.payload) + 1).to_be_bytes());
+        let next = record(&(value(&loaded.bytes) + 1).to_be_bytes());
         if let Write::Stored(_) = store.update(key, &next, &loaded.revision).await.unwrap() {
             return;
         }
@@ -80,6 +80,6 @@ async fn increment(store: &MongoStore, key: &StoreKey) {
     }
 }
 
-fn value(payload: &[u8]) -> u64 {
-    u64::from_be_bytes(payload.try_into().unwrap())
+fn value(bytes: &[u8]) -> u64 {
+    u64::from_be_bytes(bytes.try_into().unwrap())
 }

@@ -106,7 +106,7 @@ async fn a_frozen_server_holds_nobody_beyond_the_budget_and_works_when_thawed() 
         }
         setup.server.thaw();
         recovers(store, &key).await;
-        assert_eq!(store.load(&key).await.unwrap().unwrap().payload, b"one");
+        assert_eq!(store.load(&key).await.unwrap().unwrap().bytes, &b"one"[..]);
     }
 }
 
@@ -158,7 +158,7 @@ async fn a_write_whose_reply_is_lost_is_an_error_and_was_sent_once() {
                 assert!(matches!(error, Error::Backend { .. }), "{error:?}");
                 recovers(&store, &key).await;
                 let after = store.load(&key).await.unwrap().unwrap();
-                assert_eq!(after.payload, b"two");
+                assert_eq!(after.bytes, &b"two"[..]);
                 assert!(after.revision != revision, "the server did the work");
                 return;
             }

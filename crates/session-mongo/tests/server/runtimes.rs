@@ -21,7 +21,7 @@ fn runtime() -> Runtime {
 fn loads(runtime: &Runtime, store: &MongoStore, key: &StoreKey) {
     for _ in 0..20 {
         let loaded = runtime.block_on(store.load(key)).unwrap();
-        assert_eq!(loaded.unwrap().payload, b"one");
+        assert_eq!(loaded.unwrap().bytes, &b"one"[..]);
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use session_core::{OwnerIndex, SessionStore, Touch};
+use session_core::{OwnerIndex, Record, SessionStore};
 use session_mongo::mongodb::{
-    bson::Document,
+    bson::{Document, doc},
     event::{EventHandler, command::CommandEvent},
 };
 
-use crate::setup::{Setup, key, owner, record, stored};
+use crate::setup::{Setup, key, keys_of, listed, owner, record, stored};
 
 #[tokio::test]
 async fn each_call_is_one_command_to_the_primary_and_the_majority() {
@@ -31,8 +31,7 @@ async fn each_call_is_one_command_to_the_primary_and_the_majority() {
         .await;
     let sent = || std::mem::take(&mut *log.lock().unwrap());
     let (key, owner) = (key(), owner());
-    let mut record = record(b"one");
-    record.owner = Some(owner.clone());
+    let record = listed(record(&[7; 5000]), &owner);
 
     stored(store.insert(&key, &record).await.unwrap());
     one_write(&sent());
@@ -42,11 +41,20 @@ async fn each_call_is_one_command_to_the_primary_and_the_majority() {
     one_read(&sent());
     stored(store.update(&key, &record, &loaded.revision).await.unwrap());
     one_write(&sent());
-    let moved = store.touch(&key, record.expires_at).await.unwrap();
-    assert_eq!(moved, Touch::Moved);
-    one_write(&sent());
-    assert_eq!(store.owned_by(&owner).await.unwrap().len(), 2);
+    assert_eq!(keys_of(&store, &owner).await.len(), 2);
+    let [page] = &sent()[..] else {
+        panic!("not one command");
+    };
+    one_read(std::slice::from_ref(page));
+    let heads = doc! { "head": 1 };
+    assert_eq!(page.get_document("projection").unwrap(), &heads, "{page}");
+    let first = store.owned_by(&owner, None, 1).await.unwrap();
     one_read(&sent());
+    let head = &first.records[0].head;
+    assert_eq!(head.len(), Record::HEAD);
+    let next = store.owned_by(&owner, first.next.as_ref(), 1).await;
+    one_read(&sent());
+    assert!(next.unwrap().records[0].key != first.records[0].key);
     store.delete(&key).await.unwrap();
     one_write(&sent());
 }

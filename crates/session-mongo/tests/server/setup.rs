@@ -4,7 +4,8 @@ use std::{
 };
 
 use session_core::{
-    KeyPrefix, OwnerKey, Record, Revision, SessionId, StoreKey, Write, conformance::Shared,
+    IndexEntry, KeyPrefix, OwnerIndex as _, OwnerKey, Record, Revision, SessionId, StoreKey, Write,
+    conformance::Shared,
 };
 use session_mongo::{
     CollectionName, MongoStore,
@@ -106,17 +107,36 @@ pub(crate) fn owner() -> OwnerKey {
     KeyPrefix::default().owner_key(&unique())
 }
 
-/// A record that lives for an hour.
-pub(crate) fn record(payload: &[u8]) -> Record {
-    record_for(payload, Duration::from_secs(3600))
+/// A record that is kept for an hour.
+pub(crate) fn record(bytes: &[u8]) -> Record {
+    record_for(bytes, Duration::from_secs(3600))
 }
 
-pub(crate) fn record_for(payload: &[u8], life: Duration) -> Record {
+pub(crate) fn record_for(bytes: &[u8], life: Duration) -> Record {
     Record {
-        payload: payload.to_vec(),
+        bytes: bytes.to_vec().into(),
         expires_at: SystemTime::now() + life,
-        owner: None,
+        entry: None,
     }
+}
+
+/// `record` with an entry in the index of `owner` that has the same time.
+pub(crate) fn listed(record: Record, owner: &OwnerKey) -> Record {
+    let entry = IndexEntry {
+        owner: owner.clone(),
+        expires_at: record.expires_at,
+    };
+    Record {
+        entry: Some(entry),
+        ..record
+    }
+}
+
+/// The keys that the index of `owner` names.
+pub(crate) async fn keys_of(store: &MongoStore, owner: &OwnerKey) -> Vec<StoreKey> {
+    let page = store.owned_by(owner, None, 100).await.unwrap();
+    assert!(page.next.is_none());
+    page.records.into_iter().map(|it| it.key).collect()
 }
 
 #[track_caller]

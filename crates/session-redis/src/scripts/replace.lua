@@ -1,5 +1,4 @@
--- Puts ARGV[2] in the place of ARGV[1], until ARGV[3]. 1: done, 0: the bytes are others by now, or gone.
--- pcall, because a value of another type is an answer here: it is not the one that was loaded.
-if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+-- Where there is an index to change, KEYS[2], it names the key until ARGV[4].
+if KEYS[2] then enter(KEYS[2], KEYS[1], ARGV[4]) end
 redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
 return 1

@@ -14,7 +14,7 @@ async fn a_unix_socket_and_a_database_number() {
     let store = store(&format!("redis+unix://{}?db=3", socket.display()));
     insert(&store, "a", "one").await;
     let same = crate::given::store(&format!("{}3", server.url()));
-    assert_eq!(load(&same, "a").await.unwrap().payload, b"one");
+    assert_eq!(load(&same, "a").await.unwrap().bytes, "one");
     let other = crate::given::store(&server.url());
     assert_eq!(load(&other, "a").await, None);
 }

@@ -22,7 +22,7 @@ async fn each_of_a_crowd_gets_its_own_answer() {
         .iter()
         .zip(join_all(names.iter().map(|name| load(&store, name))).await)
     {
-        assert_eq!(found.unwrap().payload, name.as_bytes());
+        assert_eq!(found.unwrap().bytes, name.as_bytes());
     }
     // Half of them with the revision of another.
     let updates = names.iter().enumerate().map(|(number, name)| {
@@ -70,7 +70,7 @@ async fn a_crowd_survives_the_loss_of_the_servers_scripts() {
     });
     join_all(updates).await;
     for found in join_all(names.iter().map(|name| load(&store, name))).await {
-        assert_eq!(found.unwrap().payload, b"1");
+        assert_eq!(found.unwrap().bytes, "1");
     }
 }
 

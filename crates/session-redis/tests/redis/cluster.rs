@@ -3,14 +3,17 @@
 use std::{
     collections::HashSet,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use session_core::{OwnerIndex, OwnerKey, Record, SessionStore, Write};
+use session_core::{Record, SessionStore, Write};
 use session_redis::{RedisStore, redis::cluster::ClusterClient};
-use session_tests::{RedisCluster, RedisServer};
+use session_tests::{RedisCluster, RedisServer, rounds};
 
-use crate::given::{RECOVERY, bounded, insert, key, load, record, recovery, store, stored};
+use crate::given::{
+    OWNER, RECOVERY, bounded, insert, key, listed, load, owned, owned_until, record, recovery,
+    store, stored, update,
+};
 
 fn on(cluster: &RedisCluster) -> RedisStore {
     store(&cluster.urls().join(","))
@@ -34,13 +37,9 @@ fn id(node: &RedisServer) -> String {
 async fn every_slot_is_served_and_owners_are_found_across_them() {
     let cluster = RedisCluster::start().await;
     let store = RedisStore::cluster(ClusterClient::builder(cluster.urls())).unwrap();
-    let owner = OwnerKey::from_stored("session:owner:1");
     for name in 0..60 {
         let name = name.to_string();
-        let session = Record {
-            owner: Some(owner.clone()),
-            ..record(name.clone())
-        };
+        let session = owned(Duration::from_secs(600), name.clone());
         let revision = stored(store.insert(&key(&name), &session).await.unwrap());
         stored(
             store
@@ -52,12 +51,111 @@ async fn every_slot_is_served_and_owners_are_found_across_them() {
     for node in cluster.nodes() {
         assert!(number(node, "DBSIZE") > 5, "the records are spread");
     }
-    let listed = store.owned_by(&owner).await.unwrap();
-    let names: HashSet<_> = listed
-        .into_iter()
-        .map(|(_, loaded)| loaded.payload)
-        .collect();
-    assert_eq!(names.len(), 60);
+    for limit in [7, 1000] {
+        let listed = listed(&store, limit).await;
+        assert_eq!(listed.len(), 60);
+        assert!(listed.iter().all(|(name, head)| name == head));
+    }
+}
+
+/// Of a record and its owner's index, on two nodes, one cannot be written.
+#[tokio::test]
+async fn no_session_is_left_that_its_owners_index_does_not_name() {
+    let cluster = RedisCluster::start().await;
+    let store = on(&cluster);
+    let slot = |key: &str| number(&cluster.nodes()[0], &format!("CLUSTER KEYSLOT {key}"));
+    let node_of = |key: &str| match slot(key) {
+        ..=5_460 => &cluster.nodes()[0],
+        5_461..=10_922 => &cluster.nodes()[1],
+        _ => &cluster.nodes()[2],
+    };
+    let index = node_of(OWNER);
+    let elsewhere = |name: &usize| node_of(&format!("session:{name}")).port() != index.port();
+    let name = (0..).find(elsewhere).unwrap().to_string();
+    let record = node_of(&format!("session:{name}"));
+    let score = || {
+        let reply = index.command(&format!("ZSCORE {OWNER} session:{name}"));
+        reply
+            .lines()
+            .nth(1)
+            .map(|score| score.parse::<u128>().unwrap())
+    };
+    let in_seconds = |seconds| owned(Duration::from_secs(seconds), seconds.to_string());
+    let time = |record: &Record| {
+        let time = record.entry.as_ref().unwrap().expires_at;
+        time.duration_since(UNIX_EPOCH).unwrap().as_millis()
+    };
+    for node in cluster.nodes() {
+        node.command("CONFIG SET cluster-require-full-coverage no");
+    }
+
+    index.command(&format!("SET {OWNER} foreign"));
+    store
+        .insert(&key(&name), &in_seconds(600))
+        .await
+        .unwrap_err();
+    assert_eq!(load(&store, &name).await, None);
+    index.command(&format!("DEL {OWNER}"));
+    let session = in_seconds(600);
+    let revision = stored(store.insert(&key(&name), &session).await.unwrap());
+    assert_eq!(score(), Some(time(&session)));
+
+    record.command("CONFIG SET min-replicas-to-write 1");
+    let earlier = in_seconds(60);
+    store
+        .update(&key(&name), &earlier, &revision)
+        .await
+        .unwrap_err();
+    assert_eq!(score(), Some(time(&session)), "not before the record");
+    let later = in_seconds(900);
+    store
+        .update(&key(&name), &later, &revision)
+        .await
+        .unwrap_err();
+    assert_eq!(score(), Some(time(&later)), "before the record");
+    record.command("CONFIG SET min-replicas-to-write 0");
+
+    update(&store, &name, &earlier, &revision).await;
+    assert_eq!(score(), Some(time(&earlier)), "exactly, in the end");
+    for seconds in [1200, 30] {
+        let refused = store
+            .update(&key(&name), &in_seconds(seconds), &revision)
+            .await;
+        assert_eq!(refused.unwrap(), Write::Refused);
+        assert!(score() >= Some(time(&earlier)));
+    }
+}
+
+/// Each moves the entry to a time of its own, to and fro.
+#[tokio::test]
+async fn writers_at_once_leave_no_entry_that_ends_before_the_record_says() {
+    let cluster = RedisCluster::start().await;
+    let store = on(&cluster);
+    let session = |seconds: u64| {
+        let until = SystemTime::now() + Duration::from_secs(seconds);
+        let millis = until.duration_since(UNIX_EPOCH).unwrap().as_millis();
+        owned_until(until, millis.to_string())
+    };
+    stored(store.insert(&key("a"), &session(600)).await.unwrap());
+    for round in 0..rounds() as u64 {
+        let writers = (0..4).map(async |writer| {
+            for step in 0..4 {
+                let loaded = load(&store, "a").await.unwrap();
+                let seconds = 60 + (round * 7 + writer * 13 + step * 29) * 37 % 500;
+                let (key, record) = (key("a"), session(seconds));
+                let _ = store.update(&key, &record, &loaded.revision).await.unwrap();
+            }
+        });
+        futures_util::future::join_all(writers).await;
+        let says = load(&store, "a").await.unwrap().bytes;
+        let says: i64 = std::str::from_utf8(&says).unwrap().parse().unwrap();
+        let scores = cluster.nodes().iter().filter_map(|node| {
+            let reply = node.command(&format!("ZSCORE {OWNER} session:a"));
+            reply.lines().nth(1)?.parse::<i64>().ok()
+        });
+        let score = scores.max().expect("the index names it");
+        assert!(score >= says, "{}", says - score);
+    }
 }
 
 #[tokio::test]
@@ -103,7 +201,7 @@ async fn a_slot_that_moves_fails_nobody() {
     tokio::join!(moving, changing);
     assert!(count > 50, "{count}");
     assert_eq!(
-        load(&store, "counter").await.unwrap().payload,
+        load(&store, "counter").await.unwrap().bytes,
         count.to_string().as_bytes()
     );
     assert_eq!(number(to, "DBSIZE"), 1);

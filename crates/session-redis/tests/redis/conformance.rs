@@ -13,7 +13,7 @@ mod on_one_server {
 
     async fn open() -> Fixture<RedisStore> {
         let server = SERVER.get_or_start(|| RedisServer::start(&[])).await;
-        Fixture::new(store(&server.url()), RedisStore::DEFAULT_LIMIT)
+        Fixture::new(store(&server.url()))
             .with_second(store(&server.url()).into())
             .keeping(server)
     }
@@ -30,7 +30,7 @@ mod on_a_cluster {
     async fn open() -> Fixture<RedisStore> {
         let cluster = CLUSTER.get_or_start(RedisCluster::start).await;
         let url = cluster.urls().join(",");
-        Fixture::new(store(&url), RedisStore::DEFAULT_LIMIT)
+        Fixture::new(store(&url))
             .with_second(store(&url).into())
             .keeping(cluster)
     }
@@ -46,7 +46,7 @@ mod behind_sentinels {
 
     async fn open() -> Fixture<RedisStore> {
         let servers = SERVERS.get_or_start(RedisSentinel::start).await;
-        Fixture::new(store(&servers.url()), RedisStore::DEFAULT_LIMIT)
+        Fixture::new(store(&servers.url()))
             .with_second(store(&servers.url()).into())
             .keeping(servers)
     }

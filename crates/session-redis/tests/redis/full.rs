@@ -1,12 +1,14 @@
 //! A server without memory (rows R5, R6).
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use session_core::{Record, SessionStore, Touch, Write};
+use session_core::{Record, SessionStore, Write};
 use session_redis::RedisStore;
-use session_tests::RedisServer;
+use session_tests::{RedisCluster, RedisServer};
 
-use crate::given::{ending_in, insert, key, load, record, store, stored};
+use crate::given::{
+    OWNER, ending_in, insert, key, listed, load, owned, record, store, stored, update,
+};
 
 /// Fills the server with other people's keys until it takes no more.
 fn fill(server: &RedisServer) {
@@ -38,28 +40,26 @@ async fn opened(server: &RedisServer) -> RedisStore {
 async fn when_full_reads_and_logouts_work_and_other_changes_are_errors() {
     let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
     let store = opened(&server).await;
-    let payload = "a session of some forty bytes in its record";
-    let revision = insert(&store, "a", payload).await;
-    let other = insert(&store, "b", payload).await;
+    let bytes = "a session of some forty bytes in its record";
+    let revision = insert(&store, "a", bytes).await;
+    let other = insert(&store, "b", bytes).await;
     let tiny = insert(&store, "tiny", "x").await;
     assert_eq!(server.command("CONFIG SET maxmemory 100kb"), "+OK\r\n");
 
-    assert_eq!(load(&store, "a").await.unwrap().payload, payload.as_bytes());
+    assert_eq!(load(&store, "a").await.unwrap().bytes, bytes);
     store.insert(&key("new"), &record("x")).await.unwrap_err();
     assert_eq!(load(&store, "new").await, None);
     let change = Record {
-        payload: payload.replace('a', "b").into_bytes(),
+        bytes: bytes.replace('a', "b").into(),
         ..record("")
     };
     store.update(&key("b"), &change, &other).await.unwrap_err();
-    assert_eq!(load(&store, "b").await.unwrap().payload, payload.as_bytes());
-    let later = std::time::SystemTime::now() + Duration::from_secs(1_200);
-    assert_eq!(store.touch(&key("b"), later).await.unwrap(), Touch::Moved);
+    assert_eq!(load(&store, "b").await.unwrap().bytes, bytes);
 
     // What a logout does: a small record that ends soon takes the session's place.
     let marker = ending_in(Duration::from_secs(60), "ended");
-    let ended = stored(store.update(&key("a"), &marker, &revision).await.unwrap());
-    assert_eq!(load(&store, "a").await.unwrap().payload, b"ended");
+    let ended = update(&store, "a", &marker, &revision).await;
+    assert_eq!(load(&store, "a").await.unwrap().bytes, "ended");
     let again = store.update(&key("a"), &change, &revision).await;
     assert!(!matches!(again, Ok(Write::Stored(_))), "{again:?}");
     assert_eq!(load(&store, "a").await.unwrap().revision, ended);
@@ -79,6 +79,48 @@ async fn when_full_reads_and_logouts_work_and_other_changes_are_errors() {
     insert(&store, "new", "x").await;
 }
 
+/// Its entry moves to the tombstone's time, and a log-in adds none.
+#[tokio::test]
+async fn when_full_a_session_of_an_owner_ends_too() {
+    let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
+    ends_when_full(&opened(&server).await, &[&server]).await;
+    let cluster = RedisCluster::start().await;
+    let nodes: Vec<_> = cluster.nodes().iter().collect();
+    ends_when_full(&store(&cluster.urls().join(",")), &nodes).await;
+}
+
+async fn ends_when_full(store: &RedisStore, nodes: &[&RedisServer]) {
+    let session = owned(Duration::from_secs(600), "a session of some forty bytes");
+    let revision = stored(store.insert(&key("a"), &session).await.unwrap());
+    let limit = |limit: &str| {
+        for node in nodes {
+            let reply = node.command(&format!("CONFIG SET maxmemory {limit}"));
+            assert_eq!(reply, "+OK\r\n");
+        }
+    };
+    limit("100kb");
+    store.insert(&key("new"), &session).await.unwrap_err();
+    assert_eq!(load(store, "new").await, None);
+    let later = owned(
+        Duration::from_secs(900),
+        "another session of some forty bytes",
+    );
+    let grown = store.update(&key("a"), &later, &revision).await;
+    grown.unwrap_err();
+    let tombstone = owned(Duration::from_secs(60), "ended");
+    update(store, "a", &tombstone, &revision).await;
+    assert_eq!(load(store, "a").await.unwrap().bytes, "ended");
+    let scores = nodes.iter().filter_map(|node| {
+        let reply = node.command(&format!("ZSCORE {OWNER} session:a"));
+        reply.lines().nth(1)?.parse::<u128>().ok()
+    });
+    let time = tombstone.entry.unwrap().expires_at;
+    let time = time.duration_since(UNIX_EPOCH).unwrap().as_millis();
+    assert_eq!(scores.collect::<Vec<_>>(), [time]);
+    limit("0");
+    assert_eq!(listed(store, 10).await.len(), 1);
+}
+
 #[tokio::test]
 async fn an_evicted_session_is_absent_and_nobody_gets_anothers() {
     let server = RedisServer::start(&["--maxmemory-policy", "volatile-lru"]).await;
@@ -90,7 +132,7 @@ async fn an_evicted_session_is_absent_and_nobody_gets_anothers() {
     let mut evicted = 0;
     for name in 0..50 {
         match load(&store, &name.to_string()).await {
-            Some(loaded) => assert_eq!(loaded.payload, name.to_string().as_bytes()),
+            Some(loaded) => assert_eq!(loaded.bytes, name.to_string()),
             None => evicted += 1,
         }
     }

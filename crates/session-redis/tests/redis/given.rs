@@ -1,8 +1,14 @@
 //! What the tests begin with, and what they wait for.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime},
+};
 
-use session_core::{Loaded, Record, Revision, SessionStore, StoreKey, Write};
+use session_core::{
+    Bytes, IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Revision, SessionStore, StoreKey,
+    Write,
+};
 use session_redis::RedisStore;
 use session_tests::RedisServer;
 
@@ -19,15 +25,53 @@ pub(crate) fn key(name: &str) -> StoreKey {
     StoreKey::from_stored(format!("session:{name}"))
 }
 
-pub(crate) fn record(payload: impl Into<Vec<u8>>) -> Record {
-    ending_in(Duration::from_secs(600), payload)
+pub(crate) fn record(bytes: impl Into<Vec<u8>>) -> Record {
+    ending_in(Duration::from_secs(600), bytes)
 }
 
-pub(crate) fn ending_in(ttl: Duration, payload: impl Into<Vec<u8>>) -> Record {
+pub(crate) fn ending_in(ttl: Duration, bytes: impl Into<Vec<u8>>) -> Record {
     Record {
-        payload: payload.into(),
+        bytes: bytes.into().into(),
         expires_at: SystemTime::now() + ttl,
-        owner: None,
+        entry: None,
+    }
+}
+
+/// A record that lasts for `ttl`, and the index of [`owner`] names it as long.
+pub(crate) fn owned(ttl: Duration, bytes: impl Into<Vec<u8>>) -> Record {
+    owned_until(SystemTime::now() + ttl, bytes)
+}
+
+pub(crate) fn owned_until(expires_at: SystemTime, bytes: impl Into<Vec<u8>>) -> Record {
+    Record {
+        bytes: bytes.into().into(),
+        expires_at,
+        entry: Some(IndexEntry {
+            owner: owner(),
+            expires_at,
+        }),
+    }
+}
+
+pub(crate) const OWNER: &str = "session:owner:1";
+
+pub(crate) fn owner() -> OwnerKey {
+    OwnerKey::from_stored(OWNER)
+}
+
+/// All pages of up to `limit` of what the index of [`owner`] names, as names and heads.
+pub(crate) async fn listed(store: &RedisStore, limit: usize) -> BTreeMap<String, Bytes> {
+    let mut all = BTreeMap::new();
+    let mut cursor = None;
+    loop {
+        let page = store.owned_by(&owner(), cursor.as_ref(), limit).await;
+        let page = page.unwrap();
+        let records = page.records.into_iter();
+        all.extend(records.map(|it| (it.key.as_str()["session:".len()..].to_owned(), it.head)));
+        cursor = page.next;
+        if cursor.is_none() {
+            return all;
+        }
     }
 }
 
@@ -38,8 +82,17 @@ pub(crate) fn stored(write: Write) -> Revision {
     }
 }
 
-pub(crate) async fn insert(store: &RedisStore, name: &str, payload: &str) -> Revision {
-    stored(store.insert(&key(name), &record(payload)).await.unwrap())
+pub(crate) async fn insert(store: &RedisStore, name: &str, bytes: &str) -> Revision {
+    stored(store.insert(&key(name), &record(bytes)).await.unwrap())
+}
+
+pub(crate) async fn update(
+    store: &RedisStore,
+    name: &str,
+    record: &Record,
+    revision: &Revision,
+) -> Revision {
+    stored(store.update(&key(name), record, revision).await.unwrap())
 }
 
 pub(crate) async fn load(store: &RedisStore, name: &str) -> Option<Loaded> {
@@ -80,10 +133,6 @@ pub(crate) async fn recovery(store: &RedisStore) -> Duration {
 pub(crate) fn clients(server: &RedisServer) -> usize {
     let list = server.command("CLIENT LIST TYPE normal");
     list.lines()
-        .filter(|line| {
-            line.contains("lib-name=redis-rs")
-                || line.contains("cmd=get")
-                || line.contains("cmd=pttl")
-        })
+        .filter(|line| line.contains("lib-name=redis-rs") || line.contains("cmd=get"))
         .count()
 }

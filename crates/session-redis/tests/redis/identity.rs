@@ -37,7 +37,7 @@ async fn dropped_calls_and_reset_connections_mix_up_no_replies() {
                         dropped += 1;
                     }
                     if let Ok(found) = store.load(&key(&name)).await {
-                        assert_eq!(found.expect("the session lives").payload, name.as_bytes());
+                        assert_eq!(found.expect("the session lives").bytes, name.as_bytes());
                         checked += 1;
                     }
                     progress.fetch_add(1, Relaxed);

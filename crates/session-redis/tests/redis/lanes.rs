@@ -92,9 +92,9 @@ fn a_runtime_that_stands_still_keeps_nobody_waiting() {
     first.block_on(insert(&store, "a", "one"));
     let begin = Instant::now();
     let found = second.block_on(load(&store, "a"));
-    assert_eq!(found.unwrap().payload, b"one");
+    assert_eq!(found.unwrap().bytes, "one");
     assert!(begin.elapsed() < Duration::from_millis(300));
-    assert_eq!(first.block_on(load(&store, "a")).unwrap().payload, b"one");
+    assert_eq!(first.block_on(load(&store, "a")).unwrap().bytes, "one");
 }
 
 #[test]
@@ -137,7 +137,7 @@ async fn a_dropped_call_leaves_the_connection_usable() {
         let abandoned = tokio::time::timeout(Duration::from_micros(round * 3), load(&store, &name));
         drop(abandoned.await);
         let next = ((round + 1) % 20).to_string();
-        assert_eq!(load(&store, &next).await.unwrap().payload, next.as_bytes());
+        assert_eq!(load(&store, &next).await.unwrap().bytes, next.as_bytes());
     }
     assert_eq!(clients(&server), 1);
 }

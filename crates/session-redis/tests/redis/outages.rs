@@ -65,7 +65,7 @@ async fn a_frozen_server_is_an_error_in_time_and_is_found_again() {
         server.thaw();
         let took = recovery(&store).await;
         assert!(took < RECOVERY, "{took:?} after {outage:?}");
-        assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+        assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     }
 }
 

@@ -38,7 +38,7 @@ async fn a_password_that_was_not_needed_before() {
     assert_eq!(killed, 1);
     bounded(store.load(&key("a"))).await.1.unwrap_err();
     let with_password = crate::given::store(&server.url().replace("//", "//:secret@"));
-    assert_eq!(load(&with_password, "a").await.unwrap().payload, b"one");
+    assert_eq!(load(&with_password, "a").await.unwrap().bytes, "one");
     assert!(!format!("{with_password:?}").contains("secret"));
     let wrong = crate::given::store(&server.url().replace("//", "//:wrong-secret@"));
     let error = bounded(wrong.load(&key("a"))).await.1.unwrap_err();
@@ -66,7 +66,7 @@ async fn a_user_who_may_not() {
         "{error:?}"
     );
     server.command("ACL SETUSER app ~session:*");
-    assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+    assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_server_that_cannot_save() {
         .await
         .1
         .unwrap_err();
-    assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+    assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     server.command("CONFIG SET stop-writes-on-bgsave-error no");
     let took = recovery(&store).await;
     assert!(took < RECOVERY, "{took:?}");
@@ -144,5 +144,5 @@ async fn a_server_that_is_loading() {
     };
     let (refused, ()) = tokio::join!(loading, server.restart());
     assert!(refused > 0);
-    assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+    assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
 }

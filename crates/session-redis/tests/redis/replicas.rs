@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{SessionStore, Touch, Write};
+use session_core::{SessionStore, Write};
 use session_tests::RedisServer;
 
 use crate::given::{RECOVERY, bounded, ending_in, insert, key, load, record, recovery, store};
@@ -33,12 +33,8 @@ async fn a_read_only_replica_shows_sessions_and_ends_none() {
             .await
             .1
             .unwrap_err();
-        bounded(reader.touch(&key("a"), marker.expires_at))
-            .await
-            .1
-            .unwrap_err();
     }
-    assert_eq!(load(&writer, "a").await.unwrap().payload, b"one");
+    assert_eq!(load(&writer, "a").await.unwrap().bytes, "one");
     // Promoted, it takes writes over the connections it has.
     replica.command("REPLICAOF NO ONE");
     let took = recovery(&reader).await;
@@ -62,8 +58,8 @@ async fn a_primary_without_enough_replicas_ends_no_session() {
         .unwrap_err();
     store.delete(&key("a")).await.unwrap_err();
     store.insert(&key("b"), &record("x")).await.unwrap_err();
-    assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+    assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     server.command("CONFIG SET min-replicas-to-write 0");
-    let later = marker.expires_at;
-    assert_eq!(store.touch(&key("a"), later).await.unwrap(), Touch::Moved);
+    let write = store.update(&key("a"), &marker, &revision).await.unwrap();
+    assert!(write.is_stored());
 }

@@ -43,7 +43,7 @@ async fn sessions_survive_a_failover() {
     }
     let took = recovery(&store).await;
     assert!(took < Duration::from_secs(4), "{took:?}");
-    assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+    assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     let write = store
         .update(&key("a"), &record("two"), &revision)
         .await
@@ -83,7 +83,7 @@ async fn a_planned_failover_is_followed() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // The old primary is alive, a replica by now, and would refuse this.
-    assert_eq!(load(&store, "a").await.unwrap().payload, b"one");
+    assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     store.delete(&key("a")).await.unwrap();
     assert_eq!(servers.replica().command("EXISTS session:a"), ":0\r\n");
 }

@@ -68,7 +68,7 @@ async fn a_trusted_certificate_is_needed_and_enough() {
     .await;
     let trusted = trusting(directory.path(), "own", port);
     insert(&trusted, "a", "one").await;
-    assert_eq!(load(&trusted, "a").await.unwrap().payload, b"one");
+    assert_eq!(load(&trusted, "a").await.unwrap().bytes, "one");
     // Somebody else's authority, the world's authorities, and no TLS at all.
     for untrusted in [
         trusting(directory.path(), "other", port),

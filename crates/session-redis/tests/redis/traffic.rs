@@ -3,14 +3,14 @@
 use std::{
     io::{BufRead, BufReader, Write as _},
     net::TcpStream,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use session_core::{OwnerIndex, OwnerKey, Record, SessionStore, Touch};
+use session_core::SessionStore;
 use session_redis::RedisStore;
 use session_tests::{ChaosProxy, RedisServer};
 
-use crate::given::{insert, key, load, record, store, stored};
+use crate::given::{insert, key, listed, load, owned, record, store, stored, update};
 
 /// The commands that clients send while it stands, without those that scripts run.
 struct Monitor(BufReader<TcpStream>);
@@ -50,61 +50,41 @@ async fn opened(server: &RedisServer) -> RedisStore {
 }
 
 #[tokio::test]
-async fn each_method_is_one_command_and_a_load_is_two_that_change_nothing() {
+async fn each_method_is_one_command() {
     let server = RedisServer::start(&[]).await;
     let store = opened(&server).await;
     // The scripts are known to the server from here on.
     let revision = insert(&store, "warm", "x").await;
-    stored(
-        store
-            .update(&key("warm"), &record("y"), &revision)
-            .await
-            .unwrap(),
-    );
-    assert_eq!(
-        store.touch(&key("warm"), SystemTime::now()).await.unwrap(),
-        Touch::Moved
-    );
+    update(&store, "warm", &record("y"), &revision).await;
     store.delete(&key("warm")).await.unwrap();
 
     let mut monitor = Monitor::on(&server);
     let revision = insert(&store, "a", "one").await;
     assert_eq!(monitor.names(), ["SET"]);
     load(&store, "a").await.unwrap();
-    assert_eq!(monitor.names(), ["GET", "PTTL"]);
-    stored(
-        store
-            .update(&key("a"), &record("two"), &revision)
-            .await
-            .unwrap(),
-    );
-    assert_eq!(monitor.names(), ["EVALSHA"]);
-    let later = SystemTime::now() + Duration::from_secs(900);
-    assert_eq!(store.touch(&key("a"), later).await.unwrap(), Touch::Moved);
+    assert_eq!(monitor.names(), ["GET"]);
+    update(&store, "a", &record("two"), &revision).await;
     assert_eq!(monitor.names(), ["EVALSHA"]);
     store.delete(&key("a")).await.unwrap();
     assert_eq!(monitor.names(), ["EVALSHA"]);
 }
 
 #[tokio::test]
-async fn an_owned_insert_adds_one_round_trip_and_an_owned_update_none() {
+async fn a_record_and_its_entry_are_one_command() {
     let server = RedisServer::start(&[]).await;
     let store = opened(&server).await;
-    let owned = Record {
-        owner: Some(OwnerKey::from_stored("session:owner:1")),
-        ..record("one")
-    };
+    let session = || owned(Duration::from_secs(600), "one");
+    let revision = stored(store.insert(&key("warm"), &session()).await.unwrap());
+    update(&store, "warm", &session(), &revision).await;
+    listed(&store, 100).await;
+
     let mut monitor = Monitor::on(&server);
-    let revision = stored(store.insert(&key("a"), &owned).await.unwrap());
-    assert_eq!(monitor.names(), ["SET", "ZADD", "ZRANGEBYSCORE"]);
-    stored(store.update(&key("a"), &owned, &revision).await.unwrap());
-    assert_eq!(monitor.names(), ["EVALSHA", "EVAL"]);
-    let listed = store
-        .owned_by(&OwnerKey::from_stored("session:owner:1"))
-        .await
-        .unwrap();
-    assert_eq!(listed.len(), 1);
-    assert_eq!(monitor.names(), ["ZRANGE", "GET", "PTTL"]);
+    let revision = stored(store.insert(&key("a"), &session()).await.unwrap());
+    assert_eq!(monitor.names(), ["EVALSHA"]);
+    update(&store, "a", &session(), &revision).await;
+    assert_eq!(monitor.names(), ["EVALSHA"]);
+    assert_eq!(listed(&store, 100).await.len(), 2);
+    assert_eq!(monitor.names(), ["ZRANGEBYSCORE", "EVALSHA"]);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub(crate) async fn live<D: Measured>(
 ) -> Outcome<()> {
     // A change moves the end forward, as in life.
     let in_an_hour = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_hours(1);
-    let end = i64::try_from(in_an_hour.as_millis())?;
+    let end = i64::try_from(in_an_hour.as_micros())?;
     fill(store, table, ("live", rows), end).await
 }
 

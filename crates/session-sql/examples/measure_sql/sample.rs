@@ -61,9 +61,9 @@ pub(crate) async fn load(store: &dyn SessionStore, number: usize) -> Outcome<Dur
 pub(crate) async fn save(store: &dyn SessionStore, number: usize) -> Outcome<Duration> {
     let key = key("live", number);
     let changed = Record {
-        payload: vec![7; 300],
+        bytes: vec![7; 300].into(),
         expires_at: SystemTime::now() + Duration::from_hours(24),
-        owner: None,
+        entry: None,
     };
     let began = Instant::now();
     let loaded = store.load(&key).await?.ok_or("a session is gone")?;

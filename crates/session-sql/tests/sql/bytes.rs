@@ -1,16 +1,15 @@
-use session_core::{Error, OwnerIndex, OwnerKey, Record, SessionStore, StoreKey};
-use session_sql::SqlStore;
+use session_core::{OwnerKey, SessionStore, StoreKey};
+use session_sql::{SqlStore, SqliteStore};
 
 use crate::{
     databases::{Place, each_database, own_table},
-    records::{insert, key, load, record},
+    records::{insert, key, listed, load, owned, record},
 };
 
 each_database!(
     keys_with_swapped_case_or_padding_are_not_found,
     owners_with_swapped_case_or_padding_are_others,
-    payloads_around_every_old_limit_survive,
-    a_payload_over_the_limit_is_refused_unsent
+    payloads_around_every_old_limit_survive
 );
 
 /// What a collation might take for `text`.
@@ -47,25 +46,20 @@ async fn keys_with_swapped_case_or_padding_are_not_found<D: Place>() {
         store.delete(&other).await.unwrap();
         insert(&store, &other, &record(b"theirs")).await;
     }
-    assert_eq!(load(&store, &key).await.unwrap().payload, b"mine");
+    assert_eq!(load(&store, &key).await.unwrap().bytes, b"mine"[..]);
 }
 
 async fn owners_with_swapped_case_or_padding_are_others<D: Place>() {
     let place = D::place().await;
     let store = place.migrated(&own_table()).await;
     let text = "session:owner:abcABC";
-    let owned = |owner: &str| Record {
-        owner: Some(OwnerKey::from_stored(owner)),
-        ..record(b"x")
-    };
+    let of = |owner: &str| owned(&OwnerKey::from_stored(owner), record(b"x"));
     let mine = key();
-    insert(&store, &mine, &owned(text)).await;
+    insert(&store, &mine, &of(text)).await;
     for likeness in likenesses(text) {
-        insert(&store, &key(), &owned(&likeness)).await;
+        insert(&store, &key(), &of(&likeness)).await;
     }
-    let listed = store.owned_by(&OwnerKey::from_stored(text)).await.unwrap();
-    assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0].0, mine);
+    assert_eq!(listed(&store, &OwnerKey::from_stored(text)).await, [mine]);
 }
 
 async fn payloads_around_every_old_limit_survive<D: Place>() {
@@ -82,29 +76,14 @@ async fn payloads_around_every_old_limit_survive<D: Place>() {
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(size).collect();
         insert(&store, &key, &record(&payload)).await;
         let loaded = load(&store, &key).await.expect("it is there");
-        assert!(loaded.payload == payload, "{size} bytes came back changed");
+        assert!(loaded.bytes == payload, "{size} bytes came back changed");
     }
 }
 
-async fn a_payload_over_the_limit_is_refused_unsent<D: Place>() {
-    let place = D::place().await;
-    let limit = SqlStore::<D>::DEFAULT_LIMIT;
-    let store = place.migrated(&own_table()).await;
-    let key = key();
-    let revision = insert(&store, &key, &record(b"old")).await;
-    for size in [limit + 1, (16 << 20) - 1, 16 << 20, (16 << 20) + 1] {
-        let large = record(&vec![0; size]);
-        for write in [
-            store.update(&key, &large, &revision).await,
-            store.insert(&key, &large).await,
-        ] {
-            assert!(
-                matches!(write, Err(Error::TooLarge { size: s, limit: l }) if (s, l) == (size, limit))
-            );
-        }
-    }
-    assert_eq!(load(&store, &key).await.unwrap().payload, b"old");
-    let small = store.with_limit(3);
-    let write = small.insert(&key, &record(b"four")).await;
-    assert!(matches!(write, Err(Error::TooLarge { size: 4, limit: 3 })));
+#[tokio::test]
+async fn the_limit_is_as_told_and_never_more_than_a_statement_holds() {
+    let store = SqliteStore::connect("sqlite::memory:").unwrap();
+    assert_eq!(store.limit(), SqliteStore::DEFAULT_LIMIT);
+    assert_eq!(store.clone().with_limit(3).limit(), 3);
+    assert_eq!(store.with_limit(usize::MAX).limit(), 999_934_464);
 }

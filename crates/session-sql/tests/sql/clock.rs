@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor, mysql::MySqlPoolOptions, postgres::PgPoolOpt
 
 use crate::{
     databases::{Place, own_table},
-    records::{ended, insert, key, lasting, load},
+    records::{ended, insert, key, lasting, listed, load, owned, owner},
 };
 
 pub(crate) const ZONES: [&str; 4] = [
@@ -50,17 +50,23 @@ async fn mariadb_ends_sessions_at_the_same_instant_in_every_time_zone() {
 }
 
 async fn ends_to_the_instant<D: Place>(store: &SqlStore<D>) {
-    let soon = Duration::from_millis(900);
+    let (soon, owner) = (Duration::from_millis(900), owner());
     let [live, ending, gone] = [(); 3].map(|()| key());
-    insert(store, &live, &lasting(b"live", Duration::from_secs(5))).await;
-    insert(store, &ending, &lasting(b"ending", soon)).await;
-    insert(store, &gone, &ended(b"gone")).await;
+    let of_owner = |record| owned(&owner, record);
+    let lives = of_owner(lasting(b"live", Duration::from_secs(5)));
+    insert(store, &live, &lives).await;
+    let ends = of_owner(lasting(b"ending", soon));
+    insert(store, &ending, &ends).await;
+    insert(store, &gone, &of_owner(ended(b"gone"))).await;
+    assert_eq!(listed(store, &owner).await.len(), 2);
     assert_eq!(store.sweep(1000).await.unwrap(), 1);
     assert_eq!(load(store, &gone).await, None);
     assert!(load(store, &ending).await.is_some());
     tokio::time::sleep(soon).await;
-    assert_eq!(load(store, &ending).await, None);
+    assert!(load(store, &ending).await.is_some(), "who asked a clock?");
+    assert_eq!(listed(store, &owner).await, std::slice::from_ref(&live));
     assert_eq!(store.sweep(1000).await.unwrap(), 1);
+    assert_eq!(load(store, &ending).await, None);
     assert!(load(store, &live).await.is_some());
     store.delete(&live).await.unwrap();
 }

@@ -49,8 +49,8 @@ async fn of_10_000_increments_by_two_processes_none_is_lost<D: Place>() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains("1 passed"), "{said}");
     }
-    let counted = load(&store, &key).await.expect("it lives").payload;
-    assert_eq!(counted, (INCREMENTS as u64).to_be_bytes());
+    let counted = load(&store, &key).await.expect("it lives").bytes;
+    assert_eq!(counted, (INCREMENTS as u64).to_be_bytes()[..]);
 }
 
 /// One process's share.

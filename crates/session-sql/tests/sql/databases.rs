@@ -32,9 +32,7 @@ pub(crate) trait Place: Dialect {
     const LITERAL: [&'static str; 2];
     /// A number as one of 64 bits.
     const BIGINT: &'static str = "CAST({} AS BIGINT)";
-    /// The name of the index on the expiry.
-    const EXPIRY_INDEX: &'static str = "{table}_expires_at";
-    /// Counts the indexes of `{table}` on `{column}`.
+    /// Counts the indexes of `{table}` that begin with `{column}`.
     const INDEXES: &'static str;
 
     /// The server that the tests share, or a file of the test's own.
@@ -78,7 +76,7 @@ impl Place for sqlx::Postgres {
     const BYTES: &'static str = "BYTEA";
     const LITERAL: [&'static str; 2] = ["'\\x", "'"];
     const INDEXES: &'static str = "SELECT COUNT(*) FROM pg_indexes \
-        WHERE tablename = '{table}' AND indexdef LIKE '%({column})%'";
+        WHERE tablename = '{table}' AND indexdef LIKE '%({column}%'";
 
     async fn place() -> Ground<Self> {
         let start = || async { Arc::new(Postgres::start().await) };
@@ -93,9 +91,8 @@ impl Place for sqlx::MySql {
     const BYTES: &'static str = "VARBINARY(255)";
     const LITERAL: [&'static str; 2] = ["x'", "'"];
     const BIGINT: &'static str = "CAST({} AS SIGNED)";
-    const EXPIRY_INDEX: &'static str = "expires_at";
     const INDEXES: &'static str = "SELECT COUNT(*) FROM information_schema.statistics \
-        WHERE table_name = '{table}' AND column_name = '{column}'";
+        WHERE table_name = '{table}' AND column_name = '{column}' AND seq_in_index = 1";
 
     async fn place() -> Ground<Self> {
         let start = || async { Arc::new(MariaDb::start().await) };
@@ -167,7 +164,7 @@ pub(crate) async fn open<D: Place>(table: TableName) -> Fixture<SqlStore<D>> {
     let place = D::place().await;
     let store = place.migrated(&table).await;
     let second = place.store(&table);
-    Fixture::new(store, SqlStore::<D>::DEFAULT_LIMIT)
+    Fixture::new(store)
         .with_second(second.into())
         .keeping(place.guard)
 }
@@ -178,7 +175,7 @@ pub(crate) async fn memory(table: TableName) -> Fixture<SqliteStore> {
         .expect("the URL is right")
         .with_table(table);
     store.migrate().await.expect("the table can be made");
-    Fixture::new(store, SqliteStore::DEFAULT_LIMIT)
+    Fixture::new(store)
 }
 
 /// A table that no other test of this run has.
@@ -192,11 +189,19 @@ pub(crate) fn own_table() -> TableName {
 macro_rules! each_database {
     ($($test:ident),+ $(,)?) => {
         $crate::databases::on_database!(sqlite, session_sql::sqlx::Sqlite, $($test),+);
+        $crate::databases::each_server!($($test),+);
+    };
+}
+pub(crate) use each_database;
+
+/// The same for the databases that are servers.
+macro_rules! each_server {
+    ($($test:ident),+ $(,)?) => {
         $crate::databases::on_database!(postgres, session_sql::sqlx::Postgres, $($test),+);
         $crate::databases::on_database!(mariadb, session_sql::sqlx::MySql, $($test),+);
     };
 }
-pub(crate) use each_database;
+pub(crate) use each_server;
 
 macro_rules! on_database {
     ($name:ident, $database:ty, $($test:ident),+) => {

@@ -1,13 +1,13 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use session_core::{ExpiredSweep, OwnerIndex, OwnerKey, Record, SessionStore, StoreKey, Touch};
+use session_core::{ExpiredSweep, OwnerKey, Record, SessionStore, StoreKey};
 use session_sql::{SqlStore, TableName, sqlx};
 
 use crate::{
     databases::{Ground, Place, each_database, own_table},
     patience::until,
-    records::{ended, increment, insert, key, lasting, load, owner, record},
+    records::{ended, increment, insert, key, lasting, listed, load, owned, owner, record},
 };
 
 each_database!(
@@ -16,7 +16,7 @@ each_database!(
     what_is_due_but_lives_is_put_off_until_it_ends,
     a_sweep_gets_past_batches_of_the_living,
     no_change_is_lost_beside_a_sweep_that_puts_off,
-    rows_of_an_older_version_are_swept
+    what_is_no_longer_listed_leaves_the_index_at_the_next_sweep
 );
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -26,31 +26,26 @@ async fn a_later_end_leaves_the_index_alone_and_an_earlier_one_moves_it<D: Place
     let (store, key) = (place.migrated(&table).await, key());
     let first = lasting(b"1", 10 * MINUTE);
     insert(&store, &key, &first).await;
-    assert_eq!(sweep_at(&place, &table).await, millis(first.expires_at));
+    assert_eq!(sweep_at(&place, &table).await, micros(first.expires_at));
 
     update(&store, &key, &lasting(b"2", 20 * MINUTE)).await;
-    assert_eq!(sweep_at(&place, &table).await, millis(first.expires_at));
-    touch(&store, &key, SystemTime::now() + 30 * MINUTE).await;
-    assert_eq!(sweep_at(&place, &table).await, millis(first.expires_at));
+    assert_eq!(sweep_at(&place, &table).await, micros(first.expires_at));
 
     let earlier = lasting(b"3", 5 * MINUTE);
     update(&store, &key, &earlier).await;
-    assert_eq!(sweep_at(&place, &table).await, millis(earlier.expires_at));
-    let earliest = SystemTime::now() + MINUTE;
-    touch(&store, &key, earliest).await;
-    assert_eq!(sweep_at(&place, &table).await, millis(earliest));
-    let loaded = load(&store, &key).await.expect("it lives");
-    assert_eq!(millis(loaded.expires_at), millis(earliest));
-    assert_eq!(loaded.payload, b"3");
+    assert_eq!(sweep_at(&place, &table).await, micros(earlier.expires_at));
+    // The same bytes, as a refresh writes them.
+    let later = lasting(b"3", 30 * MINUTE);
+    update(&store, &key, &later).await;
+    assert_eq!(sweep_at(&place, &table).await, micros(earlier.expires_at));
+    let ends = expires_at(&place, &table).await;
+    assert_eq!(ends, micros(later.expires_at));
 }
 
 async fn an_update_keeps_the_owner_or_replaces_it<D: Place>() {
     let (place, table) = (D::place().await, own_table());
     let (store, key, ada, grace) = (place.migrated(&table).await, key(), owner(), owner());
-    let of = |owner: &OwnerKey, payload: &[u8]| Record {
-        owner: Some(owner.clone()),
-        ..record(payload)
-    };
+    let of = |owner: &OwnerKey, bytes: &[u8]| owned(owner, record(bytes));
     insert(&store, &key, &record(b"nobody's")).await;
     for (next, ada_has, grace_has) in [
         (of(&ada, b"ada's"), 1, 0),
@@ -60,11 +55,11 @@ async fn an_update_keeps_the_owner_or_replaces_it<D: Place>() {
         (lasting(b"a marker", MINUTE), 0, 1),
     ] {
         update(&store, &key, &next).await;
-        let loaded = load(&store, &key).await.expect("it lives");
-        assert_eq!(loaded.payload, next.payload);
-        assert_eq!(millis(loaded.expires_at), millis(next.expires_at));
-        assert_eq!(store.owned_by(&ada).await.unwrap().len(), ada_has);
-        assert_eq!(store.owned_by(&grace).await.unwrap().len(), grace_has);
+        assert_eq!(load(&store, &key).await.unwrap().bytes, next.bytes);
+        let ends = expires_at(&place, &table).await;
+        assert_eq!(ends, micros(next.expires_at));
+        assert_eq!(listed(&store, &ada).await.len(), ada_has);
+        assert_eq!(listed(&store, &grace).await.len(), grace_has);
     }
 }
 
@@ -75,11 +70,11 @@ async fn what_is_due_but_lives_is_put_off_until_it_ends<D: Place>() {
     insert(&store, &key, &kept).await;
     due_at_once(&place, &table).await;
     assert_eq!(store.sweep(1000).await.unwrap(), 0);
-    assert_eq!(load(&store, &key).await.unwrap().payload, b"kept");
-    assert_eq!(sweep_at(&place, &table).await, millis(kept.expires_at));
+    assert_eq!(load(&store, &key).await.unwrap().bytes, b"kept"[..]);
+    assert_eq!(sweep_at(&place, &table).await, micros(kept.expires_at));
 
-    let end = SystemTime::now() + Duration::from_millis(200);
-    touch(&store, &key, end).await;
+    let soon = lasting(b"kept", Duration::from_millis(200));
+    update(&store, &key, &soon).await;
     tokio::time::sleep(Duration::from_millis(210)).await;
     assert_eq!(store.sweep(1000).await.unwrap(), 1);
 }
@@ -119,9 +114,37 @@ async fn no_change_is_lost_beside_a_sweep_that_puts_off<D: Place>() {
         assert_eq!(swept.unwrap(), 0);
     }
     for key in &keys {
-        let counted = load(&store, key).await.expect("it lives").payload;
-        assert_eq!(counted, TIMES.to_be_bytes());
+        let counted = load(&store, key).await.expect("it lives").bytes;
+        assert_eq!(counted, TIMES.to_be_bytes()[..]);
     }
+}
+
+async fn what_is_no_longer_listed_leaves_the_index_at_the_next_sweep<D: Place>() {
+    let (place, table) = (D::place().await, own_table());
+    let (store, owner) = (place.migrated(&table).await, owner());
+    let [lives, ended] = [(); 2].map(|()| key());
+    insert(&store, &lives, &owned(&owner, record(b"lives"))).await;
+    let marker = Record {
+        entry: owned(&owner, crate::records::ended(b"")).entry,
+        ..record(b"marker")
+    };
+    insert(&store, &ended, &marker).await;
+    assert_eq!(listed(&store, &owner).await, std::slice::from_ref(&lives));
+    assert_eq!(store.sweep(1000).await.unwrap(), 0);
+    let indexed = count(&table, "owner IS NOT NULL");
+    assert_eq!(place.number(&indexed).await, 1);
+    let put_off = count(&table, "owner IS NULL AND sweep_at = expires_at");
+    assert_eq!(place.number(&put_off).await, 1);
+    assert!(load(&store, &ended).await.is_some());
+
+    update(&store, &ended, &owned(&owner, record(b"again"))).await;
+    assert_eq!(listed(&store, &owner).await.len(), 2);
+    // Due a second time, when it is no longer listed.
+    due_at_once(&place, &table).await;
+    assert_eq!(store.sweep(1000).await.unwrap(), 0);
+    let due = count(&table, "sweep_at = listed_until");
+    assert_eq!(place.number(&due).await, 2);
+    assert_eq!(place.number(&indexed).await, 2);
 }
 
 #[tokio::test]
@@ -146,44 +169,10 @@ async fn a_change_in_postgres_writes_no_index() {
     .await;
 }
 
-/// They know nothing of `sweep_at`, and one may have been shortened by a process that does not either.
-async fn rows_of_an_older_version_are_swept<D: Place>() {
-    let (place, table) = (D::place().await, own_table());
-    let store = place.migrated(&table).await;
-    for (name, expires_at) in [("6c69766573", now() + 3_600_000), ("656e646564", now() - 1)] {
-        let [open, close] = D::LITERAL;
-        place
-            .execute(&format!(
-                "INSERT INTO {table} (store_key, payload, revision, expires_at) \
-                 VALUES ({open}{name}{close}, {open}00{close}, 7, {expires_at})"
-            ))
-            .await;
-    }
-    assert_eq!(store.sweep(1000).await.unwrap(), 1);
-    let lives = StoreKey::from_stored("lives");
-    let loaded = load(&store, &lives).await.expect("it lives");
-    update(&store, &lives, &record(b"changed")).await;
-
-    place
-        .execute(&format!("UPDATE {table} SET expires_at = {}", now() - 1))
-        .await;
-    assert!(load(&store, &lives).await.is_none());
-    assert_eq!(store.sweep(1000).await.unwrap(), 0, "it is not due yet");
-    place
-        .execute(&format!("UPDATE {table} SET sweep_at = {}", now() - 1))
-        .await;
-    assert_eq!(store.sweep(1000).await.unwrap(), 1);
-    assert_eq!(loaded.payload, [0]);
-}
-
 async fn update<D: Place>(store: &SqlStore<D>, key: &StoreKey, record: &Record) {
     let loaded = load(store, key).await.expect("it lives");
     let write = store.update(key, record, &loaded.revision).await.unwrap();
     assert!(write.is_stored(), "the update was refused");
-}
-
-async fn touch<D: Place>(store: &SqlStore<D>, key: &StoreKey, end: SystemTime) {
-    assert_eq!(store.touch(key, end).await.unwrap(), Touch::Moved);
 }
 
 /// As if the records had been made long ago and lived on.
@@ -191,6 +180,11 @@ async fn due_at_once<D: Place>(place: &Ground<D>, table: &TableName) {
     place
         .execute(&format!("UPDATE {table} SET sweep_at = 0"))
         .await;
+}
+
+async fn expires_at<D: Place>(place: &Ground<D>, table: &TableName) -> i64 {
+    let sql = format!("SELECT expires_at FROM {table}");
+    place.number(&sql).await
 }
 
 /// What the index has of the table's only record.
@@ -202,11 +196,7 @@ fn count(table: &TableName, which: &str) -> String {
     format!("SELECT COUNT(*) FROM {table} WHERE {which}")
 }
 
-fn now() -> i64 {
-    millis(SystemTime::now())
-}
-
-fn millis(instant: SystemTime) -> i64 {
+fn micros(instant: SystemTime) -> i64 {
     let since = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    since.as_millis().try_into().unwrap()
+    since.as_micros().try_into().unwrap()
 }

@@ -60,9 +60,9 @@ async fn serves_what_it_can_when_full<D: Place>(store: &SqlStore<D>) -> Vec<Stor
     assert_eq!(load(store, &refused).await, None, "half a record");
     let first = &written[0];
     let loaded = load(store, first).await.expect("old sessions are read");
-    assert!(loaded.payload == large);
+    assert!(loaded.bytes == large);
     let larger = Record {
-        payload: vec![8; 5_000_000],
+        bytes: vec![8; 5_000_000].into(),
         ..record(b"")
     };
     assert!(!succeeds(store.update(first, &larger, &loaded.revision)).await);

@@ -42,7 +42,7 @@ async fn a_reply_that_lacks_a_byte_is_an_error_or_right<D: Place>(url: &str, por
                 _ => match timeout(DEADLINE, store.load(&mine)).await {
                     Ok(Ok(loaded)) => {
                         let loaded = loaded.expect("the record lives");
-                        assert_eq!(loaded.payload, b"mine", "byte {place}");
+                        assert_eq!(loaded.bytes, b"mine"[..], "byte {place}");
                         false
                     }
                     _ => true,
@@ -52,7 +52,7 @@ async fn a_reply_that_lacks_a_byte_is_an_error_or_right<D: Place>(url: &str, por
             met += usize::from(proxy.fault() == Fault::None);
             proxy.set(Fault::None);
             if let Ok(Ok(loaded)) = timeout(DEADLINE, store.load(&other)).await {
-                assert_eq!(loaded.unwrap().payload, b"other", "byte {place}");
+                assert_eq!(loaded.unwrap().bytes, b"other"[..], "byte {place}");
             }
         }
     }

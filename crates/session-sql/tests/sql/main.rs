@@ -21,3 +21,4 @@ mod records;
 mod settings;
 mod statements;
 mod transactions;
+mod unreachable;

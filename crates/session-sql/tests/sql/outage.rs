@@ -6,7 +6,7 @@ use session_tests::{MariaDb, Postgres, Server};
 use sqlx::Connection;
 
 use crate::{
-    databases::{Ground, Place},
+    databases::{Ground, Place, each_server},
     patience::{all_works_soon, nothing_works, succeeds, until},
     records::{insert, key, load, record},
 };
@@ -58,13 +58,6 @@ impl Own for sqlx::MySql {
     }
 }
 
-macro_rules! each_server {
-    ($($test:ident),+ $(,)?) => {
-        $crate::databases::on_database!(postgres, session_sql::sqlx::Postgres, $($test),+);
-        $crate::databases::on_database!(mariadb, session_sql::sqlx::MySql, $($test),+);
-    };
-}
-
 each_server!(
     a_killed_server_is_an_error_in_time_and_a_restarted_one_serves,
     a_frozen_server_is_an_error_in_time_and_a_thawed_one_serves,
@@ -96,7 +89,7 @@ async fn a_frozen_server_is_an_error_in_time_and_a_thawed_one_serves<D: Own>() {
     }
     server.thaw();
     all_works_soon(&store).await;
-    assert_eq!(load(&store, &key).await.unwrap().payload, b"before");
+    assert_eq!(load(&store, &key).await.unwrap().bytes, b"before"[..]);
     until(
         Duration::from_secs(5),
         |left| left == 0,

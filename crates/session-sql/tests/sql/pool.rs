@@ -38,7 +38,7 @@ async fn after_2000_cancelled_requests_no_connection_is_lost_and_no_answer_mixed
                     drop(store.insert(&key, &again).await);
                 }
                 let loaded = load(&store, &key).await.expect("it lives");
-                assert_eq!(loaded.payload, key.as_str().as_bytes(), "another's answer");
+                assert_eq!(loaded.bytes, key.as_str().as_bytes(), "another's answer");
             }))
         });
         for call in calls.collect::<Vec<_>>() {
@@ -48,7 +48,7 @@ async fn after_2000_cancelled_requests_no_connection_is_lost_and_no_answer_mixed
     drop(every_connection(&store).await);
     for key in &keys {
         let loaded = load(&store, key).await.expect("it lives");
-        assert_eq!(loaded.payload, key.as_str().as_bytes(), "another's answer");
+        assert_eq!(loaded.bytes, key.as_str().as_bytes(), "another's answer");
     }
 }
 

@@ -3,7 +3,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use session_core::{Loaded, OwnerKey, Record, Revision, SessionStore, StoreKey, Write};
+use session_core::{
+    IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Revision, SessionStore, StoreKey, Write,
+};
 
 /// A record that lives for an hour.
 pub(crate) fn record(payload: &[u8]) -> Record {
@@ -13,10 +15,29 @@ pub(crate) fn record(payload: &[u8]) -> Record {
 /// A record that lives for `time`.
 pub(crate) fn lasting(payload: &[u8], time: Duration) -> Record {
     Record {
-        payload: payload.to_vec(),
+        bytes: payload.to_vec().into(),
         expires_at: SystemTime::now() + time,
-        owner: None,
+        entry: None,
     }
+}
+
+/// A record that its owner's list names for as long as it lives.
+pub(crate) fn owned(owner: &OwnerKey, record: Record) -> Record {
+    let entry = IndexEntry {
+        owner: owner.clone(),
+        expires_at: record.expires_at,
+    };
+    Record {
+        entry: Some(entry),
+        ..record
+    }
+}
+
+/// The keys of an owner's records, at most a thousand.
+pub(crate) async fn listed(store: &dyn OwnerIndex, owner: &OwnerKey) -> Vec<StoreKey> {
+    let page = store.owned_by(owner, None, 1000).await;
+    let page = page.expect("the store answers");
+    page.records.into_iter().map(|listed| listed.key).collect()
 }
 
 /// A record that ended a second ago.
@@ -54,7 +75,7 @@ pub(crate) async fn load(store: &dyn SessionStore, key: &StoreKey) -> Option<Loa
 pub(crate) async fn increment(store: &dyn SessionStore, key: &StoreKey) {
     loop {
         let loaded = load(store, key).await.expect("the record lives");
-        let number = u64::from_be_bytes(loaded.payload[..].try_into().expect("eight bytes"));
+        let number = u64::from_be_bytes(loaded.bytes[..].try_into().expect("eight bytes"));
         let next = record(&(number + 1).to_be_bytes());
         let write = store.update(key, &next, &loaded.revision).await;
         if write.expect("the store answers").is_stored() {

@@ -42,10 +42,6 @@ async fn one_for_each_method(store: &dyn SessionStore, pool: &MySqlPool) {
     assert_eq!(sent(pool).await - before, 1, "update");
 
     let before = sent(pool).await;
-    let _ = store.touch(&key, record(b"").expires_at).await.unwrap();
-    assert_eq!(sent(pool).await - before, 1, "touch");
-
-    let before = sent(pool).await;
     store.delete(&key).await.unwrap();
     assert_eq!(sent(pool).await - before, 1, "delete");
 }
@@ -73,7 +69,6 @@ async fn every_method_finds_flasks_row_by_its_index() {
     load(&store, &key).await.unwrap();
     let write = store.update(&key, &record(b"two"), &revision).await;
     assert!(write.unwrap().is_stored());
-    let _ = store.touch(&key, record(b"").expires_at).await.unwrap();
     store.delete(&key).await.unwrap();
     let after = counted(&pool, "Handler_read_rnd_next").await;
     // To ask is to read the table of counters.

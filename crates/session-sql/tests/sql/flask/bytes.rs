@@ -1,10 +1,10 @@
-use session_core::{Error, SessionStore, StoreKey, Touch};
+use session_core::{ExpiredSweep, SessionStore, StoreKey};
 use session_sql::{FlaskSqlStore, SqlStore, sqlx};
 use sqlx::{Executor, mysql::MySqlPoolOptions};
 
 use super::tables::FlaskPlace;
 use crate::{
-    databases::{Place, each_database, own_table},
+    databases::{Place, each_database, literal, own_table},
     records::{chain, insert, key, load, record},
 };
 
@@ -18,8 +18,11 @@ async fn an_id_in_another_case_or_padded_is_another_whatever_the_collation<D: Fl
     place.make(&table, D::BLIND).await;
     let store = place.flask(&table);
     store.migrate().await.expect("the table is Flask's");
-    let text = "session:abcABC-0123";
-    let key = StoreKey::from_stored(text);
+    let key = StoreKey::from_stored("session:abcABC-0123");
+    let theirs = format!(
+        "SELECT COUNT(*) FROM {table} WHERE data = {}",
+        literal::<D>(b"theirs")
+    );
     for likeness in [
         "session:ABCabc-0123",
         "session:abcABC-0123 ",
@@ -32,27 +35,22 @@ async fn an_id_in_another_case_or_padded_is_another_whatever_the_collation<D: Fl
         let revision = session_core::Revision::new(b"theirs".to_vec());
         let update = store.update(&key, &record(b"mine"), &revision).await;
         assert!(!update.unwrap().is_stored(), "{likeness:?}");
-        let touch = store.touch(&key, record(b"").expires_at).await;
-        assert_eq!(touch.unwrap(), Touch::Refused, "{likeness:?}");
         store.delete(&key).await.unwrap();
         assert_eq!(place.rows(&table).await, 1, "{likeness:?} was ended");
 
         // The index may bar it; what is there stays all the same.
         let write = store.insert(&key, &record(b"mine")).await.unwrap();
-        let theirs = format!(
-            "SELECT COUNT(*) FROM {table} WHERE data = {}",
-            crate::databases::literal::<D>(b"theirs")
-        );
         assert_eq!(place.number(&theirs).await, 1, "{likeness:?}");
         assert_eq!(load(&store, &key).await.is_some(), write.is_stored());
         place.execute(&format!("DELETE FROM {table}")).await;
     }
-    // One that has ended bars nobody.
+    // Also one that has ended, until it is swept.
     place
         .put(&table, "session:ABCabc-0123", b"theirs", "NULL")
         .await;
-    insert(&store, &key, &record(b"mine")).await;
-    assert_eq!(load(&store, &key).await.unwrap().payload, b"mine");
+    let _ = store.insert(&key, &record(b"mine")).await.unwrap();
+    assert_eq!(store.sweep(100).await.unwrap(), 1);
+    assert_eq!(place.number(&theirs).await, 0);
 }
 
 async fn a_key_that_the_column_might_change_is_an_error<D: FlaskPlace>() {
@@ -64,7 +62,6 @@ async fn a_key_that_the_column_might_change_is_an_error<D: FlaskPlace>() {
         for answer in [
             store.load(&key).await.map(drop),
             store.insert(&key, &record(b"x")).await.map(drop),
-            store.touch(&key, record(b"").expires_at).await.map(drop),
             store.delete(&key).await,
         ] {
             let error = answer.expect_err("the key is refused");
@@ -75,10 +72,10 @@ async fn a_key_that_the_column_might_change_is_an_error<D: FlaskPlace>() {
 }
 
 #[tokio::test]
-async fn mariadb_refuses_70_kb_unsent_and_keeps_what_was_there() {
+async fn what_the_limit_of_mariadb_lets_through_is_not_cut() {
     let (place, table, key) = (sqlx::MySql::place().await, own_table(), key());
     place.theirs(&table).await;
-    // Without its strict mode, so that nothing but the store stands between a large session and a cut one.
+    // Without its strict mode, so that nothing but the limit stands between a large session and a cut one.
     let pool = MySqlPoolOptions::new().after_connect(|connection, _| {
         Box::pin(async move {
             connection
@@ -90,12 +87,7 @@ async fn mariadb_refuses_70_kb_unsent_and_keeps_what_was_there() {
     let store = SqlStore::new(pool.connect_lazy(&place.url).unwrap());
     let store = store.with_table(table).with_flask_layout();
     let revision = insert(&store, &key, &record(b"old")).await;
-    for size in [65_536, 70_000] {
-        let large = record(&vec![7; size]);
-        let update = store.update(&key, &large, &revision).await;
-        assert!(matches!(update, Err(Error::TooLarge { size: s, limit: 65_535 }) if s == size));
-    }
-    assert_eq!(load(&store, &key).await.unwrap().payload, b"old");
+    assert_eq!(store.limit(), 65_535);
     let full = record(&vec![7; 65_535]);
     assert!(
         store
@@ -104,7 +96,7 @@ async fn mariadb_refuses_70_kb_unsent_and_keeps_what_was_there() {
             .unwrap()
             .is_stored()
     );
-    assert!(load(&store, &key).await.unwrap().payload == full.payload);
+    assert!(load(&store, &key).await.unwrap().bytes == full.bytes);
 }
 
 #[tokio::test]
@@ -112,7 +104,7 @@ async fn in_mariadb_a_wider_column_holds_more_and_a_narrow_one_is_told() {
     let (place, table, key) = (sqlx::MySql::place().await, own_table(), key());
     place.theirs(&table).await;
     let large = record(&vec![7; 1 << 20]);
-    let store = place.flask(&table).with_limit(large.payload.len());
+    let store = place.flask(&table).with_limit(large.bytes.len());
     let error = store.migrate().await.expect_err("the column is too narrow");
     assert!(
         chain(&error).contains("data holds 65535 bytes"),
@@ -126,14 +118,16 @@ async fn in_mariadb_a_wider_column_holds_more_and_a_narrow_one_is_told() {
     let revision = insert(&store, &key, &large).await;
     let update = store.update(&key, &large, &revision).await;
     assert!(update.unwrap().is_stored());
-    assert!(load(&store, &key).await.unwrap().payload == large.payload);
+    assert!(load(&store, &key).await.unwrap().bytes == large.bytes);
 }
 
 #[tokio::test]
 async fn the_limit_is_the_lower_of_the_two() {
     let place = sqlx::Sqlite::place().await;
-    let store = place.store(&own_table()).with_limit(3).with_flask_layout();
-    let write = store.insert(&key(), &record(b"four")).await;
-    assert!(matches!(write, Err(Error::TooLarge { size: 4, limit: 3 })));
-    assert_eq!(FlaskSqlStore::<sqlx::Sqlite>::DEFAULT_LIMIT, 1 << 20);
+    let store = place.store(&own_table());
+    let flask = store.clone().with_flask_layout();
+    assert_eq!(flask.limit(), FlaskSqlStore::<sqlx::Sqlite>::DEFAULT_LIMIT);
+    assert_eq!(flask.limit(), 1 << 20);
+    assert_eq!(flask.with_limit(usize::MAX).limit(), 499_967_232);
+    assert_eq!(store.with_limit(3).with_flask_layout().limit(), 3);
 }

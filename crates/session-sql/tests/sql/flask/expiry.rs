@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use session_core::{Record, SessionStore};
+use session_core::{ExpiredSweep, Record, SessionStore};
 use session_sql::sqlx;
 
 use super::tables::FlaskPlace;
@@ -21,19 +21,17 @@ fn until(expires_at: SystemTime) -> Record {
     }
 }
 
-/// What the database shows of an expiry that an insert, an update and a touch have written.
+/// What the database shows of an expiry that an insert and an update have written.
 async fn written<D: FlaskPlace>(expires_at: SystemTime) -> Vec<String> {
     let (place, table) = (D::place().await, own_table());
     let store = place.theirs(&table).await;
-    let [inserted, updated, touched] = [(); 3].map(|()| key());
+    let [inserted, updated] = [(); 2].map(|()| key());
     insert(&store, &inserted, &until(expires_at)).await;
     let revision = insert(&store, &updated, &record(b"old")).await;
     let update = store.update(&updated, &until(expires_at), &revision).await;
     assert!(update.unwrap().is_stored());
-    insert(&store, &touched, &record(b"x")).await;
-    let _ = store.touch(&touched, expires_at).await.unwrap();
     let mut shown = vec![];
-    for key in [inserted, updated, touched] {
+    for key in [inserted, updated] {
         shown.push(place.expiry(&table, key.as_str()).await);
     }
     shown
@@ -42,23 +40,23 @@ async fn written<D: FlaskPlace>(expires_at: SystemTime) -> Vec<String> {
 #[tokio::test]
 async fn sqlite_holds_an_expiry_as_sqlalchemy_writes_it() {
     let shown = written::<sqlx::Sqlite>(instant()).await;
-    assert_eq!(shown, ["2099-03-04 05:06:07.008009"; 3]);
+    assert_eq!(shown, ["2099-03-04 05:06:07.008009"; 2]);
     let whole = UNIX_EPOCH + Duration::from_secs(4_076_283_967);
     let shown = written::<sqlx::Sqlite>(whole).await;
-    assert_eq!(shown, ["2099-03-04 05:06:07.000000"; 3]);
+    assert_eq!(shown, ["2099-03-04 05:06:07.000000"; 2]);
 }
 
 #[tokio::test]
 async fn postgres_holds_an_expiry_to_the_microsecond() {
     let shown = written::<sqlx::Postgres>(instant()).await;
-    assert_eq!(shown, ["2099-03-04 05:06:07.008009"; 3]);
+    assert_eq!(shown, ["2099-03-04 05:06:07.008009"; 2]);
 }
 
 #[tokio::test]
 async fn mariadb_holds_an_expiry_rounded_down_to_the_second() {
     let late = instant() + Duration::from_millis(990);
     let shown = written::<sqlx::MySql>(late).await;
-    assert_eq!(shown, ["2099-03-04 05:06:07"; 3]);
+    assert_eq!(shown, ["2099-03-04 05:06:07"; 2]);
 }
 
 #[tokio::test]
@@ -81,7 +79,11 @@ async fn postgres_reads_an_infinite_expiry_as_the_year_9999() {
     let (place, table, key) = (sqlx::Postgres::place().await, own_table(), key());
     let store = place.theirs(&table).await;
     place.put(&table, key.as_str(), b"x", "'infinity'").await;
-    assert!(load(&store, &key).await.is_some());
+    let told = load(&store, &key).await.unwrap().expires_at;
+    assert_eq!(
+        told,
+        Some(UNIX_EPOCH + Duration::from_secs(253_402_300_799))
+    );
 }
 
 #[tokio::test]
@@ -102,12 +104,12 @@ async fn sqlite_reads_every_form_that_sqlalchemy_reads() {
             .await;
         let loaded = load(&store, &key).await.expect(form);
         let expected = second + Duration::from_millis(millis);
-        assert_eq!(loaded.expires_at, expected, "{form}");
+        assert_eq!(loaded.expires_at, Some(expected), "{form}");
     }
 }
 
 #[tokio::test]
-async fn in_sqlite_every_form_ends_in_time() {
+async fn in_sqlite_every_form_is_told_and_swept_in_time() {
     let (place, table) = (sqlx::Sqlite::place().await, own_table());
     let store = place.theirs(&table).await;
     // On the day of today a `T` is what a comparison of texts would stumble on.
@@ -127,8 +129,11 @@ async fn in_sqlite_every_form_ends_in_time() {
     ] {
         let key = key();
         place.put(&table, key.as_str(), b"x", form).await;
-        assert_eq!(load(&store, &key).await.is_some(), live, "{form}");
+        let told = load(&store, &key).await.unwrap().expires_at;
+        assert_eq!(told > Some(SystemTime::now()), live, "{form}");
         let taken = store.insert(&key, &record(b"y")).await.unwrap();
-        assert_eq!(taken.is_stored(), !live, "{form}");
+        assert!(!taken.is_stored(), "{form}");
+        assert_eq!(store.sweep(100).await.unwrap(), u64::from(!live), "{form}");
+        assert_eq!(load(&store, &key).await.is_some(), live, "{form}");
     }
 }

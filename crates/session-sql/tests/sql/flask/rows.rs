@@ -1,4 +1,6 @@
-use session_core::{SessionStore, Touch, Write};
+use std::time::SystemTime;
+
+use session_core::{SessionStore, Write};
 
 use super::tables::FlaskPlace;
 use crate::{
@@ -12,9 +14,9 @@ const FUTURE: &str = "'2999-12-31 23:59:59'";
 each_database!(
     what_flask_stored_is_read_changed_and_ended_in_place,
     what_flask_saves_in_between_is_not_overwritten,
-    a_row_without_expiry_or_past_it_is_absent_and_its_place_is_taken,
+    a_row_without_expiry_or_past_it_is_found_and_may_be_changed,
     a_row_without_data_is_a_session_without_bytes,
-    a_touch_moves_the_expiry_and_nothing_else,
+    a_refresh_moves_the_expiry_and_nothing_else,
     every_kind_of_bytes_that_flask_wrote_is_handed_over_as_it_is
 );
 
@@ -27,10 +29,10 @@ async fn what_flask_stored_is_read_changed_and_ended_in_place<D: FlaskPlace>() {
     let id = place.number(&id_of::<D>(&table, &key)).await;
 
     let loaded = load(&store, &key).await.expect("Flask's session is there");
-    assert_eq!(loaded.payload, b"\x81\xa1a\x01");
+    assert_eq!(loaded.bytes, b"\x81\xa1a\x01"[..]);
     let update = store.update(&key, &record(b"ours"), &loaded.revision).await;
     assert!(update.unwrap().is_stored());
-    assert_eq!(load(&store, &key).await.unwrap().payload, b"ours");
+    assert_eq!(load(&store, &key).await.unwrap().bytes, b"ours"[..]);
     assert_eq!(place.number(&id_of::<D>(&table, &key)).await, id);
     let insert = store.insert(&key, &record(b"new")).await.unwrap();
     assert_eq!(insert, Write::Refused);
@@ -51,25 +53,29 @@ async fn what_flask_saves_in_between_is_not_overwritten<D: FlaskPlace>() {
         .await;
     let update = store.update(&key, &record(b"late"), &revision).await;
     assert_eq!(update.unwrap(), Write::Refused);
-    assert_eq!(load(&store, &key).await.unwrap().payload, b"theirs");
+    assert_eq!(load(&store, &key).await.unwrap().bytes, b"theirs"[..]);
 }
 
-async fn a_row_without_expiry_or_past_it_is_absent_and_its_place_is_taken<D: FlaskPlace>() {
+/// Core judges it; to the store it is a row like any other.
+async fn a_row_without_expiry_or_past_it_is_found_and_may_be_changed<D: FlaskPlace>() {
     let (place, table) = (D::place().await, own_table());
     let store = place.theirs(&table).await;
-    for expiry in ["NULL", "'2001-01-01 00:00:00'"] {
+    for expiry in ["NULL", "'2001-01-01 00:00:00'", "'1955-11-05 06:00:00'"] {
         let key = key();
         place.put(&table, key.as_str(), b"theirs", expiry).await;
         let id = place.number(&id_of::<D>(&table, &key)).await;
-        let revision = session_core::Revision::new(b"theirs".to_vec());
-        assert_eq!(load(&store, &key).await, None, "{expiry}");
-        let update = store.update(&key, &record(b"x"), &revision).await;
-        assert_eq!(update.unwrap(), Write::Refused, "{expiry}");
-        let touch = store.touch(&key, record(b"").expires_at).await;
-        assert_eq!(touch.unwrap(), Touch::Refused, "{expiry}");
+        let loaded = load(&store, &key).await.expect("the row is there");
+        assert_eq!(loaded.bytes, b"theirs"[..]);
+        let told = loaded.expires_at.expect("the layout tells it");
+        assert!(told < SystemTime::now(), "{expiry}");
+        let insert = store.insert(&key, &record(b"x")).await;
+        assert_eq!(insert.unwrap(), Write::Refused, "{expiry}");
 
-        insert(&store, &key, &record(b"ours")).await;
-        assert_eq!(load(&store, &key).await.unwrap().payload, b"ours");
+        let update = store.update(&key, &record(b"ours"), &loaded.revision).await;
+        assert!(update.unwrap().is_stored(), "{expiry}");
+        let loaded = load(&store, &key).await.expect("the row is there");
+        assert_eq!(loaded.bytes, b"ours"[..]);
+        assert!(loaded.expires_at > Some(SystemTime::now()), "{expiry}");
         assert_eq!(place.number(&id_of::<D>(&table, &key)).await, id);
     }
 }
@@ -84,20 +90,24 @@ async fn a_row_without_data_is_a_session_without_bytes<D: FlaskPlace>() {
         ))
         .await;
     let loaded = load(&store, &key).await.expect("the row is there");
-    assert_eq!(loaded.payload, b"");
+    assert_eq!(loaded.bytes, b""[..]);
     let update = store.update(&key, &record(b"ours"), &loaded.revision).await;
     assert!(update.unwrap().is_stored());
 }
 
-async fn a_touch_moves_the_expiry_and_nothing_else<D: FlaskPlace>() {
+async fn a_refresh_moves_the_expiry_and_nothing_else<D: FlaskPlace>() {
     let (place, table, key) = (D::place().await, own_table(), key());
     let store = place.theirs(&table).await;
     place.put(&table, key.as_str(), b"theirs", FUTURE).await;
     let before = load(&store, &key).await.unwrap();
-    let touch = store.touch(&key, record(b"").expires_at).await.unwrap();
-    assert_eq!(touch, Touch::Moved);
+    let same = record(b"theirs");
+    // The second changes nothing at all in a database that keeps whole seconds.
+    for _ in 0..2 {
+        let update = store.update(&key, &same, &before.revision).await;
+        assert!(update.unwrap().is_stored());
+    }
     let after = load(&store, &key).await.unwrap();
-    assert_eq!(after.payload, before.payload);
+    assert_eq!(after.bytes, before.bytes);
     assert_eq!(after.revision, before.revision);
     assert!(after.expires_at < before.expires_at);
 }
@@ -110,7 +120,7 @@ async fn every_kind_of_bytes_that_flask_wrote_is_handed_over_as_it_is<D: FlaskPl
     for bytes in [&pickle[..], b"{\"a\":1}", b"\xc0", b"", b"\0'\\\xff"] {
         let key = key();
         place.put(&table, key.as_str(), bytes, FUTURE).await;
-        assert_eq!(load(&store, &key).await.unwrap().payload, bytes);
+        assert_eq!(load(&store, &key).await.unwrap().bytes, bytes);
     }
 }
 

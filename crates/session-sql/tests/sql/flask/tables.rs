@@ -134,7 +134,8 @@ pub(crate) async fn open<D: FlaskPlace>(table: TableName) -> Fixture<FlaskSqlSto
         place.make(&table, sql).await;
     }
     let second = place.flask(&table);
-    Fixture::new(store, FlaskSqlStore::<D>::DEFAULT_LIMIT)
+    Fixture::new(store)
+        .with_told_expiry()
         .with_second(second.into())
         .keeping(place.guard)
 }
@@ -146,5 +147,5 @@ pub(crate) async fn memory(table: TableName) -> Fixture<FlaskSqlStore<sqlx::Sqli
         .with_table(table)
         .with_flask_layout();
     store.migrate().await.expect("the table can be made");
-    Fixture::new(store, FlaskSqlStore::<sqlx::Sqlite>::DEFAULT_LIMIT)
+    Fixture::new(store).with_told_expiry()
 }
