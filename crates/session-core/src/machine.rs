@@ -332,14 +332,10 @@ impl Machine {
         {
             return Ok(());
         }
-        let mut view = match self.view.take() {
-            Some(view) => view,
-            None => self.base(rules).clone(),
-        };
-        let made = op.apply(&mut view, now, format);
-        // A change that fails leaves what it was given as it was.
-        self.view = Some(view);
-        made?;
+        let base = self.view.is_none().then(|| self.base(rules).clone());
+        // A change that fails, or a closure that panics, leaves the view as it was.
+        let view = self.view.get_or_insert_with(|| base.unwrap_or_default());
+        op.apply(view, now, format)?;
         self.ops.push(op);
         Ok(())
     }
