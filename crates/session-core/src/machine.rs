@@ -119,6 +119,8 @@ enum Pending {
     Nothing,
     /// The id of the session's record.
     Id,
+    /// The same; nobody has it yet, so no other request can have renewed it.
+    NewId,
     Removal,
 }
 
@@ -142,6 +144,8 @@ pub(crate) struct Machine {
     moved: bool,
     /// Whether it was this machine that ended a session.
     ended: bool,
+    /// Whether it had to do with a session that a user is logged in to.
+    had_owner: bool,
     run: Option<Run>,
     last_run: u64,
     /// The result of the last run, until somebody fetches it.
@@ -204,6 +208,7 @@ impl Machine {
             failed: false,
             moved: false,
             ended: false,
+            had_owner: false,
             run: None,
             last_run: 0,
             result: None,
@@ -244,12 +249,22 @@ impl Machine {
         }
     }
 
+    /// Whether the answer may show what belongs to a user, who may have logged out since.
+    pub(crate) fn had_owner(&self, rules: &Rules) -> bool {
+        self.had_owner || self.view(rules).owner.is_some()
+    }
+
     pub(crate) fn is_opened(&self) -> bool {
         !matches!(self.origin, Origin::Unopened)
     }
 
     pub(crate) fn is_late(&self) -> bool {
         matches!(self.origin, Origin::Late(..))
+    }
+
+    /// Whether another request is known to have ended it.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.origin, Origin::Ended)
     }
 
     pub(crate) fn is_head_sent(&self) -> bool {
@@ -294,9 +309,7 @@ impl Machine {
     /// Whether the end of the request needs nothing of the store.
     pub(crate) fn is_settled(&self, rules: &Rules, now: Millis) -> bool {
         let idle = self.run.is_none() && self.untold.is_none() && !self.failed;
-        idle && !self.is_dirty()
-            && self.pending != Pending::Id
-            && self.refreshable(rules, now).is_none()
+        idle && !self.is_dirty() && !self.sends_id() && self.refreshable(rules, now).is_none()
     }
 
     /// The value of the `Set-Cookie` header that the session needs so far.
@@ -304,7 +317,7 @@ impl Machine {
         match self.pending {
             Pending::Nothing => None,
             Pending::Removal => Some(rules.removal()),
-            Pending::Id => rules.set_cookie(self.live()?, now),
+            Pending::Id | Pending::NewId => rules.set_cookie(self.live()?, now),
         }
     }
 
@@ -336,6 +349,13 @@ impl Machine {
         // A change that fails, or a closure that panics, leaves the view as it was.
         let view = self.view.get_or_insert_with(|| base.unwrap_or_default());
         op.apply(view, now, format)?;
+        if let Origin::Live(live) = &self.origin
+            && untouched
+            && let Op::Update(key, _) = &op
+            && live.content.payload.value(key) == view.payload.value(key)
+        {
+            return Ok(());
+        }
         self.ops.push(op);
         Ok(())
     }
@@ -346,7 +366,8 @@ impl Machine {
 
     /// Moves the expiry with the next save, whether that is due or not.
     pub(crate) fn extend(&mut self) {
-        self.extend = matches!(self.origin, Origin::Live(_)) || self.run.is_some();
+        let may_go_on = matches!(self.origin, Origin::Live(_) | Origin::Detached);
+        self.extend = may_go_on || self.run.is_some();
     }
 
     /// Ends the session: the data is gone at once, and from the store with the next save.
@@ -596,7 +617,7 @@ impl Machine {
         let rules = given.rules;
         let refresh = self.refreshable(rules, given.now).is_some();
         let view_is_empty = self.view(rules).is_empty();
-        let head_sent = self.head_sent;
+        let (head_sent, sends_id) = (self.head_sent, self.sends_id());
         let Some(run) = &mut self.run else {
             return Event::NothingToDo;
         };
@@ -625,7 +646,7 @@ impl Machine {
         let changes = !run.ops.is_empty();
         match &self.origin {
             Origin::Unopened => Event::NothingToDo,
-            Origin::Detached if changes || run.renew => Event::ChangesUnknown,
+            Origin::Detached if changes || run.renew || run.extend => Event::ChangesUnknown,
             Origin::Late(..) if changes && !login => Event::ArrivedLate,
             Origin::Ended if changes => Event::ChangesEnded,
             Origin::New | Origin::Damaged(..) | Origin::Late(..)
@@ -659,7 +680,7 @@ impl Machine {
                 }
             }
             Origin::Live(_) if run.goal == Goal::Finish && refresh => Event::RefreshDue,
-            Origin::Live(live) if run.goal == Goal::Finish && self.pending == Pending::Id => {
+            Origin::Live(live) if run.goal == Goal::Finish && sends_id => {
                 run.key = Some((live.key.clone(), live.form));
                 Event::CookiePending
             }
@@ -735,15 +756,14 @@ impl Machine {
         let Some(live) = self.source() else {
             return self.fail_run();
         };
-        let (form, content) = (
-            given.rules.next_form(live.form),
-            self.changed(Some(&live), given),
-        );
-        if let Some(run) = &mut self.run {
-            run.live = Some(live);
-        }
-        match content {
-            Ok(content) => self.insert(form, content, given),
+        let form = given.rules.next_form(live.form);
+        match self.changed_in_time(&live, given) {
+            Ok(content) => {
+                if let Some(run) = &mut self.run {
+                    run.live = Some(live);
+                }
+                self.insert(form, content, given);
+            }
             Err(error) => self.end_run(Err(error)),
         }
     }
@@ -789,10 +809,7 @@ impl Machine {
         let Some(live) = self.source() else {
             return self.fail_run();
         };
-        let content = match self.changed(Some(&live), given) {
-            Ok(content) if given.rules.is_over(&live, &content, given.now) => {
-                return self.end_run(Err(Error::Expired));
-            }
+        let content = match self.changed_in_time(&live, given) {
             Ok(content) => content,
             Err(error) => return self.end_run(Err(error)),
         };
@@ -913,6 +930,15 @@ impl Machine {
         }
         let base = live.map_or(&given.rules.blank, |live| &live.content);
         replay(base, &run.ops, given.now, given.rules.settings.format)
+    }
+
+    /// The same, unless the session has ended by time.
+    fn changed_in_time(&self, live: &Live, given: &Given<'_>) -> Result<Content> {
+        let content = self.changed(Some(live), given)?;
+        if given.rules.is_over(live, &content, given.now) {
+            return Err(Error::Expired);
+        }
+        Ok(content)
     }
 
     /// Which event it is that a load gave `loaded`.
@@ -1131,7 +1157,7 @@ impl Machine {
                     }
                 }
                 self.moved = true;
-                if sends_cookie {
+                if sends_cookie && !self.sends_id() {
                     self.pending = Pending::Id;
                 }
                 self.drop_unknown_id();
@@ -1140,13 +1166,13 @@ impl Machine {
             Outcome::StoredUnderNewId => {
                 self.origin = written.map_or(Origin::Ended, Origin::Live);
                 self.moved = true;
-                self.pending = Pending::Id;
+                self.pending = Pending::NewId;
                 Ok(Saved::Stored)
             }
             Outcome::Refreshed => {
                 self.origin = written.map_or(Origin::Ended, Origin::Live);
                 self.moved = true;
-                if sends_cookie {
+                if sends_cookie && !self.sends_id() {
                     self.pending = Pending::Id;
                 }
                 Ok(Saved::Unchanged)
@@ -1155,7 +1181,7 @@ impl Machine {
                 if let Some(live) = live {
                     self.origin = Origin::Live(live);
                 }
-                if sends_cookie {
+                if sends_cookie && !self.sends_id() {
                     self.pending = Pending::Id;
                 }
                 Ok(Saved::Unchanged)
@@ -1190,12 +1216,15 @@ impl Machine {
                     Ok(Saved::Ended)
                 }
             }
-            Outcome::Missing => Err(error.unwrap_or(if native {
-                Error::Missing
-            } else {
-                // Without tombstones nobody knows whether the session was ended or renewed.
-                Error::Conflict
-            })),
+            Outcome::Missing => {
+                self.forget_pending_id();
+                Err(error.unwrap_or(if native {
+                    Error::Missing
+                } else {
+                    // Without tombstones nobody knows whether the session was ended or renewed.
+                    Error::Conflict
+                }))
+            }
             Outcome::HeadSent => Err(Error::HeadSent),
             Outcome::Conflict => Err(Error::Conflict),
             Outcome::NotLoaded => Err(Error::NotLoaded),
@@ -1204,9 +1233,14 @@ impl Machine {
         self.end_run(result);
     }
 
+    /// Whether the answer's head is to carry the session's id.
+    fn sends_id(&self) -> bool {
+        matches!(self.pending, Pending::Id | Pending::NewId)
+    }
+
     /// No answer sends an id that the session may not have any more.
     fn forget_pending_id(&mut self) {
-        if self.pending == Pending::Id && holds!(UnknownIdIsForgotten) {
+        if self.sends_id() && holds!(UnknownIdIsForgotten) {
             self.pending = Pending::Nothing;
         }
     }
@@ -1227,12 +1261,17 @@ impl Machine {
         {
             self.failed = holds!(UnknownStaysUnknown);
         }
+        // An answer that failed could not look whether the id that the browser knows is still the session's.
+        if result.is_err() && run.goal == Goal::Finish && self.pending == Pending::Id {
+            self.pending = Pending::Nothing;
+        }
         if run.destroyed && holds!(DestroyedWhileSaving) {
             self.destroy_origin();
         }
         if self.ops.is_empty() {
             self.view = None;
         }
+        self.had_owner |= self.live().is_some_and(|live| live.content.owner.is_some());
         match result {
             Err(error) if !run.awaited && run.goal != Goal::Reload => {
                 self.untold = Some(error).filter(|_| holds!(UntoldErrorIsTold));

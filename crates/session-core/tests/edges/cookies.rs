@@ -192,7 +192,9 @@ async fn every_way_to_make_a_session_end_with_the_browser_sends_the_cookie() {
                 .update("_permanent", |_: Option<bool>| true)
                 .unwrap();
         }),
-        ("remove", |session| drop(session.remove("_permanent"))),
+        ("remove", |session| {
+            session.remove("_permanent");
+        }),
     ];
     for refresh in [Refresh::WhenDue, Refresh::OnChange] {
         for (way, ends_with_browser) in ways {
