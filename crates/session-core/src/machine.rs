@@ -693,7 +693,7 @@ impl Machine {
         self.live().filter(|live| {
             !self.moved
                 && live.id.is_some()
-                && rules.deadline(&live.content).is_none_or(|it| it > now)
+                && !rules.is_over(live, &live.content, now)
                 && rules.refresh_due(live, now)
         })
     }

@@ -47,8 +47,8 @@ impl Session {
 
     /// Ends the owner's session that `lineage` names; false if this session's owner has none such.
     ///
-    /// A request that came with an id that was renewed meanwhile ends the session of the owner that the renewed session
-    /// has.
+    /// A request that came with an id that was renewed meanwhile ends one of the owner that it had with that id, or else of
+    /// the one that it was renewed for.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl Session {
     ///
     /// It ends every session whose login was answered before the call, and every renewal of those. A login of the same
     /// owner that is still in flight survives it. A request that came with an id that was renewed meanwhile ends the
-    /// sessions of the owner that the renewed session has.
+    /// sessions of the owner that it had with that id, or else of the one that it was renewed for.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl Session {
         Ok(ended)
     }
 
-    /// Whose session it is and which; of one that was renewed before the request came, by what it was renewed to.
+    /// Whose session it is and which; also of one that was renewed before the request came.
     async fn owner_and_lineage(
         &self,
         owned: &Owned,

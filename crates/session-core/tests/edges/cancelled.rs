@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use session_core::{Error, Finish, Saved, Session, Sessions};
+use session_core::{Error, Finish, Saved, Sessions, Settings};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Browser, Fault, Method, Site, When, signed};
+use crate::support::{Fault, Method, Site, When, Work, signed};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -53,76 +53,52 @@ async fn a_change_whose_save_is_dropped_is_stored_when_the_answer_says_so() {
     assert_eq!(site.value(&browser, "paid").await, Some(true));
 }
 
-/// What a request does before the save that is dropped, and how its effect is seen.
-#[derive(Clone, Copy, Debug)]
-enum Work {
-    Insert,
-    Renew,
-    LogIn,
-    LogOut,
-    First,
+/// Both profiles: where there are no tombstones, other calls are made.
+fn profiles() -> [Settings; 2] {
+    [signed(), Settings::flask()]
 }
 
-impl Work {
-    const ALL: [Self; 5] = [
-        Self::Insert,
-        Self::Renew,
-        Self::LogIn,
-        Self::LogOut,
-        Self::First,
-    ];
-
-    async fn begin(self, site: &Site) -> Browser {
-        match self {
-            Self::First => site.browser(),
-            _ => site.visited().await,
-        }
-    }
-
-    fn does(self, session: &Session) {
-        match self {
-            Self::Insert | Self::First => session.insert("b", &2).unwrap(),
-            Self::Renew => session.renew(),
-            Self::LogIn => session.log_in("ada").unwrap(),
-            Self::LogOut => session.destroy(),
-        }
-    }
-
-    async fn assert_done(self, site: &Site, browser: &Browser, stale: &Browser) {
-        match self {
-            Self::Insert | Self::First => assert_eq!(site.value(browser, "b").await, Some(2)),
-            Self::Renew => {
-                assert_ne!(browser.header("/"), stale.header("/"));
-                assert_eq!(site.value(browser, "a").await, Some(1));
-                assert_eq!(site.value::<i32>(stale, "a").await, None);
-            }
-            Self::LogIn => {
-                assert_ne!(browser.header("/"), stale.header("/"));
-                assert_eq!(site.owner(browser).await.as_deref(), Some("ada"));
-            }
-            Self::LogOut => {
-                assert_eq!(browser.header("/"), None);
-                assert_eq!(site.value::<i32>(stale, "a").await, None);
+#[tokio::test(start_paused = true)]
+async fn a_save_may_be_dropped_at_every_call_of_the_store() {
+    for settings in profiles() {
+        for work in Work::ALL {
+            for when in [When::Before, When::After] {
+                for calls in 0..5 {
+                    let site = Site::new(settings.clone());
+                    let browser = work.begin(&site).await;
+                    let stale = browser.clone();
+                    let request = site.open(&browser).await;
+                    work.does(&request);
+                    site.store.hold_from(calls, when);
+                    let _dropped_or_not = timeout(MOMENT, request.save()).await;
+                    site.store.let_go();
+                    request.answer().await.unwrap();
+                    work.assert_done(&site, &browser, &stale).await;
+                }
             }
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_save_may_be_dropped_at_every_call_of_the_store() {
-    for work in Work::ALL {
-        for when in [When::Before, When::After] {
-            for calls in 0..4 {
-                let site = Site::new(signed());
-                let browser = work.begin(&site).await;
-                let stale = browser.clone();
-                let request = site.open(&browser).await;
-                work.does(&request);
-                site.store.hold_from(calls, when);
-                let _dropped_or_not = timeout(MOMENT, request.save()).await;
-                site.store.let_go();
-                request.answer().await.unwrap();
-                work.assert_done(&site, &browser, &stale).await;
+async fn the_end_of_a_request_may_be_dropped_at_every_call_and_begun_again() {
+    for settings in profiles() {
+        for work in Work::ALL {
+            for when in [When::Before, When::After] {
+                for calls in 0..5 {
+                    let site = Site::new(settings.clone());
+                    let browser = work.begin(&site).await;
+                    let stale = browser.clone();
+                    let request = site.open(&browser).await;
+                    work.does(&request);
+                    site.store.hold_from(calls, when);
+                    let answered = timeout(MOMENT, request.answer()).await;
+                    site.store.let_go();
+                    if answered.is_err() {
+                        request.answer().await.unwrap();
+                    }
+                    work.assert_done(&site, &browser, &stale).await;
+                }
             }
         }
     }
@@ -145,11 +121,14 @@ async fn what_is_done_after_a_save_was_dropped_is_done_too() {
             assert_eq!(site.value(&browser, "later").await, Some(true), "{first:?}");
             if !matches!(first, Work::LogOut) {
                 first.assert_done(&site, &browser, &stale).await;
+            } else {
+                assert_eq!(site.value::<i32>(&stale, "a").await, None);
             }
 
             // And a log-out wins over all of it.
             let site = Site::new(signed());
             let browser = first.begin(&site).await;
+            let stale = browser.clone();
             let request = site.open(&browser).await;
             first.does(&request);
             site.store.hold_from(calls, When::Before);
@@ -158,8 +137,8 @@ async fn what_is_done_after_a_save_was_dropped_is_done_too() {
             site.store.let_go();
             request.answer().await.unwrap();
             assert_eq!(browser.header("/"), None, "{first:?}");
-            let dead = site.store.calls();
-            assert!(!dead.is_empty());
+            assert!(site.open(&stale).await.is_new(), "{first:?}");
+            assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
         }
     }
 }
@@ -424,4 +403,32 @@ async fn a_change_beside_a_save_that_fails_is_saved_by_the_next() {
     assert_eq!(request.save().await.unwrap(), Saved::Stored);
     let keys = site.open(&browser).await.keys();
     assert_eq!(keys, ["first", "beside it", "afterwards"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_that_save_and_give_up_lose_nothing_and_wait_for_nobody() {
+    const TASKS: u64 = 6;
+    let site = Site::new(signed());
+    site.store.slow(Method::Update, Duration::from_millis(1));
+    for round in 0..60 {
+        let browser = site.visited().await;
+        let request = site.open(&browser).await;
+        let mut tasks = Vec::new();
+        for task in 0..TASKS {
+            let session = request.session.clone();
+            tasks.push(tokio::spawn(async move {
+                session.insert(&task.to_string(), &task).unwrap();
+                let patience = Duration::from_micros((round * 97 + task * 631) % 4_000);
+                let _saved_or_not = timeout(patience, session.save()).await;
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        request.answer().await.unwrap();
+        let left = site.open(&browser).await;
+        for task in 0..TASKS {
+            assert_eq!(left.get(&task.to_string()).unwrap(), Some(task));
+        }
+    }
 }

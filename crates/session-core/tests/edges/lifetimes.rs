@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::{Session, Settings, config::Refresh};
+use session_core::{Finish, Saved, Session, Settings, config::Refresh};
 
 use crate::support::{Browser, Method, Site, signed};
 
@@ -100,6 +100,78 @@ async fn who_uses_a_session_in_every_way_stays_logged_in() {
             },
         )
         .await;
+    }
+}
+
+#[tokio::test]
+async fn who_only_visits_routes_that_do_not_look_stays_logged_in_at_every_request() {
+    let site = Site::new(signed().with_refresh(Refresh::EveryRequest));
+    let browser = site.logged_in("ada").await;
+    for visit in 0..1_667 {
+        site.time.advance(Settings::DEFAULT_IDLE_TIMEOUT * 6 / 100);
+        site.store.sweep().await;
+        let header = browser.header("/").expect("the browser has the cookie");
+        let visited = site.sessions.visit();
+        assert!(visited.refreshes_untouched());
+        visited
+            .open_untouched(&mut [header.as_bytes()].into_iter())
+            .await
+            .unwrap();
+        let Finish::Pending(refreshing) = visited.finish() else {
+            panic!("visit {visit} is not refreshed");
+        };
+        browser.receive(&refreshing.await.unwrap());
+    }
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn who_reads_pages_whose_streams_change_the_session_stays_logged_in() {
+    for refresh in &REFRESHES[1..] {
+        let site = Site::new(signed().with_refresh(*refresh));
+        let browser = site.logged_in("ada").await;
+        for visit in 0..1_000 {
+            site.time.advance(Settings::DEFAULT_IDLE_TIMEOUT * 6 / 100);
+            let request = site.open(&browser).await;
+            assert_eq!(
+                request.owner().as_deref(),
+                Some("ada"),
+                "{refresh:?} {visit}"
+            );
+            request.answer().await.unwrap();
+            clicks(&request, visit);
+            assert_eq!(request.save().await.unwrap(), Saved::Stored);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_sends_several_requests_at_once_stays_logged_in() {
+    for refresh in REFRESHES {
+        let site = Site::new(signed().with_refresh(refresh));
+        let browser = site.logged_in("ada").await;
+        for visit in 0..500 {
+            site.time.advance(Settings::DEFAULT_IDLE_TIMEOUT * 6 / 100);
+            let requests = [
+                site.open(&browser).await,
+                site.open(&browser).await,
+                site.open(&browser).await,
+            ];
+            for (place, request) in requests.iter().enumerate() {
+                assert_eq!(
+                    request.owner().as_deref(),
+                    Some("ada"),
+                    "{refresh:?} {visit}"
+                );
+                if place != visit % 3 || refresh == Refresh::OnChange {
+                    request.insert(&place.to_string(), &visit).unwrap();
+                }
+            }
+            let answers = requests.each_ref().map(super::support::Request::answer);
+            for answer in futures_util::future::join_all(answers).await {
+                answer.unwrap();
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use session_core::{
 };
 use tokio::time::Instant;
 
-use crate::support::{Answer, Method, Request, Site, signed};
+use crate::support::{Answer, Fault, Method, Request, Site, Work, signed};
 
 const BUDGET: Duration = Duration::from_secs(1);
 
@@ -191,4 +191,67 @@ async fn several_saves_before_the_head_share_one_budget() {
     assert!(failed);
     assert!(request.answer().await.is_err());
     assert!(start.elapsed() <= BUDGET, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn whatever_call_fails_a_success_was_one() {
+    for settings in [signed(), Settings::flask()] {
+        for work in Work::ALL {
+            for method in Method::WRITES {
+                for faults in [
+                    &[Fault::Before][..],
+                    &[Fault::After],
+                    &[Fault::Before, Fault::Before],
+                    &[Fault::Before, Fault::After],
+                    &[Fault::After, Fault::Before],
+                    &[Fault::After, Fault::After],
+                ] {
+                    let site = Site::new(settings.clone());
+                    let browser = work.begin(&site).await;
+                    let stale = browser.clone();
+                    let request = site.open(&browser).await;
+                    work.does(&request);
+                    for fault in faults {
+                        site.store.fail(method, *fault);
+                    }
+                    let answered = request.answer().await;
+                    site.store.forget_faults();
+                    if answered.is_ok() {
+                        work.assert_done(&site, &browser, &stale).await;
+                    } else {
+                        assert!(request.save().await.is_err(), "the outcome stays unknown");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_whose_answer_was_lost_once_is_done() {
+    for fault in [Fault::Before, Fault::After] {
+        let site = Site::new(signed());
+        let browser = site.logged_in("ada").await;
+        let before = browser.header("/");
+        let request = site.open(&browser).await;
+        request.renew();
+        site.store.fail(Method::Update, fault);
+        request.answer().await.unwrap();
+        assert_ne!(browser.header("/"), before);
+        assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+        assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_fails_no_request_and_sends_no_cookie() {
+    for fault in [Fault::Before, Fault::After] {
+        let site = Site::new(signed());
+        let browser = site.logged_in("ada").await;
+        site.time.advance(Settings::DEFAULT_IDLE_TIMEOUT / 2);
+        let request = site.open(&browser).await;
+        site.store.fail(Method::Update, fault);
+        assert_eq!(request.answer().await.unwrap().set_cookie, None);
+        assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+    }
 }

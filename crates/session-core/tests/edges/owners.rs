@@ -46,6 +46,94 @@ async fn a_log_out_everywhere_with_an_id_that_was_just_renewed_ends_all_or_says_
 }
 
 #[tokio::test]
+async fn a_late_log_out_everywhere_ends_the_sessions_of_the_user_that_the_page_was_for() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    let stale = browser.clone();
+    let (adas, bobs) = (site.logged_in("ada").await, site.logged_in("bob").await);
+    let lineage = site.open(&bobs).await.lineage().unwrap();
+    // Somebody else logs in with the same browser.
+    site.request(&browser, |session| session.log_in("bob").unwrap())
+        .await;
+    let request = site.open(&stale).await;
+    assert!(!request.end_of_owner(&lineage).await.unwrap());
+    assert_eq!(request.log_out_everywhere(true).await.unwrap(), 1);
+    request.answer().await.unwrap();
+    assert_eq!(site.owner(&adas).await, None);
+    assert_eq!(site.owner(&bobs).await.as_deref(), Some("bob"));
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("bob"));
+}
+
+#[tokio::test]
+async fn what_became_another_users_is_neither_listed_nor_ended() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    site.request(&browser, |session| session.log_in("bob").unwrap())
+        .await;
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 0);
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("bob"));
+    assert_eq!(site.sessions.end_all_of("bob").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_session_that_is_kept_is_the_one_of_the_request_whatever_it_did_before() {
+    let works: [fn(&Session); 4] = [
+        |_| (),
+        Session::renew,
+        |session| session.log_in("ada").unwrap(),
+        |session| session.insert("a", &1).unwrap(),
+    ];
+    for work in works {
+        for saves in [true, false] {
+            let site = Site::new(signed());
+            let browsers = many(&site, "ada", 3).await;
+            let request = site.open(&browsers[0]).await;
+            work(&request);
+            if saves {
+                let _saved = request.save().await.unwrap();
+            }
+            assert_eq!(request.log_out_everywhere(true).await.unwrap(), 2);
+            request.answer().await.unwrap();
+            assert_eq!(logged_in_of(&site, &browsers).await, 1);
+            assert_eq!(site.owner(&browsers[0]).await.as_deref(), Some("ada"));
+        }
+    }
+    // A login that is not saved yet ends the others, and then is.
+    let site = Site::new(signed());
+    let before = site.logged_in("ada").await;
+    let browser = site.browser();
+    let request = site.open(&browser).await;
+    request.log_in("ada").unwrap();
+    assert_eq!(request.log_out_everywhere(true).await.unwrap(), 1);
+    request.answer().await.unwrap();
+    assert_eq!(site.owner(&before).await, None);
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn a_session_with_a_longer_lifetime_of_its_own_is_named_as_long() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    site.request(&browser, |session| session.set_lifetime(Some(300 * DAY)))
+        .await;
+    site.time.advance(299 * DAY);
+    site.store.sweep().await;
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+    assert_eq!(site.owner(&browser).await, None);
+    // And under a longer one of the application's, once it was used.
+    let browser = site.logged_in("ada").await;
+    let site = site.under(signed().with_idle_timeout(300 * DAY));
+    site.time.advance(20 * DAY);
+    site.request(&browser, |_| ()).await;
+    site.time.advance(299 * DAY);
+    site.store.sweep().await;
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_log_out_everywhere_with_a_renewed_id_whose_successor_is_gone_is_an_error() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;

@@ -4,6 +4,7 @@ mod browser;
 mod log;
 mod store;
 mod time;
+mod work;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -18,6 +19,7 @@ pub(crate) use self::{
     log::Log,
     store::{Fault, Method, TestStore, When},
     time::Time,
+    work::Work,
 };
 
 pub(crate) fn keys() -> SecretKeys {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::{Error, Saved, Session};
+use session_core::{Error, Saved, Session, Settings, config::Refresh};
 
 use crate::support::{Browser, Request, Site, signed};
 
@@ -260,7 +260,6 @@ async fn a_request_authorised_as_one_user_does_not_go_on_in_anothers_session() {
         assert_eq!(request.get::<String>("private").unwrap(), None);
         assert_ne!(request.owner().as_deref(), Some("bob"));
         assert_eq!(site.value::<String>(&browser, "form").await, None);
-        // Nor does its log-out end bob's session, which its browser may have by now.
         assert_eq!(site.owner(&browser).await.as_deref(), Some("bob"));
     }
 }
@@ -309,6 +308,48 @@ async fn an_idle_timeout_that_runs_out_while_the_request_runs_loses_nothing() {
         assert_eq!(stored.owner().as_deref(), Some("ada"));
         let end = site.time.now() + 15 * MINUTE;
         assert_eq!(stored.expires_at(), Some(end));
+    }
+}
+
+#[tokio::test]
+async fn in_flasks_profile_what_runs_out_while_the_request_runs_is_stored_or_an_error() {
+    for swept in [false, true] {
+        let site = Site::new(Settings::flask().with_idle_timeout(15 * MINUTE));
+        let browser = site.visited().await;
+        let request = site.open(&browser).await;
+        site.time.advance(Duration::from_secs(901));
+        if swept {
+            site.store.sweep().await;
+        }
+        request.insert("upload", &1).unwrap();
+        match request.answer().await {
+            Ok(_) => assert_eq!(site.value(&browser, "upload").await, Some(1)),
+            Err(error) => assert!(swept && matches!(error, Error::Conflict), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_outlasts_its_session_revives_it_by_no_refresh() {
+    for permanent in [true, false] {
+        for refresh in [
+            Refresh::WhenDue,
+            Refresh::EveryAccess,
+            Refresh::EveryRequest,
+        ] {
+            let settings = signed()
+                .with_idle_timeout(15 * MINUTE)
+                .with_permanent(permanent)
+                .with_refresh(refresh);
+            let site = Site::new(settings);
+            let browser = site.logged_in("ada").await;
+            let request = site.open(&browser).await;
+            site.time.advance(25 * MINUTE);
+            site.store.calls();
+            assert_eq!(request.answer().await.unwrap().set_cookie, None);
+            assert_eq!(site.store.writes(), []);
+            assert_eq!(site.owner(&browser).await, None);
+        }
     }
 }
 

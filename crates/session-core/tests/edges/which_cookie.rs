@@ -1,8 +1,8 @@
 //! Several cookies of the session's name: after a change of path or domain, of keys, or by an attacker.
 
-use session_core::{CookieAttributes, Error, Session};
+use session_core::{CookieAttributes, Error, Session, Settings, config::FlaskSessions};
 
-use crate::support::{Browser, Log, Method, Site, flask_cookie, signed};
+use crate::support::{Browser, Log, Method, Site, flask_cookie, keys, signed};
 
 /// What a browser sends that has the cookies of all of `browsers`, in this order.
 fn together(site: &Site, browsers: &[&Browser]) -> Browser {
@@ -209,6 +209,28 @@ async fn after_a_change_of_path_the_new_login_counts_though_the_old_cookie_comes
     }
     request(&after, Session::destroy).await;
     assert_eq!(request(&after, |_| ()).await, None);
+}
+
+#[tokio::test]
+async fn a_dead_cookie_of_flasks_gives_way_to_a_live_one() {
+    let flask = Settings::flask()
+        .with_keys(keys())
+        .with_cookie(flask_cookie());
+    for sessions in [FlaskSessions::Keep, FlaskSessions::Move] {
+        let flask = Site::new(flask.clone());
+        let old = flask.visited().await;
+        let stale = old.clone();
+        flask.request(&old, Session::destroy).await;
+        let native = signed()
+            .with_cookie(flask_cookie())
+            .with_flask_sessions(sessions);
+        let native = flask.under(native);
+        let live = native.logged_in("ada").await;
+        for order in [[&stale, &live], [&live, &stale]] {
+            let both = together(&native, &order);
+            assert_eq!(native.owner(&both).await.as_deref(), Some("ada"));
+        }
+    }
 }
 
 #[tokio::test]

@@ -124,6 +124,10 @@ impl TestStore {
         self.behaviour().faults.push_back((method, fault));
     }
 
+    pub(crate) fn forget_faults(&self) {
+        self.behaviour().faults.clear();
+    }
+
     /// Every call of `methods` fails, until the store is up again.
     pub(crate) fn go_down(&self, methods: &[Method]) {
         self.behaviour().down = methods.to_vec();
