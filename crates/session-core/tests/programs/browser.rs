@@ -138,7 +138,12 @@ fn parse_max_age(value: &str) -> Option<i64> {
     if digits.is_empty() || !digits.bytes().all(|it| it.is_ascii_digit()) {
         return None;
     }
-    Some(value.parse().unwrap_or(i64::MAX / 1_000_000).min(i64::MAX / 1_000_000))
+    Some(
+        value
+            .parse()
+            .unwrap_or(i64::MAX / 1_000_000)
+            .min(i64::MAX / 1_000_000),
+    )
 }
 
 /// 5.1.1: a date is found among its tokens, in whatever order they come.
@@ -151,7 +156,9 @@ fn parse_date(text: &str) -> Option<SystemTime> {
     for token in text.split(delimiter).filter(|it| !it.is_empty()) {
         let digits = |most: usize| -> Option<u64> {
             let end = token.bytes().take_while(u8::is_ascii_digit).count();
-            (1..=most).contains(&end).then(|| token[..end].parse().ok())?
+            (1..=most)
+                .contains(&end)
+                .then(|| token[..end].parse().ok())?
         };
         if time.is_none()
             && let Some(found) = parse_time(token)
@@ -198,7 +205,11 @@ fn parse_time(token: &str) -> Option<(u64, u64, u64)> {
 /// None before 1970, which is past anyway.
 fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     // Years that begin in March, so that the leap day is the last.
-    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let (year, month) = if month <= 2 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
     Some(days.saturating_sub(719_468))
 }
@@ -236,7 +247,10 @@ mod tests {
     #[test]
     fn a_cookie_lives_as_long_as_it_says_and_max_age_wins() {
         let mut browser = Browser::default();
-        browser.receive("a=1; Max-Age=10; Expires=Thu, 01 Jan 1970 00:00:00 GMT", at(100));
+        browser.receive(
+            "a=1; Max-Age=10; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+            at(100),
+        );
         browser.receive("b=2; Expires=Thu, 01 Jan 1970 00:01:50 GMT", at(100));
         browser.receive("c=3", at(100));
         assert_eq!(browser.header(at(109)), "a=1; b=2; c=3");

@@ -72,7 +72,9 @@ async fn everything_ends(run: &Run<'_>, live: &[Probe]) {
     let program = run.program;
     let absolute = program.config.absolute.unwrap_or(u64::MAX);
     let longest = program.longest_idle().min(absolute) + program.clock_steps() + 2;
-    run.bench.wall.set(i64::try_from(longest).expect("no timeout is so long"));
+    run.bench
+        .wall
+        .set(i64::try_from(longest).expect("no timeout is so long"));
     for probe in live {
         if opens(&run.sessions[0], &probe.cookie).await.is_some() {
             let text = format!("session {} is live {longest} seconds later", probe.group);
@@ -189,7 +191,9 @@ impl Check<'_, '_> {
     fn an_id_from_before_a_login_is_dead(&self, broken: &mut Broken) {
         for (r, visit) in self.history.visits.iter().enumerate() {
             let stored = self.history.changes.iter().any(|it| {
-                it.request == Some(r) && it.state == State::Stored && matches!(it.kind, Kind::LogIn(_))
+                it.request == Some(r)
+                    && it.state == State::Stored
+                    && matches!(it.kind, Kind::LogIn(_))
             });
             if !(visit.ok && visit.logged_in && stored) {
                 continue;
@@ -332,8 +336,8 @@ impl Check<'_, '_> {
                     continue;
                 }
                 let one = |group| self.history.may_be_one(group, probe.group);
-                let elsewhere = !self.history.may_be_in(change, probe.group)
-                    && !change.group.is_some_and(one);
+                let elsewhere =
+                    !self.history.may_be_in(change, probe.group) && !change.group.is_some_and(one);
                 let foreign = change.user.is_some() && probe.user != change.user;
                 if elsewhere || foreign {
                     let text = format!(
@@ -389,7 +393,8 @@ pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken:
         || program.config.absolute.is_some()
         || history.groups[group].flask;
     if !taken.is_empty() && !excused {
-        let text = format!("a save of request {r} dropped a change, though nobody ended the session");
+        let text =
+            format!("a save of request {r} dropped a change, though nobody ended the session");
         history.violate(Promise::Stored, text);
     }
 }
@@ -421,4 +426,3 @@ pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
         run.history.borrow_mut().violate(Promise::Dead, text);
     }
 }
-

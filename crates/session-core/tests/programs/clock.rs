@@ -30,8 +30,7 @@ impl WallClock {
 
     /// Begins a program.
     pub(crate) fn start(&self) {
-        self.offset
-            .store(START - self.passed(), Ordering::Relaxed);
+        self.offset.store(START - self.passed(), Ordering::Relaxed);
     }
 
     pub(crate) fn set(&self, by_seconds: i64) {

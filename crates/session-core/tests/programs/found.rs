@@ -52,7 +52,11 @@ pub(crate) fn keeps_every_promise(program: &Program) {
             .iter()
             .filter(|it| !known::is_known(program, it.promise))
             .collect();
-        assert!(new.is_empty(), "{new:#?}\n{program:#?}\n{}", bench.trace(program));
+        assert!(
+            new.is_empty(),
+            "{new:#?}\n{program:#?}\n{}",
+            bench.trace(program)
+        );
     });
 }
 
@@ -71,7 +75,12 @@ fn program(config: Config, seeds: &[Seed], requests: &[Request], turns: &[usize]
 fn what_was_changed_for_a_user_is_not_kept_for_the_one_who_logs_in_beside() {
     let logs_in = request(0, &[Step::LogIn(0)]);
     let counts = request(0, &[Step::Count, Step::LogIn(0)]);
-    keeps_every_promise(&program(NATIVE, &[seed(0, Some(1))], &[logs_in, counts], &[2, 2]));
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, Some(1))],
+        &[logs_in, counts],
+        &[2, 2],
+    ));
 }
 
 #[test]
@@ -82,7 +91,12 @@ fn an_answer_that_failed_sends_no_id_that_was_renewed_before() {
     };
     let renews = request(0, &[Step::Renew]);
     let counts = request(0, &[Step::Count, Step::Save, Step::Count]);
-    keeps_every_promise(&program(flask, &[seed(0, None)], &[renews, counts], &[2, 2, 2]));
+    keeps_every_promise(&program(
+        flask,
+        &[seed(0, None)],
+        &[renews, counts],
+        &[2, 2, 2],
+    ));
 }
 
 #[test]
@@ -93,7 +107,12 @@ fn an_answer_that_ran_out_of_time_sends_no_id_that_was_renewed_before() {
         refresh: Use::EveryAccess,
         ..NATIVE
     };
-    let mut program = program(always, &[seed(0, None)], &[renews, counts], &[2, 2, 2, 0, 0, 0, 0]);
+    let mut program = program(
+        always,
+        &[seed(0, None)],
+        &[renews, counts],
+        &[2, 2, 2, 0, 0, 0, 0],
+    );
     program.schedule.push(Turn::Pass(61));
     keeps_every_promise(&program);
 }
@@ -102,14 +121,24 @@ fn an_answer_that_ran_out_of_time_sends_no_id_that_was_renewed_before() {
 fn a_log_out_after_the_session_went_to_another_user_ends_it() {
     let logs_in = request(0, &[Step::LogIn(1)]);
     let leaves = request(0, &[Step::Count, Step::Save, Step::LogOut]);
-    keeps_every_promise(&program(NATIVE, &[seed(0, Some(0))], &[logs_in, leaves], &[2, 2]));
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, Some(0))],
+        &[logs_in, leaves],
+        &[2, 2],
+    ));
 }
 
 #[test]
 fn a_change_after_a_login_that_was_lost_is_stored_or_an_error() {
     let renews = request(0, &[Step::Renew]);
     let logs_in = request(0, &[Step::LogIn(0), Step::Save, Step::Count]);
-    keeps_every_promise(&program(NATIVE, &[seed(0, None)], &[renews, logs_in], &[2, 2]));
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, None)],
+        &[renews, logs_in],
+        &[2, 2],
+    ));
 }
 
 #[test]
@@ -120,7 +149,12 @@ fn a_log_out_after_a_login_that_was_lost_ends_the_session() {
     };
     let renews = request(0, &[Step::Renew]);
     let turns = [0, 2, 0, 2, 2, 2];
-    keeps_every_promise(&program(NATIVE, &[seed(0, None)], &[logs_in, renews], &turns));
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, None)],
+        &[logs_in, renews],
+        &turns,
+    ));
 }
 
 #[test]
@@ -128,7 +162,12 @@ fn a_login_that_was_lost_in_a_save_that_nobody_polls_is_no_2xx() {
     let logs_in = request(0, &[Step::LogIn(0), Step::Mark, Step::SaveHeld(2)]);
     let renews = request(0, &[Step::Renew]);
     let turns = [0, 2, 2, 2, 0, 2];
-    keeps_every_promise(&program(NATIVE, &[seed(0, None)], &[logs_in, renews], &turns));
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, None)],
+        &[logs_in, renews],
+        &turns,
+    ));
 }
 
 #[test]

@@ -72,10 +72,18 @@ fn config(dice: &mut Dice, idle: &[u64]) -> Config {
     Config {
         layout,
         signed: shared || dice.permille(150),
-        refresh: dice.of(&[Use::OnChange, Use::WhenDue, Use::WhenDue, Use::EveryAccess, Use::EveryRequest]),
+        refresh: dice.of(&[
+            Use::OnChange,
+            Use::WhenDue,
+            Use::WhenDue,
+            Use::EveryAccess,
+            Use::EveryRequest,
+        ]),
         permanent: dice.permille(800),
         idle,
-        absolute: dice.permille(250).then(|| dice.of(&[idle / 2 + 1, idle * 3, idle * 4])),
+        absolute: dice
+            .permille(250)
+            .then(|| dice.of(&[idle / 2 + 1, idle * 3, idle * 4])),
         anonymous: dice.permille(60),
     }
 }
@@ -84,17 +92,24 @@ fn seeds(dice: &mut Dice, config: Config, most: usize) -> Vec<Seed> {
     let mut browsers = 0;
     (0..=dice.index(most))
         .map(|_| {
-            let browser = if browsers > 0 && dice.permille(150) { dice.index(browsers) } else { browsers };
+            let browser = if browsers > 0 && dice.permille(150) {
+                dice.index(browsers)
+            } else {
+                browsers
+            };
             browsers = browsers.max(browser + 1);
             let shared = matches!(config.layout, Layout::Keep | Layout::Move);
             let flask = shared && dice.permille(500);
             Seed {
                 browser,
-                user: (!flask && dice.permille(750)).then(|| dice.weighted(&[(6, 0), (2, 1), (1, 2)])),
+                user: (!flask && dice.permille(750))
+                    .then(|| dice.weighted(&[(6, 0), (2, 1), (1, 2)])),
                 flask,
                 stale: false,
                 lowered: config.layout != Layout::Flask && !flask && dice.permille(80),
-                lifetime: dice.permille(60).then(|| dice.of(&[config.idle / 2 + 1, config.idle * 3])),
+                lifetime: dice
+                    .permille(60)
+                    .then(|| dice.of(&[config.idle / 2 + 1, config.idle * 3])),
             }
         })
         .collect()
@@ -104,12 +119,20 @@ fn seeds(dice: &mut Dice, config: Config, most: usize) -> Vec<Seed> {
 fn races(dice: &mut Dice) -> Program {
     let config = config(dice, &[1000, 100_000, 100, 20]);
     let seeds = seeds(dice, config, 3);
-    let browsers = seeds.iter().map(|it| it.browser).max().map_or(1, |it| it + 1);
+    let browsers = seeds
+        .iter()
+        .map(|it| it.browser)
+        .max()
+        .map_or(1, |it| it + 1);
     let newcomers = usize::from(dice.permille(100));
     let count = 1 + dice.index(4);
     let requests: Vec<_> = (0..count)
         .map(|_| {
-            let browser = if dice.permille(600) { 0 } else { dice.index(browsers + newcomers) };
+            let browser = if dice.permille(600) {
+                0
+            } else {
+                dice.index(browsers + newcomers)
+            };
             request(dice, config, browser)
         })
         .collect();
@@ -128,7 +151,11 @@ fn request(dice: &mut Dice, config: Config, browser: usize) -> Request {
     let mut steps = |most: usize| -> Vec<Step> { (0..most).map(|_| step(dice, config)).collect() };
     let (mut handler, mut task, mut after) = (steps(6), steps(3), steps(3));
     handler.truncate(dice.index(7));
-    task.truncate(if dice.permille(150) { 1 + dice.index(3) } else { 0 });
+    task.truncate(if dice.permille(150) {
+        1 + dice.index(3)
+    } else {
+        0
+    });
     let streams = open == Open::AfterHead || dice.permille(200);
     after.truncate(if streams { 1 + dice.index(3) } else { 0 });
     if open != Open::First {
@@ -247,7 +274,11 @@ fn clicks(dice: &mut Dice) -> Program {
         };
         seeds.insert(0, stale);
     }
-    let browsers = seeds.iter().map(|it| it.browser).max().map_or(1, |it| it + 1);
+    let browsers = seeds
+        .iter()
+        .map(|it| it.browser)
+        .max()
+        .map_or(1, |it| it + 1);
     let count = 3 + dice.index(9);
     let requests: Vec<_> = (0..count).map(|_| click(dice, config, browsers)).collect();
     let steps = dice.permille(150);
@@ -323,10 +354,18 @@ fn click(dice: &mut Dice, config: Config, browsers: usize) -> Request {
         _ => Vec::new(),
     };
     Request {
-        browser: if dice.permille(850) { 0 } else { dice.index(browsers) },
+        browser: if dice.permille(850) {
+            0
+        } else {
+            dice.index(browsers)
+        },
         process: dice.index(2),
         open,
-        steps: if open == Open::First { steps } else { Vec::new() },
+        steps: if open == Open::First {
+            steps
+        } else {
+            Vec::new()
+        },
         task: Vec::new(),
         after,
         answer_lost: false,

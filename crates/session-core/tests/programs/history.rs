@@ -268,7 +268,10 @@ impl History {
             visit.groups.push(group);
         }
         for change in &mut self.changes {
-            if change.request == Some(r) && change.group.is_none() && change.state != State::Destroyed {
+            if change.request == Some(r)
+                && change.group.is_none()
+                && change.state != State::Destroyed
+            {
                 change.group = Some(group);
             }
         }
@@ -335,7 +338,10 @@ impl History {
     pub(crate) fn may_be_one(&self, one: usize, other: usize) -> bool {
         let uses = |it: &VisitLog, group| it.groups.contains(&group) || it.presented == Some(group);
         (self.groups[one].flask || self.groups[other].flask)
-            && self.visits.iter().any(|it| uses(it, one) && uses(it, other))
+            && self
+                .visits
+                .iter()
+                .any(|it| uses(it, one) && uses(it, other))
     }
 
     /// Whether the change may have been made in the session.

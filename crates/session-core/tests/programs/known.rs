@@ -47,16 +47,12 @@ const KNOWN: &[Known] = &[
     Known {
         _what: "a change after a login that was lost to a renewal is dropped with a 2xx",
         promises: &[Promise::Stored],
-        programs: |it| {
-            count(it, |it| matches!(it, Step::LogIn(_))) > 0 && count(it, saves) > 0
-        },
+        programs: |it| count(it, |it| matches!(it, Step::LogIn(_))) > 0 && count(it, saves) > 0,
     },
     Known {
         _what: "after the head a call waits for another's turn as long as that takes",
         promises: &[Promise::Budget],
-        programs: |it| {
-            it.requests.iter().any(|it| !it.task.is_empty())
-        },
+        programs: |it| it.requests.iter().any(|it| !it.task.is_empty()),
     },
     Known {
         _what: "in Flask's form nobody knows when the cookie ends, so it lags behind what was saved after the head",

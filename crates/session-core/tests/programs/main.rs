@@ -47,18 +47,29 @@ fn random_programs_keep_every_promise() {
             .map(|it| scope.spawn(move || search(first + it, threads, first + count)))
             .collect();
         let workers = workers.into_iter();
-        workers.flat_map(|it| it.join().expect("no program panics")).collect()
+        workers
+            .flat_map(|it| it.join().expect("no program panics"))
+            .collect()
     });
     found.sort_unstable();
     let time = began.elapsed();
-    eprintln!("{count} programs from {first} on {threads} threads in {time:?}: {} fail", found.len());
-    let rare: Vec<_> = model::rows().into_iter().filter(|it| it.uses < 1000).collect();
+    eprintln!(
+        "{count} programs from {first} on {threads} threads in {time:?}: {} fail",
+        found.len()
+    );
+    let rare: Vec<_> = model::rows()
+        .into_iter()
+        .filter(|it| it.uses < 1000)
+        .collect();
     for row in &rare {
         eprintln!("{}, {}: used {} times", row.state, row.event, row.uses);
     }
     report(&found);
     assert!(found.is_empty(), "{} programs break a promise", found.len());
-    assert!(count < EVERY_ROW || rare.is_empty(), "rows are used too rarely");
+    assert!(
+        count < EVERY_ROW || rare.is_empty(),
+        "rows are used too rarely"
+    );
 }
 
 fn number(variable: &str, otherwise: u64) -> u64 {
@@ -81,7 +92,10 @@ fn search(first: u64, step: u64, end: u64) -> Vec<(u64, Promise)> {
             }
         }
         let time = began.elapsed();
-        assert!(time < Duration::from_secs(60), "program {seed} took {time:?}");
+        assert!(
+            time < Duration::from_secs(60),
+            "program {seed} took {time:?}"
+        );
         seed += step;
     }
     found
@@ -103,7 +117,10 @@ fn report(found: &[(u64, Promise)]) {
         alike.entry(shape).or_insert((0, *seed, small)).0 += 1;
     }
     for (shape, (times, seed, program)) in alike {
-        eprintln!("== {times} x {shape}\nseed {seed}\n{}", shrinker::text(&program));
+        eprintln!(
+            "== {times} x {shape}\nseed {seed}\n{}",
+            shrinker::text(&program)
+        );
         eprintln!("{}\n", bench.trace(&program));
     }
 }

@@ -82,7 +82,11 @@ fn a_refresh_under_way_revives_no_session_that_was_ended() {
 fn a_login_beside_the_end_of_all_sessions_is_ended_by_the_next() {
     let seeds = [seed(0, None)];
     let everywhere = request(1, &[Step::EndAllOf(0)]);
-    let requests = [request(0, &[Step::LogIn(0)]), everywhere.clone(), everywhere];
+    let requests = [
+        request(0, &[Step::LogIn(0)]),
+        everywhere.clone(),
+        everywhere,
+    ];
     in_every_order(NATIVE, &seeds, &requests, 7);
 }
 

@@ -119,7 +119,9 @@ async fn perform<'s>(
     held: &mut Held<'s>,
 ) {
     let number = 2 * r + thread;
-    run.history.borrow_mut().note(|| format!("thread {number}: {step:?}"));
+    run.history
+        .borrow_mut()
+        .note(|| format!("thread {number}: {step:?}"));
     match step {
         Step::Look => {
             let _number = session.get::<u64>("n");
@@ -216,9 +218,7 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
             let late = run.history.borrow().visits[r].late;
             let own = run.own_group(r).filter(|_| keep);
             run.tries_to_end_all(r, user, own);
-            let ended = run
-                .within_list_time(session.log_out_everywhere(keep))
-                .await;
+            let ended = run.within_list_time(session.log_out_everywhere(keep)).await;
             if ended.is_ok() && !keep && (user.is_some() || late) {
                 run.destroys(r, session);
             }
@@ -245,16 +245,17 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
             let user = user_of(session);
             let own = session.lineage();
             run.history.borrow_mut().groups[group].end_tried = true;
-            let ended = run
-                .within_list_time(session.end_of_owner(&lineage))
-                .await;
+            let ended = run.within_list_time(session.end_of_owner(&lineage)).await;
             if let (Ok(_), Some(user)) = (ended, user) {
-                run.claims(r, End::User {
-                    user,
-                    only: Some(group),
-                    keep: None,
-                    began,
-                });
+                run.claims(
+                    r,
+                    End::User {
+                        user,
+                        only: Some(group),
+                        keep: None,
+                        began,
+                    },
+                );
                 if own == Some(lineage) {
                     run.destroys(r, session);
                 }
@@ -265,12 +266,15 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
             let sessions: &Sessions = &run.sessions[run.program.requests[r].process];
             let ended = run.within_list_time(sessions.end_all_of(USERS[user])).await;
             if ended.is_ok() {
-                run.claims(r, End::User {
-                    user,
-                    only: None,
-                    keep: None,
-                    began,
-                });
+                run.claims(
+                    r,
+                    End::User {
+                        user,
+                        only: None,
+                        keep: None,
+                        began,
+                    },
+                );
             }
         }
         _ => {
@@ -358,7 +362,11 @@ impl Run<'_> {
     fn arrives(&self, r: usize, header: &str) {
         let mut history = self.history.borrow_mut();
         // One that is known to be dead counts only if there is no other.
-        let stale = |it: &&str| history.group_of(it).is_some_and(|it| history.groups[it].stale);
+        let stale = |it: &&str| {
+            history
+                .group_of(it)
+                .is_some_and(|it| history.groups[it].stale)
+        };
         let mut pairs = header.split("; ");
         let first = pairs.clone().find(|it| !stale(it)).or(pairs.next());
         let first = first.unwrap_or_default();
@@ -455,7 +463,9 @@ impl Run<'_> {
             return;
         }
         self.history.borrow_mut().items += 1;
-        self.change(r, thread, session, kind, item, |session| make(session, item));
+        self.change(r, thread, session, kind, item, |session| {
+            make(session, item)
+        });
     }
 
     fn changes(
@@ -499,7 +509,11 @@ impl Run<'_> {
                 history.groups[group].end_tried |= history.groups[group].flask;
             }
         }
-        let state = if made.is_ok() { State::Pending } else { State::Absent };
+        let state = if made.is_ok() {
+            State::Pending
+        } else {
+            State::Absent
+        };
         history.changes.push(Change {
             kind,
             item,
@@ -529,7 +543,9 @@ impl Run<'_> {
         visit.may_remove = true;
         visit.users.clear();
         visit.logged_in = false;
-        let renewed = visit.presented.filter(|_| visit.late && self.late_ids_are_known());
+        let renewed = visit
+            .presented
+            .filter(|_| visit.late && self.late_ids_are_known());
         let cookie = visit.cookie.clone();
         let group = visit.group.take();
         let late = visit.presented.filter(|_| visit.late);
@@ -603,7 +619,9 @@ impl Run<'_> {
             // Whoever has the session by then.
             users.extend(history.logins_of(group));
         }
-        history.ended_users.extend(users.into_iter().map(|it| (it, keep)));
+        history
+            .ended_users
+            .extend(users.into_iter().map(|it| (it, keep)));
         if let Some(group) = own.filter(|_| keep.is_none()) {
             history.groups[group].end_tried = true;
         }
@@ -677,7 +695,8 @@ impl Run<'_> {
         if let Error::Timeout { .. } = error
             && !self.may_be_slow
         {
-            let text = format!("request {r} ran out of store time, though the store was never slow");
+            let text =
+                format!("request {r} ran out of store time, though the store was never slow");
             history.violate(Promise::Budget, text);
         }
     }

@@ -139,7 +139,11 @@ impl Bench {
         let broken = history.violations.iter();
         let broken = broken.map(|it| format!("{:?}: {}", it.promise, it.text));
         let lines = history.trace.unwrap_or_default();
-        lines.into_iter().chain(broken).collect::<Vec<_>>().join("\n")
+        lines
+            .into_iter()
+            .chain(broken)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn play(&self, program: &Program, trace: bool) -> History {
@@ -169,7 +173,10 @@ impl Bench {
             .iter()
             .all(|it| !matches!(it, Turn::Run(..) | Turn::Late));
         let slow = |it: &Turn| {
-            !matches!(it, Turn::Run(_, Behaviour::Fine) | Turn::All(_) | Turn::Late | Turn::Sweep)
+            !matches!(
+                it,
+                Turn::Run(_, Behaviour::Fine) | Turn::All(_) | Turn::Late | Turn::Sweep
+            )
         };
         let waits = |it: &Step| matches!(it, Step::Wait(_) | Step::SaveHeld(_));
         Run {
@@ -210,7 +217,11 @@ impl Bench {
             path: path.into(),
             ..CookieAttributes::default()
         };
-        let mut settings = if flask { Settings::flask() } else { Settings::unsigned() };
+        let mut settings = if flask {
+            Settings::flask()
+        } else {
+            Settings::unsigned()
+        };
         settings = settings
             .with_cookie(cookie)
             .with_refresh(config.refresh.refresh())
@@ -250,7 +261,8 @@ impl<'p> Run<'p> {
     fn tell(&self, thread: usize, call: Option<&str>, behaviour: Behaviour) {
         if let Some(call) = call {
             let mut history = self.history.borrow_mut();
-            history.note(|| format!("thread {thread}: the store carries out {call}, {behaviour:?}"));
+            history
+                .note(|| format!("thread {thread}: the store carries out {call}, {behaviour:?}"));
         }
     }
 
@@ -300,9 +312,13 @@ impl<'p> Run<'p> {
         let session = opened.expect("nothing fails yet");
         let item = self.history.borrow().items;
         let kinds = [Kind::Mark, Kind::Count];
-        session.insert(&format!("m{item}"), &1).expect("a number can be encoded");
+        session
+            .insert(&format!("m{item}"), &1)
+            .expect("a number can be encoded");
         let digit = 1_u64 << (2 * (item + 1));
-        session.insert("n", &digit).expect("a number can be encoded");
+        session
+            .insert("n", &digit)
+            .expect("a number can be encoded");
         if let Some(own) = seed.lifetime {
             session.set_lifetime(Some(Duration::from_secs(own)));
         }
@@ -325,7 +341,11 @@ impl<'p> Run<'p> {
         for (offset, kind) in kinds.into_iter().chain(login).enumerate() {
             history.changes.push(Change {
                 kind,
-                item: if offset < 2 { item + offset } else { usize::MAX },
+                item: if offset < 2 {
+                    item + offset
+                } else {
+                    usize::MAX
+                },
                 request: None,
                 thread: 0,
                 user,

@@ -38,8 +38,8 @@ fn smaller(program: &Program) -> Vec<Program> {
     add(&|it| drop(it.schedule.drain(..half)));
     for seed in 0..program.seeds.len() {
         add(&|it| {
-                let _removed = it.seeds.remove(seed);
-            });
+            let _removed = it.seeds.remove(seed);
+        });
     }
     for request in 0..program.requests.len() {
         add(&|it| it.requests[request].task.clear());
@@ -48,8 +48,8 @@ fn smaller(program: &Program) -> Vec<Program> {
     }
     for turn in 0..program.schedule.len() {
         add(&|it| {
-                let _removed = it.schedule.remove(turn);
-            });
+            let _removed = it.schedule.remove(turn);
+        });
         add(&|it| {
             if let Turn::Run(_, behaviour) = &mut it.schedule[turn] {
                 *behaviour = Behaviour::Fine;

@@ -220,7 +220,9 @@ impl Drop for Gate<'_> {
         let Some(id) = self.id else { return };
         let mut world = self.store.world();
         world.calls.retain(|it| it.id != id);
-        if world.dropped_calls_arrive && !matches!(self.command, Command::Load(_) | Command::OwnedBy(..)) {
+        if world.dropped_calls_arrive
+            && !matches!(self.command, Command::Load(_) | Command::OwnedBy(..))
+        {
             world.late.push(self.command.clone());
         }
     }
@@ -482,7 +484,10 @@ impl SessionStore for Store {
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        written(self.call(Command::Insert(key.clone(), record.clone())).await?)
+        written(
+            self.call(Command::Insert(key.clone(), record.clone()))
+                .await?,
+        )
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
