@@ -122,12 +122,10 @@ fn from_json(text: &str) -> Result<Dynamic, Fault> {
             Dynamic::Array(items.collect::<Result<_, Fault>>()?)
         }
         [b'{', ..] => {
-            let mut pairs = Vec::new();
-            json::for_each(text.as_bytes(), |key, value| {
-                pairs.push((Dynamic::Text(key.into_owned()), from_json(value)?));
-                Ok(())
-            })?;
-            Dynamic::Map(pairs)
+            let pairs = json::pairs(text.as_bytes(), usize::MAX)?.into_iter();
+            let pairs =
+                pairs.map(|(key, value)| Ok((Dynamic::Text(key.into()), from_json(value)?)));
+            Dynamic::Map(pairs.collect::<Result<_, Fault>>()?)
         }
         _ if text.contains(['.', 'e', 'E']) => match text.parse() {
             Ok(value) if f64::is_finite(value) => Dynamic::Float(value),
