@@ -57,10 +57,11 @@ impl fmt::Display for Format {
 /// A session's data: text keys in the order of their insertion, each with an encoded [`Value`].
 ///
 /// Values that nobody changes are written back byte for byte. So are entries whose key is not text, which Flask can
-/// write: they count in [`len`](Self::len), but no method names them. Cheap to clone, though the first change after that
-/// copies the list of entries. Any other change takes the same time, whatever the number of keys.
+/// write: they count in [`len`](Self::len), but no method names them. Cheap to clone, though the first change after
+/// that copies the list of entries. Any other change takes the same time, whatever the number of keys.
 ///
-/// What is encoded or decoded has at most 16,384 keys, the library's own among them, and values that nest at most 64 deep.
+/// What is encoded or decoded has at most 16,384 keys, the library's own among them, and values that nest at most 64
+/// deep.
 ///
 /// `Debug` shows the number of keys and bytes, never what they hold.
 #[derive(Clone, Default)]
@@ -76,8 +77,8 @@ impl Payload {
 
     /// Splits what a store keeps; `None` if that is nothing, nil or null, which Flask takes for no session.
     ///
-    /// Either format is recognised, whatever the one that is configured, so that an application may change it. If a key
-    /// comes twice, its last value counts. Values stay where they are in `bytes`.
+    /// Either format is recognised, whatever the one that is configured, so that an application may change it. If a
+    /// key comes twice, its last value counts. Values stay where they are in `bytes`.
     ///
     /// # Errors
     ///

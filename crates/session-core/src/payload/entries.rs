@@ -11,7 +11,8 @@ use super::{Format, Value};
 /// So many keys are compared one by one; beyond them, a key is looked up by its hash.
 const COMPARED: usize = 32;
 
-/// What a value is filed under: a text, found to be UTF-8, or whatever else Flask lets a session be indexed by, encoded.
+/// What a value is filed under: a text, found to be UTF-8, or whatever else Flask lets a session be indexed by,
+/// encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key<'a> {
     pub(super) bytes: &'a [u8],
@@ -37,7 +38,8 @@ struct Slot {
     format: Format,
 }
 
-/// Entries as a Python dict has them: in the order in which their keys came, a key's last value in the place of its first.
+/// Entries as a Python dict has them: in the order in which their keys came, a key's last value in the place of its
+/// first.
 #[derive(Clone, Default)]
 pub(super) struct Entries {
     loaded: Bytes,
@@ -51,8 +53,8 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Room for entries that stand in `loaded`, and for few of the `expected` at once: their number is only what the bytes
-    /// say.
+    /// Room for entries that stand in `loaded`, and for few of the `expected` at once: their number is only what the
+    /// bytes say.
     pub(super) fn of(loaded: Bytes, expected: usize) -> Self {
         let slots = Vec::with_capacity(expected.min(COMPARED));
         Self {
