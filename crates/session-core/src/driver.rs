@@ -152,9 +152,12 @@ fn thread_number() -> usize {
 ///
 /// [`Error::Reentrant`] if it did, also through a method that cannot fail.
 pub(crate) fn apart<T>(closure: impl FnOnce() -> T) -> Result<T> {
-    REENTERED.set(false);
+    let before = REENTERED.replace(false);
     let value = closure();
-    if REENTERED.take() {
+    let reentered = REENTERED.get();
+    // Within the closure of another session's `update`, that one hears of it too.
+    REENTERED.set(before || reentered);
+    if reentered {
         Err(Error::Reentrant)
     } else {
         Ok(value)

@@ -121,6 +121,8 @@ enum Pending {
     Nothing,
     /// The id of the session's record.
     Id,
+    /// The same; nobody has it yet, so no other request can have renewed it.
+    NewId,
     Removal,
 }
 
@@ -144,6 +146,8 @@ pub(crate) struct Machine {
     moved: bool,
     /// Whether it was this machine that ended a session.
     ended: bool,
+    /// Whether it had to do with a session that a user is logged in to.
+    had_owner: bool,
     run: Option<Run>,
     last_run: u64,
     /// The result of the last run, until somebody fetches it.
@@ -169,6 +173,7 @@ impl Machine {
             failed: false,
             moved: false,
             ended: false,
+            had_owner: false,
             run: None,
             last_run: 0,
             result: None,
@@ -209,12 +214,22 @@ impl Machine {
         }
     }
 
+    /// Whether the answer may show what belongs to a user, who may have logged out since.
+    pub(crate) fn had_owner(&self, rules: &Rules) -> bool {
+        self.had_owner || self.view(rules).owner.is_some()
+    }
+
     pub(crate) fn is_opened(&self) -> bool {
         !matches!(self.origin, Origin::Unopened)
     }
 
     pub(crate) fn is_late(&self) -> bool {
         matches!(self.origin, Origin::Late(..))
+    }
+
+    /// Whether another request is known to have ended it.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.origin, Origin::Ended)
     }
 
     pub(crate) fn is_head_sent(&self) -> bool {
@@ -260,9 +275,7 @@ impl Machine {
     /// Whether the end of the request needs nothing of the store.
     pub(crate) fn is_settled(&self, rules: &Rules, now: Millis) -> bool {
         let idle = self.run.is_none() && self.untold.is_none() && !self.failed;
-        idle && !self.is_dirty()
-            && self.pending != Pending::Id
-            && self.refreshable(rules, now).is_none()
+        idle && !self.is_dirty() && !self.sends_id() && self.refreshable(rules, now).is_none()
     }
 
     /// The value of the `Set-Cookie` header that the session needs so far.
@@ -270,12 +283,15 @@ impl Machine {
         match self.pending {
             Pending::Nothing => None,
             Pending::Removal => Some(rules.removal()),
-            Pending::Id => match (self.live(), &self.ending) {
-                (Some(live), _) => rules.set_cookie(live, now),
-                // Its end could not be confirmed: what an earlier save stored is still there.
-                (None, Some(Ending::Live(live))) => rules.set_cookie(live, now),
-                _ => None,
-            },
+            Pending::Id | Pending::NewId => rules.set_cookie(self.live().or(self.unended())?, now),
+        }
+    }
+
+    /// The record that is to end, and is not known to have ended.
+    fn unended(&self) -> Option<&Live> {
+        match &self.ending {
+            Some(Ending::Live(live)) => Some(live),
+            _ => None,
         }
     }
 
@@ -303,14 +319,17 @@ impl Machine {
         {
             return Ok(());
         }
-        let mut view = match self.view.take() {
-            Some(view) => view,
-            None => self.base(rules).clone(),
-        };
-        let made = op.apply(&mut view, now, format);
-        // A change that fails leaves what it was given as it was.
-        self.view = Some(view);
-        made?;
+        let base = self.view.is_none().then(|| self.base(rules).clone());
+        // A change that fails, or a closure that panics, leaves the view as it was.
+        let view = self.view.get_or_insert_with(|| base.unwrap_or_default());
+        op.apply(view, now, format)?;
+        if let Origin::Live(live) = &self.origin
+            && untouched
+            && let Op::Update(key, _) = &op
+            && live.content.payload.value(key) == view.payload.value(key)
+        {
+            return Ok(());
+        }
         self.ops.push(op);
         Ok(())
     }
@@ -321,7 +340,8 @@ impl Machine {
 
     /// Moves the expiry with the next save, whether that is due or not.
     pub(crate) fn extend(&mut self) {
-        self.extend = matches!(self.origin, Origin::Live(_)) || self.run.is_some();
+        let may_go_on = matches!(self.origin, Origin::Live(_) | Origin::Detached);
+        self.extend = may_go_on || self.run.is_some();
     }
 
     /// Ends the session: the data is gone at once, and from the store with the next save.

@@ -231,7 +231,7 @@ impl Rules {
     }
 
     /// The end that no use moves, if there is one.
-    pub(crate) fn deadline(&self, content: &Content) -> Option<Millis> {
+    fn deadline(&self, content: &Content) -> Option<Millis> {
         let deadline = self.timeouts(content).deadline(content.started_at()?);
         deadline.filter(|_| holds!(AbsoluteTimeoutIsKept))
     }

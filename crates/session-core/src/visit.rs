@@ -176,9 +176,7 @@ fn outcome(looked: bool, shared: &Shared, machine: &Machine) -> Outcome {
     let set_cookie = machine.cookie(&shared.rules, shared.now());
     Outcome {
         vary: looked || set_cookie.is_some(),
-        no_store: looked
-            && shared.rules.settings.no_store
-            && machine.view(&shared.rules).owner.is_some(),
+        no_store: looked && shared.rules.settings.no_store && machine.had_owner(&shared.rules),
         set_cookie,
     }
 }

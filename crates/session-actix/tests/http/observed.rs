@@ -68,7 +68,7 @@ impl ObservedStore {
         self.refusals.store(count, Ordering::Relaxed);
     }
 
-    /// From now on a loaded payload is what `mangle` makes of it.
+    /// From now on a loaded record is what `mangle` makes of it.
     pub(crate) fn set_mangle(&self, mangle: Option<Mangle>) {
         *self.mangle.lock().unwrap() = mangle;
     }

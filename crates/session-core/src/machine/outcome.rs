@@ -80,7 +80,7 @@ impl Machine {
                     }
                 }
                 self.moved = true;
-                if sends_cookie {
+                if sends_cookie && !self.sends_id() {
                     self.pending = Pending::Id;
                 }
                 self.drop_unknown_id();
@@ -89,13 +89,13 @@ impl Machine {
             Outcome::StoredUnderNewId => {
                 self.origin = written.map_or(Origin::Ended, Origin::Live);
                 self.moved = true;
-                self.pending = Pending::Id;
+                self.pending = Pending::NewId;
                 Ok(Saved::Stored)
             }
             Outcome::Refreshed => {
                 self.origin = written.map_or(Origin::Ended, Origin::Live);
                 self.moved = true;
-                if sends_cookie {
+                if sends_cookie && !self.sends_id() {
                     self.pending = Pending::Id;
                 }
                 Ok(Saved::Unchanged)
@@ -104,7 +104,7 @@ impl Machine {
                 if let Some(live) = live {
                     self.origin = Origin::Live(live);
                 }
-                if sends_cookie {
+                if sends_cookie && !self.sends_id() {
                     self.pending = Pending::Id;
                 }
                 Ok(Saved::Unchanged)
@@ -139,12 +139,15 @@ impl Machine {
                     Ok(Saved::Ended)
                 }
             }
-            Outcome::Missing => Err(error.unwrap_or(if native {
-                Error::Missing
-            } else {
-                // Without tombstones nobody knows whether the session was ended or renewed.
-                Error::Conflict
-            })),
+            Outcome::Missing => {
+                self.forget_pending_id();
+                Err(error.unwrap_or(if native {
+                    Error::Missing
+                } else {
+                    // Without tombstones nobody knows whether the session was ended or renewed.
+                    Error::Conflict
+                }))
+            }
             Outcome::HeadSent => Err(Error::HeadSent),
             Outcome::Conflict => Err(Error::Conflict),
             Outcome::NotLoaded => Err(Error::NotLoaded),
@@ -153,9 +156,14 @@ impl Machine {
         self.end_run(result);
     }
 
+    /// Whether the answer's head is to carry the session's id.
+    pub(super) fn sends_id(&self) -> bool {
+        matches!(self.pending, Pending::Id | Pending::NewId)
+    }
+
     /// No answer sends an id that the session may not have any more.
     pub(super) fn forget_pending_id(&mut self) {
-        if self.pending == Pending::Id && holds!(UnknownIdIsForgotten) {
+        if self.sends_id() && holds!(UnknownIdIsForgotten) {
             self.pending = Pending::Nothing;
         }
     }
@@ -176,12 +184,17 @@ impl Machine {
         {
             self.failed = holds!(UnknownStaysUnknown);
         }
+        // An answer that failed could not look whether the id that the browser knows is still the session's.
+        if result.is_err() && run.goal == Goal::Finish && self.pending == Pending::Id {
+            self.pending = Pending::Nothing;
+        }
         if run.destroyed && holds!(DestroyedWhileSaving) {
             self.destroy_origin();
         }
         if self.ops.is_empty() {
             self.view = None;
         }
+        self.had_owner |= self.live().is_some_and(|live| live.content.owner.is_some());
         match result {
             Err(error) if !run.awaited && run.goal != Goal::Reload => {
                 self.untold = Some(error).filter(|_| holds!(UntoldErrorIsTold));
