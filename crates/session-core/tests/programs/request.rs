@@ -62,7 +62,9 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
     };
     if request.open == Open::Never {
         session = visit.loaded();
-        session.iter().for_each(|it| run.opened(r, it));
+        if let Some(session) = &session {
+            run.opened(r, session);
+        }
     }
     run.answers(
         r,
@@ -491,7 +493,7 @@ impl Run<'_> {
     ) {
         let began = self.tick();
         let user = user_of(session);
-        let made = make(session);
+        let result = make(session);
         let mut history = self.history.borrow_mut();
         if let Kind::LogIn(user) = kind
             && !history.visits[r].users.is_empty()
@@ -510,7 +512,7 @@ impl Run<'_> {
                 history.groups[group].end_tried |= history.groups[group].flask;
             }
         }
-        let state = if made.is_ok() {
+        let state = if result.is_ok() {
             State::Pending
         } else {
             State::Absent
@@ -523,7 +525,7 @@ impl Run<'_> {
             user,
             group,
             began,
-            done: made.is_err().then_some(began),
+            done: result.is_err().then_some(began),
             answered: None,
             state,
             saves: 0,
@@ -679,6 +681,8 @@ impl Run<'_> {
         self.looks(r, session);
         self.history.borrow_mut().follow(r, session);
         if let Err(error) = reloaded {
+            // It may be the error of a save that was dropped before.
+            self.history.borrow_mut().refuse(r);
             self.failed(r, error);
         }
     }
@@ -706,6 +710,7 @@ impl Run<'_> {
         let tick = self.tick();
         let mut history = self.history.borrow_mut();
         history.visits[r].finish_began = tick;
+        history.visits[r].finishing = history.visits[r].group;
         (history.take_up(r), history.visits[r].ending.clone())
     }
 
@@ -766,12 +771,11 @@ impl Run<'_> {
             }
         } else {
             let known = history.group_of(pair);
-            // One that was destroyed while it was saved is still the one that the cookie is for.
-            let visit = &history.visits[r];
-            let last = visit.groups.last().copied();
-            if let Some(group) = visit.group.or(last)
-                && known.is_none()
-            {
+            if known.is_none() {
+                // One that was destroyed while it was saved is still the one that the cookie is for.
+                let visit = &history.visits[r];
+                let group = visit.group.or(visit.finishing);
+                let group = group.unwrap_or_else(|| history.new_group());
                 history.cookies.push((pair.to_owned(), group));
             }
             history.visits[r].sent = Some(pair.to_owned());
