@@ -244,10 +244,17 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
             let Some((group, lineage)) = run.seed_lineage(seed) else {
                 return;
             };
-            let user = user_of(session);
-            let own = session.lineage();
+            let user = run.authorised_user(r, session);
+            let own = run.own_group(r) == Some(group);
             run.history.borrow_mut().groups[group].end_tried = true;
             let ended = run.within_list_time(session.end_of_owner(&lineage)).await;
+            if ended.is_ok() && own && (user.is_some() || session.is_new()) {
+                run.destroys(r, session);
+            }
+            if user.is_none() {
+                // Nobody knows whose session it was, if anybody's.
+                run.history.borrow_mut().visits[r].ending.clear();
+            }
             if let (Ok(_), Some(user)) = (ended, user) {
                 run.claims(
                     r,
@@ -258,9 +265,6 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
                         began,
                     },
                 );
-                if own == Some(lineage) {
-                    run.destroys(r, session);
-                }
             }
         }
         Step::EndAllOf(user) => {
@@ -765,7 +769,11 @@ impl Run<'_> {
         let mut history = self.history.borrow_mut();
         if pair.ends_with('=') {
             let visit = &history.visits[r];
-            if !(visit.may_remove || visit.groups.is_empty()) {
+            // In Flask's form a session that somebody emptied is none.
+            let groups = &history.groups;
+            let emptied = |it: &usize| groups[*it].flask && groups[*it].end_tried;
+            let ends = visit.may_remove || visit.groups.iter().any(emptied);
+            if !(ends || visit.groups.is_empty()) {
                 let text = format!("answer {r} removes the cookie, though nothing was ended");
                 history.violate(Promise::Removal, text);
             }
@@ -774,7 +782,8 @@ impl Run<'_> {
             if known.is_none() {
                 // One that was destroyed while it was saved is still the one that the cookie is for.
                 let visit = &history.visits[r];
-                let group = visit.group.or(visit.finishing);
+                let saved = visit.groups.last().copied().filter(|_| !visit.ok);
+                let group = visit.group.or(visit.finishing).or(saved);
                 let group = group.unwrap_or_else(|| history.new_group());
                 history.cookies.push((pair.to_owned(), group));
             }
