@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
 use session_core::{Finish, Outcome, Visit};
 
-use crate::{SessionError, error, head, request::cookies, saving::Saving};
+use crate::{SessionError, error, head, request::cookies, saving::Saving, slots::Slot};
 
 pin_project! {
     /// The answer to one request, its session saved.
@@ -27,7 +27,7 @@ pin_project! {
         S: Service<ServiceRequest>,
     {
         // `None` where a middleware outside sees to the session, or nobody does.
-        visit: Option<Arc<Visit>>,
+        slot: Option<Rc<Slot>>,
         #[pin]
         step: Step<S, B>,
     }
@@ -59,17 +59,17 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
     #[inline]
-    pub(crate) fn new(visit: Option<Arc<Visit>>, service: &Rc<S>, request: ServiceRequest) -> Self {
-        let step = match &visit {
-            Some(visit) if visit.refreshes_untouched() => Step::Opening {
-                opening: Box::pin(open_untouched(visit, &request)),
+    pub(crate) fn new(slot: Option<Rc<Slot>>, service: &Rc<S>, request: ServiceRequest) -> Self {
+        let step = match &slot {
+            Some(slot) if slot.is_opened_untouched() => Step::Opening {
+                opening: Box::pin(open_untouched(slot.visit(), &request)),
                 call: Some((service.clone(), request)),
             },
             _ => Step::Answering {
                 answering: service.call(request),
             },
         };
-        Self { visit, step }
+        Self { slot, step }
     }
 }
 
@@ -93,10 +93,10 @@ where
                 }
                 StepNow::Answering { answering } => {
                     let answer = ready!(answering.poll(context));
-                    let Some(visit) = this.visit else {
+                    let Some(slot) = this.slot else {
                         return Poll::Ready(answer.map(ServiceResponse::map_into_left_body));
                     };
-                    match visit.finish() {
+                    match slot.answer().map_or_else(nothing, |visit| visit.finish()) {
                         Finish::Ready(outcome) => {
                             return Poll::Ready(respond(answer, Ok(()), outcome));
                         }
@@ -109,7 +109,7 @@ where
                 StepNow::Saving { saving, answer } => {
                     let saved = ready!(Pin::new(saving).poll(context));
                     let answer = answer.take().expect("answered once");
-                    let visit = this.visit.as_ref().expect("a visit is saved");
+                    let visit = this.slot.as_ref().expect("a visit is saved").visit();
                     return Poll::Ready(match saved {
                         Ok(outcome) => respond(answer, Ok(()), outcome),
                         Err(error) => respond(answer, Err(error.into()), visit.failed()),
@@ -119,6 +119,11 @@ where
             this.step.set(next);
         }
     }
+}
+
+/// The end of a request that did not use the session.
+fn nothing() -> Finish {
+    Finish::Ready(Outcome::default())
 }
 
 fn open_untouched(
@@ -201,8 +206,6 @@ where
     S: Service<ServiceRequest>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionFuture")
-            .field("visit", &self.visit)
-            .finish_non_exhaustive()
+        f.debug_struct("SessionFuture").finish_non_exhaustive()
     }
 }

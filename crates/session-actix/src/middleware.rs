@@ -107,7 +107,7 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let visit = Slots::enter(&request, TypeId::of::<N>(), &self.sessions);
-        SessionFuture::new(visit, &self.service, request)
+        let slot = Slots::enter(&request, TypeId::of::<N>(), &self.sessions);
+        SessionFuture::new(slot, &self.service, request)
     }
 }

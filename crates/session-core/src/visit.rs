@@ -6,11 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use crate::{
-    config::{OnStoreFailure, Refresh},
+    config::OnStoreFailure,
     driver::{Aim, Drive, Request},
     error::{Error, Result},
     machine::{Goal, Machine, table::holds},
@@ -23,10 +22,8 @@ const UNTOUCHED_SHARE: u32 = 10;
 
 /// One request's use of the session: nothing is read until somebody asks, and then once.
 pub struct Visit {
-    shared: Arc<Shared>,
-    request: std::sync::OnceLock<Arc<Request>>,
+    request: Arc<Request>,
     looked: AtomicBool,
-    head_sent: AtomicBool,
 }
 
 /// What the response's head must say.
@@ -54,11 +51,10 @@ pub enum Finish {
 
 impl Visit {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let budget = shared.rules.settings.store_timeout;
         Self {
-            shared,
-            request: std::sync::OnceLock::new(),
+            request: Arc::new(Request::new(shared, Machine::new(), budget)),
             looked: AtomicBool::new(false),
-            head_sent: AtomicBool::new(false),
         }
     }
 
@@ -74,7 +70,7 @@ impl Visit {
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
     ) -> impl Future<Output = Result<Session>> + Send + use<> {
         self.looked.store(true, Ordering::Relaxed);
-        let (request, opening) = self.opening(cookie_headers);
+        let (request, opening) = (self.request.clone(), self.opening(cookie_headers));
         async move {
             match opening.await {
                 Ok(_) => {}
@@ -97,14 +93,7 @@ impl Visit {
     /// The session, if somebody has loaded it: for code that cannot wait, such as a guard.
     pub fn loaded(&self) -> Option<Session> {
         self.looked.store(true, Ordering::Relaxed);
-        let request = self.request.get()?;
-        let opened = request.lock().is_ok_and(|machine| machine.is_opened());
-        opened.then(|| Session::of(request.clone()))
-    }
-
-    /// Whether the session must be opened although nobody asked for it.
-    pub fn refreshes_untouched(&self) -> bool {
-        self.shared.rules.settings.refresh == Refresh::EveryRequest && self.request.get().is_none()
+        self.is_opened().then(|| Session::of(self.request.clone()))
     }
 
     /// Opens the session for its refresh alone, without making the answer depend on it.
@@ -119,9 +108,9 @@ impl Visit {
         self: &Arc<Self>,
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
-        let (request, opening) = self.opening(cookie_headers);
+        let opening = self.opening(cookie_headers);
+        let budget = self.request.shared().rules.settings.store_timeout / UNTOUCHED_SHARE;
         async move {
-            let budget: Duration = request.shared().rules.settings.store_timeout / UNTOUCHED_SHARE;
             match tokio::time::timeout(budget, opening).await {
                 Ok(opened) => opened.map(drop),
                 Err(_) => Err(Error::Timeout { budget }),
@@ -131,39 +120,27 @@ impl Visit {
 
     /// Ends the visit before the response's head is sent: saves what changed.
     pub fn finish(&self) -> Finish {
-        self.head_sent.store(true, Ordering::Relaxed);
-        let Some(request) = self.request.get() else {
-            return Finish::Ready(self.outcome(None));
-        };
-        match request.lock() {
+        let looked = self.looked.load(Ordering::Relaxed);
+        let request = self.request.clone();
+        let shared = request.shared();
+        if let Ok(mut machine) = request.lock() {
             // Nobody has what was never opened.
-            Ok(mut machine) if !machine.is_opened() => {
-                machine.close_head();
-                return Finish::Ready(self.outcome(None));
+            let unused = !machine.is_opened();
+            if unused || machine.is_settled(&shared.rules, shared.now()) {
+                if holds!(HeadIsKnown) || !unused {
+                    machine.close_head();
+                }
+                return Finish::Ready(outcome(looked, shared, &machine));
             }
-            Ok(mut machine) if machine.is_settled(&self.shared.rules, self.shared.now()) => {
-                machine.close_head();
-                drop(machine);
-                return Finish::Ready(self.outcome(Some(request)));
-            }
-            Ok(_) | Err(_) => {}
         }
-        let vary = self.looked.load(Ordering::Relaxed);
-        let request = request.clone();
         Finish::Pending(Box::pin(async move {
             let finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
-            if let Ok(mut machine) = request.lock() {
-                machine.close_head();
-            }
+            let mut machine = request.lock()?;
+            machine.close_head();
             // Changes dropped because the session ended are no error: its answer carries no cookie.
             let _dropped_or_not = finished?;
-            Ok(outcome(vary, Some(&request)))
+            Ok(outcome(looked, request.shared(), &machine))
         }))
-    }
-
-    /// Whether [`finish`](Self::finish) was called: the answer has left, or is about to.
-    pub fn is_finished(&self) -> bool {
-        self.head_sent.load(Ordering::Relaxed)
     }
 
     /// The head of an answer whose session could not be saved, or not all of it.
@@ -171,47 +148,31 @@ impl Visit {
     /// It carries the cookie of what is known to be done, such as a login that the handler saved itself before the
     /// store failed; otherwise the browser's cookie is left alone.
     pub fn failed(&self) -> Outcome {
+        let known = self.request.lock().map_or_else(
+            |_| Outcome::default(),
+            |machine| outcome(true, self.request.shared(), &machine),
+        );
         Outcome {
             vary: true,
-            ..self.outcome(self.request.get())
+            ..known
         }
     }
 
-    fn outcome(&self, request: Option<&Arc<Request>>) -> Outcome {
-        outcome(self.looked.load(Ordering::Relaxed), request)
+    fn is_opened(&self) -> bool {
+        self.request.lock().is_ok_and(|machine| machine.is_opened())
     }
 
-    fn opening(
-        self: &Arc<Self>,
-        cookie_headers: &mut dyn Iterator<Item = &[u8]>,
-    ) -> (Arc<Request>, Drive) {
-        let request = self.request.get_or_init(|| {
-            let mut machine = Machine::new();
-            if self.head_sent.load(Ordering::Relaxed) && holds!(HeadIsKnown) {
-                machine.close_head();
-            }
-            let budget = self.shared.rules.settings.store_timeout;
-            Arc::new(Request::new(self.shared.clone(), machine, budget))
-        });
-        let opened = request.lock().is_ok_and(|machine| machine.is_opened());
-        let candidates = if opened {
+    fn opening(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> Drive {
+        let candidates = if self.is_opened() {
             Vec::new()
         } else {
-            self.shared.rules.presented(cookie_headers)
+            self.request.shared().rules.presented(cookie_headers)
         };
-        let opening = Drive::new(request.clone(), Aim::Open(candidates));
-        (request.clone(), opening)
+        Drive::new(self.request.clone(), Aim::Open(candidates))
     }
 }
 
-fn outcome(looked: bool, request: Option<&Arc<Request>>) -> Outcome {
-    let Some((request, machine)) = request.and_then(|it| Some((it, it.lock().ok()?))) else {
-        return Outcome {
-            vary: looked,
-            ..Outcome::default()
-        };
-    };
-    let shared = request.shared();
+fn outcome(looked: bool, shared: &Shared, machine: &Machine) -> Outcome {
     let set_cookie = machine.cookie(&shared.rules, shared.now());
     Outcome {
         vary: looked || set_cookie.is_some(),
@@ -223,7 +184,7 @@ fn outcome(looked: bool, request: Option<&Arc<Request>>) -> Outcome {
 impl fmt::Debug for Visit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Visit")
-            .field("opened", &self.request.get().is_some())
+            .field("opened", &self.is_opened())
             .finish_non_exhaustive()
     }
 }

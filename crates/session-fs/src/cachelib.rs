@@ -87,7 +87,7 @@ impl CachelibStore {
 
     /// The directory that holds the sessions.
     pub fn directory(&self) -> &Path {
-        self.root.path()
+        &self.root.path
     }
 
     /// Makes the directory if need be and tries it out, as [`FileStore::check`](crate::FileStore::check) does.
@@ -108,29 +108,29 @@ impl SessionStore for CachelibStore {
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let (store, key) = (self.clone(), key.clone());
-        let found = blocking(move || store.load_entry(&key)).await?;
-        Ok(found.map(|entry| Loaded {
-            expires_at: Some(clock::instant(entry.end())),
+        let found = blocking(move || store.get(&key)).await?;
+        Ok(found.map(|(_, entry)| Loaded {
+            expires_at: Some(clock::instant(entry.ends)),
             ..Loaded::compared_by_bytes(entry.payload)
         }))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         let (store, key, new) = (self.clone(), key.clone(), Entry::of(record));
-        let insert = move || store.insert_entry(&key, &new);
+        let insert = move || store.add(&key, &new);
         Ok(self.turns.take(0, insert).await?)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
         let (store, key, new) = (self.clone(), key.clone(), Entry::of(record));
         let loaded = revision.clone();
-        let update = move || store.update_entry(&key, &new, &loaded);
+        let update = move || store.swap(&key, &new, &loaded);
         Ok(self.turns.take(0, update).await?)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         let (store, key) = (self.clone(), key.clone());
-        let delete = move || store.delete_entry(&key);
+        let delete = move || store.remove(&key);
         Ok(self.turns.take(0, delete).await?)
     }
 }

@@ -11,7 +11,10 @@ use rustix::{
     process::geteuid,
 };
 
-use crate::{fault::Fault, mode::FileMode};
+use crate::{
+    fault::{Fault, Result},
+    mode::FileMode,
+};
 
 /// A directory that nobody else can write, held open: what happens in it cannot be led elsewhere by a rename.
 #[derive(Debug)]
@@ -24,12 +27,12 @@ const OPEN: OFlags = OFlags::RDONLY
 
 impl Directory {
     /// The directory at `path`, if there is one.
-    pub(crate) fn open(path: &Path) -> Result<Option<Self>, Fault> {
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
         Self::checked(fs::openat(CWD, path, OPEN, Mode::empty()))
     }
 
     /// The directory at `path`, made with mode 0700 if there is none, as are those above; it is there after a power loss.
-    pub(crate) fn open_or_create(path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn open_or_create(path: &Path) -> Result<Self> {
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(Self::open(path)?.ok_or(Errno::NOENT)?);
         };
@@ -37,16 +40,16 @@ impl Directory {
             .recursive(true)
             .mode(0o700)
             .create(above)?;
-        Self(File::open(above)?.into()).child_or_create(name, true)
+        Self(File::open(above)?.into()).ensure(name, true)
     }
 
     /// The directory `name` in this one, if there is one.
-    pub(crate) fn child(&self, name: impl Arg) -> Result<Option<Self>, Fault> {
+    pub(crate) fn child(&self, name: impl Arg) -> Result<Option<Self>> {
         Self::checked(fs::openat(&self.0, name, OPEN, Mode::empty()))
     }
 
     /// The directory at the end of `path`, which begins in this one, if there is one.
-    pub(crate) fn below(self, path: &[&str]) -> Result<Option<Self>, Fault> {
+    pub(crate) fn below(self, path: &[&str]) -> Result<Option<Self>> {
         let mut found = Some(self);
         for name in path {
             found = found.map_or(Ok(None), |above| above.child(*name))?;
@@ -57,11 +60,7 @@ impl Directory {
     /// The directory `name` in this one, made with mode 0700 if there is none.
     ///
     /// With `durable`, one that was made is there after a power loss.
-    pub(crate) fn child_or_create(
-        &self,
-        name: impl Arg + Copy,
-        durable: bool,
-    ) -> Result<Self, Fault> {
+    pub(crate) fn ensure(&self, name: impl Arg + Copy, durable: bool) -> Result<Self> {
         if let Some(child) = self.child(name)? {
             return Ok(child);
         }
@@ -70,9 +69,7 @@ impl Directory {
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),
         }
-        if durable {
-            self.sync()?;
-        }
+        self.settle(durable)?;
         Ok(self.child(name)?.ok_or(Errno::NOENT)?)
     }
 
@@ -93,9 +90,9 @@ impl Directory {
         Dir::read_from(&self.0)
     }
 
-    /// Makes what was linked, renamed and removed here outlast a power loss.
-    pub(crate) fn sync(&self) -> IoResult<()> {
-        fs::fsync(&self.0)
+    /// With `durable`, makes what was linked, renamed and removed here outlast a power loss.
+    pub(crate) fn settle(&self, durable: bool) -> IoResult<()> {
+        if durable { fs::fsync(&self.0) } else { Ok(()) }
     }
 
     /// Removes the file `name`; whether there was one.
@@ -122,24 +119,26 @@ impl Directory {
         &self.0
     }
 
-    fn checked(opened: IoResult<OwnedFd>) -> Result<Option<Self>, Fault> {
+    fn checked(opened: IoResult<OwnedFd>) -> Result<Option<Self>> {
         let fd = match opened {
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP | Errno::NOTDIR) => return Err(Fault::NoDirectory),
+            Err(Errno::LOOP | Errno::NOTDIR) => {
+                let reason = "must be a directory itself, not a symbolic link or a file";
+                return Err(Fault::Directory(reason.into()));
+            }
             other => other?,
         };
-        let stat = fs::fstat(&fd)?;
-        let us = geteuid().as_raw();
-        if stat.st_uid != us {
-            return Err(Fault::NotOurs {
-                owner: stat.st_uid,
-                us,
-            });
-        }
-        let mode = stat.st_mode & 0o7777;
-        if mode & 0o022 != 0 {
-            return Err(Fault::Writable { mode });
-        }
-        Ok(Some(Self(fd)))
+        let (stat, us) = (fs::fstat(&fd)?, geteuid().as_raw());
+        let (owner, mode) = (stat.st_uid, stat.st_mode & 0o7777);
+        let reason = if owner != us {
+            format!("must belong to the user that runs this program ({us}), not to user {owner}")
+        } else if mode & 0o022 != 0 {
+            format!(
+                "must not be writable by group or others (mode {mode:04o}): run chmod 0700 on it"
+            )
+        } else {
+            return Ok(Some(Self(fd)));
+        };
+        Err(Fault::Directory(reason.into()))
     }
 }

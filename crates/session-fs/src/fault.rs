@@ -3,19 +3,16 @@ use std::{error, fmt, io};
 use rustix::io::Errno;
 use session_core::{BoxError, Error};
 
+/// The result of work on files.
+pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
+
 /// Why something could not be done with the files.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The operating system refused.
     Io(io::Error),
-    /// In the place of a directory is a symbolic link, or no directory at all.
-    NoDirectory,
-    /// The directory belongs to the user `owner`, not to `us`.
-    NotOurs { owner: u32, us: u32 },
-    /// The directory's mode lets others than its owner write.
-    Writable { mode: u32 },
-    /// The directory is not the one that this program worked in before, or there is none any more.
-    Gone,
+    /// The directory is not safe to use: what it must be, or must not.
+    Directory(Box<str>),
     /// Somebody else held the lock for longer than a write waits.
     Locked,
     /// The file does not begin as this store's files do, or is no regular file.
@@ -36,14 +33,6 @@ impl Fault {
 
     pub(crate) fn is_no_space(&self) -> bool {
         self.is(Errno::NOSPC) || self.is(Errno::DQUOT)
-    }
-
-    /// Whether it is a directory that is not safe to use.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::NoDirectory | Self::NotOurs { .. } | Self::Writable { .. } | Self::Gone
-        )
     }
 
     pub(crate) fn is_unreadable(&self) -> bool {
@@ -86,21 +75,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(_) => f.write_str("the operating system refused"),
-            Self::NoDirectory => {
-                f.write_str("must be a directory itself, not a symbolic link or a file")
-            }
-            Self::NotOurs { owner, us } => write!(
-                f,
-                "must belong to the user that runs this program ({us}), not to user {owner}"
-            ),
-            Self::Writable { mode } => write!(
-                f,
-                "must not be writable by group or others (mode {mode:04o}): run chmod 0700 on it"
-            ),
-            Self::Gone => f.write_str(
-                "must stay in its place, and is gone: mount its file system again, \
-                 or restart the program to begin with an empty directory",
-            ),
+            Self::Directory(reason) => f.write_str(reason),
             Self::Locked => f.write_str("another process held the lock for too long"),
             Self::Foreign => {
                 f.write_str("the file under the record's name was not made by this store")

@@ -9,13 +9,13 @@ use session_core::Bytes;
 
 use crate::{
     directory::Directory,
-    fault::Fault,
+    fault::{Fault, Result},
     layout::{LARGEST, OVERHEAD, Stored},
     name::Name,
 };
 
 /// The record called `name`, if there is one.
-pub(crate) fn read(directory: &Directory, name: &Name) -> Result<Option<Stored>, Fault> {
+pub(crate) fn read(directory: &Directory, name: &Name) -> Result<Option<Stored>> {
     let file = start(directory, name.to_string(), OVERHEAD + LARGEST)?;
     file.map(|(_, bytes)| Stored::decode(name, &bytes))
         .transpose()
@@ -26,7 +26,7 @@ pub(crate) fn start(
     directory: &Directory,
     name: impl Arg,
     most: usize,
-) -> Result<Option<(OwnedFd, Bytes)>, Fault> {
+) -> Result<Option<(OwnedFd, Bytes)>> {
     let Some((file, size)) = open(directory, name, OFlags::RDONLY)? else {
         return Ok(None);
     };
@@ -51,7 +51,7 @@ pub(crate) fn overwrite(
     name: &Name,
     bytes: &[u8],
     durable: bool,
-) -> Result<(), Fault> {
+) -> Result<()> {
     let (file, _) = open(directory, name.to_string(), OFlags::WRONLY)?.ok_or(Errno::NOENT)?;
     if io::pwrite(&file, bytes, 0)? != bytes.len() {
         return Err(Errno::NOSPC.into());
@@ -64,11 +64,7 @@ pub(crate) fn overwrite(
 }
 
 /// The regular file called `name`, and its size.
-fn open(
-    directory: &Directory,
-    name: impl Arg,
-    access: OFlags,
-) -> Result<Option<(OwnedFd, u64)>, Fault> {
+fn open(directory: &Directory, name: impl Arg, access: OFlags) -> Result<Option<(OwnedFd, u64)>> {
     // A FIFO would block without NONBLOCK.
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = match fs::openat(directory.fd(), name, flags, Mode::empty()) {

@@ -4,7 +4,7 @@ use session_core::{Record, Revision, StoreKey, Write};
 use crate::{
     clock,
     directory::Directory,
-    fault::Fault,
+    fault::{Fault, Result},
     file,
     layout::{self, Stored},
     lock::Lock,
@@ -19,7 +19,7 @@ const ONE_BLOCK: usize = 4096;
 
 /// The records as files; every method blocks.
 impl Root {
-    pub(crate) fn load(&self, name: &Name) -> Result<Option<Stored>, Fault> {
+    pub(crate) fn load(&self, name: &Name) -> Result<Option<Stored>> {
         let Some(shard) = self.below(&[&shard_name(name.shard())])? else {
             return Ok(None);
         };
@@ -27,19 +27,18 @@ impl Root {
     }
 
     /// Puts a record where nothing is.
-    pub(crate) fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write, Fault> {
+    pub(crate) fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         let name = Name::of(key.as_str());
-        let entry = Move::of(record, 0);
+        let entry = Move::of(name, record, 0);
         let root = self.open_or_set_up()?;
-        let shard =
-            root.child_or_create(shard_name(name.shard()).as_str(), self.staging.durable)?;
+        let shard = root.ensure(shard_name(name.shard()).as_str(), self.staging.durable)?;
         let staged = Staged::write(&shard, &encode(key, record, &entry), self.staging)?;
-        self.make(&root, &name, &entry)?;
+        self.make(&root, &entry)?;
         match staged.link(&name.to_string()) {
             Err(Errno::EXIST) => return Ok(Write::Refused),
             other => other?,
         }
-        self.settle(&shard)?;
+        shard.settle(self.staging.durable)?;
         Ok(Write::stored_bytes(record))
     }
 
@@ -49,7 +48,7 @@ impl Root {
         key: &StoreKey,
         record: &Record,
         loaded: &Revision,
-    ) -> Result<Write, Fault> {
+    ) -> Result<Write> {
         let name = Name::of(key.as_str());
         let Some(root) = self.open()? else {
             return Ok(Write::Refused);
@@ -64,48 +63,40 @@ impl Root {
             let Some(old) = old.filter(|old| old.record == loaded.as_bytes()) else {
                 return Ok(Write::Refused);
             };
-            let entry = Move::of(record, old.entry);
+            let entry = Move::of(name, record, old.entry);
             if !entry.ends_sooner() {
-                self.make(&root, &name, &entry)?;
+                self.make(&root, &entry)?;
             }
             self.replace(&shard, &name, &encode(key, record, &entry))?;
             if entry.ends_sooner() {
                 // The session is ended. An entry that stays longer than it must costs a look, and no promise.
-                let _ = self.make(&root, &name, &entry);
+                let _ = self.make(&root, &entry);
             }
         }
-        self.settle(&shard)?;
+        shard.settle(self.staging.durable)?;
         Ok(Write::stored_bytes(record))
     }
 
     /// Removes the record, even if it is damaged.
-    pub(crate) fn delete(&self, name: &Name) -> Result<(), Fault> {
+    pub(crate) fn delete(&self, name: &Name) -> Result<()> {
         let Some(shard) = self.below(&[&shard_name(name.shard())])? else {
             return Ok(());
         };
         {
             // Between an update's look at the record and its rename, a removal would be undone.
             let _lock = Lock::acquire(&shard)?;
-            let removable = match file::read(&shard, name) {
+            let found = match file::read(&shard, name) {
                 Err(Fault::Damaged) => true,
                 found => found.or_else(Fault::unless_unreadable)?.is_some(),
             };
-            if removable {
+            if found {
                 shard.unlink(name.to_string())?;
             }
         }
-        self.settle(&shard)
+        Ok(shard.settle(self.staging.durable)?)
     }
 
-    /// Makes what was done in `directory` outlast a power loss, if that was asked for.
-    pub(crate) fn settle(&self, directory: &Directory) -> Result<(), Fault> {
-        if self.staging.durable {
-            directory.sync()?;
-        }
-        Ok(())
-    }
-
-    fn replace(&self, shard: &Directory, name: &Name, bytes: &[u8]) -> Result<(), Fault> {
+    fn replace(&self, shard: &Directory, name: &Name, bytes: &[u8]) -> Result<()> {
         match Staged::write(shard, bytes, self.staging) {
             Err(full) if full.is_no_space() && bytes.len() <= ONE_BLOCK => {
                 file::overwrite(shard, name, bytes, self.staging.durable)
@@ -116,10 +107,7 @@ impl Root {
 }
 
 /// Reads without the shard's lock, and with it what seems damaged: it may be in the middle of being written over.
-pub(crate) fn settled<T>(
-    shard: &Directory,
-    read: impl Fn() -> Result<T, Fault>,
-) -> Result<T, Fault> {
+pub(crate) fn settled<T>(shard: &Directory, read: impl Fn() -> Result<T>) -> Result<T> {
     match read() {
         Err(Fault::Damaged) => {
             let _lock = Lock::acquire(shard)?;

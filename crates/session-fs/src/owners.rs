@@ -5,16 +5,13 @@
 
 use std::ffi::CStr;
 
-use rustix::{
-    fs::{self, AtFlags, FileType},
-    io::Errno,
-};
+use rustix::{fs, io::Errno};
 use session_core::{Cursor, Listed, Page, Record};
 
 use crate::{
     clock,
     directory::Directory,
-    fault::Fault,
+    fault::{Fault, Result},
     file,
     files::settled,
     layout::{self, OVERHEAD},
@@ -35,16 +32,18 @@ const NAME: usize = 32;
 
 /// What becomes of a record's entry; times are in milliseconds since 1970, and 0 is none.
 pub(crate) struct Move {
+    record: Name,
     owner: Option<Name>,
     from: u64,
     pub(crate) to: u64,
 }
 
 impl Move {
-    /// What `record` says of the entry whose time is `from`.
-    pub(crate) fn of(record: &Record, from: u64) -> Self {
-        let entry = record.entry.as_ref();
+    /// What `new`, which is called `record`, says of the entry whose time is `from`.
+    pub(crate) fn of(record: Name, new: &Record, from: u64) -> Self {
+        let entry = new.entry.as_ref();
         Self {
+            record,
             owner: entry.map(|entry| Name::of(entry.owner.as_str())),
             from,
             to: entry.map_or(from, |entry| clock::millis(entry.expires_at)),
@@ -57,32 +56,26 @@ impl Move {
 }
 
 impl Root {
-    /// Makes or moves the entry of the record called `name`.
-    pub(crate) fn make(&self, root: &Directory, name: &Name, entry: &Move) -> Result<(), Fault> {
+    /// Makes or moves an entry.
+    pub(crate) fn make(&self, root: &Directory, entry: &Move) -> Result<()> {
         let Some(owner) = entry.owner else {
             return Ok(());
         };
-        let mut attempt = 0;
-        loop {
-            match self.try_to_make(root, &owner, name, entry) {
-                Err(fault) if fault.is(Errno::NOENT) && attempt < ATTEMPTS => attempt += 1,
+        for _ in 1..ATTEMPTS {
+            match self.try_to_make(root, &owner, entry) {
+                Err(fault) if fault.is(Errno::NOENT) => {}
                 other => return other,
             }
         }
+        self.try_to_make(root, &owner, entry)
     }
 
-    fn try_to_make(
-        &self,
-        root: &Directory,
-        owner: &Name,
-        name: &Name,
-        entry: &Move,
-    ) -> Result<(), Fault> {
+    fn try_to_make(&self, root: &Directory, owner: &Name, entry: &Move) -> Result<()> {
         let durable = self.staging.durable;
         let directory = root
-            .child_or_create(OWNERS, durable)?
-            .child_or_create(shard_name(owner.shard()).as_str(), durable)?
-            .child_or_create(owner.to_string().as_str(), durable)?;
+            .ensure(OWNERS, durable)?
+            .ensure(shard_name(owner.shard()).as_str(), durable)?
+            .ensure(owner.to_string().as_str(), durable)?;
         {
             // A list that is read meanwhile could see neither the old name nor the new one.
             let _lock = Lock::acquire(&directory)?;
@@ -92,8 +85,8 @@ impl Root {
                     drop_if_over(&directory, found?.file_name())?;
                 }
             }
-            let (at, new) = (directory.fd(), entry_name(name, entry.to));
-            match fs::renameat(at, entry_name(name, entry.from), at, new.as_str()) {
+            let (at, new) = (directory.fd(), entry_name(&entry.record, entry.to));
+            match fs::renameat(at, entry_name(&entry.record, entry.from), at, new.as_str()) {
                 Err(Errno::NOENT) => match directory.create(&new, self.staging.mode) {
                     Err(Errno::EXIST) => {}
                     made => drop(made?),
@@ -101,20 +94,12 @@ impl Root {
                 moved => moved?,
             }
         }
-        self.settle(&directory)
+        Ok(directory.settle(durable)?)
     }
 
     /// A page of about `limit` records; `rest`, of a [`Cursor`], are the names that were not read yet.
-    pub(crate) fn owned_by(
-        &self,
-        owner: &Name,
-        rest: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Page, Fault> {
-        let names = match rest {
-            Some(rest) => rest.to_vec(),
-            None => self.names(owner)?,
-        };
+    pub(crate) fn page(&self, owner: &Name, rest: Option<&[u8]>, limit: usize) -> Result<Page> {
+        let names = rest.map_or_else(|| self.names(owner), |rest| Ok(rest.to_vec()))?;
         let (page, rest) = names.split_at(names.len().min(limit.max(1).saturating_mul(NAME)));
         let mut records = Vec::new();
         // Names are in order: each shard is opened once.
@@ -142,7 +127,7 @@ impl Root {
     /// The names that the owner's index has now, one after the other.
     ///
     /// All at once, so that no page misses one that is moved between two pages.
-    fn names(&self, owner: &Name) -> Result<Vec<u8>, Fault> {
+    fn names(&self, owner: &Name) -> Result<Vec<u8>> {
         let path = [OWNERS, &shard_name(owner.shard()), &owner.to_string()];
         let Some(directory) = self.below(&path)? else {
             return Ok(Vec::new());
@@ -164,7 +149,7 @@ impl Root {
 }
 
 /// The head of the record called `name`, if there is one.
-fn head(shard: &Directory, name: &Name) -> Result<Option<Listed>, Fault> {
+fn head(shard: &Directory, name: &Name) -> Result<Option<Listed>> {
     settled(shard, || {
         let start = file::start(shard, name.to_string(), OVERHEAD + Record::HEAD)?;
         start
@@ -174,16 +159,13 @@ fn head(shard: &Directory, name: &Name) -> Result<Option<Listed>, Fault> {
 }
 
 /// Removes the entry called `name` if its time has passed.
-pub(crate) fn drop_if_over(directory: &Directory, name: &CStr) -> Result<(), Fault> {
+pub(crate) fn drop_if_over(directory: &Directory, name: &CStr) -> Result<()> {
     if parse(name.to_bytes()).is_none_or(|(_, until)| !clock::is_over(until)) {
         return Ok(());
     }
-    let stat = match fs::statat(directory.fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(()),
-        other => other?,
-    };
+    let found = file::start(directory, name, 1).or_else(Fault::unless_unreadable)?;
     // Whatever else has such a name is a stranger's.
-    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0 {
+    if found.is_some_and(|(_, start)| start.is_empty()) {
         directory.unlink(name)?;
     }
     Ok(())

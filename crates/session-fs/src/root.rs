@@ -10,7 +10,7 @@ use session_core::config::ConfigError;
 
 use crate::{
     directory::Directory,
-    fault::Fault,
+    fault::{Fault, Result},
     lock::Lock,
     staged::{Staged, Staging},
 };
@@ -18,10 +18,13 @@ use crate::{
 /// The empty directory in the store's own that tells it from the mount point of a file system that is not mounted.
 const MARKER: &str = ".set-up";
 
+const GONE: &str = "must stay in its place, and is gone: mount its file system again, \
+                    or restart the program to begin with an empty directory";
+
 /// The directory that holds everything, found by its path at each access.
 #[derive(Clone, Debug)]
 pub(crate) struct Root {
-    path: Arc<Path>,
+    pub(crate) path: Arc<Path>,
     pub(crate) staging: Staging,
     /// Whether this process has seen the directory with its marker.
     seen: Arc<AtomicBool>,
@@ -40,34 +43,30 @@ impl Root {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The directory, or none if it was never set up.
     ///
     /// Where it was, one that is gone or lacks its marker is an error: its file system is not mounted. To call its
     /// sessions absent would log everybody out.
-    pub(crate) fn open(&self) -> Result<Option<Directory>, Fault> {
+    pub(crate) fn open(&self) -> Result<Option<Directory>> {
         let directory = Directory::open(&self.path)?;
         let marked = match &directory {
             Some(directory) => directory.child(self.marker())?.is_some(),
             None => false,
         };
         if !marked && self.seen.load(Ordering::Relaxed) {
-            return Err(Fault::Gone);
+            return Err(Fault::Directory(GONE.into()));
         }
         self.seen.fetch_or(marked, Ordering::Relaxed);
         Ok(directory)
     }
 
     /// The directory at the end of `path`, which begins in this one, if there is one.
-    pub(crate) fn below(&self, path: &[&str]) -> Result<Option<Directory>, Fault> {
+    pub(crate) fn below(&self, path: &[&str]) -> Result<Option<Directory>> {
         self.open()?.map_or(Ok(None), |root| root.below(path))
     }
 
     /// The directory, made and marked if it never was.
-    pub(crate) fn open_or_set_up(&self) -> Result<Directory, Fault> {
+    pub(crate) fn open_or_set_up(&self) -> Result<Directory> {
         if let Some(directory) = self.open()?
             && self.seen.load(Ordering::Relaxed)
         {
@@ -75,7 +74,7 @@ impl Root {
         }
         let directory = Directory::open_or_create(&self.path)?;
         // Flushed, durable or not: it happens once, and records without a marker would count as absent.
-        directory.child_or_create(self.marker().as_str(), true)?;
+        directory.ensure(self.marker().as_str(), true)?;
         self.seen.store(true, Ordering::Relaxed);
         Ok(directory)
     }
@@ -94,7 +93,7 @@ impl Root {
         })
     }
 
-    fn try_out(&self) -> Result<(), Fault> {
+    fn try_out(&self) -> Result<()> {
         let directory = self.open_or_set_up()?;
         let _lock = Lock::acquire(&directory)?;
         Staged::write(&directory, &[], self.staging).map(drop)

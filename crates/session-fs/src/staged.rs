@@ -1,14 +1,20 @@
-use std::os::fd::OwnedFd;
+use std::{ffi::CStr, os::fd::OwnedFd};
 
 use rustix::{
-    fs::{self, AtFlags, FlockOperation, flock},
+    fs::{self, AtFlags, FlockOperation, Mode, flock},
     io::{self, Errno},
 };
 
-use crate::{directory::Directory, fault::Fault, layout::MAGIC, mode::FileMode};
+use crate::{
+    directory::Directory,
+    fault::{Fault, Result},
+    file,
+    layout::MAGIC,
+    mode::FileMode,
+    name::unhex,
+};
 
 const PREFIX: &[u8] = b".staged-";
-const DIGITS: usize = 16;
 
 /// How the files of a store are staged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,12 +39,8 @@ pub(crate) struct Staged<'a> {
 
 impl<'a> Staged<'a> {
     /// Writes `bytes` to a new file in `directory`.
-    pub(crate) fn write(
-        directory: &'a Directory,
-        bytes: &[u8],
-        staging: Staging,
-    ) -> Result<Self, Fault> {
-        let staged = Self::create(directory, staging)?;
+    pub(crate) fn write(at: &'a Directory, bytes: &[u8], staging: Staging) -> Result<Self> {
+        let staged = Self::create(at, staging)?;
         let mut rest = bytes;
         while !rest.is_empty() {
             let written = io::retry_on_intr(|| io::write(&staged.file, rest))?;
@@ -64,7 +66,7 @@ impl<'a> Staged<'a> {
         fs::linkat(at, self.name.as_str(), at, target, AtFlags::empty())
     }
 
-    fn create(directory: &'a Directory, staging: Staging) -> Result<Self, Fault> {
+    fn create(directory: &'a Directory, staging: Staging) -> Result<Self> {
         loop {
             let random = getrandom::u64().map_err(std::io::Error::from)?;
             let name = format!(".staged-{random:016x}{}", staging.suffix);
@@ -99,15 +101,25 @@ impl Drop for Staged<'_> {
     }
 }
 
-/// Whether `name` is one that a file staged with `suffix` could have.
-pub(crate) fn is_staged_name(name: &[u8], suffix: &str) -> bool {
-    name.strip_prefix(PREFIX)
-        .and_then(|name| name.strip_suffix(suffix.as_bytes()))
-        .is_some_and(|digits| digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit))
-}
-
-/// Whether `start` is how a staged file could begin that was cut off anywhere.
-pub(crate) fn is_staged_start(start: &[u8]) -> bool {
-    let length = start.len().min(MAGIC.len());
-    start[..length] == MAGIC[..length]
+/// Removes the file called `name` if it was staged with `suffix` by a writer that is no more.
+pub(crate) fn remove_if_orphaned(at: &Directory, name: &CStr, suffix: &str) -> Result<()> {
+    let text = name.to_bytes().strip_prefix(PREFIX);
+    let digits = text.and_then(|text| text.strip_suffix(suffix.as_bytes()));
+    if digits.and_then(unhex::<8>).is_none() {
+        return Ok(());
+    }
+    let found = file::start(at, name, MAGIC.len()).or_else(Fault::unless_unreadable)?;
+    let Some((file, start)) = found else {
+        return Ok(());
+    };
+    // Killed before it could write, its writer left but the name and the mode to know it by.
+    let mode = Mode::from_raw_mode(fs::fstat(&file)?.st_mode);
+    let marked = MAGIC.starts_with(&start) || !suffix.is_empty();
+    if mode.intersects(Mode::RWXG | Mode::RWXO) || !marked {
+        return Ok(());
+    }
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(()),
+        locked => Ok(locked.and_then(|()| at.unlink(name)).map(drop)?),
+    }
 }

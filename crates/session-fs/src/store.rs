@@ -106,7 +106,7 @@ impl FileStore {
 
     /// The directory that holds the sessions.
     pub fn directory(&self) -> &Path {
-        self.root.path()
+        &self.root.path
     }
 
     /// Makes the directory if need be and tries it out; blocks for a moment.
@@ -164,8 +164,9 @@ impl OwnerIndex for FileStore {
         cursor: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page> {
-        let (root, owner, rest) = (self.root.clone(), Name::of(owner.as_str()), cursor.cloned());
-        let read = move || root.owned_by(&owner, rest.as_ref().map(Cursor::as_bytes), limit);
+        let (root, rest) = (self.root.clone(), cursor.cloned());
+        let owner = Name::of(owner.as_str());
+        let read = move || root.page(&owner, rest.as_ref().map(Cursor::as_bytes), limit);
         Ok(blocking(read).await?)
     }
 }

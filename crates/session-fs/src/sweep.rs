@@ -9,9 +9,9 @@ use crate::{
     layout,
     name::{Name, shard_name},
     owners::{OWNERS, drop_if_over},
-    staged::{is_staged_name, is_staged_start},
+    staged::remove_if_orphaned,
     store::FileStore,
-    walk::{Walk, remove_if_orphaned},
+    walk::Walk,
 };
 
 #[async_trait]
@@ -60,7 +60,7 @@ impl FileStore {
             }
         }
         self.pace.counted(walk.live);
-        walk.through(&root, |_, name| see_staged(&root, name))?;
+        walk.through(&root, |_, name| remove_if_orphaned(&root, name, ""))?;
         let Some(owners) = ours(root.child(OWNERS))? else {
             return Ok(());
         };
@@ -75,16 +75,9 @@ impl FileStore {
 
 fn see(walk: &mut Walk, records: &Directory, shard: u8, name: &CStr) -> Result<(), Fault> {
     if Name::parse(name.to_bytes()).is_none_or(|name| name.shard() != shard) {
-        return see_staged(records, name);
+        return remove_if_orphaned(records, name, "");
     }
     walk.remove_if_over(records, name, layout::expiry)
-}
-
-fn see_staged(directory: &Directory, name: &CStr) -> Result<(), Fault> {
-    if is_staged_name(name.to_bytes(), "") {
-        remove_if_orphaned(directory, name, is_staged_start)?;
-    }
-    Ok(())
 }
 
 fn see_owner(walk: &mut Walk, shard: &Directory, name: &CStr) -> Result<(), Fault> {
@@ -102,7 +95,7 @@ fn see_owner(walk: &mut Walk, shard: &Directory, name: &CStr) -> Result<(), Faul
 /// What somebody else put where a directory of ours would be is theirs.
 fn ours(opened: Result<Option<Directory>, Fault>) -> Result<Option<Directory>, Fault> {
     match opened {
-        Err(fault) if fault.is_refusal() => Ok(None),
+        Err(Fault::Directory(_)) => Ok(None),
         other => other,
     }
 }

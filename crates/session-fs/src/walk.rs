@@ -3,13 +3,14 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use rustix::{
-    fs::{FlockOperation, Mode, flock, fstat},
-    io::Errno,
-};
-
 use crate::{
-    blocking::blocking, clock, directory::Directory, fault::Fault, file, layout::HEADER, lock::Lock,
+    blocking::blocking,
+    clock,
+    directory::Directory,
+    fault::{Fault, Result},
+    file,
+    layout::HEADER,
+    lock::Lock,
 };
 
 /// A sweep that is under way, and what it has found.
@@ -26,8 +27,8 @@ impl Walk {
     /// says how many it removed.
     pub(crate) async fn run(
         limit: usize,
-        sweep: impl FnOnce(&mut Self) -> Result<(), Fault> + Send + 'static,
-    ) -> Result<u64, Fault> {
+        sweep: impl FnOnce(&mut Self) -> Result<()> + Send + 'static,
+    ) -> Result<u64> {
         let caller = Arc::new(());
         let mut walk = Self {
             caller: Arc::downgrade(&caller),
@@ -48,16 +49,15 @@ impl Walk {
     pub(crate) fn through(
         &mut self,
         directory: &Directory,
-        mut visit: impl FnMut(&mut Self, &CStr) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut visit: impl FnMut(&mut Self, &CStr) -> Result<()>,
+    ) -> Result<()> {
         let mut entries = directory.entries()?;
-        while !self.is_full() {
+        while !self.is_full()
+            && let Some(entry) = entries.read()
+        {
             if self.caller.strong_count() == 0 {
                 return Err(Fault::Stopped("nobody waits for the sweep".into()));
             }
-            let Some(entry) = entries.read() else {
-                break;
-            };
             visit(self, entry?.file_name())?;
         }
         Ok(())
@@ -69,9 +69,9 @@ impl Walk {
         &mut self,
         directory: &Directory,
         name: &CStr,
-        expiry: fn(&[u8]) -> Result<u64, Fault>,
-    ) -> Result<(), Fault> {
-        let is_over = || -> Result<Option<bool>, Fault> {
+        expiry: fn(&[u8]) -> Result<u64>,
+    ) -> Result<()> {
+        let is_over = || -> Result<Option<bool>> {
             let start = file::start(directory, name, HEADER);
             match start.and_then(|it| it.map(|(_, start)| expiry(&start)).transpose()) {
                 Err(Fault::Damaged) => Ok(Some(true)),
@@ -89,29 +89,4 @@ impl Walk {
         }
         Ok(())
     }
-}
-
-/// Removes a staged file whose writer is no more.
-pub(crate) fn remove_if_orphaned(
-    directory: &Directory,
-    name: &CStr,
-    is_ours: fn(&[u8]) -> bool,
-) -> Result<(), Fault> {
-    let found = file::start(directory, name, HEADER).or_else(Fault::unless_unreadable)?;
-    let Some((file, start)) = found else {
-        return Ok(());
-    };
-    // Killed before it could write, its writer left but the name and the mode to know it by.
-    let mode = Mode::from_raw_mode(fstat(&file)?.st_mode);
-    if mode.intersects(Mode::RWXG | Mode::RWXO) || !is_ours(&start) {
-        return Ok(());
-    }
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => {}
-        locked => {
-            locked?;
-            directory.unlink(name)?;
-        }
-    }
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use mongodb::{
     IndexModel,
-    bson::{Document, RawDocument, doc},
+    bson::{DateTime, Document, RawDocument, doc},
     error::ErrorKind,
     options::IndexOptions,
 };
@@ -11,7 +11,7 @@ use session_core::{
 };
 
 use crate::{
-    document::{blob, bytes, instant},
+    document::{blob, bytes},
     failure::failed,
     foreign,
     indexes::{create, removal},
@@ -103,7 +103,9 @@ fn id(key: &StoreKey) -> Document {
 }
 
 fn fields(record: &Record) -> Document {
-    doc! { "val": blob(&record.bytes), "expiration": instant(record.expires_at) }
+    // Rounded down: it is told again, and must not be later than it was given.
+    let ends = DateTime::from_system_time(record.expires_at);
+    doc! { "val": blob(&record.bytes), "expiration": ends }
 }
 
 fn decode(document: &RawDocument) -> Result<Loaded> {

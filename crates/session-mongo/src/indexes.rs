@@ -22,13 +22,7 @@ impl MongoStore {
         if let Some(document) = self.place.find_one(foreign).await? {
             return Err(failed(foreign::kind(&document)));
         }
-        let listed = doc! { "owner": { "$exists": true } };
-        let owner = IndexOptions::builder()
-            .partial_filter_expression(listed)
-            .build();
-        let owner = IndexModel::builder()
-            .keys(doc! { "owner": 1, "_id": 1, "listed_until": 1 })
-            .options(owner);
+        let owner = IndexModel::builder().keys(doc! { "owner": 1, "_id": 1, "listed_until": 1 });
         let made = create(&self.place, [removal("expires_at"), owner.build()]).await?;
         made.map_err(failed)
     }

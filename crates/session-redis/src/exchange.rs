@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::{
     batch::Command,
     connection::Connection,
-    failure::{Fault, has_code, within},
+    failure::{Fault, failed_with, within},
     lane::Lane,
     lanes::Lanes,
     script::Script,
@@ -37,28 +37,17 @@ impl Lanes {
         keys: &[&str],
         args: &[&[u8]],
     ) -> RedisResult<T> {
-        match self.run_one(script, keys, args).await {
-            Err(error) if has_code(&error, "OOM") => match script.when_full {
-                Some(other) => Box::pin(self.run_one(other, keys, args)).await,
-                None => Err(error),
-            },
-            answer => answer,
-        }
-    }
-
-    async fn run_one<T: FromRedisValue>(
-        &self,
-        script: &Script,
-        keys: &[&str],
-        args: &[&[u8]],
-    ) -> RedisResult<T> {
         let by_digest = || script.by_digest(keys, args);
-        match self.exchange(&by_digest, script.resend).await {
-            Err(error) if has_code(&error, "NOSCRIPT") => {
-                let in_full = || script.in_full(keys, args);
-                Box::pin(self.exchange(&in_full, script.resend)).await
+        let mut answer = self.exchange(&by_digest, Resend::Never).await;
+        if failed_with(&answer, "NOSCRIPT") {
+            let in_full = || script.in_full(keys, args);
+            answer = Box::pin(self.exchange(&in_full, Resend::Never)).await;
+        }
+        match script.when_full {
+            Some(other) if failed_with(&answer, "OOM") => {
+                Box::pin(self.run(other, keys, args)).await
             }
-            answer => answer,
+            _ => answer,
         }
     }
 

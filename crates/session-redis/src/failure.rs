@@ -48,7 +48,8 @@ pub(crate) async fn within<T>(
 }
 
 /// Whether the server answered with the error code `code`, such as `WRONGTYPE`.
-pub(crate) fn has_code(error: &RedisError, code: &str) -> bool {
+pub(crate) fn failed_with<T>(answer: &RedisResult<T>, code: &str) -> bool {
+    let Err(error) = answer else { return false };
     let errors = error.clone().into_server_errors();
     errors.is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == code))
 }
@@ -94,8 +95,8 @@ mod tests {
 
     #[test]
     fn a_code_is_known_by_its_name() {
-        let error = make_extension_error("OOM".to_owned(), None);
-        assert!(has_code(&error, "OOM"));
-        assert!(!has_code(&error, "OO"));
+        let answer = Err::<(), _>(make_extension_error("OOM".to_owned(), None));
+        assert!(failed_with(&answer, "OOM"));
+        assert!(!failed_with(&answer, "OO"));
     }
 }

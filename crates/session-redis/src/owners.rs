@@ -2,7 +2,8 @@ use std::time::SystemTime;
 
 use futures_util::future::try_join_all;
 use session_core::{
-    Cursor, Listed, OwnerIndex, OwnerKey, Page, Record, Result, StoreKey, async_trait,
+    Bytes, Cursor, Listed, OwnerIndex, OwnerKey, Page, Record, Result, SessionStore, StoreKey,
+    async_trait,
 };
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     exchange::Resend,
     failure::backend,
     records::millis,
-    script::{ENTER_AFTER, ENTER_BEFORE, HEADS},
+    script::{ENTER_AFTER, ENTER_BEFORE},
 };
 
 // How many records are asked for at once.
@@ -87,21 +88,20 @@ impl RedisStore {
     }
 
     async fn heads(&self, keys: &[String]) -> Result<Vec<Listed>> {
-        let head = Record::HEAD.to_string();
-        let apart = self.lanes.server.is_cluster();
+        let last = (Record::HEAD - 1).to_string();
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(BATCH) {
-            let heads = keys.chunks(if apart { 1 } else { BATCH });
-            let heads = heads.map(async |keys| {
-                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-                self.lanes.run(&HEADS, &keys, &[head.as_bytes()]).await
+            let heads = keys.iter().map(async |key| {
+                let key = StoreKey::from_stored(key.as_str());
+                let range = [b"GETRANGE", key.as_str().as_bytes(), b"0", last.as_bytes()];
+                let head = match self.read_string(&range).await? {
+                    // Nothing, or an empty record: Redis says the same of both.
+                    Some(empty) if empty.is_empty() => self.load(&key).await?.map(|it| it.bytes),
+                    head => head.map(Bytes::from),
+                };
+                Ok(head.map(|head| Listed { key, head }))
             });
-            let heads: Vec<Vec<Option<Vec<u8>>>> = try_join_all(heads).await.map_err(backend)?;
-            let heads = keys.iter().zip(heads.into_iter().flatten());
-            found.extend(heads.filter_map(|(key, head)| {
-                let (key, head) = (StoreKey::from_stored(key.as_str()), head?.into());
-                Some(Listed { key, head })
-            }));
+            found.extend(try_join_all(heads).await?.into_iter().flatten());
         }
         Ok(found)
     }

@@ -7,7 +7,7 @@ use crate::{
     RedisStore,
     batch::command,
     exchange::Resend,
-    failure::{backend, has_code},
+    failure::{backend, failed_with},
     owners::Entry,
     script::{DELETE, INSERT, UPDATE},
 };
@@ -23,14 +23,8 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let get = || command(&[b"GET", key.as_str().as_bytes()]);
-        let reply: RedisResult<Option<Vec<u8>>> = self.lanes.exchange(&get, Resend::Once).await;
-        match reply {
-            Ok(bytes) => Ok(bytes.map(Loaded::compared_by_bytes)),
-            // Somebody else's hash or list is no session, and none of our business.
-            Err(error) if has_code(&error, "WRONGTYPE") => Ok(None),
-            Err(error) => Err(backend(error)),
-        }
+        let bytes = self.read_string(&[b"GET", key.as_str().as_bytes()]).await?;
+        Ok(bytes.map(Loaded::compared_by_bytes))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
@@ -69,6 +63,15 @@ impl SessionStore for RedisStore {
 }
 
 impl RedisStore {
+    /// The string that a command reads; somebody else's hash or list is no session, and none of our business.
+    pub(crate) async fn read_string(&self, words: &[&[u8]]) -> Result<Option<Vec<u8>>> {
+        let answer = self.lanes.exchange(&|| command(words), Resend::Once).await;
+        if failed_with(&answer, "WRONGTYPE") {
+            return Ok(None);
+        }
+        answer.map_err(backend)
+    }
+
     async fn written(
         &self,
         key: &StoreKey,

@@ -70,6 +70,8 @@ impl Attempts {
                 }
                 // A server that is about to stop, or whose proxy found none, hung up.
                 sqlx::Error::Io(error) if HUNG_UP.contains(&error.kind()) => return pace::ACQUIRE,
+                // To open a file of SQLite is to write to it, at times.
+                sqlx::Error::Database(error) if D::ONE_WRITER => D::trouble(error.as_ref()),
                 _ => Trouble::Other,
             },
             Fault::Statement(sqlx::Error::Database(error)) => D::trouble(error.as_ref()),

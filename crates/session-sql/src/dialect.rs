@@ -115,6 +115,7 @@ pub(crate) fn pool_options<D: Driver>() -> PoolOptions<D> {
 }
 
 /// Where a server is: its socket, if it has one.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) fn address(socket: Option<&PathBuf>, host: &str, port: u16) -> String {
     socket.map_or_else(
         || format!("{host}:{port}"),
@@ -123,6 +124,7 @@ pub(crate) fn address(socket: Option<&PathBuf>, host: &str, port: u16) -> String
 }
 
 /// Whether a connection to a server can still be used.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) async fn lives<C: Connection>(
     connection: &mut C,
     meta: PoolConnectionMetadata,

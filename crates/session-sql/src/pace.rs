@@ -10,12 +10,14 @@ pub(crate) const ACQUIRE: Duration = Duration::from_millis(800);
 pub(crate) const PROBE: Duration = Duration::from_millis(100);
 
 /// A connection that was idle for longer is asked whether it is alive before it is used.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const TRUST_IDLE: Duration = Duration::from_secs(1);
 
 /// For the rest of an exchange that nobody waits for any more.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
 /// A connection is replaced after this long, so that a database behind a load balancer can move.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// A call that met a conflict is not begun again after this.

@@ -125,3 +125,42 @@ fn flask_sees_nothing_of_ours_unless_it_is_used() {
     assert_eq!(nil, NIL);
     assert!(FLASK.decode(&key('a'), &loaded(nil)).unwrap().is_none());
 }
+
+#[test]
+fn the_example_in_the_formats_page_is_what_is_written() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../FORMAT.md");
+    let page = std::fs::read_to_string(path).expect("FORMAT.md can be read");
+    let (_, example) = page.rsplit_once("```text\n").expect("it has an example");
+    let (example, _) = example.split_once("```").expect("the example ends");
+    let bytes: Vec<u8> = example
+        .lines()
+        .flat_map(|line| line[6..].split(' '))
+        .map(|byte| u8::from_str_radix(byte, 16).expect("hexadecimal digits"))
+        .collect();
+
+    let key = StoreKey::from_stored(
+        "session:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    );
+    let start = Millis::new(1_800_000_000_000);
+    let end = start.after(Duration::from_secs(900));
+    let mut content = Content {
+        created_at: Some(start),
+        logged_in_at: Some(start),
+        owner: Some("ada".into()),
+        lineage: Some(std::array::from_fn(|at| {
+            16 + u8::try_from(at).expect("a small number")
+        })),
+        ..Content::default()
+    };
+    let three = Value::encode(&3, Format::MessagePack).unwrap();
+    content.payload.insert_value("visits", three);
+    let times = Times {
+        expires_at: Some(end),
+        used_at: Some(start),
+        cookie_until: Some(end),
+        indexed_until: Some(start.after(Duration::from_secs(1950))),
+    };
+    let tag = [1, 2, 3, 4, 5, 6, 7, 8];
+    let written = NATIVE.live(&key, &content, &times, tag, None).unwrap();
+    assert_eq!(written, bytes);
+}

@@ -108,8 +108,12 @@ impl<'de, F: FnMut(Cow<'de, str>, &'de str) -> Result<(), Fault>> Visitor<'de> f
 ///
 /// The parser skips over values without recursion and so without a limit of its own.
 fn check_depth(text: &[u8], limit: usize) -> Result<(), Fault> {
-    let opening = |byte: &&u8| matches!(byte, b'[' | b'{');
-    if text.iter().filter(opening).count() <= limit {
+    // Both brackets differ from each other by one bit. Counts of one byte each are many times as fast.
+    let opening = |byte: &u8| u8::from(byte | 0x20 == b'{');
+    let counts = text
+        .chunks(255)
+        .map(|chunk| chunk.iter().map(opening).sum::<u8>());
+    if counts.map(usize::from).sum::<usize>() <= limit {
         return Ok(());
     }
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);

@@ -75,38 +75,40 @@ enum Head {
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
-    /// Moves behind a key. A text is what stands last of it.
+    /// Moves behind a key.
     fn key(&mut self) -> Option<Key<'a>> {
-        let marker = self.0.first()?;
-        let mut behind = Rest(self.0);
-        let (0xa0..=0xbf | 0xd9..=0xdb, Head::Bytes(len)) = (marker, behind.head()?) else {
+        let (0xa0..=0xbf | 0xd9..=0xdb) = self.0.first()? else {
             return self.skip().map(Key::Other);
         };
-        let (text, rest) = behind.0.split_at_checked(len)?;
+        let (Head::Bytes(len) | Head::Values(len)) = self.head()?;
+        let (text, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
-        (text.is_ascii() || std::str::from_utf8(text).is_ok()).then_some(Key::Text(text))
+        let is_utf8 = text.is_ascii() || std::str::from_utf8(text).is_ok();
+        is_utf8.then_some(Key::Text(text))
     }
 
     /// Moves behind a value, whose lists and maps may nest [`MAX_DEPTH`] deep.
     fn skip(&mut self) -> Option<&'a [u8]> {
         let start = self.0;
-        self.skip_within(MAX_DEPTH)?;
+        self.skip_all(1, MAX_DEPTH)?;
         start.get(..start.len() - self.0.len())
     }
 
-    fn skip_within(&mut self, depth: usize) -> Option<()> {
-        match self.head()? {
-            Head::Bytes(len) => self.0 = self.0.get(len..)?,
-            Head::Values(len) => {
-                let depth = depth.checked_sub(1)?;
-                for _ in 0..len {
-                    self.skip_within(depth)?;
-                }
+    fn skip_all(&mut self, values: usize, depth: usize) -> Option<()> {
+        for _ in 0..values {
+            match self.head()? {
+                Head::Bytes(len) => self.0 = self.0.get(len..)?,
+                Head::Values(inner) => self.skip_all(inner, depth.checked_sub(1)?)?,
             }
         }
         Some(())
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "every value of every request's session passes here"
+    )]
+    #[inline(always)]
     fn head(&mut self) -> Option<Head> {
         let [marker] = self.array()?;
         Some(match marker {

@@ -9,15 +9,15 @@ use crate::{clock, fault::Fault};
 
 /// What one file holds: the second at which it ends, in the byte order of the machine, then the payload.
 pub(super) struct Entry {
-    /// Seconds since 1970; 0 is never.
-    ends: u32,
+    /// Milliseconds since 1970.
+    pub(super) ends: u64,
     pub(super) payload: Bytes,
 }
 
 impl Entry {
     pub(super) fn of(record: &Record) -> Self {
         Self {
-            ends: second(clock::millis(record.expires_at)),
+            ends: clock::millis(record.expires_at),
             payload: pythons(&record.bytes).into(),
         }
     }
@@ -28,37 +28,25 @@ impl Entry {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        [&self.ends.to_ne_bytes()[..], &self.payload].concat()
+        [&second(self.ends).to_ne_bytes()[..], &self.payload].concat()
     }
 
     pub(super) fn decode(file: &Bytes) -> Result<Self, Fault> {
         Ok(Self {
-            ends: ends(file).ok_or(Fault::Damaged)?,
+            ends: expiry(file)?,
             payload: file.slice(4..),
         })
     }
-    /// When it ends, in milliseconds since 1970; never is the latest instant that the format has.
-    pub(super) fn end(&self) -> u64 {
-        match self.ends {
-            0 => u64::from(u32::MAX) * 1000,
-            ends => u64::from(ends) * 1000,
-        }
-    }
 }
 
-/// When the file that begins with `start` may be removed, in milliseconds since 1970.
+/// When the file that begins with `start` ends, in milliseconds since 1970; never, which is 0 in the file, is the latest
+/// instant that the format has.
 pub(super) fn expiry(start: &[u8]) -> Result<u64, Fault> {
-    match ends(start) {
-        Some(0) => Ok(u64::MAX),
-        Some(ends) => Ok(u64::from(ends) * 1000),
-        // Whoever made it may be about to write it.
-        None => Err(Fault::Foreign),
+    let seconds = start.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
+    match seconds.ok_or(Fault::Foreign)? {
+        0 => Ok(u64::from(u32::MAX) * 1000),
+        seconds => Ok(u64::from(seconds) * 1000),
     }
-}
-
-/// The end that a file which begins with `start` has, as a number of the format.
-fn ends(start: &[u8]) -> Option<u32> {
-    start.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 /// The format's number for an end in milliseconds since 1970; 0 would be never.

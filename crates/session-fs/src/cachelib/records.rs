@@ -11,14 +11,12 @@ const LARGEST_FILE: usize = 6 * LARGEST + 4;
 
 /// The records as cachelib's files; every method blocks.
 impl CachelibStore {
-    pub(super) fn load_entry(&self, key: &StoreKey) -> Result<Option<Entry>, Fault> {
-        let Some(root) = self.root.open()? else {
-            return Ok(None);
-        };
-        Ok(self.find(&root, key)?.map(|(_, entry)| entry))
+    pub(super) fn get(&self, key: &StoreKey) -> Result<Option<(String, Entry)>, Fault> {
+        let root = self.root.open()?;
+        root.map_or(Ok(None), |root| self.find(&root, key))
     }
 
-    pub(super) fn insert_entry(&self, key: &StoreKey, new: &Entry) -> Result<Write, Fault> {
+    pub(super) fn add(&self, key: &StoreKey, new: &Entry) -> Result<Write, Fault> {
         let root = self.root.open_or_set_up()?;
         let staged = Staged::write(&root, &new.encode(), self.root.staging)?;
         let _lock = Lock::acquire(&root)?;
@@ -33,7 +31,7 @@ impl CachelibStore {
     }
 
     /// Replaces the payload `loaded`.
-    pub(super) fn update_entry(
+    pub(super) fn swap(
         &self,
         key: &StoreKey,
         new: &Entry,
@@ -52,7 +50,7 @@ impl CachelibStore {
         Ok(new.stored())
     }
 
-    pub(super) fn delete_entry(&self, key: &StoreKey) -> Result<(), Fault> {
+    pub(super) fn remove(&self, key: &StoreKey) -> Result<(), Fault> {
         let Some(root) = self.root.open()? else {
             return Ok(());
         };

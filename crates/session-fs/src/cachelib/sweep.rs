@@ -3,12 +3,7 @@ use std::ffi::CStr;
 use session_core::{ExpiredSweep, Result, async_trait};
 
 use super::{CachelibStore, SUFFIX, layout};
-use crate::{
-    directory::Directory,
-    fault::Fault,
-    staged::is_staged_name,
-    walk::{Walk, remove_if_orphaned},
-};
+use crate::{directory::Directory, fault::Fault, staged::remove_if_orphaned, walk::Walk};
 
 #[async_trait]
 impl ExpiredSweep for CachelibStore {
@@ -24,10 +19,8 @@ impl ExpiredSweep for CachelibStore {
 }
 
 fn see(walk: &mut Walk, root: &Directory, name: &CStr) -> Result<(), Fault> {
-    if is_staged_name(name.to_bytes(), SUFFIX) {
-        remove_if_orphaned(root, name, |_| true)?;
-    } else if layout::is_name(name.to_bytes()) {
-        walk.remove_if_over(root, name, layout::expiry)?;
+    if layout::is_name(name.to_bytes()) {
+        return walk.remove_if_over(root, name, layout::expiry);
     }
-    Ok(())
+    remove_if_orphaned(root, name, SUFFIX)
 }

@@ -71,14 +71,14 @@ async fn no_session_is_left_that_its_owners_index_does_not_name() {
     };
     let index = node_of(OWNER);
     let elsewhere = |name: &usize| node_of(&format!("session:{name}")).port() != index.port();
-    let name = (0..).find(elsewhere).unwrap().to_string();
+    let name = (0..1_000).find(elsewhere).unwrap().to_string();
     let record = node_of(&format!("session:{name}"));
-    let score = || {
+    let entered = || {
         let reply = index.command(&format!("ZSCORE {OWNER} session:{name}"));
         reply
             .lines()
             .nth(1)
-            .map(|score| score.parse::<u128>().unwrap())
+            .map(|entered| entered.parse::<u128>().unwrap())
     };
     let in_seconds = |seconds| owned(Duration::from_secs(seconds), seconds.to_string());
     let time = |record: &Record| {
@@ -98,7 +98,7 @@ async fn no_session_is_left_that_its_owners_index_does_not_name() {
     index.command(&format!("DEL {OWNER}"));
     let session = in_seconds(600);
     let revision = stored(store.insert(&key(&name), &session).await.unwrap());
-    assert_eq!(score(), Some(time(&session)));
+    assert_eq!(entered(), Some(time(&session)));
 
     record.command("CONFIG SET min-replicas-to-write 1");
     let earlier = in_seconds(60);
@@ -106,23 +106,23 @@ async fn no_session_is_left_that_its_owners_index_does_not_name() {
         .update(&key(&name), &earlier, &revision)
         .await
         .unwrap_err();
-    assert_eq!(score(), Some(time(&session)), "not before the record");
+    assert_eq!(entered(), Some(time(&session)), "not before the record");
     let later = in_seconds(900);
     store
         .update(&key(&name), &later, &revision)
         .await
         .unwrap_err();
-    assert_eq!(score(), Some(time(&later)), "before the record");
+    assert_eq!(entered(), Some(time(&later)), "before the record");
     record.command("CONFIG SET min-replicas-to-write 0");
 
     update(&store, &name, &earlier, &revision).await;
-    assert_eq!(score(), Some(time(&earlier)), "exactly, in the end");
+    assert_eq!(entered(), Some(time(&earlier)), "exactly, in the end");
     for seconds in [1200, 30] {
         let refused = store
             .update(&key(&name), &in_seconds(seconds), &revision)
             .await;
         assert_eq!(refused.unwrap(), Write::Refused);
-        assert!(score() >= Some(time(&earlier)));
+        assert!(entered() >= Some(time(&earlier)));
     }
 }
 
@@ -153,8 +153,8 @@ async fn writers_at_once_leave_no_entry_that_ends_before_the_record_says() {
             let reply = node.command(&format!("ZSCORE {OWNER} session:a"));
             reply.lines().nth(1)?.parse::<i64>().ok()
         });
-        let score = scores.max().expect("the index names it");
-        assert!(score >= says, "{}", says - score);
+        let entered = scores.max().expect("the index names it");
+        assert!(entered >= says, "{}", says - entered);
     }
 }
 

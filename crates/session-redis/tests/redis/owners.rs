@@ -44,6 +44,17 @@ fn millis(at: SystemTime) -> i64 {
     since.try_into().unwrap()
 }
 
+/// In seconds, since the server was started.
+fn processor_time(server: &RedisServer) -> f64 {
+    let info = server.command("INFO cpu");
+    let times = info.lines().filter_map(|line| {
+        let (name, time) = line.split_once(':')?;
+        name.ends_with("_main_thread")
+            .then(|| time.trim().parse::<f64>().unwrap())
+    });
+    times.sum()
+}
+
 /// Gives the index `count` entries, each with a record that ended, whose time is `until` from now.
 fn fill(server: &RedisServer, count: usize, until: i64) {
     let script = "for i = 1, ARGV[1] do \
@@ -79,10 +90,10 @@ async fn an_entry_has_exactly_the_time_given_also_an_earlier_one() {
             ..record("changed")
         };
         revision = update(&store, "a", &changed, &revision).await;
-        let score = number(&server, &format!("ZSCORE {OWNER} session:a"));
-        assert_eq!(score, millis(at), "{seconds} seconds");
+        let entered = number(&server, &format!("ZSCORE {OWNER} session:a"));
+        assert_eq!(entered, millis(at), "{seconds} seconds");
         let index_ends = number(&server, &format!("PEXPIRETIME {OWNER}"));
-        assert_eq!(index_ends, score, "with its last entry");
+        assert_eq!(index_ends, entered, "with its last entry");
     }
     update(&store, "a", &record("without"), &revision).await;
     assert!(number(&server, &format!("ZSCORE {OWNER} session:a")) > 0);
@@ -129,8 +140,8 @@ async fn a_refused_write_leaves_the_index_as_it_is() {
     update(&store, "a", &record("changed"), &revision).await;
     let refused = store.update(&key("a"), &tombstone, &revision).await;
     assert_eq!(refused.unwrap(), Write::Refused);
-    let score = number(&server, &format!("ZSCORE {OWNER} session:a"));
-    assert_eq!(score, millis(session.entry.unwrap().expires_at));
+    let entered = number(&server, &format!("ZSCORE {OWNER} session:a"));
+    assert_eq!(entered, millis(session.entry.unwrap().expires_at));
 }
 
 #[tokio::test]
@@ -222,7 +233,7 @@ async fn a_hundred_thousand_ended_sessions_are_listed_in_a_second() {
     let begin = Instant::now();
     assert_eq!(listed(&store, 1_000).await.len(), count);
     let took = begin.elapsed();
-    println!("{count} ended sessions are listed in {took:?}");
+    eprintln!("{count} ended sessions are listed in {took:?}");
     assert!(
         cfg!(debug_assertions) || took < Duration::from_secs(1),
         "{took:?}"
@@ -242,24 +253,23 @@ async fn a_hundred_thousand_dead_entries_cost_no_list_and_no_write() {
         assert_eq!(names(&store, 1_000).await, ["alive"]);
         took = took.min(begin.elapsed());
     }
-    println!("one beside {} dead entries in {took:?}", entries(&server));
+    eprintln!("one beside {} dead entries in {took:?}", entries(&server));
     assert!(
         entries(&server) > 90_000 && took < Duration::from_millis(50),
         "{took:?}"
     );
 
-    server.command("CONFIG SET slowlog-log-slower-than 5000");
-    server.command("CONFIG SET slowlog-max-len 10000");
-    let mut writes = 0;
+    let (mut writes, before) = (0, processor_time(&server));
     while entries(&server) > writes + 1 {
         insert(&store, &writes.to_string(), LONG).await;
         writes += 1;
         assert!(writes < 1_000, "{} are left", entries(&server));
     }
     assert!(writes > 100, "few at each of {writes} writes");
-    // Each has as much to do; the server itself may have to wait for a processor.
-    let slow = number(&server, "SLOWLOG LEN");
-    assert!(slow * 2 < writes, "{slow} of {writes} writes took 5 ms");
+    // Each has as much to do. Not by the clock, since the server may have to wait for a processor.
+    let each = (processor_time(&server) - before) / f64::from(i32::try_from(writes).unwrap());
+    eprintln!("{writes} writes removed them, in {each} seconds each");
+    assert!(each < 0.005, "{each} seconds");
     let listed = names(&store, 10).await.len();
     assert_eq!(listed, usize::try_from(writes).unwrap() + 1);
 }

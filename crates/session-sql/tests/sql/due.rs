@@ -151,9 +151,11 @@ async fn what_is_no_longer_listed_leaves_the_index_at_the_next_sweep<D: Place>()
 async fn a_change_in_postgres_writes_no_index() {
     let (place, table) = (sqlx::Postgres::place().await, own_table());
     let (store, key) = (place.migrated(&table).await, key());
-    insert(&store, &key, &lasting(b"first", MINUTE)).await;
+    let owner = owner();
+    let of_owner = |record| owned(&owner, record);
+    insert(&store, &key, &of_owner(lasting(b"first", MINUTE))).await;
     for _ in 0..10 {
-        update(&store, &key, &record(b"next")).await;
+        update(&store, &key, &of_owner(record(b"next"))).await;
     }
     // A server's process hands its counts in when it ends.
     store.pool().close().await;

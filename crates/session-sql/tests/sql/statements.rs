@@ -1,4 +1,4 @@
-use session_core::SessionStore;
+use session_core::{OwnerIndex, OwnerKey, SessionStore};
 use session_sql::{MySqlStore, sqlx};
 use sqlx::{AssertSqlSafe, MySqlPool, Row, mysql::MySqlPoolOptions};
 
@@ -77,6 +77,41 @@ async fn every_method_finds_flasks_row_by_its_index() {
         2 * unread,
         "rows were read one after the other"
     );
+}
+
+#[tokio::test]
+async fn a_page_of_an_owners_records_reads_no_others() {
+    let (place, table) = (sqlx::MySql::place().await, own_table());
+    place.migrated(&table).await;
+    let rows: Vec<_> = (0..2000)
+        .map(|row| {
+            let owner = if row % 8 == 0 { "ada" } else { "grace" };
+            format!("('{row:04}', 1, 1, 1, '{owner}', {}, 'x')", i64::MAX)
+        })
+        .collect();
+    let fill = format!(
+        "INSERT INTO {table} (store_key, revision, expires_at, sweep_at, owner, listed_until, payload) \
+         VALUES {}",
+        rows.join(", ")
+    );
+    place.execute(&fill).await;
+    let pool = MySqlPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy(&place.url)
+        .unwrap();
+    let store = MySqlStore::new(pool.clone()).with_table(table);
+    let ada = OwnerKey::from_stored("ada");
+    let before = counted(&pool, "Handler_read_next").await;
+    let first = store.owned_by(&ada, None, 10).await.unwrap();
+    let second = store.owned_by(&ada, first.next.as_ref(), 10).await.unwrap();
+    let read = counted(&pool, "Handler_read_next").await - before;
+    let keys = first
+        .records
+        .iter()
+        .chain(&second.records)
+        .map(|it| it.key.as_str());
+    assert!(keys.eq((0..20).map(|row| format!("{:04}", row * 8))));
+    assert!(read <= 22, "{read} rows were read for 20");
 }
 
 /// How many statements the connection has executed, this one excepted.

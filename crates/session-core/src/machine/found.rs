@@ -1,0 +1,175 @@
+//! Which event it is that a load found something.
+
+use super::{
+    Given, Machine, Origin,
+    table::{Event, State, holds},
+};
+use crate::{
+    error::Error,
+    op::Op,
+    record::Loaded,
+    rules::{Found, Live, Rules},
+};
+
+impl Machine {
+    /// Which event it is that a load gave `loaded`.
+    pub(super) fn seen(&mut self, loaded: Option<Loaded>, given: &Given<'_>) -> Event {
+        let Some(run) = &mut self.run else {
+            return Event::Failed;
+        };
+        let (key, form) = match (run.state, &run.candidate, &run.key, &run.live) {
+            (State::Opening, Some(candidate), ..) => (candidate.key.clone(), candidate.form),
+            (State::Checking, _, _, Some(live)) => (live.key.clone(), live.form),
+            (_, _, Some((key, form)), _) => (key.clone(), *form),
+            _ => return Event::Failed,
+        };
+        let found = given.rules.read(&key, form, loaded);
+        if run.state == State::Opening {
+            return self.presented(found, given);
+        }
+        match found {
+            Found::Live(live) => self.found_live(live, given),
+            Found::Forwarded(successor, _) => {
+                if run.state == State::Checking
+                    && run.written.as_ref().is_some_and(|new| new.key == successor)
+                {
+                    return Event::ForwardedToOurs;
+                }
+                run.key = Some((successor, form));
+                Event::Forwarded
+            }
+            // Flask's form has no tombstones: absence is how a session ends.
+            Found::Absent if run.state == State::Finding && !Rules::keeps_tombstones(form) => {
+                Event::Ended
+            }
+            Found::Ended | Found::Absent => {
+                let ended = matches!(found, Found::Ended);
+                if run.state == State::Checking {
+                    run.key = Some((key, form));
+                }
+                if ended { Event::Ended } else { Event::Absent }
+            }
+            Found::Unreadable(error) => {
+                run.error = Some(error);
+                Event::Unreadable
+            }
+        }
+    }
+
+    pub(super) fn found_live(&mut self, mut live: Box<Live>, given: &Given<'_>) -> Event {
+        let Some(run) = &mut self.run else {
+            return Event::Failed;
+        };
+        // The id that the request knows still opens the record.
+        let known = match (&run.live, &self.origin) {
+            (Some(before), _) if before.key == live.key => Some(before),
+            (_, Origin::Live(before)) if before.key == live.key => Some(before),
+            _ => None,
+        };
+        if let Some(before) = known {
+            live.id.clone_from(&before.id);
+            live.outdated = before.outdated;
+        }
+        let event = match run.state {
+            State::Finding => {
+                let owner = live.content.owner.as_ref();
+                let kept = self.terms.keep.is_some() && live.content.lineage == self.terms.keep;
+                let owned = self.terms.owner.is_none() || owner == self.terms.owner.as_ref();
+                if owned && !kept {
+                    Event::Live
+                } else {
+                    Event::Foreign
+                }
+            }
+            State::Rebasing | State::Reloading => {
+                let owner = live.content.owner.as_ref();
+                let allowed = match Op::login(&run.ops) {
+                    Some(login) if known.is_none() => owner == Some(login),
+                    _ => run.owner.is_none() || owner == run.owner.as_ref(),
+                };
+                if !allowed && holds!(OwnerIsChecked) {
+                    return Event::Foreign;
+                }
+                if run.state == State::Reloading && given.rules.is_expired(&live, given.now) {
+                    run.error = Some(Error::Expired);
+                    return Event::Absent;
+                }
+                if run.state == State::Rebasing && run.ops.is_empty() && !run.extend {
+                    Event::LiveUnchanged
+                } else {
+                    Event::Live
+                }
+            }
+            _ => Event::Live,
+        };
+        run.live = Some(live);
+        run.rebased = true;
+        event
+    }
+
+    /// Which event it is that the record of a presented id is `found`.
+    pub(super) fn presented(&mut self, found: Found, given: &Given<'_>) -> Event {
+        let Some(run) = &mut self.run else {
+            return Event::Failed;
+        };
+        let Some(candidate) = run.candidate.take() else {
+            return Event::Failed;
+        };
+        let more = !run.candidates.is_empty();
+        match found {
+            Found::Live(mut live) if !given.rules.is_expired(&live, given.now) => {
+                live.id = Some(candidate.id);
+                live.outdated = candidate.outdated;
+                run.live = Some(live);
+                return Event::Live;
+            }
+            Found::Forwarded(_, until) if until > given.now => {
+                run.late.get_or_insert((candidate.key, candidate.form));
+            }
+            Found::Unreadable(error @ Error::LaterVersion) => {
+                run.error = Some(error);
+                return Event::Failed;
+            }
+            Found::Unreadable(error) => {
+                let source = std::error::Error::source(&error).unwrap_or(&error);
+                tracing::warn!(
+                    key = ?candidate.key,
+                    error = source,
+                    "a session record cannot be read and counts as absent"
+                );
+                if !more && run.late.is_none() {
+                    run.key = Some((candidate.key, candidate.form));
+                    return Event::Unreadable;
+                }
+            }
+            Found::Ended if !more && run.late.is_none() => return Event::Ended,
+            _ => {}
+        }
+        match &run.late {
+            _ if more => Event::TryNext,
+            Some(late) => {
+                run.key = Some(late.clone());
+                Event::Forwarded
+            }
+            None => Event::Absent,
+        }
+    }
+
+    pub(super) fn unreadable(&mut self, error: Error) -> Event {
+        let Some(run) = &mut self.run else {
+            return Event::Failed;
+        };
+        if run.state != State::Opening {
+            run.error = Some(error);
+            return Event::Unreadable;
+        }
+        let Some(candidate) = run.candidate.take() else {
+            return Event::Failed;
+        };
+        if !run.candidates.is_empty() {
+            return Event::TryNext;
+        }
+        run.key = Some((candidate.key, candidate.form));
+        Event::Unreadable
+    }
+}

@@ -1,0 +1,104 @@
+//! What a save finds to be done.
+
+use super::{
+    Ending, Given, Goal, Machine, Origin,
+    table::{Event, holds},
+};
+use crate::{
+    expiry::Millis,
+    op::Op,
+    rules::{Live, Rules},
+};
+
+impl Machine {
+    /// Finds out what is to be done.
+    pub(super) fn plan(&mut self, given: &mut Given<'_>) {
+        let event = self.wish(given);
+        self.follow(event, given);
+    }
+
+    pub(super) fn wish(&mut self, given: &Given<'_>) -> Event {
+        let rules = given.rules;
+        let refresh = self.refreshable(rules, given.now).is_some();
+        let view_is_empty = self.view(rules).is_empty();
+        let (head_sent, sends_id) = (self.head_sent, self.sends_id());
+        let Some(run) = &mut self.run else {
+            return Event::NothingToDo;
+        };
+        let ending = if run.goal == Goal::Reload {
+            None
+        } else {
+            self.ending.take()
+        };
+        match ending {
+            Some(Ending::Live(live)) => {
+                run.key = Some((live.key.clone(), live.form));
+                run.live = Some(live);
+                return Event::EndsLive;
+            }
+            Some(Ending::Unseen(key, form)) => {
+                run.key = Some((key, form));
+                return Event::EndsUnseen;
+            }
+            Some(Ending::NotLoaded) => {
+                self.ending = Some(Ending::NotLoaded);
+                return Event::ChangesUnknown;
+            }
+            None => {}
+        }
+        let login = Op::login(&run.ops).is_some();
+        let changes = !run.ops.is_empty();
+        match &self.origin {
+            Origin::Unopened => Event::NothingToDo,
+            Origin::Detached if changes || run.renew || run.extend => Event::ChangesUnknown,
+            Origin::Late(..) if changes && !login => Event::ArrivedLate,
+            Origin::Ended if changes => Event::ChangesEnded,
+            Origin::New | Origin::Damaged(..) | Origin::Late(..)
+                if run.goal != Goal::Reload && changes && !view_is_empty =>
+            {
+                if head_sent {
+                    Event::AfterHead
+                } else {
+                    Event::HasData
+                }
+            }
+            Origin::Live(live) if run.goal == Goal::Reload => {
+                run.key = Some((live.key.clone(), live.form));
+                Event::WantsReload
+            }
+            Origin::Live(_) if run.renew || (login && holds!(LoginRenews)) => {
+                if head_sent {
+                    return Event::AfterHead;
+                }
+                Event::Renews
+            }
+            Origin::Live(live) if changes || run.extend => {
+                let sends_ids = !head_sent || !holds!(MovesBeforeTheHead);
+                if rules.next_form(live.form) != live.form && changes && sends_ids {
+                    Event::Renews
+                } else if (given.others_wait)(&live.key) {
+                    run.key = Some((live.key.clone(), live.form));
+                    Event::HasChangesInQueue
+                } else {
+                    Event::HasChanges
+                }
+            }
+            Origin::Live(_) if run.goal == Goal::Finish && refresh => Event::RefreshDue,
+            Origin::Live(live) if run.goal == Goal::Finish && sends_id => {
+                run.key = Some((live.key.clone(), live.form));
+                Event::CookiePending
+            }
+            _ => Event::NothingToDo,
+        }
+    }
+
+    /// The session whose expiry is to be moved, if that is due.
+    pub(super) fn refreshable(&self, rules: &Rules, now: Millis) -> Option<&Live> {
+        self.live().filter(|live| {
+            !self.moved
+                && live.id.is_some()
+                && !rules.is_over(live, &live.content, now)
+                && rules.refresh_due(live, now)
+        })
+    }
+}

@@ -1,0 +1,131 @@
+use std::{fmt, sync::Arc};
+
+use super::{Call, Goal, table::State};
+use crate::{
+    codec::Form,
+    error::Error,
+    key::StoreKey,
+    op::Op,
+    record::Record,
+    rules::{Live, Presented},
+};
+
+/// A piece of work that takes calls of the store.
+pub(super) struct Run {
+    pub(super) number: u64,
+    /// Whether somebody waits for its result.
+    pub(super) awaited: bool,
+    pub(super) goal: Goal,
+    pub(super) state: State,
+    /// What follows a turn.
+    pub(super) queued_for: State,
+    pub(super) attempts: usize,
+    pub(super) call: Option<Call>,
+    /// What is to be stored.
+    pub(super) ops: Vec<Op>,
+    pub(super) renew: bool,
+    pub(super) extend: bool,
+    /// Whose session it was when the request loaded it.
+    pub(super) owner: Option<Arc<str>>,
+    /// What the present step is about: the record as it was last seen.
+    pub(super) live: Option<Box<Live>>,
+    /// The key that is being looked at.
+    pub(super) key: Option<(StoreKey, Form)>,
+    /// The record being written, as it is once it is stored.
+    pub(super) written: Option<Box<Live>>,
+    /// The tombstone of a renewal, for its second try.
+    pub(super) tombstone: Option<Box<Record>>,
+    pub(super) candidates: Vec<Presented>,
+    pub(super) candidate: Option<Presented>,
+    /// A presented id that was renewed, while others are tried.
+    pub(super) late: Option<(StoreKey, Form)>,
+    pub(super) error: Option<Error>,
+    pub(super) sends_cookie: bool,
+    /// The record was loaded again.
+    pub(super) rebased: bool,
+    /// The session was destroyed while this run was under way: what comes of it is to end.
+    pub(super) destroyed: bool,
+}
+
+impl Run {
+    pub(super) fn new(number: u64, goal: Goal) -> Self {
+        Self {
+            number,
+            awaited: true,
+            goal,
+            state: State::Idle,
+            queued_for: State::Idle,
+            attempts: 0,
+            call: None,
+            ops: Vec::new(),
+            renew: false,
+            extend: false,
+            owner: None,
+            live: None,
+            key: None,
+            written: None,
+            tombstone: None,
+            candidates: Vec::new(),
+            candidate: None,
+            late: None,
+            error: None,
+            sends_cookie: false,
+            rebased: false,
+            destroyed: false,
+        }
+    }
+
+    pub(super) fn next_candidate(&mut self) -> Option<Call> {
+        let candidate = self.candidates.pop()?;
+        let call = Call::Load(candidate.key.clone());
+        self.candidate = Some(candidate);
+        Some(call)
+    }
+
+    /// The compare-and-set of a renewal.
+    pub(super) fn reforward(&self) -> Option<Call> {
+        let live = self.live.as_ref()?;
+        Some(Call::Update(
+            live.key.clone(),
+            self.tombstone.as_deref()?.clone(),
+            live.revision.clone(),
+        ))
+    }
+
+    /// Whether the record in question has no tombstones.
+    pub(super) fn is_of_flask(&self) -> bool {
+        self.live
+            .as_ref()
+            .is_some_and(|live| live.form == Form::Flask)
+    }
+
+    /// Whether the write under way leaves what stands for no session.
+    pub(super) fn writes_nil(&self) -> bool {
+        let flask = self.is_of_flask();
+        match self.state {
+            State::Updating => flask && self.written.is_none(),
+            State::Forwarding | State::Reforwarding | State::Ending => flask,
+            _ => false,
+        }
+    }
+
+    /// States that could be taken up without end: a taken id, a tombstone after another.
+    pub(super) fn call_count_grows(&self, state: State) -> bool {
+        match state {
+            State::Inserting => self.written.is_some(),
+            State::Copying => self.written.is_some() || self.attempts > 0,
+            State::Rebasing | State::Finding | State::Reloading => self.live.is_some(),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("number", &self.number)
+            .field("state", &self.state)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,281 @@
+//! What a state asks the store for.
+
+use super::{
+    Call, Given, Machine, Origin,
+    table::{Event, Outcome, State, holds},
+};
+use crate::{
+    codec::{Form, Times},
+    content::Content,
+    error::{Error, Result},
+    id::SessionId,
+    op::replay,
+    record::Revision,
+    rules::Live,
+};
+
+/// How often a change is tried on fresher data; the request's budget of store time mostly ends it earlier.
+const ATTEMPTS: usize = 100;
+
+impl Machine {
+    /// Takes up `state`: asks the store for what it needs.
+    pub(super) fn enter(&mut self, state: State, given: &mut Given<'_>) {
+        let Some(run) = &mut self.run else {
+            return;
+        };
+        run.state = state;
+        run.attempts += usize::from(run.call_count_grows(state));
+        if run.attempts > ATTEMPTS {
+            run.error = Some(Error::Contended);
+            return self.finish(Outcome::Failed, None);
+        }
+        let call = match state {
+            State::Opening => run.next_candidate(),
+            State::Reloading
+            | State::Rebasing
+            | State::Rechecking
+            | State::Verifying
+            | State::Finding => run.key.as_ref().map(|(key, _)| Call::Load(key.clone())),
+            State::Checking => run.live.as_ref().map(|live| Call::Load(live.key.clone())),
+            State::Inserting => return self.enter_inserting(given),
+            State::Copying => return self.enter_copying(given),
+            State::Updating => return self.enter_updating(given),
+            State::Refreshing => return self.enter_refreshing(given),
+            State::Forwarding => return self.enter_forwarding(given),
+            State::Reforwarding => run.reforward(),
+            State::Ending => run.live.as_ref().map(|live| {
+                let tombstone = given
+                    .rules
+                    .tombstone(live, None, given.now, tag(given.random));
+                Call::Update(live.key.clone(), tombstone, live.revision.clone())
+            }),
+            State::DeletingRenewed | State::DeletingEnded | State::DeletingEmptied => {
+                run.live.as_ref().map(|live| Call::Delete(live.key.clone()))
+            }
+            State::DiscardingCopy | State::DiscardingLoser => {
+                run.written.take().map(|new| Call::Delete(new.key))
+            }
+            State::Idle | State::Queued => None,
+        };
+        run.call = call;
+        if run.call.is_none() {
+            debug_assert!(false, "{state:?} without what it is about");
+            self.fail_run();
+        }
+    }
+
+    pub(super) fn enter_inserting(&mut self, given: &mut Given<'_>) {
+        let form = given.rules.form();
+        match self.changed(None, given) {
+            Ok(content) => self.insert(form, content, given),
+            Err(error) => self.end_run(Err(error)),
+        }
+    }
+
+    pub(super) fn enter_copying(&mut self, given: &mut Given<'_>) {
+        let Some(live) = self.source() else {
+            return self.fail_run();
+        };
+        let form = given.rules.next_form(live.form);
+        match self.changed_in_time(&live, given) {
+            Ok(content) => {
+                if let Some(run) = &mut self.run {
+                    run.live = Some(live);
+                }
+                self.insert(form, content, given);
+            }
+            Err(error) => self.end_run(Err(error)),
+        }
+    }
+
+    /// Inserts `content` under a fresh id, never over another's record.
+    pub(super) fn insert(&mut self, form: Form, mut content: Content, given: &mut Given<'_>) {
+        let rules = given.rules;
+        note(form, &mut content, given);
+        let id = SessionId::filled(rules.settings.id_bytes, |bytes| (given.random)(bytes));
+        let key = rules.key_of(form, &id);
+        let before = Times::default();
+        let times = rules.times(form, &content, &before, true, given.now);
+        let record = rules.record(
+            &key,
+            form,
+            &content,
+            &times,
+            &before,
+            tag(given.random),
+            None,
+        );
+        let Some(run) = &mut self.run else { return };
+        match record {
+            Ok(record) => {
+                run.sends_cookie = true;
+                run.written = Some(Box::new(Live {
+                    key: key.clone(),
+                    form,
+                    id: Some(id),
+                    content,
+                    times,
+                    encoded: rules.codec(form).payload_in(&record.bytes),
+                    revision: Revision::new(record.bytes.clone()),
+                    outdated: false,
+                }));
+                run.call = Some(Call::Insert(key, record));
+            }
+            Err(error) => self.end_run(Err(error)),
+        }
+    }
+
+    pub(super) fn enter_updating(&mut self, given: &mut Given<'_>) {
+        let Some(live) = self.source() else {
+            return self.fail_run();
+        };
+        let content = match self.changed_in_time(&live, given) {
+            Ok(content) => content,
+            Err(error) => return self.end_run(Err(error)),
+        };
+        let emptied = live.form == Form::Flask && content.is_empty();
+        let sends_cookie = live.id.is_some()
+            && !self.head_sent
+            && given.rules.cookie_due(&live, &content, given.now);
+        if emptied {
+            let record = given.rules.nil(given.now);
+            let Some(run) = &mut self.run else { return };
+            run.call = Some(Call::Update(
+                live.key.clone(),
+                record,
+                live.revision.clone(),
+            ));
+            run.written = None;
+            run.live = Some(live);
+        } else {
+            self.write(live, content, sends_cookie, given);
+        }
+    }
+
+    pub(super) fn enter_refreshing(&mut self, given: &mut Given<'_>) {
+        let Some(live) = self.source() else {
+            return self.fail_run();
+        };
+        let content = live.content.clone();
+        let sends_cookie = live.id.is_some()
+            && !self.head_sent
+            && given.rules.refresh_sends_cookie(&live, given.now);
+        self.write(live, content, sends_cookie, given);
+    }
+
+    /// Replaces the record of `live` by one of `content`.
+    pub(super) fn write(
+        &mut self,
+        live: Box<Live>,
+        mut content: Content,
+        sends_cookie: bool,
+        given: &mut Given<'_>,
+    ) {
+        let rules = given.rules;
+        note(live.form, &mut content, given);
+        let times = rules.times(live.form, &content, &live.times, sends_cookie, given.now);
+        let unchanged = self.run.as_ref().is_some_and(|run| run.ops.is_empty())
+            && content.created_at == live.content.created_at;
+        let record = rules.record(
+            &live.key,
+            live.form,
+            &content,
+            &times,
+            &live.times,
+            tag(given.random),
+            unchanged.then_some(&live.encoded),
+        );
+        let Some(run) = &mut self.run else { return };
+        match record {
+            Ok(record) => {
+                run.sends_cookie = sends_cookie;
+                run.written = Some(Box::new(Live {
+                    key: live.key.clone(),
+                    form: live.form,
+                    id: live.id.clone(),
+                    content,
+                    times,
+                    encoded: rules.codec(live.form).payload_in(&record.bytes),
+                    revision: Revision::new(record.bytes.clone()),
+                    outdated: live.outdated && !sends_cookie,
+                }));
+                run.call = Some(Call::Update(
+                    live.key.clone(),
+                    record,
+                    live.revision.clone(),
+                ));
+                run.live = Some(live);
+            }
+            Err(_) if run.state == State::Refreshing => {
+                self.follow(Event::Failed, given);
+            }
+            Err(error) => self.end_run(Err(error)),
+        }
+    }
+
+    pub(super) fn enter_forwarding(&mut self, given: &mut Given<'_>) {
+        let Some(run) = &mut self.run else { return };
+        let (Some(live), Some(new)) = (&run.live, &run.written) else {
+            return self.fail_run();
+        };
+        let tombstone = given
+            .rules
+            .tombstone(live, Some(&new.key), given.now, tag(given.random));
+        run.tombstone = Some(Box::new(tombstone));
+        run.call = run.reforward();
+    }
+
+    /// The record that a write replaces: the one last seen, at first the request's own.
+    pub(super) fn source(&mut self) -> Option<Box<Live>> {
+        let run = self.run.as_mut()?;
+        let live = run.live.take().or_else(|| match &self.origin {
+            Origin::Live(live) => Some(live.clone()),
+            _ => None,
+        })?;
+        run.key = Some((live.key.clone(), live.form));
+        Some(live)
+    }
+
+    /// What the request's changes make of the record `live`, or of a new session.
+    pub(super) fn changed(&self, live: Option<&Live>, given: &Given<'_>) -> Result<Content> {
+        let Some(run) = &self.run else {
+            return Err(Error::Unknown);
+        };
+        // Until a fresher record was seen, and no change came since, the request's own view is just that.
+        if (!run.rebased || !holds!(ChangesAreReplayed))
+            && self.ops.is_empty()
+            && let Some(view) = &self.view
+        {
+            return Ok(view.clone());
+        }
+        let base = live.map_or(&given.rules.blank, |live| &live.content);
+        replay(base, &run.ops, given.now, given.rules.settings.format)
+    }
+
+    /// The same, unless the session has ended by time.
+    pub(super) fn changed_in_time(&self, live: &Live, given: &Given<'_>) -> Result<Content> {
+        let content = self.changed(Some(live), given)?;
+        if given.rules.is_over(live, &content, given.now) {
+            return Err(Error::Expired);
+        }
+        Ok(content)
+    }
+}
+
+/// Notes on `content` what the library itself says of a session from its first record on.
+fn note(form: Form, content: &mut Content, given: &mut Given<'_>) {
+    if form == Form::Native && content.lineage.is_none() {
+        let mut random = [0; 16];
+        (given.random)(&mut random);
+        content.lineage = Some(random);
+    }
+    if form == Form::Native || given.rules.settings.absolute_timeout.is_some() {
+        content.created_at.get_or_insert(given.now);
+    }
+}
+
+fn tag(random: &mut dyn FnMut(&mut [u8])) -> [u8; 8] {
+    let mut tag = [0; 8];
+    random(&mut tag);
+    tag
+}
