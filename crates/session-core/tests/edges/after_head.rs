@@ -7,7 +7,7 @@ use session_core::{
     config::{FlaskSessions, Refresh},
 };
 
-use crate::support::{Browser, Log, Method, Site, flask_cookie, keys, signed};
+use crate::support::{Browser, Handler, Log, Method, Site, flask_cookie, keys, signed};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -20,7 +20,7 @@ async fn open_late(site: &Site, browser: &Browser) -> Session {
 
 #[tokio::test]
 async fn a_session_first_opened_after_the_head_logs_nobody_out() {
-    let works: [fn(&Session); 3] = [
+    let works: [Handler; 3] = [
         Session::renew,
         |session| session.log_in("ada").unwrap(),
         |session| session.log_in("bob").unwrap(),
@@ -132,7 +132,7 @@ async fn what_needs_a_new_id_after_the_head_is_refused_for_a_flask_session() {
 
 #[tokio::test]
 async fn changes_after_the_last_save_are_named_in_the_log() {
-    let works: [(&str, fn(&Session)); 4] = [
+    let works: [(&str, Handler); 4] = [
         ("changes=2", |session| {
             session.insert("a", &1).unwrap();
             session.insert("b", &2).unwrap();

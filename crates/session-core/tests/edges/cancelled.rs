@@ -11,7 +11,7 @@ use std::{
 use session_core::{Error, Finish, Saved, Sessions, Settings};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Fault, Method, Site, When, Work, signed};
+use crate::support::{Fault, Method, Request, Site, When, Work, signed};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -119,10 +119,10 @@ async fn what_is_done_after_a_save_was_dropped_is_done_too() {
             site.store.let_go();
             request.answer().await.unwrap();
             assert_eq!(site.value(&browser, "later").await, Some(true), "{first:?}");
-            if !matches!(first, Work::LogOut) {
-                first.assert_done(&site, &browser, &stale).await;
-            } else {
+            if matches!(first, Work::LogOut) {
                 assert_eq!(site.value::<i32>(&stale, "a").await, None);
+            } else {
+                first.assert_done(&site, &browser, &stale).await;
             }
 
             // And a log-out wins over all of it.
@@ -368,7 +368,7 @@ async fn many_logins_at_once_leave_one_session_and_no_error() {
             request.log_in("ada").unwrap();
             requests.push(request);
         }
-        let answers = requests.iter().map(|request| request.answer());
+        let answers = requests.iter().map(Request::answer);
         for answer in futures_util::future::join_all(answers).await {
             answer.unwrap();
         }

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use session_core::{Finish, Saved, Session, Settings, config::Refresh};
 
-use crate::support::{Browser, Method, Site, signed};
+use crate::support::{Browser, Handler, Method, Site, signed};
 
 /// What happens to a session beside a request.
 type Beside = for<'s> fn(&'s Site, &'s Browser) -> Pin<Box<dyn Future<Output = ()> + 's>>;
@@ -167,7 +167,7 @@ async fn a_refresh_of_a_session_that_ended_meanwhile_sets_no_cookie() {
     }
 }
 
-type Way = (&'static str, fn(&Session));
+type Way = (&'static str, Handler);
 
 #[tokio::test]
 async fn every_way_to_make_a_session_end_with_the_browser_sends_the_cookie() {
@@ -349,7 +349,7 @@ async fn the_setting_leaves_the_browsers_cache_to_the_application() {
 
 #[tokio::test]
 async fn a_page_with_a_users_data_is_not_kept_though_the_session_ended_meanwhile() {
-    let works: [fn(&Session); 3] = [
+    let works: [Handler; 3] = [
         |session| session.insert("seen", &1).unwrap(),
         Session::renew,
         Session::extend,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use session_core::{Error, Format, Session, Settings};
 
-use crate::support::{Method, Site, signed};
+use crate::support::{Handler, Method, Site, signed};
 
 /// The most keys that a session may have.
 const MOST: usize = 16_384;
@@ -142,7 +142,7 @@ async fn sixteen_thousand_inserts_take_no_seconds() {
 async fn a_request_makes_one_call_for_what_it_needs() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
-    let works: [(&[Method], fn(&Session)); 5] = [
+    let works: [(&[Method], Handler); 5] = [
         (&[Method::Load], |session| drop(session.owner())),
         (&[Method::Load, Method::Update], |session| {
             session.insert("a", &1).unwrap();

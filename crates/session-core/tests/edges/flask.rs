@@ -7,7 +7,7 @@ use session_core::{
     config::{FlaskSessions, Refresh},
 };
 
-use crate::support::{Browser, Site, flask_cookie, keys, signed};
+use crate::support::{Browser, Handler, Site, flask_cookie, keys, signed};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -74,7 +74,7 @@ async fn says_that_it_cannot_know(site: &Site, browser: &Browser) {
 
 #[tokio::test]
 async fn removing_the_last_key_loses_no_change_of_another_request() {
-    let works: [fn(&Session); 3] = [
+    let works: [Handler; 3] = [
         |session| {
             session.remove("a");
         },
@@ -171,7 +171,7 @@ async fn the_absolute_timeout_also_ends_a_session_that_was_taken_over() {
 
 #[tokio::test]
 async fn in_flasks_profile_every_way_to_set_permanent_sends_the_cookie() {
-    let ways: [fn(&Session); 3] = [
+    let ways: [Handler; 3] = [
         |session| session.set_permanent(true),
         |session| session.insert("_permanent", &true).unwrap(),
         |session| {

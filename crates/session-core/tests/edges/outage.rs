@@ -8,7 +8,7 @@ use session_core::{
 };
 use tokio::time::Instant;
 
-use crate::support::{Answer, Fault, Method, Request, Site, Work, signed};
+use crate::support::{Answer, Fault, Handler, Method, Request, Site, Work, signed};
 
 const BUDGET: Duration = Duration::from_secs(1);
 
@@ -39,7 +39,7 @@ async fn without_a_store_an_anonymous_request_reads_on() {
 
 #[tokio::test]
 async fn without_a_store_nothing_is_reported_as_changed_or_ended() {
-    let works: [(&str, fn(&Session)); 8] = [
+    let works: [(&str, Handler); 8] = [
         ("insert", |session| session.insert("a", &1).unwrap()),
         ("update", |session| {
             session.update("a", |_: Option<i32>| 1).unwrap();
@@ -98,7 +98,7 @@ async fn without_a_store_nobody_logs_in_and_nobody_is_logged_out_everywhere() {
 
 #[tokio::test]
 async fn a_store_that_fails_only_at_writing_makes_no_success() {
-    let works: [fn(&Session); 4] = [
+    let works: [Handler; 4] = [
         |session| session.insert("a", &1).unwrap(),
         |session| session.log_in("bob").unwrap(),
         Session::renew,

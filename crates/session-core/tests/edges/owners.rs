@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use session_core::{Error, Record, Session, config::Refresh};
 
-use crate::support::{Browser, Fault, Method, Site, signed};
+use crate::support::{Browser, Fault, Handler, Method, Site, signed};
 
 const MILLIS: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -78,7 +78,7 @@ async fn what_became_another_users_is_neither_listed_nor_ended() {
 
 #[tokio::test]
 async fn the_session_that_is_kept_is_the_one_of_the_request_whatever_it_did_before() {
-    let works: [fn(&Session); 4] = [
+    let works: [Handler; 4] = [
         |_| (),
         Session::renew,
         |session| session.log_in("ada").unwrap(),
@@ -407,7 +407,7 @@ async fn lists_load_no_payload() {
             .iter()
             .all(|it| it.label() == Some("Firefox on Linux"))
     );
-    assert!(listed.is_sorted_by_key(|it| it.created_at()));
+    assert!(listed.is_sorted_by_key(session_core::OwnedSession::created_at));
     assert_eq!(site.store.calls(), [Method::OwnedBy; 2]);
     assert!(site.store.listed() - before <= SESSIONS * Record::HEAD);
 }

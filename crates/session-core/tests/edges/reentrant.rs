@@ -8,9 +8,9 @@ use std::sync::{
 use futures_util::FutureExt;
 use session_core::{Error, Lineage, Session};
 
-use crate::support::{Site, signed};
+use crate::support::{Handler, Site, signed};
 
-type Misuse = (&'static str, fn(&Session));
+type Misuse = (&'static str, Handler);
 
 /// What a closure can do with a session.
 const MISUSES: &[Misuse] = &[

@@ -22,6 +22,9 @@ pub(crate) use self::{
     work::Work,
 };
 
+/// What a request does with its session.
+pub(crate) type Handler = fn(&Session);
+
 pub(crate) fn keys() -> SecretKeys {
     SecretKeys::new("Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP").unwrap()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use session_core::{Error, Saved, Session, Settings, config::Refresh};
 
-use crate::support::{Browser, Request, Site, signed};
+use crate::support::{Browser, Handler, Request, Site, signed};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -193,7 +193,7 @@ impl Gone {
 /// The wall clock and the runtime's may differ: a machine slept, or was set right.
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_without_a_trace_counts_as_ended_at_no_age() {
-    let works: [(&str, fn(&Session)); 5] = [
+    let works: [(&str, Handler); 5] = [
         ("change", |session| session.insert("order", &1).unwrap()),
         ("log-out", Session::destroy),
         ("renewal", Session::renew),
@@ -279,7 +279,7 @@ async fn an_anonymous_request_follows_the_login_beside_it() {
 
 #[tokio::test]
 async fn an_idle_timeout_that_runs_out_while_the_request_runs_loses_nothing() {
-    let works: [fn(&Session); 4] = [
+    let works: [Handler; 4] = [
         |session| session.insert("upload", &1).unwrap(),
         |session| {
             session.renew();
@@ -368,7 +368,7 @@ async fn a_log_out_ends_what_ran_out_while_the_request_ran() {
 
 #[tokio::test]
 async fn a_change_long_after_the_end_is_an_error() {
-    let works: [fn(&Session); 3] = [
+    let works: [Handler; 3] = [
         |session| session.insert("upload", &1).unwrap(),
         Session::renew,
         Session::extend,
@@ -387,7 +387,7 @@ async fn a_change_long_after_the_end_is_an_error() {
 
 #[tokio::test]
 async fn the_absolute_timeout_ends_a_session_while_its_request_runs() {
-    let works: [fn(&Session); 4] = [
+    let works: [Handler; 4] = [
         |session| session.insert("upload", &1).unwrap(),
         Session::renew,
         |session| {

@@ -2,7 +2,7 @@
 
 use session_core::{Error, Session, StoreKey, config::OnStoreFailure};
 
-use crate::support::{Browser, Site, signed};
+use crate::support::{Browser, Handler, Site, signed};
 
 type Tamper = fn(&mut Vec<u8>);
 
@@ -24,7 +24,7 @@ const DAMAGED: [Tamper; 4] = [
 ];
 
 /// What a request does; last the login, which a request that could not load its session is refused at once.
-const WORKS: [fn(&Session); 5] = [
+const WORKS: [Handler; 5] = [
     |session| session.insert("a", &1).unwrap(),
     Session::renew,
     Session::clear,

@@ -2,7 +2,7 @@
 
 use session_core::{CookieAttributes, Error, Session, Settings, config::FlaskSessions};
 
-use crate::support::{Browser, Log, Method, Site, flask_cookie, keys, signed};
+use crate::support::{Browser, Handler, Log, Method, Site, flask_cookie, keys, signed};
 
 /// What a browser sends that has the cookies of all of `browsers`, in this order.
 fn together(site: &Site, browsers: &[&Browser]) -> Browser {
@@ -179,7 +179,7 @@ async fn after_a_change_of_path_the_new_login_counts_though_the_old_cookie_comes
     };
     let before = Site::new(at("/app"));
     let browser = before.browser();
-    let request = |site: &Site, work: fn(&Session)| {
+    let request = |site: &Site, work: Handler| {
         let visit = site.sessions.visit();
         let header = browser.header("/app/page");
         let browser = &browser;
@@ -196,7 +196,7 @@ async fn after_a_change_of_path_the_new_login_counts_though_the_old_cookie_comes
             owner
         }
     };
-    let login: fn(&Session) = |session| session.log_in("ada").unwrap();
+    let login: Handler = |session| session.log_in("ada").unwrap();
     request(&before, login).await;
     let after = before.under(at("/"));
     // The removal does not reach the cookie of the old path.

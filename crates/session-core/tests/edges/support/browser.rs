@@ -85,10 +85,8 @@ impl Browser {
         let (pair, attributes) = set_cookie.split_once(';').unwrap_or((set_cookie, ""));
         let (name, value) = pair.split_once('=').unwrap();
         let attribute = |wanted: &str| {
-            let found = attributes.split(';').filter_map(|it| it.split_once('='));
-            found
-                .filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
-                .last()
+            let mut all = attributes.split(';').filter_map(|it| it.split_once('='));
+            all.rfind(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
                 .map(|(_, value)| value.trim().to_owned())
         };
         let age = attribute("max-age").map(|age| age.parse::<i64>().unwrap());
