@@ -264,7 +264,8 @@ impl Machine {
     pub(crate) fn lost(&self) -> usize {
         let under_way = self.run.as_ref().map_or(0, |run| run.ops.len());
         let waiting = usize::from(self.renew) + usize::from(self.ending.is_some());
-        if self.head_sent {
+        // What failed was told.
+        if self.head_sent && !self.failed {
             self.ops.len() + under_way + waiting
         } else {
             0
@@ -282,7 +283,15 @@ impl Machine {
         match self.pending {
             Pending::Nothing => None,
             Pending::Removal => Some(rules.removal()),
-            Pending::Id | Pending::NewId => rules.set_cookie(self.live()?, now),
+            Pending::Id | Pending::NewId => rules.set_cookie(self.live().or(self.unended())?, now),
+        }
+    }
+
+    /// The record that is to end, and is not known to have ended.
+    fn unended(&self) -> Option<&Live> {
+        match &self.ending {
+            Some(Ending::Live(live)) => Some(live),
+            _ => None,
         }
     }
 

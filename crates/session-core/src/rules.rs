@@ -161,7 +161,8 @@ impl Rules {
     }
 
     fn accept_flask(&self, value: &str) -> Option<Presented> {
-        let (text, outdated) = verified(self.flask_signer.as_ref(), value)?;
+        let value = cookie::unquoted(value);
+        let (text, outdated) = verified(self.flask_signer.as_ref(), &value)?;
         let id = SessionId::from_flask(text)?;
         Some(self.presents(Form::Flask, id, outdated))
     }

@@ -1,8 +1,8 @@
 //! What the end of a run means for the request.
 
 use super::{
-    Given, Goal, Machine, Origin, Pending, Saved,
-    table::{Outcome, holds},
+    Ending, Given, Goal, Machine, Origin, Pending, Saved,
+    table::{Outcome, State, holds},
 };
 use crate::{
     codec::Form,
@@ -22,6 +22,19 @@ impl Machine {
         let sends_cookie = run.sends_cookie;
         let error = run.error.take();
         let (live, written, key) = (run.live.take(), run.written.take(), run.key.take());
+        let was_ending = matches!(run.state, State::Finding | State::Ending);
+        if was_ending
+            && matches!(
+                outcome,
+                Outcome::Missing | Outcome::Unreadable | Outcome::Failed
+            )
+        {
+            self.ending = match (&live, &key) {
+                (Some(live), _) => Some(Ending::Live(live.clone())),
+                (None, Some((key, form))) => Some(Ending::Unseen(key.clone(), *form)),
+                (None, None) => None,
+            };
+        }
         let native = key
             .as_ref()
             .map(|(_, form)| *form)
