@@ -10,7 +10,7 @@ const FORMATS: [Format; 2] = [Format::MessagePack, Format::Json];
 
 fuzz_target!(|bytes: &[u8]| {
     for configured in FORMATS {
-        let Ok(Some(payload)) = Payload::decode(bytes, configured) else {
+        let Ok(Some(payload)) = Payload::decode(bytes.to_vec(), configured) else {
             continue;
         };
         for format in FORMATS {

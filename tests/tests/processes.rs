@@ -101,7 +101,7 @@ async fn cleaning_up_counts(backend: Backend) {
     }
     // The sweep of the demo itself must not come first.
     let more = [
-        ("PERMANENT_SESSION_LIFETIME", "1"),
+        ("PERMANENT_SESSION_LIFETIME", "2"),
         ("SESSION_CLEANUP_SECONDS", "3600"),
     ];
     let demo = Demo::with(settings, &more).await;
@@ -109,9 +109,11 @@ async fn cleaning_up_counts(backend: Backend) {
     for n in 0..3 {
         browsers.push(demo.logged_in(&format!("user{n}")).await);
     }
-    tokio::time::sleep(Duration::from_millis(2100)).await;
-    for browser in &mut browsers {
-        let mut stubborn = browser.clone().holding(browser.cookie().expect("a cookie"));
+    tokio::time::sleep(Duration::from_millis(3100)).await;
+    for browser in &browsers {
+        // One that keeps the cookie longer than it was told to.
+        let cookie = browser.cookie().expect("it was set").to_owned();
+        let mut stubborn = browser.clone().holding(&cookie);
         assert_eq!(
             stubborn.user().await,
             json!(null),

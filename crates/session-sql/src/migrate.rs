@@ -87,10 +87,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     pub(crate) async fn is_made(&self, kind: Kind) -> Result<bool, Fault> {
         let mut lease = Lease::<D>::of(&self.pool, kind).await?;
         let facts = D::texts(lease.connection(), &self.queries.facts).await;
-        let mut facts = lease.end(facts)?;
-        let columns = facts.len();
-        facts.retain(|fact| fact != "in memory");
-        if facts.len() < columns && !lasts(&self.pool) {
+        let facts = lease.end(facts)?;
+        if facts.iter().any(|fact| fact == "in memory") && !lasts(&self.pool) {
             return Err(Fault::Unfit(
                 "a database in memory ends with its connection: give the pool exactly one, never closed, or use connect()".into(),
             ));

@@ -253,7 +253,7 @@ impl Machine {
     }
 
     /// The same, unless the session has ended by time.
-    pub(super) fn changed_in_time(&self, live: &Live, given: &Given<'_>) -> Result<Content> {
+    fn changed_in_time(&self, live: &Live, given: &Given<'_>) -> Result<Content> {
         let content = self.changed(Some(live), given)?;
         if given.rules.is_over(live, &content, given.now) {
             return Err(Error::Expired);

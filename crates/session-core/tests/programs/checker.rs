@@ -12,7 +12,7 @@ use session_core::{Session, Sessions};
 
 use crate::{
     history::{Change, End, History, Kind, Promise, State, Target, user_of},
-    program::{Program, Step},
+    program::{Program, Step, Turn},
     runner::Run,
 };
 
@@ -59,6 +59,7 @@ pub(crate) async fn check(run: &Run<'_>) {
     check.counters_count_once(&mut broken);
     check.sessions_are_kept_apart(&mut broken);
     check.requests_are_bounded(&mut broken);
+    check.a_taken_id_is_left_alone(&mut broken);
     for (promise, text) in broken {
         history.violate(promise, text);
     }
@@ -361,6 +362,17 @@ impl Check<'_, '_> {
                 let text = format!("request {r} made {calls} calls of the store");
                 broken.push((Promise::Bounded, text));
             }
+        }
+    }
+
+    /// *An id that is taken is given to nobody else*: what is stored under it stays.
+    fn a_taken_id_is_left_alone(&self, broken: &mut Broken) {
+        let robbed = self.run.bench.store.world().robbed();
+        let sweeps = |it: &Turn| matches!(it, Turn::Sweep);
+        if robbed > 0 && !self.run.program.evicts() && !self.run.program.schedule.iter().any(sweeps)
+        {
+            let text = format!("{robbed} records of somebody else are gone");
+            broken.push((Promise::Apart, text));
         }
     }
 }

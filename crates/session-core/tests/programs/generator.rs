@@ -217,10 +217,14 @@ fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
         dice.permille(250),
     );
     let mut request = 0;
-    let mut faults = faulty.iter().filter(|it| **it).count();
-    if !faulty[0] {
-        faults = 0;
-    }
+    // An outage is several faults in a row.
+    let outage = dice.permille(150);
+    let mut faults = match faulty.iter().filter(|it| **it).count() {
+        _ if !faulty[0] => 0,
+        _ if outage => 4,
+        count => count,
+    };
+    let mut chance = 150;
     (0..length)
         .map(|_| {
             if dice.permille(450) {
@@ -237,8 +241,9 @@ fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
                 16 => return Turn::Sweep,
                 _ => {}
             }
-            let behaviour = if faults > 0 && dice.permille(150) {
+            let behaviour = if faults > 0 && dice.permille(chance) {
                 faults -= 1;
+                chance = if outage { 800 } else { chance };
                 dice.weighted(&[
                     (3, Behaviour::ErrorBefore),
                     (3, Behaviour::ErrorAfter),

@@ -61,6 +61,16 @@ const KNOWN: &[Known] = &[
             it.config.layout != Layout::Native && it.requests.iter().any(|it| !it.after.is_empty())
         },
     },
+    Known {
+        _what: "the error of a save that nobody polls is told to nobody, and the answer is a 2xx",
+        promises: &[Promise::Stored],
+        programs: |it| count(it, |it| matches!(it, Step::SaveHeld(_))) > 0,
+    },
+    Known {
+        _what: "a renewal whose outcome was unknown for a while sends its id, though a log-out has ended it meanwhile",
+        promises: &[Promise::Dead],
+        programs: |it| !it.is_faultless(),
+    },
 ];
 
 fn saves(step: &Step) -> bool {

@@ -433,7 +433,8 @@ impl Run<'_> {
         let absolute = self.program.config.absolute.is_none_or(|absolute| {
             let end = expected.logged_in_at + Duration::from_secs(absolute);
             // It may end a tenth of the idle timeout before, because nothing moved its end that was worth a write.
-            end > self.bench.wall.now() + Duration::from_secs(slack + idle / 10 + 1)
+            end > self.bench.wall.now()
+                + Duration::from_secs(slack + self.program.longest_idle() / 10 + 1)
         });
         absolute && expected.last_use.elapsed() <= Duration::from_secs(limit)
     }
@@ -765,7 +766,10 @@ impl Run<'_> {
             }
         } else {
             let known = history.group_of(pair);
-            if let Some(group) = history.visits[r].group.or(known)
+            // One that was destroyed while it was saved is still the one that the cookie is for.
+            let visit = &history.visits[r];
+            let last = visit.groups.last().copied();
+            if let Some(group) = visit.group.or(last)
                 && known.is_none()
             {
                 history.cookies.push((pair.to_owned(), group));

@@ -15,11 +15,14 @@ use session_core::{
 
 use crate::program::Behaviour;
 
-/// How many records there are on a page of an owner's.
-const PAGE: usize = 3;
+/// How many records there are on a page of an owner's: as few as can be, so that much happens between two pages.
+const PAGE: usize = 1;
 
 /// The length of a native record's key: the prefix, and 64 digits.
 const NATIVE: usize = "session:".len() + 64;
+
+/// What somebody else's record says.
+const THEIRS: &[u8] = b"somebody else's";
 
 /// A store of the program: each call waits until the program lets it go on, and goes as the program says.
 ///
@@ -43,7 +46,7 @@ pub(crate) enum Broken {
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) records: HashMap<StoreKey, Held>,
-    /// In the order in which they came, so that the same program lists them in the same order.
+    /// In an order that has nothing to do with when they came, but is the same in each run of a program.
     entries: Vec<Entry>,
     /// The keys in the order in which they were first used.
     pub(crate) keys: Vec<StoreKey>,
@@ -58,6 +61,8 @@ pub(crate) struct World {
     pub(crate) current: usize,
     calls: Vec<Call>,
     last_call: usize,
+    /// The keys under which somebody else has a record.
+    taken: Vec<StoreKey>,
     /// Commands that are carried out after their caller was told otherwise, or went away.
     late: Vec<Command>,
     pub(crate) dropped_calls_arrive: bool,
@@ -157,12 +162,7 @@ impl Store {
             }
             Behaviour::Taken => {
                 if let Command::Insert(key, record) = &command {
-                    let somebodys = Record {
-                        bytes: Bytes::from_static(b"somebody's"),
-                        entry: None,
-                        ..record.clone()
-                    };
-                    self.world().put(key, &somebodys);
+                    self.world().take(key, record);
                 }
                 Ok(self.world().carry_out(&command))
             }
@@ -237,6 +237,8 @@ impl World {
         self.undo.clear();
         self.calls.clear();
         self.late.clear();
+        self.taken.clear();
+        self.last_revision = 0;
         self.tick = 0;
         self.open = true;
         self.counts.clear();
@@ -321,6 +323,23 @@ impl World {
             held.bytes = held.bytes.slice(..held.bytes.len() / 2);
             self.replace(&key, Some(held));
         }
+    }
+
+    /// Somebody else has a record under the key.
+    fn take(&mut self, key: &StoreKey, record: &Record) {
+        let theirs = Record {
+            bytes: Bytes::from_static(THEIRS),
+            entry: None,
+            ..record.clone()
+        };
+        self.put(key, &theirs);
+        self.taken.push(key.clone());
+    }
+
+    /// How many records of somebody else's were overwritten or removed.
+    pub(crate) fn robbed(&self) -> usize {
+        let robbed = |key: &&StoreKey| self.records.get(key).is_none_or(|it| it.bytes != THEIRS);
+        self.taken.iter().filter(robbed).count()
     }
 
     /// The record ends without a word to anybody.
@@ -428,12 +447,17 @@ impl World {
             let same = |it: &&mut Entry| it.owner == entry.owner && it.key == *key;
             match self.entries.iter_mut().find(same) {
                 Some(listed) => listed.expires_at = entry.expires_at,
-                None => self.entries.push(Entry {
-                    number: self.last_revision,
-                    owner: entry.owner.clone(),
-                    key: key.clone(),
-                    expires_at: entry.expires_at,
-                }),
+                None => {
+                    let number = revision.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                    let position = self.entries.partition_point(|it| it.number < number);
+                    let listed = Entry {
+                        number,
+                        owner: entry.owner.clone(),
+                        key: key.clone(),
+                        expires_at: entry.expires_at,
+                    };
+                    self.entries.insert(position, listed);
+                }
             }
         }
         revision.into()
