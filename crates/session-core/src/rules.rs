@@ -379,12 +379,24 @@ impl Rules {
                     Refresh::OnChange => end.seconds() != until.seconds(),
                     Refresh::WhenDue => {
                         let lag = end.since(until).max(until.since(end));
-                        lag > timeouts.cookie_tolerance()
+                        self.is_worth_a_write(content, lag, end, timeouts.cookie_tolerance())
                     }
                 }
             }
             until => permanent != until.is_some(),
         }
+    }
+
+    /// Whether an end that lags so far behind `end` is to be moved there: not for every request, but once to the end that
+    /// no use moves, because it would lag behind that one for good.
+    fn is_worth_a_write(
+        &self,
+        content: &Content,
+        lag: Duration,
+        end: Millis,
+        tolerance: Duration,
+    ) -> bool {
+        lag > tolerance || (!lag.is_zero() && self.deadline(content) == Some(end))
     }
 
     /// Whether using the session of `live` at `now`, without a change, is worth a write.
@@ -403,7 +415,8 @@ impl Rules {
                 };
                 let timeouts = self.timeouts(&live.content);
                 let gained = timeouts.end(live.content.started_at().unwrap_or(now), now);
-                gained.since(end) > timeouts.tolerance()
+                let lag = gained.since(end);
+                self.is_worth_a_write(&live.content, lag, gained, timeouts.tolerance())
                     || (live.form == Form::Native
                         && live.id.is_some()
                         && self.cookie_due(live, &live.content, now))

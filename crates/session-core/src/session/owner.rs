@@ -56,11 +56,11 @@ impl Session {
     /// meanwhile.
     pub async fn end_of_owner(&self, lineage: &Lineage) -> Result<bool> {
         let owned = self.owned()?;
-        let (Some(owner), current) = self.owner_and_lineage(&owned).await? else {
+        let (Some(owner), _) = self.owner_and_lineage(&owned).await? else {
             return Ok(false);
         };
         let ended = owned.end_one(&owner, lineage).await?;
-        if current == Some(lineage.to_bytes()) {
+        if self.lineage().as_ref() == Some(lineage) {
             self.destroy();
         }
         Ok(ended)
