@@ -156,11 +156,6 @@ impl Machine {
         self.end_run(result);
     }
 
-    /// Whether the answer's head is to carry the session's id.
-    pub(super) fn sends_id(&self) -> bool {
-        matches!(self.pending, Pending::Id | Pending::NewId)
-    }
-
     /// No answer sends an id that the session may not have any more.
     pub(super) fn forget_pending_id(&mut self) {
         if self.sends_id() && holds!(UnknownIdIsForgotten) {
