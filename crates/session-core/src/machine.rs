@@ -315,6 +315,8 @@ impl Machine {
         let untouched = self.ops.is_empty() && self.run.is_none();
         if let Origin::Live(live) = &self.origin
             && untouched
+            // In Flask an assignment is a change, whatever was there.
+            && rules.form() == Form::Native
             && op.is_done_in(&live.content, format)
         {
             return Ok(());
