@@ -409,6 +409,8 @@ impl Rules {
         match self.settings.refresh {
             Refresh::OnChange => false,
             Refresh::EveryAccess | Refresh::EveryRequest => true,
+            // When a cookie of Flask's ends stands nowhere.
+            Refresh::WhenDue if live.form == Form::Flask => true,
             Refresh::WhenDue => {
                 let Some(end) = self.end(live) else {
                     return true;
