@@ -295,6 +295,11 @@ impl Machine {
         }
     }
 
+    /// Whether the answer's head is to carry the session's id.
+    fn sends_id(&self) -> bool {
+        matches!(self.pending, Pending::Id | Pending::NewId)
+    }
+
     // What the application does.
 
     /// Makes a change and records it, so that it can be made again on fresher data.
