@@ -222,7 +222,7 @@ impl Machine {
         }
         // An answer that failed could not look whether the id that the browser knows is still the session's.
         if result.is_err() && run.goal == Goal::Finish && self.pending == Pending::Id {
-            self.pending = Pending::Nothing;
+            self.forget_pending_id();
         }
         if run.destroyed && holds!(DestroyedWhileSaving) {
             self.destroy_origin();
