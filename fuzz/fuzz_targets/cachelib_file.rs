@@ -13,7 +13,7 @@ use session_core::{
     Bytes, Format, KeyPrefix, Payload, Record, SessionId, SessionStore, Settings, StoreKey, Write,
 };
 use session_fs::CachelibStore;
-use session_fuzz::{Bench, NOW, limited};
+use session_fuzz::{Bench, NOW, limited, run};
 use tempfile::TempDir;
 
 const ID: &str = "fuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzzfuw";
@@ -31,7 +31,9 @@ thread_local! {
 }
 
 fn case() -> Case {
-    let directory = tempfile::tempdir().expect("a directory");
+    // In memory, if it can be: there it costs nothing to wait for the disk.
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let directory = directory.expect("a directory");
     let store = CachelibStore::new(directory.path());
     let settings = Settings::flask().with_format(Format::Json);
     let id = SessionId::from_flask(ID).expect("an id");
@@ -39,8 +41,7 @@ fn case() -> Case {
     let bench = Bench::new(settings, store.clone());
     let record = record(b"{}");
     assert!(
-        bench
-            .run(store.insert(&key, &record))
+        run(store.insert(&key, &record))
             .expect("a file")
             .is_stored()
     );
@@ -76,7 +77,7 @@ fuzz_target!(|bytes: &[u8]| {
 impl Case {
     fn check(&self, bytes: &[u8]) {
         fs::write(&self.file, bytes).expect("the directory is writable");
-        let loaded = self.bench.run(self.store.load(&self.key));
+        let loaded = run(self.store.load(&self.key));
         assert_eq!(loaded.is_ok(), bytes.len() >= 4);
         let Ok(Some(loaded)) = loaded else {
             return;
@@ -88,12 +89,12 @@ impl Case {
             let _ = self.bench.finish(&visit);
         }
         // The same bytes as a session to write.
-        let loaded = self.bench.run(self.store.load(&self.key));
+        let loaded = run(self.store.load(&self.key));
         let revision = loaded.expect("a file").expect("a session").revision;
         let new = record(&bytes[4..]);
         let update = self.store.update(&self.key, &new, &revision);
-        assert!(matches!(self.bench.run(update), Ok(Write::Stored(_))));
-        let stored = self.bench.run(self.store.load(&self.key));
+        assert!(matches!(run(update), Ok(Write::Stored(_))));
+        let stored = run(self.store.load(&self.key));
         let stored = stored.expect("a file").expect("a session");
         assert_eq!(stored.expires_at, Some(at(NOW + 3600)));
         same(&new.bytes, &stored.bytes);

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use session_core::{
     Bytes, Format, KeyPrefix, MemoryStore, Record, SessionId, SessionStore, Settings,
 };
-use session_fuzz::{Bench, FORMATS, NOW, Snapshot, limited};
+use session_fuzz::{Bench, FORMATS, NOW, Snapshot, limited, run};
 
 const ID: &str = "fuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzzfuw";
 
@@ -31,7 +31,7 @@ fn check(bytes: &[u8], format: Format) {
         expires_at: UNIX_EPOCH + Duration::from_secs(NOW + 3600),
         entry: None,
     };
-    let write = bench.run(store.insert(&key, &record)).expect("memory");
+    let write = run(store.insert(&key, &record)).expect("memory");
     assert!(write.is_stored());
     let Ok((visit, session)) = bench.open_id(ID) else {
         return;
@@ -41,10 +41,7 @@ fn check(bytes: &[u8], format: Format) {
     }
     let before = Snapshot::of(&session);
     let _ = bench.finish(&visit).expect("a refresh fails no request");
-    let stored = bench
-        .run(store.load(&key))
-        .expect("memory")
-        .expect("a record");
+    let stored = run(store.load(&key)).expect("memory").expect("a record");
     assert_eq!(stored.bytes, bytes);
 
     let (visit, session) = bench.open_id(ID).expect("it was stored");

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use session_core::{
     Bytes, IndexEntry, KeyPrefix, MemoryStore, Record, SessionId, SessionStore, Settings, StoreKey,
 };
-use session_fuzz::{Bench, NOW, Snapshot, limited};
+use session_fuzz::{Bench, NOW, Snapshot, limited, run};
 
 /// Sorts after the ids of most renewals and before some.
 const ID: &str = "fuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzzfuw";
@@ -56,7 +56,7 @@ fn planted(bytes: &[u8]) -> (MemoryStore, Bench) {
             expires_at: later,
         }),
     };
-    let write = bench.run(store.insert(&key(), &record)).expect("memory");
+    let write = run(store.insert(&key(), &record)).expect("memory");
     assert!(write.is_stored());
     (store, bench)
 }
@@ -71,10 +71,7 @@ fn alone(bytes: &[u8]) {
     if session.is_new() || bench.finish(&visit).is_err() {
         return;
     }
-    let stored = bench
-        .run(store.load(&key()))
-        .expect("memory")
-        .expect("a record");
+    let stored = run(store.load(&key())).expect("memory").expect("a record");
     assert_eq!(payload(&stored.bytes), payload(bytes));
 
     let (visit, session) = bench.open_id(ID).expect("it was stored");
@@ -107,9 +104,9 @@ fn alone(bytes: &[u8]) {
 
 fn listed(bytes: &[u8]) {
     let (_, bench) = planted(bytes);
-    let _ = bench.run(bench.sessions.of_owner(OWNER));
-    if bench.run(bench.sessions.end_all_of(OWNER)).is_ok() {
-        let left = bench.run(bench.sessions.of_owner(OWNER)).expect("memory");
+    let _ = run(bench.sessions.of_owner(OWNER));
+    if run(bench.sessions.end_all_of(OWNER)).is_ok() {
+        let left = run(bench.sessions.of_owner(OWNER)).expect("memory");
         assert!(left.is_empty());
     }
 }

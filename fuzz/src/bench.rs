@@ -26,13 +26,28 @@ pub fn keys() -> SecretKeys {
     SecretKeys::new(SECRET).expect("a strong key")
 }
 
-/// Sessions on a store, at a time that stands still, and a runtime to use them on.
+thread_local! {
+    static RUNTIME: Runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+}
+
+/// Runs `future` to its end.
+///
+/// # Panics
+///
+/// Within another.
+pub fn run<F: Future>(future: F) -> F::Output {
+    RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+/// Sessions on a store, at a time that stands still.
 #[derive(Debug)]
 pub struct Bench {
     /// The sessions.
     pub sessions: Sessions,
     cookie: String,
-    runtime: Runtime,
 }
 
 impl Bench {
@@ -62,16 +77,7 @@ impl Bench {
             cookie: settings.cookie().name.clone(),
             sessions: Sessions::with_clock(settings, store, owners, Arc::new(now))
                 .expect("good settings"),
-            runtime: Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime"),
         }
-    }
-
-    /// Runs `future` to its end.
-    pub fn run<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
     }
 
     /// A request with these `Cookie` headers.
@@ -81,7 +87,7 @@ impl Bench {
     /// If the session cannot be opened.
     pub fn open(&self, headers: &[&[u8]]) -> Result<(Arc<Visit>, Session)> {
         let visit = self.sessions.visit();
-        let session = self.run(visit.session(&mut headers.iter().copied()))?;
+        let session = run(visit.session(&mut headers.iter().copied()))?;
         Ok((visit, session))
     }
 
@@ -102,7 +108,7 @@ impl Bench {
     pub fn finish(&self, visit: &Visit) -> Result<Outcome> {
         match visit.finish() {
             Finish::Ready(outcome) => Ok(outcome),
-            Finish::Pending(saving) => self.run(saving),
+            Finish::Pending(saving) => run(saving),
         }
     }
 

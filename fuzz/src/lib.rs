@@ -6,7 +6,7 @@ mod snapshot;
 mod value;
 mod watched;
 
-pub use bench::{Bench, NOW, SECRET, keys};
+pub use bench::{Bench, NOW, SECRET, keys, run};
 pub use memory::limited;
 pub use snapshot::Snapshot;
 pub use value::{FORMATS, exercise};
