@@ -5,9 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The longest life a browser gives a cookie: 400 days (RFC 6265bis, 5.5).
 pub(crate) const MAX_COOKIE_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// How much longer than the session its record stays in the store: clocks differ, and uploads take time.
-pub(crate) const RECLAIM_AFTER: Duration = Duration::from_mins(10);
-
 /// An instant in whole milliseconds since 1970, from 1970 to the end of the year 9999.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Millis(u64);

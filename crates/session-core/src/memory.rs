@@ -124,8 +124,11 @@ impl SessionStore for MemoryStore {
 #[async_trait]
 impl ExpiredSweep for MemoryStore {
     async fn sweep(&self, limit: usize) -> Result<u64> {
-        let now = self.now();
-        Ok(self.records().sweep(now, limit))
+        self.sweep_as_of(self.now(), limit).await
+    }
+
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
+        Ok(self.records().sweep(instant, limit))
     }
 }
 

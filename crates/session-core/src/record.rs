@@ -1,4 +1,7 @@
-use std::{fmt, time::SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 
@@ -87,6 +90,9 @@ impl Cursor {
 impl Record {
     /// The most bytes that the head of a record takes: all that a list of an owner's sessions needs to know of it.
     pub const HEAD: usize = 1024;
+
+    /// How much longer than its session a native record is kept: clocks differ, and uploads take time.
+    pub const KEPT_AFTER_END: Duration = Duration::from_mins(10);
 }
 
 /// An opaque token of the loaded bytes, made and read by the store alone (HTTP's `ETag`).

@@ -10,7 +10,7 @@ use crate::{
     content::{Content, PERMANENT},
     cookie::{self, Lasting},
     error::{Error, Result},
-    expiry::{Millis, RECLAIM_AFTER, Timeouts, cookie_age, cookie_end},
+    expiry::{Millis, Timeouts, cookie_age, cookie_end},
     id::SessionId,
     key::StoreKey,
     machine::table::holds,
@@ -223,7 +223,7 @@ impl Rules {
     /// An idle timeout that ran out meanwhile does not count, because the session was in use; but only for as long as
     /// every store keeps the record. The absolute timeout always counts.
     pub(crate) fn is_over(&self, live: &Live, content: &Content, now: Millis) -> bool {
-        let reclaimed = self.end(live).map(|end| end.after(RECLAIM_AFTER));
+        let reclaimed = self.end(live).map(|end| end.after(Record::KEPT_AFTER_END));
         [reclaimed, self.deadline(content)]
             .into_iter()
             .flatten()
@@ -257,7 +257,7 @@ impl Rules {
             None
         };
         let indexed = content.owner.is_some() && self.settings.profile == Profile::Native;
-        let reclaimed = end.after(RECLAIM_AFTER);
+        let reclaimed = end.after(Record::KEPT_AFTER_END);
         let indexed_until = match before.indexed_until {
             _ if !indexed => None,
             Some(until) if until >= reclaimed => Some(until),
@@ -349,7 +349,7 @@ impl Rules {
     /// When the store may drop a record of a session that ends at `end`. In Flask's form its expiry is the end itself.
     fn reclaimed(&self, form: Form, end: Millis) -> SystemTime {
         match form {
-            Form::Native => end.after(RECLAIM_AFTER),
+            Form::Native => end.after(Record::KEPT_AFTER_END),
             Form::Flask => end,
         }
         .into()

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use async_trait::async_trait;
 
@@ -59,7 +59,16 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 pub trait ExpiredSweep: SessionStore {
     /// Removes up to `limit` records whose time has passed and says how many it removed; less than `limit` means none
     /// is left.
-    async fn sweep(&self, limit: usize) -> Result<u64>;
+    async fn sweep(&self, limit: usize) -> Result<u64> {
+        self.sweep_as_of(SystemTime::now(), limit).await
+    }
+
+    /// The same as if it were `instant`.
+    ///
+    /// A native record is kept for [`Record::KEPT_AFTER_END`] after its session's end: an operator who wants the space
+    /// of ended sessions at once asks as of so much later. A request that is under way may lose the session then that
+    /// ended while it ran; the answer is an error.
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64>;
 }
 
 /// Stores that can name an owner's sessions: all but memcached, whose evicted index would silently skip some.

@@ -70,7 +70,7 @@ impl SessionStore for Leftovers {
 
 #[async_trait]
 impl ExpiredSweep for Leftovers {
-    async fn sweep(&self, limit: usize) -> Result<u64> {
+    async fn sweep_as_of(&self, _: std::time::SystemTime, limit: usize) -> Result<u64> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         if let Some(gate) = &self.gate {
             gate.acquire().await.expect("nobody closes it").forget();

@@ -3,7 +3,7 @@
 //! Its name is all there is to an entry: it is made, moved and removed in one step, takes no block of the disk, cannot be
 //! damaged, and survives copies and backups. The record's own file says which time its entry was given last.
 
-use std::ffi::CStr;
+use std::{ffi::CStr, time::SystemTime};
 
 use rustix::{fs, io::Errno};
 use session_core::{Cursor, Listed, Page, Record};
@@ -82,7 +82,7 @@ impl Root {
             if entry.from == 0 {
                 let mut names = directory.entries()?;
                 for found in (0..LOOKED_AT).map_while(|_| names.read()) {
-                    drop_if_over(&directory, found?.file_name())?;
+                    drop_if_over(&directory, found?.file_name(), SystemTime::now())?;
                 }
             }
             let (at, new) = (directory.fd(), entry_name(&entry.record, entry.to));
@@ -159,8 +159,8 @@ fn head(shard: &Directory, name: &Name) -> Result<Option<Listed>> {
 }
 
 /// Removes the entry called `name` if its time has passed.
-pub(crate) fn drop_if_over(directory: &Directory, name: &CStr) -> Result<()> {
-    if parse(name.to_bytes()).is_none_or(|(_, until)| !clock::is_over(until)) {
+pub(crate) fn drop_if_over(directory: &Directory, name: &CStr, instant: SystemTime) -> Result<()> {
+    if parse(name.to_bytes()).is_none_or(|(_, until)| clock::instant(until) > instant) {
         return Ok(());
     }
     let found = file::start(directory, name, 1).or_else(Fault::unless_unreadable)?;

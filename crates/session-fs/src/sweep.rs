@@ -1,4 +1,7 @@
-use std::{ffi::CStr, time::Instant};
+use std::{
+    ffi::CStr,
+    time::{Instant, SystemTime},
+};
 
 use rustix::fs::Mode;
 use session_core::{ExpiredSweep, Result, async_trait};
@@ -21,9 +24,9 @@ impl ExpiredSweep for FileStore {
     ///
     /// Runs on a thread that may block, and stops if its future is dropped. A call that removes less than `limit` has
     /// been through the whole directory; the next one after a full `limit` goes on from there.
-    async fn sweep(&self, limit: usize) -> Result<u64> {
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
         let store = self.clone();
-        Ok(Walk::run(limit, move |walk| store.pass(walk)).await?)
+        Ok(Walk::run(instant, limit, move |walk| store.pass(walk)).await?)
     }
 }
 
@@ -83,7 +86,9 @@ fn see(walk: &mut Walk, records: &Directory, shard: u8, name: &CStr) -> Result<(
 fn see_owner(walk: &mut Walk, shard: &Directory, name: &CStr) -> Result<(), Fault> {
     let owner = Name::parse(name.to_bytes()).map_or(Ok(None), |_| ours(shard.child(name)))?;
     if let Some(entries) = owner {
-        walk.through(&entries, |_, name| drop_if_over(&entries, name))?;
+        walk.through(&entries, |walk, name| {
+            drop_if_over(&entries, name, walk.instant())
+        })?;
         // The mode is all there is to tell an empty directory of ours by.
         if entries.mode()? == Mode::RWXU {
             shard.remove_empty(name)?;

@@ -1,6 +1,7 @@
 use std::{
     ffi::CStr,
     sync::{Arc, Weak},
+    time::SystemTime,
 };
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Walk {
     caller: Weak<()>,
+    instant: SystemTime,
     limit: u64,
     pub(crate) removed: u64,
     pub(crate) live: u64,
@@ -26,12 +28,14 @@ impl Walk {
     /// Runs `sweep` on a thread that may block, until it has removed `limit` files or nobody waits for it any more, and
     /// says how many it removed.
     pub(crate) async fn run(
+        instant: SystemTime,
         limit: usize,
         sweep: impl FnOnce(&mut Self) -> Result<()> + Send + 'static,
     ) -> Result<u64> {
         let caller = Arc::new(());
         let mut walk = Self {
             caller: Arc::downgrade(&caller),
+            instant,
             limit: limit.try_into().unwrap_or(u64::MAX),
             removed: 0,
             live: 0,
@@ -39,6 +43,11 @@ impl Walk {
         let removed = blocking(move || sweep(&mut walk).map(|()| walk.removed)).await;
         drop(caller);
         removed
+    }
+
+    /// As of when it sweeps.
+    pub(crate) fn instant(&self) -> SystemTime {
+        self.instant
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -71,11 +80,15 @@ impl Walk {
         name: &CStr,
         expiry: fn(&[u8]) -> Result<u64>,
     ) -> Result<()> {
+        let instant = self.instant;
         let is_over = || -> Result<Option<bool>> {
             let start = file::start(directory, name, HEADER);
             match start.and_then(|it| it.map(|(_, start)| expiry(&start)).transpose()) {
                 Err(Fault::Damaged) => Ok(Some(true)),
-                time => Ok(time.or_else(Fault::unless_unreadable)?.map(clock::is_over)),
+                time => {
+                    let time = time.or_else(Fault::unless_unreadable)?;
+                    Ok(time.map(|time| clock::instant(time) <= instant))
+                }
             }
         };
         match is_over()? {

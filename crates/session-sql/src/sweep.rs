@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use session_core::{ExpiredSweep, Result, async_trait};
 use sqlx::SqlStr;
@@ -6,7 +6,7 @@ use sqlx::SqlStr;
 use crate::{
     attempts::Kind,
     dialect::{Dialect, Row, Value},
-    instant::now,
+    instant::to_micros,
     layout::Layout,
     queries::SWEEP_BATCH,
     store::SqlTable,
@@ -19,10 +19,11 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
     /// In our own layout a batch is what is due by `sweep_at`, which is never later than `expires_at`; what turns out
     /// to live is put off until it ends, and a record that another transaction holds locked is left for the next sweep.
     /// Flask-Session's layout has no index on the expiry, so that a sweep goes through the whole table by `id`.
-    async fn sweep(&self, limit: usize) -> Result<u64> {
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
+        let now = to_micros(instant);
         let (mut left, mut last) = (limit, None);
         while left > 0 {
-            let (size, now) = (SWEEP_BATCH.min(left), now());
+            let size = SWEEP_BATCH.min(left);
             let began = Instant::now();
             let from = L::sweep_from(now, last.as_ref());
             let most = i64::try_from(size).unwrap_or(i64::MAX);
@@ -33,11 +34,16 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
                 .rows;
             let (ended, alive): (Vec<_>, Vec<_>) =
                 rows.iter().partition(|row| row.expires_at <= now);
-            let now = Value::Number(now);
-            let removed = self.of_batch(&self.queries.remove, &[], &ended, now);
+            let removed = self.of_batch(&self.queries.remove, &[], &ended, Value::Number(now));
             left = left.saturating_sub(removed.await?);
             if let Some(put_off) = &self.queries.put_off {
-                self.of_batch(put_off, &[now; 2], &alive, now).await?;
+                self.of_batch(
+                    put_off,
+                    &[Value::Number(now); 2],
+                    &alive,
+                    Value::Number(now),
+                )
+                .await?;
             }
             if rows.len() < size {
                 break;

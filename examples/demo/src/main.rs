@@ -10,13 +10,17 @@ mod secret;
 mod stores;
 mod visitor;
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{
+    io,
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
 
 use actix_web::{App, HttpServer, web};
 use session_actix::{
     SessionMiddleware,
     session_core::{
-        CookieAttributes, Sessions, Settings,
+        CookieAttributes, Record, Sessions, Settings,
         config::{ConfigError, Env},
         sweep_every,
     },
@@ -138,8 +142,10 @@ async fn clean_up(opened: Opened) -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     };
     let mut removed = 0;
+    // A session's record is kept for some time after its end; whoever cleans up wants those that have ended gone.
+    let ended = SystemTime::now() + Record::KEPT_AFTER_END;
     loop {
-        let batch = store.sweep(BATCH).await?;
+        let batch = store.sweep_as_of(ended, BATCH).await?;
         removed += batch;
         if batch < BATCH as u64 {
             break;

@@ -324,13 +324,13 @@ impl SessionStore for BrokenStore {
 
 #[async_trait]
 impl ExpiredSweep for BrokenStore {
-    async fn sweep(&self, limit: usize) -> Result<u64> {
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
         match self.fault {
-            Fault::SweepTakesTheLive => self.outlived.sweep(limit).await,
-            Fault::SweepMiscounts => Ok(self.inner.sweep(limit).await? / 2),
-            Fault::SweepIgnoresItsLimit => self.inner.sweep(usize::MAX).await,
+            Fault::SweepTakesTheLive => self.outlived.sweep_as_of(instant, limit).await,
+            Fault::SweepMiscounts => Ok(self.inner.sweep_as_of(instant, limit).await? / 2),
+            Fault::SweepIgnoresItsLimit => self.inner.sweep_as_of(instant, usize::MAX).await,
             Fault::SweepChecksThenDeletes => self.sweep_without_care().await,
-            _ => self.inner.sweep(limit).await,
+            _ => self.inner.sweep_as_of(instant, limit).await,
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::ffi::CStr;
+use std::{ffi::CStr, time::SystemTime};
 
 use session_core::{ExpiredSweep, Result, async_trait};
 
@@ -8,13 +8,13 @@ use crate::{directory::Directory, fault::Fault, staged::remove_if_orphaned, walk
 #[async_trait]
 impl ExpiredSweep for CachelibStore {
     /// Removes expired files whose names are those of sessions; requests go on meanwhile.
-    async fn sweep(&self, limit: usize) -> Result<u64> {
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
         let root = self.root.clone();
         let sweep = move |walk: &mut Walk| match root.open()? {
             Some(root) => walk.through(&root, |walk, name| see(walk, &root, name)),
             None => Ok(()),
         };
-        Ok(Walk::run(limit, sweep).await?)
+        Ok(Walk::run(instant, limit, sweep).await?)
     }
 }
 
