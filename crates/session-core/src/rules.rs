@@ -409,6 +409,8 @@ impl Rules {
         match self.settings.refresh {
             Refresh::OnChange => false,
             Refresh::EveryAccess | Refresh::EveryRequest => true,
+            // When a cookie of Flask's ends stands nowhere.
+            Refresh::WhenDue if live.form == Form::Flask => true,
             Refresh::WhenDue => {
                 let Some(end) = self.end(live) else {
                     return true;
@@ -450,7 +452,9 @@ impl Rules {
         let value = signer
             .as_ref()
             .map_or_else(|| id.as_str().to_owned(), |signer| signer.sign(id.as_str()));
-        let end = live.times.expires_at.unwrap_or(now);
+        // Where a store of Flask's cannot tell the end, it was moved a moment ago.
+        let idle = self.timeouts(&live.content).idle;
+        let end = live.times.expires_at.unwrap_or(now.after(idle));
         let lasting = match live.form {
             _ if !self.permanent(live.form, &live.content) => Lasting::BrowserSession,
             Form::Native => Lasting::Seconds(cookie_age(end, now)),

@@ -102,7 +102,9 @@ impl Session {
                 return Err(Error::Conflict);
             }
             let key = machine.key().map(|(key, form)| (key.clone(), form));
-            key.filter(|_| machine.is_late())
+            // One that logged in by now has an owner of its own.
+            let owned = machine.view(self.rules()).owner.is_some();
+            key.filter(|_| machine.is_late() && !owned)
         };
         match late {
             Some((key, form)) => work.owner_behind(key, form).await,

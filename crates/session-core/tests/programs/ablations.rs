@@ -41,7 +41,7 @@ fn each_is_found<T: Copy + std::fmt::Debug>(all: &[T], find: impl Fn(T) -> Optio
 
 #[test]
 fn each_rule_that_is_broken_is_found() {
-    each_is_found(model::RULES, |rule| {
+    each_is_found(model::RULES, |rule: Rule| {
         first_found(&Bench::new(), || model::break_rule(rule))
     });
 }

@@ -189,7 +189,7 @@ fn parse_date(text: &str) -> Option<SystemTime> {
     if !(1..=31).contains(&day) || year < 1601 || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let days = days_since_1970(year, month, day)?;
+    let days = days_since_1970(year, month, day);
     Some(UNIX_EPOCH + Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
 }
 
@@ -202,8 +202,8 @@ fn parse_time(token: &str) -> Option<(u64, u64, u64)> {
     fields.next().is_none().then_some(time)
 }
 
-/// None before 1970, which is past anyway.
-fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
+/// 1970 for what was before, which is past anyway.
+fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
     // Years that begin in March, so that the leap day is the last.
     let (year, month) = if month <= 2 {
         (year - 1, month + 9)
@@ -211,7 +211,7 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
         (year, month - 3)
     };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
-    Some(days.saturating_sub(719_468))
+    days.saturating_sub(719_468)
 }
 
 /// 5.1.3.

@@ -44,32 +44,36 @@ pub(crate) async fn check(run: &Run<'_>) {
             live.push(probe(cookie, *group, &session));
         }
     }
-    let mut history = run.history.borrow_mut();
     let mut broken = Vec::new();
-    let check = Check {
-        run,
-        history: &history,
-        live: &live,
-    };
-    check.ended_means_ended(&mut broken);
-    check.one_id_opens_a_session(&mut broken);
-    check.an_id_from_before_a_login_is_dead(&mut broken);
-    check.stored_means_stored(&mut broken);
-    check.what_was_not_stored_is_not_there(&mut broken);
-    check.counters_count_once(&mut broken);
-    check.sessions_are_kept_apart(&mut broken);
-    check.requests_are_bounded(&mut broken);
-    check.a_taken_id_is_left_alone(&mut broken);
+    check_history(run, &live, &mut broken);
+    everything_ends(run, &live, &mut broken).await;
+    let mut history = run.history.borrow_mut();
     for (promise, text) in broken {
         history.violate(promise, text);
     }
-    drop(history);
-    everything_ends(run, &live).await;
+}
+
+fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
+    let history = run.history.borrow();
+    let check = Check {
+        run,
+        history: &history,
+        live,
+    };
+    check.ended_means_ended(broken);
+    check.one_id_opens_a_session(broken);
+    check.an_id_from_before_a_login_is_dead(broken);
+    check.stored_means_stored(broken);
+    check.what_was_not_stored_is_not_there(broken);
+    check.counters_count_once(broken);
+    check.sessions_are_kept_apart(broken);
+    check.requests_are_bounded(broken);
+    check.a_taken_id_is_left_alone(broken);
 }
 
 /// *What is not used ends.* After the longest idle timeout there is in the program, or the absolute one, whatever is
 /// earlier, nothing is live any more; a wall clock that was set back may delay that by as much.
-async fn everything_ends(run: &Run<'_>, live: &[Probe]) {
+async fn everything_ends(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     let program = run.program;
     let absolute = program.config.absolute.unwrap_or(u64::MAX);
     let longest = program.longest_idle().min(absolute) + program.clock_steps() + 2;
@@ -79,7 +83,7 @@ async fn everything_ends(run: &Run<'_>, live: &[Probe]) {
     for probe in live {
         if opens(&run.sessions[0], &probe.cookie).await.is_some() {
             let text = format!("session {} is live {longest} seconds later", probe.group);
-            run.history.borrow_mut().violate(Promise::Expired, text);
+            broken.push((Promise::Expired, text));
         }
     }
 }

@@ -209,7 +209,7 @@ fn step(dice: &mut Dice, config: Config) -> Step {
 
 fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
     let length = dice.index(32);
-    let faulty = [dice.permille(500), dice.permille(120), dice.permille(80)];
+    let sorts = [dice.permille(500), dice.permille(120), dice.permille(80)];
     let (evicts, crashes, sets, passes) = (
         dice.permille(60),
         dice.permille(60),
@@ -219,8 +219,8 @@ fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
     let mut request = 0;
     // An outage is several faults in a row.
     let outage = dice.permille(150);
-    let mut faults = match faulty.iter().filter(|it| **it).count() {
-        _ if !faulty[0] => 0,
+    let mut faults = match sorts.iter().filter(|it| **it).count() {
+        _ if !sorts[0] => 0,
         _ if outage => 4,
         count => count,
     };

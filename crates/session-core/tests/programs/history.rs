@@ -48,6 +48,8 @@ pub(crate) struct History {
 
 /// A session over all of its ids.
 #[derive(Debug, Default)]
+// Each is a fact of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Group {
     pub(crate) lineage: Option<Lineage>,
     /// It has or had a record of Flask's form, in which nothing tells an ended one from a renewed one.
@@ -64,6 +66,8 @@ pub(crate) struct Group {
 
 /// One request so far.
 #[derive(Debug, Default)]
+// Each is a fact of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct VisitLog {
     /// The cookie that came with it, as name and value.
     pub(crate) cookie: String,
@@ -88,6 +92,8 @@ pub(crate) struct VisitLog {
     pub(crate) logged_in: bool,
     pub(crate) head_sent: bool,
     pub(crate) finish_began: u64,
+    /// The session that it worked on then.
+    pub(crate) finishing: Option<usize>,
     pub(crate) answered: Option<u64>,
     pub(crate) ok: bool,
     pub(crate) sent: Option<String>,
@@ -252,7 +258,7 @@ impl History {
         Some(group)
     }
 
-    fn new_group(&mut self) -> usize {
+    pub(crate) fn new_group(&mut self) -> usize {
         self.groups.push(Group::default());
         self.groups.len() - 1
     }

@@ -30,9 +30,12 @@ const KNOWN: &[Known] = &[
     Known {
         _what: "the same where only time went by",
         promises: &[Promise::Dead],
-        programs: |it| {
-            count(it, saves) > 0 && it.schedule.iter().any(|it| matches!(it, Turn::Pass(_)))
-        },
+        programs: |it| count(it, saves) > 0 && lets_time_pass(it),
+    },
+    Known {
+        _what: "a save that was dropped keeps its turn until its request ends, and the others of the session wait",
+        promises: &[Promise::Budget],
+        programs: |it| count(it, |it| matches!(it, Step::SaveDropped(_))) > 0,
     },
     Known {
         _what: "an end by a request whose session went to another user, or whose login was lost, ends nothing",
@@ -72,6 +75,14 @@ const KNOWN: &[Known] = &[
         programs: |it| !it.is_faultless(),
     },
 ];
+
+fn lets_time_pass(program: &Program) -> bool {
+    program
+        .schedule
+        .iter()
+        .any(|it| matches!(it, Turn::Pass(_)))
+        || count(program, |it| matches!(it, Step::Wait(_))) > 0
+}
 
 fn saves(step: &Step) -> bool {
     matches!(step, Step::Save | Step::SaveDropped(_) | Step::SaveHeld(_))

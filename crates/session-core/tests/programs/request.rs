@@ -62,7 +62,9 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
     };
     if request.open == Open::Never {
         session = visit.loaded();
-        session.iter().for_each(|it| run.opened(r, it));
+        if let Some(session) = &session {
+            run.opened(r, session);
+        }
     }
     run.answers(
         r,
@@ -242,10 +244,17 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
             let Some((group, lineage)) = run.seed_lineage(seed) else {
                 return;
             };
-            let user = user_of(session);
-            let own = session.lineage();
+            let user = run.authorised_user(r, session);
+            let own = run.own_group(r) == Some(group);
             run.history.borrow_mut().groups[group].end_tried = true;
             let ended = run.within_list_time(session.end_of_owner(&lineage)).await;
+            if ended.is_ok() && own && (user.is_some() || session.is_new()) {
+                run.destroys(r, session);
+            }
+            if user.is_none() {
+                // Nobody knows whose session it was, if anybody's.
+                run.history.borrow_mut().visits[r].ending.clear();
+            }
             if let (Ok(_), Some(user)) = (ended, user) {
                 run.claims(
                     r,
@@ -256,9 +265,6 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
                         began,
                     },
                 );
-                if own == Some(lineage) {
-                    run.destroys(r, session);
-                }
             }
         }
         Step::EndAllOf(user) => {
@@ -491,7 +497,7 @@ impl Run<'_> {
     ) {
         let began = self.tick();
         let user = user_of(session);
-        let made = make(session);
+        let result = make(session);
         let mut history = self.history.borrow_mut();
         if let Kind::LogIn(user) = kind
             && !history.visits[r].users.is_empty()
@@ -510,7 +516,7 @@ impl Run<'_> {
                 history.groups[group].end_tried |= history.groups[group].flask;
             }
         }
-        let state = if made.is_ok() {
+        let state = if result.is_ok() {
             State::Pending
         } else {
             State::Absent
@@ -523,7 +529,7 @@ impl Run<'_> {
             user,
             group,
             began,
-            done: made.is_err().then_some(began),
+            done: result.is_err().then_some(began),
             answered: None,
             state,
             saves: 0,
@@ -679,6 +685,8 @@ impl Run<'_> {
         self.looks(r, session);
         self.history.borrow_mut().follow(r, session);
         if let Err(error) = reloaded {
+            // It may be the error of a save that was dropped before.
+            self.history.borrow_mut().refuse(r);
             self.failed(r, error);
         }
     }
@@ -706,6 +714,7 @@ impl Run<'_> {
         let tick = self.tick();
         let mut history = self.history.borrow_mut();
         history.visits[r].finish_began = tick;
+        history.visits[r].finishing = history.visits[r].group;
         (history.take_up(r), history.visits[r].ending.clone())
     }
 
@@ -760,18 +769,22 @@ impl Run<'_> {
         let mut history = self.history.borrow_mut();
         if pair.ends_with('=') {
             let visit = &history.visits[r];
-            if !(visit.may_remove || visit.groups.is_empty()) {
+            // In Flask's form a session that somebody emptied is none.
+            let groups = &history.groups;
+            let emptied = |it: &usize| groups[*it].flask && groups[*it].end_tried;
+            let ends = visit.may_remove || visit.groups.iter().any(emptied);
+            if !(ends || visit.groups.is_empty()) {
                 let text = format!("answer {r} removes the cookie, though nothing was ended");
                 history.violate(Promise::Removal, text);
             }
         } else {
             let known = history.group_of(pair);
-            // One that was destroyed while it was saved is still the one that the cookie is for.
-            let visit = &history.visits[r];
-            let last = visit.groups.last().copied();
-            if let Some(group) = visit.group.or(last)
-                && known.is_none()
-            {
+            if known.is_none() {
+                // One that was destroyed while it was saved is still the one that the cookie is for.
+                let visit = &history.visits[r];
+                let saved = visit.groups.last().copied().filter(|_| !visit.ok);
+                let group = visit.group.or(visit.finishing).or(saved);
+                let group = group.unwrap_or_else(|| history.new_group());
                 history.cookies.push((pair.to_owned(), group));
             }
             history.visits[r].sent = Some(pair.to_owned());

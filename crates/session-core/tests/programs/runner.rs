@@ -247,7 +247,7 @@ impl Bench {
     }
 }
 
-impl<'p> Run<'p> {
+impl Run<'_> {
     /// The time of the browsers' clocks, which nobody sets.
     pub(crate) fn browser_now(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_800_000_000) + self.started.elapsed()
@@ -255,7 +255,7 @@ impl<'p> Run<'p> {
 
     /// The session that a seed made and its lineage, if it has one.
     pub(crate) fn seed_lineage(&self, seed: usize) -> Option<(usize, Lineage)> {
-        self.seeds.borrow().get(seed)?.clone()
+        *self.seeds.borrow().get(seed)?
     }
 
     fn tell(&self, thread: usize, call: Option<&str>, behaviour: Behaviour) {
@@ -274,7 +274,7 @@ impl<'p> Run<'p> {
         let scheduler = Arc::default();
         let mut threads = Threads {
             run: self,
-            threads: (0..2 * self.program.requests.len()).map(|_| None).collect(),
+            all: (0..2 * self.program.requests.len()).map(|_| None).collect(),
             started: vec![false; 2 * self.program.requests.len()],
             scheduler,
         };
@@ -376,7 +376,7 @@ impl<'p> Run<'p> {
 
 struct Threads<'p> {
     run: &'p Run<'p>,
-    threads: Vec<Option<Thread<'p>>>,
+    all: Vec<Option<Thread<'p>>>,
     started: Vec<bool>,
     scheduler: Arc<Mutex<Option<Waker>>>,
 }
@@ -386,7 +386,7 @@ impl<'p> Threads<'p> {
         let world = || self.run.bench.store.world();
         match turn {
             Turn::Run(thread, behaviour) => {
-                if thread < self.threads.len() {
+                if thread < self.all.len() {
                     self.run(thread, behaviour).await;
                 }
             }
@@ -411,7 +411,7 @@ impl<'p> Threads<'p> {
                     published.take();
                 }
                 for thread in [2 * request, 2 * request + 1] {
-                    if let Some(gone) = self.threads.get_mut(thread) {
+                    if let Some(gone) = self.all.get_mut(thread) {
                         *gone = None;
                         self.started[thread] = true;
                     }
@@ -423,7 +423,7 @@ impl<'p> Threads<'p> {
     /// Carries out what the thread waits for, and lets it come to its next store call.
     async fn run(&mut self, thread: usize, behaviour: Behaviour) {
         self.start(thread);
-        if self.threads[thread].is_none() {
+        if self.all[thread].is_none() {
             return;
         }
         let granted = self.run.bench.store.world().grant(thread, behaviour);
@@ -459,7 +459,7 @@ impl<'p> Threads<'p> {
             scheduler: self.scheduler.clone(),
         });
         self.started[thread] = true;
-        self.threads[thread] = Some(Thread {
+        self.all[thread] = Some(Thread {
             future,
             waker: alarm.clone().into(),
             alarm,
@@ -467,24 +467,24 @@ impl<'p> Threads<'p> {
     }
 
     fn is_woken(&self, thread: usize) -> bool {
-        let thread = self.threads[thread].as_ref();
+        let thread = self.all[thread].as_ref();
         thread.is_some_and(|it| it.alarm.rang.load(Ordering::Relaxed))
     }
 
     fn poll(&mut self, number: usize) {
-        let Some(thread) = &mut self.threads[number] else {
+        let Some(thread) = &mut self.all[number] else {
             return;
         };
         thread.alarm.rang.store(false, Ordering::Relaxed);
         self.run.bench.store.world().current = number;
         let mut cx = Context::from_waker(&thread.waker);
         if thread.future.as_mut().poll(&mut cx).is_ready() {
-            self.threads[number] = None;
+            self.all[number] = None;
         }
     }
 
     fn poll_woken(&mut self) {
-        for thread in 0..self.threads.len() {
+        for thread in 0..self.all.len() {
             if self.is_woken(thread) {
                 self.poll(thread);
             }
@@ -509,7 +509,7 @@ impl<'p> Threads<'p> {
                     self.poll(*thread);
                 }
             }
-            if threads.iter().all(|it| self.threads[*it].is_none()) && !moved {
+            if threads.iter().all(|it| self.all[*it].is_none()) && !moved {
                 return;
             }
             if moved {
@@ -522,7 +522,7 @@ impl<'p> Threads<'p> {
                 continue;
             }
             for thread in threads {
-                if self.threads[*thread].take().is_some() {
+                if self.all[*thread].take().is_some() {
                     let text = format!("thread {thread} hangs");
                     let mut history = self.run.history.borrow_mut();
                     history.violate(Promise::Budget, text);
@@ -539,13 +539,13 @@ impl<'p> Threads<'p> {
                 self.complete(&[2 * request, 2 * request + 1]).await;
             }
         }
-        let all: Vec<_> = (0..self.threads.len()).collect();
+        let all: Vec<_> = (0..self.all.len()).collect();
         self.complete(&all).await;
     }
 
     /// Lets time go by until a thread is woken, up to `end`; says whether one was.
     async fn wait(&self, end: Instant) -> bool {
-        let rang = || (0..self.threads.len()).any(|it| self.is_woken(it));
+        let rang = || (0..self.all.len()).any(|it| self.is_woken(it));
         let until = tokio::time::sleep_until(end);
         let mut until = std::pin::pin!(until);
         poll_fn(|cx| {

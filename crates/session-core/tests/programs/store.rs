@@ -209,7 +209,7 @@ impl Future for Gate<'_> {
         }
         let call = &mut world.calls[position];
         if !call.waker.will_wake(cx.waker()) {
-            call.waker = cx.waker().clone();
+            call.waker.clone_from(cx.waker());
         }
         Poll::Pending
     }
@@ -445,19 +445,18 @@ impl World {
             && self.broken != Some(Broken::IndexForgets)
         {
             let same = |it: &&mut Entry| it.owner == entry.owner && it.key == *key;
-            match self.entries.iter_mut().find(same) {
-                Some(listed) => listed.expires_at = entry.expires_at,
-                None => {
-                    let number = revision.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                    let position = self.entries.partition_point(|it| it.number < number);
-                    let listed = Entry {
-                        number,
-                        owner: entry.owner.clone(),
-                        key: key.clone(),
-                        expires_at: entry.expires_at,
-                    };
-                    self.entries.insert(position, listed);
-                }
+            if let Some(listed) = self.entries.iter_mut().find(same) {
+                listed.expires_at = entry.expires_at;
+            } else {
+                let number = revision.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let position = self.entries.partition_point(|it| it.number < number);
+                let listed = Entry {
+                    number,
+                    owner: entry.owner.clone(),
+                    key: key.clone(),
+                    expires_at: entry.expires_at,
+                };
+                self.entries.insert(position, listed);
             }
         }
         revision.into()
@@ -508,15 +507,13 @@ impl SessionStore for Store {
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        written(
-            self.call(Command::Insert(key.clone(), record.clone()))
-                .await?,
-        )
+        let insert = Command::Insert(key.clone(), record.clone());
+        Ok(written(self.call(insert).await?))
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
         let update = Command::Update(key.clone(), record.clone(), revision.clone());
-        written(self.call(update).await?)
+        Ok(written(self.call(update).await?))
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
@@ -542,9 +539,9 @@ impl OwnerIndex for Store {
     }
 }
 
-fn written(reply: Reply) -> Result<Write> {
+fn written(reply: Reply) -> Write {
     match reply {
-        Reply::Written(write) => Ok(write),
+        Reply::Written(write) => write,
         _ => unreachable!("a write is answered as a write"),
     }
 }
