@@ -96,8 +96,8 @@ async fn assert_flat(name: &str, change: fn(&Session, usize)) {
         }
         times.push(start.elapsed());
     }
-    let least = |times: &[Duration]| times.iter().min().copied().unwrap();
-    let (first, last) = (least(&times[..8]), least(&times[56..]));
+    let shortest = |times: &[Duration]| times.iter().min().copied().unwrap();
+    let (first, last) = (shortest(&times[..8]), shortest(&times[56..]));
     assert!(
         last < first * 8,
         "{name}: at first {first:?}, at last {last:?}"
