@@ -38,9 +38,9 @@ impl Session {
     ///
     /// If the store fails, or cannot name an owner's sessions.
     pub async fn sessions_of_owner(&self) -> Result<Vec<OwnedSession>> {
-        let owned = self.owned()?;
+        let work = self.owned()?;
         match self.owner() {
-            Some(owner) => owned.list(&owner).await,
+            Some(owner) => work.list(&owner).await,
             None => Ok(Vec::new()),
         }
     }
@@ -55,11 +55,11 @@ impl Session {
     /// If the store fails, or cannot name an owner's sessions. [`Error::Conflict`] if another request ended this session
     /// meanwhile.
     pub async fn end_of_owner(&self, lineage: &Lineage) -> Result<bool> {
-        let owned = self.owned()?;
-        let (Some(owner), _) = self.owner_and_lineage(&owned).await? else {
+        let work = self.owned()?;
+        let (Some(owner), _) = self.owner_and_lineage(&work).await? else {
             return Ok(false);
         };
-        let ended = owned.end_one(&owner, lineage).await?;
+        let ended = work.end_one(&owner, lineage).await?;
         if self.lineage().as_ref() == Some(lineage) {
             self.destroy();
         }
@@ -77,12 +77,12 @@ impl Session {
     /// If the store fails, or cannot name an owner's sessions: some may have been ended then; call it again.
     /// [`Error::Conflict`] if another request ended this session meanwhile, so that it has no owner any more.
     pub async fn log_out_everywhere(&self, keep_current: bool) -> Result<u64> {
-        let owned = self.owned()?;
-        let (owner, lineage) = self.owner_and_lineage(&owned).await?;
+        let work = self.owned()?;
+        let (owner, lineage) = self.owner_and_lineage(&work).await?;
         let Some(owner) = owner else {
             return Ok(0);
         };
-        let ended = owned
+        let ended = work
             .end_all(&owner, lineage.filter(|_| keep_current))
             .await?;
         if !keep_current {
@@ -94,7 +94,7 @@ impl Session {
     /// Whose session it is and which; also of one that was renewed before the request came.
     async fn owner_and_lineage(
         &self,
-        owned: &Owned,
+        work: &Owned,
     ) -> Result<(Option<Arc<str>>, Option<[u8; 16]>)> {
         let late = {
             let machine = self.machine()?;
@@ -107,7 +107,7 @@ impl Session {
             key.filter(|_| machine.is_late() && !owned)
         };
         match late {
-            Some((key, form)) => owned.owner_behind(key, form).await,
+            Some((key, form)) => work.owner_behind(key, form).await,
             None => Ok((self.owner(), self.lineage().map(Lineage::to_bytes))),
         }
     }

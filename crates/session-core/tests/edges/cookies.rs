@@ -1,5 +1,5 @@
-//! Which answers carry a cookie: never a dead id, one rule for every way to change what the cookie says, and nothing for
-//! no change.
+//! Which answers carry a cookie: never a dead id, one rule for every way to change what the cookie says, and nothing
+//! for no change.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
