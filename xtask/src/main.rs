@@ -27,7 +27,7 @@ const USAGE: &str = "cargo xtask <command>
   setup    installs what the tests need: on Debian as root by itself, otherwise it names the line to run
   test     set-up, then every test; further words go to cargo test in place of --workspace
   ci       all that has to pass: format, lints, tests, documentation, licences, packages, demo, browser
-  soak     the tests with 1,000 rounds of each race and kill; further words as for test
+  soak     the tests with 1,000 rounds of each race and kill and 10 million random programs; further words as for test
   browser  drives the demo in headless Chromium; pictures in target/browser
   costs    instructions of one request of each kind; a further word names another checkout to compare with
   lines    code lines of each crate without tests and comments; a further word as for costs";

@@ -3,6 +3,7 @@ use crate::setup;
 use crate::steps::{Outcome, Steps};
 
 const SOAK_ROUNDS: &str = "1000";
+const SOAK_PROGRAMS: &str = "10000000";
 
 /// Set-up, then every test, or those that `words` select.
 pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> Outcome {
@@ -22,7 +23,8 @@ pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> Outcome {
     steps.command(
         "soak",
         soak.args(selection(words))
-            .env("SESSION_TEST_ROUNDS", SOAK_ROUNDS),
+            .env("SESSION_TEST_ROUNDS", SOAK_ROUNDS)
+            .env("SESSION_TEST_PROGRAMS", SOAK_PROGRAMS),
     )
 }
 

@@ -595,20 +595,20 @@ impl Run<'_> {
             visit.late && self.late_ids_are_known() && !history.may_have_ended(*group)
         });
         user.or_else(|| {
-            let mut users = history.logins_of(renewed?);
-            let user = users.next()?;
-            users.all(|it| it == user).then_some(user)
+            let group = renewed?;
+            let is_login = |it: &&Change| matches!(it.kind, Kind::LogIn(_));
+            let may_be_in = |it: &&Change| history.may_be_in(it, group);
+            let logins = history.changes.iter().filter(is_login).filter(may_be_in);
+            let mut logins = logins.filter(|it| it.state != State::Absent);
+            let first = logins.next()?;
+            let is_answered = |it: &Change| it.state == State::Stored && it.answered.is_some();
+            let one =
+                is_answered(first) && logins.all(|it| is_answered(it) && it.kind == first.kind);
+            match first.kind {
+                Kind::LogIn(user) if one => Some(user),
+                _ => None,
+            }
         })
-    }
-
-    /// An end that counts once the request is answered; at once, if it is.
-    fn claims(&self, r: usize, end: End) {
-        let mut history = self.history.borrow_mut();
-        if history.visits[r].head_sent {
-            history.ends.push(end);
-        } else {
-            history.visits[r].claims.push(end);
-        }
     }
 
     /// The session that the request works on, or that it would with a newer id.
