@@ -611,6 +611,16 @@ impl Run<'_> {
         })
     }
 
+    /// An end that counts once the request is answered; at once, if it is.
+    fn claims(&self, r: usize, end: End) {
+        let mut history = self.history.borrow_mut();
+        if history.visits[r].head_sent {
+            history.ends.push(end);
+        } else {
+            history.visits[r].claims.push(end);
+        }
+    }
+
     /// The session that the request works on, or that it would with a newer id.
     fn own_group(&self, r: usize) -> Option<usize> {
         let history = self.history.borrow();
@@ -715,6 +725,7 @@ impl Run<'_> {
         let mut history = self.history.borrow_mut();
         history.visits[r].finish_began = tick;
         history.visits[r].finishing = history.visits[r].group;
+        history.visits[r].known = history.visits[r].groups.len();
         (history.take_up(r), history.visits[r].ending.clone())
     }
 
@@ -782,7 +793,8 @@ impl Run<'_> {
             if known.is_none() {
                 // One that was destroyed while it was saved is still the one that the cookie is for.
                 let visit = &history.visits[r];
-                let saved = visit.groups.last().copied().filter(|_| !visit.ok);
+                let since = !visit.ok || visit.groups.len() > visit.known;
+                let saved = visit.groups.last().copied().filter(|_| since);
                 let group = visit.group.or(visit.finishing).or(saved);
                 let group = group.unwrap_or_else(|| history.new_group());
                 history.cookies.push((pair.to_owned(), group));
