@@ -3,12 +3,9 @@
 #[macro_use]
 mod site;
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::json;
-use session_core::{Bytes, KeyPrefix, Record, SessionId, SessionStore, config::Env};
-use session_fs::FileStore;
 use session_tests::Program;
 use site::{Backend, Browser, Demo};
 

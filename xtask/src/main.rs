@@ -30,8 +30,8 @@ const USAGE: &str = "cargo xtask <command>
   setup    installs what the tests need: on Debian as root by itself, otherwise it names the line to run
   test     set-up, then every test; further words go to cargo test in place of --workspace
   ci       all that has to pass: format, lints, tests, documentation, licences, packages, demo, browser
-  soak     the tests with 1,000 rounds of each race and kill, and ten minutes of each fuzz target; further words as
-           for test, and then no fuzzing
+  soak     the tests with 1,000 rounds of each race and kill and 10 million random programs, and ten minutes of each
+           fuzz target; further words as for test, and then no fuzzing
   fuzz     each fuzz target for as many seconds as a further word says, or those that still further words name
   http-state  the cookie tests of the http-state working group, from the checkout that a further word names
   browser  drives the demo in headless Chromium; pictures in target/browser

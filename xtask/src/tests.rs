@@ -3,6 +3,7 @@ use crate::steps::{Outcome, Steps};
 use crate::{fuzz, setup};
 
 const SOAK_ROUNDS: &str = "1000";
+const SOAK_PROGRAMS: &str = "10000000";
 
 /// How long the soak runs each fuzz target.
 const SOAK_FUZZ_SECONDS: u32 = 600;
@@ -25,7 +26,8 @@ pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> Outcome {
     steps.command(
         "soak",
         soak.args(selection(words))
-            .env("SESSION_TEST_ROUNDS", SOAK_ROUNDS),
+            .env("SESSION_TEST_ROUNDS", SOAK_ROUNDS)
+            .env("SESSION_TEST_PROGRAMS", SOAK_PROGRAMS),
     )?;
     if words.is_empty() {
         fuzz::run(steps, SOAK_FUZZ_SECONDS, &[])?;

@@ -186,3 +186,37 @@ fn an_expired_session_that_a_request_holds_is_ended_all_the_same() {
     program.schedule.push(Turn::Clock(1000));
     keeps_every_promise(&program);
 }
+
+#[test]
+fn a_save_that_was_dropped_keeps_no_other_request_waiting() {
+    let always = Config {
+        refresh: Use::EveryRequest,
+        ..NATIVE
+    };
+    let looks = request(0, &[]);
+    let drops = Request {
+        after: vec![Step::Count, Step::SaveDropped(2)],
+        ..request(0, &[Step::Pause])
+    };
+    let changes = request(0, &[Step::Permanent(false), Step::Save, Step::Mark]);
+    let turns = [2, 2, 2, 2, 2, 0, 0, 0, 2, 2, 4, 4, 4, 4, 4, 4];
+    let requests = [looks, drops, changes];
+    keeps_every_promise(&program(always, &[seed(0, None)], &requests, &turns));
+}
+
+#[test]
+fn a_renewal_that_was_unknown_for_a_while_sends_no_id_that_was_ended_since() {
+    let leaves = request(0, &[Step::LogOut]);
+    let renews = request(0, &[Step::Renew]);
+    let mut program = program(NATIVE, &[seed(0, None)], &[leaves, renews], &[2, 2, 2]);
+    program.schedule.push(Turn::Run(2, Behaviour::ErrorAfter));
+    keeps_every_promise(&program);
+}
+
+#[test]
+fn an_answer_that_failed_sends_no_id_that_its_own_request_has_ended() {
+    let steps = [Step::Renew, Step::Save, Step::EndAllOf(0)];
+    let mut program = program(NATIVE, &[seed(0, Some(0))], &[request(0, &steps)], &[0; 10]);
+    program.schedule.push(Turn::Run(0, Behaviour::ErrorAfter));
+    keeps_every_promise(&program);
+}

@@ -94,6 +94,8 @@ pub(crate) struct VisitLog {
     pub(crate) finish_began: u64,
     /// The session that it worked on then.
     pub(crate) finishing: Option<usize>,
+    /// How many sessions it had worked on by then.
+    pub(crate) known: usize,
     pub(crate) answered: Option<u64>,
     pub(crate) ok: bool,
     pub(crate) sent: Option<String>,

@@ -595,9 +595,19 @@ impl Run<'_> {
             visit.late && self.late_ids_are_known() && !history.may_have_ended(*group)
         });
         user.or_else(|| {
-            let mut users = history.logins_of(renewed?);
-            let user = users.next()?;
-            users.all(|it| it == user).then_some(user)
+            let group = renewed?;
+            let is_login = |it: &&Change| matches!(it.kind, Kind::LogIn(_));
+            let may_be_in = |it: &&Change| history.may_be_in(it, group);
+            let logins = history.changes.iter().filter(is_login).filter(may_be_in);
+            let mut logins = logins.filter(|it| it.state != State::Absent);
+            let first = logins.next()?;
+            let is_answered = |it: &Change| it.state == State::Stored && it.answered.is_some();
+            let one =
+                is_answered(first) && logins.all(|it| is_answered(it) && it.kind == first.kind);
+            match first.kind {
+                Kind::LogIn(user) if one => Some(user),
+                _ => None,
+            }
         })
     }
 
@@ -715,6 +725,7 @@ impl Run<'_> {
         let mut history = self.history.borrow_mut();
         history.visits[r].finish_began = tick;
         history.visits[r].finishing = history.visits[r].group;
+        history.visits[r].known = history.visits[r].groups.len();
         (history.take_up(r), history.visits[r].ending.clone())
     }
 
@@ -782,7 +793,8 @@ impl Run<'_> {
             if known.is_none() {
                 // One that was destroyed while it was saved is still the one that the cookie is for.
                 let visit = &history.visits[r];
-                let saved = visit.groups.last().copied().filter(|_| !visit.ok);
+                let since = !visit.ok || visit.groups.len() > visit.known;
+                let saved = visit.groups.last().copied().filter(|_| since);
                 let group = visit.group.or(visit.finishing).or(saved);
                 let group = group.unwrap_or_else(|| history.new_group());
                 history.cookies.push((pair.to_owned(), group));
