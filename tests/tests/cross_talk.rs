@@ -3,8 +3,6 @@
 #[macro_use]
 mod site;
 
-use std::io::Write;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -12,23 +10,18 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 use session_tests::rounds;
-use site::{Backend, Browser, Demo};
+use site::{Backend, Browser, Demo, Rude};
 
 const USERS: usize = 16;
 
 /// Sends the head of a request and ends its connection by a reset while the demo works on it.
 fn hang_up(url: &str, browser: &Browser, number: usize) {
-    let address = url.strip_prefix("http://").expect("plain HTTP");
-    let mut stream = TcpStream::connect(address).expect("the demo listens");
-    let cookie = browser.cookie().expect("logged in");
-    let path = ["GET /whoami", "POST /increment/n", "GET /slow?ms=1&write=k"][number % 3];
-    let head = format!("{path} HTTP/1.1\r\nHost: demo\r\nCookie: session={cookie}\r\n\r\n");
-    stream.write_all(head.as_bytes()).expect("the demo reads");
+    let request = ["GET /whoami", "POST /increment/n", "GET /slow?ms=1&write=k"][number % 3];
+    let client = Rude::ask(url, browser, request);
     std::thread::sleep(Duration::from_micros(
         u64::try_from(number % 40).expect("small") * 50,
     ));
-    let socket = tokio::net::TcpSocket::from_std_stream(stream);
-    socket.set_zero_linger().expect("it is a TCP socket");
+    client.hang_up();
 }
 
 on_stores! { every_answer_names_the_right_user: redis Redis, memcached Memcached }

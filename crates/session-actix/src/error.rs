@@ -71,9 +71,9 @@ fn status_of(error: &Error) -> StatusCode {
     match error {
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::Conflict => StatusCode::CONFLICT,
-        Error::NoOwnerIndex => StatusCode::NOT_IMPLEMENTED,
-        Error::ReservedKey => StatusCode::BAD_REQUEST,
-        Error::HeadSent | Error::Encode { .. } | Error::Decode { .. } => {
+        Error::NoOwnerIndex | Error::FlaskOwners => StatusCode::NOT_IMPLEMENTED,
+        Error::ReservedKey | Error::OwnerTooLong { .. } => StatusCode::BAD_REQUEST,
+        Error::HeadSent | Error::Reentrant | Error::Encode { .. } | Error::Decode { .. } => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
         _ => StatusCode::SERVICE_UNAVAILABLE,

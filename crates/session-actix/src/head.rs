@@ -12,6 +12,9 @@ pub(crate) fn write(outcome: &Outcome, headers: &mut HeaderMap) {
             Err(error) => tracing::error!(%error, "a session cookie cannot be sent"),
         }
     }
+    if outcome.no_store && !headers.contains_key(CACHE_CONTROL) {
+        forbid_caching(headers);
+    }
     if outcome.vary {
         vary_by_cookie(headers);
     }

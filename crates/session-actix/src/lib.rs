@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod abandoned;
 mod answer;
 mod error;
 mod head;
@@ -9,6 +10,7 @@ mod saving;
 mod session;
 mod slots;
 
+pub use abandoned::{finish_saves, sigterm_and_saves};
 pub use answer::SessionFuture;
 pub use error::SessionError;
 pub use middleware::{SessionMiddleware, SessionService};

@@ -6,7 +6,8 @@ use std::{
 };
 
 use session_core::{Error, Outcome, Result};
-use tokio::runtime::Handle;
+
+use crate::abandoned;
 
 type Work = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
 
@@ -41,10 +42,8 @@ impl Future for Saving {
 
 impl Drop for Saving {
     fn drop(&mut self) {
-        if let Some(rest) = self.0.take()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            runtime.spawn(rest);
+        if let Some(rest) = self.0.take() {
+            abandoned::go_on(rest);
         }
     }
 }

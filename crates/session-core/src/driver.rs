@@ -152,9 +152,12 @@ fn thread_number() -> usize {
 ///
 /// [`Error::Reentrant`] if it did, also through a method that cannot fail.
 pub(crate) fn apart<T>(closure: impl FnOnce() -> T) -> Result<T> {
-    REENTERED.set(false);
+    let before = REENTERED.replace(false);
     let value = closure();
-    if REENTERED.take() {
+    let reentered = REENTERED.get();
+    // Within the closure of another session's `update`, that one hears of it too.
+    REENTERED.set(before || reentered);
+    if reentered {
         Err(Error::Reentrant)
     } else {
         Ok(value)
@@ -230,6 +233,11 @@ impl Future for Drive {
                     this.run = None;
                     state.waiters.remove(this.waiter.take());
                     return Poll::Ready(result);
+                }
+                // Its result was told to the end of the request.
+                if !state.machine.runs(run) {
+                    this.run = None;
+                    return Poll::Ready(Err(Error::Unknown));
                 }
             } else if !state.machine.is_running() {
                 if let Some(result) = this.begin(state, &request) {

@@ -93,6 +93,8 @@ enum Origin {
     Damaged(StoreKey, Form),
     /// It was live when the request loaded it, and has ended since.
     Ended,
+    /// It was live when the request loaded it, and is another user's by now, under that key.
+    Taken(StoreKey, Form),
     /// It could not be loaded, and counts as empty.
     Detached,
 }
@@ -121,6 +123,8 @@ enum Pending {
     Nothing,
     /// The id of the session's record.
     Id,
+    /// The same; nobody has it yet, so no other request can have renewed it.
+    NewId,
     Removal,
 }
 
@@ -144,6 +148,8 @@ pub(crate) struct Machine {
     moved: bool,
     /// Whether it was this machine that ended a session.
     ended: bool,
+    /// Whether it had to do with a session that a user is logged in to.
+    had_owner: bool,
     run: Option<Run>,
     last_run: u64,
     /// The result of the last run, until somebody fetches it.
@@ -169,6 +175,7 @@ impl Machine {
             failed: false,
             moved: false,
             ended: false,
+            had_owner: false,
             run: None,
             last_run: 0,
             result: None,
@@ -209,12 +216,22 @@ impl Machine {
         }
     }
 
+    /// Whether the answer may show what belongs to a user, who may have logged out since.
+    pub(crate) fn had_owner(&self, rules: &Rules) -> bool {
+        self.had_owner || self.view(rules).owner.is_some()
+    }
+
     pub(crate) fn is_opened(&self) -> bool {
         !matches!(self.origin, Origin::Unopened)
     }
 
     pub(crate) fn is_late(&self) -> bool {
         matches!(self.origin, Origin::Late(..))
+    }
+
+    /// Whether another request is known to have ended it.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.origin, Origin::Ended | Origin::Taken(..))
     }
 
     pub(crate) fn is_head_sent(&self) -> bool {
@@ -249,7 +266,8 @@ impl Machine {
     pub(crate) fn lost(&self) -> usize {
         let under_way = self.run.as_ref().map_or(0, |run| run.ops.len());
         let waiting = usize::from(self.renew) + usize::from(self.ending.is_some());
-        if self.head_sent {
+        // What failed was told.
+        if self.head_sent && !self.failed {
             self.ops.len() + under_way + waiting
         } else {
             0
@@ -259,9 +277,7 @@ impl Machine {
     /// Whether the end of the request needs nothing of the store.
     pub(crate) fn is_settled(&self, rules: &Rules, now: Millis) -> bool {
         let idle = self.run.is_none() && self.untold.is_none() && !self.failed;
-        idle && !self.is_dirty()
-            && self.pending != Pending::Id
-            && self.refreshable(rules, now).is_none()
+        idle && !self.is_dirty() && !self.sends_id() && self.refreshable(rules, now).is_none()
     }
 
     /// The value of the `Set-Cookie` header that the session needs so far.
@@ -269,8 +285,21 @@ impl Machine {
         match self.pending {
             Pending::Nothing => None,
             Pending::Removal => Some(rules.removal()),
-            Pending::Id => rules.set_cookie(self.live()?, now),
+            Pending::Id | Pending::NewId => rules.set_cookie(self.live().or(self.unended())?, now),
         }
+    }
+
+    /// The record that is to end, and is not known to have ended.
+    fn unended(&self) -> Option<&Live> {
+        match &self.ending {
+            Some(Ending::Live(live)) => Some(live),
+            _ => None,
+        }
+    }
+
+    /// Whether the answer's head is to carry the session's id.
+    fn sends_id(&self) -> bool {
+        matches!(self.pending, Pending::Id | Pending::NewId)
     }
 
     // What the application does.
@@ -283,7 +312,7 @@ impl Machine {
     pub(crate) fn change(&mut self, op: Op, rules: &Rules, now: Millis) -> Result<()> {
         if let Op::LogIn(_) = &op {
             match self.origin {
-                Origin::Ended => return Err(Error::Conflict),
+                Origin::Ended | Origin::Taken(..) => return Err(Error::Conflict),
                 Origin::Detached => return Err(Error::NotLoaded),
                 _ => {}
             }
@@ -293,18 +322,32 @@ impl Machine {
         let untouched = self.ops.is_empty() && self.run.is_none();
         if let Origin::Live(live) = &self.origin
             && untouched
+            // In Flask an assignment is a change, whatever was there.
+            && rules.form() == Form::Native
             && op.is_done_in(&live.content, format)
         {
             return Ok(());
         }
-        let mut view = match self.view.take() {
-            Some(view) => view,
-            None => self.base(rules).clone(),
+        let login = match &op {
+            Op::LogIn(owner) => Some(owner.clone()),
+            _ => None,
         };
-        let made = op.apply(&mut view, now, format);
-        // A change that fails leaves what it was given as it was.
-        self.view = Some(view);
-        made?;
+        let before = self.view(rules).owner.clone();
+        let base = self.view.is_none().then(|| self.base(rules).clone());
+        // A change that fails, or a closure that panics, leaves the view as it was.
+        let view = self.view.get_or_insert_with(|| base.unwrap_or_default());
+        op.apply(view, now, format)?;
+        if let Origin::Live(live) = &self.origin
+            && untouched
+            && let Op::Update(key, _) = &op
+            && live.content.payload.value(key) == view.payload.value(key)
+        {
+            return Ok(());
+        }
+        // What another user's session held is gone: it is not to come back if the login is made again elsewhere.
+        if login.is_some_and(|login| before.is_some_and(|before| before != login)) {
+            self.ops.retain(Op::outlives_a_login);
+        }
         self.ops.push(op);
         Ok(())
     }
@@ -315,7 +358,8 @@ impl Machine {
 
     /// Moves the expiry with the next save, whether that is due or not.
     pub(crate) fn extend(&mut self) {
-        self.extend = matches!(self.origin, Origin::Live(_)) || self.run.is_some();
+        let may_go_on = matches!(self.origin, Origin::Live(_) | Origin::Detached);
+        self.extend = may_go_on || self.run.is_some();
     }
 
     /// Ends the session: the data is gone at once, and from the store with the next save.
@@ -336,7 +380,9 @@ impl Machine {
         let origin = std::mem::replace(&mut self.origin, Origin::New);
         let ending = match origin {
             Origin::Live(live) => Some(Ending::Live(live)),
-            Origin::Late(key, form) | Origin::Damaged(key, form) => Some(Ending::Unseen(key, form)),
+            Origin::Late(key, form) | Origin::Damaged(key, form) | Origin::Taken(key, form) => {
+                Some(Ending::Unseen(key, form))
+            }
             Origin::Detached => {
                 self.origin = Origin::Detached;
                 Some(Ending::NotLoaded)
@@ -397,7 +443,8 @@ impl Machine {
             run.renew = renew;
             run.extend = extend;
         });
-        if let Some(error) = self.untold.take() {
+        let untold = self.untold.take();
+        if let Some(error) = untold.or_else(|| self.unheard(goal)) {
             self.end_run(Err(error));
         } else if self.failed && goal != Goal::Reload {
             self.end_run(Err(Error::Unknown));
@@ -415,6 +462,26 @@ impl Machine {
         prepare(&mut run);
         self.run = Some(run);
         self.last_run
+    }
+
+    /// At the end of the request, an error that somebody who waits for it has not fetched: he may never.
+    fn unheard(&mut self, goal: Goal) -> Option<Error> {
+        if goal != Goal::Finish {
+            return None;
+        }
+        let results = self
+            .result
+            .take()
+            .into_iter()
+            .chain(take(&mut self.results));
+        let (failed, told): (Vec<_>, Vec<_>) = results.partition(|(_, result)| result.is_err());
+        self.results = told;
+        failed.into_iter().find_map(|(_, result)| result.err())
+    }
+
+    /// Whether the run `number` is under way.
+    pub(crate) fn runs(&self, number: u64) -> bool {
+        self.run.as_ref().is_some_and(|run| run.number == number)
     }
 
     /// Whether a run is under way.

@@ -179,7 +179,8 @@ impl Owned {
         Ok(ended)
     }
 
-    /// Whose session it is that the one under `key` was renewed to, and its lineage.
+    /// Whose session the one under `key` was, which was renewed, and its lineage; of one that was nobody's, whose the one
+    /// is that it was renewed to.
     pub(crate) async fn owner_behind(
         &self,
         mut key: StoreKey,
@@ -187,9 +188,18 @@ impl Owned {
     ) -> Result<(Option<Arc<str>>, Option<[u8; 16]>)> {
         loop {
             let loaded = self.within(self.shared.store.load(&key)).await?;
+            let bytes = loaded.as_ref().map(|loaded| loaded.bytes.clone());
             match self.shared.rules.read(&key, form, loaded) {
                 Found::Live(live) => return Ok((live.content.owner, live.content.lineage)),
-                Found::Forwarded(successor, _) => key = successor,
+                Found::Forwarded(successor, _) => {
+                    let header = bytes.as_deref().map(Header::parse).transpose()?;
+                    if let Some((owner, lineage)) =
+                        header.and_then(|(header, _)| Some((header.owner?, header.lineage)))
+                    {
+                        return Ok((Some(owner.into()), Some(lineage)));
+                    }
+                    key = successor;
+                }
                 Found::Ended => return Ok((None, None)),
                 Found::Absent => return Err(Error::Missing),
                 Found::Unreadable(error) => return Err(error),

@@ -34,7 +34,6 @@ type Fault = &'static str;
 const NOT_UTF8: Fault = "a text in it is not UTF-8";
 const TOO_DEEP: Fault = "it nests more than 64 lists and maps";
 const TOO_MANY_KEYS: Fault = "it has more than 16384 keys";
-const TRAILING: Fault = "bytes follow its end";
 
 /// How a session is encoded in the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -58,10 +57,11 @@ impl fmt::Display for Format {
 /// A session's data: text keys in the order of their insertion, each with an encoded [`Value`].
 ///
 /// Values that nobody changes are written back byte for byte. So are entries whose key is not text, which Flask can
-/// write: they count in [`len`](Self::len), but no method names them. Cheap to clone, though the first change after that
-/// copies the list of entries. Any other change takes the same time, whatever the number of keys.
+/// write: they count in [`len`](Self::len), but no method names them. Cheap to clone, though the first change after
+/// that copies the list of entries. Any other change takes the same time, whatever the number of keys.
 ///
-/// What is encoded or decoded has at most 16,384 keys, the library's own among them, and values that nest at most 64 deep.
+/// What is encoded or decoded has at most 16,384 keys, the library's own among them, and values that nest at most 64
+/// deep.
 ///
 /// `Debug` shows the number of keys and bytes, never what they hold.
 #[derive(Clone, Default)]
@@ -77,8 +77,8 @@ impl Payload {
 
     /// Splits what a store keeps; `None` if that is nothing, nil or null, which Flask takes for no session.
     ///
-    /// Either format is recognised, whatever the one that is configured, so that an application may change it. If a key
-    /// comes twice, its last value counts. Values stay where they are in `bytes`.
+    /// Either format is recognised, whatever the one that is configured, so that an application may change it. If a
+    /// key comes twice, its last value counts. Values stay where they are in `bytes`.
     ///
     /// # Errors
     ///
@@ -114,27 +114,25 @@ impl Payload {
         last: Option<(&str, &Value)>,
         format: Format,
     ) -> Result<Vec<u8>> {
-        let last = last.map(|(key, value)| Entry {
-            key: key.into(),
-            value: value.as_bytes(),
-            format: value.format(),
-        });
+        let last = last.map(|(key, value)| (key.into(), value.as_bytes(), value.format()));
         let count = self.len() + usize::from(last.is_some());
         if count > MAX_KEYS {
             return Err(Error::encode(TOO_MANY_KEYS));
         }
-        let size = self.size() + last.map_or(0, Entry::size);
-        let mut out = Vec::with_capacity(size + (count + 1) * LONGEST_HEAD);
+        let entries = self.entries.iter().chain(last);
+        let mut out = Vec::with_capacity(size(entries.clone()) + (count + 1) * LONGEST_HEAD);
         match format {
             Format::MessagePack => msgpack::write_head(&mut out, count).map_err(Error::encode)?,
             Format::Json => out.push(b'{'),
         }
-        for (place, entry) in self.entries.iter().chain(last).enumerate() {
+        for (place, entry) in entries.enumerate() {
             if format == Format::Json && place > 0 {
                 out.push(b',');
             }
-            entry.write(&mut out, format).map_err(|fault| {
-                Error::encode(format!("{} cannot be written: {fault}", entry.key))
+            write_entry(&mut out, entry, format).map_err(|fault| {
+                let named = entry.0.as_text().map(|key| format!("the value of {key:?}"));
+                let named = named.unwrap_or("an entry whose key is not text".into());
+                Error::encode(format!("{named} cannot be written: {fault}"))
             })?;
         }
         if format == Format::Json {
@@ -154,7 +152,7 @@ impl Payload {
 
     /// The encoded value of `key`.
     pub fn value(&self, key: &str) -> Option<Value> {
-        self.entries.get(key)
+        self.entries.value(self.entries.place(key.into())?)
     }
 
     /// Files `value` under `key`: in the place of the value that was there, or else at the end.
@@ -165,7 +163,9 @@ impl Payload {
     /// Takes `key` and its value out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let place = self.entries.place(key.into())?;
-        Arc::make_mut(&mut self.entries).remove(place)
+        let value = self.entries.value(place);
+        Arc::make_mut(&mut self.entries).remove(place);
+        value
     }
 
     /// Whether `key` has a value, be it nil.
@@ -175,7 +175,7 @@ impl Payload {
 
     /// The keys that are text, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter_map(|entry| entry.key.as_text())
+        self.entries.iter().filter_map(|(key, ..)| key.as_text())
     }
 
     /// The number of entries, those included whose key is not text.
@@ -192,41 +192,41 @@ impl Payload {
     pub fn clear(&mut self) {
         *self = Self::default();
     }
-
-    /// The bytes that keys and values take, without the heads that an encoding adds.
-    fn size(&self) -> usize {
-        self.entries.iter().map(Entry::size).sum()
-    }
 }
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (keys, bytes) = (self.len(), self.size());
+        let (keys, bytes) = (self.len(), size(self.entries.iter()));
         write!(f, "Payload({keys} keys, {bytes} bytes)")
     }
 }
 
-impl Entry<'_> {
-    fn size(self) -> usize {
-        self.key.as_bytes().len() + self.value.len()
-    }
+/// The bytes that keys and values take, without the heads that an encoding adds.
+fn size<'a>(entries: impl Iterator<Item = Entry<'a>>) -> usize {
+    entries
+        .map(|(key, value, _)| key.bytes.len() + value.len())
+        .sum()
+}
 
-    /// Appends the entry, its value as it is if it has `format` already.
-    fn write(self, out: &mut Vec<u8>, format: Format) -> Result<(), BoxError> {
-        match format {
-            Format::MessagePack => msgpack::write_key(out, self.key)?,
-            Format::Json => json::write_key(out, self.key)?,
-        }
-        if self.format == format {
-            out.extend_from_slice(self.value);
-            return Ok(());
-        }
-        write(
-            out,
-            &dynamic::read(self.value, self.format)?.written(Some(format)),
-            format,
-        )
+/// Appends a key and its value, as it is if it has `format` already.
+fn write_entry(
+    out: &mut Vec<u8>,
+    (key, value, own): Entry<'_>,
+    format: Format,
+) -> Result<(), BoxError> {
+    match format {
+        Format::MessagePack => msgpack::write_key(out, key)?,
+        Format::Json => json::write_key(out, key)?,
     }
+    if own != format {
+        return write(
+            out,
+            &dynamic::read(value, own)?.written(Some(format)),
+            format,
+        );
+    }
+    out.extend_from_slice(value);
+    Ok(())
 }
 
 /// Appends `value` in `format`.

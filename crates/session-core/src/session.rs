@@ -113,8 +113,10 @@ impl Session {
         let op = Op::Update(
             writable(key)?.into(),
             Arc::new(move |found| {
-                let found = found.map(Value::decode).transpose()?;
-                Value::encode(&apart(|| change(found))?, format)
+                apart(|| {
+                    let found = found.map(Value::decode).transpose()?;
+                    Value::encode(&change(found), format)
+                })?
             }),
         );
         self.change(op)?;

@@ -9,14 +9,14 @@ pub(crate) use encoded::{EXT_CODE, NEWTYPE_NAME};
 
 /// An instant in UTC, of the years 1 to 9999, to the nanosecond: what Python's aware `datetime` becomes in a session.
 ///
-/// In a `MessagePack` session it is the extension type that Flask-Session writes and reads back as a `datetime`; in JSON
-/// it is RFC 3339 text, such as `2024-02-29T12:34:56.123456Z`. It is read from either, whatever the offset.
+/// In a `MessagePack` session it is the extension type that Flask-Session writes and reads back as a `datetime`; in
+/// JSON it is RFC 3339 text, such as `2024-02-29T12:34:56.123456Z`. It is read from either, whatever the offset.
 ///
-/// It is written in whole microseconds, as a `datetime` has them: what is finer is cut off. Flask would round it, and at
-/// the end of 9999 fail at each request of the session.
+/// It is written in whole microseconds, as a `datetime` has them: what is finer is cut off. Flask would round it, and
+/// at the end of 9999 fail at each request of the session.
 ///
-/// Converts from and to [`SystemTime`](std::time::SystemTime) and [`OffsetDateTime`], and with the features `chrono` and
-/// `jiff` from and to the instants of those crates.
+/// Converts from and to [`SystemTime`](std::time::SystemTime) and [`OffsetDateTime`], and with the features `chrono`
+/// and `jiff` from and to the instants of those crates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     seconds: i64,

@@ -134,7 +134,11 @@ impl Visit {
             }
         }
         Finish::Pending(Box::pin(async move {
-            let finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
+            let mut finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
+            // What another part of the request did meanwhile was done before the head, too.
+            if finished.is_ok() && request.lock()?.is_dirty() {
+                finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
+            }
             let mut machine = request.lock()?;
             machine.close_head();
             // Changes dropped because the session ended are no error: its answer carries no cookie.
@@ -176,9 +180,7 @@ fn outcome(looked: bool, shared: &Shared, machine: &Machine) -> Outcome {
     let set_cookie = machine.cookie(&shared.rules, shared.now());
     Outcome {
         vary: looked || set_cookie.is_some(),
-        no_store: looked
-            && shared.rules.settings.no_store
-            && machine.view(&shared.rules).owner.is_some(),
+        no_store: looked && shared.rules.settings.no_store && machine.had_owner(&shared.rules),
         set_cookie,
     }
 }

@@ -195,6 +195,46 @@ async fn flasks_sessions_are_kept_where_they_are_and_new_ones_are_native() {
 }
 
 #[tokio::test]
+async fn a_cookie_in_double_quotes_is_read_where_it_is_flasks() {
+    let quoted = |cookie: &str| {
+        let value = cookie.strip_prefix("session=").unwrap();
+        let (first, rest) = value.split_at(1);
+        let octal = format!(r"\{:03o}{rest}", first.as_bytes()[0]);
+        [value, &octal].map(|it| format!("session=\"{it}\""))
+    };
+    for (settings, flask_keys) in [
+        (Settings::flask(), None),
+        (Settings::flask().with_keys(keys()), Some(keys())),
+    ] {
+        let flask = Site::new(settings);
+        let (cookie, _) = of_flask(&flask).await;
+        let kept = native(FlaskSessions::Keep).with_flask_keys(flask_keys);
+        let kept = flask.under(kept);
+        for cookie in quoted(&cookie) {
+            for site in [&flask, &kept] {
+                let outcome = site
+                    .request(&cookie, |session| {
+                        assert!(session.contains("a"), "{cookie}");
+                    })
+                    .await;
+                assert!(outcome.vary);
+            }
+        }
+    }
+    // A native cookie has no quotes.
+    let site = Site::new(native(FlaskSessions::Keep));
+    let outcome = site
+        .request("", |session| session.insert("a", "x").unwrap())
+        .await;
+    for cookie in quoted(&kept(&outcome)) {
+        let outcome = site
+            .request(&cookie, |session| assert!(session.is_new()))
+            .await;
+        assert!(outcome.set_cookie.is_none());
+    }
+}
+
+#[tokio::test]
 async fn flasks_sessions_move_when_they_are_saved_and_their_ids_open_nothing_more() {
     let flask = Site::new(Settings::flask().with_keys(keys()));
     let (old, _) = of_flask(&flask).await;

@@ -1,4 +1,4 @@
-use std::os::fd::OwnedFd;
+use std::{fs::File, io::Read as _};
 
 use rustix::{
     fs::{self, FileType, Mode, OFlags},
@@ -26,19 +26,13 @@ pub(crate) fn start(
     directory: &Directory,
     name: impl Arg,
     most: usize,
-) -> Result<Option<(OwnedFd, Bytes)>> {
+) -> Result<Option<(File, Bytes)>> {
     let Some((file, size)) = open(directory, name, OFlags::RDONLY)? else {
         return Ok(None);
     };
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX).min(most)];
-    let mut length = 0;
-    while length < bytes.len() {
-        match io::retry_on_intr(|| io::read(&file, &mut bytes[length..]))? {
-            0 => break,
-            count => length += count,
-        }
-    }
-    bytes.truncate(length);
+    let size = usize::try_from(size).unwrap_or(usize::MAX).min(most);
+    let mut bytes = Vec::with_capacity(size);
+    (&file).take(size as u64).read_to_end(&mut bytes)?;
     Ok(Some((file, bytes.into())))
 }
 
@@ -64,7 +58,7 @@ pub(crate) fn overwrite(
 }
 
 /// The regular file called `name`, and its size.
-fn open(directory: &Directory, name: impl Arg, access: OFlags) -> Result<Option<(OwnedFd, u64)>> {
+fn open(directory: &Directory, name: impl Arg, access: OFlags) -> Result<Option<(File, u64)>> {
     // A FIFO would block without NONBLOCK.
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = match fs::openat(directory.fd(), name, flags, Mode::empty()) {
@@ -77,5 +71,5 @@ fn open(directory: &Directory, name: impl Arg, access: OFlags) -> Result<Option<
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Fault::Foreign);
     }
-    Ok(Some((file, stat.st_size.unsigned_abs())))
+    Ok(Some((file.into(), stat.st_size.unsigned_abs())))
 }

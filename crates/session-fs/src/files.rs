@@ -2,7 +2,6 @@ use rustix::io::Errno;
 use session_core::{Record, Revision, StoreKey, Write};
 
 use crate::{
-    clock,
     directory::Directory,
     fault::{Fault, Result},
     file,
@@ -32,7 +31,7 @@ impl Root {
         let entry = Move::of(name, record, 0);
         let root = self.open_or_set_up()?;
         let shard = root.ensure(shard_name(name.shard()).as_str(), self.staging.durable)?;
-        let staged = Staged::write(&shard, &encode(key, record, &entry), self.staging)?;
+        let staged = Staged::write(&shard, &layout::encode(key, record, entry.to), self.staging)?;
         self.make(&root, &entry)?;
         match staged.link(&name.to_string()) {
             Err(Errno::EXIST) => return Ok(Write::Refused),
@@ -67,7 +66,7 @@ impl Root {
             if !entry.ends_sooner() {
                 self.make(&root, &entry)?;
             }
-            self.replace(&shard, &name, &encode(key, record, &entry))?;
+            self.replace(&shard, &name, &layout::encode(key, record, entry.to))?;
             if entry.ends_sooner() {
                 // The session is ended. An entry that stays longer than it must costs a look, and no promise.
                 let _ = self.make(&root, &entry);
@@ -115,9 +114,4 @@ pub(crate) fn settled<T>(shard: &Directory, read: impl Fn() -> Result<T>) -> Res
         }
         other => other,
     }
-}
-
-fn encode(key: &StoreKey, record: &Record, entry: &Move) -> Vec<u8> {
-    let expires = clock::millis(record.expires_at);
-    layout::encode(key, &record.bytes, expires, entry.to)
 }

@@ -19,7 +19,7 @@
 use session_core::{Bytes, Listed, Record, StoreKey};
 use sha2::{Digest, Sha256};
 
-use crate::{fault::Fault, name::Name};
+use crate::{clock, fault::Fault, name::Name};
 
 /// The length of a header in bytes.
 pub(crate) const HEADER: usize = 40;
@@ -34,10 +34,9 @@ pub(crate) const MAGIC: [u8; 8] = *b"\x89session";
 const VERSION: u8 = 1;
 const SUMMED: usize = 32;
 
-/// The bytes of the file of `record` under `key`, which the index names until `entry`.
-///
-/// Both times are in milliseconds since 1970.
-pub(crate) fn encode(key: &StoreKey, record: &[u8], expires: u64, entry: u64) -> Vec<u8> {
+/// The bytes of the file of `new` under `key`, which the index names until `entry`, in milliseconds since 1970.
+pub(crate) fn encode(key: &StoreKey, new: &Record, entry: u64) -> Vec<u8> {
+    let (record, expires) = (&new.bytes, clock::millis(new.expires_at));
     let text = key.as_str().as_bytes();
     let key_length = u8::try_from(text.len()).expect("store keys have 250 bytes at the most");
     let length = u32::try_from(record.len()).expect("records are limited to 64 MiB");
@@ -140,9 +139,17 @@ mod tests {
 
     const RECORD: &[u8] = b"what core encoded, whatever it is";
 
+    fn record(bytes: &[u8]) -> Record {
+        Record {
+            bytes: bytes.to_vec().into(),
+            expires_at: clock::instant(4_102_444_800_123),
+            entry: None,
+        }
+    }
+
     fn file() -> (StoreKey, Name, Bytes) {
         let key = StoreKey::from_stored("session:golden");
-        let file = encode(&key, RECORD, 4_102_444_800_123, 4_102_444_700_456);
+        let file = encode(&key, &record(RECORD), 4_102_444_700_456);
         let name = Name::of(key.as_str());
         (key, name, file.into())
     }
@@ -180,10 +187,10 @@ mod tests {
     fn the_head_of_a_long_record_is_read_from_the_beginning_of_its_file() {
         let key = StoreKey::from_stored("k".repeat(250));
         let name = Name::of(key.as_str());
-        let record: Vec<u8> = (0..=u8::MAX).cycle().take(5000).collect();
-        let file = Bytes::from(encode(&key, &record, 1, 0));
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(5000).collect();
+        let file = Bytes::from(encode(&key, &record(&bytes), 0));
         let listed = head(&name, &file.slice(..OVERHEAD + Record::HEAD)).unwrap();
-        assert!(listed.key == key && listed.head == record[..Record::HEAD]);
+        assert!(listed.key == key && listed.head == bytes[..Record::HEAD]);
         let another = head(&Name::of("another"), &file.slice(..OVERHEAD + Record::HEAD));
         assert!(matches!(another, Err(Fault::Damaged)));
     }

@@ -1,4 +1,4 @@
-use std::{ffi::CStr, os::fd::OwnedFd};
+use std::{ffi::CStr, fs::File, io::Write as _};
 
 use rustix::{
     fs::{self, AtFlags, FlockOperation, Mode, flock},
@@ -33,7 +33,7 @@ pub(crate) struct Staging {
 pub(crate) struct Staged<'a> {
     directory: &'a Directory,
     name: String,
-    file: OwnedFd,
+    file: File,
     placed: bool,
 }
 
@@ -41,11 +41,7 @@ impl<'a> Staged<'a> {
     /// Writes `bytes` to a new file in `directory`.
     pub(crate) fn write(at: &'a Directory, bytes: &[u8], staging: Staging) -> Result<Self> {
         let staged = Self::create(at, staging)?;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let written = io::retry_on_intr(|| io::write(&staged.file, rest))?;
-            rest = &rest[written..];
-        }
+        (&staged.file).write_all(bytes)?;
         if staging.durable {
             fs::fsync(&staged.file)?;
         }
@@ -77,7 +73,7 @@ impl<'a> Staged<'a> {
             let staged = Self {
                 directory,
                 name,
-                file,
+                file: file.into(),
                 placed: false,
             };
             // A sweep that finds the file before it is locked takes it for left behind.

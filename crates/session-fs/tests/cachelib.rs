@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -240,4 +240,35 @@ async fn a_sweep_leaves_what_is_not_a_session() {
     fs::write(cache.path(MD5), &over).unwrap();
     assert_eq!(cache.store.sweep(10).await.unwrap(), 2);
     assert_eq!(names(cache.directory.path()), before);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_gone_is_an_error_until_it_is_back() {
+    let cache = Cache::new();
+    let (store, directory) = (&cache.store, cache.directory.path());
+    let inserted = store.insert(&cache.key, &record(b"{}")).await;
+    assert!(inserted.unwrap().is_stored());
+    let aside = directory.with_extension("aside");
+    fs::rename(directory, &aside).unwrap();
+    for empty in [false, true] {
+        if empty {
+            fs::create_dir(directory).unwrap();
+            fs::set_permissions(directory, Permissions::from_mode(0o700)).unwrap();
+        }
+        let loaded = store.load(&cache.key).await;
+        assert!(matches!(loaded, Err(Error::Backend { .. })), "{loaded:?}");
+        let inserted = store.insert(&cache.key, &record(b"{}")).await;
+        assert!(
+            matches!(inserted, Err(Error::Backend { .. })),
+            "{inserted:?}"
+        );
+        assert!(store.sweep(10).await.is_err());
+        assert_eq!(
+            fs::read_dir(directory).is_ok_and(|mut it| it.next().is_none()),
+            empty
+        );
+    }
+    fs::remove_dir(directory).unwrap();
+    fs::rename(&aside, directory).unwrap();
+    assert!(store.load(&cache.key).await.unwrap().is_some());
 }

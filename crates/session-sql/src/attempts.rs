@@ -54,20 +54,14 @@ impl Attempts {
 
     /// How long after the beginning of a call it may be tried again.
     fn patience<D: Driver>(&self, fault: &Fault) -> Duration {
-        let migrates = self.kind == Kind::Migration;
-        let patience = if migrates {
-            pace::MIGRATION
-        } else {
-            pace::RETRY
+        let patience = match self.kind {
+            Kind::Migration => pace::MIGRATION,
+            _ => pace::RETRY,
         };
         let trouble = match fault {
             Fault::Unreachable { source, .. } => match source {
-                // Its server is there, and others use all connections.
-                sqlx::Error::PoolTimedOut if migrates => Trouble::Conflict,
-                // Silence may be a server that is busy. A request has waited for it as long as it can.
-                sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut && migrates => {
-                    return pace::CONNECT;
-                }
+                // Its server is there, but slow, or others use all connections.
+                sqlx::Error::PoolTimedOut if self.kind == Kind::Migration => Trouble::Conflict,
                 // A server that is about to stop, or whose proxy found none, hung up.
                 sqlx::Error::Io(error) if HUNG_UP.contains(&error.kind()) => return pace::ACQUIRE,
                 // To open a file of SQLite is to write to it, at times.

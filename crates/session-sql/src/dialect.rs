@@ -1,10 +1,6 @@
-use std::{fmt, future::Future, path::PathBuf};
+use std::{fmt, future::Future};
 
-use sqlx::{
-    Connection, Database, Pool, SqlStr,
-    error::DatabaseError,
-    pool::{PoolConnectionMetadata, PoolOptions},
-};
+use sqlx::{Connection, Database, Pool, SqlStr, error::DatabaseError, pool::PoolOptions};
 
 use crate::pace;
 
@@ -114,27 +110,6 @@ pub(crate) fn pool_options<D: Driver>() -> PoolOptions<D> {
         .test_before_acquire(false)
 }
 
-/// Where a server is: its socket, if it has one.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) fn address(socket: Option<&PathBuf>, host: &str, port: u16) -> String {
-    socket.map_or_else(
-        || format!("{host}:{port}"),
-        |socket| socket.display().to_string(),
-    )
-}
-
-/// Whether a connection to a server can still be used.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) async fn lives<C: Connection>(
-    connection: &mut C,
-    meta: PoolConnectionMetadata,
-) -> sqlx::Result<bool> {
-    if meta.idle_for > pace::TRUST_IDLE {
-        connection.ping().await?;
-    }
-    Ok(meta.age < pace::LIFETIME)
-}
-
 /// The methods whose text is the same for each database but whose types are not.
 macro_rules! run_by_sqlx {
     () => {
@@ -181,6 +156,9 @@ macro_rules! run_by_sqlx {
         }
     };
 }
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server;
 
 // After the macro, which only what follows it can see.
 #[cfg(feature = "mysql")]

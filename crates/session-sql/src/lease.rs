@@ -4,6 +4,7 @@ use sqlx::{ConnectOptions as _, Connection, Pool, pool::PoolConnection};
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
+    attempts::Kind,
     dialect::{Driver, Unfinished},
     fault::Fault,
     pace,
@@ -16,10 +17,10 @@ use crate::{
 pub(crate) struct Lease<D: Driver>(Option<PoolConnection<D>>);
 
 impl<D: Driver> Lease<D> {
-    pub(crate) async fn of(pool: &Pool<D>) -> Result<Self, Fault> {
+    pub(crate) async fn of(pool: &Pool<D>, kind: Kind) -> Result<Self, Fault> {
         let source = match pool.acquire().await {
             Ok(connection) => return Ok(Self(Some(connection))),
-            Err(sqlx::Error::PoolTimedOut) => cause_of_delay(pool).await,
+            Err(sqlx::Error::PoolTimedOut) => cause_of_delay(pool, kind).await,
             Err(error) => error,
         };
         let address = D::address(&pool.connect_options());
@@ -51,11 +52,15 @@ impl<D: Driver> Lease<D> {
 ///
 /// The pool tries again what was refused, and keeps to itself what it met. So it is tried once more, unless the pool
 /// has all the connections it may have.
-async fn cause_of_delay<D: Driver>(pool: &Pool<D>) -> sqlx::Error {
+async fn cause_of_delay<D: Driver>(pool: &Pool<D>, kind: Kind) -> sqlx::Error {
     if pool.size() >= pool.options().get_max_connections() {
         return sqlx::Error::PoolTimedOut;
     }
-    match timeout(pace::PROBE, pool.connect_options().connect()).await {
+    let patience = match kind {
+        Kind::Migration => pace::CONNECT,
+        _ => pace::PROBE,
+    };
+    match timeout(patience, pool.connect_options().connect()).await {
         Ok(Ok(_)) => sqlx::Error::PoolTimedOut,
         Ok(Err(cause)) => cause,
         Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into(),

@@ -65,29 +65,30 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     }
 
     async fn migrate_once(&self) -> Result<(), Fault> {
-        if self.is_made().await? {
+        if self.is_made(Kind::Migration).await? {
             return Ok(());
         }
-        let mut lease = Lease::<D>::of(&self.pool).await?;
-        let mut transaction = lease.connection().begin().await?;
-        for sql in &self.queries.create {
-            D::run(&mut transaction, sql, &[]).await?;
-        }
-        let outcome = transaction.commit().await;
+        let mut lease = Lease::<D>::of(&self.pool, Kind::Migration).await?;
+        let making = async {
+            let mut transaction = lease.connection().begin().await?;
+            for sql in &self.queries.create {
+                D::run(&mut transaction, sql, &[]).await?;
+            }
+            transaction.commit().await
+        };
+        let outcome = making.await;
         lease.end(outcome)?;
         // Another process may have been the first, with another layout.
-        let made = self.is_made().await?;
+        let made = self.is_made(Kind::Migration).await?;
         made.then_some(()).ok_or_else(|| self.unfit(FOREIGN))
     }
 
     /// Whether the table is there; a fault if it is none for this store.
-    pub(crate) async fn is_made(&self) -> Result<bool, Fault> {
-        let mut lease = Lease::<D>::of(&self.pool).await?;
+    pub(crate) async fn is_made(&self, kind: Kind) -> Result<bool, Fault> {
+        let mut lease = Lease::<D>::of(&self.pool, kind).await?;
         let facts = D::texts(lease.connection(), &self.queries.facts).await;
-        let mut facts = lease.end(facts)?;
-        let columns = facts.len();
-        facts.retain(|fact| fact != "in memory");
-        if facts.len() < columns && !lasts(&self.pool) {
+        let facts = lease.end(facts)?;
+        if facts.iter().any(|fact| fact == "in memory") && !lasts(&self.pool) {
             return Err(Fault::Unfit(
                 "a database in memory ends with its connection: give the pool exactly one, never closed, or use connect()".into(),
             ));

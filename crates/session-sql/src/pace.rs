@@ -6,7 +6,7 @@ use std::time::Duration;
 /// For a free connection, or a new one.
 pub(crate) const ACQUIRE: Duration = Duration::from_millis(800);
 
-/// For a server to say why it gives no connection, after the pool has waited for one in vain.
+/// For a server to say why it gives a request no connection, after the pool has waited for one in vain.
 pub(crate) const PROBE: Duration = Duration::from_millis(100);
 
 /// A connection that was idle for longer is asked whether it is alive before it is used.
@@ -26,7 +26,7 @@ pub(crate) const RETRY: Duration = Duration::from_secs(1);
 /// A migration waits this long for another one.
 pub(crate) const MIGRATION: Duration = Duration::from_secs(30);
 
-/// A migration tries again to reach a server that is silent for this long.
+/// The same for a migration: no request waits for it, and the server may be busy with others.
 pub(crate) const CONNECT: Duration = Duration::from_secs(4);
 
 /// For a lock that somebody else holds; whole seconds, as `MySQL` wants them.

@@ -162,7 +162,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             Kind::Read => None,
             _ => self.lane.turn().await,
         };
-        let mut lease = Lease::<D>::of(&self.pool).await?;
+        let mut lease = Lease::<D>::of(&self.pool, kind).await?;
         let call = AssertUnwindSafe(D::run(lease.connection(), sql, values)).catch_unwind();
         // `sqlx` panics over a reply that lacks a byte.
         let outcome = call.await.unwrap_or_else(|_| {
@@ -189,7 +189,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             Fault::Statement(sqlx::Error::Database(error))
                 if kind != Kind::Migration && D::trouble(error.as_ref()) == Trouble::Table =>
             {
-                match self.is_made().await {
+                match self.is_made(kind).await {
                     Ok(false) => self.unfit("does not exist: run migrate() once before serving"),
                     Err(unfit @ Fault::Unfit(_)) => unfit,
                     _ => fault,

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use session_actix::{
     Session,
-    session_core::{Lineage, OwnedSession},
+    session_core::{Error, Lineage, OwnedSession},
 };
 
-use crate::{api::unix_seconds, error::ApiError, visitor::AGENT};
+use crate::{api::unix_seconds, error::ApiError};
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
@@ -43,23 +43,26 @@ fn shown(session: &OwnedSession, current: Option<&Lineage>) -> Value {
         "current": Some(session.lineage()) == current,
         "created_at": session.created_at().map(unix_seconds),
         "expires_at": unix_seconds(session.expires_at()),
-        "user_agent": agent(session),
+        "user_agent": session.label().unwrap_or_default(),
     })
-}
-
-pub(crate) fn agent(session: &OwnedSession) -> String {
-    session.get(AGENT).ok().flatten().unwrap_or_default()
 }
 
 #[delete("/sessions/{handle}")]
 async fn end(session: Session, handle: Path<String>) -> Result<HttpResponse, ApiError> {
-    Ok(
-        if session.end_of_owner(&Lineage::from_text(&handle)).await? {
-            HttpResponse::NoContent().finish()
-        } else {
-            HttpResponse::NotFound().finish()
-        },
-    )
+    Ok(if end_named(&session, &handle).await? {
+        HttpResponse::NoContent().finish()
+    } else {
+        HttpResponse::NotFound().finish()
+    })
+}
+
+/// Ends the caller's session that `handle` names; false if there is none.
+pub(crate) async fn end_named(session: &Session, handle: &str) -> Result<bool, Error> {
+    match Lineage::from_text(handle) {
+        Some(lineage) => session.end_of_owner(&lineage).await,
+        // Whether the store could name it comes first.
+        None => session.sessions_of_owner().await.map(|_| false),
+    }
 }
 
 #[derive(Deserialize)]

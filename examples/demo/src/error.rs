@@ -35,6 +35,7 @@ impl ApiError {
                 Error::NoOwnerIndex => Some("this store cannot list a user's sessions"),
                 Error::Decode { .. } => Some("the value under this key is of another type"),
                 Error::ReservedKey => Some("this key is reserved"),
+                Error::OwnerTooLong { .. } => Some("the user's name is too long"),
                 _ => None,
             },
         }

@@ -10,7 +10,7 @@ mod secret;
 mod stores;
 mod visitor;
 
-use std::{io, process::ExitCode};
+use std::{io, process::ExitCode, time::Duration};
 
 use actix_web::{App, HttpServer, web};
 use session_actix::{
@@ -20,12 +20,16 @@ use session_actix::{
         config::{ConfigError, Env},
         sweep_every,
     },
+    sigterm_and_saves,
 };
 use stores::Opened;
 
 /// The store's name, for the answers that show it.
 #[derive(Clone, Copy, Debug)]
 struct StoreName(&'static str);
+
+/// How long saves of clients that hung up may hold up the end of the process.
+const LAST_SAVES: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -95,7 +99,8 @@ async fn serve(
             .configure(api::routes)
             .configure(devices::routes)
             .configure(page::routes)
-    });
+    })
+    .shutdown_signal(sigterm_and_saves(LAST_SAVES));
     if let Some(workers) = env.parse("DEMO_WORKERS", "a whole number of threads, at least 1")? {
         if workers == 0 {
             return Err(ConfigError::new("DEMO_WORKERS", "must be at least 1").into());

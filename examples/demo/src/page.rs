@@ -15,7 +15,7 @@ use session_actix::{
     session_core::{Error, OwnedSession},
 };
 
-use crate::{StoreName, devices::agent, error::ApiError};
+use crate::{StoreName, error::ApiError};
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config.service(page);
@@ -147,7 +147,7 @@ fn device_list(session: &Session, devices: Option<&[OwnedSession]>) -> Markup {
                         @for device in devices {
                             li {
                                 span {
-                                    (name(&agent(device)))
+                                    (name(device.label().unwrap_or_default()))
                                     br;
                                     small { "since " (date(device.created_at())) }
                                 }

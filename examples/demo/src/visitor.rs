@@ -8,10 +8,6 @@ use session_actix::{Session, session_core::Result};
 
 use crate::error::ApiError;
 
-/// Where the demo notes which browser logged in.
-pub(crate) const AGENT: &str = "_user_agent";
-const LONGEST_AGENT: usize = 200;
-
 pub(crate) fn log_in(
     session: &Session,
     request: &HttpRequest,
@@ -24,15 +20,9 @@ pub(crate) fn log_in(
         ));
     }
     session.log_in(user)?;
-    let agent = request
-        .headers()
-        .get(USER_AGENT)
-        .and_then(|it| it.to_str().ok())
-        .unwrap_or_default();
-    session.insert(
-        AGENT,
-        &agent.chars().take(LONGEST_AGENT).collect::<String>(),
-    )?;
+    // Its name in the list of the user's devices.
+    let agent = request.headers().get(USER_AGENT);
+    session.set_label(agent.and_then(|it| it.to_str().ok()));
     Ok(())
 }
 
@@ -41,7 +31,7 @@ pub(crate) fn increment(session: &Session, key: &str) -> Result<i64> {
     session.update(key, |n: Option<i64>| n.unwrap_or(0).saturating_add(1))
 }
 
-/// Whether the application itself put a value under `key`; a leading underscore marks Flask's names and the demo's own.
+/// Whether the application itself put a value under `key`; the others are Flask's names.
 pub(crate) fn is_data(key: &str) -> bool {
-    !["_permanent", "_flashes", AGENT].contains(&key)
+    !["_permanent", "_flashes"].contains(&key)
 }

@@ -12,6 +12,7 @@ mod interleaved;
 mod lifetimes;
 mod monitor;
 mod neighbours;
+mod quoted;
 #[path = "../site/mod.rs"]
 mod site;
 mod starts;

@@ -194,8 +194,12 @@ impl Visitor<'_> {
 
     /// The id in its cookie.
     pub(crate) fn sid(&self) -> &str {
-        let cookie = self.browser.cookie().expect("the visitor has a cookie");
-        cookie.split('.').next().unwrap()
+        self.cookie().split('.').next().unwrap()
+    }
+
+    /// The value of its cookie.
+    pub(crate) fn cookie(&self) -> &str {
+        self.browser.cookie().expect("the visitor has a cookie")
     }
 
     pub(crate) fn has_cookie(&self) -> bool {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, SET_COOKIE};
 use serde_json::Value;
@@ -60,6 +60,19 @@ impl Answer {
             Cookie::Removed
         } else {
             Cookie::Set(value.to_owned())
+        }
+    }
+
+    /// When the browser drops the cookie that was set: by `Max-Age`, or else by `Expires` (RFC 6265, 5.3).
+    pub(crate) fn cookie_end(&self, now: SystemTime) -> Option<SystemTime> {
+        let text = self.set_cookie()?;
+        let value = |name| text.split("; ").find_map(|part| part.strip_prefix(name));
+        match value("Max-Age=") {
+            Some(age) => Some(now + Duration::from_secs(age.parse().expect("seconds"))),
+            None => {
+                let date = httpdate::parse_http_date(value("Expires=")?);
+                Some(date.expect("a date"))
+            }
         }
     }
 

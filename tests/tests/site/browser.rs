@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use reqwest::Method;
 use reqwest::header::{COOKIE, HeaderValue, USER_AGENT};
@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use super::{Answer, Cookie};
 
-/// Keeps one cookie and does with it what answers say.
+/// Keeps one cookie, until its own end, and does with it what answers say.
 #[derive(Clone, Debug)]
 pub(crate) struct Browser {
     http: reqwest::Client,
     url: String,
     cookie: Option<String>,
+    /// When the cookie ends, if it does before the browser.
+    end: Option<SystemTime>,
     agent: Option<String>,
 }
 
@@ -21,6 +23,7 @@ impl Browser {
             http,
             url,
             cookie: None,
+            end: None,
             agent: None,
         }
     }
@@ -39,9 +42,10 @@ impl Browser {
         }
     }
 
-    /// The same browser with this for a cookie.
+    /// The same browser with this for a cookie, which it keeps whatever the time.
     pub(crate) fn holding(mut self, cookie: &str) -> Self {
         self.cookie = Some(cookie.to_owned());
+        self.end = None;
         self
     }
 
@@ -110,10 +114,17 @@ impl Browser {
     }
 
     async fn follow(&mut self, method: Method, path: &str, body: String) -> Answer {
+        let now = SystemTime::now();
+        if self.end.is_some_and(|end| end <= now) {
+            self.cookie = None;
+        }
         let answer = self.send(method, path, body).await;
         match answer.cookie() {
             Cookie::Untouched => {}
-            Cookie::Set(value) => self.cookie = Some(value),
+            Cookie::Set(value) => {
+                self.cookie = Some(value);
+                self.end = answer.cookie_end(now);
+            }
             Cookie::Removed => self.cookie = None,
         }
         answer

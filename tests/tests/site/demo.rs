@@ -47,8 +47,14 @@ impl Demo {
 
     /// A second demo on the same store, in the same directory, with the same secret.
     pub(crate) async fn beside(&self) -> Self {
-        let program = Program::start_in(self.directory(), "demo", &self.settings()).await;
-        Self::of(program, self.settings.clone())
+        self.beside_at(Vec::new()).await
+    }
+
+    /// The same, with the store at another address.
+    pub(crate) async fn beside_at(&self, address: Vec<(&'static str, String)>) -> Self {
+        let settings = [&self.settings[..], &address[..]].concat();
+        let program = Program::start_in(self.directory(), "demo", &borrowed(&settings)).await;
+        Self::of(program, settings)
     }
 
     fn of(program: Program, settings: Vec<(&'static str, String)>) -> Self {
@@ -83,6 +89,11 @@ impl Demo {
     /// Ends it by SIGKILL and starts it again in the same directory.
     pub(crate) async fn restart(&mut self) {
         self.program.restart().await;
+    }
+
+    /// Asks it to end by SIGTERM; says whether it did so with success within 15 seconds.
+    pub(crate) async fn stop(&self) -> bool {
+        self.program.stop().await
     }
 
     /// What configures it.

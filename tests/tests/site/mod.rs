@@ -11,12 +11,14 @@ mod backend;
 mod browser;
 mod demo;
 mod percentile;
+mod rude;
 
 pub(crate) use answer::{Answer, Cookie};
 pub(crate) use backend::Backend;
 pub(crate) use browser::Browser;
 pub(crate) use demo::Demo;
 pub(crate) use percentile::percentile;
+pub(crate) use rude::Rude;
 
 /// `on_stores! { test: redis Redis, .. }` runs `async fn test(Backend)` once for each store, as a test of its own.
 macro_rules! on_stores {

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use crate::observed::ObservedStore;
 use actix_web::{
@@ -90,10 +93,36 @@ async fn refuse(session: Session) -> Result<HttpResponse, actix_web::Error> {
     Err(actix_web::error::ErrorImATeapot("no coffee"))
 }
 
-/// One browser before one application.
+/// One browser before one application, with one cookie, which it keeps until the cookie's own end.
 pub(crate) struct Browser<S> {
     service: S,
-    cookies: Option<Vec<u8>>,
+    cookie: Option<Kept>,
+    clock: Clock,
+}
+
+/// A cookie as it is sent, and when it ends: by `Max-Age`, or else by `Expires` (RFC 6265, 5.3).
+struct Kept {
+    pair: Vec<u8>,
+    end: Option<SystemTime>,
+}
+
+impl Kept {
+    fn of(cookie: &str, now: SystemTime) -> Self {
+        let mut parts = cookie.split("; ");
+        let pair = parts.next().unwrap().as_bytes().to_vec();
+        let attributes: Vec<_> = parts.filter_map(|it| it.split_once('=')).collect();
+        let value = |name| attributes.iter().find(|it| it.0 == name).map(|it| it.1);
+        let by_age = value("Max-Age").map(|age| now + Duration::from_secs(age.parse().unwrap()));
+        let by_date = || Some(httpdate::parse_http_date(value("Expires")?).unwrap());
+        Self {
+            pair,
+            end: by_age.or_else(by_date),
+        }
+    }
+
+    fn is_over(&self, now: SystemTime) -> bool {
+        self.end.is_some_and(|end| end <= now)
+    }
 }
 
 pub(crate) struct Answer {
@@ -144,17 +173,26 @@ where
     pub(crate) fn before(service: S) -> Self {
         Self {
             service,
-            cookies: None,
+            cookie: None,
+            clock: Arc::new(SystemTime::now),
         }
+    }
+
+    /// The same browser, living by another clock.
+    pub(crate) fn at(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// The answer to a request with this browser's cookies, which it then keeps up to date.
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
-        let answer = self.send(path, self.cookies.clone()).await;
+        let now = (self.clock)();
+        self.cookie.take_if(|cookie| cookie.is_over(now));
+        let answer = self.send(path, self.pair()).await;
         for cookie in answer.set_cookies() {
             if cookie.contains("session=") {
-                let pair = cookie.split(';').next().unwrap();
-                self.cookies = (!pair.ends_with('=')).then(|| pair.as_bytes().to_vec());
+                let kept = Kept::of(cookie, now);
+                self.cookie = Some(kept).filter(|it| !it.is_over(now));
             }
         }
         answer
@@ -194,11 +232,19 @@ where
 
     /// The cookie's name and value, as the browser sends it.
     pub(crate) fn cookie(&self) -> String {
-        String::from_utf8(self.cookies.clone().expect("the browser has a cookie")).unwrap()
+        String::from_utf8(self.pair().expect("the browser has a cookie")).unwrap()
     }
 
+    fn pair(&self) -> Option<Vec<u8>> {
+        self.cookie.as_ref().map(|cookie| cookie.pair.clone())
+    }
+
+    /// Gives it a cookie that ends with the browser.
     pub(crate) fn set_cookie(&mut self, cookie: &str) {
-        self.cookies = Some(cookie.as_bytes().to_vec());
+        self.cookie = Some(Kept {
+            pair: cookie.as_bytes().to_vec(),
+            end: None,
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Errors as the application and its other middleware see them: each stays what it is, and no message leaves.
 
-use std::{cell::RefCell, error::Error as StdError, fmt, rc::Rc};
+use std::{cell::RefCell, error::Error as StdError, fmt, rc::Rc, time::Duration};
 
 use actix_web::{
     App, Error, HttpRequest, HttpResponse, ResponseError,
@@ -243,6 +243,41 @@ async fn application(
     )
     .await;
     Browser::before(service)
+}
+
+#[::core::prelude::v1::test]
+fn each_error_has_its_status() {
+    use session_core::Error as Session;
+    let cause = || "a secret".into();
+    for (error, status) in [
+        (Session::backend("redis", "down"), 503),
+        (Session::corrupt("torn"), 503),
+        (
+            Session::Timeout {
+                budget: Duration::from_secs(1),
+            },
+            503,
+        ),
+        (Session::LaterVersion, 503),
+        (Session::Unknown, 503),
+        (Session::Missing, 503),
+        (Session::Expired, 503),
+        (Session::NotLoaded, 503),
+        (Session::Contended, 503),
+        (Session::TooLarge { size: 2, limit: 1 }, 413),
+        (Session::Conflict, 409),
+        (Session::ReservedKey, 400),
+        (Session::OwnerTooLong { limit: 512 }, 400),
+        (Session::NoOwnerIndex, 501),
+        (Session::FlaskOwners, 501),
+        (Session::HeadSent, 500),
+        (Session::Reentrant, 500),
+        (Session::Encode { source: cause() }, 500),
+        (Session::Decode { source: cause() }, 500),
+    ] {
+        let error = SessionError::from(error);
+        assert_eq!(error.status_code().as_u16(), status, "{error}");
+    }
 }
 
 #[actix_web::test]

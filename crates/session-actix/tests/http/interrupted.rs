@@ -9,7 +9,7 @@ use std::{
 
 use actix_web::{App, HttpResponse, test, web};
 use futures_util::FutureExt;
-use session_actix::{Session, SessionError, SessionMiddleware};
+use session_actix::{Session, SessionError, SessionMiddleware, finish_saves};
 
 use crate::{
     browser::{Browser, act, sessions, settings},
@@ -34,6 +34,16 @@ async fn panic_on_fresher_data(session: Session, store: web::Data<ObservedStore>
     Ok(HttpResponse::Ok().finish())
 }
 
+/// A handler with a time-out of its own around its save.
+async fn log_out_impatiently(session: Session, store: web::Data<ObservedStore>) -> Answer {
+    session.destroy();
+    store.set_frozen(true);
+    let saved = tokio::time::timeout(Duration::from_millis(20), session.save()).await;
+    store.set_frozen(false);
+    let said = if saved.is_ok() { "done" } else { "gave up" };
+    Ok(HttpResponse::Ok().body(said))
+}
+
 macro_rules! browser_of {
     ($store:expr) => {
         Browser::before(
@@ -42,6 +52,7 @@ macro_rules! browser_of {
                     .app_data(web::Data::new($store.clone()))
                     .wrap(SessionMiddleware::new(sessions(settings(), $store)))
                     .route("/freeze", web::get().to(change_then_freeze))
+                    .route("/impatient", web::get().to(log_out_impatiently))
                     .route("/panic", web::get().to(panic_on_fresher_data))
                     .route("/{act:.*}", web::get().to(act)),
             )
@@ -69,9 +80,24 @@ async fn a_change_is_saved_although_the_client_hung_up() {
     browser.get("/set/a").await;
     let cookie = browser.cookie().into_bytes();
     hang_up(browser.send("/freeze", Some(cookie))).await;
+    let lost = finish_saves(Duration::from_millis(20)).await;
+    assert_eq!(lost, 1, "the store is frozen");
     store.set_frozen(false);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(finish_saves(Duration::from_secs(5)).await, 0);
     assert_eq!(browser.get("/get/cart").await.body, "1");
+}
+
+#[actix_web::test]
+async fn a_logout_whose_save_was_dropped_is_done_when_it_is_answered() {
+    let store = ObservedStore::default();
+    let mut browser = browser_of!(&store);
+    browser.get("/login/ada").await;
+    let cookie = browser.cookie();
+    let answer = browser.get("/impatient").await;
+    assert_eq!((answer.status.as_u16(), &*answer.body), (200, "gave up"));
+    assert!(answer.set_cookies()[0].contains("Max-Age=0"));
+    browser.set_cookie(&cookie);
+    assert_eq!(browser.get("/who").await.body, "nobody");
 }
 
 #[actix_web::test]

@@ -43,7 +43,9 @@ fn short() -> Settings {
 async fn an_idle_session_ends_and_a_used_one_does_not() {
     let hands = Hands::default();
     let store = hands.store();
-    let mut browser = browser(sessions_at(short(), &store, hands.clock())).await;
+    let mut browser = browser(sessions_at(short(), &store, hands.clock()))
+        .await
+        .at(hands.clock());
     browser.get("/login/ada").await;
     for _ in 0..5 {
         hands.pass(60);
@@ -62,17 +64,19 @@ async fn an_idle_session_ends_and_a_used_one_does_not() {
 async fn a_refresh_waits_until_a_tenth_of_the_timeout_has_passed() {
     let hands = Hands::default();
     let store = hands.store();
-    let mut browser = browser(sessions_at(short(), &store, hands.clock())).await;
+    let mut browser = browser(sessions_at(short(), &store, hands.clock()))
+        .await
+        .at(hands.clock());
     browser.get("/set/a").await;
     store.calls();
     for _ in 0..10 {
         hands.pass(1);
         browser.get("/get/a").await;
     }
-    assert_eq!(store.calls(), 10, "ten loads and no touch");
+    assert_eq!(store.calls(), 10, "ten loads");
     hands.pass(1);
     browser.get("/get/a").await;
-    assert_eq!(store.calls(), 2, "a load and a touch");
+    assert_eq!(store.calls(), 2, "a load and an update");
 }
 
 #[actix_web::test]
@@ -80,16 +84,49 @@ async fn without_refresh_only_a_change_moves_the_expiry() {
     let hands = Hands::default();
     let store = hands.store();
     let settings = short().with_refresh(Refresh::OnChange);
-    let mut browser = browser(sessions_at(settings, &store, hands.clock())).await;
+    let mut browser = browser(sessions_at(settings, &store, hands.clock()))
+        .await
+        .at(hands.clock());
     browser.get("/set/a").await;
     hands.pass(60);
     assert_eq!(browser.get("/get/a").await.body, "1");
     hands.pass(39);
+    // What is there already is no change.
     browser.get("/set/a").await;
+    browser.get("/increment/n").await;
     hands.pass(99);
     assert_eq!(browser.get("/get/a").await.body, "1");
     hands.pass(1);
     assert_eq!(browser.get("/get/a").await.body, "none");
+}
+
+/// A visitor who changes something more often than every tenth of the lifetime.
+async fn stays_logged_in(refresh: Refresh) {
+    let hands = Hands::default();
+    let store = hands.store();
+    let settings = short().with_refresh(refresh);
+    let mut browser = browser(sessions_at(settings, &store, hands.clock()))
+        .await
+        .at(hands.clock());
+    browser.get("/login/ada").await;
+    for click in 1..=200 {
+        hands.pass(6);
+        browser.get("/increment/n").await;
+        let who = browser.get("/who").await.body;
+        assert_eq!(who, "ada", "{refresh:?}, after {click} clicks");
+    }
+}
+
+#[actix_web::test]
+async fn a_visitor_who_changes_something_often_stays_logged_in() {
+    for refresh in [
+        Refresh::OnChange,
+        Refresh::WhenDue,
+        Refresh::EveryAccess,
+        Refresh::EveryRequest,
+    ] {
+        stays_logged_in(refresh).await;
+    }
 }
 
 #[actix_web::test]
@@ -97,7 +134,9 @@ async fn the_absolute_timeout_is_kept_by_use_and_renewal_and_starts_again_with_a
     let hands = Hands::default();
     let store = hands.store();
     let settings = short().with_absolute_timeout(Duration::from_secs(250));
-    let mut browser = browser(sessions_at(settings, &store, hands.clock())).await;
+    let mut browser = browser(sessions_at(settings, &store, hands.clock()))
+        .await
+        .at(hands.clock());
     browser.get("/set/a").await;
     hands.pass(90);
     browser.get("/renew").await;
@@ -121,7 +160,9 @@ async fn the_absolute_timeout_is_kept_by_use_and_renewal_and_starts_again_with_a
 async fn an_expiry_that_cannot_be_moved_fails_no_request() {
     let hands = Hands::default();
     let store = hands.store();
-    let mut browser = browser(sessions_at(short(), &store, hands.clock())).await;
+    let mut browser = browser(sessions_at(short(), &store, hands.clock()))
+        .await
+        .at(hands.clock());
     browser.get("/set/a").await;
     hands.pass(50);
     store.fail_updates();

@@ -3,12 +3,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use session_actix::session_core::{
-    Error, Loaded, MemoryStore, OwnerIndex, OwnerKey, Record, Result, Revision, SessionStore,
-    StoreKey, Touch, Write, async_trait,
+    Cursor, Error, Loaded, MemoryStore, OwnerIndex, OwnerKey, Page, Record, Result, Revision,
+    SessionStore, StoreKey, Write, async_trait,
 };
 
 type Mangle = fn(Vec<u8>) -> Vec<u8>;
@@ -68,7 +68,7 @@ impl ObservedStore {
         self.refusals.store(count, Ordering::Relaxed);
     }
 
-    /// From now on a loaded payload is what `mangle` makes of it.
+    /// From now on a loaded record is what `mangle` makes of it.
     pub(crate) fn set_mangle(&self, mangle: Option<Mangle>) {
         *self.mangle.lock().unwrap() = mangle;
     }
@@ -87,12 +87,16 @@ impl ObservedStore {
 
 #[async_trait]
 impl SessionStore for ObservedStore {
+    fn limit(&self) -> usize {
+        self.inner.limit()
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         self.observe().await?;
         let mut loaded = self.inner.load(key).await?;
         let mangle = *self.mangle.lock().unwrap();
         if let (Some(loaded), Some(mangle)) = (&mut loaded, mangle) {
-            loaded.payload = mangle(std::mem::take(&mut loaded.payload));
+            loaded.bytes = mangle(loaded.bytes.to_vec()).into();
         }
         Ok(loaded)
     }
@@ -123,11 +127,6 @@ impl SessionStore for ObservedStore {
         self.inner.update(key, record, revision).await
     }
 
-    async fn touch(&self, key: &StoreKey, expires_at: SystemTime) -> Result<Touch> {
-        self.observe().await?;
-        self.inner.touch(key, expires_at).await
-    }
-
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.observe().await?;
         self.inner.delete(key).await
@@ -136,8 +135,13 @@ impl SessionStore for ObservedStore {
 
 #[async_trait]
 impl OwnerIndex for ObservedStore {
-    async fn owned_by(&self, owner: &OwnerKey) -> Result<Vec<(StoreKey, Loaded)>> {
+    async fn owned_by(
+        &self,
+        owner: &OwnerKey,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page> {
         self.observe().await?;
-        self.inner.owned_by(owner).await
+        self.inner.owned_by(owner, after, limit).await
     }
 }

@@ -1,11 +1,11 @@
 //! Sessions in streamed bodies: after the head, `save` is what saves.
 
-use actix_web::{App, HttpResponse, test, web};
+use actix_web::{App, HttpRequest, HttpResponse, test, web};
 use futures_util::stream;
-use session_actix::{Session, SessionMiddleware, session_core::Error};
+use session_actix::{Session, SessionExt, SessionMiddleware, session_core::Error};
 
 use crate::{
-    browser::{Browser, sessions, settings},
+    browser::{Browser, act, sessions, settings},
     observed::ObservedStore,
 };
 
@@ -85,4 +85,72 @@ async fn a_stream_ends_a_session_even_if_what_follows_needs_a_cookie() {
     browser.get("/login").await;
     assert_eq!(browser.get("/end").await.body, "Err(HeadSent)");
     assert_eq!(browser.get("/who").await.body, "None");
+}
+
+/// The session is first asked for in the body, and changed there as the path says.
+async fn first_used_in_the_body(request: HttpRequest) -> HttpResponse {
+    HttpResponse::Ok().streaming(stream::once(async move {
+        let session = request.session().await.unwrap();
+        match request.match_info().query("change") {
+            "insert" => session.insert("late", &1).unwrap(),
+            "renew" => session.renew(),
+            "login" => session.log_in("bob").unwrap(),
+            "logout" => session.destroy(),
+            change => unreachable!("no test asks for {change}"),
+        }
+        let saved = session.save().await;
+        Ok::<_, actix_web::Error>(web::Bytes::from(format!("{saved:?}")))
+    }))
+}
+
+macro_rules! browser_of_bodies {
+    ($store:expr) => {
+        Browser::before(
+            test::init_service(
+                App::new()
+                    .wrap(SessionMiddleware::new(sessions(settings(), $store)))
+                    .route("/body/{change}", web::get().to(first_used_in_the_body))
+                    .route("/{act:.*}", web::get().to(act)),
+            )
+            .await,
+        )
+    };
+}
+
+#[actix_web::test]
+async fn a_session_first_used_in_the_body_knows_that_no_cookie_can_be_set() {
+    let store = ObservedStore::default();
+    let mut browser = browser_of_bodies!(&store);
+    browser.get("/login/ada").await;
+    for change in ["renew", "login"] {
+        store.calls();
+        let answer = browser.get(&format!("/body/{change}")).await;
+        assert_eq!(answer.body, "Err(HeadSent)", "{change}");
+        assert_eq!(store.calls(), 1, "{change}: one load, nothing stored");
+        assert_eq!(browser.get("/who").await.body, "ada", "{change}");
+    }
+}
+
+#[actix_web::test]
+async fn a_session_first_used_in_the_body_may_change_what_needs_no_cookie() {
+    let store = ObservedStore::default();
+    let mut browser = browser_of_bodies!(&store);
+    browser.get("/login/ada").await;
+    let answer = browser.get("/body/insert").await;
+    assert_eq!(answer.body, "Ok(Stored)");
+    assert_eq!(browser.get("/get/late").await.body, "1");
+    let answer = browser.get("/body/logout").await;
+    assert!(answer.body.starts_with("Ok("), "{}", answer.body);
+    assert_eq!(browser.get("/who").await.body, "nobody");
+}
+
+#[actix_web::test]
+async fn a_session_that_would_begin_in_the_body_is_not_stored() {
+    let store = ObservedStore::default();
+    let mut browser = browser_of_bodies!(&store);
+    for change in ["insert", "login"] {
+        let answer = browser.get(&format!("/body/{change}")).await;
+        assert_eq!(answer.body, "Err(HeadSent)", "{change}");
+        assert_eq!(store.calls(), 0, "{change}");
+    }
 }

@@ -1,7 +1,7 @@
 //! What a save finds to be done.
 
 use super::{
-    Ending, Given, Goal, Machine, Origin, Pending,
+    Ending, Given, Goal, Machine, Origin,
     table::{Event, holds},
 };
 use crate::{
@@ -21,7 +21,7 @@ impl Machine {
         let rules = given.rules;
         let refresh = self.refreshable(rules, given.now).is_some();
         let view_is_empty = self.view(rules).is_empty();
-        let head_sent = self.head_sent;
+        let (head_sent, sends_id) = (self.head_sent, self.sends_id());
         let Some(run) = &mut self.run else {
             return Event::NothingToDo;
         };
@@ -50,9 +50,9 @@ impl Machine {
         let changes = !run.ops.is_empty();
         match &self.origin {
             Origin::Unopened => Event::NothingToDo,
-            Origin::Detached if changes || run.renew => Event::ChangesUnknown,
+            Origin::Detached if changes || run.renew || run.extend => Event::ChangesUnknown,
             Origin::Late(..) if changes && !login => Event::ArrivedLate,
-            Origin::Ended if changes => Event::ChangesEnded,
+            Origin::Ended | Origin::Taken(..) if changes => Event::ChangesEnded,
             Origin::New | Origin::Damaged(..) | Origin::Late(..)
                 if run.goal != Goal::Reload && changes && !view_is_empty =>
             {
@@ -84,7 +84,7 @@ impl Machine {
                 }
             }
             Origin::Live(_) if run.goal == Goal::Finish && refresh => Event::RefreshDue,
-            Origin::Live(live) if run.goal == Goal::Finish && self.pending == Pending::Id => {
+            Origin::Live(live) if run.goal == Goal::Finish && sends_id => {
                 run.key = Some((live.key.clone(), live.form));
                 Event::CookiePending
             }
@@ -97,7 +97,7 @@ impl Machine {
         self.live().filter(|live| {
             !self.moved
                 && live.id.is_some()
-                && rules.deadline(&live.content).is_none_or(|it| it > now)
+                && !rules.is_over(live, &live.content, now)
                 && rules.refresh_due(live, now)
         })
     }

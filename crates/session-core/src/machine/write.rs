@@ -36,6 +36,7 @@ impl Machine {
             | State::Rechecking
             | State::Verifying
             | State::Finding => run.key.as_ref().map(|(key, _)| Call::Load(key.clone())),
+            State::Confirming => run.written.as_ref().map(|new| Call::Load(new.key.clone())),
             State::Checking => run.live.as_ref().map(|live| Call::Load(live.key.clone())),
             State::Inserting => return self.enter_inserting(given),
             State::Copying => return self.enter_copying(given),
@@ -76,15 +77,14 @@ impl Machine {
         let Some(live) = self.source() else {
             return self.fail_run();
         };
-        let (form, content) = (
-            given.rules.next_form(live.form),
-            self.changed(Some(&live), given),
-        );
-        if let Some(run) = &mut self.run {
-            run.live = Some(live);
-        }
-        match content {
-            Ok(content) => self.insert(form, content, given),
+        let form = given.rules.next_form(live.form);
+        match self.changed_in_time(&live, given) {
+            Ok(content) => {
+                if let Some(run) = &mut self.run {
+                    run.live = Some(live);
+                }
+                self.insert(form, content, given);
+            }
             Err(error) => self.end_run(Err(error)),
         }
     }
@@ -130,10 +130,7 @@ impl Machine {
         let Some(live) = self.source() else {
             return self.fail_run();
         };
-        let content = match self.changed(Some(&live), given) {
-            Ok(content) if given.rules.is_over(&live, &content, given.now) => {
-                return self.end_run(Err(Error::Expired));
-            }
+        let content = match self.changed_in_time(&live, given) {
             Ok(content) => content,
             Err(error) => return self.end_run(Err(error)),
         };
@@ -254,6 +251,15 @@ impl Machine {
         }
         let base = live.map_or(&given.rules.blank, |live| &live.content);
         replay(base, &run.ops, given.now, given.rules.settings.format)
+    }
+
+    /// The same, unless the session has ended by time.
+    fn changed_in_time(&self, live: &Live, given: &Given<'_>) -> Result<Content> {
+        let content = self.changed(Some(live), given)?;
+        if given.rules.is_over(live, &content, given.now) {
+            return Err(Error::Expired);
+        }
+        Ok(content)
     }
 }
 

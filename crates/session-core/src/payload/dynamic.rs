@@ -122,12 +122,10 @@ fn from_json(text: &str) -> Result<Dynamic, Fault> {
             Dynamic::Array(items.collect::<Result<_, Fault>>()?)
         }
         [b'{', ..] => {
-            let mut pairs = Vec::new();
-            json::for_each(text.as_bytes(), |key, value| {
-                pairs.push((Dynamic::Text(key.into_owned()), from_json(value)?));
-                Ok(())
-            })?;
-            Dynamic::Map(pairs)
+            let pairs = json::pairs(text.as_bytes(), usize::MAX)?.into_iter();
+            let pairs =
+                pairs.map(|(key, value)| Ok((Dynamic::Text(key.into()), from_json(value)?)));
+            Dynamic::Map(pairs.collect::<Result<_, Fault>>()?)
         }
         _ if text.contains(['.', 'e', 'E']) => match text.parse() {
             Ok(value) if f64::is_finite(value) => Dynamic::Float(value),
@@ -146,81 +144,67 @@ fn from_json(text: &str) -> Result<Dynamic, Fault> {
 pub(super) struct Written<'a>(&'a Dynamic, Option<Format>);
 
 impl Serialize for Written<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Self(value, format) = *self;
+        let refused = |fault: Fault| Err(S::Error::custom(fault));
         match (value, format) {
-            (Dynamic::Nil, _) | (Dynamic::Ext(..), None) => serializer.serialize_unit(),
-            (Dynamic::Bool(value), _) => serializer.serialize_bool(*value),
-            (Dynamic::Int(value), _) => serializer.serialize_i64(*value),
-            (Dynamic::UInt(value), _) => serializer.serialize_u64(*value),
-            (Dynamic::Float(value), _) => serializer.serialize_f64(*value),
-            (Dynamic::Text(text), _) | (Dynamic::BigInt(text), None) => {
-                serializer.serialize_str(text)
+            (Dynamic::Nil, _) | (Dynamic::Ext(..), None) => to.serialize_unit(),
+            (Dynamic::Bool(value), _) => to.serialize_bool(*value),
+            (Dynamic::Int(value), _) => to.serialize_i64(*value),
+            (Dynamic::UInt(value), _) => to.serialize_u64(*value),
+            (Dynamic::Float(value), _) => to.serialize_f64(*value),
+            (Dynamic::Text(text), _) | (Dynamic::BigInt(text), None) => to.serialize_str(text),
+            (Dynamic::Timestamp(instant), None) => to.collect_str(instant),
+            (Dynamic::Timestamp(instant), _) => instant.serialize(to),
+            (Dynamic::Array(items), _) => to.collect_seq(items.iter().map(|it| it.written(format))),
+            (Dynamic::Map(pairs), Some(Format::MessagePack)) => {
+                let pairs = pairs.iter();
+                to.collect_map(pairs.map(|(key, it)| (key.written(format), it.written(format))))
             }
-            (Dynamic::Timestamp(instant), _) => instant.serialize(serializer),
-            (Dynamic::Array(items), _) => {
-                serializer.collect_seq(items.iter().map(|item| item.written(format)))
+            (Dynamic::Map(pairs), _) => {
+                let pairs = pairs.iter();
+                let pairs = pairs.map(|(key, it)| Ok((key_text(key, format)?, it.written(format))));
+                let pairs: Result<Vec<_>, BoxError> = pairs.collect();
+                to.collect_map(pairs.map_err(S::Error::custom)?)
             }
-            (Dynamic::Map(pairs), _) => serializer.collect_map(
-                pairs
-                    .iter()
-                    .map(|(key, value)| (WrittenKey(key, format), value.written(format))),
-            ),
-            (Dynamic::Bytes(bytes), Some(Format::MessagePack)) => serializer.serialize_bytes(bytes),
-            (Dynamic::Bytes(bytes), _) => serializer.serialize_str(&STANDARD.encode(bytes)),
+            (Dynamic::Bytes(bytes), Some(Format::MessagePack)) => to.serialize_bytes(bytes),
+            (Dynamic::Bytes(bytes), _) => to.serialize_str(&STANDARD.encode(bytes)),
             (Dynamic::Ext(code, body), Some(Format::MessagePack)) => {
                 let body = Dynamic::Bytes(body.clone());
-                serializer.serialize_newtype_struct(msgpack::EXT, &(code, body.written(format)))
+                to.serialize_newtype_struct(msgpack::EXT, &(code, body.written(format)))
             }
-            (Dynamic::Ext(code, _), Some(Format::Json)) => Err(S::Error::custom(format!(
-                "it holds extension type {code}, which JSON lacks"
-            ))),
-            (Dynamic::BigInt(_), Some(Format::MessagePack)) => Err(S::Error::custom(
-                "it holds an integer of more than 64 bits, which MessagePack lacks",
-            )),
+            (Dynamic::Ext(..), Some(Format::Json)) => {
+                refused("it holds an extension type, which JSON lacks")
+            }
+            (Dynamic::BigInt(_), Some(Format::MessagePack)) => {
+                refused("it holds an integer of more than 64 bits, which MessagePack lacks")
+            }
             // JSON itself refuses leading zeros and lone signs.
             (Dynamic::BigInt(digits), Some(Format::Json)) => {
                 match RawValue::from_string(digits.clone()) {
-                    Ok(raw) if digits.bytes().all(|it| it == b'-' || it.is_ascii_digit()) => {
-                        raw.serialize(serializer)
+                    Ok(raw) if !digits.contains(|it: char| it != '-' && !it.is_ascii_digit()) => {
+                        raw.serialize(to)
                     }
-                    _ => Err(S::Error::custom(
-                        "it holds a big integer that is not made of digits",
-                    )),
+                    _ => refused("it holds a big integer that is not made of digits"),
                 }
             }
         }
     }
 }
 
-struct WrittenKey<'a>(&'a Dynamic, Option<Format>);
-
-impl Serialize for WrittenKey<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.1 {
-            Some(Format::MessagePack) => self.0.written(self.1).serialize(serializer),
-            _ => serializer.serialize_str(&key_text(self.0, self.1).map_err(S::Error::custom)?),
-        }
-    }
-}
-
 /// What stands for a key in JSON, or in JSON to look at: text as it is, and a number as text.
 pub(super) fn key_text(key: &Dynamic, format: Option<Format>) -> Result<String, BoxError> {
+    let mut json = Vec::new();
     match key {
-        Dynamic::Text(text) => Ok(text.clone()),
-        Dynamic::Float(value) if format.is_some() && !value.is_finite() => {
-            Ok(value.to_string().to_lowercase())
+        Dynamic::Text(text) => return Ok(text.clone()),
+        _ if format.is_none() => {}
+        Dynamic::Float(it) if !it.is_finite() => return Ok(it.to_string().to_lowercase()),
+        Dynamic::Nil | Dynamic::Bool(_) | Dynamic::Array(_) | Dynamic::Map(_) => {
+            return Err("it holds a key that JSON cannot write as text".into());
         }
-        Dynamic::Nil | Dynamic::Bool(_) | Dynamic::Array(_) | Dynamic::Map(_)
-            if format.is_some() =>
-        {
-            Err("it holds a key that JSON cannot write as text".into())
-        }
-        _ => {
-            let mut json = Vec::new();
-            json::write(&mut json, &key.written(format))?;
-            let text = json::parse(&json);
-            Ok(text.or_else(|_| String::from_utf8(json))?)
-        }
+        _ => {}
     }
+    json::write(&mut json, &key.written(format))?;
+    let text = json::parse(&json);
+    Ok(text.or_else(|_| String::from_utf8(json))?)
 }

@@ -16,10 +16,13 @@ use serde_json::{
 };
 
 use super::{
-    Fault, Format, MAX_DEPTH, MAX_KEYS, TOO_DEEP, TOO_MANY_KEYS, TRAILING, dynamic,
+    Fault, Format, MAX_DEPTH, MAX_KEYS, TOO_DEEP, TOO_MANY_KEYS, dynamic,
     entries::{Entries, Key, Part},
 };
 use crate::error::BoxError;
+
+/// Most objects have no more pairs, so that their list need not move while they are read.
+const MOST_HAVE: usize = 16;
 
 const NOT_JSON: Fault = "it is not JSON";
 
@@ -31,19 +34,18 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
     // The payload's own object is not counted.
     check_depth(bytes, MAX_DEPTH + 1)?;
     let mut entries = Entries::of(bytes.clone(), 0);
-    for_each(bytes, |key, value| {
+    for (key, value) in pairs(bytes, MAX_KEYS)? {
         let own = || match key {
             Cow::Borrowed(key) => Part::Loaded(place_in(bytes, key)),
-            Cow::Owned(ref key) => Part::Given(Bytes::copy_from_slice(key.as_bytes())),
+            Cow::Owned(ref key) => Part::Given(key.clone().into()),
         };
-        let value = Part::Loaded(place_in(bytes, value));
-        entries.file(Key::from(&*key), own, value, Format::Json);
-        if entries.len() > MAX_KEYS {
-            Err(TOO_MANY_KEYS)
-        } else {
-            Ok(())
-        }
-    })?;
+        entries.file(
+            Key::from(&*key),
+            own,
+            Part::Loaded(place_in(bytes, value)),
+            Format::Json,
+        );
+    }
     Ok(Some(entries))
 }
 
@@ -51,56 +53,51 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
 pub(super) fn check(text: &[u8]) -> Result<(), Fault> {
     check_depth(text, MAX_DEPTH)?;
     let value: &RawValue = parse(text)?;
-    if value.get().len() == text.len() {
-        Ok(())
-    } else {
-        Err(TRAILING)
-    }
+    let is_all = value.get().len() == text.len();
+    is_all.then_some(()).ok_or(NOT_JSON)
 }
 
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Fault> {
     serde_json::from_slice(text).map_err(|_| NOT_JSON)
 }
 
-/// Hands `take` each pair of the object `text`, its value unread.
-pub(super) fn for_each<'a>(
-    text: &'a [u8],
-    take: impl FnMut(Cow<'a, str>, &'a str) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let mut fault = NOT_JSON;
+/// The pairs of the object `text`, which may be `most`, with their values unread.
+pub(super) fn pairs(text: &[u8], most: usize) -> Result<Vec<(Cow<'_, str>, &str)>, Fault> {
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let visitor = ForEach {
-        take,
-        fault: &mut fault,
-    };
-    parser.deserialize_map(visitor).map_err(|_| fault)?;
-    parser.end().map_err(|_| TRAILING)
+    let pairs = parser.deserialize_map(Pairs(most));
+    let pairs = pairs.map_err(|error| {
+        if error.is_data() {
+            TOO_MANY_KEYS
+        } else {
+            NOT_JSON
+        }
+    })?;
+    parser.end().map_err(|_| NOT_JSON)?;
+    Ok(pairs)
 }
 
-struct ForEach<'f, F> {
-    take: F,
-    fault: &'f mut Fault,
-}
+struct Pairs(usize);
 
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de, F: FnMut(Cow<'de, str>, &'de str) -> Result<(), Fault>> Visitor<'de> for ForEach<'_, F> {
-    type Value = ();
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Vec<(Cow<'de, str>, &'de str)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::with_capacity(MOST_HAVE);
         while let Some((Text(key), value)) = map.next_entry::<_, &RawValue>()? {
-            (self.take)(key, value.get()).map_err(|fault| {
-                *self.fault = fault;
-                A::Error::custom(fault)
-            })?;
+            if pairs.len() == self.0 {
+                return Err(A::Error::custom(TOO_MANY_KEYS));
+            }
+            pairs.push((key, value.get()));
         }
-        Ok(())
+        Ok(pairs)
     }
 }
 
@@ -139,12 +136,11 @@ fn place_in(bytes: &[u8], text: &str) -> Range<usize> {
 }
 
 pub(super) fn write_key(out: &mut Vec<u8>, key: Key<'_>) -> Result<(), BoxError> {
-    match key {
-        Key::Text(_) => write(out, &key.as_text())?,
-        Key::Other(key) => {
-            let key = dynamic::read(key, Format::MessagePack)?;
-            write(out, &dynamic::key_text(&key, Some(Format::Json))?)?;
-        }
+    if let Some(text) = key.as_text() {
+        write(out, text)?;
+    } else {
+        let key = dynamic::read(key.bytes, Format::MessagePack)?;
+        write(out, &dynamic::key_text(&key, Some(Format::Json))?)?;
     }
     out.push(b':');
     Ok(())

@@ -2,6 +2,7 @@ mod writer;
 
 use bytes::Bytes;
 use rmp::encode;
+use serde::{de::value::Error, ser::Error as _};
 
 use super::{
     Fault, Format, MAX_DEPTH, MAX_KEYS, TOO_MANY_KEYS,
@@ -35,7 +36,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
     };
     for _ in 0..len {
         let key = rest.key().ok_or(MALFORMED)?;
-        let key_at = place(key.as_bytes(), &rest);
+        let key_at = place(key.bytes, &rest);
         let value = rest.skip().ok_or(MALFORMED)?;
         let value = place(value, &rest);
         entries.file(key, || key_at, value, Format::MessagePack);
@@ -58,10 +59,22 @@ pub(super) fn write_head(out: &mut Vec<u8>, count: usize) -> Result<(), BoxError
 }
 
 pub(super) fn write_key(out: &mut Vec<u8>, key: Key<'_>) -> Result<(), BoxError> {
-    if let Key::Text(text) = key {
-        encode::write_str_len(out, text.len().try_into()?)?;
+    if key.is_text {
+        return Ok(write_text(out, key.bytes)?);
     }
-    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(key.bytes);
+    Ok(())
+}
+
+fn write_text(out: &mut Vec<u8>, text: &[u8]) -> Result<(), Error> {
+    // Most texts are short; the general way takes many times as long.
+    if let Ok(len @ 0..32) = u8::try_from(text.len()) {
+        out.push(0xa0 | len);
+    } else {
+        let len = u32::try_from(text.len()).map_err(Error::custom)?;
+        encode::write_str_len(out, len).map_err(Error::custom)?;
+    }
+    out.extend_from_slice(text);
     Ok(())
 }
 
@@ -78,13 +91,15 @@ impl<'a> Rest<'a> {
     /// Moves behind a key.
     fn key(&mut self) -> Option<Key<'a>> {
         let (0xa0..=0xbf | 0xd9..=0xdb) = self.0.first()? else {
-            return self.skip().map(Key::Other);
+            return self.skip().map(|bytes| Key {
+                bytes,
+                is_text: false,
+            });
         };
         let (Head::Bytes(len) | Head::Values(len)) = self.head()?;
-        let (text, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        let is_utf8 = text.is_ascii() || std::str::from_utf8(text).is_ok();
-        is_utf8.then_some(Key::Text(text))
+        let bytes = self.0.split_off(..len)?;
+        let is_text = bytes.is_ascii() || std::str::from_utf8(bytes).is_ok();
+        is_text.then_some(Key { bytes, is_text })
     }
 
     /// Moves behind a value, whose lists and maps may nest [`MAX_DEPTH`] deep.

@@ -47,12 +47,16 @@ impl Session {
 
     /// Ends the owner's session that `lineage` names; false if this session's owner has none such.
     ///
+    /// A request that came with an id that was renewed meanwhile ends one of the owner that it had with that id, or else of
+    /// the one that it was renewed for.
+    ///
     /// # Errors
     ///
-    /// If the store fails, or cannot name an owner's sessions.
+    /// If the store fails, or cannot name an owner's sessions. [`Error::Conflict`] if another request ended this session
+    /// meanwhile.
     pub async fn end_of_owner(&self, lineage: &Lineage) -> Result<bool> {
         let owned = self.owned()?;
-        let Some(owner) = self.owner() else {
+        let (Some(owner), _) = self.owner_and_lineage(&owned).await? else {
             return Ok(false);
         };
         let ended = owned.end_one(&owner, lineage).await?;
@@ -66,22 +70,15 @@ impl Session {
     ///
     /// It ends every session whose login was answered before the call, and every renewal of those. A login of the same
     /// owner that is still in flight survives it. A request that came with an id that was renewed meanwhile ends the
-    /// sessions of the owner that the renewed session has.
+    /// sessions of the owner that it had with that id, or else of the one that it was renewed for.
     ///
     /// # Errors
     ///
-    /// If the store fails, or cannot name an owner's sessions. Some may have been ended then; call it again.
+    /// If the store fails, or cannot name an owner's sessions: some may have been ended then; call it again.
+    /// [`Error::Conflict`] if another request ended this session meanwhile, so that it has no owner any more.
     pub async fn log_out_everywhere(&self, keep_current: bool) -> Result<u64> {
         let owned = self.owned()?;
-        let late = {
-            let machine = self.machine()?;
-            let key = machine.key().map(|(key, form)| (key.clone(), form));
-            key.filter(|_| machine.is_late())
-        };
-        let (owner, lineage) = match late {
-            Some((key, form)) => owned.owner_behind(key, form).await?,
-            None => (self.owner(), self.lineage().map(Lineage::to_bytes)),
-        };
+        let (owner, lineage) = self.owner_and_lineage(&owned).await?;
         let Some(owner) = owner else {
             return Ok(0);
         };
@@ -92,6 +89,27 @@ impl Session {
             self.destroy();
         }
         Ok(ended)
+    }
+
+    /// Whose session it is and which; also of one that was renewed before the request came.
+    async fn owner_and_lineage(
+        &self,
+        owned: &Owned,
+    ) -> Result<(Option<Arc<str>>, Option<[u8; 16]>)> {
+        let late = {
+            let machine = self.machine()?;
+            if machine.is_ended() {
+                return Err(Error::Conflict);
+            }
+            let key = machine.key().map(|(key, form)| (key.clone(), form));
+            // One that logged in by now has an owner of its own.
+            let owned = machine.view(self.rules()).owner.is_some();
+            key.filter(|_| machine.is_late() && !owned)
+        };
+        match late {
+            Some((key, form)) => owned.owner_behind(key, form).await,
+            None => Ok((self.owner(), self.lineage().map(Lineage::to_bytes))),
+        }
     }
 
     fn owned(&self) -> Result<Owned> {

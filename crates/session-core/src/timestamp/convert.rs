@@ -4,20 +4,14 @@ use time::OffsetDateTime;
 
 use super::{Timestamp, TimestampError};
 
-const NANOS_PER_SECOND: i128 = 1_000_000_000;
-
 impl Timestamp {
     fn from_nanos(since_1970: i128) -> Result<Self, TimestampError> {
-        let seconds = i64::try_from(since_1970.div_euclid(NANOS_PER_SECOND));
-        let nanos = u32::try_from(since_1970.rem_euclid(NANOS_PER_SECOND));
-        Self::new(
-            seconds.map_err(|_| TimestampError)?,
-            nanos.map_err(|_| TimestampError)?,
-        )
+        let time = OffsetDateTime::from_unix_timestamp_nanos(since_1970);
+        time.map_err(|_| TimestampError)?.try_into()
     }
 
     fn to_nanos(self) -> i128 {
-        i128::from(self.seconds) * NANOS_PER_SECOND + i128::from(self.nanos)
+        i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)
     }
 }
 
@@ -25,11 +19,10 @@ impl TryFrom<SystemTime> for Timestamp {
     type Error = TimestampError;
 
     fn try_from(time: SystemTime) -> Result<Self, TimestampError> {
-        let nanos = match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => i128::try_from(after.as_nanos()),
-            Err(before) => i128::try_from(before.duration().as_nanos()).map(|nanos| -nanos),
-        };
-        Self::from_nanos(nanos.map_err(|_| TimestampError)?)
+        Self::from_nanos(match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => after.as_nanos().cast_signed(),
+            Err(before) => -before.duration().as_nanos().cast_signed(),
+        })
     }
 }
 
@@ -40,12 +33,12 @@ impl TryFrom<Timestamp> for SystemTime {
     fn try_from(instant: Timestamp) -> Result<Self, TimestampError> {
         let nanos = instant.to_nanos();
         let away = Duration::from_nanos_u128(nanos.unsigned_abs());
-        let time = if nanos < 0 {
-            UNIX_EPOCH.checked_sub(away)
+        let add = if nanos < 0 {
+            SystemTime::checked_sub
         } else {
-            UNIX_EPOCH.checked_add(away)
+            SystemTime::checked_add
         };
-        time.ok_or(TimestampError)
+        add(&UNIX_EPOCH, away).ok_or(TimestampError)
     }
 }
 
@@ -70,8 +63,8 @@ impl<Z: chrono::TimeZone> TryFrom<chrono::DateTime<Z>> for Timestamp {
 
     /// A leap second becomes the second after it.
     fn try_from(time: chrono::DateTime<Z>) -> Result<Self, TimestampError> {
-        let second = i128::from(time.timestamp()) * NANOS_PER_SECOND;
-        Self::from_nanos(second + i128::from(time.timestamp_subsec_nanos()))
+        let nanos = i128::from(time.timestamp_subsec_nanos());
+        Self::from_nanos(i128::from(time.timestamp()) * 1_000_000_000 + nanos)
     }
 }
 

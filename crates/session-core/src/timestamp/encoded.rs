@@ -32,35 +32,30 @@ impl<'de> Deserialize<'de> for Timestamp {
 impl Timestamp {
     /// The body of the extension, in the shortest of its three widths: 4, 8 or 12 bytes.
     pub(crate) fn to_ext(self) -> Vec<u8> {
-        match u64::try_from(self.seconds) {
-            Ok(seconds) if seconds >> SHARED_BITS == 0 => {
-                let both = u64::from(self.nanos) << SHARED_BITS | seconds;
-                match u32::try_from(both) {
-                    Ok(seconds) => seconds.to_be_bytes().to_vec(),
-                    Err(_) => both.to_be_bytes().to_vec(),
-                }
-            }
-            _ => [&self.nanos.to_be_bytes()[..], &self.seconds.to_be_bytes()].concat(),
+        let (seconds, nanos) = (self.seconds.to_be_bytes(), self.nanos.to_be_bytes());
+        if self.seconds >> SHARED_BITS != 0 {
+            return [&nanos[..], &seconds].concat();
         }
+        let both = u64::from(self.nanos) << SHARED_BITS | self.seconds.unsigned_abs();
+        u32::try_from(both).map_or_else(|_| both.to_be_bytes().into(), |it| it.to_be_bytes().into())
     }
 
     /// The instant in the body of an extension, of any of the three widths.
     pub(crate) fn from_ext(body: &[u8]) -> Option<Self> {
-        let (seconds, nanos) = match body.len() {
-            4 => (u32::from_be_bytes(body.try_into().ok()?).into(), 0),
-            8 => {
-                let both = u64::from_be_bytes(body.try_into().ok()?);
-                let seconds = both & ((1 << SHARED_BITS) - 1);
-                (seconds.cast_signed(), (both >> SHARED_BITS) as u32)
-            }
-            _ => {
-                let (nanos, seconds) = body.split_first_chunk()?;
-                (
-                    i64::from_be_bytes(seconds.try_into().ok()?),
-                    u32::from_be_bytes(*nanos),
-                )
-            }
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |number, byte| number << 8 | u64::from(*byte))
         };
-        Self::new(seconds, nanos).ok()
+        let (nanos, seconds) = match body.len() {
+            4 => (0, number(body)),
+            8 => (
+                number(body) >> SHARED_BITS,
+                number(body) & ((1 << SHARED_BITS) - 1),
+            ),
+            12 => (number(&body[..4]), number(&body[4..])),
+            _ => return None,
+        };
+        Self::new(seconds.cast_signed(), nanos.try_into().ok()?).ok()
     }
 }

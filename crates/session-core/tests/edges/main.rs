@@ -1,5 +1,18 @@
-mod faults;
-mod more;
-mod reload_logout;
-mod renewals;
-mod small;
+//! What requests must not do to each other, and to themselves: cancelled, doubled and late work, told apart endings,
+//! cookies and records that drift apart.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod after_head;
+mod cancelled;
+mod cookies;
+mod cost;
+mod flask;
+mod lifetimes;
+mod outage;
+mod owners;
+mod reentrant;
+mod support;
+mod told_apart;
+mod unreadable;
+mod which_cookie;

@@ -50,8 +50,7 @@ async fn each_call_is_one_command_to_the_primary_and_the_majority() {
     assert_eq!(page.get_document("projection").unwrap(), &heads, "{page}");
     let first = store.owned_by(&owner, None, 1).await.unwrap();
     one_read(&sent());
-    let head = &first.records[0].head;
-    assert_eq!(head.len(), Record::HEAD);
+    assert_eq!(first.records[0].head.len(), Record::HEAD);
     let next = store.owned_by(&owner, first.next.as_ref(), 1).await;
     one_read(&sent());
     assert!(next.unwrap().records[0].key != first.records[0].key);

@@ -6,7 +6,10 @@ use sqlx::{
     mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError},
 };
 
-use super::{Driver, Trouble, Unfinished, address, lives, pool_options};
+use super::{
+    Driver, Trouble, Unfinished, pool_options,
+    server::{address, lives},
+};
 use crate::pace;
 
 impl Driver for MySql {

@@ -2,7 +2,10 @@ use std::str::FromStr;
 
 use sqlx::{Pool, Postgres, error::DatabaseError, postgres::PgConnectOptions};
 
-use super::{Driver, Trouble, Unfinished, address, lives, pool_options};
+use super::{
+    Driver, Trouble, Unfinished, pool_options,
+    server::{address, lives},
+};
 use crate::pace;
 
 impl Driver for Postgres {

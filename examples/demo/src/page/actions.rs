@@ -5,9 +5,9 @@ use actix_web::{
     web::{Form, ServiceConfig},
 };
 use serde::Deserialize;
-use session_actix::{Session, session_core::Lineage};
+use session_actix::Session;
 
-use crate::{error::ApiError, visitor};
+use crate::{devices::end_named, error::ApiError, visitor};
 
 type Answer = Result<HttpResponse, ApiError>;
 
@@ -70,9 +70,7 @@ struct End {
 
 #[post("/page/end")]
 async fn end(session: Session, form: Form<End>) -> Answer {
-    let ended = session
-        .end_of_owner(&Lineage::from_text(&form.handle))
-        .await?;
+    let ended = end_named(&session, &form.handle).await?;
     session.flash(
         "info",
         if ended {

@@ -5,6 +5,7 @@ use serde::{
     ser::{self, Error as _},
 };
 
+use super::write_text;
 use crate::timestamp::{self, Timestamp};
 
 /// The name by which `rmp_serde` and those who follow it know an extension: a pair of its code and bytes.
@@ -14,75 +15,83 @@ pub(in crate::payload) const EXT: &str = "_ExtStruct";
 ///
 /// That is as `rmp_serde` does it with maps for structs, and texts for what has one (addresses, UUIDs), but for what it
 /// has no setting for: floats have 64 bits, integers of 128 bits are integers, and timestamps are their extension.
-pub(in crate::payload) fn write<T: Serialize + ?Sized>(
+pub(in crate::payload) fn write(
     out: &mut Vec<u8>,
-    value: &T,
-) -> Result<(), Error> {
-    value.serialize(Writer(out))
+    value: &(impl Serialize + ?Sized),
+) -> Result<()> {
+    value.serialize(Writer {
+        out,
+        head: None,
+        count: 0,
+    })
 }
 
-struct Writer<'a>(&'a mut Vec<u8>);
+type Result<T, E = Error> = std::result::Result<T, E>;
+type WriteHead = fn(&mut Vec<u8>, u32) -> Result<rmp::Marker, encode::ValueWriteError>;
 
-/// A list or map that is being written.
-struct Compound<'a> {
+/// Writes one value, or the elements of a list or map.
+struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    /// Where its head belongs that cannot be written before the number of its elements is known, and how.
-    unknown: Option<(usize, WriteHead)>,
+    /// Where the head belongs that cannot be written before its elements are counted, and how.
+    head: Option<(usize, WriteHead)>,
     count: usize,
 }
 
-type WriteHead = fn(&mut Vec<u8>, u32) -> Result<rmp::Marker, encode::ValueWriteError>;
+impl Writer<'_> {
+    fn begin(mut self, write_head: WriteHead, len: Option<usize>) -> Result<Self> {
+        match len {
+            Some(len) => self.write_head(write_head, len)?,
+            None => self.head = Some((self.out.len(), write_head)),
+        }
+        Ok(self)
+    }
 
-impl<'a> Writer<'a> {
-    fn compound(self, write_head: WriteHead, len: Option<usize>) -> Result<Compound<'a>, Error> {
-        let unknown = match len {
-            Some(len) => {
-                write_head(self.0, u32::try_from(len).map_err(Error::custom)?)
-                    .map_err(Error::custom)?;
-                None
-            }
-            None => Some((self.0.len(), write_head)),
-        };
-        Ok(Compound {
-            out: self.0,
-            unknown,
-            count: 0,
-        })
+    fn write_head(&mut self, write_head: WriteHead, len: usize) -> Result<()> {
+        let len = u32::try_from(len).map_err(Error::custom)?;
+        write_head(self.out, len).map(drop).map_err(Error::custom)
     }
 
     /// Begins the map of one pair that an enum's variant is.
-    fn variant(self, name: &str) -> Result<Self, Error> {
-        let mut map = self.compound(encode::write_map_len, Some(1))?;
-        map.element(name)?;
-        Ok(Self(map.out))
+    fn variant(mut self, name: &str) -> Result<Self> {
+        self.write_head(encode::write_map_len, 1)?;
+        write(self.out, name)?;
+        Ok(self)
     }
 
-    fn ext(self, code: i8, body: &[u8]) -> Result<(), Error> {
-        let len = u32::try_from(body.len()).map_err(Error::custom)?;
-        encode::write_ext_meta(self.0, len, code).map_err(Error::custom)?;
-        self.0.extend_from_slice(body);
+    /// Writes an element of a list, or what is under a key of a map.
+    fn element(&mut self, value: &(impl Serialize + ?Sized)) -> Result<()> {
+        self.count += 1;
+        write(self.out, value)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if let Some((place, write_head)) = self.head {
+            let elements = self.out.split_off(place);
+            self.write_head(write_head, self.count)?;
+            self.out.extend(elements);
+        }
         Ok(())
     }
 }
 
 macro_rules! scalars {
     ($($method:ident($value:ty) => $write:ident;)*) => {
-        $(fn $method(self, value: $value) -> Result<(), Error> {
-            encode::$write(self.0, value.into()).map(drop).map_err(Error::custom)
+        $(fn $method(self, value: $value) -> Result<()> {
+            encode::$write(self.out, value.into()).map(drop).map_err(Error::custom)
         })*
     };
 }
 
-impl<'a> Serializer for Writer<'a> {
+impl Serializer for Writer<'_> {
     type Ok = ();
     type Error = Error;
-    type SerializeSeq = Compound<'a>;
-    type SerializeTuple = Compound<'a>;
-    type SerializeTupleStruct = Compound<'a>;
-    type SerializeTupleVariant = Compound<'a>;
-    type SerializeMap = Compound<'a>;
-    type SerializeStruct = Compound<'a>;
-    type SerializeStructVariant = Compound<'a>;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
 
     scalars! {
         serialize_bool(bool) => write_bool;
@@ -96,61 +105,65 @@ impl<'a> Serializer for Writer<'a> {
         serialize_u64(u64) => write_uint;
         serialize_f32(f32) => write_f64;
         serialize_f64(f64) => write_f64;
-        serialize_str(&str) => write_str;
         serialize_bytes(&[u8]) => write_bin;
     }
 
-    fn serialize_i128(self, value: i128) -> Result<(), Error> {
+    fn serialize_i128(self, value: i128) -> Result<()> {
         match i64::try_from(value) {
             Ok(value) => self.serialize_i64(value),
             Err(_) => self.serialize_u128(value.try_into().map_err(Error::custom)?),
         }
     }
 
-    fn serialize_u128(self, value: u128) -> Result<(), Error> {
+    fn serialize_u128(self, value: u128) -> Result<()> {
         self.serialize_u64(value.try_into().map_err(Error::custom)?)
     }
 
-    fn serialize_char(self, value: char) -> Result<(), Error> {
+    fn serialize_char(self, value: char) -> Result<()> {
         self.serialize_str(value.encode_utf8(&mut [0; 4]))
     }
 
-    fn serialize_none(self) -> Result<(), Error> {
+    fn serialize_str(self, value: &str) -> Result<()> {
+        write_text(self.out, value.as_bytes())
+    }
+
+    fn serialize_unit(self) -> Result<()> {
+        encode::write_nil(self.out).map_err(Error::custom)
+    }
+
+    fn serialize_none(self) -> Result<()> {
         self.serialize_unit()
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Result<(), Error> {
-        encode::write_nil(self.0).map_err(Error::custom)
+    fn serialize_unit_struct(self, _: &str) -> Result<()> {
+        self.serialize_seq(Some(0)).map(drop)
     }
 
-    fn serialize_unit_struct(self, _: &str) -> Result<(), Error> {
-        self.compound(encode::write_array_len, Some(0)).map(drop)
-    }
-
-    fn serialize_unit_variant(self, _: &str, _: u32, variant: &str) -> Result<(), Error> {
+    fn serialize_unit_variant(self, _: &str, _: u32, variant: &str) -> Result<()> {
         self.serialize_str(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        name: &str,
-        value: &T,
-    ) -> Result<(), Error> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &str, value: &T) -> Result<()> {
         if name != EXT && name != timestamp::NEWTYPE_NAME {
             return value.serialize(self);
         }
         let mut inner = Vec::new();
         write(&mut inner, value)?;
-        if name == EXT {
-            let (code, body): (i8, &[u8]) = rmp_serde::from_slice(&inner).map_err(Error::custom)?;
-            return self.ext(code, body);
+        let (code, body) = if name == EXT {
+            rmp_serde::from_slice::<(i8, &[u8])>(&inner).map(|(code, body)| (code, body.to_vec()))
+        } else {
+            let instant = rmp_serde::from_slice::<Timestamp>(&inner);
+            instant.map(|instant| (timestamp::EXT_CODE, instant.to_ext()))
         }
-        let instant: Timestamp = rmp_serde::from_slice(&inner).map_err(Error::custom)?;
-        self.ext(timestamp::EXT_CODE, &instant.to_ext())
+        .map_err(Error::custom)?;
+        let len = u32::try_from(body.len()).map_err(Error::custom)?;
+        encode::write_ext_meta(self.out, len, code).map_err(Error::custom)?;
+        self.out.extend(body);
+        Ok(())
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -159,82 +172,52 @@ impl<'a> Serializer for Writer<'a> {
         _: u32,
         variant: &str,
         value: &T,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         value.serialize(self.variant(variant)?)
     }
 
-    fn serialize_seq(self, len: Option<usize>) -> Result<Compound<'a>, Error> {
-        self.compound(encode::write_array_len, len)
+    fn serialize_seq(self, len: Option<usize>) -> Result<Self> {
+        self.begin(encode::write_array_len, len)
     }
 
-    fn serialize_tuple(self, len: usize) -> Result<Compound<'a>, Error> {
+    fn serialize_tuple(self, len: usize) -> Result<Self> {
         self.serialize_seq(Some(len))
     }
 
-    fn serialize_tuple_struct(self, _: &str, len: usize) -> Result<Compound<'a>, Error> {
+    fn serialize_tuple_struct(self, _: &str, len: usize) -> Result<Self> {
         self.serialize_seq(Some(len))
     }
 
-    fn serialize_tuple_variant(
-        self,
-        _: &str,
-        _: u32,
-        variant: &str,
-        len: usize,
-    ) -> Result<Compound<'a>, Error> {
+    fn serialize_tuple_variant(self, _: &str, _: u32, variant: &str, len: usize) -> Result<Self> {
         self.variant(variant)?.serialize_seq(Some(len))
     }
 
-    fn serialize_map(self, len: Option<usize>) -> Result<Compound<'a>, Error> {
-        self.compound(encode::write_map_len, len)
+    fn serialize_map(self, len: Option<usize>) -> Result<Self> {
+        self.begin(encode::write_map_len, len)
     }
 
-    fn serialize_struct(self, _: &str, len: usize) -> Result<Compound<'a>, Error> {
+    fn serialize_struct(self, _: &str, len: usize) -> Result<Self> {
         self.serialize_map(Some(len))
     }
 
-    fn serialize_struct_variant(
-        self,
-        _: &str,
-        _: u32,
-        variant: &str,
-        len: usize,
-    ) -> Result<Compound<'a>, Error> {
+    fn serialize_struct_variant(self, _: &str, _: u32, variant: &str, len: usize) -> Result<Self> {
         self.variant(variant)?.serialize_map(Some(len))
-    }
-}
-
-impl Compound<'_> {
-    /// Writes an element of a list, or what is under a key.
-    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.count += 1;
-        write(self.out, value)
-    }
-
-    fn close(self) -> Result<(), Error> {
-        if let Some((place, write_head)) = self.unknown {
-            let mut head = Vec::new();
-            let count = u32::try_from(self.count).map_err(Error::custom)?;
-            write_head(&mut head, count).map_err(Error::custom)?;
-            self.out.splice(place..place, head);
-        }
-        Ok(())
     }
 }
 
 macro_rules! compounds {
     ($($name:ident::$method:ident($($key:ident)?);)*) => {
-        $(impl ser::$name for Compound<'_> {
+        $(impl ser::$name for Writer<'_> {
             type Ok = ();
             type Error = Error;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, $($key: &'static str,)? value: &T) -> Result<(), Error> {
+            fn $method<T: Serialize + ?Sized>(&mut self, $($key: &'static str,)? value: &T) -> Result<()> {
                 $(write(self.out, $key)?;)?
                 self.element(value)
             }
 
-            fn end(self) -> Result<(), Error> {
-                self.close()
+            fn end(self) -> Result<()> {
+                self.finish()
             }
         })*
     };
@@ -249,19 +232,19 @@ compounds! {
     SerializeStructVariant::serialize_field(key);
 }
 
-impl ser::SerializeMap for Compound<'_> {
+impl ser::SerializeMap for Writer<'_> {
     type Ok = ();
     type Error = Error;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<()> {
         write(self.out, key)
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         self.element(value)
     }
 
-    fn end(self) -> Result<(), Error> {
-        self.close()
+    fn end(self) -> Result<()> {
+        self.finish()
     }
 }

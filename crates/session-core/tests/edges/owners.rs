@@ -1,0 +1,457 @@
+//! A user's sessions: listed, ended one by one and all at once.
+
+use std::time::{Duration, Instant};
+
+use session_core::{Error, Record, Session, config::Refresh};
+
+use crate::support::{Browser, Fault, Handler, Method, Site, signed};
+
+const MILLIS: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn many(site: &Site, owner: &str, count: usize) -> Vec<Browser> {
+    let mut browsers = Vec::new();
+    for _ in 0..count {
+        browsers.push(site.logged_in(owner).await);
+    }
+    browsers
+}
+
+async fn logged_in_of(site: &Site, browsers: &[Browser]) -> usize {
+    let mut count = 0;
+    for browser in browsers {
+        count += usize::from(site.owner(browser).await.is_some());
+    }
+    count
+}
+
+#[tokio::test]
+async fn a_log_out_everywhere_with_an_id_that_was_just_renewed_ends_all_or_says_so() {
+    for keep in [false, true] {
+        let site = Site::new(signed());
+        let browser = site.logged_in("ada").await;
+        let stale = browser.clone();
+        let other = site.logged_in("ada").await;
+        site.request(&browser, Session::renew).await;
+        // Sent beside the renewal.
+        let request = site.open(&stale).await;
+        let ended = request.log_out_everywhere(keep).await;
+        let answered = request.answer().await;
+        assert_eq!(ended.unwrap(), 2 - u64::from(keep));
+        answered.unwrap();
+        let left = site.owner(&browser).await;
+        assert_eq!(left.is_some(), keep);
+        assert_eq!(site.owner(&other).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_late_log_out_everywhere_ends_the_sessions_of_the_user_that_the_page_was_for() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    let stale = browser.clone();
+    let (adas, bobs) = (site.logged_in("ada").await, site.logged_in("bob").await);
+    let lineage = site.open(&bobs).await.lineage().unwrap();
+    // Somebody else logs in with the same browser.
+    site.request(&browser, |session| session.log_in("bob").unwrap())
+        .await;
+    let request = site.open(&stale).await;
+    assert!(!request.end_of_owner(&lineage).await.unwrap());
+    assert_eq!(request.log_out_everywhere(true).await.unwrap(), 1);
+    request.answer().await.unwrap();
+    assert_eq!(site.owner(&adas).await, None);
+    assert_eq!(site.owner(&bobs).await.as_deref(), Some("bob"));
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("bob"));
+}
+
+#[tokio::test]
+async fn what_became_another_users_is_neither_listed_nor_ended() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    site.request(&browser, |session| session.log_in("bob").unwrap())
+        .await;
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 0);
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("bob"));
+    assert_eq!(site.sessions.end_all_of("bob").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_session_that_is_kept_is_the_one_of_the_request_whatever_it_did_before() {
+    let works: [Handler; 4] = [
+        |_| (),
+        Session::renew,
+        |session| session.log_in("ada").unwrap(),
+        |session| session.insert("a", &1).unwrap(),
+    ];
+    for work in works {
+        for saves in [true, false] {
+            let site = Site::new(signed());
+            let browsers = many(&site, "ada", 3).await;
+            let request = site.open(&browsers[0]).await;
+            work(&request);
+            if saves {
+                let _saved = request.save().await.unwrap();
+            }
+            assert_eq!(request.log_out_everywhere(true).await.unwrap(), 2);
+            request.answer().await.unwrap();
+            assert_eq!(logged_in_of(&site, &browsers).await, 1);
+            assert_eq!(site.owner(&browsers[0]).await.as_deref(), Some("ada"));
+        }
+    }
+    // A login that is not saved yet ends the others, and then is.
+    let site = Site::new(signed());
+    let before = site.logged_in("ada").await;
+    let browser = site.browser();
+    let request = site.open(&browser).await;
+    request.log_in("ada").unwrap();
+    assert_eq!(request.log_out_everywhere(true).await.unwrap(), 1);
+    request.answer().await.unwrap();
+    assert_eq!(site.owner(&before).await, None);
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn a_session_with_a_longer_lifetime_of_its_own_is_named_as_long() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    site.request(&browser, |session| session.set_lifetime(Some(300 * DAY)))
+        .await;
+    site.time.advance(299 * DAY);
+    site.store.sweep().await;
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+    assert_eq!(site.owner(&browser).await, None);
+    // And under a longer one of the application's, once it was used.
+    let browser = site.logged_in("ada").await;
+    let site = site.under(signed().with_idle_timeout(300 * DAY));
+    site.time.advance(20 * DAY);
+    site.request(&browser, |_| ()).await;
+    site.time.advance(299 * DAY);
+    site.store.sweep().await;
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_log_out_everywhere_with_a_renewed_id_whose_successor_is_gone_is_an_error() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    let stale = browser.clone();
+    site.request(&browser, Session::renew).await;
+    site.store.lose(&site.store.last_key()).await;
+    let request = site.open(&stale).await;
+    let ended = request.log_out_everywhere(false).await;
+    assert!(matches!(ended, Err(Error::Missing)), "{ended:?}");
+}
+
+#[tokio::test]
+async fn ending_one_device_with_an_id_that_was_just_renewed_ends_it() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    let other = site.logged_in("ada").await;
+    let lineage = site.open(&other).await.lineage().unwrap();
+    let stale = browser.clone();
+    site.request(&browser, Session::renew).await;
+    let request = site.open(&stale).await;
+    assert!(request.end_of_owner(&lineage).await.unwrap());
+    request.answer().await.unwrap();
+    assert_eq!(site.owner(&other).await, None);
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+    // Its own, under the new id; what it changes itself is refused as ever.
+    let lineage = site.open(&browser).await.lineage().unwrap();
+    let request = site.open(&stale).await;
+    request.insert("a", &1).unwrap();
+    assert!(request.end_of_owner(&lineage).await.unwrap());
+    assert!(matches!(request.answer().await, Err(Error::Conflict)));
+    assert_eq!(site.owner(&browser).await, None);
+}
+
+#[tokio::test]
+async fn a_session_that_ended_elsewhere_ends_no_others_and_says_so() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    let other = site.logged_in("ada").await;
+    let lineage = site.open(&other).await.lineage().unwrap();
+    let stale = browser.clone();
+    let request = site.open(&stale).await;
+    site.request(&browser, Session::destroy).await;
+    request.reload().await.unwrap();
+    let ended = request.log_out_everywhere(false).await;
+    assert!(matches!(ended, Err(Error::Conflict)), "{ended:?}");
+    let ended = request.end_of_owner(&lineage).await;
+    assert!(matches!(ended, Err(Error::Conflict)), "{ended:?}");
+    assert_eq!(site.owner(&other).await.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn one_device_is_ended_and_no_other() {
+    let site = Site::new(signed());
+    let browsers = many(&site, "ada", 3).await;
+    let strangers = site.logged_in("bob").await;
+    let request = site.open(&browsers[0]).await;
+    let lineage = site.open(&browsers[1]).await.lineage().unwrap();
+    // It is renewed in the meantime: the lineage stays.
+    site.request(&browsers[1], Session::renew).await;
+    assert!(request.end_of_owner(&lineage).await.unwrap());
+    assert!(!request.end_of_owner(&lineage).await.unwrap());
+    let foreign = site.open(&strangers).await.lineage().unwrap();
+    assert!(!request.end_of_owner(&foreign).await.unwrap());
+    request.answer().await.unwrap();
+    assert_eq!(logged_in_of(&site, &browsers).await, 2);
+    assert_eq!(site.owner(&strangers).await.as_deref(), Some("bob"));
+    // Its own.
+    let request = site.open(&browsers[0]).await;
+    let own = request.lineage().unwrap();
+    assert!(request.end_of_owner(&own).await.unwrap());
+    request.answer().await.unwrap();
+    assert_eq!(site.owner(&browsers[0]).await, None);
+    assert_eq!(logged_in_of(&site, &browsers).await, 1);
+}
+
+#[tokio::test]
+async fn who_logs_in_and_out_for_ever_can_still_be_logged_out_everywhere() {
+    const TIMES: usize = 20_000;
+    let site = Site::new(signed());
+    for _ in 0..TIMES {
+        let browser = site.logged_in("ada").await;
+        site.request(&browser, Session::destroy).await;
+    }
+    let live = many(&site, "ada", 3).await;
+    let start = Instant::now();
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 3);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // When the tombstones' time is over, the index names the live ones alone, and one page holds them.
+    site.time.advance(Duration::from_secs(91));
+    site.store.calls();
+    let before = site.store.listed();
+    let start = Instant::now();
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 3);
+    assert!(start.elapsed() < Duration::from_millis(500));
+    assert_eq!(site.store.calls(), [Method::OwnedBy]);
+    assert!(site.store.listed() - before <= 3 * Record::HEAD);
+    let start = Instant::now();
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 3);
+    assert!(start.elapsed() < Duration::from_millis(500));
+    assert_eq!(logged_in_of(&site, &live).await, 0);
+}
+
+#[tokio::test]
+async fn who_renews_for_ever_has_one_session_on_one_page() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    for _ in 0..3_000 {
+        site.request(&browser, Session::renew).await;
+    }
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
+    site.time.advance(Duration::from_secs(91));
+    site.store.calls();
+    let before = site.store.listed();
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
+    assert_eq!(site.store.calls(), [Method::OwnedBy]);
+    assert!(site.store.listed() - before <= Record::HEAD);
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+    assert_eq!(site.owner(&browser).await, None);
+}
+
+#[tokio::test]
+async fn a_session_is_named_for_as_long_as_it_lives() {
+    for refresh in [Refresh::OnChange, Refresh::WhenDue, Refresh::EveryAccess] {
+        let site = Site::new(signed().with_refresh(refresh));
+        let browser = site.logged_in("ada").await;
+        for visit in 0..300_u32 {
+            site.time.advance(DAY * 3);
+            site.store.sweep().await;
+            site.request(&browser, |session| {
+                if visit % 3 == 0 {
+                    session.insert("visit", &visit).unwrap();
+                }
+            })
+            .await;
+            let listed = site.sessions.of_owner("ada").await.unwrap();
+            assert_eq!(listed.len(), 1, "{refresh:?}, visit {visit}");
+            // And still shortly before it ends.
+            let end = site.open(&browser).await.expires_at().unwrap();
+            assert_eq!(listed[0].expires_at(), end);
+        }
+        assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+        assert_eq!(site.owner(&browser).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ran_out_is_neither_listed_nor_ended() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    site.time.advance(31 * DAY);
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
+    site.sessions.end_all_of("ada").await.unwrap();
+    assert_eq!(site.owner(&browser).await, None);
+    // Swept, it is no reason to fail either.
+    let browser = site.logged_in("ada").await;
+    site.time.advance(31 * DAY + Duration::from_secs(3600));
+    site.store.sweep().await;
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 0);
+    assert_eq!(site.owner(&browser).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_out_everywhere_ends_many_at_once() {
+    let site = Site::new(signed());
+    let browsers = many(&site, "ada", 100).await;
+    site.store.slow(Method::Update, 900 * MILLIS);
+    let request = site.open(&browsers[99]).await;
+    let begin = tokio::time::Instant::now();
+    assert_eq!(request.log_out_everywhere(false).await.unwrap(), 100);
+    assert!(begin.elapsed() < Duration::from_secs(2));
+    request.answer().await.unwrap();
+    assert_eq!(logged_in_of(&site, &browsers).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_sessions_take_a_fraction_of_a_thousand_calls() {
+    let site = Site::new(signed());
+    let browsers = many(&site, "ada", 1_000).await;
+    for method in Method::ALL {
+        site.store.slow(method, 5 * MILLIS);
+    }
+    let begin = tokio::time::Instant::now();
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1_000);
+    assert!(begin.elapsed() < Duration::from_millis(500));
+    assert_eq!(logged_in_of(&site, &browsers).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_out_everywhere_has_an_end_and_says_what_it_did_not_reach() {
+    for (methods, slow) in [
+        (&[Method::OwnedBy][..], Duration::ZERO),
+        (&[Method::Load], Duration::ZERO),
+        (&[Method::Update], Duration::ZERO),
+        (&[], Duration::from_secs(2)),
+    ] {
+        let site = Site::new(signed());
+        let browsers = many(&site, "ada", 200).await;
+        if slow.is_zero() {
+            site.store.hold(methods);
+        } else {
+            for method in Method::ALL {
+                site.store.slow(method, slow);
+            }
+        }
+        let begin = tokio::time::Instant::now();
+        let ended = site.sessions.end_all_of("ada").await;
+        assert!(begin.elapsed() <= Duration::from_secs(5), "{methods:?}");
+        assert!(ended.is_err(), "{methods:?}: {ended:?}");
+        // Called again when the store is well, it ends what is left.
+        site.store.let_go();
+        let site = if slow.is_zero() { site } else { continue };
+        site.sessions.end_all_of("ada").await.unwrap();
+        assert_eq!(logged_in_of(&site, &browsers).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn one_that_could_not_be_ended_is_an_error_and_the_others_are_ended() {
+    for (method, fault) in [
+        (Method::Load, Fault::Before),
+        (Method::Update, Fault::Before),
+    ] {
+        for keep in [false, true] {
+            let site = Site::new(signed());
+            let browsers = many(&site, "ada", 50).await;
+            let request = site.open(&browsers[0]).await;
+            site.store.fail(method, fault);
+            assert!(request.log_out_everywhere(keep).await.is_err());
+            let left = logged_in_of(&site, &browsers).await;
+            assert!(left <= 2, "{left} of 50 are left");
+            request.log_out_everywhere(keep).await.unwrap();
+            request.answer().await.unwrap();
+            let left = logged_in_of(&site, &browsers).await;
+            assert_eq!(left, usize::from(keep));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_fails_is_an_error() {
+    let site = Site::new(signed());
+    let browsers = many(&site, "ada", 3).await;
+    for fault in [Fault::Before, Fault::After] {
+        site.store.fail(Method::OwnedBy, fault);
+        assert!(site.sessions.of_owner("ada").await.is_err());
+        site.store.fail(Method::OwnedBy, fault);
+        assert!(site.sessions.end_all_of("ada").await.is_err());
+    }
+    assert_eq!(logged_in_of(&site, &browsers).await, 3);
+}
+
+#[tokio::test]
+async fn lists_load_no_payload() {
+    const SESSIONS: usize = 1_200;
+    let site = Site::new(signed());
+    let large = "x".repeat(20_000);
+    for _ in 0..SESSIONS {
+        let browser = site.browser();
+        site.request(&browser, |session| {
+            session.log_in("ada").unwrap();
+            session.set_label(Some("Firefox on Linux"));
+            session.insert("large", &large).unwrap();
+        })
+        .await;
+    }
+    site.store.calls();
+    let before = site.store.listed();
+    let listed = site.sessions.of_owner("ada").await.unwrap();
+    assert_eq!(listed.len(), SESSIONS);
+    assert!(
+        listed
+            .iter()
+            .all(|it| it.label() == Some("Firefox on Linux"))
+    );
+    assert!(listed.is_sorted_by_key(session_core::OwnedSession::created_at));
+    assert_eq!(site.store.calls(), [Method::OwnedBy; 2]);
+    assert!(site.store.listed() - before <= SESSIONS * Record::HEAD);
+}
+
+#[tokio::test]
+async fn a_log_out_everywhere_ends_more_than_a_page() {
+    let site = Site::new(signed());
+    let browsers = many(&site, "ada", 2_500).await;
+    let others = many(&site, "bob", 2).await;
+    let request = site.open(&browsers[0]).await;
+    assert_eq!(request.log_out_everywhere(true).await.unwrap(), 2_499);
+    request.answer().await.unwrap();
+    assert_eq!(logged_in_of(&site, &browsers).await, 1);
+    assert_eq!(logged_in_of(&site, &others).await, 2);
+}
+
+#[tokio::test]
+async fn a_log_out_everywhere_ends_a_renewal_beside_it() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    let request = site.open(&browser).await;
+    request.renew();
+    request.insert("a", &1).unwrap();
+    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+    request.answer().await.unwrap();
+    assert_eq!(site.owner(&browser).await, None);
+    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn the_longest_name_and_label_fit_into_a_head() {
+    let site = Site::new(signed());
+    let owner = "ö".repeat(256);
+    let browser = site.browser();
+    site.request(&browser, |session| {
+        session.log_in(&owner).unwrap();
+        session.set_label(Some(&"ü".repeat(200)));
+    })
+    .await;
+    let listed = site.sessions.of_owner(&owner).await.unwrap();
+    assert_eq!(listed[0].label(), Some(&*"ü".repeat(128)));
+    let refused = site.open(&browser).await.log_in(&format!("{owner}."));
+    assert!(matches!(refused, Err(Error::OwnerTooLong { limit: 512 })));
+    assert_eq!(site.sessions.end_all_of(&owner).await.unwrap(), 1);
+    assert_eq!(site.owner(&browser).await, None);
+}

@@ -1,0 +1,180 @@
+//! A site with one store, browsers that visit it, and a time that only the test moves.
+
+mod browser;
+mod log;
+mod store;
+mod time;
+mod work;
+
+use std::{ops::Deref, sync::Arc};
+
+use serde::de::DeserializeOwned;
+use session_core::{
+    CookieAttributes, Finish, MemoryStore, Outcome, Result, SecretKeys, Session, Sessions,
+    Settings, Visit,
+};
+
+pub(crate) use self::{
+    browser::Browser,
+    log::Log,
+    store::{Fault, Method, TestStore, When},
+    time::Time,
+    work::Work,
+};
+
+/// What a request does with its session.
+pub(crate) type Handler = fn(&Session);
+
+pub(crate) fn keys() -> SecretKeys {
+    SecretKeys::new("Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP").unwrap()
+}
+
+/// The default settings.
+pub(crate) fn signed() -> Settings {
+    Settings::new(keys())
+}
+
+/// An application, its store and its time.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) sessions: Sessions,
+    pub(crate) store: TestStore,
+    pub(crate) time: Time,
+}
+
+impl Site {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let time = Time::new();
+        let store = TestStore::new(MemoryStore::new().with_clock(time.clock()));
+        Self::on(settings, store, time)
+    }
+
+    /// Another application, or the next release of it, with the same store.
+    pub(crate) fn under(&self, settings: Settings) -> Self {
+        Self::on(settings, self.store.clone(), self.time.clone())
+    }
+
+    fn on(settings: Settings, store: TestStore, time: Time) -> Self {
+        let shared = Arc::new(store.clone());
+        let sessions =
+            Sessions::with_clock(settings, shared.clone(), Some(shared), time.clock()).unwrap();
+        Self {
+            sessions,
+            store,
+            time,
+        }
+    }
+
+    /// A browser without cookies.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self.time.clone())
+    }
+
+    /// The browser of somebody who has just logged in.
+    pub(crate) async fn logged_in(&self, owner: &str) -> Browser {
+        let browser = self.browser();
+        self.request(&browser, |session| session.log_in(owner).unwrap())
+            .await;
+        browser
+    }
+
+    /// The browser of a visitor whose session holds `a`.
+    pub(crate) async fn visited(&self) -> Browser {
+        let browser = self.browser();
+        self.request(&browser, |session| session.insert("a", &1).unwrap())
+            .await;
+        browser
+    }
+
+    /// Begins a request, and loads its session.
+    pub(crate) async fn open<'b>(&self, browser: &'b Browser) -> Request<'b> {
+        self.try_open(browser).await.unwrap()
+    }
+
+    pub(crate) async fn try_open<'b>(&self, browser: &'b Browser) -> Result<Request<'b>> {
+        let visit = self.sessions.visit();
+        let session = browser.session(&visit).await?;
+        Ok(Request {
+            visit,
+            session,
+            browser,
+        })
+    }
+
+    /// A whole request that is answered.
+    pub(crate) async fn request(
+        &self,
+        browser: &Browser,
+        handler: impl FnOnce(&Session),
+    ) -> Answer {
+        let request = self.open(browser).await;
+        handler(&request);
+        request.answer().await.unwrap()
+    }
+
+    /// Whose session the browser has; nothing is written.
+    pub(crate) async fn owner(&self, browser: &Browser) -> Option<String> {
+        let request = self.open(browser).await;
+        request.owner().map(|owner| owner.to_string())
+    }
+
+    /// What the browser's session holds under `key`; nothing is written.
+    pub(crate) async fn value<T: DeserializeOwned>(
+        &self,
+        browser: &Browser,
+        key: &str,
+    ) -> Option<T> {
+        self.open(browser).await.get(key).unwrap()
+    }
+}
+
+/// The head of an answer, which the browser has taken.
+#[derive(Debug)]
+pub(crate) struct Answer(Outcome);
+
+impl Deref for Answer {
+    type Target = Outcome;
+
+    fn deref(&self) -> &Outcome {
+        &self.0
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(crate) struct Request<'b> {
+    pub(crate) visit: Arc<Visit>,
+    pub(crate) session: Session,
+    browser: &'b Browser,
+}
+
+impl Request<'_> {
+    /// Saves what changed; the browser gets the head of the answer, also of one that failed.
+    pub(crate) async fn answer(&self) -> Result<Answer> {
+        let saved = match self.visit.finish() {
+            Finish::Ready(outcome) => Ok(outcome),
+            Finish::Pending(saving) => saving.await,
+        };
+        match &saved {
+            Ok(outcome) => self.browser.receive(outcome),
+            Err(_) => self.browser.receive(&self.visit.failed()),
+        }
+        saved.map(Answer)
+    }
+}
+
+impl Deref for Request<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+/// A cookie that a Flask application and this library can share.
+pub(crate) fn flask_cookie() -> CookieAttributes {
+    CookieAttributes {
+        name: "session".into(),
+        ..CookieAttributes::default()
+    }
+}

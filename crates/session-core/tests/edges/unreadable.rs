@@ -1,0 +1,166 @@
+//! Records that are damaged, and records that a later release wrote: never taken for ended, never overwritten.
+
+use session_core::{Error, Session, StoreKey, config::OnStoreFailure};
+
+use crate::support::{Browser, Handler, Site, signed};
+
+type Tamper = fn(&mut Vec<u8>);
+
+/// What makes a record one of a later release: its version, its kind, an unknown field.
+const LATER: [Tamper; 3] = [
+    |bytes| bytes[1] = 2,
+    |bytes| bytes[2] = 3,
+    |bytes| bytes[3] |= 0x80,
+];
+
+/// What makes it unreadable: cut short, another key's, no record at all, a payload that is none.
+const DAMAGED: [Tamper; 4] = [
+    |bytes| bytes.truncate(50),
+    |bytes| bytes[20] ^= 1,
+    |bytes| *bytes = b"hello".to_vec(),
+    |bytes| {
+        bytes.pop();
+    },
+];
+
+/// What a request does; last the login, which a request that could not load its session is refused at once.
+const WORKS: [Handler; 5] = [
+    |session| session.insert("a", &1).unwrap(),
+    Session::renew,
+    Session::clear,
+    Session::destroy,
+    |session| session.log_in("bob").unwrap(),
+];
+
+async fn tampered(site: &Site, tamper: Tamper) -> (Browser, StoreKey, Vec<u8>) {
+    let browser = site.logged_in("ada").await;
+    site.request(&browser, |session| session.insert("kept", &1).unwrap())
+        .await;
+    let key = site.store.last_key();
+    site.store.tamper(&key, tamper).await;
+    let bytes = site.store.bytes(&key).await;
+    (browser, key, bytes)
+}
+
+#[tokio::test]
+async fn a_record_of_a_later_release_is_an_error_to_every_request() {
+    for tamper in LATER {
+        let site = Site::new(signed());
+        let (browser, key, bytes) = tampered(&site, tamper).await;
+        let before = browser.clone();
+        for _ in 0..2 {
+            let opened = site.try_open(&browser).await;
+            assert!(matches!(opened, Err(Error::LaterVersion)), "{opened:?}");
+        }
+        assert_eq!(site.store.bytes(&key).await, bytes);
+        assert_eq!(browser.header("/"), before.header("/"));
+        // The release that wrote it finds the session as it was.
+        let restore = |bytes: &mut Vec<u8>| {
+            bytes[1] = 1;
+            bytes[2] = 0;
+            bytes[3] &= 0x7f;
+        };
+        site.store.tamper(&key, restore).await;
+        assert_eq!(site.value(&browser, "kept").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_a_later_release_is_not_overwritten_by_a_site_that_goes_on_without_it() {
+    for tamper in LATER {
+        for work in &WORKS[..4] {
+            let settings = signed().with_on_store_failure(OnStoreFailure::Anonymous);
+            let site = Site::new(signed());
+            let (browser, key, bytes) = tampered(&site, tamper).await;
+            let before = browser.header("/");
+            let site = site.under(settings);
+            let request = site.open(&browser).await;
+            site.store.calls();
+            let logged_in = matches!(request.log_in("ada"), Err(Error::NotLoaded));
+            assert!(logged_in);
+            work(&request);
+            let _answered = request.answer().await;
+            assert_eq!(site.store.writes(), []);
+            assert_eq!(site.store.bytes(&key).await, bytes);
+            assert_eq!(browser.header("/"), before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_a_later_release_writes_while_a_request_runs_is_left_alone() {
+    for tamper in LATER {
+        for work in WORKS {
+            let site = Site::new(signed());
+            let browser = site.logged_in("ada").await;
+            site.request(&browser, |session| session.insert("kept", &1).unwrap())
+                .await;
+            let before = browser.header("/");
+            let request = site.open(&browser).await;
+            let key = site.store.last_key();
+            site.store.tamper(&key, tamper).await;
+            let bytes = site.store.bytes(&key).await;
+            work(&request);
+            let answered = request.answer().await;
+            assert!(matches!(answered, Err(Error::LaterVersion)), "{answered:?}");
+            assert_eq!(site.store.bytes(&key).await, bytes);
+            assert_eq!(browser.header("/"), before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn reloading_a_record_of_a_later_release_is_an_error() {
+    for tamper in LATER {
+        let site = Site::new(signed());
+        let browser = site.logged_in("ada").await;
+        let request = site.open(&browser).await;
+        site.store.tamper(&site.store.last_key(), tamper).await;
+        assert!(matches!(request.reload().await, Err(Error::LaterVersion)));
+    }
+}
+
+#[tokio::test]
+async fn a_log_out_everywhere_that_meets_an_unreadable_record_is_an_error_and_ends_the_others() {
+    for tamper in LATER.into_iter().chain(DAMAGED) {
+        let site = Site::new(signed());
+        let before = site.logged_in("ada").await;
+        let (_, key, bytes) = tampered(&site, tamper).await;
+        let after = site.logged_in("ada").await;
+        assert!(site.sessions.end_all_of("ada").await.is_err());
+        assert_eq!(site.owner(&before).await, None);
+        assert_eq!(site.owner(&after).await, None);
+        assert_eq!(site.store.bytes(&key).await, bytes);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_record_reads_as_empty_and_a_log_out_of_it_is_an_error() {
+    for tamper in DAMAGED {
+        let site = Site::new(signed());
+        let (browser, ..) = tampered(&site, tamper).await;
+        let request = site.open(&browser).await;
+        assert!(request.keys().is_empty());
+        request.destroy();
+        let answered = request.answer().await;
+        assert!(
+            matches!(answered, Err(Error::Corrupt { .. })),
+            "{answered:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_new_session_in_place_of_a_damaged_one_has_another_id() {
+    for tamper in DAMAGED {
+        for work in [WORKS[0], WORKS[4]] {
+            let site = Site::new(signed());
+            let (browser, key, bytes) = tampered(&site, tamper).await;
+            let before = browser.header("/");
+            site.request(&browser, work).await;
+            assert_ne!(browser.header("/"), before);
+            assert_eq!(site.store.bytes(&key).await, bytes);
+            assert!(!site.open(&browser).await.is_new());
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! What is promised, each promise as one check. It knows the public API, what the requests were told, and nothing of how
+//! any of it is kept.
+
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use session_core::{Session, Sessions};
+
+use crate::{
+    history::{Change, End, History, Kind, Promise, State, Target, user_of},
+    program::{Program, Step, Turn},
+    runner::Run,
+};
+
+/// The store time of a request before the head, and of each call after it.
+pub(crate) const STORE_TIME: Duration = Duration::from_secs(1);
+/// The time of a call on a user's sessions.
+pub(crate) const LIST_TIME: Duration = Duration::from_secs(5);
+/// Timers go by milliseconds.
+pub(crate) const TOLERANCE: Duration = Duration::from_millis(20);
+/// The most store calls that one step of a request may cost while three others are under way.
+const CALLS_PER_STEP: u64 = 40;
+
+/// What a cookie opens when all requests are over.
+struct Probe {
+    cookie: String,
+    group: usize,
+    user: Option<usize>,
+    /// By item: whether it is there.
+    items: u32,
+    counter: u64,
+}
+
+/// Checks every promise that can be checked once all requests are over.
+pub(crate) async fn check(run: &Run<'_>) {
+    let mut live = Vec::new();
+    let cookies = run.history.borrow().cookies.clone();
+    for (cookie, group) in &cookies {
+        if let Some(session) = opens(&run.sessions[0], cookie).await {
+            live.push(probe(cookie, *group, &session));
+        }
+    }
+    let mut broken = Vec::new();
+    check_history(run, &live, &mut broken);
+    everything_ends(run, &live, &mut broken).await;
+    let mut history = run.history.borrow_mut();
+    for (promise, text) in broken {
+        history.violate(promise, text);
+    }
+}
+
+fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
+    let history = run.history.borrow();
+    let check = Check {
+        run,
+        history: &history,
+        live,
+    };
+    check.ended_means_ended(broken);
+    check.one_id_opens_a_session(broken);
+    check.an_id_from_before_a_login_is_dead(broken);
+    check.stored_means_stored(broken);
+    check.what_was_not_stored_is_not_there(broken);
+    check.counters_count_once(broken);
+    check.sessions_are_kept_apart(broken);
+    check.requests_are_bounded(broken);
+    check.a_taken_id_is_left_alone(broken);
+}
+
+/// *What is not used ends.* After the longest idle timeout there is in the program, or the absolute one, whatever is
+/// earlier, nothing is live any more; a wall clock that was set back may delay that by as much.
+async fn everything_ends(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
+    let program = run.program;
+    let absolute = program.config.absolute.unwrap_or(u64::MAX);
+    let longest = program.longest_idle().min(absolute) + program.clock_steps() + 2;
+    run.bench
+        .wall
+        .set(i64::try_from(longest).expect("no timeout is so long"));
+    for probe in live {
+        if opens(&run.sessions[0], &probe.cookie).await.is_some() {
+            let text = format!("session {} is live {longest} seconds later", probe.group);
+            broken.push((Promise::Expired, text));
+        }
+    }
+}
+
+/// The session that `cookie` opens, if it is live.
+async fn opens(sessions: &Sessions, cookie: &str) -> Option<Session> {
+    let visit = sessions.visit();
+    let opened = visit.session(&mut std::iter::once(cookie.as_bytes())).await;
+    opened.ok().filter(|session| !session.is_new())
+}
+
+/// The same of a store that answers at once.
+fn opens_now(sessions: &Sessions, cookie: &str) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    match pin!(opens(sessions, cookie)).poll(&mut cx) {
+        Poll::Ready(session) => session.is_some(),
+        Poll::Pending => unreachable!("the store answers at once"),
+    }
+}
+
+fn probe(cookie: &str, group: usize, session: &Session) -> Probe {
+    let counter = session.get::<u64>("n").ok().flatten().unwrap_or(0);
+    let mut items = 0;
+    for key in session.keys() {
+        if let Some(item) = key.strip_prefix('m').and_then(|it| it.parse::<u32>().ok()) {
+            items |= 1 << item;
+        }
+    }
+    if let Ok(Some(item)) = session.get::<u32>("a") {
+        items |= 1 << item;
+    }
+    for (_, item) in session.take_flashes().unwrap_or_default() {
+        items |= item.parse::<u32>().map_or(0, |it| 1 << it);
+    }
+    for item in 0..32 {
+        items |= u32::from(counter >> (2 * item) & 3 != 0) << item;
+    }
+    Probe {
+        cookie: cookie.to_owned(),
+        group,
+        user: user_of(session),
+        items,
+        counter,
+    }
+}
+
+struct Check<'c, 'p> {
+    run: &'c Run<'p>,
+    history: &'c History,
+    live: &'c [Probe],
+}
+
+type Broken = Vec<(Promise, String)>;
+
+impl Check<'_, '_> {
+    /// *Ended means ended.* Once a log-out is answered with a 2xx, or a save after it says so, no cookie that any
+    /// browser ever had opens the session: not under an id that another request gives it, not through a change that was
+    /// under way. Once the end of a user's sessions, or of one of them, is answered, none of them is that user's any
+    /// more whose login was answered before the call began; logins still in flight then may survive it.
+    ///
+    /// What cannot be promised: in Flask's form, which has no markers, an end is one of the id that came with the
+    /// request. A log-out that *arrives* with an id that was renewed more than a minute before finds nothing.
+    fn ended_means_ended(&self, broken: &mut Broken) {
+        for end in &self.history.ends {
+            for probe in self.live {
+                let alive = match end {
+                    End::One(Target::Group(group)) => probe.group == *group,
+                    End::One(Target::Cookie(cookie)) => probe.cookie == *cookie,
+                    End::User {
+                        user,
+                        only,
+                        keep,
+                        began,
+                    } => {
+                        probe.user == Some(*user)
+                            && only.is_none_or(|it| it == probe.group)
+                            && *keep != Some(probe.group)
+                            && !self.login_in_flight(*user, probe.group, *began)
+                    }
+                };
+                if alive {
+                    let text = format!("session {} is live after {end:?}", probe.group);
+                    broken.push((Promise::Ended, text));
+                }
+            }
+        }
+    }
+
+    /// Whether a login of the user on the session had not been answered before.
+    fn login_in_flight(&self, user: usize, group: usize, began: u64) -> bool {
+        self.history.changes.iter().any(|it| {
+            it.kind == Kind::LogIn(user)
+                && self.history.may_be_in(it, group)
+                && it.answered.is_none_or(|answered| answered >= began)
+        })
+    }
+
+    /// *Of all ids of a session that were ever sent, one is live at most.* A renewal or a login that was answered ends
+    /// the id before, and of two at once one wins.
+    fn one_id_opens_a_session(&self, broken: &mut Broken) {
+        for (index, probe) in self.live.iter().enumerate() {
+            if self.live[..index].iter().any(|it| it.group == probe.group) {
+                let text = format!("two ids of session {} are live", probe.group);
+                broken.push((Promise::Ended, text));
+            }
+        }
+    }
+
+    /// *A login gives a new id.* Once it is answered, the id that came with its request opens nothing.
+    fn an_id_from_before_a_login_is_dead(&self, broken: &mut Broken) {
+        for (r, visit) in self.history.visits.iter().enumerate() {
+            let stored = self.history.changes.iter().any(|it| {
+                it.request == Some(r)
+                    && it.state == State::Stored
+                    && matches!(it.kind, Kind::LogIn(_))
+            });
+            if !(visit.ok && visit.logged_in && stored) {
+                continue;
+            }
+            let same = |it: &Probe| it.cookie == visit.cookie && Some(it.group) == visit.group;
+            if self.live.iter().any(same) {
+                let text = format!("the id from before the login of request {r} is live");
+                broken.push((Promise::Ended, text));
+            }
+        }
+    }
+
+    /// *2xx means stored.* What a request changed before it was answered with a 2xx, or before a `save` that said so,
+    /// is in the session: through its live id it is read back, until a later or concurrent change replaces or removes
+    /// it. A session that was ended, or is another user's by then, has dropped it. A session that nobody ended, that is
+    /// in use and that nothing went wrong for is live under an id that was sent.
+    fn stored_means_stored(&self, broken: &mut Broken) {
+        for change in &self.history.changes {
+            if change.item == usize::MAX || change.state != State::Stored {
+                continue;
+            }
+            let Some(group) = change.group else {
+                if !self.is_replaced(change) {
+                    let text = format!("{change:?} is said to be stored, and there is no session");
+                    broken.push((Promise::Stored, text));
+                }
+                continue;
+            };
+            if self.history.may_have_ended(group)
+                || self.is_replaced(change)
+                || self.is_another_users(change, group)
+            {
+                continue;
+            }
+            let mut live = self.live.iter().filter(|it| it.group == group).peekable();
+            if live.peek().is_none() {
+                if !self.may_be_lost(group) {
+                    let text = format!("{change:?} is said to be stored, and nobody has a live id");
+                    broken.push((Promise::Stored, text));
+                }
+                continue;
+            }
+            if live.any(|it| it.items & 1 << change.item == 0) {
+                let text = format!("{change:?} is said to be stored, and is not there");
+                broken.push((Promise::Stored, text));
+            }
+        }
+    }
+
+    /// Whether another change that came later, or was under way at the same time, replaces or removes this one.
+    fn is_replaced(&self, change: &Change) -> bool {
+        self.history.changes.iter().any(|other| {
+            let removes = match other.kind {
+                Kind::Clear => true,
+                Kind::Remove => change.kind == Kind::Put,
+                Kind::Put => change.kind == Kind::Put && other.item != change.item,
+                Kind::TakeFlashes => change.kind == Kind::Flash,
+                Kind::Mark | Kind::Count | Kind::Flash | Kind::LogIn(_) => false,
+            };
+            let same = change
+                .group
+                .is_none_or(|group| self.history.may_be_in(other, group));
+            removes && same && other.state != State::Absent && comes_later(other, change)
+        })
+    }
+
+    /// Whether the session may have been another user's before the change was made in it: it was emptied first.
+    fn is_another_users(&self, change: &Change, group: usize) -> bool {
+        let opened = change
+            .request
+            .and_then(|it| self.history.visits[it].opened)
+            .unwrap_or(0);
+        let mut users: Vec<_> = self.history.logins_of(group).collect();
+        users.sort_unstable();
+        users.dedup();
+        self.history.changes.iter().any(|other| {
+            let takes = match (other.kind, change.user) {
+                (Kind::LogIn(user), Some(before)) => user != before,
+                (Kind::LogIn(_), None) => users.len() > 1,
+                _ => false,
+            };
+            takes
+                && other.state != State::Absent
+                && self.history.may_be_in(other, group)
+                && other.done.is_none_or(|done| done >= opened)
+        })
+    }
+
+    /// Whether a session may be without a live id that was sent: it may have expired, or something went wrong.
+    fn may_be_lost(&self, group: usize) -> bool {
+        let program = self.run.program;
+        let passed = self.run.started.elapsed().as_secs() + program.clock_steps() + 2;
+        let absolute = program.config.absolute.unwrap_or(u64::MAX);
+        let dropped = |it: &Step| matches!(it, Step::SaveDropped(_) | Step::SaveHeld(_));
+        !program.is_faultless()
+            || self.history.groups[group].unknown
+            || passed >= program.shortest_idle().min(absolute)
+            || (program.dropped_calls_arrive && program.steps().any(dropped))
+    }
+
+    /// *What was answered as not stored is not stored.* A save that says that the session ended, or an error that says
+    /// that nothing changed, left nothing of the request's changes.
+    fn what_was_not_stored_is_not_there(&self, broken: &mut Broken) {
+        for change in &self.history.changes {
+            if change.item == usize::MAX || change.state != State::Absent {
+                continue;
+            }
+            if self.live.iter().any(|it| it.items & 1 << change.item != 0) {
+                let text = format!("{change:?} is said not to be stored, and is there");
+                broken.push((Promise::Stored, text));
+            }
+        }
+    }
+
+    /// *A counter counts each increment once*, however often its closure ran.
+    fn counters_count_once(&self, broken: &mut Broken) {
+        let mut counts = 0_u64;
+        for change in &self.history.changes {
+            if change.kind == Kind::Count && change.item != usize::MAX {
+                counts |= 1 << (2 * change.item);
+            }
+        }
+        for probe in self.live.iter().filter(|it| it.counter & !counts != 0) {
+            for item in 0..32 {
+                let digit = probe.counter >> (2 * item) & 3;
+                if digit > counts >> (2 * item) & 1 {
+                    let text = format!("increment {item} was made {digit} times");
+                    broken.push((Promise::Counted, text));
+                }
+            }
+        }
+    }
+
+    /// *Sessions are kept apart.* Nothing that was put into one session is in another, and nothing that was put there
+    /// for one user is there for the next.
+    fn sessions_are_kept_apart(&self, broken: &mut Broken) {
+        for probe in self.live {
+            for change in &self.history.changes {
+                if change.item == usize::MAX || probe.items & 1 << change.item == 0 {
+                    continue;
+                }
+                let one = |group| self.history.may_be_one(group, probe.group);
+                let elsewhere =
+                    !self.history.may_be_in(change, probe.group) && !change.group.is_some_and(one);
+                let foreign = change.user.is_some() && probe.user != change.user;
+                if elsewhere || foreign {
+                    let text = format!(
+                        "{change:?} is in session {} of {:?}",
+                        probe.group, probe.user
+                    );
+                    broken.push((Promise::Apart, text));
+                }
+            }
+        }
+    }
+
+    /// *A request costs so much and no more.* Its calls are bounded by its steps and by what others do meanwhile.
+    fn requests_are_bounded(&self, broken: &mut Broken) {
+        let world = self.run.bench.store.world();
+        for (r, request) in self.run.program.requests.iter().enumerate() {
+            let steps = request.steps.len() + request.task.len() + request.after.len() + 2;
+            let most = CALLS_PER_STEP * steps as u64;
+            let calls = world.counts[2 * r].calls + world.counts[2 * r + 1].calls;
+            if calls > most {
+                let text = format!("request {r} made {calls} calls of the store");
+                broken.push((Promise::Bounded, text));
+            }
+        }
+    }
+
+    /// *An id that is taken is given to nobody else*: what is stored under it stays.
+    fn a_taken_id_is_left_alone(&self, broken: &mut Broken) {
+        let robbed = self.run.bench.store.world().robbed();
+        let sweeps = |it: &Turn| matches!(it, Turn::Sweep);
+        if robbed > 0 && !self.run.program.evicts() && !self.run.program.schedule.iter().any(sweeps)
+        {
+            let text = format!("{robbed} records of somebody else are gone");
+            broken.push((Promise::Apart, text));
+        }
+    }
+}
+
+/// Whether `other` may have been made after `change`.
+fn comes_later(other: &Change, change: &Change) -> bool {
+    let same_thread = other.request == change.request && other.thread == change.thread;
+    if same_thread && change.request.is_some() {
+        return other.began > change.began;
+    }
+    other.done.is_none_or(|done| done >= change.began)
+}
+
+/// *A change is dropped only where the session ended, or is another user's.*
+pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken: &[usize]) {
+    let Some(group) = history.visits[r].group else {
+        return;
+    };
+    let first = history.visits[r].users.first().copied();
+    let own = history.changes.iter().filter(|it| it.request == Some(r));
+    let mut users = own.filter_map(|it| match it.kind {
+        Kind::LogIn(user) => Some(user),
+        _ => None,
+    });
+    // The session of a request that came with nobody's, and logs nobody in, may become anybody's.
+    let user = users.next_back().or(first);
+    let anothers = user.is_some() && history.logins_of(group).any(|it| Some(it) != user);
+    let excused = history.may_have_ended(group)
+        || anothers
+        || program.config.absolute.is_some()
+        || history.groups[group].flask;
+    if !taken.is_empty() && !excused {
+        let text =
+            format!("a save of request {r} dropped a change, though nobody ended the session");
+        history.violate(Promise::Stored, text);
+    }
+}
+
+/// *No answer sends a dead id*: one that was ended or renewed before the end of the visit began, or before its last call
+/// of the store did.
+pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
+    let mut world = run.bench.store.world();
+    let open = std::mem::replace(&mut world.open, true);
+    drop(world);
+    let alive = opens_now(&run.sessions[0], cookie);
+    run.bench.store.world().open = open;
+    if alive || run.program.evicts() {
+        return;
+    }
+    let world = run.bench.store.world();
+    let last = world.counts[2 * r].last_began;
+    let last = last.max(world.counts[2 * r + 1].last_began);
+    let last = last.max(run.history.borrow().visits[r].finish_began);
+    let times: Vec<_> = world.changed_until(last);
+    let stores: Vec<_> = times.into_iter().map(|it| world.earlier(it)).collect();
+    drop(world);
+    let mut lived = stores
+        .into_iter()
+        .map(|store| opens_now(&run.bench.sessions_over(run.program.config, store), cookie));
+    // The last of them is the store as it was when that call began.
+    if lived.next() == Some(false) && lived.any(|it| it) {
+        let text = format!("answer {r} sends an id that was dead before");
+        run.history.borrow_mut().violate(Promise::Dead, text);
+    }
+}

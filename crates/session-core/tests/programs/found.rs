@@ -1,0 +1,188 @@
+//! Programs that broke a promise once, as small as they could be made.
+
+use crate::{
+    known,
+    program::{Behaviour, Config, Layout, Open, Program, Request, Seed, Step, Turn, Use},
+    runner::Bench,
+};
+
+/// The defaults, with an idle timeout of 1,000 seconds.
+pub(crate) const NATIVE: Config = Config {
+    layout: Layout::Native,
+    signed: false,
+    refresh: Use::WhenDue,
+    permanent: true,
+    idle: 1000,
+    absolute: None,
+    anonymous: false,
+};
+
+pub(crate) fn seed(browser: usize, user: Option<usize>) -> Seed {
+    Seed {
+        browser,
+        user,
+        flask: false,
+        stale: false,
+        lifetime: None,
+        lowered: false,
+    }
+}
+
+pub(crate) fn request(browser: usize, steps: &[Step]) -> Request {
+    Request {
+        browser,
+        process: 0,
+        open: Open::First,
+        steps: steps.to_vec(),
+        task: Vec::new(),
+        after: Vec::new(),
+        answer_lost: false,
+    }
+}
+
+thread_local! {
+    static BENCH: Bench = Bench::new();
+}
+
+/// Panics with what happened if the program breaks a promise that is not known to be broken.
+pub(crate) fn keeps_every_promise(program: &Program) {
+    BENCH.with(|bench| {
+        let violations = bench.run(program);
+        let new: Vec<_> = violations
+            .iter()
+            .filter(|it| !known::is_known(program, it.promise))
+            .collect();
+        assert!(
+            new.is_empty(),
+            "{new:#?}\n{program:#?}\n{}",
+            bench.trace(program)
+        );
+    });
+}
+
+fn program(config: Config, seeds: &[Seed], requests: &[Request], turns: &[usize]) -> Program {
+    let run = |thread: &usize| Turn::Run(*thread, Behaviour::Fine);
+    Program {
+        config,
+        seeds: seeds.to_vec(),
+        requests: requests.to_vec(),
+        schedule: turns.iter().map(run).collect(),
+        dropped_calls_arrive: false,
+    }
+}
+
+#[test]
+fn what_was_changed_for_a_user_is_not_kept_for_the_one_who_logs_in_beside() {
+    let logs_in = request(0, &[Step::LogIn(0)]);
+    let counts = request(0, &[Step::Count, Step::LogIn(0)]);
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, Some(1))],
+        &[logs_in, counts],
+        &[2, 2],
+    ));
+}
+
+#[test]
+fn an_answer_that_failed_sends_no_id_that_was_renewed_before() {
+    let flask = Config {
+        layout: Layout::Flask,
+        ..NATIVE
+    };
+    let renews = request(0, &[Step::Renew]);
+    let counts = request(0, &[Step::Count, Step::Save, Step::Count]);
+    keeps_every_promise(&program(
+        flask,
+        &[seed(0, None)],
+        &[renews, counts],
+        &[2, 2, 2],
+    ));
+}
+
+#[test]
+fn an_answer_that_ran_out_of_time_sends_no_id_that_was_renewed_before() {
+    let renews = request(0, &[Step::Renew]);
+    let counts = request(0, &[Step::Count, Step::Save, Step::Pause]);
+    let always = Config {
+        refresh: Use::EveryAccess,
+        ..NATIVE
+    };
+    let mut program = program(
+        always,
+        &[seed(0, None)],
+        &[renews, counts],
+        &[2, 2, 2, 0, 0, 0, 0],
+    );
+    program.schedule.push(Turn::Pass(61));
+    keeps_every_promise(&program);
+}
+
+#[test]
+fn a_log_out_after_the_session_went_to_another_user_ends_it() {
+    let logs_in = request(0, &[Step::LogIn(1)]);
+    let leaves = request(0, &[Step::Count, Step::Save, Step::LogOut]);
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, Some(0))],
+        &[logs_in, leaves],
+        &[2, 2],
+    ));
+}
+
+#[test]
+fn a_change_after_a_login_that_was_lost_is_stored_or_an_error() {
+    let renews = request(0, &[Step::Renew]);
+    let logs_in = request(0, &[Step::LogIn(0), Step::Save, Step::Count]);
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, None)],
+        &[renews, logs_in],
+        &[2, 2],
+    ));
+}
+
+#[test]
+fn a_log_out_after_a_login_that_was_lost_ends_the_session() {
+    let logs_in = Request {
+        after: vec![Step::LogOut, Step::Save],
+        ..request(0, &[Step::LogIn(0)])
+    };
+    let renews = request(0, &[Step::Renew]);
+    let turns = [0, 2, 0, 2, 2, 2];
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, None)],
+        &[logs_in, renews],
+        &turns,
+    ));
+}
+
+#[test]
+fn a_login_that_was_lost_in_a_save_that_nobody_polls_is_no_2xx() {
+    let logs_in = request(0, &[Step::LogIn(0), Step::Mark, Step::SaveHeld(2)]);
+    let renews = request(0, &[Step::Renew]);
+    let turns = [0, 2, 2, 2, 0, 2];
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, None)],
+        &[logs_in, renews],
+        &turns,
+    ));
+}
+
+#[test]
+fn a_login_with_a_renewed_id_and_the_end_of_all_sessions_speak_of_the_same_user() {
+    let renews = request(0, &[Step::Renew]);
+    let logs_in = request(0, &[Step::LogIn(0), Step::Everywhere { keep: true }]);
+    let seeds = [seed(0, None), seed(1, Some(0))];
+    keeps_every_promise(&program(NATIVE, &seeds, &[renews, logs_in], &[2]));
+}
+
+#[test]
+fn an_expired_session_that_a_request_holds_is_ended_all_the_same() {
+    let ends = request(0, &[Step::Pause, Step::EndAllOf(0)]);
+    let short = Config { idle: 20, ..NATIVE };
+    let mut program = program(short, &[seed(0, Some(0))], &[ends], &[0, 0]);
+    program.schedule.push(Turn::Clock(1000));
+    keeps_every_promise(&program);
+}

@@ -1,0 +1,553 @@
+use std::{
+    collections::HashMap,
+    fmt,
+    future::{Future, pending},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::{Duration, SystemTime},
+};
+
+use session_core::{
+    Bytes, Cursor, Error, Listed, Loaded, OwnerIndex, OwnerKey, Page, Record, Result, Revision,
+    SessionStore, StoreKey, Write, async_trait,
+};
+
+use crate::program::Behaviour;
+
+/// How many records there are on a page of an owner's: as few as can be, so that much happens between two pages.
+const PAGE: usize = 1;
+
+/// The length of a native record's key: the prefix, and 64 digits.
+const NATIVE: usize = "session:".len() + 64;
+
+/// What somebody else's record says.
+const THEIRS: &[u8] = b"somebody else's";
+
+/// A store of the program: each call waits until the program lets it go on, and goes as the program says.
+///
+/// It keeps the contract, unless it is told to [break](Broken) it.
+#[derive(Clone)]
+pub(crate) struct Store(Arc<Mutex<World>>);
+
+/// A promise that the store does not keep, to show that the checker sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    UpdateNeverRefuses,
+    UpdateRevives,
+    UpdateLoses,
+    UpdateDeletes,
+    InsertOverwrites,
+    IndexForgets,
+    LoadIsStale,
+}
+
+/// What is in the store, and who waits for it.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) records: HashMap<StoreKey, Held>,
+    /// In an order that has nothing to do with when they came, but is the same in each run of a program.
+    entries: Vec<Entry>,
+    /// The keys in the order in which they were first used.
+    pub(crate) keys: Vec<StoreKey>,
+    last_revision: u64,
+    /// What each write replaced, and when.
+    undo: Vec<(u64, StoreKey, Option<Held>)>,
+    /// Counts what happens.
+    pub(crate) tick: u64,
+    /// Calls are carried out at once.
+    pub(crate) open: bool,
+    /// The thread that is being polled.
+    pub(crate) current: usize,
+    calls: Vec<Call>,
+    last_call: usize,
+    /// The keys under which somebody else has a record.
+    taken: Vec<StoreKey>,
+    /// Commands that are carried out after their caller was told otherwise, or went away.
+    late: Vec<Command>,
+    pub(crate) dropped_calls_arrive: bool,
+    pub(crate) broken: Option<Broken>,
+    /// By thread: how many calls there were, and when the last began.
+    pub(crate) counts: Vec<Counts>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) calls: u64,
+    pub(crate) last_began: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct Held {
+    bytes: Bytes,
+    revision: u64,
+    expires_at: SystemTime,
+}
+
+struct Entry {
+    number: u64,
+    owner: OwnerKey,
+    key: StoreKey,
+    expires_at: SystemTime,
+}
+
+/// A call that waits.
+struct Call {
+    id: usize,
+    thread: usize,
+    name: &'static str,
+    behaviour: Option<Behaviour>,
+    waker: Waker,
+}
+
+#[derive(Clone, Debug)]
+enum Command {
+    Load(StoreKey),
+    Insert(StoreKey, Record),
+    Update(StoreKey, Record, Revision),
+    Delete(StoreKey),
+    OwnedBy(OwnerKey, u64),
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Load(_) => "a load",
+            Self::Insert(..) => "an insert",
+            Self::Update(..) => "an update",
+            Self::Delete(_) => "a delete",
+            Self::OwnedBy(..) => "a page of a list",
+        }
+    }
+}
+
+enum Reply {
+    Loaded(Option<Loaded>),
+    Written(Write),
+    Deleted,
+    Page(Page),
+}
+
+impl Store {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn call(&self, command: Command) -> Result<Reply> {
+        let behaviour = Gate {
+            store: self,
+            command: &command,
+            id: None,
+        }
+        .await;
+        match behaviour {
+            Behaviour::Fine => Ok(self.world().carry_out(&command)),
+            Behaviour::ErrorBefore => Err(failure()),
+            Behaviour::ErrorAfter => {
+                self.world().carry_out(&command);
+                Err(failure())
+            }
+            Behaviour::LostBefore => pending().await,
+            Behaviour::LostAfter => {
+                self.world().carry_out(&command);
+                pending().await
+            }
+            Behaviour::Slow(millis) => {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                Ok(self.world().carry_out(&command))
+            }
+            Behaviour::Taken => {
+                if let Command::Insert(key, record) = &command {
+                    self.world().take(key, record);
+                }
+                Ok(self.world().carry_out(&command))
+            }
+            Behaviour::Late => {
+                self.world().late.push(command);
+                Err(failure())
+            }
+        }
+    }
+}
+
+fn failure() -> Error {
+    Error::backend("programs", "the connection was lost")
+}
+
+/// Waits until the program lets the call go on.
+struct Gate<'s> {
+    store: &'s Store,
+    command: &'s Command,
+    id: Option<usize>,
+}
+
+impl Future for Gate<'_> {
+    type Output = Behaviour;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Behaviour> {
+        let mut world = self.store.world();
+        let Some(id) = self.id else {
+            if world.open {
+                return Poll::Ready(Behaviour::Fine);
+            }
+            let id = world.begin(self.command.name(), cx.waker());
+            drop(world);
+            self.id = Some(id);
+            return Poll::Pending;
+        };
+        let position = world.calls.iter().position(|it| it.id == id);
+        let position = position.expect("a call is there until it goes on");
+        if let Some(behaviour) = world.calls[position].behaviour {
+            world.calls.remove(position);
+            drop(world);
+            self.id = None;
+            return Poll::Ready(behaviour);
+        }
+        let call = &mut world.calls[position];
+        if !call.waker.will_wake(cx.waker()) {
+            call.waker.clone_from(cx.waker());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Gate<'_> {
+    fn drop(&mut self) {
+        let Some(id) = self.id else { return };
+        let mut world = self.store.world();
+        world.calls.retain(|it| it.id != id);
+        if world.dropped_calls_arrive
+            && !matches!(self.command, Command::Load(_) | Command::OwnedBy(..))
+        {
+            world.late.push(self.command.clone());
+        }
+    }
+}
+
+impl World {
+    /// Empties everything for the next program.
+    pub(crate) fn reset(&mut self, threads: usize) {
+        self.records.clear();
+        self.entries.clear();
+        self.keys.clear();
+        self.undo.clear();
+        self.calls.clear();
+        self.late.clear();
+        self.taken.clear();
+        self.last_revision = 0;
+        self.tick = 0;
+        self.open = true;
+        self.counts.clear();
+        self.counts.resize(threads, Counts::default());
+    }
+
+    pub(crate) fn tick(&mut self) -> u64 {
+        self.tick += 1;
+        self.tick
+    }
+
+    fn begin(&mut self, name: &'static str, waker: &Waker) -> usize {
+        let tick = self.tick();
+        self.last_call += 1;
+        let (id, thread) = (self.last_call, self.current);
+        self.calls.push(Call {
+            id,
+            thread,
+            name,
+            behaviour: None,
+            waker: waker.clone(),
+        });
+        let counts = &mut self.counts[thread];
+        counts.calls += 1;
+        counts.last_began = tick;
+        id
+    }
+
+    /// Lets the thread's oldest waiting call go on, and says what it does.
+    pub(crate) fn grant(&mut self, thread: usize, behaviour: Behaviour) -> Option<&'static str> {
+        let waiting = |it: &&mut Call| it.thread == thread && it.behaviour.is_none();
+        let call = self.calls.iter_mut().find(waiting)?;
+        call.behaviour = Some(behaviour);
+        call.waker.wake_by_ref();
+        Some(call.name)
+    }
+
+    /// How many calls are left in the queue.
+    pub(crate) fn queued(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Carries out the oldest command whose caller was told otherwise; false if there is none.
+    pub(crate) fn carry_out_late(&mut self) -> bool {
+        if self.late.is_empty() {
+            return false;
+        }
+        let command = self.late.remove(0);
+        self.carry_out(&command);
+        true
+    }
+
+    pub(crate) fn sweep(&mut self, now: SystemTime) {
+        let ended: Vec<_> = self
+            .records
+            .iter()
+            .filter(|(_, held)| held.expires_at <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in ended {
+            self.replace(&key, None);
+        }
+        self.entries.retain(|it| it.expires_at > now);
+    }
+
+    pub(crate) fn evict(&mut self, number: usize) {
+        if self.keys.is_empty() {
+            return;
+        }
+        let key = self.keys[number % self.keys.len()].clone();
+        self.replace(&key, None);
+    }
+
+    pub(crate) fn damage(&mut self, number: usize) {
+        let Some(key) = self.keys.get(number) else {
+            return;
+        };
+        let key = key.clone();
+        if let Some(mut held) = self.records.get(&key).cloned() {
+            self.last_revision += 1;
+            held.revision = self.last_revision;
+            held.bytes = held.bytes.slice(..held.bytes.len() / 2);
+            self.replace(&key, Some(held));
+        }
+    }
+
+    /// Somebody else has a record under the key.
+    fn take(&mut self, key: &StoreKey, record: &Record) {
+        let theirs = Record {
+            bytes: Bytes::from_static(THEIRS),
+            entry: None,
+            ..record.clone()
+        };
+        self.put(key, &theirs);
+        self.taken.push(key.clone());
+    }
+
+    /// How many records of somebody else's were overwritten or removed.
+    pub(crate) fn robbed(&self) -> usize {
+        let robbed = |key: &&StoreKey| self.records.get(key).is_none_or(|it| it.bytes != THEIRS);
+        self.taken.iter().filter(robbed).count()
+    }
+
+    /// The record ends without a word to anybody.
+    pub(crate) fn forget(&mut self, key: &StoreKey) {
+        self.replace(key, None);
+    }
+
+    /// A store with the records as they were at `tick`.
+    pub(crate) fn earlier(&self, tick: u64) -> Store {
+        Store(Arc::new(Mutex::new(World {
+            records: self.records_at(tick),
+            open: true,
+            ..World::default()
+        })))
+    }
+
+    /// When the store was changed up to `tick`, the last time first.
+    pub(crate) fn changed_until(&self, tick: u64) -> Vec<u64> {
+        let times = self.undo.iter().rev().map(|(when, ..)| *when);
+        times.filter(|when| *when <= tick).collect()
+    }
+
+    /// The records as they were at `tick`.
+    fn records_at(&self, tick: u64) -> HashMap<StoreKey, Held> {
+        let mut records = self.records.clone();
+        for (when, key, before) in self.undo.iter().rev() {
+            if *when <= tick {
+                break;
+            }
+            match before {
+                Some(held) => records.insert(key.clone(), held.clone()),
+                None => records.remove(key),
+            };
+        }
+        records
+    }
+
+    fn carry_out(&mut self, command: &Command) -> Reply {
+        match command {
+            Command::Load(key) => Reply::Loaded(self.load(key)),
+            Command::Insert(key, record) => {
+                if !self.keys.contains(key) {
+                    self.keys.push(key.clone());
+                }
+                let taken = self.records.contains_key(key);
+                if taken && self.broken != Some(Broken::InsertOverwrites) {
+                    return Reply::Written(Write::Refused);
+                }
+                Reply::Written(Write::Stored(self.put(key, record)))
+            }
+            Command::Update(key, record, revision) => {
+                let held = self.records.get(key);
+                let unchanged = held.is_some_and(|it| revision.as_u64() == Some(it.revision));
+                let allowed = match self.broken {
+                    Some(Broken::UpdateNeverRefuses) => held.is_some(),
+                    Some(Broken::UpdateRevives) => unchanged || held.is_none(),
+                    _ => unchanged,
+                };
+                if !allowed {
+                    return Reply::Written(Write::Refused);
+                }
+                if let Some(Broken::UpdateLoses | Broken::UpdateDeletes) = self.broken {
+                    self.last_revision += 1;
+                    if self.broken == Some(Broken::UpdateDeletes) {
+                        self.replace(key, None);
+                    }
+                    return Reply::Written(Write::Stored(self.last_revision.into()));
+                }
+                Reply::Written(Write::Stored(self.put(key, record)))
+            }
+            Command::Delete(key) => {
+                self.replace(key, None);
+                Reply::Deleted
+            }
+            Command::OwnedBy(owner, from) => Reply::Page(self.owned_by(owner, *from)),
+        }
+    }
+
+    fn load(&self, key: &StoreKey) -> Option<Loaded> {
+        let mut held = self.records.get(key);
+        if self.broken == Some(Broken::LoadIsStale) {
+            let before = self.undo.iter().rev().find(|(_, it, _)| it == key);
+            held = before.and_then(|(_, _, held)| held.as_ref()).or(held);
+        }
+        held.map(|held| Loaded {
+            bytes: held.bytes.clone(),
+            revision: held.revision.into(),
+            // Flask's layouts keep it outside of the bytes.
+            expires_at: (key.as_str().len() < NATIVE).then_some(held.expires_at),
+        })
+    }
+
+    fn put(&mut self, key: &StoreKey, record: &Record) -> Revision {
+        self.last_revision += 1;
+        let revision = self.last_revision;
+        let held = Held {
+            bytes: record.bytes.clone(),
+            revision,
+            expires_at: record.expires_at,
+        };
+        self.replace(key, Some(held));
+        if let Some(entry) = &record.entry
+            && self.broken != Some(Broken::IndexForgets)
+        {
+            let same = |it: &&mut Entry| it.owner == entry.owner && it.key == *key;
+            if let Some(listed) = self.entries.iter_mut().find(same) {
+                listed.expires_at = entry.expires_at;
+            } else {
+                let number = revision.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let position = self.entries.partition_point(|it| it.number < number);
+                let listed = Entry {
+                    number,
+                    owner: entry.owner.clone(),
+                    key: key.clone(),
+                    expires_at: entry.expires_at,
+                };
+                self.entries.insert(position, listed);
+            }
+        }
+        revision.into()
+    }
+
+    fn replace(&mut self, key: &StoreKey, held: Option<Held>) {
+        let tick = self.tick();
+        let before = match held {
+            Some(held) => self.records.insert(key.clone(), held),
+            None => self.records.remove(key),
+        };
+        self.undo.push((tick, key.clone(), before));
+    }
+
+    fn owned_by(&self, owner: &OwnerKey, from: u64) -> Page {
+        let listed = |it: &&Entry| it.owner == *owner && it.number >= from;
+        let mut entries = self.entries.iter().filter(listed);
+        let records = entries
+            .by_ref()
+            .take(PAGE)
+            .filter_map(|it| {
+                let bytes = &self.records.get(&it.key)?.bytes;
+                Some(Listed {
+                    key: it.key.clone(),
+                    head: bytes.slice(..bytes.len().min(Record::HEAD)),
+                })
+            })
+            .collect();
+        let next = entries.next();
+        Page {
+            records,
+            next: next.map(|it| Cursor::new(it.number.to_be_bytes().to_vec())),
+        }
+    }
+}
+
+#[async_trait]
+impl SessionStore for Store {
+    fn limit(&self) -> usize {
+        1024 * 1024
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
+        match self.call(Command::Load(key.clone())).await? {
+            Reply::Loaded(loaded) => Ok(loaded),
+            _ => unreachable!("a load is answered as a load"),
+        }
+    }
+
+    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        let insert = Command::Insert(key.clone(), record.clone());
+        Ok(written(self.call(insert).await?))
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
+        let update = Command::Update(key.clone(), record.clone(), revision.clone());
+        Ok(written(self.call(update).await?))
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<()> {
+        self.call(Command::Delete(key.clone())).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl OwnerIndex for Store {
+    async fn owned_by(
+        &self,
+        owner: &OwnerKey,
+        cursor: Option<&Cursor>,
+        _limit: usize,
+    ) -> Result<Page> {
+        let from = cursor.map_or(0, |it| {
+            u64::from_be_bytes(it.as_bytes().try_into().expect("our own cursor"))
+        });
+        match self.call(Command::OwnedBy(owner.clone(), from)).await? {
+            Reply::Page(page) => Ok(page),
+            _ => unreachable!("a listing is answered as a listing"),
+        }
+    }
+}
+
+fn written(reply: Reply) -> Write {
+    match reply {
+        Reply::Written(write) => write,
+        _ => unreachable!("a write is answered as a write"),
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
+}
