@@ -81,12 +81,12 @@ fn attributes(name: &str) -> CookieAttributes {
 impl Case {
     /// Every name that the case mentions.
     fn names(&self) -> BTreeSet<&str> {
-        let set = self.received.iter().filter_map(|header| {
+        let received = self.received.iter().filter_map(|header| {
             let (name, _) = header.split(';').next()?.split_once('=')?;
             Some(name.trim()).filter(|name| !name.is_empty())
         });
         let sent = self.sent.iter().map(|pair| &*pair.name);
-        set.chain(sent).collect()
+        received.chain(sent).collect()
     }
 
     /// In a header of these cookies, the reader finds the values of each name, all and in their order.
