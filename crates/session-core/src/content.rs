@@ -83,6 +83,7 @@ impl Lineage {
     }
 
     /// The lineage as text, 22 characters of base64url.
+    #[expect(clippy::missing_panics_doc, reason = "base64url is ASCII")]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("base64url is ASCII")
     }

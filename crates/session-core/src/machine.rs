@@ -130,6 +130,7 @@ enum Pending {
 
 /// One request's session.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Machine {
     origin: Origin,
     /// The session with every change made, if there are any.

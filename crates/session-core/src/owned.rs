@@ -101,7 +101,7 @@ impl Owned {
         let mut sessions: HashMap<[u8; 16], OwnedSession> = HashMap::new();
         self.each_page(owner, async |records| {
             for listed in records {
-                let Some((content, live)) = self.live(&listed) else {
+                let Some((content, live)) = live_in(&listed) else {
                     continue;
                 };
                 let Some(lineage) = content.lineage else {
@@ -140,7 +140,7 @@ impl Owned {
         self.each_page(owner, async |records| {
             let ends = records
                 .into_iter()
-                .filter(|listed| self.may_be_live(listed))
+                .filter(may_be_live)
                 .map(|listed| self.end(listed, terms.clone()));
             let mut ends = stream::iter(ends).buffer_unordered(AT_ONCE);
             while let Some(end) = ends.next().await {
@@ -169,7 +169,7 @@ impl Owned {
             for listed in records {
                 let names = Header::parse(&listed.head)
                     .is_ok_and(|(header, _)| header.lineage == lineage.to_bytes());
-                if names && self.may_be_live(&listed) {
+                if names && may_be_live(&listed) {
                     ended |= self.end(listed, terms.clone()).await?;
                 }
             }
@@ -209,8 +209,7 @@ impl Owned {
 
     /// Ends the session of a record, or of the one that it was renewed to; says whether it was this call that did.
     async fn end(&self, listed: Listed, terms: Terms) -> Result<bool> {
-        let expired = self
-            .live(&listed)
+        let expired = live_in(&listed)
             .is_some_and(|(_, live)| self.shared.rules.is_expired(&live, self.shared.now()));
         let machine = Machine::ending(listed.key, Form::Native, terms);
         let left = self.end.saturating_duration_since(Instant::now());
@@ -223,35 +222,6 @@ impl Owned {
                 Ok(request.lock()?.has_ended_one())
             }
         }
-    }
-
-    /// The content without its data, and the record, if its head says that it is a live session.
-    fn live(&self, listed: &Listed) -> Option<(Content, Live)> {
-        let (header, _) = Header::parse(&listed.head).ok()?;
-        if header.kind != Kind::Live {
-            return None;
-        }
-        let (content, times) = of_header(&header);
-        let live = Live {
-            key: listed.key.clone(),
-            form: Form::Native,
-            id: None,
-            content: content.clone(),
-            times,
-            encoded: listed.head.clone(),
-            revision: crate::Revision::new(listed.head.clone()),
-            outdated: false,
-        };
-        Some((content, live))
-    }
-
-    /// A record that is no tombstone of an ended session: live, forwarded to one that may be, or unreadable.
-    fn may_be_live(&self, listed: &Listed) -> bool {
-        !Header::parse(&listed.head).is_ok_and(|(header, _)| match header.kind {
-            Kind::Ended => true,
-            Kind::Forwarded => !holds!(OthersFollowRenewals),
-            Kind::Live => false,
-        })
     }
 
     async fn each_page(
@@ -284,4 +254,33 @@ impl Owned {
     fn patience(&self) -> Duration {
         self.shared.rules.settings.store_timeout * PATIENCE
     }
+}
+
+/// The content without its data, and the record, if its head says that it is a live session.
+fn live_in(listed: &Listed) -> Option<(Content, Live)> {
+    let (header, _) = Header::parse(&listed.head).ok()?;
+    if header.kind != Kind::Live {
+        return None;
+    }
+    let (content, times) = of_header(&header);
+    let live = Live {
+        key: listed.key.clone(),
+        form: Form::Native,
+        id: None,
+        content: content.clone(),
+        times,
+        encoded: listed.head.clone(),
+        revision: crate::Revision::new(listed.head.clone()),
+        outdated: false,
+    };
+    Some((content, live))
+}
+
+/// A record that is no tombstone of an ended session: live, forwarded to one that may be, or unreadable.
+fn may_be_live(listed: &Listed) -> bool {
+    !Header::parse(&listed.head).is_ok_and(|(header, _)| match header.kind {
+        Kind::Ended => true,
+        Kind::Forwarded => !holds!(OthersFollowRenewals),
+        Kind::Live => false,
+    })
 }

@@ -272,31 +272,31 @@ impl Rules {
         }
     }
 
-    /// The record of a live session under `key`.
+    /// The record of `new`, which takes the place of one with the instants `before`; `encoded` is its payload, if that did
+    /// not change since it was loaded. Completes `new` by what only the bytes tell.
     ///
     /// # Errors
     ///
     /// [`Error::TooLarge`] if the store does not accept it, [`Error::Encode`] if it cannot be written.
     pub(crate) fn record(
         &self,
-        key: &StoreKey,
-        form: Form,
-        content: &Content,
-        times: &Times,
+        new: &mut Live,
         before: &Times,
         write_tag: [u8; 8],
         encoded: Option<&Bytes>,
     ) -> Result<Record> {
-        let codec = self.codec(form);
-        let bytes = codec.live(key, content, times, write_tag, encoded)?;
+        let codec = self.codec(new.form);
+        let bytes = codec.live(&new.key, &new.content, &new.times, write_tag, encoded)?;
         self.check_size(&bytes)?;
-        let end = times.expires_at.unwrap_or_default();
-        let entry = (times.indexed_until != before.indexed_until && holds!(IndexIsWritten))
-            .then(|| self.entry(content, times.indexed_until?))
+        new.encoded = codec.payload_in(&bytes);
+        let end = new.times.expires_at.unwrap_or_default();
+        let until = new.times.indexed_until;
+        let entry = (until != before.indexed_until && holds!(IndexIsWritten))
+            .then(|| self.entry(&new.content, until?))
             .flatten();
         Ok(Record {
             bytes,
-            expires_at: self.reclaimed(form, end),
+            expires_at: reclaimed(new.form, end),
             entry,
         })
     }
@@ -317,16 +317,16 @@ impl Rules {
             .and_then(|_| self.entry(&live.content, until));
         Record {
             bytes: codec.tombstone(&live.key, &live.content, successor, until, write_tag),
-            expires_at: self.reclaimed(live.form, until),
+            expires_at: reclaimed(live.form, until),
             entry,
         }
     }
 
     /// What replaces the record of a session of Flask's form that was emptied.
-    pub(crate) fn nil(&self, now: Millis) -> Record {
+    pub(crate) fn nil(now: Millis) -> Record {
         Record {
             bytes: Codec::nil(),
-            expires_at: self.reclaimed(Form::Flask, now.after(TOMBSTONE_LIFE)),
+            expires_at: reclaimed(Form::Flask, now.after(TOMBSTONE_LIFE)),
             entry: None,
         }
     }
@@ -344,15 +344,6 @@ impl Rules {
             owner: self.settings.prefix.owner_key(content.owner.as_deref()?),
             expires_at: until.into(),
         })
-    }
-
-    /// When the store may drop a record of a session that ends at `end`. In Flask's form its expiry is the end itself.
-    fn reclaimed(&self, form: Form, end: Millis) -> SystemTime {
-        match form {
-            Form::Native => end.after(Record::KEPT_AFTER_END),
-            Form::Flask => end,
-        }
-        .into()
     }
 
     /// Whether the browser is to be sent the cookie with a write that replaces `live` by `content` at `now`.
@@ -475,13 +466,22 @@ impl Rules {
         self.settings.timeouts(content.idle)
     }
 
-    pub(crate) fn codec(&self, form: Form) -> Codec {
+    fn codec(&self, form: Form) -> Codec {
         Codec {
             form,
             format: self.settings.format,
             dated: self.settings.absolute_timeout.is_some(),
         }
     }
+}
+
+/// When the store may drop a record of a session that ends at `end`. In Flask's form its expiry is the end itself.
+fn reclaimed(form: Form, end: Millis) -> SystemTime {
+    match form {
+        Form::Native => end.after(Record::KEPT_AFTER_END),
+        Form::Flask => end,
+    }
+    .into()
 }
 
 fn blank(settings: &Settings) -> Content {

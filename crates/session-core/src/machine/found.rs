@@ -66,11 +66,14 @@ impl Machine {
             return Event::Failed;
         };
         // The id that the request knows still opens the record.
-        let known = match (&run.live, &self.origin) {
-            (Some(before), _) if before.key == live.key => Some(before),
-            (_, Origin::Live(before)) if before.key == live.key => Some(before),
+        let seen = match &self.origin {
+            Origin::Live(before) => Some(before),
             _ => None,
         };
+        let known = [run.live.as_ref(), seen]
+            .into_iter()
+            .flatten()
+            .find(|before| before.key == live.key);
         if let Some(before) = known {
             live.id.clone_from(&before.id);
             live.outdated = before.outdated;
@@ -79,8 +82,8 @@ impl Machine {
             State::Finding => {
                 let owner = live.content.owner.as_ref();
                 let kept = self.terms.keep.is_some() && live.content.lineage == self.terms.keep;
-                let owned = self.terms.owner.is_none() || owner == self.terms.owner.as_ref();
-                if owned && !kept {
+                let allowed = self.terms.owner.is_none() || owner == self.terms.owner.as_ref();
+                if allowed && !kept {
                     Event::Live
                 } else {
                     Event::Foreign

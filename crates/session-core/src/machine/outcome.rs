@@ -10,9 +10,65 @@ use super::{
 use crate::{
     codec::Form,
     error::{Error, Result},
+    key::StoreKey,
     op::Op,
-    rules::Rules,
+    rules::{Live, Rules},
 };
+
+/// What a run has come to.
+struct Results {
+    login: bool,
+    sends_cookie: bool,
+    was_ending: bool,
+    error: Option<Error>,
+    live: Option<Box<Live>>,
+    written: Option<Box<Live>>,
+    key: Option<(StoreKey, Form)>,
+    foreign: Option<Foreign>,
+}
+
+/// What whoever waits for the run is told.
+fn told(outcome: Outcome, found: &mut Results) -> Result<Saved> {
+    let error = found.error.take();
+    match outcome {
+        Outcome::Stored | Outcome::StoredUnderNewId => Ok(Saved::Stored),
+        Outcome::Dropped if found.login => Err(Error::Conflict),
+        Outcome::Dropped => Ok(Saved::Ended),
+        Outcome::Missing => Err(error.unwrap_or_else(|| {
+            let form = found.key.as_ref().map(|(_, form)| *form);
+            let form = form.or(found.live.as_ref().map(|live| live.form));
+            if form.is_none_or(Rules::keeps_tombstones) {
+                Error::Missing
+            } else {
+                // Without tombstones nobody knows whether the session was ended or renewed.
+                Error::Conflict
+            }
+        })),
+        Outcome::HeadSent => Err(Error::HeadSent),
+        Outcome::Conflict => Err(Error::Conflict),
+        Outcome::NotLoaded => Err(Error::NotLoaded),
+        Outcome::Unreadable | Outcome::Failed => Err(error.unwrap_or(Error::Unknown)),
+        Outcome::Unrefreshed => {
+            if let Some(error) = error {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a session's expiry was not moved"
+                );
+            }
+            Ok(Saved::Unchanged)
+        }
+        Outcome::Opened
+        | Outcome::Late
+        | Outcome::Anonymous
+        | Outcome::Damaged
+        | Outcome::Unchanged
+        | Outcome::Refreshed
+        | Outcome::Verified
+        | Outcome::Reloaded
+        | Outcome::Followed
+        | Outcome::Kept => Ok(Saved::Unchanged),
+    }
+}
 
 impl Machine {
     /// Ends the run as the table says.
@@ -20,109 +76,80 @@ impl Machine {
         let Some(run) = &mut self.run else {
             return;
         };
-        let login = Op::login(&run.ops).is_some();
         let changes = !run.ops.is_empty();
-        let sends_cookie = run.sends_cookie;
-        let error = run.error.take();
-        let (live, written, key) = (run.live.take(), run.written.take(), run.key.take());
-        let foreign = run.foreign.take();
-        let was_ending = matches!(run.state, State::Finding | State::Ending);
-        if was_ending
-            && matches!(
-                outcome,
-                Outcome::Missing | Outcome::Unreadable | Outcome::Failed
-            )
+        let mut found = Results {
+            login: Op::login(&run.ops).is_some(),
+            sends_cookie: run.sends_cookie,
+            was_ending: matches!(run.state, State::Finding | State::Ending),
+            error: run.error.take(),
+            live: run.live.take(),
+            written: run.written.take(),
+            key: run.key.take(),
+            foreign: run.foreign.take(),
+        };
+        // Flask has a browser forget the cookie, if it has one, of a session that was emptied.
+        if outcome == Outcome::Unchanged
+            && changes
+            && matches!(self.origin, Origin::New)
+            && given
+                .as_ref()
+                .is_some_and(|given| given.rules.form() == Form::Flask)
         {
-            self.ending = match (&live, &key) {
-                (Some(live), _) => Some(Ending::Live(live.clone())),
-                (None, Some((key, form))) => Some(Ending::Unseen(key.clone(), *form)),
-                (None, None) => None,
-            };
+            self.pending = Pending::Removal;
         }
-        let native = key
-            .as_ref()
-            .map(|(_, form)| *form)
-            .or(live.as_ref().map(|live| live.form))
-            .is_none_or(Rules::keeps_tombstones);
-        let result = match outcome {
+        let result = told(outcome, &mut found);
+        self.take_over(outcome, found);
+        if result.is_ok()
+            && let Some(given) = given
+            && self.restart_destroyed()
+        {
+            self.plan(given);
+        } else {
+            self.end_run(result);
+        }
+    }
+
+    /// What the session is from now on, and what the answer's head says of the cookie.
+    fn take_over(&mut self, outcome: Outcome, found: Results) {
+        let (live, written, key) = (found.live, found.written, found.key);
+        match outcome {
             Outcome::Opened | Outcome::Reloaded => {
                 self.origin = live.map_or(Origin::New, Origin::Live);
                 self.drop_unknown_id();
-                Ok(Saved::Unchanged)
             }
             Outcome::Late => {
                 self.origin = key.map_or(Origin::New, |(key, form)| Origin::Late(key, form));
-                Ok(Saved::Unchanged)
             }
             Outcome::Damaged => {
                 self.origin = key.map_or(Origin::New, |(key, form)| Origin::Damaged(key, form));
-                Ok(Saved::Unchanged)
             }
-            Outcome::Anonymous => {
-                self.origin = Origin::New;
-                Ok(Saved::Unchanged)
-            }
-            Outcome::Unchanged | Outcome::Kept => {
-                let emptied = given.as_ref().is_some_and(|given| {
-                    // Flask has a browser forget the cookie, if it has one, of a session that was emptied.
-                    given.rules.form() == Form::Flask
-                        && matches!(self.origin, Origin::New)
-                        && changes
-                });
-                if emptied {
+            Outcome::Anonymous => self.origin = Origin::New,
+            Outcome::Stored | Outcome::Refreshed => {
+                self.moved = true;
+                if let Some(written) = written {
+                    self.origin = Origin::Live(written);
+                    self.send_id_if(found.sends_cookie);
+                } else {
+                    // Emptied, in Flask's form.
+                    self.origin = Origin::New;
                     self.pending = Pending::Removal;
                 }
-                Ok(Saved::Unchanged)
-            }
-            Outcome::Stored => {
-                match written {
-                    Some(written) => self.origin = Origin::Live(written),
-                    None => {
-                        // Emptied, in Flask's form.
-                        self.origin = Origin::New;
-                        self.pending = Pending::Removal;
-                    }
-                }
-                self.moved = true;
-                if sends_cookie && !self.sends_id() {
-                    self.pending = Pending::Id;
-                }
                 self.drop_unknown_id();
-                Ok(Saved::Stored)
             }
             Outcome::StoredUnderNewId => {
                 self.origin = written.map_or(Origin::Ended, Origin::Live);
                 self.moved = true;
                 self.pending = Pending::NewId;
-                Ok(Saved::Stored)
-            }
-            Outcome::Refreshed => {
-                self.origin = written.map_or(Origin::Ended, Origin::Live);
-                self.moved = true;
-                if sends_cookie && !self.sends_id() {
-                    self.pending = Pending::Id;
-                }
-                Ok(Saved::Unchanged)
             }
             Outcome::Verified => {
                 if let Some(live) = live {
                     self.origin = Origin::Live(live);
                 }
-                if sends_cookie && !self.sends_id() {
-                    self.pending = Pending::Id;
-                }
-                Ok(Saved::Unchanged)
+                self.send_id_if(found.sends_cookie);
             }
             Outcome::Unrefreshed => {
-                if let Some(error) = error {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "a session's expiry was not moved"
-                    );
-                }
                 self.moved = true;
                 self.forget_pending_id();
-                Ok(Saved::Unchanged)
             }
             Outcome::Followed => {
                 if let Some(live) = live {
@@ -132,10 +159,9 @@ impl Machine {
                 if let Origin::Live(live) = &mut self.origin {
                     live.id = None;
                 }
-                Ok(Saved::Unchanged)
             }
             Outcome::Dropped => {
-                self.origin = match (foreign, live) {
+                self.origin = match (found.foreign, live) {
                     (Some(Foreign::Taken), Some(live)) => Origin::Taken(live.key, live.form),
                     // The session goes on under an id that another answer carries.
                     (Some(Foreign::LoginLost), Some(live)) => {
@@ -149,33 +175,30 @@ impl Machine {
                     _ => Origin::Ended,
                 };
                 self.forget_pending_id();
-                if login {
-                    Err(Error::Conflict)
-                } else {
-                    Ok(Saved::Ended)
+            }
+            Outcome::Missing | Outcome::Unreadable | Outcome::Failed => {
+                if outcome == Outcome::Missing {
+                    self.forget_pending_id();
+                }
+                if found.was_ending {
+                    self.ending = match (live, key) {
+                        (Some(live), _) => Some(Ending::Live(live)),
+                        (None, Some((key, form))) => Some(Ending::Unseen(key, form)),
+                        (None, None) => None,
+                    };
                 }
             }
-            Outcome::Missing => {
-                self.forget_pending_id();
-                Err(error.unwrap_or(if native {
-                    Error::Missing
-                } else {
-                    // Without tombstones nobody knows whether the session was ended or renewed.
-                    Error::Conflict
-                }))
-            }
-            Outcome::HeadSent => Err(Error::HeadSent),
-            Outcome::Conflict => Err(Error::Conflict),
-            Outcome::NotLoaded => Err(Error::NotLoaded),
-            Outcome::Unreadable | Outcome::Failed => Err(error.unwrap_or(Error::Unknown)),
-        };
-        if result.is_ok()
-            && let Some(given) = given
-            && self.restart_destroyed()
-        {
-            self.plan(given);
-        } else {
-            self.end_run(result);
+            Outcome::Unchanged
+            | Outcome::Kept
+            | Outcome::HeadSent
+            | Outcome::Conflict
+            | Outcome::NotLoaded => {}
+        }
+    }
+
+    fn send_id_if(&mut self, due: bool) {
+        if due && !self.sends_id() {
+            self.pending = Pending::Id;
         }
     }
 

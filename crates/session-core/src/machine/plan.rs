@@ -49,7 +49,6 @@ impl Machine {
         let login = Op::login(&run.ops).is_some();
         let changes = !run.ops.is_empty();
         match &self.origin {
-            Origin::Unopened => Event::NothingToDo,
             Origin::Detached if changes || run.renew || run.extend => Event::ChangesUnknown,
             Origin::Late(..) if changes && !login => Event::ArrivedLate,
             Origin::Ended | Origin::Taken(..) if changes => Event::ChangesEnded,

@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// A piece of work that takes calls of the store.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Run {
     pub(super) number: u64,
     /// Whether somebody waits for its result.

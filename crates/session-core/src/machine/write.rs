@@ -1,5 +1,7 @@
 //! What a state asks the store for.
 
+use bytes::Bytes;
+
 use super::{
     Call, Given, Machine, Origin,
     table::{Event, Outcome, State, holds},
@@ -11,7 +13,7 @@ use crate::{
     id::SessionId,
     op::replay,
     record::Revision,
-    rules::Live,
+    rules::{Live, Rules},
 };
 
 /// How often a change is tried on fresher data; the request's budget of store time mostly ends it earlier.
@@ -97,30 +99,23 @@ impl Machine {
         let key = rules.key_of(form, &id);
         let before = Times::default();
         let times = rules.times(form, &content, &before, true, given.now);
-        let record = rules.record(
-            &key,
+        let mut new = Box::new(Live {
+            key,
             form,
-            &content,
-            &times,
-            &before,
-            tag(given.random),
-            None,
-        );
+            id: Some(id),
+            content,
+            times,
+            encoded: Bytes::new(),
+            revision: Revision::new(Bytes::new()),
+            outdated: false,
+        });
+        let record = rules.record(&mut new, &before, tag(given.random), None);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
                 run.sends_cookie = true;
-                run.written = Some(Box::new(Live {
-                    key: key.clone(),
-                    form,
-                    id: Some(id),
-                    content,
-                    times,
-                    encoded: rules.codec(form).payload_in(&record.bytes),
-                    revision: Revision::new(record.bytes.clone()),
-                    outdated: false,
-                }));
-                run.call = Some(Call::Insert(key, record));
+                run.call = Some(Call::Insert(new.key.clone(), record));
+                run.written = Some(new);
             }
             Err(error) => self.end_run(Err(error)),
         }
@@ -139,7 +134,7 @@ impl Machine {
             && !self.head_sent
             && given.rules.cookie_due(&live, &content, given.now);
         if emptied {
-            let record = given.rules.nil(given.now);
+            let record = Rules::nil(given.now);
             let Some(run) = &mut self.run else { return };
             run.call = Some(Call::Update(
                 live.key.clone(),
@@ -177,29 +172,23 @@ impl Machine {
         let times = rules.times(live.form, &content, &live.times, sends_cookie, given.now);
         let unchanged = self.run.as_ref().is_some_and(|run| run.ops.is_empty())
             && content.created_at == live.content.created_at;
-        let record = rules.record(
-            &live.key,
-            live.form,
-            &content,
-            &times,
-            &live.times,
-            tag(given.random),
-            unchanged.then_some(&live.encoded),
-        );
+        let mut new = Box::new(Live {
+            key: live.key.clone(),
+            form: live.form,
+            id: live.id.clone(),
+            content,
+            times,
+            encoded: Bytes::new(),
+            revision: Revision::new(Bytes::new()),
+            outdated: live.outdated && !sends_cookie,
+        });
+        let encoded = unchanged.then_some(&live.encoded);
+        let record = rules.record(&mut new, &live.times, tag(given.random), encoded);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
                 run.sends_cookie = sends_cookie;
-                run.written = Some(Box::new(Live {
-                    key: live.key.clone(),
-                    form: live.form,
-                    id: live.id.clone(),
-                    content,
-                    times,
-                    encoded: rules.codec(live.form).payload_in(&record.bytes),
-                    revision: Revision::new(record.bytes.clone()),
-                    outdated: live.outdated && !sends_cookie,
-                }));
+                run.written = Some(new);
                 run.call = Some(Call::Update(
                     live.key.clone(),
                     record,
