@@ -52,9 +52,12 @@ fn lint(steps: &mut Steps) -> Outcome {
         "--keep-going",
     ]);
     steps.command("lint", lint.args(["--", "-D", "warnings"]))?;
-    let mut lint = cargo(&["clippy", "--locked", "--manifest-path", BENCHES]);
-    lint.arg("--target-dir").arg(target());
-    steps.command("lint", lint.args(["--", "-D", "warnings"]))
+    for manifest in [BENCHES, FUZZ] {
+        let mut lint = cargo(&["clippy", "--locked", "--manifest-path", manifest]);
+        lint.arg("--target-dir").arg(target());
+        steps.command("lint", lint.args(["--", "-D", "warnings"]))?;
+    }
+    Ok(())
 }
 
 fn document(steps: &mut Steps) -> Outcome {

@@ -8,7 +8,10 @@ mod browser;
 mod ci;
 mod costs;
 mod deny;
+mod fuzz;
 mod lines;
+#[cfg(feature = "owners")]
+mod owners;
 mod package;
 mod paths;
 mod python;
@@ -27,8 +30,13 @@ const USAGE: &str = "cargo xtask <command>
   setup    installs what the tests need: on Debian as root by itself, otherwise it names the line to run
   test     set-up, then every test; further words go to cargo test in place of --workspace
   ci       all that has to pass: format, lints, tests, documentation, licences, packages, demo, browser
-  soak     the tests with 1,000 rounds of each race and kill and 10 million random programs; further words as for test
+  soak     the tests with 1,000 rounds of each race and kill, 10 million random programs, and ten minutes of each fuzz target; further words as
+           for test, and then no fuzzing
+  fuzz     each fuzz target for as many seconds as a further word says, or those that still further words name
+  http-state  the cookie tests of the http-state working group, from the checkout that a further word names
   browser  drives the demo in headless Chromium; pictures in target/browser
+  owners   a user with very many sessions: time of lists and log-outs on each store; further words: log-ins and
+           log-outs (100000), live sessions (1000), stores (all)
   costs    instructions of one request of each kind; a further word names another checkout to compare with
   lines    code lines of each crate without tests and comments; a further word as for costs";
 
@@ -41,6 +49,11 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => tests::run(&mut steps, rest),
         ["soak", rest @ ..] => tests::soak(&mut steps, rest),
         ["ci"] => ci::run(&mut steps),
+        ["fuzz", seconds, names @ ..] if let Ok(seconds) = seconds.parse() => {
+            fuzz::run(&mut steps, seconds, names)
+        }
+        ["http-state", checkout] => tests::http_state(&mut steps, checkout),
+        ["owners", words @ ..] => owners(&mut steps, words),
         ["browser"] => browser(&mut steps),
         ["costs"] => costs::run(&mut steps, None),
         ["costs", checkout] => costs::run(&mut steps, Some(checkout)),
@@ -63,6 +76,28 @@ fn main() -> ExitCode {
 fn browser(steps: &mut Steps) -> Outcome {
     setup::browser(steps)?;
     steps.check("browser", "the demo in headless Chromium", browser::run)
+}
+
+#[cfg(feature = "owners")]
+fn owners(steps: &mut Steps, words: &[&str]) -> Outcome {
+    setup::tests(steps)?;
+    steps.check("owners", "a user with very many sessions", || {
+        owners::run(words)
+    })
+}
+
+/// Built anew, with the stores in it and optimised.
+#[cfg(not(feature = "owners"))]
+fn owners(steps: &mut Steps, words: &[&str]) -> Outcome {
+    let mut run = paths::cargo(&[
+        "run",
+        "--release",
+        "--package",
+        "xtask",
+        "--features",
+        "owners",
+    ]);
+    steps.command("owners", run.args(["--", "owners"]).args(words))
 }
 
 /// Built anew with the driver in it.

@@ -13,6 +13,7 @@ const FOR_TESTS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("strace", "strace"),
     ("valgrind", "valgrind"),
+    ("c++", "g++"),
 ];
 
 const FOR_BROWSER: &[(&str, &str)] = &[

@@ -1,9 +1,12 @@
 use crate::paths::cargo;
-use crate::setup;
 use crate::steps::{Outcome, Steps};
+use crate::{fuzz, setup};
 
 const SOAK_ROUNDS: &str = "1000";
 const SOAK_PROGRAMS: &str = "10000000";
+
+/// How long the soak runs each fuzz target.
+const SOAK_FUZZ_SECONDS: u32 = 600;
 
 /// Set-up, then every test, or those that `words` select.
 pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> Outcome {
@@ -15,7 +18,7 @@ pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> Outcome {
     )
 }
 
-/// The same with more rounds.
+/// The same with more rounds, and then, unless tests are selected, every fuzz target.
 pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> Outcome {
     setup::tests(steps)?;
     build(steps)?;
@@ -25,7 +28,19 @@ pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> Outcome {
         soak.args(selection(words))
             .env("SESSION_TEST_ROUNDS", SOAK_ROUNDS)
             .env("SESSION_TEST_PROGRAMS", SOAK_PROGRAMS),
-    )
+    )?;
+    if words.is_empty() {
+        fuzz::run(steps, SOAK_FUZZ_SECONDS, &[])?;
+    }
+    Ok(())
+}
+
+/// The cookie tests of the http-state working group, read from a checkout that the user names.
+pub(crate) fn http_state(steps: &mut Steps, checkout: &str) -> Outcome {
+    let checkout = std::path::absolute(checkout).map_err(|error| format!("{checkout}: {error}"))?;
+    let mut test = cargo(&["test", "--package", "session-core", "--lib", "http_state"]);
+    test.args(["--", "--ignored", "--nocapture"]);
+    steps.command("http-state", test.env("HTTP_STATE", checkout))
 }
 
 /// Builds all there is, once: tests run programs of other packages, which `cargo test` alone would not build.

@@ -1,6 +1,8 @@
 //! Cookies on the wire: what is read from a `Cookie` header and written into a `Set-Cookie` header.
 
 mod attributes;
+#[cfg(test)]
+mod http_state;
 mod read;
 mod write;
 

@@ -234,6 +234,11 @@ impl Future for Drive {
                     state.waiters.remove(this.waiter.take());
                     return Poll::Ready(result);
                 }
+                // Its result was told to the end of the request.
+                if !state.machine.runs(run) {
+                    this.run = None;
+                    return Poll::Ready(Err(Error::Unknown));
+                }
             } else if !state.machine.is_running() {
                 if let Some(result) = this.begin(state, &request) {
                     state.waiters.remove(this.waiter.take());

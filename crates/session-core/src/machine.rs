@@ -93,6 +93,8 @@ enum Origin {
     Damaged(StoreKey, Form),
     /// It was live when the request loaded it, and has ended since.
     Ended,
+    /// It was live when the request loaded it, and is another user's by now, under that key.
+    Taken(StoreKey, Form),
     /// It could not be loaded, and counts as empty.
     Detached,
 }
@@ -229,7 +231,7 @@ impl Machine {
 
     /// Whether another request is known to have ended it.
     pub(crate) fn is_ended(&self) -> bool {
-        matches!(self.origin, Origin::Ended)
+        matches!(self.origin, Origin::Ended | Origin::Taken(..))
     }
 
     pub(crate) fn is_head_sent(&self) -> bool {
@@ -310,7 +312,7 @@ impl Machine {
     pub(crate) fn change(&mut self, op: Op, rules: &Rules, now: Millis) -> Result<()> {
         if let Op::LogIn(_) = &op {
             match self.origin {
-                Origin::Ended => return Err(Error::Conflict),
+                Origin::Ended | Origin::Taken(..) => return Err(Error::Conflict),
                 Origin::Detached => return Err(Error::NotLoaded),
                 _ => {}
             }
@@ -320,10 +322,17 @@ impl Machine {
         let untouched = self.ops.is_empty() && self.run.is_none();
         if let Origin::Live(live) = &self.origin
             && untouched
+            // In Flask an assignment is a change, whatever was there.
+            && rules.form() == Form::Native
             && op.is_done_in(&live.content, format)
         {
             return Ok(());
         }
+        let login = match &op {
+            Op::LogIn(owner) => Some(owner.clone()),
+            _ => None,
+        };
+        let before = self.view(rules).owner.clone();
         let base = self.view.is_none().then(|| self.base(rules).clone());
         // A change that fails, or a closure that panics, leaves the view as it was.
         let view = self.view.get_or_insert_with(|| base.unwrap_or_default());
@@ -334,6 +343,10 @@ impl Machine {
             && live.content.payload.value(key) == view.payload.value(key)
         {
             return Ok(());
+        }
+        // What another user's session held is gone: it is not to come back if the login is made again elsewhere.
+        if login.is_some_and(|login| before.is_some_and(|before| before != login)) {
+            self.ops.retain(Op::outlives_a_login);
         }
         self.ops.push(op);
         Ok(())
@@ -367,7 +380,9 @@ impl Machine {
         let origin = std::mem::replace(&mut self.origin, Origin::New);
         let ending = match origin {
             Origin::Live(live) => Some(Ending::Live(live)),
-            Origin::Late(key, form) | Origin::Damaged(key, form) => Some(Ending::Unseen(key, form)),
+            Origin::Late(key, form) | Origin::Damaged(key, form) | Origin::Taken(key, form) => {
+                Some(Ending::Unseen(key, form))
+            }
             Origin::Detached => {
                 self.origin = Origin::Detached;
                 Some(Ending::NotLoaded)
@@ -428,7 +443,8 @@ impl Machine {
             run.renew = renew;
             run.extend = extend;
         });
-        if let Some(error) = self.untold.take() {
+        let untold = self.untold.take();
+        if let Some(error) = untold.or_else(|| self.unheard(goal)) {
             self.end_run(Err(error));
         } else if self.failed && goal != Goal::Reload {
             self.end_run(Err(Error::Unknown));
@@ -446,6 +462,26 @@ impl Machine {
         prepare(&mut run);
         self.run = Some(run);
         self.last_run
+    }
+
+    /// At the end of the request, an error that somebody who waits for it has not fetched: he may never.
+    fn unheard(&mut self, goal: Goal) -> Option<Error> {
+        if goal != Goal::Finish {
+            return None;
+        }
+        let results = self
+            .result
+            .take()
+            .into_iter()
+            .chain(take(&mut self.results));
+        let (failed, told): (Vec<_>, Vec<_>) = results.partition(|(_, result)| result.is_err());
+        self.results = told;
+        failed.into_iter().find_map(|(_, result)| result.err())
+    }
+
+    /// Whether the run `number` is under way.
+    pub(crate) fn runs(&self, number: u64) -> bool {
+        self.run.as_ref().is_some_and(|run| run.number == number)
     }
 
     /// Whether a run is under way.

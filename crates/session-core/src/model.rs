@@ -45,8 +45,6 @@ pub enum Rule {
     IndexIsWritten,
     /// A log-out of an owner's sessions follows the ones that were renewed.
     OthersFollowRenewals,
-    /// An id that the session may not have any more is not sent.
-    UnknownIdIsForgotten,
     /// A session that is destroyed while it is saved is ended when the save is over.
     DestroyedWhileSaving,
 }
@@ -66,7 +64,6 @@ pub const RULES: &[Rule] = &[
     Rule::AbsoluteTimeoutIsKept,
     Rule::IndexIsWritten,
     Rule::OthersFollowRenewals,
-    Rule::UnknownIdIsForgotten,
     Rule::DestroyedWhileSaving,
 ];
 

@@ -100,6 +100,15 @@ impl Op {
         }
     }
 
+    /// Whether it changes what stays when another user logs in, which empties the session.
+    pub(crate) fn outlives_a_login(&self) -> bool {
+        match self {
+            Self::Lifetime(_) | Self::Permanent(_) | Self::Label(_) => true,
+            Self::Insert(key, _) | Self::Remove(key) | Self::Update(key, _) => &**key == PERMANENT,
+            _ => false,
+        }
+    }
+
     pub(crate) fn login(ops: &[Self]) -> Option<&Arc<str>> {
         ops.iter().rev().find_map(|op| match op {
             Self::LogIn(owner) => Some(owner),

@@ -379,12 +379,24 @@ impl Rules {
                     Refresh::OnChange => end.seconds() != until.seconds(),
                     Refresh::WhenDue => {
                         let lag = end.since(until).max(until.since(end));
-                        lag > timeouts.cookie_tolerance()
+                        self.is_worth_a_write(content, lag, end, timeouts.cookie_tolerance())
                     }
                 }
             }
             until => permanent != until.is_some(),
         }
+    }
+
+    /// Whether an end that lags so far behind `end` is to be moved there: not for every request, but once to the end that
+    /// no use moves, because it would lag behind that one for good.
+    fn is_worth_a_write(
+        &self,
+        content: &Content,
+        lag: Duration,
+        end: Millis,
+        tolerance: Duration,
+    ) -> bool {
+        lag > tolerance || (!lag.is_zero() && self.deadline(content) == Some(end))
     }
 
     /// Whether using the session of `live` at `now`, without a change, is worth a write.
@@ -397,13 +409,16 @@ impl Rules {
         match self.settings.refresh {
             Refresh::OnChange => false,
             Refresh::EveryAccess | Refresh::EveryRequest => true,
+            // When a cookie of Flask's ends stands nowhere.
+            Refresh::WhenDue if live.form == Form::Flask => true,
             Refresh::WhenDue => {
                 let Some(end) = self.end(live) else {
                     return true;
                 };
                 let timeouts = self.timeouts(&live.content);
                 let gained = timeouts.end(live.content.started_at().unwrap_or(now), now);
-                gained.since(end) > timeouts.tolerance()
+                let lag = gained.since(end);
+                self.is_worth_a_write(&live.content, lag, gained, timeouts.tolerance())
                     || (live.form == Form::Native
                         && live.id.is_some()
                         && self.cookie_due(live, &live.content, now))
@@ -437,7 +452,9 @@ impl Rules {
         let value = signer
             .as_ref()
             .map_or_else(|| id.as_str().to_owned(), |signer| signer.sign(id.as_str()));
-        let end = live.times.expires_at.unwrap_or(now);
+        // Where a store of Flask's cannot tell the end, it was moved a moment ago.
+        let idle = self.timeouts(&live.content).idle;
+        let end = live.times.expires_at.unwrap_or(now.after(idle));
         let lasting = match live.form {
             _ if !self.permanent(live.form, &live.content) => Lasting::BrowserSession,
             Form::Native => Lasting::Seconds(cookie_age(end, now)),

@@ -122,8 +122,12 @@ impl SessionStore for CachelibStore {
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        let (store, key, new) = (self.clone(), key.clone(), Entry::of(record));
+        let (store, key, mut new) = (self.clone(), key.clone(), Entry::of(record));
         let loaded = revision.clone();
+        if record.bytes == loaded.as_bytes() {
+            // Only its end moves: what did not change keeps its spelling.
+            new.payload = record.bytes.clone();
+        }
         let update = move || store.swap(&key, &new, &loaded);
         Ok(self.turns.take(0, update).await?)
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Given, Machine, Origin,
+    run::Foreign,
     table::{Event, State, holds},
 };
 use crate::{
@@ -20,6 +21,10 @@ impl Machine {
         let (key, form) = match (run.state, &run.candidate, &run.key, &run.live) {
             (State::Opening, Some(candidate), ..) => (candidate.key.clone(), candidate.form),
             (State::Checking, _, _, Some(live)) => (live.key.clone(), live.form),
+            (State::Confirming, ..) => match &run.written {
+                Some(new) => (new.key.clone(), new.form),
+                None => return Event::Failed,
+            },
             (_, _, Some((key, form)), _) => (key.clone(), *form),
             _ => return Event::Failed,
         };
@@ -83,11 +88,18 @@ impl Machine {
             }
             State::Rebasing | State::Reloading => {
                 let owner = live.content.owner.as_ref();
+                let same_user = run.owner.is_none() || owner == run.owner.as_ref();
                 let allowed = match Op::login(&run.ops) {
                     Some(login) if known.is_none() => owner == Some(login),
-                    _ => run.owner.is_none() || owner == run.owner.as_ref(),
+                    _ => same_user,
                 };
                 if !allowed && holds!(OwnerIsChecked) {
+                    run.foreign = Some(if same_user {
+                        Foreign::LoginLost
+                    } else {
+                        Foreign::Taken
+                    });
+                    run.live = Some(live);
                     return Event::Foreign;
                 }
                 if run.state == State::Reloading && given.rules.is_expired(&live, given.now) {

@@ -1,7 +1,10 @@
 //! What the end of a run means for the request.
 
+use std::mem::take;
+
 use super::{
     Ending, Given, Goal, Machine, Origin, Pending, Saved,
+    run::{Foreign, Run},
     table::{Outcome, State, holds},
 };
 use crate::{
@@ -22,6 +25,7 @@ impl Machine {
         let sends_cookie = run.sends_cookie;
         let error = run.error.take();
         let (live, written, key) = (run.live.take(), run.written.take(), run.key.take());
+        let foreign = run.foreign.take();
         let was_ending = matches!(run.state, State::Finding | State::Ending);
         if was_ending
             && matches!(
@@ -59,7 +63,7 @@ impl Machine {
                 Ok(Saved::Unchanged)
             }
             Outcome::Unchanged | Outcome::Kept => {
-                let emptied = given.is_some_and(|given| {
+                let emptied = given.as_ref().is_some_and(|given| {
                     // Flask has a browser forget the cookie, if it has one, of a session that was emptied.
                     given.rules.form() == Form::Flask
                         && matches!(self.origin, Origin::New)
@@ -131,7 +135,19 @@ impl Machine {
                 Ok(Saved::Unchanged)
             }
             Outcome::Dropped => {
-                self.origin = Origin::Ended;
+                self.origin = match (foreign, live) {
+                    (Some(Foreign::Taken), Some(live)) => Origin::Taken(live.key, live.form),
+                    // The session goes on under an id that another answer carries.
+                    (Some(Foreign::LoginLost), Some(live)) => {
+                        // Made by the user that the request did not become.
+                        if !self.ops.is_empty() {
+                            self.ops.clear();
+                            self.untold = Some(Error::Conflict);
+                        }
+                        Origin::Live(live)
+                    }
+                    _ => Origin::Ended,
+                };
                 self.forget_pending_id();
                 if login {
                     Err(Error::Conflict)
@@ -153,12 +169,37 @@ impl Machine {
             Outcome::NotLoaded => Err(Error::NotLoaded),
             Outcome::Unreadable | Outcome::Failed => Err(error.unwrap_or(Error::Unknown)),
         };
-        self.end_run(result);
+        if result.is_ok()
+            && let Some(given) = given
+            && self.restart_destroyed()
+        {
+            self.plan(given);
+        } else {
+            self.end_run(result);
+        }
+    }
+
+    /// The session was destroyed while it was saved: the run goes on and ends it. Whether that is so.
+    fn restart_destroyed(&mut self) -> bool {
+        let Some(run) = self.run.as_mut().filter(|run| run.destroyed) else {
+            return false;
+        };
+        if run.goal == Goal::Reload || !holds!(DestroyedWhileSaving) {
+            return false;
+        }
+        *run = Run {
+            awaited: run.awaited,
+            ops: take(&mut self.ops),
+            renew: take(&mut self.renew),
+            ..Run::new(run.number, run.goal)
+        };
+        self.destroy_origin();
+        true
     }
 
     /// No answer sends an id that the session may not have any more.
     pub(super) fn forget_pending_id(&mut self) {
-        if self.sends_id() && holds!(UnknownIdIsForgotten) {
+        if self.sends_id() {
             self.pending = Pending::Nothing;
         }
     }
@@ -181,7 +222,7 @@ impl Machine {
         }
         // An answer that failed could not look whether the id that the browser knows is still the session's.
         if result.is_err() && run.goal == Goal::Finish && self.pending == Pending::Id {
-            self.pending = Pending::Nothing;
+            self.forget_pending_id();
         }
         if run.destroyed && holds!(DestroyedWhileSaving) {
             self.destroy_origin();

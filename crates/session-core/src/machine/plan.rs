@@ -52,7 +52,7 @@ impl Machine {
             Origin::Unopened => Event::NothingToDo,
             Origin::Detached if changes || run.renew || run.extend => Event::ChangesUnknown,
             Origin::Late(..) if changes && !login => Event::ArrivedLate,
-            Origin::Ended if changes => Event::ChangesEnded,
+            Origin::Ended | Origin::Taken(..) if changes => Event::ChangesEnded,
             Origin::New | Origin::Damaged(..) | Origin::Late(..)
                 if run.goal != Goal::Reload && changes && !view_is_empty =>
             {

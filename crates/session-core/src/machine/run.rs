@@ -41,10 +41,20 @@ pub(super) struct Run {
     pub(super) late: Option<(StoreKey, Form)>,
     pub(super) error: Option<Error>,
     pub(super) sends_cookie: bool,
+    /// The live record that was found is not for this request: another user's, or that of a session whose login was lost.
+    pub(super) foreign: Option<Foreign>,
     /// The record was loaded again.
     pub(super) rebased: bool,
     /// The session was destroyed while this run was under way: what comes of it is to end.
     pub(super) destroyed: bool,
+}
+
+/// Why a request may not go on as it wants with a live record.
+pub(super) enum Foreign {
+    /// It is another user's.
+    Taken,
+    /// It still is the session that the request loaded, but the request's login was overtaken.
+    LoginLost,
 }
 
 impl Run {
@@ -70,6 +80,7 @@ impl Run {
             late: None,
             error: None,
             sends_cookie: false,
+            foreign: None,
             rebased: false,
             destroyed: false,
         }

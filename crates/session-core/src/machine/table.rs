@@ -35,6 +35,8 @@ pub(crate) enum State {
     Reforwarding,
     /// Loads the renewed record to see who replaced it.
     Checking,
+    /// Loads the new record: while nobody knew who won, the session may have been ended.
+    Confirming,
     /// Deletes the renewed record of Flask's form, which is nil by now.
     DeletingRenewed,
     /// Deletes the new record of a renewal that has to start again.
@@ -251,17 +253,18 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Reforwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
     (S::Reforwarding, E::Refused, N::Go(S::Checking)),
     (S::Reforwarding, E::Failed, N::Done(O::Failed)),
-    (
-        S::Checking,
-        E::ForwardedToOurs,
-        N::Done(O::StoredUnderNewId),
-    ),
+    (S::Checking, E::ForwardedToOurs, N::Go(S::Confirming)),
     (S::Checking, E::Live, N::Go(S::DiscardingCopy)),
     (S::Checking, E::Forwarded, N::Go(S::DiscardingLoser)),
     (S::Checking, E::Ended, N::Go(S::DiscardingLoser)),
     (S::Checking, E::Absent, N::Go(S::DiscardingLoser)),
     (S::Checking, E::Unreadable, N::Done(O::Unreadable)),
     (S::Checking, E::Failed, N::Done(O::Failed)),
+    (S::Confirming, E::Live, N::Done(O::StoredUnderNewId)),
+    (S::Confirming, E::Ended, N::Done(O::Dropped)),
+    (S::Confirming, E::Absent, N::Done(O::Missing)),
+    (S::Confirming, E::Unreadable, N::Done(O::Unreadable)),
+    (S::Confirming, E::Failed, N::Done(O::Failed)),
     (S::DeletingRenewed, E::Deleted, N::Done(O::StoredUnderNewId)),
     (S::DiscardingCopy, E::Deleted, N::Go(S::Copying)),
     // The changes of a renewal that lost follow the session.

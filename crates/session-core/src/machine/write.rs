@@ -36,6 +36,7 @@ impl Machine {
             | State::Rechecking
             | State::Verifying
             | State::Finding => run.key.as_ref().map(|(key, _)| Call::Load(key.clone())),
+            State::Confirming => run.written.as_ref().map(|new| Call::Load(new.key.clone())),
             State::Checking => run.live.as_ref().map(|live| Call::Load(live.key.clone())),
             State::Inserting => return self.enter_inserting(given),
             State::Copying => return self.enter_copying(given),

@@ -56,11 +56,11 @@ impl Session {
     /// meanwhile.
     pub async fn end_of_owner(&self, lineage: &Lineage) -> Result<bool> {
         let owned = self.owned()?;
-        let (Some(owner), current) = self.owner_and_lineage(&owned).await? else {
+        let (Some(owner), _) = self.owner_and_lineage(&owned).await? else {
             return Ok(false);
         };
         let ended = owned.end_one(&owner, lineage).await?;
-        if current == Some(lineage.to_bytes()) {
+        if self.lineage().as_ref() == Some(lineage) {
             self.destroy();
         }
         Ok(ended)
@@ -102,7 +102,9 @@ impl Session {
                 return Err(Error::Conflict);
             }
             let key = machine.key().map(|(key, form)| (key.clone(), form));
-            key.filter(|_| machine.is_late())
+            // One that logged in by now has an owner of its own.
+            let owned = machine.view(self.rules()).owner.is_some();
+            key.filter(|_| machine.is_late() && !owned)
         };
         match late {
             Some((key, form)) => owned.owner_behind(key, form).await,

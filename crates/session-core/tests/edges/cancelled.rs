@@ -250,6 +250,50 @@ async fn a_log_out_beside_a_save_of_another_task_ends_what_that_stores() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_task_does_while_the_request_ends_is_in_the_answer() {
+    for settings in profiles() {
+        for first in Work::ALL {
+            for calls in 0..3 {
+                for log_out in [true, false] {
+                    let site = Site::new(settings.clone());
+                    let browser = first.begin(&site).await;
+                    let stale = browser.clone();
+                    let request = site.open(&browser).await;
+                    first.does(&request);
+                    site.store.hold_from(calls, When::Before);
+                    let beside = async {
+                        tokio::time::sleep(MOMENT).await;
+                        if log_out {
+                            request.destroy();
+                        } else {
+                            request.insert("beside", &true).unwrap();
+                        }
+                        site.store.let_go();
+                    };
+                    let mut answered = pin!(request.answer());
+                    let finished = tokio::select! {
+                        biased;
+                        answered = &mut answered => Some(answered),
+                        () = beside => None,
+                    };
+                    if let Some(answered) = finished {
+                        answered.unwrap();
+                        continue;
+                    }
+                    answered.await.unwrap();
+                    if log_out {
+                        assert_eq!(browser.header("/"), None, "{first:?}, {calls}");
+                        assert_eq!(site.value::<i32>(&stale, "a").await, None);
+                    } else {
+                        assert_eq!(site.value(&browser, "beside").await, Some(true));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_save_that_is_not_polled_any_more_holds_up_nobody() {
     let site = Site::new(signed());
     let browser = site.browser();

@@ -397,6 +397,36 @@ async fn the_absolute_timeout_ends_a_session_whatever_its_use() {
 }
 
 #[tokio::test]
+async fn a_session_whose_end_is_the_absolute_one_lives_until_then() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    for refresh in &REFRESHES[1..] {
+        for permanent in [true, false] {
+            let settings = signed()
+                .with_refresh(*refresh)
+                .with_permanent(permanent)
+                .with_idle_timeout(45 * MINUTE)
+                .with_absolute_timeout(60 * MINUTE);
+            let site = Site::new(settings);
+            let browser = site.logged_in("ada").await;
+            let mut sent = 0;
+            // At the second visit the end can be moved by less than a tenth, from minute 56 to 60, and never again.
+            for pause in [11, 29, 1, 16, 2] {
+                site.time.advance(pause * MINUTE);
+                site.store.sweep().await;
+                assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+                let outcome = site.request(&browser, |_| ()).await;
+                sent += usize::from(outcome.set_cookie.is_some());
+            }
+            if *refresh == Refresh::WhenDue {
+                assert_eq!(sent, if permanent { 2 } else { 0 });
+            }
+            site.time.advance(MINUTE);
+            assert_eq!(site.owner(&browser).await, None);
+        }
+    }
+}
+
+#[tokio::test]
 async fn judging_a_session_expired_writes_nothing() {
     let site = Site::new(signed().with_permanent(false));
     let browser = site.logged_in("ada").await;

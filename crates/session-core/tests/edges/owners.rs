@@ -158,11 +158,12 @@ async fn ending_one_device_with_an_id_that_was_just_renewed_ends_it() {
     request.answer().await.unwrap();
     assert_eq!(site.owner(&other).await, None);
     assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
-    // Its own, under the new id.
+    // Its own, under the new id; what it changes itself is refused as ever.
     let lineage = site.open(&browser).await.lineage().unwrap();
     let request = site.open(&stale).await;
+    request.insert("a", &1).unwrap();
     assert!(request.end_of_owner(&lineage).await.unwrap());
-    request.answer().await.unwrap();
+    assert!(matches!(request.answer().await, Err(Error::Conflict)));
     assert_eq!(site.owner(&browser).await, None);
 }
 

@@ -65,7 +65,7 @@ fn push(out: &mut String, each: char) {
 fn spelled(number: &str) -> String {
     let float = number.contains(['.', 'e', 'E']).then(|| number.parse());
     match float {
-        Some(Ok(value)) => float_repr(value),
+        Some(Ok(value)) if f64::is_finite(value) => float_repr(value),
         _ => number.to_owned(),
     }
 }
@@ -122,5 +122,12 @@ mod tests {
             assert_eq!(pythons(&spelled), spelled);
         }
         assert_eq!(pythons(b"\xc0"), b"\xc0");
+    }
+
+    /// Python would write `Infinity`, which is no JSON.
+    #[test]
+    fn a_number_beyond_every_float_stays_as_it_is() {
+        let json = br#"{"a": [1e400, -1E400]}"#;
+        assert_eq!(pythons(json), json);
     }
 }

@@ -1,0 +1,13 @@
+//! What the fuzz targets share.
+
+mod bench;
+mod memory;
+mod snapshot;
+mod value;
+mod watched;
+
+pub use bench::{Bench, NOW, SECRET, keys, run};
+pub use memory::limited;
+pub use snapshot::Snapshot;
+pub use value::{FORMATS, exercise};
+pub use watched::Watched;
