@@ -326,7 +326,7 @@ impl SessionStore for BrokenStore {
 impl ExpiredSweep for BrokenStore {
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
         match self.fault {
-            Fault::SweepTakesTheLive => self.outlived.sweep_as_of(instant, limit).await,
+            Fault::SweepTakesTheLive => self.outlived.sweep(limit).await,
             Fault::SweepMiscounts => Ok(self.inner.sweep_as_of(instant, limit).await? / 2),
             Fault::SweepIgnoresItsLimit => self.inner.sweep_as_of(instant, usize::MAX).await,
             Fault::SweepChecksThenDeletes => self.sweep_without_care().await,

@@ -298,6 +298,14 @@ impl History {
         taken
     }
 
+    /// A save that is over may have taken up what was changed while it was under way.
+    pub(crate) fn take_up_too(&mut self, r: usize, taken: &[usize]) {
+        for (index, change) in self.changes.iter_mut().enumerate() {
+            let pending = change.request == Some(r) && change.state == State::Pending;
+            change.saves += u32::from(pending && !taken.contains(&index));
+        }
+    }
+
     /// A save of request `r` took up whatever was there when its turn came, and says that it is not stored.
     pub(crate) fn refuse(&mut self, r: usize) {
         for change in &mut self.changes {

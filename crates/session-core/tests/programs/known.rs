@@ -1,6 +1,6 @@
 use crate::{
     history::Promise,
-    program::{Layout, Program, Step},
+    program::{Layout, Program, Step, Turn},
 };
 
 /// A promise that is known to be broken, and by which programs. The list only gets shorter.
@@ -45,7 +45,7 @@ const KNOWN: &[Known] = &[
     Known {
         _what: "an answer that failed carries the cookie of an early save, though its own request ended the session",
         promises: &[Promise::Dead],
-        programs: |it| !it.is_faultless() && count(it, saves) > 0,
+        programs: |it| count(it, saves) > 0 && (!it.is_faultless() || lets_time_pass(it)),
     },
     Known {
         _what: "a renewal whose outcome was unknown for a while sends its id, though a log-out has ended it meanwhile",
@@ -80,6 +80,14 @@ fn ends(step: &Step) -> bool {
         step,
         Step::LogOut | Step::EndOne(_) | Step::EndAllOf(_) | Step::Everywhere { .. }
     )
+}
+
+fn lets_time_pass(program: &Program) -> bool {
+    program
+        .schedule
+        .iter()
+        .any(|it| matches!(it, Turn::Pass(_)))
+        || count(program, |it| matches!(it, Step::Wait(_))) > 0
 }
 
 fn saves(step: &Step) -> bool {

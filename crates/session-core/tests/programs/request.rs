@@ -217,7 +217,8 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
     match step {
         Step::Everywhere { keep } => {
             let user = run.authorised_user(r, session);
-            let late = run.history.borrow().visits[r].late;
+            let presented = run.history.borrow().visits[r].presented;
+            let late = session.is_new() && presented.is_some();
             let own = run.own_group(r).filter(|_| keep);
             run.tries_to_end_all(r, user, own);
             let ended = run.within_list_time(session.log_out_everywhere(keep)).await;
@@ -655,6 +656,7 @@ impl Run<'_> {
         let tick = self.tick();
         self.looks(r, session);
         let mut history = self.history.borrow_mut();
+        history.take_up_too(r, taken);
         history.follow(r, session);
         history.note(|| format!("request {r}: a save says {saved:?}"));
         let visit = &history.visits[r];
@@ -742,6 +744,7 @@ impl Run<'_> {
         if let Some(session) = session {
             history.follow(r, session);
         }
+        history.take_up_too(r, taken);
         history.note(|| format!("request {r}: answered {error:?}, {set_cookie:?}"));
         let visit = &mut history.visits[r];
         visit.head_sent = true;
@@ -831,7 +834,12 @@ impl Run<'_> {
             }
             return;
         };
-        let ended = history.may_have_ended(group) || session.is_new();
+        let opened = history.visits[r].opened_at;
+        let took = opened.and_then(|it| self.bench.wall.now().duration_since(it).ok());
+        let tenth = Duration::from_secs(self.program.shortest_idle() / 10);
+        // Nothing is expected of a handler that takes so long.
+        let long = took.is_none_or(|it| it > tenth);
+        let ended = history.may_have_ended(group) || session.is_new() || long;
         let before = history.expected[request.browser].take();
         let before = before.filter(|it| self.is_in_use(it) && it.group == group);
         if !ok || ended {
