@@ -51,8 +51,12 @@ impl Case {
     fn check(&self, bytes: &[u8]) {
         let (_, session) = self.bench.open(&[bytes]).expect("the store works");
         let asked = self.store.asked();
-        assert!(session.is_new());
-        assert!(asked.len() <= if self.signed { 0 } else { CANDIDATES });
+        // The fuzzer sees what the library compares, and so learns the real cookie.
+        let (_, value) = self.cookie.split_once('=').expect("a cookie");
+        if !bytes.windows(value.len()).any(|it| it == value.as_bytes()) {
+            assert!(session.is_new());
+            assert!(asked.len() <= if self.signed { 0 } else { CANDIDATES });
+        }
 
         // No header holds the end of a line.
         let middle = bytes.iter().position(|byte| *byte == b'\n');

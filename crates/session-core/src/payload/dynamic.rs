@@ -192,6 +192,9 @@ impl Serialize for Written<'_> {
     }
 }
 
+/// The longest text that stands for a key which is none, in JSON to look at, in bytes.
+const LONGEST_LOSSY_KEY: usize = 1024;
+
 /// What stands for a key in JSON, or in JSON to look at: text as it is, and a number as text.
 pub(super) fn key_text(key: &Dynamic, format: Option<Format>) -> Result<String, BoxError> {
     let mut json = Vec::new();
@@ -205,6 +208,10 @@ pub(super) fn key_text(key: &Dynamic, format: Option<Format>) -> Result<String, 
         _ => {}
     }
     json::write(&mut json, &key.written(format))?;
+    // Each map that is a key of a map in a key doubles the backslashes.
+    if format.is_none() && json.len() > LONGEST_LOSSY_KEY {
+        return Err("it holds a key that is too long to look at".into());
+    }
     let text = json::parse(&json);
     Ok(text.or_else(|_| String::from_utf8(json))?)
 }

@@ -159,3 +159,11 @@ fn every_shape_of_type_is_written_as_rmp_serde_writes_it() {
         assert!(ours == theirs, "{len}");
     }
 }
+
+/// Quoted once more in each map around it, the text would double forty times.
+#[test]
+fn maps_as_keys_of_maps_take_no_memory_to_look_at() {
+    let bytes = [[0x81; 40].as_slice(), b"\xa1\"", &[1; 40]].concat();
+    let value = Value::from_encoded(bytes, Format::MessagePack).unwrap();
+    assert_eq!(value.to_json_lossy(), serde_json::Value::Null);
+}
