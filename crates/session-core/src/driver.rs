@@ -269,8 +269,11 @@ impl Drop for Drive {
             if let Some(run) = self.run {
                 locked.state.machine.abandon(run);
             }
-            // One of the others goes on with the call under way.
+            // One of the others goes on with the call under way. Without any, requests elsewhere are not to wait.
             locked.state.waiters.remove(self.waiter);
+            if locked.state.waiters.is_empty() {
+                locked.state.turn = None;
+            }
         }
     }
 }

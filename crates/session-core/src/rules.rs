@@ -401,7 +401,7 @@ impl Rules {
             Refresh::OnChange => false,
             Refresh::EveryAccess | Refresh::EveryRequest => true,
             // When a cookie of Flask's ends stands nowhere.
-            Refresh::WhenDue if live.form == Form::Flask => true,
+            Refresh::WhenDue if self.settings.profile == Profile::Flask => true,
             Refresh::WhenDue => {
                 let Some(end) = self.end(live) else {
                     return true;

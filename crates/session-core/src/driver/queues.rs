@@ -12,7 +12,7 @@ use tokio::{
 use crate::key::StoreKey;
 
 /// The longest that a request waits for its turn; one that the application does not poll must not hold up the others.
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
 /// Where requests of this process that were refused at one key wait for each other, instead of refusing each other
 /// again and again. No rule depends on it: other processes have queues of their own.

@@ -50,6 +50,10 @@ impl Waiters {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakers.is_empty()
+    }
+
     /// Forgets `waiter` and wakes the others.
     pub(crate) fn remove(&mut self, waiter: Option<u64>) {
         if self.wakers.is_empty() {

@@ -1,6 +1,6 @@
 //! What the end of a run means for the request.
 
-use std::mem::take;
+use std::mem::{replace, take};
 
 use super::{
     Ending, Given, Goal, Machine, Origin, Pending, Saved,
@@ -31,7 +31,7 @@ struct Results {
 fn told(outcome: Outcome, found: &mut Results) -> Result<Saved> {
     let error = found.error.take();
     match outcome {
-        Outcome::Stored | Outcome::StoredUnderNewId => Ok(Saved::Stored),
+        Outcome::Stored | Outcome::StoredUnderNewId | Outcome::StoredElsewhere => Ok(Saved::Stored),
         Outcome::Dropped if found.login => Err(Error::Conflict),
         Outcome::Dropped => Ok(Saved::Ended),
         Outcome::Missing => Err(error.unwrap_or_else(|| {
@@ -141,6 +141,16 @@ impl Machine {
                 self.moved = true;
                 self.pending = Pending::NewId;
             }
+            Outcome::StoredElsewhere => {
+                self.origin = written.map_or(Origin::Ended, |written| {
+                    Origin::Live(Box::new(Live {
+                        id: None,
+                        ..*written
+                    }))
+                });
+                self.moved = true;
+                self.forget_pending_id();
+            }
             Outcome::Verified => {
                 if let Some(live) = live {
                     self.origin = Origin::Live(live);
@@ -172,7 +182,10 @@ impl Machine {
                         }
                         Origin::Live(live)
                     }
-                    _ => Origin::Ended,
+                    _ => match replace(&mut self.origin, Origin::Ended) {
+                        taken @ Origin::Taken(..) => taken,
+                        _ => Origin::Ended,
+                    },
                 };
                 self.forget_pending_id();
             }

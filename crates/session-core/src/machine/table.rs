@@ -149,6 +149,8 @@ pub(crate) enum Outcome {
     Stored,
     /// Stored, under a new id that the answer carries.
     StoredUnderNewId,
+    /// Stored, and the session was renewed by another request since: another answer carries the id.
+    StoredElsewhere,
     /// There was nothing to store.
     Unchanged,
     /// The expiry has moved.
@@ -261,6 +263,7 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Checking, E::Unreadable, N::Done(O::Unreadable)),
     (S::Checking, E::Failed, N::Done(O::Failed)),
     (S::Confirming, E::Live, N::Done(O::StoredUnderNewId)),
+    (S::Confirming, E::Forwarded, N::Done(O::StoredElsewhere)),
     (S::Confirming, E::Ended, N::Done(O::Dropped)),
     (S::Confirming, E::Absent, N::Done(O::Missing)),
     (S::Confirming, E::Unreadable, N::Done(O::Unreadable)),
