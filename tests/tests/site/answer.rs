@@ -67,13 +67,11 @@ impl Answer {
     pub(crate) fn cookie_end(&self, now: SystemTime) -> Option<SystemTime> {
         let text = self.set_cookie()?;
         let value = |name| text.split("; ").find_map(|part| part.strip_prefix(name));
-        match value("Max-Age=") {
-            Some(age) => Some(now + Duration::from_secs(age.parse().expect("seconds"))),
-            None => {
-                let date = httpdate::parse_http_date(value("Expires=")?);
-                Some(date.expect("a date"))
-            }
+        if let Some(age) = value("Max-Age=") {
+            return Some(now + Duration::from_secs(age.parse().expect("seconds")));
         }
+        let date = httpdate::parse_http_date(value("Expires=")?);
+        Some(date.expect("a date"))
     }
 
     /// Panics unless it is a success without a body.
