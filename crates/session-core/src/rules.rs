@@ -446,9 +446,16 @@ impl Rules {
         // Where a store of Flask's cannot tell the end, it was moved a moment ago.
         let idle = self.timeouts(&live.content).idle;
         let end = live.times.expires_at.unwrap_or(now.after(idle));
+        // The milliseconds that the write took are not to cost a whole second.
+        let written = live.times.used_at.unwrap_or(now);
+        let from = if now.since(written) < Duration::from_secs(1) {
+            written.min(now)
+        } else {
+            now
+        };
         let lasting = match live.form {
             _ if !self.permanent(live.form, &live.content) => Lasting::BrowserSession,
-            Form::Native => Lasting::Seconds(cookie_age(end, now)),
+            Form::Native => Lasting::Seconds(cookie_age(end, from)),
             Form::Flask => Lasting::Until(end.into()),
         };
         Some(cookie::set_cookie(&self.settings.cookie, &value, lasting))
