@@ -85,7 +85,7 @@ impl Session {
         self.insert_value(key, value)
     }
 
-    /// Puts an encoded value under `key`, such as one that [`Dynamic::to_value`] makes: that way bytes and timestamps become
+    /// Puts an encoded value under `key`, such as one that [`Dynamic::to_value`](crate::Dynamic::to_value) makes: that way bytes and timestamps become
     /// what Flask-Session makes of them in JSON too.
     ///
     /// # Errors
