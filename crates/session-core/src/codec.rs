@@ -9,7 +9,7 @@ use crate::{
     content::Content,
     error::{Error, Result},
     expiry::{Millis, millis},
-    header::{Header, Kind, binding, payload_offset},
+    header::{Header, Kind, MAX_OWNER, binding, payload_offset},
     key::StoreKey,
     payload::{Format, Payload, Value},
     record::Loaded,
@@ -101,6 +101,15 @@ impl Codec {
         write_tag: [u8; 8],
         encoded: Option<&Bytes>,
     ) -> Result<Bytes> {
+        // Flask's form may hold a longer one, which is no owner of a native record.
+        if self.form == Form::Native
+            && content
+                .owner
+                .as_ref()
+                .is_some_and(|it| it.len() > MAX_OWNER)
+        {
+            return Err(Error::OwnerTooLong { limit: MAX_OWNER });
+        }
         let payload = match (encoded, self.form) {
             (Some(encoded), _) => encoded.clone(),
             (None, Form::Flask) => self.live_of_flask(content)?.into(),

@@ -31,6 +31,7 @@ use crate::{
     error::{Error, Result},
     expiry::{Millis, millis},
     key::StoreKey,
+    record::Record,
 };
 
 const MAGIC: u8 = 0xc1;
@@ -115,7 +116,10 @@ impl<'t> Header<'t> {
             std::str::from_utf8(field).map(Some).map_err(Error::corrupt)
         };
         let (owner, label, successor) = (text(OWNER)?, text(LABEL)?, text(SUCCESSOR)?);
-        if !rest.is_empty() || (kind == Kind::Forwarded) != successor.is_some() {
+        if length > Record::HEAD
+            || !rest.is_empty()
+            || (kind == Kind::Forwarded) != successor.is_some()
+        {
             return Err(Error::corrupt("the record's header makes no sense"));
         }
         let instant = |offset| Millis::new(u64::from_be_bytes(array(fixed, offset)));

@@ -88,6 +88,16 @@ fn the_longest_header_fits_the_head_of_a_record() {
 }
 
 #[test]
+fn a_header_that_no_list_could_read_is_damage() {
+    let bytes = Header {
+        owner: Some(&"o".repeat(crate::Record::HEAD)),
+        ..header()
+    }
+    .write(0);
+    assert!(matches!(Header::parse(&bytes), Err(Error::Corrupt { .. })));
+}
+
+#[test]
 fn a_header_cut_anywhere_is_damage() {
     let good = header().write(0);
     for length in 0..good.len() {
