@@ -79,7 +79,7 @@ impl Case {
         let (store, key) = (&self.store, &self.key);
         let record = Record {
             bytes: Bytes::from_static(b"\xc1 a record"),
-            expires_at: SystemTime::now() + Duration::from_secs(60),
+            expires_at: SystemTime::now() + Duration::from_mins(1),
             entry: None,
         };
         let code = bytes

@@ -4,6 +4,10 @@ use peak_alloc::PeakAlloc;
 static MEMORY: PeakAlloc = PeakAlloc;
 
 /// Runs `target` and sees that it never held more than 64 MiB: no length in a few bytes may make us allocate for it.
+///
+/// # Panics
+///
+/// If more than the limit was allocated: that is the fault looked for.
 pub fn limited<T>(target: impl FnOnce() -> T) -> T {
     const LIMIT: usize = 64 << 20;
     let before = MEMORY.current_usage();
