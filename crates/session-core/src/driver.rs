@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 pub(crate) use self::queues::Queues;
 use self::{queues::Turn, waiters::Waiters};
@@ -178,6 +178,13 @@ pub(crate) struct Drive {
     /// The run that it began.
     run: Option<u64>,
     waiter: Option<u64>,
+    /// How long it waits for what others of the request do after the head, where each call has a budget of its own.
+    patience: Option<Patience>,
+}
+
+struct Patience {
+    since: Instant,
+    end: Pin<Box<Sleep>>,
 }
 
 impl Drive {
@@ -187,6 +194,7 @@ impl Drive {
             aim,
             run: None,
             waiter: None,
+            patience: None,
         }
     }
 
@@ -204,7 +212,9 @@ impl Drive {
             Aim::Reach(goal) => {
                 // A stream may go on for hours, so each of its calls has a budget of its own.
                 if state.machine.is_head_sent() {
-                    state.left = request.shared.rules.settings.store_timeout;
+                    let waited = self.patience.take().map(|it| it.since.elapsed());
+                    let budget = request.shared.rules.settings.store_timeout;
+                    state.left = budget.saturating_sub(waited.unwrap_or_default());
                 }
                 let goal = *goal;
                 self.run = Some(with_given(&request.shared, |given| {
@@ -213,6 +223,19 @@ impl Drive {
             }
         }
         None
+    }
+
+    /// Whether others of the request took all of its time.
+    fn is_out_of_patience(&mut self, request: &Request, context: &mut Context<'_>) -> bool {
+        let patience = self.patience.get_or_insert_with(|| {
+            let since = Instant::now();
+            let end = after(since, request.shared.rules.settings.store_timeout);
+            Patience {
+                since,
+                end: Box::pin(sleep_until(end)),
+            }
+        });
+        patience.end.as_mut().poll(context).is_ready()
     }
 }
 
@@ -250,6 +273,14 @@ impl Future for Drive {
             let waker = all.as_ref().unwrap_or(context.waker());
             match state.advance(&request.shared, &mut Context::from_waker(waker)) {
                 Poll::Pending => {
+                    if this.run.is_none()
+                        && state.machine.is_head_sent()
+                        && this.is_out_of_patience(&request, context)
+                    {
+                        state.waiters.remove(this.waiter.take());
+                        let budget = request.shared.rules.settings.store_timeout;
+                        return Poll::Ready(Err(Error::Timeout { budget }));
+                    }
                     state.waiters.register(&mut this.waiter, context.waker());
                     return Poll::Pending;
                 }

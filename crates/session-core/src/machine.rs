@@ -211,9 +211,17 @@ impl Machine {
 
     /// The record as it was last seen.
     pub(crate) fn live(&self) -> Option<&Live> {
-        match &self.origin {
+        match self.seen_origin() {
             Origin::Live(live) => Some(live),
             _ => None,
+        }
+    }
+
+    /// The origin as the application sees it: of a session that it destroyed while a run was under way, nothing is left.
+    fn seen_origin(&self) -> &Origin {
+        match &self.run {
+            Some(run) if run.destroyed && !matches!(self.origin, Origin::Detached) => &Origin::New,
+            _ => &self.origin,
         }
     }
 
@@ -227,12 +235,12 @@ impl Machine {
     }
 
     pub(crate) fn is_late(&self) -> bool {
-        matches!(self.origin, Origin::Late(..))
+        matches!(self.seen_origin(), Origin::Late(..))
     }
 
     /// Whether another request is known to have ended it.
     pub(crate) fn is_ended(&self) -> bool {
-        matches!(self.origin, Origin::Ended | Origin::Taken(..))
+        matches!(self.seen_origin(), Origin::Ended | Origin::Taken(..))
     }
 
     pub(crate) fn is_head_sent(&self) -> bool {
@@ -246,7 +254,7 @@ impl Machine {
 
     /// The id that the request presented and that was renewed, or that of a session of this request's.
     pub(crate) fn key(&self) -> Option<(&StoreKey, Form)> {
-        match &self.origin {
+        match self.seen_origin() {
             Origin::Live(live) => Some((&live.key, live.form)),
             Origin::Late(key, form) => Some((key, *form)),
             _ => None,
@@ -277,7 +285,9 @@ impl Machine {
 
     /// Whether the end of the request needs nothing of the store.
     pub(crate) fn is_settled(&self, rules: &Rules, now: Millis) -> bool {
-        let idle = self.run.is_none() && self.untold.is_none() && !self.failed;
+        let failed = |it: &(u64, Result<Saved>)| it.1.is_err();
+        let unheard = self.result.iter().chain(&self.results).any(failed);
+        let idle = self.run.is_none() && self.untold.is_none() && !self.failed && !unheard;
         idle && !self.is_dirty() && !self.sends_id() && self.refreshable(rules, now).is_none()
     }
 
@@ -288,6 +298,15 @@ impl Machine {
             Pending::Removal => Some(rules.removal()),
             Pending::Id | Pending::NewId => rules.set_cookie(self.live().or(self.unended())?, now),
         }
+    }
+
+    /// The key of the id that the answer's head is to carry.
+    fn pending_key(&self) -> Option<&StoreKey> {
+        let live = match &self.origin {
+            Origin::Live(live) => Some(&**live),
+            _ => self.unended().or(self.run.as_ref()?.live.as_deref()),
+        };
+        live.map(|live| &live.key)
     }
 
     /// The record that is to end, and is not known to have ended.
@@ -312,7 +331,7 @@ impl Machine {
     /// If the change cannot be made; nothing is recorded then.
     pub(crate) fn change(&mut self, op: Op, rules: &Rules, now: Millis) -> Result<()> {
         if let Op::LogIn(_) = &op {
-            match self.origin {
+            match self.seen_origin() {
                 Origin::Ended | Origin::Taken(..) => return Err(Error::Conflict),
                 Origin::Detached => return Err(Error::NotLoaded),
                 _ => {}
@@ -375,6 +394,15 @@ impl Machine {
         self.ops.clear();
         self.renew = false;
         self.extend = false;
+    }
+
+    /// The same, of a session that has ended in the store by now: no answer sends its id any more.
+    pub(crate) fn destroy_ended(&mut self, rules: &Rules) {
+        self.destroy(rules);
+        self.forget_pending_id();
+        if let Some(run) = &mut self.run {
+            run.forgets_id = true;
+        }
     }
 
     fn destroy_origin(&mut self) {

@@ -400,8 +400,14 @@ impl Rules {
         match self.settings.refresh {
             Refresh::OnChange => false,
             Refresh::EveryAccess | Refresh::EveryRequest => true,
-            // When a cookie of Flask's ends stands nowhere.
-            Refresh::WhenDue if self.settings.profile == Profile::Flask => true,
+            // When a cookie of Flask's ends stands nowhere: each answer carries it, as Flask's own do.
+            Refresh::WhenDue
+                if live.form == Form::Flask
+                    && (self.settings.profile == Profile::Flask
+                        || self.permanent(live.form, &live.content)) =>
+            {
+                true
+            }
             Refresh::WhenDue => {
                 let Some(end) = self.end(live) else {
                     return true;

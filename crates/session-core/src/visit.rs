@@ -12,7 +12,7 @@ use crate::{
     config::OnStoreFailure,
     driver::{Aim, Drive, Request},
     error::{Error, Result},
-    machine::{Goal, Machine, table::holds},
+    machine::{Goal, Machine, Saved, table::holds},
     session::Session,
     shared::Shared,
 };
@@ -136,8 +136,22 @@ impl Visit {
         Finish::Pending(Box::pin(async move {
             let mut finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
             // What another part of the request did meanwhile was done before the head, too.
-            if finished.is_ok() && request.lock()?.is_dirty() {
+            if let Ok(first) = finished
+                && request.lock()?.is_dirty()
+            {
                 finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
+                // The answer's error is not to say that nothing was stored.
+                if first == Saved::Stored
+                    && let Err(error) = &finished
+                    && (error.is_known_outcome()
+                        || matches!(error, Error::Missing | Error::Expired))
+                {
+                    tracing::warn!(
+                        error = error as &dyn std::error::Error,
+                        "a part of the request's changes was stored, another was not"
+                    );
+                    finished = Err(Error::Unknown);
+                }
             }
             let mut machine = request.lock()?;
             machine.close_head();

@@ -32,6 +32,13 @@ impl Machine {
         if run.state == State::Opening {
             return self.presented(found, given);
         }
+        let dead = matches!(found, Found::Forwarded(..) | Found::Ended | Found::Absent);
+        if dead && self.pending_key() == Some(&key) {
+            self.forget_pending_id();
+        }
+        let Some(run) = &mut self.run else {
+            return Event::Failed;
+        };
         match found {
             Found::Live(live) => self.found_live(live, given),
             Found::Forwarded(successor, _) => {

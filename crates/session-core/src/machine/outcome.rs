@@ -223,6 +223,7 @@ impl Machine {
         if run.goal == Goal::Reload || !holds!(DestroyedWhileSaving) {
             return false;
         }
+        let forgets_id = run.forgets_id;
         *run = Run {
             awaited: run.awaited,
             ops: take(&mut self.ops),
@@ -230,6 +231,9 @@ impl Machine {
             ..Run::new(run.number, run.goal)
         };
         self.destroy_origin();
+        if forgets_id {
+            self.forget_pending_id();
+        }
         true
     }
 
@@ -241,7 +245,8 @@ impl Machine {
     }
 
     pub(super) fn drop_unknown_id(&mut self) {
-        if self.live().is_none_or(|live| live.id.is_none()) {
+        let known = matches!(&self.origin, Origin::Live(live) if live.id.is_some());
+        if !known {
             self.forget_pending_id();
         }
     }
@@ -262,6 +267,9 @@ impl Machine {
         }
         if run.destroyed && holds!(DestroyedWhileSaving) {
             self.destroy_origin();
+            if run.forgets_id {
+                self.forget_pending_id();
+            }
         }
         if self.ops.is_empty() {
             self.view = None;

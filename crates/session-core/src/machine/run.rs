@@ -48,6 +48,8 @@ pub(super) struct Run {
     pub(super) rebased: bool,
     /// The session was destroyed while this run was under way: what comes of it is to end.
     pub(super) destroyed: bool,
+    /// What comes of it is known to have ended, so that no answer sends its id.
+    pub(super) forgets_id: bool,
 }
 
 /// Why a request may not go on as it wants with a live record.
@@ -84,6 +86,7 @@ impl Run {
             foreign: None,
             rebased: false,
             destroyed: false,
+            forgets_id: false,
         }
     }
 

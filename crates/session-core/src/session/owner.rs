@@ -61,7 +61,7 @@ impl Session {
         };
         let ended = work.end_one(&owner, lineage).await?;
         if self.lineage().as_ref() == Some(lineage) {
-            self.destroy();
+            self.machine()?.destroy_ended(self.rules());
         }
         Ok(ended)
     }
@@ -86,7 +86,7 @@ impl Session {
             .end_all(&owner, lineage.filter(|_| keep_current))
             .await?;
         if !keep_current {
-            self.destroy();
+            self.machine()?.destroy_ended(self.rules());
         }
         Ok(ended)
     }

@@ -69,6 +69,7 @@ fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     check.sessions_are_kept_apart(broken);
     check.requests_are_bounded(broken);
     check.a_taken_id_is_left_alone(broken);
+    check.what_cannot_be_read_is_left_alone(broken);
 }
 
 /// *What is not used ends.* After the longest idle timeout there is in the program, or the absolute one, whatever is
@@ -96,12 +97,20 @@ async fn opens(sessions: &Sessions, cookie: &str) -> Option<Session> {
 }
 
 /// The same of a store that answers at once.
-fn opens_now(sessions: &Sessions, cookie: &str) -> bool {
+fn opens_now(sessions: &Sessions, cookie: &str) -> Option<Session> {
     let mut cx = Context::from_waker(Waker::noop());
     match pin!(opens(sessions, cookie)).poll(&mut cx) {
-        Poll::Ready(session) => session.is_some(),
+        Poll::Ready(session) => session,
         Poll::Pending => unreachable!("the store answers at once"),
     }
+}
+
+/// The session that `cookie` opens now, if it is live.
+pub(crate) fn live_now(run: &Run<'_>, cookie: &str) -> Option<Session> {
+    let open = std::mem::replace(&mut run.bench.store.world().open, true);
+    let session = opens_now(&run.sessions[0], cookie);
+    run.bench.store.world().open = open;
+    session
 }
 
 fn probe(cookie: &str, group: usize, session: &Session) -> Probe {
@@ -162,6 +171,7 @@ impl Check<'_, '_> {
                             && only.is_none_or(|it| it == probe.group)
                             && *keep != Some(probe.group)
                             && !self.login_in_flight(*user, probe.group, *began)
+                            && !self.trace_is_lost(probe.group, *began)
                     }
                 };
                 if alive {
@@ -179,6 +189,17 @@ impl Check<'_, '_> {
                 && self.history.may_be_in(it, group)
                 && it.answered.is_none_or(|answered| answered >= began)
         })
+    }
+
+    /// Whether the session was renewed after `began`, in a store that forgot records before their time: from the old
+    /// record's tombstone the new one would have been found.
+    fn trace_is_lost(&self, group: usize, began: u64) -> bool {
+        let renewed = self.history.visits.iter().any(|it| {
+            it.sent.is_some()
+                && it.groups.contains(&group)
+                && it.answered.is_some_and(|answered| answered >= began)
+        });
+        renewed && self.run.program.forgets()
     }
 
     /// *Of all ids of a session that were ever sent, one is live at most.* A renewal or a login that was answered ends
@@ -221,7 +242,7 @@ impl Check<'_, '_> {
                 continue;
             }
             let Some(group) = change.group else {
-                if !self.is_replaced(change) {
+                if !self.is_replaced(change) && !self.may_have_ended_unseen(change) {
                     let text = format!("{change:?} is said to be stored, and there is no session");
                     broken.push((Promise::Stored, text));
                 }
@@ -246,6 +267,15 @@ impl Check<'_, '_> {
                 broken.push((Promise::Stored, text));
             }
         }
+    }
+
+    /// Whether the session that the change's request logged in to may have been ended before the request saw it.
+    fn may_have_ended_unseen(&self, change: &Change) -> bool {
+        let own = |it: &&Change| it.request == change.request;
+        self.history.changes.iter().filter(own).any(|it| {
+            let ended = |user| self.history.ended_users.iter().any(|(it, _)| *it == user);
+            matches!(it.kind, Kind::LogIn(user) if ended(user))
+        })
     }
 
     /// Whether another change that came later, or was under way at the same time, replaces or removes this one.
@@ -379,6 +409,17 @@ impl Check<'_, '_> {
             broken.push((Promise::Apart, text));
         }
     }
+
+    /// *What cannot be read is overwritten by nobody*: a later release may have written it.
+    fn what_cannot_be_read_is_left_alone(&self, broken: &mut Broken) {
+        let program = self.run.program;
+        let sweeps = program.schedule.iter().any(|it| matches!(it, Turn::Sweep));
+        let lost = self.run.bench.store.world().lost_unreadable();
+        if lost > 0 && !program.forgets() && !sweeps {
+            let text = format!("{lost} records that cannot be read were overwritten");
+            broken.push((Promise::Apart, text));
+        }
+    }
 }
 
 /// Whether `other` may have been made after `change`.
@@ -416,26 +457,30 @@ pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken:
 }
 
 /// *No answer sends a dead id*: one that was ended or renewed before the end of the visit began, or before its last call
-/// of the store did.
+/// of the store did. An answer that failed could not look again: it sends none that the request knew to be dead.
 pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
-    let mut world = run.bench.store.world();
-    let open = std::mem::replace(&mut world.open, true);
-    drop(world);
-    let alive = opens_now(&run.sessions[0], cookie);
-    run.bench.store.world().open = open;
-    if alive || run.program.evicts() {
+    if live_now(run, cookie).is_some() || run.program.evicts() {
         return;
     }
     let world = run.bench.store.world();
-    let last = world.counts[2 * r].last_began;
-    let last = last.max(world.counts[2 * r + 1].last_began);
-    let last = last.max(run.history.borrow().visits[r].finish_began);
+    let (ok, finish_began) = {
+        let visit = &run.history.borrow().visits[r];
+        (visit.ok, visit.finish_began)
+    };
+    let last = if ok {
+        let last = world.counts[2 * r].last_began;
+        let last = last.max(world.counts[2 * r + 1].last_began);
+        last.max(finish_began)
+    } else {
+        let told = |thread: usize| world.told[thread].get(&world.loaded.clone()?).copied();
+        told(2 * r).max(told(2 * r + 1)).unwrap_or(0)
+    };
     let times: Vec<_> = world.changed_until(last);
     let stores: Vec<_> = times.into_iter().map(|it| world.earlier(it)).collect();
     drop(world);
-    let mut lived = stores
-        .into_iter()
-        .map(|store| opens_now(&run.bench.sessions_over(run.program.config, store), cookie));
+    let mut lived = stores.into_iter().map(|store| {
+        opens_now(&run.bench.sessions_over(run.program.config, store), cookie).is_some()
+    });
     // The last of them is the store as it was when that call began.
     if lived.next() == Some(false) && lived.any(|it| it) {
         let text = format!("answer {r} sends an id that was dead before");

@@ -50,10 +50,10 @@ const CONFIGS: u64 = 200;
 /// The program of a seed.
 pub(crate) fn program(seed: u64) -> Program {
     let mut dice = Dice(seed);
-    if dice.permille(250) {
-        clicks(&mut dice)
-    } else {
-        races(&mut dice)
+    match dice.below(100) {
+        0..25 => clicks(&mut dice),
+        25..30 => unknown_renewal(&mut dice),
+        _ => races(&mut dice),
     }
 }
 
@@ -146,6 +146,48 @@ fn races(dice: &mut Dice) -> Program {
     }
 }
 
+/// A renewal whose outcome is unknown for a while, in which others go on with the session: rare in a program without a
+/// plan.
+fn unknown_renewal(dice: &mut Dice) -> Program {
+    let mut program = races(dice);
+    let renewal = dice.of(&[Step::Renew, Step::LogIn(0), Step::LogIn(1)]);
+    let beside = dice.of(&[
+        &[Step::LogOut][..],
+        &[Step::EndAllOf(0)],
+        &[Step::Everywhere { keep: false }],
+        // It follows the renewal, and then knows the new record, but not its id.
+        &[Step::Mark, Step::Save, Step::Renew],
+        &[Step::Mark, Step::Save, Step::LogIn(1)],
+    ]);
+    program.seeds[0].browser = 0;
+    program.requests.truncate(2);
+    for (number, steps) in [&[renewal], beside].into_iter().enumerate() {
+        if program.requests.len() == number {
+            program.requests.push(request(dice, program.config, 0));
+        }
+        let request = &mut program.requests[number];
+        request.browser = 0;
+        request.open = Open::First;
+        request.steps = steps.to_vec();
+    }
+    let (one, other) = (Turn::Run(0, Behaviour::Fine), Turn::Run(2, Behaviour::Fine));
+    // Both are loaded, the new record is inserted, and the answer to the old one's tombstone is lost.
+    program.schedule = vec![one, other, one, other, one];
+    program.schedule.push(Turn::Run(0, Behaviour::ErrorAfter));
+    program.schedule.extend([one, one]);
+    for _ in 0..dice.index(16) {
+        program.schedule.push(match dice.below(30) {
+            0 => Turn::Damage(dice.index(5)),
+            1 => Turn::Later(dice.index(5)),
+            2 => Turn::Evict(dice.index(5)),
+            _ => other,
+        });
+    }
+    let confirmed = dice.weighted(&[(6, Behaviour::Fine), (1, Behaviour::ErrorBefore)]);
+    program.schedule.push(Turn::Run(0, confirmed));
+    program
+}
+
 fn request(dice: &mut Dice, config: Config, browser: usize) -> Request {
     let open = dice.weighted(&[(86, Open::First), (8, Open::AfterHead), (6, Open::Never)]);
     let mut steps = |most: usize| -> Vec<Step> { (0..most).map(|_| step(dice, config)).collect() };
@@ -210,7 +252,8 @@ fn step(dice: &mut Dice, config: Config) -> Step {
 fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
     let length = dice.index(32);
     let sorts = [dice.permille(500), dice.permille(120), dice.permille(80)];
-    let (evicts, crashes, sets, passes) = (
+    let (evicts, damages, crashes, sets, passes) = (
+        dice.permille(60),
         dice.permille(60),
         dice.permille(60),
         dice.permille(100),
@@ -233,7 +276,8 @@ fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
             let rare = dice.below(100);
             match rare {
                 0..=2 if evicts => return Turn::Evict(dice.index(5)),
-                3 if evicts => return Turn::Damage(dice.index(5)),
+                3..=8 if damages => return Turn::Damage(dice.index(5)),
+                9..=12 if damages => return Turn::Later(dice.index(5)),
                 3..=4 if crashes => return Turn::Crash(request),
                 5..=8 if sets => return Turn::Clock(dice.of(&[-1000, -100, -5, 5, 100, 1000])),
                 9..=13 if passes => return Turn::Pass(dice.of(&[1, 5, 15, 61, 95, 700])),

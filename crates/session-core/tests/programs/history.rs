@@ -79,8 +79,10 @@ pub(crate) struct VisitLog {
     pub(crate) groups: Vec<usize>,
     pub(crate) opened: Option<u64>,
     pub(crate) opened_at: Option<SystemTime>,
-    /// It came with an id that was renewed before.
+    /// It came with an id that was renewed before, and has not logged in since.
     pub(crate) late: bool,
+    /// It came with an id that was renewed before.
+    pub(crate) came_late: bool,
     /// Whose session the request was authorised for, first of all, and whom it logged in since; empty if nobody's.
     pub(crate) users: Vec<usize>,
     /// Sessions that the request destroyed, before the store has confirmed it.
@@ -171,6 +173,8 @@ pub(crate) struct Change {
     pub(crate) saves: u32,
     /// One of several saves said that it is not stored.
     pub(crate) refused: bool,
+    /// A save took it up that nobody polls: what became of it only that one and the answer say.
+    pub(crate) held: bool,
 }
 
 /// What a browser relies on when it comes again.
@@ -250,14 +254,19 @@ impl History {
             self.groups[group].flask = true;
             return Some(group);
         };
-        let same = |it: &Group| it.lineage.as_ref() == Some(&lineage);
-        if let Some(group) = self.groups.iter().position(same) {
+        if let Some(group) = self.named(lineage) {
             return Some(group);
         }
         let unnamed = known.filter(|it| self.groups[*it].lineage.is_none());
         let group = unnamed.unwrap_or_else(|| self.new_group());
         self.groups[group].lineage = Some(lineage);
         Some(group)
+    }
+
+    /// The session with a lineage.
+    pub(crate) fn named(&self, lineage: Lineage) -> Option<usize> {
+        let same = |it: &Group| it.lineage == Some(lineage);
+        self.groups.iter().position(same)
     }
 
     pub(crate) fn new_group(&mut self) -> usize {

@@ -177,6 +177,8 @@ pub(crate) enum Turn {
     Evict(usize),
     /// A record, counted in the same way, can no longer be read.
     Damage(usize),
+    /// A later release writes a record, counted in the same way.
+    Later(usize),
     /// The process of a request is gone.
     Crash(usize),
 }
@@ -206,7 +208,7 @@ impl Program {
     pub(crate) fn is_faultless(&self) -> bool {
         let turns = self.schedule.iter().all(|turn| match turn {
             Turn::Run(_, behaviour) => *behaviour == Behaviour::Fine,
-            Turn::Evict(_) | Turn::Damage(_) | Turn::Crash(_) => false,
+            Turn::Evict(_) | Turn::Damage(_) | Turn::Later(_) | Turn::Crash(_) => false,
             _ => true,
         });
         turns && self.requests.iter().all(|it| !it.answer_lost)
@@ -214,8 +216,14 @@ impl Program {
 
     /// Whether the store forgets a record before its time, or damages one.
     pub(crate) fn evicts(&self) -> bool {
-        let evicts = |it: &Turn| matches!(it, Turn::Evict(_) | Turn::Damage(_));
+        let evicts = |it: &Turn| matches!(it, Turn::Evict(_) | Turn::Damage(_) | Turn::Later(_));
         self.schedule.iter().any(evicts)
+    }
+
+    /// Whether the store forgets a record before its time.
+    pub(crate) fn forgets(&self) -> bool {
+        let forgets = |it: &Turn| matches!(it, Turn::Evict(_));
+        self.schedule.iter().any(forgets)
     }
 
     /// Every step of every request.

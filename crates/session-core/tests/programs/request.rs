@@ -1,5 +1,7 @@
 use std::{
+    collections::HashMap,
     future::{Future, poll_fn},
+    mem::take,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::{Pin, pin},
     sync::{
@@ -10,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use session_core::{Error, Finish, Result, Saved, Session, Sessions};
+use session_core::{Error, Finish, Result, Saved, Session, Sessions, StoreKey};
 use tokio::time::Instant;
 
 use crate::{
@@ -22,6 +24,12 @@ use crate::{
 
 /// The most values that a program adds; each has a digit of the counter.
 pub(crate) const ITEMS: usize = 30;
+
+/// The answer to a call on a user's sessions, and what it told of their records.
+struct Listed<T> {
+    answer: Result<T>,
+    told: HashMap<StoreKey, u64>,
+}
 
 type Held<'s> = Vec<Pin<Box<dyn Future<Output = Result<Saved>> + 's>>>;
 
@@ -176,8 +184,15 @@ async fn perform<'s>(
             let polled = polled(saving.as_mut(), polls);
             if let Some(saved) = run.within(r, thread, polled).await {
                 run.saved(r, session, &taken, &destroyed, &saved);
-            } else if matches!(step, Step::SaveHeld(_)) {
-                held.push(saving);
+            } else {
+                // It may have taken up what was changed since it was made.
+                run.history.borrow_mut().take_up_too(r, &taken);
+                if matches!(step, Step::SaveHeld(_)) {
+                    held.push(saving);
+                    for change in &mut run.history.borrow_mut().changes {
+                        change.held |= change.request == Some(r) && change.state == State::Pending;
+                    }
+                }
             }
         }
         Step::Reload => {
@@ -191,7 +206,7 @@ async fn perform<'s>(
             session.destroy();
         }
         Step::Everywhere { .. } | Step::EndOne(_) | Step::EndAllOf(_) | Step::List => {
-            owned(run, r, session, step).await;
+            owned(run, r, number, session, step).await;
         }
         Step::Lifetime(own) => session.set_lifetime(own.map(Duration::from_secs)),
         Step::Permanent(permanent) => session.set_permanent(permanent),
@@ -212,7 +227,7 @@ async fn perform<'s>(
 }
 
 /// What concerns all sessions of a user.
-async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
+async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: Step) {
     let began = run.tick();
     match step {
         Step::Everywhere { keep } => {
@@ -221,7 +236,13 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
             let late = session.is_new() && presented.is_some();
             let own = run.own_group(r).filter(|_| keep);
             run.tries_to_end_all(r, user, own);
-            let ended = run.within_list_time(session.log_out_everywhere(keep)).await;
+            let Listed {
+                answer: ended,
+                told,
+            } = run.within_list_time(session.log_out_everywhere(keep)).await;
+            if ended.is_ok() && !keep {
+                run.hears(thread, told);
+            }
             if ended.is_ok() && !keep && (user.is_some() || late) {
                 run.destroys(r, session);
             }
@@ -246,15 +267,26 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
                 return;
             };
             let user = run.authorised_user(r, session);
-            let own = run.own_group(r) == Some(group);
             run.history.borrow_mut().groups[group].end_tried = true;
-            let ended = run.within_list_time(session.end_of_owner(&lineage)).await;
-            if ended.is_ok() && own && (user.is_some() || session.is_new()) {
+            // Whether it is this session is decided once the end is done.
+            let mut own = false;
+            let mut call = pin!(session.end_of_owner(&lineage));
+            let call = poll_fn(|cx| {
+                own = session.lineage().as_ref() == Some(&lineage);
+                call.as_mut().poll(cx)
+            });
+            let Listed {
+                answer: ended,
+                told,
+            } = run.within_list_time(call).await;
+            if ended.is_ok() && own && user.is_some() {
+                run.hears(thread, told);
                 run.destroys(r, session);
-            }
-            if user.is_none() {
-                // Nobody knows whose session it was, if anybody's.
-                run.history.borrow_mut().visits[r].ending.clear();
+                let mut history = run.history.borrow_mut();
+                if history.logins_of(group).any(|it| Some(it) != user) {
+                    // It may be another user's by then, and is left alone.
+                    history.visits[r].ending.pop();
+                }
             }
             if let (Ok(_), Some(user)) = (ended, user) {
                 run.claims(
@@ -271,7 +303,10 @@ async fn owned(run: &Run<'_>, r: usize, session: &Session, step: Step) {
         Step::EndAllOf(user) => {
             run.history.borrow_mut().ended_users.push((user, None));
             let sessions: &Sessions = &run.sessions[run.program.requests[r].process];
-            let ended = run.within_list_time(sessions.end_all_of(USERS[user])).await;
+            let ended = run
+                .within_list_time(sessions.end_all_of(USERS[user]))
+                .await
+                .answer;
             if ended.is_ok() {
                 run.claims(
                     r,
@@ -351,15 +386,29 @@ impl Run<'_> {
         answer
     }
 
-    async fn within_list_time<T>(&self, call: impl Future<Output = T>) -> T {
+    /// Counts the time of a call on a user's sessions. What its answers told of single records the request does not hear.
+    async fn within_list_time<T>(&self, call: impl Future<Output = Result<T>>) -> Listed<T> {
         let began = Instant::now();
-        let answer = pin!(call).await;
+        let mut call = pin!(call);
+        let mut told = HashMap::new();
+        let answer = poll_fn(|cx| {
+            self.bench.store.world().told_aside = Some(take(&mut told));
+            let polled = call.as_mut().poll(cx);
+            told = (self.bench.store.world().told_aside.take()).unwrap_or_default();
+            polled
+        })
+        .await;
         let elapsed = began.elapsed();
         if elapsed > LIST_TIME + TOLERANCE {
             let text = format!("a call on a user's sessions took {elapsed:?}");
             self.history.borrow_mut().violate(Promise::Budget, text);
         }
-        answer
+        Listed { answer, told }
+    }
+
+    /// The request's own session was among those that were ended.
+    fn hears(&self, thread: usize, told: HashMap<StoreKey, u64>) {
+        self.bench.store.world().told[thread].extend(told);
     }
 
     fn tick(&self) -> u64 {
@@ -393,6 +442,7 @@ impl Run<'_> {
         visit.opened_at = Some(self.bench.wall.now());
         visit.users = user.into_iter().collect();
         visit.late = session.is_new() && presented.is_some();
+        visit.came_late = visit.late;
         if !session.is_new() {
             let last = presented.and_then(|it| history.groups[it].last_use);
             let longest = self.program.longest_idle() + self.program.clock_steps() + 2;
@@ -508,6 +558,10 @@ impl Run<'_> {
         drop(history);
         self.looks(r, session);
         let mut history = self.history.borrow_mut();
+        if matches!(kind, Kind::LogIn(_)) && result.is_ok() {
+            // From now on it works on a session of its own.
+            history.visits[r].late = false;
+        }
         let group = history.visits[r].group;
         let empties = matches!(kind, Kind::Clear | Kind::Remove | Kind::TakeFlashes);
         if empties && self.program.config.layout != Layout::Native {
@@ -535,6 +589,7 @@ impl Run<'_> {
             state,
             saves: 0,
             refused: false,
+            held: false,
         });
     }
 
@@ -556,16 +611,21 @@ impl Run<'_> {
             .filter(|_| visit.late && self.late_ids_are_known());
         let cookie = visit.cookie.clone();
         let group = visit.group.take();
-        let late = visit.presented.filter(|_| visit.late);
+        let late = visit.presented.filter(|_| visit.came_late);
         visit.late = false;
         if let Some(group) = late {
             history.groups[group].end_tried = true;
         }
         if let Some(group) = group {
-            let target = if history.groups[group].flask {
-                Target::Cookie(cookie)
+            let visit = &history.visits[r];
+            let cookie = if visit.presented == Some(group) {
+                Some(cookie)
             } else {
-                Target::Group(group)
+                visit.sent.clone()
+            };
+            let target = match cookie {
+                Some(cookie) if history.groups[group].flask => Target::Cookie(cookie),
+                _ => Target::Group(group),
             };
             history.groups[group].end_tried = true;
             history.visits[r].ending.push(target);
@@ -602,7 +662,9 @@ impl Run<'_> {
             let logins = history.changes.iter().filter(is_login).filter(may_be_in);
             let mut logins = logins.filter(|it| it.state != State::Absent);
             let first = logins.next()?;
-            let is_answered = |it: &Change| it.state == State::Stored && it.answered.is_some();
+            let is_answered = |it: &Change| {
+                it.state == State::Stored && it.answered.is_some() && it.group == Some(group)
+            };
             let one =
                 is_answered(first) && logins.all(|it| is_answered(it) && it.kind == first.kind);
             match first.kind {
@@ -675,7 +737,10 @@ impl Run<'_> {
             }
             Ok(saved) => {
                 // Where there is nothing to save, another save has taken up everything before.
-                let alone = |it: &usize| *saved == Saved::Stored || history.changes[*it].saves == 1;
+                let alone = |it: &usize| {
+                    let change = &history.changes[*it];
+                    !change.held && (*saved == Saved::Stored || change.saves == 1)
+                };
                 let taken: Vec<_> = taken.iter().copied().filter(alone).collect();
                 history.resolve(&taken, State::Stored, tick);
                 history.confirm(r, destroyed);
@@ -780,6 +845,8 @@ impl Run<'_> {
     /// The answer carries a `Set-Cookie` header.
     fn sends(&self, r: usize, session: Option<&Session>, header: &str) {
         let pair = header.split(';').next().unwrap_or_default();
+        let opened = checker::live_now(self, pair);
+        let (alive, lineage) = (opened.is_some(), opened.and_then(|it| it.lineage()));
         let mut history = self.history.borrow_mut();
         if pair.ends_with('=') {
             let visit = &history.visits[r];
@@ -798,8 +865,16 @@ impl Run<'_> {
                 let visit = &history.visits[r];
                 let since = !visit.ok || visit.groups.len() > visit.known;
                 let saved = visit.groups.last().copied().filter(|_| since);
+                // In Flask's form nothing names a session, and after one that ended comes another.
+                let saved = saved.filter(|it| !history.groups[*it].end_tried);
                 let group = visit.group.or(visit.finishing).or(saved);
-                let group = group.unwrap_or_else(|| history.new_group());
+                let named = lineage.and_then(|it| history.named(it));
+                let group = named.or(group).unwrap_or_else(|| {
+                    let group = history.new_group();
+                    history.groups[group].flask = alive && lineage.is_none();
+                    history.visits[r].groups.push(group);
+                    group
+                });
                 history.cookies.push((pair.to_owned(), group));
             }
             history.visits[r].sent = Some(pair.to_owned());

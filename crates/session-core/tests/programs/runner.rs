@@ -356,6 +356,7 @@ impl Run<'_> {
                 state: State::Stored,
                 saves: 1,
                 refused: false,
+                held: false,
             });
         }
         history.items += 2;
@@ -405,7 +406,8 @@ impl<'p> Threads<'p> {
             Turn::Clock(by) => self.run.bench.wall.set(by),
             Turn::Sweep => world().sweep(self.run.bench.wall.now()),
             Turn::Evict(number) => world().evict(number),
-            Turn::Damage(number) => world().damage(number),
+            Turn::Damage(number) => world().damage(number, false),
+            Turn::Later(number) => world().damage(number, true),
             Turn::Crash(request) => {
                 if let Some(published) = self.run.published.get(request) {
                     published.take();

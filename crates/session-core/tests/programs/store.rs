@@ -21,6 +21,10 @@ const PAGE: usize = 1;
 /// The length of a native record's key: the prefix, and 64 digits.
 const NATIVE: usize = "session:".len() + 64;
 
+/// How a native record begins, and the version of one that a later release wrote.
+const MAGIC: u8 = 0xC1;
+const LATER_VERSION: u8 = 9;
+
 /// What somebody else's record says.
 const THEIRS: &[u8] = b"somebody else's";
 
@@ -63,12 +67,20 @@ pub(crate) struct World {
     last_call: usize,
     /// The keys under which somebody else has a record.
     taken: Vec<StoreKey>,
+    /// Records that cannot be read.
+    unreadable: HashMap<StoreKey, Bytes>,
     /// Commands that are carried out after their caller was told otherwise, or went away.
     late: Vec<Command>,
     pub(crate) dropped_calls_arrive: bool,
     pub(crate) broken: Option<Broken>,
     /// By thread: how many calls there were, and when the last began.
     pub(crate) counts: Vec<Counts>,
+    /// By thread: the records that an answer told of, and when.
+    pub(crate) told: Vec<HashMap<StoreKey, u64>>,
+    /// The same of a call on a user's sessions that is not over.
+    pub(crate) told_aside: Option<HashMap<StoreKey, u64>>,
+    /// What was loaded last.
+    pub(crate) loaded: Option<StoreKey>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -145,7 +157,7 @@ impl Store {
         }
         .await;
         match behaviour {
-            Behaviour::Fine => Ok(self.world().carry_out(&command)),
+            Behaviour::Fine => Ok(self.world().answer(&command)),
             Behaviour::ErrorBefore => Err(failure()),
             Behaviour::ErrorAfter => {
                 self.world().carry_out(&command);
@@ -158,7 +170,7 @@ impl Store {
             }
             Behaviour::Slow(millis) => {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
-                Ok(self.world().carry_out(&command))
+                Ok(self.world().answer(&command))
             }
             Behaviour::Taken => {
                 if let Command::Insert(key, record) = &command {
@@ -238,11 +250,14 @@ impl World {
         self.calls.clear();
         self.late.clear();
         self.taken.clear();
+        self.unreadable.clear();
         self.last_revision = 0;
         self.tick = 0;
         self.open = true;
         self.counts.clear();
         self.counts.resize(threads, Counts::default());
+        self.told.clear();
+        self.told.resize(threads, HashMap::new());
     }
 
     pub(crate) fn tick(&mut self) -> u64 {
@@ -312,17 +327,38 @@ impl World {
         self.replace(&key, None);
     }
 
-    pub(crate) fn damage(&mut self, number: usize) {
-        let Some(key) = self.keys.get(number) else {
+    /// Makes a record one that is none, or one of a later release.
+    pub(crate) fn damage(&mut self, number: usize, later: bool) {
+        if self.keys.is_empty() {
             return;
-        };
-        let key = key.clone();
+        }
+        let key = self.keys[number % self.keys.len()].clone();
         if let Some(mut held) = self.records.get(&key).cloned() {
             self.last_revision += 1;
             held.revision = self.last_revision;
-            held.bytes = held.bytes.slice(..held.bytes.len() / 2);
+            held.bytes = if later && held.bytes.len() > 1 && held.bytes[0] == MAGIC {
+                let mut bytes = held.bytes.to_vec();
+                bytes[1] = LATER_VERSION;
+                bytes.into()
+            } else {
+                let length = held.bytes.len();
+                held.bytes.slice(..length.div_ceil(2))
+            };
+            // Flask deletes what it has emptied, whatever it is by then.
+            if held.bytes.first() == Some(&MAGIC) {
+                self.unreadable.insert(key.clone(), held.bytes.clone());
+            }
             self.replace(&key, Some(held));
         }
+    }
+
+    /// How many records that cannot be read were overwritten. A copy that a renewal gives up is deleted, whatever it is.
+    pub(crate) fn lost_unreadable(&self) -> usize {
+        let lost = |(key, bytes): &(&StoreKey, &Bytes)| {
+            let held = self.records.get(*key);
+            held.is_some_and(|it| it.bytes != **bytes)
+        };
+        self.unreadable.iter().filter(lost).count()
     }
 
     /// Somebody else has a record under the key.
@@ -377,9 +413,34 @@ impl World {
         records
     }
 
+    /// Carries out a command whose answer arrives.
+    fn answer(&mut self, command: &Command) -> Reply {
+        let reply = self.carry_out(command);
+        let key = match (command, &reply) {
+            (Command::Load(key), _)
+            | (
+                Command::Insert(key, _) | Command::Update(key, ..),
+                Reply::Written(Write::Stored(_)),
+            ) => key,
+            // It tells that the record is another one, not which.
+            _ => return reply,
+        };
+        if self.open {
+            return reply;
+        }
+        let (thread, tick) = (self.current, self.tick());
+        if let Some(told) = self.told_aside.as_mut().or(self.told.get_mut(thread)) {
+            told.insert(key.clone(), tick);
+        }
+        reply
+    }
+
     fn carry_out(&mut self, command: &Command) -> Reply {
         match command {
-            Command::Load(key) => Reply::Loaded(self.load(key)),
+            Command::Load(key) => {
+                self.loaded = Some(key.clone());
+                Reply::Loaded(self.load(key))
+            }
             Command::Insert(key, record) => {
                 if !self.keys.contains(key) {
                     self.keys.push(key.clone());
