@@ -120,7 +120,7 @@ fn bounds(file: &[u8]) -> Result<(usize, usize), Fault> {
 
 fn checksum(name: &Name, file: &[u8]) -> [u8; 8] {
     let sum = Sha256::new()
-        .chain_update(name.digest())
+        .chain_update(name.0)
         .chain_update(&file[..SUMMED])
         .chain_update(&file[HEADER..])
         .finalize();

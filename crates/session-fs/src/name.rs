@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 ///
 /// Owners are named in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Name([u8; 32]);
+pub(crate) struct Name(pub(crate) [u8; 32]);
 
 impl Name {
     pub(crate) fn of(key: &str) -> Self {
@@ -16,10 +16,6 @@ impl Name {
     /// The name that `text` writes in 64 lower-case hexadecimal digits.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         unhex(text).map(Self)
-    }
-
-    pub(crate) fn digest(&self) -> &[u8; 32] {
-        &self.0
     }
 
     /// Which of the 256 directories the file is in.
@@ -48,12 +44,6 @@ pub(crate) fn unhex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
     Some(bytes)
-}
-
-impl From<[u8; 32]> for Name {
-    fn from(digest: [u8; 32]) -> Self {
-        Self(digest)
-    }
 }
 
 impl fmt::Display for Name {

@@ -102,16 +102,13 @@ impl Root {
         let names = rest.map_or_else(|| self.names(owner), |rest| Ok(rest.to_vec()))?;
         let (page, rest) = names.split_at(names.len().min(limit.max(1).saturating_mul(NAME)));
         let mut records = Vec::new();
+        let (page, _) = page.as_chunks::<NAME>();
         // Names are in order: each shard is opened once.
-        for names in page
-            .as_chunks::<NAME>()
-            .0
-            .chunk_by(|one, next| one[0] == next[0])
-        {
+        for names in page.chunk_by(|one, next| one[0] == next[0]) {
             let Some(shard) = self.below(&[&shard_name(names[0][0])])? else {
                 continue;
             };
-            for name in names.iter().copied().map(Name::from) {
+            for name in names.iter().copied().map(Name) {
                 match head(&shard, &name) {
                     Ok(found) => records.extend(found),
                     // Nobody can load it, now or later.
@@ -137,7 +134,7 @@ impl Root {
         let mut entries = directory.entries()?;
         while let Some(entry) = entries.read() {
             match parse(entry?.file_name().to_bytes()) {
-                Some((name, until)) if !clock::is_over(until) => names.push(*name.digest()),
+                Some((name, until)) if !clock::is_over(until) => names.push(name.0),
                 _ => {}
             }
         }

@@ -87,7 +87,7 @@ fn see_owner(walk: &mut Walk, shard: &Directory, name: &CStr) -> Result<(), Faul
     let owner = Name::parse(name.to_bytes()).map_or(Ok(None), |_| ours(shard.child(name)))?;
     if let Some(entries) = owner {
         walk.through(&entries, |walk, name| {
-            drop_if_over(&entries, name, walk.instant())
+            drop_if_over(&entries, name, walk.instant)
         })?;
         // The mode is all there is to tell an empty directory of ours by.
         if entries.mode()? == Mode::RWXU {

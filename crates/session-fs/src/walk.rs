@@ -18,9 +18,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Walk {
     caller: Weak<()>,
-    instant: SystemTime,
+    /// As of when it sweeps.
+    pub(crate) instant: SystemTime,
     limit: u64,
-    pub(crate) removed: u64,
+    removed: u64,
     pub(crate) live: u64,
 }
 
@@ -43,11 +44,6 @@ impl Walk {
         let removed = blocking(move || sweep(&mut walk).map(|()| walk.removed)).await;
         drop(caller);
         removed
-    }
-
-    /// As of when it sweeps.
-    pub(crate) fn instant(&self) -> SystemTime {
-        self.instant
     }
 
     pub(crate) fn is_full(&self) -> bool {

@@ -7,60 +7,53 @@ use redis::{
 };
 use session_core::config::ConfigError;
 
-use crate::server::Server;
+use crate::server::Address;
 
 pub(crate) const SETTING: &str = "SESSION_REDIS";
 pub(crate) const DEFAULT: &str = "redis://127.0.0.1:6379/0";
 
 /// Reads an address; what is wrong with it is said without repeating it, since it may hold a password.
-pub(crate) fn parse(text: &str) -> Result<Server, ConfigError> {
+pub(crate) fn parse(text: &str) -> Result<Address, ConfigError> {
     let text = text.trim();
-    if let Some(rest) = text.strip_prefix("redis+sentinel://") {
-        return sentinel("redis", rest);
+    if let Some((scheme @ ("redis" | "rediss"), rest)) = text.split_once("+sentinel://") {
+        return sentinel(scheme, rest);
     }
-    if let Some(rest) = text.strip_prefix("rediss+sentinel://") {
-        return sentinel("rediss", rest);
+    let nodes = text.split(',').map(str::trim).filter(|url| !url.is_empty());
+    let nodes = nodes.map(info).collect::<Result<Vec<_>, _>>()?;
+    match nodes.as_slice() {
+        [] => Err(shape()),
+        [node] => {
+            let client = Client::open(node.clone()).map_err(|_| shape())?;
+            Ok(Address::Single(Box::new(client)))
+        }
+        _ => Address::cluster(ClusterClient::builder(nodes)).map_err(|_| {
+            wrong("names a cluster, whose nodes must be redis:// or all rediss://, with one user, password and database 0")
+        }),
     }
-    let mut nodes = text.split(',').map(str::trim).filter(|url| !url.is_empty());
-    let first = nodes.next().unwrap_or_default();
-    let rest: Vec<_> = nodes.collect();
-    if rest.is_empty() {
-        let client = Client::open(info(first)?).map_err(|_| shape())?;
-        return Ok(Server::Single(Box::new(client)));
-    }
-    let nodes: Result<Vec<_>, _> = [first].into_iter().chain(rest).map(info).collect();
-    Server::cluster(ClusterClient::builder(nodes?)).map_err(|_| {
-        wrong("names a cluster, whose nodes must be redis:// or all rediss://, with one user, password and database 0")
-    })
 }
 
 /// `[user[:password]@]host:port,host:port/name[/db]`; user and password are those of the servers behind the Sentinels.
-fn sentinel(scheme: &str, rest: &str) -> Result<Server, ConfigError> {
+fn sentinel(scheme: &str, rest: &str) -> Result<Address, ConfigError> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (name, db) = path.split_once('/').unwrap_or((path, "0"));
-    let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
     if name.is_empty() || hosts.is_empty() {
         return Err(wrong(
             "names Sentinels, and must be redis+sentinel://host:port,host:port/name-of-the-primary/db",
         ));
     }
-    let user = if user.is_empty() {
-        String::new()
-    } else {
-        format!("{user}@")
-    };
-    let node = info(&format!("{scheme}://{user}localhost/{db}"))?;
-    let sentinels: Result<Vec<_>, _> = hosts
+    let node = info(format!("{scheme}://{user}localhost/{db}"))?;
+    let sentinels = hosts
         .split(',')
-        .map(|host| info(&format!("{scheme}://{}", with_port(host))))
-        .collect();
+        .map(|host| info(format!("{scheme}://{}", with_port(host))));
+    let sentinels = sentinels.collect::<Result<Vec<_>, _>>()?;
     let mut servers = SentinelNodeConnectionInfo::default()
         .set_redis_connection_info(node.redis_settings().clone());
     if scheme == "rediss" {
         servers = servers.set_tls_mode(TlsMode::Secure);
     }
-    let (sentinels, name) = (sentinels?, name.to_owned());
-    Ok(Server::Sentinel(Arc::new(move || {
+    let name = name.to_owned();
+    Ok(Address::Sentinel(Arc::new(move || {
         SentinelClient::build(
             sentinels.clone(),
             &name,
@@ -80,7 +73,7 @@ fn with_port(host: &str) -> String {
     }
 }
 
-fn info(url: &str) -> Result<ConnectionInfo, ConfigError> {
+fn info(url: impl IntoConnectionInfo) -> Result<ConnectionInfo, ConfigError> {
     url.into_connection_info().map_err(|_| shape())
 }
 

@@ -4,14 +4,14 @@ use std::{
 };
 
 use redis::{
-    FromRedisValue, Pipeline, RedisError, RedisResult, Value, aio::MultiplexedConnection,
-    cluster_async::ClusterConnection, cluster_routing::SingleNodeRoutingInfo, from_redis_value,
+    Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+    cluster_async::ClusterConnection, cluster_routing::SingleNodeRoutingInfo,
 };
 
-use crate::{
-    batch::{Batch, Command},
-    failure::within,
-};
+use crate::{batch::Batch, failure::within};
+
+// How old a connection must be to be replaced on suspicion alone.
+const PROBATION: Duration = Duration::from_secs(1);
 
 /// One connection, or a cluster's one per node; what is sent on it meanwhile is pipelined.
 pub(crate) struct Connection {
@@ -19,50 +19,34 @@ pub(crate) struct Connection {
     link: Link,
 }
 
-enum Link {
-    /// The driver's task holds what `alive` points to as long as it runs.
+pub(crate) enum Link {
     Server {
-        connection: MultiplexedConnection,
         batch: Batch,
+        /// What only the driver's task keeps, as long as it runs, if that can be known.
         alive: Option<Weak<()>>,
     },
     Cluster {
         connection: ClusterConnection,
+        /// How long the cluster as a whole may take to answer.
         patience: Duration,
     },
 }
 
 impl Connection {
-    /// `alive`: what only the driver's task keeps, if that can be known.
-    pub(crate) fn to_server(connection: MultiplexedConnection, alive: Option<Weak<()>>) -> Self {
-        Self::new(Link::Server {
-            connection,
-            batch: Batch::default(),
-            alive,
-        })
-    }
-
-    /// `patience`: how long the cluster as a whole may take to answer.
-    pub(crate) fn to_cluster(connection: ClusterConnection, patience: Duration) -> Self {
-        Self::new(Link::Cluster {
-            connection,
-            patience,
-        })
-    }
-
-    fn new(link: Link) -> Self {
+    pub(crate) fn over(link: Link) -> Self {
         Self {
             opened: Instant::now(),
             link,
         }
     }
 
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other)
-    }
-
     pub(crate) fn age(&self) -> Duration {
         self.opened.elapsed()
+    }
+
+    /// Whether it would not be replaced on suspicion alone.
+    pub(crate) fn is_new(&self) -> bool {
+        self.age() <= PROBATION
     }
 
     pub(crate) fn is_cluster(&self) -> bool {
@@ -72,58 +56,56 @@ impl Connection {
     /// Whether the server has not hung up yet, as far as is known: nothing need be sent to find out.
     pub(crate) fn is_alive(&self) -> bool {
         match &self.link {
-            Link::Server { alive, .. } => {
-                alive.as_ref().is_none_or(|alive| alive.strong_count() > 0)
-            }
-            Link::Cluster { .. } => true,
+            Link::Server {
+                alive: Some(alive), ..
+            } => alive.strong_count() > 0,
+            _ => true,
         }
     }
 
-    /// Sends the command and waits for its reply.
-    pub(crate) async fn ask<T: FromRedisValue>(&self, command: Command<'_>) -> RedisResult<T> {
+    /// Sends the command of these words and waits for its reply.
+    pub(crate) async fn ask(&self, words: &[&[u8]]) -> RedisResult<Value> {
         match &self.link {
-            Link::Server {
-                connection, batch, ..
-            } => Ok(from_redis_value(batch.ask(connection, command).await?)?),
+            Link::Server { batch, .. } => batch.ask(command(words)).await,
             Link::Cluster {
                 connection,
                 patience,
             } => {
-                let (mut one, mut connection) = (Pipeline::with_capacity(1), connection.clone());
-                one.add_command(command());
-                let (reply,) = within(*patience, one.query_async(&mut connection)).await?;
-                Ok(reply)
+                // Larger than the rest, and not to make every request's future so.
+                let answer = Box::pin(ask_cluster(connection.clone(), words));
+                within(*patience, answer).await
             }
         }
     }
+}
 
-    /// Like [`ask`](Self::ask), of the node that `redirect` names: it is about to take the key over.
-    pub(crate) async fn ask_importer<T: FromRedisValue>(
-        &self,
-        command: Command<'_>,
-        redirect: RedisError,
-    ) -> RedisResult<T> {
-        let node = redirect.redirect_node().and_then(|(node, _)| {
-            let (host, port) = node.rsplit_once(':')?;
-            Some((host.to_owned(), port.parse().ok()?))
-        });
-        let (
-            Link::Cluster {
-                connection,
-                patience,
-            },
-            Some((host, port)),
-        ) = (&self.link, node)
-        else {
-            return Err(redirect);
-        };
-        let mut asking = Pipeline::with_capacity(2);
-        asking.cmd("ASKING").add_command(command());
-        let route = SingleNodeRoutingInfo::ByAddress { host, port };
-        let mut connection = connection.clone();
-        let replies = connection.route_pipeline(asking, 0, 2, route);
-        let replies = Value::Array(within(*patience, replies).await?);
-        let (_, reply): (Value, T) = from_redis_value(replies.extract_error()?)?;
-        Ok(reply)
+/// Made in its size: growing would copy a record several times.
+fn command(words: &[&[u8]]) -> Cmd {
+    let size = words.iter().map(|word| word.len()).sum();
+    let mut command = Cmd::with_capacity(words.len(), size);
+    command.arg(words);
+    command
+}
+
+async fn ask_cluster(mut cluster: ClusterConnection, words: &[&[u8]]) -> RedisResult<Value> {
+    let answer = command(words).query_async(&mut cluster).await;
+    let Some(importer) = answer.as_ref().err().and_then(importer) else {
+        return answer;
+    };
+    let mut asking = Pipeline::with_capacity(2);
+    asking.cmd("ASKING").add_command(command(words));
+    let mut replies = cluster.route_pipeline(asking, 0, 2, importer).await?;
+    replies.pop().map_or(answer, Value::extract_error)
+}
+
+/// The node that is about to take the key over, if the answer is to ask that one.
+fn importer(error: &RedisError) -> Option<SingleNodeRoutingInfo> {
+    if error.kind() != ErrorKind::Server(ServerErrorKind::Ask) {
+        return None;
     }
+    let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
+    Some(SingleNodeRoutingInfo::ByAddress {
+        host: host.to_owned(),
+        port: port.parse().ok()?,
+    })
 }

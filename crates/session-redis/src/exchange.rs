@@ -1,14 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
-use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
+use redis::{FromRedisValue, RedisError, RedisResult, Value, from_redis_value};
+use session_core::Result;
 use tokio::time::Instant;
 
 use crate::{
-    batch::Command,
+    RedisStore,
     connection::Connection,
-    failure::{Fault, failed_with, within},
+    failure::{Fault, backend, failed_with, within},
     lane::Lane,
-    lanes::Lanes,
     script::Script,
 };
 
@@ -29,75 +29,76 @@ pub(crate) enum Resend {
     Never,
 }
 
-impl Lanes {
+impl RedisStore {
     /// Runs a script, and on a server that is full what it has for that case.
     pub(crate) async fn run<T: FromRedisValue>(
         &self,
         script: &Script,
         keys: &[&str],
         args: &[&[u8]],
-    ) -> RedisResult<T> {
-        let by_digest = || script.by_digest(keys, args);
-        let mut answer = self.exchange(&by_digest, Resend::Never).await;
+    ) -> Result<T> {
+        let count = keys.len().to_string();
+        let mut words: Vec<&[u8]> = vec![b"EVALSHA", script.digest.as_bytes(), count.as_bytes()];
+        words.extend(keys.iter().map(|key| key.as_bytes()));
+        words.extend(args);
+        let mut answer = self.exchange(&words, Resend::Never).await;
         if failed_with(&answer, "NOSCRIPT") {
-            let in_full = || script.in_full(keys, args);
-            answer = Box::pin(self.exchange(&in_full, Resend::Never)).await;
+            words[0] = b"EVAL";
+            words[1] = script.text.as_bytes();
+            answer = Box::pin(self.exchange(&words, Resend::Never)).await;
         }
         match script.when_full {
             Some(other) if failed_with(&answer, "OOM") => {
                 Box::pin(self.run(other, keys, args)).await
             }
-            _ => answer,
+            _ => answer.map_err(backend),
         }
     }
 
-    /// Sends a command and waits for its reply.
+    /// The answer to a command that changes nothing.
+    pub(crate) async fn read<T: FromRedisValue>(&self, words: &[&[u8]]) -> Result<T> {
+        let answer = self.exchange(words, Resend::Once).await;
+        answer.map_err(backend)
+    }
+
+    /// Sends the command of these words and waits for its reply.
     pub(crate) async fn exchange<T: FromRedisValue>(
         &self,
-        command: Command<'_>,
+        words: &[&[u8]],
         resend: Resend,
     ) -> RedisResult<T> {
-        let lane = self.here()?;
-        let deadline = Instant::now() + self.patience.connect + self.patience.response;
+        let lane = self.lanes.here(&self.server)?;
+        let deadline = Instant::now() + self.server.connect_timeout + self.server.response_timeout;
         let failed = match lane.standing() {
             // This is nearly always all, and the connection keeps the time.
-            Some(connection) => match connection.ask(command).await {
-                Ok(answer) => return Ok(answer),
+            Some(connection) => match connection.ask(words).await {
+                Ok(answer) => return Ok(from_redis_value(answer)?),
                 Err(error) => Some((connection, error)),
             },
             None => None,
         };
         // What is rare is not to make the future of every request larger.
-        let rest = Self::go_on(&lane, command, resend, deadline, failed);
-        Box::pin(rest).await
+        let answer = Box::pin(go_on(&lane, words, resend, deadline, failed)).await?;
+        Ok(from_redis_value(answer)?)
     }
+}
 
-    /// Connects, follows the key to where it went, sends again what may be sent again; `failed` was the first try.
-    async fn go_on<T: FromRedisValue>(
-        lane: &Arc<Lane>,
-        command: Command<'_>,
-        mut resend: Resend,
-        deadline: Instant,
-        mut failed: Option<(Arc<Connection>, RedisError)>,
-    ) -> RedisResult<T> {
-        let mut detours = DETOURS.iter();
-        loop {
-            let (connection, error) = if let Some(failed) = failed.take() {
-                failed
-            } else {
-                let connection = match lane.standing() {
-                    Some(connection) => connection,
-                    None => within(deadline - Instant::now(), lane.connection()).await?,
-                };
-                match within(deadline - Instant::now(), ask(&connection, command)).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => (connection, error),
-                }
-            };
+/// Connects, follows the key to where it went, sends again what may be sent again; `failed` was the first try.
+async fn go_on(
+    lane: &Arc<Lane>,
+    words: &[&[u8]],
+    mut resend: Resend,
+    deadline: Instant,
+    mut failed: Option<(Arc<Connection>, RedisError)>,
+) -> RedisResult<Value> {
+    let mut detours = DETOURS.iter();
+    loop {
+        if let Some((connection, error)) = failed {
             let fault = Fault::of(&error);
             match fault {
-                Fault::Silent => lane.suspect(&connection),
-                Fault::Demoted => lane.suspect_if_old(&connection),
+                // A new connection might well not change it.
+                Fault::Demoted if connection.is_new() => {}
+                Fault::Silent | Fault::Demoted => lane.suspect(&connection),
                 // A cluster mends the connection to a single node by itself.
                 Fault::Broken if connection.is_cluster() => {}
                 Fault::Broken | Fault::Unreachable => lane.discard(&connection),
@@ -112,14 +113,10 @@ impl Lanes {
                 },
             }
         }
-    }
-}
-
-async fn ask<T: FromRedisValue>(connection: &Connection, command: Command<'_>) -> RedisResult<T> {
-    match connection.ask(command).await {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
-            connection.ask_importer(command, error).await
+        let connection = within(deadline - Instant::now(), lane.connection()).await?;
+        match within(deadline - Instant::now(), connection.ask(words)).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => failed = Some((connection, error)),
         }
-        answer => answer,
     }
 }

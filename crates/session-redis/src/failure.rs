@@ -41,33 +41,26 @@ pub(crate) async fn within<T>(
     limit: Duration,
     work: impl Future<Output = RedisResult<T>>,
 ) -> RedisResult<T> {
-    match tokio::time::timeout(limit, work).await {
-        Ok(result) => result,
-        Err(elapsed) => Err(io::Error::from(elapsed).into()),
-    }
+    let answer = tokio::time::timeout(limit, work).await;
+    answer.map_err(io::Error::from)?
 }
 
 /// Whether the server answered with the error code `code`, such as `WRONGTYPE`.
 pub(crate) fn failed_with<T>(answer: &RedisResult<T>, code: &str) -> bool {
-    let Err(error) = answer else { return false };
-    let errors = error.clone().into_server_errors();
-    errors.is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == code))
+    let error = answer.as_ref().err();
+    error.is_some_and(|error| error.code() == Some(code))
 }
 
 /// The store's failure, without what the server repeats of the command: keys and records are secrets.
 pub(crate) fn backend(error: RedisError) -> Error {
-    let errors = error.clone().into_server_errors();
-    let first = errors.as_ref().and_then(|errors| errors.first());
-    let Some((_, refusal)) = first else {
-        return Error::backend("redis", error);
-    };
-    let details = refusal.details().unwrap_or_default();
-    match details.split_once(", with args beginning with") {
-        Some((told, _)) => Error::backend(
-            "redis",
-            redis::make_extension_error(refusal.code().to_owned(), Some(told.to_owned())),
-        ),
-        None => Error::backend("redis", error),
+    let details = error.detail().unwrap_or_default();
+    let parts = details.split_once(", with args beginning with");
+    match (error.code(), parts) {
+        (Some(code), Some((told, _))) => {
+            let told = redis::make_extension_error(code.to_owned(), Some(told.to_owned()));
+            Error::backend("redis", told)
+        }
+        _ => Error::backend("redis", error),
     }
 }
 

@@ -6,27 +6,10 @@ use session_core::{
     async_trait,
 };
 
-use crate::{
-    RedisStore,
-    batch::command,
-    exchange::Resend,
-    failure::backend,
-    records::millis,
-    script::{ENTER_AFTER, ENTER_BEFORE},
-};
+use crate::{RedisStore, records::millis};
 
 // How many records are asked for at once.
 const BATCH: usize = 256;
-
-/// How a record's entry is written, if it is given one: in which index, and until when it names the record.
-pub(crate) enum Entry<'r> {
-    None,
-    /// By the script that writes the record.
-    Beside(&'r str, String),
-    /// By a command of its own before that: a cluster's scripts reach only one key. If the entry had a later time, it
-    /// still has it.
-    Apart(&'r str, String, i64),
-}
 
 #[async_trait]
 impl OwnerIndex for RedisStore {
@@ -56,12 +39,7 @@ impl RedisStore {
         let most = limit.saturating_add(1).to_string();
         let (owner, now, most) = (owner.as_str().as_bytes(), now.as_bytes(), most.as_bytes());
         let range = [b"ZRANGEBYSCORE", owner, now, b"+inf", b"LIMIT", b"0", most];
-        let command = || command(&range);
-        let keys: Vec<String> = self
-            .lanes
-            .exchange(&command, Resend::Once)
-            .await
-            .map_err(backend)?;
+        let keys: Vec<String> = self.read(&range).await?;
         Ok((keys.len() <= limit).then_some(keys))
     }
 
@@ -74,13 +52,8 @@ impl RedisStore {
         limit: usize,
     ) -> Result<(Vec<String>, Option<Cursor>)> {
         let (owner, count) = (owner.as_str().as_bytes(), limit.max(1).to_string());
-        let command = || command(&[b"ZSCAN", owner, from, b"COUNT", count.as_bytes()]);
-        let found = self
-            .lanes
-            .exchange(&command, Resend::Once)
-            .await
-            .map_err(backend)?;
-        let (next, entries): (String, Vec<(String, i64)>) = found;
+        let scan = [b"ZSCAN", owner, from, b"COUNT", count.as_bytes()];
+        let (next, entries): (String, Vec<(String, i64)>) = self.read(&scan).await?;
         let now = millis(SystemTime::now());
         let keys = entries.into_iter().filter(|(_, time)| *time >= now);
         let keys = keys.map(|(key, _)| key).collect();
@@ -104,36 +77,5 @@ impl RedisStore {
             found.extend(try_join_all(heads).await?.into_iter().flatten());
         }
         Ok(found)
-    }
-
-    /// Names a record before it is written, unless one script can write both.
-    pub(crate) async fn enter_before<'r>(
-        &self,
-        key: &StoreKey,
-        record: &'r Record,
-    ) -> Result<Entry<'r>> {
-        let Some(entry) = &record.entry else {
-            return Ok(Entry::None);
-        };
-        let (index, time) = (entry.owner.as_str(), millis(entry.expires_at).to_string());
-        if !self.lanes.server.is_cluster() {
-            return Ok(Entry::Beside(index, time));
-        }
-        let args = [key.as_str().as_bytes(), time.as_bytes()];
-        let later = self.lanes.run(&ENTER_BEFORE, &[index], &args).await;
-        Ok(Entry::Apart(index, time, later.map_err(backend)?))
-    }
-
-    /// Moves the entry of a record that was written to its time, from the later one that it had.
-    pub(crate) async fn enter_after(&self, key: &StoreKey, entry: Entry<'_>) -> Result<()> {
-        match entry {
-            Entry::Apart(index, time, later) if later != 0 => {
-                let (key, later) = (key.as_str().as_bytes(), later.to_string());
-                let args = [key, time.as_bytes(), later.as_bytes()];
-                let answer = self.lanes.run(&ENTER_AFTER, &[index], &args).await;
-                answer.map_err(backend)
-            }
-            _ => Ok(()),
-        }
     }
 }

@@ -1,15 +1,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use redis::RedisResult;
 use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
 
 use crate::{
     RedisStore,
-    batch::command,
     exchange::Resend,
     failure::{backend, failed_with},
-    owners::Entry,
-    script::{DELETE, INSERT, UPDATE},
+    script::{DELETE, ENTER_AFTER, ENTER_BEFORE, INSERT, UPDATE},
 };
 
 // Redis refuses 0 and negative instants, and an index's times are exact up to 2^53.
@@ -28,61 +25,75 @@ impl SessionStore for RedisStore {
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        let entry = self.enter_before(key, record).await?;
-        let until = millis(record.expires_at).to_string();
-        let done = if let Entry::Beside(index, time) = &entry {
-            let args = [&record.bytes[..], until.as_bytes(), time.as_bytes()];
-            self.lanes.run(&INSERT, &[key.as_str(), index], &args).await
-        } else {
-            let (key, until) = (key.as_str().as_bytes(), until.as_bytes());
-            let set = || command(&[b"SET", key, &record.bytes, b"NX", b"PXAT", until]);
-            let answer: RedisResult<Option<String>> =
-                self.lanes.exchange(&set, Resend::Never).await;
-            answer.map(|answer| answer.is_some())
-        };
-        self.written(key, record, entry, done).await
+        self.write(key, record, None).await
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        let entry = self.enter_before(key, record).await?;
-        let until = millis(record.expires_at).to_string();
-        let mut keys = vec![key.as_str()];
-        let mut args = vec![revision.as_bytes(), &record.bytes, until.as_bytes()];
-        if let Entry::Beside(index, time) = &entry {
-            keys.push(index);
-            args.push(time.as_bytes());
-        }
-        let done = self.lanes.run(&UPDATE, &keys, &args).await;
-        self.written(key, record, entry, done).await
+        self.write(key, record, Some(revision)).await
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        let answer = self.lanes.run(&DELETE, &[key.as_str()], &[]).await;
-        answer.map_err(backend)
+        self.run(&DELETE, &[key.as_str()], &[]).await
     }
 }
 
 impl RedisStore {
     /// The string that a command reads; somebody else's hash or list is no session, and none of our business.
     pub(crate) async fn read_string(&self, words: &[&[u8]]) -> Result<Option<Vec<u8>>> {
-        let answer = self.lanes.exchange(&|| command(words), Resend::Once).await;
+        let answer = self.exchange(words, Resend::Once).await;
         if failed_with(&answer, "WRONGTYPE") {
             return Ok(None);
         }
         answer.map_err(backend)
     }
 
-    async fn written(
+    /// Writes a record where nothing is, or in the place of the one that was `loaded`, and its entry in the owner's index.
+    async fn write(
         &self,
         key: &StoreKey,
         record: &Record,
-        entry: Entry<'_>,
-        done: RedisResult<bool>,
+        loaded: Option<&Revision>,
     ) -> Result<Write> {
-        if !done.map_err(backend)? {
+        let (key, until) = (key.as_str(), millis(record.expires_at).to_string());
+        let entry = record.entry.as_ref();
+        let entry = entry.map(|it| (it.owner.as_str(), millis(it.expires_at).to_string()));
+        let old = loaded.map_or(&b""[..], Revision::as_bytes);
+        let mut keys = vec![key];
+        let mut args = vec![old, &record.bytes, until.as_bytes()];
+        // The later time that the entry had and still has.
+        let mut later = 0_i64;
+        match &entry {
+            // By a script of its own before the record's: a cluster's scripts reach only one key.
+            Some((index, time)) if self.server.is_cluster() => {
+                let args = [key.as_bytes(), time.as_bytes()];
+                later = self.run(&ENTER_BEFORE, &[index], &args).await?;
+            }
+            Some((index, time)) => {
+                keys.push(index);
+                args.push(time.as_bytes());
+            }
+            None => {}
+        }
+        let done: bool = match loaded {
+            Some(_) => self.run(&UPDATE, &keys, &args).await?,
+            None if keys.len() > 1 => self.run(&INSERT, &keys, &args).await?,
+            None => {
+                let (key, until) = (key.as_bytes(), until.as_bytes());
+                let set = [b"SET", key, &record.bytes, b"NX", b"PXAT", until];
+                let answer = self.exchange(&set, Resend::Never).await;
+                answer.map_err(backend)?
+            }
+        };
+        if !done {
             return Ok(Write::Refused);
         }
-        self.enter_after(key, entry).await?;
+        if let Some((index, time)) = &entry
+            && later != 0
+        {
+            let later = later.to_string();
+            let args = [key.as_bytes(), time.as_bytes(), later.as_bytes()];
+            self.run::<()>(&ENTER_AFTER, &[index], &args).await?;
+        }
         Ok(Write::stored_bytes(record))
     }
 }

@@ -2,35 +2,39 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, ProtocolVersion, RedisResult,
-    aio::MultiplexedConnection,
     cluster::{ClusterClient, ClusterClientBuilder, ClusterConfig},
     io::tcp::TcpSettings,
     sentinel::SentinelClient,
 };
 
-use crate::{connection::Connection, failure::within, tls};
+use crate::{
+    batch::Batch,
+    connection::{Connection, Link},
+    failure::within,
+    tls,
+};
 
 // Room for the commands of many requests at once, so that a burst does not wait in line twice.
 const COMMANDS_IN_LINE: usize = 512;
 // Asking around takes several connections; whoever waits gives up earlier by its own deadline.
 const ASK_AROUND_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long to wait for the server.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    pub(crate) response: Duration,
-    pub(crate) connect: Duration,
+/// Where the sessions are, and how long to wait for an answer from there: knows how to connect, and is not connected.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) address: Address,
+    pub(crate) response_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
 }
 
-/// Where the sessions are: knows how to connect, and is not connected.
 #[derive(Clone)]
-pub(crate) enum Server {
+pub(crate) enum Address {
     Single(Box<Client>),
     Cluster(Box<ClusterClient>),
     Sentinel(Arc<dyn Fn() -> RedisResult<SentinelClient> + Send + Sync>),
 }
 
-impl Server {
+impl Address {
     /// Nothing is resent by the driver, since it cannot tell a read from a compare-and-set.
     pub(crate) fn cluster(nodes: ClusterClientBuilder) -> RedisResult<Self> {
         let client = nodes
@@ -41,73 +45,78 @@ impl Server {
             .build()?;
         Ok(Self::Cluster(Box::new(client)))
     }
+}
 
+impl Server {
     pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self, Self::Cluster(_))
+        matches!(self.address, Address::Cluster(_))
     }
 
-    pub(crate) async fn open(&self, patience: Patience) -> RedisResult<Connection> {
-        match self {
-            Self::Single(client) => open_single(client, patience).await,
-            Self::Sentinel(make) => {
+    pub(crate) async fn open(&self) -> RedisResult<Connection> {
+        let link = match &self.address {
+            Address::Single(client) => self.open_single(client).await?,
+            Address::Sentinel(make) => {
                 tls::ensure_provider();
                 let mut sentinels = make()?;
                 let primary = within(ASK_AROUND_LIMIT, sentinels.async_get_client()).await?;
-                open_single(&primary, patience).await
+                self.open_single(&primary).await?
             }
-            Self::Cluster(client) => {
+            Address::Cluster(client) => {
                 tls::ensure_provider();
                 let config = ClusterConfig::new()
-                    .set_connection_timeout(patience.connect)
-                    .set_response_timeout(patience.response);
+                    .set_connection_timeout(self.connect_timeout)
+                    .set_response_timeout(self.response_timeout);
                 let open = client.get_async_connection_with_config(config);
-                let connection = within(ASK_AROUND_LIMIT, open).await?;
-                Ok(Connection::to_cluster(connection, patience.response))
+                Link::Cluster {
+                    connection: within(ASK_AROUND_LIMIT, open).await?,
+                    patience: self.response_timeout,
+                }
             }
+        };
+        Ok(Connection::over(link))
+    }
+
+    async fn open_single(&self, client: &Client) -> RedisResult<Link> {
+        let addr = client.get_connection_info().addr();
+        if matches!(addr, ConnectionAddr::TcpTls { .. }) {
+            tls::ensure_provider();
+        }
+        match self.connect(client, ProtocolVersion::RESP3).await {
+            Err(error) if error.kind() == ErrorKind::RESP3NotSupported => {
+                self.connect(client, ProtocolVersion::RESP2).await
+            }
+            link => link,
         }
     }
-}
 
-async fn open_single(client: &Client, patience: Patience) -> RedisResult<Connection> {
-    let info = client.get_connection_info();
-    if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-        tls::ensure_provider();
-    }
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(patience.connect))
-        .set_response_timeout(Some(patience.response))
-        .set_pipeline_buffer_size(COMMANDS_IN_LINE);
-    // Under protocol 3 the driver's task holds a place for pushed messages, and lets go of it when the connection ends.
-    let held = Arc::new(());
-    let alive = Arc::downgrade(&held);
-    let watched = config.clone().set_push_sender(move |_| {
-        let _ = &held;
-        Ok::<_, ()>(())
-    });
-    match connect(client, ProtocolVersion::RESP3, &watched).await {
-        Err(error) if error.kind() == ErrorKind::RESP3NotSupported => {
-            let connection = connect(client, ProtocolVersion::RESP2, &config).await?;
-            Ok(Connection::to_server(connection, None))
+    async fn connect(&self, client: &Client, protocol: ProtocolVersion) -> RedisResult<Link> {
+        let info = client.get_connection_info().clone();
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        let redis = info.redis_settings().clone().set_protocol(protocol);
+        let client = Client::open(info.set_tcp_settings(tcp).set_redis_settings(redis))?;
+        let mut config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.response_timeout))
+            .set_pipeline_buffer_size(COMMANDS_IN_LINE);
+        let mut alive = None;
+        if protocol == ProtocolVersion::RESP3 {
+            // The driver's task holds a place for pushed messages, and lets go of it when the connection ends.
+            let held = Arc::new(());
+            alive = Some(Arc::downgrade(&held));
+            config = config.set_push_sender(move |_| {
+                let _ = &held;
+                Ok::<_, ()>(())
+            });
         }
-        connection => Ok(Connection::to_server(connection?, Some(alive))),
+        let connect = client.get_multiplexed_async_connection_with_config(&config);
+        Ok(Link::Server {
+            batch: Batch::on(connect.await?),
+            alive,
+        })
     }
 }
 
-async fn connect(
-    client: &Client,
-    protocol: ProtocolVersion,
-    config: &AsyncConnectionConfig,
-) -> RedisResult<MultiplexedConnection> {
-    let info = client.get_connection_info().clone();
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
-    let redis = info.redis_settings().clone().set_protocol(protocol);
-    let info = info.set_tcp_settings(tcp).set_redis_settings(redis);
-    Client::open(info)?
-        .get_multiplexed_async_connection_with_config(config)
-        .await
-}
-
-impl fmt::Debug for Server {
+impl fmt::Debug for Address {
     /// Where, but not as whom: no user name and no password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,7 +6,7 @@ use session_core::config::{ConfigError, Env};
 use crate::{
     address,
     lanes::Lanes,
-    server::{Patience, Server},
+    server::{Address, Server},
 };
 
 /// Sessions in Redis or Valkey: one server, a cluster, or a primary that Sentinels name.
@@ -15,6 +15,7 @@ use crate::{
 /// use connects, and so does the first use after a connection ended.
 #[derive(Clone)]
 pub struct RedisStore {
+    pub(crate) server: Arc<Server>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) limit: usize,
 }
@@ -31,7 +32,7 @@ impl RedisStore {
     ///
     /// `TCP_NODELAY` is set, and protocol 3 is spoken where the server knows it; all else is the client's.
     pub fn new(client: Client) -> Self {
-        Self::on(Server::Single(Box::new(client)))
+        Self::on(Address::Single(Box::new(client)))
     }
 
     /// Sessions on a cluster.
@@ -44,7 +45,7 @@ impl RedisStore {
     ///
     /// If the nodes are none, or their addresses do not fit together.
     pub fn cluster(nodes: ClusterClientBuilder) -> RedisResult<Self> {
-        Ok(Self::on(Server::cluster(nodes)?))
+        Address::cluster(nodes).map(Self::on)
     }
 
     /// Sessions on the primary that Sentinels name; they are asked again whenever a connection is opened.
@@ -54,7 +55,7 @@ impl RedisStore {
     pub fn sentinel(
         make: impl Fn() -> RedisResult<SentinelClient> + Send + Sync + 'static,
     ) -> Self {
-        Self::on(Server::Sentinel(Arc::new(make)))
+        Self::on(Address::Sentinel(Arc::new(make)))
     }
 
     /// Sessions at an address, in one line; no I/O happens before the first use.
@@ -67,7 +68,7 @@ impl RedisStore {
     ///
     /// If it is none of these.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
-        Ok(Self::on(address::parse(url)?))
+        address::parse(url).map(Self::on)
     }
 
     /// Sessions at the address in `SESSION_REDIS`, by default `redis://127.0.0.1:6379/0`; see [`connect`](Self::connect).
@@ -84,21 +85,13 @@ impl RedisStore {
     /// Whether a write that got no answer was carried out is unknown.
     #[must_use]
     pub fn with_response_timeout(self, timeout: Duration) -> Self {
-        let patience = self.lanes.patience;
-        self.waiting(Patience {
-            response: timeout,
-            ..patience
-        })
+        self.changed(|server| server.response_timeout = timeout)
     }
 
     /// How long opening a connection may take, TLS and log-in included; defaults to 500 ms.
     #[must_use]
     pub fn with_connect_timeout(self, timeout: Duration) -> Self {
-        let patience = self.lanes.patience;
-        self.waiting(Patience {
-            connect: timeout,
-            ..patience
-        })
+        self.changed(|server| server.connect_timeout = timeout)
     }
 
     /// The largest record that is accepted, in bytes; defaults to 1 MiB. Redis itself takes 512 MiB.
@@ -108,20 +101,23 @@ impl RedisStore {
         self
     }
 
-    fn on(server: Server) -> Self {
-        let patience = Patience {
-            response: Self::DEFAULT_RESPONSE_TIMEOUT,
-            connect: Self::DEFAULT_CONNECT_TIMEOUT,
+    fn on(address: Address) -> Self {
+        let server = Server {
+            address,
+            response_timeout: Self::DEFAULT_RESPONSE_TIMEOUT,
+            connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
         };
         Self {
-            lanes: Arc::new(Lanes::new(server, patience)),
+            server: Arc::new(server),
+            lanes: Arc::default(),
             limit: Self::DEFAULT_LIMIT,
         }
     }
 
     /// Connections that were opened with other limits stay with the clones that opened them.
-    fn waiting(mut self, patience: Patience) -> Self {
-        self.lanes = Arc::new(Lanes::new(self.lanes.server.clone(), patience));
+    fn changed(mut self, change: impl FnOnce(&mut Server)) -> Self {
+        change(Arc::make_mut(&mut self.server));
+        self.lanes = Arc::default();
         self
     }
 }
@@ -129,9 +125,8 @@ impl RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("server", &self.lanes.server)
-            .field("patience", &self.lanes.patience)
+            .field("server", &self.server)
             .field("limit", &self.limit)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

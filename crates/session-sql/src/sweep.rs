@@ -34,16 +34,10 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
                 .rows;
             let (ended, alive): (Vec<_>, Vec<_>) =
                 rows.iter().partition(|row| row.expires_at <= now);
-            let removed = self.of_batch(&self.queries.remove, &[], &ended, Value::Number(now));
+            let removed = self.of_batch(&self.queries.remove, 0, &ended, now);
             left = left.saturating_sub(removed.await?);
             if let Some(put_off) = &self.queries.put_off {
-                self.of_batch(
-                    put_off,
-                    &[Value::Number(now); 2],
-                    &alive,
-                    Value::Number(now),
-                )
-                .await?;
+                self.of_batch(put_off, 2, &alive, now).await?;
             }
             if rows.len() < size {
                 break;
@@ -58,22 +52,23 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
 }
 
 impl<D: Dialect, L: Layout> SqlTable<D, L> {
-    /// How many of the records a statement for a batch has changed, which takes values `before` their keys.
+    /// How many records a statement for a batch has changed. Its values are `now` as many times as `before` says, the
+    /// keys of a full batch, and `now`.
     async fn of_batch(
         &self,
         sql: &SqlStr,
-        before: &[Value<'_>],
+        before: usize,
         rows: &[&Row],
-        now: Value<'_>,
+        now: i64,
     ) -> Result<usize> {
         let Some(first) = rows.first() else {
             return Ok(0);
         };
-        let mut values = before.to_vec();
+        let mut values = vec![Value::Number(now); before];
         values.extend(rows.iter().map(|row| L::swept(row)));
         // The statement has places for a full batch; a record named twice counts once.
-        values.resize(before.len() + SWEEP_BATCH, L::swept(first));
-        values.push(now);
+        values.resize(before + SWEEP_BATCH, L::swept(first));
+        values.push(Value::Number(now));
         let changed = self.run(Kind::Sweep, sql, &values).await?.changed;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }

@@ -1,11 +1,12 @@
-use std::fmt::Write as _;
-
-use md5::Md5;
+use md5::{Digest, Md5};
 use session_core::{Bytes, Record, Revision, StoreKey, Write};
-use sha2::{Digest, Sha256};
 
 use super::spelling::pythons;
-use crate::{clock, fault::Fault};
+use crate::{
+    clock,
+    fault::Fault,
+    name::{Name, unhex},
+};
 
 /// What one file holds: the second at which it ends, in the byte order of the machine, then the payload.
 pub(super) struct Entry {
@@ -64,8 +65,9 @@ pub(super) enum Names {
 impl Names {
     /// The names that the file of `key` may have, that of new files first.
     pub(super) fn of(self, key: &StoreKey) -> [String; 2] {
-        let key = key.as_str().as_bytes();
-        let (sha256, md5) = (hex(&Sha256::digest(key)), hex(&Md5::digest(key)));
+        let sha256 = Name::of(key.as_str()).to_string();
+        let md5 = u128::from_be_bytes(Md5::digest(key.as_str()).into());
+        let md5 = format!("{md5:032x}");
         match self {
             Self::Sha256 => [sha256, md5],
             Self::Md5 => [md5, sha256],
@@ -75,15 +77,7 @@ impl Names {
 
 /// Whether `name` is one that a session's file may have.
 pub(super) fn is_name(name: &[u8]) -> bool {
-    let is_digit = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-    matches!(name.len(), 32 | 64) && name.iter().all(is_digit)
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes every write");
-        text
-    })
+    unhex::<32>(name).is_some() || unhex::<16>(name).is_some()
 }
 
 #[cfg(test)]

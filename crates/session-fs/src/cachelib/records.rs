@@ -56,12 +56,9 @@ impl CachelibStore {
         };
         let _lock = Lock::acquire(&root)?;
         for name in self.names.of(key) {
-            match file::start(&root, name.as_str(), 0) {
-                Ok(Some(_)) => {
-                    root.unlink(name)?;
-                }
-                Ok(None) | Err(Fault::Foreign) => {}
-                Err(fault) => return Err(fault),
+            let found = file::start(&root, name.as_str(), 0).or_else(Fault::unless_unreadable)?;
+            if found.is_some() {
+                root.unlink(name)?;
             }
         }
         Ok(())
