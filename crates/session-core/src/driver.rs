@@ -180,6 +180,27 @@ pub(crate) struct Drive {
     waiter: Option<u64>,
 }
 
+impl Aim {
+    /// Begins the run that it takes, while nothing else is under way; `None` if it takes none.
+    fn begin(&mut self, state: &mut State, shared: &Shared) -> Option<u64> {
+        let machine = &mut state.machine;
+        match self {
+            Self::Open(_) if machine.is_opened() => None,
+            Self::Open(candidates) => {
+                let candidates = std::mem::take(candidates);
+                Some(with_given(shared, |given| machine.open(candidates, given)))
+            }
+            Self::Reach(goal) => {
+                // A stream may go on for hours, so each of its calls has a budget of its own.
+                if machine.is_head_sent() {
+                    state.left = shared.rules.settings.store_timeout;
+                }
+                Some(with_given(shared, |given| machine.begin(*goal, given)))
+            }
+        }
+    }
+}
+
 impl Drive {
     pub(crate) fn new(request: Arc<Request>, aim: Aim) -> Self {
         Self {
@@ -189,72 +210,53 @@ impl Drive {
             waiter: None,
         }
     }
-
-    /// Begins what it is for, if nothing else is under way.
-    fn begin(&mut self, state: &mut State, request: &Request) -> Option<Result<Saved>> {
-        match &mut self.aim {
-            Aim::Open(_) if state.machine.is_opened() => return Some(Ok(Saved::Unchanged)),
-            Aim::Open(candidates) => {
-                let candidates = std::mem::take(candidates);
-                let run = with_given(&request.shared, |given| {
-                    state.machine.open(candidates, given)
-                });
-                self.run = Some(run);
-            }
-            Aim::Reach(goal) => {
-                // A stream may go on for hours, so each of its calls has a budget of its own.
-                if state.machine.is_head_sent() {
-                    state.left = request.shared.rules.settings.store_timeout;
-                }
-                let goal = *goal;
-                self.run = Some(with_given(&request.shared, |given| {
-                    state.machine.begin(goal, given)
-                }));
-            }
-        }
-        None
-    }
 }
 
 impl Future for Drive {
     type Output = Result<Saved>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let request = this.request.clone();
+        let Self {
+            request,
+            aim,
+            run,
+            waiter,
+        } = &mut *self;
+        let shared = &request.shared;
         let mut locked = match request.lock() {
             Ok(locked) => locked,
             Err(error) => return Poll::Ready(Err(error)),
         };
         let state = &mut *locked.state;
         loop {
-            if let Some(run) = this.run {
-                if let Some(result) = state.machine.result(run) {
-                    this.run = None;
-                    state.waiters.remove(this.waiter.take());
+            if let Some(number) = *run {
+                if let Some(result) = state.machine.result(number) {
+                    *run = None;
+                    state.waiters.remove(waiter.take());
                     return Poll::Ready(result);
                 }
                 // Its result was told to the end of the request.
-                if !state.machine.runs(run) {
-                    this.run = None;
+                if !state.machine.runs(number) {
+                    *run = None;
                     return Poll::Ready(Err(Error::Unknown));
                 }
             } else if !state.machine.is_running() {
-                if let Some(result) = this.begin(state, &request) {
-                    state.waiters.remove(this.waiter.take());
-                    return Poll::Ready(result);
+                *run = aim.begin(state, shared);
+                if run.is_none() {
+                    state.waiters.remove(waiter.take());
+                    return Poll::Ready(Ok(Saved::Unchanged));
                 }
                 continue;
             }
-            let all = state.waiters.with_others(this.waiter, context.waker());
+            let all = state.waiters.with_others(*waiter, context.waker());
             let waker = all.as_ref().unwrap_or(context.waker());
-            match state.advance(&request.shared, &mut Context::from_waker(waker)) {
+            match state.advance(shared, &mut Context::from_waker(waker)) {
                 Poll::Pending => {
-                    state.waiters.register(&mut this.waiter, context.waker());
+                    state.waiters.register(waiter, context.waker());
                     return Poll::Pending;
                 }
                 Poll::Ready(()) if state.machine.is_running() => {}
-                Poll::Ready(()) => state.waiters.wake_others(this.waiter),
+                Poll::Ready(()) => state.waiters.wake_others(*waiter),
             }
         }
     }
