@@ -126,7 +126,7 @@ impl Codec {
             ..header(key, content, write_tag)
         }
         .write(payload.len());
-        bytes.extend(payload);
+        bytes.extend_from_slice(&payload);
         Ok(bytes.into())
     }
 
@@ -188,7 +188,9 @@ impl Codec {
             created_at: notes.started.map(Millis::new),
             idle: notes.idle.map(Duration::from_millis),
             owner: notes.owner.map(Arc::from),
-            ..Content::default()
+            logged_in_at: None,
+            label: None,
+            lineage: None,
         };
         let times = Times {
             expires_at: loaded.expires_at.map(Millis::from),
@@ -229,17 +231,16 @@ fn native(key: &StoreKey, bytes: &Bytes) -> Result<Stored> {
             let encoded = bytes.slice(length..);
             let payload = Payload::decode(encoded.clone(), Format::MessagePack)?
                 .ok_or_else(|| Error::corrupt("a live record without data"))?;
-            let (mut content, times) = of_header(&header);
-            content.payload = payload;
+            let (content, times) = of_header(&header, payload);
             Stored::Live(content, times, encoded)
         }
     })
 }
 
-/// What the header of a live record says, with no data.
-pub(crate) fn of_header(header: &Header<'_>) -> (Content, Times) {
+/// What the header of a live record says, with the data of `payload`.
+pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Times) {
     let content = Content {
-        payload: Payload::default(),
+        payload,
         created_at: Some(header.created_at),
         logged_in_at: header.logged_in_at,
         idle: header.idle,

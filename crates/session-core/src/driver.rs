@@ -178,13 +178,31 @@ pub(crate) struct Drive {
     /// The run that it began.
     run: Option<u64>,
     waiter: Option<u64>,
-    /// How long it waits for what others of the request do after the head, where each call has a budget of its own.
-    patience: Option<Patience>,
+    /// The end of its budget, if it waits for others of the request after the head, where each call has its own.
+    end: Option<Pin<Box<Sleep>>>,
 }
 
-struct Patience {
-    since: Instant,
-    end: Pin<Box<Sleep>>,
+impl Aim {
+    /// Begins the run that it takes, while nothing else is under way; `None` if it takes none.
+    fn begin(&mut self, state: &mut State, shared: &Shared, end: Option<Instant>) -> Option<u64> {
+        let machine = &mut state.machine;
+        match self {
+            Self::Open(_) if machine.is_opened() => None,
+            Self::Open(candidates) => {
+                let candidates = std::mem::take(candidates);
+                Some(with_given(shared, |given| machine.open(candidates, given)))
+            }
+            Self::Reach(goal) => {
+                // A stream may go on for hours, so each of its calls has a budget of its own.
+                if machine.is_head_sent() {
+                    state.left = end.map_or(shared.rules.settings.store_timeout, |end| {
+                        end.saturating_duration_since(Instant::now())
+                    });
+                }
+                Some(with_given(shared, |given| machine.begin(*goal, given)))
+            }
+        }
+    }
 }
 
 impl Drive {
@@ -194,48 +212,8 @@ impl Drive {
             aim,
             run: None,
             waiter: None,
-            patience: None,
+            end: None,
         }
-    }
-
-    /// Begins what it is for, if nothing else is under way.
-    fn begin(&mut self, state: &mut State, request: &Request) -> Option<Result<Saved>> {
-        match &mut self.aim {
-            Aim::Open(_) if state.machine.is_opened() => return Some(Ok(Saved::Unchanged)),
-            Aim::Open(candidates) => {
-                let candidates = std::mem::take(candidates);
-                let run = with_given(&request.shared, |given| {
-                    state.machine.open(candidates, given)
-                });
-                self.run = Some(run);
-            }
-            Aim::Reach(goal) => {
-                // A stream may go on for hours, so each of its calls has a budget of its own.
-                if state.machine.is_head_sent() {
-                    let waited = self.patience.take().map(|it| it.since.elapsed());
-                    let budget = request.shared.rules.settings.store_timeout;
-                    state.left = budget.saturating_sub(waited.unwrap_or_default());
-                }
-                let goal = *goal;
-                self.run = Some(with_given(&request.shared, |given| {
-                    state.machine.begin(goal, given)
-                }));
-            }
-        }
-        None
-    }
-
-    /// Whether others of the request took all of its time.
-    fn is_out_of_patience(&mut self, request: &Request, context: &mut Context<'_>) -> bool {
-        let patience = self.patience.get_or_insert_with(|| {
-            let since = Instant::now();
-            let end = after(since, request.shared.rules.settings.store_timeout);
-            Patience {
-                since,
-                end: Box::pin(sleep_until(end)),
-            }
-        });
-        patience.end.as_mut().poll(context).is_ready()
     }
 }
 
@@ -243,49 +221,59 @@ impl Future for Drive {
     type Output = Result<Saved>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let request = this.request.clone();
+        let Self {
+            request,
+            aim,
+            run,
+            waiter,
+            end,
+        } = &mut *self;
+        let shared = &request.shared;
         let mut locked = match request.lock() {
             Ok(locked) => locked,
             Err(error) => return Poll::Ready(Err(error)),
         };
         let state = &mut *locked.state;
         loop {
-            if let Some(run) = this.run {
-                if let Some(result) = state.machine.result(run) {
-                    this.run = None;
-                    state.waiters.remove(this.waiter.take());
+            if let Some(number) = *run {
+                if let Some(result) = state.machine.result(number) {
+                    *run = None;
+                    state.waiters.remove(waiter.take());
                     return Poll::Ready(result);
                 }
                 // Its result was told to the end of the request.
-                if !state.machine.runs(run) {
-                    this.run = None;
+                if !state.machine.runs(number) {
+                    *run = None;
                     return Poll::Ready(Err(Error::Unknown));
                 }
             } else if !state.machine.is_running() {
-                if let Some(result) = this.begin(state, &request) {
-                    state.waiters.remove(this.waiter.take());
-                    return Poll::Ready(result);
+                let end = end.as_ref().map(|end| end.deadline());
+                *run = aim.begin(state, shared, end);
+                if run.is_none() {
+                    state.waiters.remove(waiter.take());
+                    return Poll::Ready(Ok(Saved::Unchanged));
                 }
                 continue;
             }
-            let all = state.waiters.with_others(this.waiter, context.waker());
+            let all = state.waiters.with_others(*waiter, context.waker());
             let waker = all.as_ref().unwrap_or(context.waker());
-            match state.advance(&request.shared, &mut Context::from_waker(waker)) {
+            match state.advance(shared, &mut Context::from_waker(waker)) {
                 Poll::Pending => {
-                    if this.run.is_none()
-                        && state.machine.is_head_sent()
-                        && this.is_out_of_patience(&request, context)
-                    {
-                        state.waiters.remove(this.waiter.take());
-                        let budget = request.shared.rules.settings.store_timeout;
-                        return Poll::Ready(Err(Error::Timeout { budget }));
+                    if run.is_none() && state.machine.is_head_sent() {
+                        let budget = shared.rules.settings.store_timeout;
+                        let end = end.get_or_insert_with(|| {
+                            Box::pin(sleep_until(after(Instant::now(), budget)))
+                        });
+                        if end.as_mut().poll(context).is_ready() {
+                            state.leave(waiter.take());
+                            return Poll::Ready(Err(Error::Timeout { budget }));
+                        }
                     }
-                    state.waiters.register(&mut this.waiter, context.waker());
+                    state.waiters.register(waiter, context.waker());
                     return Poll::Pending;
                 }
                 Poll::Ready(()) if state.machine.is_running() => {}
-                Poll::Ready(()) => state.waiters.wake_others(this.waiter),
+                Poll::Ready(()) => state.waiters.wake_others(*waiter),
             }
         }
     }
@@ -300,16 +288,21 @@ impl Drop for Drive {
             if let Some(run) = self.run {
                 locked.state.machine.abandon(run);
             }
-            // One of the others goes on with the call under way. Without any, requests elsewhere are not to wait.
-            locked.state.waiters.remove(self.waiter);
-            if locked.state.waiters.is_empty() {
-                locked.state.turn = None;
-            }
+            locked.state.leave(self.waiter);
         }
     }
 }
 
 impl State {
+    /// One stops waiting, and one of the others goes on with the call under way.
+    fn leave(&mut self, waiter: Option<u64>) {
+        self.waiters.remove(waiter);
+        // Without any, requests elsewhere are not to wait.
+        if self.waiters.is_empty() {
+            self.turn = None;
+        }
+    }
+
     /// Goes on with the call under way, or begins the next; ready when it was answered.
     fn advance(&mut self, shared: &Arc<Shared>, context: &mut Context<'_>) -> Poll<()> {
         if self.under_way.is_none() {

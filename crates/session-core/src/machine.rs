@@ -86,7 +86,8 @@ enum Origin {
     Unopened,
     /// No record: the first change makes one.
     New,
-    Live(Box<Live>),
+    /// Shared with the run that writes it anew.
+    Live(Arc<Live>),
     /// The request came with an id that was renewed.
     Late(StoreKey, Form),
     /// The request came with the id of a record that cannot be read.
@@ -102,7 +103,7 @@ enum Origin {
 /// A session that is to end before anything else is done.
 #[derive(Debug)]
 enum Ending {
-    Live(Box<Live>),
+    Live(Arc<Live>),
     Unseen(StoreKey, Form),
     /// It could not be loaded, so nobody can say that it is ended.
     NotLoaded,
@@ -288,7 +289,8 @@ impl Machine {
         let failed = |it: &(u64, Result<Saved>)| it.1.is_err();
         let unheard = self.result.iter().chain(&self.results).any(failed);
         let idle = self.run.is_none() && self.untold.is_none() && !self.failed && !unheard;
-        idle && !self.is_dirty() && !self.sends_id() && self.refreshable(rules, now).is_none()
+        let refreshes = |live| !self.moved && rules.refreshes(live, now);
+        idle && !self.is_dirty() && !self.sends_id() && !self.live().is_some_and(refreshes)
     }
 
     /// The value of the `Set-Cookie` header that the session needs so far.
@@ -356,12 +358,7 @@ impl Machine {
         let base = self.view.is_none().then(|| self.base(rules).clone());
         // A change that fails, or a closure that panics, leaves the view as it was.
         let view = self.view.get_or_insert_with(|| base.unwrap_or_default());
-        op.apply(view, now, format)?;
-        if let Origin::Live(live) = &self.origin
-            && untouched
-            && let Op::Update(key, _) = &op
-            && live.content.payload.value(key) == view.payload.value(key)
-        {
+        if !op.apply(view, now, format)? && untouched && matches!(self.origin, Origin::Live(_)) {
             return Ok(());
         }
         // What another user's session held is gone: it is not to come back if the login is made again elsewhere.
@@ -575,7 +572,7 @@ impl Machine {
                 if let Some(written) = &mut run.written
                     && !matches!(run.state, State::Forwarding | State::Reforwarding)
                 {
-                    written.revision = revision;
+                    Arc::make_mut(written).revision = revision;
                 }
                 if empties {
                     Event::StoredNil

@@ -96,23 +96,15 @@ impl SessionStore for MemoryStore {
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         let now = self.now();
-        let mut records = self.records();
-        if records.get(key).is_some() {
-            return Ok(Write::Refused);
-        }
-        Ok(Write::Stored(records.put(key, record, now)))
+        Ok(self.records().put(key, record, None, now))
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
         let now = self.now();
-        let mut records = self.records();
-        let unchanged = records
-            .get(key)
-            .is_some_and(|held| revision.as_u64() == Some(held.revision));
-        if !unchanged {
+        let Some(revision) = revision.as_u64() else {
             return Ok(Write::Refused);
-        }
-        Ok(Write::Stored(records.put(key, record, now)))
+        };
+        Ok(self.records().put(key, record, Some(revision), now))
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {

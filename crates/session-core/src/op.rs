@@ -35,8 +35,9 @@ pub(crate) enum Op {
 pub(crate) type Message = (String, String);
 
 impl Op {
-    /// Makes the change; one that fails leaves `content` as it was.
-    pub(crate) fn apply(&self, content: &mut Content, now: Millis, format: Format) -> Result<()> {
+    /// Makes the change; one that fails leaves `content` as it was. `false` if it was an update that made of the value
+    /// what it had found.
+    pub(crate) fn apply(&self, content: &mut Content, now: Millis, format: Format) -> Result<bool> {
         let payload = &mut content.payload;
         match self {
             Self::Insert(key, value) => payload.insert_value(key, value.clone()),
@@ -47,7 +48,11 @@ impl Op {
                 }
             }
             Self::Update(key, change) => {
-                let value = change(payload.value(key).as_ref())?;
+                let found = payload.value(key);
+                let value = change(found.as_ref())?;
+                if found.as_ref() == Some(&value) {
+                    return Ok(false);
+                }
                 payload.insert_value(key, value);
             }
             Self::Clear(form) => {
@@ -83,7 +88,7 @@ impl Op {
                 payload.insert_value(PERMANENT, Value::encode(permanent, format)?);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether `content` is already what the change would make of it.

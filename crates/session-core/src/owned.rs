@@ -18,6 +18,7 @@ use crate::{
     header::{Header, Kind},
     key::StoreKey,
     machine::{Goal, Machine, Terms, table::holds},
+    payload::Payload,
     record::Listed,
     rules::{Found, Live},
     shared::Shared,
@@ -190,7 +191,7 @@ impl Owned {
             let loaded = self.within(self.shared.store.load(&key)).await?;
             let bytes = loaded.as_ref().map(|loaded| loaded.bytes.clone());
             match self.shared.rules.read(&key, form, loaded) {
-                Found::Live(live) => return Ok((live.content.owner, live.content.lineage)),
+                Found::Live(live) => return Ok((live.content.owner.clone(), live.content.lineage)),
                 Found::Forwarded(successor, _) => {
                     let header = bytes.as_deref().map(Header::parse).transpose()?;
                     if let Some((owner, lineage)) =
@@ -262,7 +263,7 @@ fn live_in(listed: &Listed) -> Option<(Content, Live)> {
     if header.kind != Kind::Live {
         return None;
     }
-    let (content, times) = of_header(&header);
+    let (content, times) = of_header(&header, Payload::default());
     let live = Live {
         key: listed.key.clone(),
         form: Form::Native,

@@ -1,6 +1,10 @@
 //! The application's settings as rules: which id a cookie presents, how a record is written, when a session ends.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 
@@ -66,7 +70,7 @@ pub(crate) struct Live {
 /// What a look at a key found.
 #[derive(Debug)]
 pub(crate) enum Found {
-    Live(Box<Live>),
+    Live(Arc<Live>),
     /// Until then, a request that arrives with the id is told that it was renewed.
     Forwarded(StoreKey, Millis),
     Ended,
@@ -182,7 +186,7 @@ impl Rules {
             return Found::Absent;
         };
         match self.codec(form).decode(key, &loaded) {
-            Ok(Some(Stored::Live(content, times, encoded))) => Found::Live(Box::new(Live {
+            Ok(Some(Stored::Live(content, times, encoded))) => Found::Live(Arc::new(Live {
                 key: key.clone(),
                 form,
                 id: None,
@@ -249,9 +253,10 @@ impl Rules {
     ) -> Times {
         let timeouts = self.timeouts(content);
         let end = timeouts.end(content.started_at().unwrap_or(now), now);
+        // Flask's form has no place for it.
         let cookie_until = if !sends_cookie {
             before.cookie_until
-        } else if self.permanent(form, content) {
+        } else if form == Form::Native && self.permanent(form, content) {
             Some(cookie_end(end, now))
         } else {
             None
@@ -390,8 +395,13 @@ impl Rules {
         lag > tolerance || (!lag.is_zero() && self.deadline(content) == Some(end))
     }
 
+    /// Whether the request that came with the id of `live` is to move its expiry at `now`, without a change.
+    pub(crate) fn refreshes(&self, live: &Live, now: Millis) -> bool {
+        live.id.is_some() && !self.is_over(live, &live.content, now) && self.refresh_due(live, now)
+    }
+
     /// Whether using the session of `live` at `now`, without a change, is worth a write.
-    pub(crate) fn refresh_due(&self, live: &Live, now: Millis) -> bool {
+    fn refresh_due(&self, live: &Live, now: Millis) -> bool {
         let undated =
             self.settings.absolute_timeout.is_some() && live.content.started_at().is_none();
         if live.outdated || undated {
@@ -446,9 +456,10 @@ impl Rules {
             Form::Native => &self.signer,
             Form::Flask => &self.flask_signer,
         };
+        let id = id.as_str();
         let value = signer
             .as_ref()
-            .map_or_else(|| id.as_str().to_owned(), |signer| signer.sign(id.as_str()));
+            .map_or(Cow::Borrowed(id), |signer| signer.sign(id).into());
         // Where a store of Flask's cannot tell the end, it was moved a moment ago.
         let idle = self.timeouts(&live.content).idle;
         let end = live.times.expires_at.unwrap_or(now.after(idle));

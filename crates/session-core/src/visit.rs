@@ -12,6 +12,7 @@ use crate::{
     config::OnStoreFailure,
     driver::{Aim, Drive, Request},
     error::{Error, Result},
+    expiry::Millis,
     machine::{Goal, Machine, Saved, table::holds},
     session::Session,
     shared::Shared,
@@ -126,11 +127,12 @@ impl Visit {
         if let Ok(mut machine) = request.lock() {
             // Nobody has what was never opened.
             let unused = !machine.is_opened();
-            if unused || machine.is_settled(&shared.rules, shared.now()) {
+            let now = shared.now();
+            if unused || machine.is_settled(&shared.rules, now) {
                 if holds!(HeadIsKnown) || !unused {
                     machine.close_head();
                 }
-                return Finish::Ready(outcome(looked, shared, &machine));
+                return Finish::Ready(outcome(looked, shared, &machine, now));
             }
         }
         Finish::Pending(Box::pin(async move {
@@ -157,7 +159,8 @@ impl Visit {
             machine.close_head();
             // Changes dropped because the session ended are no error: its answer carries no cookie.
             let _dropped_or_not = finished?;
-            Ok(outcome(looked, request.shared(), &machine))
+            let shared = request.shared();
+            Ok(outcome(looked, shared, &machine, shared.now()))
         }))
     }
 
@@ -166,9 +169,10 @@ impl Visit {
     /// It carries the cookie of what is known to be done, such as a login that the handler saved itself before the
     /// store failed; otherwise the browser's cookie is left alone.
     pub fn failed(&self) -> Outcome {
+        let shared = self.request.shared();
         let known = self.request.lock().map_or_else(
             |_| Outcome::default(),
-            |machine| outcome(true, self.request.shared(), &machine),
+            |machine| outcome(true, shared, &machine, shared.now()),
         );
         Outcome {
             vary: true,
@@ -190,8 +194,8 @@ impl Visit {
     }
 }
 
-fn outcome(looked: bool, shared: &Shared, machine: &Machine) -> Outcome {
-    let set_cookie = machine.cookie(&shared.rules, shared.now());
+fn outcome(looked: bool, shared: &Shared, machine: &Machine, now: Millis) -> Outcome {
+    let set_cookie = machine.cookie(&shared.rules, now);
     Outcome {
         vary: looked || set_cookie.is_some(),
         no_store: looked && shared.rules.settings.no_store && machine.had_owner(&shared.rules),

@@ -1,7 +1,9 @@
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use httpdate::HttpDate;
 
 use super::{CookieAttributes, SameSite};
 use crate::expiry::MAX_COOKIE_AGE;
@@ -19,18 +21,22 @@ pub(crate) enum Lasting {
 
 /// The header value that sets the cookie.
 pub(crate) fn set_cookie(cookie: &CookieAttributes, value: &str, lasting: Lasting) -> String {
-    let life = match lasting {
-        Lasting::BrowserSession => String::new(),
-        Lasting::Seconds(seconds) => format!("; Max-Age={}", seconds.min(MAX_COOKIE_AGE.as_secs())),
-        Lasting::Until(instant) => expires(instant),
-    };
-    header(cookie, value, &life)
+    header(cookie, value, |text| match lasting {
+        Lasting::BrowserSession => Ok(()),
+        Lasting::Seconds(seconds) => {
+            write!(text, "; Max-Age={}", seconds.min(MAX_COOKIE_AGE.as_secs()))
+        }
+        Lasting::Until(instant) => expires(text, instant),
+    })
 }
 
 /// The header value that removes the cookie, with every attribute that set it: otherwise a browser keeps a `__Host-`
 /// cookie (RFC 6265bis, 5.7).
 pub(crate) fn removal(cookie: &CookieAttributes) -> String {
-    header(cookie, "", &removal_life())
+    header(cookie, "", |text| {
+        expires(text, UNIX_EPOCH)?;
+        text.write_str("; Max-Age=0")
+    })
 }
 
 /// The removal as Flask writes it, with name, `Domain` and `Path` alone; `Secure` and `SameSite` are added where a
@@ -43,43 +49,46 @@ pub(crate) fn flask_removal(cookie: &CookieAttributes) -> String {
         http_only: false,
         ..cookie.clone()
     };
-    header(&bare, "", &removal_life())
+    removal(&bare)
 }
 
-fn removal_life() -> String {
-    expires(UNIX_EPOCH) + "; Max-Age=0"
-}
-
-fn expires(instant: SystemTime) -> String {
+fn expires(text: &mut String, instant: SystemTime) -> fmt::Result {
     // httpdate writes years up to 9999 and panics beyond.
     let latest = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    let instant = instant.clamp(UNIX_EPOCH, latest);
-    format!("; Expires={}", httpdate::fmt_http_date(instant))
+    let instant = HttpDate::from(instant.clamp(UNIX_EPOCH, latest));
+    write!(text, "; Expires={instant}")
 }
 
+/// `life` writes what says how long the browser keeps the cookie.
 // The order is Werkzeug's, so that a Flask application beside this one writes the same header.
-fn header(cookie: &CookieAttributes, value: &str, life: &str) -> String {
-    let mut text = String::with_capacity(cookie.name.len() + value.len() + life.len() + 64);
-    let mut push = |part: std::fmt::Arguments<'_>| {
-        text.write_fmt(part).expect("a String takes every write");
-    };
-    push(format_args!("{}={value}", cookie.name));
-    if let Some(domain) = &cookie.domain {
-        push(format_args!("; Domain={}", domain.trim_start_matches('.')));
+fn header(
+    cookie: &CookieAttributes,
+    value: &str,
+    life: impl FnOnce(&mut String) -> fmt::Result,
+) -> String {
+    let mut text = String::with_capacity(cookie.name.len() + value.len() + 128);
+    for part in [&cookie.name, "=", value] {
+        text.push_str(part);
     }
-    push(format_args!("{life}"));
+    if let Some(domain) = &cookie.domain {
+        text.push_str("; Domain=");
+        text.push_str(domain.trim_start_matches('.'));
+    }
+    life(&mut text).expect("a String takes every write");
     if cookie.secure {
-        push(format_args!("; Secure"));
+        text.push_str("; Secure");
     }
     if cookie.http_only {
-        push(format_args!("; HttpOnly"));
+        text.push_str("; HttpOnly");
     }
-    push(format_args!("; Path={}", cookie.path));
+    text.push_str("; Path=");
+    text.push_str(&cookie.path);
     if let Some(same_site) = cookie.same_site {
-        push(format_args!("; SameSite={}", same_site.as_str()));
+        text.push_str("; SameSite=");
+        text.push_str(same_site.as_str());
     }
     if cookie.partitioned {
-        push(format_args!("; Partitioned"));
+        text.push_str("; Partitioned");
     }
     text
 }

@@ -1,5 +1,7 @@
 //! Which event it is that a load found something.
 
+use std::sync::Arc;
+
 use super::{
     Given, Machine, Origin,
     run::Foreign,
@@ -68,7 +70,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn found_live(&mut self, mut live: Box<Live>, given: &Given<'_>) -> Event {
+    pub(super) fn found_live(&mut self, mut live: Arc<Live>, given: &Given<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
@@ -82,6 +84,7 @@ impl Machine {
             .flatten()
             .find(|before| before.key == live.key);
         if let Some(before) = known {
+            let live = Arc::make_mut(&mut live);
             live.id.clone_from(&before.id);
             live.outdated = before.outdated;
         }
@@ -140,8 +143,9 @@ impl Machine {
         let more = !run.candidates.is_empty();
         match found {
             Found::Live(mut live) if !given.rules.is_expired(&live, given.now) => {
-                live.id = Some(candidate.id);
-                live.outdated = candidate.outdated;
+                let presented = Arc::make_mut(&mut live);
+                presented.id = Some(candidate.id);
+                presented.outdated = candidate.outdated;
                 run.live = Some(live);
                 return Event::Live;
             }

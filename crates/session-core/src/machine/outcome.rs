@@ -1,6 +1,9 @@
 //! What the end of a run means for the request.
 
-use std::mem::{replace, take};
+use std::{
+    mem::{replace, take},
+    sync::Arc,
+};
 
 use super::{
     Ending, Given, Goal, Machine, Origin, Pending, Saved,
@@ -21,8 +24,8 @@ struct Results {
     sends_cookie: bool,
     was_ending: bool,
     error: Option<Error>,
-    live: Option<Box<Live>>,
-    written: Option<Box<Live>>,
+    live: Option<Arc<Live>>,
+    written: Option<Arc<Live>>,
     key: Option<(StoreKey, Form)>,
     foreign: Option<Foreign>,
 }
@@ -142,11 +145,9 @@ impl Machine {
                 self.pending = Pending::NewId;
             }
             Outcome::StoredElsewhere => {
-                self.origin = written.map_or(Origin::Ended, |written| {
-                    Origin::Live(Box::new(Live {
-                        id: None,
-                        ..*written
-                    }))
+                self.origin = written.map_or(Origin::Ended, |mut written| {
+                    Arc::make_mut(&mut written).id = None;
+                    Origin::Live(written)
                 });
                 self.moved = true;
                 self.forget_pending_id();
@@ -167,12 +168,14 @@ impl Machine {
                 }
                 self.forget_pending_id();
                 if let Origin::Live(live) = &mut self.origin {
-                    live.id = None;
+                    Arc::make_mut(live).id = None;
                 }
             }
             Outcome::Dropped => {
                 self.origin = match (found.foreign, live) {
-                    (Some(Foreign::Taken), Some(live)) => Origin::Taken(live.key, live.form),
+                    (Some(Foreign::Taken), Some(live)) => {
+                        Origin::Taken(live.key.clone(), live.form)
+                    }
                     // The session goes on under an id that another answer carries.
                     (Some(Foreign::LoginLost), Some(live)) => {
                         // Made by the user that the request did not become.
@@ -252,22 +255,31 @@ impl Machine {
     }
 
     pub(super) fn end_run(&mut self, result: Result<Saved>) {
-        let Some(run) = self.run.take() else {
+        let Some(&Run {
+            number,
+            awaited,
+            goal,
+            destroyed,
+            forgets_id,
+            ..
+        }) = self.run.as_ref()
+        else {
             return;
         };
+        self.run = None;
         if let Err(error) = &result
-            && run.goal != Goal::Reload
+            && goal != Goal::Reload
             && !error.is_known_outcome()
         {
             self.failed = holds!(UnknownStaysUnknown);
         }
         // An answer that failed could not look whether the id that the browser knows is still the session's.
-        if result.is_err() && run.goal == Goal::Finish && self.pending == Pending::Id {
+        if result.is_err() && goal == Goal::Finish && self.pending == Pending::Id {
             self.forget_pending_id();
         }
-        if run.destroyed && holds!(DestroyedWhileSaving) {
+        if destroyed && holds!(DestroyedWhileSaving) {
             self.destroy_origin();
-            if run.forgets_id {
+            if forgets_id {
                 self.forget_pending_id();
             }
         }
@@ -276,11 +288,11 @@ impl Machine {
         }
         self.had_owner |= self.live().is_some_and(|live| live.content.owner.is_some());
         match result {
-            Err(error) if !run.awaited && run.goal != Goal::Reload => {
+            Err(error) if !awaited && goal != Goal::Reload => {
                 self.untold = Some(error).filter(|_| holds!(UntoldErrorIsTold));
             }
-            result if run.awaited => {
-                let earlier = self.result.replace((run.number, result));
+            result if awaited => {
+                let earlier = self.result.replace((number, result));
                 self.results.extend(earlier);
             }
             _ => {}

@@ -4,11 +4,7 @@ use super::{
     Ending, Given, Goal, Machine, Origin,
     table::{Event, holds},
 };
-use crate::{
-    expiry::Millis,
-    op::Op,
-    rules::{Live, Rules},
-};
+use crate::{content::Content, op::Op};
 
 impl Machine {
     /// Finds out what is to be done.
@@ -19,8 +15,6 @@ impl Machine {
 
     pub(super) fn wish(&mut self, given: &Given<'_>) -> Event {
         let rules = given.rules;
-        let refresh = self.refreshable(rules, given.now).is_some();
-        let view_is_empty = self.view(rules).is_empty();
         let (head_sent, sends_id) = (self.head_sent, self.sends_id());
         let Some(run) = &mut self.run else {
             return Event::NothingToDo;
@@ -53,7 +47,9 @@ impl Machine {
             Origin::Late(..) if changes && !login => Event::ArrivedLate,
             Origin::Ended | Origin::Taken(..) if changes => Event::ChangesEnded,
             Origin::New | Origin::Damaged(..) | Origin::Late(..)
-                if run.goal != Goal::Reload && changes && !view_is_empty =>
+                if run.goal != Goal::Reload
+                    && changes
+                    && !self.view.as_ref().is_none_or(Content::is_empty) =>
             {
                 if head_sent {
                     Event::AfterHead
@@ -82,22 +78,16 @@ impl Machine {
                     Event::HasChanges
                 }
             }
-            Origin::Live(_) if run.goal == Goal::Finish && refresh => Event::RefreshDue,
+            Origin::Live(live)
+                if run.goal == Goal::Finish && !self.moved && rules.refreshes(live, given.now) =>
+            {
+                Event::RefreshDue
+            }
             Origin::Live(live) if run.goal == Goal::Finish && sends_id => {
                 run.key = Some((live.key.clone(), live.form));
                 Event::CookiePending
             }
             _ => Event::NothingToDo,
         }
-    }
-
-    /// The session whose expiry is to be moved, if that is due.
-    pub(super) fn refreshable(&self, rules: &Rules, now: Millis) -> Option<&Live> {
-        self.live().filter(|live| {
-            !self.moved
-                && live.id.is_some()
-                && !rules.is_over(live, &live.content, now)
-                && rules.refresh_due(live, now)
-        })
     }
 }

@@ -29,11 +29,11 @@ pub(super) struct Run {
     /// Whose session it was when the request loaded it.
     pub(super) owner: Option<Arc<str>>,
     /// What the present step is about: the record as it was last seen.
-    pub(super) live: Option<Box<Live>>,
+    pub(super) live: Option<Arc<Live>>,
     /// The key that is being looked at.
     pub(super) key: Option<(StoreKey, Form)>,
     /// The record being written, as it is once it is stored.
-    pub(super) written: Option<Box<Live>>,
+    pub(super) written: Option<Arc<Live>>,
     /// The tombstone of a renewal, for its second try.
     pub(super) tombstone: Option<Box<Record>>,
     pub(super) candidates: Vec<Presented>,

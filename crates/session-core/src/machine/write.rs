@@ -1,5 +1,7 @@
 //! What a state asks the store for.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{
@@ -56,7 +58,7 @@ impl Machine {
                 run.live.as_ref().map(|live| Call::Delete(live.key.clone()))
             }
             State::DiscardingCopy | State::DiscardingLoser => {
-                run.written.take().map(|new| Call::Delete(new.key))
+                run.written.take().map(|new| Call::Delete(new.key.clone()))
             }
             State::Idle | State::Queued => None,
         };
@@ -99,7 +101,7 @@ impl Machine {
         let key = rules.key_of(form, &id);
         let before = Times::default();
         let times = rules.times(form, &content, &before, true, given.now);
-        let mut new = Box::new(Live {
+        let mut new = Live {
             key,
             form,
             id: Some(id),
@@ -108,14 +110,14 @@ impl Machine {
             encoded: Bytes::new(),
             revision: Revision::new(Bytes::new()),
             outdated: false,
-        });
+        };
         let record = rules.record(&mut new, &before, tag(given.random), None);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
                 run.sends_cookie = true;
                 run.call = Some(Call::Insert(new.key.clone(), record));
-                run.written = Some(new);
+                run.written = Some(Arc::new(new));
             }
             Err(error) => self.end_run(Err(error)),
         }
@@ -162,7 +164,7 @@ impl Machine {
     /// Replaces the record of `live` by one of `content`.
     pub(super) fn write(
         &mut self,
-        live: Box<Live>,
+        live: Arc<Live>,
         mut content: Content,
         sends_cookie: bool,
         given: &mut Given<'_>,
@@ -172,7 +174,7 @@ impl Machine {
         let times = rules.times(live.form, &content, &live.times, sends_cookie, given.now);
         let unchanged = self.run.as_ref().is_some_and(|run| run.ops.is_empty())
             && content.created_at == live.content.created_at;
-        let mut new = Box::new(Live {
+        let mut new = Live {
             key: live.key.clone(),
             form: live.form,
             id: live.id.clone(),
@@ -181,14 +183,14 @@ impl Machine {
             encoded: Bytes::new(),
             revision: Revision::new(Bytes::new()),
             outdated: live.outdated && !sends_cookie,
-        });
+        };
         let encoded = unchanged.then_some(&live.encoded);
         let record = rules.record(&mut new, &live.times, tag(given.random), encoded);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
                 run.sends_cookie = sends_cookie;
-                run.written = Some(new);
+                run.written = Some(Arc::new(new));
                 run.call = Some(Call::Update(
                     live.key.clone(),
                     record,
@@ -216,7 +218,7 @@ impl Machine {
     }
 
     /// The record that a write replaces: the one last seen, at first the request's own.
-    pub(super) fn source(&mut self) -> Option<Box<Live>> {
+    pub(super) fn source(&mut self) -> Option<Arc<Live>> {
         let run = self.run.as_mut()?;
         let live = run.live.take().or_else(|| match &self.origin {
             Origin::Live(live) => Some(live.clone()),

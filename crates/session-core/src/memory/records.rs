@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     time::SystemTime,
 };
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     key::{OwnerKey, StoreKey},
-    record::{IndexEntry, Listed, Loaded, Record, Revision},
+    record::{IndexEntry, Listed, Loaded, Record, Write},
 };
 
 /// How many index entries whose time has passed a write removes.
@@ -54,24 +54,41 @@ impl Records {
         self.by_key.get(key)
     }
 
-    pub(super) fn put(&mut self, key: &StoreKey, record: &Record, now: SystemTime) -> Revision {
-        self.last_revision += 1;
+    /// Takes `record` in the place of the one of revision `before`, or if that is `None`, where there is none.
+    pub(super) fn put(
+        &mut self,
+        key: &StoreKey,
+        record: &Record,
+        before: Option<u64>,
+        now: SystemTime,
+    ) -> Write {
         let held = Held {
             bytes: record.bytes.clone(),
             expires_at: record.expires_at,
-            revision: self.last_revision,
+            revision: self.last_revision + 1,
         };
-        if let Some(before) = self.by_key.insert(key.clone(), held)
-            && before.expires_at != record.expires_at
+        let replaced = match self.by_key.entry(key.clone()) {
+            Entry::Occupied(mut entry) if before == Some(entry.get().revision) => {
+                Some(entry.insert(held))
+            }
+            Entry::Vacant(entry) if before.is_none() => {
+                entry.insert(held);
+                None
+            }
+            _ => return Write::Refused,
+        };
+        self.last_revision += 1;
+        if let Some(replaced) = replaced
+            && replaced.expires_at != record.expires_at
         {
-            self.by_expiry.remove(&(before.expires_at, key.clone()));
+            self.by_expiry.remove(&(replaced.expires_at, key.clone()));
         }
         self.by_expiry.insert((record.expires_at, key.clone()));
         if let Some(entry) = &record.entry {
             self.list(entry, key);
         }
         self.remove_entries(now, REMOVED_PER_WRITE);
-        self.last_revision.into()
+        Write::Stored(self.last_revision.into())
     }
 
     pub(super) fn remove(&mut self, key: &StoreKey) {

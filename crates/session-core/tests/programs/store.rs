@@ -416,14 +416,14 @@ impl World {
     /// Carries out a command whose answer arrives.
     fn answer(&mut self, command: &Command) -> Reply {
         let reply = self.carry_out(command);
-        let key = match (command, &reply) {
-            (Command::Load(key), _)
-            | (
-                Command::Insert(key, _) | Command::Update(key, ..),
-                Reply::Written(Write::Stored(_)),
-            ) => key,
-            // It tells that the record is another one, not which.
-            _ => return reply,
+        // A write that was refused tells that the record is another one, not which.
+        let ((Command::Load(key), _)
+        | (
+            Command::Insert(key, _) | Command::Update(key, ..),
+            Reply::Written(Write::Stored(_)),
+        )) = (command, &reply)
+        else {
+            return reply;
         };
         if self.open {
             return reply;
