@@ -64,20 +64,8 @@ impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC, with no fraction, six digits of it, or nine: as many as the nanoseconds need.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = OffsetDateTime::from(*self);
-        write!(
-            f,
-            "{:04}-{:02}-{:02}",
-            time.year(),
-            u8::from(time.month()),
-            time.day()
-        )?;
-        write!(
-            f,
-            "T{:02}:{:02}:{:02}",
-            time.hour(),
-            time.minute(),
-            time.second()
-        )?;
+        let (date, (hour, minute, second)) = (time.date(), time.to_hms());
+        write!(f, "{date}T{hour:02}:{minute:02}:{second:02}")?;
         if !self.nanos.is_multiple_of(1000) {
             write!(f, ".{:09}", self.nanos)?;
         } else if self.nanos != 0 {

@@ -2,11 +2,12 @@ mod decoder;
 mod mismatch;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rmp_serde::MSGPACK_EXT_STRUCT_NAME;
 use rmpv::ValueRef;
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 
-use super::{Fault, Format, NOT_UTF8, Value, json, msgpack};
+use super::{Fault, Format, NOT_UTF8, Value, json};
 use crate::{
     error::{BoxError, Result},
     timestamp::{self, Timestamp},
@@ -171,7 +172,7 @@ impl Serialize for Written<'_> {
             (Dynamic::Bytes(bytes), _) => to.serialize_str(&STANDARD.encode(bytes)),
             (Dynamic::Ext(code, body), Some(Format::MessagePack)) => {
                 let body = Dynamic::Bytes(body.clone());
-                to.serialize_newtype_struct(msgpack::EXT, &(code, body.written(format)))
+                to.serialize_newtype_struct(MSGPACK_EXT_STRUCT_NAME, &(code, body.written(format)))
             }
             (Dynamic::Ext(..), Some(Format::Json)) => {
                 refused("it holds an extension type, which JSON lacks")

@@ -2,7 +2,6 @@ mod writer;
 
 use bytes::Bytes;
 use rmp::encode;
-use serde::{de::value::Error, ser::Error as _};
 
 use super::{
     Fault, Format, MAX_DEPTH, MAX_KEYS, TOO_MANY_KEYS,
@@ -10,7 +9,7 @@ use super::{
 };
 use crate::error::BoxError;
 
-pub(super) use writer::{EXT, write};
+pub(super) use writer::write;
 
 const MALFORMED: Fault = "it is not one whole value, or nests more than 64 lists and maps";
 
@@ -47,10 +46,8 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
 /// Refuses what is not exactly one value.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Fault> {
     let value = Rest(bytes).skip();
-    value
-        .filter(|value| value.len() == bytes.len())
-        .map(drop)
-        .ok_or(MALFORMED)
+    let is_all = value.is_some_and(|value| value.len() == bytes.len());
+    is_all.then_some(()).ok_or(MALFORMED)
 }
 
 pub(super) fn write_head(out: &mut Vec<u8>, count: usize) -> Result<(), BoxError> {
@@ -59,22 +56,13 @@ pub(super) fn write_head(out: &mut Vec<u8>, count: usize) -> Result<(), BoxError
 }
 
 pub(super) fn write_key(out: &mut Vec<u8>, key: Key<'_>) -> Result<(), BoxError> {
-    if key.is_text {
-        return Ok(write_text(out, key.bytes)?);
+    match u8::try_from(key.bytes.len()) {
+        _ if !key.is_text => {}
+        // Most texts are short; the general way takes many times as long.
+        Ok(len @ 0..32) => out.push(0xa0 | len),
+        _ => drop(encode::write_str_len(out, key.bytes.len().try_into()?)?),
     }
     out.extend_from_slice(key.bytes);
-    Ok(())
-}
-
-fn write_text(out: &mut Vec<u8>, text: &[u8]) -> Result<(), Error> {
-    // Most texts are short; the general way takes many times as long.
-    if let Ok(len @ 0..32) = u8::try_from(text.len()) {
-        out.push(0xa0 | len);
-    } else {
-        let len = u32::try_from(text.len()).map_err(Error::custom)?;
-        encode::write_str_len(out, len).map_err(Error::custom)?;
-    }
-    out.extend_from_slice(text);
     Ok(())
 }
 
@@ -132,11 +120,8 @@ impl<'a> Rest<'a> {
             0xa0..=0xbf => Head::Bytes(usize::from(marker & 0x1f)),
             0x90..=0x9f => Head::Values(usize::from(marker & 0x0f)),
             0x80..=0x8f => Head::Values(usize::from(marker & 0x0f) * 2),
-            // Numbers.
-            0xcc | 0xd0 => Head::Bytes(1),
-            0xcd | 0xd1 => Head::Bytes(2),
-            0xca | 0xce | 0xd2 => Head::Bytes(4),
-            0xcb | 0xcf | 0xd3 => Head::Bytes(8),
+            // Numbers, whose last two bits tell 1, 2, 4 and 8 bytes.
+            0xca..=0xd3 => Head::Bytes(1 << (marker & 3)),
             // Bytes and texts.
             0xc4 | 0xd9 => Head::Bytes(self.len::<1>()?),
             0xc5 | 0xda => Head::Bytes(self.len::<2>()?),

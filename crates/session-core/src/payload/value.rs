@@ -139,11 +139,7 @@ fn check(bytes: &[u8], format: Format) -> Result<(), Fault> {
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Value({} bytes of {})",
-            self.as_bytes().len(),
-            self.format
-        )
+        let (bytes, format) = (self.bytes.len(), self.format);
+        write!(f, "Value({bytes} bytes of {format})")
     }
 }
