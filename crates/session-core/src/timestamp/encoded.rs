@@ -13,10 +13,7 @@ const SHARED_BITS: u32 = 34;
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let micros = Self {
-            nanos: self.nanos / 1000 * 1000,
-            ..*self
-        };
+        let micros = Self::of(self.seconds, self.nanos / 1000 * 1000);
         serializer.serialize_newtype_struct(NEWTYPE_NAME, &micros.to_string())
     }
 }

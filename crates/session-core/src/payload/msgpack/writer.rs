@@ -5,7 +5,8 @@ use serde::{
 };
 
 use crate::{
-    payload::{Dynamic, Format},
+    error::BoxError,
+    payload::{Dynamic, Format, Written},
     timestamp::{self, Timestamp},
 };
 
@@ -16,14 +17,14 @@ use crate::{
 pub(in crate::payload) fn write(
     out: &mut Vec<u8>,
     value: &(impl Serialize + ?Sized),
-) -> Result<(), rmp_serde::encode::Error> {
-    Written(value).serialize(&mut Plain::new(out).with_struct_map())
+) -> Result<(), BoxError> {
+    Ok(ByWriter(value).serialize(&mut Plain::new(out).with_struct_map())?)
 }
 
 /// A value that is written by a [`Writer`], and so are those within it.
-struct Written<'a, T: ?Sized>(&'a T);
+struct ByWriter<'a, T: ?Sized>(&'a T);
 
-impl<T: Serialize + ?Sized> Serialize for Written<'_, T> {
+impl<T: Serialize + ?Sized> Serialize for ByWriter<'_, T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(Writer(to))
     }
@@ -109,14 +110,12 @@ impl<S: Serializer> Serializer for Writer<S> {
         value: &T,
     ) -> Result<S::Ok, S::Error> {
         if name != timestamp::NEWTYPE_NAME {
-            return self.0.serialize_newtype_struct(name, &Written(value));
+            return self.0.serialize_newtype_struct(name, &ByWriter(value));
         }
         let instant = serde_json::to_value(value).and_then(Timestamp::deserialize);
         let body = instant.map_err(S::Error::custom)?.to_ext();
         let extension = Dynamic::Ext(timestamp::EXT_CODE, body);
-        extension
-            .written(Some(Format::MessagePack))
-            .serialize(self.0)
+        Written(&extension, Some(Format::MessagePack)).serialize(self.0)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -126,9 +125,8 @@ impl<S: Serializer> Serializer for Writer<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let value = Written(value);
-        self.0
-            .serialize_newtype_variant(name, place, variant, &value)
+        let (inner, value) = (self.0, ByWriter(value));
+        inner.serialize_newtype_variant(name, place, variant, &value)
     }
 }
 
@@ -139,7 +137,7 @@ macro_rules! elements {
             type Error = S::Error;
 
             $(fn $method<T: Serialize + ?Sized>(&mut self, $($key: &'static str,)? value: &T) -> Result<(), S::Error> {
-                self.0.$method($($key,)? &Written(value))
+                self.0.$method($($key,)? &ByWriter(value))
             })*
 
             fn end(self) -> Result<S::Ok, S::Error> {
