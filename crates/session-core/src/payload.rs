@@ -17,6 +17,7 @@ pub use pickle::is_pickle;
 pub use value::Value;
 
 use crate::error::{BoxError, Error, Result};
+use dynamic::Written;
 use entries::{Entries, Entry};
 
 /// How deep a value's lists and maps may nest.
@@ -93,9 +94,8 @@ impl Payload {
         };
         let entries = entries
             .map_err(|fault| Error::corrupt(format!("{fault} ({configured} was expected)")))?;
-        Ok(entries.map(|entries| Self {
-            entries: Arc::new(entries),
-        }))
+        let entries = entries.map(Arc::new);
+        Ok(entries.map(|entries| Self { entries }))
     }
 
     /// Encodes the payload; values that have `format` already are copied.
@@ -114,29 +114,25 @@ impl Payload {
         last: Option<(&str, &Value)>,
         format: Format,
     ) -> Result<Vec<u8>> {
-        let last = last.map(|(key, value)| (key.into(), value.as_bytes(), value.format()));
+        let last = last.map(|(key, value)| (key.as_bytes(), value.as_bytes(), value.format()));
         let count = self.len() + usize::from(last.is_some());
         if count > MAX_KEYS {
             return Err(Error::encode(TOO_MANY_KEYS));
         }
         let entries = self.entries.iter().chain(last);
         let mut out = Vec::with_capacity(size(entries.clone()) + (count + 1) * LONGEST_HEAD);
-        match format {
-            Format::MessagePack => msgpack::write_head(&mut out, count).map_err(Error::encode)?,
-            Format::Json => out.push(b'{'),
+        if format == Format::MessagePack {
+            msgpack::write_head(&mut out, count).map_err(Error::encode)?;
         }
-        for (place, entry) in entries.enumerate() {
-            if format == Format::Json && place > 0 {
-                out.push(b',');
-            }
+        for entry in entries {
             write_entry(&mut out, entry, format).map_err(|fault| {
-                let named = entry.0.as_text().map(|key| format!("the value of {key:?}"));
+                let named = str::from_utf8(entry.0).map(|key| format!("the value of {key:?}"));
                 let named = named.unwrap_or("an entry whose key is not text".into());
                 Error::encode(format!("{named} cannot be written: {fault}"))
             })?;
         }
         if format == Format::Json {
-            out.push(b'}');
+            out.extend_from_slice(if count == 0 { b"{}" } else { b"}" });
         }
         Ok(out)
     }
@@ -152,17 +148,17 @@ impl Payload {
 
     /// The encoded value of `key`.
     pub fn value(&self, key: &str) -> Option<Value> {
-        self.entries.value(self.entries.place(key.into())?)
+        self.entries.value(self.entries.place(key.as_bytes())?)
     }
 
     /// Files `value` under `key`: in the place of the value that was there, or else at the end.
     pub fn insert_value(&mut self, key: &str, value: Value) {
-        Arc::make_mut(&mut self.entries).insert(key, value);
+        Arc::make_mut(&mut self.entries).insert(key.as_bytes(), value);
     }
 
     /// Takes `key` and its value out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let place = self.entries.place(key.into())?;
+        let place = self.entries.place(key.as_bytes())?;
         let value = self.entries.value(place);
         Arc::make_mut(&mut self.entries).remove(place);
         value
@@ -170,12 +166,14 @@ impl Payload {
 
     /// Whether `key` has a value, be it nil.
     pub fn contains(&self, key: &str) -> bool {
-        self.entries.place(key.into()).is_some()
+        self.entries.place(key.as_bytes()).is_some()
     }
 
     /// The keys that are text, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter_map(|(key, ..)| key.as_text())
+        self.entries
+            .iter()
+            .filter_map(|(key, ..)| str::from_utf8(key).ok())
     }
 
     /// The number of entries, those included whose key is not text.
@@ -203,9 +201,7 @@ impl fmt::Debug for Payload {
 
 /// The bytes that keys and values take, without the heads that an encoding adds.
 fn size<'a>(entries: impl Iterator<Item = Entry<'a>>) -> usize {
-    entries
-        .map(|(key, value, _)| key.bytes.len() + value.len())
-        .sum()
+    entries.map(|(key, value, _)| key.len() + value.len()).sum()
 }
 
 /// Appends a key and its value, as it is if it has `format` already.
@@ -219,11 +215,8 @@ fn write_entry(
         Format::Json => json::write_key(out, key)?,
     }
     if own != format {
-        return write(
-            out,
-            &dynamic::read(value, own)?.written(Some(format)),
-            format,
-        );
+        let value = dynamic::read(value, own)?;
+        return write(out, &Written(&value, Some(format)), format);
     }
     out.extend_from_slice(value);
     Ok(())
@@ -236,10 +229,9 @@ fn write<T: Serialize + ?Sized>(
     format: Format,
 ) -> Result<(), BoxError> {
     match format {
-        Format::MessagePack => msgpack::write(out, value)?,
-        Format::Json => json::write(out, value)?,
+        Format::MessagePack => msgpack::write(out, value),
+        Format::Json => json::write(out, value),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -25,16 +25,14 @@ pub struct Timestamp {
 
 impl Timestamp {
     /// The first instant: 0001-01-01T00:00:00Z.
-    pub const MIN: Self = Self {
-        seconds: -62_135_596_800,
-        nanos: 0,
-    };
+    pub const MIN: Self = Self::of(-62_135_596_800, 0);
 
     /// The last instant: 9999-12-31T23:59:59.999999999Z.
-    pub const MAX: Self = Self {
-        seconds: 253_402_300_799,
-        nanos: 999_999_999,
-    };
+    pub const MAX: Self = Self::of(253_402_300_799, 999_999_999);
+
+    const fn of(seconds: i64, nanos: u32) -> Self {
+        Self { seconds, nanos }
+    }
 
     /// The instant `seconds` after 1970 (before it, if negative) and `nanos` nanoseconds later.
     ///
@@ -42,11 +40,9 @@ impl Timestamp {
     ///
     /// If it is not of the years 1 to 9999, or `nanos` is a second or more.
     pub fn new(seconds: i64, nanos: u32) -> Result<Self, TimestampError> {
-        let instant = Self { seconds, nanos };
-        if nanos > Self::MAX.nanos || instant < Self::MIN || instant > Self::MAX {
-            return Err(TimestampError);
-        }
-        Ok(instant)
+        let instant = Self::of(seconds, nanos);
+        let is_one = nanos < 1_000_000_000 && (Self::MIN..=Self::MAX).contains(&instant);
+        is_one.then_some(instant).ok_or(TimestampError)
     }
 
     /// Whole seconds since 1970, rounded down.
@@ -64,20 +60,8 @@ impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC, with no fraction, six digits of it, or nine: as many as the nanoseconds need.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = OffsetDateTime::from(*self);
-        write!(
-            f,
-            "{:04}-{:02}-{:02}",
-            time.year(),
-            u8::from(time.month()),
-            time.day()
-        )?;
-        write!(
-            f,
-            "T{:02}:{:02}:{:02}",
-            time.hour(),
-            time.minute(),
-            time.second()
-        )?;
+        let (date, (hour, minute, second)) = (time.date(), time.to_hms());
+        write!(f, "{date}T{hour:02}:{minute:02}:{second:02}")?;
         if !self.nanos.is_multiple_of(1000) {
             write!(f, ".{:09}", self.nanos)?;
         } else if self.nanos != 0 {

@@ -2,17 +2,18 @@ mod decoder;
 mod mismatch;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rmp_serde::MSGPACK_EXT_STRUCT_NAME as EXTENSION;
 use rmpv::ValueRef;
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 
-use super::{Fault, Format, NOT_UTF8, Value, json, msgpack};
+use super::{Fault, Format, NOT_UTF8, Value, json};
 use crate::{
     error::{BoxError, Result},
     timestamp::{self, Timestamp},
 };
 
-pub(super) use decoder::decode;
+pub(super) use decoder::Decoder;
 
 /// Any value of a session, taken apart: for code that does not know what it will find.
 ///
@@ -53,15 +54,7 @@ impl Dynamic {
     /// [`Error::Encode`](crate::Error::Encode) if `format` has no form for it: [`BigInt`](Self::BigInt) in
     /// `MessagePack`; [`Ext`](Self::Ext), and keys such as nil or lists, in JSON; or if it nests more than 64 deep.
     pub fn to_value(&self, format: Format) -> Result<Value> {
-        Value::encode(&self.written(Some(format)), format)
-    }
-
-    pub(super) fn to_json_lossy(&self) -> serde_json::Value {
-        serde_json::to_value(self.written(None)).unwrap_or_default()
-    }
-
-    pub(super) fn written(&self, format: Option<Format>) -> Written<'_> {
-        Written(self, format)
+        Value::encode(&Written(self, Some(format)), format)
     }
 }
 
@@ -88,16 +81,13 @@ fn from_msgpack(value: ValueRef<'_>) -> Result<Dynamic, Fault> {
         ValueRef::F64(value) => Dynamic::Float(value),
         ValueRef::String(text) => Dynamic::Text(text.into_string().ok_or(NOT_UTF8)?),
         ValueRef::Binary(bytes) => Dynamic::Bytes(bytes.to_vec()),
-        ValueRef::Array(items) => Dynamic::Array(
-            items
-                .into_iter()
-                .map(from_msgpack)
-                .collect::<Result<_, Fault>>()?,
-        ),
+        ValueRef::Array(items) => {
+            let items = items.into_iter().map(from_msgpack);
+            Dynamic::Array(items.collect::<Result<_, Fault>>()?)
+        }
         ValueRef::Map(pairs) => {
-            let pairs = pairs
-                .into_iter()
-                .map(|(key, value)| Ok((from_msgpack(key)?, from_msgpack(value)?)));
+            let pairs = pairs.into_iter();
+            let pairs = pairs.map(|(key, it)| Ok((from_msgpack(key)?, from_msgpack(it)?)));
             Dynamic::Map(pairs.collect::<Result<_, Fault>>()?)
         }
         ValueRef::Ext(code, body) => match Timestamp::from_ext(body) {
@@ -113,8 +103,7 @@ fn from_msgpack(value: ValueRef<'_>) -> Result<Dynamic, Fault> {
 fn from_json(text: &str) -> Result<Dynamic, Fault> {
     Ok(match text.as_bytes() {
         [b'n', ..] => Dynamic::Nil,
-        [b't', ..] => Dynamic::Bool(true),
-        [b'f', ..] => Dynamic::Bool(false),
+        [b't' | b'f', ..] => Dynamic::Bool(text == "true"),
         [b'"', ..] => Dynamic::Text(json::parse(text.as_bytes())?),
         [b'[', ..] => {
             let items: Vec<&RawValue> = json::parse(text.as_bytes())?;
@@ -123,8 +112,7 @@ fn from_json(text: &str) -> Result<Dynamic, Fault> {
         }
         [b'{', ..] => {
             let pairs = json::pairs(text.as_bytes(), usize::MAX)?.into_iter();
-            let pairs =
-                pairs.map(|(key, value)| Ok((Dynamic::Text(key.into()), from_json(value)?)));
+            let pairs = pairs.map(|(key, it)| Ok((Dynamic::Text(key.into()), from_json(it)?)));
             Dynamic::Map(pairs.collect::<Result<_, Fault>>()?)
         }
         _ if text.contains(['.', 'e', 'E']) => match text.parse() {
@@ -141,11 +129,12 @@ fn from_json(text: &str) -> Result<Dynamic, Fault> {
 
 /// A value as it is written in a format, or, without one, as JSON to look at.
 #[derive(Clone, Copy)]
-pub(super) struct Written<'a>(&'a Dynamic, Option<Format>);
+pub(super) struct Written<'a>(pub(super) &'a Dynamic, pub(super) Option<Format>);
 
-impl Serialize for Written<'_> {
+impl<'a> Serialize for Written<'a> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Self(value, format) = *self;
+        let written = |it: &'a Dynamic| Written(it, format);
         let refused = |fault: Fault| Err(S::Error::custom(fault));
         match (value, format) {
             (Dynamic::Nil, _) | (Dynamic::Ext(..), None) => to.serialize_unit(),
@@ -156,14 +145,13 @@ impl Serialize for Written<'_> {
             (Dynamic::Text(text), _) | (Dynamic::BigInt(text), None) => to.serialize_str(text),
             (Dynamic::Timestamp(instant), None) => to.collect_str(instant),
             (Dynamic::Timestamp(instant), _) => instant.serialize(to),
-            (Dynamic::Array(items), _) => to.collect_seq(items.iter().map(|it| it.written(format))),
+            (Dynamic::Array(items), _) => to.collect_seq(items.iter().map(written)),
             (Dynamic::Map(pairs), Some(Format::MessagePack)) => {
-                let pairs = pairs.iter();
-                to.collect_map(pairs.map(|(key, it)| (key.written(format), it.written(format))))
+                to.collect_map(pairs.iter().map(|(key, it)| (written(key), written(it))))
             }
             (Dynamic::Map(pairs), _) => {
                 let pairs = pairs.iter();
-                let pairs = pairs.map(|(key, it)| Ok((key_text(key, format)?, it.written(format))));
+                let pairs = pairs.map(|(key, it)| Ok((key_text(key, format)?, written(it))));
                 let pairs: Result<Vec<_>, BoxError> = pairs.collect();
                 to.collect_map(pairs.map_err(S::Error::custom)?)
             }
@@ -171,20 +159,17 @@ impl Serialize for Written<'_> {
             (Dynamic::Bytes(bytes), _) => to.serialize_str(&STANDARD.encode(bytes)),
             (Dynamic::Ext(code, body), Some(Format::MessagePack)) => {
                 let body = Dynamic::Bytes(body.clone());
-                to.serialize_newtype_struct(msgpack::EXT, &(code, body.written(format)))
+                to.serialize_newtype_struct(EXTENSION, &(code, Written(&body, format)))
             }
-            (Dynamic::Ext(..), Some(Format::Json)) => {
-                refused("it holds an extension type, which JSON lacks")
-            }
+            (Dynamic::Ext(..), _) => refused("it holds an extension type, which JSON lacks"),
             (Dynamic::BigInt(_), Some(Format::MessagePack)) => {
                 refused("it holds an integer of more than 64 bits, which MessagePack lacks")
             }
             // JSON itself refuses leading zeros and lone signs.
             (Dynamic::BigInt(digits), Some(Format::Json)) => {
+                let is_integer = digits.bytes().all(|it| it == b'-' || it.is_ascii_digit());
                 match RawValue::from_string(digits.clone()) {
-                    Ok(raw) if !digits.contains(|it: char| it != '-' && !it.is_ascii_digit()) => {
-                        raw.serialize(to)
-                    }
+                    Ok(raw) if is_integer => raw.serialize(to),
                     _ => refused("it holds a big integer that is not made of digits"),
                 }
             }
@@ -207,7 +192,7 @@ pub(super) fn key_text(key: &Dynamic, format: Option<Format>) -> Result<String, 
         }
         _ => {}
     }
-    json::write(&mut json, &key.written(format))?;
+    json::write(&mut json, &Written(key, format))?;
     // Each map that is a key of a map in a key doubles the backslashes.
     if format.is_none() && json.len() > LONGEST_LOSSY_KEY {
         return Err("it holds a key that is too long to look at".into());

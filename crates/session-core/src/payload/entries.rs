@@ -1,6 +1,7 @@
 use std::{
     hash::{BuildHasher, RandomState},
     ops::Range,
+    sync::LazyLock,
 };
 
 use bytes::Bytes;
@@ -8,23 +9,21 @@ use hashbrown::HashTable;
 
 use super::{Format, Value};
 
+/// What a key begins with that is no text, but whatever else Flask lets a session be indexed by, encoded. Neither UTF-8
+/// nor `MessagePack` has such a byte.
+pub(super) const NO_TEXT: u8 = 0xc1;
+
 /// So many keys are compared one by one; beyond them, a key is looked up by its hash.
 const COMPARED: usize = 32;
 
-/// What a value is filed under: a text, found to be UTF-8, or whatever else Flask lets a session be indexed by,
-/// encoded.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) is_text: bool,
-}
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// A key, its encoded value, and the format of that.
-pub(super) type Entry<'a> = (Key<'a>, &'a [u8], Format);
+pub(super) type Entry<'a> = (&'a [u8], &'a [u8], Format);
 
 /// Bytes that stand in what was loaded, or on their own.
 #[derive(Clone)]
-pub(super) enum Part {
+enum Part {
     Loaded(Range<usize>),
     Given(Bytes),
 }
@@ -33,7 +32,6 @@ pub(super) enum Part {
 #[derive(Clone)]
 struct Slot {
     key: Part,
-    is_text: bool,
     value: Option<Part>,
     format: Format,
 }
@@ -49,7 +47,7 @@ pub(super) struct Entries {
     /// A bit for each key that may be here: most that are not need no comparison.
     seen: u64,
     /// The places of all slots by the hashes of their keys, once they are many.
-    index: Option<(HashTable<usize>, RandomState)>,
+    index: HashTable<usize>,
 }
 
 impl Entries {
@@ -71,7 +69,7 @@ impl Entries {
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry<'_>> + Clone {
         self.slots.iter().filter_map(|slot| {
             let value = slot.value.as_ref()?.of(&self.loaded);
-            Some((slot.key(&self.loaded), value, slot.format))
+            Some((slot.key.of(&self.loaded), value, slot.format))
         })
     }
 
@@ -81,43 +79,45 @@ impl Entries {
             Part::Loaded(range) => self.loaded.slice(range.clone()),
             Part::Given(bytes) => bytes.clone(),
         };
-        Some(Value {
-            bytes,
-            format: slot.format,
-        })
+        let format = slot.format;
+        Some(Value { bytes, format })
     }
 
-    pub(super) fn insert(&mut self, key: &str, value: Value) {
-        let own = || Part::Given(Bytes::copy_from_slice(key.as_bytes()));
-        self.file(key.into(), own, Part::Given(value.bytes), value.format);
+    pub(super) fn insert(&mut self, key: &[u8], value: Value) {
+        self.file(key, Part::Given(value.bytes), value.format);
     }
 
-    /// Files `value` under `key`, whose bytes `own` gives if they are not here yet.
-    pub(super) fn file(
-        &mut self,
-        key: Key<'_>,
-        own: impl FnOnce() -> Part,
-        value: Part,
-        format: Format,
-    ) {
+    /// Files `value`, which is in what was loaded, as `key` may be.
+    pub(super) fn load(&mut self, key: &[u8], value: &[u8], format: Format) {
+        self.file(key, self.part(value), format);
+    }
+
+    fn file(&mut self, key: &[u8], value: Part, format: Format) {
         if let Some(place) = self.place(key) {
             let slot = &mut self.slots[place];
             (slot.value, slot.format) = (Some(value), format);
             return;
         }
-        self.seen |= key.mark();
+        self.seen |= mark(key);
         self.len += 1;
         self.slots.push(Slot {
-            key: own(),
-            is_text: key.is_text,
+            key: self.part(key),
             value: Some(value),
             format,
         });
-        if self.index.is_some() {
-            self.index_from(self.slots.len() - 1);
-        } else if self.slots.len() > COMPARED {
-            self.reindex();
+        if self.slots.len() > COMPARED {
+            self.index();
         }
+    }
+
+    /// `bytes`, copied if they are not in what was loaded.
+    fn part(&self, bytes: &[u8]) -> Part {
+        let loaded = self.loaded.as_ptr_range();
+        if !loaded.contains(&bytes.as_ptr()) {
+            return Part::Given(Bytes::copy_from_slice(bytes));
+        }
+        let start = bytes.as_ptr().addr() - loaded.start.addr();
+        Part::Loaded(start..start + bytes.len())
     }
 
     pub(super) fn remove(&mut self, place: usize) {
@@ -125,45 +125,30 @@ impl Entries {
         self.len -= 1;
         // Every walk passes the slots without a value; while they are fewer than the others, that costs little.
         if self.slots.len() > 2 * self.len {
-            self.reindex();
+            self.slots.retain(|slot| slot.value.is_some());
+            self.index.clear();
+            if self.slots.len() > COMPARED {
+                self.index();
+            }
         }
     }
 
     /// Where the entry of `key` is, until one is removed.
-    pub(super) fn place(&self, key: Key<'_>) -> Option<usize> {
-        let is_key = |slot: &Slot| slot.key(&self.loaded) == key && slot.value.is_some();
-        if let Some((places, hasher)) = &self.index {
-            let found = places.find(hasher.hash_one(key), |place| is_key(&self.slots[*place]));
-            return found.copied();
+    pub(super) fn place(&self, key: &[u8]) -> Option<usize> {
+        let is_key = |slot: &Slot| slot.key.of(&self.loaded) == key && slot.value.is_some();
+        if !self.index.is_empty() {
+            let is_here = |place: &usize| is_key(&self.slots[*place]);
+            return self.index.find(HASHER.hash_one(key), is_here).copied();
         }
-        let may_be_here = self.seen & key.mark() != 0;
+        let may_be_here = self.seen & mark(key) != 0;
         may_be_here.then(|| self.slots.iter().position(is_key))?
     }
 
-    /// Drops the slots without a value, and makes the index anew if many others are left.
-    fn reindex(&mut self) {
-        self.slots.retain(|slot| slot.value.is_some());
-        self.index = (self.slots.len() > COMPARED).then(Default::default);
-        self.index_from(0);
-    }
-
-    /// Adds the slots from `first` on to the index, if there is one.
-    fn index_from(&mut self, first: usize) {
-        let Some((places, hasher)) = &mut self.index else {
-            return;
-        };
-        let hash = |place: &usize| hasher.hash_one(self.slots[*place].key(&self.loaded));
-        for place in first..self.slots.len() {
-            places.insert_unique(hash(&place), place, hash);
-        }
-    }
-}
-
-impl Slot {
-    fn key<'a>(&'a self, loaded: &'a [u8]) -> Key<'a> {
-        Key {
-            bytes: self.key.of(loaded),
-            is_text: self.is_text,
+    /// Adds to the index what it lacks.
+    fn index(&mut self) {
+        let hash = |place: &usize| HASHER.hash_one(self.slots[*place].key.of(&self.loaded));
+        for place in self.index.len()..self.slots.len() {
+            self.index.insert_unique(hash(&place), place, hash);
         }
     }
 }
@@ -177,26 +162,8 @@ impl Part {
     }
 }
 
-impl<'a> From<&'a str> for Key<'a> {
-    fn from(text: &'a str) -> Self {
-        Self {
-            bytes: text.as_bytes(),
-            is_text: true,
-        }
-    }
-}
-
-impl<'a> Key<'a> {
-    pub(super) fn as_text(self) -> Option<&'a str> {
-        let text =
-            || std::str::from_utf8(self.bytes).expect("a text is checked when it becomes a key");
-        self.is_text.then(text)
-    }
-
-    /// One bit, not the same for most keys that differ.
-    fn mark(self) -> u64 {
-        let [first, last] = [self.bytes.first(), self.bytes.last()]
-            .map(|byte| byte.map_or(0, |it| usize::from(*it)));
-        1 << ((self.bytes.len() + first * 7 + last * 31) % 64)
-    }
+/// One bit, not the same for most keys that differ.
+fn mark(key: &[u8]) -> u64 {
+    let [first, last] = [key.first(), key.last()].map(|byte| byte.map_or(0, |it| usize::from(*it)));
+    1 << ((key.len() + first * 7 + last * 31) % 64)
 }

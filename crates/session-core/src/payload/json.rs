@@ -2,7 +2,6 @@ use std::{
     borrow::Cow,
     fmt,
     io::{self, Write},
-    ops::Range,
 };
 
 use bytes::Bytes;
@@ -11,13 +10,14 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::{
+    error::Category,
     ser::{CompactFormatter, Formatter, Serializer},
     value::RawValue,
 };
 
 use super::{
     Fault, Format, MAX_DEPTH, MAX_KEYS, TOO_DEEP, TOO_MANY_KEYS, dynamic,
-    entries::{Entries, Key, Part},
+    entries::{Entries, NO_TEXT},
 };
 use crate::error::BoxError;
 
@@ -35,16 +35,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
     check_depth(bytes, MAX_DEPTH + 1)?;
     let mut entries = Entries::of(bytes.clone(), 0);
     for (key, value) in pairs(bytes, MAX_KEYS)? {
-        let own = || match key {
-            Cow::Borrowed(key) => Part::Loaded(place_in(bytes, key)),
-            Cow::Owned(ref key) => Part::Given(key.clone().into()),
-        };
-        entries.file(
-            Key::from(&*key),
-            own,
-            Part::Loaded(place_in(bytes, value)),
-            Format::Json,
-        );
+        entries.load(key.as_bytes(), value.as_bytes(), Format::Json);
     }
     Ok(Some(entries))
 }
@@ -65,12 +56,9 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Fault> 
 pub(super) fn pairs(text: &[u8], most: usize) -> Result<Vec<(Cow<'_, str>, &str)>, Fault> {
     let mut parser = serde_json::Deserializer::from_slice(text);
     let pairs = parser.deserialize_map(Pairs(most));
-    let pairs = pairs.map_err(|error| {
-        if error.is_data() {
-            TOO_MANY_KEYS
-        } else {
-            NOT_JSON
-        }
+    let pairs = pairs.map_err(|error| match error.classify() {
+        Category::Data => TOO_MANY_KEYS,
+        _ => NOT_JSON,
     })?;
     parser.end().map_err(|_| NOT_JSON)?;
     Ok(pairs)
@@ -79,7 +67,6 @@ pub(super) fn pairs(text: &[u8], most: usize) -> Result<Vec<(Cow<'_, str>, &str)
 struct Pairs(usize);
 
 #[derive(Deserialize)]
-#[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> Visitor<'de> for Pairs {
@@ -107,10 +94,8 @@ impl<'de> Visitor<'de> for Pairs {
 fn check_depth(text: &[u8], limit: usize) -> Result<(), Fault> {
     // Both brackets differ from each other by one bit. Counts of one byte each are many times as fast.
     let opening = |byte: &u8| u8::from(byte | 0x20 == b'{');
-    let counts = text
-        .chunks(255)
-        .map(|chunk| chunk.iter().map(opening).sum::<u8>());
-    if counts.map(usize::from).sum::<usize>() <= limit {
+    let count = |chunk: &[u8]| usize::from(chunk.iter().map(opening).sum::<u8>());
+    if text.chunks(255).map(count).sum::<usize>() <= limit {
         return Ok(());
     }
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
@@ -129,29 +114,22 @@ fn check_depth(text: &[u8], limit: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Where in `bytes` the parser found `text`, which it borrowed from there.
-fn place_in(bytes: &[u8], text: &str) -> Range<usize> {
-    let start = text.as_ptr().addr() - bytes.as_ptr().addr();
-    start..start + text.len()
-}
-
-pub(super) fn write_key(out: &mut Vec<u8>, key: Key<'_>) -> Result<(), BoxError> {
-    if let Some(text) = key.as_text() {
-        write(out, text)?;
-    } else {
-        let key = dynamic::read(key.bytes, Format::MessagePack)?;
+/// Appends a key of the object that is all of `out`, and what belongs before it.
+pub(super) fn write_key(out: &mut Vec<u8>, key: &[u8]) -> Result<(), BoxError> {
+    out.push(if out.is_empty() { b'{' } else { b',' });
+    if let [NO_TEXT, key @ ..] = key {
+        let key = dynamic::read(key, Format::MessagePack)?;
         write(out, &dynamic::key_text(&key, Some(Format::Json))?)?;
+    } else {
+        write(out, str::from_utf8(key)?)?;
     }
     out.push(b':');
     Ok(())
 }
 
 /// Appends `value` as compact JSON, its floats as Flask-Session writes them.
-pub(super) fn write<T: Serialize + ?Sized>(
-    out: &mut Vec<u8>,
-    value: &T,
-) -> Result<(), serde_json::Error> {
-    value.serialize(&mut Serializer::with_formatter(out, PlainExponents))
+pub(super) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), BoxError> {
+    Ok(value.serialize(&mut Serializer::with_formatter(out, PlainExponents))?)
 }
 
 /// Compact, and no sign before a positive exponent: `1e16`, where `serde_json` has `1e+16`.

@@ -1,16 +1,17 @@
 mod writer;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use rmp::encode;
-use serde::{de::value::Error, ser::Error as _};
+use rmp::{decode, encode};
 
 use super::{
     Fault, Format, MAX_DEPTH, MAX_KEYS, TOO_MANY_KEYS,
-    entries::{Entries, Key, Part},
+    entries::{Entries, NO_TEXT},
 };
 use crate::error::BoxError;
 
-pub(super) use writer::{EXT, write};
+pub(super) use writer::write;
 
 const MALFORMED: Fault = "it is not one whole value, or nests more than 64 lists and maps";
 
@@ -20,26 +21,16 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
         return Ok(None);
     }
     let mut rest = Rest(bytes);
-    let (Some(0x80..=0x8f | 0xde | 0xdf), Some(Head::Values(values))) =
-        (bytes.first(), rest.head())
-    else {
-        return Err("it is no map");
-    };
-    let len = values / 2;
+    let len = decode::read_map_len(&mut rest.0).map_err(|_| "it is no map")?;
+    let len = usize::try_from(len).map_err(|_| TOO_MANY_KEYS)?;
     if len > MAX_KEYS {
         return Err(TOO_MANY_KEYS);
     }
     let mut entries = Entries::of(bytes.clone(), len);
-    let place = |part: &[u8], rest: &Rest<'_>| {
-        let end = bytes.len() - rest.0.len();
-        Part::Loaded(end - part.len()..end)
-    };
     for _ in 0..len {
         let key = rest.key().ok_or(MALFORMED)?;
-        let key_at = place(key.bytes, &rest);
         let value = rest.skip().ok_or(MALFORMED)?;
-        let value = place(value, &rest);
-        entries.file(key, || key_at, value, Format::MessagePack);
+        entries.load(&key, value, Format::MessagePack);
     }
     rest.0.is_empty().then_some(Some(entries)).ok_or(MALFORMED)
 }
@@ -47,10 +38,8 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
 /// Refuses what is not exactly one value.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Fault> {
     let value = Rest(bytes).skip();
-    value
-        .filter(|value| value.len() == bytes.len())
-        .map(drop)
-        .ok_or(MALFORMED)
+    let is_all = value.is_some_and(|value| value.len() == bytes.len());
+    is_all.then_some(()).ok_or(MALFORMED)
 }
 
 pub(super) fn write_head(out: &mut Vec<u8>, count: usize) -> Result<(), BoxError> {
@@ -58,23 +47,17 @@ pub(super) fn write_head(out: &mut Vec<u8>, count: usize) -> Result<(), BoxError
     Ok(())
 }
 
-pub(super) fn write_key(out: &mut Vec<u8>, key: Key<'_>) -> Result<(), BoxError> {
-    if key.is_text {
-        return Ok(write_text(out, key.bytes)?);
+pub(super) fn write_key(out: &mut Vec<u8>, key: &[u8]) -> Result<(), BoxError> {
+    if let [NO_TEXT, key @ ..] = key {
+        out.extend_from_slice(key);
+        return Ok(());
     }
-    out.extend_from_slice(key.bytes);
-    Ok(())
-}
-
-fn write_text(out: &mut Vec<u8>, text: &[u8]) -> Result<(), Error> {
     // Most texts are short; the general way takes many times as long.
-    if let Ok(len @ 0..32) = u8::try_from(text.len()) {
-        out.push(0xa0 | len);
-    } else {
-        let len = u32::try_from(text.len()).map_err(Error::custom)?;
-        encode::write_str_len(out, len).map_err(Error::custom)?;
+    match u8::try_from(key.len()) {
+        Ok(len @ 0..32) => out.push(0xa0 | len),
+        _ => drop(encode::write_str_len(out, key.len().try_into()?)?),
     }
-    out.extend_from_slice(text);
+    out.extend_from_slice(key);
     Ok(())
 }
 
@@ -89,17 +72,14 @@ struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
     /// Moves behind a key.
-    fn key(&mut self) -> Option<Key<'a>> {
+    fn key(&mut self) -> Option<Cow<'a, [u8]>> {
         let (0xa0..=0xbf | 0xd9..=0xdb) = self.0.first()? else {
-            return self.skip().map(|bytes| Key {
-                bytes,
-                is_text: false,
-            });
+            return Some([&[NO_TEXT], self.skip()?].concat().into());
         };
         let (Head::Bytes(len) | Head::Values(len)) = self.head()?;
-        let bytes = self.0.split_off(..len)?;
-        let is_text = bytes.is_ascii() || std::str::from_utf8(bytes).is_ok();
-        is_text.then_some(Key { bytes, is_text })
+        let text = self.0.split_off(..len)?;
+        let is_text = text.is_ascii() || std::str::from_utf8(text).is_ok();
+        is_text.then_some(text.into())
     }
 
     /// Moves behind a value, whose lists and maps may nest [`MAX_DEPTH`] deep.
@@ -125,49 +105,37 @@ impl<'a> Rest<'a> {
     )]
     #[inline(always)]
     fn head(&mut self) -> Option<Head> {
-        let [marker] = self.array()?;
+        let marker = *self.0.split_off_first()?;
         Some(match marker {
             // Small integers, nil and booleans; then short texts, lists and maps.
             0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => Head::Bytes(0),
             0xa0..=0xbf => Head::Bytes(usize::from(marker & 0x1f)),
             0x90..=0x9f => Head::Values(usize::from(marker & 0x0f)),
             0x80..=0x8f => Head::Values(usize::from(marker & 0x0f) * 2),
-            // Numbers.
-            0xcc | 0xd0 => Head::Bytes(1),
-            0xcd | 0xd1 => Head::Bytes(2),
-            0xca | 0xce | 0xd2 => Head::Bytes(4),
-            0xcb | 0xcf | 0xd3 => Head::Bytes(8),
+            // Numbers, whose last two bits tell 1, 2, 4 and 8 bytes.
+            0xca..=0xd3 => Head::Bytes(1 << (marker & 3)),
             // Bytes and texts.
-            0xc4 | 0xd9 => Head::Bytes(self.len::<1>()?),
-            0xc5 | 0xda => Head::Bytes(self.len::<2>()?),
-            0xc6 | 0xdb => Head::Bytes(self.len::<4>()?),
+            0xc4 | 0xd9 => Head::Bytes(self.len(1)?),
+            0xc5 | 0xda => Head::Bytes(self.len(2)?),
+            0xc6 | 0xdb => Head::Bytes(self.len(4)?),
             // Extensions, which have a code before their bytes.
             0xd4..=0xd8 => Head::Bytes((1 << (marker - 0xd4)) + 1),
-            0xc7 => Head::Bytes(self.len::<1>()? + 1),
-            0xc8 => Head::Bytes(self.len::<2>()? + 1),
-            0xc9 => Head::Bytes(self.len::<4>()?.checked_add(1)?),
+            0xc7 => Head::Bytes(self.len(1)? + 1),
+            0xc8 => Head::Bytes(self.len(2)? + 1),
+            0xc9 => Head::Bytes(self.len(4)?.checked_add(1)?),
             // Lists and maps.
-            0xdc => Head::Values(self.len::<2>()?),
-            0xdd => Head::Values(self.len::<4>()?),
-            0xde => Head::Values(self.len::<2>()? * 2),
-            0xdf => Head::Values(self.len::<4>()?.checked_mul(2)?),
+            0xdc => Head::Values(self.len(2)?),
+            0xdd => Head::Values(self.len(4)?),
+            0xde => Head::Values(self.len(2)? * 2),
+            0xdf => Head::Values(self.len(4)?.checked_mul(2)?),
             // Reserved.
             0xc1 => return None,
         })
     }
 
-    /// A length of `N` bytes.
-    fn len<const N: usize>(&mut self) -> Option<usize> {
-        let digits = self.array::<N>()?;
-        let len = digits
-            .iter()
-            .fold(0, |len, digit| len << 8 | u64::from(*digit));
-        usize::try_from(len).ok()
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*head)
+    /// A length of so many `bytes`.
+    fn len(&mut self, bytes: usize) -> Option<usize> {
+        let digits = self.0.split_off(..bytes)?.iter();
+        Some(digits.fold(0, |len, digit| len << 8 | usize::from(*digit)))
     }
 }

@@ -160,6 +160,15 @@ fn every_shape_of_type_is_written_as_rmp_serde_writes_it() {
     }
 }
 
+#[test]
+fn no_text_passes_for_a_key_that_is_none() {
+    let number = Payload::decode(&b"\x81\x01\x2a"[..], Format::MessagePack);
+    assert_eq!(number.unwrap().unwrap().keys().count(), 0);
+    // What the number 1 is filed under, as a text.
+    let text = Payload::decode(&b"\x81\xa2\xc1\x01\x2a"[..], Format::MessagePack);
+    assert!(matches!(text, Err(Error::Corrupt { .. })));
+}
+
 /// Quoted once more in each map around it, the text would double forty times.
 #[test]
 fn maps_as_keys_of_maps_take_no_memory_to_look_at() {

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Fault, Format,
-    dynamic::{self, Dynamic},
+    Fault, Format, Written,
+    dynamic::{self, Decoder, Dynamic},
     json, msgpack,
 };
-use crate::error::{Error, Result};
+use crate::error::{BoxError, Error, Result};
 
 /// Most values take fewer bytes, and so need not move while they are written.
 const MOST: usize = 64;
@@ -37,11 +37,7 @@ impl Value {
     pub fn encode<T: Serialize + ?Sized>(value: &T, format: Format) -> Result<Self> {
         let mut bytes = Vec::with_capacity(MOST);
         super::write(&mut bytes, value, format).map_err(Error::encode)?;
-        check(&bytes, format).map_err(Error::encode)?;
-        Ok(Self {
-            bytes: bytes.into(),
-            format,
-        })
+        Self::checked(bytes, format).map_err(Error::encode)
     }
 
     /// Takes a value that is encoded already, byte for byte.
@@ -50,12 +46,17 @@ impl Value {
     ///
     /// [`Error::Corrupt`] if it is not exactly one value of `format`, or nests more than 64 deep.
     pub fn from_encoded(bytes: impl Into<Vec<u8>>, format: Format) -> Result<Self> {
+        Self::checked(bytes.into(), format).map_err(Error::corrupt)
+    }
+
+    /// Refuses what is not exactly one value of `format`, within the bounds.
+    fn checked(bytes: Vec<u8>, format: Format) -> Result<Self, Fault> {
+        match format {
+            Format::MessagePack => msgpack::check(&bytes)?,
+            Format::Json => json::check(&bytes)?,
+        }
         let bytes = bytes.into();
-        check(&bytes, format).map_err(Error::corrupt)?;
-        Ok(Self {
-            bytes: bytes.into(),
-            format,
-        })
+        Ok(Self { bytes, format })
     }
 
     /// Decodes the value as a `T`.
@@ -84,12 +85,8 @@ impl Value {
 
     /// Decodes once more, with timestamps as text and errors that can be logged.
     fn decode_or_explain<T: DeserializeOwned>(&self) -> Result<T> {
-        let fault = match self.take_apart().map(dynamic::decode) {
-            Ok(Ok(decoded)) => return Ok(decoded),
-            Ok(Err(mismatch)) => mismatch.to_string(),
-            Err(fault) => fault.to_owned(),
-        };
-        Err(Error::Decode {
+        let decode = || -> Result<T, BoxError> { Ok(T::deserialize(Decoder(self.take_apart()?))?) };
+        decode().map_err(|fault| Error::Decode {
             source: format!("not a {}: {fault}", type_name::<T>()).into(),
         })
     }
@@ -110,8 +107,9 @@ impl Value {
     /// Bytes become base64, timestamps RFC 3339 text, NaN and the infinities null, other extensions null, keys text,
     /// integers beyond 64 bits text; a damaged value is null.
     pub fn to_json_lossy(&self) -> serde_json::Value {
-        let value = self.take_apart();
-        value.map_or(serde_json::Value::Null, |value| value.to_json_lossy())
+        let value = self.take_apart().ok();
+        let json = value.and_then(|value| serde_json::to_value(Written(&value, None)).ok());
+        json.unwrap_or_default()
     }
 
     fn take_apart(&self) -> Result<Dynamic, Fault> {
@@ -129,21 +127,9 @@ impl Value {
     }
 }
 
-/// Refuses what is not exactly one value of `format`, within the bounds.
-fn check(bytes: &[u8], format: Format) -> Result<(), Fault> {
-    match format {
-        Format::MessagePack => msgpack::check(bytes),
-        Format::Json => json::check(bytes),
-    }
-}
-
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Value({} bytes of {})",
-            self.as_bytes().len(),
-            self.format
-        )
+        let (bytes, format) = (self.bytes.len(), self.format);
+        write!(f, "Value({bytes} bytes of {format})")
     }
 }

@@ -33,12 +33,11 @@ impl TryFrom<Timestamp> for SystemTime {
     fn try_from(instant: Timestamp) -> Result<Self, TimestampError> {
         let nanos = instant.to_nanos();
         let away = Duration::from_nanos_u128(nanos.unsigned_abs());
-        let add = if nanos < 0 {
-            SystemTime::checked_sub
-        } else {
-            SystemTime::checked_add
+        let time = match nanos {
+            ..0 => UNIX_EPOCH.checked_sub(away),
+            _ => UNIX_EPOCH.checked_add(away),
         };
-        add(&UNIX_EPOCH, away).ok_or(TimestampError)
+        time.ok_or(TimestampError)
     }
 }
 

@@ -13,10 +13,7 @@ const SHARED_BITS: u32 = 34;
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let micros = Self {
-            nanos: self.nanos / 1000 * 1000,
-            ..*self
-        };
+        let micros = Self::of(self.seconds, self.nanos / 1000 * 1000);
         serializer.serialize_newtype_struct(NEWTYPE_NAME, &micros.to_string())
     }
 }
@@ -42,18 +39,11 @@ impl Timestamp {
 
     /// The instant in the body of an extension, of any of the three widths.
     pub(crate) fn from_ext(body: &[u8]) -> Option<Self> {
-        let number = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .fold(0, |number, byte| number << 8 | u64::from(*byte))
-        };
-        let (nanos, seconds) = match body.len() {
-            4 => (0, number(body)),
-            8 => (
-                number(body) >> SHARED_BITS,
-                number(body) & ((1 << SHARED_BITS) - 1),
-            ),
-            12 => (number(&body[..4]), number(&body[4..])),
+        let digits = |bytes: &[u8]| bytes.iter().fold(0, |all, it| all << 8 | u64::from(*it));
+        let (nanos, seconds) = match (body.len(), digits(body)) {
+            (4, seconds) => (0, seconds),
+            (8, both) => (both >> SHARED_BITS, both & ((1 << SHARED_BITS) - 1)),
+            (12, _) => (digits(&body[..4]), digits(&body[4..])),
             _ => return None,
         };
         Self::new(seconds.cast_signed(), nanos.try_into().ok()?).ok()

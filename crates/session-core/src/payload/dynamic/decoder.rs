@@ -1,5 +1,4 @@
 use serde::{
-    Deserialize,
     de::{
         Deserializer, Error as _, IntoDeserializer, Visitor,
         value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer, StringDeserializer},
@@ -9,12 +8,8 @@ use serde::{
 
 use super::{Dynamic, mismatch::Mismatch};
 
-/// Decodes as a `T`, which sees timestamps as RFC 3339 text.
-pub(in crate::payload) fn decode<'de, T: Deserialize<'de>>(value: Dynamic) -> Result<T, Mismatch> {
-    T::deserialize(Decoder(value))
-}
-
-struct Decoder(Dynamic);
+/// Hands its value to a type, which sees timestamps as RFC 3339 text.
+pub(in crate::payload) struct Decoder(pub(in crate::payload) Dynamic);
 
 impl IntoDeserializer<'_, Mismatch> for Decoder {
     type Deserializer = Self;
@@ -67,18 +62,13 @@ impl<'de> Deserializer<'de> for Decoder {
     /// A variant is its name, or a map from its name to what it holds.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
-        variants: &'static [&'static str],
+        _: &'static str,
+        _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
         match self.0 {
-            Dynamic::Text(text) => {
-                let variant: StringDeserializer<Mismatch> = text.into_deserializer();
-                variant.deserialize_enum(name, variants, visitor)
-            }
-            Dynamic::Map(pairs) => {
-                MapAccessDeserializer::new(map(pairs)).deserialize_enum(name, variants, visitor)
-            }
+            Dynamic::Text(text) => visitor.visit_enum(StringDeserializer::new(text)),
+            Dynamic::Map(pairs) => visitor.visit_enum(MapAccessDeserializer::new(map(pairs))),
             _ => self.deserialize_any(visitor),
         }
     }

@@ -25,10 +25,8 @@ impl de::Error for Mismatch {
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!(
-            "expected {expected}, found {} that is not",
-            kind(found)
-        ))
+        let kind = kind(found);
+        Self(format!("expected {expected}, found {kind} that is not"))
     }
 
     fn invalid_length(len: usize, expected: &dyn Expected) -> Self {
