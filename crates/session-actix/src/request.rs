@@ -40,7 +40,9 @@ impl SessionExt for HttpRequest {
     fn named_session<N: 'static>(
         &self,
     ) -> impl Future<Output = Result<Session<N>, SessionError>> + 'static {
-        load::<N>(visit::<N>(self), self.headers())
+        let visit = visit::<N>(self);
+        note_route(&visit, || self.match_pattern());
+        load::<N>(visit, self.headers())
     }
 }
 
@@ -48,7 +50,9 @@ impl SessionExt for ServiceRequest {
     fn named_session<N: 'static>(
         &self,
     ) -> impl Future<Output = Result<Session<N>, SessionError>> + 'static {
-        load::<N>(visit::<N>(self), self.headers())
+        let visit = visit::<N>(self);
+        note_route(&visit, || self.match_pattern());
+        load::<N>(visit, self.headers())
     }
 }
 
@@ -70,6 +74,16 @@ fn visit<N: 'static>(request: &impl HttpMessage) -> Result<Arc<Visit>, SessionEr
     slots
         .ok_or_else(SessionError::no_middleware)?
         .visit(TypeId::of::<N>())
+}
+
+/// In a debug build, names the route for the warning about lost changes.
+fn note_route(visit: &Result<Arc<Visit>, SessionError>, route: impl FnOnce() -> Option<String>) {
+    if cfg!(debug_assertions)
+        && let Ok(visit) = visit
+        && let Some(route) = route()
+    {
+        visit.set_route(route);
+    }
 }
 
 fn load<N: 'static>(

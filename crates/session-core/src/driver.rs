@@ -12,7 +12,7 @@ use std::{
     ops::{Deref, DerefMut},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -39,6 +39,7 @@ pub(crate) struct Request {
     state: Mutex<State>,
     /// The number of the thread that holds the lock, or 0.
     holder: AtomicUsize,
+    route: OnceLock<String>,
 }
 
 struct State {
@@ -75,7 +76,12 @@ impl Request {
                 waiters: Waiters::default(),
             }),
             holder: AtomicUsize::new(0),
+            route: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn set_route(&self, route: String) {
+        let _first = self.route.set(route);
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -110,6 +116,7 @@ impl Drop for Request {
         if changes > 0 {
             tracing::warn!(
                 changes,
+                route = self.route.get(),
                 "changes to a session were made after its last save and are lost; save them before, or in the stream"
             );
         }

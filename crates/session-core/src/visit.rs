@@ -119,6 +119,12 @@ impl Visit {
         }
     }
 
+    /// Names the route, for the log: the warning that changes after the last save are lost says it. The first name
+    /// counts.
+    pub fn set_route(&self, route: String) {
+        self.request.set_route(route);
+    }
+
     /// Ends the visit before the response's head is sent: saves what changed.
     pub fn finish(&self) -> Finish {
         let looked = self.looked.load(Ordering::Relaxed);

@@ -15,6 +15,7 @@ mod interrupted;
 mod keys;
 mod lazily;
 mod lifetimes;
+mod log;
 mod logins;
 mod named;
 mod nested;

@@ -1,58 +1,19 @@
 //! What no log line, no `Debug` and no error may show: ids, store keys, payloads and secret keys.
 
-use std::{
-    fmt::{Debug, Write as _},
-    sync::{Arc, Mutex},
-};
+use std::fmt::Write as _;
 
+use crate::{
+    browser::{Browser, SECRET, sessions, settings},
+    log::Log,
+    observed::ObservedStore,
+};
 use actix_web::{App, web};
 use session_actix::{
     Session, SessionError, SessionMiddleware,
     session_core::{KeyPrefix, Saved, SessionId},
 };
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
-
-use crate::{
-    browser::{Browser, SECRET, sessions, settings},
-    observed::ObservedStore,
-};
 
 const CANARY: &str = "a canary in the payload";
-
-/// Everything that is logged, at every level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-struct Line<'l>(&'l mut String);
-
-impl Visit for Line<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, "{field}={value:?} ").unwrap();
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        attributes.record(&mut Line(&mut self.0.lock().unwrap()));
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut Line(&mut self.0.lock().unwrap()));
-    }
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut Line(&mut self.0.lock().unwrap()));
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
 
 async fn show(session: Session) -> Result<String, SessionError> {
     session.insert("secret", CANARY)?;
@@ -71,10 +32,7 @@ async fn fail(session: Session) -> Result<&'static str, SessionError> {
 
 #[actix_web::test]
 async fn nothing_shows_an_id_a_key_a_payload_or_a_secret() {
-    let log = Log::default();
-    // Without a subscriber for every thread, a test beside this one may have an event switched off for all.
-    tracing::subscriber::set_global_default(log.clone()).expect("no other test sets one");
-    let _logging = tracing::subscriber::set_default(log.clone());
+    let (log, _logging) = Log::of_this_thread();
     let store = ObservedStore::default();
     let sessions = sessions(settings(), &store);
     let middleware = SessionMiddleware::new(sessions.clone());
@@ -102,7 +60,7 @@ async fn nothing_shows_an_id_a_key_a_payload_or_a_secret() {
     let value = cookie.split_once('=').unwrap().1;
     let (id, signature) = value.split_once('.').unwrap();
     let key = KeyPrefix::default().hashed_key(&SessionId::from_native(id, 32).unwrap());
-    let logged = log.0.lock().unwrap().clone();
+    let logged = log.text();
     assert!(logged.contains("session"), "the log is not empty: {logged}");
     for text in [&shown, &logged] {
         for secret in [id, signature, key.as_str(), CANARY, SECRET] {

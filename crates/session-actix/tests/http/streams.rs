@@ -6,6 +6,7 @@ use session_actix::{Session, SessionExt, SessionMiddleware, session_core::Error}
 
 use crate::{
     browser::{Browser, act, sessions, settings},
+    log::Log,
     observed::ObservedStore,
 };
 
@@ -49,6 +50,33 @@ async fn a_stream_saves_into_a_session_that_has_a_cookie_and_is_told_if_it_has_n
     browser.get("/set").await;
     assert_eq!(browser.get("/stream").await.body, "Stored");
     assert_eq!(browser.get("/late").await.body, "Some(1)");
+}
+
+async fn unsaved(session: Session) -> HttpResponse {
+    let chunk = stream::once(async move {
+        session.insert("late", &1).unwrap();
+        Ok::<_, actix_web::Error>(web::Bytes::new())
+    });
+    HttpResponse::Ok().streaming(chunk)
+}
+
+#[actix_web::test]
+async fn a_change_in_a_stream_that_nobody_saves_is_in_the_log_with_its_route() {
+    let (log, _logging) = Log::of_this_thread();
+    let sessions = sessions(settings(), &ObservedStore::default());
+    let app = test::init_service(
+        App::new()
+            .wrap(SessionMiddleware::new(sessions))
+            .service(web::scope("/{user}").route("/unsaved", web::get().to(unsaved))),
+    )
+    .await;
+    let mut browser = Browser::before(app);
+    browser.get("/ada/unsaved").await;
+    let logged = log.text();
+    assert!(
+        logged.contains("changes=1 route=\"/{user}/unsaved\""),
+        "{logged}"
+    );
 }
 
 async fn ended_in_a_stream(session: Session) -> HttpResponse {

@@ -43,8 +43,11 @@ pub enum FlaskSessions {
     /// They are no sessions. The default.
     Ignore,
     /// They are read and written where they are; new sessions are native.
+    ///
+    /// A permanent one is written with each request that opens it, and each answer carries its cookie, as with Flask
+    /// itself: when that cookie ends is noted nowhere. Not so with [`Refresh::OnChange`].
     Keep,
-    /// They are read, and move to a native record under a new id when they are next saved.
+    /// They are read, and move to a native record under a new id when they are next saved. Until then, as with `Keep`.
     Move,
 }
 

@@ -14,7 +14,8 @@ impl Session {
     /// one from after it (CWE-384).
     ///
     /// Data is kept, unless the session was another owner's: then it is emptied first. The absolute timeout starts
-    /// again.
+    /// again. A request that came with an id that was renewed meanwhile gets a session of its own; the one that it came
+    /// with goes on under its new id.
     ///
     /// # Errors
     ///

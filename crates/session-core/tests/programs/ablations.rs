@@ -1,4 +1,14 @@
-//! Each rule of the machine broken once, and each promise of a store: the programs find it.
+//! Each row and each rule of the machine broken once, and each promise of a store: the programs find it.
+//!
+//! `ABLATIONS.md` says which program finds what. Here each line of it is run; with `SESSION_TEST_WRITE` the page is
+//! written anew, each break tried on up to 100,000 programs.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use session_core::model::{self, Rule};
 
@@ -7,71 +17,190 @@ use crate::{generator, history::Promise, runner::Bench, store::Broken};
 /// Within so many programs whatever is broken has to be found.
 const PROGRAMS: u64 = 100_000;
 
-/// The first program that breaks a promise while `breaks` gives something, and does not break it otherwise.
-fn first_found<G>(bench: &Bench, breaks: impl Fn() -> G) -> Option<(u64, Promise)> {
-    let sound = Bench::new();
-    (0..PROGRAMS).find_map(|seed| {
-        let program = generator::program(seed);
-        let broken = breaks();
-        let violations = bench.run(&program);
-        drop(broken);
-        if violations.is_empty() {
-            return None;
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ABLATIONS.md");
+
+const STORES: [Broken; 7] = [
+    Broken::UpdateNeverRefuses,
+    Broken::UpdateRevives,
+    Broken::UpdateLoses,
+    Broken::UpdateDeletes,
+    Broken::InsertOverwrites,
+    Broken::IndexForgets,
+    Broken::LoadIsStale,
+];
+
+/// Rows that break no promise, whatever follows from them, and why.
+const HARMLESS: &[(&str, &str, &str)] = &[];
+
+/// What is broken.
+#[derive(Clone, Debug)]
+enum Break {
+    Rule(Rule),
+    Store(Broken),
+    Row {
+        state: String,
+        event: String,
+        next: String,
+    },
+}
+
+impl Break {
+    /// What it is, and what it is broken to.
+    fn cells(&self) -> (String, String) {
+        match self {
+            Self::Rule(rule) => (format!("rule {rule:?}"), "does not hold".into()),
+            Self::Store(broken) => ("store".into(), format!("{broken:?}")),
+            Self::Row { state, event, next } => (format!("{state}, {event}"), next.clone()),
         }
-        let anyway = sound.run(&program);
-        let new = violations
+    }
+
+    /// The promises that a program breaks then, other than by a panic.
+    fn promises(&self, bench: &Bench, seed: u64) -> Vec<Promise> {
+        let program = generator::program(seed);
+        let _broken = match self {
+            Self::Rule(rule) => Some(model::break_rule(*rule)),
+            Self::Row { state, event, next } => Some(model::break_row(state, event, next)),
+            Self::Store(broken) => {
+                bench.store.world().broken = Some(*broken);
+                None
+            }
+        };
+        let violations = bench.run(&program);
+        bench.store.world().broken = None;
+        let promises = violations.into_iter().map(|it| it.promise);
+        promises.filter(|it| *it != Promise::Panics).collect()
+    }
+
+    fn first_found(&self, bench: &Bench, programs: u64) -> Option<(u64, Promise)> {
+        let found = |seed| Some((seed, *self.promises(bench, seed).first()?));
+        (0..programs).find_map(found)
+    }
+}
+
+/// Everything that can be broken: each in one of several ways.
+fn all() -> Vec<Vec<Break>> {
+    let rules = model::RULES.iter().map(|it| vec![Break::Rule(*it)]);
+    let stores = STORES.iter().map(|it| vec![Break::Store(*it)]);
+    let rows = model::rows();
+    let broken = rows.iter().map(|row| {
+        let alike = rows.iter().filter(|it| it.state == row.state);
+        let ends = rows.iter().filter(|it| it.next.starts_with("Done"));
+        let mut ways: Vec<_> = alike.chain(ends).map(|it| it.next.clone()).collect();
+        let mut known = Vec::new();
+        ways.retain(|it| {
+            *it != row.next && !known.contains(it) && {
+                known.push(it.clone());
+                true
+            }
+        });
+        let way = |next| Break::Row {
+            state: row.state.clone(),
+            event: row.event.clone(),
+            next,
+        };
+        ways.into_iter().map(way).collect()
+    });
+    rules.chain(stores).chain(broken).collect()
+}
+
+#[test]
+fn each_ablation_is_found_by_the_program_that_the_page_names() {
+    if std::env::var_os("SESSION_TEST_WRITE").is_some() {
+        write_page();
+    }
+    let page = fs::read_to_string(PAGE).expect("the page can be read");
+    let lines: BTreeMap<_, _> = page.lines().filter_map(line).collect();
+    let bench = Bench::new();
+    let mut wrong = Vec::new();
+    for ways in all() {
+        let (what, _) = ways[0].cells();
+        let named = ways
             .iter()
-            .find(|it| anyway.iter().all(|other| other.promise != it.promise))?;
-        Some((seed, new.promise))
-    })
+            .find_map(|it| Some((it, lines.get(&it.cells())?)));
+        let harmless =
+            |(state, event, _): &&(&str, &str, &str)| what == format!("{state}, {event}");
+        match named {
+            None if HARMLESS.iter().any(|it| harmless(&it)) => {}
+            None => wrong.push(format!("{what}: the page does not name it")),
+            Some((way, (promise, seed))) => {
+                let found = way.promises(&bench, *seed);
+                if !found.iter().any(|it| format!("{it:?}") == *promise) {
+                    wrong.push(format!("{way:?}: program {seed} breaks {found:?}"));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "write the page anew with SESSION_TEST_WRITE=1:\n{}",
+        wrong.join("\n")
+    );
 }
 
-/// Panics with those of `all` that are not found.
-fn each_is_found<T: Copy + std::fmt::Debug>(all: &[T], find: impl Fn(T) -> Option<(u64, Promise)>) {
-    let missed: Vec<_> = all
-        .iter()
-        .filter(|it| {
-            let found = find(**it);
-            eprintln!("{it:?}: {found:?}");
-            found.is_none()
-        })
-        .collect();
-    assert!(missed.is_empty(), "not found: {missed:?}");
+/// What a line of the page says: what is broken, to what; the promise, and the program.
+fn line(line: &str) -> Option<((String, String), (String, u64))> {
+    let mut cells = line
+        .strip_prefix('|')?
+        .split('|')
+        .map(|it| it.trim().replace('`', ""));
+    let (what, to) = (cells.next()?, cells.next()?);
+    let (promise, seed) = (cells.next()?, cells.next()?);
+    Some(((what, to), (promise, seed.parse().ok()?)))
 }
 
-#[test]
-fn each_rule_that_is_broken_is_found() {
-    each_is_found(model::RULES, |rule: Rule| {
-        first_found(&Bench::new(), || model::break_rule(rule))
-    });
-}
-
-#[test]
-fn each_promise_of_a_store_that_is_broken_is_found() {
-    let all = [
-        Broken::UpdateNeverRefuses,
-        Broken::UpdateRevives,
-        Broken::UpdateLoses,
-        Broken::UpdateDeletes,
-        Broken::InsertOverwrites,
-        Broken::IndexForgets,
-        Broken::LoadIsStale,
-    ];
-    each_is_found(&all, |broken| {
+fn write_page() {
+    let all = all();
+    let next = AtomicUsize::new(0);
+    let search = || {
         let bench = Bench::new();
-        bench.break_store(broken);
-        first_found(&bench, || ())
+        let mut found = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(ways) = all.get(number) else {
+                return found;
+            };
+            // The first way that is found soon, or else the first that is found at all.
+            let by = |programs| {
+                ways.iter()
+                    .find_map(|way| Some((way, way.first_found(&bench, programs)?)))
+            };
+            found.push((number, by(2_000).or_else(|| by(PROGRAMS))));
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, |it| it.get());
+    let mut found: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(search)).collect();
+        let workers = workers.into_iter();
+        workers
+            .flat_map(|it| it.join().expect("nothing panics"))
+            .collect()
     });
+    found.sort_by_key(|it| it.0);
+    let mut table = String::new();
+    for (number, found) in found {
+        match found {
+            Some((way, (seed, promise))) => {
+                let (what, to) = way.cells();
+                table += &format!("| {what} | `{to}` | {promise:?} | {seed} |\n");
+            }
+            None => eprintln!("not found: {:?}", all[number][0].cells().0),
+        }
+    }
+    let page = fs::read_to_string(PAGE).expect("the page can be read");
+    let head = page
+        .find("|---")
+        .and_then(|at| Some(at + page[at..].find('\n')? + 1));
+    let head = &page[..head.expect("the page has a table")];
+    fs::write(PAGE, format!("{head}{table}")).expect("the page can be written");
 }
 
 #[test]
 fn only_a_browser_that_obeys_max_age_sees_that_cookies_are_not_renewed() {
-    let breaks = || model::break_rule(Rule::CookieHasItsOwnEnd);
-    let (seed, promise) = first_found(&Bench::new(), breaks).expect("it is found");
+    let rule = Break::Rule(Rule::CookieHasItsOwnEnd);
+    let found = rule.first_found(&Bench::new(), PROGRAMS);
+    let (seed, promise) = found.expect("it is found");
     assert_eq!(promise, Promise::LoggedIn);
     let mut lenient = Bench::new();
     lenient.browser_ignores_max_age = true;
-    let _broken = breaks();
-    let violations = lenient.run(&generator::program(seed));
-    assert!(violations.is_empty(), "{violations:?}");
+    assert_eq!(rule.promises(&lenient, seed), []);
 }

@@ -25,7 +25,7 @@ use crate::{
     history::{Change, History, Kind, Promise, State, Violation, user_of},
     program::{Behaviour, Config, Layout, Program, Seed, Step, Turn, USERS},
     request::{assist, serve},
-    store::{Broken, Store},
+    store::Store,
 };
 
 /// The longest pause before a retry; time that goes by while a thread pauses before one.
@@ -116,10 +116,6 @@ impl Bench {
             sessions: RefCell::default(),
             browser_ignores_max_age: false,
         }
-    }
-
-    pub(crate) fn break_store(&self, broken: Broken) {
-        self.store.world().broken = Some(broken);
     }
 
     /// Runs a program; says what it broke.
