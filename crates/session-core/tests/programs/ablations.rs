@@ -5,7 +5,10 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs,
+    num::NonZero,
+    panic,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -54,7 +57,7 @@ impl Break {
         }
     }
 
-    /// The promises that a program breaks then, other than by a panic.
+    /// The promises that a program breaks then.
     fn promises(&self, bench: &Bench, seed: u64) -> Vec<Promise> {
         let program = generator::program(seed);
         let _broken = match self {
@@ -67,8 +70,7 @@ impl Break {
         };
         let violations = bench.run(&program);
         bench.store.world().broken = None;
-        let promises = violations.into_iter().map(|it| it.promise);
-        promises.filter(|it| *it != Promise::Panics).collect()
+        violations.into_iter().map(|it| it.promise).collect()
     }
 
     fn first_found(&self, bench: &Bench, programs: u64) -> Option<(u64, Promise)> {
@@ -149,6 +151,7 @@ fn line(line: &str) -> Option<((String, String), (String, u64))> {
 }
 
 fn write_page() {
+    panic::set_hook(Box::new(|_| {}));
     let all = all();
     let next = AtomicUsize::new(0);
     let search = || {
@@ -159,15 +162,23 @@ fn write_page() {
             let Some(ways) = all.get(number) else {
                 return found;
             };
-            // The first way that is found soon, or else the first that is found at all.
+            // A way that leads to where the machine cannot go only panics, and shows less.
             let by = |programs| {
-                ways.iter()
-                    .find_map(|way| Some((way, way.first_found(&bench, programs)?)))
+                let found = ways.iter().find_map(|way| {
+                    let found = way.first_found(&bench, programs);
+                    let found = found.filter(|(_, promise)| *promise != Promise::Panics);
+                    Some((way, found?))
+                });
+                eprintln!("{:?} in {programs}: {found:?}", ways[0].cells().0);
+                found
             };
-            found.push((number, by(2_000).or_else(|| by(PROGRAMS))));
+            found.push((
+                number,
+                by(1_000).or_else(|| by(10_000)).or_else(|| by(PROGRAMS)),
+            ));
         }
     };
-    let threads = thread::available_parallelism().map_or(1, |it| it.get());
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let mut found: Vec<_> = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(search)).collect();
         let workers = workers.into_iter();
@@ -175,13 +186,15 @@ fn write_page() {
             .flat_map(|it| it.join().expect("nothing panics"))
             .collect()
     });
+    drop(panic::take_hook());
     found.sort_by_key(|it| it.0);
     let mut table = String::new();
     for (number, found) in found {
         match found {
             Some((way, (seed, promise))) => {
                 let (what, to) = way.cells();
-                table += &format!("| {what} | `{to}` | {promise:?} | {seed} |\n");
+                writeln!(table, "| {what} | `{to}` | {promise:?} | {seed} |")
+                    .expect("a string can be written");
             }
             None => eprintln!("not found: {:?}", all[number][0].cells().0),
         }
