@@ -118,16 +118,18 @@ mod tests {
     fn a_header_of_100_kib_takes_linear_time() {
         let time = |len: usize| {
             let header = vec![b';'; len];
-            let start = std::time::Instant::now();
-            for _ in 0..20 {
+            let once = |_| {
+                let start = std::time::Instant::now();
                 assert!(all(&header).is_empty());
-            }
-            start.elapsed()
+                start.elapsed()
+            };
+            // Other programs may slow down some attempts.
+            (0..50).map(once).min().unwrap()
         };
-        time(1024);
-        let (half, full) = (time(51_200), time(102_400));
-        assert!(full.as_millis() < 20 * 100, "{full:?}");
-        assert!(full < half * 4, "{half:?} {full:?}");
+        // 100 times as long; 10,000 times, if it were quadratic.
+        let (short, long) = (time(1024), time(102_400));
+        assert!(long.as_millis() < 100, "{long:?}");
+        assert!(long < short * 1000, "{short:?} {long:?}");
     }
 
     proptest! {
