@@ -60,7 +60,7 @@ pub(crate) enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a session that ended meanwhile kept nothing"]
 pub enum Saved {
-    /// The changes are in the store.
+    /// The changes are in the store, or the session that was to end has ended there.
     Stored,
     /// There was nothing to save.
     Unchanged,
@@ -639,6 +639,7 @@ impl Machine {
                 if matches!(run.state, State::Ending | State::DeletingEnded) {
                     self.ended = true;
                 }
+                run.ended = true;
                 run.state = State::Idle;
                 run.live = None;
                 run.key = None;

@@ -23,6 +23,7 @@ struct Results {
     login: bool,
     sends_cookie: bool,
     was_ending: bool,
+    ended: bool,
     error: Option<Error>,
     live: Option<Arc<Live>>,
     written: Option<Arc<Live>>,
@@ -47,6 +48,7 @@ fn told(outcome: Outcome, found: &mut Results) -> Result<Saved> {
                 Error::Conflict
             }
         })),
+        Outcome::Unchanged if found.ended => Ok(Saved::Stored),
         Outcome::HeadSent => Err(Error::HeadSent),
         Outcome::Conflict => Err(Error::Conflict),
         Outcome::NotLoaded => Err(Error::NotLoaded),
@@ -84,6 +86,7 @@ impl Machine {
             login: Op::login(&run.ops).is_some(),
             sends_cookie: run.sends_cookie,
             was_ending: matches!(run.state, State::Finding | State::Ending),
+            ended: run.ended,
             error: run.error.take(),
             live: run.live.take(),
             written: run.written.take(),

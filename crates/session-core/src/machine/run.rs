@@ -46,6 +46,8 @@ pub(super) struct Run {
     pub(super) foreign: Option<Foreign>,
     /// The record was loaded again.
     pub(super) rebased: bool,
+    /// It ended a session, or found it ended.
+    pub(super) ended: bool,
     /// The session was destroyed while this run was under way: what comes of it is to end.
     pub(super) destroyed: bool,
     /// What comes of it is known to have ended, so that no answer sends its id.
@@ -85,6 +87,7 @@ impl Run {
             sends_cookie: false,
             foreign: None,
             rebased: false,
+            ended: false,
             destroyed: false,
             forgets_id: false,
         }
