@@ -201,7 +201,7 @@ impl Owned {
                     }
                     key = successor;
                 }
-                Found::Ended => return Ok((None, None)),
+                Found::Ended => return Err(Error::Conflict),
                 Found::Absent => return Err(Error::Missing),
                 Found::Unreadable(error) => return Err(error),
             }

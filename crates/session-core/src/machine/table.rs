@@ -251,7 +251,8 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Forwarding, E::Refused, N::Queue(S::Checking)),
     // The one write that may be sent again: the same bytes at the same revision, and the tombstone names its writer.
     (S::Forwarding, E::Failed, N::Go(S::Reforwarding)),
-    (S::Reforwarding, E::Stored, N::Done(O::StoredUnderNewId)),
+    // Meanwhile somebody may have ended the new record, which the owner's index names by now.
+    (S::Reforwarding, E::Stored, N::Go(S::Confirming)),
     (S::Reforwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
     (S::Reforwarding, E::Refused, N::Go(S::Checking)),
     (S::Reforwarding, E::Failed, N::Done(O::Failed)),

@@ -41,7 +41,10 @@ pub(crate) async fn check(run: &Run<'_>) {
     let cookies = run.history.borrow().cookies.clone();
     for (cookie, group) in &cookies {
         if let Some(session) = opens(&run.sessions[0], cookie).await {
-            live.push(probe(cookie, *group, &session));
+            let named = session
+                .lineage()
+                .and_then(|it| run.history.borrow().named(it));
+            live.push(probe(cookie, named.unwrap_or(*group), &session));
         }
     }
     let mut broken = Vec::new();

@@ -240,6 +240,10 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
                 answer: ended,
                 told,
             } = run.within_list_time(session.log_out_everywhere(keep)).await;
+            if user.is_none() {
+                // Somebody may have logged in meanwhile.
+                run.tries_to_end_all(r, user, own);
+            }
             if ended.is_ok() && !keep {
                 run.hears(thread, told);
             }
@@ -722,7 +726,7 @@ impl Run<'_> {
         history.follow(r, session);
         history.note(|| format!("request {r}: a save says {saved:?}"));
         let visit = &history.visits[r];
-        let emptied = visit.may_remove && session.is_new();
+        let emptied = visit.may_remove && session.is_new() && matches!(saved, Ok(Saved::Stored));
         if let Some(group) = visit.group.filter(|_| emptied)
             && history.groups[group].flask
         {
@@ -820,6 +824,8 @@ impl Run<'_> {
                 Told::Nothing if visit.faults == 0 => State::Absent,
                 _ => State::Unknown,
             };
+            // What came while it was finished was taken up, too.
+            history.refuse(r);
             history.resolve(taken, state, tick);
         } else {
             history.resolve(taken, State::Stored, tick);
