@@ -26,6 +26,7 @@ use self::{queues::Turn, waiters::Waiters};
 use crate::{
     error::{Error, Result},
     machine::{Answer, Call, Given, Goal, Machine, Saved},
+    owned::PATIENCE,
     rules::Presented,
     shared::Shared,
 };
@@ -46,6 +47,8 @@ struct State {
     machine: Machine,
     /// The store time that is left.
     left: Duration,
+    /// The time that is left for work on a user's sessions.
+    work_left: Duration,
     under_way: Option<Pin<Box<dyn Future<Output = Answered> + Send>>>,
     turn: Option<Turn>,
     waiters: Waiters,
@@ -71,6 +74,7 @@ impl Request {
             state: Mutex::new(State {
                 machine,
                 left: budget,
+                work_left: budget.saturating_mul(PATIENCE),
                 under_way: None,
                 turn: None,
                 waiters: Waiters::default(),
@@ -120,6 +124,22 @@ impl Drop for Request {
                 "changes to a session were made after its last save and are lost; save them before, or in the stream"
             );
         }
+    }
+}
+
+impl Locked<'_> {
+    /// The time that is left for work on a user's sessions; after the head each call has all of it.
+    pub(crate) fn work_left(&self) -> Duration {
+        if self.is_head_sent() {
+            let budget = self.request.shared.rules.settings.store_timeout;
+            budget.saturating_mul(PATIENCE)
+        } else {
+            self.state.work_left
+        }
+    }
+
+    pub(crate) fn spend_work(&mut self, took: Duration) {
+        self.state.work_left = self.state.work_left.saturating_sub(took);
     }
 }
 
@@ -410,7 +430,7 @@ async fn within<T>(
     (answer, start.elapsed())
 }
 
-fn after(start: Instant, left: Duration) -> Instant {
+pub(crate) fn after(start: Instant, left: Duration) -> Instant {
     start.checked_add(left).unwrap_or(start + FOREVER)
 }
 
