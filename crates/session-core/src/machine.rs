@@ -272,16 +272,39 @@ impl Machine {
         !self.ops.is_empty() || self.renew || self.extend || self.ending.is_some()
     }
 
-    /// What no save has stored, of a request whose answer was sent: the changes, a renewal, a log-out.
-    pub(crate) fn lost(&self) -> usize {
-        let under_way = self.run.as_ref().map_or(0, |run| run.ops.len());
-        let waiting = usize::from(self.renew) + usize::from(self.ending.is_some());
+    /// What is lost with the last handle of the request: the changes, a renewal, a log-out that no save has stored, unless
+    /// [`rest`](Self::has_rest) goes on.
+    pub(crate) fn lost(&self, rest_goes_on: bool) -> usize {
         // What failed was told.
-        if self.head_sent && !self.failed {
-            self.ops.len() + under_way + waiting
-        } else {
-            0
+        if self.failed {
+            return 0;
         }
+        let under_way = self.run.as_ref().map_or(0, |run| run.ops.len());
+        let rest = under_way + usize::from(self.ending.is_some());
+        let waiting = self.ops.len() + usize::from(self.renew);
+        waiting + if rest_goes_on { 0 } else { rest }
+    }
+
+    /// Whether the end of the request is under way: who waits for it tells what becomes of it.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.run
+            .as_ref()
+            .is_some_and(|run| run.goal == Goal::Finish)
+    }
+
+    /// Whether nobody's handle leaves something that is to go on: a save under way; and a log-out, which is safe also where
+    /// the handler was cut off before its end.
+    pub(crate) fn has_rest(&self) -> bool {
+        let saves = self.run.as_ref().is_some_and(|run| run.goal == Goal::Save);
+        !self.failed && (saves || !self.head_sent && self.ending.is_some())
+    }
+
+    /// Drops everything but the [`rest`](Self::has_rest): what a handler did that was cut off is half done.
+    pub(crate) fn keep_rest(&mut self) {
+        self.ops.clear();
+        self.renew = false;
+        self.extend = false;
+        self.close_head();
     }
 
     /// Whether the end of the request needs nothing of the store.
