@@ -272,34 +272,39 @@ impl Machine {
         !self.ops.is_empty() || self.renew || self.extend || self.ending.is_some()
     }
 
-    /// What is lost with the last handle of the request: the changes, a renewal, a log-out that no save has stored, unless
-    /// [`rest`](Self::has_rest) goes on.
+    /// How many changes, renewals and log-outs are lost with the last handle of the request, unless the
+    /// [rest](Self::has_rest) goes on.
     pub(crate) fn lost(&self, rest_goes_on: bool) -> usize {
         // What failed was told.
         if self.failed {
             return 0;
         }
-        let under_way = self.run.as_ref().map_or(0, |run| run.ops.len());
-        let rest = under_way + usize::from(self.ending.is_some());
+        // A save of a log-out or a renewal alone has no changes.
+        let begun = self.saving().map_or(0, |run| run.ops.len().max(1));
+        let rest = begun + usize::from(self.ending.is_some());
         let waiting = self.ops.len() + usize::from(self.renew);
         waiting + if rest_goes_on { 0 } else { rest }
     }
 
+    /// The save under way.
+    fn saving(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| run.goal == Goal::Save)
+    }
+
     /// Whether the end of the request is under way: who waits for it tells what becomes of it.
     pub(crate) fn is_finishing(&self) -> bool {
-        self.run
-            .as_ref()
-            .is_some_and(|run| run.goal == Goal::Finish)
+        let run = self.run.as_ref();
+        run.is_some_and(|run| run.goal == Goal::Finish)
     }
 
-    /// Whether nobody's handle leaves something that is to go on: a save under way; and a log-out, which is safe also where
-    /// the handler was cut off before its end.
+    /// Whether the last handle leaves what is to go on: a save under way; and where the handler was cut off before its
+    /// end, a log-out, which is always safe.
     pub(crate) fn has_rest(&self) -> bool {
-        let saves = self.run.as_ref().is_some_and(|run| run.goal == Goal::Save);
-        !self.failed && (saves || !self.head_sent && self.ending.is_some())
+        let ends = !self.head_sent && self.ending.is_some();
+        !self.failed && (self.saving().is_some() || ends)
     }
 
-    /// Drops everything but the [`rest`](Self::has_rest): what a handler did that was cut off is half done.
+    /// Drops all but the [rest](Self::has_rest): what a handler that was cut off had not saved is half done.
     pub(crate) fn keep_rest(&mut self) {
         self.ops.clear();
         self.renew = false;
