@@ -26,6 +26,7 @@ use self::{queues::Turn, waiters::Waiters};
 use crate::{
     error::{Error, Result},
     machine::{Answer, Call, Given, Goal, Machine, Saved},
+    owned::PATIENCE,
     rules::Presented,
     shared::Shared,
 };
@@ -61,6 +62,8 @@ struct State {
     machine: Machine,
     /// The store time that is left.
     left: Duration,
+    /// The time that is left for work on a user's sessions.
+    work_left: Duration,
     under_way: Option<Pin<Box<dyn Future<Output = Answered> + Send>>>,
     turn: Option<Turn>,
     waiters: Waiters,
@@ -172,6 +175,22 @@ impl Drop for Request {
             let rest = Self::of(self.shared.clone(), state, Leftovers::Ignored);
             finish(Box::pin(Drive::new(Arc::new(rest), Aim::Reach(Goal::Save))));
         }
+    }
+}
+
+impl Locked<'_> {
+    /// The time that is left for work on a user's sessions; after the head each call has all of it.
+    pub(crate) fn work_left(&self) -> Duration {
+        if self.is_head_sent() {
+            let budget = self.request.shared.rules.settings.store_timeout;
+            budget.saturating_mul(PATIENCE)
+        } else {
+            self.state.work_left
+        }
+    }
+
+    pub(crate) fn spend_work(&mut self, took: Duration) {
+        self.state.work_left = self.state.work_left.saturating_sub(took);
     }
 }
 
@@ -357,6 +376,7 @@ impl State {
         Self {
             machine,
             left,
+            work_left: left.saturating_mul(PATIENCE),
             under_way: None,
             turn: None,
             waiters: Waiters::default(),
@@ -472,7 +492,7 @@ async fn within<T>(
     (answer, start.elapsed())
 }
 
-fn after(start: Instant, left: Duration) -> Instant {
+pub(crate) fn after(start: Instant, left: Duration) -> Instant {
     start.checked_add(left).unwrap_or(start + FOREVER)
 }
 

@@ -151,7 +151,11 @@ impl Session {
     pub fn clear(&self) {
         let form = self.rules().form();
         // In Flask a session that is cleared has no cookie any more, whatever it held.
-        if form == Form::Flask || !self.keys().is_empty() || self.is_late() {
+        // Of one that could not be loaded nobody knows what it holds.
+        let unknown = self
+            .machine_or_none()
+            .is_some_and(|it| it.is_late() || it.is_detached());
+        if form == Form::Flask || unknown || !self.keys().is_empty() {
             self.change_surely(Op::Clear(form));
         }
     }

@@ -5,6 +5,7 @@ use crate::{
     driver::{Leftovers, Rest},
     memory::Clock,
     owned::{Owned, OwnedSession},
+    record::Record,
     shared::Shared,
     store::{OwnerIndex, SessionStore},
     visit::Visit,
@@ -55,6 +56,13 @@ impl Sessions {
         clock: Clock,
     ) -> Result<Self, ConfigError> {
         settings.check()?;
+        let limit = store.limit();
+        if limit < Record::HEAD {
+            return Err(ConfigError::new(
+                "the store's limit",
+                format!("is {limit} bytes: at least {} are needed", Record::HEAD),
+            ));
+        }
         let mut shared = Shared::of(settings, store);
         shared.owners = owners;
         shared.clock = clock;

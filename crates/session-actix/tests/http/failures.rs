@@ -133,7 +133,7 @@ async fn an_application_may_read_on_with_an_anonymous_session_that_cannot_be_cha
 
 #[actix_web::test]
 async fn a_session_too_large_is_refused_and_what_was_stored_is_intact() {
-    let store = ObservedStore::new(MemoryStore::new().with_limit(1000));
+    let store = ObservedStore::new(MemoryStore::new().with_limit(1024));
     let mut browser = browser(sessions(settings(), &store)).await;
     browser.get("/set/a").await;
     let answer = browser.get("/big/2000").await;
