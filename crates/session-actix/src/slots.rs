@@ -32,9 +32,7 @@ impl Slot {
     /// The visit, made now if nobody has asked for it before.
     pub(crate) fn visit(&self) -> &Arc<Visit> {
         self.visit.get_or_init(|| {
-            let visit = self
-                .sessions
-                .visit_finished_by(|rest| abandoned::go_on(rest));
+            let visit = self.sessions.visit_finished_by(abandoned::go_on);
             if self.answered.get() {
                 // It has to know that the head was sent.
                 drop(visit.finish());
