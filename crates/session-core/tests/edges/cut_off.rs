@@ -6,7 +6,7 @@ use std::time::Duration;
 use session_core::{Error, Rest, Session};
 use tokio::time::timeout;
 
-use crate::support::{Browser, Fault, Log, Method, Site, When, Work, signed};
+use crate::support::{Browser, Fault, Handler, Log, Method, Site, When, Work, signed};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -63,7 +63,7 @@ async fn a_save_that_was_begun_goes_on_from_every_call() {
 
 #[tokio::test(start_paused = true)]
 async fn a_log_out_is_carried_out_and_what_else_no_save_had_begun_is_counted() {
-    let works: [(usize, bool, fn(&Session)); 5] = [
+    let works: [(usize, bool, Handler); 5] = [
         (0, true, Session::destroy),
         (1, true, |session| Work::Replace.does(session)),
         (1, false, |session| Work::Insert.does(session)),
@@ -143,7 +143,7 @@ async fn a_save_in_a_stream_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn where_nobody_finishes_the_rest_it_is_counted_too() {
-    let works: [fn(&Session); 2] = [Session::destroy, |session| Work::Insert.does(session)];
+    let works: [Handler; 2] = [Session::destroy, |session| Work::Insert.does(session)];
     for work in works {
         for saves in [false, true] {
             let site = Site::new(signed());
