@@ -1,4 +1,5 @@
-//! Saves, and log-outs, whose clients hung up: each goes on in a task of its worker, and is lost if the worker ends before it.
+//! Saves, and log-outs, whose clients hung up: each goes on in a task of its worker, and is lost if the worker ends
+//! before it.
 
 use std::{future::Future, sync::LazyLock, time::Duration};
 

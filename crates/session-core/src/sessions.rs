@@ -71,8 +71,8 @@ impl Sessions {
 
     /// One request's use of the session.
     ///
-    /// If its last handle is dropped before [`Visit::finish`], or while a [`save`](crate::Session::save) is under way, changes that are not saved
-    /// are lost; a warning says how many.
+    /// If its last handle is dropped before [`Visit::finish`], or while a [`save`](crate::Session::save) is under way,
+    /// changes that are not saved are lost; a warning says how many.
     pub fn visit(&self) -> Arc<Visit> {
         Arc::new(Visit::new(self.0.clone(), Leftovers::Counted))
     }

@@ -99,8 +99,8 @@ impl Visit {
 
     /// Opens the session for its refresh alone, without making the answer depend on it.
     ///
-    /// It waits for a tenth of the request's store time, and so does the refresh in [`finish`](Self::finish) if nobody has
-    /// asked for the session by then: a route which does not use the session hardly notices that its store is down.
+    /// It waits for a tenth of the request's store time, and so does the refresh in [`finish`](Self::finish) if nobody
+    /// has asked for the session by then: a route which does not use the session hardly notices that its store is down.
     ///
     /// # Errors
     ///
