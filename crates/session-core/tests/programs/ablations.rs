@@ -15,7 +15,12 @@ use std::{
 
 use session_core::model::{self, Rule};
 
-use crate::{generator, history::Promise, runner::Bench, store::Broken};
+use crate::{
+    generator,
+    history::Promise,
+    runner::Bench,
+    store::{Broken, Store},
+};
 
 /// Within so many programs whatever is broken has to be found.
 const PROGRAMS: u64 = 100_000;
@@ -40,7 +45,7 @@ const HARMLESS: &[(&str, &str, &str)] = &[];
 
 /// What is broken.
 #[derive(Clone, Debug)]
-enum Break {
+pub(crate) enum Break {
     Rule(Rule),
     Store(Broken),
     Row {
@@ -51,6 +56,22 @@ enum Break {
 }
 
 impl Break {
+    /// Breaks it until what is returned is dropped.
+    pub(crate) fn apply(&self, store: &Store) -> impl Drop + use<> {
+        let model = match self {
+            Self::Rule(rule) => Some(model::break_rule(*rule)),
+            Self::Row { state, event, next } => Some(model::break_row(state, event, next)),
+            Self::Store(broken) => {
+                store.world().broken = Some(*broken);
+                None
+            }
+        };
+        Mended {
+            _model: model,
+            store: store.clone(),
+        }
+    }
+
     /// What it is, and what it is broken to.
     fn cells(&self) -> (String, String) {
         match self {
@@ -62,17 +83,9 @@ impl Break {
 
     /// The promises that a program breaks then.
     fn promises(&self, bench: &Bench, seed: u64) -> Vec<Promise> {
-        let program = generator::program(seed);
-        let _broken = match self {
-            Self::Rule(rule) => Some(model::break_rule(*rule)),
-            Self::Row { state, event, next } => Some(model::break_row(state, event, next)),
-            Self::Store(broken) => {
-                bench.store.world().broken = Some(*broken);
-                None
-            }
-        };
-        let violations = bench.run(&program);
-        bench.store.world().broken = None;
+        bench.broken.replace(Some(self.clone()));
+        let violations = bench.run(&generator::program(seed));
+        bench.broken.replace(None);
         violations.into_iter().map(|it| it.promise).collect()
     }
 
@@ -91,6 +104,18 @@ impl Break {
             }
         }
         None
+    }
+}
+
+/// Mends what is broken when it is dropped.
+struct Mended {
+    _model: Option<model::Broken>,
+    store: Store,
+}
+
+impl Drop for Mended {
+    fn drop(&mut self) {
+        self.store.world().broken = None;
     }
 }
 

@@ -19,6 +19,7 @@ use session_core::{
 use tokio::{runtime::Runtime, time::Instant};
 
 use crate::{
+    ablations::Break,
     browser::Browser,
     checker,
     clock::WallClock,
@@ -42,6 +43,8 @@ pub(crate) struct Bench {
     pub(crate) wall: WallClock,
     sessions: RefCell<HashMap<(Config, Which), Sessions>>,
     pub(crate) browser_ignores_max_age: bool,
+    /// What is broken while the requests run.
+    pub(crate) broken: RefCell<Option<Break>>,
 }
 
 /// Which process a handle of the sessions is for.
@@ -115,6 +118,7 @@ impl Bench {
             wall,
             sessions: RefCell::default(),
             browser_ignores_max_age: false,
+            broken: RefCell::default(),
         }
     }
 
@@ -267,6 +271,8 @@ impl Run<'_> {
             self.sow(seed).await;
         }
         self.bench.store.world().open = false;
+        let broken = self.bench.broken.borrow().clone();
+        let _broken = broken.map(|it| it.apply(&self.bench.store));
         let scheduler = Arc::default();
         let mut threads = Threads {
             run: self,
