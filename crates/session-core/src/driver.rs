@@ -41,6 +41,21 @@ pub(crate) struct Request {
     /// The number of the thread that holds the lock, or 0.
     holder: AtomicUsize,
     route: OnceLock<String>,
+    leftovers: Leftovers,
+}
+
+/// What is left of a request when its last handle is dropped.
+pub type Rest = Pin<Box<dyn Future<Output = Result<Saved>> + Send>>;
+
+/// What becomes of a session's changes that are not saved when its last handle is dropped.
+#[derive(Clone, Copy)]
+pub(crate) enum Leftovers {
+    /// Nobody expects them to be saved.
+    Ignored,
+    /// They are counted in the log.
+    Counted,
+    /// The same, but what was begun, and a log-out, is given to this function, which runs it to its end.
+    Finished(fn(Rest)),
 }
 
 struct State {
@@ -69,19 +84,34 @@ pub(crate) struct Locked<'r> {
 
 impl Request {
     pub(crate) fn new(shared: Arc<Shared>, machine: Machine, budget: Duration) -> Self {
+        Self::of(shared, State::new(machine, budget), Leftovers::Ignored)
+    }
+
+    /// A request of a browser.
+    pub(crate) fn of_visit(shared: Arc<Shared>, leftovers: Leftovers) -> Self {
+        let budget = shared.rules.settings.store_timeout;
+        Self::of(shared, State::new(Machine::new(), budget), leftovers)
+    }
+
+    fn of(shared: Arc<Shared>, state: State, leftovers: Leftovers) -> Self {
         Self {
             shared,
-            state: Mutex::new(State {
-                machine,
-                left: budget,
-                work_left: budget.saturating_mul(PATIENCE),
-                under_way: None,
-                turn: None,
-                waiters: Waiters::default(),
-            }),
+            state: Mutex::new(state),
             holder: AtomicUsize::new(0),
             route: OnceLock::new(),
+            leftovers,
         }
+    }
+
+    /// Has the calls from now on take `most` together, if that is less than what is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    pub(crate) fn limit(&self, most: Duration) -> Result<()> {
+        let mut locked = self.lock()?;
+        locked.state.left = locked.state.left.min(most);
+        Ok(())
     }
 
     pub(crate) fn set_route(&self, route: String) {
@@ -116,13 +146,34 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let changes = state.machine.lost();
-        if changes > 0 {
+        let machine = &mut state.machine;
+        let finish = match self.leftovers {
+            _ if machine.is_finishing() => return,
+            Leftovers::Ignored => return,
+            Leftovers::Finished(finish) if machine.has_rest() => Some(finish),
+            Leftovers::Counted | Leftovers::Finished(_) => None,
+        };
+        let changes = machine.lost(finish.is_some());
+        let route = self.route.get();
+        if changes > 0 && machine.is_head_sent() {
             tracing::warn!(
                 changes,
-                route = self.route.get(),
+                route,
                 "changes to a session were made after its last save and are lost; save them before, or in the stream"
             );
+        } else if changes > 0 {
+            tracing::warn!(
+                changes,
+                route,
+                "a request was cut off before its handler's end; changes to its session are not saved"
+            );
+        }
+        if let Some(finish) = finish {
+            machine.keep_rest();
+            let nothing = State::new(Machine::blank(), Duration::ZERO);
+            let state = std::mem::replace(state, nothing);
+            let rest = Self::of(self.shared.clone(), state, Leftovers::Ignored);
+            finish(Box::pin(Drive::new(Arc::new(rest), Aim::Reach(Goal::Save))));
         }
     }
 }
@@ -321,6 +372,17 @@ impl Drop for Drive {
 }
 
 impl State {
+    fn new(machine: Machine, left: Duration) -> Self {
+        Self {
+            machine,
+            left,
+            work_left: left.saturating_mul(PATIENCE),
+            under_way: None,
+            turn: None,
+            waiters: Waiters::default(),
+        }
+    }
+
     /// One stops waiting, and one of the others goes on with the call under way.
     fn leave(&mut self, waiter: Option<u64>) {
         self.waiters.remove(waiter);

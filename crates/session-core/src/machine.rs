@@ -283,16 +283,44 @@ impl Machine {
         !self.ops.is_empty() || self.renew || self.extend || !self.endings.is_empty()
     }
 
-    /// What no save has stored, of a request whose answer was sent: the changes, a renewal, a log-out.
-    pub(crate) fn lost(&self) -> usize {
-        let under_way = self.run.as_ref().map_or(0, |run| run.ops.len());
-        let waiting = usize::from(self.renew) + self.endings.len();
+    /// How many changes, renewals and log-outs are lost with the last handle of the request, unless the
+    /// [rest](Self::has_rest) goes on.
+    pub(crate) fn lost(&self, rest_goes_on: bool) -> usize {
         // What failed was told.
-        if self.head_sent && !self.failed {
-            self.ops.len() + under_way + waiting
-        } else {
-            0
+        if self.failed {
+            return 0;
         }
+        // A save of a log-out or a renewal alone has no changes.
+        let begun = self.saving().map_or(0, |run| run.ops.len().max(1));
+        let rest = begun + self.endings.len();
+        let waiting = self.ops.len() + usize::from(self.renew);
+        waiting + if rest_goes_on { 0 } else { rest }
+    }
+
+    /// The save under way.
+    fn saving(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| run.goal == Goal::Save)
+    }
+
+    /// Whether the end of the request is under way: who waits for it tells what becomes of it.
+    pub(crate) fn is_finishing(&self) -> bool {
+        let run = self.run.as_ref();
+        run.is_some_and(|run| run.goal == Goal::Finish)
+    }
+
+    /// Whether the last handle leaves what is to go on: a save under way; and where the handler was cut off before its
+    /// end, a log-out, which is always safe.
+    pub(crate) fn has_rest(&self) -> bool {
+        let ends = !self.head_sent && !self.endings.is_empty();
+        !self.failed && (self.saving().is_some() || ends)
+    }
+
+    /// Drops all but the [rest](Self::has_rest): what a handler that was cut off had not saved is half done.
+    pub(crate) fn keep_rest(&mut self) {
+        self.ops.clear();
+        self.renew = false;
+        self.extend = false;
+        self.close_head();
     }
 
     /// Whether the end of the request needs nothing of the store.
