@@ -7,6 +7,8 @@ use session_core::{
     config::{FlaskSessions, Refresh},
 };
 
+use tokio::time::Instant;
+
 use crate::support::{Browser, Handler, Log, Method, Site, flask_cookie, keys, signed};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -214,6 +216,32 @@ async fn each_call_in_a_stream_has_the_whole_store_time() {
         }
     }
     assert_eq!(site.value(&browser, "event").await, Some(190));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_work_on_a_users_sessions_in_a_stream_has_the_whole_time_for_it() {
+    let limit = Duration::from_secs(5);
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    let request = site.open(&browser).await;
+    request.answer().await.unwrap();
+    let lineage = request.lineage().unwrap();
+    site.store.slow(Method::OwnedBy, limit * 9 / 10);
+    for _ in 0..5 {
+        assert_eq!(request.sessions_of_owner().await.unwrap().len(), 1);
+        assert_eq!(request.log_out_everywhere(true).await.unwrap(), 0);
+        let other = site.logged_in("ada").await;
+        let others = site.open(&other).await.lineage().unwrap();
+        assert!(request.end_of_owner(&others).await.unwrap());
+        assert_eq!(request.lineage(), Some(lineage));
+    }
+    site.store.hold(&[Method::OwnedBy]);
+    for _ in 0..3 {
+        let begin = Instant::now();
+        let listed = request.sessions_of_owner().await;
+        assert!(matches!(listed, Err(Error::Timeout { .. })), "{listed:?}");
+        assert!(begin.elapsed() <= limit, "{:?}", begin.elapsed());
+    }
 }
 
 #[tokio::test]

@@ -188,3 +188,73 @@ async fn in_flasks_profile_every_way_to_set_permanent_sends_the_cookie() {
         assert!(browser.cookie_end().is_some());
     }
 }
+
+#[tokio::test]
+async fn in_flasks_profile_a_session_has_no_lineage_and_keeps_owner_lifetime_and_label() {
+    let logs_in: Handler = |session| session.log_in("ada").unwrap();
+    let nobody: Handler = |_| ();
+    for (work, owner) in [(logs_in, Some("ada")), (nobody, None)] {
+        let site = Site::new(Settings::flask());
+        let browser = site.browser();
+        site.request(&browser, |session| {
+            work(session);
+            session.insert("a", &1).unwrap();
+            session.set_lifetime(Some(100 * DAY));
+            session.set_label(Some("Firefox"));
+        })
+        .await;
+        for _ in 0..3 {
+            site.time.advance(50 * DAY);
+            let request = site.open(&browser).await;
+            assert_eq!(request.lineage(), None);
+            assert_eq!(request.owner().as_deref(), owner);
+            assert_eq!(request.label().as_deref(), Some("Firefox"));
+            assert_eq!(request.get("a").unwrap(), Some(1));
+            request.answer().await.unwrap();
+            let end = Some(site.time.now() + 100 * DAY);
+            assert_eq!(site.open(&browser).await.expires_at(), end);
+            assert_eq!(browser.cookie_end(), end);
+        }
+    }
+}
+
+/// Ends all sessions of "ada" when Flask's are over, taken over or not, and the application has stopped taking any over.
+async fn log_out_everywhere_works_after(
+    sessions: FlaskSessions,
+    makes: Handler,
+    takes_over: Handler,
+) {
+    let flask = Site::new(flask_signed());
+    let browser = flask.browser();
+    flask.request(&browser, makes).await;
+    let both = flask.under(native(sessions));
+    both.request(&browser, takes_over).await;
+    assert_eq!(both.owner(&browser).await.as_deref(), Some("ada"));
+    both.logged_in("ada").await;
+    both.time.advance(20 * DAY);
+    let only = both.under(native(FlaskSessions::Ignore));
+    let fresh = only.logged_in("ada").await;
+    only.sessions.end_all_of("ada").await.unwrap();
+    assert_eq!(only.owner(&fresh).await, None);
+}
+
+#[tokio::test]
+async fn log_out_everywhere_works_after_flasks_sessions_were_taken_over() {
+    let makes: Handler = |session| session.insert("basket", &1).unwrap();
+    let makes_adas: Handler = |session| {
+        session.insert("basket", &1).unwrap();
+        session.log_in("ada").unwrap();
+    };
+    let logs_in: Handler = |session| {
+        assert_eq!(session.get("basket").unwrap(), Some(1));
+        session.log_in("ada").unwrap();
+    };
+    let reads: Handler = |session| {
+        assert_eq!(session.owner().as_deref(), Some("ada"));
+    };
+    for sessions in [FlaskSessions::Keep, FlaskSessions::Move] {
+        for (makes, takes_over) in [(makes, logs_in), (makes_adas, reads)] {
+            log_out_everywhere_works_after(sessions, makes, takes_over).await;
+        }
+    }
+}

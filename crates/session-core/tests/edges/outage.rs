@@ -39,7 +39,7 @@ async fn without_a_store_an_anonymous_request_reads_on() {
 
 #[tokio::test]
 async fn without_a_store_nothing_is_reported_as_changed_or_ended() {
-    let works: [(&str, Handler); 8] = [
+    let works: [(&str, Handler); 9] = [
         ("insert", |session| session.insert("a", &1).unwrap()),
         ("update", |session| {
             session.update("a", |_: Option<i32>| 1).unwrap();
@@ -51,6 +51,7 @@ async fn without_a_store_nothing_is_reported_as_changed_or_ended() {
         ("set_permanent", |session| session.set_permanent(false)),
         ("renew", Session::renew),
         ("extend", Session::extend),
+        ("clear", Session::clear),
         ("destroy", Session::destroy),
     ];
     for (name, work) in works {

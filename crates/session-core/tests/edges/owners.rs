@@ -455,3 +455,102 @@ async fn the_longest_name_and_label_fit_into_a_head() {
     assert_eq!(site.sessions.end_all_of(&owner).await.unwrap(), 1);
     assert_eq!(site.owner(&browser).await, None);
 }
+
+#[tokio::test]
+async fn a_device_was_last_used_when_it_was_used() {
+    let half_an_hour = Duration::from_secs(1800);
+    for refresh in [Refresh::OnChange, Refresh::WhenDue, Refresh::EveryAccess] {
+        let settings = signed()
+            .with_refresh(refresh)
+            .with_idle_timeout(2 * half_an_hour);
+        let site = Site::new(settings);
+        let browser = site.logged_in("ada").await;
+        let mut last_change = site.time.now();
+        for (pause, change) in [(half_an_hour, false), (half_an_hour / 2, true)] {
+            site.time.advance(pause);
+            let reads: Handler = |session| assert!(session.owner().is_some());
+            let changes: Handler = |session| session.insert("a", &1).unwrap();
+            site.request(&browser, if change { changes } else { reads })
+                .await;
+            if change {
+                last_change = site.time.now();
+            }
+            let listed = site.sessions.of_owner("ada").await.unwrap();
+            let used = listed[0].used_at().unwrap();
+            let ago = site.time.now().duration_since(used).unwrap();
+            if refresh == Refresh::OnChange {
+                assert_eq!(used, last_change);
+            } else {
+                assert!(ago <= half_an_hour / 5, "{refresh:?} {ago:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_work_on_a_users_sessions_before_the_head_shares_its_time() {
+    let limit = Duration::from_secs(5);
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    site.store.slow(Method::OwnedBy, limit * 49 / 50);
+    let begin = tokio::time::Instant::now();
+    let request = site.open(&browser).await;
+    assert_eq!(request.sessions_of_owner().await.unwrap().len(), 1);
+    for _ in 0..3 {
+        assert!(request.sessions_of_owner().await.is_err());
+    }
+    assert!(request.log_out_everywhere(false).await.is_err());
+    request.answer().await.unwrap();
+    assert!(
+        begin.elapsed() < limit + 1200 * MILLIS,
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_renewed_between_two_pages_is_in_the_list_once() {
+    // Where the new keys are in the order of the keys is chance.
+    for _ in 0..50 {
+        let site = Site::new(signed());
+        let browsers = many(&site, "ada", 2).await;
+        site.store.set_page(1);
+        assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 2);
+        site.store.slow(Method::OwnedBy, 10 * MILLIS);
+        let renewals = async {
+            tokio::time::sleep(15 * MILLIS).await;
+            for browser in &browsers {
+                site.request(browser, Session::renew).await;
+            }
+        };
+        let (listed, ()) = tokio::join!(site.sessions.of_owner("ada"), renewals);
+        assert_eq!(listed.unwrap().len(), 2);
+        assert_eq!(logged_in_of(&site, &browsers).await, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_list_needs_no_tombstone_of_a_renewed_session() {
+    // Of a session that was renewed three times: the tombstone under its first, second or third key.
+    for evicted in 0..3 {
+        let site = Site::new(signed());
+        let browser = site.browser();
+        let mut keys = Vec::new();
+        site.request(&browser, |session| session.log_in("ada").unwrap())
+            .await;
+        let lineage = site.open(&browser).await.lineage().unwrap();
+        for _ in 0..3 {
+            keys.push(site.store.last_key());
+            site.request(&browser, Session::renew).await;
+        }
+        site.store.lose(&keys[evicted]).await;
+        let listed = site.sessions.of_owner("ada").await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].lineage(), &lineage);
+        // What cannot be followed is an error, and the session is ended all the same.
+        let ended = site.sessions.end_all_of("ada").await;
+        assert!(matches!(ended, Ok(1) | Err(Error::Missing)), "{ended:?}");
+        assert_eq!(site.owner(&browser).await, None);
+        assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
+    }
+}

@@ -6,12 +6,12 @@ mod store;
 mod time;
 mod work;
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 use session_core::{
     CookieAttributes, Finish, MemoryStore, Outcome, Result, SecretKeys, Session, Sessions,
-    Settings, Visit,
+    Settings, Visit, config::ConfigError,
 };
 
 pub(crate) use self::{
@@ -44,25 +44,34 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(settings: Settings) -> Self {
-        let time = Time::new();
-        let store = TestStore::new(MemoryStore::new().with_clock(time.clock()));
+        let (store, time) = store(MemoryStore::new());
+        Self::on(settings, store, time).unwrap()
+    }
+
+    /// One whose store takes records of `limit` bytes.
+    pub(crate) fn with_limit(settings: Settings, limit: usize) -> Result<Self, ConfigError> {
+        let (store, time) = store(MemoryStore::new().with_limit(limit));
         Self::on(settings, store, time)
     }
 
     /// Another application, or the next release of it, with the same store.
     pub(crate) fn under(&self, settings: Settings) -> Self {
-        Self::on(settings, self.store.clone(), self.time.clone())
+        Self::on(settings, self.store.clone(), self.time.clone()).unwrap()
     }
 
-    fn on(settings: Settings, store: TestStore, time: Time) -> Self {
+    /// Another process with the same store, whose clock is `by` fast.
+    pub(crate) fn fast(&self, settings: Settings, by: Duration) -> Self {
+        Self::on(settings, self.store.clone(), self.time.fast(by)).unwrap()
+    }
+
+    fn on(settings: Settings, store: TestStore, time: Time) -> Result<Self, ConfigError> {
         let shared = Arc::new(store.clone());
-        let sessions =
-            Sessions::with_clock(settings, shared.clone(), Some(shared), time.clock()).unwrap();
-        Self {
+        let sessions = Sessions::with_clock(settings, shared.clone(), Some(shared), time.clock())?;
+        Ok(Self {
             sessions,
             store,
             time,
-        }
+        })
     }
 
     /// A browser without cookies.
@@ -126,6 +135,11 @@ impl Site {
     ) -> Option<T> {
         self.open(browser).await.get(key).unwrap()
     }
+}
+
+fn store(inner: MemoryStore) -> (TestStore, Time) {
+    let time = Time::new();
+    (TestStore::new(inner.with_clock(time.clock())), time)
 }
 
 /// The head of an answer, which the browser has taken.

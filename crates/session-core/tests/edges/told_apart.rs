@@ -312,6 +312,32 @@ async fn an_idle_timeout_that_runs_out_while_the_request_runs_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_log_out_ends_a_session_that_a_request_under_way_would_prolong() {
+    for settings in [signed(), Settings::flask()] {
+        for after in [0, 1, 5, 100, 500] {
+            // A cookie without an end, so that the browser still sends it.
+            let settings = settings.clone().with_permanent(false);
+            let site = Site::new(settings.with_idle_timeout(MINUTE));
+            let browser = site.browser();
+            site.request(&browser, |session| {
+                session.insert("a", &1).unwrap();
+                session.log_in("ada").unwrap();
+            })
+            .await;
+            site.time.advance(Duration::from_secs(59));
+            let stale = browser.clone();
+            let upload = site.open(&stale).await;
+            site.time.advance(Duration::from_secs(after));
+            site.request(&browser, Session::destroy).await;
+            upload.insert("upload", &1).unwrap();
+            let answered = upload.answer().await;
+            let stored: Option<i32> = site.value(&stale, "upload").await;
+            assert_eq!(stored, None, "after {after} seconds: {answered:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn in_flasks_profile_what_runs_out_while_the_request_runs_is_stored_or_an_error() {
     for swept in [false, true] {
         let site = Site::new(Settings::flask().with_idle_timeout(15 * MINUTE));

@@ -164,3 +164,35 @@ async fn a_new_session_in_place_of_a_damaged_one_has_another_id() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_list_that_meets_a_record_of_a_later_release_is_an_error() {
+    for tamper in LATER {
+        let site = Site::new(signed());
+        let browser = site.logged_in("ada").await;
+        tampered(&site, tamper).await;
+        let listed = site.open(&browser).await.sessions_of_owner().await;
+        assert!(matches!(listed, Err(Error::LaterVersion)), "{listed:?}");
+        let listed = site.sessions.of_owner("ada").await;
+        assert!(matches!(listed, Err(Error::LaterVersion)), "{listed:?}");
+    }
+}
+
+#[tokio::test]
+async fn to_end_a_device_whose_record_cannot_be_read_is_an_error() {
+    for tamper in LATER.into_iter().chain(DAMAGED) {
+        let site = Site::new(signed());
+        let browser = site.logged_in("ada").await;
+        let device = site.logged_in("ada").await;
+        let lineage = site.open(&device).await.lineage().unwrap();
+        site.store.tamper(&site.store.last_key(), tamper).await;
+        let ended = site.open(&browser).await.end_of_owner(&lineage).await;
+        assert!(ended.is_err(), "{ended:?}");
+        // One that can be read is ended beside it.
+        let other = site.logged_in("ada").await;
+        let lineage = site.open(&other).await.lineage().unwrap();
+        let request = site.open(&browser).await;
+        assert!(request.end_of_owner(&lineage).await.unwrap());
+        assert_eq!(site.owner(&other).await, None);
+    }
+}

@@ -76,6 +76,8 @@ struct Behaviour {
     down: Vec<Method>,
     inserted: Vec<StoreKey>,
     listed: usize,
+    page: Option<usize>,
+    largest: usize,
 }
 
 /// A memory store whose calls are counted, and can be held, slowed down or made to fail.
@@ -147,6 +149,21 @@ impl TestStore {
         let mut calls = self.calls();
         calls.retain(|call| Method::WRITES.contains(call));
         calls
+    }
+
+    /// From now on a page of the index holds so many records.
+    pub(crate) fn set_page(&self, records: usize) {
+        self.behaviour().page = Some(records);
+    }
+
+    /// The size of the largest record that the store was given.
+    pub(crate) fn largest(&self) -> usize {
+        self.behaviour().largest
+    }
+
+    fn measure(&self, record: &Record) {
+        let mut behaviour = self.behaviour();
+        behaviour.largest = behaviour.largest.max(record.bytes.len());
     }
 
     /// The bytes that the pages of the index have carried.
@@ -240,12 +257,14 @@ impl SessionStore for TestStore {
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        self.measure(record);
         self.behaviour().inserted.push(key.clone());
         self.call(Method::Insert, self.inner.insert(key, record))
             .await
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
+        self.measure(record);
         let update = self.inner.update(key, record, revision);
         self.call(Method::Update, update).await
     }
@@ -263,6 +282,7 @@ impl OwnerIndex for TestStore {
         cursor: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page> {
+        let limit = self.behaviour().page.unwrap_or(limit);
         let page = self.inner.owned_by(owner, cursor, limit);
         let page = self.call(Method::OwnedBy, page).await?;
         self.behaviour().listed += page.records.iter().map(|it| it.head.len()).sum::<usize>();
