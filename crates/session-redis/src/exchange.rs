@@ -51,14 +51,14 @@ impl RedisStore {
             Some(other) if failed_with(&answer, "OOM") => {
                 Box::pin(self.run(other, keys, args)).await
             }
-            _ => answer.map_err(backend),
+            _ => answer.map_err(|error| backend(&self.server.address, &error)),
         }
     }
 
     /// The answer to a command that changes nothing.
     pub(crate) async fn read<T: FromRedisValue>(&self, words: &[&[u8]]) -> Result<T> {
         let answer = self.exchange(words, Resend::Once).await;
-        answer.map_err(backend)
+        answer.map_err(|error| backend(&self.server.address, &error))
     }
 
     /// Sends the command of these words and waits for its reply.
