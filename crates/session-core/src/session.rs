@@ -242,8 +242,8 @@ impl Session {
         })
     }
 
-    /// When the session was created or last logged in to; `None` if it is not stored yet, or if it is Flask's, whose
-    /// records do not say.
+    /// When the session was created or last logged in to; `None` if it is not stored yet. Flask's records do not
+    /// say: there it is `None` too, unless [`log_in`](Self::log_in) was called here.
     pub fn created_at(&self) -> Option<SystemTime> {
         let machine = self.machine_or_none()?;
         Some(machine.live()?.content.started_at()?.into())
