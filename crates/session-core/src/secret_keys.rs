@@ -86,7 +86,7 @@ fn strong(name: &str, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> 
     let repeats =
         (1..=secret.len() / 2).any(|unit| secret.iter().zip(&secret[unit..]).all(|(a, b)| a == b));
     let weakness = if secret.len() < SecretKeys::MIN_LEN {
-        "is too short"
+        "has too few bytes"
     } else if repeats {
         "repeats itself"
     } else if distinct < SecretKeys::MIN_DISTINCT {
@@ -117,11 +117,11 @@ mod tests {
     #[test]
     fn weak_keys_are_refused_and_named() {
         for (weak, why) in [
-            ("", "is too short"),
-            ("secret", "is too short"),
-            ("dev", "is too short"),
-            ("change-me", "is too short"),
-            ("0123456789012345678901234567890", "is too short"),
+            ("", "has too few bytes"),
+            ("secret", "has too few bytes"),
+            ("dev", "has too few bytes"),
+            ("change-me", "has too few bytes"),
+            ("0123456789012345678901234567890", "has too few bytes"),
             (&*"a".repeat(43), "repeats itself"),
             (&"a".repeat(64), "repeats itself"),
             (&"ab".repeat(32), "repeats itself"),
