@@ -1,9 +1,10 @@
-//! Saves whose clients hung up: each goes on in a task of its worker, and is lost if the worker ends before it.
+//! Saves, and log-outs, whose clients hung up: each goes on in a task of its worker, and is lost if the worker ends
+//! before it.
 
 use std::{future::Future, sync::LazyLock, time::Duration};
 
 use actix_web::rt::{signal, time::timeout};
-use session_core::{Outcome, Result};
+use session_core::Result;
 use tokio::{runtime::Handle, sync::watch};
 
 /// A process has one end, so there is one count of what it must wait for.
@@ -64,7 +65,7 @@ async fn asked_to_end() -> std::io::Result<()> {
 }
 
 /// Lets a save go on for which nobody waits any more.
-pub(crate) fn go_on(save: impl Future<Output = Result<Outcome>> + Send + 'static) {
+pub(crate) fn go_on<T: Send + 'static>(save: impl Future<Output = Result<T>> + Send + 'static) {
     COUNT.send_modify(|count| count.under_way += 1);
     let abandoned = Abandoned { done: false };
     if let Ok(runtime) = Handle::try_current() {
@@ -77,7 +78,7 @@ struct Abandoned {
 }
 
 impl Abandoned {
-    async fn finish(mut self, save: impl Future<Output = Result<Outcome>>) {
+    async fn finish<T>(mut self, save: impl Future<Output = Result<T>>) {
         let saved = save.await;
         self.done = true;
         if let Err(error) = saved {

@@ -153,7 +153,9 @@ where
 {
     match (answer, saved) {
         (Ok(response), Ok(())) => {
-            let boxed = response.response().error().and_then(error::boxed);
+            let route = || response.request().match_pattern();
+            let error = response.response().error();
+            let boxed = error.and_then(|error| error::boxed(error, route));
             let mut response = match boxed {
                 None => response.map_into_left_body(),
                 // In place, so that the error stays where a logger looks for it.
@@ -165,13 +167,14 @@ where
             Ok(response)
         }
         (Ok(response), Err(failure)) => {
+            let failure = failure.at(response.request().match_pattern());
             let mut instead = HttpResponse::from_error(failure);
             head::keep_cookies(response.headers(), instead.headers_mut());
             head::write(&outcome, instead.headers_mut());
             Ok(response.into_response(instead).map_into_right_body())
         }
         (Err(mut inner), Ok(())) => {
-            if let Some(status) = error::boxed(&inner) {
+            if let Some(status) = error::boxed(&inner, || None) {
                 inner.add_response_mapper(move |shown| {
                     shown.map_body(|head, _| error::fail(head, status))
                 });

@@ -18,7 +18,11 @@ use session_core::Error;
 ///
 /// `?` in a handler turns every [`session_core::Error`] into it.
 #[derive(Debug)]
-pub struct SessionError(Cause);
+pub struct SessionError {
+    cause: Cause,
+    /// The pattern of the route, where it is known: for the log.
+    route: Option<Box<str>>,
+}
 
 #[derive(Debug)]
 enum Cause {
@@ -31,30 +35,42 @@ enum Cause {
 impl SessionError {
     /// What went wrong; `None` if no middleware of this session wraps the route, or two sessions around it share a cookie.
     pub fn cause(&self) -> Option<&Error> {
-        match &self.0 {
+        match &self.cause {
             Cause::Core(error) => Some(error),
             Cause::NoMiddleware | Cause::CookieInUse(_) => None,
         }
     }
 
     pub(crate) fn no_middleware() -> Self {
-        Self(Cause::NoMiddleware)
+        Cause::NoMiddleware.into()
     }
 
     pub(crate) fn cookie_in_use(name: &str) -> Self {
-        Self(Cause::CookieInUse(name.into()))
+        Cause::CookieInUse(name.into()).into()
+    }
+
+    /// The same error, whose line in the log names the route.
+    pub(crate) fn at(mut self, route: Option<String>) -> Self {
+        self.route = self.route.or(route.map(Into::into));
+        self
     }
 }
 
 impl From<Error> for SessionError {
     fn from(error: Error) -> Self {
-        Self(Cause::Core(error))
+        Cause::Core(error).into()
+    }
+}
+
+impl From<Cause> for SessionError {
+    fn from(cause: Cause) -> Self {
+        Self { cause, route: None }
     }
 }
 
 impl ResponseError for SessionError {
     fn status_code(&self) -> StatusCode {
-        match &self.0 {
+        match &self.cause {
             Cause::Core(error) => status_of(error),
             Cause::NoMiddleware | Cause::CookieInUse(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -62,7 +78,7 @@ impl ResponseError for SessionError {
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
-        log(status, self);
+        log(status, self, self.route.as_deref());
         HttpResponse::new(status).map_body(|head, _| fail(head, status))
     }
 }
@@ -80,10 +96,11 @@ fn status_of(error: &Error) -> StatusCode {
     }
 }
 
-fn log(status: StatusCode, error: &(dyn error::Error + 'static)) {
+fn log(status: StatusCode, error: &(dyn error::Error + 'static), route: Option<&str>) {
     tracing::warn!(
         status = status.as_u16(),
         error,
+        route,
         "a session failed its request"
     );
 }
@@ -109,11 +126,14 @@ pub(crate) fn fail(head: &mut ResponseHead, status: StatusCode) -> BoxBody {
 
 /// The status that belongs to a failure of the session in a `Box<dyn Error>`, of which Actix makes a 500 that shows the
 /// message.
-pub(crate) fn boxed(error: &actix_web::Error) -> Option<StatusCode> {
+pub(crate) fn boxed(
+    error: &actix_web::Error,
+    route: impl FnOnce() -> Option<String>,
+) -> Option<StatusCode> {
     let outer = error.as_error::<Box<dyn error::Error>>()?;
     let mut causes = iter::successors(Some(&**outer), |error| error.source());
     let status = causes.find_map(status_in)?;
-    log(status, &**outer);
+    log(status, &**outer, route().as_deref());
     Some(status)
 }
 
@@ -130,7 +150,7 @@ fn status_in(error: &(dyn error::Error + 'static)) -> Option<StatusCode> {
 
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.cause {
             Cause::Core(error) => fmt::Display::fmt(error, f),
             Cause::NoMiddleware => {
                 f.write_str("no SessionMiddleware of this session wraps the route")

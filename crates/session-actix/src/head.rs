@@ -20,10 +20,12 @@ pub(crate) fn write(outcome: &Outcome, headers: &mut HeaderMap) {
     }
 }
 
-/// Takes over the cookies that others set, for an answer that replaces theirs.
+/// Takes over the cookies that others set, for an answer that replaces theirs; it is not cached, because one may be
+/// another session's.
 pub(crate) fn keep_cookies(from: &HeaderMap, to: &mut HeaderMap) {
     for cookie in from.get_all(SET_COOKIE) {
         to.append(SET_COOKIE, cookie.clone());
+        forbid_caching(to);
     }
 }
 

@@ -17,8 +17,10 @@ use crate::{DefaultSession, SessionFuture, slots::Slots};
 
 /// Gives the routes it wraps their session, and saves it before the response's head is sent.
 ///
-/// Changes are saved whatever the response's status, and to the end even if the client hangs up. If they cannot be, the
-/// answer is a 503 with `Retry-After`.
+/// Changes are saved after the handler, whatever the response's status, and to the end even if the client hangs up. If
+/// they cannot be, the answer is a 503 with `Retry-After`. Of a handler that is dropped before its end, because the
+/// connection was reset, a log-out is carried out and a `save` that it had begun goes on; a warning counts its other
+/// changes, which are lost.
 ///
 /// Around a route a second time it does nothing more: both share one session. Others under the same cookie name are an
 /// error to whoever asks for them.

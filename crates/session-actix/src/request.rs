@@ -40,8 +40,7 @@ impl SessionExt for HttpRequest {
     fn named_session<N: 'static>(
         &self,
     ) -> impl Future<Output = Result<Session<N>, SessionError>> + 'static {
-        let visit = visit::<N>(self);
-        note_route(&visit, || self.match_pattern());
+        let visit = visit::<N>(self, || self.match_pattern());
         load::<N>(visit, self.headers())
     }
 }
@@ -50,8 +49,7 @@ impl SessionExt for ServiceRequest {
     fn named_session<N: 'static>(
         &self,
     ) -> impl Future<Output = Result<Session<N>, SessionError>> + 'static {
-        let visit = visit::<N>(self);
-        note_route(&visit, || self.match_pattern());
+        let visit = visit::<N>(self, || self.match_pattern());
         load::<N>(visit, self.headers())
     }
 }
@@ -68,21 +66,26 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(COOKIE).map(HeaderValue::as_bytes)
 }
 
-fn visit<N: 'static>(request: &impl HttpMessage) -> Result<Arc<Visit>, SessionError> {
+/// The visit; in a debug build it knows its route, for the warning about lost changes.
+fn visit<N: 'static>(
+    request: &impl HttpMessage,
+    route: impl FnOnce() -> Option<String>,
+) -> Result<Arc<Visit>, SessionError> {
     let extensions = request.extensions();
-    let slots = extensions.get::<Slots>();
-    slots
-        .ok_or_else(SessionError::no_middleware)?
-        .visit(TypeId::of::<N>())
-}
-
-/// In a debug build, names the route for the warning about lost changes.
-fn note_route(visit: &Result<Arc<Visit>, SessionError>, route: impl FnOnce() -> Option<String>) {
-    if cfg!(debug_assertions)
-        && let Ok(visit) = visit
-        && let Some(route) = route()
-    {
-        visit.set_route(route);
+    let visit = match extensions.get::<Slots>() {
+        Some(slots) => slots.visit(TypeId::of::<N>()),
+        None => Err(SessionError::no_middleware()),
+    };
+    match visit {
+        Ok(visit) => {
+            if cfg!(debug_assertions)
+                && let Some(route) = route()
+            {
+                visit.set_route(route);
+            }
+            Ok(visit)
+        }
+        Err(error) => Err(error.at(route())),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{fmt, marker::PhantomData, ops::Deref};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use futures_util::future::{FutureExt, LocalBoxFuture};
+use futures_util::future::{FutureExt, LocalBoxFuture, TryFutureExt};
 
 use crate::{SessionError, SessionExt};
 
@@ -59,6 +59,10 @@ impl<N: 'static> FromRequest for Session<N> {
     type Future = LocalBoxFuture<'static, Result<Self, SessionError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        request.named_session::<N>().boxed_local()
+        let session = request.named_session::<N>();
+        let request = request.clone();
+        session
+            .map_err(move |error| error.at(request.match_pattern()))
+            .boxed_local()
     }
 }

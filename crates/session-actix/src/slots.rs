@@ -9,7 +9,7 @@ use std::{
 use actix_web::{HttpMessage, dev::ServiceRequest};
 use session_core::{Sessions, Visit, config::Refresh};
 
-use crate::SessionError;
+use crate::{SessionError, abandoned};
 
 /// What one middleware has to see to in one request.
 pub(crate) struct Slot {
@@ -32,7 +32,7 @@ impl Slot {
     /// The visit, made now if nobody has asked for it before.
     pub(crate) fn visit(&self) -> &Arc<Visit> {
         self.visit.get_or_init(|| {
-            let visit = self.sessions.visit();
+            let visit = self.sessions.visit_finished_by(abandoned::go_on);
             if self.answered.get() {
                 // It has to know that the head was sent.
                 drop(visit.finish());

@@ -65,6 +65,9 @@ struct Notes<'a> {
     #[serde(borrow)]
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     owner: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    label: Option<Cow<'a, str>>,
 }
 
 const NOTES_VERSION: u8 = 1;
@@ -189,7 +192,7 @@ impl Codec {
             idle: notes.idle.map(Duration::from_millis),
             owner: notes.owner.map(Arc::from),
             logged_in_at: None,
-            label: None,
+            label: notes.label.map(Arc::from),
             lineage: None,
         };
         let times = Times {
@@ -200,7 +203,9 @@ impl Codec {
     }
 
     fn live_of_flask(self, content: &Content) -> Result<Vec<u8>> {
-        if !self.dated && content.owner.is_none() && content.idle.is_none() {
+        let nothing_to_note =
+            content.owner.is_none() && content.idle.is_none() && content.label.is_none();
+        if !self.dated && nothing_to_note {
             return content.payload.encode(self.format);
         }
         let notes = Notes {
@@ -208,6 +213,7 @@ impl Codec {
             started: content.started_at().map(Millis::get),
             idle: content.idle.map(millis),
             owner: content.owner.as_deref().map(Cow::Borrowed),
+            label: content.label.as_deref().map(Cow::Borrowed),
         };
         let notes = Value::encode(&notes, self.format)?;
         content

@@ -26,6 +26,7 @@ use self::{queues::Turn, waiters::Waiters};
 use crate::{
     error::{Error, Result},
     machine::{Answer, Call, Given, Goal, Machine, Saved},
+    owned::PATIENCE,
     rules::Presented,
     shared::Shared,
 };
@@ -40,12 +41,29 @@ pub(crate) struct Request {
     /// The number of the thread that holds the lock, or 0.
     holder: AtomicUsize,
     route: OnceLock<String>,
+    leftovers: Leftovers,
+}
+
+/// What is left of a request when its last handle is dropped.
+pub type Rest = Pin<Box<dyn Future<Output = Result<Saved>> + Send>>;
+
+/// What becomes of a session's changes that are not saved when its last handle is dropped.
+#[derive(Clone, Copy)]
+pub(crate) enum Leftovers {
+    /// Nobody expects them to be saved.
+    Ignored,
+    /// They are counted in the log.
+    Counted,
+    /// The same, but what was begun, and a log-out, is given to this function, which runs it to its end.
+    Finished(fn(Rest)),
 }
 
 struct State {
     machine: Machine,
     /// The store time that is left.
     left: Duration,
+    /// The time that is left for work on a user's sessions.
+    work_left: Duration,
     under_way: Option<Pin<Box<dyn Future<Output = Answered> + Send>>>,
     turn: Option<Turn>,
     waiters: Waiters,
@@ -66,18 +84,34 @@ pub(crate) struct Locked<'r> {
 
 impl Request {
     pub(crate) fn new(shared: Arc<Shared>, machine: Machine, budget: Duration) -> Self {
+        Self::of(shared, State::new(machine, budget), Leftovers::Ignored)
+    }
+
+    /// A request of a browser.
+    pub(crate) fn of_visit(shared: Arc<Shared>, leftovers: Leftovers) -> Self {
+        let budget = shared.rules.settings.store_timeout;
+        Self::of(shared, State::new(Machine::new(), budget), leftovers)
+    }
+
+    fn of(shared: Arc<Shared>, state: State, leftovers: Leftovers) -> Self {
         Self {
             shared,
-            state: Mutex::new(State {
-                machine,
-                left: budget,
-                under_way: None,
-                turn: None,
-                waiters: Waiters::default(),
-            }),
+            state: Mutex::new(state),
             holder: AtomicUsize::new(0),
             route: OnceLock::new(),
+            leftovers,
         }
+    }
+
+    /// Has the calls from now on take `most` together, if that is less than what is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    pub(crate) fn limit(&self, most: Duration) -> Result<()> {
+        let mut locked = self.lock()?;
+        locked.state.left = locked.state.left.min(most);
+        Ok(())
     }
 
     pub(crate) fn set_route(&self, route: String) {
@@ -112,14 +146,51 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let changes = state.machine.lost();
-        if changes > 0 {
+        let machine = &mut state.machine;
+        let finish = match self.leftovers {
+            _ if machine.is_finishing() => return,
+            Leftovers::Ignored => return,
+            Leftovers::Finished(finish) if machine.has_rest() => Some(finish),
+            Leftovers::Counted | Leftovers::Finished(_) => None,
+        };
+        let changes = machine.lost(finish.is_some());
+        let route = self.route.get();
+        if changes > 0 && machine.is_head_sent() {
             tracing::warn!(
                 changes,
-                route = self.route.get(),
+                route,
                 "changes to a session were made after its last save and are lost; save them before, or in the stream"
             );
+        } else if changes > 0 {
+            tracing::warn!(
+                changes,
+                route,
+                "a request was cut off before its handler's end; changes to its session are not saved"
+            );
         }
+        if let Some(finish) = finish {
+            machine.keep_rest();
+            let nothing = State::new(Machine::blank(), Duration::ZERO);
+            let state = std::mem::replace(state, nothing);
+            let rest = Self::of(self.shared.clone(), state, Leftovers::Ignored);
+            finish(Box::pin(Drive::new(Arc::new(rest), Aim::Reach(Goal::Save))));
+        }
+    }
+}
+
+impl Locked<'_> {
+    /// The time that is left for work on a user's sessions; after the head each call has all of it.
+    pub(crate) fn work_left(&self) -> Duration {
+        if self.is_head_sent() {
+            let budget = self.request.shared.rules.settings.store_timeout;
+            budget.saturating_mul(PATIENCE)
+        } else {
+            self.state.work_left
+        }
+    }
+
+    pub(crate) fn spend_work(&mut self, took: Duration) {
+        self.state.work_left = self.state.work_left.saturating_sub(took);
     }
 }
 
@@ -301,6 +372,17 @@ impl Drop for Drive {
 }
 
 impl State {
+    fn new(machine: Machine, left: Duration) -> Self {
+        Self {
+            machine,
+            left,
+            work_left: left.saturating_mul(PATIENCE),
+            under_way: None,
+            turn: None,
+            waiters: Waiters::default(),
+        }
+    }
+
     /// One stops waiting, and one of the others goes on with the call under way.
     fn leave(&mut self, waiter: Option<u64>) {
         self.waiters.remove(waiter);
@@ -410,7 +492,7 @@ async fn within<T>(
     (answer, start.elapsed())
 }
 
-fn after(start: Instant, left: Duration) -> Instant {
+pub(crate) fn after(start: Instant, left: Duration) -> Instant {
     start.checked_add(left).unwrap_or(start + FOREVER)
 }
 

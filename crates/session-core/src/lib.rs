@@ -38,6 +38,7 @@ pub use bytes::Bytes;
 pub use config::Settings;
 pub use content::Lineage;
 pub use cookie::{CookieAttributes, SameSite};
+pub use driver::Rest;
 pub use error::{BoxError, Error, Result};
 pub use flask_login::flask_login_id;
 pub use id::SessionId;

@@ -105,6 +105,8 @@ enum Origin {
 enum Ending {
     Live(Arc<Live>),
     Unseen(StoreKey, Form),
+    /// It is over by this process's clock. Another's may be behind, or a request that found it live may prolong it.
+    Expired(StoreKey, Form),
     /// It could not be loaded, so nobody can say that it is ended.
     NotLoaded,
 }
@@ -140,7 +142,10 @@ pub(crate) struct Machine {
     ops: Vec<Op>,
     renew: bool,
     extend: bool,
-    ending: Option<Ending>,
+    /// The sessions that are to end, the last first.
+    endings: Vec<Ending>,
+    /// Ids that came with the request and whose sessions are over by this process's clock.
+    expired: Vec<(StoreKey, Form)>,
     terms: Terms,
     pending: Pending,
     head_sent: bool,
@@ -170,7 +175,8 @@ impl Machine {
             ops: Vec::new(),
             renew: false,
             extend: false,
-            ending: None,
+            endings: Vec::new(),
+            expired: Vec::new(),
             terms: Terms::default(),
             pending: Pending::Nothing,
             head_sent: false,
@@ -197,7 +203,7 @@ impl Machine {
     /// A machine that ends the session under `key` when it is saved, if `terms` allow it.
     pub(crate) fn ending(key: StoreKey, form: Form, terms: Terms) -> Self {
         Self {
-            ending: Some(Ending::Unseen(key, form)),
+            endings: vec![Ending::Unseen(key, form)],
             terms,
             ..Self::blank()
         }
@@ -262,6 +268,11 @@ impl Machine {
         }
     }
 
+    /// Whether the request came with an id whose session is over, and has no session of its own.
+    pub(crate) fn is_expired(&self) -> bool {
+        !self.expired.is_empty() && matches!(self.seen_origin(), Origin::New)
+    }
+
     /// Whether it was this machine that ended a session.
     pub(crate) fn has_ended_one(&self) -> bool {
         self.ended
@@ -269,19 +280,47 @@ impl Machine {
 
     /// Whether something is still to be saved.
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.ops.is_empty() || self.renew || self.extend || self.ending.is_some()
+        !self.ops.is_empty() || self.renew || self.extend || !self.endings.is_empty()
     }
 
-    /// What no save has stored, of a request whose answer was sent: the changes, a renewal, a log-out.
-    pub(crate) fn lost(&self) -> usize {
-        let under_way = self.run.as_ref().map_or(0, |run| run.ops.len());
-        let waiting = usize::from(self.renew) + usize::from(self.ending.is_some());
+    /// How many changes, renewals and log-outs are lost with the last handle of the request, unless the
+    /// [rest](Self::has_rest) goes on.
+    pub(crate) fn lost(&self, rest_goes_on: bool) -> usize {
         // What failed was told.
-        if self.head_sent && !self.failed {
-            self.ops.len() + under_way + waiting
-        } else {
-            0
+        if self.failed {
+            return 0;
         }
+        // A save of a log-out or a renewal alone has no changes.
+        let begun = self.saving().map_or(0, |run| run.ops.len().max(1));
+        let rest = begun + self.endings.len();
+        let waiting = self.ops.len() + usize::from(self.renew);
+        waiting + if rest_goes_on { 0 } else { rest }
+    }
+
+    /// The save under way.
+    fn saving(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| run.goal == Goal::Save)
+    }
+
+    /// Whether the end of the request is under way: who waits for it tells what becomes of it.
+    pub(crate) fn is_finishing(&self) -> bool {
+        let run = self.run.as_ref();
+        run.is_some_and(|run| run.goal == Goal::Finish)
+    }
+
+    /// Whether the last handle leaves what is to go on: a save under way; and where the handler was cut off before its
+    /// end, a log-out, which is always safe.
+    pub(crate) fn has_rest(&self) -> bool {
+        let ends = !self.head_sent && !self.endings.is_empty();
+        !self.failed && (self.saving().is_some() || ends)
+    }
+
+    /// Drops all but the [rest](Self::has_rest): what a handler that was cut off had not saved is half done.
+    pub(crate) fn keep_rest(&mut self) {
+        self.ops.clear();
+        self.renew = false;
+        self.extend = false;
+        self.close_head();
     }
 
     /// Whether the end of the request needs nothing of the store.
@@ -313,10 +352,10 @@ impl Machine {
 
     /// The record that is to end, and is not known to have ended.
     fn unended(&self) -> Option<&Live> {
-        match &self.ending {
-            Some(Ending::Live(live)) => Some(live),
+        self.endings.iter().find_map(|ending| match ending {
+            Ending::Live(live) => Some(&**live),
             _ => None,
-        }
+        })
     }
 
     /// Whether the answer's head is to carry the session's id.
@@ -403,6 +442,10 @@ impl Machine {
     }
 
     fn destroy_origin(&mut self) {
+        let expired = take(&mut self.expired).into_iter();
+        let expired: Vec<_> = expired
+            .map(|(key, form)| Ending::Expired(key, form))
+            .collect();
         let origin = std::mem::replace(&mut self.origin, Origin::New);
         let ending = match origin {
             Origin::Live(live) => Some(Ending::Live(live)),
@@ -415,11 +458,11 @@ impl Machine {
             }
             Origin::Unopened | Origin::New | Origin::Ended => None,
         };
-        match ending {
-            Some(ending) => self.ending = Some(ending),
-            // One with a record keeps its cookie until its end is confirmed.
-            None if self.ending.is_none() => self.pending = Pending::Removal,
-            None => {}
+        // Those that may not be there any more come first: the live one keeps its cookie until its end is confirmed.
+        self.endings.extend(ending);
+        self.endings.extend(expired);
+        if self.endings.is_empty() {
+            self.pending = Pending::Removal;
         }
     }
 
@@ -643,8 +686,10 @@ impl Machine {
                 run.state = State::Idle;
                 run.live = None;
                 run.key = None;
-                self.ending = None;
-                self.pending = Pending::Removal;
+                run.ends_expired = false;
+                if self.endings.is_empty() {
+                    self.pending = Pending::Removal;
+                }
                 self.plan(given);
             }
             Next::Done(outcome) => self.finish(outcome, Some(given)),

@@ -13,7 +13,7 @@ use crate::{
     codec::{Form, of_header},
     config::{FlaskSessions, Profile},
     content::{Content, Lineage},
-    driver::{Aim, Drive, Request},
+    driver::{Aim, Drive, Request, after},
     error::{Error, Result},
     header::{Header, Kind},
     key::StoreKey,
@@ -59,7 +59,8 @@ impl OwnedSession {
         self.content.started_at().map(Into::into)
     }
 
-    /// When it was last used, to about a tenth of its idle timeout.
+    /// When it was last used, as its record says: to about a tenth of its idle timeout, or with
+    /// [`Refresh::OnChange`](crate::config::Refresh::OnChange) when it was last changed.
     pub fn used_at(&self) -> Option<SystemTime> {
         self.used_at
     }
@@ -74,10 +75,15 @@ impl OwnedSession {
 pub(crate) struct Owned {
     shared: Arc<Shared>,
     index: Arc<dyn OwnerIndex>,
+    /// The request that it is done for; its time for such work is spent.
+    request: Option<Arc<Request>>,
+    start: Instant,
     end: Instant,
 }
 
 impl Owned {
+    /// Within all the time that there may be.
+    ///
     /// # Errors
     ///
     /// [`Error::NoOwnerIndex`] if the store cannot name an owner's sessions, [`Error::FlaskOwners`] if it cannot know
@@ -88,46 +94,113 @@ impl Owned {
         if settings.profile == Profile::Flask || settings.flask_sessions != FlaskSessions::Ignore {
             return Err(Error::FlaskOwners);
         }
+        let start = Instant::now();
         Ok(Self {
             shared: shared.clone(),
             index,
-            end: Instant::now() + settings.store_timeout * PATIENCE,
+            request: None,
+            start,
+            end: after(start, settings.store_timeout.saturating_mul(PATIENCE)),
         })
+    }
+
+    /// Within what the request has left of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of), and [`Error::NotLoaded`] if the request's session could not be loaded.
+    pub(crate) fn within_request(request: &Arc<Request>) -> Result<Self> {
+        let machine = request.lock()?;
+        if machine.is_detached() {
+            return Err(Error::NotLoaded);
+        }
+        let left = machine.work_left();
+        drop(machine);
+        let mut work = Self::of(request.shared())?;
+        work.end = after(work.start, left);
+        work.request = Some(request.clone());
+        Ok(work)
     }
 
     /// The live sessions of `owner`, the oldest first.
     pub(crate) async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
-        let now = self.shared.now();
-        // A session that is renewed meanwhile is met twice.
+        // A session that is renewed meanwhile is met twice, or only as the tombstone under its old key.
         let mut sessions: HashMap<[u8; 16], OwnedSession> = HashMap::new();
+        let mut renewed: HashMap<[u8; 16], StoreKey> = HashMap::new();
         self.each_page(owner, async |records| {
             for listed in records {
-                let Some((content, live)) = live_in(&listed) else {
-                    continue;
-                };
-                let Some(lineage) = content.lineage else {
-                    continue;
-                };
-                let end = self.shared.rules.end(&live);
-                if content.owner.as_deref() == Some(owner) && end.is_some_and(|end| end > now) {
-                    let session = OwnedSession {
-                        content,
-                        lineage: Lineage::from_bytes(lineage),
-                        used_at: live.times.used_at.map(Into::into),
-                        expires_at: end.unwrap_or_default().into(),
-                    };
-                    let known = sessions.get(&lineage);
-                    if known.is_none_or(|known| known.expires_at < session.expires_at) {
-                        sessions.insert(lineage, session);
+                let header = match Header::parse(&listed.head) {
+                    Ok((header, _)) => header,
+                    Err(error @ Error::LaterVersion) => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(
+                            key = ?listed.key,
+                            error = &error as &dyn std::error::Error,
+                            "a session record cannot be read and is in no list"
+                        );
+                        continue;
                     }
+                };
+                if let Some(successor) = header.successor {
+                    renewed.insert(header.lineage, StoreKey::from_stored(successor));
+                } else if let Some((content, live)) = live_in(&listed) {
+                    self.add(&mut sessions, owner, content, &live);
                 }
             }
             Ok(())
         })
         .await?;
+        renewed.retain(|lineage, _| !sessions.contains_key(lineage));
+        let follows = renewed.into_values().map(|key| self.live_behind(key));
+        let mut follows = stream::iter(follows).buffer_unordered(AT_ONCE);
+        while let Some(live) = follows.next().await {
+            if let Some(live) = live? {
+                self.add(&mut sessions, owner, live.content.clone(), &live);
+            }
+        }
         let mut sessions: Vec<_> = sessions.into_values().collect();
         sessions.sort_by_key(OwnedSession::created_at);
         Ok(sessions)
+    }
+
+    /// Adds the session of `live` to `sessions`, if it is `owner`'s and not over.
+    fn add(
+        &self,
+        sessions: &mut HashMap<[u8; 16], OwnedSession>,
+        owner: &str,
+        content: Content,
+        live: &Live,
+    ) {
+        let end = self.shared.rules.end(live);
+        let (Some(lineage), Some(end)) = (content.lineage, end) else {
+            return;
+        };
+        if content.owner.as_deref() != Some(owner) || end <= self.shared.now() {
+            return;
+        }
+        let session = OwnedSession {
+            content,
+            lineage: Lineage::from_bytes(lineage),
+            used_at: live.times.used_at.map(Into::into),
+            expires_at: end.into(),
+        };
+        let known = sessions.get(&lineage);
+        if known.is_none_or(|known| known.expires_at < session.expires_at) {
+            sessions.insert(lineage, session);
+        }
+    }
+
+    /// The live record that the one under `key` was renewed to.
+    async fn live_behind(&self, mut key: StoreKey) -> Result<Option<Arc<Live>>> {
+        loop {
+            let loaded = self.within(self.shared.store.load(&key)).await?;
+            match self.shared.rules.read(&key, Form::Native, loaded) {
+                Found::Live(live) => return Ok(Some(live)),
+                Found::Forwarded(successor, _) => key = successor,
+                Found::Ended | Found::Absent => return Ok(None),
+                Found::Unreadable(error) => return Err(error),
+            }
+        }
     }
 
     /// Ends every session of `owner` but the one of the lineage `keep`; says how many it ended.
@@ -162,22 +235,30 @@ impl Owned {
     /// Ends the session of `owner` that `lineage` names; false if there is none.
     pub(crate) async fn end_one(&self, owner: &str, lineage: &Lineage) -> Result<bool> {
         let mut ended = false;
+        // It may be the one that is meant.
+        let mut unread = None;
         let terms = Terms {
             owner: Some(owner.into()),
             keep: None,
         };
         self.each_page(owner, async |records| {
             for listed in records {
-                let names = Header::parse(&listed.head)
-                    .is_ok_and(|(header, _)| header.lineage == lineage.to_bytes());
-                if names && may_be_live(&listed) {
-                    ended |= self.end(listed, terms.clone()).await?;
+                match Header::parse(&listed.head) {
+                    Ok((header, _)) if header.lineage != lineage.to_bytes() => {}
+                    Ok(_) if may_be_live(&listed) => {
+                        ended |= self.end(listed, terms.clone()).await?;
+                    }
+                    Ok(_) => {}
+                    Err(error) => unread = Some(error),
                 }
             }
             Ok(())
         })
         .await?;
-        Ok(ended)
+        match unread {
+            Some(error) if !ended => Err(error),
+            _ => Ok(ended),
+        }
     }
 
     /// Whose session the one under `key` was, which was renewed, and its lineage; of one that was nobody's, whose the one
@@ -252,8 +333,23 @@ impl Owned {
         })
     }
 
+    /// The time that all of it may take.
     fn patience(&self) -> Duration {
-        self.shared.rules.settings.store_timeout * PATIENCE
+        self.shared
+            .rules
+            .settings
+            .store_timeout
+            .saturating_mul(PATIENCE)
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if let Some(request) = &self.request
+            && let Ok(mut machine) = request.lock()
+        {
+            machine.spend_work(self.start.elapsed());
+        }
     }
 }
 

@@ -261,7 +261,7 @@ impl Rules {
         } else {
             None
         };
-        let indexed = content.owner.is_some() && self.settings.profile == Profile::Native;
+        let indexed = content.owner.is_some() && form == Form::Native;
         let reclaimed = end.after(Record::KEPT_AFTER_END);
         let indexed_until = match before.indexed_until {
             _ if !indexed => None,

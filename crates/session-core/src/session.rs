@@ -151,7 +151,11 @@ impl Session {
     pub fn clear(&self) {
         let form = self.rules().form();
         // In Flask a session that is cleared has no cookie any more, whatever it held.
-        if form == Form::Flask || !self.keys().is_empty() || self.is_late() {
+        // Of one that could not be loaded nobody knows what it holds.
+        let unknown = self
+            .machine_or_none()
+            .is_some_and(|it| it.is_late() || it.is_detached());
+        if form == Form::Flask || unknown || !self.keys().is_empty() {
             self.change_surely(Op::Clear(form));
         }
     }
@@ -226,8 +230,9 @@ impl Session {
 
     /// Keeps the session alive: moves its expiry with the next [`save`](Self::save), whether that is due or not.
     ///
-    /// For a stream that only holds a page open: `session.extend(); session.save().await?` now and then. The cookie can
-    /// only be moved before the response's head is sent.
+    /// For a stream that only holds a page open: `session.extend(); let _saved = session.save().await?;` now and then;
+    /// [`Saved::Ended`] says that the user has logged out meanwhile. The cookie can only be moved before the response's
+    /// head is sent.
     pub fn extend(&self) {
         if let Some(mut machine) = self.machine_or_none() {
             machine.extend();
@@ -272,7 +277,9 @@ impl Session {
     ///
     /// Afterwards values are final, as they are in the store. Before the response's head is sent, a cookie that is
     /// needed goes into that head. A future that is dropped loses nothing: the next save, or the end of the request,
-    /// goes on with it. After the head, each call has the request's whole store time again.
+    /// goes on with it; so does the adapter if the request itself is dropped, because the browser hung up. After the
+    /// head, each call has the request's whole store time again, and a change that needs a cookie fails: save a first
+    /// session, a login or a renewal before a stream is returned.
     ///
     /// # Errors
     ///

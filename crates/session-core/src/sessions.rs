@@ -2,8 +2,10 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
     config::{ConfigError, Settings},
+    driver::{Leftovers, Rest},
     memory::Clock,
     owned::{Owned, OwnedSession},
+    record::Record,
     shared::Shared,
     store::{OwnerIndex, SessionStore},
     visit::Visit,
@@ -56,6 +58,13 @@ impl Sessions {
         clock: Clock,
     ) -> Result<Self, ConfigError> {
         settings.check()?;
+        let limit = store.limit();
+        if limit < Record::HEAD {
+            return Err(ConfigError::new(
+                "the store's limit",
+                format!("is {limit} bytes: at least {} are needed", Record::HEAD),
+            ));
+        }
         let mut shared = Shared::of(settings, store);
         shared.owners = owners;
         shared.clock = clock;
@@ -63,8 +72,20 @@ impl Sessions {
     }
 
     /// One request's use of the session.
+    ///
+    /// If its last handle is dropped before [`Visit::finish`], or while a [`save`](crate::Session::save) is under way,
+    /// changes that are not saved are lost; a warning says how many.
     pub fn visit(&self) -> Arc<Visit> {
-        Arc::new(Visit::new(self.0.clone()))
+        Arc::new(Visit::new(self.0.clone(), Leftovers::Counted))
+    }
+
+    /// The same, where `finish` runs to its end what was begun when the last handle is dropped: a
+    /// [`save`](crate::Session::save) under way, also in a stream; and a log-out of a handler that was cut off, which is
+    /// safe. Its other changes are half done, and lost.
+    ///
+    /// An adapter spawns a task in `finish`. It is called where the handle is dropped, so it must not block.
+    pub fn visit_finished_by(&self, finish: fn(Rest)) -> Arc<Visit> {
+        Arc::new(Visit::new(self.0.clone(), Leftovers::Finished(finish)))
     }
 
     /// Whether both are handles of the same sessions.

@@ -6,11 +6,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use crate::{
     config::OnStoreFailure,
-    driver::{Aim, Drive, Request},
+    driver::{Aim, Drive, Leftovers, Request},
     error::{Error, Result},
     expiry::Millis,
     machine::{Goal, Machine, Saved, table::holds},
@@ -51,10 +52,9 @@ pub enum Finish {
 }
 
 impl Visit {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let budget = shared.rules.settings.store_timeout;
+    pub(crate) fn new(shared: Arc<Shared>, leftovers: Leftovers) -> Self {
         Self {
-            request: Arc::new(Request::new(shared, Machine::new(), budget)),
+            request: Arc::new(Request::of_visit(shared, leftovers)),
             looked: AtomicBool::new(false),
         }
     }
@@ -99,8 +99,8 @@ impl Visit {
 
     /// Opens the session for its refresh alone, without making the answer depend on it.
     ///
-    /// It waits for a tenth of the request's store time, so that a route which does not use the session hardly notices
-    /// that its store is down.
+    /// It waits for a tenth of the request's store time, and so does the refresh in [`finish`](Self::finish) if nobody
+    /// has asked for the session by then: a route which does not use the session hardly notices that its store is down.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Visit {
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
         let opening = self.opening(cookie_headers);
-        let budget = self.request.shared().rules.settings.store_timeout / UNTOUCHED_SHARE;
+        let budget = self.untouched_budget();
         async move {
             match tokio::time::timeout(budget, opening).await {
                 Ok(opened) => opened.map(drop),
@@ -141,7 +141,11 @@ impl Visit {
                 return Finish::Ready(outcome(looked, shared, &machine, now));
             }
         }
+        let most = (!looked).then(|| self.untouched_budget());
         Finish::Pending(Box::pin(async move {
+            if let Some(most) = most {
+                request.limit(most)?;
+            }
             let mut finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
             // What another part of the request did meanwhile was done before the head, too.
             if let Ok(first) = finished
@@ -184,6 +188,10 @@ impl Visit {
             vary: true,
             ..known
         }
+    }
+
+    fn untouched_budget(&self) -> Duration {
+        self.request.shared().rules.settings.store_timeout / UNTOUCHED_SHARE
     }
 
     fn is_opened(&self) -> bool {

@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use session_actix::session_core::{MemoryStore, config::OnStoreFailure};
+use session_actix::session_core::{
+    MemoryStore,
+    config::{OnStoreFailure, Refresh},
+};
 
 use crate::{
     browser::{Answer, browser, sessions, settings},
+    log::Log,
     observed::ObservedStore,
 };
 
@@ -77,6 +81,41 @@ async fn a_frozen_store_is_waited_for_no_longer_than_the_deadline() {
 }
 
 #[actix_web::test]
+async fn a_failure_is_in_the_log_with_its_route() {
+    let (log, _logging) = Log::of_this_thread();
+    let store = ObservedStore::default();
+    let mut browser = browser(sessions(settings(), &store)).await;
+    browser.get("/set/a").await;
+    store.fail_updates();
+    is_honest(&browser.get("/set/b").await);
+    store.set_down(true);
+    is_honest(&browser.get("/get/a").await);
+    let log = log.text();
+    let failed = log.matches("a session failed its request").count();
+    let routes = log.matches("route=\"/{act:.*}\"").count();
+    assert_eq!((failed, routes), (2, 2), "{log}");
+}
+
+#[actix_web::test]
+async fn a_route_that_does_not_use_the_session_hardly_notices_that_a_store_is_frozen() {
+    let store = ObservedStore::default();
+    let settings = settings().with_refresh(Refresh::EveryRequest);
+    let mut browser = browser(sessions(settings, &store)).await;
+    browser.get("/set/a").await;
+    let freezes: [fn(&ObservedStore); 2] = [
+        |store| store.freeze_updates(),
+        |store| store.set_frozen(true),
+    ];
+    for freeze in freezes {
+        freeze(&store);
+        let start = Instant::now();
+        assert_eq!(browser.get("/plain").await.body, "ok");
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(500), "{took:?}");
+    }
+}
+
+#[actix_web::test]
 async fn an_application_may_read_on_with_an_anonymous_session_that_cannot_be_changed() {
     let store = ObservedStore::default();
     let settings = settings().with_on_store_failure(OnStoreFailure::Anonymous);
@@ -94,7 +133,7 @@ async fn an_application_may_read_on_with_an_anonymous_session_that_cannot_be_cha
 
 #[actix_web::test]
 async fn a_session_too_large_is_refused_and_what_was_stored_is_intact() {
-    let store = ObservedStore::new(MemoryStore::new().with_limit(1000));
+    let store = ObservedStore::new(MemoryStore::new().with_limit(1024));
     let mut browser = browser(sessions(settings(), &store)).await;
     browser.get("/set/a").await;
     let answer = browser.get("/big/2000").await;

@@ -1,4 +1,5 @@
 use std::{
+    future::pending,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -21,6 +22,7 @@ pub(crate) struct ObservedStore {
     down: Arc<AtomicBool>,
     frozen: Arc<AtomicBool>,
     update_fails: Arc<AtomicBool>,
+    updates_frozen: Arc<AtomicBool>,
     update_refused: Arc<AtomicBool>,
     insert_fails: Arc<AtomicBool>,
     refusals: Arc<AtomicUsize>,
@@ -51,6 +53,11 @@ impl ObservedStore {
     /// From now on loading works, and no stored record can be changed.
     pub(crate) fn fail_updates(&self) {
         self.update_fails.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on loading works, and changing a stored record is never answered.
+    pub(crate) fn freeze_updates(&self) {
+        self.updates_frozen.store(true, Ordering::Relaxed);
     }
 
     /// The next change comes too late.
@@ -118,6 +125,9 @@ impl SessionStore for ObservedStore {
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
         self.observe().await?;
+        if self.updates_frozen.load(Ordering::Relaxed) {
+            pending::<()>().await;
+        }
         if self.update_fails.load(Ordering::Relaxed) {
             return Err(Error::backend("observed", "no update"));
         }

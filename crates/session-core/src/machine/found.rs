@@ -53,7 +53,10 @@ impl Machine {
                 Event::Forwarded
             }
             // Flask's form has no tombstones: absence is how a session ends.
-            Found::Absent if run.state == State::Finding && !Rules::keeps_tombstones(form) => {
+            Found::Absent
+                if run.state == State::Finding
+                    && (run.ends_expired || !Rules::keeps_tombstones(form)) =>
+            {
                 Event::Ended
             }
             Found::Ended | Found::Absent => {
@@ -149,6 +152,7 @@ impl Machine {
                 run.live = Some(live);
                 return Event::Live;
             }
+            Found::Live(_) => run.expired.push((candidate.key, candidate.form)),
             Found::Forwarded(_, until) if until > given.now => {
                 run.late.get_or_insert((candidate.key, candidate.form));
             }

@@ -19,11 +19,13 @@ use crate::{
 };
 
 /// What a run has come to.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Results {
     login: bool,
     sends_cookie: bool,
     was_ending: bool,
     ended: bool,
+    ends_expired: bool,
     error: Option<Error>,
     live: Option<Arc<Live>>,
     written: Option<Arc<Live>>,
@@ -87,6 +89,7 @@ impl Machine {
             sends_cookie: run.sends_cookie,
             was_ending: matches!(run.state, State::Finding | State::Ending),
             ended: run.ended,
+            ends_expired: run.ends_expired,
             error: run.error.take(),
             live: run.live.take(),
             written: run.written.take(),
@@ -103,6 +106,7 @@ impl Machine {
         {
             self.pending = Pending::Removal;
         }
+        self.expired.append(&mut run.expired);
         let result = told(outcome, &mut found);
         self.take_over(outcome, found);
         if result.is_ok()
@@ -200,11 +204,15 @@ impl Machine {
                     self.forget_pending_id();
                 }
                 if found.was_ending {
-                    self.ending = match (live, key) {
-                        (Some(live), _) => Some(Ending::Live(live)),
-                        (None, Some((key, form))) => Some(Ending::Unseen(key, form)),
+                    let ending = match (key, live) {
+                        (Some((key, form)), _) if found.ends_expired => {
+                            Some(Ending::Expired(key, form))
+                        }
+                        (_, Some(live)) => Some(Ending::Live(live)),
+                        (Some((key, form)), None) => Some(Ending::Unseen(key, form)),
                         (None, None) => None,
                     };
+                    self.endings.extend(ending);
                 }
             }
             Outcome::Unchanged

@@ -22,7 +22,7 @@ impl Machine {
         let ending = if run.goal == Goal::Reload {
             None
         } else {
-            self.ending.take()
+            self.endings.pop()
         };
         match ending {
             Some(Ending::Live(live)) => {
@@ -34,8 +34,13 @@ impl Machine {
                 run.key = Some((key, form));
                 return Event::EndsUnseen;
             }
+            Some(Ending::Expired(key, form)) => {
+                run.key = Some((key, form));
+                run.ends_expired = true;
+                return Event::EndsUnseen;
+            }
             Some(Ending::NotLoaded) => {
-                self.ending = Some(Ending::NotLoaded);
+                self.endings.push(Ending::NotLoaded);
                 return Event::ChangesUnknown;
             }
             None => {}

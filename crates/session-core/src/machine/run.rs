@@ -46,6 +46,10 @@ pub(super) struct Run {
     pub(super) foreign: Option<Foreign>,
     /// The record was loaded again.
     pub(super) rebased: bool,
+    /// What is to end is over by this process's clock, and may be gone.
+    pub(super) ends_expired: bool,
+    /// Presented ids whose sessions are over.
+    pub(super) expired: Vec<(StoreKey, Form)>,
     /// It ended a session, or found it ended.
     pub(super) ended: bool,
     /// The session was destroyed while this run was under way: what comes of it is to end.
@@ -87,6 +91,8 @@ impl Run {
             sends_cookie: false,
             foreign: None,
             rebased: false,
+            ends_expired: false,
+            expired: Vec::new(),
             ended: false,
             destroyed: false,
             forgets_id: false,

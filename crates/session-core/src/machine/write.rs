@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Call, Given, Machine, Origin,
+    Call, Given, Machine, Origin, Pending,
     table::{Event, Outcome, State, holds},
 };
 use crate::{
@@ -40,7 +40,12 @@ impl Machine {
             | State::Rechecking
             | State::Verifying
             | State::Finding => run.key.as_ref().map(|(key, _)| Call::Load(key.clone())),
-            State::Confirming => run.written.as_ref().map(|new| Call::Load(new.key.clone())),
+            State::Confirming => run.written.as_ref().map(|new| {
+                // The renewal is known to be this one's: even if nobody can look, the answer carries the new id.
+                self.origin = Origin::Live(new.clone());
+                self.pending = Pending::NewId;
+                Call::Load(new.key.clone())
+            }),
             State::Checking => run.live.as_ref().map(|live| Call::Load(live.key.clone())),
             State::Inserting => return self.enter_inserting(given),
             State::Copying => return self.enter_copying(given),

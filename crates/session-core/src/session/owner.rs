@@ -102,6 +102,9 @@ impl Session {
             if machine.is_ended() {
                 return Err(Error::Conflict);
             }
+            if machine.is_expired() && machine.view(self.rules()).owner.is_none() {
+                return Err(Error::Expired);
+            }
             let key = machine.key().map(|(key, form)| (key.clone(), form));
             // One that logged in by now has an owner of its own.
             let owned = machine.view(self.rules()).owner.is_some();
@@ -114,9 +117,6 @@ impl Session {
     }
 
     fn owned(&self) -> Result<Owned> {
-        if self.machine()?.is_detached() {
-            return Err(Error::NotLoaded);
-        }
-        Owned::of(self.0.shared())
+        Owned::within_request(&self.0)
     }
 }

@@ -7,6 +7,7 @@ mod after_head;
 mod cancelled;
 mod cookies;
 mod cost;
+mod cut_off;
 mod flask;
 mod lifetimes;
 mod outage;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_core::{
-    Error, Lineage, Result, Session, Settings,
+    Error, Finish, Lineage, Result, Session, Settings,
     config::{OnStoreFailure, Refresh},
 };
 use tokio::time::Instant;
@@ -152,6 +152,30 @@ async fn a_frozen_store_costs_a_request_its_budget_once() {
     // And one that does.
     assert!(browser.session(&visit).await.is_err());
     assert!(begin.elapsed() <= BUDGET + BUDGET / 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_that_does_not_use_the_session_waits_for_a_tenth_of_the_budget_at_its_end_too() {
+    // Hundredths of the budget that a load and a write take.
+    for (load, write) in [(9, 0), (6_000, 0), (9, 6_000)] {
+        let site = Site::new(signed().with_refresh(Refresh::EveryRequest));
+        let browser = site.logged_in("ada").await;
+        let header = browser.header("/").unwrap();
+        site.store.slow(Method::Load, BUDGET * load / 100);
+        site.store.slow(Method::Update, BUDGET * write / 100);
+        let visit = site.sessions.visit();
+        let begin = Instant::now();
+        let _opened_or_not = visit
+            .open_untouched(&mut [header.as_bytes()].into_iter())
+            .await;
+        let outcome = match visit.finish() {
+            Finish::Ready(outcome) => outcome,
+            Finish::Pending(saving) => saving.await.unwrap(),
+        };
+        let (took, refreshed) = (begin.elapsed(), outcome.set_cookie.is_some());
+        assert!(took <= BUDGET / 5, "{load} {write}: {took:?}");
+        assert_eq!(refreshed, took < BUDGET / 10, "{load} {write}: {took:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,6 +20,9 @@ use crate::{generator, history::Promise, runner::Bench, store::Broken};
 /// Within so many programs whatever is broken has to be found.
 const PROGRAMS: u64 = 100_000;
 
+/// After so many panics a way is given up.
+const PANICS: usize = 30;
+
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ABLATIONS.md");
 
 const STORES: [Broken; 7] = [
@@ -73,9 +76,21 @@ impl Break {
         violations.into_iter().map(|it| it.promise).collect()
     }
 
+    /// The first program that breaks a promise then, other than by a panic. What only panics is given up soon: it
+    /// leads to where the machine cannot go.
     fn first_found(&self, bench: &Bench, programs: u64) -> Option<(u64, Promise)> {
-        let found = |seed| Some((seed, *self.promises(bench, seed).first()?));
-        (0..programs).find_map(found)
+        let mut panics = 0;
+        for seed in 0..programs {
+            let promises = self.promises(bench, seed);
+            if let Some(promise) = promises.iter().find(|it| **it != Promise::Panics) {
+                return Some((seed, *promise));
+            }
+            panics += usize::from(!promises.is_empty());
+            if panics > PANICS {
+                break;
+            }
+        }
+        None
     }
 }
 
@@ -162,13 +177,10 @@ fn write_page() {
             let Some(ways) = all.get(number) else {
                 return found;
             };
-            // A way that leads to where the machine cannot go only panics, and shows less.
+            // The way that is found soonest.
             let by = |programs| {
-                let found = ways.iter().find_map(|way| {
-                    let found = way.first_found(&bench, programs);
-                    let found = found.filter(|(_, promise)| *promise != Promise::Panics);
-                    Some((way, found?))
-                });
+                let find = |way: &'_ Break| Some((way.clone(), way.first_found(&bench, programs)?));
+                let found = ways.iter().find_map(find);
                 eprintln!("{:?} in {programs}: {found:?}", ways[0].cells().0);
                 found
             };

@@ -215,3 +215,98 @@ fn an_answer_that_failed_sends_no_id_that_its_own_request_has_ended() {
     program.schedule.push(Turn::Run(0, Behaviour::ErrorAfter));
     keeps_every_promise(&program);
 }
+
+#[test]
+fn a_renewal_that_nobody_can_confirm_sends_no_id_that_it_renewed_itself() {
+    let steps = [Step::LogIn(1), Step::Save, Step::Renew];
+    let mut program = program(NATIVE, &[seed(0, None)], &[request(0, &steps)], &[0; 5]);
+    program.schedule.push(Turn::Run(0, Behaviour::Late));
+    program.schedule.push(Turn::Run(0, Behaviour::Fine));
+    program.schedule.push(Turn::Pass(700));
+    keeps_every_promise(&program);
+}
+
+#[test]
+fn a_renewal_confirmed_late_sends_no_id_that_was_ended_by_the_owners_index() {
+    let ends = Request {
+        after: vec![Step::EndAllOf(0)],
+        ..request(0, &[])
+    };
+    let renews = request(0, &[Step::Renew]);
+    let turns = [0, 2, 2, 2, 0, 0, 0, 0];
+    let mut program = program(NATIVE, &[seed(0, Some(0))], &[ends, renews], &turns);
+    program.schedule.push(Turn::Run(2, Behaviour::Late));
+    program.schedule.push(Turn::Run(2, Behaviour::Fine));
+    keeps_every_promise(&program);
+}
+
+#[test]
+fn the_error_of_a_save_that_nobody_polls_is_the_answers() {
+    let renews = request(0, &[Step::Renew]);
+    let logs_in = request(
+        0,
+        &[Step::LogIn(0), Step::Count, Step::SaveHeld(2), Step::Save],
+    );
+    let turns = [2, 2, 0, 0, 0, 0];
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, None)],
+        &[renews, logs_in],
+        &turns.map(|it| 2 - it),
+    ));
+}
+
+#[test]
+fn a_session_that_was_destroyed_while_it_was_saved_is_no_device_of_its_request_any_more() {
+    let steps = [
+        Step::Lifetime(Some(2000)),
+        Step::SaveDropped(1),
+        Step::EndOne(0),
+        Step::LogIn(0),
+        Step::Mark,
+        Step::EndOne(0),
+    ];
+    keeps_every_promise(&program(
+        NATIVE,
+        &[seed(0, Some(0))],
+        &[request(0, &steps)],
+        &[],
+    ));
+}
+
+#[test]
+fn a_kept_session_of_flasks_that_a_stream_changed_keeps_its_user_logged_in() {
+    let kept = Config {
+        layout: Layout::Keep,
+        signed: true,
+        idle: 10,
+        ..NATIVE
+    };
+    let flask = Seed {
+        flask: true,
+        ..seed(0, None)
+    };
+    let streams = Request {
+        open: Open::AfterHead,
+        after: vec![Step::Mark, Step::Save],
+        ..request(0, &[])
+    };
+    let requests = [streams, request(0, &[]), request(0, &[])];
+    let mut program = program(kept, &[flask], &requests, &[]);
+    program.schedule = vec![
+        Turn::Pass(6),
+        Turn::All(0),
+        Turn::All(1),
+        Turn::Pass(6),
+        Turn::All(2),
+    ];
+    keeps_every_promise(&program);
+}
+
+#[test]
+fn a_log_out_everywhere_whose_own_end_fails_sends_no_id_that_it_has_ended() {
+    let steps = [Step::Renew, Step::Save, Step::Everywhere { keep: false }];
+    let mut program = program(NATIVE, &[seed(0, Some(0))], &[request(0, &steps)], &[0; 7]);
+    program.schedule.push(Turn::Pass(61));
+    keeps_every_promise(&program);
+}
