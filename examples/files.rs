@@ -20,11 +20,11 @@ async fn count(session: Session) -> Result<String, SessionError> {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().init();
     let env = Env::of_process();
     let settings = Settings::from_env(&env)?;
-    let store = Arc::new(FileStore::from_env(&env)?);
     // A directory that cannot be used stops the start, and not the first request.
-    store.check()?;
+    let store = Arc::new(FileStore::from_env(&env)?);
     // Nobody else removes what has expired.
     actix_web::rt::spawn(sweep_every(store.clone(), settings.sweep_pause()));
     let sessions = Sessions::with_owners(settings, store)?;

@@ -42,6 +42,8 @@ async fn log_out_everywhere(session: Session) -> Result<String, SessionError> {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // Warnings of the library, such as why a store failed, are events of `tracing`.
+    tracing_subscriber::fmt().init();
     let settings = Settings::from_env(&Env::of_process())?;
     let store = Arc::new(FileStore::open("./sessions")?);
     actix_web::rt::spawn(sweep_every(store.clone(), settings.sweep_pause()));

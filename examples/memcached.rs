@@ -20,6 +20,7 @@ async fn count(session: Session) -> Result<String, SessionError> {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().init();
     let env = Env::of_process();
     let settings = Settings::from_env(&env)?;
     // Memcached cannot name a user's sessions, so `Sessions::with_owners` does not take this store.

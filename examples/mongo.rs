@@ -20,6 +20,7 @@ async fn count(session: Session) -> Result<String, SessionError> {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().init();
     let env = Env::of_process();
     let settings = Settings::from_env(&env)?;
     let store = Arc::new(MongoStore::from_env(&env).await?);

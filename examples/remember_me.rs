@@ -40,6 +40,7 @@ async fn who(session: Session) -> String {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().init();
     let settings = Settings::from_env(&Env::of_process())?
         .with_idle_timeout(HALF_AN_HOUR)
         .with_permanent(false);

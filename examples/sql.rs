@@ -19,6 +19,7 @@ async fn count(session: Session) -> Result<String, SessionError> {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().init();
     let env = Env::of_process();
     let settings = Settings::from_env(&env)?;
     // Which databases it knows is chosen by the features of session-sql; here it is SQLite.

@@ -1,7 +1,8 @@
 //! The store contract as tests: each promise is one function here and becomes one test of your store.
 //!
 //! `conformance_tests!` takes an async expression that opens a [`Fixture`] of the store, and expands to one `#[test]`
-//! for each promise. A store that can name an owner's sessions adds [`owner_index_tests!`](crate::owner_index_tests),
+//! for each promise of every store; it does not run those of the two traits beside. A store that can name an owner's
+//! sessions adds [`owner_index_tests!`](crate::owner_index_tests),
 //! and one that must be swept adds [`expired_sweep_tests!`](crate::expired_sweep_tests). A promise that a later version
 //! adds reaches the store without an edit. There is nothing to switch off: a store that cannot keep a promise does not
 //! pass.
@@ -50,7 +51,8 @@
 //!
 //! # A complete store
 //!
-//! This is a file of `tests/`, where it passes:
+//! This is a file of `tests/`, where it passes. Leave out `OwnerIndex` and `ExpiredSweep`, with their tests, where the
+//! backend cannot list a user's sessions or removes expired records by itself:
 //!
 //! ```
 #![doc = include_str!("../tests/custom_store.rs")]

@@ -26,7 +26,8 @@ pub struct Record {
 pub struct IndexEntry {
     /// Whose session it is.
     pub owner: OwnerKey,
-    /// How long the index must name the record. Never before the session ends.
+    /// How long the index must name the record: never before the session ends. From then on the entry is to leave the
+    /// list, also where the record stays; see [`owned_by`](crate::OwnerIndex::owned_by).
     pub expires_at: SystemTime,
 }
 

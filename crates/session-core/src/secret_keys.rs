@@ -15,7 +15,7 @@ impl SecretKeys {
     pub const MIN_LEN: usize = 32;
     const MIN_DISTINCT: usize = 8;
 
-    /// The key that signs.
+    /// The key that signs. Every byte is part of it, a comma too; but `SECRET_KEY_FALLBACKS` is split at commas.
     ///
     /// # Errors
     ///
@@ -85,13 +85,21 @@ fn strong(name: &str, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> 
     let distinct = seen.iter().filter(|seen| **seen).count();
     let repeats =
         (1..=secret.len() / 2).any(|unit| secret.iter().zip(&secret[unit..]).all(|(a, b)| a == b));
-    if secret.len() < SecretKeys::MIN_LEN || distinct < SecretKeys::MIN_DISTINCT || repeats {
-        return Err(ConfigError::new(
-            name,
-            "must be at least 32 random bytes; `openssl rand -base64 48` makes a good one",
-        ));
-    }
-    Ok(Zeroizing::new(secret.to_vec()))
+    let weakness = if secret.len() < SecretKeys::MIN_LEN {
+        "has too few bytes"
+    } else if repeats {
+        "repeats itself"
+    } else if distinct < SecretKeys::MIN_DISTINCT {
+        "has too few different bytes"
+    } else {
+        return Ok(Zeroizing::new(secret.to_vec()));
+    };
+    Err(ConfigError::new(
+        name,
+        format!(
+            "must be at least 32 random bytes, and this one {weakness}; `openssl rand -base64 48` makes a good one"
+        ),
+    ))
 }
 
 impl fmt::Debug for SecretKeys {
@@ -108,23 +116,25 @@ mod tests {
 
     #[test]
     fn weak_keys_are_refused_and_named() {
-        for weak in [
-            "",
-            "secret",
-            "dev",
-            "change-me",
-            "0123456789012345678901234567890",
-            &"a".repeat(64),
-            &"ab".repeat(32),
-            &"secret".repeat(8),
-            &"01234567".repeat(8),
-            "aaaabbbbccccddddaaaabbbbccccddddabcd",
+        for (weak, why) in [
+            ("", "has too few bytes"),
+            ("secret", "has too few bytes"),
+            ("dev", "has too few bytes"),
+            ("change-me", "has too few bytes"),
+            ("0123456789012345678901234567890", "has too few bytes"),
+            (&*"a".repeat(43), "repeats itself"),
+            (&"a".repeat(64), "repeats itself"),
+            (&"ab".repeat(32), "repeats itself"),
+            (&"secret".repeat(8), "repeats itself"),
+            (&"01234567".repeat(8), "repeats itself"),
+            (
+                "aaaabbbbccccddddaaaabbbbccccddddabcd",
+                "has too few different bytes",
+            ),
         ] {
-            let error = SecretKeys::new(weak).unwrap_err();
-            assert!(
-                error.to_string().starts_with("SECRET_KEY must be"),
-                "{weak}"
-            );
+            let error = SecretKeys::new(weak).unwrap_err().to_string();
+            assert!(error.starts_with("SECRET_KEY must be"), "{weak}: {error}");
+            assert!(error.contains(why), "{weak}: {error}");
         }
         assert!(
             SecretKeys::new(STRONG)

@@ -202,7 +202,9 @@ impl Session {
 
     /// Gives the session an idle timeout of its own, at least a second, or with `None` the application's again.
     ///
-    /// It is stored with the session, so it also holds for the next request: "remember me" needs no more.
+    /// It is stored with the session, so it also holds for the next request. For "remember me" the cookie must outlive the
+    /// browser too: by default it does, with `Settings::with_permanent(false)` call
+    /// [`set_permanent(true)`](Self::set_permanent) as well.
     pub fn set_lifetime(&self, idle: Option<Duration>) {
         self.change_surely(Op::Lifetime(
             idle.map(|idle| idle.max(Duration::from_secs(1))),
@@ -245,7 +247,8 @@ impl Session {
         })
     }
 
-    /// When the session was created or last logged in to; `None` if it is not stored yet.
+    /// When the session was created or last logged in to; `None` if it is not stored yet. Flask's records do not
+    /// say: there it is `None` too, unless [`log_in`](Self::log_in) was called here.
     pub fn created_at(&self) -> Option<SystemTime> {
         let machine = self.machine_or_none()?;
         Some(machine.live()?.content.started_at()?.into())
@@ -263,7 +266,8 @@ impl Session {
             .is_none_or(|machine| machine.live().is_none())
     }
 
-    /// What names the session, before and after it is renewed; it opens nothing. `None` if it is not stored yet.
+    /// What names the session, before and after it is renewed; it opens nothing. `None` if it is not stored yet, or if it
+    /// is Flask's, whose records have none.
     pub fn lineage(&self) -> Option<Lineage> {
         let lineage = self.machine_or_none()?.live()?.content.lineage?;
         Some(Lineage::from_bytes(lineage))

@@ -18,7 +18,8 @@ use crate::{
 pub struct Sessions(pub(crate) Arc<Shared>);
 
 impl Sessions {
-    /// Sessions kept in `store`, which cannot name an owner's sessions or need not.
+    /// Sessions kept in `store`, which cannot list an owner's sessions or need not: lists and log-out-everywhere are
+    /// [`Error::NoOwnerIndex`](crate::Error::NoOwnerIndex).
     ///
     /// # Errors
     ///
@@ -27,7 +28,8 @@ impl Sessions {
         Self::with_clock(settings, store, None, Arc::new(SystemTime::now))
     }
 
-    /// Sessions kept in `store`, which can list an owner's sessions and log them out.
+    /// Sessions kept in `store`, which can list an owner's sessions and log them out. With a store that cannot, this does
+    /// not compile; use [`new`](Self::new).
     ///
     /// # Errors
     ///

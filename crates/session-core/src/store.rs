@@ -17,9 +17,11 @@ use crate::{
 /// ([`Error::Backend`](crate::Error::Backend)) or that what it holds is not a record
 /// ([`Corrupt`](crate::Error::Corrupt)).
 ///
-/// **Time.** A store judges no session by a clock: `session-core` does, by the record's bytes. The store's own expiry
-/// only reclaims space: it removes no record before its [`expires_at`](Record::expires_at), and some time after it.
-/// In between a record is found as ever.
+/// **Time.** `session-core` decides whether a session has ended, by a time within the record's bytes; a store does not.
+/// What is there is found, replaced, refused and deleted alike, before its [`expires_at`](Record::expires_at) and after
+/// it. The store's own expiry only reclaims space: it removes no record before its `expires_at`, and some time after
+/// it. A record that is written when its `expires_at` has passed already is stored, and may be gone at once. A time is kept to
+/// the second at least, and as far as the year 2200.
 ///
 /// **Index.** Both writes do the same with [`Record::entry`]. With an entry, the owner's index names the key until the
 /// entry's time when the call answers. Without one, the index stays as it is. A store without an index ignores it. An
@@ -33,10 +35,18 @@ use crate::{
 ///
 /// A future of a store may be dropped at every point: the next call must not see a reply meant for this one.
 ///
+/// **Secrets.** `Debug` of the store, which ends up in logs, shows no key and no byte of a record, in no form. Its errors
+/// show none either.
+///
 /// # Clone
 ///
 /// A store that is [`Clone`] is a handle: clones see the same sessions.
 #[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no store of sessions",
+    note = "a store implements `SessionStore`: `load`, `insert`, `update`, `delete` and `limit`; \
+            `Sessions::new` takes an `Arc` of it"
+)]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// The largest record that the store accepts, in bytes.
     fn limit(&self) -> usize;
@@ -56,9 +66,15 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
 /// Stores whose backend does not drop expired records by itself: files, SQL, memory.
 #[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has nothing to sweep",
+    note = "its backend removes expired records by itself, or it does not implement `ExpiredSweep`: \
+            leave `sweep_every` out"
+)]
 pub trait ExpiredSweep: SessionStore {
-    /// Removes up to `limit` records whose time has passed and says how many it removed; less than `limit` means none
-    /// is left.
+    /// Removes up to `limit` records whose [`expires_at`](Record::expires_at) has passed and says how many it removed;
+    /// less than `limit` means none is left. A `limit` of 0 removes none. The time that counts is that of the last
+    /// write: an update may have brought it nearer or put it off. A record that is written beside the sweep is safe.
     async fn sweep(&self, limit: usize) -> Result<u64> {
         self.sweep_as_of(SystemTime::now(), limit).await
     }
@@ -73,11 +89,28 @@ pub trait ExpiredSweep: SessionStore {
 
 /// Stores that can name an owner's sessions: all but memcached, whose evicted index would silently skip some.
 #[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot list a user's sessions",
+    note = "use `Sessions::new` for a store that cannot list a user's sessions; log-out-everywhere and the lists \
+            are `Error::NoOwnerIndex` then"
+)]
 pub trait OwnerIndex: SessionStore {
     /// A page of about `limit` of the owner's records, from `cursor` on, or from the start.
     ///
     /// A record inserted before the first page was asked for, and not removed before the last was answered, is on one
-    /// of the pages. An entry whose time has passed may be left out.
+    /// of the pages, also if its entry moves or others end in between. It may be on several. A page may hold fewer than
+    /// `limit`, or none, and still have a [`next`](Page::next); it holds not many more. A `cursor` is any handle's:
+    /// another process may have made it.
+    ///
+    /// **Entries whose time has passed** ([`IndexEntry::expires_at`](crate::IndexEntry::expires_at)) are to leave the
+    /// list, although the record is still there: not before that time, and within ten seconds after it, if the owner is
+    /// written to and listed meanwhile. To leave them out of the pages is one way, to remove them when another entry of
+    /// the owner is written is the other. They must not cost pages either: when thousands of an owner's sessions have
+    /// ended and one lives, a few pages are all there is, so a store that only leaves them out does that in its query.
+    /// A `delete` need not remove the entry: a key without a record is left out of the page.
+    ///
+    /// The simplest cursor is the last key of a page, where keys have an order: the complete store in the docs of the
+    /// module `conformance` does that.
     async fn owned_by(
         &self,
         owner: &OwnerKey,

@@ -26,7 +26,10 @@ const MAX_DOUBLINGS: u32 = 3;
 /// so that many processes on one store do not sweep at once; the first begins within a quarter of `pause`. A store
 /// that fails is logged as a warning and tried again, after a pause that doubles with each failure up to eightfold.
 ///
-/// Nothing is spawned here: give it to your runtime.
+/// A sweep goes by the record's [`expires_at`](crate::Record::expires_at), at least ten minutes after the session's end.
+/// A store without a sweep of its own kind, such as Redis, does not implement [`ExpiredSweep`] and is not given here.
+///
+/// Nothing is spawned here: spawn it on your runtime, which must be tokio's with its timer on.
 ///
 /// ```
 /// # async fn start(store: session_core::MemoryStore) {

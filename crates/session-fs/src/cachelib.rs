@@ -96,7 +96,7 @@ impl CachelibStore {
     ///
     /// As there.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.root.check()
+        self.root.check(None)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{
     fs::{DirBuilder, File},
     os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::{
@@ -18,7 +18,11 @@ use crate::{
 
 /// A directory that nobody else can write, held open: what happens in it cannot be led elsewhere by a rename.
 #[derive(Debug)]
-pub(crate) struct Directory(OwnedFd);
+pub(crate) struct Directory {
+    fd: OwnedFd,
+    /// Where it was found: for messages alone.
+    path: PathBuf,
+}
 
 const OPEN: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -28,7 +32,7 @@ const OPEN: OFlags = OFlags::RDONLY
 impl Directory {
     /// The directory at `path`, if there is one.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
-        Self::checked(fs::openat(CWD, path, OPEN, Mode::empty()))
+        Self::checked(fs::openat(CWD, path, OPEN, Mode::empty()), path.to_owned())
     }
 
     /// The directory at `path`, made with mode 0700 if there is none, as are those above; it is there after a power loss.
@@ -40,12 +44,18 @@ impl Directory {
             .recursive(true)
             .mode(0o700)
             .create(above)?;
-        Self(File::open(above)?.into()).ensure(name, true)
+        let fd = File::open(above)?.into();
+        let above = Self {
+            fd,
+            path: above.to_owned(),
+        };
+        above.ensure(name, true)
     }
 
     /// The directory `name` in this one, if there is one.
     pub(crate) fn child(&self, name: impl Arg) -> Result<Option<Self>> {
-        Self::checked(fs::openat(&self.0, name, OPEN, Mode::empty()))
+        let path = self.path.join(&*name.to_string_lossy());
+        Self::checked(fs::openat(&self.fd, name, OPEN, Mode::empty()), path)
     }
 
     /// The directory at the end of `path`, which begins in this one, if there is one.
@@ -64,8 +74,8 @@ impl Directory {
         if let Some(child) = self.child(name)? {
             return Ok(child);
         }
-        match fs::mkdirat(&self.0, name, Mode::RWXU) {
-            Ok(()) => fs::chmodat(&self.0, name, Mode::RWXU, AtFlags::empty())?,
+        match fs::mkdirat(&self.fd, name, Mode::RWXU) {
+            Ok(()) => fs::chmodat(&self.fd, name, Mode::RWXU, AtFlags::empty())?,
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -78,7 +88,7 @@ impl Directory {
         let mode = Mode::from_raw_mode(mode.bits());
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = fs::openat(&self.0, name, flags, mode)?;
+        let file = fs::openat(&self.fd, name, flags, mode)?;
         if Mode::from_raw_mode(fs::fstat(&file)?.st_mode) != mode {
             fs::fchmod(&file, mode)?;
         }
@@ -87,17 +97,17 @@ impl Directory {
 
     /// What is in this directory, read from its beginning and independently of any other reader.
     pub(crate) fn entries(&self) -> IoResult<Dir> {
-        Dir::read_from(&self.0)
+        Dir::read_from(&self.fd)
     }
 
     /// With `durable`, makes what was linked, renamed and removed here outlast a power loss.
     pub(crate) fn settle(&self, durable: bool) -> IoResult<()> {
-        if durable { fs::fsync(&self.0) } else { Ok(()) }
+        if durable { fs::fsync(&self.fd) } else { Ok(()) }
     }
 
     /// Removes the file `name`; whether there was one.
     pub(crate) fn unlink(&self, name: impl Arg) -> IoResult<bool> {
-        match fs::unlinkat(&self.0, name, AtFlags::empty()) {
+        match fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Err(Errno::NOENT) => Ok(false),
             other => other.map(|()| true),
         }
@@ -105,26 +115,26 @@ impl Directory {
 
     /// Removes the directory `name` if it is empty.
     pub(crate) fn remove_empty(&self, name: impl Arg) -> IoResult<()> {
-        match fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR) {
+        match fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
             other => other,
         }
     }
 
     pub(crate) fn mode(&self) -> IoResult<Mode> {
-        Ok(Mode::from_raw_mode(fs::fstat(&self.0)?.st_mode))
+        Ok(Mode::from_raw_mode(fs::fstat(&self.fd)?.st_mode))
     }
 
     pub(crate) fn fd(&self) -> &OwnedFd {
-        &self.0
+        &self.fd
     }
 
-    fn checked(opened: IoResult<OwnedFd>) -> Result<Option<Self>> {
+    fn checked(opened: IoResult<OwnedFd>, path: PathBuf) -> Result<Option<Self>> {
         let fd = match opened {
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP | Errno::NOTDIR) => {
-                let reason = "must be a directory itself, not a symbolic link or a file";
-                return Err(Fault::Directory(reason.into()));
+                let reason = "must be a directory itself, not a symbolic link or a file".into();
+                return Err(Fault::Directory { path, reason });
             }
             other => other?,
         };
@@ -137,8 +147,8 @@ impl Directory {
                 "must not be writable by group or others (mode {mode:04o}): run chmod 0700 on it"
             )
         } else {
-            return Ok(Some(Self(fd)));
+            return Ok(Some(Self { fd, path }));
         };
-        Err(Fault::Directory(reason.into()))
+        Err(Fault::Directory { path, reason })
     }
 }

@@ -1,4 +1,4 @@
-use std::{error, fmt, io};
+use std::{error, fmt, io, path::PathBuf};
 
 use rustix::io::Errno;
 use session_core::{BoxError, Error};
@@ -12,7 +12,7 @@ pub(crate) enum Fault {
     /// The operating system refused.
     Io(io::Error),
     /// The directory is not safe to use: what it must be, or must not.
-    Directory(Box<str>),
+    Directory { path: PathBuf, reason: String },
     /// Somebody else held the lock for longer than a write waits.
     Locked,
     /// The file does not begin as this store's files do, or is no regular file.
@@ -75,7 +75,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(_) => f.write_str("the operating system refused"),
-            Self::Directory(reason) => f.write_str(reason),
+            Self::Directory { path, reason } => write!(f, "{} {reason}", path.display()),
             Self::Locked => f.write_str("another process held the lock for too long"),
             Self::Foreign => {
                 f.write_str("the file under the record's name was not made by this store")

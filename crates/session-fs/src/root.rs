@@ -54,7 +54,10 @@ impl Root {
             None => false,
         };
         if !marked && self.seen.load(Ordering::Relaxed) {
-            return Err(Fault::Directory(GONE.into()));
+            return Err(Fault::Directory {
+                path: self.path.to_path_buf(),
+                reason: GONE.into(),
+            });
         }
         self.seen.fetch_or(marked, Ordering::Relaxed);
         Ok(directory)
@@ -79,17 +82,25 @@ impl Root {
         Ok(directory)
     }
 
-    /// Makes the directory if need be, and tries it out.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    /// Makes the directory if need be, and tries it out; `setting` is where its path was read, if it was.
+    pub(crate) fn check(&self, setting: Option<&str>) -> Result<(), ConfigError> {
         self.try_out().map_err(|fault| {
-            let path = self.path.display();
-            let reason = match fault {
-                Fault::Io(error) => {
-                    format!("must name a directory that this program can write: {path}: {error}")
-                }
-                other => format!("{other} ({path})"),
+            let (path, reason) = match fault {
+                Fault::Directory { path, reason } => (path, reason),
+                Fault::Io(error) => (
+                    self.path.to_path_buf(),
+                    format!("must be a directory that this program can write: {error}"),
+                ),
+                other => (
+                    self.path.to_path_buf(),
+                    format!("cannot be used now: {other}"),
+                ),
             };
-            ConfigError::new("SESSION_FILE_DIR", reason)
+            let path = path.display();
+            match setting {
+                Some(setting) => ConfigError::new(setting, format!("{reason} ({path})")),
+                None => ConfigError::new(path.to_string(), reason),
+            }
         })
     }
 

@@ -14,6 +14,8 @@ use crate::{
     staged::Staging, turns::Turns,
 };
 
+const DIRECTORY: &str = "SESSION_FILE_DIR";
+
 /// Sessions as files below one directory, shared by every process that is given the same one.
 ///
 /// A clone is a handle on the same files. Two stores on one directory, in one process or in several, see the same
@@ -58,17 +60,21 @@ impl FileStore {
     }
 
     /// The store that `SESSION_FILE_DIR` (default `flask_session`), `SESSION_FILE_THRESHOLD` (none) and
-    /// `SESSION_FILE_MODE` (`0600`) describe; does no I/O.
+    /// `SESSION_FILE_MODE` (`0600`) describe. As with [`open`](Self::open), the directory is made if need be and checked
+    /// at once, so one that cannot be used stops the start.
     ///
     /// # Errors
     ///
-    /// If the threshold is no whole number, or the mode is ambiguous or open to group or others.
+    /// If the threshold is no whole number, or the mode is ambiguous or open to group or others; and see
+    /// [`check`](Self::check).
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
-        let mut store = Self::new(env.get("SESSION_FILE_DIR").unwrap_or("flask_session"));
+        let given = env.get(DIRECTORY);
+        let mut store = Self::new(given.unwrap_or("flask_session"));
         store.threshold = env.parse("SESSION_FILE_THRESHOLD", "a whole number of sessions")?;
         if let Some(mode) = env.get("SESSION_FILE_MODE") {
             store.root.staging.mode = mode.parse()?;
         }
+        store.root.check(given.map(|_| DIRECTORY))?;
         Ok(store)
     }
 
@@ -111,14 +117,15 @@ impl FileStore {
 
     /// Makes the directory if need be and tries it out; blocks for a moment.
     ///
-    /// Call it at start: every later access makes the same checks, but can only answer with an error.
+    /// Call it at the start, unless [`open`](Self::open) or [`from_env`](Self::from_env) made the store, which do: every
+    /// later access makes the same checks, but can only answer with an error.
     ///
     /// # Errors
     ///
     /// If it cannot be made, written to or locked, is a symbolic link, belongs to another user, or can be written by
-    /// group or others. The message says what to do.
+    /// group or others. The message names the directory and says what to do.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.root.check()
+        self.root.check(None)
     }
 }
 

@@ -100,7 +100,7 @@ fn see_owner(walk: &mut Walk, shard: &Directory, name: &CStr) -> Result<(), Faul
 /// What somebody else put where a directory of ours would be is theirs.
 fn ours(opened: Result<Option<Directory>, Fault>) -> Result<Option<Directory>, Fault> {
     match opened {
-        Err(Fault::Directory(_)) => Ok(None),
+        Err(Fault::Directory { .. }) => Ok(None),
         other => other,
     }
 }

@@ -26,9 +26,12 @@ pub(crate) fn parse(text: &str) -> Result<Address, ConfigError> {
             let client = Client::open(node.clone()).map_err(|_| shape())?;
             Ok(Address::Single(Box::new(client)))
         }
-        _ => Address::cluster(ClusterClient::builder(nodes)).map_err(|_| {
+        _ => {
+            let names = names(&nodes);
+            Address::cluster(ClusterClient::builder(nodes), names).map_err(|_| {
             wrong("names a cluster, whose nodes must be redis:// or all rediss://, with one user, password and database 0")
-        }),
+        })
+        }
     }
 }
 
@@ -53,14 +56,22 @@ fn sentinel(scheme: &str, rest: &str) -> Result<Address, ConfigError> {
         servers = servers.set_tls_mode(TlsMode::Secure);
     }
     let name = name.to_owned();
-    Ok(Address::Sentinel(Arc::new(move || {
+    let names = names(&sentinels);
+    let make = move || {
         SentinelClient::build(
             sentinels.clone(),
             &name,
             Some(servers.clone()),
             SentinelServerType::Master,
         )
-    })))
+    };
+    Ok(Address::Sentinel(Arc::new(make), names))
+}
+
+/// Where they are, but not as whom.
+fn names(nodes: &[ConnectionInfo]) -> String {
+    let names = nodes.iter().map(|node| node.addr().to_string());
+    names.collect::<Vec<_>>().join(",")
 }
 
 /// The Sentinels' own port is not the servers'.
@@ -105,9 +116,18 @@ mod tests {
             shown("redis+unix:///run/redis.sock?db=2"),
             "/run/redis.sock/2"
         );
-        assert_eq!(shown("redis://a:1, redis://b:2,redis://c:3"), "cluster");
-        assert_eq!(shown("redis+sentinel://a:1,b:2/primary/1"), "sentinel");
-        assert_eq!(shown("rediss+sentinel://u:p@a/primary"), "sentinel");
+        assert_eq!(
+            shown("redis://:secret@a:1, redis://:secret@b:2"),
+            "cluster(a:1,b:2)"
+        );
+        assert_eq!(
+            shown("redis+sentinel://a:1,b:2/primary/1"),
+            "sentinel(a:1,b:2)"
+        );
+        assert_eq!(
+            shown("rediss+sentinel://u:p@a/primary"),
+            "sentinel(a:26379)"
+        );
     }
 
     #[test]

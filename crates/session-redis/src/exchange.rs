@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{FromRedisValue, RedisError, RedisResult, Value, from_redis_value};
-use session_core::Result;
+use session_core::{Error, Result};
 use tokio::time::Instant;
 
 use crate::{
@@ -51,14 +51,18 @@ impl RedisStore {
             Some(other) if failed_with(&answer, "OOM") => {
                 Box::pin(self.run(other, keys, args)).await
             }
-            _ => answer.map_err(backend),
+            _ => answer.map_err(|error| self.failed(&error)),
         }
+    }
+
+    pub(crate) fn failed(&self, error: &RedisError) -> Error {
+        backend(&self.server.address, error)
     }
 
     /// The answer to a command that changes nothing.
     pub(crate) async fn read<T: FromRedisValue>(&self, words: &[&[u8]]) -> Result<T> {
         let answer = self.exchange(words, Resend::Once).await;
-        answer.map_err(backend)
+        answer.map_err(|error| self.failed(&error))
     }
 
     /// Sends the command of these words and waits for its reply.

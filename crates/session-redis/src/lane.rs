@@ -6,7 +6,11 @@ use std::{
 use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::{sync::watch, time::sleep};
 
-use crate::{connection::Connection, server::Server};
+use crate::{
+    connection::Connection,
+    failure::Met,
+    server::{Address, Server},
+};
 
 // Between two attempts to connect: after a connection that did not last and a first failure, then doubling.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
@@ -99,7 +103,7 @@ impl Lane {
                 opened = server.open().await;
             }
             if let Some(lane) = lane.upgrade() {
-                lane.state().end_attempt(opened);
+                lane.state().end_attempt(opened, &server.address);
             }
             drop(under_way);
         });
@@ -143,17 +147,18 @@ impl State {
         connection.filter(|it| it.is_alive()).cloned()
     }
 
-    fn end_attempt(&mut self, opened: RedisResult<Connection>) {
+    fn end_attempt(&mut self, opened: RedisResult<Connection>, address: &Address) {
         let before = self.failure.take();
         match opened {
             Ok(connection) => {
                 if before.is_some() {
-                    tracing::info!("redis answers again");
+                    tracing::info!("{address:?}: redis answers again");
                 }
                 self.connection = Some(Arc::new(connection));
             }
             Err(error) => {
                 if before.is_none() {
+                    let error = Met::at(address, &error);
                     tracing::warn!(%error, "redis cannot be reached");
                 }
                 let pause = before.map_or(FIRST_PAUSE, |before| before.pause * 2);

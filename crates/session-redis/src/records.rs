@@ -5,7 +5,7 @@ use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Wri
 use crate::{
     RedisStore,
     exchange::Resend,
-    failure::{backend, failed_with},
+    failure::failed_with,
     script::{DELETE, ENTER_AFTER, ENTER_BEFORE, INSERT, UPDATE},
 };
 
@@ -44,7 +44,7 @@ impl RedisStore {
         if failed_with(&answer, "WRONGTYPE") {
             return Ok(None);
         }
-        answer.map_err(backend)
+        answer.map_err(|error| self.failed(&error))
     }
 
     /// Writes a record where nothing is, or in the place of the one that was `loaded`, and its entry in the owner's index.
@@ -81,7 +81,7 @@ impl RedisStore {
                 let (key, until) = (key.as_bytes(), until.as_bytes());
                 let set = [b"SET", key, &record.bytes, b"NX", b"PXAT", until];
                 let answer = self.exchange(&set, Resend::Never).await;
-                answer.map_err(backend)?
+                answer.map_err(|error| self.failed(&error))?
             }
         };
         if !done {

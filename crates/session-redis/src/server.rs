@@ -30,38 +30,43 @@ pub(crate) struct Server {
 #[derive(Clone)]
 pub(crate) enum Address {
     Single(Box<Client>),
-    Cluster(Box<ClusterClient>),
-    Sentinel(Arc<dyn Fn() -> RedisResult<SentinelClient> + Send + Sync>),
+    /// The client, and its nodes as errors name them, if they are known.
+    Cluster(Box<ClusterClient>, String),
+    /// What makes a client, and the Sentinels as errors name them, if they are known.
+    Sentinel(
+        Arc<dyn Fn() -> RedisResult<SentinelClient> + Send + Sync>,
+        String,
+    ),
 }
 
 impl Address {
     /// Nothing is resent by the driver, since it cannot tell a read from a compare-and-set.
-    pub(crate) fn cluster(nodes: ClusterClientBuilder) -> RedisResult<Self> {
+    pub(crate) fn cluster(nodes: ClusterClientBuilder, names: String) -> RedisResult<Self> {
         let client = nodes
             .retries(0)
             .overall_response_timeout(None)
             .tcp_settings(TcpSettings::default().set_nodelay(true))
             .use_protocol(ProtocolVersion::RESP3)
             .build()?;
-        Ok(Self::Cluster(Box::new(client)))
+        Ok(Self::Cluster(Box::new(client), names))
     }
 }
 
 impl Server {
     pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self.address, Address::Cluster(_))
+        matches!(self.address, Address::Cluster(..))
     }
 
     pub(crate) async fn open(&self) -> RedisResult<Connection> {
         let link = match &self.address {
             Address::Single(client) => self.open_single(client).await?,
-            Address::Sentinel(make) => {
+            Address::Sentinel(make, _) => {
                 tls::ensure_provider();
                 let mut sentinels = make()?;
                 let primary = within(ASK_AROUND_LIMIT, sentinels.async_get_client()).await?;
                 self.open_single(&primary).await?
             }
-            Address::Cluster(client) => {
+            Address::Cluster(client, _) => {
                 tls::ensure_provider();
                 let config = ClusterConfig::new()
                     .set_connection_timeout(self.connect_timeout)
@@ -124,8 +129,8 @@ impl fmt::Debug for Address {
                 let info = client.get_connection_info();
                 write!(f, "{}/{}", info.addr(), info.redis_settings().db())
             }
-            Self::Cluster(_) => f.write_str("cluster"),
-            Self::Sentinel(_) => f.write_str("sentinel"),
+            Self::Cluster(_, names) => write!(f, "cluster({names})"),
+            Self::Sentinel(_, names) => write!(f, "sentinel({names})"),
         }
     }
 }

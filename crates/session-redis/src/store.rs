@@ -45,7 +45,7 @@ impl RedisStore {
     ///
     /// If the nodes are none, or their addresses do not fit together.
     pub fn cluster(nodes: ClusterClientBuilder) -> RedisResult<Self> {
-        Address::cluster(nodes).map(Self::on)
+        Address::cluster(nodes, String::new()).map(Self::on)
     }
 
     /// Sessions on the primary that Sentinels name; they are asked again whenever a connection is opened.
@@ -55,7 +55,7 @@ impl RedisStore {
     pub fn sentinel(
         make: impl Fn() -> RedisResult<SentinelClient> + Send + Sync + 'static,
     ) -> Self {
-        Self::on(Address::Sentinel(Arc::new(make)))
+        Self::on(Address::Sentinel(Arc::new(make), String::new()))
     }
 
     /// Sessions at an address, in one line; no I/O happens before the first use.

@@ -10,6 +10,13 @@ const URL: &str = "SESSION_SQL";
 const TABLE: [&str; 2] = ["SESSION_SQL_TABLE", "SESSION_SQLALCHEMY_TABLE"];
 const SCHEMA: [&str; 2] = ["SESSION_SQL_SCHEMA", "SESSION_SQLALCHEMY_SCHEMA"];
 
+/// The features of this crate, and the schemes of the URLs that each of them knows.
+const FEATURES: [(&str, &[&str]); 3] = [
+    ("sqlite", &["sqlite"]),
+    ("postgres", &["postgres", "postgresql"]),
+    ("mysql", &["mysql", "mariadb"]),
+];
+
 /// What [`from_env`] takes unless `SESSION_SQL` is set.
 pub const DEFAULT_URL: &str = "sqlite://demo-sessions.db?mode=rwc";
 
@@ -49,7 +56,8 @@ impl<D: Dialect> SqlStore<D> {
 ///
 /// # Errors
 ///
-/// If the scheme is not of a database that this crate was compiled for, or the URL cannot be read.
+/// If the scheme is not of a database that this crate was compiled for, in which case the message names the Cargo
+/// feature to switch on, or the URL cannot be read.
 pub fn connect(url: &str) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     open(url, &TableName::default())
 }
@@ -83,7 +91,7 @@ fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigErro
     if let Some(store) = open_as::<sqlx::MySql>(url, table, &mut schemes) {
         return store;
     }
-    Err(unknown_scheme(&schemes))
+    Err(uncompiled(url, &schemes))
 }
 
 /// The store, unless the URL is of another database; then adds the schemes it could have had.
@@ -121,8 +129,71 @@ fn speaks<D: Dialect>(url: &str) -> bool {
         .is_some_and(|(scheme, _)| D::URL_SCHEMES.contains(&scheme))
 }
 
+/// The URL is of no database that was compiled in: names the feature of the one that it is of.
+fn uncompiled(url: &str, compiled: &[&str]) -> ConfigError {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    let known = FEATURES.iter().find(|it| it.1.contains(&scheme));
+    match known {
+        Some((feature, _)) => ConfigError::new(
+            URL,
+            format!(
+                "begins with {scheme}:, and the driver for that is not compiled in: \
+                 switch on the feature \"{feature}\" of session-sql in Cargo.toml"
+            ),
+        ),
+        None if compiled.is_empty() => ConfigError::new(
+            URL,
+            "cannot be used, because no driver is compiled in: switch on the feature \"sqlite\", \"postgres\" or \
+             \"mysql\" of session-sql in Cargo.toml",
+        ),
+        None => unknown_scheme(compiled),
+    }
+}
+
 /// Does not repeat the URL, which may hold a password.
 fn unknown_scheme(schemes: &[&str]) -> ConfigError {
     let schemes = schemes.join(":, ");
     ConfigError::new(URL, format!("must begin with one of {schemes}:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_whose_driver_is_not_compiled_in_names_the_feature() {
+        for (url, feature) in [
+            ("sqlite::memory:", "sqlite"),
+            ("postgres://ada:hunter2@h/d", "postgres"),
+            ("postgresql://ada:hunter2@h/d", "postgres"),
+            ("mysql://ada:hunter2@h/d", "mysql"),
+            ("mariadb://ada:hunter2@h/d", "mysql"),
+        ] {
+            let error = uncompiled(url, &["other"]).to_string();
+            let advice = format!("switch on the feature \"{feature}\" of session-sql");
+            assert!(error.contains(&advice), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_url_of_no_database_names_what_there_is() {
+        let error = uncompiled("redis://h", &["mysql", "mariadb"]).to_string();
+        assert_eq!(error, "SESSION_SQL must begin with one of mysql:, mariadb:");
+        let error = uncompiled("hunter2", &[]).to_string();
+        assert!(
+            error.contains("\"sqlite\", \"postgres\" or \"mysql\""),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_features_know_the_schemes_that_the_drivers_do() {
+        fn knows<D: Dialect>(feature: &str) {
+            assert!(FEATURES.contains(&(feature, D::URL_SCHEMES)), "{feature}");
+        }
+        knows::<sqlx::Sqlite>("sqlite");
+        knows::<sqlx::Postgres>("postgres");
+        knows::<sqlx::MySql>("mysql");
+    }
 }

@@ -27,11 +27,7 @@ pub(crate) struct Opened {
 /// The store that the environment names.
 pub(crate) async fn open(env: &Env) -> Result<Opened, ConfigError> {
     Ok(match env.get("SESSION_TYPE").unwrap_or("filesystem") {
-        "filesystem" => {
-            let store = FileStore::from_env(env)?;
-            store.check()?;
-            embedded("filesystem", store)
-        }
+        "filesystem" => embedded("filesystem", FileStore::from_env(env)?),
         "memory" => embedded("memory", MemoryStore::new()),
         "redis" => {
             let store = Arc::new(RedisStore::from_env(env)?);

@@ -1,7 +1,7 @@
 use std::{error, fmt};
 
 /// A setting that cannot be used; its message is one line that says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConfigError {
     name: Box<str>,
     reason: Box<str>,
@@ -28,4 +28,23 @@ impl fmt::Display for ConfigError {
     }
 }
 
+impl fmt::Debug for ConfigError {
+    /// The same line, so that a `main` that returns the error shows it as it is meant to be read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_the_same_line() {
+        let error = ConfigError::new("SESSION_ID_LENGTH", "must be 16 to 90 (bytes)");
+        assert_eq!(format!("{error:?}"), error.to_string());
+        assert_eq!(format!("{error:#?}"), error.to_string());
+    }
+}

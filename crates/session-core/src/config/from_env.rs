@@ -142,6 +142,13 @@ impl Settings {
         let mut keys = match (env.get("SECRET_KEY"), self.keys.take()) {
             // To the letter, as Flask has it.
             (Some(secret), _) if flask => SecretKeys::of_flask(secret)?,
+            (Some(secret), _) if secret.contains(',') => {
+                return Err(ConfigError::new(
+                    "SECRET_KEY",
+                    "must not contain a comma: SECRET_KEY_FALLBACKS, where this key goes when you replace it, is split \
+                     at commas; `openssl rand -base64 48` makes one without",
+                ));
+            }
             // Without the blanks that it loses in the list of older keys.
             (Some(secret), _) => SecretKeys::new(secret.trim_ascii())?,
             (None, Some(keys)) => keys,

@@ -522,7 +522,9 @@ async fn eventually_lists<S: OwnerIndex + ?Sized>(
         }
         assert!(
             SystemTime::now() < last,
-            "{} records are listed, on {} pages, although the time of most has passed",
+            "{} s after the last entry's time had passed, the list does not leave out the entries that it should: it \
+             has {} record(s) on {} page(s)",
+            SLACK.as_secs(),
             walk.heads.len(),
             walk.pages
         );
