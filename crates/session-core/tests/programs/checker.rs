@@ -459,6 +459,29 @@ pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken:
     }
 }
 
+/// *A reload that succeeds looks again*: what others were told is stored before it began is there, unless somebody may
+/// have removed it, or ended the session.
+pub(crate) fn reloaded(run: &Run<'_>, r: usize, session: &Session, began: u64) {
+    let mut history = run.history.borrow_mut();
+    let opened = history.visits[r].group.filter(|_| !session.is_new());
+    let removes = |it: &Change| matches!(it.kind, Kind::Clear | Kind::LogIn(_));
+    let Some(group) = opened else { return };
+    if history.may_have_ended(group) || history.changes.iter().any(removes) {
+        return;
+    }
+    let missed = history.changes.iter().find(|it| {
+        it.kind == Kind::Mark
+            && it.group == Some(group)
+            && it.state == State::Stored
+            && it.done.is_some_and(|done| done < began)
+            && !session.contains(&format!("m{}", it.item))
+    });
+    if let Some(missed) = missed {
+        let text = format!("request {r} reloads, and does not see {missed:?}");
+        history.violate(Promise::Stored, text);
+    }
+}
+
 /// *No answer sends a dead id*: one that was ended or renewed before the end of the visit began, or before its last call
 /// of the store did. An answer that failed could not look again: it sends none that the request knew to be dead.
 pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {

@@ -196,8 +196,9 @@ async fn perform<'s>(
             }
         }
         Step::Reload => {
+            let began = run.tick();
             let reloaded = run.within(r, thread, session.reload()).await;
-            run.reloaded(r, session, &reloaded);
+            run.reloaded(r, session, began, &reloaded);
         }
         Step::Renew => session.renew(),
         Step::Extend => session.extend(),
@@ -453,6 +454,15 @@ impl Run<'_> {
             if self.sequential && last.is_some_and(|it| it.elapsed().as_secs() > longest) {
                 let text = format!("request {r} opens a session that was not used for so long");
                 history.violate(Promise::Expired, text);
+            }
+            if let (Some(absolute), Some(started)) =
+                (self.program.config.absolute, session.created_at())
+            {
+                let most = Duration::from_secs(absolute + self.program.clock_steps() + 2);
+                if self.bench.wall.now() > started + most {
+                    let text = format!("request {r} opens a session that began at {started:?}");
+                    history.violate(Promise::Expired, text);
+                }
             }
             let visit = &mut history.visits[r];
             visit.group = presented;
@@ -762,9 +772,12 @@ impl Run<'_> {
         }
     }
 
-    fn reloaded(&self, r: usize, session: &Session, reloaded: &Result<()>) {
+    fn reloaded(&self, r: usize, session: &Session, began: u64, reloaded: &Result<()>) {
         self.looks(r, session);
         self.history.borrow_mut().follow(r, session);
+        if reloaded.is_ok() {
+            checker::reloaded(self, r, session, began);
+        }
         if let Err(error) = reloaded {
             // It may be the error of a save that was dropped before.
             self.history.borrow_mut().refuse(r);
