@@ -99,7 +99,11 @@ impl Break {
         let mut panics = 0;
         for seed in 0..programs {
             let promises = self.promises(bench, seed);
-            if let Some(promise) = promises.iter().find(|it| **it != Promise::Panics) {
+            // Which keys share a queue is chance; a program that needs that is no proof.
+            let again = || self.promises(&Bench::new(), seed);
+            if let Some(promise) = promises.iter().find(|it| **it != Promise::Panics)
+                && (0..4).all(|_| again().contains(promise))
+            {
                 return Some((seed, *promise));
             }
             panics += usize::from(!promises.is_empty());
@@ -132,6 +136,9 @@ fn all() -> Vec<Vec<Break>> {
         let alike = rows.iter().filter(|it| it.state == row.state);
         let ends = rows.iter().filter(|it| it.next.starts_with("Done"));
         let mut ways: Vec<_> = alike.chain(ends).map(|it| it.next.clone()).collect();
+        // A reload that goes elsewhere may come back to itself without end.
+        let reloads = row.event == "WantsReload" || row.state == "Reloading";
+        ways.retain(|it| !reloads || it.starts_with("Done"));
         let mut known = Vec::new();
         ways.retain(|it| {
             *it != row.next && !known.contains(it) && {
@@ -156,7 +163,6 @@ fn each_ablation_is_found_by_the_program_that_the_page_names() {
     }
     let page = fs::read_to_string(PAGE).expect("the page can be read");
     let lines: BTreeMap<_, _> = page.lines().filter_map(line).collect();
-    let bench = Bench::new();
     let mut wrong = Vec::new();
     for ways in all() {
         let (what, _) = ways[0].cells();
@@ -169,9 +175,11 @@ fn each_ablation_is_found_by_the_program_that_the_page_names() {
             None if HARMLESS.iter().any(|it| harmless(&it)) => {}
             None => wrong.push(format!("{what}: the page does not name it")),
             Some((way, (promise, seed))) => {
-                let found = way.promises(&bench, *seed);
-                if !found.iter().any(|it| format!("{it:?}") == *promise) {
-                    wrong.push(format!("{way:?}: program {seed} breaks {found:?}"));
+                let found = |_| way.promises(&Bench::new(), *seed);
+                let named = |it: &Vec<Promise>| it.iter().any(|it| format!("{it:?}") == *promise);
+                // Which keys share a queue, and how long a pause is, is chance.
+                if !(0..20).map(found).any(|it| named(&it)) {
+                    wrong.push(format!("{way:?}: program {seed} does not break {promise}"));
                 }
             }
         }
