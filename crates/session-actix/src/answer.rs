@@ -98,7 +98,7 @@ where
                     };
                     match slot.answer().map_or_else(nothing, |visit| visit.finish()) {
                         Finish::Ready(outcome) => {
-                            return Poll::Ready(respond(answer, Ok(()), outcome));
+                            return Poll::Ready(respond(answer, &outcome));
                         }
                         Finish::Pending(work) => Step::Saving {
                             saving: Saving::new(work),
@@ -111,8 +111,8 @@ where
                     let answer = answer.take().expect("answered once");
                     let visit = this.slot.as_ref().expect("a visit is saved").visit();
                     return Poll::Ready(match saved {
-                        Ok(outcome) => respond(answer, Ok(()), outcome),
-                        Err(error) => respond(answer, Err(error.into()), visit.failed()),
+                        Ok(outcome) => respond(answer, &outcome),
+                        Err(error) => refuse(answer, error.into(), &visit.failed()),
                     });
                 }
             };
@@ -142,17 +142,17 @@ fn open_untouched(
     }
 }
 
+/// The answer of the handler, with the session's headers.
 #[inline]
 fn respond<B>(
     answer: Result<ServiceResponse<B>, Error>,
-    saved: Result<(), SessionError>,
-    outcome: Outcome,
+    outcome: &Outcome,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
     B: MessageBody + 'static,
 {
-    match (answer, saved) {
-        (Ok(response), Ok(())) => {
+    match answer {
+        Ok(response) => {
             let route = || response.request().match_pattern();
             let error = response.response().error();
             let boxed = error.and_then(|error| error::boxed(error, route));
@@ -163,17 +163,10 @@ where
                     response.map_body(|head, _| EitherBody::right(error::fail(head, status)))
                 }
             };
-            head::write(&outcome, response.headers_mut());
+            head::write(outcome, response.headers_mut());
             Ok(response)
         }
-        (Ok(response), Err(failure)) => {
-            let failure = failure.at(response.request().match_pattern());
-            let mut instead = HttpResponse::from_error(failure);
-            head::keep_cookies(response.headers(), instead.headers_mut());
-            head::write(&outcome, instead.headers_mut());
-            Ok(response.into_response(instead).map_into_right_body())
-        }
-        (Err(mut inner), Ok(())) => {
+        Err(mut inner) => {
             if let Some(status) = error::boxed(&inner, || None) {
                 inner.add_response_mapper(move |shown| {
                     shown.map_body(|head, _| error::fail(head, status))
@@ -181,7 +174,27 @@ where
             }
             Err(with_head(inner, outcome))
         }
-        (Err(inner), Err(failure)) => {
+    }
+}
+
+/// The answer of a request whose session could not be saved, in place of the handler's.
+fn refuse<B>(
+    answer: Result<ServiceResponse<B>, Error>,
+    failure: SessionError,
+    outcome: &Outcome,
+) -> Result<ServiceResponse<EitherBody<B>>, Error>
+where
+    B: MessageBody + 'static,
+{
+    match answer {
+        Ok(response) => {
+            let failure = failure.at(response.request().match_pattern());
+            let mut instead = HttpResponse::from_error(failure);
+            head::keep_cookies(response.headers(), instead.headers_mut());
+            head::write(outcome, instead.headers_mut());
+            Ok(response.into_response(instead).map_into_right_body())
+        }
+        Err(inner) => {
             let replaced = inner.error_response();
             let mut failure = Error::from(failure);
             failure.add_response_mapper(move |mut shown| {
@@ -194,8 +207,9 @@ where
 }
 
 /// The error itself, whose answer also says what the session has to.
-fn with_head(mut error: Error, outcome: Outcome) -> Error {
-    if outcome != Outcome::default() {
+fn with_head(mut error: Error, outcome: &Outcome) -> Error {
+    if *outcome != Outcome::default() {
+        let outcome = outcome.clone();
         error.add_response_mapper(move |mut shown| {
             head::write(&outcome, shown.headers_mut());
             shown

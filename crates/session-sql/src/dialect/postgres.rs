@@ -49,13 +49,18 @@ impl Driver for Postgres {
 
     fn pool(url: &str) -> sqlx::Result<Pool<Self>> {
         let mut options = PgConnectOptions::from_str(url)?;
-        for (setting, limit) in [
-            ("lock_timeout", pace::LOCK),
-            ("statement_timeout", pace::STATEMENT),
+        for (setting, value) in [
+            ("lock_timeout", &*pace::LOCK.as_millis().to_string()),
+            (
+                "statement_timeout",
+                &*pace::STATEMENT.as_millis().to_string(),
+            ),
+            // On a table without statistics it would sort all of a user's records anew for each page of a list.
+            ("enable_bitmapscan", "off"),
         ] {
             let given = options.get_options().unwrap_or_default();
             if !given.contains(setting) {
-                options = options.options([(setting, limit.as_millis())]);
+                options = options.options([(setting, value)]);
             }
         }
         let pool =

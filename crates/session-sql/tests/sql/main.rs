@@ -12,6 +12,7 @@ mod due;
 mod flask;
 mod full;
 mod isolation;
+mod lists;
 mod lost_byte;
 mod migrate;
 mod outage;
