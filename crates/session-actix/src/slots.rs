@@ -13,20 +13,27 @@ use crate::{SessionError, abandoned};
 
 /// What one middleware has to see to in one request.
 pub(crate) struct Slot {
+    name: TypeId,
     sessions: Sessions,
     /// Made when somebody asks for the session: a route that does not use it is not to pay for it.
     visit: OnceCell<Arc<Visit>>,
     answered: Cell<bool>,
+    inside: OnceCell<Inside>,
+}
+
+/// What a middleware has found outside of it.
+struct Inside {
+    outer: Slots,
+    /// The slot of the middleware outside that sees to the session in its place.
+    shared: Option<Rc<Slot>>,
+    /// That slot is of other sessions, which have the cookie's name already.
+    refused: bool,
 }
 
 /// Where a request carries the slots of the middleware that it has passed: the innermost, which leads to the others.
-pub(crate) struct Slots {
-    name: TypeId,
-    slot: Rc<Slot>,
-    /// The slot is that of other sessions, which have the cookie's name already.
-    refused: bool,
-    outer: Option<Box<Slots>>,
-}
+///
+/// One pointer: each request pays for putting it there.
+pub(crate) struct Slots(Rc<Slot>);
 
 impl Slot {
     /// The visit, made now if nobody has asked for it before.
@@ -55,70 +62,78 @@ impl Slot {
     fn cookie(&self) -> &str {
         &self.sessions.settings().cookie().name
     }
+
+    /// Takes its place inside of `outer`: itself, unless one of those sees to its sessions.
+    #[cold]
+    fn go_inside(self: Rc<Self>, outer: Slots) -> Option<Rc<Self>> {
+        // A request may be given to the same middleware once more after its answer.
+        let around = || {
+            let slots = outer.all().filter(|it| !it.is_refused());
+            slots.map(Slot::seen_to_by).filter(|it| !it.answered.get())
+        };
+        let same = around().find(|it| it.sessions.is_same(&self.sessions));
+        let of_one_cookie = around().find(|it| it.cookie() == self.cookie());
+        let refused = same.is_none() && of_one_cookie.is_some();
+        let shared = same.or(of_one_cookie).cloned();
+        let mine = shared.is_none().then(|| self.clone());
+        let _first = self.inside.set(Inside {
+            outer,
+            shared,
+            refused,
+        });
+        mine
+    }
+
+    /// The slot of the middleware that sees to this one's session.
+    fn seen_to_by(self: &Rc<Self>) -> &Rc<Self> {
+        let inside = self.inside.get();
+        inside.and_then(|it| it.shared.as_ref()).unwrap_or(self)
+    }
+
+    fn is_refused(&self) -> bool {
+        self.inside.get().is_some_and(|it| it.refused)
+    }
 }
 
 impl Slots {
     /// Enters the middleware of the session called `name`: its slot, unless another one sees to these sessions already or has
     /// their cookie.
+    #[inline]
     pub(crate) fn enter(
         request: &ServiceRequest,
         name: TypeId,
         sessions: &Sessions,
     ) -> Option<Rc<Slot>> {
         let slot = Rc::new(Slot {
+            name,
             sessions: sessions.clone(),
             visit: OnceCell::new(),
             answered: Cell::new(false),
+            inside: OnceCell::new(),
         });
-        let mut extensions = request.extensions_mut();
         // Inserted at once: nearly always there is nothing outside.
-        let outer = extensions.insert(Self {
-            name,
-            slot: slot.clone(),
-            refused: false,
-            outer: None,
-        });
-        match outer {
+        match request.extensions_mut().insert(Self(slot.clone())) {
             None => Some(slot),
-            Some(outer) => extensions.get_mut::<Self>()?.go_inside(outer),
+            Some(outer) => slot.go_inside(outer),
         }
-    }
-
-    #[cold]
-    fn go_inside(&mut self, outer: Self) -> Option<Rc<Slot>> {
-        // A request may be given to the same middleware once more after its answer.
-        let around = || {
-            let slots = outer.all().filter(|it| !it.refused);
-            slots.map(|it| &it.slot).filter(|it| !it.answered.get())
-        };
-        let same = around().find(|it| it.sessions.is_same(&self.slot.sessions));
-        let of_one_cookie = around().find(|it| it.cookie() == self.slot.cookie());
-        self.refused = same.is_none() && of_one_cookie.is_some();
-        let shared = same.or(of_one_cookie).cloned();
-        let mine = shared.is_none().then(|| self.slot.clone());
-        if let Some(shared) = shared {
-            self.slot = shared;
-        }
-        self.outer = Some(Box::new(outer));
-        mine
     }
 
     /// The visit of the session called `name`: of the innermost middleware that the answer has not left, or of the innermost
     /// where it has left all, as in a stream.
     pub(crate) fn visit(&self, name: TypeId) -> Result<Arc<Visit>, SessionError> {
         let named = || self.all().filter(|it| it.name == name);
-        let slots = named()
-            .find(|it| !it.slot.answered.get())
+        let slot = named()
+            .find(|it| !it.seen_to_by().answered.get())
             .or_else(|| named().next())
             .ok_or_else(SessionError::no_middleware)?;
-        if slots.refused {
-            return Err(SessionError::cookie_in_use(slots.slot.cookie()));
+        if slot.is_refused() {
+            return Err(SessionError::cookie_in_use(slot.cookie()));
         }
-        Ok(slots.slot.visit().clone())
+        Ok(slot.seen_to_by().visit().clone())
     }
 
     /// From the innermost on.
-    fn all(&self) -> impl Iterator<Item = &Self> {
-        iter::successors(Some(self), |it| it.outer.as_deref())
+    fn all(&self) -> impl Iterator<Item = &Rc<Slot>> {
+        iter::successors(Some(&self.0), |it| Some(&it.inside.get()?.outer.0))
     }
 }
