@@ -11,11 +11,6 @@ pub(crate) fn instant(millis: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(millis)
 }
 
-/// Whether the time `millis`, in milliseconds since 1970, has passed.
-pub(crate) fn is_over(millis: u64) -> bool {
-    instant(millis) <= SystemTime::now()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,6 +21,5 @@ mod tests {
         assert_eq!(millis(exact), 4_102_444_800_123);
         assert_eq!(millis(exact + Duration::from_nanos(1)), 4_102_444_800_124);
         assert_eq!(millis(UNIX_EPOCH - Duration::from_secs(1)), 0);
-        assert!(is_over(0) && !is_over(4_102_444_800_123) && !is_over(u64::MAX));
     }
 }

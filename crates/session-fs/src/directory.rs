@@ -1,10 +1,11 @@
 use std::{
     fs::{DirBuilder, File},
-    os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
 use rustix::{
+    fd::{AsFd, OwnedFd},
     fs::{self, AtFlags, CWD, Dir, Mode, OFlags},
     io::{Errno, Result as IoResult},
     path::Arg,
@@ -24,15 +25,10 @@ pub(crate) struct Directory {
     path: PathBuf,
 }
 
-const OPEN: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-
 impl Directory {
     /// The directory at `path`, if there is one.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
-        Self::checked(fs::openat(CWD, path, OPEN, Mode::empty()), path.to_owned())
+        Self::open_at(CWD, path, path.to_owned())
     }
 
     /// The directory at `path`, made with mode 0700 if there is none, as are those above; it is there after a power loss.
@@ -55,16 +51,7 @@ impl Directory {
     /// The directory `name` in this one, if there is one.
     pub(crate) fn child(&self, name: impl Arg) -> Result<Option<Self>> {
         let path = self.path.join(&*name.to_string_lossy());
-        Self::checked(fs::openat(&self.fd, name, OPEN, Mode::empty()), path)
-    }
-
-    /// The directory at the end of `path`, which begins in this one, if there is one.
-    pub(crate) fn below(self, path: &[&str]) -> Result<Option<Self>> {
-        let mut found = Some(self);
-        for name in path {
-            found = found.map_or(Ok(None), |above| above.child(*name))?;
-        }
-        Ok(found)
+        Self::open_at(&self.fd, name, path)
     }
 
     /// The directory `name` in this one, made with mode 0700 if there is none.
@@ -129,8 +116,10 @@ impl Directory {
         &self.fd
     }
 
-    fn checked(opened: IoResult<OwnedFd>, path: PathBuf) -> Result<Option<Self>> {
-        let fd = match opened {
+    /// The directory `name` in `above`, if there is one; a fault if others can change what is in it.
+    fn open_at(above: impl AsFd, name: impl Arg, path: PathBuf) -> Result<Option<Self>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = match fs::openat(above, name, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP | Errno::NOTDIR) => {
                 let reason = "must be a directory itself, not a symbolic link or a file".into();

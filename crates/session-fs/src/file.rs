@@ -17,23 +17,18 @@ use crate::{
 /// The record called `name`, if there is one.
 pub(crate) fn read(directory: &Directory, name: &Name) -> Result<Option<Stored>> {
     let file = start(directory, name.to_string(), OVERHEAD + LARGEST)?;
-    file.map(|(_, bytes)| Stored::decode(name, &bytes))
-        .transpose()
+    file.map(|bytes| Stored::decode(name, &bytes)).transpose()
 }
 
-/// The first bytes, up to `most` of them, of the file called `name`, and the file itself.
-pub(crate) fn start(
-    directory: &Directory,
-    name: impl Arg,
-    most: usize,
-) -> Result<Option<(File, Bytes)>> {
+/// The first bytes, up to `most` of them, of the file called `name`, if there is one.
+pub(crate) fn start(directory: &Directory, name: impl Arg, most: usize) -> Result<Option<Bytes>> {
     let Some((file, size)) = open(directory, name, OFlags::RDONLY)? else {
         return Ok(None);
     };
     let size = usize::try_from(size).unwrap_or(usize::MAX).min(most);
     let mut bytes = Vec::with_capacity(size);
-    (&file).take(size as u64).read_to_end(&mut bytes)?;
-    Ok(Some((file, bytes.into())))
+    file.take(size as u64).read_to_end(&mut bytes)?;
+    Ok(Some(bytes.into()))
 }
 
 /// Writes `bytes` over the file called `name` in one piece, then cuts off what is left of the old ones.
@@ -58,7 +53,11 @@ pub(crate) fn overwrite(
 }
 
 /// The regular file called `name`, and its size.
-fn open(directory: &Directory, name: impl Arg, access: OFlags) -> Result<Option<(File, u64)>> {
+pub(crate) fn open(
+    directory: &Directory,
+    name: impl Arg,
+    access: OFlags,
+) -> Result<Option<(File, u64)>> {
     // A FIFO would block without NONBLOCK.
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = match fs::openat(directory.fd(), name, flags, Mode::empty()) {

@@ -129,12 +129,12 @@ impl Root {
         let Some(directory) = self.below(&path)? else {
             return Ok(Vec::new());
         };
-        let mut names = Vec::new();
+        let (now, mut names) = (SystemTime::now(), Vec::new());
         let lock = Lock::acquire(&directory)?;
         let mut entries = directory.entries()?;
         while let Some(entry) = entries.read() {
             match parse(entry?.file_name().to_bytes()) {
-                Some((name, until)) if !clock::is_over(until) => names.push(name.0),
+                Some((name, until)) if clock::instant(until) > now => names.push(name.0),
                 _ => {}
             }
         }
@@ -149,9 +149,7 @@ impl Root {
 fn head(shard: &Directory, name: &Name) -> Result<Option<Listed>> {
     settled(shard, || {
         let start = file::start(shard, name.to_string(), OVERHEAD + Record::HEAD)?;
-        start
-            .map(|(_, start)| layout::head(name, &start))
-            .transpose()
+        start.map(|start| layout::head(name, &start)).transpose()
     })
 }
 
@@ -162,7 +160,7 @@ pub(crate) fn drop_if_over(directory: &Directory, name: &CStr, instant: SystemTi
     }
     let found = file::start(directory, name, 1).or_else(Fault::unless_unreadable)?;
     // Whatever else has such a name is a stranger's.
-    if found.is_some_and(|(_, start)| start.is_empty()) {
+    if found.is_some_and(|start| start.is_empty()) {
         directory.unlink(name)?;
     }
     Ok(())

@@ -65,7 +65,11 @@ impl Root {
 
     /// The directory at the end of `path`, which begins in this one, if there is one.
     pub(crate) fn below(&self, path: &[&str]) -> Result<Option<Directory>> {
-        self.open()?.map_or(Ok(None), |root| root.below(path))
+        let mut found = self.open()?;
+        for name in path {
+            found = found.map_or(Ok(None), |above| above.child(*name))?;
+        }
+        Ok(found)
     }
 
     /// The directory, made and marked if it never was.

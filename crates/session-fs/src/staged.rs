@@ -1,7 +1,7 @@
 use std::{ffi::CStr, fs::File, io::Write as _};
 
 use rustix::{
-    fs::{self, AtFlags, FlockOperation, Mode, flock},
+    fs::{self, AtFlags, FlockOperation, Mode, OFlags, flock},
     io::{self, Errno},
 };
 
@@ -104,13 +104,15 @@ pub(crate) fn remove_if_orphaned(at: &Directory, name: &CStr, suffix: &str) -> R
     if digits.and_then(unhex::<8>).is_none() {
         return Ok(());
     }
-    let found = file::start(at, name, MAGIC.len()).or_else(Fault::unless_unreadable)?;
-    let Some((file, start)) = found else {
+    let found = file::open(at, name, OFlags::RDONLY).or_else(Fault::unless_unreadable)?;
+    let Some((file, _)) = found else {
         return Ok(());
     };
+    let mut start = [0; MAGIC.len()];
+    let length = io::pread(&file, &mut start, 0)?;
     // Killed before it could write, its writer left but the name and the mode to know it by.
     let mode = Mode::from_raw_mode(fs::fstat(&file)?.st_mode);
-    let marked = MAGIC.starts_with(&start) || !suffix.is_empty();
+    let marked = MAGIC.starts_with(&start[..length]) || !suffix.is_empty();
     if mode.intersects(Mode::RWXG | Mode::RWXO) || !marked {
         return Ok(());
     }

@@ -33,17 +33,16 @@ impl ExpiredSweep for FileStore {
 impl FileStore {
     /// Counts a new session and starts a sweep in the background if they are more than the threshold.
     pub(crate) fn sweep_if_crowded(&self) {
-        if !self.threshold.is_some_and(|it| self.pace.one_more(it)) {
-            return;
+        if self.threshold.is_some_and(|it| self.pace.one_more(it)) {
+            let store = self.clone();
+            tokio::spawn(async move {
+                let begun = Instant::now();
+                if let Err(error) = store.sweep(usize::MAX).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed");
+                }
+                store.pace.swept(begun);
+            });
         }
-        let store = self.clone();
-        tokio::spawn(async move {
-            let begun = Instant::now();
-            if let Err(error) = store.sweep(usize::MAX).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed");
-            }
-            store.pace.swept(begun);
-        });
     }
 
     fn pass(&self, walk: &mut Walk) -> Result<(), Fault> {

@@ -79,12 +79,10 @@ impl Walk {
         let instant = self.instant;
         let is_over = || -> Result<Option<bool>> {
             let start = file::start(directory, name, HEADER);
-            match start.and_then(|it| it.map(|(_, start)| expiry(&start)).transpose()) {
+            match start.and_then(|it| it.map(|start| expiry(&start)).transpose()) {
                 Err(Fault::Damaged) => Ok(Some(true)),
-                time => {
-                    let time = time.or_else(Fault::unless_unreadable)?;
-                    Ok(time.map(|time| clock::instant(time) <= instant))
-                }
+                Ok(time) => Ok(time.map(|time| clock::instant(time) <= instant)),
+                Err(fault) => fault.unless_unreadable(),
             }
         };
         match is_over()? {

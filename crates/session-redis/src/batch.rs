@@ -47,16 +47,11 @@ async fn send(mut connection: MultiplexedConnection, batch: Vec<Asked>) {
         waiting.push(answer);
     }
     let replies = connection.send_packed_commands(&commands, 0, waiting.len());
-    match replies.await {
-        Ok(replies) => {
-            for (waiting, reply) in waiting.into_iter().zip(replies) {
-                let _ = waiting.send(reply.extract_error());
-            }
-        }
-        Err(error) => {
-            for waiting in waiting {
-                let _ = waiting.send(Err(error.clone()));
-            }
-        }
+    let replies = match replies.await {
+        Ok(replies) => replies.into_iter().map(Value::extract_error).collect(),
+        Err(error) => vec![Err(error); waiting.len()],
+    };
+    for (waiting, reply) in waiting.into_iter().zip(replies) {
+        let _ = waiting.send(reply);
     }
 }

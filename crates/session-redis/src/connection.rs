@@ -49,10 +49,6 @@ impl Connection {
         self.age() <= PROBATION
     }
 
-    pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self.link, Link::Cluster { .. })
-    }
-
     /// Whether the server has not hung up yet, as far as is known: nothing need be sent to find out.
     pub(crate) fn is_alive(&self) -> bool {
         match &self.link {

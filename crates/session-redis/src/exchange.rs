@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     RedisStore,
     connection::Connection,
-    failure::{Fault, backend, failed_with, within},
+    failure::{Fault, failed_with, told, within},
     lane::Lane,
     script::Script,
 };
@@ -51,39 +51,35 @@ impl RedisStore {
             Some(other) if failed_with(&answer, "OOM") => {
                 Box::pin(self.run(other, keys, args)).await
             }
-            _ => answer.map_err(|error| self.failed(&error)),
+            _ => self.read_answer(answer),
         }
     }
 
-    pub(crate) fn failed(&self, error: &RedisError) -> Error {
-        backend(&self.server.address, error)
+    /// What the answer says, or the store's failure.
+    pub(crate) fn read_answer<T: FromRedisValue>(&self, answer: RedisResult<Value>) -> Result<T> {
+        let read = answer.and_then(|value| Ok(from_redis_value(value)?));
+        read.map_err(|error| Error::backend("redis", told(&self.server.address, &error)))
     }
 
     /// The answer to a command that changes nothing.
     pub(crate) async fn read<T: FromRedisValue>(&self, words: &[&[u8]]) -> Result<T> {
-        let answer = self.exchange(words, Resend::Once).await;
-        answer.map_err(|error| self.failed(&error))
+        self.read_answer(self.exchange(words, Resend::Once).await)
     }
 
     /// Sends the command of these words and waits for its reply.
-    pub(crate) async fn exchange<T: FromRedisValue>(
-        &self,
-        words: &[&[u8]],
-        resend: Resend,
-    ) -> RedisResult<T> {
+    pub(crate) async fn exchange(&self, words: &[&[u8]], resend: Resend) -> RedisResult<Value> {
         let lane = self.lanes.here(&self.server)?;
         let deadline = Instant::now() + self.server.connect_timeout + self.server.response_timeout;
         let failed = match lane.standing() {
             // This is nearly always all, and the connection keeps the time.
             Some(connection) => match connection.ask(words).await {
-                Ok(answer) => return Ok(from_redis_value(answer)?),
+                Ok(answer) => return Ok(answer),
                 Err(error) => Some((connection, error)),
             },
             None => None,
         };
         // What is rare is not to make the future of every request larger.
-        let answer = Box::pin(go_on(&lane, words, resend, deadline, failed)).await?;
-        Ok(from_redis_value(answer)?)
+        Box::pin(go_on(&lane, words, resend, deadline, failed)).await
     }
 }
 
@@ -104,7 +100,7 @@ async fn go_on(
                 Fault::Demoted if connection.is_new() => {}
                 Fault::Silent | Fault::Demoted => lane.suspect(&connection),
                 // A cluster mends the connection to a single node by itself.
-                Fault::Broken if connection.is_cluster() => {}
+                Fault::Broken if lane.server.is_cluster() => {}
                 Fault::Broken | Fault::Unreachable => lane.discard(&connection),
                 Fault::Refused | Fault::Elsewhere => {}
             }
@@ -112,7 +108,7 @@ async fn go_on(
                 Fault::Broken if resend == Resend::Once => resend = Resend::Never,
                 Fault::Refused | Fault::Silent | Fault::Broken => return Err(error),
                 Fault::Demoted | Fault::Unreachable | Fault::Elsewhere => match detours.next() {
-                    Some(pause) if connection.is_cluster() => tokio::time::sleep(*pause).await,
+                    Some(pause) if lane.server.is_cluster() => tokio::time::sleep(*pause).await,
                     _ => return Err(error),
                 },
             }

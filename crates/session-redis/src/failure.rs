@@ -1,7 +1,6 @@
-use std::{error, fmt, io, time::Duration};
+use std::{io, time::Duration};
 
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
-use session_core::Error;
 
 use crate::server::Address;
 
@@ -53,38 +52,16 @@ pub(crate) fn failed_with<T>(answer: &RedisResult<T>, code: &str) -> bool {
     error.is_some_and(|error| error.code() == Some(code))
 }
 
-/// What the driver met, and where. One line without a source: the driver's error gives its own text as its cause again.
-#[derive(Debug)]
-pub(crate) struct Met(String);
-
-impl Met {
-    /// Without what the server repeats of the command: keys and records are secrets.
-    pub(crate) fn at(address: &Address, error: &RedisError) -> Self {
-        let details = error.detail().unwrap_or_default();
-        let parts = details.split_once(", with args beginning with");
-        let told = match (error.code(), parts) {
-            (Some(code), Some((told, _))) => {
-                redis::make_extension_error(code.to_owned(), Some(told.to_owned())).to_string()
-            }
-            _ => error.to_string(),
-        };
-        let lines = told.lines().map(str::trim).filter(|line| !line.is_empty());
-        let line = lines.collect::<Vec<_>>().join("; ");
-        Self(format!("{address:?}: {line}"))
-    }
-}
-
-impl fmt::Display for Met {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl error::Error for Met {}
-
-/// The store's failure.
-pub(crate) fn backend(address: &Address, error: &RedisError) -> Error {
-    Error::backend("redis", Met::at(address, error))
+/// What the driver met, and where, in one line, without what the server repeats of the command: keys and records are
+/// secrets. Text and no error with a source: the driver's error gives its own text as its cause again.
+pub(crate) fn told(address: &Address, error: &RedisError) -> String {
+    let text = error.to_string();
+    let (said, _) = text
+        .split_once(", with args beginning with")
+        .unwrap_or((&text, ""));
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.collect::<Vec<_>>().join("; ");
+    format!("{address:?}: {line}")
 }
 
 #[cfg(test)]
@@ -92,17 +69,20 @@ mod tests {
     use std::error::Error as _;
 
     use redis::make_extension_error;
+    use session_core::Error;
 
     use super::*;
+    use crate::RedisStore;
 
-    fn address() -> Address {
-        crate::address::parse("redis://ada:hunter2@host:7000/3").unwrap()
+    fn failure(error: RedisError) -> Error {
+        let store = RedisStore::connect("redis://ada:hunter2@host:7000/3").unwrap();
+        store.read_answer::<()>(Err(error)).unwrap_err()
     }
 
     #[test]
     fn a_failure_is_one_line_that_names_the_address_and_tells_its_cause_once() {
         let refused = io::Error::other("refused\n\n  by all\n");
-        let error = backend(&address(), &RedisError::from(refused));
+        let error = failure(refused.into());
         let cause = error.source().unwrap();
         assert_eq!(cause.to_string(), "host:7000/3: refused; by all");
         assert!(cause.source().is_none());
@@ -112,8 +92,10 @@ mod tests {
     fn what_the_server_repeats_of_a_command_is_not_passed_on() {
         let detail =
             "unknown command 'EVALSHA', with args beginning with: 'abc' '1' 'session:secret'";
-        let error = make_extension_error("ERR".to_owned(), Some(detail.to_owned()));
-        let error = backend(&address(), &error);
+        let error = failure(make_extension_error(
+            "ERR".to_owned(),
+            Some(detail.to_owned()),
+        ));
         let source = error.source().unwrap();
         let text = format!("{error} {error:?} {source} {source:?}");
         assert!(text.contains("unknown command 'EVALSHA'"), "{text}");

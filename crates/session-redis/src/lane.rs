@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     connection::Connection,
-    failure::Met,
+    failure::told,
     server::{Address, Server},
 };
 
@@ -21,7 +21,7 @@ const ATTEMPTS: usize = 3;
 
 /// The connection of one worker thread: opened at first use, opened again when it ends, by one attempt at a time.
 pub(crate) struct Lane {
-    server: Arc<Server>,
+    pub(crate) server: Arc<Server>,
     state: Mutex<State>,
 }
 
@@ -119,7 +119,7 @@ impl Lane {
 
     /// The connection may be of no use any more, without having broken: the server is silent, or became a replica.
     pub(crate) fn suspect(self: &Arc<Self>, connection: &Arc<Connection>) {
-        if !connection.is_cluster() {
+        if !self.server.is_cluster() {
             self.discard(connection);
         } else if !connection.is_new() {
             let mut state = self.state();
@@ -158,16 +158,15 @@ impl State {
             }
             Err(error) => {
                 if before.is_none() {
-                    let error = Met::at(address, &error);
+                    let error = told(address, &error);
                     tracing::warn!(%error, "redis cannot be reached");
                 }
                 let pause = before.map_or(FIRST_PAUSE, |before| before.pause * 2);
                 let pause = pause.min(LONGEST_PAUSE);
-                let until = Instant::now() + pause;
                 self.failure = Some(Failure {
                     error,
                     pause,
-                    until,
+                    until: Instant::now() + pause,
                 });
             }
         }

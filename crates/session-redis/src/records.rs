@@ -44,7 +44,7 @@ impl RedisStore {
         if failed_with(&answer, "WRONGTYPE") {
             return Ok(None);
         }
-        answer.map_err(|error| self.failed(&error))
+        self.read_answer(answer)
     }
 
     /// Writes a record where nothing is, or in the place of the one that was `loaded`, and its entry in the owner's index.
@@ -80,8 +80,7 @@ impl RedisStore {
             None => {
                 let (key, until) = (key.as_bytes(), until.as_bytes());
                 let set = [b"SET", key, &record.bytes, b"NX", b"PXAT", until];
-                let answer = self.exchange(&set, Resend::Never).await;
-                answer.map_err(|error| self.failed(&error))?
+                self.read_answer(self.exchange(&set, Resend::Never).await)?
             }
         };
         if !done {

@@ -59,7 +59,7 @@ impl Attempts {
             _ => pace::RETRY,
         };
         let trouble = match fault {
-            Fault::Unreachable { source, .. } => match source {
+            Fault::Unreachable(it) => match &it.source {
                 // Its server is there, but slow, or others use all connections.
                 sqlx::Error::PoolTimedOut if self.kind == Kind::Migration => Trouble::Conflict,
                 // A server that is about to stop, or whose proxy found none, hung up.

@@ -1,6 +1,6 @@
 use std::{error, fmt};
 
-use session_core::Error;
+use session_core::{BoxError, Error};
 
 use crate::dialect::Driver;
 
@@ -8,23 +8,28 @@ use crate::dialect::Driver;
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// No connection could be had.
-    Unreachable {
-        address: String,
-        source: sqlx::Error,
-    },
+    Unreachable(Unreachable),
     /// What the database answered.
     Statement(sqlx::Error),
     /// The table or a key is none for the store, in words that say what to do about it.
     Unfit(String),
 }
 
+/// Where no connection could be had, and why.
+#[derive(Debug)]
+pub(crate) struct Unreachable {
+    pub(crate) address: String,
+    pub(crate) source: sqlx::Error,
+}
+
 impl Fault {
     pub(crate) fn error<D: Driver>(self) -> Error {
-        let store = D::URL_SCHEMES[0];
-        match self {
-            Self::Statement(error) => Error::backend(store, error),
-            fault => Error::backend(store, fault),
-        }
+        let source: BoxError = match self {
+            Self::Unreachable(it) => it.into(),
+            Self::Statement(error) => error.into(),
+            Self::Unfit(lack) => lack.into(),
+        };
+        Error::backend(D::URL_SCHEMES[0], source)
     }
 }
 
@@ -34,24 +39,14 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable { address, .. } => {
-                write!(f, "no connection to the database at {address}")
-            }
-            Self::Statement(error) => error.fmt(f),
-            Self::Unfit(lack) => f.write_str(lack),
-        }
+        write!(f, "no connection to the database at {}", self.address)
     }
 }
 
-impl error::Error for Fault {
+impl error::Error for Unreachable {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            Self::Unreachable { source, .. } => Some(source),
-            Self::Statement(error) => error.source(),
-            Self::Unfit(_) => None,
-        }
+        Some(&self.source)
     }
 }

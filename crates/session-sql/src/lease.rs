@@ -6,7 +6,7 @@ use tokio::{runtime::Handle, time::timeout};
 use crate::{
     attempts::Kind,
     dialect::{Driver, Unfinished},
-    fault::Fault,
+    fault::{Fault, Unreachable},
     pace,
 };
 
@@ -24,7 +24,7 @@ impl<D: Driver> Lease<D> {
             Err(error) => error,
         };
         let address = D::address(&pool.connect_options());
-        Err(Fault::Unreachable { address, source })
+        Err(Fault::Unreachable(Unreachable { address, source }))
     }
 
     pub(crate) fn connection(&mut self) -> &mut D::Connection {

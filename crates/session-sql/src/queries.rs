@@ -55,12 +55,11 @@ pub(crate) fn spell_all<D: Driver>(name: &TableName, text: &str) -> Vec<SqlStr> 
     for (word, name) in names {
         sql = sql.replace(word, &name);
     }
-    let without_word = |part: &str| {
-        part.split_once('}')
-            .map_or(part, |(_, rest)| rest)
-            .to_owned()
-    };
-    let sql: String = sql.split('{').map(without_word).collect();
+    // What is still in braces the database can do without.
+    let sql: String = sql
+        .split('{')
+        .map(|part| part.split_once('}').map_or(part, |(_, rest)| rest))
+        .collect();
     let all = sql.split(';');
     all.map(|one| {
         let places = if D::NUMBERED {

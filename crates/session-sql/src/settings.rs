@@ -10,11 +10,15 @@ const URL: &str = "SESSION_SQL";
 const TABLE: [&str; 2] = ["SESSION_SQL_TABLE", "SESSION_SQLALCHEMY_TABLE"];
 const SCHEMA: [&str; 2] = ["SESSION_SQL_SCHEMA", "SESSION_SQLALCHEMY_SCHEMA"];
 
-/// The features of this crate, and the schemes of the URLs that each of them knows.
-const FEATURES: [(&str, &[&str]); 3] = [
-    ("sqlite", &["sqlite"]),
-    ("postgres", &["postgres", "postgresql"]),
-    ("mysql", &["mysql", "mariadb"]),
+/// The databases: the feature of this crate that compiles in the driver, whether it is on, and the schemes of URLs.
+const DATABASES: [(&str, bool, &[&str]); 3] = [
+    ("sqlite", cfg!(feature = "sqlite"), &["sqlite"]),
+    (
+        "postgres",
+        cfg!(feature = "postgres"),
+        &["postgres", "postgresql"],
+    ),
+    ("mysql", cfg!(feature = "mysql"), &["mysql", "mariadb"]),
 ];
 
 /// What [`from_env`] takes unless `SESSION_SQL` is set.
@@ -32,7 +36,7 @@ impl<D: Dialect> SqlStore<D> {
     /// If the URL is of another database or cannot be read.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
         let url = without_driver(url);
-        if !speaks::<D>(&url) {
+        if !D::URL_SCHEMES.contains(&scheme(&url)) {
             return Err(unknown_scheme(D::URL_SCHEMES));
         }
         D::pool(&url).map(Self::new).map_err(|error| {
@@ -71,42 +75,33 @@ pub fn from_env(env: &Env) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     open(url(env), &table(env)?)
 }
 
-// Without a database compiled in there is none to try.
+// Without a database compiled in there is none to open.
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
-    expect(unused_variables, unused_mut)
+    expect(unused_variables)
 )]
 fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     let url = &*without_driver(url);
-    let mut schemes = vec![];
-    #[cfg(feature = "sqlite")]
-    if let Some(store) = open_as::<sqlx::Sqlite>(url, table, &mut schemes) {
-        return store;
+    match feature(url) {
+        #[cfg(feature = "sqlite")]
+        Some("sqlite") => open_as::<sqlx::Sqlite>(url, table),
+        #[cfg(feature = "postgres")]
+        Some("postgres") => open_as::<sqlx::Postgres>(url, table),
+        #[cfg(feature = "mysql")]
+        Some("mysql") => open_as::<sqlx::MySql>(url, table),
+        Some(feature) => Err(uncompiled(url, feature)),
+        None => {
+            let compiled = DATABASES.iter().filter(|(_, compiled, _)| *compiled);
+            let schemes: Vec<_> = compiled.flat_map(|it| it.2).copied().collect();
+            Err(unknown_scheme(&schemes))
+        }
     }
-    #[cfg(feature = "postgres")]
-    if let Some(store) = open_as::<sqlx::Postgres>(url, table, &mut schemes) {
-        return store;
-    }
-    #[cfg(feature = "mysql")]
-    if let Some(store) = open_as::<sqlx::MySql>(url, table, &mut schemes) {
-        return store;
-    }
-    Err(uncompiled(url, &schemes))
 }
 
-/// The store, unless the URL is of another database; then adds the schemes it could have had.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-fn open_as<D: Dialect>(
-    url: &str,
-    table: &TableName,
-    schemes: &mut Vec<&str>,
-) -> Option<Result<Arc<dyn SqlSessions>, ConfigError>> {
-    if !speaks::<D>(url) {
-        schemes.extend(D::URL_SCHEMES);
-        return None;
-    }
-    let store = SqlStore::<D>::connect(url);
-    Some(store.map(|store| Arc::new(store.with_table(table.clone())) as _))
+fn open_as<D: Dialect>(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
+    let store = SqlStore::<D>::connect(url)?;
+    Ok(Arc::new(store.with_table(table.clone())))
 }
 
 fn url(env: &Env) -> &str {
@@ -124,35 +119,37 @@ fn table(env: &Env) -> Result<TableName, ConfigError> {
     }
 }
 
-fn speaks<D: Dialect>(url: &str) -> bool {
-    url.split_once(':')
-        .is_some_and(|(scheme, _)| D::URL_SCHEMES.contains(&scheme))
+fn scheme(url: &str) -> &str {
+    url.split_once(':').map_or("", |(scheme, _)| scheme)
 }
 
-/// The URL is of no database that was compiled in: names the feature of the one that it is of.
-fn uncompiled(url: &str, compiled: &[&str]) -> ConfigError {
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    let known = FEATURES.iter().find(|it| it.1.contains(&scheme));
-    match known {
-        Some((feature, _)) => ConfigError::new(
-            URL,
-            format!(
-                "begins with {scheme}:, and the driver for that is not compiled in: \
-                 switch on the feature \"{feature}\" of session-sql in Cargo.toml"
-            ),
+/// The feature that compiles in the driver for the URL's database.
+fn feature(url: &str) -> Option<&'static str> {
+    let known = DATABASES.iter().find(|it| it.2.contains(&scheme(url)));
+    known.map(|(feature, ..)| *feature)
+}
+
+fn uncompiled(url: &str, feature: &str) -> ConfigError {
+    let scheme = scheme(url);
+    ConfigError::new(
+        URL,
+        format!(
+            "begins with {scheme}:, and the driver for that is not compiled in: \
+             switch on the feature \"{feature}\" of session-sql in Cargo.toml"
         ),
-        None if compiled.is_empty() => ConfigError::new(
-            URL,
-            "cannot be used, because no driver is compiled in: switch on the feature \"sqlite\", \"postgres\" or \
-             \"mysql\" of session-sql in Cargo.toml",
-        ),
-        None => unknown_scheme(compiled),
-    }
+    )
 }
 
 /// Does not repeat the URL, which may hold a password.
-fn unknown_scheme(schemes: &[&str]) -> ConfigError {
-    let schemes = schemes.join(":, ");
+fn unknown_scheme(known: &[&str]) -> ConfigError {
+    if known.is_empty() {
+        return ConfigError::new(
+            URL,
+            "cannot be used, because no driver is compiled in: switch on the feature \"sqlite\", \"postgres\" or \
+             \"mysql\" of session-sql in Cargo.toml",
+        );
+    }
+    let schemes = known.join(":, ");
     ConfigError::new(URL, format!("must begin with one of {schemes}:"))
 }
 
@@ -169,7 +166,8 @@ mod tests {
             ("mysql://ada:hunter2@h/d", "mysql"),
             ("mariadb://ada:hunter2@h/d", "mysql"),
         ] {
-            let error = uncompiled(url, &["other"]).to_string();
+            assert_eq!(super::feature(url), Some(feature), "{url}");
+            let error = uncompiled(url, feature).to_string();
             let advice = format!("switch on the feature \"{feature}\" of session-sql");
             assert!(error.contains(&advice), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
@@ -178,9 +176,10 @@ mod tests {
 
     #[test]
     fn a_url_of_no_database_names_what_there_is() {
-        let error = uncompiled("redis://h", &["mysql", "mariadb"]).to_string();
+        assert!(feature("redis://h").is_none() && feature("hunter2").is_none());
+        let error = unknown_scheme(&["mysql", "mariadb"]).to_string();
         assert_eq!(error, "SESSION_SQL must begin with one of mysql:, mariadb:");
-        let error = uncompiled("hunter2", &[]).to_string();
+        let error = unknown_scheme(&[]).to_string();
         assert!(
             error.contains("\"sqlite\", \"postgres\" or \"mysql\""),
             "{error}"
@@ -190,7 +189,8 @@ mod tests {
     #[test]
     fn the_features_know_the_schemes_that_the_drivers_do() {
         fn knows<D: Dialect>(feature: &str) {
-            assert!(FEATURES.contains(&(feature, D::URL_SCHEMES)), "{feature}");
+            let known = (feature, true, D::URL_SCHEMES);
+            assert!(DATABASES.contains(&known), "{feature}");
         }
         knows::<sqlx::Sqlite>("sqlite");
         knows::<sqlx::Postgres>("postgres");

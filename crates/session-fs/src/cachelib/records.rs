@@ -67,7 +67,7 @@ impl CachelibStore {
     /// The entry of `key` and the name of its file.
     fn find(&self, root: &Directory, key: &StoreKey) -> Result<Option<(String, Entry)>, Fault> {
         for name in self.names.of(key) {
-            if let Some((_, file)) = file::start(root, name.as_str(), LARGEST_FILE)? {
+            if let Some(file) = file::start(root, name.as_str(), LARGEST_FILE)? {
                 return Ok(Some((name, Entry::decode(&file)?)));
             }
         }

@@ -4,11 +4,9 @@ use std::fmt::Write as _;
 ///
 /// What does not begin like a JSON object stays as it is. Equal sessions so have equal files, whoever wrote them.
 pub(super) fn pythons(json: &[u8]) -> Vec<u8> {
-    let Some(text) = std::str::from_utf8(json)
-        .ok()
-        .filter(|it| it.starts_with('{'))
-    else {
-        return json.to_vec();
+    let text = match std::str::from_utf8(json) {
+        Ok(text) if text.starts_with('{') => text,
+        _ => return json.to_vec(),
     };
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     let mut rest = text;
@@ -54,11 +52,10 @@ fn number(text: &str) -> usize {
 fn push(out: &mut String, each: char) {
     if matches!(each, ' '..='~') {
         out.push(each);
-        return;
-    }
-    let mut units = [0; 2];
-    for unit in each.encode_utf16(&mut units) {
-        write!(out, "\\u{unit:04x}").expect("a String takes every write");
+    } else {
+        for unit in each.encode_utf16(&mut [0; 2]) {
+            write!(out, "\\u{unit:04x}").expect("a String takes every write");
+        }
     }
 }
 

@@ -69,7 +69,8 @@ impl Driver for MySql {
     }
 
     fn trouble(error: &dyn DatabaseError) -> Trouble {
-        match number(error) {
+        let error = error.try_downcast_ref::<MySqlDatabaseError>();
+        match error.map_or(0, MySqlDatabaseError::number) {
             // duplicate entry: of the ways to insert, those that are told of it otherwise hide other errors too
             1062 => Trouble::Taken,
             // record changed since last read, lock wait timeout, deadlock
@@ -85,29 +86,16 @@ impl Driver for MySql {
     run_by_sqlx!();
 }
 
-fn number(error: &dyn DatabaseError) -> u16 {
-    error
-        .try_downcast_ref::<MySqlDatabaseError>()
-        .map_or(0, MySqlDatabaseError::number)
-}
-
 /// The server ends what takes too long; autocommit, because a server may be told to begin without.
+///
+/// Each server executes one of the two comments and skips the other: `MariaDB` limits every statement, `MySQL` reading
+/// alone.
 async fn limit(connection: &mut MySqlConnection) -> sqlx::Result<()> {
     let lock = pace::LOCK.as_secs();
-    connection
-        .execute(AssertSqlSafe(format!(
-            "SET SESSION autocommit = 1, lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
-        )))
-        .await?;
-    let seconds = pace::STATEMENT.as_secs();
-    let mariadb = AssertSqlSafe(format!("SET SESSION max_statement_time = {seconds}"));
-    match connection.execute(mariadb).await {
-        // An unknown variable: MySQL, which limits reading alone.
-        Err(sqlx::Error::Database(error)) if number(error.as_ref()) == 1193 => {
-            let millis = pace::STATEMENT.as_millis();
-            let mysql = AssertSqlSafe(format!("SET SESSION max_execution_time = {millis}"));
-            connection.execute(mysql).await.map(drop)
-        }
-        done => done.map(drop),
-    }
+    let (seconds, millis) = (pace::STATEMENT.as_secs(), pace::STATEMENT.as_millis());
+    let sql = format!(
+        "SET SESSION autocommit = 1, lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock} \
+         /*M! , max_statement_time = {seconds} */ /*!50708 , max_execution_time = {millis} */"
+    );
+    connection.execute(AssertSqlSafe(sql)).await.map(drop)
 }

@@ -1,7 +1,10 @@
 use std::time::{Duration, Instant};
 
 use session_core::SessionStore;
-use session_sql::{SqlStore, sqlx::pool::PoolConnection};
+use session_sql::{
+    SqlStore,
+    sqlx::{MySql, pool::PoolConnection},
+};
 use tokio::time::timeout;
 
 use crate::{
@@ -79,6 +82,18 @@ async fn every_connection<D: Place>(store: &SqlStore<D>) -> Vec<PoolConnection<D
         }
     }
     held
+}
+
+#[test]
+fn mariadb_ends_what_takes_too_long() {
+    session_core::conformance::run(async {
+        let store = MySql::place().await.migrated(&own_table()).await;
+        let limits = "SELECT CAST(@@autocommit = 1 AND @@lock_wait_timeout = 1 AND @@innodb_lock_wait_timeout = 1 \
+            AND @@max_statement_time = 2 AS SIGNED)";
+        let mut connection = store.pool().acquire().await.expect("it is there");
+        let set = MySql::number(&mut connection, limits).await;
+        assert_eq!(set.expect("the limits can be read"), 1);
+    });
 }
 
 #[tokio::test]
