@@ -316,10 +316,12 @@ impl Rules {
     ) -> Record {
         let until = now.after(TOMBSTONE_LIFE);
         let codec = self.codec(live.form);
+        // Behind the tombstone of a renewed session there is one to list; behind that of an ended session is none.
+        let listed_until = successor.map_or(now, |_| until);
         let entry = live
             .times
             .indexed_until
-            .and_then(|_| self.entry(&live.content, until));
+            .and_then(|_| self.entry(&live.content, listed_until));
         Record {
             bytes: codec.tombstone(&live.key, &live.content, successor, until, write_tag),
             expires_at: reclaimed(live.form, until),

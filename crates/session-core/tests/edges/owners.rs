@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{Error, Record, Session, config::Refresh};
+use session_core::{Error, KeyPrefix, OwnerIndex as _, Record, Session, config::Refresh};
 
 use crate::support::{Browser, Fault, Handler, Method, Site, signed};
 
@@ -234,6 +234,26 @@ async fn who_logs_in_and_out_for_ever_can_still_be_logged_out_everywhere() {
     assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 3);
     assert!(start.elapsed() < Duration::from_millis(500));
     assert_eq!(logged_in_of(&site, &live).await, 0);
+}
+
+#[tokio::test]
+async fn a_log_out_takes_the_session_out_of_the_index_at_once() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    let owner = KeyPrefix::default().owner_key("ada");
+    let listed = async || site.store.owned_by(&owner, None, 10).await.unwrap().records;
+    site.request(&browser, Session::renew).await;
+    assert_eq!(
+        listed().await.len(),
+        2,
+        "a forwarding tombstone is followed"
+    );
+    site.request(&browser, Session::destroy).await;
+    assert_eq!(
+        listed().await.len(),
+        1,
+        "behind that of an ended session there is none"
+    );
 }
 
 #[tokio::test]

@@ -50,13 +50,10 @@ impl Driver for Postgres {
     fn pool(url: &str) -> sqlx::Result<Pool<Self>> {
         let mut options = PgConnectOptions::from_str(url)?;
         for (setting, value) in [
-            ("lock_timeout", &*pace::LOCK.as_millis().to_string()),
-            (
-                "statement_timeout",
-                &*pace::STATEMENT.as_millis().to_string(),
-            ),
-            // On a table without statistics it would sort all of a user's records anew for each page of a list.
-            ("enable_bitmapscan", "off"),
+            ("lock_timeout", pace::LOCK.as_millis()),
+            ("statement_timeout", pace::STATEMENT.as_millis()),
+            // Off: on a table without statistics it would sort all of a user's records anew for each page of a list.
+            ("enable_bitmapscan", 0),
         ] {
             let given = options.get_options().unwrap_or_default();
             if !given.contains(setting) {

@@ -10,9 +10,10 @@ use crate::{
 
 /// Our own layout.
 ///
-/// `expires_at` and `listed_until` have no index, because most changes move them; `sweep_at` has one, is never later than
-/// either, and moves only with an end that comes nearer. So a change writes no index. A sweep takes what is no longer
-/// listed out of the owner's index, so that a list is not slow for all the sessions that have ended.
+/// `expires_at` has no index, because most changes move it, and `listed_until` none, because the pages of a list are read
+/// in the order of the keys: in the order of a time that moves, they would miss records. `sweep_at` has an index, is never
+/// later than either, and moves only with an end that comes nearer. So a change writes no index. A sweep takes what is no
+/// longer listed out of the owner's index, so that a list is not slow for all the sessions that have ended.
 #[derive(Debug)]
 pub struct Own;
 
