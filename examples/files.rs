@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(FileStore::from_env(&env)?);
     // Nobody else removes what has expired.
     actix_web::rt::spawn(sweep_every(store.clone(), settings.sweep_pause()));
-    let sessions = Sessions::with_owners(settings, store)?;
+    let sessions = Sessions::new(settings, store)?;
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))

@@ -30,7 +30,7 @@ async fn log_in(session: Session, user: web::Path<String>) -> Result<&'static st
 
 #[post("/logout")]
 async fn log_out(session: Session) -> &'static str {
-    session.destroy();
+    session.log_out();
     "bye"
 }
 
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env(&Env::of_process())?;
     let store = Arc::new(FileStore::open("./sessions")?);
     actix_web::rt::spawn(sweep_every(store.clone(), settings.sweep_pause()));
-    let sessions = Sessions::with_owners(settings, store)?;
+    let sessions = Sessions::new(settings, store)?;
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))

@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(MongoStore::from_env(&env).await?);
     // Once: one index removes what has expired, the other finds the sessions of a user.
     store.ensure_indexes().await?;
-    let sessions = Sessions::with_owners(settings, store)?;
+    let sessions = Sessions::new(settings, store)?;
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))

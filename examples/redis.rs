@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env(&env)?;
     // The first request connects; Redis removes what has expired.
     let store = Arc::new(RedisStore::from_env(&env)?);
-    let sessions = Sessions::with_owners(settings, store)?;
+    let sessions = Sessions::new(settings, store)?;
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))

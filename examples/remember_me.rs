@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_permanent(false);
     let store = Arc::new(FileStore::open("./sessions")?);
     actix_web::rt::spawn(sweep_every(store.clone(), settings.sweep_pause()));
-    let sessions = Sessions::with_owners(settings, store)?;
+    let sessions = Sessions::new(settings, store)?;
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))

@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         sweep_every(table, pause).await;
     });
-    let sessions = Sessions::with_owners(settings, store)?;
+    let sessions = Sessions::new(settings, store)?;
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))

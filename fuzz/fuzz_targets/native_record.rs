@@ -94,7 +94,7 @@ fn alone(bytes: &[u8]) {
     let cookie = Bench::cookie(&head).expect("a renewed session has a cookie");
     let (visit, session) = bench.open(&[cookie.as_bytes()]).expect("it was stored");
     assert_eq!(Snapshot::of(&session), before);
-    session.destroy();
+    session.log_out();
     let _ = bench.finish(&visit).expect("it can be ended");
     for cookie in [cookie, format!("__Host-session={ID}")] {
         let (_, session) = bench.open(&[cookie.as_bytes()]).expect("a tombstone");
@@ -104,9 +104,9 @@ fn alone(bytes: &[u8]) {
 
 fn listed(bytes: &[u8]) {
     let (_, bench) = planted(bytes);
-    let _ = run(bench.sessions.of_owner(OWNER));
-    if run(bench.sessions.end_all_of(OWNER)).is_ok() {
-        let left = run(bench.sessions.of_owner(OWNER)).expect("memory");
+    let _ = run(bench.sessions.owner_sessions(OWNER));
+    if run(bench.sessions.log_out_everywhere(OWNER)).is_ok() {
+        let left = run(bench.sessions.owner_sessions(OWNER)).expect("memory");
         assert!(left.is_empty());
     }
 }

@@ -53,7 +53,7 @@ thread_local! {
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes)
-        && let Some(lineage) = Lineage::from_text(text)
+        && let Ok(lineage) = text.parse::<Lineage>()
     {
         assert_eq!(lineage.as_str(), text);
     }

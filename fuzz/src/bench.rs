@@ -58,25 +58,27 @@ impl Bench {
     /// If the settings break a rule.
     #[must_use]
     pub fn new(settings: Settings, store: impl SessionStore) -> Self {
-        Self::of(settings, Arc::new(store), None)
+        Self::of(settings, Arc::new(store))
     }
 
     /// Sessions with `settings` on `store`, which can be listed.
     #[must_use]
     pub fn in_memory(settings: Settings, store: &MemoryStore) -> Self {
         let store = Arc::new(store.clone().with_clock(Arc::new(now)));
-        Self::of(settings, store.clone(), Some(store))
+        Self::of(settings, store)
     }
 
-    fn of(
-        settings: Settings,
-        store: Arc<dyn SessionStore>,
-        owners: Option<Arc<dyn OwnerIndex>>,
-    ) -> Self {
+    fn of(settings: Settings, store: Arc<dyn SessionStore>) -> Self {
+        let cookie = settings.cookie().name.clone();
+        let builder = Sessions::builder(settings, store).with_clock(Arc::new(now));
+        let builder = if builder.can_list_owners() {
+            builder
+        } else {
+            builder.without_owner_lists()
+        };
         Self {
-            cookie: settings.cookie().name.clone(),
-            sessions: Sessions::with_clock(settings, store, owners, Arc::new(now))
-                .expect("good settings"),
+            cookie,
+            sessions: builder.build().expect("good settings"),
         }
     }
 

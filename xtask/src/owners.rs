@@ -128,7 +128,7 @@ impl Plan {
         let log_in = |sessions: Sessions| async move { log_in(&sessions, "live").await.map(drop) };
         many(&sessions, self.live, log_in).await?;
         let began = Instant::now();
-        let ended = sessions.end_all_of("live").await?;
+        let ended = sessions.log_out_everywhere("live").await?;
         let everywhere = began.elapsed();
         if ended != self.live as u64 {
             return Err(format!("{name}: {ended} of {} sessions were ended", self.live).into());
@@ -149,13 +149,13 @@ impl Plan {
 fn sessions(store: Arc<dyn OwnerIndex>) -> Result<Sessions> {
     // So that what takes too long is measured and not given up.
     let settings = Settings::unsigned().with_store_timeout(Duration::from_secs(60));
-    Ok(Sessions::with_owners(settings, store)?)
+    Ok(Sessions::new(settings, store)?)
 }
 
 /// How long the list of one takes who has logged out everywhere.
 async fn empty_list(sessions: &Sessions) -> Result<Duration> {
     let began = Instant::now();
-    let listed = sessions.of_owner("comes and goes").await?;
+    let listed = sessions.owner_sessions("comes and goes").await?;
     if !listed.is_empty() {
         return Err(format!("{} sessions outlived their log-out", listed.len()).into());
     }
@@ -206,7 +206,7 @@ async fn log_out(sessions: &Sessions, cookie: &str) -> Result<()> {
     visit
         .session(&mut std::iter::once(cookie.as_bytes()))
         .await?
-        .destroy();
+        .log_out();
     finish(visit.finish()).await.map(drop)
 }
 

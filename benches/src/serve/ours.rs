@@ -38,7 +38,7 @@ async fn plain() -> &'static str {
 
 pub(super) fn redis(url: &str) -> Result<()> {
     let store = RedisStore::connect(url)?.with_response_timeout(PATIENCE);
-    serve(Sessions::with_owners(settings()?, Arc::new(store))?)
+    serve(Sessions::new(settings()?, Arc::new(store))?)
 }
 
 pub(super) fn memcached(nodes: &str) -> Result<()> {
@@ -50,7 +50,7 @@ pub(super) fn sql(url: &str) -> Result<()> {
     let store = session_sql::connect(url)?;
     let migrated = store.clone();
     rt::System::new().block_on(async move { migrated.migrate().await })?;
-    serve(Sessions::with_owners(settings()?, store)?)
+    serve(Sessions::new(settings()?, store)?)
 }
 
 fn settings() -> Result<Settings> {

@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
 use session_core::{Finish, Outcome, Visit};
 
-use crate::{SessionError, error, head, request::cookies, saving::Saving, slots::Slot};
+use crate::{error, head, request::cookies, saving::Saving, slots::Slot};
 
 pin_project! {
     /// The answer to one request, its session saved.
@@ -112,7 +112,7 @@ where
                     let visit = this.slot.as_ref().expect("a visit is saved").visit();
                     return Poll::Ready(match saved {
                         Ok(outcome) => respond(answer, &outcome),
-                        Err(error) => refuse(answer, error.into(), &visit.failed()),
+                        Err(error) => refuse(answer, error, &visit.failed()),
                     });
                 }
             };
@@ -180,7 +180,7 @@ where
 /// The answer of a request whose session could not be saved, in place of the handler's.
 fn refuse<B>(
     answer: Result<ServiceResponse<B>, Error>,
-    failure: SessionError,
+    failure: session_core::Error,
     outcome: &Outcome,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
@@ -188,7 +188,6 @@ where
 {
     match answer {
         Ok(response) => {
-            let failure = failure.at(response.request().match_pattern());
             let mut instead = HttpResponse::from_error(failure);
             head::keep_cookies(response.headers(), instead.headers_mut());
             head::write(outcome, instead.headers_mut());

@@ -12,8 +12,8 @@ mod slots;
 
 pub use abandoned::{finish_saves, sigterm_and_saves};
 pub use answer::SessionFuture;
-pub use error::SessionError;
 pub use middleware::{SessionMiddleware, SessionService};
 pub use request::SessionExt;
 pub use session::{DefaultSession, Session};
 pub use session_core;
+pub use session_core::Error as SessionError;

@@ -10,10 +10,10 @@ use actix_web::{
     guard::GuardContext,
     http::header::{COOKIE, HeaderMap, HeaderValue},
 };
-use futures_util::future::FutureExt;
-use session_core::Visit;
+use futures_util::future::{FutureExt, TryFutureExt};
+use session_core::{Error, Result, Visit};
 
-use crate::{DefaultSession, Session, SessionError, slots::Slots};
+use crate::{DefaultSession, Session, slots::Slots};
 
 /// The session of a request, for code that is no handler: other middleware and extractors.
 pub trait SessionExt {
@@ -22,7 +22,7 @@ pub trait SessionExt {
     /// # Errors
     ///
     /// If the store fails, no middleware of the session wraps this code, or two sessions around it share a cookie.
-    fn session(&self) -> impl Future<Output = Result<Session, SessionError>> + 'static {
+    fn session(&self) -> impl Future<Output = Result<Session>> + 'static {
         self.named_session::<DefaultSession>()
     }
 
@@ -31,33 +31,30 @@ pub trait SessionExt {
     /// # Errors
     ///
     /// As [`session`](Self::session).
-    fn named_session<N: 'static>(
-        &self,
-    ) -> impl Future<Output = Result<Session<N>, SessionError>> + 'static;
+    fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static;
 }
 
 impl SessionExt for HttpRequest {
-    fn named_session<N: 'static>(
-        &self,
-    ) -> impl Future<Output = Result<Session<N>, SessionError>> + 'static {
+    fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static {
         let visit = visit::<N>(self, || self.match_pattern());
-        load::<N>(visit, self.headers())
+        load(visit.map_err(|error| given(self, error)), self.headers())
     }
 }
 
 impl SessionExt for ServiceRequest {
-    fn named_session<N: 'static>(
-        &self,
-    ) -> impl Future<Output = Result<Session<N>, SessionError>> + 'static {
+    fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static {
         let visit = visit::<N>(self, || self.match_pattern());
-        load::<N>(visit, self.headers())
+        load(visit.map_err(|error| given(self, error)), self.headers())
     }
 }
 
 impl<N: 'static> Session<N> {
     /// The session that some middleware has loaded by now: for guards, which cannot wait.
     pub fn of_guard(context: &GuardContext<'_>) -> Option<Self> {
-        let visit = context.req_data().get::<Slots>()?.visit(TypeId::of::<N>());
+        let visit = context
+            .req_data()
+            .get::<Slots>()?
+            .visit(TypeId::of::<N>())?;
         visit.ok()?.loaded().map(Into::into)
     }
 }
@@ -69,36 +66,45 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 /// The visit; in a debug build it knows its route, for the warning about lost changes.
 fn visit<N: 'static>(
     request: &impl HttpMessage,
-    route: impl FnOnce() -> Option<String>,
-) -> Result<Arc<Visit>, SessionError> {
+    route: impl Fn() -> Option<String>,
+) -> Result<Arc<Visit>> {
     let extensions = request.extensions();
-    let visit = match extensions.get::<Slots>() {
-        Some(slots) => slots.visit(TypeId::of::<N>()),
-        None => Err(SessionError::no_middleware()),
+    let Some(slots) = extensions.get::<Slots>() else {
+        return Err(no_middleware(route()));
     };
-    match visit {
-        Ok(visit) => {
-            if cfg!(debug_assertions)
-                && let Some(route) = route()
-            {
-                visit.set_route(route);
-            }
-            Ok(visit)
-        }
-        Err(error) => Err(error.at(route())),
+    let visit = slots
+        .visit(TypeId::of::<N>())
+        .unwrap_or_else(|| Err(no_middleware(route())))?;
+    if cfg!(debug_assertions)
+        && let Some(route) = route()
+    {
+        visit.set_route(route);
+    }
+    Ok(visit)
+}
+
+fn no_middleware(route: Option<String>) -> Error {
+    Error::NoMiddleware {
+        route: route.map(Into::into),
     }
 }
 
+/// The session that a test of a handler has put into the request itself.
+fn given<N: 'static>(request: &impl HttpMessage, error: Error) -> Result<Session<N>> {
+    let given = request.extensions().get::<Session<N>>().cloned();
+    given.ok_or(error)
+}
+
 fn load<N: 'static>(
-    visit: Result<Arc<Visit>, SessionError>,
+    visit: Result<Arc<Visit>, Result<Session<N>>>,
     headers: &HeaderMap,
-) -> impl Future<Output = Result<Session<N>, SessionError>> + use<N> {
+) -> impl Future<Output = Result<Session<N>>> + use<N> {
     // No `async` block, which would hold the inner future twice.
     match visit {
         Ok(visit) => visit
             .session(&mut cookies(headers))
-            .map(|session| Ok(session?.into()))
+            .map_ok(Into::into)
             .left_future(),
-        Err(error) => ready(Err(error)).right_future(),
+        Err(given) => ready(given).right_future(),
     }
 }

@@ -1,7 +1,7 @@
 use std::{fmt, marker::PhantomData, ops::Deref};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use futures_util::future::{FutureExt, LocalBoxFuture, TryFutureExt};
+use futures_util::future::{FutureExt, LocalBoxFuture};
 
 use crate::{SessionError, SessionExt};
 
@@ -18,7 +18,7 @@ pub struct Session<N = DefaultSession> {
     name: PhantomData<fn() -> N>,
 }
 
-impl<N> Session<N> {
+impl Session {
     /// A session of its own in memory, to call a handler with in a test.
     pub fn in_memory() -> Self {
         session_core::Session::in_memory().into()
@@ -59,10 +59,6 @@ impl<N: 'static> FromRequest for Session<N> {
     type Future = LocalBoxFuture<'static, Result<Self, SessionError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let session = request.named_session::<N>();
-        let request = request.clone();
-        session
-            .map_err(move |error| error.at(request.match_pattern()))
-            .boxed_local()
+        request.named_session::<N>().boxed_local()
     }
 }

@@ -7,9 +7,9 @@ use std::{
 };
 
 use actix_web::{HttpMessage, dev::ServiceRequest};
-use session_core::{Sessions, Visit, config::Refresh};
+use session_core::{Error, Result, Sessions, Visit, config::Refresh};
 
-use crate::{SessionError, abandoned};
+use crate::abandoned;
 
 /// What one middleware has to see to in one request.
 pub(crate) struct Slot {
@@ -119,17 +119,19 @@ impl Slots {
     }
 
     /// The visit of the session called `name`: of the innermost middleware that the answer has not left, or of the innermost
-    /// where it has left all, as in a stream.
-    pub(crate) fn visit(&self, name: TypeId) -> Result<Arc<Visit>, SessionError> {
+    /// where it has left all, as in a stream. `None` if there is no such middleware.
+    pub(crate) fn visit(&self, name: TypeId) -> Option<Result<Arc<Visit>>> {
         let named = || self.all().filter(|it| it.name == name);
         let slot = named()
             .find(|it| !it.seen_to_by().answered.get())
-            .or_else(|| named().next())
-            .ok_or_else(SessionError::no_middleware)?;
-        if slot.is_refused() {
-            return Err(SessionError::cookie_in_use(slot.cookie()));
-        }
-        Ok(slot.seen_to_by().visit().clone())
+            .or_else(|| named().next())?;
+        Some(if slot.is_refused() {
+            Err(Error::CookieInUse {
+                name: slot.cookie().into(),
+            })
+        } else {
+            Ok(slot.seen_to_by().visit().clone())
+        })
     }
 
     /// From the innermost on.

@@ -1,6 +1,6 @@
 //! What a session holds: its data, and what the library itself notes about it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -74,18 +74,34 @@ impl Lineage {
         lineage
     }
 
-    /// A lineage as it was shown, such as one that comes back from a list of devices; `None` for any other text.
-    pub fn from_text(text: &str) -> Option<Self> {
-        let mut bytes = [0; 18];
-        let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-        let bytes = bytes[..decoded].try_into().ok()?;
-        Some(Self::from_bytes(bytes))
-    }
-
     /// The lineage as text, 22 characters of base64url.
     #[expect(clippy::missing_panics_doc, reason = "base64url is ASCII")]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("base64url is ASCII")
+    }
+}
+
+/// The text is no [`Lineage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotALineage;
+
+impl fmt::Display for NotALineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a lineage is 22 characters of base64url")
+    }
+}
+
+impl std::error::Error for NotALineage {}
+
+impl FromStr for Lineage {
+    type Err = NotALineage;
+
+    /// A lineage as it was shown, such as one that comes back from a list of devices.
+    fn from_str(text: &str) -> Result<Self, NotALineage> {
+        let mut bytes = [0; 18];
+        let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes);
+        let bytes = bytes[..decoded.map_err(|_| NotALineage)?].try_into();
+        Ok(Self::from_bytes(bytes.map_err(|_| NotALineage)?))
     }
 }
 

@@ -72,10 +72,19 @@ pub enum Error {
         /// What the decoder reported.
         source: BoxError,
     },
-    /// The store in use cannot name an owner's sessions.
+    /// A user's sessions cannot be listed: the application was built
+    /// [`without_owner_lists`](crate::SessionsBuilder::without_owner_lists).
     NoOwnerIndex,
-    /// Sessions in Flask's records are in no index: an owner's sessions cannot all be known where they are read.
-    FlaskOwners,
+    /// No middleware of this session wraps the route.
+    NoMiddleware {
+        /// The pattern of the route, if it is known.
+        route: Option<Box<str>>,
+    },
+    /// Other sessions around the route have the same cookie name.
+    CookieInUse {
+        /// The cookie's name.
+        name: Box<str>,
+    },
 }
 
 impl Error {
@@ -84,6 +93,35 @@ impl Error {
         Self::Backend {
             store,
             source: source.into(),
+        }
+    }
+
+    /// The HTTP status of an answer to a request that this error ended, for adapters.
+    ///
+    /// 503 where the store failed or was overtaken, so that the client may try again; 413 for a
+    /// session that is too large, 409 for a conflict, 400 for a key or an owner's name that cannot be used,
+    /// 500 for what only the application's code can mend.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::TooLarge { .. } => 413,
+            Self::Conflict => 409,
+            Self::ReservedKey | Self::OwnerTooLong { .. } => 400,
+            Self::HeadSent
+            | Self::Reentrant
+            | Self::Encode { .. }
+            | Self::Decode { .. }
+            | Self::NoOwnerIndex
+            | Self::NoMiddleware { .. }
+            | Self::CookieInUse { .. } => 500,
+            Self::Backend { .. }
+            | Self::Timeout { .. }
+            | Self::Corrupt { .. }
+            | Self::LaterVersion
+            | Self::Unknown
+            | Self::Missing
+            | Self::Expired
+            | Self::NotLoaded
+            | Self::Contended => 503,
         }
     }
 
@@ -154,9 +192,18 @@ impl fmt::Display for Error {
             Self::ReservedKey => f.write_str("the key is reserved for the session library"),
             Self::Encode { .. } => f.write_str("the value cannot be encoded"),
             Self::Decode { .. } => f.write_str("the value is not of the type asked for"),
-            Self::NoOwnerIndex => f.write_str("the session store cannot name an owner's sessions"),
-            Self::FlaskOwners => f.write_str(
-                "an owner's sessions cannot all be known while Flask's records are read too",
+            Self::NoOwnerIndex => f.write_str(
+                "the sessions were built without_owner_lists, so a user's sessions cannot be listed",
+            ),
+            Self::NoMiddleware { route } => write!(
+                f,
+                "no middleware of this session wraps the route {}; wrap the App or the scope with it",
+                route.as_deref().unwrap_or_default()
+            ),
+            Self::CookieInUse { name } => write!(
+                f,
+                "other sessions around the route have the cookie {name} too; give each a cookie name of its own, or \
+                 wrap both places with clones of one Sessions"
             ),
         }
     }

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "actix-web")]
+mod actix;
 mod codec;
 pub mod config;
 #[cfg(feature = "conformance")]
@@ -36,7 +38,7 @@ mod visit;
 pub use async_trait::async_trait;
 pub use bytes::Bytes;
 pub use config::Settings;
-pub use content::Lineage;
+pub use content::{Lineage, NotALineage};
 pub use cookie::{CookieAttributes, SameSite};
 pub use driver::Rest;
 pub use error::{BoxError, Error, Result};
@@ -50,7 +52,7 @@ pub use payload::{Dynamic, Format, Payload, Value, is_pickle};
 pub use record::{Cursor, IndexEntry, Listed, Loaded, Page, Record, Revision, Write};
 pub use secret_keys::SecretKeys;
 pub use session::Session;
-pub use sessions::Sessions;
+pub use sessions::{Sessions, SessionsBuilder};
 pub use store::{ExpiredSweep, OwnerIndex, SessionStore};
 pub use sweep::{sweep_every, sweep_until};
 pub use timestamp::{Timestamp, TimestampError};

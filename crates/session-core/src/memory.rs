@@ -111,6 +111,10 @@ impl SessionStore for MemoryStore {
         self.records().remove(key);
         Ok(())
     }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
 }
 
 #[async_trait]

@@ -11,7 +11,6 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     codec::{Form, of_header},
-    config::{FlaskSessions, Profile},
     content::{Content, Lineage},
     driver::{Aim, Drive, Request, after},
     error::{Error, Result},
@@ -59,9 +58,9 @@ impl OwnedSession {
         self.content.started_at().map(Into::into)
     }
 
-    /// When it was last used, as its record says: to about a tenth of its idle timeout, or with
+    /// When it was last used, as its record says: to the hour, or to a tenth of its idle timeout if that is less; with
     /// [`Refresh::OnChange`](crate::config::Refresh::OnChange) when it was last changed.
-    pub fn used_at(&self) -> Option<SystemTime> {
+    pub fn last_seen(&self) -> Option<SystemTime> {
         self.used_at
     }
 
@@ -86,14 +85,10 @@ impl Owned {
     ///
     /// # Errors
     ///
-    /// [`Error::NoOwnerIndex`] if the store cannot name an owner's sessions, [`Error::FlaskOwners`] if it cannot know
-    /// those that Flask's records hold.
+    /// [`Error::NoOwnerIndex`] if the application was built without an index.
     pub(crate) fn of(shared: &Arc<Shared>) -> Result<Self> {
         let settings = &shared.rules.settings;
         let index = shared.owners.clone().ok_or(Error::NoOwnerIndex)?;
-        if settings.profile == Profile::Flask || settings.flask_sessions != FlaskSessions::Ignore {
-            return Err(Error::FlaskOwners);
-        }
         let start = Instant::now();
         Ok(Self {
             shared: shared.clone(),

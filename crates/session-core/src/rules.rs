@@ -428,11 +428,19 @@ impl Rules {
                 let gained = timeouts.end(live.content.started_at().unwrap_or(now), now);
                 let lag = gained.since(end);
                 self.is_worth_a_write(&live.content, lag, gained, timeouts.tolerance())
+                    || self.last_seen_is_due(live, now)
                     || (live.form == Form::Native
                         && live.id.is_some()
                         && self.cookie_due(live, &live.content, now))
             }
         }
+    }
+
+    /// Whether a list of the user's sessions would say for too long when this one was last used.
+    fn last_seen_is_due(&self, live: &Live, now: Millis) -> bool {
+        let listed = live.form == Form::Native && live.content.owner.is_some();
+        let used = live.times.used_at.unwrap_or(now);
+        listed && now.since(used) > self.settings.last_seen
     }
 
     /// Whether a refresh of `live` sends the cookie: Flask sends one that has an end of its own.

@@ -124,10 +124,12 @@ impl Session {
         self.get(key)?.ok_or(Error::Contended)
     }
 
-    /// Removes the value under `key`; says whether there was one.
-    pub fn remove(&self, key: &str) -> bool {
-        let found = self.contains(key);
-        if found || self.is_late() {
+    /// Removes the value under `key` and returns it, not decoded.
+    ///
+    /// See [`take`](Self::take) for a value of a type, such as a token that may be used once.
+    pub fn remove(&self, key: &str) -> Option<Value> {
+        let found = self.value(key);
+        if found.is_some() || self.is_late() {
             self.change_surely(Op::Remove(key.into()));
         }
         found
@@ -194,7 +196,7 @@ impl Session {
     /// Ends the session: the data is gone at once, and from the store when this request is answered.
     ///
     /// What is inserted afterwards is in a session of its own.
-    pub fn destroy(&self) {
+    pub fn log_out(&self) {
         if let Some(mut machine) = self.machine_or_none() {
             machine.destroy(self.rules());
         }

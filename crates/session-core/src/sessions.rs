@@ -1,14 +1,17 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
+    Lineage,
     config::{ConfigError, Settings},
+    cookie::CookieAttributes,
     driver::{Leftovers, Rest},
-    memory::Clock,
+    memory::{Clock, MemoryStore},
     owned::{Owned, OwnedSession},
     record::Record,
+    session::Session,
     shared::Shared,
-    store::{OwnerIndex, SessionStore},
-    visit::Visit,
+    store::SessionStore,
+    visit::{Finish, Visit},
 };
 
 /// One application's sessions: its settings and its store.
@@ -17,58 +20,89 @@ use crate::{
 #[derive(Clone)]
 pub struct Sessions(pub(crate) Arc<Shared>);
 
-impl Sessions {
-    /// Sessions kept in `store`, which cannot list an owner's sessions or need not: lists and log-out-everywhere are
-    /// [`Error::NoOwnerIndex`](crate::Error::NoOwnerIndex).
+/// Builds [`Sessions`].
+#[must_use]
+pub struct SessionsBuilder {
+    settings: Settings,
+    store: Arc<dyn SessionStore>,
+    owner_lists: bool,
+    clock: Clock,
+}
+
+impl SessionsBuilder {
+    /// Allows a store or settings with which a user's sessions cannot be listed.
     ///
-    /// # Errors
-    ///
-    /// If the settings break a rule; the message says which, and what to do.
-    pub fn new(settings: Settings, store: Arc<dyn SessionStore>) -> Result<Self, ConfigError> {
-        Self::with_clock(settings, store, None, Arc::new(SystemTime::now))
+    /// The application then must not ask for a user's sessions or log a user out everywhere:
+    /// both are [`Error::NoOwnerIndex`](crate::Error::NoOwnerIndex).
+    pub fn without_owner_lists(mut self) -> Self {
+        self.owner_lists = false;
+        self
     }
 
-    /// Sessions kept in `store`, which can list an owner's sessions and log them out. With a store that cannot, this does
-    /// not compile; use [`new`](Self::new).
-    ///
-    /// # Errors
-    ///
-    /// As [`new`](Self::new).
-    pub fn with_owners(
-        settings: Settings,
-        store: Arc<dyn OwnerIndex>,
-    ) -> Result<Self, ConfigError> {
-        Self::with_clock(
-            settings,
-            store.clone(),
-            Some(store),
-            Arc::new(SystemTime::now),
-        )
+    /// Whether the store and the settings allow a user's sessions to be listed.
+    pub fn can_list_owners(&self) -> bool {
+        !self.settings.reads_flask() && self.store.clone().owner_index().is_some()
     }
 
-    /// Sessions with every part given, the clock too.
+    /// Takes the time from `clock`, for tests. Defaults to the system's clock.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks the settings and the store.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
-    pub fn with_clock(
-        settings: Settings,
-        store: Arc<dyn SessionStore>,
-        owners: Option<Arc<dyn OwnerIndex>>,
-        clock: Clock,
-    ) -> Result<Self, ConfigError> {
-        settings.check()?;
-        let limit = store.limit();
+    /// If the settings break a rule, if the store's limit is below [`Record::HEAD`] bytes, or if a user's
+    /// sessions cannot be listed and [`without_owner_lists`](Self::without_owner_lists) was not called.
+    /// The message says what to do.
+    pub fn build(self) -> Result<Sessions, ConfigError> {
+        self.settings.check()?;
+        let limit = self.store.limit();
         if limit < Record::HEAD {
             return Err(ConfigError::new(
                 "the store's limit",
                 format!("is {limit} bytes: at least {} are needed", Record::HEAD),
             ));
         }
-        let mut shared = Shared::of(settings, store);
-        shared.owners = owners;
-        shared.clock = clock;
-        Ok(Self(Arc::new(shared)))
+        let mut shared = Shared::of(self.settings, self.store.clone());
+        if self.owner_lists {
+            let cannot = |reason| Err(ConfigError::new("the store", format!("{reason}; {REMEDY}")));
+            shared.owners = match self.store.owner_index() {
+                _ if shared.rules.settings.reads_flask() => return cannot(FLASK_HAS_NO_OWNERS),
+                None => return cannot("cannot list a user's sessions"),
+                index => index,
+            };
+        }
+        shared.clock = self.clock;
+        Ok(Sessions(Arc::new(shared)))
+    }
+}
+
+const FLASK_HAS_NO_OWNERS: &str =
+    "also holds Flask's sessions, which name no owner, so a user's sessions cannot be listed";
+const REMEDY: &str = "if the application neither lists a user's sessions nor logs a user out everywhere, build it by \
+    Sessions::builder(settings, store).without_owner_lists().build()";
+
+impl Sessions {
+    /// Sessions kept in `store`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionsBuilder::build`]: also if the store cannot list a user's sessions.
+    pub fn new(settings: Settings, store: Arc<dyn SessionStore>) -> Result<Self, ConfigError> {
+        Self::builder(settings, store).build()
+    }
+
+    /// For sessions with more than settings and a store to choose.
+    pub fn builder(settings: Settings, store: Arc<dyn SessionStore>) -> SessionsBuilder {
+        SessionsBuilder {
+            settings,
+            store,
+            owner_lists: true,
+            clock: Arc::new(SystemTime::now),
+        }
     }
 
     /// One request's use of the session.
@@ -88,6 +122,40 @@ impl Sessions {
         Arc::new(Visit::new(self.0.clone(), Leftovers::Finished(finish)))
     }
 
+    /// Unsigned sessions in a memory store of their own, for tests. The cookie is called `session` and needs no TLS.
+    #[expect(clippy::missing_panics_doc, reason = "the settings are right")]
+    pub fn in_memory() -> Self {
+        let cookie = CookieAttributes {
+            name: "session".into(),
+            secure: false,
+            ..CookieAttributes::default()
+        };
+        let settings = Settings::unsigned().with_cookie(cookie);
+        Self::new(settings, Arc::new(MemoryStore::new())).expect("the settings are right")
+    }
+
+    /// The `Cookie` header of a visitor whose new session was changed by `change`, for tests: such as
+    /// `sessions.cookie_of(|session| session.log_in("ada")).await?`.
+    ///
+    /// It is empty if `change` left nothing to store.
+    ///
+    /// # Errors
+    ///
+    /// That of `change`, or of the store.
+    pub async fn cookie_of(
+        &self,
+        change: impl FnOnce(&Session) -> crate::Result<()>,
+    ) -> crate::Result<String> {
+        let visit = self.visit();
+        change(&visit.session(&mut std::iter::empty()).await?)?;
+        let outcome = match visit.finish() {
+            Finish::Ready(outcome) => outcome,
+            Finish::Pending(saving) => saving.await?,
+        };
+        let cookie = outcome.set_cookie.unwrap_or_default();
+        Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+    }
+
     /// Whether both are handles of the same sessions.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -98,25 +166,50 @@ impl Sessions {
         &self.0.rules.settings
     }
 
-    /// The live sessions of `owner`, for an administrator's page.
+    /// Whether a user's sessions can be listed; false after
+    /// [`without_owner_lists`](SessionsBuilder::without_owner_lists).
+    pub fn has_owner_lists(&self) -> bool {
+        self.0.owners.is_some()
+    }
+
+    /// Lists the live sessions of `owner`, the oldest first, for an administrator's page.
     ///
     /// # Errors
     ///
-    /// If the store fails, or cannot name an owner's sessions.
-    pub async fn of_owner(&self, owner: &str) -> crate::Result<Vec<OwnedSession>> {
+    /// If the store fails.
+    pub async fn owner_sessions(&self, owner: &str) -> crate::Result<Vec<OwnedSession>> {
         Owned::of(&self.0)?.list(owner).await
+    }
+
+    /// Ends the session of `owner` that `lineage` names; false if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn end_owner_session(&self, owner: &str, lineage: &Lineage) -> crate::Result<bool> {
+        Owned::of(&self.0)?.end_one(owner, lineage).await
     }
 
     /// Ends every session of `owner`, such as after a changed password, and says how many it ended.
     ///
-    /// It ends every session whose login was answered before the call, and every renewal of those. A login of the same
-    /// owner that is still in flight survives it.
+    /// It ends every session whose login was answered before the call, and every renewal of those. A
+    /// login of the same owner that is still in flight survives it.
     ///
     /// # Errors
     ///
-    /// If the store fails, or cannot name an owner's sessions.
-    pub async fn end_all_of(&self, owner: &str) -> crate::Result<u64> {
+    /// If the store fails.
+    pub async fn log_out_everywhere(&self, owner: &str) -> crate::Result<u64> {
         Owned::of(&self.0)?.end_all(owner, None).await
+    }
+}
+
+impl fmt::Debug for SessionsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionsBuilder")
+            .field("settings", &self.settings)
+            .field("store", &self.store)
+            .field("owner_lists", &self.owner_lists)
+            .finish_non_exhaustive()
     }
 }
 

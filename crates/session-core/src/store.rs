@@ -1,4 +1,4 @@
-use std::{fmt, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 
@@ -12,7 +12,8 @@ use crate::{
 ///
 /// # Contract
 ///
-/// Each method is atomic on its record. No method has a default, so that a store cannot lack a guarantee unnoticed.
+/// Each method is atomic on its record. None of those that read or write has a default, so that a store cannot lack a
+/// guarantee unnoticed.
 /// "Absent" and "refused" are answers; `Err` means that the backend failed
 /// ([`Error::Backend`](crate::Error::Backend)) or that what it holds is not a record
 /// ([`Corrupt`](crate::Error::Corrupt)).
@@ -62,6 +63,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// Removes the record; succeeds if there is none.
     async fn delete(&self, key: &StoreKey) -> Result<()>;
+
+    /// The store as one that can list an owner's sessions: `Some(self)` where it is an [`OwnerIndex`].
+    ///
+    /// `None`, the default, means that it cannot; [`Sessions::new`](crate::Sessions::new) then refuses it.
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        None
+    }
 }
 
 /// Stores whose backend does not drop expired records by itself: files, SQL, memory.
@@ -87,12 +95,13 @@ pub trait ExpiredSweep: SessionStore {
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64>;
 }
 
-/// Stores that can name an owner's sessions: all but memcached, whose evicted index would silently skip some.
+/// Stores that can list an owner's sessions: all but memcached, whose evicted index would silently skip some.
+///
+/// Such a store returns itself from [`SessionStore::owner_index`].
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot list a user's sessions",
-    note = "use `Sessions::new` for a store that cannot list a user's sessions; log-out-everywhere and the lists \
-            are `Error::NoOwnerIndex` then"
+    note = "it does not implement `OwnerIndex`: leave its tests out"
 )]
 pub trait OwnerIndex: SessionStore {
     /// A page of about `limit` of the owner's records, from `cursor` on, or from the start.

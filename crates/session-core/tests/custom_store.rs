@@ -65,6 +65,10 @@ impl SessionStore for MapStore {
         self.map().records.remove(key);
         Ok(())
     }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
 }
 
 /// Only for a store that can list a user's sessions.

@@ -17,7 +17,7 @@ const OLDER: &str = "old-key-0123456789-abcdefghijklmnop";
 const OLDEST: &str = "older-key-9876543210-qrstuvwxyzabcd";
 
 fn sessions(settings: Settings, store: &Arc<MemoryStore>) -> Sessions {
-    Sessions::with_owners(settings, store.clone()).unwrap()
+    Sessions::new(settings, store.clone()).unwrap()
 }
 
 async fn open(sessions: &Sessions, cookie: Option<&str>) -> (Arc<Visit>, Session) {

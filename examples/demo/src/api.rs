@@ -63,7 +63,7 @@ async fn log_in(session: Session, request: HttpRequest, login: Query<Login>) -> 
 
 #[post("/logout")]
 async fn log_out(session: Session) -> impl Responder {
-    session.destroy();
+    session.log_out();
     Json(json!({ "user": null }))
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 
 #[get("/sessions")]
 async fn list(session: Session) -> Result<Json<Value>, ApiError> {
-    let sessions = session.sessions_of_owner().await?;
+    let sessions = session.owner_sessions().await?;
     if session.owner().is_none() {
         return Err(ApiError::refused(StatusCode::UNAUTHORIZED, "log in first"));
     }
@@ -58,10 +58,10 @@ async fn end(session: Session, handle: Path<String>) -> Result<HttpResponse, Api
 
 /// Ends the caller's session that `handle` names; false if there is none.
 pub(crate) async fn end_named(session: &Session, handle: &str) -> Result<bool, Error> {
-    match Lineage::from_text(handle) {
-        Some(lineage) => session.end_of_owner(&lineage).await,
+    match handle.parse::<Lineage>() {
+        Ok(lineage) => session.end_owner_session(&lineage).await,
         // Whether the store could name it comes first.
-        None => session.sessions_of_owner().await.map(|_| false),
+        Err(_) => session.owner_sessions().await.map(|_| false),
     }
 }
 

@@ -2,15 +2,12 @@ use std::fmt;
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde_json::json;
-use session_actix::{
-    SessionError,
-    session_core::{Error, Saved},
-};
+use session_actix::session_core::{Error, Saved};
 
 /// An error of one of the demo's routes.
 #[derive(Debug)]
 pub(crate) enum ApiError {
-    Session(SessionError),
+    Session(Error),
     /// What the caller did wrong, with its status.
     Refused(StatusCode, &'static str),
 }
@@ -23,7 +20,7 @@ impl ApiError {
     /// The answer to a change that must be final before it is answered.
     pub(crate) fn unless_kept(saved: Saved) -> Result<(), Self> {
         match saved {
-            Saved::Ended => Err(Self::Session(Error::Conflict.into())),
+            Saved::Ended => Err(Self::Session(Error::Conflict)),
             Saved::Stored | Saved::Unchanged => Ok(()),
         }
     }
@@ -31,7 +28,7 @@ impl ApiError {
     fn message(&self) -> Option<&'static str> {
         match self {
             Self::Refused(_, why) => Some(why),
-            Self::Session(error) => match error.cause()? {
+            Self::Session(error) => match error {
                 Error::NoOwnerIndex => Some("this store cannot list a user's sessions"),
                 Error::Decode { .. } => Some("the value under this key is of another type"),
                 Error::ReservedKey => Some("this key is reserved"),
@@ -42,15 +39,9 @@ impl ApiError {
     }
 }
 
-impl From<SessionError> for ApiError {
-    fn from(error: SessionError) -> Self {
-        Self::Session(error)
-    }
-}
-
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        Self::Session(error.into())
+        Self::Session(error)
     }
 }
 
@@ -58,9 +49,8 @@ impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Refused(status, _) => *status,
-            Self::Session(error) if matches!(error.cause(), Some(Error::Decode { .. })) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::Session(Error::Decode { .. }) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Session(Error::NoOwnerIndex) => StatusCode::NOT_IMPLEMENTED,
             Self::Session(error) => error.status_code(),
         }
     }

@@ -67,10 +67,14 @@ async fn run(cleanup: bool) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(swept) = opened.swept {
         actix_web::rt::spawn(sweep_every(swept, pause));
     }
-    let sessions = match opened.owners {
-        Some(owners) => Sessions::with_owners(settings, owners)?,
-        None => Sessions::new(settings, opened.store)?,
+    let builder = Sessions::builder(settings, opened.store);
+    let builder = if builder.can_list_owners() {
+        builder
+    } else {
+        // It says so itself: 501.
+        builder.without_owner_lists()
     };
+    let sessions = builder.build()?;
     serve(&env, sessions, name).await
 }
 

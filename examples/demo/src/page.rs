@@ -24,7 +24,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 
 #[get("/")]
 async fn page(session: Session, store: Data<StoreName>) -> Result<HttpResponse, ApiError> {
-    let devices = match session.sessions_of_owner().await {
+    let devices = match session.owner_sessions().await {
         Err(Error::NoOwnerIndex) => None,
         devices => Some(devices?),
     };

@@ -28,12 +28,12 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn sessions(settings: Settings, store: &ObservedStore) -> Sessions {
-    Sessions::with_owners(settings, Arc::new(store.clone())).unwrap()
+    Sessions::new(settings, Arc::new(store.clone())).unwrap()
 }
 
 pub(crate) fn sessions_at(settings: Settings, store: &ObservedStore, clock: Clock) -> Sessions {
-    let store = Arc::new(store.clone());
-    Sessions::with_clock(settings, store.clone(), Some(store), clock).unwrap()
+    let sessions = Sessions::builder(settings, Arc::new(store.clone())).with_clock(clock);
+    sessions.build().unwrap()
 }
 
 /// What a test asks the application for: its path says what the handler does.
@@ -57,7 +57,7 @@ pub(crate) async fn act(
         "clear" => session.clear(),
         "renew" => session.renew(),
         "login" => session.log_in(rest)?,
-        "logout" => session.destroy(),
+        "logout" => session.log_out(),
         "who" => {
             return Ok(HttpResponse::Ok()
                 .body(session.owner().map_or("nobody".into(), |it| it.to_string())));

@@ -19,7 +19,7 @@ async fn log_in_then_fail(session: Session, store: web::Data<ObservedStore>) -> 
 }
 
 async fn end_then_fail(session: Session, store: web::Data<ObservedStore>) -> Answer {
-    session.destroy();
+    session.log_out();
     let _saved = session.save().await?;
     store.set_down(true);
     session.insert("cart", &1)?;
@@ -30,12 +30,12 @@ async fn log_in_then_fail_to_end(session: Session, store: web::Data<ObservedStor
     session.log_in("ada")?;
     let _saved = session.save().await?;
     store.set_down(true);
-    session.destroy();
+    session.log_out();
     Ok(HttpResponse::Ok().finish())
 }
 
 async fn end_and_fail_to_begin(session: Session, store: web::Data<ObservedStore>) -> Answer {
-    session.destroy();
+    session.log_out();
     store.fail_inserts();
     session.insert("cart", &1)?;
     Ok(HttpResponse::Ok().finish())

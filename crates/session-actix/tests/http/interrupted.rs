@@ -40,7 +40,7 @@ async fn panic_on_fresher_data(session: Session, store: web::Data<ObservedStore>
 
 /// A handler with a time-out of its own around its save.
 async fn log_out_impatiently(session: Session, store: web::Data<ObservedStore>) -> Answer {
-    session.destroy();
+    session.log_out();
     store.set_frozen(true);
     let saved = tokio::time::timeout(Duration::from_millis(20), session.save()).await;
     store.set_frozen(false);
@@ -55,7 +55,7 @@ async fn work_slowly(
     path: web::Path<String>,
 ) -> Answer {
     if path.starts_with("logout") {
-        session.destroy();
+        session.log_out();
     } else {
         session.insert("cart", &1)?;
     }

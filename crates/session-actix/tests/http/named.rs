@@ -109,5 +109,8 @@ async fn a_session_without_its_middleware_is_an_error_that_says_nothing_outside(
     assert_eq!(response.status().as_u16(), 500);
     assert_eq!(test::read_body(response).await, "Internal Server Error");
     let log = log.text();
-    assert!(log.contains("route=\"/shop/{article}\""), "{log}");
+    assert!(
+        log.contains("wraps the route /shop/{article}; wrap the App"),
+        "{log}"
+    );
 }

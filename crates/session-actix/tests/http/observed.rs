@@ -141,6 +141,10 @@ impl SessionStore for ObservedStore {
         self.observe().await?;
         self.inner.delete(key).await
     }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
 }
 
 #[async_trait]

@@ -81,7 +81,7 @@ async fn a_change_in_a_stream_that_nobody_saves_is_in_the_log_with_its_route() {
 
 async fn ended_in_a_stream(session: Session) -> HttpResponse {
     let chunk = stream::once(async move {
-        session.destroy();
+        session.log_out();
         session.insert("goodbye", &1).unwrap();
         let saved = session.save().await;
         Ok::<_, actix_web::Error>(web::Bytes::from(format!("{saved:?}")))
@@ -123,7 +123,7 @@ async fn first_used_in_the_body(request: HttpRequest) -> HttpResponse {
             "insert" => session.insert("late", &1).unwrap(),
             "renew" => session.renew(),
             "login" => session.log_in("bob").unwrap(),
-            "logout" => session.destroy(),
+            "logout" => session.log_out(),
             change => unreachable!("no test asks for {change}"),
         }
         let saved = session.save().await;

@@ -73,6 +73,7 @@ pub struct Settings {
     pub(crate) store_timeout: Duration,
     pub(crate) on_store_failure: OnStoreFailure,
     pub(crate) no_store: bool,
+    pub(crate) last_seen: Duration,
     pub(crate) sweep_pause: Duration,
     pub(crate) profile: Profile,
     pub(crate) flask_sessions: FlaskSessions,
@@ -109,6 +110,7 @@ impl Settings {
             store_timeout: Duration::from_secs(1),
             on_store_failure: OnStoreFailure::Fail,
             no_store: true,
+            last_seen: Duration::from_hours(1),
             sweep_pause: Duration::from_secs(300),
             profile: Profile::Native,
             flask_sessions: FlaskSessions::Ignore,
@@ -212,6 +214,17 @@ impl Settings {
         self
     }
 
+    /// How exactly a list of a user's sessions says when each was last seen. Defaults to an hour.
+    ///
+    /// It costs at most one write for each of these periods in which a logged-in session is used. It has no effect
+    /// where it is more than a tenth of the idle timeout, or with another [`Refresh`] than
+    /// [`WhenDue`](Refresh::WhenDue).
+    #[must_use]
+    pub fn with_last_seen(mut self, period: Duration) -> Self {
+        self.last_seen = period;
+        self
+    }
+
     /// The pause between two sweeps of expired records. Defaults to 300 seconds.
     #[must_use]
     pub fn with_sweep_pause(mut self, pause: Duration) -> Self {
@@ -244,9 +257,74 @@ impl Settings {
         self
     }
 
+    /// Whether records of Flask's form are sessions, which name no owner.
+    pub(crate) fn reads_flask(&self) -> bool {
+        self.profile == Profile::Flask || self.flask_sessions != FlaskSessions::Ignore
+    }
+
     /// The cookie's name and attributes.
     pub fn cookie(&self) -> &CookieAttributes {
         &self.cookie
+    }
+
+    /// What every store key begins with.
+    pub fn key_prefix(&self) -> &KeyPrefix {
+        &self.prefix
+    }
+
+    /// The random bytes of an id.
+    pub fn id_bytes(&self) -> usize {
+        self.id_bytes
+    }
+
+    /// Whether the cookie outlives the browser, unless the session says otherwise.
+    pub fn permanent(&self) -> bool {
+        self.permanent
+    }
+
+    /// How long a session lives after it was last used, unless the session says otherwise.
+    pub fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
+    }
+
+    /// How long a session lives after it was created or logged in to.
+    pub fn absolute_timeout(&self) -> Option<Duration> {
+        self.absolute_timeout
+    }
+
+    /// The store time of one request, all attempts together.
+    pub fn store_timeout(&self) -> Duration {
+        self.store_timeout
+    }
+
+    /// What a request gets whose session cannot be loaded.
+    pub fn on_store_failure(&self) -> OnStoreFailure {
+        self.on_store_failure
+    }
+
+    /// Whether answers that depend on a session with an owner carry `Cache-Control: no-store`.
+    pub fn no_store(&self) -> bool {
+        self.no_store
+    }
+
+    /// How exactly a list of a user's sessions says when each was last seen.
+    pub fn last_seen(&self) -> Duration {
+        self.last_seen
+    }
+
+    /// Whose cookies and records are written.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// What is done with a Flask application's sessions in the same store.
+    pub fn flask_sessions(&self) -> FlaskSessions {
+        self.flask_sessions
+    }
+
+    /// The encoding that is written.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// The pause between two sweeps of expired records.

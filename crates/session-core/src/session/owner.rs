@@ -38,7 +38,7 @@ impl Session {
     /// # Errors
     ///
     /// If the store fails, or cannot name an owner's sessions.
-    pub async fn sessions_of_owner(&self) -> Result<Vec<OwnedSession>> {
+    pub async fn owner_sessions(&self) -> Result<Vec<OwnedSession>> {
         let work = self.owned()?;
         match self.owner() {
             Some(owner) => work.list(&owner).await,
@@ -55,7 +55,7 @@ impl Session {
     ///
     /// If the store fails, or cannot name an owner's sessions. [`Error::Conflict`] if another request ended this session
     /// meanwhile.
-    pub async fn end_of_owner(&self, lineage: &Lineage) -> Result<bool> {
+    pub async fn end_owner_session(&self, lineage: &Lineage) -> Result<bool> {
         let work = self.owned()?;
         let (Some(owner), _) = self.owner_and_lineage(&work).await? else {
             return Ok(false);

@@ -12,8 +12,8 @@ use std::{
 };
 
 use session_core::{
-    Bytes, Error, ExpiredSweep, IndexEntry, Loaded, MemoryStore, OwnerKey, Page, Record, Result,
-    Revision, SessionStore, StoreKey, Write, async_trait, conformance::Fixture,
+    Bytes, Error, ExpiredSweep, IndexEntry, Loaded, MemoryStore, OwnerIndex, OwnerKey, Page,
+    Record, Result, Revision, SessionStore, StoreKey, Write, async_trait, conformance::Fixture,
 };
 
 pub(crate) use fault::Fault;
@@ -319,6 +319,10 @@ impl SessionStore for BrokenStore {
             self.inner.delete(&other).await?;
         }
         self.inner.delete(key).await
+    }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
     }
 }
 

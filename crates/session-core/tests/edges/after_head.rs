@@ -45,7 +45,7 @@ async fn a_first_session_after_the_head_is_not_stored_under_an_id_that_nobody_ge
     let site = Site::new(signed());
     for browser in [site.browser(), site.visited().await] {
         let gone = site.open(&browser).await;
-        gone.destroy();
+        gone.log_out();
         gone.answer().await.unwrap();
         for work in [
             |session: &Session| session.insert("a", &1).unwrap(),
@@ -70,7 +70,7 @@ async fn after_the_head_a_session_with_a_cookie_is_changed_and_ended_as_ever() {
     session.insert("exported", &true).unwrap();
     assert_eq!(session.save().await.unwrap(), Saved::Stored);
     assert_eq!(site.value(&browser, "exported").await, Some(true));
-    session.destroy();
+    session.log_out();
     let _ended = session.save().await.unwrap();
     assert_eq!(site.owner(&browser).await, None);
 }
@@ -141,7 +141,7 @@ async fn changes_after_the_last_save_are_named_in_the_log() {
         }),
         ("changes=1", |session| session.flash("info", "bye").unwrap()),
         ("changes=1", Session::renew),
-        ("changes=1", Session::destroy),
+        ("changes=1", Session::log_out),
     ];
     for (named, work) in works {
         let site = Site::new(signed());
@@ -190,7 +190,7 @@ async fn nothing_is_logged_when_everything_was_saved() {
     let _extended = request.save().await.unwrap();
     drop(request);
     let request = site.open(&browser).await;
-    request.destroy();
+    request.log_out();
     request.answer().await.unwrap();
     drop(request);
     assert_eq!(log.lines(), Vec::<String>::new());
@@ -228,17 +228,17 @@ async fn each_work_on_a_users_sessions_in_a_stream_has_the_whole_time_for_it() {
     let lineage = request.lineage().unwrap();
     site.store.slow(Method::OwnedBy, limit * 9 / 10);
     for _ in 0..5 {
-        assert_eq!(request.sessions_of_owner().await.unwrap().len(), 1);
+        assert_eq!(request.owner_sessions().await.unwrap().len(), 1);
         assert_eq!(request.log_out_everywhere(true).await.unwrap(), 0);
         let other = site.logged_in("ada").await;
         let others = site.open(&other).await.lineage().unwrap();
-        assert!(request.end_of_owner(&others).await.unwrap());
+        assert!(request.end_owner_session(&others).await.unwrap());
         assert_eq!(request.lineage(), Some(lineage));
     }
     site.store.hold(&[Method::OwnedBy]);
     for _ in 0..3 {
         let begin = Instant::now();
-        let listed = request.sessions_of_owner().await;
+        let listed = request.owner_sessions().await;
         assert!(matches!(listed, Err(Error::Timeout { .. })), "{listed:?}");
         assert!(begin.elapsed() <= limit, "{:?}", begin.elapsed());
     }
@@ -258,7 +258,7 @@ async fn a_stream_that_extends_keeps_its_session_for_days() {
         request.reload().await.unwrap();
         assert_eq!(request.owner().as_deref(), Some("ada"));
         assert_eq!(request.expires_at(), Some(site.time.now() + HOUR));
-        assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
+        assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 1);
     }
     // One that does not is told so.
     site.time.advance(2 * HOUR);
@@ -315,7 +315,7 @@ async fn extending_what_ended_elsewhere_revives_nothing() {
     let stale = browser.clone();
     let request = site.open(&stale).await;
     request.answer().await.unwrap();
-    site.request(&browser, Session::destroy).await;
+    site.request(&browser, Session::log_out).await;
     request.extend();
     assert_eq!(request.save().await.unwrap(), Saved::Ended);
     assert_eq!(site.owner(&stale).await, None);

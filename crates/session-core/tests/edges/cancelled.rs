@@ -30,7 +30,7 @@ async fn a_log_out_whose_save_is_dropped_is_done_when_the_answer_says_so() {
     let browser = site.logged_in("ada").await;
     let stale = browser.clone();
     let request = site.open(&browser).await;
-    request.destroy();
+    request.log_out();
     site.store.hold(&Method::WRITES);
     // A handler's own time-out, a `select!`, a `try_join!` beside another error.
     assert!(timeout(MOMENT, request.save()).await.is_err());
@@ -133,12 +133,12 @@ async fn what_is_done_after_a_save_was_dropped_is_done_too() {
             first.does(&request);
             site.store.hold_from(calls, When::Before);
             let _dropped_or_not = timeout(MOMENT, request.save()).await;
-            request.destroy();
+            request.log_out();
             site.store.let_go();
             request.answer().await.unwrap();
             assert_eq!(browser.header("/"), None, "{first:?}");
             assert!(site.open(&stale).await.is_new(), "{first:?}");
-            assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
+            assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 0);
         }
     }
 }
@@ -239,13 +239,13 @@ async fn a_log_out_beside_a_save_of_another_task_ends_what_that_stores() {
             other.save().await
         });
         tokio::time::sleep(MOMENT).await;
-        request.destroy();
+        request.log_out();
         site.store.let_go();
         request.answer().await.unwrap();
         let _saved = task.await.unwrap().unwrap();
         assert_eq!(browser.header("/"), None);
         assert_eq!(site.owner(&stale).await, None);
-        assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
+        assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 0);
     }
 }
 
@@ -264,7 +264,7 @@ async fn what_another_task_does_while_the_request_ends_is_in_the_answer() {
                     let beside = async {
                         tokio::time::sleep(MOMENT).await;
                         if log_out {
-                            request.destroy();
+                            request.log_out();
                         } else {
                             request.insert("beside", &true).unwrap();
                         }
@@ -421,7 +421,7 @@ async fn many_logins_at_once_leave_one_session_and_no_error() {
 }
 
 async fn ended(sessions: &Sessions) -> u64 {
-    sessions.end_all_of("ada").await.unwrap()
+    sessions.log_out_everywhere("ada").await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,10 +21,10 @@ const BESIDE: [(&str, Beside); 4] = [
         })
     }),
     ("ended", |site, browser| {
-        Box::pin(async { drop(site.request(browser, Session::destroy).await) })
+        Box::pin(async { drop(site.request(browser, Session::log_out).await) })
     }),
     ("ended elsewhere", |site, _| {
-        Box::pin(async { assert!(site.sessions.end_all_of("ada").await.unwrap() > 0) })
+        Box::pin(async { assert!(site.sessions.log_out_everywhere("ada").await.unwrap() > 0) })
     }),
 ];
 
@@ -87,7 +87,7 @@ async fn a_session_that_was_saved_early_and_logged_out_elsewhere_is_not_sent() {
     let request = site.open(&browser).await;
     request.log_in("ada").unwrap();
     let _stored = request.save().await.unwrap();
-    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+    assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 1);
     assert_eq!(request.answer().await.unwrap().set_cookie, None);
 }
 
@@ -161,7 +161,7 @@ async fn a_refresh_of_a_session_that_ended_meanwhile_sets_no_cookie() {
         let browser = site.visited().await;
         let stale = browser.clone();
         let late = site.open(&stale).await;
-        let outcome = site.request(&browser, Session::destroy).await;
+        let outcome = site.request(&browser, Session::log_out).await;
         assert!(outcome.set_cookie.is_some());
         assert_eq!(late.answer().await.unwrap().set_cookie, None);
     }
@@ -235,7 +235,7 @@ async fn what_changes_nothing_writes_nothing_and_sends_nothing() {
         }),
         ("set_label", |session| session.set_label(Some("Firefox"))),
         ("remove", |session| {
-            assert!(!session.remove("nothing"));
+            assert!(session.remove("nothing").is_none());
         }),
         ("take_flashes", |session| {
             assert_eq!(session.take_flashes().unwrap(), []);
@@ -360,7 +360,7 @@ async fn a_page_with_a_users_data_is_not_kept_though_the_session_ended_meanwhile
         let stale = browser.clone();
         let request = site.open(&stale).await;
         assert_eq!(request.owner().as_deref(), Some("ada"));
-        site.request(&browser, Session::destroy).await;
+        site.request(&browser, Session::log_out).await;
         work(&request);
         assert!(request.answer().await.unwrap().no_store);
     }
@@ -373,6 +373,6 @@ async fn a_page_with_a_users_data_is_not_kept_though_the_session_ended_meanwhile
     assert!(request.answer().await.is_err());
     assert!(request.visit.failed().no_store);
     site.store.come_up();
-    let outcome = site.request(&browser, Session::destroy).await;
+    let outcome = site.request(&browser, Session::log_out).await;
     assert!(outcome.no_store || outcome.set_cookie.is_some());
 }

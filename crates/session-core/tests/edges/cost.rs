@@ -159,7 +159,7 @@ async fn a_request_makes_one_call_for_what_it_needs() {
             session.renew();
             session.insert("c", &3).unwrap();
         }),
-        (&[Method::Load, Method::Update], Session::destroy),
+        (&[Method::Load, Method::Update], Session::log_out),
     ];
     for (calls, work) in works {
         site.store.calls();

@@ -64,7 +64,7 @@ async fn a_save_that_was_begun_goes_on_from_every_call() {
 #[tokio::test(start_paused = true)]
 async fn a_log_out_is_carried_out_and_what_else_no_save_had_begun_is_counted() {
     let works: [(usize, bool, Handler); 5] = [
-        (0, true, Session::destroy),
+        (0, true, Session::log_out),
         (1, true, |session| Work::Replace.does(session)),
         (1, false, |session| Work::Insert.does(session)),
         (1, false, Session::renew),
@@ -100,7 +100,7 @@ async fn a_log_out_beside_a_save_under_way_is_carried_out_after_it() {
     session.insert("b", &2).unwrap();
     site.store.hold(&Method::WRITES);
     assert!(timeout(MOMENT, session.save()).await.is_err());
-    session.destroy();
+    session.log_out();
     drop(session);
     let_go(&site).await;
     assert!(site.open(&browser).await.is_new());
@@ -143,7 +143,7 @@ async fn a_save_in_a_stream_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn where_nobody_finishes_the_rest_it_is_counted_too() {
-    let works: [Handler; 2] = [Session::destroy, |session| Work::Insert.does(session)];
+    let works: [Handler; 2] = [Session::log_out, |session| Work::Insert.does(session)];
     for work in works {
         for saves in [false, true] {
             let site = Site::new(signed());
@@ -190,7 +190,7 @@ async fn what_was_told_or_nobody_expects_is_not_counted() {
     // A session of a test, and an administrator's work.
     Session::in_memory().insert("a", &1).unwrap();
     site.store.hold(&Method::WRITES);
-    let ends = site.sessions.end_all_of("ada");
+    let ends = site.sessions.log_out_everywhere("ada");
     assert!(timeout(MOMENT, ends).await.is_err());
     let_go(&site).await;
     assert_eq!(log.lines(), Vec::<String>::new());

@@ -41,7 +41,7 @@ async fn assert_over(site: &Site, browser: &Browser) {
 #[tokio::test]
 async fn a_log_out_is_one_on_every_process_though_their_clocks_differ() {
     let (site, fast, browser) = nearly_over().await;
-    fast.request(&browser.clone(), Session::destroy).await;
+    fast.request(&browser.clone(), Session::log_out).await;
     assert_over(&site, &browser).await;
 }
 
@@ -52,7 +52,7 @@ async fn a_log_out_with_an_expired_id_that_cannot_be_stored_is_an_error_and_keep
         let before = browser.header("/");
         let request = fast.open(&browser).await;
         assert_eq!(request.owner(), None);
-        request.destroy();
+        request.log_out();
         site.store.go_down(methods);
         let answered = request.answer().await;
         assert!(
@@ -64,7 +64,7 @@ async fn a_log_out_with_an_expired_id_that_cannot_be_stored_is_an_error_and_keep
         assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
         // Tried again, it is done.
         let stale = browser.clone();
-        fast.request(&browser, Session::destroy).await;
+        fast.request(&browser, Session::log_out).await;
         assert_eq!(browser.header("/"), None);
         assert_over(&site, &stale).await;
     }
@@ -78,10 +78,10 @@ async fn a_log_out_ends_the_live_session_and_the_expired_one_whose_id_came_first
     both.add(&live);
     let request = fast.open(&both).await;
     assert_eq!(request.owner().as_deref(), Some("ada"));
-    request.destroy();
+    request.log_out();
     request.answer().await.unwrap();
     assert_eq!(site.owner(&live).await, None);
-    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
+    assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 0);
     assert_over(&site, &expired).await;
 }
 
@@ -95,11 +95,11 @@ async fn who_comes_with_an_expired_id_cannot_end_a_users_sessions_and_hears_so()
         let ended = request.log_out_everywhere(keep).await;
         assert!(matches!(ended, Err(Error::Expired)), "{ended:?}");
     }
-    let ended = request.end_of_owner(&lineage).await;
+    let ended = request.end_owner_session(&lineage).await;
     assert!(matches!(ended, Err(Error::Expired)), "{ended:?}");
     assert_eq!(site.owner(&other).await.as_deref(), Some("ada"));
     // Whoever logs in with the same request can.
     request.log_in("ada").unwrap();
-    assert!(request.end_of_owner(&lineage).await.unwrap());
+    assert!(request.end_owner_session(&lineage).await.unwrap());
     assert_eq!(site.owner(&other).await, None);
 }

@@ -248,7 +248,7 @@ async fn on_change_every_change_that_moves_the_end_sends_the_cookie() {
 
 #[tokio::test]
 async fn when_due_the_cookie_is_sent_about_ten_times_a_lifetime() {
-    let site = Site::new(signed());
+    let site = Site::new(signed().with_last_seen(Settings::DEFAULT_IDLE_TIMEOUT));
     let browser = site.logged_in("ada").await;
     let (mut sent, mut written) = (0, 0);
     for _ in 0..1_000 {
@@ -278,10 +278,10 @@ async fn an_idle_timeout_that_was_lowered_is_in_force_at_the_next_request() {
         }
         after.time.advance(Duration::from_secs(899));
         assert_eq!(after.owner(&browser).await.as_deref(), Some("ada"));
-        assert_eq!(after.sessions.of_owner("ada").await.unwrap().len(), 1);
+        assert_eq!(after.sessions.owner_sessions("ada").await.unwrap().len(), 1);
         after.time.advance(Duration::from_secs(1));
         assert_eq!(after.owner(&browser).await, None);
-        assert_eq!(after.sessions.of_owner("ada").await.unwrap().len(), 0);
+        assert_eq!(after.sessions.owner_sessions("ada").await.unwrap().len(), 0);
         after.time.advance(30 * DAY);
         assert_eq!(after.owner(&browser).await, None);
     }

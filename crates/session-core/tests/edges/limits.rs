@@ -58,10 +58,10 @@ async fn the_longest_prefix_owner_and_label_give_no_record_beyond_the_smallest_l
     assert_eq!(site.owner(&browser).await.as_ref(), Some(&other));
     assert!(site.store.largest() <= Record::HEAD);
     // Ended by itself, and as one of the owner's.
-    site.request(&browser, Session::destroy).await;
+    site.request(&browser, Session::log_out).await;
     assert_eq!(site.owner(&browser).await, None);
     let browser = site.logged_in(&owner).await;
-    assert_eq!(site.sessions.end_all_of(&owner).await.unwrap(), 1);
+    assert_eq!(site.sessions.log_out_everywhere(&owner).await.unwrap(), 1);
     assert_eq!(site.owner(&browser).await, None);
     assert!(site.store.largest() <= Record::HEAD);
 }

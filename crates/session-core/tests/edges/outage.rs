@@ -27,7 +27,7 @@ async fn without_a_store_an_anonymous_request_reads_on() {
             assert_eq!(session.owner(), None);
             assert_eq!(session.get::<i32>("a").unwrap(), None);
             assert!(session.keys().is_empty());
-            assert!(!session.remove("a"));
+            assert!(session.remove("a").is_none());
             assert_eq!(session.take_flashes().unwrap(), []);
         })
         .await;
@@ -52,7 +52,7 @@ async fn without_a_store_nothing_is_reported_as_changed_or_ended() {
         ("renew", Session::renew),
         ("extend", Session::extend),
         ("clear", Session::clear),
-        ("destroy", Session::destroy),
+        ("destroy", Session::log_out),
     ];
     for (name, work) in works {
         // Whether the store is up again when the request is answered makes no difference.
@@ -89,10 +89,10 @@ async fn without_a_store_nobody_logs_in_and_nobody_is_logged_out_everywhere() {
         let ended = request.log_out_everywhere(keep).await;
         assert!(matches!(ended, Err(Error::NotLoaded)), "{ended:?}");
     }
-    let listed = request.sessions_of_owner().await;
+    let listed = request.owner_sessions().await;
     assert!(matches!(listed, Err(Error::NotLoaded)));
-    let lineage = Lineage::from_text("AAAAAAAAAAAAAAAAAAAAAA").unwrap();
-    let ended = request.end_of_owner(&lineage).await;
+    let lineage = "AAAAAAAAAAAAAAAAAAAAAA".parse::<Lineage>().unwrap();
+    let ended = request.end_owner_session(&lineage).await;
     assert!(matches!(ended, Err(Error::NotLoaded)));
     assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
 }
@@ -103,7 +103,7 @@ async fn a_store_that_fails_only_at_writing_makes_no_success() {
         |session| session.insert("a", &1).unwrap(),
         |session| session.log_in("bob").unwrap(),
         Session::renew,
-        Session::destroy,
+        Session::log_out,
     ];
     for settings in [signed(), lenient()] {
         for work in works {
@@ -122,7 +122,7 @@ async fn a_store_that_fails_only_at_writing_makes_no_success() {
         let request = site.open(&browser).await;
         site.store.go_down(&[Method::OwnedBy]);
         assert!(request.log_out_everywhere(false).await.is_err());
-        assert!(request.sessions_of_owner().await.is_err());
+        assert!(request.owner_sessions().await.is_err());
         site.store.come_up();
         site.store.go_down(&[Method::Update]);
         assert!(request.log_out_everywhere(false).await.is_err());
@@ -263,7 +263,7 @@ async fn a_renewal_whose_answer_was_lost_once_is_done() {
         request.answer().await.unwrap();
         assert_ne!(browser.header("/"), before);
         assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
-        assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
+        assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 1);
     }
 }
 

@@ -56,7 +56,7 @@ async fn a_late_log_out_everywhere_ends_the_sessions_of_the_user_that_the_page_w
     site.request(&browser, |session| session.log_in("bob").unwrap())
         .await;
     let request = site.open(&stale).await;
-    assert!(!request.end_of_owner(&lineage).await.unwrap());
+    assert!(!request.end_owner_session(&lineage).await.unwrap());
     assert_eq!(request.log_out_everywhere(true).await.unwrap(), 1);
     request.answer().await.unwrap();
     assert_eq!(site.owner(&adas).await, None);
@@ -70,10 +70,10 @@ async fn what_became_another_users_is_neither_listed_nor_ended() {
     let browser = site.logged_in("ada").await;
     site.request(&browser, |session| session.log_in("bob").unwrap())
         .await;
-    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
-    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 0);
+    assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 0);
+    assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 0);
     assert_eq!(site.owner(&browser).await.as_deref(), Some("bob"));
-    assert_eq!(site.sessions.end_all_of("bob").await.unwrap(), 1);
+    assert_eq!(site.sessions.log_out_everywhere("bob").await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -119,8 +119,8 @@ async fn a_session_with_a_longer_lifetime_of_its_own_is_named_as_long() {
         .await;
     site.time.advance(299 * DAY);
     site.store.sweep().await;
-    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
-    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+    assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 1);
+    assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 1);
     assert_eq!(site.owner(&browser).await, None);
     // And under a longer one of the application's, once it was used.
     let browser = site.logged_in("ada").await;
@@ -130,7 +130,7 @@ async fn a_session_with_a_longer_lifetime_of_its_own_is_named_as_long() {
     site.time.advance(299 * DAY);
     site.store.sweep().await;
     assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
-    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+    assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn ending_one_device_with_an_id_that_was_just_renewed_ends_it() {
     let stale = browser.clone();
     site.request(&browser, Session::renew).await;
     let request = site.open(&stale).await;
-    assert!(request.end_of_owner(&lineage).await.unwrap());
+    assert!(request.end_owner_session(&lineage).await.unwrap());
     request.answer().await.unwrap();
     assert_eq!(site.owner(&other).await, None);
     assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
@@ -162,7 +162,7 @@ async fn ending_one_device_with_an_id_that_was_just_renewed_ends_it() {
     let lineage = site.open(&browser).await.lineage().unwrap();
     let request = site.open(&stale).await;
     request.insert("a", &1).unwrap();
-    assert!(request.end_of_owner(&lineage).await.unwrap());
+    assert!(request.end_owner_session(&lineage).await.unwrap());
     assert!(matches!(request.answer().await, Err(Error::Conflict)));
     assert_eq!(site.owner(&browser).await, None);
 }
@@ -175,11 +175,11 @@ async fn a_session_that_ended_elsewhere_ends_no_others_and_says_so() {
     let lineage = site.open(&other).await.lineage().unwrap();
     let stale = browser.clone();
     let request = site.open(&stale).await;
-    site.request(&browser, Session::destroy).await;
+    site.request(&browser, Session::log_out).await;
     request.reload().await.unwrap();
     let ended = request.log_out_everywhere(false).await;
     assert!(matches!(ended, Err(Error::Conflict)), "{ended:?}");
-    let ended = request.end_of_owner(&lineage).await;
+    let ended = request.end_owner_session(&lineage).await;
     assert!(matches!(ended, Err(Error::Conflict)), "{ended:?}");
     assert_eq!(site.owner(&other).await.as_deref(), Some("ada"));
 }
@@ -193,17 +193,17 @@ async fn one_device_is_ended_and_no_other() {
     let lineage = site.open(&browsers[1]).await.lineage().unwrap();
     // It is renewed in the meantime: the lineage stays.
     site.request(&browsers[1], Session::renew).await;
-    assert!(request.end_of_owner(&lineage).await.unwrap());
-    assert!(!request.end_of_owner(&lineage).await.unwrap());
+    assert!(request.end_owner_session(&lineage).await.unwrap());
+    assert!(!request.end_owner_session(&lineage).await.unwrap());
     let foreign = site.open(&strangers).await.lineage().unwrap();
-    assert!(!request.end_of_owner(&foreign).await.unwrap());
+    assert!(!request.end_owner_session(&foreign).await.unwrap());
     request.answer().await.unwrap();
     assert_eq!(logged_in_of(&site, &browsers).await, 2);
     assert_eq!(site.owner(&strangers).await.as_deref(), Some("bob"));
     // Its own.
     let request = site.open(&browsers[0]).await;
     let own = request.lineage().unwrap();
-    assert!(request.end_of_owner(&own).await.unwrap());
+    assert!(request.end_owner_session(&own).await.unwrap());
     request.answer().await.unwrap();
     assert_eq!(site.owner(&browsers[0]).await, None);
     assert_eq!(logged_in_of(&site, &browsers).await, 1);
@@ -215,23 +215,23 @@ async fn who_logs_in_and_out_for_ever_can_still_be_logged_out_everywhere() {
     let site = Site::new(signed());
     for _ in 0..TIMES {
         let browser = site.logged_in("ada").await;
-        site.request(&browser, Session::destroy).await;
+        site.request(&browser, Session::log_out).await;
     }
     let live = many(&site, "ada", 3).await;
     let start = Instant::now();
-    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 3);
+    assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 3);
     assert!(start.elapsed() < Duration::from_secs(5));
     // When the tombstones' time is over, the index names the live ones alone, and one page holds them.
     site.time.advance(Duration::from_secs(91));
     site.store.calls();
     let before = site.store.listed();
     let start = Instant::now();
-    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 3);
+    assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 3);
     assert!(start.elapsed() < Duration::from_millis(500));
     assert_eq!(site.store.calls(), [Method::OwnedBy]);
     assert!(site.store.listed() - before <= 3 * Record::HEAD);
     let start = Instant::now();
-    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 3);
+    assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 3);
     assert!(start.elapsed() < Duration::from_millis(500));
     assert_eq!(logged_in_of(&site, &live).await, 0);
 }
@@ -248,7 +248,7 @@ async fn a_log_out_takes_the_session_out_of_the_index_at_once() {
         2,
         "a forwarding tombstone is followed"
     );
-    site.request(&browser, Session::destroy).await;
+    site.request(&browser, Session::log_out).await;
     assert_eq!(
         listed().await.len(),
         1,
@@ -263,14 +263,14 @@ async fn who_renews_for_ever_has_one_session_on_one_page() {
     for _ in 0..3_000 {
         site.request(&browser, Session::renew).await;
     }
-    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
+    assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 1);
     site.time.advance(Duration::from_secs(91));
     site.store.calls();
     let before = site.store.listed();
-    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 1);
+    assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 1);
     assert_eq!(site.store.calls(), [Method::OwnedBy]);
     assert!(site.store.listed() - before <= Record::HEAD);
-    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+    assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 1);
     assert_eq!(site.owner(&browser).await, None);
 }
 
@@ -288,13 +288,13 @@ async fn a_session_is_named_for_as_long_as_it_lives() {
                 }
             })
             .await;
-            let listed = site.sessions.of_owner("ada").await.unwrap();
+            let listed = site.sessions.owner_sessions("ada").await.unwrap();
             assert_eq!(listed.len(), 1, "{refresh:?}, visit {visit}");
             // And still shortly before it ends.
             let end = site.open(&browser).await.expires_at().unwrap();
             assert_eq!(listed[0].expires_at(), end);
         }
-        assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+        assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 1);
         assert_eq!(site.owner(&browser).await, None);
     }
 }
@@ -304,14 +304,14 @@ async fn a_session_that_ran_out_is_neither_listed_nor_ended() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
     site.time.advance(31 * DAY);
-    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
-    site.sessions.end_all_of("ada").await.unwrap();
+    assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 0);
+    site.sessions.log_out_everywhere("ada").await.unwrap();
     assert_eq!(site.owner(&browser).await, None);
     // Swept, it is no reason to fail either.
     let browser = site.logged_in("ada").await;
     site.time.advance(31 * DAY + Duration::from_secs(3600));
     site.store.sweep().await;
-    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 0);
+    assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 0);
     assert_eq!(site.owner(&browser).await, None);
 }
 
@@ -336,7 +336,10 @@ async fn a_thousand_sessions_take_a_fraction_of_a_thousand_calls() {
         site.store.slow(method, 5 * MILLIS);
     }
     let begin = tokio::time::Instant::now();
-    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1_000);
+    assert_eq!(
+        site.sessions.log_out_everywhere("ada").await.unwrap(),
+        1_000
+    );
     assert!(begin.elapsed() < Duration::from_millis(500));
     assert_eq!(logged_in_of(&site, &browsers).await, 0);
 }
@@ -359,13 +362,13 @@ async fn a_log_out_everywhere_has_an_end_and_says_what_it_did_not_reach() {
             }
         }
         let begin = tokio::time::Instant::now();
-        let ended = site.sessions.end_all_of("ada").await;
+        let ended = site.sessions.log_out_everywhere("ada").await;
         assert!(begin.elapsed() <= Duration::from_secs(5), "{methods:?}");
         assert!(ended.is_err(), "{methods:?}: {ended:?}");
         // Called again when the store is well, it ends what is left.
         site.store.let_go();
         let site = if slow.is_zero() { site } else { continue };
-        site.sessions.end_all_of("ada").await.unwrap();
+        site.sessions.log_out_everywhere("ada").await.unwrap();
         assert_eq!(logged_in_of(&site, &browsers).await, 0);
     }
 }
@@ -398,9 +401,9 @@ async fn a_page_that_fails_is_an_error() {
     let browsers = many(&site, "ada", 3).await;
     for fault in [Fault::Before, Fault::After] {
         site.store.fail(Method::OwnedBy, fault);
-        assert!(site.sessions.of_owner("ada").await.is_err());
+        assert!(site.sessions.owner_sessions("ada").await.is_err());
         site.store.fail(Method::OwnedBy, fault);
-        assert!(site.sessions.end_all_of("ada").await.is_err());
+        assert!(site.sessions.log_out_everywhere("ada").await.is_err());
     }
     assert_eq!(logged_in_of(&site, &browsers).await, 3);
 }
@@ -421,7 +424,7 @@ async fn lists_load_no_payload() {
     }
     site.store.calls();
     let before = site.store.listed();
-    let listed = site.sessions.of_owner("ada").await.unwrap();
+    let listed = site.sessions.owner_sessions("ada").await.unwrap();
     assert_eq!(listed.len(), SESSIONS);
     assert!(
         listed
@@ -452,10 +455,10 @@ async fn a_log_out_everywhere_ends_a_renewal_beside_it() {
     let request = site.open(&browser).await;
     request.renew();
     request.insert("a", &1).unwrap();
-    assert_eq!(site.sessions.end_all_of("ada").await.unwrap(), 1);
+    assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 1);
     request.answer().await.unwrap();
     assert_eq!(site.owner(&browser).await, None);
-    assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
+    assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -468,12 +471,35 @@ async fn the_longest_name_and_label_fit_into_a_head() {
         session.set_label(Some(&"ü".repeat(200)));
     })
     .await;
-    let listed = site.sessions.of_owner(&owner).await.unwrap();
+    let listed = site.sessions.owner_sessions(&owner).await.unwrap();
     assert_eq!(listed[0].label(), Some(&*"ü".repeat(128)));
     let refused = site.open(&browser).await.log_in(&format!("{owner}."));
     assert!(matches!(refused, Err(Error::OwnerTooLong { limit: 512 })));
-    assert_eq!(site.sessions.end_all_of(&owner).await.unwrap(), 1);
+    assert_eq!(site.sessions.log_out_everywhere(&owner).await.unwrap(), 1);
     assert_eq!(site.owner(&browser).await, None);
+}
+
+#[tokio::test]
+async fn a_list_says_to_the_hour_when_each_session_was_last_seen_for_a_write_an_hour() {
+    let site = Site::new(signed());
+    let (browser, anonymous) = (site.logged_in("ada").await, site.browser());
+    site.request(&anonymous, |session| session.insert("a", &1).unwrap())
+        .await;
+    site.store.calls();
+    for _ in 0..6 * 24 {
+        site.time.advance(Duration::from_mins(10));
+        site.request(&browser, |session| drop(session.keys())).await;
+        site.request(&anonymous, |session| drop(session.keys()))
+            .await;
+        let listed = site.sessions.owner_sessions("ada").await.unwrap();
+        let seen = site
+            .time
+            .now()
+            .duration_since(listed[0].last_seen().unwrap());
+        assert!(seen.is_ok_and(|seen| seen <= Duration::from_hours(1)));
+    }
+    let writes = site.store.writes().len();
+    assert!((18..=24).contains(&writes), "{writes} writes in a day");
 }
 
 #[tokio::test]
@@ -495,8 +521,8 @@ async fn a_device_was_last_used_when_it_was_used() {
             if change {
                 last_change = site.time.now();
             }
-            let listed = site.sessions.of_owner("ada").await.unwrap();
-            let used = listed[0].used_at().unwrap();
+            let listed = site.sessions.owner_sessions("ada").await.unwrap();
+            let used = listed[0].last_seen().unwrap();
             let ago = site.time.now().duration_since(used).unwrap();
             if refresh == Refresh::OnChange {
                 assert_eq!(used, last_change);
@@ -515,9 +541,9 @@ async fn all_work_on_a_users_sessions_before_the_head_shares_its_time() {
     site.store.slow(Method::OwnedBy, limit * 49 / 50);
     let begin = tokio::time::Instant::now();
     let request = site.open(&browser).await;
-    assert_eq!(request.sessions_of_owner().await.unwrap().len(), 1);
+    assert_eq!(request.owner_sessions().await.unwrap().len(), 1);
     for _ in 0..3 {
-        assert!(request.sessions_of_owner().await.is_err());
+        assert!(request.owner_sessions().await.is_err());
     }
     assert!(request.log_out_everywhere(false).await.is_err());
     request.answer().await.unwrap();
@@ -535,7 +561,7 @@ async fn a_session_that_is_renewed_between_two_pages_is_in_the_list_once() {
         let site = Site::new(signed());
         let browsers = many(&site, "ada", 2).await;
         site.store.set_page(1);
-        assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 2);
+        assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 2);
         site.store.slow(Method::OwnedBy, 10 * MILLIS);
         let renewals = async {
             tokio::time::sleep(15 * MILLIS).await;
@@ -543,7 +569,7 @@ async fn a_session_that_is_renewed_between_two_pages_is_in_the_list_once() {
                 site.request(browser, Session::renew).await;
             }
         };
-        let (listed, ()) = tokio::join!(site.sessions.of_owner("ada"), renewals);
+        let (listed, ()) = tokio::join!(site.sessions.owner_sessions("ada"), renewals);
         assert_eq!(listed.unwrap().len(), 2);
         assert_eq!(logged_in_of(&site, &browsers).await, 2);
     }
@@ -564,13 +590,13 @@ async fn a_list_needs_no_tombstone_of_a_renewed_session() {
             site.request(&browser, Session::renew).await;
         }
         site.store.lose(&keys[evicted]).await;
-        let listed = site.sessions.of_owner("ada").await.unwrap();
+        let listed = site.sessions.owner_sessions("ada").await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].lineage(), &lineage);
         // What cannot be followed is an error, and the session is ended all the same.
-        let ended = site.sessions.end_all_of("ada").await;
+        let ended = site.sessions.log_out_everywhere("ada").await;
         assert!(matches!(ended, Ok(1) | Err(Error::Missing)), "{ended:?}");
         assert_eq!(site.owner(&browser).await, None);
-        assert_eq!(site.sessions.of_owner("ada").await.unwrap().len(), 0);
+        assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 0);
     }
 }

@@ -33,7 +33,7 @@ const MISUSES: &[Misuse] = &[
     ("take_flashes", |s| drop(s.take_flashes())),
     ("clear", Session::clear),
     ("renew", Session::renew),
-    ("destroy", Session::destroy),
+    ("destroy", Session::log_out),
     ("log_in", |s| drop(s.log_in("bob"))),
     ("owner", |s| drop(s.owner())),
     ("set_lifetime", |s| s.set_lifetime(None)),
@@ -52,15 +52,15 @@ const MISUSES: &[Misuse] = &[
     ("Debug", |s| drop(format!("{s:?}"))),
     ("save", |s| drop(s.save().now_or_never())),
     ("reload", |s| drop(s.reload().now_or_never())),
-    ("sessions_of_owner", |s| {
-        drop(s.sessions_of_owner().now_or_never());
+    ("owner_sessions", |s| {
+        drop(s.owner_sessions().now_or_never());
     }),
     ("log_out_everywhere", |s| {
         drop(s.log_out_everywhere(false).now_or_never());
     }),
-    ("end_of_owner", |s| {
-        let lineage = Lineage::from_text("AAAAAAAAAAAAAAAAAAAAAA").unwrap();
-        drop(s.end_of_owner(&lineage).now_or_never());
+    ("end_owner_session", |s| {
+        let lineage = "AAAAAAAAAAAAAAAAAAAAAA".parse::<Lineage>().unwrap();
+        drop(s.end_owner_session(&lineage).now_or_never());
     }),
 ];
 
@@ -157,7 +157,7 @@ fn what_another_session_does_well_hides_no_misuse() {
     let (one, two) = (Session::in_memory(), Session::in_memory());
     let (itself, inner) = (one.clone(), two.clone());
     let updated = one.update("n", move |n| {
-        itself.destroy();
+        itself.log_out();
         inner.update("n", count).unwrap();
         count(n)
     });

@@ -65,8 +65,13 @@ impl Site {
     }
 
     fn on(settings: Settings, store: TestStore, time: Time) -> Result<Self, ConfigError> {
-        let shared = Arc::new(store.clone());
-        let sessions = Sessions::with_clock(settings, shared.clone(), Some(shared), time.clock())?;
+        let builder = Sessions::builder(settings, Arc::new(store.clone())).with_clock(time.clock());
+        let builder = if builder.can_list_owners() {
+            builder
+        } else {
+            builder.without_owner_lists()
+        };
+        let sessions = builder.build()?;
         Ok(Self {
             sessions,
             store,

@@ -52,7 +52,7 @@ async fn a_log_out_after_a_renewal_that_lost_ends_the_session() {
     let request = renewed(&site, &browser, &stale).await;
     request.renew();
     let _followed = request.save().await.unwrap();
-    request.destroy();
+    request.log_out();
     request.answer().await.unwrap();
     assert_eq!(site.owner(&browser).await, None);
 }
@@ -66,7 +66,7 @@ async fn a_log_out_follows_a_chain_of_renewals() {
     for _ in 0..10 {
         site.request(&browser, Session::renew).await;
     }
-    request.destroy();
+    request.log_out();
     request.answer().await.unwrap();
     assert_eq!(site.owner(&browser).await, None);
 }
@@ -78,7 +78,7 @@ async fn a_log_out_after_the_request_renewed_the_session_itself_removes_the_cook
     let request = site.open(&browser).await;
     request.renew();
     assert_eq!(request.save().await.unwrap(), Saved::Stored);
-    request.destroy();
+    request.log_out();
     let outcome = request.answer().await.unwrap();
     assert!(outcome.set_cookie.as_deref().unwrap().contains("Max-Age=0"));
     assert_eq!(browser.header("/"), None);
@@ -91,7 +91,7 @@ async fn a_log_out_after_reload_of_a_renewed_session_ends_it() {
     let stale = browser.clone();
     let request = renewed(&site, &browser, &stale).await;
     request.reload().await.unwrap();
-    request.destroy();
+    request.log_out();
     request.answer().await.unwrap();
     assert_eq!(site.owner(&browser).await, None);
 }
@@ -130,7 +130,7 @@ async fn a_log_out_that_is_overtaken_by_a_renewal_long_ago_is_done_or_an_error()
         if reload {
             request.reload().await.unwrap();
         }
-        request.destroy();
+        request.log_out();
         if request.answer().await.is_ok() {
             assert_eq!(site.owner(&browser).await, None, "reload: {reload}");
         }
@@ -195,7 +195,7 @@ impl Gone {
 async fn what_is_gone_without_a_trace_counts_as_ended_at_no_age() {
     let works: [(&str, Handler); 5] = [
         ("change", |session| session.insert("order", &1).unwrap()),
-        ("log-out", Session::destroy),
+        ("log-out", Session::log_out),
         ("renewal", Session::renew),
         ("login", |session| session.log_in("ada").unwrap()),
         ("extension", Session::extend),
@@ -219,7 +219,7 @@ async fn what_is_gone_without_a_trace_counts_as_ended_at_no_age() {
             let reloaded = request.reload().await;
             assert!(matches!(reloaded, Err(Error::Missing)), "{gone:?}");
             // What the request knows is no better afterwards.
-            request.destroy();
+            request.log_out();
             assert!(request.answer().await.is_err(), "{gone:?}");
         }
     }
@@ -231,10 +231,10 @@ async fn what_was_ended_is_no_error_to_the_change_that_comes_too_late() {
     let browser = site.logged_in("ada").await;
     let stale = browser.clone();
     let request = site.open(&stale).await;
-    site.request(&browser, Session::destroy).await;
+    site.request(&browser, Session::log_out).await;
     request.insert("order", &1).unwrap();
     assert_eq!(request.save().await.unwrap(), Saved::Ended);
-    request.destroy();
+    request.log_out();
     request.answer().await.unwrap();
     assert_eq!(site.owner(&stale).await, None);
 }
@@ -328,7 +328,7 @@ async fn a_log_out_ends_a_session_that_a_request_under_way_would_prolong() {
             let stale = browser.clone();
             let upload = site.open(&stale).await;
             site.time.advance(Duration::from_secs(after));
-            site.request(&browser, Session::destroy).await;
+            site.request(&browser, Session::log_out).await;
             upload.insert("upload", &1).unwrap();
             let answered = upload.answer().await;
             let stored: Option<i32> = site.value(&stale, "upload").await;
@@ -386,7 +386,7 @@ async fn a_log_out_ends_what_ran_out_while_the_request_ran() {
     let stale = browser.clone();
     let request = site.open(&browser).await;
     site.time.advance(16 * MINUTE);
-    request.destroy();
+    request.log_out();
     request.answer().await.unwrap();
     assert_eq!(site.owner(&stale).await, None);
     assert_eq!(browser.header("/"), None);

@@ -28,7 +28,7 @@ const WORKS: [Handler; 5] = [
     |session| session.insert("a", &1).unwrap(),
     Session::renew,
     Session::clear,
-    Session::destroy,
+    Session::log_out,
     |session| session.log_in("bob").unwrap(),
 ];
 
@@ -127,7 +127,7 @@ async fn a_log_out_everywhere_that_meets_an_unreadable_record_is_an_error_and_en
         let before = site.logged_in("ada").await;
         let (_, key, bytes) = tampered(&site, tamper).await;
         let after = site.logged_in("ada").await;
-        assert!(site.sessions.end_all_of("ada").await.is_err());
+        assert!(site.sessions.log_out_everywhere("ada").await.is_err());
         assert_eq!(site.owner(&before).await, None);
         assert_eq!(site.owner(&after).await, None);
         assert_eq!(site.store.bytes(&key).await, bytes);
@@ -141,7 +141,7 @@ async fn a_damaged_record_reads_as_empty_and_a_log_out_of_it_is_an_error() {
         let (browser, ..) = tampered(&site, tamper).await;
         let request = site.open(&browser).await;
         assert!(request.keys().is_empty());
-        request.destroy();
+        request.log_out();
         let answered = request.answer().await;
         assert!(
             matches!(answered, Err(Error::Corrupt { .. })),
@@ -171,9 +171,9 @@ async fn a_list_that_meets_a_record_of_a_later_release_is_an_error() {
         let site = Site::new(signed());
         let browser = site.logged_in("ada").await;
         tampered(&site, tamper).await;
-        let listed = site.open(&browser).await.sessions_of_owner().await;
+        let listed = site.open(&browser).await.owner_sessions().await;
         assert!(matches!(listed, Err(Error::LaterVersion)), "{listed:?}");
-        let listed = site.sessions.of_owner("ada").await;
+        let listed = site.sessions.owner_sessions("ada").await;
         assert!(matches!(listed, Err(Error::LaterVersion)), "{listed:?}");
     }
 }
@@ -186,13 +186,13 @@ async fn to_end_a_device_whose_record_cannot_be_read_is_an_error() {
         let device = site.logged_in("ada").await;
         let lineage = site.open(&device).await.lineage().unwrap();
         site.store.tamper(&site.store.last_key(), tamper).await;
-        let ended = site.open(&browser).await.end_of_owner(&lineage).await;
+        let ended = site.open(&browser).await.end_owner_session(&lineage).await;
         assert!(ended.is_err(), "{ended:?}");
         // One that can be read is ended beside it.
         let other = site.logged_in("ada").await;
         let lineage = site.open(&other).await.lineage().unwrap();
         let request = site.open(&browser).await;
-        assert!(request.end_of_owner(&lineage).await.unwrap());
+        assert!(request.end_owner_session(&lineage).await.unwrap());
         assert_eq!(site.owner(&other).await, None);
     }
 }

@@ -17,7 +17,7 @@ fn together(site: &Site, browsers: &[&Browser]) -> Browser {
 async fn dead(site: &Site) -> Browser {
     let browser = site.logged_in("ada").await;
     let stale = browser.clone();
-    site.request(&browser, Session::destroy).await;
+    site.request(&browser, Session::log_out).await;
     stale
 }
 
@@ -93,7 +93,7 @@ async fn a_log_out_ends_the_live_one_of_several_sessions() {
     let site = Site::new(signed());
     let live = site.logged_in("ada").await;
     let both = together(&site, &[&dead(&site).await, &late(&site).await, &live]);
-    site.request(&both, Session::destroy).await;
+    site.request(&both, Session::log_out).await;
     assert_eq!(site.owner(&live).await, None);
 }
 
@@ -151,7 +151,7 @@ async fn a_log_out_with_a_renewed_and_a_dead_cookie_ends_the_successor() {
     let old = dead(&site).await;
     for order in [[&old, &stale], [&stale, &old]] {
         let both = together(&site, &order);
-        site.request(&both, Session::destroy).await;
+        site.request(&both, Session::log_out).await;
         assert_eq!(site.owner(&browser).await, None);
     }
 }
@@ -200,14 +200,14 @@ async fn after_a_change_of_path_the_new_login_counts_though_the_old_cookie_comes
     request(&before, login).await;
     let after = before.under(at("/"));
     // The removal does not reach the cookie of the old path.
-    request(&after, Session::destroy).await;
+    request(&after, Session::log_out).await;
     assert!(browser.header("/app/page").is_some());
     assert_eq!(request(&after, login).await, None);
     for _ in 0..3 {
         let owner = request(&after, |_| ()).await;
         assert_eq!(owner.as_deref(), Some("ada"));
     }
-    request(&after, Session::destroy).await;
+    request(&after, Session::log_out).await;
     assert_eq!(request(&after, |_| ()).await, None);
 }
 
@@ -220,7 +220,7 @@ async fn a_dead_cookie_of_flasks_gives_way_to_a_live_one() {
         let flask = Site::new(flask.clone());
         let old = flask.visited().await;
         let stale = old.clone();
-        flask.request(&old, Session::destroy).await;
+        flask.request(&old, Session::log_out).await;
         let native = signed()
             .with_cookie(flask_cookie())
             .with_flask_sessions(sessions);

@@ -34,6 +34,6 @@ pub(crate) fn sessions(store: Arc<dyn OwnerIndex>, clock: &TestClock) -> Session
         })
         .with_idle_timeout(Duration::from_secs(100_000))
         .with_store_timeout(Duration::from_secs(10));
-    Sessions::with_clock(settings, store.clone(), Some(store), clock.clock())
-        .expect("the settings are right")
+    let builder = Sessions::builder(settings, store).with_clock(clock.clock());
+    builder.build().expect("the settings are right")
 }

@@ -72,7 +72,7 @@ async fn serve(
     owner: &str,
 ) -> Result<Option<String>> {
     if act == Act::Everywhere {
-        sessions.end_all_of(owner).await?;
+        sessions.log_out_everywhere(owner).await?;
         return Ok(None);
     }
     let visit = sessions.visit();
@@ -112,7 +112,7 @@ fn change(session: &Session, act: Act) -> Result<()> {
             increment()?;
         }
         Act::LogIn(owner) => session.log_in(owner)?,
-        Act::LogOut => session.destroy(),
+        Act::LogOut => session.log_out(),
     }
     Ok(())
 }

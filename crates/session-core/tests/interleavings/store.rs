@@ -173,6 +173,10 @@ impl SessionStore for PausingStore {
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.pause(Command::Delete(key.clone())).await.map(drop)
     }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
 }
 
 #[async_trait]

@@ -2,6 +2,7 @@
 //! any of it is kept.
 
 use std::{
+    collections::BTreeSet,
     future::Future,
     pin::pin,
     task::{Context, Poll, Waker},
@@ -447,7 +448,17 @@ pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken:
     });
     // The session of a request that came with nobody's, and logs nobody in, may become anybody's.
     let user = users.next_back().or(first);
-    let anothers = user.is_some() && history.logins_of(group).any(|it| Some(it) != user);
+    let anothers = match user {
+        Some(user) => history.logins_of(group).any(|it| it != user),
+        // A reload may have made it one user's, and then it became another's.
+        None => {
+            let request = &program.requests[r];
+            let steps = [&request.steps, &request.task, &request.after];
+            let reloads = steps.iter().any(|it| it.contains(&Step::Reload));
+            let users: BTreeSet<_> = history.logins_of(group).collect();
+            reloads && users.len() > 1
+        }
+    };
     let excused = history.may_have_ended(group)
         || anothers
         || program.config.absolute.is_some()

@@ -206,8 +206,7 @@ pub(crate) fn told(error: &Error) -> Told {
         | Error::NotLoaded
         | Error::Missing
         | Error::Expired
-        | Error::NoOwnerIndex
-        | Error::FlaskOwners => Told::Nothing,
+        | Error::NoOwnerIndex => Told::Nothing,
         _ => Told::Unknown,
     }
 }

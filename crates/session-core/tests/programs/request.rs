@@ -204,7 +204,7 @@ async fn perform<'s>(
         Step::Extend => session.extend(),
         Step::LogOut => {
             run.destroys(r, session);
-            session.destroy();
+            session.log_out();
         }
         Step::Everywhere { .. } | Step::EndOne(_) | Step::EndAllOf(_) | Step::List => {
             owned(run, r, number, session, step).await;
@@ -275,7 +275,7 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
             run.history.borrow_mut().groups[group].end_tried = true;
             // Whether it is this session is decided once the end is done.
             let mut own = false;
-            let mut call = pin!(session.end_of_owner(&lineage));
+            let mut call = pin!(session.end_owner_session(&lineage));
             let call = poll_fn(|cx| {
                 own = session.lineage().as_ref() == Some(&lineage);
                 call.as_mut().poll(cx)
@@ -309,7 +309,7 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
             run.history.borrow_mut().ended_users.push((user, None));
             let sessions: &Sessions = &run.sessions[run.program.requests[r].process];
             let ended = run
-                .within_list_time(sessions.end_all_of(USERS[user]))
+                .within_list_time(sessions.log_out_everywhere(USERS[user]))
                 .await
                 .answer;
             if ended.is_ok() {
@@ -325,7 +325,7 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
             }
         }
         _ => {
-            let _listed = run.within_list_time(session.sessions_of_owner()).await;
+            let _listed = run.within_list_time(session.owner_sessions()).await;
         }
     }
 }
@@ -706,7 +706,10 @@ impl Run<'_> {
     }
 
     fn tries_to_end_all(&self, r: usize, user: Option<usize>, keep: Option<usize>) {
-        let own = self.own_group(r);
+        // A login that was dropped leaves a request that came late as it came.
+        let came_late = self.history.borrow().visits[r].came_late && user.is_none();
+        let presented = self.history.borrow().visits[r].presented;
+        let own = self.own_group(r).or(presented.filter(|_| came_late));
         let mut history = self.history.borrow_mut();
         let mut users: Vec<_> = user.into_iter().collect();
         if let (None, Some(group)) = (user, own) {

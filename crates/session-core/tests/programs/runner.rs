@@ -241,9 +241,13 @@ impl Bench {
             Layout::Move => settings.with_flask_sessions(FlaskSessions::Move),
             Layout::Native | Layout::Flask => settings,
         };
-        let store = Arc::new(store);
-        Sessions::with_clock(settings, store.clone(), Some(store), self.wall.clock())
-            .expect("the settings are right")
+        let builder = Sessions::builder(settings, Arc::new(store)).with_clock(self.wall.clock());
+        let builder = if builder.can_list_owners() {
+            builder
+        } else {
+            builder.without_owner_lists()
+        };
+        builder.build().expect("the settings are right")
     }
 }
 

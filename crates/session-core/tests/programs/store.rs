@@ -580,6 +580,10 @@ impl SessionStore for Store {
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.call(Command::Delete(key.clone())).await.map(drop)
     }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
 }
 
 #[async_trait]

@@ -35,7 +35,7 @@ async fn log_in(session: Session, request: HttpRequest, login: Form<Login>) -> A
 
 #[post("/page/logout")]
 async fn log_out(session: Session) -> Answer {
-    session.destroy();
+    session.log_out();
     session.flash("info", "You are logged out.")?;
     Ok(back())
 }

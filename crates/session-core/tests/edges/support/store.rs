@@ -272,6 +272,10 @@ impl SessionStore for TestStore {
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.call(Method::Delete, self.inner.delete(key)).await
     }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
 }
 
 #[async_trait]

@@ -38,9 +38,9 @@ impl Work {
             Self::First | Self::Insert => session.insert("b", &2).unwrap(),
             Self::Renew => session.renew(),
             Self::LogIn => session.log_in("ada").unwrap(),
-            Self::LogOut => session.destroy(),
+            Self::LogOut => session.log_out(),
             Self::Replace => {
-                session.destroy();
+                session.log_out();
                 session.insert("b", &2).unwrap();
             }
         }
