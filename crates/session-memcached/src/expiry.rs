@@ -1,20 +1,24 @@
+//! Converts a record's `expires_at` to memcached's expiration time.
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Up to 30 days memcached takes a number for a duration, and 0 for "never".
-const FIRST_INSTANT: u64 = 30 * 24 * 60 * 60 + 1;
-/// Seconds after which memcached 1.6 takes an item for one that has expired: January 2038.
-const LAST_INSTANT: u64 = i32::MAX as u64;
+/// The smallest number that memcached reads as a unix time. It reads smaller numbers as a duration
+/// of up to 30 days, and 0 as "never expires".
+const MIN_UNIX_TIME: u64 = 30 * 24 * 60 * 60 + 1;
+/// January 2038. Memcached 1.6 treats an item with a later time as expired.
+const MAX_UNIX_TIME: u64 = i32::MAX as u64;
 
-/// How far a node's clock is ahead at most: it ticks once a second, from the second in which it was started.
-const AHEAD: u64 = 1;
+/// How far a node's clock may be ahead, in seconds. The clock ticks once a second, counted from the
+/// second in which the node was started.
+const MAX_CLOCK_LEAD: u64 = 1;
 
-/// When an item may go whose record ends at `expires_at`, as memcached takes it: an absolute unix time in whole
-/// seconds, which no node's clock shows before the record's end.
+/// The expiration time of an item whose record expires at `expires_at`: a unix time in seconds that
+/// no node's clock reaches before the record expires.
 pub(crate) fn exptime(expires_at: SystemTime) -> u32 {
     let since = expires_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let begun = u64::from(since.subsec_nanos() > 0);
-    let seconds = since.as_secs().saturating_add(begun + AHEAD);
-    u32::try_from(seconds.clamp(FIRST_INSTANT, LAST_INSTANT)).expect("31 bits fit in 32")
+    let rounding = u64::from(since.subsec_nanos() > 0);
+    let seconds = since.as_secs().saturating_add(rounding + MAX_CLOCK_LEAD);
+    u32::try_from(seconds.clamp(MIN_UNIX_TIME, MAX_UNIX_TIME)).expect("31 bits fit in 32")
 }
 
 #[cfg(test)]
@@ -24,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_outlives_its_record_by_a_second_and_what_was_begun_of_another() {
+    fn an_end_is_rounded_up_to_the_second_plus_one_second() {
         let at = |seconds, nanos| exptime(UNIX_EPOCH + Duration::new(seconds, nanos));
         assert_eq!(at(1_800_000_000, 0), 1_800_000_001);
         assert_eq!(at(1_800_000_000, 1), 1_800_000_002);
@@ -32,9 +36,8 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_absolute_and_never_never() {
+    fn an_exptime_is_never_read_as_a_duration_or_as_never() {
         let at = |seconds: f64| exptime(UNIX_EPOCH + Duration::from_secs_f64(seconds));
-        // 1970 must not become a duration, and "expired" not "never".
         for past in [0.0, 0.5, 1.0, 2_591_998.0, 2_591_999.0, 2_592_000.0] {
             assert_eq!(at(past), 2_592_001);
         }

@@ -1,6 +1,7 @@
--- Lets the index name a key until an instant, and removes some of the entries whose time has passed: few enough that
--- no write waits for them. Redis's own clock decides, as it does of records and of the index, which ends with its last entry.
-local function enter(index, key, time)
+-- Makes the owner's index name `key` until `time`, and removes up to 256 entries whose time has
+-- passed. The limit keeps the write short. The time is Redis's own, which also decides when records
+-- and the index expire. The index expires with its last entry.
+local function set_entry(index, key, time)
   redis.call('ZADD', index, time, key)
   local now = redis.call('TIME')
   now = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))

@@ -1,3 +1,5 @@
+//! Lists the sessions of an owner: `OwnerIndex` for `RedisStore`.
+
 use std::time::SystemTime;
 
 use futures_util::future::try_join_all;
@@ -6,10 +8,10 @@ use session_core::{
     async_trait,
 };
 
-use crate::{RedisStore, records::millis};
+use crate::{RedisStore, expiry::unix_millis};
 
-// How many records are asked for at once.
-const BATCH: usize = 256;
+// How many records are read at the same time.
+const MAX_READS: usize = 256;
 
 #[async_trait]
 impl OwnerIndex for RedisStore {
@@ -20,11 +22,11 @@ impl OwnerIndex for RedisStore {
         limit: usize,
     ) -> Result<Page> {
         let (keys, next) = match cursor {
-            None => match self.few(owner, limit).await? {
+            None => match self.all_keys(owner, limit).await? {
                 Some(keys) => (keys, None),
-                None => self.some(owner, b"0", limit).await?,
+                None => self.scan_keys(owner, b"0", limit).await?,
             },
-            Some(cursor) => self.some(owner, cursor.as_bytes(), limit).await?,
+            Some(cursor) => self.scan_keys(owner, cursor.as_bytes(), limit).await?,
         };
         let records = self.heads(&keys).await?;
         Ok(Page { records, next })
@@ -32,43 +34,46 @@ impl OwnerIndex for RedisStore {
 }
 
 impl RedisStore {
-    /// All keys that the index names, unless they are more than `limit`: found without a look at those whose time has
-    /// passed, however many are left of them.
-    async fn few(&self, owner: &OwnerKey, limit: usize) -> Result<Option<Vec<String>>> {
-        let now = millis(SystemTime::now()).to_string();
-        let most = limit.saturating_add(1).to_string();
-        let (owner, now, most) = (owner.as_str().as_bytes(), now.as_bytes(), most.as_bytes());
-        let range = [b"ZRANGEBYSCORE", owner, now, b"+inf", b"LIMIT", b"0", most];
+    /// All keys that the index names, or `None` if they are more than `limit`. The query skips
+    /// entries whose time has passed, however many there are.
+    async fn all_keys(&self, owner: &OwnerKey, limit: usize) -> Result<Option<Vec<String>>> {
+        let now = unix_millis(SystemTime::now()).to_string();
+        let count = limit.saturating_add(1).to_string();
+        let (owner, now, count) = (owner.as_str().as_bytes(), now.as_bytes(), count.as_bytes());
+        let range = [b"ZRANGEBYSCORE", owner, now, b"+inf", b"LIMIT", b"0", count];
         let keys: Vec<String> = self.read(&range).await?;
         Ok((keys.len() <= limit).then_some(keys))
     }
 
-    /// About `limit` keys that the index names, and where to go on. Of the commands that page, this one alone finds
-    /// whatever is there all the time, wherever entries move meanwhile.
-    async fn some(
+    /// About `limit` keys that the index names, and the cursor of the next page.
+    ///
+    /// `ZSCAN`, because it is the only paging command that finds every entry that exists during the
+    /// whole scan, also if entries move meanwhile.
+    async fn scan_keys(
         &self,
         owner: &OwnerKey,
-        from: &[u8],
+        cursor: &[u8],
         limit: usize,
     ) -> Result<(Vec<String>, Option<Cursor>)> {
         let (owner, count) = (owner.as_str().as_bytes(), limit.max(1).to_string());
-        let scan = [b"ZSCAN", owner, from, b"COUNT", count.as_bytes()];
+        let scan = [b"ZSCAN", owner, cursor, b"COUNT", count.as_bytes()];
         let (next, entries): (String, Vec<(String, i64)>) = self.read(&scan).await?;
-        let now = millis(SystemTime::now());
+        let now = unix_millis(SystemTime::now());
         let keys = entries.into_iter().filter(|(_, time)| *time >= now);
         let keys = keys.map(|(key, _)| key).collect();
         Ok((keys, (next != "0").then(|| Cursor::new(next))))
     }
 
+    /// The first bytes of the records. Leaves out keys without a record.
     async fn heads(&self, keys: &[String]) -> Result<Vec<Listed>> {
         let last = (Record::HEAD - 1).to_string();
         let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(BATCH) {
+        for keys in keys.chunks(MAX_READS) {
             let heads = keys.iter().map(async |key| {
                 let key = StoreKey::from_stored(key.as_str());
                 let range = [b"GETRANGE", key.as_str().as_bytes(), b"0", last.as_bytes()];
                 let head = match self.read_string(&range).await? {
-                    // Nothing, or an empty record: Redis says the same of both.
+                    // The answer is the same for an empty record and for no record.
                     Some(empty) if empty.is_empty() => self.load(&key).await?.map(|it| it.bytes),
                     head => head.map(Bytes::from),
                 };
