@@ -1,4 +1,4 @@
-//! What the tests begin with, and what they wait for.
+//! Stores, keys and records for the tests, and checks of how long a call and a recovery take.
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +12,10 @@ use session_core::{
 use session_redis::RedisStore;
 use session_tests::RedisServer;
 
-/// What every call must be over within, whatever the server does.
-pub(crate) const BOUND: Duration = Duration::from_millis(1_500);
-/// How soon after the server's return sessions must work again.
-pub(crate) const RECOVERY: Duration = Duration::from_secs(2);
+/// How long any call may take, whatever the server does.
+pub(crate) const MAX_CALL_TIME: Duration = Duration::from_millis(1_500);
+/// How soon the store must work again after the server's return.
+pub(crate) const MAX_RECOVERY_TIME: Duration = Duration::from_secs(2);
 
 pub(crate) fn store(url: &str) -> RedisStore {
     RedisStore::connect(url).unwrap()
@@ -26,10 +26,10 @@ pub(crate) fn key(name: &str) -> StoreKey {
 }
 
 pub(crate) fn record(bytes: impl Into<Vec<u8>>) -> Record {
-    ending_in(Duration::from_secs(600), bytes)
+    expiring_in(Duration::from_secs(600), bytes)
 }
 
-pub(crate) fn ending_in(ttl: Duration, bytes: impl Into<Vec<u8>>) -> Record {
+pub(crate) fn expiring_in(ttl: Duration, bytes: impl Into<Vec<u8>>) -> Record {
     Record {
         bytes: bytes.into().into(),
         expires_at: SystemTime::now() + ttl,
@@ -37,7 +37,7 @@ pub(crate) fn ending_in(ttl: Duration, bytes: impl Into<Vec<u8>>) -> Record {
     }
 }
 
-/// A record that lasts for `ttl`, and the index of [`owner`] names it as long.
+/// A record that expires after `ttl`, with an entry of the same time in the index of [`owner`].
 pub(crate) fn owned(ttl: Duration, bytes: impl Into<Vec<u8>>) -> Record {
     owned_until(SystemTime::now() + ttl, bytes)
 }
@@ -59,7 +59,7 @@ pub(crate) fn owner() -> OwnerKey {
     OwnerKey::from_stored(OWNER)
 }
 
-/// All pages of up to `limit` of what the index of [`owner`] names, as names and heads.
+/// The names and heads of all sessions of [`owner`], listed in pages of up to `limit`.
 pub(crate) async fn listed(store: &RedisStore, limit: usize) -> BTreeMap<String, Bytes> {
     let mut all = BTreeMap::new();
     let mut cursor = None;
@@ -99,16 +99,16 @@ pub(crate) async fn load(store: &RedisStore, name: &str) -> Option<Loaded> {
     store.load(&key(name)).await.unwrap()
 }
 
-/// How long `work` took, and what came of it; a test fails if that is more than [`BOUND`].
-pub(crate) async fn bounded<T>(work: impl Future<Output = T>) -> (Duration, T) {
+/// How long `call` took, and its result. Panics if it took [`MAX_CALL_TIME`] or longer.
+pub(crate) async fn bounded<T>(call: impl Future<Output = T>) -> (Duration, T) {
     let begin = Instant::now();
-    let result = work.await;
+    let result = call.await;
     let took = begin.elapsed();
-    assert!(took < BOUND, "an answer took {took:?}");
+    assert!(took < MAX_CALL_TIME, "a call took {took:?}");
     (took, result)
 }
 
-/// How long it takes until the store reads and writes.
+/// Waits until the store reads and writes, and says how long that took.
 pub(crate) async fn recovery(store: &RedisStore) -> Duration {
     let begin = Instant::now();
     loop {
@@ -123,13 +123,13 @@ pub(crate) async fn recovery(store: &RedisStore) -> Duration {
         }
         assert!(
             begin.elapsed() < Duration::from_secs(15),
-            "the store does not come back"
+            "the store still fails"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// How many ordinary clients the server counts, the asking one left out.
+/// How many clients are connected to the server, without the one that asks for the number.
 pub(crate) fn clients(server: &RedisServer) -> usize {
     let list = server.command("CLIENT LIST TYPE normal");
     list.lines()

@@ -1,4 +1,4 @@
-//! Nobody is ever given another's session.
+//! No call ever returns another session's record.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 use session_core::SessionStore;
 use session_tests::{ChaosProxy, RedisServer, rounds};
 
-use crate::given::{insert, key, store};
+use crate::common::{insert, key, store};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropped_calls_and_reset_connections_mix_up_no_replies() {
@@ -32,12 +32,12 @@ async fn dropped_calls_and_reset_connections_mix_up_no_replies() {
                 for round in 0..each {
                     if round % 25 == 0 {
                         let key = key("absent");
-                        let patience = Duration::from_micros(round as u64 % 300);
-                        drop(tokio::time::timeout(patience, store.load(&key)).await);
+                        let limit = Duration::from_micros(round as u64 % 300);
+                        drop(tokio::time::timeout(limit, store.load(&key)).await);
                         dropped += 1;
                     }
                     if let Ok(found) = store.load(&key(&name)).await {
-                        assert_eq!(found.expect("the session lives").bytes, name.as_bytes());
+                        assert_eq!(found.expect("the session exists").bytes, name.as_bytes());
                         checked += 1;
                     }
                     progress.fetch_add(1, Relaxed);

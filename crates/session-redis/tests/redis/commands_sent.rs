@@ -1,4 +1,4 @@
-//! What each method sends, as the server sees it.
+//! The commands that each method sends, as the server's `MONITOR` shows them.
 
 use std::{
     io::{BufRead, BufReader, Write as _},
@@ -10,9 +10,9 @@ use session_core::SessionStore;
 use session_redis::RedisStore;
 use session_tests::{ChaosProxy, RedisServer};
 
-use crate::given::{insert, key, listed, load, owned, record, store, stored, update};
+use crate::common::{insert, key, listed, load, owned, record, store, stored, update};
 
-/// The commands that clients send while it stands, without those that scripts run.
+/// Lists the commands that clients send while it is open, without those that scripts run.
 struct Monitor(BufReader<TcpStream>);
 
 impl Monitor {
@@ -50,10 +50,10 @@ async fn opened(server: &RedisServer) -> RedisStore {
 }
 
 #[tokio::test]
-async fn each_method_is_one_command() {
+async fn each_method_sends_one_command() {
     let server = RedisServer::start(&[]).await;
     let store = opened(&server).await;
-    // The scripts are known to the server from here on.
+    // From here on the server knows the scripts.
     let revision = insert(&store, "warm", "x").await;
     update(&store, "warm", &record("y"), &revision).await;
     store.delete(&key("warm")).await.unwrap();
@@ -70,7 +70,7 @@ async fn each_method_is_one_command() {
 }
 
 #[tokio::test]
-async fn a_record_and_its_entry_are_one_command() {
+async fn a_record_and_its_entry_are_written_by_one_command() {
     let server = RedisServer::start(&[]).await;
     let store = opened(&server).await;
     let session = || owned(Duration::from_secs(600), "one");

@@ -1,4 +1,4 @@
-//! Servers that answer, but not what was asked for (row R9).
+//! Servers that answer with an error: too many clients, no permission, loading, cannot save.
 
 use std::{
     fs,
@@ -9,10 +9,10 @@ use session_core::{Error, SessionStore};
 use session_redis::redis::{self, Client};
 use session_tests::RedisServer;
 
-use crate::given::{RECOVERY, bounded, insert, key, load, record, recovery, store};
+use crate::common::{MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store};
 
 #[tokio::test]
-async fn too_many_clients() {
+async fn a_server_with_too_many_clients() {
     let server = RedisServer::start(&[]).await;
     server.command("CONFIG SET maxclients 1");
     let holder = store(&server.url());
@@ -21,11 +21,11 @@ async fn too_many_clients() {
     bounded(store.load(&key("a"))).await.1.unwrap_err();
     drop(holder);
     let took = recovery(&store).await;
-    assert!(took < RECOVERY, "{took:?}");
+    assert!(took < MAX_RECOVERY_TIME, "{took:?}");
 }
 
 #[tokio::test]
-async fn a_password_that_was_not_needed_before() {
+async fn a_password_that_becomes_required() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     insert(&store, "a", "one").await;
@@ -37,10 +37,10 @@ async fn a_password_that_was_not_needed_before() {
     let killed: usize = kill.query(&mut admin.get_connection().unwrap()).unwrap();
     assert_eq!(killed, 1);
     bounded(store.load(&key("a"))).await.1.unwrap_err();
-    let with_password = crate::given::store(&server.url().replace("//", "//:secret@"));
+    let with_password = crate::common::store(&server.url().replace("//", "//:secret@"));
     assert_eq!(load(&with_password, "a").await.unwrap().bytes, "one");
     assert!(!format!("{with_password:?}").contains("secret"));
-    let wrong = crate::given::store(&server.url().replace("//", "//:wrong-secret@"));
+    let wrong = crate::common::store(&server.url().replace("//", "//:wrong-secret@"));
     let error = bounded(wrong.load(&key("a"))).await.1.unwrap_err();
     let text = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
     assert!(!text.contains("wrong-secret"), "{text}");
@@ -49,11 +49,11 @@ async fn a_password_that_was_not_needed_before() {
         .to_owned();
     let _: () = reset.query(&mut admin.get_connection().unwrap()).unwrap();
     let took = recovery(&store).await;
-    assert!(took < RECOVERY, "{took:?}");
+    assert!(took < MAX_RECOVERY_TIME, "{took:?}");
 }
 
 #[tokio::test]
-async fn a_user_who_may_not() {
+async fn a_user_without_permission() {
     let server = RedisServer::start(&[]).await;
     server.command("ACL SETUSER app on >secret ~session:* +@all -@dangerous");
     let url = server.url().replace("//", "//app:secret@");
@@ -70,7 +70,7 @@ async fn a_user_who_may_not() {
 }
 
 #[tokio::test]
-async fn a_command_that_was_renamed_away_shows_no_key() {
+async fn an_unknown_command_shows_no_key() {
     let server = RedisServer::start(&["--rename-command", "EVALSHA", ""]).await;
     let store = store(&server.url());
     let revision = insert(&store, "secret", "one").await;
@@ -87,12 +87,12 @@ async fn a_command_that_was_renamed_away_shows_no_key() {
 
 #[tokio::test]
 async fn a_server_that_cannot_save() {
-    let server = RedisServer::start(&["--dbfilename", "in-the-way"]).await;
+    let server = RedisServer::start(&["--dbfilename", "dump"]).await;
     let store = store(&server.url());
     insert(&store, "a", "one").await;
-    // A directory in the file's place: not even root can save there.
-    let in_the_way = server.directory().join("in-the-way");
-    fs::create_dir(in_the_way).unwrap();
+    // Not even root can save to a file if there is a directory of the same name.
+    let directory = server.directory().join("dump");
+    fs::create_dir(directory).unwrap();
     assert_eq!(server.command("CONFIG SET save \"3600 1\""), "+OK\r\n");
     server.command("BGSAVE");
     let begin = Instant::now();
@@ -113,7 +113,7 @@ async fn a_server_that_cannot_save() {
     assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     server.command("CONFIG SET stop-writes-on-bgsave-error no");
     let took = recovery(&store).await;
-    assert!(took < RECOVERY, "{took:?}");
+    assert!(took < MAX_RECOVERY_TIME, "{took:?}");
 }
 
 #[tokio::test]

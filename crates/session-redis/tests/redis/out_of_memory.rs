@@ -1,4 +1,4 @@
-//! A server without memory (rows R5, R6).
+//! A server that is out of memory, with and without eviction.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -6,11 +6,11 @@ use session_core::{Record, SessionStore, Write};
 use session_redis::RedisStore;
 use session_tests::{RedisCluster, RedisServer};
 
-use crate::given::{
-    OWNER, ending_in, insert, key, listed, load, owned, record, store, stored, update,
+use crate::common::{
+    OWNER, expiring_in, insert, key, listed, load, owned, record, store, stored, update,
 };
 
-/// Fills the server with other people's keys until it takes no more.
+/// Fills the server with other keys until it accepts no more.
 fn fill(server: &RedisServer) {
     let used = server.command("INFO memory");
     let used = used
@@ -27,7 +27,7 @@ fn fill(server: &RedisServer) {
             return;
         }
     }
-    panic!("the server is never full");
+    panic!("the server still has memory");
 }
 
 async fn opened(server: &RedisServer) -> RedisStore {
@@ -37,7 +37,7 @@ async fn opened(server: &RedisServer) -> RedisStore {
 }
 
 #[tokio::test]
-async fn when_full_reads_and_logouts_work_and_other_changes_are_errors() {
+async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
     let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
     let store = opened(&server).await;
     let bytes = "a session of some forty bytes in its record";
@@ -56,16 +56,16 @@ async fn when_full_reads_and_logouts_work_and_other_changes_are_errors() {
     store.update(&key("b"), &change, &other).await.unwrap_err();
     assert_eq!(load(&store, "b").await.unwrap().bytes, bytes);
 
-    // What a logout does: a small record that ends soon takes the session's place.
-    let marker = ending_in(Duration::from_secs(60), "ended");
-    let ended = update(&store, "a", &marker, &revision).await;
+    // As a logout does: a small record that expires soon replaces the session.
+    let tombstone = expiring_in(Duration::from_secs(60), "ended");
+    let ended = update(&store, "a", &tombstone, &revision).await;
     assert_eq!(load(&store, "a").await.unwrap().bytes, "ended");
     let again = store.update(&key("a"), &change, &revision).await;
     assert!(!matches!(again, Ok(Write::Stored(_))), "{again:?}");
     assert_eq!(load(&store, "a").await.unwrap().revision, ended);
-    // Even where the marker is larger than the session was.
-    stored(store.update(&key("tiny"), &marker, &tiny).await.unwrap());
-    // What empties a session gives memory back, whenever it ends.
+    // Also if the tombstone is larger than the session was.
+    stored(store.update(&key("tiny"), &tombstone, &tiny).await.unwrap());
+    // A change that makes a session much smaller frees memory, whenever the session expires.
     stored(
         store
             .update(&key("b"), &record("nothing left"), &other)
@@ -79,17 +79,17 @@ async fn when_full_reads_and_logouts_work_and_other_changes_are_errors() {
     insert(&store, "new", "x").await;
 }
 
-/// Its entry moves to the tombstone's time, and a log-in adds none.
+/// Its entry moves to the tombstone's time. A login adds no entry.
 #[tokio::test]
-async fn when_full_a_session_of_an_owner_ends_too() {
+async fn when_out_of_memory_a_session_with_an_owner_can_end() {
     let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
-    ends_when_full(&opened(&server).await, &[&server]).await;
+    ends_when_out_of_memory(&opened(&server).await, &[&server]).await;
     let cluster = RedisCluster::start().await;
     let nodes: Vec<_> = cluster.nodes().iter().collect();
-    ends_when_full(&store(&cluster.urls().join(",")), &nodes).await;
+    ends_when_out_of_memory(&store(&cluster.urls().join(",")), &nodes).await;
 }
 
-async fn ends_when_full(store: &RedisStore, nodes: &[&RedisServer]) {
+async fn ends_when_out_of_memory(store: &RedisStore, nodes: &[&RedisServer]) {
     let session = owned(Duration::from_secs(600), "a session of some forty bytes");
     let revision = stored(store.insert(&key("a"), &session).await.unwrap());
     let limit = |limit: &str| {
@@ -122,7 +122,7 @@ async fn ends_when_full(store: &RedisStore, nodes: &[&RedisServer]) {
 }
 
 #[tokio::test]
-async fn an_evicted_session_is_absent_and_nobody_gets_anothers() {
+async fn an_evicted_session_is_absent_and_no_other_is_returned() {
     let server = RedisServer::start(&["--maxmemory-policy", "volatile-lru"]).await;
     let store = opened(&server).await;
     for name in 0..50 {

@@ -1,3 +1,5 @@
+//! The size limit of a record.
+
 use super::*;
 
 fn longest_key() -> StoreKey {
@@ -7,7 +9,7 @@ fn longest_key() -> StoreKey {
 }
 
 #[tokio::test]
-async fn the_limit_is_what_a_node_takes_under_the_longest_key() {
+async fn a_node_accepts_a_record_of_the_limit_under_the_longest_key() {
     let usual = Memcached::start(&[]).await;
     let larger = Memcached::start(&["-I", "2m"]).await;
     let limit = 2 * 1024 * 1024 - 384;
@@ -24,9 +26,9 @@ async fn the_limit_is_what_a_node_takes_under_the_longest_key() {
     }
 }
 
-/// With a limit above the node's own, the write fails and is not taken for done.
+/// If the store's limit is above the node's own, the write fails.
 #[tokio::test]
-async fn a_limit_that_the_node_does_not_share_is_an_error() {
+async fn a_record_over_the_nodes_own_limit_is_an_error() {
     let node = Memcached::start(&[]).await;
     let store = open(&node.addr()).with_limit(2_000_000);
     let (key, other) = (key(), key());

@@ -1,17 +1,17 @@
-//! Items that a Flask application writes or reads as well.
+//! Items that a Flask application also reads and writes.
 
 use session_core::Write;
 
 use super::*;
 
-/// `{"_permanent": True}` as Flask-Session's `MessagePack` has it.
+/// `{"_permanent": True}` as Flask-Session writes it in `MessagePack`.
 const MSGPACK: &[u8] = b"\x81\xaa_permanent\xc3";
 
 fn raw(node: &Memcached, key: &StoreKey) -> String {
     node.command(&format!("get {}", key.as_str()))
 }
 
-/// Puts an item as Flask's client does: flags 0, and until `exptime`.
+/// Writes an item as Flask's client does: with flags 0, until `exptime`.
 fn put_as_flask(node: &Memcached, key: &StoreKey, exptime: u64, value: &str) {
     let (key, size) = (key.as_str(), value.len());
     let reply = node.command(&format!("set {key} 0 {exptime} {size}\r\n{value}"));
@@ -19,7 +19,7 @@ fn put_as_flask(node: &Memcached, key: &StoreKey, exptime: u64, value: &str) {
 }
 
 #[tokio::test]
-async fn what_flask_wrote_is_read_changed_and_ended() {
+async fn a_session_of_flask_is_read_changed_and_ended() {
     let node = Memcached::start(&[]).await;
     let (store, key) = (open(&node.addr()), key());
     let end = SystemTime::now() + HOUR;
@@ -56,8 +56,8 @@ async fn what_flask_wrote_is_read_changed_and_ended() {
 
     store.delete(&key).await.unwrap();
     assert_eq!(raw(&node, &key), "END\r\n");
-    let gone = store.update(&key, &record(b"{}"), &loaded.revision).await;
-    assert_eq!(gone.unwrap(), Write::Refused);
+    let refused = store.update(&key, &record(b"{}"), &loaded.revision).await;
+    assert_eq!(refused.unwrap(), Write::Refused);
 }
 
 #[tokio::test]
@@ -75,9 +75,9 @@ async fn an_item_is_the_record_alone_with_flags_0() {
     assert_eq!(bytes(&store, &key).await.unwrap(), MSGPACK);
 }
 
-/// Flask stores a lifetime of less than a second for ever.
+/// Flask writes such an item for a lifetime of less than a second.
 #[tokio::test]
-async fn an_item_without_an_end_is_a_record() {
+async fn an_item_that_never_expires_is_a_record() {
     let node = Memcached::start(&[]).await;
     let (store, key) = (open(&node.addr()), key());
     put_as_flask(&node, &key, 0, "{}");
@@ -87,7 +87,7 @@ async fn an_item_without_an_end_is_a_record() {
     assert_ne!(reply.trim(), "HD t-1");
 }
 
-/// Without these numbers every update would succeed.
+/// Without CAS numbers every update would succeed.
 #[tokio::test]
 async fn a_node_without_compare_and_swap_is_an_error() {
     let node = Memcached::start(&["-C"]).await;
@@ -101,7 +101,7 @@ async fn a_node_without_compare_and_swap_is_an_error() {
         };
         assert!(source.to_string().contains("-C"), "{source}");
     }
-    // 0 would be no condition.
+    // Memcached would carry out an update with the number 0 without a condition.
     let update = store.update(&key, &record(b"x"), &Revision::from(0)).await;
     assert_eq!(update.unwrap(), Write::Refused);
 }

@@ -1,4 +1,4 @@
-//! The index of an owner's sessions.
+//! The index of an owner's sessions: its entries, their expiry, and the pages of a list.
 
 use std::{
     collections::BTreeSet,
@@ -12,8 +12,8 @@ use session_redis::{
 };
 use session_tests::RedisServer;
 
-use crate::given::{
-    OWNER, ending_in, key, listed, load, owned, owner, record, store, stored, update,
+use crate::common::{
+    OWNER, expiring_in, key, listed, load, owned, owner, record, store, stored, update,
 };
 
 const LONG: Duration = Duration::from_secs(600);
@@ -26,7 +26,7 @@ async fn names(store: &RedisStore, limit: usize) -> Vec<String> {
     listed(store, limit).await.into_keys().collect()
 }
 
-/// The number that a command answers with, or the only one in its text.
+/// The number in the answer to a command.
 fn number(server: &RedisServer, command: &str) -> i64 {
     let reply = server.command(command);
     let digits = reply.trim().rsplit(['\n', ':']).next().unwrap();
@@ -44,7 +44,7 @@ fn millis(at: SystemTime) -> i64 {
     since.try_into().unwrap()
 }
 
-/// In seconds, since the server was started.
+/// The processor time that the server has used since its start, in seconds.
 fn processor_time(server: &RedisServer) -> f64 {
     let info = server.command("INFO cpu");
     let times = info.lines().filter_map(|line| {
@@ -55,11 +55,12 @@ fn processor_time(server: &RedisServer) -> f64 {
     times.sum()
 }
 
-/// Gives the index `count` entries, each with a record that ended, whose time is `until` from now.
+/// Adds `count` entries with the time `until` milliseconds from now to the index, and a record for
+/// each.
 fn fill(server: &RedisServer, count: usize, until: i64) {
     let script = "for i = 1, ARGV[1] do \
-        redis.call('ZADD', KEYS[1], ARGV[2], 'session:dead-' .. i) \
-        redis.call('SET', 'session:dead-' .. i, string.rep('x', 120), 'EX', 600) end";
+        redis.call('ZADD', KEYS[1], ARGV[2], 'session:ended-' .. i) \
+        redis.call('SET', 'session:ended-' .. i, string.rep('x', 120), 'EX', 600) end";
     let until = millis(SystemTime::now()) + until;
     let mut client = Client::open(server.url())
         .unwrap()
@@ -73,14 +74,14 @@ fn fill(server: &RedisServer, count: usize, until: i64) {
 }
 
 #[tokio::test]
-async fn an_entry_has_exactly_the_time_given_also_an_earlier_one() {
+async fn an_entry_has_exactly_the_time_of_the_last_write() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     insert(&store, "b", Duration::from_secs(60)).await;
     let session = owned(LONG, "session");
     let mut revision = stored(store.insert(&key("a"), &session).await.unwrap());
     for seconds in [900, 90, 300] {
-        // Neither the record's time nor the entry's is derived from the other.
+        // The record expires at another time than the entry.
         let at = SystemTime::now() + Duration::from_secs(seconds);
         let changed = Record {
             entry: Some(IndexEntry {
@@ -93,7 +94,7 @@ async fn an_entry_has_exactly_the_time_given_also_an_earlier_one() {
         let entered = number(&server, &format!("ZSCORE {OWNER} session:a"));
         assert_eq!(entered, millis(at), "{seconds} seconds");
         let index_ends = number(&server, &format!("PEXPIRETIME {OWNER}"));
-        assert_eq!(index_ends, entered, "with its last entry");
+        assert_eq!(index_ends, entered, "the index expires with its last entry");
     }
     update(&store, "a", &record("without"), &revision).await;
     assert!(number(&server, &format!("ZSCORE {OWNER} session:a")) > 0);
@@ -101,14 +102,18 @@ async fn an_entry_has_exactly_the_time_given_also_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn an_index_ends_with_its_last_entry() {
+async fn an_index_expires_with_its_last_entry() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     let session = owned(LONG, "long");
     let revision = stored(store.insert(&key("long"), &session).await.unwrap());
     insert(&store, "short", Duration::from_millis(500)).await;
     tokio::time::sleep(Duration::from_millis(550)).await;
-    assert_eq!(entries(&server), 2, "nothing was written since");
+    assert_eq!(
+        entries(&server),
+        2,
+        "no write has removed the expired entry yet"
+    );
     assert_eq!(names(&store, 10).await, ["long"]);
     let tombstone = owned(Duration::from_millis(100), "ended");
     update(&store, "long", &tombstone, &revision).await;
@@ -117,7 +122,7 @@ async fn an_index_ends_with_its_last_entry() {
         assert!(SystemTime::now() < end + Duration::from_secs(5));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // An entry that has passed when it is written is none.
+    // An entry whose time has passed when it is written is removed at once.
     let over = Record {
         entry: owned(Duration::ZERO, "").entry,
         ..record("over")
@@ -145,7 +150,7 @@ async fn a_refused_write_leaves_the_index_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_deleted_session_is_not_listed_and_nor_is_what_took_its_place() {
+async fn a_deleted_session_is_not_listed_and_nor_is_a_value_of_another_type() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     for name in ["a", "b", "c"] {
@@ -160,7 +165,7 @@ async fn a_deleted_session_is_not_listed_and_nor_is_what_took_its_place() {
 }
 
 #[tokio::test]
-async fn a_list_shows_heads() {
+async fn a_list_contains_the_heads_of_records() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     let large = owned(LONG, vec![b'x'; 500_000]);
@@ -172,7 +177,7 @@ async fn a_list_shows_heads() {
 }
 
 #[tokio::test]
-async fn an_index_that_cannot_be_written_is_an_error_and_no_record_is_left_without() {
+async fn a_record_is_not_written_if_its_index_cannot_be_written() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     server.command(&format!("SET {OWNER} foreign"));
@@ -182,9 +187,9 @@ async fn an_index_that_cannot_be_written_is_an_error_and_no_record_is_left_witho
     store.owned_by(&owner(), None, 10).await.unwrap_err();
 }
 
-/// Entries move to all sides between the pages, and new ones come.
+/// Between the pages, entries move to earlier and later times, and new ones are added.
 #[tokio::test]
-async fn what_was_there_before_the_first_page_is_on_one_of_them() {
+async fn a_session_stored_before_the_first_page_is_on_one_of_the_pages() {
     const COUNT: usize = 1_000;
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
@@ -194,10 +199,10 @@ async fn what_was_there_before_the_first_page_is_on_one_of_them() {
         let insert = store.insert(&key(&name.to_string()), &session).await;
         revisions.push(stored(insert.unwrap()));
     }
-    let (mut seen, mut cursor, mut pages) = (BTreeSet::new(), None, 0);
+    let (mut listed, mut cursor, mut pages) = (BTreeSet::new(), None, 0);
     loop {
         let page = store.owned_by(&owner(), cursor.as_ref(), 50).await.unwrap();
-        seen.extend(page.records.into_iter().map(|it| it.key));
+        listed.extend(page.records.into_iter().map(|it| it.key));
         cursor = page.next;
         pages += 1;
         if cursor.is_none() {
@@ -214,14 +219,14 @@ async fn what_was_there_before_the_first_page_is_on_one_of_them() {
         }
     }
     assert!(pages > 10, "{pages}");
-    let missing = (0..COUNT).filter(|name| !seen.contains(&key(&name.to_string())));
+    let missing = (0..COUNT).filter(|name| !listed.contains(&key(&name.to_string())));
     assert_eq!(missing.count(), 0);
 }
 
-/// What one user's hundred thousand log-ins and log-outs leave behind, at first.
+/// One user logged in and out a hundred thousand times, and the tombstones have not expired yet.
 #[tokio::test]
 async fn a_hundred_thousand_ended_sessions_are_listed_in_a_second() {
-    // Without optimisation, reading a reply takes a hundred times as long.
+    // Without optimisation, parsing a reply takes a hundred times as long.
     let count = if cfg!(debug_assertions) {
         5_000
     } else {
@@ -240,9 +245,9 @@ async fn a_hundred_thousand_ended_sessions_are_listed_in_a_second() {
     );
 }
 
-/// And later, when their time has passed.
+/// The same later, when the tombstones and their entries have expired.
 #[tokio::test]
-async fn a_hundred_thousand_dead_entries_cost_no_list_and_no_write() {
+async fn a_hundred_thousand_expired_entries_slow_down_no_list_and_no_write() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     fill(&server, 100_000, 1);
@@ -253,7 +258,10 @@ async fn a_hundred_thousand_dead_entries_cost_no_list_and_no_write() {
         assert_eq!(names(&store, 1_000).await, ["alive"]);
         took = took.min(begin.elapsed());
     }
-    eprintln!("one beside {} dead entries in {took:?}", entries(&server));
+    eprintln!(
+        "one session among {} expired entries is listed in {took:?}",
+        entries(&server)
+    );
     assert!(
         entries(&server) > 90_000 && took < Duration::from_millis(50),
         "{took:?}"
@@ -263,19 +271,20 @@ async fn a_hundred_thousand_dead_entries_cost_no_list_and_no_write() {
     while entries(&server) > writes + 1 {
         insert(&store, &writes.to_string(), LONG).await;
         writes += 1;
-        assert!(writes < 1_000, "{} are left", entries(&server));
+        assert!(writes < 1_000, "{} entries are left", entries(&server));
     }
-    assert!(writes > 100, "few at each of {writes} writes");
-    // Each has as much to do. Not by the clock, since the server may have to wait for a processor.
+    assert!(writes > 100, "{writes} writes removed all entries");
+    // Each write has the same amount of work. Processor time, because the server may have to wait
+    // for a processor.
     let each = (processor_time(&server) - before) / f64::from(i32::try_from(writes).unwrap());
-    eprintln!("{writes} writes removed them, in {each} seconds each");
+    eprintln!("{writes} writes removed the entries, in {each} seconds each");
     assert!(each < 0.005, "{each} seconds");
     let listed = names(&store, 10).await.len();
     assert_eq!(listed, usize::try_from(writes).unwrap() + 1);
 }
 
 #[tokio::test]
-async fn an_ended_session_is_listed_as_long_as_its_tombstone_lasts() {
+async fn an_ended_session_is_listed_until_its_tombstone_expires() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     let insert = store.insert(&key("a"), &owned(LONG, "session")).await;
@@ -285,7 +294,7 @@ async fn an_ended_session_is_listed_as_long_as_its_tombstone_lasts() {
     tokio::time::sleep(Duration::from_millis(120)).await;
     assert!(names(&store, 10).await.is_empty());
     assert_eq!(entries(&server), 0);
-    let unowned = ending_in(LONG, "b");
+    let unowned = expiring_in(LONG, "b");
     stored(store.insert(&key("b"), &unowned).await.unwrap());
     assert!(names(&store, 10).await.is_empty());
 }

@@ -1,8 +1,10 @@
+//! How many commands each method sends. Each command is a round trip.
+
 use session_core::Write;
 
 use super::*;
 
-/// The commands that `call` sends; each is a round trip.
+/// How many commands `call` sends, and its result.
 async fn commands<T>(node: &Memcached, call: impl Future<Output = T>) -> (u64, T) {
     let count = || {
         [
@@ -17,12 +19,12 @@ async fn commands<T>(node: &Memcached, call: impl Future<Output = T>) -> (u64, T
         .sum::<u64>()
     };
     let before = count();
-    let answer = call.await;
-    (count() - before, answer)
+    let result = call.await;
+    (count() - before, result)
 }
 
 #[tokio::test]
-async fn a_read_is_one_round_trip_and_so_is_a_write() {
+async fn a_read_and_a_write_are_one_command_each() {
     let node = Memcached::start(&[]).await;
     let (store, key) = (open(&node.addr()), key());
     assert_eq!(commands(&node, store.load(&key)).await.0, 1);
@@ -30,37 +32,37 @@ async fn a_read_is_one_round_trip_and_so_is_a_write() {
         commands(&node, store.insert(&key, &record(b"one"))).await.0,
         1
     );
-    let (sent, loaded) = commands(&node, store.load(&key)).await;
-    assert_eq!(sent, 1);
+    let (commands_sent, loaded) = commands(&node, store.load(&key)).await;
+    assert_eq!(commands_sent, 1);
     let revision = loaded.unwrap().unwrap().revision;
     let changed = record(b"two");
-    let (sent, answer) = commands(&node, store.update(&key, &changed, &revision)).await;
-    assert_eq!(sent, 1);
-    // What update answers is as good as what load does.
+    let (commands_sent, answer) = commands(&node, store.update(&key, &changed, &revision)).await;
+    assert_eq!(commands_sent, 1);
+    // The revision that an update returns can be used like a loaded one.
     let revision = stored(answer);
-    let (sent, answer) = commands(&node, store.update(&key, &changed, &revision)).await;
+    let (commands_sent, answer) = commands(&node, store.update(&key, &changed, &revision)).await;
     assert!(answer.unwrap().is_stored());
-    assert_eq!(sent, 1);
+    assert_eq!(commands_sent, 1);
     assert_eq!(commands(&node, store.delete(&key)).await.0, 1);
 }
 
-/// Another process loaded the record, or changed it.
+/// Another process inserted the record, or changed it.
 #[tokio::test]
-async fn an_update_at_what_another_process_saw_is_one_round_trip_too() {
+async fn an_update_with_the_revision_of_another_process_is_one_command() {
     let node = Memcached::start(&[]).await;
     let (store, other) = (open(&node.addr()), open(&node.addr()));
     let key = key();
     let revision = stored(store.insert(&key, &record(b"one")).await);
     let changed = record(b"two");
-    let (sent, answer) = commands(&node, other.update(&key, &changed, &revision)).await;
-    assert_eq!(sent, 1);
+    let (commands_sent, answer) = commands(&node, other.update(&key, &changed, &revision)).await;
+    assert_eq!(commands_sent, 1);
     stored(answer);
-    let (sent, answer) = commands(&node, store.update(&key, &changed, &revision)).await;
-    assert_eq!((sent, answer.unwrap()), (1, Write::Refused));
+    let (commands_sent, answer) = commands(&node, store.update(&key, &changed, &revision)).await;
+    assert_eq!((commands_sent, answer.unwrap()), (1, Write::Refused));
 }
 
 #[tokio::test]
-async fn a_read_changes_nothing() {
+async fn a_read_writes_nothing() {
     let node = Memcached::start(&[]).await;
     let store = open(&node.addr());
     let key = key();
@@ -73,9 +75,9 @@ async fn a_read_changes_nothing() {
     assert_eq!(written(), before);
 }
 
-/// Reads that arrive together share the wire; each gets its own answer.
+/// Reads that arrive together are sent together. Each gets its own answer.
 #[tokio::test]
-async fn many_reads_at_once_take_one_connection() {
+async fn many_reads_at_once_share_one_connection() {
     let node = Memcached::start(&[]).await;
     let store = open(&node.addr());
     let keys: Vec<_> = (0..300).map(|_| key()).collect();
@@ -95,6 +97,6 @@ async fn many_reads_at_once_take_one_connection() {
     for task in tasks {
         task.await.unwrap();
     }
-    // The second is the one that asked for the number.
+    // The second connection is the one that asked for the number.
     assert!(stat(&node, "total_connections") - before <= 2);
 }

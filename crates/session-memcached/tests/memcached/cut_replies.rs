@@ -1,58 +1,61 @@
+//! Replies that are cut at each byte, or dropped.
+
 use session_tests::{ChaosProxy, Fault, rounds};
 
 use super::*;
 
-/// More than any reply to a write, or to a read of a small record, has.
+/// No reply to a write, or to a read of a small record, has as many bytes.
 const LONGEST: usize = 160;
 
-async fn damaged() -> (Memcached, ChaosProxy, MemcachedStore) {
+async fn proxied() -> (Memcached, ChaosProxy, MemcachedStore) {
     let node = Memcached::start(&[]).await;
     let proxy = ChaosProxy::start(node.port()).await;
     let store = open(&format!("127.0.0.1:{}", proxy.port()));
     (node, proxy, store)
 }
 
-/// Whether the fault met a reply; if not, the reply was shorter.
-fn happened(proxy: &ChaosProxy) -> bool {
-    let happened = proxy.fault() == Fault::None;
+/// Whether the fault was applied to a reply. If not, the reply was shorter.
+fn applied(proxy: &ChaosProxy) -> bool {
+    let applied = proxy.fault() == Fault::None;
     proxy.set(Fault::None);
-    happened
+    applied
 }
 
-async fn bystanders_are_right(store: &MemcachedStore, bystander: &StoreKey) {
-    let own = bystander.as_str().as_bytes();
-    assert_eq!(bytes(store, bystander).await.unwrap(), own);
+async fn other_record_is_right(store: &MemcachedStore, other: &StoreKey) {
+    let own = other.as_str().as_bytes();
+    assert_eq!(bytes(store, other).await.unwrap(), own);
 }
 
-/// A read is asked once more, so one cut reply is not even an error.
+/// A read is sent once more, so a single cut reply is no error.
 #[tokio::test]
 async fn a_read_whose_reply_is_cut_at_any_byte_is_right() {
-    let (_node, proxy, store) = damaged().await;
-    let (key, bystander) = (key(), key());
+    let (_node, proxy, store) = proxied().await;
+    let (key, other) = (key(), key());
     stored(store.insert(&key, &record(b"record")).await);
     stored(
         store
-            .insert(&bystander, &record(bystander.as_str().as_bytes()))
+            .insert(&other, &record(other.as_str().as_bytes()))
             .await,
     );
     let mut cuts = 0;
     for length in 0..LONGEST {
         proxy.set(Fault::CutReply(length));
         assert_eq!(bytes(&store, &key).await.unwrap(), "record");
-        cuts += usize::from(happened(&proxy));
-        bystanders_are_right(&store, &bystander).await;
+        cuts += usize::from(applied(&proxy));
+        other_record_is_right(&store, &other).await;
     }
     assert_eq!(cuts, LONGEST);
 }
 
-/// The node did the work and its answer is lost: an error, sent once, and the next call has its own answer.
+/// The node carried out the write but its answer is lost: the call is an error, the write is sent
+/// once, and the next call gets its own answer.
 #[tokio::test]
 async fn a_write_whose_reply_is_cut_at_any_byte_is_an_error_or_what_the_node_said() {
-    let (_node, proxy, store) = damaged().await;
-    let bystander = key();
+    let (_node, proxy, store) = proxied().await;
+    let other = key();
     stored(
         store
-            .insert(&bystander, &record(bystander.as_str().as_bytes()))
+            .insert(&other, &record(other.as_str().as_bytes()))
             .await,
     );
     let mut errors = [0; 3];
@@ -73,7 +76,7 @@ async fn a_write_whose_reply_is_cut_at_any_byte_is_an_error_or_what_the_node_sai
                     .map(|a| a.is_stored()),
                 _ => store.delete(&key).await.map(|()| true),
             };
-            happened(&proxy);
+            applied(&proxy);
             match done {
                 Ok(done) => assert!(done, "call {call} was refused, cut at {length}"),
                 Err(error) => {
@@ -86,10 +89,10 @@ async fn a_write_whose_reply_is_cut_at_any_byte_is_an_error_or_what_the_node_sai
                 0 | 1 => assert_eq!(now.unwrap(), "new"),
                 _ => assert_eq!(now, None),
             }
-            bystanders_are_right(&store, &bystander).await;
+            other_record_is_right(&store, &other).await;
         }
     }
-    // "HD c12 O0" and "HD O0", each with its line end.
+    // The lengths of "HD c12 O0" and "HD O0" with their line ends, roughly.
     assert!(
         errors[0] >= 10 && errors[1] >= 10 && errors[2] >= 7,
         "{errors:?}"
@@ -98,7 +101,7 @@ async fn a_write_whose_reply_is_cut_at_any_byte_is_an_error_or_what_the_node_sai
 
 #[tokio::test]
 async fn an_update_whose_reply_is_dropped_is_an_error_and_is_not_sent_again() {
-    let (node, proxy, store) = damaged().await;
+    let (node, proxy, store) = proxied().await;
     let key = key();
     let mut revision = stored(store.insert(&key, &record(b"0")).await);
     for round in 0..rounds() {

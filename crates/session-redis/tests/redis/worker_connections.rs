@@ -1,4 +1,4 @@
-//! One connection per worker thread, and what becomes of it.
+//! Each worker thread has one connection: when it is opened, and when it ends.
 
 use std::{
     pin::pin,
@@ -13,14 +13,14 @@ use session_redis::RedisStore;
 use session_tests::RedisServer;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::given::{BOUND, bounded, clients, insert, key, load, store};
+use crate::common::{MAX_CALL_TIME, bounded, clients, insert, key, load, store};
 
 fn worker() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 #[tokio::test]
-async fn each_worker_thread_has_one_connection_and_they_end_with_the_store() {
+async fn each_worker_thread_has_one_connection_until_the_store_is_dropped() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     let together = Arc::new(Barrier::new(4));
@@ -35,7 +35,8 @@ async fn each_worker_thread_has_one_connection_and_they_end_with_the_store() {
                 });
                 drop(store);
                 together.wait();
-                // The runtimes live on and must be driven to see their connections end.
+                // The runtimes are still there. They must run to notice that their connections
+                // ended.
                 together.wait();
                 runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
                 together.wait();
@@ -56,12 +57,12 @@ async fn each_worker_thread_has_one_connection_and_they_end_with_the_store() {
 }
 
 #[tokio::test]
-async fn a_thread_that_ends_leaves_no_connection_behind() {
+async fn a_thread_that_ends_closes_its_connection() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     for _ in 0..5 {
         let (store, runtime) = (store.clone(), tokio::runtime::Handle::current());
-        // A thread of its own that borrows the test's runtime, as blocking work does.
+        // Another thread that uses the test's runtime, as `spawn_blocking` does.
         let thread =
             thread::spawn(move || runtime.block_on(async { load(&store, "absent").await }));
         while !thread.is_finished() {
@@ -74,7 +75,7 @@ async fn a_thread_that_ends_leaves_no_connection_behind() {
 }
 
 #[test]
-fn a_runtime_that_is_gone_is_not_used_again() {
+fn a_runtime_that_was_shut_down_is_not_used_again() {
     let servers = worker();
     let server = servers.block_on(RedisServer::start(&[]));
     let store = store(&server.url());
@@ -85,7 +86,7 @@ fn a_runtime_that_is_gone_is_not_used_again() {
 }
 
 #[test]
-fn a_runtime_that_stands_still_keeps_nobody_waiting() {
+fn an_idle_runtime_delays_no_other_runtime() {
     let (first, second) = (worker(), worker());
     let server = first.block_on(RedisServer::start(&[]));
     let store = store(&server.url());
@@ -98,7 +99,7 @@ fn a_runtime_that_stands_still_keeps_nobody_waiting() {
 }
 
 #[test]
-fn without_a_runtime_there_is_an_error_and_no_panic() {
+fn a_call_without_a_runtime_is_an_error_and_no_panic() {
     let store = RedisStore::connect("redis://127.0.0.1:1/").unwrap();
     let key = key("a");
     let load = pin!(store.load(&key));
@@ -111,7 +112,7 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
 }
 
 #[tokio::test]
-async fn a_store_can_be_made_before_its_server() {
+async fn a_store_can_be_created_while_its_server_is_down() {
     let server = RedisServer::start(&[]).await;
     server.kill();
     let store = store(&server.url());
@@ -119,7 +120,7 @@ async fn a_store_can_be_made_before_its_server() {
     server.restart().await;
     let begin = Instant::now();
     while store.load(&key("a")).await.is_err() {
-        assert!(begin.elapsed() < BOUND);
+        assert!(begin.elapsed() < MAX_CALL_TIME);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     insert(&store, "a", "one").await;

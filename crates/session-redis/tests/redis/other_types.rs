@@ -1,12 +1,12 @@
-//! Keys that somebody else uses (row R10).
+//! Keys with values of other types, which another program has written.
 
 use session_core::{Revision, SessionStore, Write};
 use session_tests::RedisServer;
 
-use crate::given::{key, load, record, store};
+use crate::common::{key, load, record, store};
 
 #[tokio::test]
-async fn a_foreign_type_is_no_session_and_is_left_alone() {
+async fn a_value_of_another_type_is_no_session_and_is_not_changed() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     for (name, command) in [
@@ -18,7 +18,7 @@ async fn a_foreign_type_is_no_session_and_is_left_alone() {
         ("string", "SET session:string v"),
     ] {
         server.command(command);
-        // What a string is worth, whoever reads its bytes decides.
+        // A string is loaded: `session-core` decides whether its bytes are a session.
         let found = load(&store, name).await;
         assert_eq!(found.is_some(), name == "string", "{name}");
         let write = store.insert(&key(name), &record("ours")).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use session_core::{SessionStore, Write};
 use session_tests::RedisServer;
 
-use crate::given::{ending_in, insert, key, load, record, store, update};
+use crate::common::{expiring_in, insert, key, load, record, store, update};
 
 fn ttl(server: &RedisServer, name: &str) -> i64 {
     let reply = server.command(&format!("TTL session:{name}"));
@@ -13,7 +13,7 @@ fn ttl(server: &RedisServer, name: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn what_another_program_set_is_a_session() {
+async fn a_string_set_by_another_program_is_a_session() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     server.command("SET session:a plain EX 300");
@@ -25,7 +25,7 @@ async fn what_another_program_set_is_a_session() {
     assert_eq!(server.command("GET session:a"), "$4\r\nours\r\n");
     assert_eq!(server.command("TYPE session:a"), "+string\r\n");
     assert!((598..=600).contains(&ttl(&server, "a")));
-    let sooner = ending_in(Duration::from_secs(100), "ours");
+    let sooner = expiring_in(Duration::from_secs(100), "ours");
     update(&store, "a", &sooner, &revision).await;
     assert!((98..=100).contains(&ttl(&server, "a")));
     store.delete(&key("a")).await.unwrap();
@@ -33,7 +33,7 @@ async fn what_another_program_set_is_a_session() {
 }
 
 #[tokio::test]
-async fn another_programs_change_refuses_ours() {
+async fn a_change_by_another_program_refuses_ours() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     let revision = insert(&store, "a", "ours").await;

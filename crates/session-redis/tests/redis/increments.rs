@@ -1,4 +1,5 @@
-//! No change is lost and none is made twice (row R3, and the counters of R1).
+//! Counts increments by compare-and-set: each is carried out exactly once, also when replies are
+//! lost or connections are killed.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -10,12 +11,13 @@ use session_core::{Result, SessionStore, Write};
 use session_redis::RedisStore;
 use session_tests::{ChaosProxy, Fault, RedisServer, rounds};
 
-use crate::given::{insert, key, load, record, store, stored};
+use crate::common::{insert, key, load, record, store, stored};
 
-/// Adds one to a counter by compare-and-set, as often as it is refused; an error ends it, the outcome unknown.
+/// Adds one to a counter. Tries again while the update is refused. After an error, the last update
+/// may or may not have been carried out.
 async fn increment(store: &RedisStore, name: &str) -> Result<()> {
     loop {
-        let loaded = store.load(&key(name)).await?.expect("the counter lives");
+        let loaded = store.load(&key(name)).await?.expect("the counter exists");
         let next = record((number(&loaded.bytes) + 1).to_string());
         if let Write::Stored(_) = store.update(&key(name), &next, &loaded.revision).await? {
             return Ok(());
@@ -54,7 +56,7 @@ async fn increments_by_two_stores_are_exact() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_connections_fail_no_read_and_double_no_write() {
+async fn killed_connections_fail_no_read_and_repeat_no_write() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     let (done, unknown) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -74,7 +76,7 @@ async fn killed_connections_fail_no_read_and_double_no_write() {
                 let next = record((number(&loaded.bytes) + 1).to_string());
                 match store.update(&key(&name), &next, &loaded.revision).await {
                     Ok(Write::Stored(_)) => done.fetch_add(1, Relaxed),
-                    Ok(Write::Refused) => panic!("nobody else changes it"),
+                    Ok(Write::Refused) => panic!("there is no other writer"),
                     Err(_) => unknown.fetch_add(1, Relaxed),
                 };
             }
@@ -82,12 +84,12 @@ async fn killed_connections_fail_no_read_and_double_no_write() {
     }));
     let killing = async {
         for _ in 0..100 {
-            // A read is sent again once, so none is killed twice.
-            let seen = reads.each_ref().map(|reads| reads.load(Relaxed));
+            // A read is sent again only once, so no read must be killed twice.
+            let before = reads.each_ref().map(|reads| reads.load(Relaxed));
             while reads
                 .iter()
-                .zip(seen)
-                .any(|(reads, seen)| reads.load(Relaxed) < seen + 2)
+                .zip(before)
+                .any(|(reads, before)| reads.load(Relaxed) < before + 2)
             {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -109,7 +111,7 @@ async fn killed_connections_fail_no_read_and_double_no_write() {
 }
 
 #[tokio::test]
-async fn a_lost_or_cut_reply_to_a_write_is_an_error_and_the_write_is_not_sent_again() {
+async fn a_write_whose_reply_was_lost_or_cut_is_an_error_and_is_not_sent_again() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
     let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
@@ -118,7 +120,7 @@ async fn a_lost_or_cut_reply_to_a_write_is_an_error_and_the_write_is_not_sent_ag
     let write = store.update(&key("counter"), &record("0"), &first).await;
     let mut revision = stored(write.unwrap());
     for round in 0..rounds() {
-        // ":1\r\n" is the reply; less than all of it must never count as one.
+        // The reply is ":1\r\n". A part of it must never be taken for the whole.
         proxy.set(if round % 4 == 0 {
             Fault::DropReply
         } else {
@@ -130,7 +132,10 @@ async fn a_lost_or_cut_reply_to_a_write_is_an_error_and_the_write_is_not_sent_ag
             .await
             .unwrap_err();
         let loaded = load(&store, "counter").await.unwrap();
-        assert_eq!(loaded.bytes, next.bytes, "done once, in spite of the error");
+        assert_eq!(
+            loaded.bytes, next.bytes,
+            "carried out once, in spite of the error"
+        );
         revision = loaded.revision;
     }
     server.command("CONFIG RESETSTAT");
@@ -144,7 +149,7 @@ async fn a_lost_or_cut_reply_to_a_write_is_an_error_and_the_write_is_not_sent_ag
 }
 
 #[tokio::test]
-async fn a_cut_reply_to_a_read_is_read_again() {
+async fn a_read_whose_reply_was_cut_is_sent_again() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
     let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));

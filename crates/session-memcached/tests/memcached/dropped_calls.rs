@@ -1,3 +1,5 @@
+//! Calls whose futures are dropped.
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -10,7 +12,7 @@ use super::*;
 const WRITERS: usize = 16;
 const DROPPERS: usize = 8;
 
-/// Calls that nobody waits for any more leave no answer behind for another call.
+/// The answer to a dropped call never becomes the answer to another call.
 #[tokio::test]
 async fn thousands_of_dropped_calls_and_no_cross_talk() {
     let (drops, most) = (40 * rounds(), 200 * rounds());
@@ -39,7 +41,7 @@ async fn thousands_of_dropped_calls_and_no_cross_talk() {
             let (mut round, mut dropped) = (0, 0);
             while dropped < drops / DROPPERS {
                 round += 1;
-                let patience = async {
+                let time_limit = async {
                     for _ in 0..(dropper * 7 + round * 3) % 40 {
                         tokio::task::yield_now().await;
                     }
@@ -54,7 +56,7 @@ async fn thousands_of_dropped_calls_and_no_cross_talk() {
                 };
                 tokio::select! {
                     () = call => {}
-                    () = patience => dropped += 1,
+                    () = time_limit => dropped += 1,
                 }
             }
         }));

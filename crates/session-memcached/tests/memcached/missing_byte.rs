@@ -1,20 +1,23 @@
+//! Replies from which one byte is missing.
+
 use session_tests::{ChaosProxy, Fault};
 
 use super::*;
 
-/// What the reply to a load of these bytes has at most: `VA` and its flags, the bytes, and two line ends.
+/// The length of the longest reply to a load of these bytes: `VA` with its flags, the bytes, and
+/// two line ends.
 const LONGEST: usize = 40;
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn damaged() -> (Memcached, ChaosProxy, MemcachedStore) {
+async fn proxied() -> (Memcached, ChaosProxy, MemcachedStore) {
     let node = Memcached::start(&[]).await;
     let proxy = ChaosProxy::start(node.port()).await;
     let store = open(&format!("127.0.0.1:{}", proxy.port()));
     (node, proxy, store)
 }
 
-/// Changes the record, at what a load gives if what was received is not its revision.
-async fn changes(store: &MemcachedStore, key: &StoreKey, received: &Revision) {
+/// Changes the record. If `received` is not its revision, uses the loaded one.
+async fn change(store: &MemcachedStore, key: &StoreKey, received: &Revision) {
     let loaded = store.load(key).await.unwrap().unwrap();
     let same = record(&loaded.bytes);
     if !store
@@ -27,46 +30,50 @@ async fn changes(store: &MemcachedStore, key: &StoreKey, received: &Revision) {
     }
 }
 
-/// A digit of the CAS number cannot be missed, and does no harm: the node compares it, and no item has the number that is
-/// left of a newer one.
+/// A digit missing from the CAS number goes unnoticed but does no harm: no item has the number that
+/// is left, so the node refuses an update with it.
 #[tokio::test]
 async fn a_read_whose_reply_lacks_a_byte_is_right_or_an_error() {
-    let (_node, proxy, store) = damaged().await;
-    let (key, bystander) = (key(), key());
+    let (_node, proxy, store) = proxied().await;
+    let (key, other) = (key(), key());
     stored(store.insert(&key, &record(b"record")).await);
-    stored(store.insert(&bystander, &record(b"bystander")).await);
-    let (mut lost, mut errors, mut replaced) = (0, 0, 0);
-    for place in 0..LONGEST {
+    stored(store.insert(&other, &record(b"other")).await);
+    let (mut removed, mut errors, mut replaced) = (0, 0, 0);
+    for position in 0..LONGEST {
         let (begin, before) = (Instant::now(), proxy.connections());
-        proxy.set(Fault::LoseByte(place));
+        proxy.set(Fault::LoseByte(position));
         match store.load(&key).await {
             Ok(loaded) => {
-                let loaded = loaded.expect("the record lives");
-                assert_eq!(loaded.bytes, "record", "byte {place}");
-                lost += usize::from(proxy.fault() == Fault::None);
+                let loaded = loaded.expect("the record exists");
+                assert_eq!(loaded.bytes, "record", "byte {position}");
+                removed += usize::from(proxy.fault() == Fault::None);
                 proxy.set(Fault::None);
-                changes(&store, &key, &loaded.revision).await;
+                change(&store, &key, &loaded.revision).await;
             }
             Err(error) => {
-                assert!(matches!(error, Error::Backend { .. }), "byte {place}");
-                lost += 1;
+                assert!(matches!(error, Error::Backend { .. }), "byte {position}");
+                removed += 1;
                 errors += 1;
             }
         }
         assert!(
             begin.elapsed() < SECOND,
-            "byte {place}: {:?}",
+            "byte {position}: {:?}",
             begin.elapsed()
         );
         assert_eq!(
-            bytes(&store, &bystander).await.unwrap(),
-            "bystander",
-            "byte {place}"
+            bytes(&store, &other).await.unwrap(),
+            "other",
+            "byte {position}"
         );
-        assert_eq!(bytes(&store, &key).await.unwrap(), "record", "byte {place}");
+        assert_eq!(
+            bytes(&store, &key).await.unwrap(),
+            "record",
+            "byte {position}"
+        );
         replaced += proxy.connections() - before;
     }
-    assert!(lost > 20, "{lost} bytes were lost");
+    assert!(removed > 20, "{removed} bytes were removed");
     assert!(
         errors > 0 && replaced >= errors,
         "{errors} errors, {replaced} connections"
@@ -75,16 +82,16 @@ async fn a_read_whose_reply_lacks_a_byte_is_right_or_an_error() {
 
 #[tokio::test]
 async fn a_write_whose_reply_lacks_a_byte_is_an_error_or_what_the_node_said() {
-    let (_node, proxy, store) = damaged().await;
-    let bystander = key();
-    stored(store.insert(&bystander, &record(b"bystander")).await);
+    let (_node, proxy, store) = proxied().await;
+    let other = key();
+    stored(store.insert(&other, &record(b"other")).await);
     let mut errors = [0; 3];
-    for place in 0..12 {
+    for position in 0..12 {
         for (call, errors) in errors.iter_mut().enumerate() {
             let key = key();
             let revision = stored(store.insert(&key, &record(b"old")).await);
             let fresh = super::key();
-            proxy.set(Fault::LoseByte(place));
+            proxy.set(Fault::LoseByte(position));
             let done = match call {
                 0 => store.insert(&fresh, &record(b"new")).await.map(Some),
                 1 => store
@@ -102,7 +109,7 @@ async fn a_write_whose_reply_lacks_a_byte_is_an_error_or_what_the_node_said() {
                 }
             };
             proxy.set(Fault::None);
-            assert_eq!(bytes(&store, &bystander).await.unwrap(), "bystander");
+            assert_eq!(bytes(&store, &other).await.unwrap(), "other");
             let now = store
                 .load(if call == 0 { &fresh } else { &key })
                 .await
@@ -110,15 +117,16 @@ async fn a_write_whose_reply_lacks_a_byte_is_an_error_or_what_the_node_said() {
             match call {
                 0 | 1 => {
                     let now = now.unwrap();
-                    assert_eq!(now.bytes, "new", "byte {place}");
+                    assert_eq!(now.bytes, "new", "byte {position}");
                     let key = if call == 0 { &fresh } else { &key };
-                    changes(&store, key, &received.unwrap_or(now.revision)).await;
+                    change(&store, key, &received.unwrap_or(now.revision)).await;
                 }
-                _ => assert!(now.is_none(), "byte {place}"),
+                _ => assert!(now.is_none(), "byte {position}"),
             }
         }
     }
-    // "HD c12 O0" and "HD O0" and their line ends, less the digits of the CAS number.
+    // The lengths of "HD c12 O0" and "HD O0" with their line ends, without the digits of the CAS
+    // number.
     assert!(
         errors[0] >= 7 && errors[1] >= 7 && errors[2] >= 6,
         "{errors:?}"
