@@ -15,7 +15,7 @@ type Call = (Cmd, oneshot::Sender<RedisResult<Value>>);
 ///
 /// The driver pipelines single calls too, but its overhead for each is larger than Redis's own
 /// work. A batch shares the overhead among the commands that a busy thread issues at once. A
-/// command that is alone is sent immediately.
+/// single command is sent immediately.
 pub(crate) struct Batch(mpsc::UnboundedSender<Call>);
 
 impl Batch {

@@ -10,8 +10,9 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{address::Address, connection::Connection, error::message, server::Server};
 
-// The delay before an attempt to connect: `MIN_DELAY` from the start of a connection that ended or
-// after the first error, then a backoff that doubles from `INITIAL_BACKOFF` to `MAX_BACKOFF`.
+// A connection is opened no sooner than `MIN_DELAY` after the previous one, and tried again after
+// `MIN_DELAY` if that fails. Then follows a backoff from `INITIAL_BACKOFF`, doubling, to
+// `MAX_BACKOFF`.
 const MIN_DELAY: Duration = Duration::from_millis(20);
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_millis(500);
@@ -76,7 +77,7 @@ impl WorkerConnection {
     }
 
     /// The attempt to connect that is running, or a new one. It runs in a task of its own, so that
-    /// it goes on for the other callers if one of them is dropped.
+    /// it continues for the other callers if one of them is dropped.
     fn attempt(self: &Arc<Self>, state: &mut State) -> RedisResult<Attempt> {
         if let Some(attempt) = &state.attempt
             && attempt.has_changed().is_ok()

@@ -43,7 +43,7 @@ impl Monitor {
     }
 }
 
-async fn opened(server: &RedisServer) -> RedisStore {
+async fn connected(server: &RedisServer) -> RedisStore {
     let store = store(&server.url());
     load(&store, "first").await;
     store
@@ -52,7 +52,7 @@ async fn opened(server: &RedisServer) -> RedisStore {
 #[tokio::test]
 async fn each_method_sends_one_command() {
     let server = RedisServer::start(&[]).await;
-    let store = opened(&server).await;
+    let store = connected(&server).await;
     // From here on the server knows the scripts.
     let revision = insert(&store, "warm", "x").await;
     update(&store, "warm", &record("y"), &revision).await;
@@ -72,7 +72,7 @@ async fn each_method_sends_one_command() {
 #[tokio::test]
 async fn a_record_and_its_entry_are_written_by_one_command() {
     let server = RedisServer::start(&[]).await;
-    let store = opened(&server).await;
+    let store = connected(&server).await;
     let session = || owned(Duration::from_secs(600), "one");
     let revision = stored(store.insert(&key("warm"), &session()).await.unwrap());
     update(&store, "warm", &session(), &revision).await;

@@ -30,7 +30,7 @@ fn fill(server: &RedisServer) {
     panic!("the server still has memory");
 }
 
-async fn opened(server: &RedisServer) -> RedisStore {
+async fn connected(server: &RedisServer) -> RedisStore {
     let store = store(&server.url());
     load(&store, "first").await;
     store
@@ -39,7 +39,7 @@ async fn opened(server: &RedisServer) -> RedisStore {
 #[tokio::test]
 async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
     let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
-    let store = opened(&server).await;
+    let store = connected(&server).await;
     let bytes = "a session of some forty bytes in its record";
     let revision = insert(&store, "a", bytes).await;
     let other = insert(&store, "b", bytes).await;
@@ -83,7 +83,7 @@ async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
 #[tokio::test]
 async fn when_out_of_memory_a_session_with_an_owner_can_end() {
     let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
-    ends_when_out_of_memory(&opened(&server).await, &[&server]).await;
+    ends_when_out_of_memory(&connected(&server).await, &[&server]).await;
     let cluster = RedisCluster::start().await;
     let nodes: Vec<_> = cluster.nodes().iter().collect();
     ends_when_out_of_memory(&store(&cluster.urls().join(",")), &nodes).await;
@@ -124,7 +124,7 @@ async fn ends_when_out_of_memory(store: &RedisStore, nodes: &[&RedisServer]) {
 #[tokio::test]
 async fn an_evicted_session_is_absent_and_no_other_is_returned() {
     let server = RedisServer::start(&["--maxmemory-policy", "volatile-lru"]).await;
-    let store = opened(&server).await;
+    let store = connected(&server).await;
     for name in 0..50 {
         insert(&store, &name.to_string(), &name.to_string()).await;
     }
