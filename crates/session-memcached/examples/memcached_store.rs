@@ -1,4 +1,6 @@
-//! The store by itself: `cargo run -p session-memcached --example memcached_store`, with a memcached on its usual port.
+//! Inserts, updates, loads and deletes a record in memcached.
+//!
+//! `SESSION_MEMCACHED=127.0.0.1:11211 cargo run -p session-memcached --example memcached_store`
 
 use std::{
     error::Error,
@@ -20,16 +22,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
 
     let Write::Stored(first) = store.insert(&key, &record("a cart")).await? else {
-        return Err("random keys do not collide".into());
+        return Err("there is a record under a random key".into());
     };
-    // Two requests loaded the same revision: one of them must load again.
+    // Two requests loaded the same revision. Only the first update is stored; the second request
+    // must load the record again.
     let Write::Stored(_) = store.update(&key, &record("a fuller cart"), &first).await? else {
-        return Err("nobody else changed the record".into());
+        return Err("another request changed the record".into());
     };
-    let late = store.update(&key, &record("another cart"), &first).await?;
-    assert_eq!(late, Write::Refused);
+    let refused = store.update(&key, &record("another cart"), &first).await?;
+    assert_eq!(refused, Write::Refused);
 
-    let loaded = store.load(&key).await?.ok_or("the record is there")?;
+    let loaded = store.load(&key).await?.ok_or("the record is missing")?;
     assert_eq!(loaded.bytes, "a fuller cart");
 
     store.delete(&key).await?;

@@ -1,11 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-mod driver;
-mod exptime;
-mod failure;
-mod lane;
-mod links;
+mod batch;
+mod connections;
+mod error;
+mod expiry;
+mod node_client;
 mod nodes;
+mod settings;
 mod store;
 
 pub use nodes::Nodes;

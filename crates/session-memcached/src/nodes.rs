@@ -1,15 +1,21 @@
+//! The list of memcached nodes, and which of them stores a key.
+
 use std::{fmt, str::FromStr};
 
 use session_core::config::ConfigError;
 
-const SETTING: &str = "SESSION_MEMCACHED";
+use crate::settings;
+
 const DEFAULT_PORT: u16 = 11211;
 
-/// The memcached nodes that share the sessions: a comma-separated list of `host:port`, port 11211 if it is left out.
+/// The memcached nodes that store the sessions, parsed from a comma-separated list of `host:port`.
+/// The default port is 11211.
 ///
-/// Each key lives on one node, chosen by rendezvous hashing over the addresses as they are written: their order does
-/// not matter, and a node added or removed moves only the keys that it gains or had. Every process must be given the
-/// same addresses in the same spelling. The hash is this crate's own and stays as it is from version to version.
+/// Each key is stored on one node. Rendezvous hashing over the addresses as written chooses the
+/// node. The order of the addresses does not matter. Adding a node moves only the keys that it
+/// gains; removing one moves only the keys that it had. All processes must use the same addresses
+/// in the same spelling. The hash function belongs to this crate and does not change between
+/// versions.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nodes(Box<[Node]>);
 
@@ -25,10 +31,10 @@ impl Nodes {
         self.0.iter().map(|node| &*node.address)
     }
 
-    /// The position of the node that holds the key whose [`hash`] is given.
-    pub(crate) fn route(&self, key: u64) -> usize {
+    /// The index of the node that stores the key with this [`hash`].
+    pub(crate) fn index_of(&self, key_hash: u64) -> usize {
         (0..self.0.len())
-            .max_by_key(|&index| spread(key ^ self.0[index].hash))
+            .max_by_key(|&index| mix(key_hash ^ self.0[index].hash))
             .expect("parsing refuses an empty list")
     }
 }
@@ -42,7 +48,10 @@ impl FromStr for Nodes {
             let address = address(text)?;
             let hash = hash(address.as_bytes());
             if nodes.iter().any(|node| node.address == address) {
-                return Err(ConfigError::new(SETTING, "names a node twice"));
+                return Err(ConfigError::new(
+                    settings::NODES,
+                    "names a node twice: each node must be listed once",
+                ));
             }
             nodes.push(Node { address, hash });
         }
@@ -73,21 +82,21 @@ fn address(text: &str) -> Result<Box<str>, ConfigError> {
     match port {
         Some(port) if legal => Ok(format!("{host}:{port}").into()),
         _ => Err(ConfigError::new(
-            SETTING,
-            "must be a comma-separated list of host:port, an IPv6 address in brackets",
+            settings::NODES,
+            "must be a comma-separated list of host:port, with IPv6 addresses in brackets",
         )),
     }
 }
 
-/// FNV-1a: the same in every version of Rust, which the standard library's hasher does not promise.
+/// FNV-1a. The standard library's hasher may change between versions of Rust; this one does not.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
-/// The finalizer of `SplitMix64`: FNV alone would send similar keys to one node.
-fn spread(mut x: u64) -> u64 {
+/// The finalizer of `SplitMix64`. FNV alone would send similar keys to the same node.
+fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
@@ -101,13 +110,13 @@ mod tests {
         list.parse().unwrap()
     }
 
-    fn home<'a>(nodes: &'a Nodes, key: &str) -> &'a str {
-        let index = nodes.route(hash(key.as_bytes()));
+    fn node_of<'a>(nodes: &'a Nodes, key: &str) -> &'a str {
+        let index = nodes.index_of(hash(key.as_bytes()));
         nodes.addresses().nth(index).unwrap()
     }
 
     #[test]
-    fn addresses_are_hosts_with_a_port() {
+    fn addresses_are_parsed_as_host_and_port() {
         let list = nodes("cache, 10.0.0.1:1 ,[::1]:2,[::1]");
         let addresses: Vec<_> = list.addresses().collect();
         assert_eq!(
@@ -139,19 +148,19 @@ mod tests {
     fn the_order_of_the_list_does_not_matter() {
         let (one, other) = (nodes("a:1,b:1,c:1"), nodes("c:1,a:1,b:1"));
         for key in (0..1000).map(|n| format!("session:{n}")) {
-            assert_eq!(home(&one, &key), home(&other, &key));
+            assert_eq!(node_of(&one, &key), node_of(&other, &key));
         }
     }
 
     #[test]
-    fn a_lost_node_moves_its_own_keys_only_and_all_nodes_get_a_share() {
+    fn removing_a_node_moves_only_its_own_keys_and_all_nodes_get_a_share() {
         let (three, two) = (nodes("a:1,b:1,c:1"), nodes("a:1,c:1"));
         let mut shares = std::collections::BTreeMap::new();
         for key in (0..3000).map(|n| format!("session:{n}")) {
-            let before = home(&three, &key);
+            let before = node_of(&three, &key);
             *shares.entry(before).or_insert(0) += 1;
             if before != "b:1" {
-                assert_eq!(home(&two, &key), before);
+                assert_eq!(node_of(&two, &key), before);
             }
         }
         assert!(
@@ -160,13 +169,13 @@ mod tests {
         );
     }
 
-    /// Another answer would lose every session of a deployment that is being upgraded.
+    /// If a key moved, an upgrade would log every user out.
     #[test]
-    fn keys_stay_where_they_are_from_version_to_version() {
+    fn keys_stay_on_their_nodes_from_version_to_version() {
         let list = nodes("10.0.0.1:11211,10.0.0.2:11211,10.0.0.3:11211");
-        let homes: String = (0..16)
-            .map(|n| char::from(home(&list, &format!("session:{n}")).as_bytes()[7]))
+        let nodes_of_keys: String = (0..16)
+            .map(|n| char::from(node_of(&list, &format!("session:{n}")).as_bytes()[7]))
             .collect();
-        assert_eq!(homes, "1213232213113213");
+        assert_eq!(nodes_of_keys, "1213232213113213");
     }
 }

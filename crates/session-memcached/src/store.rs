@@ -1,25 +1,28 @@
+//! The public type `MemcachedStore`: its constructors, its options and its `SessionStore`.
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use session_core::{
     Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
-    config::{ConfigError, Env},
+    config::ConfigError,
 };
 
 use crate::{
-    driver::Condition,
-    exptime::exptime,
-    failure::Failure,
-    links::{Link, Links},
+    connections::{Connections, NodeConnections},
+    error::CallError,
+    expiry::exptime,
+    node_client::Condition,
     nodes::{self, Nodes},
 };
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
 const MAX_KEY: usize = 250;
 
-/// Sessions in memcached, on one node or several.
+/// Stores sessions in memcached, on one node or several.
 ///
-/// A clone is another handle on the same sessions and connections. Connections are opened when they are first needed,
-/// on the runtime that needs them, and never used on another; every call must be made inside a Tokio runtime.
+/// A clone is another handle to the same sessions and connections. A connection is opened at first
+/// use, on the runtime that needs it, and is never used on another runtime. All methods must be
+/// called within a Tokio runtime.
 #[derive(Clone)]
 pub struct MemcachedStore {
     shared: Arc<Shared>,
@@ -29,15 +32,15 @@ pub struct MemcachedStore {
 struct Shared {
     nodes: Nodes,
     timeout: Duration,
-    links: Links,
+    connections: Connections,
 }
 
 impl MemcachedStore {
-    /// The largest record unless [`with_limit`](Self::with_limit) says otherwise, in bytes: memcached's item limit of
-    /// 1 MiB, less 384 bytes for the key and what memcached keeps beside the record.
+    /// The default size limit of a record, in bytes: memcached's item limit of 1 MiB, less 384
+    /// bytes for the key and for what memcached stores with the item.
     pub const DEFAULT_LIMIT: usize = (1 << 20) - 384;
 
-    /// A store on `nodes`; does no I/O and spawns nothing.
+    /// Creates a store on `nodes`. Does no I/O and spawns no task.
     pub fn new(nodes: Nodes) -> Self {
         Self {
             shared: Arc::new(Shared::new(nodes, DEFAULT_TIMEOUT)),
@@ -45,28 +48,18 @@ impl MemcachedStore {
         }
     }
 
-    /// A store on the nodes of a comma-separated list of `host:port`; does no I/O.
+    /// Creates a store on the nodes of a comma-separated list of `host:port`. Does no I/O.
     ///
     /// # Errors
     ///
-    /// If the list is empty, names a node twice, or holds what is no address.
+    /// If the list is empty, contains an invalid address, or names a node twice.
     pub fn connect(nodes: &str) -> Result<Self, ConfigError> {
         Ok(Self::new(nodes.parse()?))
     }
 
-    /// A store as the environment describes it: `SESSION_MEMCACHED` is a comma-separated list of `host:port`, by
-    /// default `127.0.0.1:11211`.
+    /// Sets the time limit of one round trip, including connecting. The default is 500 ms.
     ///
-    /// # Errors
-    ///
-    /// If the list holds what is no address.
-    pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
-        Self::connect(env.get("SESSION_MEMCACHED").unwrap_or("127.0.0.1:11211"))
-    }
-
-    /// The longest time that one round trip may take, connecting included; by default 500 ms.
-    ///
-    /// An answer that comes later is an error, and the connection is closed.
+    /// A later answer is an error, and its connection is closed.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         let nodes = self.shared.nodes.clone();
@@ -76,30 +69,36 @@ impl MemcachedStore {
         }
     }
 
-    /// The largest record in bytes, for nodes started with another `-I`: what that says, less 384.
+    /// Sets the size limit of a record, in bytes. For nodes started with `-I`, use its value less
+    /// 384.
     ///
-    /// Never more than all nodes take: memcached deletes what is stored under a key when a larger value fails.
+    /// The limit must not exceed what every node accepts: when memcached refuses a value as too
+    /// large, it also deletes what is stored under the key.
     #[must_use]
     pub fn with_limit(self, limit: usize) -> Self {
         Self { limit, ..self }
     }
 
-    /// The connections of this runtime, and which of them is the key's.
-    fn place(&self, key: &StoreKey) -> Result<(Arc<[Link]>, usize), Failure> {
-        let text = key.as_str().as_bytes();
-        if text.is_empty() || text.len() > MAX_KEY || !text.iter().all(u8::is_ascii_graphic) {
-            return Err(Failure::Key);
+    /// The connections of the current runtime, and the index of the node that stores the key.
+    fn route(&self, key: &StoreKey) -> Result<(Arc<[NodeConnections]>, usize), CallError> {
+        let key = key.as_str().as_bytes();
+        if key.is_empty() || key.len() > MAX_KEY || !key.iter().all(u8::is_ascii_graphic) {
+            return Err(CallError::InvalidKey);
         }
-        let node = self.shared.nodes.route(nodes::hash(text));
-        Ok((self.shared.links.here(&self.shared.nodes)?, node))
+        let Shared {
+            nodes, connections, ..
+        } = &*self.shared;
+        let node = nodes.index_of(nodes::hash(key));
+        Ok((connections.of_current_runtime(nodes)?, node))
     }
 
     async fn set(&self, key: &StoreKey, record: &Record, condition: Condition) -> Result<Write> {
-        let (links, node) = self.place(key)?;
+        let (connections, node) = self.route(key)?;
         let exptime = exptime(record.expires_at);
-        let client = &links[node].client;
-        let stored = client.set(key.as_str(), &record.bytes, exptime, condition);
-        let cas = stored.await?;
+        let client = &connections[node].client;
+        let cas = client
+            .set(key.as_str(), &record.bytes, exptime, condition)
+            .await?;
         Ok(cas.map_or(Write::Refused, |cas| Write::Stored(cas.into())))
     }
 }
@@ -109,7 +108,7 @@ impl Shared {
         Self {
             nodes,
             timeout,
-            links: Links::new(timeout),
+            connections: Connections::new(timeout),
         }
     }
 }
@@ -121,8 +120,8 @@ impl SessionStore for MemcachedStore {
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let (links, node) = self.place(key)?;
-        let item = links[node].reads.get(key).await?;
+        let (connections, node) = self.route(key)?;
+        let item = connections[node].reads.get(key).await?;
         Ok(item.map(|item| Loaded {
             bytes: item.value.into(),
             revision: item.cas.into(),
@@ -136,15 +135,15 @@ impl SessionStore for MemcachedStore {
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
         match revision.as_u64() {
-            // Sent, 0 would mean "without condition".
+            // Memcached would carry out an update with the CAS number 0 without a condition.
             None | Some(0) => Ok(Write::Refused),
             Some(cas) => self.set(key, record, Condition::Cas(cas)).await,
         }
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        let (links, node) = self.place(key)?;
-        Ok(links[node].client.delete(key.as_str()).await?)
+        let (connections, node) = self.route(key)?;
+        Ok(connections[node].client.delete(key.as_str()).await?)
     }
 }
 

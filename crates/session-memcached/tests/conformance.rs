@@ -1,4 +1,4 @@
-//! The store contract against real nodes.
+//! The conformance suite of `session-core`, on one node and on three.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ mod three_nodes {
     session_core::conformance_tests!(open());
 }
 
-/// Two handles that share neither connections nor what they have seen.
+/// Two stores that share no connections.
 fn on(nodes: &str) -> Fixture<MemcachedStore> {
     let open = || MemcachedStore::connect(nodes).expect("the addresses are valid");
     Fixture::new(open()).with_second(Arc::new(open()))

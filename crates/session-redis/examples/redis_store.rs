@@ -1,4 +1,6 @@
-//! One record's life in Redis: `SESSION_REDIS=redis://127.0.0.1:6379 cargo run -p session-redis --example redis_store`
+//! Inserts, updates, loads and deletes a record in Redis.
+//!
+//! `SESSION_REDIS=redis://127.0.0.1:6379 cargo run -p session-redis --example redis_store`
 
 use std::time::{Duration, SystemTime};
 
@@ -16,14 +18,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let Write::Stored(first) = store.insert(&key, &record("one")).await? else {
-        return Err("a random key was taken".into());
+        return Err("there is a record under a random key".into());
     };
-    // Two requests loaded the same session; only one of them changes it.
-    let winner = store.update(&key, &record("two"), &first).await?;
-    let loser = store.update(&key, &record("three"), &first).await?;
-    assert!(winner.is_stored() && !loser.is_stored());
+    // Two requests loaded the same revision. Only the first update is stored; the second request
+    // must load the record again.
+    let stored = store.update(&key, &record("two"), &first).await?;
+    let refused = store.update(&key, &record("three"), &first).await?;
+    assert!(stored.is_stored() && !refused.is_stored());
 
-    let loaded = store.load(&key).await?.ok_or("the session ended")?;
+    let loaded = store.load(&key).await?.ok_or("the record is missing")?;
     assert_eq!(loaded.bytes, "two");
     store.delete(&key).await?;
     assert!(store.load(&key).await?.is_none());

@@ -1,54 +1,98 @@
-use std::sync::Arc;
+//! Where the sessions are: one server, a cluster or Sentinels, parsed from an address.
+
+use std::{fmt, sync::Arc};
 
 use redis::{
-    Client, ConnectionInfo, IntoConnectionInfo, TlsMode,
-    cluster::ClusterClient,
+    Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisResult, TlsMode,
+    cluster::{ClusterClient, ClusterClientBuilder},
+    io::tcp::TcpSettings,
     sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
 };
 use session_core::config::ConfigError;
 
-use crate::server::Address;
+use crate::settings;
 
-pub(crate) const SETTING: &str = "SESSION_REDIS";
-pub(crate) const DEFAULT: &str = "redis://127.0.0.1:6379/0";
+type NewClient = dyn Fn() -> RedisResult<SentinelClient> + Send + Sync;
 
-/// Reads an address; what is wrong with it is said without repeating it, since it may hold a password.
-pub(crate) fn parse(text: &str) -> Result<Address, ConfigError> {
-    let text = text.trim();
-    if let Some((scheme @ ("redis" | "rediss"), rest)) = text.split_once("+sentinel://") {
-        return sentinel(scheme, rest);
-    }
-    let nodes = text.split(',').map(str::trim).filter(|url| !url.is_empty());
-    let nodes = nodes.map(info).collect::<Result<Vec<_>, _>>()?;
-    match nodes.as_slice() {
-        [] => Err(shape()),
-        [node] => {
-            let client = Client::open(node.clone()).map_err(|_| shape())?;
-            Ok(Address::Single(Box::new(client)))
+#[derive(Clone)]
+pub(crate) enum Address {
+    Single(Box<Client>),
+    /// The client, and the nodes for `Debug`. They are empty if the client was made elsewhere.
+    Cluster(Box<ClusterClient>, String),
+    /// Makes a client of the Sentinels. The text is for `Debug`, as above.
+    Sentinel(Arc<NewClient>, String),
+}
+
+impl Address {
+    /// Parses an address. The error does not repeat it, because it may contain a password.
+    pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
+        let text = text.trim();
+        if let Some((scheme @ ("redis" | "rediss"), rest)) = text.split_once("+sentinel://") {
+            return parse_sentinel(scheme, rest);
         }
-        _ => {
-            let names = names(&nodes);
-            Address::cluster(ClusterClient::builder(nodes), names).map_err(|_| {
-            wrong("names a cluster, whose nodes must be redis:// or all rediss://, with one user, password and database 0")
-        })
+        let nodes = text.split(',').map(str::trim).filter(|url| !url.is_empty());
+        let nodes = nodes.map(parse_url).collect::<Result<Vec<_>, _>>()?;
+        match nodes.as_slice() {
+            [] => Err(invalid_form()),
+            [node] => {
+                let client = Client::open(node.clone()).map_err(|_| invalid_form())?;
+                Ok(Self::Single(Box::new(client)))
+            }
+            _ => {
+                let names = names(&nodes);
+                Self::cluster(ClusterClient::builder(nodes), names).map_err(|_| {
+                    invalid(
+                        "names a cluster: all nodes must be redis:// or all rediss://, with the \
+                         same user and password and with database 0",
+                    )
+                })
+            }
+        }
+    }
+
+    /// Turns the driver's retries off, because the driver cannot tell a read from a
+    /// compare-and-set.
+    pub(crate) fn cluster(nodes: ClusterClientBuilder, names: String) -> RedisResult<Self> {
+        let client = nodes
+            .retries(0)
+            .overall_response_timeout(None)
+            .tcp_settings(TcpSettings::default().set_nodelay(true))
+            .use_protocol(ProtocolVersion::RESP3)
+            .build()?;
+        Ok(Self::Cluster(Box::new(client), names))
+    }
+}
+
+impl fmt::Debug for Address {
+    /// Shows hosts and ports, but no user and no password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Single(client) => {
+                let info = client.get_connection_info();
+                write!(f, "{}/{}", info.addr(), info.redis_settings().db())
+            }
+            Self::Cluster(_, names) => write!(f, "cluster({names})"),
+            Self::Sentinel(_, names) => write!(f, "sentinel({names})"),
         }
     }
 }
 
-/// `[user[:password]@]host:port,host:port/name[/db]`; user and password are those of the servers behind the Sentinels.
-fn sentinel(scheme: &str, rest: &str) -> Result<Address, ConfigError> {
+/// Parses `[user[:password]@]host:port,host:port/name[/db]`. The user and the password are those of
+/// the servers, not of the Sentinels.
+fn parse_sentinel(scheme: &str, rest: &str) -> Result<Address, ConfigError> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (name, db) = path.split_once('/').unwrap_or((path, "0"));
     let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
     if name.is_empty() || hosts.is_empty() {
-        return Err(wrong(
-            "names Sentinels, and must be redis+sentinel://host:port,host:port/name-of-the-primary/db",
+        return Err(invalid(
+            "names Sentinels: it must be \
+             redis+sentinel://host:port,host:port/name-of-the-primary/db",
         ));
     }
-    let node = info(format!("{scheme}://{user}localhost/{db}"))?;
+    let node = parse_url(format!("{scheme}://{user}localhost/{db}"))?;
     let sentinels = hosts
         .split(',')
-        .map(|host| info(format!("{scheme}://{}", with_port(host))));
+        .map(|host| parse_url(format!("{scheme}://{}", with_port(host))));
     let sentinels = sentinels.collect::<Result<Vec<_>, _>>()?;
     let mut servers = SentinelNodeConnectionInfo::default()
         .set_redis_connection_info(node.redis_settings().clone());
@@ -57,7 +101,7 @@ fn sentinel(scheme: &str, rest: &str) -> Result<Address, ConfigError> {
     }
     let name = name.to_owned();
     let names = names(&sentinels);
-    let make = move || {
+    let new_client = move || {
         SentinelClient::build(
             sentinels.clone(),
             &name,
@@ -65,67 +109,66 @@ fn sentinel(scheme: &str, rest: &str) -> Result<Address, ConfigError> {
             SentinelServerType::Master,
         )
     };
-    Ok(Address::Sentinel(Arc::new(make), names))
+    Ok(Address::Sentinel(Arc::new(new_client), names))
 }
 
-/// Where they are, but not as whom.
+/// The hosts and ports, separated by commas.
 fn names(nodes: &[ConnectionInfo]) -> String {
     let names = nodes.iter().map(|node| node.addr().to_string());
     names.collect::<Vec<_>>().join(",")
 }
 
-/// The Sentinels' own port is not the servers'.
+/// Adds the Sentinels' default port, which is not that of the servers.
 fn with_port(host: &str) -> String {
-    let after_address = host.rsplit(']').next().unwrap_or(host);
-    if after_address.contains(':') {
-        host.to_owned()
-    } else {
-        format!("{host}:26379")
-    }
+    // An IPv6 address has colons too, but in brackets.
+    let has_port = host.rsplit(']').next().is_some_and(|it| it.contains(':'));
+    let port = if has_port { "" } else { ":26379" };
+    format!("{host}{port}")
 }
 
-fn info(url: impl IntoConnectionInfo) -> Result<ConnectionInfo, ConfigError> {
-    url.into_connection_info().map_err(|_| shape())
+fn parse_url(url: impl IntoConnectionInfo) -> Result<ConnectionInfo, ConfigError> {
+    url.into_connection_info().map_err(|_| invalid_form())
 }
 
-fn shape() -> ConfigError {
-    wrong(
-        "must be redis://host:port/db, rediss://host:port/db, redis+unix:///path, several of the first two \
-         separated by commas for a cluster, or redis+sentinel://host:port,host:port/name-of-the-primary/db",
+fn invalid_form() -> ConfigError {
+    invalid(
+        "must be redis://host:port/db, rediss://host:port/db, redis+unix:///path, several of the \
+         first two separated by commas for a cluster, or \
+         redis+sentinel://host:port,host:port/name-of-the-primary/db",
     )
 }
 
-fn wrong(reason: &str) -> ConfigError {
-    ConfigError::new(SETTING, reason)
+fn invalid(reason: &str) -> ConfigError {
+    ConfigError::new(settings::ADDRESS, reason)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shown(url: &str) -> String {
-        format!("{:?}", parse(url).unwrap())
+    fn debug(url: &str) -> String {
+        format!("{:?}", Address::parse(url).unwrap())
     }
 
     #[test]
-    fn every_form_is_understood() {
-        assert_eq!(shown(DEFAULT), "127.0.0.1:6379/0");
-        assert_eq!(shown(" redis://user:secret@host:7000/3 "), "host:7000/3");
-        assert_eq!(shown("rediss://host"), "host:6379/0");
+    fn every_form_is_parsed() {
+        assert_eq!(debug(settings::DEFAULT_ADDRESS), "127.0.0.1:6379/0");
+        assert_eq!(debug(" redis://user:secret@host:7000/3 "), "host:7000/3");
+        assert_eq!(debug("rediss://host"), "host:6379/0");
         assert_eq!(
-            shown("redis+unix:///run/redis.sock?db=2"),
+            debug("redis+unix:///run/redis.sock?db=2"),
             "/run/redis.sock/2"
         );
         assert_eq!(
-            shown("redis://:secret@a:1, redis://:secret@b:2"),
+            debug("redis://:secret@a:1, redis://:secret@b:2"),
             "cluster(a:1,b:2)"
         );
         assert_eq!(
-            shown("redis+sentinel://a:1,b:2/primary/1"),
+            debug("redis+sentinel://a:1,b:2/primary/1"),
             "sentinel(a:1,b:2)"
         );
         assert_eq!(
-            shown("rediss+sentinel://u:p@a/primary"),
+            debug("rediss+sentinel://u:p@a/primary"),
             "sentinel(a:26379)"
         );
     }
@@ -141,14 +184,14 @@ mod tests {
             "redis+sentinel://:secret@a:1/primary/x",
             "redis+sentinel:///primary",
         ] {
-            let error = parse(bad).unwrap_err();
-            assert_eq!(error.name(), SETTING);
+            let error = Address::parse(bad).unwrap_err();
+            assert_eq!(error.name(), settings::ADDRESS);
             assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 
     #[test]
-    fn sentinels_have_a_port_of_their_own() {
+    fn sentinels_have_a_default_port_of_their_own() {
         assert_eq!(with_port("a"), "a:26379");
         assert_eq!(with_port("a:1"), "a:1");
         assert_eq!(with_port("[::1]"), "[::1]:26379");

@@ -1,3 +1,5 @@
+//! One open connection to a server, or one per node of a cluster.
+
 use std::{
     sync::Weak,
     time::{Duration, Instant},
@@ -8,94 +10,89 @@ use redis::{
     cluster_async::ClusterConnection, cluster_routing::SingleNodeRoutingInfo,
 };
 
-use crate::{batch::Batch, failure::within};
+use crate::{batch::Batch, timeouts::within};
 
-// How old a connection must be to be replaced on suspicion alone.
-const PROBATION: Duration = Duration::from_secs(1);
+// A connection that is younger is not replaced unless it broke.
+const MIN_AGE_TO_REPLACE: Duration = Duration::from_secs(1);
 
-/// One connection, or a cluster's one per node; what is sent on it meanwhile is pipelined.
+/// An open connection. Commands that are sent at the same time are pipelined.
 pub(crate) struct Connection {
-    opened: Instant,
-    link: Link,
+    opened_at: Instant,
+    kind: Kind,
 }
 
-pub(crate) enum Link {
+pub(crate) enum Kind {
     Server {
         batch: Batch,
-        /// What only the driver's task keeps, as long as it runs, if that can be known.
-        alive: Option<Weak<()>>,
+        /// Can be upgraded as long as the driver's task runs. `None` if that cannot be observed.
+        driver_task: Option<Weak<()>>,
     },
-    Cluster {
-        connection: ClusterConnection,
-        /// How long the cluster as a whole may take to answer.
-        patience: Duration,
-    },
+    /// A connection to each node, and the time limit of one answer, including redirections.
+    Cluster(ClusterConnection, Duration),
 }
 
 impl Connection {
-    pub(crate) fn over(link: Link) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         Self {
-            opened: Instant::now(),
-            link,
+            opened_at: Instant::now(),
+            kind,
         }
     }
 
     pub(crate) fn age(&self) -> Duration {
-        self.opened.elapsed()
+        self.opened_at.elapsed()
     }
 
-    /// Whether it would not be replaced on suspicion alone.
+    /// Whether it is too young to be replaced although it did not break.
     pub(crate) fn is_new(&self) -> bool {
-        self.age() <= PROBATION
+        self.age() <= MIN_AGE_TO_REPLACE
     }
 
-    /// Whether the server has not hung up yet, as far as is known: nothing need be sent to find out.
-    pub(crate) fn is_alive(&self) -> bool {
-        match &self.link {
-            Link::Server {
-                alive: Some(alive), ..
-            } => alive.strong_count() > 0,
+    /// Whether the connection is open, as far as is known without sending anything.
+    pub(crate) fn is_open(&self) -> bool {
+        match &self.kind {
+            Kind::Server {
+                driver_task: Some(task),
+                ..
+            } => task.strong_count() > 0,
             _ => true,
         }
     }
 
-    /// Sends the command of these words and waits for its reply.
-    pub(crate) async fn ask(&self, words: &[&[u8]]) -> RedisResult<Value> {
-        match &self.link {
-            Link::Server { batch, .. } => batch.ask(command(words)).await,
-            Link::Cluster {
-                connection,
-                patience,
-            } => {
-                // Larger than the rest, and not to make every request's future so.
-                let answer = Box::pin(ask_cluster(connection.clone(), words));
-                within(*patience, answer).await
+    /// Sends a command, given as its name and arguments, and waits for its reply.
+    pub(crate) async fn send(&self, command: &[&[u8]]) -> RedisResult<Value> {
+        match &self.kind {
+            Kind::Server { batch, .. } => batch.send(packed(command)).await,
+            Kind::Cluster(connection, response_timeout) => {
+                // Boxed, because it is large and would enlarge the future of every request.
+                let answer = Box::pin(send_to_cluster(connection.clone(), command));
+                within(*response_timeout, answer).await
             }
         }
     }
 }
 
-/// Made in its size: growing would copy a record several times.
-fn command(words: &[&[u8]]) -> Cmd {
-    let size = words.iter().map(|word| word.len()).sum();
-    let mut command = Cmd::with_capacity(words.len(), size);
-    command.arg(words);
-    command
+/// The driver's command, allocated in its final size: growing would copy a record several times.
+fn packed(command: &[&[u8]]) -> Cmd {
+    let size = command.iter().map(|part| part.len()).sum();
+    let mut packed = Cmd::with_capacity(command.len(), size);
+    packed.arg(command);
+    packed
 }
 
-async fn ask_cluster(mut cluster: ClusterConnection, words: &[&[u8]]) -> RedisResult<Value> {
-    let answer = command(words).query_async(&mut cluster).await;
-    let Some(importer) = answer.as_ref().err().and_then(importer) else {
+async fn send_to_cluster(mut cluster: ClusterConnection, command: &[&[u8]]) -> RedisResult<Value> {
+    let answer = packed(command).query_async(&mut cluster).await;
+    let Some(node) = answer.as_ref().err().and_then(importing_node) else {
         return answer;
     };
     let mut asking = Pipeline::with_capacity(2);
-    asking.cmd("ASKING").add_command(command(words));
-    let mut replies = cluster.route_pipeline(asking, 0, 2, importer).await?;
+    asking.cmd("ASKING").add_command(packed(command));
+    let mut replies = cluster.route_pipeline(asking, 0, 2, node).await?;
     replies.pop().map_or(answer, Value::extract_error)
 }
 
-/// The node that is about to take the key over, if the answer is to ask that one.
-fn importer(error: &RedisError) -> Option<SingleNodeRoutingInfo> {
+/// The node that imports the key's slot, if the error is the redirection `ASK`.
+fn importing_node(error: &RedisError) -> Option<SingleNodeRoutingInfo> {
     if error.kind() != ErrorKind::Server(ServerErrorKind::Ask) {
         return None;
     }

@@ -2,17 +2,20 @@
 
 mod address;
 mod batch;
+mod command;
 mod connection;
-mod exchange;
-mod failure;
-mod lane;
-mod lanes;
-mod owners;
-mod records;
+mod error;
+mod expiry;
+mod owner_index;
 mod script;
 mod server;
+mod session_store;
+mod settings;
 mod store;
+mod timeouts;
 mod tls;
+mod worker_connection;
+mod worker_connections;
 
 pub use redis;
 pub use store::RedisStore;

@@ -1,30 +1,36 @@
+//! The Lua scripts, composed of the files in `scripts/`.
+
 use std::sync::LazyLock;
 
-/// A script, named by its digest, and sent in full only to a server that does not know it.
+/// A script. The server knows it by its digest; the text is sent only if the server does not have
+/// it.
 pub(crate) struct Script {
     pub(crate) text: &'static str,
     pub(crate) digest: String,
-    /// What to run instead when the server is out of memory.
-    pub(crate) when_full: Option<&'static LazyLock<Script>>,
+    /// The script to run instead if the server is out of memory.
+    pub(crate) on_oom: Option<&'static LazyLock<Script>>,
 }
 
 macro_rules! script {
-    ($name:ident, $($part:literal)+, $when_full:expr) => {
+    ($name:ident, $($part:literal)+, $on_oom:expr) => {
         pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
             let text = concat!($(include_str!(concat!("scripts/", $part, ".lua"))),+);
             Script {
                 text,
                 digest: redis::Script::new(text).get_hash().to_owned(),
-                when_full: $when_full,
+                on_oom: $on_oom,
             }
         });
     };
 }
 
-script! { INSERT, "enter" "vacant" "replace", None }
-script! { UPDATE, "enter" "compare" "replace", Some(&UPDATE_WHEN_FULL) }
-script! { UPDATE_WHEN_FULL, "allow_oom" "enter" "compare" "full" "replace", None }
-script! { DELETE, "delete", None }
-script! { ENTER_BEFORE, "enter" "before", None }
-script! { ENTER_AFTER, "enter" "after", Some(&ENTER_AFTER_WHEN_FULL) }
-script! { ENTER_AFTER_WHEN_FULL, "allow_oom" "enter" "after", None }
+script! { INSERT, "set_entry" "require_absent" "write_record", None }
+script! { UPDATE, "set_entry" "require_unchanged" "write_record", Some(&UPDATE_ON_OOM) }
+script! {
+    UPDATE_ON_OOM,
+    "allow_oom" "set_entry" "require_unchanged" "require_smaller" "write_record", None
+}
+script! { DELETE, "delete_record", None }
+script! { EXTEND_ENTRY, "set_entry" "extend_entry", None }
+script! { SHORTEN_ENTRY, "set_entry" "shorten_entry", Some(&SHORTEN_ENTRY_ON_OOM) }
+script! { SHORTEN_ENTRY_ON_OOM, "allow_oom" "set_entry" "shorten_entry", None }

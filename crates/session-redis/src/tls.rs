@@ -1,9 +1,11 @@
+//! Gives rustls the cryptography that TLS connections need.
+
 use rustls::crypto::ring;
 
-/// Gives rustls the cryptography it is built without, unless the application has chosen its own.
+/// Makes *ring* the process's default provider, unless the application has installed another one.
 ///
-/// The driver takes the process's default and has no other way to be told.
-pub(crate) fn ensure_provider() {
-    // Refused where there is one already, the application's or that of an earlier call.
+/// The driver uses the process's default provider, and offers no way to pass one.
+pub(crate) fn install_default_provider() {
+    // It fails if there is a default already, from the application or from an earlier call.
     let _ = ring::default_provider().install_default();
 }

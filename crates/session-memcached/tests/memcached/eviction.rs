@@ -1,29 +1,32 @@
+//! Nodes that are full, with and without eviction.
+
 use session_core::{Error, Write};
 
 use super::*;
 
 const SESSIONS: usize = 500;
 
-/// A session may be gone early; what is still there is the right one, and is not replaced by an insert.
+/// A session may be evicted. A load returns the right record or none, and an insert replaces none
+/// that is still there.
 #[tokio::test]
-async fn an_evicted_session_is_absent_and_none_is_mixed_up() {
+async fn an_evicted_session_is_absent_and_no_other_is_returned() {
     let node = Memcached::start(&["-m", "2"]).await;
     let store = open(&node.addr());
     let keys: Vec<_> = (0..SESSIONS).map(|_| key()).collect();
     for key in &keys {
         stored(store.insert(key, &record(key.as_str().as_bytes())).await);
     }
-    // Of the sessions' own size: each size has its own share of the memory.
+    // Records of the same size as the sessions, since memcached manages memory by size class.
     let filler = record(&vec![b'x'; keys[0].as_str().len()]);
     while stat(&node, "evictions") < 200 {
         for _ in 0..500 {
             stored(store.insert(&key(), &filler).await);
         }
     }
-    let (mut gone, mut kept) = (0, 0);
+    let (mut evicted, mut kept) = (0, 0);
     for key in &keys {
         match bytes(&store, key).await {
-            None => gone += 1,
+            None => evicted += 1,
             Some(bytes) => {
                 assert_eq!(bytes, key.as_str().as_bytes());
                 let answer = store.insert(key, &record(b"another")).await.unwrap();
@@ -32,12 +35,13 @@ async fn an_evicted_session_is_absent_and_none_is_mixed_up() {
             }
         }
     }
-    assert!(gone > 0, "nothing was evicted of {kept}");
+    assert!(evicted > 0, "none of {kept} records was evicted");
 }
 
-/// Started with `-M`, a full node fails writes instead: an error, never a silent loss, and logging out works.
+/// A full node that was started with `-M` refuses writes instead. They are errors, and logging out
+/// works.
 #[tokio::test]
-async fn a_full_node_that_does_not_evict_fails_writes_and_serves_the_rest() {
+async fn a_full_node_without_eviction_fails_writes_and_serves_reads_and_deletes() {
     let node = Memcached::start(&["-M", "-m", "2"]).await;
     let store = open(&node.addr());
     let (mut kept, mut revisions) = (Vec::new(), Vec::new());
@@ -68,7 +72,8 @@ async fn a_full_node_that_does_not_evict_fails_writes_and_serves_the_rest() {
             .await,
     );
 
-    // Memcached drops what it has no memory to replace: gone or as it was, and nobody is told that it was changed.
+    // Memcached deletes a record that it has no memory to replace. So after an error the record is
+    // absent or unchanged.
     for (key, revision) in kept.iter().zip(&revisions).skip(1).take(20) {
         let changed = store.update(key, &record(&[b'x'; 2000]), revision).await;
         let now = bytes(&store, key).await;

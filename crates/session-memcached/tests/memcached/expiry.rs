@@ -1,8 +1,10 @@
+//! When memcached removes a record.
+
 use super::*;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// The seconds that the node will keep the item, `None` if it has none.
+/// For how many more seconds the node keeps the item, or `None` if there is no item.
 fn seconds_left(node: &Memcached, key: &StoreKey) -> Option<i64> {
     let reply = node.command(&format!("mg {} t", key.as_str()));
     let number = reply.strip_prefix("HD t")?;
@@ -10,7 +12,7 @@ fn seconds_left(node: &Memcached, key: &StoreKey) -> Option<i64> {
 }
 
 #[tokio::test]
-async fn the_node_is_always_given_an_end_that_is_not_earlier() {
+async fn no_item_expires_before_its_record() {
     let node = Memcached::start(&[]).await;
     let store = open(&node.addr());
     for lifetime in [
@@ -32,8 +34,8 @@ async fn the_node_is_always_given_an_end_that_is_not_earlier() {
 #[track_caller]
 fn kept_for(node: &Memcached, key: &StoreKey, lifetime: Duration) {
     let lifetime = i64::try_from(lifetime.as_secs()).unwrap();
-    let left = seconds_left(node, key).expect("the item is there");
-    // The node's clock ticks once a second and is up to one ahead or two behind.
+    let left = seconds_left(node, key).expect("the item exists");
+    // The node's clock ticks once a second. It is up to one second ahead or two behind.
     assert!(
         (lifetime..=lifetime + 4).contains(&left),
         "{left} of {lifetime}"
@@ -41,7 +43,7 @@ fn kept_for(node: &Memcached, key: &StoreKey, lifetime: Duration) {
 }
 
 #[tokio::test]
-async fn a_lifetime_of_nothing_or_less_than_a_second_is_not_forever() {
+async fn a_lifetime_of_less_than_a_second_is_not_forever() {
     let node = Memcached::start(&[]).await;
     let store = open(&node.addr());
     for millis in [0, 1, 500, 999] {
@@ -52,9 +54,9 @@ async fn a_lifetime_of_nothing_or_less_than_a_second_is_not_forever() {
     }
 }
 
-/// Whatever the node's clock shows.
+/// Also if the node's clock is ahead or behind.
 #[tokio::test]
-async fn a_record_is_there_until_its_end_and_hardly_longer() {
+async fn a_record_is_kept_until_it_expires_and_not_much_longer() {
     let node = Memcached::start(&[]).await;
     let store = open(&node.addr());
     let tasks: Vec<_> = (0..20)

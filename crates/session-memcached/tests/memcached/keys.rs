@@ -1,9 +1,11 @@
+//! Keys that memcached does not accept, and errors that show no key.
+
 use session_tests::ChaosProxy;
 
 use super::*;
 
 #[tokio::test]
-async fn a_hostile_key_never_reaches_the_socket() {
+async fn an_invalid_key_is_never_sent() {
     let node = Memcached::start(&[]).await;
     let proxy = ChaosProxy::start(node.port()).await;
     let store = open(&format!("127.0.0.1:{}", proxy.port()));

@@ -1,19 +1,19 @@
-//! What this store does with a real memcached, and when one fails.
+//! Tests `MemcachedStore` against real nodes. Each test starts its own.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod commands_sent;
+mod cut_replies;
+mod dropped_calls;
 mod eviction;
 mod expiry;
-mod hang_up;
+mod flask_items;
 mod keys;
-mod limit;
-mod lost_byte;
+mod missing_byte;
 mod nodes;
 mod outage;
-mod reply;
-mod round_trips;
 mod runtimes;
-mod shared;
+mod size_limit;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -57,7 +57,7 @@ async fn bytes(store: &MemcachedStore, key: &StoreKey) -> Option<Bytes> {
     store.load(key).await.unwrap().map(|loaded| loaded.bytes)
 }
 
-/// That the call fails as a backend does, within `limit`.
+/// Asserts that the call failed with `Error::Backend`, and within `limit`.
 #[track_caller]
 fn fails<T: std::fmt::Debug>(answer: &Result<T>, since: Instant, limit: Duration) {
     assert!(
@@ -73,7 +73,7 @@ fn fails<T: std::fmt::Debug>(answer: &Result<T>, since: Instant, limit: Duration
     assert!(since.elapsed() < limit, "took {:?}", since.elapsed());
 }
 
-/// One number of the node's `stats`.
+/// A number in the node's `stats`.
 fn stat(node: &Memcached, name: &str) -> u64 {
     let text = node.command("stats");
     text.lines()
@@ -82,7 +82,7 @@ fn stat(node: &Memcached, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("no {name} in {text}"))
 }
 
-/// Asks until an answer comes, for as long as a node may take to be usable again.
+/// Loads until a load succeeds. Panics if that takes longer than a node may need to recover.
 async fn recovered(store: &MemcachedStore, key: &StoreKey) -> Option<Bytes> {
     let since = Instant::now();
     loop {

@@ -1,3 +1,5 @@
+//! Several nodes: the distribution of the keys, and a node that is down.
+
 use session_core::Write;
 
 use super::*;
@@ -17,7 +19,7 @@ fn items(nodes: &[Memcached]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn every_node_gets_a_share_and_every_process_finds_it() {
+async fn every_node_gets_a_share_and_every_process_finds_the_sessions() {
     let (nodes, store) = three().await;
     let keys: Vec<_> = (0..300).map(|_| key()).collect();
     for key in &keys {
@@ -35,10 +37,10 @@ async fn every_node_gets_a_share_and_every_process_finds_it() {
     }
 }
 
-/// A node that is down takes its own sessions with it and no others; nothing goes to another node in its place, so
-/// nothing that ended meanwhile can be found when it returns.
+/// A node that is down fails only its own sessions. Nothing is stored on another node instead, so
+/// no session that ended meanwhile is found when the node returns.
 #[tokio::test]
-async fn a_node_that_is_down_fails_its_own_keys_and_what_ended_stays_ended() {
+async fn a_node_that_is_down_fails_only_its_own_keys_and_what_ended_stays_ended() {
     let (nodes, store) = three().await;
     let keys: Vec<_> = (0..90).map(|_| key()).collect();
     let mut on_first = Vec::new();

@@ -1,3 +1,5 @@
+//! Outages: a node that is killed, restarted, frozen, silent or slow.
+
 use session_tests::{ChaosProxy, Fault};
 
 use super::*;
@@ -22,7 +24,7 @@ async fn every_call_fails(store: &MemcachedStore, key: &StoreKey, limit: Duratio
 }
 
 #[tokio::test]
-async fn a_store_starts_while_its_node_is_down_and_works_when_it_is_up() {
+async fn a_store_can_be_created_while_its_node_is_down() {
     let node = Memcached::start(&[]).await;
     node.kill();
     let store = open(&node.addr());
@@ -32,7 +34,7 @@ async fn a_store_starts_while_its_node_is_down_and_works_when_it_is_up() {
 }
 
 #[tokio::test]
-async fn a_name_is_resolved_when_it_is_needed() {
+async fn a_name_is_resolved_when_connecting() {
     let node = Memcached::start(&[]).await;
     let store = open(&format!("localhost:{}", node.port()));
     let key = key();
@@ -42,7 +44,7 @@ async fn a_name_is_resolved_when_it_is_needed() {
 }
 
 #[tokio::test]
-async fn a_killed_node_is_an_error_at_once_and_empty_when_it_is_back() {
+async fn calls_to_a_killed_node_fail_at_once_and_it_is_empty_after_its_restart() {
     let node = Memcached::start(&[]).await;
     let store = open(&node.addr());
     let key = key();
@@ -54,9 +56,9 @@ async fn a_killed_node_is_an_error_at_once_and_empty_when_it_is_back() {
     stored(store.insert(&key, &record(b"new")).await);
 }
 
-/// Connections that died while they were idle cost nobody an error.
+/// A connection that died while it was idle causes no error.
 #[tokio::test]
-async fn a_restart_between_two_requests_is_not_noticed() {
+async fn a_restart_between_two_requests_fails_no_call() {
     let node = Memcached::start(&[]).await;
     let store = open(&node.addr());
     for _ in 0..5 {
@@ -69,14 +71,14 @@ async fn a_restart_between_two_requests_is_not_noticed() {
 }
 
 #[tokio::test]
-async fn a_frozen_node_is_an_error_in_time_and_works_within_two_seconds_of_its_return() {
+async fn calls_to_a_frozen_node_fail_in_time_and_work_within_two_seconds_of_its_return() {
     let node = Memcached::start(&[]).await;
     let store = open(&node.addr());
     let (old, other) = (key(), key());
     stored(store.insert(&old, &record(b"old")).await);
     node.freeze();
     every_call_fails(&store, &other, SECOND).await;
-    // All at once: nobody waits for another's patience to end first.
+    // All at once: no call waits until another one has timed out.
     let since = Instant::now();
     let tasks: Vec<_> = (0..100)
         .map(|_| {
@@ -101,7 +103,7 @@ async fn the_timeout_is_the_one_that_was_set() {
 }
 
 #[tokio::test]
-async fn a_silent_network_is_an_error_in_time() {
+async fn calls_over_a_silent_network_fail_in_time() {
     let node = Memcached::start(&[]).await;
     let proxy = ChaosProxy::start(node.port()).await;
     let store = open(&format!("127.0.0.1:{}", proxy.port()));
@@ -112,7 +114,7 @@ async fn a_silent_network_is_an_error_in_time() {
     recovered(&store, &key).await;
 }
 
-/// An answer that comes too late belongs to nobody.
+/// An answer that comes too late is discarded.
 #[tokio::test]
 async fn a_late_answer_is_an_error_and_no_other_calls_answer() {
     let node = Memcached::start(&[]).await;
@@ -134,7 +136,7 @@ async fn a_late_answer_is_an_error_and_no_other_calls_answer() {
 }
 
 #[tokio::test]
-async fn connections_reset_under_load_fail_no_read_and_mix_nothing_up() {
+async fn connections_reset_under_load_fail_no_read_and_mix_up_no_replies() {
     let node = Memcached::start(&[]).await;
     let proxy = ChaosProxy::start(node.port()).await;
     let store = open(&format!("127.0.0.1:{}", proxy.port()));

@@ -1,3 +1,5 @@
+//! Several runtimes, as Actix has one for each worker thread.
+
 use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
@@ -8,9 +10,10 @@ fn worker() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// As in an Actix application: what opened a connection is busy, idle or gone when the next one needs it.
+/// As in an Actix application: the runtime that opened a connection is busy, idle or shut down when
+/// another one sends a command.
 #[test]
-fn connections_of_one_runtime_are_no_others_concern() {
+fn no_runtime_depends_on_connections_of_another() {
     let (main, second) = (worker(), worker());
     let node = main.block_on(Memcached::start(&[]));
     let store = open(&node.addr());
@@ -19,7 +22,7 @@ fn connections_of_one_runtime_are_no_others_concern() {
         stored(store.insert(&key, &record(b"record")).await);
         assert!(bytes(&store, &key).await.is_some());
     });
-    // `main` is alive and never looks at its sockets.
+    // `main` still exists, but does not poll its sockets.
     for _ in 0..3 {
         assert_eq!(second.block_on(bytes(&store, &key)).unwrap(), "record");
     }
@@ -30,7 +33,7 @@ fn connections_of_one_runtime_are_no_others_concern() {
 }
 
 #[test]
-fn workers_on_threads_of_their_own_share_a_store() {
+fn worker_threads_share_a_store() {
     let main = worker();
     let node = main.block_on(Memcached::start(&[]));
     let store = open(&node.addr());
@@ -55,7 +58,7 @@ fn workers_on_threads_of_their_own_share_a_store() {
 }
 
 #[test]
-fn runtimes_that_are_gone_leave_no_connections() {
+fn a_runtime_that_was_shut_down_leaves_no_connections() {
     let main = worker();
     let node = main.block_on(Memcached::start(&[]));
     let store = open(&node.addr());
@@ -68,7 +71,7 @@ fn runtimes_that_are_gone_leave_no_connections() {
     }
     main.block_on(bytes(&store, &key()));
     let since = Instant::now();
-    // The node notices a closed connection a moment later.
+    // The node notices a moment later that a connection was closed.
     while stat(&node, "curr_connections") > 8 {
         assert!(since.elapsed() < Duration::from_secs(2));
         thread::sleep(Duration::from_millis(10));
@@ -76,13 +79,13 @@ fn runtimes_that_are_gone_leave_no_connections() {
 }
 
 #[test]
-fn outside_a_runtime_is_an_error() {
+fn a_call_without_a_runtime_is_an_error() {
     let store = open("127.0.0.1:1");
     let key = key();
     let mut call = std::pin::pin!(store.load(&key));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(answer) = call.as_mut().poll(&mut context) else {
-        panic!("a call that cannot be made is waiting");
+        panic!("the call is pending");
     };
     fails(&answer, Instant::now(), Duration::from_secs(1));
 }

@@ -1,4 +1,4 @@
-//! Requests of one thread that ask at the same time, and so in one exchange.
+//! Commands that the requests of one thread send at the same time, in one pipeline.
 
 use std::time::{Duration, Instant};
 
@@ -6,16 +6,18 @@ use futures_util::future::{join_all, try_join_all};
 use session_core::{SessionStore, Write};
 use session_tests::{ChaosProxy, Fault, RedisServer};
 
-use crate::given::{insert, key, load, record, store, stored};
+use crate::common::{insert, key, load, record, store, stored};
 
-/// More than one batch, and not a whole number of them.
-const CROWD: usize = 1000;
+/// Several batches, the last of them not full.
+const CONCURRENT_CALLS: usize = 1000;
 
 #[tokio::test]
-async fn each_of_a_crowd_gets_its_own_answer() {
+async fn each_of_many_concurrent_calls_gets_its_own_answer() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
-    let names: Vec<_> = (0..CROWD).map(|number| number.to_string()).collect();
+    let names: Vec<_> = (0..CONCURRENT_CALLS)
+        .map(|number| number.to_string())
+        .collect();
     let inserts = names.iter().map(|name| insert(&store, name, name));
     let revisions = join_all(inserts).await;
     for (name, found) in names
@@ -24,7 +26,7 @@ async fn each_of_a_crowd_gets_its_own_answer() {
     {
         assert_eq!(found.unwrap().bytes, name.as_bytes());
     }
-    // Half of them with the revision of another.
+    // Half of the updates use the revision of another record.
     let updates = names.iter().enumerate().map(|(number, name)| {
         let (store, revision) = (store.clone(), &revisions[number / 2 * 2]);
         async move { store.update(&key(name), &record("changed"), revision).await }
@@ -35,12 +37,12 @@ async fn each_of_a_crowd_gets_its_own_answer() {
 }
 
 #[tokio::test]
-async fn a_refused_command_is_nobody_elses_failure() {
+async fn a_refused_command_fails_no_other_call() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     insert(&store, "ours", "value").await;
     server.command("RPUSH session:list v");
-    let names = (0..CROWD).map(|number| if number % 7 == 0 { "list" } else { "ours" });
+    let names = (0..CONCURRENT_CALLS).map(|number| if number % 7 == 0 { "list" } else { "ours" });
     for (number, found) in join_all(names.map(|name| load(&store, name)))
         .await
         .into_iter()
@@ -51,10 +53,12 @@ async fn a_refused_command_is_nobody_elses_failure() {
 }
 
 #[tokio::test]
-async fn a_crowd_survives_the_loss_of_the_servers_scripts() {
+async fn concurrent_calls_survive_a_script_flush() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
-    let names: Vec<_> = (0..CROWD).map(|number| number.to_string()).collect();
+    let names: Vec<_> = (0..CONCURRENT_CALLS)
+        .map(|number| number.to_string())
+        .collect();
     let revisions = join_all(names.iter().map(|name| insert(&store, name, "0"))).await;
     server.command("SCRIPT FLUSH");
     let updates = names.iter().zip(&revisions).map(|(name, revision)| {
@@ -75,11 +79,13 @@ async fn a_crowd_survives_the_loss_of_the_servers_scripts() {
 }
 
 #[tokio::test]
-async fn those_that_give_up_take_no_answers_with_them() {
+async fn aborted_calls_fail_no_other_call() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     insert(&store, "first", "x").await;
-    let names: Vec<_> = (0..CROWD).map(|number| number.to_string()).collect();
+    let names: Vec<_> = (0..CONCURRENT_CALLS)
+        .map(|number| number.to_string())
+        .collect();
     let inserts: Vec<_> = names
         .iter()
         .map(|name| {
@@ -87,7 +93,7 @@ async fn those_that_give_up_take_no_answers_with_them() {
             tokio::spawn(async move { store.insert(&key, &record("value")).await })
         })
         .collect();
-    // All have asked by then, and none is answered.
+    // All commands are queued by then, and none is answered.
     tokio::task::yield_now().await;
     for insert in inserts.iter().step_by(3) {
         insert.abort();
@@ -101,7 +107,7 @@ async fn those_that_give_up_take_no_answers_with_them() {
 }
 
 #[tokio::test]
-async fn a_crowd_waits_for_one_round_trip() {
+async fn concurrent_calls_share_one_round_trip() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
     let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));

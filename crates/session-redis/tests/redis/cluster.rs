@@ -1,4 +1,4 @@
-//! Redis Cluster (row R13).
+//! Redis Cluster: all slots, moving slots, dead nodes, and an owner's index on another node.
 
 use std::{
     collections::HashSet,
@@ -10,9 +10,9 @@ use session_core::{Record, SessionStore, Write};
 use session_redis::{RedisStore, redis::cluster::ClusterClient};
 use session_tests::{RedisCluster, RedisServer, rounds};
 
-use crate::given::{
-    OWNER, RECOVERY, bounded, insert, key, listed, load, owned, owned_until, record, recovery,
-    store, stored, update,
+use crate::common::{
+    MAX_RECOVERY_TIME, OWNER, bounded, insert, key, listed, load, owned, owned_until, record,
+    recovery, store, stored, update,
 };
 
 fn on(cluster: &RedisCluster) -> RedisStore {
@@ -34,7 +34,7 @@ fn id(node: &RedisServer) -> String {
 }
 
 #[tokio::test]
-async fn every_slot_is_served_and_owners_are_found_across_them() {
+async fn every_slot_is_served_and_an_owners_sessions_are_listed_across_nodes() {
     let cluster = RedisCluster::start().await;
     let store = RedisStore::cluster(ClusterClient::builder(cluster.urls())).unwrap();
     for name in 0..60 {
@@ -49,7 +49,10 @@ async fn every_slot_is_served_and_owners_are_found_across_them() {
         );
     }
     for node in cluster.nodes() {
-        assert!(number(node, "DBSIZE") > 5, "the records are spread");
+        assert!(
+            number(node, "DBSIZE") > 5,
+            "each node has some of the records"
+        );
     }
     for limit in [7, 1000] {
         let listed = listed(&store, limit).await;
@@ -58,9 +61,9 @@ async fn every_slot_is_served_and_owners_are_found_across_them() {
     }
 }
 
-/// Of a record and its owner's index, on two nodes, one cannot be written.
+/// The record and the owner's index are on two nodes, and one of the two cannot be written.
 #[tokio::test]
-async fn no_session_is_left_that_its_owners_index_does_not_name() {
+async fn a_failed_write_leaves_no_session_that_the_index_does_not_name() {
     let cluster = RedisCluster::start().await;
     let store = on(&cluster);
     let slot = |key: &str| number(&cluster.nodes()[0], &format!("CLUSTER KEYSLOT {key}"));
@@ -106,17 +109,25 @@ async fn no_session_is_left_that_its_owners_index_does_not_name() {
         .update(&key(&name), &earlier, &revision)
         .await
         .unwrap_err();
-    assert_eq!(entered(), Some(time(&session)), "not before the record");
+    assert_eq!(
+        entered(),
+        Some(time(&session)),
+        "an entry becomes earlier only after the record was written"
+    );
     let later = in_seconds(900);
     store
         .update(&key(&name), &later, &revision)
         .await
         .unwrap_err();
-    assert_eq!(entered(), Some(time(&later)), "before the record");
+    assert_eq!(
+        entered(),
+        Some(time(&later)),
+        "an entry becomes later before the record is written"
+    );
     record.command("CONFIG SET min-replicas-to-write 0");
 
     update(&store, &name, &earlier, &revision).await;
-    assert_eq!(entered(), Some(time(&earlier)), "exactly, in the end");
+    assert_eq!(entered(), Some(time(&earlier)));
     for seconds in [1200, 30] {
         let refused = store
             .update(&key(&name), &in_seconds(seconds), &revision)
@@ -126,9 +137,9 @@ async fn no_session_is_left_that_its_owners_index_does_not_name() {
     }
 }
 
-/// Each moves the entry to a time of its own, to and fro.
+/// Each writer moves the entry to another time, earlier or later.
 #[tokio::test]
-async fn writers_at_once_leave_no_entry_that_ends_before_the_record_says() {
+async fn concurrent_writers_leave_no_entry_that_ends_before_its_record() {
     let cluster = RedisCluster::start().await;
     let store = on(&cluster);
     let session = |seconds: u64| {
@@ -147,19 +158,19 @@ async fn writers_at_once_leave_no_entry_that_ends_before_the_record_says() {
             }
         });
         futures_util::future::join_all(writers).await;
-        let says = load(&store, "a").await.unwrap().bytes;
-        let says: i64 = std::str::from_utf8(&says).unwrap().parse().unwrap();
+        let expires = load(&store, "a").await.unwrap().bytes;
+        let expires: i64 = std::str::from_utf8(&expires).unwrap().parse().unwrap();
         let scores = cluster.nodes().iter().filter_map(|node| {
             let reply = node.command(&format!("ZSCORE {OWNER} session:a"));
             reply.lines().nth(1)?.parse::<i64>().ok()
         });
-        let entered = scores.max().expect("the index names it");
-        assert!(entered >= says, "{}", says - entered);
+        let entered = scores.max().expect("the index names the record");
+        assert!(entered >= expires, "{}", expires - entered);
     }
 }
 
 #[tokio::test]
-async fn a_slot_that_moves_fails_nobody() {
+async fn calls_succeed_while_a_slot_moves() {
     let cluster = RedisCluster::start().await;
     let store = on(&cluster);
     let mut revision = insert(&store, "counter", "0").await;
@@ -177,7 +188,8 @@ async fn a_slot_that_moves_fails_nobody() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let migrate = format!("MIGRATE 127.0.0.1 {} session:counter 0 1000", to.port());
         assert_eq!(from.command(&migrate), "+OK\r\n");
-        // Neither node owns the slot and has the key: every command is told to ask the importer.
+        // One node still owns the slot, and the other one has the key. So every command is
+        // redirected to the importing node.
         tokio::time::sleep(Duration::from_millis(200)).await;
         for node in [to, from] {
             let reply = node.command(&format!("CLUSTER SETSLOT {slot} NODE {}", id(to)));
@@ -189,7 +201,7 @@ async fn a_slot_that_moves_fails_nobody() {
     let mut count = 0;
     let changing = async {
         while !moved.load(Relaxed) {
-            let loaded = load(&store, "counter").await.expect("the session lives");
+            let loaded = load(&store, "counter").await.expect("the session exists");
             assert_eq!(loaded.revision, revision);
             count += 1;
             let write = store
@@ -208,7 +220,7 @@ async fn a_slot_that_moves_fails_nobody() {
 }
 
 #[tokio::test]
-async fn a_node_that_dies_takes_only_its_own_sessions_and_comes_back() {
+async fn a_dead_node_fails_only_its_own_sessions_until_it_returns() {
     let cluster = RedisCluster::start().await;
     for node in cluster.nodes() {
         node.command("CONFIG SET cluster-require-full-coverage no");
@@ -246,7 +258,7 @@ async fn a_node_that_dies_takes_only_its_own_sessions_and_comes_back() {
         }
         cluster.agrees().await;
         let took = recovery(&store).await;
-        assert!(took < RECOVERY, "{took:?}");
+        assert!(took < MAX_RECOVERY_TIME, "{took:?}");
         for name in 0..30 {
             let (_, result) = bounded(store.load(&key(&name.to_string()))).await;
             let found = result.unwrap();
@@ -260,7 +272,7 @@ async fn a_node_that_dies_takes_only_its_own_sessions_and_comes_back() {
 }
 
 #[tokio::test]
-async fn all_nodes_down_is_an_error_in_time_and_no_storm() {
+async fn with_all_nodes_down_calls_fail_in_time_and_the_store_recovers() {
     let cluster = RedisCluster::start().await;
     let store = on(&cluster);
     insert(&store, "a", "one").await;
@@ -276,16 +288,16 @@ async fn all_nodes_down_is_an_error_in_time_and_no_storm() {
     }
     cluster.agrees().await;
     let took = recovery(&store).await;
-    assert!(took < RECOVERY, "{took:?}");
+    assert!(took < MAX_RECOVERY_TIME, "{took:?}");
 }
 
 #[tokio::test]
-async fn a_write_is_never_resent_by_the_driver() {
+async fn the_driver_never_sends_a_write_again() {
     let cluster = RedisCluster::start().await;
     let store = on(&cluster);
     let revision = insert(&store, "a", "one").await;
     for node in cluster.nodes() {
-        // Answers late enough for the caller to give up, early enough for a second try to be seen.
+        // The node answers after the caller's timeout, but early enough to count a second attempt.
         node.command("CLIENT PAUSE 900 WRITE");
     }
     bounded(store.update(&key("a"), &record("two"), &revision))

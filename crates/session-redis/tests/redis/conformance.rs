@@ -1,10 +1,10 @@
-//! The store contract, on each kind of server.
+//! The conformance suite of `session-core`, on one server, on a cluster and behind Sentinels.
 
 use session_core::conformance::{Fixture, Shared};
 use session_redis::RedisStore;
 use session_tests::{RedisCluster, RedisSentinel, RedisServer};
 
-use crate::given::store;
+use crate::common::store;
 
 mod on_one_server {
     use super::*;

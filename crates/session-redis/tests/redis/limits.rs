@@ -1,4 +1,4 @@
-//! Sizes and instants at their limits.
+//! The size limit of a record, and times at the limits of what Redis accepts.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use session_core::{Record, SessionStore};
 use session_redis::RedisStore;
 use session_tests::RedisServer;
 
-use crate::given::{key, load, owned_until, record, store, stored, update};
+use crate::common::{key, load, owned_until, record, store, stored, update};
 
 #[test]
 fn the_limit_is_the_one_that_was_set() {
@@ -16,25 +16,25 @@ fn the_limit_is_the_one_that_was_set() {
 }
 
 #[tokio::test]
-async fn instants_that_redis_has_no_number_for_are_the_nearest_it_has() {
+async fn times_out_of_range_become_the_nearest_valid_ones() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
-    let before_all = owned_until(UNIX_EPOCH - Duration::from_secs(5), "x");
-    stored(store.insert(&key("past"), &before_all).await.unwrap());
+    let before_range = owned_until(UNIX_EPOCH - Duration::from_secs(5), "x");
+    stored(store.insert(&key("past"), &before_range).await.unwrap());
     assert_eq!(load(&store, "past").await, None);
-    let after_all = owned_until(
+    let after_range = owned_until(
         UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) * 1_000_000),
         "x",
     );
-    let revision = stored(store.insert(&key("far"), &after_all).await.unwrap());
+    let revision = stored(store.insert(&key("far"), &after_range).await.unwrap());
     assert_eq!(load(&store, "far").await.unwrap().revision, revision);
-    let revision = update(&store, "far", &after_all, &revision).await;
-    update(&store, "far", &before_all, &revision).await;
+    let revision = update(&store, "far", &after_range, &revision).await;
+    update(&store, "far", &before_range, &revision).await;
     assert_eq!(load(&store, "far").await, None);
 }
 
 #[tokio::test]
-async fn a_record_is_there_until_its_end() {
+async fn a_record_is_kept_until_it_expires() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     let records = (0..20_u64).map(async |round| {
@@ -54,7 +54,7 @@ async fn a_record_is_there_until_its_end() {
             }
             assert!(
                 after < end + Duration::from_secs(1),
-                "it is dropped some time after"
+                "Redis removes it soon after its end"
             );
         }
     });

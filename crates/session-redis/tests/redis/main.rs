@@ -1,28 +1,28 @@
-//! `RedisStore` against real servers, each started by its test.
+//! Tests `RedisStore` against real servers. Each test starts its own.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test, and all that only tests call, fails by panicking"
 )]
 
-mod accounting;
 mod addresses;
 mod batch;
 mod cluster;
+mod commands_sent;
+mod common;
 mod conformance;
-mod foreign;
-mod full;
-mod given;
-mod identity;
-mod lanes;
+mod increments;
 mod limits;
-mod lost_byte;
+mod missing_byte;
+mod no_mixed_replies;
+mod other_types;
+mod out_of_memory;
 mod outages;
-mod owners;
-mod plain;
-mod refusals;
+mod owner_index;
+mod plain_strings;
 mod replicas;
 mod scripts;
 mod sentinel;
+mod server_errors;
 mod tls;
-mod traffic;
+mod worker_connections;

@@ -1,4 +1,4 @@
-//! The server killed, restarted empty, frozen, silent (rows R1, R2, R4).
+//! Outages: a server that is killed, restarted empty, frozen, or silent.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,9 @@ use session_core::SessionStore;
 use session_redis::RedisStore;
 use session_tests::{ChaosProxy, Fault, RedisServer, rounds};
 
-use crate::given::{RECOVERY, bounded, insert, key, load, record, recovery, store};
+use crate::common::{MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store};
 
-/// Calls of every kind for a while, each within its bound; how many failed, and how many were made.
+/// Makes calls of every kind for a while. Returns how many failed, and how many were made.
 async fn calls(store: &RedisStore, time: Duration) -> (usize, usize) {
     let begin = Instant::now();
     let callers = (0..16).map(|caller| async move {
@@ -35,7 +35,7 @@ async fn calls(store: &RedisStore, time: Duration) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn a_killed_server_is_an_error_at_once_and_is_found_again() {
+async fn calls_to_a_killed_server_fail_and_work_after_its_restart() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     insert(&store, "a", "one").await;
@@ -46,15 +46,15 @@ async fn a_killed_server_is_an_error_at_once_and_is_found_again() {
         bounded(store.load(&key("a"))).await.1.unwrap_err();
         server.restart().await;
         let took = recovery(&store).await;
-        assert!(took < RECOVERY, "{took:?} after {outage:?}");
-        assert_eq!(load(&store, "a").await, None, "the server came back empty");
+        assert!(took < MAX_RECOVERY_TIME, "{took:?} after {outage:?}");
+        assert_eq!(load(&store, "a").await, None, "the server restarted empty");
         let (failed, made) = calls(&store, Duration::from_millis(300)).await;
         assert_eq!(failed, 0, "of {made}");
     }
 }
 
 #[tokio::test]
-async fn a_frozen_server_is_an_error_in_time_and_is_found_again() {
+async fn calls_to_a_frozen_server_fail_in_time_and_work_after_its_return() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     insert(&store, "a", "one").await;
@@ -64,13 +64,13 @@ async fn a_frozen_server_is_an_error_in_time_and_is_found_again() {
         assert_eq!(failed, made);
         server.thaw();
         let took = recovery(&store).await;
-        assert!(took < RECOVERY, "{took:?} after {outage:?}");
+        assert!(took < MAX_RECOVERY_TIME, "{took:?} after {outage:?}");
         assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     }
 }
 
 #[tokio::test]
-async fn a_network_that_swallows_everything_is_an_error_in_time() {
+async fn calls_over_a_silent_network_fail_in_time() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
     let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
@@ -80,11 +80,11 @@ async fn a_network_that_swallows_everything_is_an_error_in_time() {
     assert_eq!(failed, made);
     proxy.set(Fault::None);
     let took = recovery(&store).await;
-    assert!(took < RECOVERY, "{took:?}");
+    assert!(took < MAX_RECOVERY_TIME, "{took:?}");
 }
 
 #[tokio::test]
-async fn a_pause_shorter_than_the_timeout_fails_nobody() {
+async fn a_pause_shorter_than_the_timeout_fails_no_call() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     insert(&store, "a", "one").await;
@@ -94,7 +94,7 @@ async fn a_pause_shorter_than_the_timeout_fails_nobody() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_is_not_stormed() {
+async fn attempts_to_connect_to_a_server_that_is_down_are_throttled() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
     let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));

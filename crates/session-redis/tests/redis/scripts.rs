@@ -1,4 +1,4 @@
-//! Servers that lose their scripts (row R12).
+//! A server that no longer knows the scripts.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -8,10 +8,10 @@ use std::{
 use session_core::SessionStore;
 use session_tests::RedisServer;
 
-use crate::given::{insert, key, record, store, stored};
+use crate::common::{insert, key, record, store, stored};
 
 #[tokio::test]
-async fn a_flushed_script_costs_nobody_a_change() {
+async fn a_script_flush_fails_no_change() {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     let done = AtomicBool::new(false);

@@ -1,4 +1,4 @@
-//! A primary that Sentinels name, and its failover (row R7).
+//! A primary that Sentinels name, and its failover.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use session_redis::{
 };
 use session_tests::{RedisSentinel, RedisServer};
 
-use crate::given::{bounded, insert, key, load, record, recovery, store};
+use crate::common::{bounded, insert, key, load, record, recovery, store};
 
-async fn replicated(replica: &RedisServer, name: &str) {
+async fn wait_for_replication(replica: &RedisServer, name: &str) {
     let begin = Instant::now();
     while replica.command(&format!("EXISTS session:{name}")) != ":1\r\n" {
         assert!(
             begin.elapsed() < Duration::from_secs(5),
-            "{name} does not arrive"
+            "{name} is not replicated"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -30,14 +30,14 @@ async fn sessions_survive_a_failover() {
     let servers = RedisSentinel::start().await;
     let store = store(&servers.url());
     let revision = insert(&store, "a", "one").await;
-    replicated(servers.replica(), "a").await;
+    wait_for_replication(servers.replica(), "a").await;
     servers.primary().kill();
     let begin = Instant::now();
     while servers.primary_port() != Some(servers.replica().port()) {
         let _ = bounded(store.load(&key("a"))).await;
         assert!(
             begin.elapsed() < Duration::from_secs(40),
-            "nobody is promoted"
+            "the replica is not promoted"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -52,7 +52,7 @@ async fn sessions_survive_a_failover() {
 }
 
 #[tokio::test]
-async fn a_planned_failover_is_followed() {
+async fn the_store_follows_a_planned_failover() {
     let servers = RedisSentinel::start().await;
     let (port, name) = (servers.sentinel().port(), servers.service());
     let store = RedisStore::sentinel(move || {
@@ -60,11 +60,11 @@ async fn a_planned_failover_is_followed() {
         SentinelClientBuilder::new([address], name, SentinelServerType::Master)?.build()
     });
     insert(&store, "a", "one").await;
-    replicated(servers.replica(), "a").await;
+    wait_for_replication(servers.replica(), "a").await;
     let sentinel = Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
     let failover = redis::cmd("SENTINEL").arg(&["FAILOVER", name]).to_owned();
     let begin = Instant::now();
-    // It answers "no good replica" until it has looked at the replica itself.
+    // The Sentinel answers "no good replica" until it has checked the replica.
     while let Err(error) = failover.query::<()>(&mut sentinel.get_connection().unwrap()) {
         assert!(begin.elapsed() < Duration::from_secs(40), "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -82,14 +82,14 @@ async fn a_planned_failover_is_followed() {
         assert!(begin.elapsed() < Duration::from_secs(40), "{write:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // The old primary is alive, a replica by now, and would refuse this.
+    // The old primary is a replica by now, and would refuse the deletion.
     assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     store.delete(&key("a")).await.unwrap();
     assert_eq!(servers.replica().command("EXISTS session:a"), ":0\r\n");
 }
 
 #[tokio::test]
-async fn no_sentinel_is_an_error_in_time() {
+async fn without_a_sentinel_calls_fail_in_time() {
     let store = store("redis+sentinel://127.0.0.1:1,127.0.0.1:2/mymaster/0");
     bounded(store.load(&key("a"))).await.1.unwrap_err();
 }

@@ -1,4 +1,4 @@
-//! TLS by rustls, without anything to install first.
+//! TLS: which certificates are trusted, without a crypto provider installed beforehand.
 
 use std::{fs, path::Path, process::Command};
 
@@ -9,9 +9,9 @@ use session_redis::{
 };
 use session_tests::{RedisServer, free_port, scratch_dir};
 
-use crate::given::{bounded, insert, key, load, store};
+use crate::common::{bounded, insert, key, load, store};
 
-/// A certificate authority, and a certificate for `localhost` by it, as files.
+/// Writes files of a certificate authority and of its certificate for `localhost`.
 fn certificates(directory: &Path, name: &str) {
     let script = format!(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} \
@@ -45,7 +45,7 @@ fn trusting(directory: &Path, authority: &str, port: u16) -> RedisStore {
 }
 
 #[tokio::test]
-async fn a_trusted_certificate_is_needed_and_enough() {
+async fn tls_needs_a_trusted_certificate_and_nothing_else() {
     let directory = scratch_dir();
     for name in ["own", "other"] {
         certificates(directory.path(), name);
@@ -69,7 +69,7 @@ async fn a_trusted_certificate_is_needed_and_enough() {
     let trusted = trusting(directory.path(), "own", port);
     insert(&trusted, "a", "one").await;
     assert_eq!(load(&trusted, "a").await.unwrap().bytes, "one");
-    // Somebody else's authority, the world's authorities, and no TLS at all.
+    // Another authority, the authorities that browsers trust, and no TLS.
     for untrusted in [
         trusting(directory.path(), "other", port),
         store(&format!("rediss://localhost:{port}")),

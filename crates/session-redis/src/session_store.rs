@@ -1,0 +1,97 @@
+//! Loads and writes records: `SessionStore` for `RedisStore`.
+
+use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
+
+use crate::{
+    RedisStore,
+    command::Retry,
+    error::has_code,
+    expiry::unix_millis,
+    script::{DELETE, EXTEND_ENTRY, INSERT, SHORTEN_ENTRY, UPDATE},
+};
+
+#[async_trait]
+impl SessionStore for RedisStore {
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
+        let bytes = self.read_string(&[b"GET", key.as_str().as_bytes()]).await?;
+        Ok(bytes.map(Loaded::compared_by_bytes))
+    }
+
+    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        self.write(key, record, None).await
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
+        self.write(key, record, Some(revision)).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<()> {
+        self.run(&DELETE, &[key.as_str()], &[]).await
+    }
+}
+
+impl RedisStore {
+    /// Reads a string. A value of another type, such as a hash or a list, is no record: `None`.
+    pub(crate) async fn read_string(&self, command: &[&[u8]]) -> Result<Option<Vec<u8>>> {
+        let answer = self.send(command, Retry::Once).await;
+        if has_code(&answer, "WRONGTYPE") {
+            return Ok(None);
+        }
+        self.parse_answer(answer)
+    }
+
+    /// Inserts a record, or replaces the one with the revision `loaded`, and writes its entry to
+    /// the owner's index.
+    async fn write(
+        &self,
+        key: &StoreKey,
+        record: &Record,
+        loaded: Option<&Revision>,
+    ) -> Result<Write> {
+        let (key, expires_at) = (key.as_str(), unix_millis(record.expires_at).to_string());
+        let entry = record.entry.as_ref();
+        let entry = entry.map(|it| (it.owner.as_str(), unix_millis(it.expires_at).to_string()));
+        let old = loaded.map_or(&b""[..], Revision::as_bytes);
+        let mut keys = vec![key];
+        let mut args = vec![old, &record.bytes, expires_at.as_bytes()];
+        // The time that the entry had before, if it is later than the new one.
+        let mut later = 0_i64;
+        match &entry {
+            // On a cluster the entry needs a script of its own, because the index may be on another
+            // node than the record.
+            Some((index, time)) if self.server.is_cluster() => {
+                let args = [key.as_bytes(), time.as_bytes()];
+                later = self.run(&EXTEND_ENTRY, &[index], &args).await?;
+            }
+            Some((index, time)) => {
+                keys.push(index);
+                args.push(time.as_bytes());
+            }
+            None => {}
+        }
+        let stored: bool = match loaded {
+            Some(_) => self.run(&UPDATE, &keys, &args).await?,
+            None if keys.len() > 1 => self.run(&INSERT, &keys, &args).await?,
+            None => {
+                let (key, expires_at) = (key.as_bytes(), expires_at.as_bytes());
+                let set = [b"SET", key, &record.bytes, b"NX", b"PXAT", expires_at];
+                self.parse_answer(self.send(&set, Retry::Never).await)?
+            }
+        };
+        if !stored {
+            return Ok(Write::Refused);
+        }
+        if let Some((index, time)) = &entry
+            && later != 0
+        {
+            let later = later.to_string();
+            let args = [key.as_bytes(), time.as_bytes(), later.as_bytes()];
+            self.run::<()>(&SHORTEN_ENTRY, &[index], &args).await?;
+        }
+        Ok(Write::stored_bytes(record))
+    }
+}

@@ -1,0 +1,138 @@
+//! Stores, keys and records for the tests, and checks of how long a call and a recovery take.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime},
+};
+
+use session_core::{
+    Bytes, IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Revision, SessionStore, StoreKey,
+    Write,
+};
+use session_redis::RedisStore;
+use session_tests::RedisServer;
+
+/// How long any call may take, whatever the server does.
+pub(crate) const MAX_CALL_TIME: Duration = Duration::from_millis(1_500);
+/// How soon the store must work again after the server's return.
+pub(crate) const MAX_RECOVERY_TIME: Duration = Duration::from_secs(2);
+
+pub(crate) fn store(url: &str) -> RedisStore {
+    RedisStore::connect(url).unwrap()
+}
+
+pub(crate) fn key(name: &str) -> StoreKey {
+    StoreKey::from_stored(format!("session:{name}"))
+}
+
+pub(crate) fn record(bytes: impl Into<Vec<u8>>) -> Record {
+    expiring_in(Duration::from_secs(600), bytes)
+}
+
+pub(crate) fn expiring_in(ttl: Duration, bytes: impl Into<Vec<u8>>) -> Record {
+    Record {
+        bytes: bytes.into().into(),
+        expires_at: SystemTime::now() + ttl,
+        entry: None,
+    }
+}
+
+/// A record that expires after `ttl`, with an entry of the same time in the index of [`owner`].
+pub(crate) fn owned(ttl: Duration, bytes: impl Into<Vec<u8>>) -> Record {
+    owned_until(SystemTime::now() + ttl, bytes)
+}
+
+pub(crate) fn owned_until(expires_at: SystemTime, bytes: impl Into<Vec<u8>>) -> Record {
+    Record {
+        bytes: bytes.into().into(),
+        expires_at,
+        entry: Some(IndexEntry {
+            owner: owner(),
+            expires_at,
+        }),
+    }
+}
+
+pub(crate) const OWNER: &str = "session:owner:1";
+
+pub(crate) fn owner() -> OwnerKey {
+    OwnerKey::from_stored(OWNER)
+}
+
+/// The names and heads of all sessions of [`owner`], listed in pages of up to `limit`.
+pub(crate) async fn listed(store: &RedisStore, limit: usize) -> BTreeMap<String, Bytes> {
+    let mut all = BTreeMap::new();
+    let mut cursor = None;
+    loop {
+        let page = store.owned_by(&owner(), cursor.as_ref(), limit).await;
+        let page = page.unwrap();
+        let records = page.records.into_iter();
+        all.extend(records.map(|it| (it.key.as_str()["session:".len()..].to_owned(), it.head)));
+        cursor = page.next;
+        if cursor.is_none() {
+            return all;
+        }
+    }
+}
+
+pub(crate) fn stored(write: Write) -> Revision {
+    match write {
+        Write::Stored(revision) => revision,
+        Write::Refused => panic!("refused"),
+    }
+}
+
+pub(crate) async fn insert(store: &RedisStore, name: &str, bytes: &str) -> Revision {
+    stored(store.insert(&key(name), &record(bytes)).await.unwrap())
+}
+
+pub(crate) async fn update(
+    store: &RedisStore,
+    name: &str,
+    record: &Record,
+    revision: &Revision,
+) -> Revision {
+    stored(store.update(&key(name), record, revision).await.unwrap())
+}
+
+pub(crate) async fn load(store: &RedisStore, name: &str) -> Option<Loaded> {
+    store.load(&key(name)).await.unwrap()
+}
+
+/// How long `call` took, and its result. Panics if it took [`MAX_CALL_TIME`] or longer.
+pub(crate) async fn bounded<T>(call: impl Future<Output = T>) -> (Duration, T) {
+    let begin = Instant::now();
+    let result = call.await;
+    let took = begin.elapsed();
+    assert!(took < MAX_CALL_TIME, "a call took {took:?}");
+    (took, result)
+}
+
+/// Waits until the store reads and writes, and says how long that took.
+pub(crate) async fn recovery(store: &RedisStore) -> Duration {
+    let begin = Instant::now();
+    loop {
+        let name = format!("recovery-{:?}", begin.elapsed());
+        if store.insert(&key(&name), &record("x")).await.is_ok()
+            && store
+                .load(&key(&name))
+                .await
+                .is_ok_and(|found| found.is_some())
+        {
+            return begin.elapsed();
+        }
+        assert!(
+            begin.elapsed() < Duration::from_secs(15),
+            "the store still fails"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// How many clients are connected to the server, without the one that asks for the number.
+pub(crate) fn clients(server: &RedisServer) -> usize {
+    let list = server.command("CLIENT LIST TYPE normal");
+    list.lines()
+        .filter(|line| line.contains("lib-name=redis-rs") || line.contains("cmd=get"))
+        .count()
+}

@@ -1,0 +1,163 @@
+//! Counts increments by compare-and-set: each is carried out exactly once, also when replies are
+//! lost or connections are killed.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use session_core::{Result, SessionStore, Write};
+use session_redis::RedisStore;
+use session_tests::{ChaosProxy, Fault, RedisServer, rounds};
+
+use crate::common::{insert, key, load, record, store, stored};
+
+/// Adds one to a counter. Tries again while the update is refused. After an error, the last update
+/// may or may not have been carried out.
+async fn increment(store: &RedisStore, name: &str) -> Result<()> {
+    loop {
+        let loaded = store.load(&key(name)).await?.expect("the counter exists");
+        let next = record((number(&loaded.bytes) + 1).to_string());
+        if let Write::Stored(_) = store.update(&key(name), &next, &loaded.revision).await? {
+            return Ok(());
+        }
+    }
+}
+
+async fn count(store: &RedisStore, name: &str) -> usize {
+    number(&load(store, name).await.unwrap().bytes)
+}
+
+fn number(bytes: &[u8]) -> usize {
+    std::str::from_utf8(bytes).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn increments_by_two_stores_are_exact() {
+    let server = RedisServer::start(&[]).await;
+    let stores = [store(&server.url()), store(&server.url())];
+    insert(&stores[0], "counter", "0").await;
+    let each = rounds() * 5;
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
+            let store = stores[task % 2].clone();
+            tokio::spawn(async move {
+                for _ in 0..each {
+                    increment(&store, "counter").await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(count(&stores[1], "counter").await, 8 * each);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_connections_fail_no_read_and_repeat_no_write() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    let (done, unknown) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let stop = AtomicBool::new(false);
+    let reads: [AtomicUsize; 8] = Default::default();
+    for name in 0..reads.len() {
+        insert(&store, &name.to_string(), "0").await;
+    }
+    let changing = join_all(reads.iter().enumerate().map(|(name, reads)| {
+        let (store, done, unknown, stop) = (&store, &done, &unknown, &stop);
+        async move {
+            let name = name.to_string();
+            while !stop.load(Relaxed) {
+                let loaded = store.load(&key(&name)).await;
+                let loaded = loaded.expect("a read is sent again").unwrap();
+                reads.fetch_add(1, Relaxed);
+                let next = record((number(&loaded.bytes) + 1).to_string());
+                match store.update(&key(&name), &next, &loaded.revision).await {
+                    Ok(Write::Stored(_)) => done.fetch_add(1, Relaxed),
+                    Ok(Write::Refused) => panic!("there is no other writer"),
+                    Err(_) => unknown.fetch_add(1, Relaxed),
+                };
+            }
+        }
+    }));
+    let killing = async {
+        for _ in 0..100 {
+            // A read is sent again only once, so no read must be killed twice.
+            let before = reads.each_ref().map(|reads| reads.load(Relaxed));
+            while reads
+                .iter()
+                .zip(before)
+                .any(|(reads, before)| reads.load(Relaxed) < before + 2)
+            {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            server.command("CLIENT KILL TYPE normal");
+        }
+        stop.store(true, Relaxed);
+    };
+    tokio::join!(changing, killing);
+    let mut total = 0;
+    for name in 0..reads.len() {
+        total += count(&store, &name.to_string()).await;
+    }
+    let (done, unknown) = (done.into_inner(), unknown.into_inner());
+    assert!(done > 100, "{done}");
+    assert!(
+        (done..=done + unknown).contains(&total),
+        "{done} + {unknown} unknown: {total}"
+    );
+}
+
+#[tokio::test]
+async fn a_write_whose_reply_was_lost_or_cut_is_an_error_and_is_not_sent_again() {
+    let server = RedisServer::start(&[]).await;
+    let proxy = ChaosProxy::start(server.port()).await;
+    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let first = insert(&store, "counter", "0").await;
+    // From here on the server knows the script.
+    let write = store.update(&key("counter"), &record("0"), &first).await;
+    let mut revision = stored(write.unwrap());
+    for round in 0..rounds() {
+        // The reply is ":1\r\n". A part of it must never be taken for the whole.
+        proxy.set(if round % 4 == 0 {
+            Fault::DropReply
+        } else {
+            Fault::CutReply(round % 4)
+        });
+        let next = record((round + 1).to_string());
+        store
+            .update(&key("counter"), &next, &revision)
+            .await
+            .unwrap_err();
+        let loaded = load(&store, "counter").await.unwrap();
+        assert_eq!(
+            loaded.bytes, next.bytes,
+            "carried out once, in spite of the error"
+        );
+        revision = loaded.revision;
+    }
+    server.command("CONFIG RESETSTAT");
+    proxy.set(Fault::DropReply);
+    store
+        .update(&key("counter"), &record("last"), &revision)
+        .await
+        .unwrap_err();
+    let stats = server.command("INFO commandstats");
+    assert!(stats.contains("cmdstat_evalsha:calls=1,"), "{stats}");
+}
+
+#[tokio::test]
+async fn a_read_whose_reply_was_cut_is_sent_again() {
+    let server = RedisServer::start(&[]).await;
+    let proxy = ChaosProxy::start(server.port()).await;
+    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let bytes = "0123456789";
+    insert(&store, "a", bytes).await;
+    for length in 0..17 {
+        proxy.set(Fault::CutReply(length));
+        let loaded = load(&store, "a").await.unwrap();
+        assert_eq!(loaded.bytes, bytes, "{length}");
+    }
+}

@@ -1,0 +1,108 @@
+//! A byte is missing from a reply: the store closes the connection, and reads no reply at a wrong
+//! offset.
+
+use futures_util::future::join_all;
+use session_core::{SessionStore, Write};
+use session_redis::RedisStore;
+use session_tests::{ChaosProxy, Fault, RedisServer};
+
+use crate::common::{bounded, insert, key, load, record, store, update};
+
+const PAYLOAD: &str = "0123456789abcdef";
+/// The length of the reply to a load: `$16`, the bytes, and two line ends.
+const REPLY: usize = 3 + 2 + PAYLOAD.len() + 2;
+
+async fn proxied() -> (RedisServer, ChaosProxy, RedisStore) {
+    let server = RedisServer::start(&[]).await;
+    let proxy = ChaosProxy::start(server.port()).await;
+    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    (server, proxy, store)
+}
+
+#[tokio::test]
+async fn a_read_whose_reply_lacks_a_byte_is_sent_again_on_another_connection() {
+    let (_server, proxy, store) = proxied().await;
+    insert(&store, "a", PAYLOAD).await;
+    for position in 0..REPLY {
+        let before = proxy.connections();
+        proxy.set(Fault::LoseByte(position));
+        let (_, loaded) = bounded(store.load(&key("a"))).await;
+        let last = position + 1 == REPLY || position + 2 == REPLY;
+        match loaded {
+            Ok(loaded) => {
+                let loaded = loaded.expect("the record exists");
+                assert_eq!(loaded.bytes, PAYLOAD.as_bytes(), "byte {position}");
+            }
+            // A byte of the last line end is missing, so the call times out. A read that timed out
+            // is not sent again.
+            Err(error) => assert!(last, "byte {position}: {error:?}"),
+        }
+        assert_eq!(load(&store, "a").await.unwrap().bytes, PAYLOAD.as_bytes());
+        let opened = proxy.connections() - before;
+        assert_eq!(opened, 1, "byte {position}");
+    }
+}
+
+/// The reply to a script is `:1` and a line end.
+#[tokio::test]
+async fn a_write_whose_reply_lacks_a_byte_is_an_error_and_is_not_sent_again() {
+    let (server, proxy, store) = proxied().await;
+    let mut revision = insert(&store, "a", "0").await;
+    revision = update(&store, "a", &record("0"), &revision).await;
+    for position in 0..4 {
+        let before = proxy.connections();
+        server.command("CONFIG RESETSTAT");
+        proxy.set(Fault::LoseByte(position));
+        let next = record(position.to_string());
+        let (_, done) = bounded(store.update(&key("a"), &next, &revision)).await;
+        done.unwrap_err();
+        let stats = server.command("INFO commandstats");
+        assert!(
+            stats.contains("cmdstat_evalsha:calls=1,"),
+            "byte {position}: {stats}"
+        );
+        let loaded = load(&store, "a").await.unwrap();
+        assert_eq!(loaded.bytes, next.bytes, "byte {position}");
+        assert_eq!(proxy.connections(), before + 1, "byte {position}");
+        revision = loaded.revision;
+    }
+}
+
+#[tokio::test]
+async fn a_byte_missing_from_many_replies_mixes_up_none_of_them() {
+    let (_server, proxy, store) = proxied().await;
+    let names: Vec<String> = (0..16).map(|name| name.to_string()).collect();
+    for name in &names {
+        insert(&store, name, &format!("{name}{PAYLOAD}")).await;
+    }
+    let mut failed = 0;
+    for position in 0..16 * (REPLY + 3) {
+        proxy.set(Fault::LoseByte(position));
+        let calls = names.iter().map(|name| {
+            let store = &store;
+            async move {
+                let (_, loaded) = bounded(store.load(&key(name))).await;
+                let expected = format!("{name}{PAYLOAD}").into_bytes();
+                loaded.map(|loaded| assert_eq!(loaded.unwrap().bytes, expected, "byte {position}"))
+            }
+        });
+        failed += join_all(calls)
+            .await
+            .iter()
+            .filter(|call| call.is_err())
+            .count();
+        proxy.set(Fault::None);
+        for name in &names[..2] {
+            let loaded = store.load(&key(name)).await;
+            if let Ok(loaded) = loaded {
+                assert_eq!(
+                    loaded.unwrap().bytes,
+                    format!("{name}{PAYLOAD}").into_bytes()
+                );
+            }
+        }
+    }
+    let fresh = store.insert(&key("fresh"), &record("1")).await;
+    assert!(matches!(fresh.unwrap(), Write::Stored(_)));
+    assert!(failed < 16 * 16, "{failed} reads failed");
+}

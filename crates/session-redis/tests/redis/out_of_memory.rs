@@ -1,0 +1,140 @@
+//! A server that is out of memory, with and without eviction.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use session_core::{Record, SessionStore, Write};
+use session_redis::RedisStore;
+use session_tests::{RedisCluster, RedisServer};
+
+use crate::common::{
+    OWNER, expiring_in, insert, key, listed, load, owned, record, store, stored, update,
+};
+
+/// Fills the server with other keys until it accepts no more.
+fn fill(server: &RedisServer) {
+    let used = server.command("INFO memory");
+    let used = used
+        .lines()
+        .find_map(|line| line.strip_prefix("used_memory:"))
+        .unwrap();
+    let used: usize = used.trim().parse().unwrap();
+    server.command(&format!("CONFIG SET maxmemory {}", used + 200_000));
+    for number in 0..10_000 {
+        if server
+            .command(&format!("SET filler:{number} {}", "x".repeat(10_000)))
+            .starts_with("-OOM")
+        {
+            return;
+        }
+    }
+    panic!("the server still has memory");
+}
+
+async fn connected(server: &RedisServer) -> RedisStore {
+    let store = store(&server.url());
+    load(&store, "first").await;
+    store
+}
+
+#[tokio::test]
+async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
+    let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
+    let store = connected(&server).await;
+    let bytes = "a session of some forty bytes in its record";
+    let revision = insert(&store, "a", bytes).await;
+    let other = insert(&store, "b", bytes).await;
+    let tiny = insert(&store, "tiny", "x").await;
+    assert_eq!(server.command("CONFIG SET maxmemory 100kb"), "+OK\r\n");
+
+    assert_eq!(load(&store, "a").await.unwrap().bytes, bytes);
+    store.insert(&key("new"), &record("x")).await.unwrap_err();
+    assert_eq!(load(&store, "new").await, None);
+    let change = Record {
+        bytes: bytes.replace('a', "b").into(),
+        ..record("")
+    };
+    store.update(&key("b"), &change, &other).await.unwrap_err();
+    assert_eq!(load(&store, "b").await.unwrap().bytes, bytes);
+
+    // As a logout does: a small record that expires soon replaces the session.
+    let tombstone = expiring_in(Duration::from_secs(60), "ended");
+    let ended = update(&store, "a", &tombstone, &revision).await;
+    assert_eq!(load(&store, "a").await.unwrap().bytes, "ended");
+    let again = store.update(&key("a"), &change, &revision).await;
+    assert!(!matches!(again, Ok(Write::Stored(_))), "{again:?}");
+    assert_eq!(load(&store, "a").await.unwrap().revision, ended);
+    // Also if the tombstone is larger than the session was.
+    stored(store.update(&key("tiny"), &tombstone, &tiny).await.unwrap());
+    // A change that makes a session much smaller frees memory, whenever the session expires.
+    stored(
+        store
+            .update(&key("b"), &record("nothing left"), &other)
+            .await
+            .unwrap(),
+    );
+    store.delete(&key("b")).await.unwrap();
+    assert_eq!(load(&store, "b").await, None);
+
+    server.command("CONFIG SET maxmemory 0");
+    insert(&store, "new", "x").await;
+}
+
+/// Its entry moves to the tombstone's time. A login adds no entry.
+#[tokio::test]
+async fn when_out_of_memory_a_session_with_an_owner_can_end() {
+    let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
+    ends_when_out_of_memory(&connected(&server).await, &[&server]).await;
+    let cluster = RedisCluster::start().await;
+    let nodes: Vec<_> = cluster.nodes().iter().collect();
+    ends_when_out_of_memory(&store(&cluster.urls().join(",")), &nodes).await;
+}
+
+async fn ends_when_out_of_memory(store: &RedisStore, nodes: &[&RedisServer]) {
+    let session = owned(Duration::from_secs(600), "a session of some forty bytes");
+    let revision = stored(store.insert(&key("a"), &session).await.unwrap());
+    let limit = |limit: &str| {
+        for node in nodes {
+            let reply = node.command(&format!("CONFIG SET maxmemory {limit}"));
+            assert_eq!(reply, "+OK\r\n");
+        }
+    };
+    limit("100kb");
+    store.insert(&key("new"), &session).await.unwrap_err();
+    assert_eq!(load(store, "new").await, None);
+    let later = owned(
+        Duration::from_secs(900),
+        "another session of some forty bytes",
+    );
+    let grown = store.update(&key("a"), &later, &revision).await;
+    grown.unwrap_err();
+    let tombstone = owned(Duration::from_secs(60), "ended");
+    update(store, "a", &tombstone, &revision).await;
+    assert_eq!(load(store, "a").await.unwrap().bytes, "ended");
+    let scores = nodes.iter().filter_map(|node| {
+        let reply = node.command(&format!("ZSCORE {OWNER} session:a"));
+        reply.lines().nth(1)?.parse::<u128>().ok()
+    });
+    let time = tombstone.entry.unwrap().expires_at;
+    let time = time.duration_since(UNIX_EPOCH).unwrap().as_millis();
+    assert_eq!(scores.collect::<Vec<_>>(), [time]);
+    limit("0");
+    assert_eq!(listed(store, 10).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_evicted_session_is_absent_and_no_other_is_returned() {
+    let server = RedisServer::start(&["--maxmemory-policy", "volatile-lru"]).await;
+    let store = connected(&server).await;
+    for name in 0..50 {
+        insert(&store, &name.to_string(), &name.to_string()).await;
+    }
+    fill(&server);
+    let mut evicted = 0;
+    for name in 0..50 {
+        match load(&store, &name.to_string()).await {
+            Some(loaded) => assert_eq!(loaded.bytes, name.to_string()),
+            None => evicted += 1,
+        }
+    }
+    assert!(evicted > 0);
+}
