@@ -5,8 +5,8 @@ use std::{
 };
 
 use session_core::{
-    Error, Finish, MemoryStore, Outcome, OwnerIndex, Result, SecretKeys, Session, SessionStore,
-    Sessions, Settings, Visit,
+    Error, Finish, MemoryStore, ResponseHeaders, OwnerIndex, Result, SecretKeys, Session, SessionStore,
+    Sessions, Settings, RequestSession,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -87,8 +87,8 @@ impl Bench {
     /// # Errors
     ///
     /// If the session cannot be opened.
-    pub fn open(&self, headers: &[&[u8]]) -> Result<(Arc<Visit>, Session)> {
-        let visit = self.sessions.visit();
+    pub fn open(&self, headers: &[&[u8]]) -> Result<(Arc<RequestSession>, Session)> {
+        let visit = self.sessions.begin_request();
         let session = run(visit.session(&mut headers.iter().copied()))?;
         Ok((visit, session))
     }
@@ -98,7 +98,7 @@ impl Bench {
     /// # Errors
     ///
     /// If the session cannot be opened.
-    pub fn open_id(&self, id: &str) -> Result<(Arc<Visit>, Session)> {
+    pub fn open_id(&self, id: &str) -> Result<(Arc<RequestSession>, Session)> {
         self.open(&[format!("{}={id}", self.cookie).as_bytes()])
     }
 
@@ -107,7 +107,7 @@ impl Bench {
     /// # Errors
     ///
     /// If the session cannot be saved.
-    pub fn finish(&self, visit: &Visit) -> Result<Outcome> {
+    pub fn finish(&self, visit: &RequestSession) -> Result<ResponseHeaders> {
         match visit.finish() {
             Finish::Ready(outcome) => Ok(outcome),
             Finish::Pending(saving) => run(saving),
@@ -116,7 +116,7 @@ impl Bench {
 
     /// The name and value of the cookie that an answer sets, if it sets one that stays.
     #[must_use]
-    pub fn cookie(outcome: &Outcome) -> Option<String> {
+    pub fn cookie(outcome: &ResponseHeaders) -> Option<String> {
         let pair = outcome.set_cookie.as_deref()?.split(';').next()?;
         (!pair.ends_with('=')).then(|| pair.to_owned())
     }

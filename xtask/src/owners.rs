@@ -189,7 +189,7 @@ where
 
 /// The cookie of a new session of `owner`.
 async fn log_in(sessions: &Sessions, owner: &str) -> Result<String> {
-    let visit = sessions.visit();
+    let visit = sessions.begin_request();
     visit
         .session(&mut std::iter::empty())
         .await?
@@ -202,7 +202,7 @@ async fn log_in(sessions: &Sessions, owner: &str) -> Result<String> {
 }
 
 async fn log_out(sessions: &Sessions, cookie: &str) -> Result<()> {
-    let visit = sessions.visit();
+    let visit = sessions.begin_request();
     visit
         .session(&mut std::iter::once(cookie.as_bytes()))
         .await?
@@ -229,7 +229,7 @@ async fn inserts() -> Result<()> {
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             let began = Instant::now();
-            let visit = sessions.visit();
+            let visit = sessions.begin_request();
             let session = visit.session(&mut std::iter::empty()).await?;
             for (number, key) in keys.iter().enumerate() {
                 session.insert(key, &number)?;

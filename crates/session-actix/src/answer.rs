@@ -14,7 +14,7 @@ use actix_web::{
 };
 use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
-use session_core::{Finish, Outcome, Visit};
+use session_core::{Finish, RequestSession, ResponseHeaders};
 
 use crate::{error, head, request::cookies, saving::Saving, slots::Slot};
 
@@ -123,11 +123,11 @@ where
 
 /// The end of a request that did not use the session.
 fn nothing() -> Finish {
-    Finish::Ready(Outcome::default())
+    Finish::Ready(ResponseHeaders::default())
 }
 
 fn open_untouched(
-    visit: &Arc<Visit>,
+    visit: &Arc<RequestSession>,
     request: &ServiceRequest,
 ) -> impl Future<Output = ()> + use<> {
     let opening = visit.open_untouched(&mut cookies(request.headers()));
@@ -146,7 +146,7 @@ fn open_untouched(
 #[inline]
 fn respond<B>(
     answer: Result<ServiceResponse<B>, Error>,
-    outcome: &Outcome,
+    outcome: &ResponseHeaders,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
     B: MessageBody + 'static,
@@ -181,7 +181,7 @@ where
 fn refuse<B>(
     answer: Result<ServiceResponse<B>, Error>,
     failure: session_core::Error,
-    outcome: &Outcome,
+    outcome: &ResponseHeaders,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
     B: MessageBody + 'static,
@@ -206,8 +206,8 @@ where
 }
 
 /// The error itself, whose answer also says what the session has to.
-fn with_head(mut error: Error, outcome: &Outcome) -> Error {
-    if *outcome != Outcome::default() {
+fn with_head(mut error: Error, outcome: &ResponseHeaders) -> Error {
+    if *outcome != ResponseHeaders::default() {
         let outcome = outcome.clone();
         error.add_response_mapper(move |mut shown| {
             head::write(&outcome, shown.headers_mut());

@@ -1,8 +1,8 @@
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
-use session_core::Outcome;
+use session_core::ResponseHeaders;
 
 /// Writes what the session has to say into a response's head.
-pub(crate) fn write(outcome: &Outcome, headers: &mut HeaderMap) {
+pub(crate) fn write(outcome: &ResponseHeaders, headers: &mut HeaderMap) {
     if let Some(cookie) = &outcome.set_cookie {
         match HeaderValue::try_from(cookie) {
             Ok(value) => {

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-mod abandoned;
 mod answer;
+mod background_saves;
 mod error;
 mod head;
 mod middleware;
@@ -10,8 +10,8 @@ mod saving;
 mod session;
 mod slots;
 
-pub use abandoned::{finish_saves, sigterm_and_saves};
 pub use answer::SessionFuture;
+pub use background_saves::{finish_saves, sigterm_and_saves};
 pub use middleware::{SessionMiddleware, SessionService};
 pub use request::SessionExt;
 pub use session::{DefaultSession, Session};

@@ -11,7 +11,7 @@ use actix_web::{
     http::header::{COOKIE, HeaderMap, HeaderValue},
 };
 use futures_util::future::{FutureExt, TryFutureExt};
-use session_core::{Error, Result, Visit};
+use session_core::{Error, RequestSession, Result};
 
 use crate::{DefaultSession, Session, slots::Slots};
 
@@ -67,7 +67,7 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 fn visit<N: 'static>(
     request: &impl HttpMessage,
     route: impl Fn() -> Option<String>,
-) -> Result<Arc<Visit>> {
+) -> Result<Arc<RequestSession>> {
     let extensions = request.extensions();
     let Some(slots) = extensions.get::<Slots>() else {
         return Err(no_middleware(route()));
@@ -96,7 +96,7 @@ fn given<N: 'static>(request: &impl HttpMessage, error: Error) -> Result<Session
 }
 
 fn load<N: 'static>(
-    visit: Result<Arc<Visit>, Result<Session<N>>>,
+    visit: Result<Arc<RequestSession>, Result<Session<N>>>,
     headers: &HeaderMap,
 ) -> impl Future<Output = Result<Session<N>>> + use<N> {
     // No `async` block, which would hold the inner future twice.

@@ -5,11 +5,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use session_core::{Error, Outcome, Result};
+use session_core::{Error, ResponseHeaders, Result};
 
-use crate::abandoned;
+use crate::background_saves;
 
-type Work = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
+type Work = Pin<Box<dyn Future<Output = Result<ResponseHeaders>> + Send>>;
 
 /// A save that runs to its end: within the request that waits for it, and in a task of its own if that is dropped,
 /// because the client hung up.
@@ -22,7 +22,7 @@ impl Saving {
 }
 
 impl Future for Saving {
-    type Output = Result<Outcome>;
+    type Output = Result<ResponseHeaders>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let work = self.0.as_mut().expect("not polled after its end");
@@ -43,7 +43,7 @@ impl Future for Saving {
 impl Drop for Saving {
     fn drop(&mut self) {
         if let Some(rest) = self.0.take() {
-            abandoned::go_on(rest);
+            background_saves::spawn(rest);
         }
     }
 }

@@ -7,16 +7,16 @@ use std::{
 };
 
 use actix_web::{HttpMessage, dev::ServiceRequest};
-use session_core::{Error, Result, Sessions, Visit, config::Refresh};
+use session_core::{Error, RequestSession, Result, Sessions, config::Refresh};
 
-use crate::abandoned;
+use crate::background_saves;
 
 /// What one middleware has to see to in one request.
 pub(crate) struct Slot {
     name: TypeId,
     sessions: Sessions,
     /// Made when somebody asks for the session: a route that does not use it is not to pay for it.
-    visit: OnceCell<Arc<Visit>>,
+    visit: OnceCell<Arc<RequestSession>>,
     answered: Cell<bool>,
     inside: OnceCell<Inside>,
 }
@@ -37,9 +37,9 @@ pub(crate) struct Slots(Rc<Slot>);
 
 impl Slot {
     /// The visit, made now if nobody has asked for it before.
-    pub(crate) fn visit(&self) -> &Arc<Visit> {
+    pub(crate) fn visit(&self) -> &Arc<RequestSession> {
         self.visit.get_or_init(|| {
-            let visit = self.sessions.visit_finished_by(abandoned::go_on);
+            let visit = self.sessions.begin_request_with(background_saves::spawn);
             if self.answered.get() {
                 // It has to know that the head was sent.
                 drop(visit.finish());
@@ -54,7 +54,7 @@ impl Slot {
     }
 
     /// Says that the answer leaves the middleware, and gives what is to be finished.
-    pub(crate) fn answer(&self) -> Option<&Arc<Visit>> {
+    pub(crate) fn answer(&self) -> Option<&Arc<RequestSession>> {
         self.answered.set(true);
         self.visit.get()
     }
@@ -120,7 +120,7 @@ impl Slots {
 
     /// The visit of the session called `name`: of the innermost middleware that the answer has not left, or of the innermost
     /// where it has left all, as in a stream. `None` if there is no such middleware.
-    pub(crate) fn visit(&self, name: TypeId) -> Option<Result<Arc<Visit>>> {
+    pub(crate) fn visit(&self, name: TypeId) -> Option<Result<Arc<RequestSession>>> {
         let named = || self.all().filter(|it| it.name == name);
         let slot = named()
             .find(|it| !it.seen_to_by().answered.get())

@@ -25,7 +25,7 @@ pub(crate) use self::queues::Queues;
 use self::{queues::Turn, waiters::Waiters};
 use crate::{
     error::{Error, Result},
-    machine::{Answer, Call, Given, Goal, Machine, Saved},
+    machine::{Answer, Call, Goal, Inputs, Machine, Saved},
     owned::PATIENCE,
     rules::Presented,
     shared::Shared,
@@ -41,21 +41,21 @@ pub(crate) struct Request {
     /// The number of the thread that holds the lock, or 0.
     holder: AtomicUsize,
     route: OnceLock<String>,
-    leftovers: Leftovers,
+    unsaved: Unsaved,
 }
 
 /// What is left of a request when its last handle is dropped.
-pub type Rest = Pin<Box<dyn Future<Output = Result<Saved>> + Send>>;
+pub type BackgroundSave = Pin<Box<dyn Future<Output = Result<Saved>> + Send>>;
 
 /// What becomes of a session's changes that are not saved when its last handle is dropped.
 #[derive(Clone, Copy)]
-pub(crate) enum Leftovers {
+pub(crate) enum Unsaved {
     /// Nobody expects them to be saved.
     Ignored,
     /// They are counted in the log.
     Counted,
     /// The same, but what was begun, and a log-out, is given to this function, which runs it to its end.
-    Finished(fn(Rest)),
+    Finished(fn(BackgroundSave)),
 }
 
 struct State {
@@ -84,22 +84,22 @@ pub(crate) struct Locked<'r> {
 
 impl Request {
     pub(crate) fn new(shared: Arc<Shared>, machine: Machine, budget: Duration) -> Self {
-        Self::of(shared, State::new(machine, budget), Leftovers::Ignored)
+        Self::of(shared, State::new(machine, budget), Unsaved::Ignored)
     }
 
     /// A request of a browser.
-    pub(crate) fn of_visit(shared: Arc<Shared>, leftovers: Leftovers) -> Self {
+    pub(crate) fn of_visit(shared: Arc<Shared>, unsaved: Unsaved) -> Self {
         let budget = shared.rules.settings.store_timeout;
-        Self::of(shared, State::new(Machine::new(), budget), leftovers)
+        Self::of(shared, State::new(Machine::new(), budget), unsaved)
     }
 
-    fn of(shared: Arc<Shared>, state: State, leftovers: Leftovers) -> Self {
+    fn of(shared: Arc<Shared>, state: State, unsaved: Unsaved) -> Self {
         Self {
             shared,
             state: Mutex::new(state),
             holder: AtomicUsize::new(0),
             route: OnceLock::new(),
-            leftovers,
+            unsaved,
         }
     }
 
@@ -147,11 +147,11 @@ impl Drop for Request {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let machine = &mut state.machine;
-        let finish = match self.leftovers {
+        let finish = match self.unsaved {
             _ if machine.is_finishing() => return,
-            Leftovers::Ignored => return,
-            Leftovers::Finished(finish) if machine.has_rest() => Some(finish),
-            Leftovers::Counted | Leftovers::Finished(_) => None,
+            Unsaved::Ignored => return,
+            Unsaved::Finished(finish) if machine.has_background_save() => Some(finish),
+            Unsaved::Counted | Unsaved::Finished(_) => None,
         };
         let changes = machine.lost(finish.is_some());
         let route = self.route.get();
@@ -169,10 +169,10 @@ impl Drop for Request {
             );
         }
         if let Some(finish) = finish {
-            machine.keep_rest();
+            machine.keep_background_save();
             let nothing = State::new(Machine::blank(), Duration::ZERO);
             let state = std::mem::replace(state, nothing);
-            let rest = Self::of(self.shared.clone(), state, Leftovers::Ignored);
+            let rest = Self::of(self.shared.clone(), state, Unsaved::Ignored);
             finish(Box::pin(Drive::new(Arc::new(rest), Aim::Reach(Goal::Save))));
         }
     }
@@ -268,7 +268,9 @@ impl Aim {
             Self::Open(_) if machine.is_opened() => None,
             Self::Open(candidates) => {
                 let candidates = std::mem::take(candidates);
-                Some(with_given(shared, |given| machine.open(candidates, given)))
+                Some(with_inputs(shared, |inputs| {
+                    machine.open(candidates, inputs)
+                }))
             }
             Self::Reach(goal) => {
                 // A stream may go on for hours, so each of its calls has a budget of its own.
@@ -277,7 +279,7 @@ impl Aim {
                         end.saturating_duration_since(Instant::now())
                     });
                 }
-                Some(with_given(shared, |given| machine.begin(*goal, given)))
+                Some(with_inputs(shared, |inputs| machine.begin(*goal, inputs)))
             }
         }
     }
@@ -415,9 +417,9 @@ impl State {
             self.turn = answered.turn;
         }
         let machine = &mut self.machine;
-        with_given(shared, |given| {
-            machine.answer(answered.answer, given);
-            machine.remake(given.rules, given.now);
+        with_inputs(shared, |inputs| {
+            machine.answer(answered.answer, inputs);
+            machine.remake(inputs.rules, inputs.now);
         });
         if !self.machine.is_running() {
             self.turn = None;
@@ -427,8 +429,8 @@ impl State {
 }
 
 /// Calls `with` with what a machine needs from outside.
-fn with_given<T>(shared: &Shared, with: impl FnOnce(&mut Given<'_>) -> T) -> T {
-    with(&mut Given {
+fn with_inputs<T>(shared: &Shared, with: impl FnOnce(&mut Inputs<'_>) -> T) -> T {
+    with(&mut Inputs {
         rules: &shared.rules,
         now: shared.now(),
         random: &mut |bytes| {

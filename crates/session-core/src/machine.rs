@@ -1,20 +1,20 @@
 //! One request's session as a state machine: the application's calls and the store's answers go in, calls to the store
 //! and results come out.
 //!
-//! It does no I/O, waits for nothing and reads no clock: what it needs from outside is in [`Given`]. `table.rs` says
+//! It does no I/O, waits for nothing and reads no clock: what it needs from outside is in [`Inputs`]. `table.rs` says
 //! which state follows from which event; here stands what a state asks the store for, and which event an answer is.
 
 mod found;
-mod outcome;
 mod plan;
 mod run;
+mod run_end;
 pub(crate) mod table;
 mod write;
 
 use std::{mem::take, sync::Arc};
 
 use self::run::Run;
-use self::table::{Event, Next, Outcome, State, holds};
+use self::table::{Event, Next, RunEnd, State, holds};
 use crate::{
     codec::Form,
     content::Content,
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What the machine is given from outside.
-pub(crate) struct Given<'g> {
+pub(crate) struct Inputs<'g> {
     pub(crate) rules: &'g Rules,
     pub(crate) now: Millis,
     /// Fills its argument with random bytes.
@@ -113,7 +113,7 @@ enum Ending {
 
 /// Which sessions may be ended.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Terms {
+pub(crate) struct EndCondition {
     /// Only this owner's.
     pub(crate) owner: Option<Arc<str>>,
     /// Not the one of this lineage.
@@ -146,7 +146,7 @@ pub(crate) struct Machine {
     endings: Vec<Ending>,
     /// Ids that came with the request and whose sessions are over by this process's clock.
     expired: Vec<(StoreKey, Form)>,
-    terms: Terms,
+    condition: EndCondition,
     pending: Pending,
     head_sent: bool,
     /// The outcome of a write is unknown: nothing may be reported as saved any more.
@@ -164,7 +164,7 @@ pub(crate) struct Machine {
     /// Those of earlier runs, where several wait at once.
     results: Vec<(u64, Result<Saved>)>,
     /// An error that its run could tell nobody, because the future that waited for it was dropped.
-    untold: Option<Error>,
+    unreported: Option<Error>,
 }
 
 impl Machine {
@@ -177,7 +177,7 @@ impl Machine {
             extend: false,
             endings: Vec::new(),
             expired: Vec::new(),
-            terms: Terms::default(),
+            condition: EndCondition::default(),
             pending: Pending::Nothing,
             head_sent: false,
             failed: false,
@@ -188,7 +188,7 @@ impl Machine {
             last_run: 0,
             result: None,
             results: Vec::new(),
-            untold: None,
+            unreported: None,
         }
     }
 
@@ -200,11 +200,11 @@ impl Machine {
         }
     }
 
-    /// A machine that ends the session under `key` when it is saved, if `terms` allow it.
-    pub(crate) fn ending(key: StoreKey, form: Form, terms: Terms) -> Self {
+    /// A machine that ends the session under `key` when it is saved, if `condition` allow it.
+    pub(crate) fn ending(key: StoreKey, form: Form, condition: EndCondition) -> Self {
         Self {
             endings: vec![Ending::Unseen(key, form)],
-            terms,
+            condition,
             ..Self::blank()
         }
     }
@@ -218,14 +218,14 @@ impl Machine {
 
     /// The record as it was last seen.
     pub(crate) fn live(&self) -> Option<&Live> {
-        match self.seen_origin() {
+        match self.visible_origin() {
             Origin::Live(live) => Some(live),
             _ => None,
         }
     }
 
     /// The origin as the application sees it: of a session that it destroyed while a run was under way, nothing is left.
-    fn seen_origin(&self) -> &Origin {
+    fn visible_origin(&self) -> &Origin {
         match &self.run {
             Some(run) if run.destroyed && !matches!(self.origin, Origin::Detached) => &Origin::New,
             _ => &self.origin,
@@ -242,12 +242,12 @@ impl Machine {
     }
 
     pub(crate) fn is_late(&self) -> bool {
-        matches!(self.seen_origin(), Origin::Late(..))
+        matches!(self.visible_origin(), Origin::Late(..))
     }
 
     /// Whether another request is known to have ended it.
     pub(crate) fn is_ended(&self) -> bool {
-        matches!(self.seen_origin(), Origin::Ended | Origin::Taken(..))
+        matches!(self.visible_origin(), Origin::Ended | Origin::Taken(..))
     }
 
     pub(crate) fn is_head_sent(&self) -> bool {
@@ -261,7 +261,7 @@ impl Machine {
 
     /// The id that the request presented and that was renewed, or that of a session of this request's.
     pub(crate) fn key(&self) -> Option<(&StoreKey, Form)> {
-        match self.seen_origin() {
+        match self.visible_origin() {
             Origin::Live(live) => Some((&live.key, live.form)),
             Origin::Late(key, form) => Some((key, *form)),
             _ => None,
@@ -270,7 +270,7 @@ impl Machine {
 
     /// Whether the request came with an id whose session is over, and has no session of its own.
     pub(crate) fn is_expired(&self) -> bool {
-        !self.expired.is_empty() && matches!(self.seen_origin(), Origin::New)
+        !self.expired.is_empty() && matches!(self.visible_origin(), Origin::New)
     }
 
     /// Whether it was this machine that ended a session.
@@ -284,8 +284,8 @@ impl Machine {
     }
 
     /// How many changes, renewals and log-outs are lost with the last handle of the request, unless the
-    /// [rest](Self::has_rest) goes on.
-    pub(crate) fn lost(&self, rest_goes_on: bool) -> usize {
+    /// [rest](Self::has_background_save) goes on.
+    pub(crate) fn lost(&self, save_continues: bool) -> usize {
         // What failed was told.
         if self.failed {
             return 0;
@@ -294,7 +294,7 @@ impl Machine {
         let begun = self.saving().map_or(0, |run| run.ops.len().max(1));
         let rest = begun + self.endings.len();
         let waiting = self.ops.len() + usize::from(self.renew);
-        waiting + if rest_goes_on { 0 } else { rest }
+        waiting + if save_continues { 0 } else { rest }
     }
 
     /// The save under way.
@@ -310,13 +310,13 @@ impl Machine {
 
     /// Whether the last handle leaves what is to go on: a save under way; and where the handler was cut off before its
     /// end, a log-out, which is always safe.
-    pub(crate) fn has_rest(&self) -> bool {
+    pub(crate) fn has_background_save(&self) -> bool {
         let ends = !self.head_sent && !self.endings.is_empty();
         !self.failed && (self.saving().is_some() || ends)
     }
 
-    /// Drops all but the [rest](Self::has_rest): what a handler that was cut off had not saved is half done.
-    pub(crate) fn keep_rest(&mut self) {
+    /// Drops all but the [rest](Self::has_background_save): what a handler that was cut off had not saved is half done.
+    pub(crate) fn keep_background_save(&mut self) {
         self.ops.clear();
         self.renew = false;
         self.extend = false;
@@ -327,7 +327,7 @@ impl Machine {
     pub(crate) fn is_settled(&self, rules: &Rules, now: Millis) -> bool {
         let failed = |it: &(u64, Result<Saved>)| it.1.is_err();
         let unheard = self.result.iter().chain(&self.results).any(failed);
-        let idle = self.run.is_none() && self.untold.is_none() && !self.failed && !unheard;
+        let idle = self.run.is_none() && self.unreported.is_none() && !self.failed && !unheard;
         let refreshes = |live| !self.moved && rules.refreshes(live, now);
         idle && !self.is_dirty() && !self.sends_id() && !self.live().is_some_and(refreshes)
     }
@@ -372,7 +372,7 @@ impl Machine {
     /// If the change cannot be made; nothing is recorded then.
     pub(crate) fn change(&mut self, op: Op, rules: &Rules, now: Millis) -> Result<()> {
         if let Op::LogIn(_) = &op {
-            match self.seen_origin() {
+            match self.visible_origin() {
                 Origin::Ended | Origin::Taken(..) => return Err(Error::Conflict),
                 Origin::Detached => return Err(Error::NotLoaded),
                 _ => {}
@@ -481,7 +481,7 @@ impl Machine {
     // What is done in the store.
 
     /// Loads the session of the first of `candidates` that is live.
-    pub(crate) fn open(&mut self, mut candidates: Vec<Presented>, given: &mut Given<'_>) -> u64 {
+    pub(crate) fn open(&mut self, mut candidates: Vec<Presented>, inputs: &mut Inputs<'_>) -> u64 {
         candidates.reverse();
         let number = self.start(Goal::Reload, |run| {
             run.state = State::Opening;
@@ -491,13 +491,13 @@ impl Machine {
             self.origin = Origin::New;
             self.end_run(Ok(Saved::Unchanged));
         } else {
-            self.enter(State::Opening, given);
+            self.enter(State::Opening, inputs);
         }
         number
     }
 
     /// Begins what `goal` says, and gives the number to fetch the result with. Only while nothing is under way.
-    pub(crate) fn begin(&mut self, goal: Goal, given: &mut Given<'_>) -> u64 {
+    pub(crate) fn begin(&mut self, goal: Goal, inputs: &mut Inputs<'_>) -> u64 {
         let ops = if goal == Goal::Reload {
             Vec::new()
         } else {
@@ -512,13 +512,13 @@ impl Machine {
             run.renew = renew;
             run.extend = extend;
         });
-        let untold = self.untold.take();
-        if let Some(error) = untold.or_else(|| self.unheard(goal)) {
+        let unreported = self.unreported.take();
+        if let Some(error) = unreported.or_else(|| self.unheard(goal)) {
             self.end_run(Err(error));
         } else if self.failed && goal != Goal::Reload {
             self.end_run(Err(Error::Unknown));
         } else {
-            self.plan(given);
+            self.plan(inputs);
         }
         number
     }
@@ -575,7 +575,7 @@ impl Machine {
     /// Nobody waits for the result of the run `number` any more: what failed is told by the next.
     pub(crate) fn abandon(&mut self, number: u64) {
         match self.result(number) {
-            Some(Err(error)) => self.untold = Some(error),
+            Some(Err(error)) => self.unreported = Some(error),
             Some(Ok(_)) => {}
             None => {
                 if let Some(run) = self.run.as_mut().filter(|run| run.number == number) {
@@ -593,17 +593,17 @@ impl Machine {
         if let Some(run) = &mut self.run {
             run.error = Some(Error::Unknown);
         }
-        self.finish(Outcome::Failed, None);
+        self.finish(RunEnd::Failed, None);
     }
 
     /// Goes on with the answer to the last call.
-    pub(crate) fn answer(&mut self, answer: Answer, given: &mut Given<'_>) {
+    pub(crate) fn answer(&mut self, answer: Answer, inputs: &mut Inputs<'_>) {
         let Some(run) = &mut self.run else {
             return;
         };
         let event = match answer {
             Answer::Loaded(loaded) => match loaded {
-                Ok(loaded) => self.seen(loaded, given),
+                Ok(loaded) => self.seen(loaded, inputs),
                 Err(error @ Error::Corrupt { .. }) => self.unreadable(error),
                 Err(error) => {
                     run.error = Some(error);
@@ -646,34 +646,34 @@ impl Machine {
             Answer::Turn => {
                 let state = run.queued_for;
                 table::count(State::Queued, Event::Turn);
-                self.enter(state, given);
+                self.enter(state, inputs);
                 return;
             }
         };
-        self.follow(event, given);
+        self.follow(event, inputs);
     }
 
     /// Does what the table says.
-    fn follow(&mut self, event: Event, given: &mut Given<'_>) {
+    fn follow(&mut self, event: Event, inputs: &mut Inputs<'_>) {
         let Some(run) = &mut self.run else {
             return;
         };
         let Some(next) = table::next(run.state, event) else {
             debug_assert!(false, "{event:?} in {:?}", run.state);
             run.error = Some(Error::Unknown);
-            self.finish(Outcome::Failed, None);
+            self.finish(RunEnd::Failed, None);
             return;
         };
         table::count(run.state, event);
         match next {
-            Next::Go(state) => self.enter(state, given),
+            Next::Go(state) => self.enter(state, inputs),
             Next::Queue(state) => {
                 run.attempts += 1;
                 run.queued_for = state;
                 let key = match (&run.key, &run.live) {
                     (Some((key, _)), _) => key.clone(),
                     (None, Some(live)) => live.key.clone(),
-                    (None, None) => return self.enter(state, given),
+                    (None, None) => return self.enter(state, inputs),
                 };
                 run.state = State::Queued;
                 run.call = Some(Call::Turn(key, run.attempts));
@@ -690,9 +690,9 @@ impl Machine {
                 if self.endings.is_empty() {
                     self.pending = Pending::Removal;
                 }
-                self.plan(given);
+                self.plan(inputs);
             }
-            Next::Done(outcome) => self.finish(outcome, Some(given)),
+            Next::Done(outcome) => self.finish(outcome, Some(inputs)),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     header::{Header, Kind},
     key::StoreKey,
-    machine::{Goal, Machine, Terms, table::holds},
+    machine::{EndCondition, Goal, Machine, table::holds},
     payload::Payload,
     record::Listed,
     rules::{Found, Live},
@@ -200,7 +200,7 @@ impl Owned {
 
     /// Ends every session of `owner` but the one of the lineage `keep`; says how many it ended.
     pub(crate) async fn end_all(&self, owner: &str, keep: Option<[u8; 16]>) -> Result<u64> {
-        let terms = Terms {
+        let condition = EndCondition {
             owner: Some(owner.into()),
             keep,
         };
@@ -210,7 +210,7 @@ impl Owned {
             let ends = records
                 .into_iter()
                 .filter(may_be_live)
-                .map(|listed| self.end(listed, terms.clone()));
+                .map(|listed| self.end(listed, condition.clone()));
             let mut ends = stream::iter(ends).buffer_unordered(AT_ONCE);
             while let Some(end) = ends.next().await {
                 match end {
@@ -232,7 +232,7 @@ impl Owned {
         let mut ended = false;
         // It may be the one that is meant.
         let mut unread = None;
-        let terms = Terms {
+        let condition = EndCondition {
             owner: Some(owner.into()),
             keep: None,
         };
@@ -241,7 +241,7 @@ impl Owned {
                 match Header::parse(&listed.head) {
                     Ok((header, _)) if header.lineage != lineage.to_bytes() => {}
                     Ok(_) if may_be_live(&listed) => {
-                        ended |= self.end(listed, terms.clone()).await?;
+                        ended |= self.end(listed, condition.clone()).await?;
                     }
                     Ok(_) => {}
                     Err(error) => unread = Some(error),
@@ -285,10 +285,10 @@ impl Owned {
     }
 
     /// Ends the session of a record, or of the one that it was renewed to; says whether it was this call that did.
-    async fn end(&self, listed: Listed, terms: Terms) -> Result<bool> {
+    async fn end(&self, listed: Listed, condition: EndCondition) -> Result<bool> {
         let expired = live_in(&listed)
             .is_some_and(|(_, live)| self.shared.rules.is_expired(&live, self.shared.now()));
-        let machine = Machine::ending(listed.key, Form::Native, terms);
+        let machine = Machine::ending(listed.key, Form::Native, condition);
         let left = self.end.saturating_duration_since(Instant::now());
         let request = Arc::new(Request::new(self.shared.clone(), machine, left));
         match Drive::new(request.clone(), Aim::Reach(Goal::Save)).await {

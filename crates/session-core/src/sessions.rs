@@ -4,14 +4,14 @@ use crate::{
     Lineage,
     config::{ConfigError, Settings},
     cookie::CookieAttributes,
-    driver::{Leftovers, Rest},
+    driver::{BackgroundSave, Unsaved},
     memory::{Clock, MemoryStore},
     owned::{Owned, OwnedSession},
     record::Record,
+    request_session::{Finish, RequestSession},
     session::Session,
     shared::Shared,
     store::SessionStore,
-    visit::{Finish, Visit},
 };
 
 /// One application's sessions: its settings and its store.
@@ -107,10 +107,10 @@ impl Sessions {
 
     /// One request's use of the session.
     ///
-    /// If its last handle is dropped before [`Visit::finish`], or while a [`save`](crate::Session::save) is under way,
+    /// If its last handle is dropped before [`RequestSession::finish`], or while a [`save`](crate::Session::save) is under way,
     /// changes that are not saved are lost; a warning says how many.
-    pub fn visit(&self) -> Arc<Visit> {
-        Arc::new(Visit::new(self.0.clone(), Leftovers::Counted))
+    pub fn begin_request(&self) -> Arc<RequestSession> {
+        Arc::new(RequestSession::new(self.0.clone(), Unsaved::Counted))
     }
 
     /// The same, where `finish` runs to its end what was begun when the last handle is dropped: a
@@ -118,8 +118,11 @@ impl Sessions {
     /// safe. Its other changes are half done, and lost.
     ///
     /// An adapter spawns a task in `finish`. It is called where the handle is dropped, so it must not block.
-    pub fn visit_finished_by(&self, finish: fn(Rest)) -> Arc<Visit> {
-        Arc::new(Visit::new(self.0.clone(), Leftovers::Finished(finish)))
+    pub fn begin_request_with(&self, finish: fn(BackgroundSave)) -> Arc<RequestSession> {
+        Arc::new(RequestSession::new(
+            self.0.clone(),
+            Unsaved::Finished(finish),
+        ))
     }
 
     /// Unsigned sessions in a memory store of their own, for tests. The cookie is called `session` and needs no TLS.
@@ -146,7 +149,7 @@ impl Sessions {
         &self,
         change: impl FnOnce(&Session) -> crate::Result<()>,
     ) -> crate::Result<String> {
-        let visit = self.visit();
+        let visit = self.begin_request();
         change(&visit.session(&mut std::iter::empty()).await?)?;
         let outcome = match visit.finish() {
             Finish::Ready(outcome) => outcome,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use session_core::{
-    Finish, KeyPrefix, MemoryStore, Outcome, SecretKeys, Session, SessionId, SessionStore,
-    Sessions, Settings, StoreKey, Visit,
+    Finish, KeyPrefix, MemoryStore, RequestSession, ResponseHeaders, SecretKeys, Session,
+    SessionId, SessionStore, Sessions, Settings, StoreKey,
     config::{Env, FlaskSessions},
 };
 
@@ -20,14 +20,14 @@ fn sessions(settings: Settings, store: &Arc<MemoryStore>) -> Sessions {
     Sessions::new(settings, store.clone()).unwrap()
 }
 
-async fn open(sessions: &Sessions, cookie: Option<&str>) -> (Arc<Visit>, Session) {
-    let visit = sessions.visit();
+async fn open(sessions: &Sessions, cookie: Option<&str>) -> (Arc<RequestSession>, Session) {
+    let visit = sessions.begin_request();
     let mut headers = cookie.map(str::as_bytes).into_iter();
     let session = visit.session(&mut headers).await.unwrap();
     (visit, session)
 }
 
-async fn answer(visit: &Visit) -> Outcome {
+async fn answer(visit: &RequestSession) -> ResponseHeaders {
     match visit.finish() {
         Finish::Ready(outcome) => outcome,
         Finish::Pending(saving) => saving.await.unwrap(),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use session_core::{
-    CookieAttributes, Finish, Format, KeyPrefix, MemoryStore, Outcome, SecretKeys, Session,
+    CookieAttributes, Finish, Format, KeyPrefix, MemoryStore, ResponseHeaders, SecretKeys, Session,
     SessionId, SessionStore, Sessions, Settings, StoreKey, Value, config::FlaskSessions,
 };
 
@@ -22,8 +22,8 @@ impl Site {
     }
 
     /// One request with `cookie`, and what its answer's head says.
-    async fn request(&self, cookie: &str, handler: impl FnOnce(&Session)) -> Outcome {
-        let visit = self.sessions.visit();
+    async fn request(&self, cookie: &str, handler: impl FnOnce(&Session)) -> ResponseHeaders {
+        let visit = self.sessions.begin_request();
         let headers = [cookie.as_bytes()];
         let session = visit.session(&mut headers.into_iter()).await.unwrap();
         handler(&session);
@@ -55,7 +55,7 @@ impl Site {
 }
 
 /// The browser's part of a `Set-Cookie`.
-fn kept(outcome: &Outcome) -> String {
+fn kept(outcome: &ResponseHeaders) -> String {
     let header = outcome.set_cookie.as_deref().expect("a cookie is set");
     header.split(';').next().unwrap().to_owned()
 }

@@ -1,6 +1,10 @@
 //! Loads and writes records: `SessionStore` for `RedisStore`.
 
-use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
+use std::sync::Arc;
+
+use session_core::{
+    Loaded, OwnerIndex, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
+};
 
 use crate::{
     RedisStore,
@@ -31,6 +35,10 @@ impl SessionStore for RedisStore {
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.run(&DELETE, &[key.as_str()], &[]).await
+    }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
     }
 }
 

@@ -56,7 +56,7 @@ pub enum FlaskSessions {
 enum FlaskKeys {
     Own,
     None,
-    Given(SecretKeys),
+    Inputs(SecretKeys),
 }
 
 /// Everything an application can choose; the defaults are the safest there are.
@@ -246,7 +246,7 @@ impl Settings {
     /// if it signs none, as Flask-Session does unless it is told to. Defaults to this application's own keys.
     #[must_use]
     pub fn with_flask_keys(mut self, keys: Option<SecretKeys>) -> Self {
-        self.flask_keys = keys.map_or(FlaskKeys::None, FlaskKeys::Given);
+        self.flask_keys = keys.map_or(FlaskKeys::None, FlaskKeys::Inputs);
         self
     }
 
@@ -344,7 +344,7 @@ impl Settings {
             _ if self.flask_sessions == FlaskSessions::Ignore => None,
             FlaskKeys::Own => self.keys.as_ref(),
             FlaskKeys::None => None,
-            FlaskKeys::Given(keys) => Some(keys),
+            FlaskKeys::Inputs(keys) => Some(keys),
         }
     }
 

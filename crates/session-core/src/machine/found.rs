@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Given, Machine, Origin,
+    Inputs, Machine, Origin,
     run::Foreign,
     table::{Event, State, holds},
 };
@@ -16,7 +16,7 @@ use crate::{
 
 impl Machine {
     /// Which event it is that a load gave `loaded`.
-    pub(super) fn seen(&mut self, loaded: Option<Loaded>, given: &Given<'_>) -> Event {
+    pub(super) fn seen(&mut self, loaded: Option<Loaded>, inputs: &Inputs<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
@@ -30,9 +30,9 @@ impl Machine {
             (_, _, Some((key, form)), _) => (key.clone(), *form),
             _ => return Event::Failed,
         };
-        let found = given.rules.read(&key, form, loaded);
+        let found = inputs.rules.read(&key, form, loaded);
         if run.state == State::Opening {
-            return self.presented(found, given);
+            return self.presented(found, inputs);
         }
         let dead = matches!(found, Found::Forwarded(..) | Found::Ended | Found::Absent);
         if dead && self.pending_key() == Some(&key) {
@@ -42,7 +42,7 @@ impl Machine {
             return Event::Failed;
         };
         match found {
-            Found::Live(live) => self.found_live(live, given),
+            Found::Live(live) => self.found_live(live, inputs),
             Found::Forwarded(successor, _) => {
                 if run.state == State::Checking
                     && run.written.as_ref().is_some_and(|new| new.key == successor)
@@ -73,7 +73,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn found_live(&mut self, mut live: Arc<Live>, given: &Given<'_>) -> Event {
+    pub(super) fn found_live(&mut self, mut live: Arc<Live>, inputs: &Inputs<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
@@ -94,8 +94,10 @@ impl Machine {
         let event = match run.state {
             State::Finding => {
                 let owner = live.content.owner.as_ref();
-                let kept = self.terms.keep.is_some() && live.content.lineage == self.terms.keep;
-                let allowed = self.terms.owner.is_none() || owner == self.terms.owner.as_ref();
+                let kept =
+                    self.condition.keep.is_some() && live.content.lineage == self.condition.keep;
+                let allowed =
+                    self.condition.owner.is_none() || owner == self.condition.owner.as_ref();
                 if allowed && !kept {
                     Event::Live
                 } else {
@@ -118,7 +120,7 @@ impl Machine {
                     run.live = Some(live);
                     return Event::Foreign;
                 }
-                if run.state == State::Reloading && given.rules.is_expired(&live, given.now) {
+                if run.state == State::Reloading && inputs.rules.is_expired(&live, inputs.now) {
                     run.error = Some(Error::Expired);
                     return Event::Absent;
                 }
@@ -136,7 +138,7 @@ impl Machine {
     }
 
     /// Which event it is that the record of a presented id is `found`.
-    pub(super) fn presented(&mut self, found: Found, given: &Given<'_>) -> Event {
+    pub(super) fn presented(&mut self, found: Found, inputs: &Inputs<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
@@ -145,7 +147,7 @@ impl Machine {
         };
         let more = !run.candidates.is_empty();
         match found {
-            Found::Live(mut live) if !given.rules.is_expired(&live, given.now) => {
+            Found::Live(mut live) if !inputs.rules.is_expired(&live, inputs.now) => {
                 let presented = Arc::make_mut(&mut live);
                 presented.id = Some(candidate.id);
                 presented.outdated = candidate.outdated;
@@ -153,7 +155,7 @@ impl Machine {
                 return Event::Live;
             }
             Found::Live(_) => run.expired.push((candidate.key, candidate.form)),
-            Found::Forwarded(_, until) if until > given.now => {
+            Found::Forwarded(_, until) if until > inputs.now => {
                 run.late.get_or_insert((candidate.key, candidate.form));
             }
             Found::Unreadable(error @ Error::LaterVersion) => {

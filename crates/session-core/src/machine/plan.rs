@@ -1,20 +1,20 @@
 //! What a save finds to be done.
 
 use super::{
-    Ending, Given, Goal, Machine, Origin,
+    Ending, Goal, Inputs, Machine, Origin,
     table::{Event, holds},
 };
 use crate::{content::Content, op::Op};
 
 impl Machine {
     /// Finds out what is to be done.
-    pub(super) fn plan(&mut self, given: &mut Given<'_>) {
-        let event = self.wish(given);
-        self.follow(event, given);
+    pub(super) fn plan(&mut self, inputs: &mut Inputs<'_>) {
+        let event = self.wish(inputs);
+        self.follow(event, inputs);
     }
 
-    pub(super) fn wish(&mut self, given: &Given<'_>) -> Event {
-        let rules = given.rules;
+    pub(super) fn wish(&mut self, inputs: &Inputs<'_>) -> Event {
+        let rules = inputs.rules;
         let (head_sent, sends_id) = (self.head_sent, self.sends_id());
         let Some(run) = &mut self.run else {
             return Event::NothingToDo;
@@ -76,7 +76,7 @@ impl Machine {
                 let sends_ids = !head_sent || !holds!(MovesBeforeTheHead);
                 if rules.next_form(live.form) != live.form && changes && sends_ids {
                     Event::Renews
-                } else if (given.others_wait)(&live.key) {
+                } else if (inputs.others_wait)(&live.key) {
                     run.key = Some((live.key.clone(), live.form));
                     Event::HasChangesInQueue
                 } else {
@@ -84,7 +84,7 @@ impl Machine {
                 }
             }
             Origin::Live(live)
-                if run.goal == Goal::Finish && !self.moved && rules.refreshes(live, given.now) =>
+                if run.goal == Goal::Finish && !self.moved && rules.refreshes(live, inputs.now) =>
             {
                 Event::RefreshDue
             }

@@ -4,7 +4,7 @@
 //! for, is said in `machine.rs`. The table and the diagram in `ARCHITECTURE.md` are made from it by
 //! `cargo run -p session-core --example state_table`.
 
-use self::{Event as E, Next as N, Outcome as O, State as S};
+use self::{Event as E, Next as N, RunEnd as O, State as S};
 
 /// What is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,12 +131,12 @@ pub(crate) enum Next {
     /// Looks again for what is to be done.
     Again,
     /// It is over.
-    Done(Outcome),
+    Done(RunEnd),
 }
 
 /// How it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Outcome {
+pub(crate) enum RunEnd {
     /// The session is the one found.
     Opened,
     /// The id was renewed: the request is anonymous, and may not change anything.

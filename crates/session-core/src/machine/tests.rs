@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    Answer, Call, Given, Goal, Machine, Saved,
+    Answer, Call, Goal, Inputs, Machine, Saved,
     table::{Next, State, TRANSITIONS},
 };
 use crate::{
@@ -36,9 +36,9 @@ impl Site {
         }
     }
 
-    fn given<T>(&mut self, with: impl FnOnce(&mut Given<'_>) -> T) -> T {
+    fn inputs<T>(&mut self, with: impl FnOnce(&mut Inputs<'_>) -> T) -> T {
         let random = &mut self.random;
-        with(&mut Given {
+        with(&mut Inputs {
             rules: &self.rules,
             now: self.now,
             random: &mut |bytes| {
@@ -89,14 +89,14 @@ impl Site {
     fn run(&mut self, machine: &mut Machine) {
         while let Some(call) = machine.next_call() {
             let answer = self.carry_out(call);
-            self.given(|given| machine.answer(answer, given));
-            self.given(|given| machine.remake(given.rules, given.now));
+            self.inputs(|inputs| machine.answer(answer, inputs));
+            self.inputs(|inputs| machine.remake(inputs.rules, inputs.now));
         }
         assert!(!machine.is_running());
     }
 
     fn reach(&mut self, machine: &mut Machine, goal: Goal) -> Result<Saved> {
-        let number = self.given(|given| machine.begin(goal, given));
+        let number = self.inputs(|inputs| machine.begin(goal, inputs));
         self.run(machine);
         machine.result(number).expect("the run is over")
     }
@@ -110,7 +110,7 @@ impl Site {
         let presented = self.rules.presented(&mut std::iter::once(pair.as_bytes()));
         assert_eq!(presented.len(), 1);
         let mut machine = Machine::new();
-        let number = self.given(|given| machine.open(presented, given));
+        let number = self.inputs(|inputs| machine.open(presented, inputs));
         self.run(&mut machine);
         assert!(matches!(machine.result(number), Some(Ok(_))));
         machine
@@ -163,12 +163,12 @@ fn a_run_that_nobody_waits_for_goes_on_and_its_error_is_told_by_the_next() {
     let first = site.stored();
     let mut machine = site.beside(&first);
     machine.destroy(&site.rules);
-    let number = site.given(|given| machine.begin(Goal::Save, given));
+    let number = site.inputs(|inputs| machine.begin(Goal::Save, inputs));
     let call = machine.next_call();
     machine.abandon(number);
     assert!(matches!(call, Some(Call::Update(..))));
     let lost = Answer::Written(Err(Error::backend("test", "the answer is lost")));
-    site.given(|given| machine.answer(lost, given));
+    site.inputs(|inputs| machine.answer(lost, inputs));
     assert!(!machine.is_running());
     assert!(matches!(
         site.reach(&mut machine, Goal::Finish),

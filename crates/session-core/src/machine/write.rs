@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Call, Given, Machine, Origin, Pending,
-    table::{Event, Outcome, State, holds},
+    Call, Inputs, Machine, Origin, Pending,
+    table::{Event, RunEnd, State, holds},
 };
 use crate::{
     codec::{Form, Times},
@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 100;
 
 impl Machine {
     /// Takes up `state`: asks the store for what it needs.
-    pub(super) fn enter(&mut self, state: State, given: &mut Given<'_>) {
+    pub(super) fn enter(&mut self, state: State, inputs: &mut Inputs<'_>) {
         let Some(run) = &mut self.run else {
             return;
         };
@@ -31,7 +31,7 @@ impl Machine {
         run.attempts += usize::from(run.call_count_grows(state));
         if run.attempts > ATTEMPTS {
             run.error = Some(Error::Contended);
-            return self.finish(Outcome::Failed, None);
+            return self.finish(RunEnd::Failed, None);
         }
         let call = match state {
             State::Opening => run.next_candidate(),
@@ -47,16 +47,16 @@ impl Machine {
                 Call::Load(new.key.clone())
             }),
             State::Checking => run.live.as_ref().map(|live| Call::Load(live.key.clone())),
-            State::Inserting => return self.enter_inserting(given),
-            State::Copying => return self.enter_copying(given),
-            State::Updating => return self.enter_updating(given),
-            State::Refreshing => return self.enter_refreshing(given),
-            State::Forwarding => return self.enter_forwarding(given),
+            State::Inserting => return self.enter_inserting(inputs),
+            State::Copying => return self.enter_copying(inputs),
+            State::Updating => return self.enter_updating(inputs),
+            State::Refreshing => return self.enter_refreshing(inputs),
+            State::Forwarding => return self.enter_forwarding(inputs),
             State::Reforwarding => run.reforward(),
             State::Ending => run.live.as_ref().map(|live| {
-                let tombstone = given
+                let tombstone = inputs
                     .rules
-                    .tombstone(live, None, given.now, tag(given.random));
+                    .tombstone(live, None, inputs.now, tag(inputs.random));
                 Call::Update(live.key.clone(), tombstone, live.revision.clone())
             }),
             State::DeletingRenewed | State::DeletingEnded | State::DeletingEmptied => {
@@ -74,38 +74,38 @@ impl Machine {
         }
     }
 
-    pub(super) fn enter_inserting(&mut self, given: &mut Given<'_>) {
-        let form = given.rules.form();
-        match self.changed(None, given) {
-            Ok(content) => self.insert(form, content, given),
+    pub(super) fn enter_inserting(&mut self, inputs: &mut Inputs<'_>) {
+        let form = inputs.rules.form();
+        match self.changed(None, inputs) {
+            Ok(content) => self.insert(form, content, inputs),
             Err(error) => self.end_run(Err(error)),
         }
     }
 
-    pub(super) fn enter_copying(&mut self, given: &mut Given<'_>) {
+    pub(super) fn enter_copying(&mut self, inputs: &mut Inputs<'_>) {
         let Some(live) = self.source() else {
             return self.fail_run();
         };
-        let form = given.rules.next_form(live.form);
-        match self.changed_in_time(&live, given) {
+        let form = inputs.rules.next_form(live.form);
+        match self.changed_in_time(&live, inputs) {
             Ok(content) => {
                 if let Some(run) = &mut self.run {
                     run.live = Some(live);
                 }
-                self.insert(form, content, given);
+                self.insert(form, content, inputs);
             }
             Err(error) => self.end_run(Err(error)),
         }
     }
 
     /// Inserts `content` under a fresh id, never over another's record.
-    pub(super) fn insert(&mut self, form: Form, mut content: Content, given: &mut Given<'_>) {
-        let rules = given.rules;
-        note(form, &mut content, given);
-        let id = SessionId::filled(rules.settings.id_bytes, |bytes| (given.random)(bytes));
+    pub(super) fn insert(&mut self, form: Form, mut content: Content, inputs: &mut Inputs<'_>) {
+        let rules = inputs.rules;
+        note(form, &mut content, inputs);
+        let id = SessionId::filled(rules.settings.id_bytes, |bytes| (inputs.random)(bytes));
         let key = rules.key_of(form, &id);
         let before = Times::default();
-        let times = rules.times(form, &content, &before, true, given.now);
+        let times = rules.times(form, &content, &before, true, inputs.now);
         let mut new = Live {
             key,
             form,
@@ -116,7 +116,7 @@ impl Machine {
             revision: Revision::new(Bytes::new()),
             outdated: false,
         };
-        let record = rules.record(&mut new, &before, tag(given.random), None);
+        let record = rules.record(&mut new, &before, tag(inputs.random), None);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
@@ -128,20 +128,20 @@ impl Machine {
         }
     }
 
-    pub(super) fn enter_updating(&mut self, given: &mut Given<'_>) {
+    pub(super) fn enter_updating(&mut self, inputs: &mut Inputs<'_>) {
         let Some(live) = self.source() else {
             return self.fail_run();
         };
-        let content = match self.changed_in_time(&live, given) {
+        let content = match self.changed_in_time(&live, inputs) {
             Ok(content) => content,
             Err(error) => return self.end_run(Err(error)),
         };
         let emptied = live.form == Form::Flask && content.is_empty();
         let sends_cookie = live.id.is_some()
             && !self.head_sent
-            && given.rules.cookie_due(&live, &content, given.now);
+            && inputs.rules.cookie_due(&live, &content, inputs.now);
         if emptied {
-            let record = Rules::nil(given.now);
+            let record = Rules::nil(inputs.now);
             let Some(run) = &mut self.run else { return };
             run.call = Some(Call::Update(
                 live.key.clone(),
@@ -151,19 +151,19 @@ impl Machine {
             run.written = None;
             run.live = Some(live);
         } else {
-            self.write(live, content, sends_cookie, given);
+            self.write(live, content, sends_cookie, inputs);
         }
     }
 
-    pub(super) fn enter_refreshing(&mut self, given: &mut Given<'_>) {
+    pub(super) fn enter_refreshing(&mut self, inputs: &mut Inputs<'_>) {
         let Some(live) = self.source() else {
             return self.fail_run();
         };
         let content = live.content.clone();
         let sends_cookie = live.id.is_some()
             && !self.head_sent
-            && given.rules.refresh_sends_cookie(&live, given.now);
-        self.write(live, content, sends_cookie, given);
+            && inputs.rules.refresh_sends_cookie(&live, inputs.now);
+        self.write(live, content, sends_cookie, inputs);
     }
 
     /// Replaces the record of `live` by one of `content`.
@@ -172,11 +172,11 @@ impl Machine {
         live: Arc<Live>,
         mut content: Content,
         sends_cookie: bool,
-        given: &mut Given<'_>,
+        inputs: &mut Inputs<'_>,
     ) {
-        let rules = given.rules;
-        note(live.form, &mut content, given);
-        let times = rules.times(live.form, &content, &live.times, sends_cookie, given.now);
+        let rules = inputs.rules;
+        note(live.form, &mut content, inputs);
+        let times = rules.times(live.form, &content, &live.times, sends_cookie, inputs.now);
         let unchanged = self.run.as_ref().is_some_and(|run| run.ops.is_empty())
             && content.created_at == live.content.created_at;
         let mut new = Live {
@@ -190,7 +190,7 @@ impl Machine {
             outdated: live.outdated && !sends_cookie,
         };
         let encoded = unchanged.then_some(&live.encoded);
-        let record = rules.record(&mut new, &live.times, tag(given.random), encoded);
+        let record = rules.record(&mut new, &live.times, tag(inputs.random), encoded);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
@@ -204,20 +204,21 @@ impl Machine {
                 run.live = Some(live);
             }
             Err(_) if run.state == State::Refreshing => {
-                self.follow(Event::Failed, given);
+                self.follow(Event::Failed, inputs);
             }
             Err(error) => self.end_run(Err(error)),
         }
     }
 
-    pub(super) fn enter_forwarding(&mut self, given: &mut Given<'_>) {
+    pub(super) fn enter_forwarding(&mut self, inputs: &mut Inputs<'_>) {
         let Some(run) = &mut self.run else { return };
         let (Some(live), Some(new)) = (&run.live, &run.written) else {
             return self.fail_run();
         };
-        let tombstone = given
-            .rules
-            .tombstone(live, Some(&new.key), given.now, tag(given.random));
+        let tombstone =
+            inputs
+                .rules
+                .tombstone(live, Some(&new.key), inputs.now, tag(inputs.random));
         run.tombstone = Some(Box::new(tombstone));
         run.call = run.reforward();
     }
@@ -234,7 +235,7 @@ impl Machine {
     }
 
     /// What the request's changes make of the record `live`, or of a new session.
-    pub(super) fn changed(&self, live: Option<&Live>, given: &Given<'_>) -> Result<Content> {
+    pub(super) fn changed(&self, live: Option<&Live>, inputs: &Inputs<'_>) -> Result<Content> {
         let Some(run) = &self.run else {
             return Err(Error::Unknown);
         };
@@ -245,14 +246,14 @@ impl Machine {
         {
             return Ok(view.clone());
         }
-        let base = live.map_or(&given.rules.blank, |live| &live.content);
-        replay(base, &run.ops, given.now, given.rules.settings.format)
+        let base = live.map_or(&inputs.rules.blank, |live| &live.content);
+        replay(base, &run.ops, inputs.now, inputs.rules.settings.format)
     }
 
     /// The same, unless the session has ended by time.
-    fn changed_in_time(&self, live: &Live, given: &Given<'_>) -> Result<Content> {
-        let content = self.changed(Some(live), given)?;
-        if given.rules.is_over(live, &content, given.now) {
+    fn changed_in_time(&self, live: &Live, inputs: &Inputs<'_>) -> Result<Content> {
+        let content = self.changed(Some(live), inputs)?;
+        if inputs.rules.is_over(live, &content, inputs.now) {
             return Err(Error::Expired);
         }
         Ok(content)
@@ -260,14 +261,14 @@ impl Machine {
 }
 
 /// Notes on `content` what the library itself says of a session from its first record on.
-fn note(form: Form, content: &mut Content, given: &mut Given<'_>) {
+fn note(form: Form, content: &mut Content, inputs: &mut Inputs<'_>) {
     if form == Form::Native && content.lineage.is_none() {
         let mut random = [0; 16];
-        (given.random)(&mut random);
+        (inputs.random)(&mut random);
         content.lineage = Some(random);
     }
-    if form == Form::Native || given.rules.settings.absolute_timeout.is_some() {
-        content.created_at.get_or_insert(given.now);
+    if form == Form::Native || inputs.rules.settings.absolute_timeout.is_some() {
+        content.created_at.get_or_insert(inputs.now);
     }
 }
 

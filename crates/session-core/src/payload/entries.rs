@@ -25,7 +25,7 @@ pub(super) type Entry<'a> = (&'a [u8], &'a [u8], Format);
 #[derive(Clone)]
 enum Part {
     Loaded(Range<usize>),
-    Given(Bytes),
+    Inputs(Bytes),
 }
 
 /// A key, and its value if it was not removed.
@@ -77,14 +77,14 @@ impl Entries {
         let slot = &self.slots[place];
         let bytes = match slot.value.as_ref()? {
             Part::Loaded(range) => self.loaded.slice(range.clone()),
-            Part::Given(bytes) => bytes.clone(),
+            Part::Inputs(bytes) => bytes.clone(),
         };
         let format = slot.format;
         Some(Value { bytes, format })
     }
 
     pub(super) fn insert(&mut self, key: &[u8], value: Value) {
-        self.file(key, Part::Given(value.bytes), value.format);
+        self.file(key, Part::Inputs(value.bytes), value.format);
     }
 
     /// Files `value`, which is in what was loaded, as `key` may be.
@@ -114,7 +114,7 @@ impl Entries {
     fn part(&self, bytes: &[u8]) -> Part {
         let loaded = self.loaded.as_ptr_range();
         if !loaded.contains(&bytes.as_ptr()) {
-            return Part::Given(Bytes::copy_from_slice(bytes));
+            return Part::Inputs(Bytes::copy_from_slice(bytes));
         }
         let start = bytes.as_ptr().addr() - loaded.start.addr();
         Part::Loaded(start..start + bytes.len())
@@ -157,7 +157,7 @@ impl Part {
     fn of<'a>(&'a self, loaded: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Loaded(range) => &loaded[range.clone()],
-            Self::Given(bytes) => bytes,
+            Self::Inputs(bytes) => bytes,
         }
     }
 }

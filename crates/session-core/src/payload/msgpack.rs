@@ -20,7 +20,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
     if bytes[..] == [0xc0] {
         return Ok(None);
     }
-    let mut rest = Rest(bytes);
+    let mut rest = BackgroundSave(bytes);
     let len = decode::read_map_len(&mut rest.0).map_err(|_| "it is no map")?;
     let len = usize::try_from(len).map_err(|_| TOO_MANY_KEYS)?;
     if len > MAX_KEYS {
@@ -37,7 +37,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
 
 /// Refuses what is not exactly one value.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Fault> {
-    let value = Rest(bytes).skip();
+    let value = BackgroundSave(bytes).skip();
     let is_all = value.is_some_and(|value| value.len() == bytes.len());
     is_all.then_some(()).ok_or(MALFORMED)
 }
@@ -68,9 +68,9 @@ enum Head {
 }
 
 /// What is left of `MessagePack` bytes that are split but not read; every length is checked against them.
-struct Rest<'a>(&'a [u8]);
+struct BackgroundSave<'a>(&'a [u8]);
 
-impl<'a> Rest<'a> {
+impl<'a> BackgroundSave<'a> {
     /// Moves behind a key.
     fn key(&mut self) -> Option<Cow<'a, [u8]>> {
         let (0xa0..=0xbf | 0xd9..=0xdb) = self.0.first()? else {

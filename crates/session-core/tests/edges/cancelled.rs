@@ -343,7 +343,7 @@ async fn a_reload_or_an_opening_that_is_not_polled_any_more_holds_up_nobody() {
     timeout(MOMENT, request.answer()).await.unwrap().unwrap();
     assert_eq!(site.value(&browser, "b").await, Some(2));
 
-    let visit = site.sessions.visit();
+    let visit = site.sessions.begin_request();
     site.store.hold(&[Method::Load]);
     let mut opening = Box::pin(browser.session(&visit));
     poll_once(opening.as_mut()).await;
@@ -379,7 +379,7 @@ async fn a_request_that_is_not_polled_any_more_does_not_keep_its_turn_from_other
 async fn a_dropped_opening_is_begun_again_by_the_next() {
     let site = Site::new(signed());
     let browser = site.visited().await;
-    let visit = site.sessions.visit();
+    let visit = site.sessions.begin_request();
     site.store.hold(&[Method::Load]);
     assert!(timeout(MOMENT, browser.session(&visit)).await.is_err());
     site.store.let_go();

@@ -308,7 +308,7 @@ async fn answers_that_looked_at_a_users_session_are_not_kept_by_the_browser() {
     assert!(!site.request(&anonymous, looks).await.no_store);
     assert!(!site.request(&site.browser(), looks).await.no_store);
     // Nobody looked.
-    let Finish::Ready(outcome) = site.sessions.visit().finish() else {
+    let Finish::Ready(outcome) = site.sessions.begin_request().finish() else {
         panic!("there is nothing to save");
     };
     assert!(!outcome.no_store);
@@ -325,7 +325,7 @@ async fn answers_that_looked_at_a_users_session_are_not_kept_by_the_browser() {
 async fn a_refresh_of_a_route_that_did_not_look_is_kept_by_the_browser() {
     let site = Site::new(signed().with_refresh(Refresh::EveryRequest));
     let browser = site.logged_in("ada").await;
-    let visit = site.sessions.visit();
+    let visit = site.sessions.begin_request();
     let header = browser.header("/").unwrap();
     visit
         .open_untouched(&mut [header.as_bytes()].into_iter())

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use session_core::{Error, Rest, Session};
+use session_core::{BackgroundSave, Error, Session};
 use tokio::time::timeout;
 
 use crate::support::{Browser, Fault, Handler, Log, Method, Site, When, Work, signed};
@@ -11,7 +11,7 @@ use crate::support::{Browser, Fault, Handler, Log, Method, Site, When, Work, sig
 const MOMENT: Duration = Duration::from_millis(20);
 
 /// What an adapter does with the rest.
-fn spawn(rest: Rest) {
+fn spawn(rest: BackgroundSave) {
     tokio::spawn(async move {
         if let Err(error) = rest.await {
             tracing::warn!(%error, "the rest failed");
@@ -20,7 +20,7 @@ fn spawn(rest: Rest) {
 }
 
 async fn open(site: &Site, browser: &Browser) -> Session {
-    let visit = site.sessions.visit_finished_by(spawn);
+    let visit = site.sessions.begin_request_with(spawn);
     browser.session(&visit).await.unwrap()
 }
 
@@ -129,7 +129,7 @@ async fn a_rest_that_fails_says_so() {
 async fn a_save_in_a_stream_goes_on() {
     let site = Site::new(signed());
     let browser = site.visited().await;
-    let visit = site.sessions.visit_finished_by(spawn);
+    let visit = site.sessions.begin_request_with(spawn);
     let session = browser.session(&visit).await.unwrap();
     drop(visit.finish());
     drop(visit);

@@ -111,7 +111,7 @@ async fn who_only_visits_routes_that_do_not_look_stays_logged_in_at_every_reques
         site.time.advance(Settings::DEFAULT_IDLE_TIMEOUT * 6 / 100);
         site.store.sweep().await;
         let header = browser.header("/").expect("the browser has the cookie");
-        let visited = site.sessions.visit();
+        let visited = site.sessions.begin_request();
         visited
             .open_untouched(&mut [header.as_bytes()].into_iter())
             .await

@@ -10,8 +10,8 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 use session_core::{
-    CookieAttributes, Finish, MemoryStore, Outcome, Result, SecretKeys, Session, Sessions,
-    Settings, Visit, config::ConfigError,
+    CookieAttributes, Finish, MemoryStore, RequestSession, ResponseHeaders, Result, SecretKeys,
+    Session, Sessions, Settings, config::ConfigError,
 };
 
 pub(crate) use self::{
@@ -106,7 +106,7 @@ impl Site {
     }
 
     pub(crate) async fn try_open<'b>(&self, browser: &'b Browser) -> Result<Request<'b>> {
-        let visit = self.sessions.visit();
+        let visit = self.sessions.begin_request();
         let session = browser.session(&visit).await?;
         Ok(Request {
             visit,
@@ -149,12 +149,12 @@ fn store(inner: MemoryStore) -> (TestStore, Time) {
 
 /// The head of an answer, which the browser has taken.
 #[derive(Debug)]
-pub(crate) struct Answer(Outcome);
+pub(crate) struct Answer(ResponseHeaders);
 
 impl Deref for Answer {
-    type Target = Outcome;
+    type Target = ResponseHeaders;
 
-    fn deref(&self) -> &Outcome {
+    fn deref(&self) -> &ResponseHeaders {
         &self.0
     }
 }
@@ -162,7 +162,7 @@ impl Deref for Answer {
 /// A request under way.
 #[derive(Debug)]
 pub(crate) struct Request<'b> {
-    pub(crate) visit: Arc<Visit>,
+    pub(crate) visit: Arc<RequestSession>,
     pub(crate) session: Session,
     browser: &'b Browser,
 }

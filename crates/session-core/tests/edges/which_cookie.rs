@@ -180,7 +180,7 @@ async fn after_a_change_of_path_the_new_login_counts_though_the_old_cookie_comes
     let before = Site::new(at("/app"));
     let browser = before.browser();
     let request = |site: &Site, work: Handler| {
-        let visit = site.sessions.visit();
+        let visit = site.sessions.begin_request();
         let header = browser.header("/app/page");
         let browser = &browser;
         async move {

@@ -35,7 +35,7 @@ pub(crate) async fn faults(scene: &Scene, run: &Run) -> Vec<&'static str> {
 
 /// Whether an id opens a session.
 pub(crate) async fn is_live(run: &Run, id: &str) -> bool {
-    let visit = run.sessions.visit();
+    let visit = run.sessions.begin_request();
     let header = format!("session={id}");
     let session = visit.session(&mut std::iter::once(header.as_bytes())).await;
     session.is_ok_and(|session| !session.is_new())

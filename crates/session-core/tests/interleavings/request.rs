@@ -75,7 +75,7 @@ async fn serve(
         sessions.log_out_everywhere(owner).await?;
         return Ok(None);
     }
-    let visit = sessions.visit();
+    let visit = sessions.begin_request();
     let header = format!("session={id}");
     let session = visit
         .session(&mut std::iter::once(header.as_bytes()))

@@ -203,7 +203,7 @@ impl Scene {
 
     async fn prepare(&self, store: &PausingStore, clock: &TestClock) -> (String, String) {
         let sessions = sessions(Arc::new(store.inner.clone()), clock);
-        let visit = sessions.visit();
+        let visit = sessions.begin_request();
         let session = visit
             .session(&mut std::iter::empty())
             .await

@@ -95,7 +95,7 @@ async fn everything_ends(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
 
 /// The session that `cookie` opens, if it is live.
 async fn opens(sessions: &Sessions, cookie: &str) -> Option<Session> {
-    let visit = sessions.visit();
+    let visit = sessions.begin_request();
     let opened = visit.session(&mut std::iter::once(cookie.as_bytes())).await;
     opened.ok().filter(|session| !session.is_new())
 }

@@ -38,7 +38,7 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
     let request = &run.program.requests[r];
     let header = run.browsers.borrow_mut()[request.browser].header(run.browser_now());
     run.arrives(r, &header);
-    let visit = run.sessions[request.process].visit();
+    let visit = run.sessions[request.process].begin_request();
     let mut session = None;
     match request.open {
         Open::First => {
@@ -103,7 +103,7 @@ pub(crate) async fn assist(run: &Run<'_>, r: usize, session: Session) {
 async fn open(
     run: &Run<'_>,
     r: usize,
-    visit: &Arc<session_core::Visit>,
+    visit: &Arc<session_core::RequestSession>,
     header: &str,
 ) -> Option<Session> {
     let opening = visit.session(&mut std::iter::once(header.as_bytes()));

@@ -313,7 +313,7 @@ impl Run<'_> {
             Seed { lowered: true, .. } => Which::Longer,
             _ => Which::Process(0),
         };
-        let visit = self.bench.sessions(config, which).visit();
+        let visit = self.bench.sessions(config, which).begin_request();
         let opened = visit.session(&mut std::iter::empty()).await;
         let session = opened.expect("nothing fails yet");
         let item = self.history.borrow().items;

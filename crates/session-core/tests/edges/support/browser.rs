@@ -4,7 +4,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use session_core::{Outcome, Result, Session, Visit};
+use session_core::{RequestSession, ResponseHeaders, Result, Session};
 
 use super::Time;
 
@@ -51,7 +51,7 @@ impl Browser {
     }
 
     /// The session of a request for `/`.
-    pub(crate) async fn session(&self, visit: &Arc<Visit>) -> Result<Session> {
+    pub(crate) async fn session(&self, visit: &Arc<RequestSession>) -> Result<Session> {
         let header = self.header("/");
         visit
             .session(&mut header.as_deref().map(str::as_bytes).into_iter())
@@ -73,7 +73,7 @@ impl Browser {
     }
 
     /// Takes the cookie of an answer, if it sets one.
-    pub(crate) fn receive(&self, outcome: &Outcome) {
+    pub(crate) fn receive(&self, outcome: &ResponseHeaders) {
         if let Some(set_cookie) = &outcome.set_cookie {
             self.set(set_cookie);
         }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    Ending, Given, Goal, Machine, Origin, Pending, Saved,
+    Ending, Goal, Inputs, Machine, Origin, Pending, Saved,
     run::{Foreign, Run},
-    table::{Outcome, State, holds},
+    table::{RunEnd, State, holds},
 };
 use crate::{
     codec::Form,
@@ -34,13 +34,13 @@ struct Results {
 }
 
 /// What whoever waits for the run is told.
-fn told(outcome: Outcome, found: &mut Results) -> Result<Saved> {
+fn told(outcome: RunEnd, found: &mut Results) -> Result<Saved> {
     let error = found.error.take();
     match outcome {
-        Outcome::Stored | Outcome::StoredUnderNewId | Outcome::StoredElsewhere => Ok(Saved::Stored),
-        Outcome::Dropped if found.login => Err(Error::Conflict),
-        Outcome::Dropped => Ok(Saved::Ended),
-        Outcome::Missing => Err(error.unwrap_or_else(|| {
+        RunEnd::Stored | RunEnd::StoredUnderNewId | RunEnd::StoredElsewhere => Ok(Saved::Stored),
+        RunEnd::Dropped if found.login => Err(Error::Conflict),
+        RunEnd::Dropped => Ok(Saved::Ended),
+        RunEnd::Missing => Err(error.unwrap_or_else(|| {
             let form = found.key.as_ref().map(|(_, form)| *form);
             let form = form.or(found.live.as_ref().map(|live| live.form));
             if form.is_none_or(Rules::keeps_tombstones) {
@@ -50,12 +50,12 @@ fn told(outcome: Outcome, found: &mut Results) -> Result<Saved> {
                 Error::Conflict
             }
         })),
-        Outcome::Unchanged if found.ended => Ok(Saved::Stored),
-        Outcome::HeadSent => Err(Error::HeadSent),
-        Outcome::Conflict => Err(Error::Conflict),
-        Outcome::NotLoaded => Err(Error::NotLoaded),
-        Outcome::Unreadable | Outcome::Failed => Err(error.unwrap_or(Error::Unknown)),
-        Outcome::Unrefreshed => {
+        RunEnd::Unchanged if found.ended => Ok(Saved::Stored),
+        RunEnd::HeadSent => Err(Error::HeadSent),
+        RunEnd::Conflict => Err(Error::Conflict),
+        RunEnd::NotLoaded => Err(Error::NotLoaded),
+        RunEnd::Unreadable | RunEnd::Failed => Err(error.unwrap_or(Error::Unknown)),
+        RunEnd::Unrefreshed => {
             if let Some(error) = error {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -64,22 +64,22 @@ fn told(outcome: Outcome, found: &mut Results) -> Result<Saved> {
             }
             Ok(Saved::Unchanged)
         }
-        Outcome::Opened
-        | Outcome::Late
-        | Outcome::Anonymous
-        | Outcome::Damaged
-        | Outcome::Unchanged
-        | Outcome::Refreshed
-        | Outcome::Verified
-        | Outcome::Reloaded
-        | Outcome::Followed
-        | Outcome::Kept => Ok(Saved::Unchanged),
+        RunEnd::Opened
+        | RunEnd::Late
+        | RunEnd::Anonymous
+        | RunEnd::Damaged
+        | RunEnd::Unchanged
+        | RunEnd::Refreshed
+        | RunEnd::Verified
+        | RunEnd::Reloaded
+        | RunEnd::Followed
+        | RunEnd::Kept => Ok(Saved::Unchanged),
     }
 }
 
 impl Machine {
     /// Ends the run as the table says.
-    pub(super) fn finish(&mut self, outcome: Outcome, given: Option<&mut Given<'_>>) {
+    pub(super) fn finish(&mut self, outcome: RunEnd, inputs: Option<&mut Inputs<'_>>) {
         let Some(run) = &mut self.run else {
             return;
         };
@@ -97,12 +97,12 @@ impl Machine {
             foreign: run.foreign.take(),
         };
         // Flask has a browser forget the cookie, if it has one, of a session that was emptied.
-        if outcome == Outcome::Unchanged
+        if outcome == RunEnd::Unchanged
             && changes
             && matches!(self.origin, Origin::New)
-            && given
+            && inputs
                 .as_ref()
-                .is_some_and(|given| given.rules.form() == Form::Flask)
+                .is_some_and(|inputs| inputs.rules.form() == Form::Flask)
         {
             self.pending = Pending::Removal;
         }
@@ -110,31 +110,31 @@ impl Machine {
         let result = told(outcome, &mut found);
         self.take_over(outcome, found);
         if result.is_ok()
-            && let Some(given) = given
+            && let Some(inputs) = inputs
             && self.restart_destroyed()
         {
-            self.plan(given);
+            self.plan(inputs);
         } else {
             self.end_run(result);
         }
     }
 
     /// What the session is from now on, and what the answer's head says of the cookie.
-    fn take_over(&mut self, outcome: Outcome, found: Results) {
+    fn take_over(&mut self, outcome: RunEnd, found: Results) {
         let (live, written, key) = (found.live, found.written, found.key);
         match outcome {
-            Outcome::Opened | Outcome::Reloaded => {
+            RunEnd::Opened | RunEnd::Reloaded => {
                 self.origin = live.map_or(Origin::New, Origin::Live);
                 self.drop_unknown_id();
             }
-            Outcome::Late => {
+            RunEnd::Late => {
                 self.origin = key.map_or(Origin::New, |(key, form)| Origin::Late(key, form));
             }
-            Outcome::Damaged => {
+            RunEnd::Damaged => {
                 self.origin = key.map_or(Origin::New, |(key, form)| Origin::Damaged(key, form));
             }
-            Outcome::Anonymous => self.origin = Origin::New,
-            Outcome::Stored | Outcome::Refreshed => {
+            RunEnd::Anonymous => self.origin = Origin::New,
+            RunEnd::Stored | RunEnd::Refreshed => {
                 self.moved = true;
                 if let Some(written) = written {
                     self.origin = Origin::Live(written);
@@ -146,12 +146,12 @@ impl Machine {
                 }
                 self.drop_unknown_id();
             }
-            Outcome::StoredUnderNewId => {
+            RunEnd::StoredUnderNewId => {
                 self.origin = written.map_or(Origin::Ended, Origin::Live);
                 self.moved = true;
                 self.pending = Pending::NewId;
             }
-            Outcome::StoredElsewhere => {
+            RunEnd::StoredElsewhere => {
                 self.origin = written.map_or(Origin::Ended, |mut written| {
                     Arc::make_mut(&mut written).id = None;
                     Origin::Live(written)
@@ -159,17 +159,17 @@ impl Machine {
                 self.moved = true;
                 self.forget_pending_id();
             }
-            Outcome::Verified => {
+            RunEnd::Verified => {
                 if let Some(live) = live {
                     self.origin = Origin::Live(live);
                 }
                 self.send_id_if(found.sends_cookie);
             }
-            Outcome::Unrefreshed => {
+            RunEnd::Unrefreshed => {
                 self.moved = true;
                 self.forget_pending_id();
             }
-            Outcome::Followed => {
+            RunEnd::Followed => {
                 if let Some(live) = live {
                     self.origin = Origin::Live(live);
                 }
@@ -178,7 +178,7 @@ impl Machine {
                     Arc::make_mut(live).id = None;
                 }
             }
-            Outcome::Dropped => {
+            RunEnd::Dropped => {
                 self.origin = match (found.foreign, live) {
                     (Some(Foreign::Taken), Some(live)) => {
                         Origin::Taken(live.key.clone(), live.form)
@@ -188,7 +188,7 @@ impl Machine {
                         // Made by the user that the request did not become.
                         if !self.ops.is_empty() {
                             self.ops.clear();
-                            self.untold = Some(Error::Conflict);
+                            self.unreported = Some(Error::Conflict);
                         }
                         Origin::Live(live)
                     }
@@ -199,8 +199,8 @@ impl Machine {
                 };
                 self.forget_pending_id();
             }
-            Outcome::Missing | Outcome::Unreadable | Outcome::Failed => {
-                if outcome == Outcome::Missing {
+            RunEnd::Missing | RunEnd::Unreadable | RunEnd::Failed => {
+                if outcome == RunEnd::Missing {
                     self.forget_pending_id();
                 }
                 if found.was_ending {
@@ -215,11 +215,11 @@ impl Machine {
                     self.endings.extend(ending);
                 }
             }
-            Outcome::Unchanged
-            | Outcome::Kept
-            | Outcome::HeadSent
-            | Outcome::Conflict
-            | Outcome::NotLoaded => {}
+            RunEnd::Unchanged
+            | RunEnd::Kept
+            | RunEnd::HeadSent
+            | RunEnd::Conflict
+            | RunEnd::NotLoaded => {}
         }
     }
 
@@ -300,7 +300,7 @@ impl Machine {
         self.had_owner |= self.live().is_some_and(|live| live.content.owner.is_some());
         match result {
             Err(error) if !awaited && goal != Goal::Reload => {
-                self.untold = Some(error).filter(|_| holds!(UntoldErrorIsTold));
+                self.unreported = Some(error).filter(|_| holds!(UntoldErrorIsTold));
             }
             result if awaited => {
                 let earlier = self.result.replace((number, result));

@@ -65,7 +65,7 @@ async fn asked_to_end() -> std::io::Result<()> {
 }
 
 /// Lets a save go on for which nobody waits any more.
-pub(crate) fn go_on<T: Send + 'static>(save: impl Future<Output = Result<T>> + Send + 'static) {
+pub(crate) fn spawn<T: Send + 'static>(save: impl Future<Output = Result<T>> + Send + 'static) {
     COUNT.send_modify(|count| count.under_way += 1);
     let abandoned = Abandoned { done: false };
     if let Ok(runtime) = Handle::try_current() {

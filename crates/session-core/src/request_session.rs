@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     config::OnStoreFailure,
-    driver::{Aim, Drive, Leftovers, Request},
+    driver::{Aim, Drive, Request, Unsaved},
     error::{Error, Result},
     expiry::Millis,
     machine::{Goal, Machine, Saved, table::holds},
@@ -23,7 +23,7 @@ use crate::{
 const UNTOUCHED_SHARE: u32 = 10;
 
 /// One request's use of the session: nothing is read until somebody asks, and then once.
-pub struct Visit {
+pub struct RequestSession {
     request: Arc<Request>,
     looked: AtomicBool,
 }
@@ -31,7 +31,7 @@ pub struct Visit {
 /// What the response's head must say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
-pub struct Outcome {
+pub struct ResponseHeaders {
     /// The value of a `Set-Cookie` header, which then needs `Cache-Control: no-store`.
     pub set_cookie: Option<String>,
     /// Whether the answer depends on the session, and needs `Vary: Cookie`.
@@ -45,16 +45,16 @@ pub struct Outcome {
 #[must_use]
 pub enum Finish {
     /// There is nothing to do in the store.
-    Ready(Outcome),
-    /// There is; the future must run to its end, even if the client hangs up. If it fails, [`Visit::failed`] is what the
+    Ready(ResponseHeaders),
+    /// There is; the future must run to its end, even if the client hangs up. If it fails, [`RequestSession::failed`] is what the
     /// head must say.
-    Pending(Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>),
+    Pending(Pin<Box<dyn Future<Output = Result<ResponseHeaders>> + Send>>),
 }
 
-impl Visit {
-    pub(crate) fn new(shared: Arc<Shared>, leftovers: Leftovers) -> Self {
+impl RequestSession {
+    pub(crate) fn new(shared: Arc<Shared>, unsaved: Unsaved) -> Self {
         Self {
-            request: Arc::new(Request::of_visit(shared, leftovers)),
+            request: Arc::new(Request::of_visit(shared, unsaved)),
             looked: AtomicBool::new(false),
         }
     }
@@ -178,13 +178,13 @@ impl Visit {
     ///
     /// It carries the cookie of what is known to be done, such as a login that the handler saved itself before the
     /// store failed; otherwise the browser's cookie is left alone.
-    pub fn failed(&self) -> Outcome {
+    pub fn failed(&self) -> ResponseHeaders {
         let shared = self.request.shared();
         let known = self.request.lock().map_or_else(
-            |_| Outcome::default(),
+            |_| ResponseHeaders::default(),
             |machine| outcome(true, shared, &machine, shared.now()),
         );
-        Outcome {
+        ResponseHeaders {
             vary: true,
             ..known
         }
@@ -208,18 +208,18 @@ impl Visit {
     }
 }
 
-fn outcome(looked: bool, shared: &Shared, machine: &Machine, now: Millis) -> Outcome {
+fn outcome(looked: bool, shared: &Shared, machine: &Machine, now: Millis) -> ResponseHeaders {
     let set_cookie = machine.cookie(&shared.rules, now);
-    Outcome {
+    ResponseHeaders {
         vary: looked || set_cookie.is_some(),
         no_store: looked && shared.rules.settings.no_store && machine.had_owner(&shared.rules),
         set_cookie,
     }
 }
 
-impl fmt::Debug for Visit {
+impl fmt::Debug for RequestSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Visit")
+        f.debug_struct("RequestSession")
             .field("opened", &self.is_opened())
             .finish_non_exhaustive()
     }
