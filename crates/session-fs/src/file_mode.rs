@@ -1,25 +1,31 @@
+//! `FileMode`, the permission bits of a record's file.
+
 use std::{fmt, str::FromStr};
 
 use session_core::config::ConfigError;
 
-/// The permission bits of a record's file: the owner can read and write, group and others can do nothing.
+use crate::settings::MODE;
+
+/// The permission bits of a record's file. The owner can read and write; group and others have no
+/// access.
 ///
-/// Defaults to `0600`. Exact whatever the process's umask.
+/// Defaults to `0600`. The process's umask does not change them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FileMode(u32);
 
 impl FileMode {
-    /// Checks and takes `bits`, such as `0o600`.
+    /// Creates a mode from `bits`, such as `0o600`.
     ///
     /// # Errors
     ///
-    /// If group or others could do anything, if the owner could not read and write, or if there are other bits.
+    /// If the bits give group or others any access, do not let the owner read and write, or contain
+    /// others than permission bits.
     pub fn new(bits: u32) -> Result<Self, ConfigError> {
         if bits & !0o700 != 0 || bits & 0o600 != 0o600 {
             return Err(ConfigError::new(
-                "SESSION_FILE_MODE",
-                "must be octal with a leading zero, or decimal as in Flask, and let the owner read and write and \
-                 nobody else do anything: 0600, or 384",
+                MODE,
+                "must be octal with a leading zero, or decimal as in Flask, and let the owner read \
+                 and write and give nobody else access: 0600, or 384",
             ));
         }
         Ok(Self(bits))
@@ -40,8 +46,9 @@ impl Default for FileMode {
 impl FromStr for FileMode {
     type Err = ConfigError;
 
-    /// Reads octal digits after `0` or `0o`, or a decimal number as Flask has it: `0600`, `0o600` and `384` are one
-    /// mode. `600` is refused: taken at its word it is another mode than the one that was meant.
+    /// Parses octal digits after `0` or `0o`, or a decimal number as in Flask's settings: `0600`,
+    /// `0o600` and `384` are the same mode. `600` is refused: as a decimal number it is not the
+    /// mode that its author means.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let text = text.trim();
         let octal = text.strip_prefix("0o").or_else(|| text.strip_prefix('0'));
@@ -49,7 +56,7 @@ impl FromStr for FileMode {
         let bits = u32::from_str_radix(digits, radix)
             .ok()
             .filter(|_| !digits.starts_with('+'));
-        // No bits at all are refused in the same words.
+        // `new` refuses 0, with the same message.
         Self::new(bits.unwrap_or(0))
     }
 }
@@ -65,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn octal_needs_its_zero_and_decimal_is_flasks() {
+    fn octal_needs_a_leading_zero_and_decimal_is_as_in_flask() {
         for (text, bits) in [
             ("0600", 0o600),
             ("0o600", 0o600),
@@ -78,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ambiguous_open_or_useless_is_refused_with_advice() {
+    fn ambiguous_open_and_useless_modes_are_refused_with_advice() {
         for text in [
             "600",
             "700",
@@ -104,7 +111,7 @@ mod tests {
             "0800",
         ] {
             let error = text.parse::<FileMode>().unwrap_err();
-            assert_eq!(error.name(), "SESSION_FILE_MODE");
+            assert_eq!(error.name(), MODE);
             assert!(error.to_string().contains("0600"), "{text}: {error}");
         }
     }

@@ -1,4 +1,5 @@
-//! Sweeps beside readers, writers and other sweeps: nothing that lives is lost, nobody waits for long.
+//! Sweeps with concurrent readers, writers and sweeps: no live session is removed, no request waits
+//! long.
 
 use std::{
     sync::{
@@ -13,38 +14,38 @@ use session_core::{ExpiredSweep as _, SessionStore as _, StoreKey};
 use session_fs::FileStore;
 use session_tests::rounds;
 
-use crate::place::{Place, brief, files_below, key, put, record};
+use crate::test_directory::{TestDirectory, files_below, insert_new, key, record, short_lived};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_live_session_is_lost_and_no_request_fails_beside_sweeps() {
-    let place = Place::own();
-    let store = place.store().with_threshold(50);
+async fn no_live_session_is_removed_and_no_request_fails_during_sweeps() {
+    let dir = TestDirectory::new();
+    let store = dir.store().with_threshold(50);
     let lasting: Vec<_> = (0..100).map(|n| key(&format!("lasting {n}"))).collect();
     for key in &lasting {
-        put(&store, key, &record("lasting")).await;
+        insert_new(&store, key, &record("lasting")).await;
     }
-    let going = Arc::new(AtomicBool::new(true));
+    let running = Arc::new(AtomicBool::new(true));
     let inserted = Arc::new(AtomicUsize::new(0));
     let mut tasks = Vec::new();
     for number in 0..8 {
         let (store, inserted) = (store.clone(), Arc::clone(&inserted));
-        let writing = Arc::clone(&going);
+        let writing = Arc::clone(&running);
         tasks.push(tokio::spawn(async move {
             let mut round = 0;
             while writing.load(Ordering::Relaxed) {
-                let key = key(&format!("brief {number} {round}"));
-                put(&store, &key, &brief(20)).await;
+                let key = key(&format!("short-lived {number} {round}"));
+                insert_new(&store, &key, &short_lived(20)).await;
                 inserted.fetch_add(1, Ordering::Relaxed);
                 round += 1;
             }
         }));
-        let (store, going, lasting) = (place.store(), Arc::clone(&going), lasting.clone());
+        let (store, running, lasting) = (dir.store(), Arc::clone(&running), lasting.clone());
         tasks.push(tokio::spawn(async move {
             for key in lasting.iter().cycle() {
-                if !going.load(Ordering::Relaxed) {
+                if !running.load(Ordering::Relaxed) {
                     return;
                 }
-                let found = store.load(key).await.unwrap().expect("it lives");
+                let found = store.load(key).await.unwrap().expect("the session is live");
                 assert_eq!(found.bytes, &b"lasting"[..]);
             }
         }));
@@ -54,28 +55,28 @@ async fn no_live_session_is_lost_and_no_request_fails_beside_sweeps() {
     while Instant::now() < end {
         swept += store.sweep(64).await.unwrap();
     }
-    going.store(false, Ordering::Relaxed);
+    running.store(false, Ordering::Relaxed);
     for task in join_all(tasks).await {
         task.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(30)).await;
     swept += store.sweep(usize::MAX).await.unwrap();
     assert!(swept > 0);
-    // What the threshold's own sweeps removed is in no count of ours.
+    // The count does not include what sweeps above the threshold removed.
     assert!(swept <= inserted.load(Ordering::Relaxed) as u64);
-    assert_eq!(files_below(place.directory()).len(), lasting.len());
+    assert_eq!(files_below(dir.path()).len(), lasting.len());
     assert_eq!(store.sweep(1).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_stores_that_sweep_at_once_count_each_record_once() {
-    let place = Place::own();
+    let dir = TestDirectory::new();
     for number in 0..200 {
         let key = key(&number.to_string());
-        put(&place.store(), &key, &brief(0)).await;
+        insert_new(&dir.store(), &key, &short_lived(0)).await;
     }
     let sweeps = (0..4).map(|_| {
-        let store = place.store();
+        let store = dir.store();
         tokio::spawn(async move { store.sweep(1000).await.unwrap() })
     });
     let swept: Vec<_> = join_all(sweeps)
@@ -87,66 +88,66 @@ async fn two_stores_that_sweep_at_once_count_each_record_once() {
 }
 
 #[tokio::test]
-async fn a_threshold_makes_a_write_sweep_and_evicts_nothing_that_lives() {
-    let place = Place::own();
+async fn an_insert_above_the_threshold_starts_a_sweep_and_evicts_no_live_session() {
+    let dir = TestDirectory::new();
     for number in 0..20 {
-        put(&place.store(), &key(&format!("old {number}")), &brief(0)).await;
-        put(
-            &place.store(),
-            &key(&format!("live {number}")),
-            &record("x"),
+        insert_new(
+            &dir.store(),
+            &key(&format!("old {number}")),
+            &short_lived(0),
         )
         .await;
+        insert_new(&dir.store(), &key(&format!("live {number}")), &record("x")).await;
     }
     assert_eq!(
-        files_below(place.directory()).len(),
+        files_below(dir.path()).len(),
         40,
-        "without a threshold nothing sweeps"
+        "without a threshold nothing is swept"
     );
-    put(
-        &place.store().with_threshold(3),
+    insert_new(
+        &dir.store().with_threshold(3),
         &key("one more"),
         &record("x"),
     )
     .await;
-    let patience = Instant::now() + Duration::from_secs(10);
-    while files_below(place.directory()).len() != 21 {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while files_below(dir.path()).len() != 21 {
         assert!(
-            Instant::now() < patience,
+            Instant::now() < deadline,
             "{}",
-            files_below(place.directory()).len()
+            files_below(dir.path()).len()
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_stay_quick_while_thousands_are_swept() {
-    let place = Place::own();
-    let store = place.store();
-    // All in one directory, so that every step meets as many entries as it may.
-    let crowd: Vec<_> = in_one_shard(2000);
-    for (number, key) in crowd.iter().enumerate() {
+async fn requests_stay_fast_while_thousands_of_sessions_are_swept() {
+    let dir = TestDirectory::new();
+    let store = dir.store();
+    // All in one directory, which is the worst case.
+    let keys: Vec<_> = in_one_shard(2000);
+    for (number, key) in keys.iter().enumerate() {
         let record = if number % 2 == 0 {
-            brief(0)
+            short_lived(0)
         } else {
             record("x")
         };
-        put(&store, key, &record).await;
+        insert_new(&store, key, &record).await;
     }
-    // The machine and its disk may have other work as well; `examples/measure.rs` says what is usual on yours.
+    // The machine may be busy with other work. `examples/measure.rs` measures the usual times.
     let mut took = Vec::new();
     for _ in 0..200 {
-        took.push(request(&store, &crowd[1]).await);
+        took.push(request(&store, &keys[1]).await);
     }
     let usual = p99(took);
     let sweeping = tokio::spawn({
-        let store = place.store();
+        let store = dir.store();
         async move { store.sweep(usize::MAX).await.unwrap() }
     });
     let mut took = Vec::new();
     while !sweeping.is_finished() {
-        took.push(request(&store, &crowd[1]).await);
+        took.push(request(&store, &keys[1]).await);
     }
     assert_eq!(sweeping.await.unwrap(), 1000);
     let during = p99(took);
@@ -156,26 +157,22 @@ async fn requests_stay_quick_while_thousands_are_swept() {
     );
 }
 
-/// Loads and changes a session, and says how long that took.
+/// Loads and updates a session, and returns how long that took.
 async fn request(store: &FileStore, key: &StoreKey) -> Duration {
-    let begun = Instant::now();
-    let found = store.load(key).await.unwrap().expect("it lives");
-    let answer = store.update(key, &record("y"), &found.revision).await;
-    assert!(answer.unwrap().is_stored());
-    begun.elapsed()
+    let started = Instant::now();
+    let found = store.load(key).await.unwrap().expect("the session is live");
+    let result = store.update(key, &record("y"), &found.revision).await;
+    assert!(result.unwrap().is_stored());
+    started.elapsed()
 }
 
 fn p99(mut took: Vec<Duration>) -> Duration {
-    assert!(
-        took.len() > 10,
-        "{} requests alone came through",
-        took.len()
-    );
+    assert!(took.len() > 10, "only {} requests completed", took.len());
     took.sort_unstable();
     took[took.len() * 99 / 100]
 }
 
-/// Keys whose files are all in one of the 256 directories.
+/// Keys whose files are in the same one of the 256 directories.
 fn in_one_shard(count: usize) -> Vec<StoreKey> {
     use sha2::{Digest as _, Sha256};
     (0..)

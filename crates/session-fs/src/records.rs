@@ -1,47 +1,49 @@
+//! The operations on records as files: load, insert, update, delete. Each of them blocks.
+
 use rustix::io::Errno;
 use session_core::{Record, Revision, StoreKey, Write};
 
 use crate::{
     directory::Directory,
-    fault::{Fault, Result},
+    error::{CallError, Result},
     file,
-    layout::{self, Stored},
+    layout::{self, StoredRecord},
     lock::Lock,
     name::{Name, shard_name},
-    owners::Move,
+    owner_index::entry_time,
     root::Root,
     staged::Staged,
 };
 
-/// Bytes up to which a file is written over the old one when the disk is full: one page, one block.
+/// The largest file in bytes that overwrites the old one in place when the disk is full: one page,
+/// one block.
 const ONE_BLOCK: usize = 4096;
 
-/// The records as files; every method blocks.
 impl Root {
-    pub(crate) fn load(&self, name: &Name) -> Result<Option<Stored>> {
-        let Some(shard) = self.below(&[&shard_name(name.shard())])? else {
+    pub(crate) fn load(&self, name: &Name) -> Result<Option<StoredRecord>> {
+        let Some(shard) = self.open_below(&[&shard_name(name.shard())])? else {
             return Ok(None);
         };
-        settled(&shard, || file::read(&shard, name))
+        retry_damaged(&shard, || file::read(&shard, name))
     }
 
-    /// Puts a record where nothing is.
+    /// Stores a record under a key that has none.
     pub(crate) fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         let name = Name::of(key.as_str());
-        let entry = Move::of(name, record, 0);
         let root = self.open_or_set_up()?;
         let shard = root.ensure(shard_name(name.shard()).as_str(), self.staging.durable)?;
-        let staged = Staged::write(&shard, &layout::encode(key, record, entry.to), self.staging)?;
-        self.make(&root, &entry)?;
+        let bytes = layout::encode(key, record, entry_time(record, 0));
+        let staged = Staged::write(&shard, &bytes, self.staging)?;
+        self.change_entry(&root, &name, record, 0)?;
         match staged.link(&name.to_string()) {
             Err(Errno::EXIST) => return Ok(Write::Refused),
             other => other?,
         }
-        shard.settle(self.staging.durable)?;
+        shard.flush_if(self.staging.durable)?;
         Ok(Write::stored_bytes(record))
     }
 
-    /// Puts a record in the place of the one whose bytes are `loaded`.
+    /// Replaces the record whose bytes are `loaded`.
     pub(crate) fn update(
         &self,
         key: &StoreKey,
@@ -57,42 +59,43 @@ impl Root {
         };
         {
             let _lock = Lock::acquire(&shard)?;
-            // What cannot be read is another one.
-            let old = file::read(&shard, &name).or_else(Fault::unless_unreadable)?;
+            // An unreadable record differs from the loaded one.
+            let old = file::read(&shard, &name).or_else(CallError::or_absent)?;
             let Some(old) = old.filter(|old| old.record == loaded.as_bytes()) else {
                 return Ok(Write::Refused);
             };
-            let entry = Move::of(name, record, old.entry);
-            if !entry.ends_sooner() {
-                self.make(&root, &entry)?;
+            let time = entry_time(record, old.entry);
+            if time >= old.entry {
+                self.change_entry(&root, &name, record, old.entry)?;
             }
-            self.replace(&shard, &name, &layout::encode(key, record, entry.to))?;
-            if entry.ends_sooner() {
-                // The session is ended. An entry that stays longer than it must costs a look, and no promise.
-                let _ = self.make(&root, &entry);
+            self.replace(&shard, &name, &layout::encode(key, record, time))?;
+            if time < old.entry {
+                // The session has ended. An entry that remains costs a list one more read, but
+                // breaks no promise, so this error fails no log-out.
+                let _ = self.change_entry(&root, &name, record, old.entry);
             }
         }
-        shard.settle(self.staging.durable)?;
+        shard.flush_if(self.staging.durable)?;
         Ok(Write::stored_bytes(record))
     }
 
     /// Removes the record, even if it is damaged.
     pub(crate) fn delete(&self, name: &Name) -> Result<()> {
-        let Some(shard) = self.below(&[&shard_name(name.shard())])? else {
+        let Some(shard) = self.open_below(&[&shard_name(name.shard())])? else {
             return Ok(());
         };
         {
-            // Between an update's look at the record and its rename, a removal would be undone.
+            // Without the lock, an update that has compared the record could store it again.
             let _lock = Lock::acquire(&shard)?;
             let found = match file::read(&shard, name) {
-                Err(Fault::Damaged) => true,
-                found => found.or_else(Fault::unless_unreadable)?.is_some(),
+                Err(CallError::Damaged) => true,
+                found => found.or_else(CallError::or_absent)?.is_some(),
             };
             if found {
                 shard.unlink(name.to_string())?;
             }
         }
-        Ok(shard.settle(self.staging.durable)?)
+        Ok(shard.flush_if(self.staging.durable)?)
     }
 
     fn replace(&self, shard: &Directory, name: &Name, bytes: &[u8]) -> Result<()> {
@@ -105,10 +108,11 @@ impl Root {
     }
 }
 
-/// Reads without the shard's lock, and with it what seems damaged: it may be in the middle of being written over.
-pub(crate) fn settled<T>(shard: &Directory, read: impl Fn() -> Result<T>) -> Result<T> {
+/// Reads without the shard's lock. If the file appears damaged, reads it again with the lock: a
+/// writer may have been overwriting it.
+pub(crate) fn retry_damaged<T>(shard: &Directory, read: impl Fn() -> Result<T>) -> Result<T> {
     match read() {
-        Err(Fault::Damaged) => {
+        Err(CallError::Damaged) => {
             let _lock = Lock::acquire(shard)?;
             read()
         }

@@ -1,4 +1,4 @@
-//! Tests that are run by another test as a process of their own, on the same directory.
+//! Helpers: a directory for a test, processes that run another test in it, and records.
 
 use std::{
     env, fmt, fs,
@@ -19,57 +19,57 @@ use tokio::runtime::Runtime;
 const DIRECTORY: &str = "SESSION_FS_TEST_DIRECTORY";
 const TASK: &str = "SESSION_FS_TEST_TASK";
 
-/// Where a test works: in a directory that another process gave it, or in one of its own.
-pub(crate) struct Place {
+/// The directory of a store. A test that runs as a child process uses the directory of its parent.
+pub(crate) struct TestDirectory {
     directory: PathBuf,
     task: Option<String>,
-    _own: Option<TempDir>,
+    _temporary: Option<TempDir>,
 }
 
-impl Place {
-    /// A directory of this test alone.
-    pub(crate) fn own() -> Self {
-        let own = scratch_dir();
+impl TestDirectory {
+    /// Creates a directory that no other test uses.
+    pub(crate) fn new() -> Self {
+        let temporary = scratch_dir();
         Self {
-            directory: own.path().join("sessions"),
+            directory: temporary.path().join("sessions"),
             task: None,
-            _own: Some(own),
+            _temporary: Some(temporary),
         }
     }
 
-    /// The directory that the process was given, or else one of its own.
-    pub(crate) fn given_or_own() -> Self {
+    /// The directory of the process that started this one, or a new one.
+    pub(crate) fn inherited_or_new() -> Self {
         match env::var_os(DIRECTORY) {
             Some(directory) => Self {
                 directory: directory.into(),
                 task: env::var(TASK).ok(),
-                _own: None,
+                _temporary: None,
             },
-            None => Self::own(),
+            None => Self::new(),
         }
     }
 
-    pub(crate) fn directory(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.directory
     }
 
-    /// What the process was asked to do, or `usual`.
-    pub(crate) fn task<'a>(&'a self, usual: &'a str) -> &'a str {
-        self.task.as_deref().unwrap_or(usual)
+    /// The task of this process, or `default` if no other process started it.
+    pub(crate) fn task<'a>(&'a self, default: &'a str) -> &'a str {
+        self.task.as_deref().unwrap_or(default)
     }
 
     pub(crate) fn store(&self) -> FileStore {
         FileStore::new(&self.directory)
     }
 
-    /// The command that runs `test` of this test program in this directory, behind the words of `before`.
-    pub(crate) fn process(&self, before: &[&str], test: &str, task: &str) -> Command {
+    /// The command that runs `test` of this test program in this directory, started by `wrapper`.
+    pub(crate) fn command(&self, wrapper: &[&str], test: &str, task: &str) -> Command {
         let program = env::current_exe().expect("the system names the running program");
-        let mut command = match before {
+        let mut command = match wrapper {
             [] => Command::new(program),
-            [wrapper, words @ ..] => {
-                let mut command = Command::new(wrapper);
-                command.args(words).arg(program);
+            [first, arguments @ ..] => {
+                let mut command = Command::new(first);
+                command.args(arguments).arg(program);
                 command
             }
         };
@@ -81,16 +81,16 @@ impl Place {
     }
 }
 
-/// Tells the process that started this one, if one did.
-pub(crate) fn tell(word: impl fmt::Display) {
+/// Reports a word to the process that started this one, if one did.
+pub(crate) fn report(word: impl fmt::Display) {
     if env::var_os(TASK).is_none() {
         return;
     }
-    writeln!(io::stdout(), "told: {word}").expect("the output is open");
+    writeln!(io::stdout(), "report: {word}").expect("the output is open");
 }
 
-/// What the process told, or a panic with all it wrote if it failed.
-pub(crate) fn told(output: &Output) -> Vec<String> {
+/// The reports of a process that succeeded. Panics with its output if it failed.
+pub(crate) fn reports(output: &Output) -> Vec<String> {
     assert!(
         output.status.success(),
         "{}\n{}{}",
@@ -98,19 +98,19 @@ pub(crate) fn told(output: &Output) -> Vec<String> {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-    words(output)
+    reports_before_exit(output)
 }
 
-/// What the process told before it ended, in whichever way.
-pub(crate) fn words(output: &Output) -> Vec<String> {
+/// The reports of a process, whether it succeeded or not.
+pub(crate) fn reports_before_exit(output: &Output) -> Vec<String> {
     String::from_utf8_lossy(&output.stdout)
         .lines()
-        .filter_map(|line| line.split_once("told: ").map(|(_, word)| word.to_owned()))
+        .filter_map(|line| line.split_once("report: ").map(|(_, word)| word.to_owned()))
         .collect()
 }
 
-/// Fails with the line that installs `program` unless it is there.
-pub(crate) fn need(program: &str, package: &str) {
+/// Fails with the command that installs `program` if it is absent.
+pub(crate) fn require_program(program: &str, package: &str) {
     let found = Command::new(program).arg("--version").output();
     assert!(
         found.is_ok_and(|output| output.status.success()),
@@ -118,7 +118,7 @@ pub(crate) fn need(program: &str, package: &str) {
     );
 }
 
-/// A runtime all of whose blocking work is done by one thread.
+/// A runtime that runs all blocking work on one thread.
 pub(crate) fn one_blocking_thread() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -132,7 +132,7 @@ pub(crate) fn key(name: &str) -> StoreKey {
     StoreKey::from_stored(format!("session:{name}"))
 }
 
-/// A record that is kept for an hour.
+/// A record that expires in an hour.
 pub(crate) fn record(bytes: impl Into<Vec<u8>>) -> Record {
     Record {
         bytes: bytes.into().into(),
@@ -141,16 +141,17 @@ pub(crate) fn record(bytes: impl Into<Vec<u8>>) -> Record {
     }
 }
 
-/// A record that is kept for `millis` milliseconds; 0 are over, although times are rounded up.
-pub(crate) fn brief(millis: u64) -> Record {
+/// A record that expires in `millis` milliseconds. With 0 it has expired, although times are
+/// rounded up.
+pub(crate) fn short_lived(millis: u64) -> Record {
     Record {
         expires_at: SystemTime::now() + Duration::from_millis(millis) - Duration::from_millis(1),
-        ..record("brief")
+        ..record("short-lived")
     }
 }
 
-/// Stores a new record.
-pub(crate) async fn put(store: &FileStore, key: &StoreKey, record: &Record) -> Revision {
+/// Inserts a record.
+pub(crate) async fn insert_new(store: &FileStore, key: &StoreKey, record: &Record) -> Revision {
     match store.insert(key, record).await {
         Ok(Write::Stored(revision)) => revision,
         other => panic!("the record was not stored: {other:?}"),
@@ -173,12 +174,12 @@ pub(crate) fn listed(record: Record) -> Record {
     }
 }
 
-/// A record of [`ada`]'s that is kept for an hour.
+/// A record of [`ada`]'s that expires in an hour.
 pub(crate) fn of_ada(bytes: impl Into<Vec<u8>>) -> Record {
     listed(record(bytes))
 }
 
-/// The keys that [`ada`]'s index names.
+/// The keys in [`ada`]'s index.
 pub(crate) async fn keys_of_ada(store: &FileStore) -> Vec<StoreKey> {
     let page = store.owned_by(&ada(), None, usize::MAX).await.unwrap();
     assert!(page.next.is_none());

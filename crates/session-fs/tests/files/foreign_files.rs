@@ -1,4 +1,5 @@
-//! Files, directories, links, pipes and sockets that the store did not make stay as they are, and hold nothing up.
+//! Files, directories, links, pipes and sockets that the store did not create stay unchanged and
+//! block nothing.
 
 use std::{
     collections::BTreeMap,
@@ -17,93 +18,92 @@ use rustix::fs::{CWD, Mode, mkfifoat};
 use session_core::{Error, ExpiredSweep as _, Revision, SessionStore as _};
 use session_tests::scratch_dir;
 
-use crate::place::{Place, brief, files_below, key, keys_of_ada, listed, of_ada, put, record};
+use crate::test_directory::{
+    TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, record, short_lived,
+};
 
 #[tokio::test]
-async fn two_hundred_strangers_stay_intact_and_hang_nothing() {
-    let place = Place::own();
+async fn two_hundred_foreign_files_stay_intact_and_block_nothing() {
+    let dir = TestDirectory::new();
     let outside = scratch_dir();
     let canary = outside.path().join("canary");
-    fs::write(&canary, "alive").unwrap();
-    let store = place.store();
-    put(&store, &key("before"), &of_ada("1")).await;
+    fs::write(&canary, "unchanged").unwrap();
+    let store = dir.store();
+    insert_new(&store, &key("before"), &of_ada("1")).await;
 
-    let places = everywhere(place.directory());
-    let planted = plant(&places, &canary);
+    let directories = directories_below(dir.path());
+    let planted = plant(&directories, &canary);
     assert!(planted.len() >= 200, "{} planted", planted.len());
-    let before = picture(place.directory());
+    let before = snapshot(dir.path());
 
-    let begun = Instant::now();
-    put(&store, &key("second"), &of_ada("2")).await;
+    let started = Instant::now();
+    insert_new(&store, &key("second"), &of_ada("2")).await;
     assert_eq!(keys_of_ada(&store).await.len(), 2);
     assert_eq!(store.sweep(1000).await.unwrap(), 0);
     for name in ["before", "second"] {
         let found = store.load(&key(name)).await.unwrap().unwrap();
-        let over = store
-            .update(&key(name), &listed(brief(0)), &found.revision)
+        let expired = store
+            .update(&key(name), &listed(short_lived(0)), &found.revision)
             .await;
-        assert!(over.unwrap().is_stored());
+        assert!(expired.unwrap().is_stored());
     }
     assert_eq!(store.sweep(1000).await.unwrap(), 2);
     assert!(keys_of_ada(&store).await.is_empty());
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        started.elapsed() < Duration::from_secs(5),
         "{:?}",
-        begun.elapsed()
+        started.elapsed()
     );
 
-    let after = picture(place.directory());
+    let after = snapshot(dir.path());
     for path in &planted {
         assert_eq!(after.get(path), before.get(path), "{path:?}");
     }
-    let ours = |path: &&PathBuf| !planted.contains(path);
+    let not_planted = |path: &&PathBuf| !planted.contains(path);
     assert_eq!(
         after
             .keys()
-            .filter(ours)
+            .filter(not_planted)
             .filter(|path| path.is_file())
             .count(),
         0
     );
-    assert_eq!(fs::read_to_string(&canary).unwrap(), "alive");
+    assert_eq!(fs::read_to_string(&canary).unwrap(), "unchanged");
 }
 
 #[tokio::test]
-async fn a_stranger_in_the_place_of_a_directory_fails_its_records_and_no_others() {
-    let place = Place::own();
-    let store = place.store();
-    put(&store, &key("before"), &record("1")).await;
-    let shard = files_below(place.directory())[0]
-        .parent()
-        .unwrap()
-        .to_owned();
-    fs::rename(&shard, place.directory().join("aside")).unwrap();
-    fs::write(&shard, "a stranger's").unwrap();
+async fn a_foreign_file_instead_of_a_shard_fails_the_records_of_that_shard_only() {
+    let dir = TestDirectory::new();
+    let store = dir.store();
+    insert_new(&store, &key("before"), &record("1")).await;
+    let shard = files_below(dir.path())[0].parent().unwrap().to_owned();
+    fs::rename(&shard, dir.path().join("aside")).unwrap();
+    fs::write(&shard, "foreign").unwrap();
 
     let failed = store.insert(&key("before"), &record("2")).await;
     assert!(matches!(failed, Err(Error::Backend { .. })), "{failed:?}");
-    put(&store, &key("second"), &record("3")).await;
+    insert_new(&store, &key("second"), &record("3")).await;
     assert_eq!(store.sweep(10).await.unwrap(), 0);
-    assert_eq!(fs::read_to_string(&shard).unwrap(), "a stranger's");
+    assert_eq!(fs::read_to_string(&shard).unwrap(), "foreign");
 
     fs::remove_file(&shard).unwrap();
-    fs::rename(place.directory().join("aside"), &shard).unwrap();
+    fs::rename(dir.path().join("aside"), &shard).unwrap();
     assert!(store.load(&key("before")).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn a_strangers_thing_under_a_records_name_is_neither_followed_nor_replaced() {
+async fn a_foreign_file_with_a_records_name_is_neither_followed_nor_replaced() {
     let outside = scratch_dir();
     let canary = outside.path().join("canary");
-    fs::write(&canary, "alive").unwrap();
+    fs::write(&canary, "unchanged").unwrap();
     for kind in 0..KINDS {
-        let place = Place::own();
-        let store = place.store();
-        put(&store, &key("it"), &record("x")).await;
-        let file = files_below(place.directory()).pop().unwrap();
+        let dir = TestDirectory::new();
+        let store = dir.store();
+        insert_new(&store, &key("it"), &record("x")).await;
+        let file = files_below(dir.path()).pop().unwrap();
         fs::remove_file(&file).unwrap();
-        make(kind, &file, &canary);
-        let before = picture(place.directory());
+        create_foreign(kind, &file, &canary);
+        let before = snapshot(dir.path());
 
         let loaded = store.load(&key("it")).await;
         assert!(
@@ -119,19 +119,19 @@ async fn a_strangers_thing_under_a_records_name_is_neither_followed_nor_replaced
         assert!(!updated.is_stored(), "{kind}");
         store.delete(&key("it")).await.unwrap();
         assert_eq!(store.sweep(10).await.unwrap(), 0, "{kind}");
-        assert_eq!(picture(place.directory()), before, "{kind}");
-        assert_eq!(fs::read_to_string(&canary).unwrap(), "alive", "{kind}");
+        assert_eq!(snapshot(dir.path()), before, "{kind}");
+        assert_eq!(fs::read_to_string(&canary).unwrap(), "unchanged", "{kind}");
     }
 }
 
-/// The record itself would be readable: that it is behind a link is what counts.
+/// The record would be readable. It is refused because it is behind a link.
 #[tokio::test]
 async fn a_link_to_a_genuine_record_is_not_followed() {
-    let place = Place::own();
+    let dir = TestDirectory::new();
     let outside = scratch_dir();
-    let store = place.store();
-    let revision = put(&store, &key("it"), &record("x")).await;
-    let file = files_below(place.directory()).pop().unwrap();
+    let store = dir.store();
+    let revision = insert_new(&store, &key("it"), &record("x")).await;
+    let file = files_below(dir.path()).pop().unwrap();
     let moved = outside.path().join("record");
     fs::rename(&file, &moved).unwrap();
     symlink(&moved, &file).unwrap();
@@ -143,8 +143,8 @@ async fn a_link_to_a_genuine_record_is_not_followed() {
     assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
 }
 
-/// The directories of the store, and names in them that its own files could have.
-fn everywhere(root: &Path) -> Vec<PathBuf> {
+/// `root` and all directories below it.
+fn directories_below(root: &Path) -> Vec<PathBuf> {
     let mut all = vec![root.to_owned()];
     let mut at = 0;
     while at < all.len() {
@@ -176,12 +176,12 @@ fn plant(directories: &[PathBuf], canary: &Path) -> Vec<PathBuf> {
             |digit: char| OsString::from(format!("{}-{:016x}", digit.to_string().repeat(64), 7));
         for kind in 0..KINDS {
             let digit = char::from_digit(u32::try_from(kind).unwrap(), 16).unwrap();
-            // An empty file with the name of an index entry is one; everything else is not.
-            let full = if kind == EMPTY { 0 } else { kind };
-            make(full, &directory.join(like_an_entry(digit)), canary);
+            // An empty file with the name of an index entry is an index entry, not a foreign file.
+            let not_empty = if kind == EMPTY { 0 } else { kind };
+            create_foreign(not_empty, &directory.join(like_an_entry(digit)), canary);
             planted.push(directory.join(like_an_entry(digit)));
             for name in [
-                OsString::from(format!("stranger-{kind}")),
+                OsString::from(format!("foreign-{kind}")),
                 OsString::from_vec([b"\xff\xfe not utf-8", kind.to_string().as_bytes()].concat()),
                 OsString::from(format!("{kind}").repeat(255)),
                 like_a_record(digit),
@@ -191,7 +191,7 @@ fn plant(directories: &[PathBuf], canary: &Path) -> Vec<PathBuf> {
             ] {
                 let path = directory.join(name);
                 if fs::symlink_metadata(&path).is_err() {
-                    make(kind, &path, canary);
+                    create_foreign(kind, &path, canary);
                     planted.push(path);
                 }
             }
@@ -200,9 +200,9 @@ fn plant(directories: &[PathBuf], canary: &Path) -> Vec<PathBuf> {
     planted
 }
 
-fn make(kind: usize, path: &Path, canary: &Path) {
+fn create_foreign(kind: usize, path: &Path, canary: &Path) {
     match kind {
-        0 => fs::write(path, "a stranger's text").unwrap(),
+        0 => fs::write(path, "foreign text").unwrap(),
         1 => DirBuilder::new().mode(0o755).create(path).unwrap(),
         2 => symlink(canary, path).unwrap(),
         3 => mkfifoat(CWD, path, Mode::RWXU).unwrap(),
@@ -211,7 +211,7 @@ fn make(kind: usize, path: &Path, canary: &Path) {
     }
 }
 
-/// A socket's path may have some hundred bytes only: it gets its name afterwards.
+/// The path of a new socket has at most about a hundred bytes, so the socket is renamed afterwards.
 fn make_socket(path: &Path) {
     let short = scratch_dir();
     let socket = short.path().join("s");
@@ -219,10 +219,10 @@ fn make_socket(path: &Path) {
     fs::rename(socket, path).unwrap();
 }
 
-/// What everything below `root` is: kind and mode, inode, content or target.
-fn picture(root: &Path) -> BTreeMap<PathBuf, String> {
+/// Mode, inode, and content or link target of everything below `root`.
+fn snapshot(root: &Path) -> BTreeMap<PathBuf, String> {
     let mut all = BTreeMap::new();
-    for directory in everywhere(root) {
+    for directory in directories_below(root) {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             let meta = fs::symlink_metadata(&path).unwrap();

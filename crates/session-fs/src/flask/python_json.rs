@@ -1,9 +1,12 @@
+//! Rewrites JSON as Python's `json.dumps` writes it.
+
 use std::fmt::Write as _;
 
-/// JSON as Python's `json.dumps` spells it: blanks after commas and colons, ASCII alone, floats by `repr`.
+/// Rewrites `json` as Python does: spaces after commas and colons, ASCII only, floats by `repr`.
 ///
-/// What does not begin like a JSON object stays as it is. Equal sessions so have equal files, whoever wrote them.
-pub(super) fn pythons(json: &[u8]) -> Vec<u8> {
+/// Equal sessions then have equal files, whether Flask or this store wrote them. Bytes that do not
+/// start like a JSON object stay unchanged.
+pub(super) fn to_python_json(json: &[u8]) -> Vec<u8> {
     let text = match std::str::from_utf8(json) {
         Ok(text) if text.starts_with('{') => text,
         _ => return json.to_vec(),
@@ -12,14 +15,14 @@ pub(super) fn pythons(json: &[u8]) -> Vec<u8> {
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let length = match first {
-            '"' => string(rest),
-            '-' | '0'..='9' => number(rest),
+            '"' => string_length(rest),
+            '-' | '0'..='9' => number_length(rest),
             _ => first.len_utf8(),
         };
         let (token, after) = rest.split_at(length);
         match first {
-            '"' => token.chars().for_each(|each| push(&mut out, each)),
-            '-' | '0'..='9' => out.push_str(&spelled(token)),
+            '"' => token.chars().for_each(|each| push_ascii(&mut out, each)),
+            '-' | '0'..='9' => out.push_str(&python_number(token)),
             ' ' | '\t' | '\n' | '\r' => {}
             ',' => out.push_str(", "),
             ':' => out.push_str(": "),
@@ -30,8 +33,8 @@ pub(super) fn pythons(json: &[u8]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// The length of the string that `text` begins with, its quotes included.
-fn string(text: &str) -> usize {
+/// The length of the string that `text` starts with, including its quotes.
+fn string_length(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().skip(1).position(|byte| {
         let closes = byte == b'"' && !escaped;
@@ -41,25 +44,25 @@ fn string(text: &str) -> usize {
     end.map_or(text.len(), |end| end + 2)
 }
 
-/// The length of the number that `text` begins with.
-fn number(text: &str) -> usize {
+/// The length of the number that `text` starts with.
+fn number_length(text: &str) -> usize {
     let belongs = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
     text.bytes()
         .position(|byte| !belongs(byte))
         .unwrap_or(text.len())
 }
 
-fn push(out: &mut String, each: char) {
+fn push_ascii(out: &mut String, each: char) {
     if matches!(each, ' '..='~') {
         out.push(each);
     } else {
         for unit in each.encode_utf16(&mut [0; 2]) {
-            write!(out, "\\u{unit:04x}").expect("a String takes every write");
+            write!(out, "\\u{unit:04x}").expect("writing to a String cannot fail");
         }
     }
 }
 
-fn spelled(number: &str) -> String {
+fn python_number(number: &str) -> String {
     let float = number.contains(['.', 'e', 'E']).then(|| number.parse());
     match float {
         Some(Ok(value)) if f64::is_finite(value) => float_repr(value),
@@ -67,7 +70,8 @@ fn spelled(number: &str) -> String {
     }
 }
 
-/// With an exponent below 0.0001 and from 1e16 on, of a sign and two digits at least.
+/// Python's `repr` uses an exponent below 0.0001 and from 1e16 on. The exponent has a sign and at
+/// least two digits.
 fn float_repr(value: f64) -> String {
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
@@ -82,8 +86,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_sessions_are_spelled_alike() {
-        // By Python's json.dumps.
+    fn equal_sessions_have_equal_bytes() {
+        // The right side was written by Python's json.dumps.
         for (json, python) in [
             ("{}", "{}"),
             (
@@ -114,17 +118,17 @@ mod tests {
                 r#"{"a": 123456789012345678901234567890}"#,
             ),
         ] {
-            let spelled = pythons(json.as_bytes());
-            assert_eq!(String::from_utf8(spelled.clone()).unwrap(), python);
-            assert_eq!(pythons(&spelled), spelled);
+            let rewritten = to_python_json(json.as_bytes());
+            assert_eq!(String::from_utf8(rewritten.clone()).unwrap(), python);
+            assert_eq!(to_python_json(&rewritten), rewritten);
         }
-        assert_eq!(pythons(b"\xc0"), b"\xc0");
+        assert_eq!(to_python_json(b"\xc0"), b"\xc0");
     }
 
-    /// Python would write `Infinity`, which is no JSON.
+    /// Python would write `Infinity`, which is not JSON.
     #[test]
-    fn a_number_beyond_every_float_stays_as_it_is() {
+    fn a_number_out_of_the_range_of_floats_stays_unchanged() {
         let json = br#"{"a": [1e400, -1E400]}"#;
-        assert_eq!(pythons(json), json);
+        assert_eq!(to_python_json(json), json);
     }
 }

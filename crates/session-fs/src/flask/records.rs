@@ -1,26 +1,30 @@
+//! The operations on cachelib's files: load, insert, update, delete. Each of them blocks.
+
 use rustix::io::Errno;
 use session_core::{Revision, StoreKey, Write};
 
-use super::{CachelibStore, layout::Entry};
+use super::{layout::CacheFile, store::CachelibStore};
 use crate::{
-    directory::Directory, fault::Fault, file, layout::LARGEST, lock::Lock, staged::Staged,
+    directory::Directory, error::CallError, file, layout::LARGEST, lock::Lock, staged::Staged,
 };
 
-/// Python spells a record with six times as many bytes at the most.
+/// The most bytes that a file can have. Python writes at most six bytes for each byte of a record.
 const LARGEST_FILE: usize = 6 * LARGEST + 4;
 
-/// The records as cachelib's files; every method blocks.
+/// The name and the content of a key's file, if there is one.
+type Found = Option<(String, CacheFile)>;
+
 impl CachelibStore {
-    pub(super) fn get(&self, key: &StoreKey) -> Result<Option<(String, Entry)>, Fault> {
+    pub(super) fn load_file(&self, key: &StoreKey) -> Result<Found, CallError> {
         let root = self.root.open()?;
         root.map_or(Ok(None), |root| self.find(&root, key))
     }
 
-    pub(super) fn add(&self, key: &StoreKey, new: &Entry) -> Result<Write, Fault> {
+    pub(super) fn insert_file(&self, key: &StoreKey, new: &CacheFile) -> Result<Write, CallError> {
         let root = self.root.open_or_set_up()?;
         let staged = Staged::write(&root, &new.encode(), self.root.staging)?;
         let _lock = Lock::acquire(&root)?;
-        let [name, other] = self.names.of(key);
+        let [name, other] = self.naming.names_of(key);
         if file::start(&root, other, 0)?.is_some() {
             return Ok(Write::Refused);
         }
@@ -30,19 +34,19 @@ impl CachelibStore {
         }
     }
 
-    /// Replaces the payload `loaded`.
-    pub(super) fn swap(
+    /// Replaces the file whose payload is `loaded`.
+    pub(super) fn update_file(
         &self,
         key: &StoreKey,
-        new: &Entry,
+        new: &CacheFile,
         loaded: &Revision,
-    ) -> Result<Write, Fault> {
+    ) -> Result<Write, CallError> {
         let Some(root) = self.root.open()? else {
             return Ok(Write::Refused);
         };
         let _lock = Lock::acquire(&root)?;
-        // What cannot be read is another one.
-        let found = self.find(&root, key).or_else(Fault::unless_unreadable)?;
+        // An unreadable file differs from the loaded one.
+        let found = self.find(&root, key).or_else(CallError::or_absent)?;
         let Some((name, _)) = found.filter(|(_, old)| old.payload == loaded.as_bytes()) else {
             return Ok(Write::Refused);
         };
@@ -50,25 +54,24 @@ impl CachelibStore {
         Ok(new.stored())
     }
 
-    pub(super) fn remove(&self, key: &StoreKey) -> Result<(), Fault> {
+    pub(super) fn delete_files(&self, key: &StoreKey) -> Result<(), CallError> {
         let Some(root) = self.root.open()? else {
             return Ok(());
         };
         let _lock = Lock::acquire(&root)?;
-        for name in self.names.of(key) {
-            let found = file::start(&root, name.as_str(), 0).or_else(Fault::unless_unreadable)?;
-            if found.is_some() {
+        for name in self.naming.names_of(key) {
+            let found = file::start(&root, name.as_str(), 0);
+            if found.or_else(CallError::or_absent)?.is_some() {
                 root.unlink(name)?;
             }
         }
         Ok(())
     }
 
-    /// The entry of `key` and the name of its file.
-    fn find(&self, root: &Directory, key: &StoreKey) -> Result<Option<(String, Entry)>, Fault> {
-        for name in self.names.of(key) {
+    fn find(&self, root: &Directory, key: &StoreKey) -> Result<Found, CallError> {
+        for name in self.naming.names_of(key) {
             if let Some(file) = file::start(root, name.as_str(), LARGEST_FILE)? {
-                return Ok(Some((name, Entry::decode(&file)?)));
+                return Ok(Some((name, CacheFile::decode(&file)?)));
             }
         }
         Ok(None)

@@ -1,6 +1,7 @@
-//! Sessions in cachelib's files: the store contract as far as the format goes, and the format to the byte.
+//! `CachelibStore`: the store contract, as far as cachelib's format allows, and the exact format.
 
-#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+#![cfg(feature = "flask")]
+#![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::{
     fs::{self, Permissions},
@@ -26,8 +27,8 @@ fn open() -> Fixture<CachelibStore> {
         .keeping(directory)
 }
 
-/// What four bytes of seconds cannot keep.
-const BEYOND_THE_FORMAT: &str = "an_expiry_in_the_year_2200_survives";
+/// Four bytes of seconds end in the year 2106.
+const NOT_IN_THE_FORMAT: &str = "an_expiry_in_the_year_2200_survives";
 
 macro_rules! promises {
     ($($promise:ident)+) => {
@@ -38,7 +39,7 @@ macro_rules! promises {
             }
         )+
 
-        const KEPT: &[&str] = &[$(stringify!($promise)),+];
+        const TESTED: &[&str] = &[$(stringify!($promise)),+];
     };
 }
 
@@ -89,20 +90,20 @@ promises! {
 session_core::expired_sweep_tests!(async { open() });
 
 #[test]
-fn no_other_promise_of_a_store_is_left_out() {
-    let mut kept = [KEPT, &[BEYOND_THE_FORMAT]].concat();
+fn every_other_promise_of_a_store_is_tested() {
+    let mut tested = [TESTED, &[NOT_IN_THE_FORMAT]].concat();
     let mut promised = conformance::STORE_PROMISES.to_vec();
-    kept.sort_unstable();
+    tested.sort_unstable();
     promised.sort_unstable();
-    assert_eq!(kept, promised);
+    assert_eq!(tested, promised);
 }
 
 const SHA256: &str = "8218e4462084a7a64a8c72a8cac882dc343336b31a566dca549662878580a986";
 const MD5: &str = "7b328d3dec19f3ba4689e571988d3602";
-/// As cachelib 0.17 with its `JSONSerializer` wrote it, under the name above, for an end in the year 2100.
+/// Written by cachelib 0.17 with its `JSONSerializer`, under the name above. It expires in 2100.
 const FILE: &[u8] = b"\x3c\x57\x86\xf4{\"_permanent\": true, \"a\": \"x\"}";
-const END: u64 = 4_102_444_860;
-/// What the store tells its directory by; it is no session to cachelib.
+const EXPIRY: u64 = 4_102_444_860;
+/// The store's marker of a directory that was set up. It is not a session to cachelib.
 const MARKER: &str = ".set-up.__wz_cache";
 
 struct Cache {
@@ -129,7 +130,7 @@ impl Cache {
 fn record(payload: &[u8]) -> Record {
     Record {
         bytes: payload.to_vec().into(),
-        expires_at: UNIX_EPOCH + Duration::from_secs(END),
+        expires_at: UNIX_EPOCH + Duration::from_secs(EXPIRY),
         entry: None,
     }
 }
@@ -145,14 +146,14 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_cachelib_wrote_is_read_and_what_is_written_is_cachelibs() {
+async fn files_of_cachelib_are_read_and_written_byte_for_byte() {
     let cache = Cache::new();
     fs::write(cache.path(SHA256), FILE).unwrap();
     let found = cache.store.load(&cache.key).await.unwrap().unwrap();
     assert_eq!(found.bytes, FILE[4..]);
     assert_eq!(
         found.expires_at,
-        Some(UNIX_EPOCH + Duration::from_secs(END))
+        Some(UNIX_EPOCH + Duration::from_secs(EXPIRY))
     );
 
     cache.store.delete(&cache.key).await.unwrap();
@@ -190,25 +191,28 @@ async fn a_file_named_by_md5_is_found_and_keeps_its_name() {
 }
 
 #[tokio::test]
-async fn an_end_of_zero_is_never() {
+async fn an_expiry_of_zero_means_never() {
     let cache = Cache::new();
     fs::write(cache.path(SHA256), [&[0; 4], &FILE[4..]].concat()).unwrap();
     let found = cache.store.load(&cache.key).await.unwrap().unwrap();
     let far = SystemTime::now() + Duration::from_hours(24 * 365 * 50);
     assert!(found.expires_at > Some(far));
     assert_eq!(cache.store.sweep(10).await.unwrap(), 0);
-    let over = Record {
+    let expired = Record {
         expires_at: UNIX_EPOCH,
         ..record(b"{}")
     };
-    let updated = cache.store.update(&cache.key, &over, &found.revision).await;
+    let updated = cache
+        .store
+        .update(&cache.key, &expired, &found.revision)
+        .await;
     assert!(updated.unwrap().is_stored());
     assert_eq!(cache.store.sweep(10).await.unwrap(), 1);
     assert!(cache.store.load(&cache.key).await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn a_file_too_short_for_its_end_is_unreadable() {
+async fn a_file_too_short_for_its_expiry_is_unreadable() {
     let cache = Cache::new();
     for length in 0..4 {
         fs::write(cache.path(SHA256), &FILE[..length]).unwrap();
@@ -219,31 +223,34 @@ async fn a_file_too_short_for_its_end_is_unreadable() {
         );
     }
     let inserted = cache.store.insert(&cache.key, &record(b"{}")).await;
-    assert!(!inserted.unwrap().is_stored(), "something is there");
+    assert!(
+        !inserted.unwrap().is_stored(),
+        "the unreadable file still has the name"
+    );
     cache.store.delete(&cache.key).await.unwrap();
     let inserted = cache.store.insert(&cache.key, &record(b"{}")).await;
     assert!(inserted.unwrap().is_stored());
 }
 
 #[tokio::test]
-async fn a_sweep_leaves_what_is_not_a_session() {
+async fn a_sweep_keeps_files_that_are_not_sessions() {
     let cache = Cache::new();
-    let over = [&1_u32.to_ne_bytes()[..], b"{}"].concat();
+    let expired = [&1_u32.to_ne_bytes()[..], b"{}"].concat();
     let count = "79bc207ea1cf1b9b0a4e7f2ef3cd3fbb79bc207ea1cf1b9b0a4e7f2ef3cd3fbb";
     fs::write(cache.path(count), [0, 0, 0, 0, 5]).unwrap();
     for name in ["notes.txt", "tmpabc.__wz_cache", &SHA256.to_uppercase()] {
-        fs::write(cache.path(name), &over).unwrap();
+        fs::write(cache.path(name), &expired).unwrap();
     }
     fs::create_dir(cache.path(&"d".repeat(64))).unwrap();
     let before = names(cache.directory.path());
-    fs::write(cache.path(SHA256), &over).unwrap();
-    fs::write(cache.path(MD5), &over).unwrap();
+    fs::write(cache.path(SHA256), &expired).unwrap();
+    fs::write(cache.path(MD5), &expired).unwrap();
     assert_eq!(cache.store.sweep(10).await.unwrap(), 2);
     assert_eq!(names(cache.directory.path()), before);
 }
 
 #[tokio::test]
-async fn a_directory_that_is_gone_is_an_error_until_it_is_back() {
+async fn a_missing_directory_is_an_error_until_it_is_back() {
     let cache = Cache::new();
     let (store, directory) = (&cache.store, cache.directory.path());
     let inserted = store.insert(&cache.key, &record(b"{}")).await;
@@ -271,4 +278,16 @@ async fn a_directory_that_is_gone_is_an_error_until_it_is_back() {
     fs::remove_dir(directory).unwrap();
     fs::rename(&aside, directory).unwrap();
     assert!(store.load(&cache.key).await.unwrap().is_some());
+}
+
+#[test]
+fn an_unsafe_directory_is_refused_with_advice() {
+    let cache = Cache::new();
+    fs::set_permissions(cache.directory.path(), Permissions::from_mode(0o770)).unwrap();
+    let error = cache.store.check().unwrap_err().to_string();
+    let path = cache.directory.path().display();
+    assert_eq!(
+        error,
+        format!("{path} must not be writable by group or others (mode 0770): run chmod 0700 on it")
+    );
 }
