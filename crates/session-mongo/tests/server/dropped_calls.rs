@@ -1,4 +1,4 @@
-//! Calls that are dropped before they answer: no reply reaches another call, no connection stays behind.
+//! Calls that are dropped before their reply: no reply reaches another call, no connection leaks.
 
 use std::time::{Duration, Instant};
 
@@ -6,17 +6,17 @@ use session_core::SessionStore;
 use session_mongo::mongodb::bson::{Bson, doc};
 use tokio::time::{sleep, timeout};
 
-use crate::setup::{Setup, connect, key, patient, record, stored, unique};
+use crate::setup::{Setup, connect, key, record, stored, unique, with_long_timeouts};
 
-/// From "not even sent" to "answered before the time is up".
-fn patience(round: u32) -> Duration {
+/// From 0, before the command is sent, to 2 ms, after its reply.
+fn drop_after(round: u32) -> Duration {
     Duration::from_micros(u64::from(round % 20) * 100)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reply_reaches_another_call_when_500_are_dropped() {
-    let setup = Setup::alone().await;
-    let store = connect(&patient(&setup.server), &setup.name).await;
+    let setup = Setup::own_server().await;
+    let store = connect(&with_long_timeouts(&setup.server), &setup.name).await;
     let keys: Vec<_> = (0..8).map(|_| key()).collect();
     for key in &keys {
         stored(
@@ -31,7 +31,7 @@ async fn no_reply_reaches_another_call_when_500_are_dropped() {
     for round in 0..20_000_u32 {
         let key = &keys[round as usize % keys.len()];
         let neighbour = &keys[(round as usize + 1) % keys.len()];
-        if timeout(patience(round), store.load(neighbour))
+        if timeout(drop_after(round), store.load(neighbour))
             .await
             .is_err()
         {
@@ -50,9 +50,9 @@ async fn no_reply_reaches_another_call_when_500_are_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_connection_is_left_behind_by_2000_dropped_calls() {
-    let setup = Setup::alone().await;
-    let url = format!("{}&maxPoolSize=20", patient(&setup.server));
+async fn two_thousand_dropped_calls_leak_no_connection() {
+    let setup = Setup::own_server().await;
+    let url = format!("{}&maxPoolSize=20", with_long_timeouts(&setup.server));
     let store = connect(&url, &setup.name).await;
     let before = connections(&setup).await;
     let mut tasks = tokio::task::JoinSet::new();
@@ -61,21 +61,21 @@ async fn no_connection_is_left_behind_by_2000_dropped_calls() {
         tasks.spawn(async move {
             for round in 0..100 {
                 let key = key();
-                drop(timeout(patience(task + round), store.insert(&key, &record(b"x"))).await);
+                drop(timeout(drop_after(task + round), store.insert(&key, &record(b"x"))).await);
             }
         });
     }
     tasks.join_all().await;
 
-    // What is left: a pool of 20, two connections that watch the server.
-    let begin = Instant::now();
+    // Expected: a pool of 20, and two connections that monitor the server.
+    let started = Instant::now();
     loop {
         let now = connections(&setup).await;
         if now <= before + 22 {
             break;
         }
         assert!(
-            begin.elapsed() < Duration::from_secs(5),
+            started.elapsed() < Duration::from_secs(5),
             "{before} connections became {now}"
         );
         sleep(Duration::from_millis(100)).await;

@@ -1,3 +1,5 @@
+//! `CollectionHandle`, the collection of the sessions with the commands that read and write it.
+
 use std::fmt;
 
 use mongodb::{
@@ -8,32 +10,27 @@ use mongodb::{
 use session_core::{Result, Revision, Write};
 
 use crate::{
-    calls::Calls,
+    call_limit::CallLimit,
     names::{CollectionName, DatabaseName},
-    reply::wrote,
+    reply::wrote_document,
 };
 
-/// Where sessions are kept, and the ways to read and write there.
+/// The collection of the sessions. A clone is a handle on the same client.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct CollectionHandle {
     pub(crate) database: Database,
-    pub(crate) collection: Collection<RawDocumentBuf>,
-    pub(crate) calls: Calls,
+    pub(crate) documents: Collection<RawDocumentBuf>,
+    pub(crate) call_limit: CallLimit,
     pub(crate) limit: usize,
 }
 
-impl Place {
-    pub(crate) fn new(
-        client: &Client,
-        database: &DatabaseName,
-        collection: &CollectionName,
-        limit: usize,
-    ) -> Self {
-        let database = client.database(database.as_str());
+impl CollectionHandle {
+    pub(crate) fn new(client: &Client, limit: usize) -> Self {
+        let database = client.database(DatabaseName::default().as_str());
         Self {
-            collection: sessions(&database, collection.as_str()),
+            documents: primary_collection(&database, CollectionName::default().as_str()),
             database,
-            calls: Calls::new(),
+            call_limit: CallLimit::new(),
             limit,
         }
     }
@@ -41,7 +38,7 @@ impl Place {
     pub(crate) fn in_database(self, database: &DatabaseName) -> Self {
         let database = self.database.client().database(database.as_str());
         Self {
-            collection: sessions(&database, self.collection.name()),
+            documents: primary_collection(&database, self.documents.name()),
             database,
             ..self
         }
@@ -49,28 +46,29 @@ impl Place {
 
     pub(crate) fn in_collection(self, collection: &CollectionName) -> Self {
         Self {
-            collection: sessions(&self.database, collection.as_str()),
+            documents: primary_collection(&self.database, collection.as_str()),
             ..self
         }
     }
 
     pub(crate) async fn find_one(&self, filter: Document) -> Result<Option<RawDocumentBuf>> {
-        let collection = self.collection.clone();
+        let documents = self.documents.clone();
         let found = self
-            .calls
-            .run(async move { collection.find_one(filter).await });
+            .call_limit
+            .run(async move { documents.find_one(filter).await });
         found.await
     }
 
-    /// The first `limit` documents that answer `filter`, by `_id`, without what follows the records' heads.
+    /// Finds the first `limit` documents that match `filter`, in the order of `_id`. Reads `_id`
+    /// and `head` only.
     pub(crate) async fn find_heads(
         &self,
         filter: Document,
         limit: u32,
     ) -> Result<Vec<RawDocumentBuf>> {
-        let collection = self.collection.clone();
-        let found = self.calls.run(async move {
-            let mut cursor = collection
+        let documents = self.documents.clone();
+        let found = self.call_limit.run(async move {
+            let mut cursor = documents
                 .find(filter)
                 .sort(doc! { "_id": 1 })
                 .projection(doc! { "head": 1 })
@@ -86,13 +84,14 @@ impl Place {
         found.await
     }
 
-    /// Adds `document`, which is then at `revision`; refused if it runs into another.
+    /// Inserts `document`, which is then at `revision`. Refused if a unique index has its key.
     pub(crate) async fn insert(&self, document: Document, revision: Revision) -> Result<Write> {
-        let done = self.write("insert", "documents", document).await?;
-        Ok(answer(done, revision))
+        let written = self.write("insert", "documents", document).await?;
+        Ok(write_result(written, revision))
     }
 
-    /// Sets the fields of `change` in the document that answers `filter`, which is then at `revision`.
+    /// Sets the fields of `change` in the document that matches `filter`, which is then at
+    /// `revision`.
     pub(crate) async fn update(
         &self,
         filter: Document,
@@ -100,41 +99,43 @@ impl Place {
         revision: Revision,
     ) -> Result<Write> {
         let statement = doc! { "q": filter, "u": { "$set": change } };
-        let done = self.write("update", "updates", statement).await?;
-        Ok(answer(done, revision))
+        let written = self.write("update", "updates", statement).await?;
+        Ok(write_result(written, revision))
     }
 
-    /// Removes all documents that answer `filter`.
+    /// Removes all documents that match `filter`.
     pub(crate) async fn delete(&self, filter: Document) -> Result<()> {
         const ALL: i32 = 0;
         let statement = doc! { "q": filter, "limit": ALL };
         self.write("delete", "deletes", statement).await.map(drop)
     }
 
-    /// Writes go out as plain commands because the driver sends its own `update_one` a second time when a reply is lost,
-    /// if the application's client says so, and a compare-and-set must never be sent twice.
+    /// Sends a write as a plain command and returns whether it wrote a document.
+    ///
+    /// The driver's own `update_one` is sent again when a reply is lost, if the application's
+    /// client has `retryWrites`. A compare-and-set must never be sent twice.
     async fn write(&self, verb: &str, field: &str, statement: Document) -> Result<bool> {
         let (database, mut command) = (self.database.clone(), Document::new());
-        command.insert(verb, self.collection.name());
+        command.insert(verb, self.documents.name());
         command.insert(field, [statement]);
         command.insert("writeConcern", doc! { "w": "majority" });
         let reply = self
-            .calls
+            .call_limit
             .run(async move { database.run_command(command).await });
-        wrote(&reply.await?)
+        wrote_document(&reply.await?)
     }
 }
 
-fn answer(done: bool, revision: Revision) -> Write {
-    if done {
+fn write_result(written: bool, revision: Revision) -> Write {
+    if written {
         Write::Stored(revision)
     } else {
         Write::Refused
     }
 }
 
-/// Of the nodes only the primary knows of every logout.
-fn sessions(database: &Database, name: &str) -> Collection<RawDocumentBuf> {
+/// Reads go to the primary, because only the primary has every log-out.
+fn primary_collection(database: &Database, name: &str) -> Collection<RawDocumentBuf> {
     let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
     let options = CollectionOptions::builder()
         .selection_criteria(primary)
@@ -142,13 +143,13 @@ fn sessions(database: &Database, name: &str) -> Collection<RawDocumentBuf> {
     database.collection_with_options(name, options)
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for CollectionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the client, whose options hold a password.
-        f.debug_struct("Place")
+        // Without the client, because its options hold a password.
+        f.debug_struct("CollectionHandle")
             .field(
                 "collection",
-                &format_args!("{}", self.collection.namespace()),
+                &format_args!("{}", self.documents.namespace()),
             )
             .field("limit", &self.limit)
             .finish_non_exhaustive()

@@ -1,3 +1,5 @@
+//! The store's own layout: one document for each record.
+
 use std::time::{Duration, SystemTime};
 
 use mongodb::bson::{
@@ -5,11 +7,12 @@ use mongodb::bson::{
 };
 use session_core::{Error, Listed, Loaded, Record, Result, Revision, StoreKey};
 
-/// The most that a document takes beside its record: a key and an owner of 250 bytes each, names and lengths.
+/// The most bytes that a document takes besides its record: a key and an owner of 250 bytes each,
+/// field names and lengths.
 pub(crate) const OVERHEAD: usize = 1024;
 
-/// Binary, not text: in a collection made with a collation, text may equal other text.
-pub(crate) fn blob(bytes: &[u8]) -> Binary {
+/// Binary and not text, because a collation of the collection can make different texts equal.
+pub(crate) fn encode_bytes(bytes: &[u8]) -> Binary {
     Binary {
         subtype: BinarySubtype::Generic,
         bytes: bytes.to_vec(),
@@ -17,27 +20,28 @@ pub(crate) fn blob(bytes: &[u8]) -> Binary {
 }
 
 pub(crate) fn id(key: &StoreKey) -> Document {
-    doc! { "_id": blob(key.as_str().as_bytes()) }
+    doc! { "_id": encode_bytes(key.as_str().as_bytes()) }
 }
 
-/// The instant in milliseconds, rounded up, so that nothing is removed too early.
-pub(crate) fn instant(at: SystemTime) -> DateTime {
+/// Encodes `at` in milliseconds. Rounds up, so that the server removes nothing too early.
+pub(crate) fn encode_time(at: SystemTime) -> DateTime {
     let up = at.checked_add(Duration::from_nanos(999_999));
     DateTime::from_system_time(up.unwrap_or(at))
 }
 
-/// What a write of `record` sets; the entry stays as it is unless one is given.
+/// The fields that a write of `record` sets. If the record has no entry, the fields of the owner's
+/// index stay unchanged.
 pub(crate) fn fields(record: &Record, revision: ObjectId) -> Document {
     let (head, rest) = record.bytes.split_at(record.bytes.len().min(Record::HEAD));
     let mut fields = doc! {
-        "head": blob(head),
-        "rest": blob(rest),
+        "head": encode_bytes(head),
+        "rest": encode_bytes(rest),
         "revision": revision,
-        "expires_at": instant(record.expires_at),
+        "expires_at": encode_time(record.expires_at),
     };
     if let Some(entry) = &record.entry {
-        fields.insert("owner", blob(entry.owner.as_str().as_bytes()));
-        fields.insert("listed_until", instant(entry.expires_at));
+        fields.insert("owner", encode_bytes(entry.owner.as_str().as_bytes()));
+        fields.insert("listed_until", encode_time(entry.expires_at));
     }
     fields
 }
@@ -48,7 +52,7 @@ pub(crate) fn decode(document: &RawDocument) -> Result<Loaded> {
         bytes: [bytes(document, "head")?, bytes(document, "rest")?]
             .concat()
             .into(),
-        revision: token(revision),
+        revision: encode_revision(revision),
         expires_at: None,
     })
 }
@@ -72,13 +76,14 @@ pub(crate) fn bytes<'a>(document: &'a RawDocument, field: &str) -> Result<&'a [u
     }
 }
 
-pub(crate) fn token(revision: ObjectId) -> Revision {
+pub(crate) fn encode_revision(revision: ObjectId) -> Revision {
     Revision::new(revision.bytes().to_vec())
 }
 
-/// The revision as it is stored, or `None` if another store made it.
-pub(crate) fn stored_revision(token: &Revision) -> Option<ObjectId> {
-    token.as_bytes().try_into().ok().map(ObjectId::from_bytes)
+/// Decodes a revision to the document's field. `None` if another store created it.
+pub(crate) fn decode_revision(revision: &Revision) -> Option<ObjectId> {
+    let bytes = revision.as_bytes();
+    bytes.try_into().ok().map(ObjectId::from_bytes)
 }
 
 #[cfg(test)]
@@ -111,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_read_as_it_was_written() {
+    fn a_document_is_decoded_as_it_was_encoded() {
         for length in [0, 1, Record::HEAD, Record::HEAD + 1, 5 * Record::HEAD] {
             let (key, record) = record(length);
             let revision = ObjectId::new();
             let document = document(&key, &record, revision);
             let loaded = decode(&document).unwrap();
             assert!(loaded.bytes == record.bytes);
-            assert_eq!(stored_revision(&loaded.revision), Some(revision));
+            assert_eq!(decode_revision(&loaded.revision), Some(revision));
             let listed = decode_listed(&document).unwrap();
             assert!(listed.key == key);
             assert!(listed.head == record.bytes[..length.min(Record::HEAD)]);
@@ -128,7 +133,7 @@ mod tests {
     #[test]
     fn a_time_is_rounded_up_to_its_millisecond() {
         let (_, record) = record(0);
-        let millis = |at: SystemTime| instant(at).timestamp_millis();
+        let millis = |at: SystemTime| encode_time(at).timestamp_millis();
         assert_eq!(millis(record.expires_at), 1_234_567_892);
         assert_eq!(millis(UNIX_EPOCH), 0);
         assert_eq!(millis(DateTime::MAX.to_system_time()), i64::MAX);
@@ -141,15 +146,18 @@ mod tests {
     }
 
     #[test]
-    fn another_stores_revision_is_none_of_ours() {
-        assert_eq!(stored_revision(&Revision::from(7)), None);
-        assert_eq!(stored_revision(&Revision::new(&b"bytes"[..])), None);
+    fn a_revision_of_another_store_is_not_decoded() {
+        assert_eq!(decode_revision(&Revision::from(7)), None);
+        assert_eq!(decode_revision(&Revision::new(&b"bytes"[..])), None);
     }
 
     #[test]
-    fn a_field_of_a_wrong_type_or_missing_is_corrupt_and_never_a_panic() {
+    fn a_missing_field_or_one_of_a_wrong_type_is_corrupt_and_no_panic() {
         let good = doc! {
-            "_id": blob(b"key"), "head": blob(b"x"), "rest": blob(b""), "revision": ObjectId::new(),
+            "_id": encode_bytes(b"key"),
+            "head": encode_bytes(b"x"),
+            "rest": encode_bytes(b""),
+            "revision": ObjectId::new(),
         };
         assert!(decode(&raw(&good)).is_ok() && decode_listed(&raw(&good)).is_ok());
         for field in ["_id", "head", "rest", "revision"] {
