@@ -19,8 +19,7 @@ use crate::{
 /// The record in the file called `name`, if there is one.
 pub(crate) fn read(directory: &Directory, name: &Name) -> Result<Option<StoredRecord>> {
     let file = start(directory, name.to_string(), OVERHEAD + LARGEST)?;
-    file.map(|bytes| StoredRecord::decode(name, &bytes))
-        .transpose()
+    file.map(|it| StoredRecord::decode(name, &it)).transpose()
 }
 
 /// The first bytes, at most `most`, of the file called `name`, if there is one.

@@ -37,13 +37,13 @@ pub(crate) struct Root {
 
 impl Root {
     /// Resolves `path` against the current directory.
-    pub(crate) fn new(path: PathBuf, staging: Staging) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         let absolute = std::path::absolute(&path).unwrap_or(path);
         // Removes a trailing slash, which would follow a symbolic link.
         let path: PathBuf = absolute.components().collect();
         Self {
             path: path.into(),
-            staging,
+            staging: Staging::default(),
             was_set_up: Arc::default(),
         }
     }

@@ -8,8 +8,8 @@ use std::{
 use session_core::config::ConfigError;
 
 use crate::{
-    file_mode::FileMode, layout::LARGEST, root::Root, staged::Staging,
-    sweep_schedule::SweepSchedule, writer_queue::WriterQueue,
+    file_mode::FileMode, layout::LARGEST, root::Root, sweep_schedule::SweepSchedule,
+    writer_queue::WriterQueue,
 };
 
 /// Sessions as files below one directory, which several processes can share.
@@ -35,7 +35,7 @@ impl FileStore {
     /// [`check`](Self::check) for the requirements on the directory.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
-            root: Root::new(directory.into(), Staging::default()),
+            root: Root::new(directory.into()),
             limit: Self::DEFAULT_LIMIT,
             threshold: None,
             writers: WriterQueue::new(256).into(),

@@ -53,10 +53,8 @@ impl CollectionHandle {
 
     pub(crate) async fn find_one(&self, filter: Document) -> Result<Option<RawDocumentBuf>> {
         let documents = self.documents.clone();
-        let found = self
-            .call_limit
-            .run(async move { documents.find_one(filter).await });
-        found.await
+        let find = async move { documents.find_one(filter).await };
+        self.call_limit.run(find).await
     }
 
     /// Finds the first `limit` documents that match `filter`, in the order of `_id`. Reads `_id`
@@ -67,7 +65,7 @@ impl CollectionHandle {
         limit: u32,
     ) -> Result<Vec<RawDocumentBuf>> {
         let documents = self.documents.clone();
-        let found = self.call_limit.run(async move {
+        let find = async move {
             let mut cursor = documents
                 .find(filter)
                 .sort(doc! { "_id": 1 })
@@ -80,8 +78,8 @@ impl CollectionHandle {
                 found.push(cursor.current().to_owned());
             }
             Ok(found)
-        });
-        found.await
+        };
+        self.call_limit.run(find).await
     }
 
     /// Inserts `document`, which is then at `revision`. Refused if a unique index has its key.
@@ -119,10 +117,8 @@ impl CollectionHandle {
         command.insert(verb, self.documents.name());
         command.insert(field, [statement]);
         command.insert("writeConcern", doc! { "w": "majority" });
-        let reply = self
-            .call_limit
-            .run(async move { database.run_command(command).await });
-        wrote_document(&reply.await?)
+        let run = async move { database.run_command(command).await };
+        wrote_document(&self.call_limit.run(run).await?)
     }
 }
 

@@ -51,8 +51,6 @@ pub(crate) async fn create(
     indexes: [IndexModel; 2],
 ) -> Result<mongodb::error::Result<()>> {
     let documents = collection.documents.clone();
-    let created = collection
-        .call_limit
-        .run(async move { Ok(documents.create_indexes(indexes).await.map(drop)) });
-    created.await
+    let create = async move { Ok(documents.create_indexes(indexes).await.map(drop)) };
+    collection.call_limit.run(create).await
 }

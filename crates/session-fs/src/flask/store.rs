@@ -13,8 +13,8 @@ use session_core::{
 
 use super::layout::{CacheFile, Naming, SUFFIX};
 use crate::{
-    blocking::blocking, file_mode::FileMode, layout::LARGEST, root::Root, staged::Staging,
-    unix_time, writer_queue::WriterQueue,
+    blocking::blocking, file_mode::FileMode, layout::LARGEST, root::Root, unix_time,
+    writer_queue::WriterQueue,
 };
 
 /// Sessions in the files of a cachelib `FileSystemCache`, shared with a Flask application.
@@ -50,12 +50,10 @@ impl CachelibStore {
     /// Names new files by SHA-256, as cachelib does since 0.16. Also finds files that are named by
     /// MD5, as before.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        let staging = Staging {
-            suffix: SUFFIX,
-            ..Staging::default()
-        };
+        let mut root = Root::new(directory.into());
+        root.staging.suffix = SUFFIX;
         Self {
-            root: Root::new(directory.into(), staging),
+            root,
             naming: Naming::Sha256,
             limit: Self::DEFAULT_LIMIT,
             writers: WriterQueue::new(1).into(),
