@@ -1,4 +1,4 @@
-//! The store by itself, without a web framework: what each method answers.
+//! The store without a web framework: what each method returns.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{
@@ -32,17 +32,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let first = store.update(&key, &two, &loaded.revision).await?;
     println!("updated: {}", first.is_stored());
 
-    // Another request that loaded the same bytes comes too late, and is told.
+    // Another request loaded the same bytes. Its update is refused.
     let late = store.update(&key, &three, &loaded.revision).await?;
     println!("late update refused: {}", late == Write::Refused);
 
     let Write::Stored(revision) = first else {
-        return Err("nobody else changes it".into());
+        return Err("no other request changes the record".into());
     };
-    let over = store.update(&key, &record("over", 0), &revision).await?;
+    let expired = store.update(&key, &record("expired", 0), &revision).await?;
     println!(
-        "over: {}; swept: {}",
-        over.is_stored(),
+        "expired: {}; swept: {}",
+        expired.is_stored(),
         store.sweep(100).await?
     );
     Ok(())

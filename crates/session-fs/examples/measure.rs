@@ -1,7 +1,8 @@
-//! How long loads, saves, sweeps and lists take, in a small directory and in a large one.
+//! Measures loads, saves, sweeps and lists, in a small directory and in a large one.
 //!
-//! `cargo run --release -p session-fs --example measure -- DIRECTORY [SESSIONS]` makes a million sessions in DIRECTORY,
-//! unless told another number, and leaves them there. Before, one user logs in and out 100,000 times.
+//! `cargo run --release -p session-fs --example measure -- DIRECTORY [SESSIONS]` first lets one
+//! user log in and out 100,000 times. Then it stores SESSIONS sessions (default: a million) in
+//! DIRECTORY and leaves them there.
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
 
 use std::{
@@ -21,7 +22,8 @@ const SAMPLES: usize = 5000;
 const EXPIRED: usize = 10_000;
 const WRITERS: usize = 8;
 const LOG_INS: usize = 100_000;
-/// From the first log-in on, all log-outs stay in the list; enough for a slow disk.
+/// How long ended sessions stay in the list. Long enough for all log-ins and log-outs on a slow
+/// disk.
 const TOMBSTONES: Duration = Duration::from_mins(3);
 
 #[tokio::main]
@@ -29,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let directory = arguments
         .next()
-        .ok_or("name a directory that is not there yet")?;
+        .ok_or("pass a directory that does not exist yet")?;
     let sessions = arguments
         .next()
         .map_or(Ok(1_000_000), |number| number.parse())?;
@@ -39,22 +41,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut keys = insert(&store, SMALL, Duration::from_hours(24)).await?;
     requests(&store, &keys, "").await?;
     sweep(&store, &keys).await?;
-    let begun = Instant::now();
+    let started = Instant::now();
     keys.extend(insert(&store, sessions - SMALL, Duration::from_hours(24)).await?);
-    println!("{} inserted in {:.1?}", sessions - SMALL, begun.elapsed());
+    println!("{} inserted in {:.1?}", sessions - SMALL, started.elapsed());
     requests(&store, &keys, "").await?;
     sweep(&store, &keys).await?;
 
     insert(&store, EXPIRED, Duration::ZERO).await?;
     let (mut batches, mut removed) = (Vec::new(), 0);
     loop {
-        let begun = Instant::now();
+        let started = Instant::now();
         let batch = store.sweep(500).await?;
         removed += batch;
         if batch < 500 {
             break;
         }
-        batches.push(begun.elapsed());
+        batches.push(started.elapsed());
     }
     println!(
         "{removed} expired swept; a batch of 500: {}",
@@ -93,7 +95,7 @@ async fn insert(
     Ok(keys)
 }
 
-/// A session of some three hundred bytes, as most are.
+/// A record of 300 bytes, the size of a typical session.
 fn record(expires_at: SystemTime) -> Record {
     Record {
         bytes: vec![b'x'; 300].into(),
@@ -102,10 +104,10 @@ fn record(expires_at: SystemTime) -> Record {
     }
 }
 
-/// The list of a user who logs in and out all the time.
+/// Measures the list of a user who logs in and out again and again.
 async fn devices(store: &FileStore) -> Result<(), Box<dyn Error>> {
     let owner = KeyPrefix::default().owner_key("ada");
-    let begun = Instant::now();
+    let started = Instant::now();
     let until = SystemTime::now() + TOMBSTONES;
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
@@ -116,8 +118,8 @@ async fn devices(store: &FileStore) -> Result<(), Box<dyn Error>> {
                     KeyPrefix::default().hashed_key(&SessionId::random(SessionId::DEFAULT_BYTES));
                 let session = owned(&owner, SystemTime::now() + Duration::from_hours(24));
                 if let Write::Stored(revision) = store.insert(&key, &session).await? {
-                    let answer = store.update(&key, &owned(&owner, until), &revision).await?;
-                    assert!(answer.is_stored(), "nobody else changes it");
+                    let result = store.update(&key, &owned(&owner, until), &revision).await?;
+                    assert!(result.is_stored(), "no other request changes the record");
                 }
             }
             Ok::<_, session_core::Error>(())
@@ -126,13 +128,16 @@ async fn devices(store: &FileStore) -> Result<(), Box<dyn Error>> {
     while let Some(done) = writers.join_next().await {
         done??;
     }
-    println!("{LOG_INS} log-ins and log-outs in {:.1?}", begun.elapsed());
+    println!(
+        "{LOG_INS} log-ins and log-outs in {:.1?}",
+        started.elapsed()
+    );
     list(store, &owner, "tombstones in the list").await?;
-    tokio::time::sleep(TOMBSTONES.saturating_sub(begun.elapsed())).await;
-    list(store, &owner, "their time has passed").await?;
-    let begun = Instant::now();
+    tokio::time::sleep(TOMBSTONES.saturating_sub(started.elapsed())).await;
+    list(store, &owner, "expired entries in the list").await?;
+    let started = Instant::now();
     store.sweep(usize::MAX).await?;
-    println!("    swept in {:.1?}", begun.elapsed());
+    println!("    swept in {:.1?}", started.elapsed());
     list(store, &owner, "swept").await
 }
 
@@ -145,7 +150,7 @@ fn owned(owner: &OwnerKey, expires_at: SystemTime) -> Record {
 }
 
 async fn list(store: &FileStore, owner: &OwnerKey, when: &str) -> Result<(), Box<dyn Error>> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let (mut records, mut cursor) = (0, None);
     loop {
         let page = store.owned_by(owner, cursor.as_ref(), 1000).await?;
@@ -155,23 +160,23 @@ async fn list(store: &FileStore, owner: &OwnerKey, when: &str) -> Result<(), Box
             break;
         }
     }
-    println!("    {when}: {records} listed in {:.1?}", begun.elapsed());
+    println!("    {when}: {records} listed in {:.1?}", started.elapsed());
     Ok(())
 }
 
 async fn requests(store: &FileStore, keys: &[StoreKey], when: &str) -> Result<(), Box<dyn Error>> {
     let (mut loads, mut saves) = (Vec::new(), Vec::new());
     for sample in 0..SAMPLES {
-        // Far apart, so that no directory is met twice in a row.
+        // Keys that are far apart, so that successive calls use different directories.
         let key = &keys[sample * 7919 % keys.len()];
-        let begun = Instant::now();
+        let started = Instant::now();
         let loaded = store.load(key).await?.ok_or("a session is missing")?;
-        loads.push(begun.elapsed());
+        loads.push(started.elapsed());
         let next = record(SystemTime::now() + Duration::from_hours(24));
-        let begun = Instant::now();
-        let answer = store.update(key, &next, &loaded.revision).await?;
-        saves.push(begun.elapsed());
-        assert!(answer.is_stored(), "nobody else changes it");
+        let started = Instant::now();
+        let result = store.update(key, &next, &loaded.revision).await?;
+        saves.push(started.elapsed());
+        assert!(result.is_stored(), "no other request changes the record");
     }
     println!("{} sessions{when}", keys.len());
     println!("    load {}", spread(&mut loads));
@@ -179,16 +184,16 @@ async fn requests(store: &FileStore, keys: &[StoreKey], when: &str) -> Result<()
     Ok(())
 }
 
-/// A sweep that finds nothing to remove, with requests beside it.
+/// Measures a sweep that finds nothing to remove, alone and with concurrent requests.
 async fn sweep(store: &FileStore, keys: &[StoreKey]) -> Result<(), Box<dyn Error>> {
-    let begun = Instant::now();
+    let started = Instant::now();
     store.sweep(500).await?;
-    println!("    sweep of live sessions alone: {:.1?}", begun.elapsed());
+    println!("    sweep of live sessions only: {:.1?}", started.elapsed());
     let sweeping = tokio::spawn({
         let store = store.clone();
         async move { store.sweep(500).await }
     });
-    requests(store, keys, " beside a sweep").await?;
+    requests(store, keys, " during a sweep").await?;
     sweeping.await??;
     Ok(())
 }

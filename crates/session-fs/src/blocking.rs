@@ -1,18 +1,21 @@
+//! Runs file operations on tokio's threads for blocking work.
+
 use std::panic::resume_unwind;
 
 use tokio::task::spawn_blocking;
 
-use crate::fault::Fault;
+use crate::error::CallError;
 
-/// Runs `work` on a thread that may block.
+/// Runs `operation` on a thread that may block.
 ///
-/// If the caller's future is dropped, work that has begun goes on to its end; its result goes nowhere else.
+/// If the caller's future is dropped, an operation that has started still runs to its end. Its
+/// result is discarded.
 pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
-    let done = spawn_blocking(work).await;
-    done.unwrap_or_else(|error| match error.try_into_panic() {
+    operation: impl FnOnce() -> Result<T, CallError> + Send + 'static,
+) -> Result<T, CallError> {
+    let result = spawn_blocking(operation).await;
+    result.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => resume_unwind(panic),
-        Err(cancelled) => Err(Fault::Stopped(cancelled.into())),
+        Err(cancelled) => Err(CallError::Cancelled(cancelled.into())),
     })
 }

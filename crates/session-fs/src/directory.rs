@@ -1,3 +1,5 @@
+//! `Directory`, an open directory that only its owner can change.
+
 use std::{
     fs::{DirBuilder, File},
     os::unix::fs::DirBuilderExt as _,
@@ -13,25 +15,29 @@ use rustix::{
 };
 
 use crate::{
-    fault::{Fault, Result},
-    mode::FileMode,
+    error::{CallError, Result},
+    file_mode::FileMode,
 };
 
-/// A directory that nobody else can write, held open: what happens in it cannot be led elsewhere by a rename.
+/// An open directory that no other user can write.
+///
+/// Names are resolved relative to its descriptor, so a rename of the directory cannot redirect an
+/// operation.
 #[derive(Debug)]
 pub(crate) struct Directory {
     fd: OwnedFd,
-    /// Where it was found: for messages alone.
+    /// The path it was opened by, for messages only.
     path: PathBuf,
 }
 
 impl Directory {
-    /// The directory at `path`, if there is one.
+    /// Opens the directory at `path`, if there is one.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
         Self::open_at(CWD, path, path.to_owned())
     }
 
-    /// The directory at `path`, made with mode 0700 if there is none, as are those above; it is there after a power loss.
+    /// Opens the directory at `path`. Creates it with mode 0700 if it is absent, and its parents as
+    /// well. A created directory survives a power loss.
     pub(crate) fn open_or_create(path: &Path) -> Result<Self> {
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(Self::open(path)?.ok_or(Errno::NOENT)?);
@@ -48,15 +54,15 @@ impl Directory {
         above.ensure(name, true)
     }
 
-    /// The directory `name` in this one, if there is one.
+    /// Opens the directory `name` in this one, if there is one.
     pub(crate) fn child(&self, name: impl Arg) -> Result<Option<Self>> {
         let path = self.path.join(&*name.to_string_lossy());
         Self::open_at(&self.fd, name, path)
     }
 
-    /// The directory `name` in this one, made with mode 0700 if there is none.
+    /// Opens the directory `name` in this one. Creates it with mode 0700 if it is absent.
     ///
-    /// With `durable`, one that was made is there after a power loss.
+    /// With `durable`, a created directory survives a power loss.
     pub(crate) fn ensure(&self, name: impl Arg + Copy, durable: bool) -> Result<Self> {
         if let Some(child) = self.child(name)? {
             return Ok(child);
@@ -66,11 +72,11 @@ impl Directory {
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),
         }
-        self.settle(durable)?;
+        self.flush_if(durable)?;
         Ok(self.child(name)?.ok_or(Errno::NOENT)?)
     }
 
-    /// Makes the file `name`, for writing; its mode is exact whatever the umask.
+    /// Creates the file `name` for writing. The umask does not change its mode.
     pub(crate) fn create(&self, name: &str, mode: FileMode) -> IoResult<OwnedFd> {
         let mode = Mode::from_raw_mode(mode.bits());
         let flags =
@@ -82,17 +88,18 @@ impl Directory {
         Ok(file)
     }
 
-    /// What is in this directory, read from its beginning and independently of any other reader.
+    /// Reads what is in this directory from the start, independently of other readers.
     pub(crate) fn entries(&self) -> IoResult<Dir> {
         Dir::read_from(&self.fd)
     }
 
-    /// With `durable`, makes what was linked, renamed and removed here outlast a power loss.
-    pub(crate) fn settle(&self, durable: bool) -> IoResult<()> {
+    /// With `durable`, flushes this directory, so that links, renames and removals in it survive a
+    /// power loss.
+    pub(crate) fn flush_if(&self, durable: bool) -> IoResult<()> {
         if durable { fs::fsync(&self.fd) } else { Ok(()) }
     }
 
-    /// Removes the file `name`; whether there was one.
+    /// Removes the file `name`. Returns whether there was one.
     pub(crate) fn unlink(&self, name: impl Arg) -> IoResult<bool> {
         match fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Err(Errno::NOENT) => Ok(false),
@@ -116,14 +123,14 @@ impl Directory {
         &self.fd
     }
 
-    /// The directory `name` in `above`, if there is one; a fault if others can change what is in it.
+    /// Opens the directory `name` in `above`, if there is one. Refuses one that others can change.
     fn open_at(above: impl AsFd, name: impl Arg, path: PathBuf) -> Result<Option<Self>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = match fs::openat(above, name, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP | Errno::NOTDIR) => {
-                let reason = "must be a directory itself, not a symbolic link or a file".into();
-                return Err(Fault::Directory { path, reason });
+                let reason = "must be a directory, not a symbolic link or a file".into();
+                return Err(CallError::UnsafeDirectory { path, reason });
             }
             other => other?,
         };
@@ -138,6 +145,6 @@ impl Directory {
         } else {
             return Ok(Some(Self { fd, path }));
         };
-        Err(Fault::Directory { path, reason })
+        Err(CallError::UnsafeDirectory { path, reason })
     }
 }

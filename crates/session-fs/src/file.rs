@@ -1,3 +1,5 @@
+//! Reads one file, or overwrites it in place.
+
 use std::{fs::File, io::Read as _};
 
 use rustix::{
@@ -9,18 +11,18 @@ use session_core::Bytes;
 
 use crate::{
     directory::Directory,
-    fault::{Fault, Result},
-    layout::{LARGEST, OVERHEAD, Stored},
+    error::{CallError, Result},
+    layout::{LARGEST, OVERHEAD, StoredRecord},
     name::Name,
 };
 
-/// The record called `name`, if there is one.
-pub(crate) fn read(directory: &Directory, name: &Name) -> Result<Option<Stored>> {
+/// The record in the file called `name`, if there is one.
+pub(crate) fn read(directory: &Directory, name: &Name) -> Result<Option<StoredRecord>> {
     let file = start(directory, name.to_string(), OVERHEAD + LARGEST)?;
-    file.map(|bytes| Stored::decode(name, &bytes)).transpose()
+    file.map(|it| StoredRecord::decode(name, &it)).transpose()
 }
 
-/// The first bytes, up to `most` of them, of the file called `name`, if there is one.
+/// The first bytes, at most `most`, of the file called `name`, if there is one.
 pub(crate) fn start(directory: &Directory, name: impl Arg, most: usize) -> Result<Option<Bytes>> {
     let Some((file, size)) = open(directory, name, OFlags::RDONLY)? else {
         return Ok(None);
@@ -31,10 +33,10 @@ pub(crate) fn start(directory: &Directory, name: impl Arg, most: usize) -> Resul
     Ok(Some(bytes.into()))
 }
 
-/// Writes `bytes` over the file called `name` in one piece, then cuts off what is left of the old ones.
+/// Overwrites the file called `name` with `bytes` in one call, then truncates it to their length.
 ///
-/// This takes no space on the disk where `bytes` fit into the file's first block. As they fit into one page as well, a
-/// process that is killed leaves the old bytes or the new ones.
+/// This needs no space on the disk if `bytes` fit into the file's first block. They then also fit
+/// into one page, so a process that is killed leaves either the old bytes or the new ones.
 pub(crate) fn overwrite(
     directory: &Directory,
     name: &Name,
@@ -52,23 +54,23 @@ pub(crate) fn overwrite(
     Ok(())
 }
 
-/// The regular file called `name`, and its size.
+/// Opens the regular file called `name`, if there is one. Returns it with its size.
 pub(crate) fn open(
     directory: &Directory,
     name: impl Arg,
     access: OFlags,
 ) -> Result<Option<(File, u64)>> {
-    // A FIFO would block without NONBLOCK.
+    // Without NONBLOCK, opening a FIFO would block.
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = match fs::openat(directory.fd(), name, flags, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(None),
-        // A symbolic link, a socket, a directory.
-        Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(Fault::Foreign),
+        // A symbolic link, a socket or a directory.
+        Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(CallError::ForeignFile),
         other => other?,
     };
     let stat = fs::fstat(&file)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(Fault::Foreign);
+        return Err(CallError::ForeignFile);
     }
     Ok(Some((file.into(), stat.st_size.unsigned_abs())))
 }

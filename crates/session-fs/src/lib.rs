@@ -4,25 +4,29 @@
 compile_error!("session-fs needs a Unix system: permission bits, links and locks on directories");
 
 mod blocking;
-mod cachelib;
-mod clock;
 mod directory;
-mod fault;
+mod error;
 mod file;
-mod files;
+mod file_mode;
+#[cfg(feature = "flask")]
+mod flask;
 mod layout;
 mod lock;
-mod mode;
 mod name;
-mod owners;
-mod pace;
+mod owner_index;
+mod records;
 mod root;
+mod session_store;
+mod settings;
 mod staged;
 mod store;
 mod sweep;
-mod turns;
-mod walk;
+mod sweep_run;
+mod sweep_schedule;
+mod unix_time;
+mod writer_queue;
 
-pub use cachelib::CachelibStore;
-pub use mode::FileMode;
+pub use file_mode::FileMode;
+#[cfg(feature = "flask")]
+pub use flask::CachelibStore;
 pub use store::FileStore;

@@ -1,3 +1,5 @@
+//! `Lock`, the exclusive lock on one directory, between threads and between processes.
+
 use std::{
     thread,
     time::{Duration, Instant},
@@ -8,26 +10,28 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{directory::Directory, fault::Fault};
+use crate::{directory::Directory, error::CallError};
 
-/// How long a write waits for its turn in this process, and then for other processes.
+/// How long a write waits in this process's queue, and then again for other processes.
 ///
-/// As long as `session-core` waits for the store by default: of a longer wait nobody would see the end.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+/// `session-core` waits as long for the store by default, so a longer wait would be of no use.
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The exclusive right to change the records of one directory, between threads and between processes.
+/// The exclusive right to change the records of one directory.
 ///
-/// The lock is on the directory itself: one that was removed and made anew has another lock, but in the removed one
-/// nothing can be written either. The kernel releases the lock of a process that is killed.
+/// The lock is on the directory itself. A directory that was removed and created again has another
+/// lock, but nothing can be written into the removed one. The kernel releases the lock when its
+/// process is killed.
 #[derive(Debug)]
 #[must_use = "dropping the lock releases it"]
 pub(crate) struct Lock<'a>(&'a Directory);
 
 impl<'a> Lock<'a> {
-    /// Waits for the lock for [`PATIENCE`], so that a holder that is frozen makes an error and not a queue.
-    pub(crate) fn acquire(directory: &'a Directory) -> Result<Self, Fault> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut pause = Duration::from_micros(20);
+    /// Waits at most [`LOCK_TIMEOUT`] for the lock, so that a frozen holder causes errors and not
+    /// a growing queue.
+    pub(crate) fn acquire(directory: &'a Directory) -> Result<Self, CallError> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        let mut backoff = Duration::from_micros(20);
         loop {
             match flock(directory.fd(), FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self(directory)),
@@ -35,17 +39,17 @@ impl<'a> Lock<'a> {
                 Err(errno) => return Err(errno.into()),
             }
             if Instant::now() >= deadline {
-                return Err(Fault::Locked);
+                return Err(CallError::LockTimeout);
             }
-            thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_micros(500));
+            thread::sleep(backoff);
+            backoff = (backoff * 2).min(Duration::from_micros(500));
         }
     }
 }
 
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
-        // A failure leaves the lock to the directory's own closing, which follows.
+        // If this fails, closing the directory releases the lock.
         let _ = flock(self.0.fd(), FlockOperation::Unlock);
     }
 }

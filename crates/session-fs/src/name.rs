@@ -1,10 +1,13 @@
+//! `Name`, the file name of a record or an owner.
+
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// What a record's file is called: SHA-256 of its store key, in hexadecimal, so that every key is a safe file name.
+/// The name of a record's file: SHA-256 of its store key, in hexadecimal. Every key so gives a safe
+/// file name.
 ///
-/// Owners are named in the same way.
+/// The directory of an owner in the index is named in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name(pub(crate) [u8; 32]);
 
@@ -13,12 +16,12 @@ impl Name {
         Self(Sha256::digest(key.as_bytes()).into())
     }
 
-    /// The name that `text` writes in 64 lower-case hexadecimal digits.
+    /// Parses 64 lower-case hexadecimal digits.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         unhex(text).map(Self)
     }
 
-    /// Which of the 256 directories the file is in.
+    /// The number of the directory, of 256, that holds the file.
     pub(crate) fn shard(&self) -> u8 {
         self.0[0]
     }
@@ -29,11 +32,11 @@ pub(crate) fn shard_name(shard: u8) -> String {
     format!("{shard:02x}")
 }
 
-/// The bytes that `text` writes in lower-case hexadecimal digits.
+/// Decodes lower-case hexadecimal digits.
 pub(crate) fn unhex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(text, &mut bytes).ok()?;
-    // It takes capital letters, too.
+    // The decoder accepts capital letters as well.
     (!text.iter().any(u8::is_ascii_uppercase)).then_some(bytes)
 }
 
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_reads_back_from_its_text_alone() {
+    fn a_name_is_parsed_from_its_own_text_only() {
         let name = Name::of("session:../../etc/passwd");
         let text = name.to_string();
         assert!(text.bytes().all(|b| b.is_ascii_hexdigit()));

@@ -1,3 +1,5 @@
+//! `Root`, the store's own directory: opens it, sets it up, and checks that it is usable.
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -10,61 +12,64 @@ use session_core::config::ConfigError;
 
 use crate::{
     directory::Directory,
-    fault::{Fault, Result},
+    error::{CallError, Result},
     lock::Lock,
     staged::{Staged, Staging},
 };
 
-/// The empty directory in the store's own that tells it from the mount point of a file system that is not mounted.
+/// An empty directory in the store's own. Its absence shows that a file system is not mounted and
+/// the store's path leads to the mount point.
 const MARKER: &str = ".set-up";
 
-const GONE: &str = "must stay in its place, and is gone: mount its file system again, \
-                    or restart the program to begin with an empty directory";
+const MISSING: &str = "must stay while the program runs, but is missing: mount its file system \
+                       again, or restart the program to start with an empty directory";
 
-/// The directory that holds everything, found by its path at each access.
+const UNWRITABLE: &str = "must be a directory that this program can write";
+
+/// The directory that holds everything. Each access opens it by its path.
 #[derive(Clone, Debug)]
 pub(crate) struct Root {
     pub(crate) path: Arc<Path>,
     pub(crate) staging: Staging,
-    /// Whether this process has seen the directory with its marker.
-    seen: Arc<AtomicBool>,
+    /// Whether this process has found the directory with its marker.
+    was_set_up: Arc<AtomicBool>,
 }
 
 impl Root {
-    /// `given` as it counts from the current directory of now.
-    pub(crate) fn new(given: PathBuf, staging: Staging) -> Self {
-        let absolute = std::path::absolute(&given).unwrap_or(given);
-        // Without a slash at its end, behind which a symbolic link would be followed.
+    /// Resolves `path` against the current directory.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        let absolute = std::path::absolute(&path).unwrap_or(path);
+        // Removes a trailing slash, which would follow a symbolic link.
         let path: PathBuf = absolute.components().collect();
         Self {
             path: path.into(),
-            staging,
-            seen: Arc::default(),
+            staging: Staging::default(),
+            was_set_up: Arc::default(),
         }
     }
 
-    /// The directory, or none if it was never set up.
+    /// Opens the directory, or returns `None` if this process has never found it set up.
     ///
-    /// Where it was, one that is gone or lacks its marker is an error: its file system is not mounted. To call its
-    /// sessions absent would log everybody out.
+    /// A directory that was set up and is now absent or lacks its marker is an error: its file
+    /// system is not mounted. If its sessions counted as absent, everybody would be logged out.
     pub(crate) fn open(&self) -> Result<Option<Directory>> {
         let directory = Directory::open(&self.path)?;
         let marked = match &directory {
             Some(directory) => directory.child(self.marker())?.is_some(),
             None => false,
         };
-        if !marked && self.seen.load(Ordering::Relaxed) {
-            return Err(Fault::Directory {
+        if !marked && self.was_set_up.load(Ordering::Relaxed) {
+            return Err(CallError::UnsafeDirectory {
                 path: self.path.to_path_buf(),
-                reason: GONE.into(),
+                reason: MISSING.into(),
             });
         }
-        self.seen.fetch_or(marked, Ordering::Relaxed);
+        self.was_set_up.fetch_or(marked, Ordering::Relaxed);
         Ok(directory)
     }
 
-    /// The directory at the end of `path`, which begins in this one, if there is one.
-    pub(crate) fn below(&self, path: &[&str]) -> Result<Option<Directory>> {
+    /// Opens the directory at `path` below this one, if there is one.
+    pub(crate) fn open_below(&self, path: &[&str]) -> Result<Option<Directory>> {
         let mut found = self.open()?;
         for name in path {
             found = found.map_or(Ok(None), |above| above.child(*name))?;
@@ -72,29 +77,27 @@ impl Root {
         Ok(found)
     }
 
-    /// The directory, made and marked if it never was.
+    /// Opens the directory. Creates and marks it if this was never done.
     pub(crate) fn open_or_set_up(&self) -> Result<Directory> {
         if let Some(directory) = self.open()?
-            && self.seen.load(Ordering::Relaxed)
+            && self.was_set_up.load(Ordering::Relaxed)
         {
             return Ok(directory);
         }
         let directory = Directory::open_or_create(&self.path)?;
-        // Flushed, durable or not: it happens once, and records without a marker would count as absent.
+        // Always flushed. It happens once, and records without a marker would count as absent.
         directory.ensure(self.marker().as_str(), true)?;
-        self.seen.store(true, Ordering::Relaxed);
+        self.was_set_up.store(true, Ordering::Relaxed);
         Ok(directory)
     }
 
-    /// Makes the directory if need be, and tries it out; `setting` is where its path was read, if it was.
+    /// Creates the directory if it is absent, and checks that it is usable. The error names
+    /// `setting` if the path came from a setting.
     pub(crate) fn check(&self, setting: Option<&str>) -> Result<(), ConfigError> {
-        self.try_out().map_err(|fault| {
-            let (path, reason) = match fault {
-                Fault::Directory { path, reason } => (path, reason),
-                Fault::Io(error) => (
-                    self.path.to_path_buf(),
-                    format!("must be a directory that this program can write: {error}"),
-                ),
+        self.try_write().map_err(|error| {
+            let (path, reason) = match error {
+                CallError::UnsafeDirectory { path, reason } => (path, reason),
+                CallError::Io(error) => (self.path.to_path_buf(), format!("{UNWRITABLE}: {error}")),
                 other => (
                     self.path.to_path_buf(),
                     format!("cannot be used now: {other}"),
@@ -108,7 +111,7 @@ impl Root {
         })
     }
 
-    fn try_out(&self) -> Result<()> {
+    fn try_write(&self) -> Result<()> {
         let directory = self.open_or_set_up()?;
         let _lock = Lock::acquire(&directory)?;
         Staged::write(&directory, &[], self.staging).map(drop)

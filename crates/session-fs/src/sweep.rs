@@ -1,94 +1,104 @@
+//! The implementation of `ExpiredSweep`, and the sweeps that inserts start in the background.
+
 use std::{
+    error::Error,
     ffi::CStr,
     time::{Instant, SystemTime},
 };
 
 use rustix::fs::Mode;
-use session_core::{ExpiredSweep, Result, async_trait};
+use session_core::{ExpiredSweep, async_trait};
 
 use crate::{
     directory::Directory,
-    fault::Fault,
+    error::{CallError, Result},
     layout,
     name::{Name, shard_name},
-    owners::{OWNERS, drop_if_over},
+    owner_index::{self, OWNERS},
     staged::remove_if_orphaned,
     store::FileStore,
-    walk::Walk,
+    sweep_run::SweepRun,
 };
 
 #[async_trait]
 impl ExpiredSweep for FileStore {
-    /// Removes records and index entries whose time has passed, damaged records, and what killed processes left;
-    /// requests go on meanwhile.
+    /// Removes expired records and index entries, damaged records, and files that killed processes
+    /// left. Requests are served meanwhile.
     ///
-    /// Runs on a thread that may block, and stops if its future is dropped. A call that removes less than `limit` has
-    /// been through the whole directory; the next one after a full `limit` goes on from there.
-    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
+    /// Runs on a thread that may block, and stops if its future is dropped. A call that removes
+    /// fewer than `limit` records has visited the whole directory. After a call that removed
+    /// `limit` records, the next call continues where it stopped.
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> session_core::Result<u64> {
         let store = self.clone();
-        Ok(Walk::run(instant, limit, move |walk| store.pass(walk)).await?)
+        Ok(SweepRun::start(instant, limit, move |run| store.sweep_files(run)).await?)
     }
 }
 
 impl FileStore {
-    /// Counts a new session and starts a sweep in the background if they are more than the threshold.
-    pub(crate) fn sweep_if_crowded(&self) {
-        if self.threshold.is_some_and(|it| self.pace.one_more(it)) {
+    /// Counts a new session, and starts a sweep in the background if there are more sessions than
+    /// the threshold.
+    pub(crate) fn sweep_above_threshold(&self) {
+        let Some(threshold) = self.threshold else {
+            return;
+        };
+        if self.schedule.count_insert(threshold) {
             let store = self.clone();
             tokio::spawn(async move {
-                let begun = Instant::now();
+                let started = Instant::now();
                 if let Err(error) = store.sweep(usize::MAX).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed");
+                    let error: &dyn Error = &error;
+                    tracing::warn!(error, "a sweep failed; a later insert starts another one");
                 }
-                store.pace.swept(begun);
+                store.schedule.finish(started);
             });
         }
     }
 
-    fn pass(&self, walk: &mut Walk) -> Result<(), Fault> {
+    fn sweep_files(&self, run: &mut SweepRun) -> Result<()> {
         let Some(root) = self.root.open()? else {
             return Ok(());
         };
-        let first = self.pace.shard();
+        let first = self.schedule.shard();
         for shard in (0..=u8::MAX).map(|offset| first.wrapping_add(offset)) {
             // A shard that cannot be swept must not keep the next call from the others.
-            self.pace.go_on_from(shard.wrapping_add(1));
-            if let Some(records) = ours(root.child(shard_name(shard)))? {
-                walk.through(&records, |walk, name| see(walk, &records, shard, name))?;
+            self.schedule.continue_from(shard.wrapping_add(1));
+            if let Some(files) = skip_foreign(root.child(shard_name(shard)))? {
+                run.visit(&files, |run, name| sweep_record(run, &files, shard, name))?;
             }
-            if walk.is_full() {
-                self.pace.go_on_from(shard);
+            if run.is_at_limit() {
+                self.schedule.continue_from(shard);
                 return Ok(());
             }
         }
-        self.pace.counted(walk.live);
-        walk.through(&root, |_, name| remove_if_orphaned(&root, name, ""))?;
-        let Some(owners) = ours(root.child(OWNERS))? else {
+        self.schedule.record_live(run.live);
+        run.visit(&root, |_, name| remove_if_orphaned(&root, name, ""))?;
+        let Some(owners) = skip_foreign(root.child(OWNERS))? else {
             return Ok(());
         };
         for shard in 0..=u8::MAX {
-            if let Some(shard) = ours(owners.child(shard_name(shard)))? {
-                walk.through(&shard, |walk, name| see_owner(walk, &shard, name))?;
+            if let Some(shard) = skip_foreign(owners.child(shard_name(shard)))? {
+                run.visit(&shard, |run, name| sweep_owner(run, &shard, name))?;
             }
         }
         Ok(())
     }
 }
 
-fn see(walk: &mut Walk, records: &Directory, shard: u8, name: &CStr) -> Result<(), Fault> {
+fn sweep_record(run: &mut SweepRun, files: &Directory, shard: u8, name: &CStr) -> Result<()> {
     if Name::parse(name.to_bytes()).is_none_or(|name| name.shard() != shard) {
-        return remove_if_orphaned(records, name, "");
+        return remove_if_orphaned(files, name, "");
     }
-    walk.remove_if_over(records, name, layout::expiry)
+    run.remove_if_expired(files, name, layout::expiry)
 }
 
-fn see_owner(walk: &mut Walk, shard: &Directory, name: &CStr) -> Result<(), Fault> {
-    let owner = Name::parse(name.to_bytes()).map_or(Ok(None), |_| ours(shard.child(name)))?;
+fn sweep_owner(run: &mut SweepRun, shard: &Directory, name: &CStr) -> Result<()> {
+    let owner =
+        Name::parse(name.to_bytes()).map_or(Ok(None), |_| skip_foreign(shard.child(name)))?;
     if let Some(entries) = owner {
-        walk.through(&entries, |walk, name| {
-            drop_if_over(&entries, name, walk.instant)
+        run.visit(&entries, |run, name| {
+            owner_index::remove_if_expired(&entries, name, run.instant)
         })?;
-        // The mode is all there is to tell an empty directory of ours by.
+        // Only the mode distinguishes an empty directory of this store from a foreign one.
         if entries.mode()? == Mode::RWXU {
             shard.remove_empty(name)?;
         }
@@ -96,10 +106,10 @@ fn see_owner(walk: &mut Walk, shard: &Directory, name: &CStr) -> Result<(), Faul
     Ok(())
 }
 
-/// What somebody else put where a directory of ours would be is theirs.
-fn ours(opened: Result<Option<Directory>, Fault>) -> Result<Option<Directory>, Fault> {
+/// `None` if something that this store did not make is where one of its directories would be.
+fn skip_foreign(opened: Result<Option<Directory>>) -> Result<Option<Directory>> {
     match opened {
-        Err(Fault::Directory { .. }) => Ok(None),
+        Err(CallError::UnsafeDirectory { .. }) => Ok(None),
         other => other,
     }
 }

@@ -1,4 +1,4 @@
-//! The store contract, over a directory that two stores share.
+//! The store contract, with two stores on one directory.
 
 use session_core::conformance::Fixture;
 use session_fs::FileStore;
@@ -6,9 +6,9 @@ use session_tests::scratch_dir;
 
 fn open() -> Fixture<FileStore> {
     let directory = scratch_dir();
-    let [one, other] = [(); 2].map(|()| FileStore::new(directory.path().join("sessions")));
-    Fixture::new(one)
-        .with_second(other.into())
+    let [store, second] = [(); 2].map(|()| FileStore::new(directory.path().join("sessions")));
+    Fixture::new(store)
+        .with_second(second.into())
         .keeping(directory)
 }
 

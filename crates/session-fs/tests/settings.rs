@@ -1,9 +1,9 @@
-//! What the environment says about files.
+//! The `SESSION_FILE_*` settings, and the check of the directory at startup.
 
 use std::{env, fs, os::unix::fs::PermissionsExt as _};
 
 use session_core::config::Env;
-use session_fs::{CachelibStore, FileStore};
+use session_fs::FileStore;
 use session_tests::scratch_dir;
 
 fn from(pairs: &[(&str, &str)]) -> Result<FileStore, String> {
@@ -11,7 +11,7 @@ fn from(pairs: &[(&str, &str)]) -> Result<FileStore, String> {
     FileStore::from_env(&env).map_err(|error| error.to_string())
 }
 
-// One test, because a process has one current directory.
+// A single test, because a process has one current directory.
 #[test]
 fn the_environment_names_directory_threshold_and_mode() {
     let scratch = scratch_dir();
@@ -19,7 +19,7 @@ fn the_environment_names_directory_threshold_and_mode() {
     let here = env::current_dir().unwrap();
     let store = from(&[]).unwrap();
     assert_eq!(store.directory(), here.join("flask_session"));
-    assert!(store.directory().is_dir(), "it is made at the start");
+    assert!(store.directory().is_dir(), "it is created at startup");
 
     let store = from(&[
         ("SESSION_FILE_DIR", "below/sessions/"),
@@ -28,16 +28,16 @@ fn the_environment_names_directory_threshold_and_mode() {
     ])
     .unwrap();
     assert_eq!(store.directory(), here.join("below/sessions"));
-    let shown = format!("{store:?}");
+    let debug = format!("{store:?}");
     assert!(
-        shown.contains("Some(500)") && shown.contains("0600"),
-        "{shown}"
+        debug.contains("Some(500)") && debug.contains("0600"),
+        "{debug}"
     );
 }
 
-/// The setting is named only where the path was read from it.
+/// The error names the setting only if the path came from it.
 #[test]
-fn a_directory_that_cannot_be_used_stops_the_start_by_its_name() {
+fn an_unusable_directory_stops_the_start_and_is_named() {
     let scratch = scratch_dir();
     let open = scratch.path().join("open");
     fs::create_dir(&open).unwrap();
@@ -48,12 +48,10 @@ fn a_directory_that_cannot_be_used_stops_the_start_by_its_name() {
     assert_eq!(error, format!("SESSION_FILE_DIR {advice} ({path})"));
     let error = FileStore::open(&open).unwrap_err().to_string();
     assert_eq!(error, format!("{path} {advice}"));
-    let error = CachelibStore::new(&open).check().unwrap_err().to_string();
-    assert_eq!(error, format!("{path} {advice}"));
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_by_name() {
+fn an_invalid_setting_is_refused_and_named() {
     for (name, value) in [
         ("SESSION_FILE_THRESHOLD", "many"),
         ("SESSION_FILE_THRESHOLD", "-1"),

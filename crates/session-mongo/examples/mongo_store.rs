@@ -1,4 +1,7 @@
-//! One record's life in `MongoDB`: `SESSION_MONGODB=mongodb://127.0.0.1:27017 cargo run -p session-mongo --example mongo_store`
+//! Stores, updates, lists and deletes a record in `MongoDB`.
+//!
+//! Run it with:
+//! `SESSION_MONGODB=mongodb://127.0.0.1:27017 cargo run -p session-mongo --example mongo_store`
 
 use std::time::{Duration, SystemTime};
 
@@ -27,12 +30,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }),
     };
     let Write::Stored(first) = store.insert(&key, &record("one")).await? else {
-        return Err("a random key was taken".into());
+        return Err("the random key exists already".into());
     };
-    // Two requests loaded the same session; only one of them changes it.
-    let winner = store.update(&key, &record("two"), &first).await?;
-    let loser = store.update(&key, &record("three"), &first).await?;
-    assert!(winner.is_stored() && !loser.is_stored());
+    // Two requests loaded the same session. Only the first update succeeds.
+    let first_update = store.update(&key, &record("two"), &first).await?;
+    let second_update = store.update(&key, &record("three"), &first).await?;
+    assert!(first_update.is_stored() && !second_update.is_stored());
 
     let page = store.owned_by(&ada, None, 10).await?;
     let listed = page.records.iter().find(|listed| listed.key == key);

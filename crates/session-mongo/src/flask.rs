@@ -1,4 +1,4 @@
-//! Documents as Flask-Session lays them out, so that a Flask application and this one can share live sessions.
+//! Flask's layout: documents as Flask-Session writes them, which a Flask application can share.
 
 use mongodb::{
     IndexModel,
@@ -11,57 +11,75 @@ use session_core::{
 };
 
 use crate::{
-    document::{blob, bytes},
-    failure::failed,
-    foreign,
-    indexes::{create, removal},
-    place::Place,
+    MongoStore,
+    collection::CollectionHandle,
+    error::backend_error,
+    indexes::{create, expiry_index},
+    layout::{bytes, encode_bytes},
     reply::DUPLICATE_KEY,
 };
 
+const OWN_LAYOUT: &str = "the collection holds sessions that are not in Flask-Session's layout; \
+                          name another collection with SESSION_MONGODB_COLLECT";
+const DUPLICATES: &str = "the collection holds two documents with one id, so the unique index \
+                          cannot be created; remove all but the one that expires last";
+
+impl MongoStore {
+    /// Converts the store to Flask-Session's layout, on the same server, database and collection.
+    ///
+    /// Lowers the limit to at most [`FlaskMongoStore::DEFAULT_LIMIT`]. Needs the Cargo feature
+    /// `flask`.
+    #[must_use]
+    pub fn with_flask_layout(self) -> FlaskMongoStore {
+        let mut collection = self.collection;
+        collection.limit = collection.limit.min(FlaskMongoStore::DEFAULT_LIMIT);
+        FlaskMongoStore { collection }
+    }
+}
+
 /// Sessions in a collection of Flask-Session: `{_id, id, val, expiration}`.
 ///
-/// Made by [`MongoStore::with_flask_layout`](crate::MongoStore::with_flask_layout). Flask-Session has no index on `id` and
-/// keeps no promise that needs one: call [`ensure_indexes`](Self::ensure_indexes) before the first session. It cannot
-/// name an owner's sessions.
+/// [`MongoStore::with_flask_layout`] creates it. Needs the Cargo feature `flask`.
+///
+/// Call [`ensure_indexes`](Self::ensure_indexes) before the first session: Flask-Session itself
+/// creates no index on `id`, and keeps no promise that needs one. This store cannot list an owner's
+/// sessions.
 #[derive(Clone, Debug)]
 pub struct FlaskMongoStore {
-    place: Place,
+    collection: CollectionHandle,
 }
 
 impl FlaskMongoStore {
-    /// The largest payload: 1 MiB, because a change sends the bytes that were loaded as well, and the server compares
-    /// them.
+    /// The size limit of a payload: 1 MiB. It is lower than that of [`MongoStore`] because an
+    /// update also sends the loaded bytes, and the server compares them.
     pub const DEFAULT_LIMIT: usize = 1024 * 1024;
 
-    pub(crate) fn of(mut place: Place) -> Self {
-        place.limit = place.limit.min(Self::DEFAULT_LIMIT);
-        Self { place }
-    }
-
-    /// Creates the index that lets the server remove expired documents, as Flask-Session does, and the unique one on `id`
-    /// that it lacks.
+    /// Creates two indexes: one lets the server remove expired documents, as Flask-Session's does,
+    /// and one makes `id` unique, which Flask-Session lacks.
     ///
-    /// Idempotent, and safe while many processes do it at once. Without the unique index every request reads the whole
-    /// collection, and a session that Flask-Session stores at the same moment may be there twice.
+    /// Idempotent, and safe if many processes call it at once. Without the unique index every
+    /// request reads the whole collection, and a session that Flask-Session stores at the same
+    /// moment can be stored twice.
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached or refuses, if an index of the same name has other options, if `id`s are there
-    /// twice already, or if the collection holds sessions in this library's own layout.
+    /// If the server cannot be reached or refuses, if an index of the same name has other options,
+    /// if two documents have the same `id`, or if the collection holds sessions in this library's
+    /// own layout.
     pub async fn ensure_indexes(&self) -> Result<()> {
-        let ours = doc! { "_id": { "$type": "binData" } };
-        if self.place.find_one(ours).await?.is_some() {
-            return Err(failed(foreign::OWN_LAYOUT));
+        let own_layout = doc! { "_id": { "$type": "binData" } };
+        if self.collection.find_one(own_layout).await?.is_some() {
+            return Err(backend_error(OWN_LAYOUT));
         }
         let id = IndexOptions::builder().unique(true).build();
         let id = IndexModel::builder().keys(doc! { "id": 1 }).options(id);
-        let made = create(&self.place, [removal("expiration"), id.build()]).await?;
-        made.map_err(|error| match *error.kind {
+        let indexes = [expiry_index("expiration"), id.build()];
+        let created = create(&self.collection, indexes).await?;
+        created.map_err(|error| match *error.kind {
             ErrorKind::Command(ref command) if command.code == DUPLICATE_KEY => {
-                failed(foreign::DUPLICATES)
+                backend_error(DUPLICATES)
             }
-            _ => failed(error),
+            _ => backend_error(error),
         })
     }
 }
@@ -69,32 +87,32 @@ impl FlaskMongoStore {
 #[async_trait]
 impl SessionStore for FlaskMongoStore {
     fn limit(&self) -> usize {
-        self.place.limit
+        self.collection.limit
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let found = self.place.find_one(id(key)).await?;
+        let found = self.collection.find_one(id(key)).await?;
         found.as_deref().map(decode).transpose()
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        // Of two at once for one key the second runs into the `_id`; into the unique index on `id` if Flask made the first.
+        // The `_id` refuses the second of two inserts of one key. The unique index on `id` refuses
+        // an insert of a key that Flask-Session stored.
         let mut document = doc! { "_id": key.as_str(), "id": key.as_str() };
         document.extend(fields(record));
-        self.place
-            .insert(document, Revision::new(record.bytes.clone()))
-            .await
+        let revision = Revision::new(record.bytes.clone());
+        self.collection.insert(document, revision).await
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        let mut unchanged = id(key);
-        unchanged.insert("val", blob(revision.as_bytes()));
+        let mut filter = id(key);
+        filter.insert("val", encode_bytes(revision.as_bytes()));
         let new = Revision::new(record.bytes.clone());
-        self.place.update(unchanged, fields(record), new).await
+        self.collection.update(filter, fields(record), new).await
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        self.place.delete(id(key)).await
+        self.collection.delete(id(key)).await
     }
 }
 
@@ -103,17 +121,17 @@ fn id(key: &StoreKey) -> Document {
 }
 
 fn fields(record: &Record) -> Document {
-    // Rounded down: it is told again, and must not be later than it was given.
-    let ends = DateTime::from_system_time(record.expires_at);
-    doc! { "val": blob(&record.bytes), "expiration": ends }
+    // Rounded down: `load` returns it, and it must not be later than what was stored.
+    let expiry = DateTime::from_system_time(record.expires_at);
+    doc! { "val": encode_bytes(&record.bytes), "expiration": expiry }
 }
 
 fn decode(document: &RawDocument) -> Result<Loaded> {
-    let ends = document
+    let expiry = document
         .get_datetime("expiration")
         .map_err(Error::corrupt)?;
     Ok(Loaded {
-        expires_at: Some(ends.to_system_time()),
+        expires_at: Some(expiry.to_system_time()),
         ..Loaded::compared_by_bytes(bytes(document, "val")?.to_vec())
     })
 }

@@ -1,35 +1,43 @@
+//! `MongoStore::ensure_indexes`, and helpers to create indexes.
+
 use std::time::Duration;
 
 use mongodb::{IndexModel, bson::doc, options::IndexOptions};
 use session_core::Result;
 
-use crate::{MongoStore, failure::failed, foreign, place::Place};
+use crate::{MongoStore, collection::CollectionHandle, error::backend_error, unsuitable};
 
 impl MongoStore {
-    /// Creates the index that lets the server remove expired documents, and the one that finds an owner's sessions.
+    /// Creates two indexes: one lets the server remove expired documents, one finds an owner's
+    /// sessions.
     ///
-    /// Idempotent, and safe while many processes do it at once. Needs the right `createIndex` on the collection; for an
-    /// application without it the README has the two commands. No session depends on the indexes: without them expired
-    /// documents stay, and an owner's sessions are found by reading the whole collection.
+    /// Idempotent, and safe if many processes call it at once. Needs the right `createIndex` on the
+    /// collection. If the application does not have it, an administrator can run the two commands
+    /// in the README. Sessions work without the indexes, but expired documents then stay, and
+    /// listing an owner's sessions reads the whole collection.
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached or refuses, if an index of the same name has other options, or if the collection
-    /// holds documents that are none of this library's sessions, such as Flask-Session's.
+    /// If the server cannot be reached or refuses, if an index of the same name has other options,
+    /// or if the collection holds documents that are not sessions of this library, such as
+    /// Flask-Session's.
     pub async fn ensure_indexes(&self) -> Result<()> {
-        // Ours are binary. One look into the index of _id, however large the collection.
+        // This library's ids are binary. The query reads one entry of the index on _id, however
+        // large the collection is.
         let foreign = doc! { "_id": { "$type": ["objectId", "string", "number", "object"] } };
-        if let Some(document) = self.place.find_one(foreign).await? {
-            return Err(failed(foreign::kind(&document)));
+        if let Some(document) = self.collection.find_one(foreign).await? {
+            return Err(backend_error(unsuitable::reason(&document)));
         }
         let owner = IndexModel::builder().keys(doc! { "owner": 1, "_id": 1, "listed_until": 1 });
-        let made = create(&self.place, [removal("expires_at"), owner.build()]).await?;
-        made.map_err(failed)
+        let indexes = [expiry_index("expires_at"), owner.build()];
+        create(&self.collection, indexes)
+            .await?
+            .map_err(backend_error)
     }
 }
 
-/// The index by which the server removes documents when the date in `field` has passed.
-pub(crate) fn removal(field: &str) -> IndexModel {
+/// The index that makes the server remove documents after the date in `field`.
+pub(crate) fn expiry_index(field: &str) -> IndexModel {
     let options = IndexOptions::builder().expire_after(Duration::ZERO).build();
     IndexModel::builder()
         .keys(doc! { field: 1 })
@@ -37,14 +45,12 @@ pub(crate) fn removal(field: &str) -> IndexModel {
         .build()
 }
 
-/// The inner error is the server's, the outer one that it could not be asked.
+/// The inner error is one of the driver's. The outer one means that the call did not run.
 pub(crate) async fn create(
-    place: &Place,
+    collection: &CollectionHandle,
     indexes: [IndexModel; 2],
 ) -> Result<mongodb::error::Result<()>> {
-    let collection = place.collection.clone();
-    let made = place
-        .calls
-        .run(async move { Ok(collection.create_indexes(indexes).await.map(drop)) });
-    made.await
+    let documents = collection.documents.clone();
+    let create = async move { Ok(documents.create_indexes(indexes).await.map(drop)) };
+    collection.call_limit.run(create).await
 }

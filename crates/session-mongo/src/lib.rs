@@ -1,18 +1,22 @@
 #![doc = include_str!("../README.md")]
 
-mod calls;
-mod connect;
-mod document;
-mod failure;
+mod call_limit;
+mod collection;
+mod connection;
+mod error;
+#[cfg(feature = "flask")]
 mod flask;
-mod foreign;
 mod indexes;
+mod layout;
 mod names;
-mod native;
-mod place;
+mod owner_index;
 mod reply;
+mod session_store;
+mod settings;
 mod store;
+mod unsuitable;
 
+#[cfg(feature = "flask")]
 pub use flask::FlaskMongoStore;
 pub use mongodb;
 pub use names::{CollectionName, DatabaseName};

@@ -1,4 +1,4 @@
-//! A record whose file was cut short, changed or swapped is unreadable, and never somebody's session.
+//! A record whose file was truncated, changed or swapped is unreadable, and never another session.
 
 use std::{
     fs::{self, OpenOptions},
@@ -10,14 +10,16 @@ use session_core::{
     Error, ExpiredSweep as _, OwnerIndex as _, Record, Revision, SessionStore as _, StoreKey,
 };
 
-use crate::place::{Place, ada, files_below, key, keys_of_ada, of_ada, put, record};
+use crate::test_directory::{
+    TestDirectory, ada, files_below, insert_new, key, keys_of_ada, of_ada, record,
+};
 
 const PAYLOAD: &[u8] = b"\x81\xa4user\xa3ada";
 
 #[tokio::test]
-async fn a_file_cut_at_any_byte_is_unreadable() {
-    let place = Place::own();
-    let (file, whole) = stored(&place, &key("it"), record(PAYLOAD)).await;
+async fn a_file_truncated_at_any_byte_is_unreadable() {
+    let dir = TestDirectory::new();
+    let (file, whole) = stored(&dir, &key("it"), record(PAYLOAD)).await;
     for length in (0..whole.len()).rev() {
         OpenOptions::new()
             .write(true)
@@ -25,35 +27,35 @@ async fn a_file_cut_at_any_byte_is_unreadable() {
             .unwrap()
             .set_len(length as u64)
             .unwrap();
-        unreadable(&place, &format!("{length} bytes")).await;
+        assert_unreadable(&dir, &format!("{length} bytes")).await;
     }
 }
 
 #[tokio::test]
 async fn a_file_with_any_bit_flipped_is_unreadable() {
-    let place = Place::own();
-    let (file, whole) = stored(&place, &key("it"), record(PAYLOAD)).await;
+    let dir = TestDirectory::new();
+    let (file, whole) = stored(&dir, &key("it"), record(PAYLOAD)).await;
     for bit in 0..whole.len() * 8 {
         let byte = whole[bit / 8] ^ 1 << (bit % 8);
         let open = OpenOptions::new().write(true).open(&file).unwrap();
         open.write_all_at(&[byte], bit as u64 / 8).unwrap();
-        unreadable(&place, &format!("bit {bit}")).await;
+        assert_unreadable(&dir, &format!("bit {bit}")).await;
         open.write_all_at(&whole[bit / 8..=bit / 8], bit as u64 / 8)
             .unwrap();
     }
-    let found = place.store().load(&key("it")).await.unwrap().unwrap();
+    let found = dir.store().load(&key("it")).await.unwrap().unwrap();
     assert_eq!(found.bytes, PAYLOAD);
 }
 
 #[tokio::test]
-async fn a_file_put_in_the_place_of_another_opens_nobodys_session() {
-    let place = Place::own();
-    let (ada, of_ada) = stored(&place, &key("ada"), record(PAYLOAD)).await;
-    let (bob, of_bob) = stored(&place, &key("bob"), record(PAYLOAD)).await;
+async fn a_file_swapped_with_another_is_unreadable() {
+    let dir = TestDirectory::new();
+    let (ada, of_ada) = stored(&dir, &key("ada"), record(PAYLOAD)).await;
+    let (bob, of_bob) = stored(&dir, &key("bob"), record(PAYLOAD)).await;
     fs::write(&ada, of_bob).unwrap();
     fs::write(&bob, of_ada).unwrap();
     for name in ["ada", "bob"] {
-        let loaded = place.store().load(&key(name)).await;
+        let loaded = dir.store().load(&key(name)).await;
         assert!(
             matches!(loaded, Err(Error::Corrupt { .. })),
             "{name}: {loaded:?}"
@@ -62,33 +64,33 @@ async fn a_file_put_in_the_place_of_another_opens_nobodys_session() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_is_no_free_place_and_can_be_removed_and_swept() {
-    let place = Place::own();
-    let (store, key) = (place.store(), key("it"));
-    let (file, whole) = stored(&place, &key, record(PAYLOAD)).await;
-    let cut = || fs::write(&file, &whole[..39]).unwrap();
+async fn a_damaged_record_refuses_inserts_and_can_be_deleted_and_swept() {
+    let dir = TestDirectory::new();
+    let (store, key) = (dir.store(), key("it"));
+    let (file, whole) = stored(&dir, &key, record(PAYLOAD)).await;
+    let truncate = || fs::write(&file, &whole[..39]).unwrap();
 
-    cut();
+    truncate();
     let insert = store.insert(&key, &record("new")).await.unwrap();
-    assert!(!insert.is_stored(), "something is there");
+    assert!(!insert.is_stored(), "the damaged file still has the name");
     store.delete(&key).await.unwrap();
     assert!(!file.exists());
-    cut();
+    truncate();
     assert_eq!(store.sweep(10).await.unwrap(), 1);
     assert!(!file.exists());
 }
 
 #[tokio::test]
-async fn what_a_later_version_wrote_is_kept() {
-    let place = Place::own();
-    let (store, key) = (place.store(), key("it"));
-    let (file, mut whole) = stored(&place, &key, of_ada(PAYLOAD)).await;
+async fn a_record_of_a_later_version_is_kept() {
+    let dir = TestDirectory::new();
+    let (store, key) = (dir.store(), key("it"));
+    let (file, mut whole) = stored(&dir, &key, of_ada(PAYLOAD)).await;
     whole[8] = 2;
     fs::write(&file, &whole).unwrap();
-    unreadable(&place, "a later version").await;
+    assert_unreadable(&dir, "a later version").await;
     let insert = store.insert(&key, &record("new")).await.unwrap();
-    assert!(!insert.is_stored(), "something is there");
-    // To leave it out would let it survive its owner's log-out.
+    assert!(!insert.is_stored(), "the damaged file still has the name");
+    // A list that left it out would let it survive its owner's log-out.
     let listed = store.owned_by(&ada(), None, 10).await;
     assert!(matches!(listed, Err(Error::Corrupt { .. })), "{listed:?}");
     store.delete(&key).await.unwrap();
@@ -97,31 +99,29 @@ async fn what_a_later_version_wrote_is_kept() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_does_not_hide_its_owners_others() {
-    let place = Place::own();
-    let (file, whole) = stored(&place, &key("damaged"), of_ada(vec![7; 3000])).await;
-    put(&place.store(), &key("intact"), &of_ada(PAYLOAD)).await;
+async fn a_damaged_record_does_not_hide_its_owners_other_records() {
+    let dir = TestDirectory::new();
+    let (file, whole) = stored(&dir, &key("damaged"), of_ada(vec![7; 3000])).await;
+    insert_new(&dir.store(), &key("intact"), &of_ada(PAYLOAD)).await;
     for length in 0..60 {
         fs::write(&file, &whole[..length]).unwrap();
         assert!(
-            keys_of_ada(&place.store()).await == [key("intact")],
+            keys_of_ada(&dir.store()).await == [key("intact")],
             "{length} bytes"
         );
     }
 }
 
-/// A copy keeps names and bytes, and often neither modes nor times.
+/// A copy keeps names and bytes, but often not modes and times.
 #[tokio::test]
 async fn the_index_survives_a_copy() {
-    let (from, to) = (Place::own(), Place::own());
-    put(&from.store(), &key("it"), &of_ada(PAYLOAD)).await;
+    let (from, to) = (TestDirectory::new(), TestDirectory::new());
+    insert_new(&from.store(), &key("it"), &of_ada(PAYLOAD)).await;
     to.store().check().unwrap();
-    for file in files_below(from.directory()) {
-        let copy = to
-            .directory()
-            .join(file.strip_prefix(from.directory()).unwrap());
-        let mut made = fs::DirBuilder::new();
-        std::os::unix::fs::DirBuilderExt::mode(made.recursive(true), 0o700)
+    for file in files_below(from.path()) {
+        let copy = to.path().join(file.strip_prefix(from.path()).unwrap());
+        let mut builder = fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700)
             .create(copy.parent().unwrap())
             .unwrap();
         fs::write(copy, fs::read(file).unwrap()).unwrap();
@@ -130,19 +130,19 @@ async fn the_index_survives_a_copy() {
     assert!(keys_of_ada(&to.store()).await == [key("it")]);
 }
 
-async fn stored(place: &Place, key: &StoreKey, record: Record) -> (PathBuf, Vec<u8>) {
-    let before = files_below(place.directory());
-    put(&place.store(), key, &record).await;
-    let mut new = files_below(place.directory());
+async fn stored(dir: &TestDirectory, key: &StoreKey, record: Record) -> (PathBuf, Vec<u8>) {
+    let before = files_below(dir.path());
+    insert_new(&dir.store(), key, &record).await;
+    let mut new = files_below(dir.path());
     new.retain(|file| !before.contains(file) && fs::metadata(file).unwrap().len() > 0);
     let file = new.pop().expect("a record is a file");
     let bytes = fs::read(&file).unwrap();
     (file, bytes)
 }
 
-/// Loads say so; writes on it are refused, as there is no record that they could be meant for.
-async fn unreadable(place: &Place, at: &str) {
-    let (store, key) = (place.store(), key("it"));
+/// A load is an error and an update is refused, because the record cannot be compared.
+async fn assert_unreadable(dir: &TestDirectory, at: &str) {
+    let (store, key) = (dir.store(), key("it"));
     let loaded = store.load(&key).await;
     assert!(
         matches!(loaded, Err(Error::Corrupt { .. })),

@@ -1,44 +1,41 @@
-//! A disk that is full or read-only: what is stored can be read, nothing is lost, a logout still works.
+//! A full or read-only disk: stored sessions can be read, none is removed, and log-outs still work.
 //!
-//! The disk is a file system in memory, mounted where this process alone can see it.
+//! The disk is a file system in memory. Its mount is visible to the test's process only.
 
 use std::fs;
 
 use session_core::{Error, ExpiredSweep as _, Record, SessionStore as _, StoreKey};
 use session_fs::FileStore;
 
-use crate::place::{
-    Place, brief, files_below, key, keys_of_ada, listed, need, of_ada, one_blocking_thread, put,
-    record, tell, told,
+use crate::test_directory::{
+    TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, one_blocking_thread,
+    record, report, reports, require_program, short_lived,
 };
 
-/// Mounts a disk with the options of the task over the directory, and runs what it names.
+/// Mounts a disk over the directory, then runs the command in its arguments.
 const ON_A_DISK: &str =
     "mount -t tmpfs -o $OPTIONS tmpfs $SESSION_FS_TEST_DIRECTORY && exec \"$@\"";
 
 fn on_a_disk(options: &str, test: &str, task: &str) {
-    need("unshare", "util-linux");
-    need("mount", "mount");
-    let place = Place::own();
-    fs::create_dir(place.directory()).unwrap();
-    let before = ["unshare", "-r", "-m", "sh", "-c", ON_A_DISK, "sh"];
-    let mut command = place.process(&before, test, task);
+    require_program("unshare", "util-linux");
+    require_program("mount", "mount");
+    let dir = TestDirectory::new();
+    fs::create_dir(dir.path()).unwrap();
+    let wrapper = ["unshare", "-r", "-m", "sh", "-c", ON_A_DISK, "sh"];
+    let mut command = dir.command(&wrapper, test, task);
     let output = command.env("OPTIONS", options).output().unwrap();
-    assert_eq!(told(&output), ["done"], "{options}");
-    assert!(
-        files_below(place.directory()).is_empty(),
-        "no disk was mounted"
-    );
+    assert_eq!(reports(&output), ["done"], "{options}");
+    assert!(files_below(dir.path()).is_empty(), "no disk was mounted");
 }
 
 #[test]
-fn a_disk_without_space_loses_nothing_and_lets_log_out() {
+fn a_disk_without_space_keeps_all_sessions_and_allows_log_outs() {
     on_a_disk(
         "size=256k,mode=0700",
         "disk_full::a_process_fills_the_disk",
         "4000",
     );
-    // A page for each file, and not one byte more in any of them.
+    // Each file takes exactly one page.
     on_a_disk(
         "size=256k,mode=0700",
         "disk_full::a_process_fills_the_disk",
@@ -47,7 +44,7 @@ fn a_disk_without_space_loses_nothing_and_lets_log_out() {
 }
 
 #[test]
-fn a_disk_without_inodes_loses_nothing_and_lets_log_out() {
+fn a_disk_without_inodes_keeps_all_sessions_and_allows_log_outs() {
     on_a_disk(
         "nr_inodes=40,mode=0700",
         "disk_full::a_process_fills_the_disk",
@@ -60,22 +57,23 @@ fn a_disk_without_inodes_loses_nothing_and_lets_log_out() {
     );
 }
 
-/// Fills the disk with sessions, then reads, ends and removes them; in a directory without bounds, just a few.
+/// Fills the disk with sessions, then loads, ends and deletes them. If the disk has no limit,
+/// stores only a few.
 #[test]
 fn a_process_fills_the_disk() {
-    let place = Place::given_or_own();
-    let size: usize = place.task("0").parse().unwrap();
-    let bounded = size > 0;
+    let dir = TestDirectory::inherited_or_new();
+    let size: usize = dir.task("0").parse().unwrap();
+    let limited = size > 0;
     one_blocking_thread().block_on(async {
-        let store = place.store();
+        let store = dir.store();
         let mut stored = Vec::new();
-        for number in 0..if bounded { 1000 } else { 5 } {
+        for number in 0..if limited { 1000 } else { 5 } {
             match store
                 .insert(&key(&number.to_string()), &numbered(number, size))
                 .await
             {
-                Ok(answer) => {
-                    assert!(answer.is_stored());
+                Ok(result) => {
+                    assert!(result.is_stored());
                     stored.push(number);
                 }
                 Err(error) => assert!(matches!(error, Error::Backend { .. }), "{error:?}"),
@@ -86,7 +84,7 @@ fn a_process_fills_the_disk() {
             "{} stored",
             stored.len()
         );
-        assert!(no_staged(&place), "after the inserts");
+        assert!(has_no_staged_files(&dir), "after the inserts");
 
         for number in &stored {
             let key = key(&number.to_string());
@@ -94,18 +92,18 @@ fn a_process_fills_the_disk() {
                 .load(&key)
                 .await
                 .unwrap()
-                .expect("it was answered as stored");
+                .expect("the insert was answered as stored");
             assert_eq!(found.bytes, numbered(*number, size).bytes);
-            if bounded && size > 300 {
+            if limited && size > 300 {
                 let grown = store
                     .update(&key, &record(vec![7; 8000]), &found.revision)
                     .await;
                 assert!(grown.is_err(), "the disk was not full");
                 assert_eq!(store.load(&key).await.unwrap().as_ref(), Some(&found));
             }
-            logs_out(&store, &key, &found.revision).await;
+            log_out(&store, &key, &found.revision).await;
         }
-        assert!(no_staged(&place), "after the updates");
+        assert!(has_no_staged_files(&dir), "after the updates");
         assert!(
             keys_of_ada(&store).await.is_empty(),
             "the list still names ended sessions"
@@ -113,20 +111,20 @@ fn a_process_fills_the_disk() {
         for number in stored {
             store.delete(&key(&number.to_string())).await.unwrap();
         }
-        // The deletes have freed the space.
-        put(&store, &key("again"), &numbered(1, size)).await;
+        // The deletes have freed space.
+        insert_new(&store, &key("again"), &numbered(1, size)).await;
     });
-    tell("done");
+    report("done");
 }
 
-/// What a logout does to a record: a small one takes its place, and its entry ends.
-async fn logs_out(store: &FileStore, key: &StoreKey, revision: &session_core::Revision) {
+/// Replaces the record by a small one and ends its entry, as a log-out does.
+async fn log_out(store: &FileStore, key: &StoreKey, revision: &session_core::Revision) {
     let ended = Record {
-        entry: listed(brief(0)).entry,
-        ..record("a marker that says: this session was ended")
+        entry: listed(short_lived(0)).entry,
+        ..record("a tombstone: this session has ended")
     };
-    let answer = store.update(key, &ended, revision).await.unwrap();
-    assert!(answer.is_stored());
+    let result = store.update(key, &ended, revision).await.unwrap();
+    assert!(result.is_stored());
     let found = store.load(key).await.unwrap().unwrap();
     assert_eq!(found.bytes, ended.bytes);
     let stale = store.update(key, &record("back"), revision).await.unwrap();
@@ -134,7 +132,7 @@ async fn logs_out(store: &FileStore, key: &StoreKey, revision: &session_core::Re
 }
 
 #[test]
-fn a_read_only_disk_is_read_and_every_write_is_an_error() {
+fn a_read_only_disk_can_be_read_and_every_write_is_an_error() {
     on_a_disk(
         "size=1m,mode=0700",
         "disk_full::a_process_finds_its_disk_read_only",
@@ -142,16 +140,16 @@ fn a_read_only_disk_is_read_and_every_write_is_an_error() {
     );
 }
 
-/// Stores a session, makes the disk read-only if it is one, and tries everything.
+/// Stores a session, makes the disk read-only if the task says so, and tries every call.
 #[test]
 fn a_process_finds_its_disk_read_only() {
-    let place = Place::given_or_own();
-    let read_only = place.task("") == "remount";
+    let dir = TestDirectory::inherited_or_new();
+    let read_only = dir.task("") == "remount";
     one_blocking_thread().block_on(async {
-        let store = place.store();
-        put(&store, &key("it"), &record("x")).await;
+        let store = dir.store();
+        insert_new(&store, &key("it"), &record("x")).await;
         if read_only {
-            remount(&place, "ro");
+            remount(&dir, "ro");
         }
         let found = store
             .load(&key("it"))
@@ -167,40 +165,40 @@ fn a_process_finds_its_disk_read_only() {
         assert_eq!(store.delete(&key("it")).await.is_err(), read_only);
         assert_eq!(store.check().is_err(), read_only);
         if read_only {
-            remount(&place, "rw");
+            remount(&dir, "rw");
             let again = store
                 .update(&key("it"), &record("z"), &found.revision)
                 .await;
             assert!(again.unwrap().is_stored(), "the disk can be written again");
         }
         if let Some(found) = store.load(&key("other")).await.unwrap() {
-            let over = store
-                .update(&key("other"), &brief(0), &found.revision)
+            let expired = store
+                .update(&key("other"), &short_lived(0), &found.revision)
                 .await;
-            assert!(over.unwrap().is_stored());
+            assert!(expired.unwrap().is_stored());
         }
         assert_eq!(store.sweep(10).await.unwrap(), u64::from(!read_only));
     });
-    tell("done");
+    report("done");
 }
 
-fn remount(place: &Place, option: &str) {
+fn remount(dir: &TestDirectory, option: &str) {
     let option = format!("remount,{option}");
     let mut mount = std::process::Command::new("mount");
-    let done = mount
+    let status = mount
         .args(["-o", &option])
-        .arg(place.directory())
+        .arg(dir.path())
         .status()
         .unwrap();
-    assert!(done.success());
+    assert!(status.success());
 }
 
 fn numbered(number: usize, size: usize) -> Record {
     of_ada(format!("{number:0size$}"))
 }
 
-fn no_staged(place: &Place) -> bool {
-    files_below(place.directory())
+fn has_no_staged_files(dir: &TestDirectory) -> bool {
+    files_below(dir.path())
         .iter()
         .all(|file| !file.to_string_lossy().contains(".staged-"))
 }

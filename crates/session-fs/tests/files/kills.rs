@@ -1,4 +1,5 @@
-//! A process that is killed at any system call of a write leaves the old record or the new one, whole.
+//! A process that is killed at any system call of a write leaves the complete old record or the
+//! complete new one.
 
 use std::{
     collections::HashMap,
@@ -14,26 +15,28 @@ use session_core::{ExpiredSweep as _, Record, SessionStore as _, Write};
 use session_fs::FileStore;
 use session_tests::rounds;
 
-use crate::place::{
-    Place, brief, files_below, key, keys_of_ada, listed, need, of_ada, one_blocking_thread, put,
-    record, tell, told, words,
+use crate::test_directory::{
+    TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, one_blocking_thread,
+    record, report, reports, reports_before_exit, require_program, short_lived,
 };
 
 const OLD: [u8; 300] = [b'o'; 300];
 const NEW: [u8; 200] = [b'n'; 200];
-/// So many that the thread that writes has made more calls of each kind than any other before it begins.
-const RUN_UP: usize = 100;
+/// Calls of each kind that the writing thread makes first, so that it has made more than any other
+/// thread and can be identified by their number.
+const WARM_UP_CALLS: usize = 100;
 
-/// Does what the task says, on a thread whose every call on files from then on belongs to it, and tells the answer.
+/// Performs the write that the task names, and reports when it is answered. After the warm-up,
+/// every file operation of the blocking thread belongs to that write.
 #[test]
 fn a_process_writes() {
-    let place = Place::given_or_own();
-    let (mode, write) = place.task("plain insert").split_once(' ').unwrap();
-    let store = place.store().with_durability(mode == "durable");
+    let dir = TestDirectory::inherited_or_new();
+    let (mode, write) = dir.task("plain insert").split_once(' ').unwrap();
+    let store = dir.store().with_durability(mode == "durable");
     one_blocking_thread().block_on(async {
         let found = store.load(&key("it")).await.unwrap();
-        tokio::task::spawn_blocking(run_up).await.unwrap();
-        let done = match write {
+        tokio::task::spawn_blocking(warm_up).await.unwrap();
+        let stored = match write {
             "insert" => store
                 .insert(&key("it"), &of_ada(NEW))
                 .await
@@ -42,33 +45,35 @@ fn a_process_writes() {
             "update" => {
                 let revision = found.unwrap().revision;
                 let far = SystemTime::now() + Duration::from_hours(9);
-                let moved = Record {
+                let refreshed = Record {
                     expires_at: far,
                     ..record(NEW)
                 };
-                let answer = store.update(&key("it"), &listed(moved), &revision).await;
-                answer.unwrap().is_stored()
+                let result = store
+                    .update(&key("it"), &listed(refreshed), &revision)
+                    .await;
+                result.unwrap().is_stored()
             }
             "end" => {
                 let revision = found.unwrap().revision;
-                let marker = Record {
-                    entry: listed(brief(60_000)).entry,
+                let tombstone = Record {
+                    entry: listed(short_lived(60_000)).entry,
                     ..record(NEW)
                 };
-                let answer = store.update(&key("it"), &marker, &revision).await;
-                answer.unwrap().is_stored()
+                let result = store.update(&key("it"), &tombstone, &revision).await;
+                result.unwrap().is_stored()
             }
             "delete" => store.delete(&key("it")).await.is_ok(),
-            other => panic!("{other}?"),
+            other => panic!("unknown write: {other}"),
         };
-        assert!(done, "{write} was refused");
-        tell("answered");
+        assert!(stored, "{write} was refused");
+        report("answered");
     });
 }
 
-/// Strace counts each kind of call, in each thread, for itself.
-fn run_up() {
-    for _ in 0..RUN_UP {
+/// Strace counts the calls of each kind separately for each thread.
+fn warm_up() {
+    for _ in 0..WARM_UP_CALLS {
         let mut file = File::options()
             .read(true)
             .write(true)
@@ -93,7 +98,7 @@ fn a_killed_update_leaves_the_old_record_or_the_new_one() {
 }
 
 #[test]
-fn a_killed_log_out_leaves_the_session_with_its_entry_or_the_marker() {
+fn a_killed_log_out_leaves_the_session_with_its_entry_or_the_tombstone() {
     kill_at_every_call("plain end", None);
     kill_at_every_call("durable end", None);
 }
@@ -104,7 +109,8 @@ fn a_killed_delete_leaves_the_record_or_nothing() {
     kill_at_every_call("durable delete", None);
 }
 
-/// The record is then written in place; that the opening of a file changes nothing, the other tests show.
+/// On a full disk the record is overwritten in place. `openat` itself fails here, so no kill is
+/// tested at it; the other tests cover that.
 #[test]
 fn a_killed_update_on_a_full_disk_leaves_the_old_record_or_the_new_one() {
     let calls = calls_of("plain update", None);
@@ -121,7 +127,7 @@ fn a_killed_update_on_a_full_disk_leaves_the_old_record_or_the_new_one() {
 }
 
 fn kill_at_every_call(task: &str, failure: Option<&Failure<'_>>) -> Vec<Call> {
-    need("strace", "strace");
+    require_program("strace", "strace");
     let calls = calls_of(task, failure);
     assert!(calls.len() > 5, "{task} makes {} calls", calls.len());
     for _ in 0..rounds().div_ceil(50) {
@@ -132,28 +138,28 @@ fn kill_at_every_call(task: &str, failure: Option<&Failure<'_>>) -> Vec<Call> {
     calls
 }
 
-/// A system call that fails, whatever else happens.
+/// A system call that strace makes fail.
 struct Failure<'a> {
     call: &'a Call,
     error: &'a str,
 }
 
-/// A system call of the thread that writes, such as its 104th `openat`.
+/// A system call of the writing thread, such as its 104th `openat`.
 struct Call {
     kind: String,
     number: usize,
     line: String,
 }
 
-/// The calls that make up `task`.
+/// The system calls that `task` makes.
 fn calls_of(task: &str, failure: Option<&Failure<'_>>) -> Vec<Call> {
-    let place = Place::own();
-    prepare(&place, task);
-    let log = place.directory().with_extension("strace");
-    told(&strace(&place, log.to_str().unwrap(), failure, None, task));
+    let dir = TestDirectory::new();
+    prepare(&dir, task);
+    let log = dir.path().with_extension("strace");
+    reports(&strace(&dir, log.to_str().unwrap(), failure, None, task));
     let log = fs::read_to_string(log).unwrap();
-    let last_of_run_up = log.lines().rfind(|line| line.contains("\"/dev/null\""));
-    let (writer, _) = last_of_run_up
+    let last_of_warm_up = log.lines().rfind(|line| line.contains("\"/dev/null\""));
+    let (writer, _) = last_of_warm_up
         .and_then(|line| line.split_once(' '))
         .unwrap();
     let mut numbers: HashMap<String, usize> = HashMap::new();
@@ -174,38 +180,38 @@ fn calls_of(task: &str, failure: Option<&Failure<'_>>) -> Vec<Call> {
             line: line.trim().to_owned(),
         });
     }
-    let begin = calls
+    let last_warm_up = calls
         .iter()
         .rposition(|call| call.line.contains("/dev/null"))
         .unwrap();
-    // The rest of the run-up's last round: fstat, read, write, close.
-    calls.drain(..begin + 5);
-    // The runtime's own calls, to wake a thread and for memory, come or not as it happens.
+    // The last round of the warm-up also calls fstat, read, write and close.
+    calls.drain(..last_warm_up + 5);
+    // The runtime's own calls, for memory and to wake a thread, vary between runs.
     calls.retain(|call| call.kind != "mmap" && !call.line.contains(r#", "\1\0\0\0\0\0\0\0", 8"#));
-    // Strace does one thing to one kind of call.
+    // Strace can inject only one fault for each kind of call.
     calls.retain(|call| failure.is_none_or(|failure| failure.call.kind != call.kind));
     calls
 }
 
 fn kill_at(task: &str, call: &Call, failure: Option<&Failure<'_>>) {
-    let place = Place::own();
-    prepare(&place, task);
-    let output = strace(&place, "/dev/null", failure, Some(call), task);
+    let dir = TestDirectory::new();
+    prepare(&dir, task);
+    let output = strace(&dir, "/dev/null", failure, Some(call), task);
     let at = format!("{task}, killed at {}", call.line);
-    assert!(!output.status.success(), "{at}: it was not");
-    let answered = !words(&output).is_empty();
+    assert!(!output.status.success(), "{at}: the process was not killed");
+    let answered = !reports_before_exit(&output).is_empty();
     one_blocking_thread().block_on(async {
-        whole(&place.store(), task, answered, &at).await;
-        usable(&place.store(), &at).await;
-        let left = staged_files(place.directory());
+        assert_complete(&dir.store(), task, answered, &at).await;
+        assert_unlocked(&dir.store(), &at).await;
+        let left = staged_files(dir.path());
         assert!(left <= 1, "{at}: {left} staged files");
-        assert_eq!(place.store().sweep(10).await.unwrap(), 0, "{at}");
-        assert_eq!(staged_files(place.directory()), 0, "{at}: after the sweep");
+        assert_eq!(dir.store().sweep(10).await.unwrap(), 0, "{at}");
+        assert_eq!(staged_files(dir.path()), 0, "{at}: after the sweep");
     });
 }
 
 fn strace(
-    place: &Place,
+    dir: &TestDirectory,
     log: &str,
     failure: Option<&Failure<'_>>,
     kill: Option<&Call>,
@@ -218,21 +224,21 @@ fn strace(
         .flatten()
         .map(|(call, what)| format!("inject={}:{what}:when={}", call.kind, call.number))
         .collect();
-    let mut before = vec!["strace", "-f", "-qq", "-o", log, "-e", "trace=%file,%desc"];
-    before.extend(inject.iter().flat_map(|inject| ["-e", inject]));
-    let mut command = place.process(&before, "kills::a_process_writes", task);
+    let mut wrapper = vec!["strace", "-f", "-qq", "-o", log, "-e", "trace=%file,%desc"];
+    wrapper.extend(inject.iter().flat_map(|inject| ["-e", inject]));
+    let mut command = dir.command(&wrapper, "kills::a_process_writes", task);
     command.stdin(Stdio::null()).output().unwrap()
 }
 
-fn prepare(place: &Place, task: &str) {
+fn prepare(dir: &TestDirectory, task: &str) {
     one_blocking_thread().block_on(async {
         if !task.ends_with("insert") {
-            put(&place.store(), &key("it"), &of_ada(OLD)).await;
+            insert_new(&dir.store(), &key("it"), &of_ada(OLD)).await;
         }
     });
 }
 
-async fn whole(store: &FileStore, task: &str, answered: bool, at: &str) {
+async fn assert_complete(store: &FileStore, task: &str, answered: bool, at: &str) {
     let found = store
         .load(&key("it"))
         .await
@@ -253,15 +259,15 @@ async fn whole(store: &FileStore, task: &str, answered: bool, at: &str) {
     );
 }
 
-/// No lock is left behind.
-async fn usable(store: &FileStore, at: &str) {
-    let answer = if let Some(found) = store.load(&key("it")).await.unwrap() {
+/// The killed process left no lock.
+async fn assert_unlocked(store: &FileStore, at: &str) {
+    let result = if let Some(found) = store.load(&key("it")).await.unwrap() {
         let next = record("next");
         store.update(&key("it"), &next, &found.revision).await
     } else {
         store.insert(&key("it"), &record("next")).await
     };
-    assert!(matches!(answer, Ok(Write::Stored(_))), "{at}");
+    assert!(matches!(result, Ok(Write::Stored(_))), "{at}");
 }
 
 fn staged_files(directory: &Path) -> usize {

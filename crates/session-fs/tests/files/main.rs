@@ -1,16 +1,18 @@
-//! What becomes of the files: kills, full disks, strangers' files, other processes.
+//! `FileStore` under adverse conditions: killed processes, full disks, foreign files, other
+//! processes.
 
-#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+#![allow(clippy::unwrap_used, reason = "test code")]
 
-mod crowd;
+mod concurrent_sweeps;
 mod damage;
 mod disk_full;
+mod file_descriptors;
+mod foreign_files;
 mod kills;
+mod locks;
+mod missing_directory;
 mod permissions;
-mod place;
 mod power_loss;
-mod scarcity;
-mod strangers;
 mod sweeps;
+mod test_directory;
 mod two_processes;
-mod vanished;

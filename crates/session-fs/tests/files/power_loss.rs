@@ -1,22 +1,25 @@
-//! What a durable store has answered is on the disk, in the order that makes it safe; a disk that fails is an error.
+//! A durable store flushes each write in a safe order before it answers. A failing disk is an
+//! error.
 
 use std::{fs, process::Stdio};
 
 use session_core::SessionStore as _;
 use session_tests::rounds;
 
-use crate::place::{Place, key, need, one_blocking_thread, record, tell, told};
+use crate::test_directory::{
+    TestDirectory, key, one_blocking_thread, record, report, reports, require_program,
+};
 
 const CALLS: &str = "trace=fsync,fdatasync,rename,renameat,renameat2,linkat,unlinkat,write";
 
-/// Writes durably, as often as a round is repeated, and tells how each write ended.
+/// Writes durably `rounds()` times, and reports the result of each write.
 #[test]
 fn a_process_writes_durably() {
-    let place = Place::given_or_own();
-    let store = place.store().with_durability(true);
+    let dir = TestDirectory::inherited_or_new();
+    let store = dir.store().with_durability(true);
     one_blocking_thread().block_on(async {
         let inserted = store.insert(&key("it"), &record("0")).await;
-        tell(format!("insert {}", inserted.is_ok()));
+        report(format!("insert {}", inserted.is_ok()));
         for round in 0..rounds() {
             let Some(found) = store.load(&key("it")).await.unwrap() else {
                 return;
@@ -24,21 +27,21 @@ fn a_process_writes_durably() {
             let next = record(round.to_string());
             let written = store.update(&key("it"), &next, &found.revision).await;
             assert!(
-                place.task("").contains("fail") || written.is_ok(),
+                dir.task("").contains("fail") || written.is_ok(),
                 "{written:?}"
             );
-            tell(format!("update {}", written.is_ok()));
+            report(format!("update {}", written.is_ok()));
         }
-        tell(format!("delete {}", store.delete(&key("it")).await.is_ok()));
+        report(format!("delete {}", store.delete(&key("it")).await.is_ok()));
     });
 }
 
 #[test]
 fn a_durable_write_is_flushed_then_renamed_then_flushed() {
-    need("strace", "strace");
-    let place = Place::own();
-    let log = place.directory().with_extension("strace");
-    let before = [
+    require_program("strace", "strace");
+    let dir = TestDirectory::new();
+    let log = dir.path().with_extension("strace");
+    let strace = [
         "strace",
         "-f",
         "-y",
@@ -48,19 +51,19 @@ fn a_durable_write_is_flushed_then_renamed_then_flushed() {
         "-e",
         CALLS,
     ];
-    let output = place
-        .process(&before, "power_loss::a_process_writes_durably", "x")
+    let output = dir
+        .command(&strace, "power_loss::a_process_writes_durably", "x")
         .output();
-    assert_eq!(told(&output.unwrap()).len(), rounds() + 2);
+    assert_eq!(reports(&output.unwrap()).len(), rounds() + 2);
 
-    let root = place.directory().to_str().unwrap();
+    let root = dir.path().to_str().unwrap();
     let log = fs::read_to_string(&log).unwrap();
     let calls: String = log
         .lines()
         .filter(|line| line.contains(root))
         .map(letter)
         .collect();
-    // Each new directory flushes the one above it; then the insert, the updates and the delete.
+    // Creating a directory flushes its parent. The insert, the updates and the delete follow.
     let updates = "wFrD".repeat(rounds());
     assert!(calls.ends_with(&format!("wFluD{updates}uD")), "{calls}");
     assert_eq!(calls.matches('w').count(), rounds() + 1, "{calls}");
@@ -68,11 +71,11 @@ fn a_durable_write_is_flushed_then_renamed_then_flushed() {
 
 #[test]
 fn a_disk_that_fails_to_flush_is_never_answered_as_stored() {
-    need("strace", "strace");
+    require_program("strace", "strace");
     for when in ["1+", "4+", "5+", "6+"] {
-        let place = Place::own();
+        let dir = TestDirectory::new();
         let fail = format!("inject=fsync:error=EIO:when={when}");
-        let before = [
+        let strace = [
             "strace",
             "-f",
             "-qq",
@@ -83,8 +86,8 @@ fn a_disk_that_fails_to_flush_is_never_answered_as_stored() {
             "-e",
             &fail,
         ];
-        let mut command = place.process(&before, "power_loss::a_process_writes_durably", "fail");
-        let said = told(
+        let mut command = dir.command(&strace, "power_loss::a_process_writes_durably", "fail");
+        let reported = reports(
             &command
                 .stderr(Stdio::null())
                 .env("SESSION_TEST_ROUNDS", "3")
@@ -92,32 +95,33 @@ fn a_disk_that_fails_to_flush_is_never_answered_as_stored() {
                 .unwrap(),
         );
         assert!(
-            said.iter().any(|word| word.ends_with("false")),
-            "{when}: {said:?}"
+            reported.iter().any(|word| word.ends_with("false")),
+            "{when}: {reported:?}"
         );
         assert!(
-            !said.contains(&"update true".to_owned()),
-            "{when}: {said:?}"
+            !reported.contains(&"update true".to_owned()),
+            "{when}: {reported:?}"
         );
 
-        // The same disk, working again.
+        // The disk works again.
         one_blocking_thread().block_on(async {
-            let store = place.store();
+            let store = dir.store();
             let found = store.load(&key("it")).await.unwrap();
             if let Some(found) = found {
-                let answer = store
+                let result = store
                     .update(&key("it"), &record("after"), &found.revision)
                     .await;
-                assert!(answer.unwrap().is_stored(), "{when}");
+                assert!(result.unwrap().is_stored(), "{when}");
             } else {
-                let answer = store.insert(&key("it"), &record("after")).await;
-                assert!(answer.unwrap().is_stored(), "{when}");
+                let result = store.insert(&key("it"), &record("after")).await;
+                assert!(result.unwrap().is_stored(), "{when}");
             }
         });
     }
 }
 
-/// A letter for a system call: `w`rite, `l`ink, `r`ename, `u`nlink, `F`lush of a file, `D` of a directory.
+/// One letter for a system call: `w`rite, `l`ink, `r`ename, `u`nlink, `F`lush of a file, `D` for
+/// the flush of a directory.
 fn letter(line: &str) -> char {
     match line.split_once(' ').map(|(_, call)| call.trim_start()) {
         Some(call) if call.starts_with("fsync") && call.contains("/.staged-") => 'F',

@@ -1,4 +1,4 @@
-//! Sweeps remove what is over and nothing else.
+//! Sweeps remove expired files and nothing else.
 
 use std::{
     fs::{self, File},
@@ -8,52 +8,54 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use session_core::{ExpiredSweep as _, Record, SessionStore as _};
 
-use crate::place::{Place, brief, files_below, key, keys_of_ada, listed, of_ada, put, record};
+use crate::test_directory::{
+    TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, record, short_lived,
+};
 
-/// Between a sweep's look at a file and its removal, another session can take the file's place.
+/// After a sweep has read a file, a writer can replace it before the sweep removes it.
 #[tokio::test]
-async fn a_sweep_looks_again_when_it_has_the_lock() {
-    let place = Place::own();
-    let store = place.store();
-    let revision = put(&store, &key("it"), &record("alive")).await;
-    let file = files_below(place.directory()).pop().unwrap();
-    let alive = place.directory().with_extension("alive");
-    fs::copy(&file, &alive).unwrap();
-    let past = store.update(&key("it"), &brief(0), &revision).await;
+async fn a_sweep_reads_a_file_again_under_the_lock() {
+    let dir = TestDirectory::new();
+    let store = dir.store();
+    let revision = insert_new(&store, &key("it"), &record("live")).await;
+    let file = files_below(dir.path()).pop().unwrap();
+    let live = dir.path().with_extension("live");
+    fs::copy(&file, &live).unwrap();
+    let past = store.update(&key("it"), &short_lived(0), &revision).await;
     assert!(past.unwrap().is_stored());
 
     let shard = File::open(file.parent().unwrap()).unwrap();
     flock(&shard, FlockOperation::LockExclusive).unwrap();
     let sweeping = tokio::spawn(async move { store.sweep(10).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(200)).await;
-    fs::rename(&alive, &file).unwrap();
+    fs::rename(&live, &file).unwrap();
     flock(&shard, FlockOperation::Unlock).unwrap();
     assert_eq!(sweeping.await.unwrap(), 0);
-    assert!(place.store().load(&key("it")).await.unwrap().is_some());
+    assert!(dir.store().load(&key("it")).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn the_owner_index_is_swept_by_time() {
-    let place = Place::own();
-    let (store, index) = (place.store(), place.directory().join("owners"));
-    put(&store, &key("brief"), &listed(brief(400))).await;
-    let revision = put(&store, &key("lasting"), &listed(brief(500))).await;
+    let dir = TestDirectory::new();
+    let (store, index) = (dir.store(), dir.path().join("owners"));
+    insert_new(&store, &key("short-lived"), &listed(short_lived(400))).await;
+    let revision = insert_new(&store, &key("lasting"), &listed(short_lived(500))).await;
     let later = store.update(&key("lasting"), &of_ada("2"), &revision).await;
     assert!(later.unwrap().is_stored());
     assert_eq!(
         files_below(&index).len(),
         2,
-        "an entry moves, and is not doubled"
+        "the update must rename the entry, not add another"
     );
     tokio::time::sleep(Duration::from_millis(600)).await;
 
     assert_eq!(store.sweep(10).await.unwrap(), 1);
     assert_eq!(files_below(&index).len(), 1);
     assert!(keys_of_ada(&store).await == [key("lasting")]);
-    // Its record ends before it does: the entry goes by its own time.
+    // The entry ends before its record.
     let found = store.load(&key("lasting")).await.unwrap().unwrap();
     let ended = Record {
-        entry: listed(brief(0)).entry,
+        entry: listed(short_lived(0)).entry,
         ..record("ended")
     };
     let ended = store.update(&key("lasting"), &ended, &found.revision).await;
@@ -64,36 +66,36 @@ async fn the_owner_index_is_swept_by_time() {
         let owners = fs::read_dir(shard.unwrap().path()).unwrap().count();
         assert_eq!(
             owners, 0,
-            "the directory of an owner without sessions stays"
+            "the directory of an owner without sessions was not removed"
         );
     }
     assert!(store.load(&key("lasting")).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn dead_entries_go_with_new_ones_without_any_sweep() {
-    let place = Place::own();
-    let store = place.store();
+async fn inserts_remove_expired_entries_without_a_sweep() {
+    let dir = TestDirectory::new();
+    let store = dir.store();
     for number in 0..200 {
-        put(&store, &key(&number.to_string()), &listed(brief(1))).await;
+        insert_new(&store, &key(&number.to_string()), &listed(short_lived(1))).await;
     }
-    let entries = files_below(&place.directory().join("owners")).len();
+    let entries = files_below(&dir.path().join("owners")).len();
     assert!(entries <= 40, "{entries} entries");
 }
 
 #[tokio::test]
-async fn a_sweep_that_nobody_waits_for_stops() {
-    let place = Place::own();
-    let store = place.store();
+async fn a_sweep_stops_when_its_future_is_dropped() {
+    let dir = TestDirectory::new();
+    let store = dir.store();
     for number in 0..2000 {
-        put(&store, &key(&number.to_string()), &brief(0)).await;
+        insert_new(&store, &key(&number.to_string()), &short_lived(0)).await;
     }
     let sweep = tokio::time::timeout(Duration::from_millis(2), store.sweep(usize::MAX));
-    assert!(sweep.await.is_err(), "the sweep was quicker");
+    assert!(sweep.await.is_err(), "the sweep ended before the timeout");
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let left = files_below(place.directory()).len();
-    assert!(left > 0, "it went on to the end");
+    let left = files_below(dir.path()).len();
+    assert!(left > 0, "the sweep was not stopped");
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(files_below(place.directory()).len(), left, "it goes on");
+    assert_eq!(files_below(dir.path()).len(), left, "the sweep continues");
     assert_eq!(store.sweep(usize::MAX).await.unwrap(), left as u64);
 }

@@ -1,4 +1,4 @@
-//! The settings: what they mean, and that nothing of a password is ever shown.
+//! The `SESSION_MONGODB*` settings. No message and no debug output shows a password.
 
 use session_core::config::Env;
 use session_mongo::{MongoStore, mongodb::Client};
@@ -18,7 +18,7 @@ async fn the_environment_names_server_database_and_collection() {
 }
 
 #[tokio::test]
-async fn the_defaults_are_flask_sessions_names() {
+async fn the_default_names_are_those_of_flask_session() {
     let env = Env::from_iter([("SESSION_MONGODB", "mongodb://db.example/other")]);
     for store in [
         MongoStore::from_env(&env).await.unwrap(),
@@ -32,7 +32,7 @@ async fn the_defaults_are_flask_sessions_names() {
 }
 
 #[tokio::test]
-async fn a_setting_that_cannot_be_used_is_one_line_that_names_it() {
+async fn an_invalid_setting_is_an_error_of_one_line_that_names_it() {
     for (name, value) in [
         ("SESSION_MONGODB", "localhost"),
         ("SESSION_MONGODB", "redis://localhost"),

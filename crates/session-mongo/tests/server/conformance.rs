@@ -4,11 +4,15 @@ use session_core::conformance::Fixture;
 use session_mongo::MongoStore;
 use session_tests::Mongo;
 
-use crate::setup::{SERVER, patient};
+use crate::setup::{SERVER, with_long_timeouts};
 
 async fn open() -> Fixture<MongoStore> {
     let server = SERVER.get_or_start(Mongo::start).await;
-    let connect = async || MongoStore::connect(&patient(&server)).await.unwrap();
+    let connect = async || {
+        MongoStore::connect(&with_long_timeouts(&server))
+            .await
+            .unwrap()
+    };
     let (store, second) = (connect().await, connect().await);
     store.ensure_indexes().await.unwrap();
     Fixture::new(store)

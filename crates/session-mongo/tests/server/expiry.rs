@@ -1,4 +1,4 @@
-//! What is stored is found until the server removes it; it removes what is past its time and nothing else.
+//! A record is found until the server removes it. The server removes expired records and no others.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use tokio::time::sleep;
 use crate::setup::{Setup, key, record, record_for, stored};
 
 #[tokio::test]
-async fn a_record_is_found_by_what_is_there_and_by_no_clock() {
-    // A pause between removals that no test outlives.
+async fn a_stored_record_is_found_even_if_it_has_expired() {
+    // The server removes nothing during the test.
     let setup = Setup::on(Mongo::start_with(86_400.0).await.into()).await;
-    tell(&setup, doc! { "ttlMonitorEnabled": false }).await;
+    set_parameters(&setup, doc! { "ttlMonitorEnabled": false }).await;
     setup.store.ensure_indexes().await.unwrap();
     let (store, key) = (&setup.store, key());
-    let over = record_for(b"old", Duration::ZERO);
-    stored(store.insert(&key, &over).await.unwrap());
+    let expired = record_for(b"old", Duration::ZERO);
+    stored(store.insert(&key, &expired).await.unwrap());
     sleep(Duration::from_millis(20)).await;
 
     let loaded = store.load(&key).await.unwrap().unwrap();
@@ -30,29 +30,29 @@ async fn a_record_is_found_by_what_is_there_and_by_no_clock() {
 }
 
 #[tokio::test]
-async fn the_server_removes_what_has_expired_and_nothing_else() {
+async fn the_server_removes_expired_records_and_no_others() {
     let setup = Setup::on(Mongo::start_with(0.2).await.into()).await;
-    tell(
+    set_parameters(
         &setup,
         doc! { "ttlMonitorEnabled": true, "ttlMonitorSleepSecs": 1 },
     )
     .await;
     setup.store.ensure_indexes().await.unwrap();
-    let (live, dead) = (key(), key());
+    let (live, expired) = (key(), key());
     stored(setup.store.insert(&live, &record(b"live")).await.unwrap());
     stored(
         setup
             .store
-            .insert(&dead, &record_for(b"dead", Duration::from_millis(10)))
+            .insert(&expired, &record_for(b"expired", Duration::from_millis(10)))
             .await
             .unwrap(),
     );
 
-    let begin = Instant::now();
+    let started = Instant::now();
     while setup.documents().await > 1 {
         assert!(
-            begin.elapsed() < Duration::from_secs(15),
-            "the index removes nothing"
+            started.elapsed() < Duration::from_secs(15),
+            "the server removed nothing"
         );
         sleep(Duration::from_millis(50)).await;
     }
@@ -62,8 +62,9 @@ async fn the_server_removes_what_has_expired_and_nothing_else() {
     );
 }
 
-/// The genuine server is told while it runs; the other one knows no such parameter and was told at its start.
-async fn tell(setup: &Setup, parameters: Document) {
+/// Sets parameters of a genuine MongoDB. The other test server does not know them and got them when
+/// it was started.
+async fn set_parameters(setup: &Setup, parameters: Document) {
     let mut command = doc! { "setParameter": 1 };
     command.extend(parameters);
     drop(setup.admin().run_command(command).await);

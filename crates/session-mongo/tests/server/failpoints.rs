@@ -1,4 +1,5 @@
-//! Errors that a server gives on its own account: each is an `Err`, nothing is half done, and the next call works.
+//! Errors that the server returns: the write is an error, nothing is partly written, and the next
+//! call works.
 
 use std::time::Duration;
 
@@ -6,14 +7,14 @@ use session_core::{Error, SessionStore};
 use session_mongo::mongodb::bson::{Document, doc};
 
 use crate::{
-    outage::recovers,
+    outage::wait_for_recovery,
     setup::{Setup, connect, key, record, stored, unique},
 };
 
-/// Makes the server answer the next `times` of `commands` of the application `app` as `how` says.
-pub(crate) async fn fail(setup: &Setup, app: &str, commands: &[&str], times: i32, how: Document) {
+/// Makes the server fail the next `times` of `commands` from the application `app` with `error`.
+pub(crate) async fn fail(setup: &Setup, app: &str, commands: &[&str], times: i32, error: Document) {
     let mut data = doc! { "failCommands": commands, "appName": app };
-    data.extend(how);
+    data.extend(error);
     let command =
         doc! { "configureFailPoint": "failCommand", "mode": { "times": times }, "data": data };
     let set = setup.admin().run_command(command).await;
@@ -21,10 +22,10 @@ pub(crate) async fn fail(setup: &Setup, app: &str, commands: &[&str], times: i32
 }
 
 #[tokio::test]
-async fn a_write_that_the_server_fails_is_an_error_and_is_not_done() {
+async fn a_write_that_the_server_fails_is_an_error_and_writes_nothing() {
     let setup = Setup::shared().await;
     let app = unique();
-    // With the driver's retries on, which the store must not fall for.
+    // With the driver's retries enabled. The store must not use them.
     let url = format!(
         "{}?appName={app}&retryWrites=true&heartbeatFrequencyMS=500",
         setup.server.url()
@@ -35,7 +36,7 @@ async fn a_write_that_the_server_fails_is_an_error_and_is_not_done() {
     let not_primary = doc! { "errorCode": 10107 };
     let stepped_down = doc! { "errorCode": 189 };
     let cut = doc! { "closeConnection": true };
-    for how in [
+    for error in [
         interrupted_at_shutdown,
         write_conflict,
         not_primary,
@@ -46,26 +47,26 @@ async fn a_write_that_the_server_fails_is_an_error_and_is_not_done() {
         stored(store.insert(&key, &record(b"one")).await.unwrap());
         let loaded = store.load(&key).await.unwrap().unwrap();
 
-        fail(&setup, &app, &["update"], 1, how.clone()).await;
+        fail(&setup, &app, &["update"], 1, error.clone()).await;
         let failed = store.update(&key, &record(b"two"), &loaded.revision).await;
         assert!(
             matches!(failed, Err(Error::Backend { .. })),
-            "{how}: {failed:?}"
+            "{error}: {failed:?}"
         );
-        recovers(&store, &key).await;
+        wait_for_recovery(&store, &key).await;
         assert_eq!(
             store.load(&key).await.unwrap().unwrap().bytes,
             &b"one"[..],
-            "{how}"
+            "{error}"
         );
 
-        fail(&setup, &app, &["delete"], 1, how.clone()).await;
+        fail(&setup, &app, &["delete"], 1, error.clone()).await;
         let failed = store.delete(&key).await;
         assert!(
             matches!(failed, Err(Error::Backend { .. })),
-            "{how}: {failed:?}"
+            "{error}: {failed:?}"
         );
-        recovers(&store, &key).await;
+        wait_for_recovery(&store, &key).await;
         stored(
             store
                 .update(&key, &record(b"two"), &loaded.revision)
@@ -76,7 +77,7 @@ async fn a_write_that_the_server_fails_is_an_error_and_is_not_done() {
 }
 
 #[tokio::test]
-async fn a_write_that_no_majority_confirms_is_an_error() {
+async fn a_write_without_a_confirmed_majority_is_an_error() {
     let setup = Setup::shared().await;
     let app = unique();
     let store = connect(
@@ -86,7 +87,11 @@ async fn a_write_that_no_majority_confirms_is_an_error() {
     .await;
     let key = key();
     stored(store.insert(&key, &record(b"one")).await.unwrap());
-    let unconfirmed = doc! { "code": 64, "codeName": "WriteConcernTimeout", "errmsg": "waiting for replication timed out" };
+    let unconfirmed = doc! {
+        "code": 64,
+        "codeName": "WriteConcernTimeout",
+        "errmsg": "waiting for replication timed out",
+    };
     fail(
         &setup,
         &app,
@@ -100,8 +105,8 @@ async fn a_write_that_no_majority_confirms_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_primary_that_steps_down_is_an_error_until_there_is_one_again() {
-    let setup = Setup::alone().await;
+async fn calls_fail_after_a_step_down_until_there_is_a_primary() {
+    let setup = Setup::own_server().await;
     let key = key();
     stored(setup.store.insert(&key, &record(b"one")).await.unwrap());
     let step_down = doc! { "replSetStepDown": 2, "secondaryCatchUpPeriodSecs": 1, "force": true };
@@ -109,12 +114,12 @@ async fn a_primary_that_steps_down_is_an_error_until_there_is_one_again() {
 
     let failed = setup.store.insert(&key, &record(b"two")).await;
     assert!(matches!(failed, Err(Error::Backend { .. })), "{failed:?}");
-    // The genuine server needs an election, which takes it ten seconds and more.
-    let begin = std::time::Instant::now();
+    // A genuine MongoDB needs an election, which takes ten seconds or more.
+    let started = std::time::Instant::now();
     while setup.store.insert(&key, &record(b"three")).await.is_err() {
         assert!(
-            begin.elapsed() < Duration::from_secs(60),
-            "no primary is found again"
+            started.elapsed() < Duration::from_secs(60),
+            "no primary was elected"
         );
     }
     assert_eq!(

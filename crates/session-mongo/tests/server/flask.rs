@@ -1,4 +1,7 @@
-//! Flask-Session's layout: the store contract, its documents, and what sets it apart from our own.
+//! Flask-Session's layout: the store contract, its documents, and its differences from the own
+//! layout.
+
+#![cfg(feature = "flask")]
 
 use std::time::Duration;
 
@@ -9,12 +12,18 @@ use session_mongo::{
 };
 use session_tests::Mongo;
 
-use crate::setup::{SERVER, Setup, connect, key, patient, record, record_for, stored, unique};
+use crate::setup::{
+    SERVER, Setup, connect, key, record, record_for, stored, unique, with_long_timeouts,
+};
 
 async fn open() -> Fixture<FlaskMongoStore> {
     let server = SERVER.get_or_start(Mongo::start).await;
     let name = CollectionName::new(&format!("flask_{}", unique())).unwrap();
-    let open = async || connect(&patient(&server), &name).await.with_flask_layout();
+    let open = async || {
+        connect(&with_long_timeouts(&server), &name)
+            .await
+            .with_flask_layout()
+    };
     let (store, second) = (open().await, open().await);
     store.ensure_indexes().await.unwrap();
     Fixture::new(store)
@@ -31,7 +40,7 @@ async fn flask() -> (Setup, FlaskMongoStore) {
     (setup, store)
 }
 
-/// As Flask-Session writes it.
+/// A document as Flask-Session writes it.
 fn document(id: &str, val: &[u8], expiration: DateTime) -> Document {
     let val = Binary {
         subtype: BinarySubtype::Generic,
@@ -45,7 +54,7 @@ fn in_an_hour() -> DateTime {
 }
 
 #[tokio::test]
-async fn what_flask_stored_is_read_changed_and_ended_in_place() {
+async fn a_session_of_flask_is_read_changed_and_deleted_in_place() {
     let (setup, store) = flask().await;
     store.ensure_indexes().await.unwrap();
     let key = key();
@@ -73,7 +82,7 @@ async fn what_flask_stored_is_read_changed_and_ended_in_place() {
 }
 
 #[tokio::test]
-async fn what_we_store_is_what_flask_looks_for() {
+async fn a_stored_session_is_a_document_of_flask() {
     let (setup, store) = flask().await;
     let key = key();
     let session = record(b"ours");
@@ -90,7 +99,7 @@ async fn what_we_store_is_what_flask_looks_for() {
 }
 
 #[tokio::test]
-async fn what_flask_saves_in_between_is_not_overwritten() {
+async fn a_concurrent_change_by_flask_is_not_overwritten() {
     let (setup, store) = flask().await;
     let key = key();
     let revision = stored(store.insert(&key, &record(b"ours")).await.unwrap());
@@ -113,9 +122,9 @@ async fn what_flask_saves_in_between_is_not_overwritten() {
     );
 }
 
-/// Whether it has ended is core's to say: the server may take a minute to remove it.
+/// session-core decides whether it has ended. The server may take a minute to remove it.
 #[tokio::test]
-async fn an_expired_session_of_flask_is_found_with_its_end() {
+async fn an_expired_session_of_flask_is_found_with_its_expiry() {
     let (setup, store) = flask().await;
     store.ensure_indexes().await.unwrap();
     let key = key();
@@ -130,21 +139,21 @@ async fn an_expired_session_of_flask_is_found_with_its_end() {
 }
 
 #[tokio::test]
-async fn sessions_that_flask_stored_twice_are_named_and_end_together() {
+async fn sessions_that_flask_stored_twice_are_reported_and_deleted_together() {
     let (setup, store) = flask().await;
     let key = key();
     for val in [b"one", b"two"] {
         let theirs = document(key.as_str(), val, in_an_hour());
         setup.raw().insert_one(theirs).await.unwrap();
     }
-    let reason = reason(store.ensure_indexes().await);
-    assert!(reason.contains("two documents with one id"), "{reason}");
+    let message = error_message(store.ensure_indexes().await);
+    assert!(message.contains("two documents with one id"), "{message}");
     store.delete(&key).await.unwrap();
     assert_eq!(setup.documents().await, 0);
 }
 
 #[tokio::test]
-async fn a_session_of_flask_beyond_our_limit_is_read_and_can_be_ended() {
+async fn a_session_of_flask_above_the_limit_is_read_and_can_be_replaced() {
     let (setup, store) = flask().await;
     let key = key();
     let large = vec![7; 3 * FlaskMongoStore::DEFAULT_LIMIT];
@@ -163,18 +172,29 @@ async fn a_session_of_flask_beyond_our_limit_is_read_and_can_be_ended() {
 async fn the_two_layouts_refuse_each_others_collections() {
     let (setup, store) = flask().await;
     stored(setup.store.insert(&key(), &record(b"own")).await.unwrap());
-    let told = reason(store.ensure_indexes().await);
-    assert!(told.contains("not in Flask-Session's layout"), "{told}");
+    let message = error_message(store.ensure_indexes().await);
+    assert!(
+        message.contains("not in Flask-Session's layout"),
+        "{message}"
+    );
 
     setup.raw().delete_many(doc! {}).await.unwrap();
     stored(store.insert(&key(), &record(b"flask")).await.unwrap());
-    let told = reason(setup.store.ensure_indexes().await);
-    assert!(told.contains("in Flask-Session's layout"), "{told}");
+    let message = error_message(setup.store.ensure_indexes().await);
+    assert!(message.contains("in Flask-Session's layout"), "{message}");
 }
 
-fn reason(answer: Result<()>) -> String {
-    let Err(Error::Backend { source, .. }) = answer else {
-        panic!("not refused: {answer:?}");
+fn error_message(result: Result<()>) -> String {
+    let Err(Error::Backend { source, .. }) = result else {
+        panic!("not refused: {result:?}");
     };
     source.to_string()
+}
+
+#[tokio::test]
+async fn the_limit_is_at_most_one_mebibyte() {
+    let (setup, store) = flask().await;
+    assert_eq!(store.limit(), 1 << 20);
+    let lower = setup.store.with_limit(1000).with_flask_layout();
+    assert_eq!(lower.limit(), 1000);
 }

@@ -1,4 +1,4 @@
-//! Two processes that count in one session.
+//! Two processes increment a counter in one session.
 
 use std::{env, process::Command, time::Duration};
 
@@ -6,10 +6,10 @@ use session_core::{SessionStore, StoreKey, Write};
 use session_mongo::{CollectionName, MongoStore};
 use tokio::time::sleep;
 
-use crate::setup::{Setup, connect, key, patient, record, stored};
+use crate::setup::{Setup, connect, key, record, stored, with_long_timeouts};
 
 const TOTAL: u64 = 10_000;
-/// Where the second process, which is this same program, finds the counter.
+/// Tells the second process, which runs this same test, where the counter is.
 const TARGET: &str = "SESSION_TEST_INCREMENTS";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,8 +30,8 @@ async fn ten_thousand_increments_by_two_processes_are_exact() {
         .await;
         return;
     }
-    let setup = Setup::alone().await;
-    let url = patient(&setup.server);
+    let setup = Setup::own_server().await;
+    let url = with_long_timeouts(&setup.server);
     let store = connect(&url, &setup.name).await;
     let key = key();
     stored(

@@ -1,4 +1,5 @@
-//! The indexes: made once by whoever comes first, never in somebody else's collection, and no session needs them.
+//! `ensure_indexes`: safe if called concurrently, refused in a foreign collection, and not needed
+//! by sessions.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_at_once_make_the_indexes_and_none_fails() {
+async fn twenty_concurrent_calls_create_the_indexes_and_none_fails() {
     let setup = Arc::new(Setup::shared().await);
     for _ in 0..rounds().div_ceil(10) {
         setup.raw().drop().await.unwrap();
@@ -24,8 +25,8 @@ async fn twenty_at_once_make_the_indexes_and_none_fails() {
             let setup = Arc::clone(&setup);
             tasks.spawn(async move { setup.store.ensure_indexes().await });
         }
-        for answer in tasks.join_all().await {
-            answer.unwrap();
+        for result in tasks.join_all().await {
+            result.unwrap();
         }
         let mut names = setup.raw().list_index_names().await.unwrap();
         names.sort();
@@ -38,7 +39,7 @@ async fn twenty_at_once_make_the_indexes_and_none_fails() {
 }
 
 #[tokio::test]
-async fn sessions_of_this_library_are_no_obstacle() {
+async fn sessions_of_this_library_are_accepted() {
     let setup = Setup::shared().await;
     stored(
         setup
@@ -51,13 +52,18 @@ async fn sessions_of_this_library_are_no_obstacle() {
 }
 
 #[tokio::test]
-async fn a_collection_of_flask_session_is_refused_by_name() {
+async fn a_collection_of_flask_session_is_refused_and_named() {
     let setup = Setup::shared().await;
     let val = Binary {
         subtype: BinarySubtype::Generic,
         bytes: b"\x80".to_vec(),
     };
-    let flask = doc! { "_id": ObjectId::new(), "id": "session:x", "val": val, "expiration": DateTime::now() };
+    let flask = doc! {
+        "_id": ObjectId::new(),
+        "id": "session:x",
+        "val": val,
+        "expiration": DateTime::now(),
+    };
     setup.raw().insert_one(flask).await.unwrap();
     let reason = reason(setup.store.ensure_indexes().await);
     assert!(reason.contains("Flask-Session"), "{reason}");
@@ -65,7 +71,7 @@ async fn a_collection_of_flask_session_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_collection_of_something_else_is_refused() {
+async fn a_collection_of_foreign_documents_is_refused() {
     let ids: [Bson; 4] = [
         unique().into(),
         7.into(),
@@ -83,7 +89,7 @@ async fn a_collection_of_something_else_is_refused() {
 }
 
 #[tokio::test]
-async fn an_index_that_means_something_else_is_an_error() {
+async fn an_index_of_the_same_name_with_other_options_is_an_error() {
     let setup = Setup::shared().await;
     let keys = doc! { "expires_at": 1 };
     let index = doc! { "key": keys, "name": "expires_at_1", "expireAfterSeconds": 3600 };
@@ -101,7 +107,7 @@ async fn an_index_that_means_something_else_is_an_error() {
 }
 
 #[tokio::test]
-async fn without_the_right_to_make_indexes_sessions_work_all_the_same() {
+async fn sessions_work_without_the_right_to_create_indexes() {
     const UNAUTHORIZED: i32 = 13;
     let setup = Setup::shared().await;
     let app = unique();
@@ -133,9 +139,9 @@ async fn without_the_right_to_make_indexes_sessions_work_all_the_same() {
     );
 }
 
-fn reason(answer: Result<()>) -> String {
-    let Err(Error::Backend { source, .. }) = answer else {
-        panic!("not refused: {answer:?}");
+fn reason(result: Result<()>) -> String {
+    let Err(Error::Backend { source, .. }) = result else {
+        panic!("not refused: {result:?}");
     };
     source.to_string()
 }

@@ -1,13 +1,11 @@
-//! The store on a real server: one file for each property.
+//! Tests of the store on a real server, one file for each property.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test ends at the first thing that goes wrong"
-)]
+#![allow(clippy::unwrap_used, reason = "test code")]
 
-mod cancelled;
+mod commands_sent;
 mod config;
 mod conformance;
+mod dropped_calls;
 mod expiry;
 mod failpoints;
 mod flask;
@@ -15,7 +13,6 @@ mod increments;
 mod indexes;
 mod outage;
 mod runtimes;
-mod sent;
 mod setup;
 mod size;
 mod types;

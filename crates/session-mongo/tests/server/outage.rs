@@ -1,4 +1,5 @@
-//! A server that is gone or frozen: an error within the time that a request has, and soon after its return all is well.
+//! A server that is down or frozen: calls fail within the time of a request, and work again within
+//! two seconds after its return.
 
 use std::time::{Duration, Instant};
 
@@ -9,33 +10,33 @@ use tokio::time::{sleep, timeout};
 
 use crate::setup::{Setup, connect, key, record, stored};
 
-/// What core gives the store work of one request.
-const BUDGET: Duration = Duration::from_secs(1);
+/// How long session-core waits for the store in one request.
+const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Waits until a load under the usual budget succeeds, two seconds at most.
-pub(crate) async fn recovers(store: &MongoStore, key: &StoreKey) {
-    let begin = Instant::now();
+/// Waits at most two seconds until a load succeeds within the store timeout.
+pub(crate) async fn wait_for_recovery(store: &MongoStore, key: &StoreKey) {
+    let started = Instant::now();
     loop {
-        let answer = timeout(BUDGET, store.load(key)).await;
-        if let Ok(Ok(_)) = answer {
+        let result = timeout(STORE_TIMEOUT, store.load(key)).await;
+        if let Ok(Ok(_)) = result {
             break;
         }
         assert!(
-            begin.elapsed() < Duration::from_secs(2),
-            "no recovery: {answer:?}"
+            started.elapsed() < Duration::from_secs(2),
+            "no recovery: {result:?}"
         );
         sleep(Duration::from_millis(20)).await;
     }
     assert!(
-        begin.elapsed() < Duration::from_secs(2),
+        started.elapsed() < Duration::from_secs(2),
         "recovered after {:?}",
-        begin.elapsed()
+        started.elapsed()
     );
 }
 
 #[tokio::test]
-async fn a_killed_server_is_an_error_at_once_and_works_again_after_its_restart() {
-    let setup = Setup::alone().await;
+async fn a_killed_server_is_an_error_and_works_again_after_its_restart() {
+    let setup = Setup::own_server().await;
     let (store, key) = (&setup.store, key());
     for round in 0..2 {
         stored(
@@ -46,56 +47,56 @@ async fn a_killed_server_is_an_error_at_once_and_works_again_after_its_restart()
         );
         setup.server.kill();
         for _ in 0..2 {
-            let begin = Instant::now();
+            let started = Instant::now();
             assert!(
                 matches!(store.load(&key).await, Err(Error::Backend { .. })),
                 "{round}"
             );
             assert!(
-                begin.elapsed() < Duration::from_millis(1500),
+                started.elapsed() < Duration::from_millis(1500),
                 "{:?}",
-                begin.elapsed()
+                started.elapsed()
             );
         }
         setup.server.restart().await;
-        recovers(store, &key).await;
+        wait_for_recovery(store, &key).await;
     }
 }
 
 #[tokio::test]
-async fn a_store_is_made_while_its_server_is_down_and_works_when_it_comes() {
-    let setup = Setup::alone().await;
+async fn a_store_can_be_created_before_its_server_starts() {
+    let setup = Setup::own_server().await;
     setup.server.kill();
-    let begin = Instant::now();
+    let started = Instant::now();
     let store = connect(&setup.server.url(), &setup.name).await;
     assert!(
-        begin.elapsed() < Duration::from_millis(200),
+        started.elapsed() < Duration::from_millis(200),
         "connect waited for the server"
     );
     let key = key();
     assert!(store.insert(&key, &record(b"one")).await.is_err());
     assert!(
-        begin.elapsed() < Duration::from_millis(1700),
+        started.elapsed() < Duration::from_millis(1700),
         "{:?}",
-        begin.elapsed()
+        started.elapsed()
     );
     setup.server.restart().await;
-    recovers(&store, &key).await;
+    wait_for_recovery(&store, &key).await;
     stored(store.insert(&key, &record(b"one")).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_frozen_server_holds_nobody_beyond_the_budget_and_works_when_thawed() {
-    let setup = Setup::alone().await;
+async fn a_frozen_server_answers_no_call_and_works_when_thawed() {
+    let setup = Setup::own_server().await;
     let (store, key) = (&setup.store, key());
     stored(store.insert(&key, &record(b"one")).await.unwrap());
     for frozen in [Duration::from_millis(300), Duration::from_secs(4)] {
         setup.server.freeze();
-        let begin = Instant::now();
-        while begin.elapsed() < frozen {
+        let started = Instant::now();
+        while started.elapsed() < frozen {
             let calls = (0..20).map(|_| {
                 let (store, key) = (store.clone(), key.clone());
-                tokio::spawn(async move { timeout(BUDGET / 4, store.load(&key)).await })
+                tokio::spawn(async move { timeout(STORE_TIMEOUT / 4, store.load(&key)).await })
             });
             for call in calls.collect::<Vec<_>>() {
                 assert!(
@@ -105,36 +106,36 @@ async fn a_frozen_server_holds_nobody_beyond_the_budget_and_works_when_thawed() 
             }
         }
         setup.server.thaw();
-        recovers(store, &key).await;
+        wait_for_recovery(store, &key).await;
         assert_eq!(store.load(&key).await.unwrap().unwrap().bytes, &b"one"[..]);
     }
 }
 
-/// For whoever uses the store without core and its deadline.
+/// Without session-core there is no store timeout.
 #[tokio::test]
-async fn without_any_deadline_a_call_on_a_frozen_server_still_ends() {
-    let setup = Setup::alone().await;
+async fn a_call_on_a_frozen_server_ends_without_a_store_timeout() {
+    let setup = Setup::own_server().await;
     let key = key();
     stored(setup.store.insert(&key, &record(b"one")).await.unwrap());
     setup.server.freeze();
-    let begin = Instant::now();
-    let answer = timeout(Duration::from_secs(10), setup.store.load(&key)).await;
+    let started = Instant::now();
+    let result = timeout(Duration::from_secs(10), setup.store.load(&key)).await;
     assert!(
-        matches!(answer, Ok(Err(Error::Backend { .. }))),
-        "{answer:?}"
+        matches!(result, Ok(Err(Error::Backend { .. }))),
+        "{result:?}"
     );
     assert!(
-        begin.elapsed() < Duration::from_secs(5),
+        started.elapsed() < Duration::from_secs(5),
         "{:?}",
-        begin.elapsed()
+        started.elapsed()
     );
     setup.server.thaw();
-    recovers(&setup.store, &key).await;
+    wait_for_recovery(&setup.store, &key).await;
 }
 
 #[tokio::test]
 async fn a_write_whose_reply_is_lost_is_an_error_and_was_sent_once() {
-    let setup = Setup::alone().await;
+    let setup = Setup::own_server().await;
     let proxy = ChaosProxy::start(setup.server.port()).await;
     let url = format!(
         "mongodb://127.0.0.1:{}/?directConnection=true&retryWrites=true",
@@ -145,7 +146,8 @@ async fn a_write_whose_reply_is_lost_is_an_error_and_was_sent_once() {
     stored(store.insert(&key, &record(b"one")).await.unwrap());
     let loaded = store.load(&key).await.unwrap().unwrap();
 
-    // A heartbeat's reply may be the one that is swallowed; then the update succeeds, and we try again.
+    // The proxy may drop the reply to a heartbeat instead. Then the update succeeds, and the loop
+    // tries again.
     let mut revision = loaded.revision;
     for _ in 0..50 {
         proxy.set(Fault::DropReply);
@@ -156,13 +158,16 @@ async fn a_write_whose_reply_is_lost_is_an_error_and_was_sent_once() {
             }
             Err(error) => {
                 assert!(matches!(error, Error::Backend { .. }), "{error:?}");
-                recovers(&store, &key).await;
+                wait_for_recovery(&store, &key).await;
                 let after = store.load(&key).await.unwrap().unwrap();
                 assert_eq!(after.bytes, &b"two"[..]);
-                assert!(after.revision != revision, "the server did the work");
+                assert!(
+                    after.revision != revision,
+                    "the server did not execute the update"
+                );
                 return;
             }
         }
     }
-    panic!("no reply was lost");
+    panic!("the proxy dropped no reply to an update");
 }

@@ -1,4 +1,5 @@
-//! The client belongs to the runtime that made it, as `main`'s does in an Actix application; workers come and go.
+//! The client belongs to the runtime that created it, which is `main`'s in an Actix application.
+//! Other runtimes, such as those of workers, may use it and end.
 
 use std::{
     thread,
@@ -25,8 +26,8 @@ fn loads(runtime: &Runtime, store: &MongoStore, key: &StoreKey) {
     }
 }
 
-/// Ends with a call that is under way.
-fn work(store: &MongoStore, key: &StoreKey) {
+/// Loads, and ends the runtime during a call.
+fn run_worker(store: &MongoStore, key: &StoreKey) {
     let worker = runtime();
     loads(&worker, store, key);
     let (store, key) = (store.clone(), key.clone());
@@ -37,44 +38,44 @@ fn work(store: &MongoStore, key: &StoreKey) {
 }
 
 #[test]
-fn workers_that_end_take_nothing_with_them() {
+fn the_end_of_a_workers_runtime_disturbs_no_other_runtime() {
     let main = runtime();
     let setup = main.block_on(Setup::shared());
     let key = key();
     main.block_on(async { stored(setup.store.insert(&key, &record(b"one")).await.unwrap()) });
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let store = setup.store.clone();
-    // As actix_web::main: one thread that does nothing but drive what was spawned on it.
+    // Like actix_web::main: a thread that only drives the tasks that were spawned on it.
     let driver = thread::spawn(move || {
         main.block_on(async { drop(ended.await) });
         drop(setup);
     });
 
-    let survivor = runtime();
-    loads(&survivor, &store, &key);
+    let surviving = runtime();
+    loads(&surviving, &store, &key);
     for _ in 0..3 {
         let worker = thread::spawn({
             let (store, key) = (store.clone(), key.clone());
-            move || work(&store, &key)
+            move || run_worker(&store, &key)
         });
         worker.join().unwrap();
-        loads(&survivor, &store, &key);
+        loads(&surviving, &store, &key);
     }
     drop(end);
     driver.join().unwrap();
 }
 
 #[test]
-fn after_the_end_of_the_runtime_that_made_the_client_a_call_is_an_error_and_no_panic() {
+fn after_the_end_of_the_clients_runtime_a_call_is_an_error_and_no_panic() {
     let main = runtime();
     let setup = main.block_on(Setup::shared());
-    let maker = runtime();
-    let store = maker.block_on(connect(&setup.server.url(), &setup.name));
+    let client_runtime = runtime();
+    let store = client_runtime.block_on(connect(&setup.server.url(), &setup.name));
     let key = key();
-    maker.block_on(async { stored(store.insert(&key, &record(b"one")).await.unwrap()) });
-    drop(maker);
-    let begin = Instant::now();
-    let answer = main.block_on(store.load(&key));
-    assert!(matches!(answer, Err(Error::Backend { .. })), "{answer:?}");
-    assert!(begin.elapsed() < Duration::from_millis(1500));
+    client_runtime.block_on(async { stored(store.insert(&key, &record(b"one")).await.unwrap()) });
+    drop(client_runtime);
+    let started = Instant::now();
+    let result = main.block_on(store.load(&key));
+    assert!(matches!(result, Err(Error::Backend { .. })), "{result:?}");
+    assert!(started.elapsed() < Duration::from_millis(1500));
 }

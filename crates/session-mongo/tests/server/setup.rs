@@ -1,3 +1,5 @@
+//! Helpers: a server with a collection for each test, stores, keys and records.
+
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -17,10 +19,10 @@ use session_mongo::{
 };
 use session_tests::Mongo;
 
-/// For tests that leave the server as it is.
+/// The server of the tests that do not stop, freeze or configure it.
 pub(crate) static SERVER: Shared<Mongo> = Shared::new();
 
-/// A server, a collection that no other test uses, a store on it, and a client beside the store.
+/// A server, a collection that no other test uses, a store on it, and a client of the test's own.
 pub(crate) struct Setup {
     pub(crate) server: Arc<Mongo>,
     pub(crate) store: MongoStore,
@@ -29,15 +31,16 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
+    /// On the server that tests share.
     pub(crate) async fn shared() -> Self {
         let server = SERVER.get_or_start(Mongo::start).await;
         let mut setup = Self::on(Arc::clone(&server)).await;
-        setup.store = connect(&patient(&server), &setup.name).await;
+        setup.store = connect(&with_long_timeouts(&server), &setup.name).await;
         setup
     }
 
-    /// With a server that is this test's alone.
-    pub(crate) async fn alone() -> Self {
+    /// On a server that no other test uses.
+    pub(crate) async fn own_server() -> Self {
         Self::on(Mongo::start().await.into()).await
     }
 
@@ -53,7 +56,7 @@ impl Setup {
         }
     }
 
-    /// A store on the same collection, by a client whose options `change` has changed.
+    /// A store on the same collection, with a client whose options `change` changes.
     pub(crate) async fn store_with(
         &self,
         url: &str,
@@ -65,7 +68,7 @@ impl Setup {
         MongoStore::new(client).with_collection(&self.name)
     }
 
-    /// The sessions as the server has them.
+    /// The collection itself, for access without the store.
     pub(crate) fn raw(&self) -> Collection<Document> {
         self.client
             .database("flask_session")
@@ -88,13 +91,13 @@ pub(crate) async fn connect(url: &str, name: &CollectionName) -> MongoStore {
         .with_collection(name)
 }
 
-/// For tests that are not about time: on a busy machine the server may be silent for seconds.
-pub(crate) fn patient(server: &Mongo) -> String {
+/// For tests that are not about timeouts: a busy machine can delay the server for seconds.
+pub(crate) fn with_long_timeouts(server: &Mongo) -> String {
     let limits = "serverSelectionTimeoutMS=20000&connectTimeoutMS=20000&heartbeatFrequencyMS=20000";
     format!("{}?{limits}", server.url())
 }
 
-/// A name or a value that no other test has.
+/// A name or a value that no other test uses.
 pub(crate) fn unique() -> String {
     SessionId::random(SessionId::MIN_BYTES).as_str().to_owned()
 }
@@ -107,15 +110,15 @@ pub(crate) fn owner() -> OwnerKey {
     KeyPrefix::default().owner_key(&unique())
 }
 
-/// A record that is kept for an hour.
+/// A record that expires in an hour.
 pub(crate) fn record(bytes: &[u8]) -> Record {
     record_for(bytes, Duration::from_secs(3600))
 }
 
-pub(crate) fn record_for(bytes: &[u8], life: Duration) -> Record {
+pub(crate) fn record_for(bytes: &[u8], lifetime: Duration) -> Record {
     Record {
         bytes: bytes.to_vec().into(),
-        expires_at: SystemTime::now() + life,
+        expires_at: SystemTime::now() + lifetime,
         entry: None,
     }
 }
@@ -132,7 +135,7 @@ pub(crate) fn listed(record: Record, owner: &OwnerKey) -> Record {
     }
 }
 
-/// The keys that the index of `owner` names.
+/// The keys in the index of `owner`.
 pub(crate) async fn keys_of(store: &MongoStore, owner: &OwnerKey) -> Vec<StoreKey> {
     let page = store.owned_by(owner, None, 100).await.unwrap();
     assert!(page.next.is_none());
@@ -143,6 +146,6 @@ pub(crate) async fn keys_of(store: &MongoStore, owner: &OwnerKey) -> Vec<StoreKe
 pub(crate) fn stored(write: Write) -> Revision {
     match write {
         Write::Stored(revision) => revision,
-        Write::Refused => panic!("a write was refused that should have been done"),
+        Write::Refused => panic!("the write was refused"),
     }
 }

@@ -1,4 +1,4 @@
-//! Documents that something else has written or damaged: never a panic, never another's data.
+//! Documents that another program wrote or damaged: never a panic, never another session's data.
 
 use session_core::{Error, SessionStore};
 use session_mongo::mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
@@ -23,7 +23,7 @@ fn wrong_values() -> Vec<Bson> {
 }
 
 #[tokio::test]
-async fn a_field_of_a_wrong_type_makes_a_record_unreadable_and_nothing_worse() {
+async fn a_field_of_a_wrong_type_makes_a_record_unreadable_and_no_more() {
     let setup = Setup::shared().await;
     let (store, key, owner) = (&setup.store, key(), owner());
     let session = listed(record(b"payload"), &owner);
@@ -35,13 +35,13 @@ async fn a_field_of_a_wrong_type_makes_a_record_unreadable_and_nothing_worse() {
         for wrong in wrong_values() {
             let mut bad = good.clone();
             bad.insert(field, wrong.clone());
-            put(&setup, bad).await;
-            let answer = store.load(&key).await;
+            replace(&setup, bad).await;
+            let result = store.load(&key).await;
             assert!(
-                matches!(answer, Err(Error::Corrupt { .. })),
-                "{field} = {wrong}: {answer:?}"
+                matches!(result, Err(Error::Corrupt { .. })),
+                "{field} = {wrong}: {result:?}"
             );
-            // What a list needs is the head alone; what cannot be loaded is listed all the same.
+            // A list needs only the head, so it includes records that cannot be loaded.
             let is_listed = keys_of(store, &owner).await.len() == 1;
             assert_eq!(is_listed, field != "head", "{field} = {wrong}");
             let update = store.update(&key, &session, &revision).await.unwrap();
@@ -74,7 +74,7 @@ async fn an_unreadable_record_does_not_hide_its_owners_other_sessions() {
     assert!(keys_of(&setup.store, &owner).await == [intact]);
 }
 
-async fn put(setup: &Setup, document: Document) {
+async fn replace(setup: &Setup, document: Document) {
     let id = document.get("_id").unwrap().clone();
     setup
         .raw()

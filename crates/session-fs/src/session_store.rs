@@ -1,0 +1,38 @@
+//! The implementation of `SessionStore`: each call runs on a thread that may block.
+
+use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
+
+use crate::{blocking::blocking, name::Name, store::FileStore};
+
+#[async_trait]
+impl SessionStore for FileStore {
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
+        let (root, name) = (self.root.clone(), Name::of(key.as_str()));
+        let found = blocking(move || root.load(&name)).await?;
+        Ok(found.map(|stored| Loaded::compared_by_bytes(stored.record)))
+    }
+
+    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        let (root, key, record) = (self.root.clone(), key.clone(), record.clone());
+        let result = blocking(move || root.insert(&key, &record)).await?;
+        self.sweep_above_threshold();
+        Ok(result)
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
+        let (root, key, record) = (self.root.clone(), key.clone(), record.clone());
+        let (shard, loaded) = (Name::of(key.as_str()).shard(), revision.clone());
+        let update = move || root.update(&key, &record, &loaded);
+        Ok(self.writers.run(shard, update).await?)
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<()> {
+        let (root, name) = (self.root.clone(), Name::of(key.as_str()));
+        let delete = move || root.delete(&name);
+        Ok(self.writers.run(name.shard(), delete).await?)
+    }
+}

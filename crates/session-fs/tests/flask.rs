@@ -1,0 +1,293 @@
+//! `CachelibStore`: the store contract, as far as cachelib's format allows, and the exact format.
+
+#![cfg(feature = "flask")]
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use session_core::{
+    Error, ExpiredSweep as _, Record, SessionStore as _, StoreKey,
+    conformance::{self, Fixture},
+};
+use session_fs::CachelibStore;
+use session_tests::scratch_dir;
+use tempfile::TempDir;
+
+fn open() -> Fixture<CachelibStore> {
+    let directory = scratch_dir();
+    let [one, other] = [(); 2].map(|()| CachelibStore::new(directory.path()));
+    Fixture::new(one)
+        .with_second(other.into())
+        .with_told_expiry()
+        .keeping(directory)
+}
+
+/// Four bytes of seconds end in the year 2106.
+const NOT_IN_THE_FORMAT: &str = "an_expiry_in_the_year_2200_survives";
+
+macro_rules! promises {
+    ($($promise:ident)+) => {
+        $(
+            #[test]
+            fn $promise() {
+                conformance::run(async { conformance::$promise(&open()).await });
+            }
+        )+
+
+        const TESTED: &[&str] = &[$(stringify!($promise)),+];
+    };
+}
+
+promises! {
+    load_finds_what_insert_stored
+    load_of_an_absent_key_is_none
+    load_changes_nothing
+    insert_refuses_a_taken_key
+    insert_answers_a_revision_for_the_next_update
+    of_many_concurrent_inserts_exactly_one_wins
+    update_replaces_bytes_and_expiry
+    update_with_the_same_bytes_is_done
+    update_answers_a_revision_for_the_next_one
+    update_at_a_stale_revision_is_refused
+    update_at_the_revision_of_a_former_record_is_refused
+    update_at_an_invented_revision_changes_nothing
+    update_never_revives_a_deleted_record
+    update_leaves_other_records_alone
+    delete_ends_a_record
+    delete_succeeds_if_there_is_nothing
+    insert_may_reuse_a_deleted_key
+    delete_leaves_other_records_alone
+    a_record_is_found_until_its_time
+    a_record_with_little_time_left_can_be_changed_and_ended
+    insert_goes_by_what_is_found_and_by_no_clock
+    update_goes_by_what_is_found_and_by_no_clock
+    delete_goes_by_what_is_found_and_by_no_clock
+    a_record_written_after_its_time_is_that_or_absent
+    update_keeps_a_record_beyond_its_first_time
+    an_expiry_is_told_as_it_was_given
+    an_expiry_beyond_30_days_survives
+    an_expiry_beyond_2038_survives
+    every_byte_value_survives
+    an_empty_record_survives
+    a_record_of_the_limit_survives
+    two_prefixes_do_not_see_each_other
+    keys_are_compared_byte_by_byte
+    every_graphic_character_is_legal_in_a_key
+    the_longest_key_works
+    update_racing_delete_never_leaves_a_record
+    of_many_updates_at_one_revision_exactly_one_wins
+    concurrent_updates_account_exactly
+    a_second_handle_sees_the_same_records
+    debug_shows_no_key_and_no_bytes
+    a_dropped_future_disturbs_no_other_call
+}
+
+session_core::expired_sweep_tests!(async { open() });
+
+#[test]
+fn every_other_promise_of_a_store_is_tested() {
+    let mut tested = [TESTED, &[NOT_IN_THE_FORMAT]].concat();
+    let mut promised = conformance::STORE_PROMISES.to_vec();
+    tested.sort_unstable();
+    promised.sort_unstable();
+    assert_eq!(tested, promised);
+}
+
+const SHA256: &str = "8218e4462084a7a64a8c72a8cac882dc343336b31a566dca549662878580a986";
+const MD5: &str = "7b328d3dec19f3ba4689e571988d3602";
+/// Written by cachelib 0.17 with its `JSONSerializer`, under the name above. It expires in 2100.
+const FILE: &[u8] = b"\x3c\x57\x86\xf4{\"_permanent\": true, \"a\": \"x\"}";
+const EXPIRY: u64 = 4_102_444_860;
+/// The store's marker of a directory that was set up. It is not a session to cachelib.
+const MARKER: &str = ".set-up.__wz_cache";
+
+struct Cache {
+    store: CachelibStore,
+    key: StoreKey,
+    directory: TempDir,
+}
+
+impl Cache {
+    fn new() -> Self {
+        let directory = scratch_dir();
+        Self {
+            store: CachelibStore::new(directory.path()),
+            key: StoreKey::from_stored("session:golden"),
+            directory,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+fn record(payload: &[u8]) -> Record {
+    Record {
+        bytes: payload.to_vec().into(),
+        expires_at: UNIX_EPOCH + Duration::from_secs(EXPIRY),
+        entry: None,
+    }
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != MARKER)
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn files_of_cachelib_are_read_and_written_byte_for_byte() {
+    let cache = Cache::new();
+    fs::write(cache.path(SHA256), FILE).unwrap();
+    let found = cache.store.load(&cache.key).await.unwrap().unwrap();
+    assert_eq!(found.bytes, FILE[4..]);
+    assert_eq!(
+        found.expires_at,
+        Some(UNIX_EPOCH + Duration::from_secs(EXPIRY))
+    );
+
+    cache.store.delete(&cache.key).await.unwrap();
+    assert!(names(cache.directory.path()).is_empty());
+    let inserted = cache.store.insert(&cache.key, &record(&FILE[4..])).await;
+    assert!(inserted.unwrap().is_stored());
+    assert_eq!(names(cache.directory.path()), [SHA256]);
+    assert_eq!(fs::read(cache.path(SHA256)).unwrap(), FILE);
+    let mode = fs::metadata(cache.path(SHA256)).unwrap().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+}
+
+#[tokio::test]
+async fn a_file_named_by_md5_is_found_and_keeps_its_name() {
+    let cache = Cache::new();
+    fs::write(cache.path(MD5), FILE).unwrap();
+    let found = cache.store.load(&cache.key).await.unwrap().unwrap();
+    let refused = cache.store.insert(&cache.key, &record(b"{}")).await;
+    assert!(!refused.unwrap().is_stored());
+    let next = record(b"{}");
+    let updated = cache.store.update(&cache.key, &next, &found.revision).await;
+    assert!(updated.unwrap().is_stored());
+    assert_eq!(names(cache.directory.path()), [MD5]);
+
+    let older = cache.store.clone().with_md5_names();
+    older.delete(&cache.key).await.unwrap();
+    assert!(
+        older
+            .insert(&cache.key, &record(b"{}"))
+            .await
+            .unwrap()
+            .is_stored()
+    );
+    assert_eq!(names(cache.directory.path()), [MD5]);
+}
+
+#[tokio::test]
+async fn an_expiry_of_zero_means_never() {
+    let cache = Cache::new();
+    fs::write(cache.path(SHA256), [&[0; 4], &FILE[4..]].concat()).unwrap();
+    let found = cache.store.load(&cache.key).await.unwrap().unwrap();
+    let far = SystemTime::now() + Duration::from_hours(24 * 365 * 50);
+    assert!(found.expires_at > Some(far));
+    assert_eq!(cache.store.sweep(10).await.unwrap(), 0);
+    let expired = Record {
+        expires_at: UNIX_EPOCH,
+        ..record(b"{}")
+    };
+    let updated = cache
+        .store
+        .update(&cache.key, &expired, &found.revision)
+        .await;
+    assert!(updated.unwrap().is_stored());
+    assert_eq!(cache.store.sweep(10).await.unwrap(), 1);
+    assert!(cache.store.load(&cache.key).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_file_too_short_for_its_expiry_is_unreadable() {
+    let cache = Cache::new();
+    for length in 0..4 {
+        fs::write(cache.path(SHA256), &FILE[..length]).unwrap();
+        let loaded = cache.store.load(&cache.key).await;
+        assert!(
+            matches!(loaded, Err(Error::Corrupt { .. })),
+            "{length}: {loaded:?}"
+        );
+    }
+    let inserted = cache.store.insert(&cache.key, &record(b"{}")).await;
+    assert!(
+        !inserted.unwrap().is_stored(),
+        "the unreadable file still has the name"
+    );
+    cache.store.delete(&cache.key).await.unwrap();
+    let inserted = cache.store.insert(&cache.key, &record(b"{}")).await;
+    assert!(inserted.unwrap().is_stored());
+}
+
+#[tokio::test]
+async fn a_sweep_keeps_files_that_are_not_sessions() {
+    let cache = Cache::new();
+    let expired = [&1_u32.to_ne_bytes()[..], b"{}"].concat();
+    let count = "79bc207ea1cf1b9b0a4e7f2ef3cd3fbb79bc207ea1cf1b9b0a4e7f2ef3cd3fbb";
+    fs::write(cache.path(count), [0, 0, 0, 0, 5]).unwrap();
+    for name in ["notes.txt", "tmpabc.__wz_cache", &SHA256.to_uppercase()] {
+        fs::write(cache.path(name), &expired).unwrap();
+    }
+    fs::create_dir(cache.path(&"d".repeat(64))).unwrap();
+    let before = names(cache.directory.path());
+    fs::write(cache.path(SHA256), &expired).unwrap();
+    fs::write(cache.path(MD5), &expired).unwrap();
+    assert_eq!(cache.store.sweep(10).await.unwrap(), 2);
+    assert_eq!(names(cache.directory.path()), before);
+}
+
+#[tokio::test]
+async fn a_missing_directory_is_an_error_until_it_is_back() {
+    let cache = Cache::new();
+    let (store, directory) = (&cache.store, cache.directory.path());
+    let inserted = store.insert(&cache.key, &record(b"{}")).await;
+    assert!(inserted.unwrap().is_stored());
+    let aside = directory.with_extension("aside");
+    fs::rename(directory, &aside).unwrap();
+    for empty in [false, true] {
+        if empty {
+            fs::create_dir(directory).unwrap();
+            fs::set_permissions(directory, Permissions::from_mode(0o700)).unwrap();
+        }
+        let loaded = store.load(&cache.key).await;
+        assert!(matches!(loaded, Err(Error::Backend { .. })), "{loaded:?}");
+        let inserted = store.insert(&cache.key, &record(b"{}")).await;
+        assert!(
+            matches!(inserted, Err(Error::Backend { .. })),
+            "{inserted:?}"
+        );
+        assert!(store.sweep(10).await.is_err());
+        assert_eq!(
+            fs::read_dir(directory).is_ok_and(|mut it| it.next().is_none()),
+            empty
+        );
+    }
+    fs::remove_dir(directory).unwrap();
+    fs::rename(&aside, directory).unwrap();
+    assert!(store.load(&cache.key).await.unwrap().is_some());
+}
+
+#[test]
+fn an_unsafe_directory_is_refused_with_advice() {
+    let cache = Cache::new();
+    fs::set_permissions(cache.directory.path(), Permissions::from_mode(0o770)).unwrap();
+    let error = cache.store.check().unwrap_err().to_string();
+    let path = cache.directory.path().display();
+    assert_eq!(
+        error,
+        format!("{path} must not be writable by group or others (mode 0770): run chmod 0700 on it")
+    );
+}

@@ -1,0 +1,153 @@
+//! `CollectionHandle`, the collection of the sessions with the commands that read and write it.
+
+use std::fmt;
+
+use mongodb::{
+    Client, Collection, Database,
+    bson::{Document, RawDocumentBuf, doc},
+    options::{CollectionOptions, ReadPreference, SelectionCriteria},
+};
+use session_core::{Result, Revision, Write};
+
+use crate::{
+    call_limit::CallLimit,
+    names::{CollectionName, DatabaseName},
+    reply::wrote_document,
+};
+
+/// The collection of the sessions. A clone is a handle on the same client.
+#[derive(Clone)]
+pub(crate) struct CollectionHandle {
+    pub(crate) database: Database,
+    pub(crate) documents: Collection<RawDocumentBuf>,
+    pub(crate) call_limit: CallLimit,
+    pub(crate) limit: usize,
+}
+
+impl CollectionHandle {
+    pub(crate) fn new(client: &Client, limit: usize) -> Self {
+        let database = client.database(DatabaseName::default().as_str());
+        Self {
+            documents: primary_collection(&database, CollectionName::default().as_str()),
+            database,
+            call_limit: CallLimit::new(),
+            limit,
+        }
+    }
+
+    pub(crate) fn in_database(self, database: &DatabaseName) -> Self {
+        let database = self.database.client().database(database.as_str());
+        Self {
+            documents: primary_collection(&database, self.documents.name()),
+            database,
+            ..self
+        }
+    }
+
+    pub(crate) fn in_collection(self, collection: &CollectionName) -> Self {
+        Self {
+            documents: primary_collection(&self.database, collection.as_str()),
+            ..self
+        }
+    }
+
+    pub(crate) async fn find_one(&self, filter: Document) -> Result<Option<RawDocumentBuf>> {
+        let documents = self.documents.clone();
+        let find = async move { documents.find_one(filter).await };
+        self.call_limit.run(find).await
+    }
+
+    /// Finds the first `limit` documents that match `filter`, in the order of `_id`. Reads `_id`
+    /// and `head` only.
+    pub(crate) async fn find_heads(
+        &self,
+        filter: Document,
+        limit: u32,
+    ) -> Result<Vec<RawDocumentBuf>> {
+        let documents = self.documents.clone();
+        let find = async move {
+            let mut cursor = documents
+                .find(filter)
+                .sort(doc! { "_id": 1 })
+                .projection(doc! { "head": 1 })
+                .limit(limit.into())
+                .batch_size(limit)
+                .await?;
+            let mut found = Vec::new();
+            while cursor.advance().await? {
+                found.push(cursor.current().to_owned());
+            }
+            Ok(found)
+        };
+        self.call_limit.run(find).await
+    }
+
+    /// Inserts `document`, which is then at `revision`. Refused if a unique index has its key.
+    pub(crate) async fn insert(&self, document: Document, revision: Revision) -> Result<Write> {
+        let written = self.write("insert", "documents", document).await?;
+        Ok(write_result(written, revision))
+    }
+
+    /// Sets the fields of `change` in the document that matches `filter`, which is then at
+    /// `revision`.
+    pub(crate) async fn update(
+        &self,
+        filter: Document,
+        change: Document,
+        revision: Revision,
+    ) -> Result<Write> {
+        let statement = doc! { "q": filter, "u": { "$set": change } };
+        let written = self.write("update", "updates", statement).await?;
+        Ok(write_result(written, revision))
+    }
+
+    /// Removes all documents that match `filter`.
+    pub(crate) async fn delete(&self, filter: Document) -> Result<()> {
+        const ALL: i32 = 0;
+        let statement = doc! { "q": filter, "limit": ALL };
+        self.write("delete", "deletes", statement).await.map(drop)
+    }
+
+    /// Sends a write as a plain command and returns whether it wrote a document.
+    ///
+    /// The driver's own `update_one` is sent again when a reply is lost, if the application's
+    /// client has `retryWrites`. A compare-and-set must never be sent twice.
+    async fn write(&self, verb: &str, field: &str, statement: Document) -> Result<bool> {
+        let (database, mut command) = (self.database.clone(), Document::new());
+        command.insert(verb, self.documents.name());
+        command.insert(field, [statement]);
+        command.insert("writeConcern", doc! { "w": "majority" });
+        let run = async move { database.run_command(command).await };
+        wrote_document(&self.call_limit.run(run).await?)
+    }
+}
+
+fn write_result(written: bool, revision: Revision) -> Write {
+    if written {
+        Write::Stored(revision)
+    } else {
+        Write::Refused
+    }
+}
+
+/// Reads go to the primary, because only the primary has every log-out.
+fn primary_collection(database: &Database, name: &str) -> Collection<RawDocumentBuf> {
+    let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+    let options = CollectionOptions::builder()
+        .selection_criteria(primary)
+        .build();
+    database.collection_with_options(name, options)
+}
+
+impl fmt::Debug for CollectionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the client, because its options hold a password.
+        f.debug_struct("CollectionHandle")
+            .field(
+                "collection",
+                &format_args!("{}", self.documents.namespace()),
+            )
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}

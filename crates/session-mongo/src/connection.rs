@@ -1,0 +1,33 @@
+//! Creates the driver's client from a URL.
+
+use std::time::Duration;
+
+use mongodb::{Client, options::ClientOptions};
+use session_core::config::ConfigError;
+
+use crate::settings::URL;
+
+/// The driver's own limits are at least ten times as long, and longer than a request can wait.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Creates a client for `url` that notices within two seconds that a server is down or up again.
+pub(crate) async fn client(url: &str) -> Result<Client, ConfigError> {
+    let mut options = ClientOptions::parse(url).await.map_err(invalid_url)?;
+    options.server_selection_timeout.get_or_insert(TIMEOUT);
+    options.connect_timeout.get_or_insert(TIMEOUT);
+    options.heartbeat_freq.get_or_insert(TIMEOUT);
+    options.app_name.get_or_insert_with(|| "sessions".into());
+    Client::with_options(options).map_err(invalid_url)
+}
+
+/// Leaves out the driver's message, because it quotes the URL, and a URL can hold a password.
+fn invalid_url(_: mongodb::error::Error) -> ConfigError {
+    let reason = if cfg!(feature = "dns-resolver") {
+        "must be a mongodb:// or mongodb+srv:// URL that the driver accepts, with user and \
+         password percent-encoded"
+    } else {
+        "must be a mongodb:// URL that the driver accepts, with user and password \
+         percent-encoded (mongodb+srv:// needs the feature dns-resolver)"
+    };
+    ConfigError::new(URL, reason)
+}
