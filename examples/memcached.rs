@@ -23,9 +23,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
     let env = Env::of_process();
     let settings = Settings::from_env(&env)?;
-    // Memcached cannot name a user's sessions, so `Sessions::with_owners` does not take this store.
     let store = Arc::new(MemcachedStore::from_env(&env)?);
-    let sessions = Sessions::new(settings, store)?;
+    // Memcached cannot list a user's sessions.
+    let sessions = Sessions::builder(settings, store)
+        .without_owner_lists()
+        .build()?;
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))

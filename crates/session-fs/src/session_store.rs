@@ -1,6 +1,10 @@
 //! The implementation of `SessionStore`: each call runs on a thread that may block.
 
-use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
+use std::sync::Arc;
+
+use session_core::{
+    Loaded, OwnerIndex, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
+};
 
 use crate::{blocking::blocking, name::Name, store::FileStore};
 
@@ -34,5 +38,9 @@ impl SessionStore for FileStore {
         let (root, name) = (self.root.clone(), Name::of(key.as_str()));
         let delete = move || root.delete(&name);
         Ok(self.writers.run(name.shard(), delete).await?)
+    }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
     }
 }

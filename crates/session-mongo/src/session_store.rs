@@ -1,7 +1,11 @@
 //! The implementation of `SessionStore`.
 
+use std::sync::Arc;
+
 use mongodb::bson::oid::ObjectId;
-use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
+use session_core::{
+    Loaded, OwnerIndex, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
+};
 
 use crate::{
     MongoStore,
@@ -39,5 +43,9 @@ impl SessionStore for MongoStore {
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.collection.delete(id(key)).await
+    }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
     }
 }

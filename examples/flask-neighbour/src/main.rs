@@ -41,7 +41,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         actix_web::rt::spawn(sweep_every(swept, environment.settings.sweep_pause()));
     }
     let format = environment.format;
-    let sessions = Sessions::new(environment.settings, opened.store)?;
+    let builder = Sessions::builder(environment.settings, opened.store);
+    let sessions = builder.without_owner_lists().build()?;
     let listener = TcpListener::bind(("127.0.0.1", environment.port))
         .map_err(|error| format!("PORT {} cannot be used: {error}", environment.port))?;
     announce(listener.local_addr()?.port());
