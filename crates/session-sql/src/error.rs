@@ -35,12 +35,6 @@ impl CallError {
     }
 }
 
-impl From<sqlx::Error> for CallError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Statement(error)
-    }
-}
-
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no connection to the database at {}", self.address)

@@ -14,11 +14,6 @@ pub(crate) fn to_micros(instant: SystemTime) -> i64 {
     i64::try_from(since.as_micros()).map_or(LAST, |micros| micros.min(LAST))
 }
 
-/// The present by this machine's clock. The database's clock is never used.
-pub(crate) fn now() -> i64 {
-    to_micros(SystemTime::now())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

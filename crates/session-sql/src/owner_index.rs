@@ -1,12 +1,14 @@
 //! Lists of an owner's sessions, by the index on the column `owner`.
 
+use std::time::SystemTime;
+
 use session_core::{
     Cursor, Error, Listed, OwnerIndex, OwnerKey, Page, Result, StoreKey, async_trait,
 };
 
 use crate::{
     dialect::{Dialect, Value},
-    instant::now,
+    instant::to_micros,
     queries::statement,
     retry::Operation,
     store::SqlStore,
@@ -30,7 +32,8 @@ impl<D: Dialect> OwnerIndex for SqlStore<D> {
         let values = [
             Value::Bytes(owner.as_str().as_bytes()),
             Value::Bytes(cursor.map_or(b"", Cursor::as_bytes)),
-            Value::Number(now()),
+            // By this machine's clock. The database's clock is never used.
+            Value::Number(to_micros(SystemTime::now())),
             Value::Number(i64::try_from(limit).unwrap_or(i64::MAX)),
         ];
         let sql = statement::<D>(&self.table, PAGE);

@@ -57,7 +57,8 @@ impl<D: Dialect> SqlStore<D> {
     ///
     /// If the value of a setting is not valid. The message names the setting.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
-        Ok(Self::connect(url(env))?.with_table(table(env)?))
+        let url = env.get(URL).unwrap_or(DEFAULT_URL);
+        Ok(Self::connect(url)?.with_table(table(env)?))
     }
 }
 
@@ -78,7 +79,7 @@ pub fn connect(url: &str) -> Result<Arc<dyn SqlSessions>, ConfigError> {
 ///
 /// If the driver of the database is not compiled in, or the value of a setting is not valid.
 pub fn from_env(env: &Env) -> Result<Arc<dyn SqlSessions>, ConfigError> {
-    open(url(env), &table(env)?)
+    open(env.get(URL).unwrap_or(DEFAULT_URL), &table(env)?)
 }
 
 fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
@@ -102,10 +103,6 @@ fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigErro
 fn open_as<D: Dialect>(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     let store = SqlStore::<D>::connect(url)?;
     Ok(Arc::new(store.with_table(table.clone())))
-}
-
-fn url(env: &Env) -> &str {
-    env.get(URL).unwrap_or(DEFAULT_URL)
 }
 
 fn table(env: &Env) -> Result<TableName, ConfigError> {

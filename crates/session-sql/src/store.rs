@@ -140,7 +140,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             Err(error) if error_class::<D>(&error) == ErrorClass::KeyExists => {
                 Ok(QueryResult::default())
             }
-            result => Ok(result?),
+            result => result.map_err(CallError::Statement),
         }
     }
 

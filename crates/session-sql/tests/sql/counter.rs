@@ -1,4 +1,4 @@
-//! Two processes increment one counter, and no increment is lost.
+//! Two processes increment one counter, and all increments are counted.
 
 use std::{env, process::Stdio};
 

@@ -116,7 +116,7 @@ pub(crate) async fn write_during_sweeps<S: ExpiredSweep + Clone>(store: S) {
     assert!(swept > 0, "the sweeps had nothing to do");
     let sum = load(&store, &counter)
         .await
-        .expect("the counter lives")
+        .expect("the counter exists")
         .bytes;
     assert_eq!(sum, ((WRITERS * ROUNDS) as u64).to_be_bytes()[..]);
 }

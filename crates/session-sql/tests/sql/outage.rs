@@ -65,7 +65,7 @@ each_server!(
     a_killed_server_is_an_error_in_time_until_it_is_restarted,
     a_frozen_server_is_an_error_in_time_until_it_continues,
     a_locked_table_is_an_error_in_time_and_leaves_no_statement_running,
-    no_read_fails_when_the_server_ends_connections,
+    no_load_fails_when_the_server_ends_connections,
     a_store_can_be_made_before_its_server_runs,
 );
 
@@ -122,7 +122,7 @@ async fn a_locked_table_is_an_error_in_time_and_leaves_no_statement_running<D: O
     recovers_soon(&store).await;
 }
 
-async fn no_read_fails_when_the_server_ends_connections<D: OwnServer>() {
+async fn no_load_fails_when_the_server_ends_connections<D: OwnServer>() {
     let (_server, database) = D::start().await;
     let store = database.migrated(&TableName::default()).await;
     let key = key();
@@ -136,7 +136,7 @@ async fn no_read_fails_when_the_server_ends_connections<D: OwnServer>() {
             // The connection may have ended by itself.
             ended += usize::from(D::execute(&mut admin, &end).await.is_ok());
         }
-        assert!(succeeds(store.load(&key)).await, "a read failed");
+        assert!(succeeds(store.load(&key)).await, "a load failed");
     }
     assert!(ended >= 90, "only {ended} connections were ended");
 }

@@ -112,5 +112,5 @@ async fn a_pool_without_a_free_connection_names_the_database() {
     tokio::time::sleep(MIGRATION).await;
     assert!(!migration.is_finished());
     drop(held);
-    migration.await.unwrap().expect("the table can be made");
+    migration.await.unwrap().expect("the table can be created");
 }
