@@ -173,10 +173,8 @@ impl<D: Dialect, L: Layout> SessionStore for SqlTable<D, L> {
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        let values = L::key::<D>(key)?;
-        let result = self
-            .run(Operation::Read, &self.queries.load, &values)
-            .await?;
+        let (sql, values) = (&self.queries.load, L::key::<D>(key)?);
+        let result = self.run(Operation::Read, sql, &values).await?;
         Ok(result.rows.into_iter().next().map(L::loaded))
     }
 
