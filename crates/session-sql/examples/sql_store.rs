@@ -1,4 +1,5 @@
-//! One record's life in a SQL database:
+//! Inserts, updates, lists and removes one record in a SQL database.
+//!
 //! `SESSION_SQL=sqlite::memory: cargo run -p session-sql --features sqlite --example sql_store`
 
 use std::time::{Duration, SystemTime};
@@ -23,23 +24,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let Write::Stored(first) = store.insert(&key, &record("one", 60)).await? else {
-        return Err("a random key was taken".into());
+        return Err("the random key exists".into());
     };
-    // Two requests loaded the same session; only one of them changes it.
-    let winner = store.update(&key, &record("two", 60), &first).await?;
-    let loser = store.update(&key, &record("three", 60), &first).await?;
-    assert!(winner.is_stored() && !loser.is_stored());
+    // Two requests loaded the same session. Only the first update is stored.
+    let first_update = store.update(&key, &record("two", 60), &first).await?;
+    let second_update = store.update(&key, &record("three", 60), &first).await?;
+    assert!(first_update.is_stored() && !second_update.is_stored());
 
     let page = store.owned_by(&ada, None, 10).await?;
     let listed = page.records.iter().find(|listed| listed.key == key);
     assert!(listed.is_some_and(|listed| listed.head == "two"));
 
-    // What has expired is there until a sweep removes it.
-    let loaded = store.load(&key).await?.ok_or("the record is gone")?;
-    let ended = store
-        .update(&key, &record("ended", 0), &loaded.revision)
+    // An expired record exists until a sweep removes it.
+    let loaded = store.load(&key).await?.ok_or("the record is missing")?;
+    let expired = store
+        .update(&key, &record("expired", 0), &loaded.revision)
         .await?;
-    assert!(ended.is_stored());
+    assert!(expired.is_stored());
     assert!(store.sweep(1000).await? >= 1);
     assert!(store.load(&key).await?.is_none());
     Ok(())

@@ -1,59 +1,64 @@
+//! What differs between the databases: SQL fragments, connections, and the classes of errors.
+
 use std::{fmt, future::Future};
 
 use sqlx::{Connection, Database, Pool, SqlStr, error::DatabaseError, pool::PoolOptions};
 
-use crate::pace;
+use crate::timeouts;
 
-/// A database that holds sessions: `sqlx`'s `Sqlite`, `Postgres` and `MySql`, each behind the feature of its name.
+/// A database that holds sessions: `sqlx`'s `Sqlite`, `Postgres` and `MySql`, each behind the
+/// Cargo feature of its name.
 pub trait Dialect: Driver {}
 
 impl<D: Driver> Dialect for D {}
 
-/// What is different between the databases. Not for implementing elsewhere.
+/// What differs between the databases. Not to be implemented elsewhere.
 pub trait Driver: Database + fmt::Debug {
-    /// Largest record in Flask-Session's layout, in bytes, unless told otherwise.
-    const FLASK_LIMIT: usize;
-    /// Whether writers wait for each other by asking again and again, and all of them for a whole database.
+    /// Whether the database has one writer at a time, and waiting writers poll for its lock.
     const ONE_WRITER: bool;
-    const UNFINISHED: Unfinished;
-    /// What encloses a name.
+    const AFTER_CANCEL: AfterCancel;
+    /// The character before and after a name.
     const QUOTE: char;
-    /// Whether the places for values are numbered.
-    const NUMBERED: bool;
-    /// Each word that stands between braces in the statements, after an `@`, and what it stands for, in which there may
-    /// be words that come after it. What is not among them the database can do without.
-    const WORDS: &'static str;
+    /// Whether placeholders for values are numbered.
+    const NUMBERED_PLACEHOLDERS: bool;
+    /// Named SQL fragments, each written as `@name text`.
+    ///
+    /// Statements refer to a fragment as `{name}`, and so do fragments before it. A `{name}`
+    /// without a fragment is left out of the statement.
+    const FRAGMENTS: &'static str;
 
-    /// A pool that connects when first used, fit for sessions: nothing waits for longer than a request does.
+    /// A pool whose waits are within a request's time. It connects when it is first used.
     fn pool(url: &str) -> sqlx::Result<Pool<Self>>;
 
-    /// Where the database is, as an error names it.
+    /// Where the database is, as errors name it.
     fn address(options: &<Self::Connection as Connection>::Options) -> String;
 
-    fn trouble(error: &dyn DatabaseError) -> Trouble;
+    /// The class of an error that the database reported.
+    fn error_class(error: &dyn DatabaseError) -> ErrorClass;
 
-    /// Runs one statement, prepared once per connection.
+    /// Runs one statement, which each connection prepares once.
     fn run(
         connection: &mut Self::Connection,
         sql: &SqlStr,
         values: &[Value<'_>],
-    ) -> impl Future<Output = sqlx::Result<Answer>> + Send;
+    ) -> impl Future<Output = sqlx::Result<QueryResult>> + Send;
 
-    /// The texts that a statement without values finds.
+    /// The texts that a statement without values selects.
     fn texts(
         connection: &mut Self::Connection,
         sql: &SqlStr,
     ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
 }
 
-/// What becomes of a connection whose call was dropped in its middle.
+/// What to do with a connection whose call was dropped before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfinished {
-    /// It goes back: nothing is on a wire.
-    Keep,
-    /// It goes back when the rest of the exchange has been read, and is closed if that takes too long.
+pub enum AfterCancel {
+    /// The pool gets it back at once, because there is no reply to read.
+    Reuse,
+    /// The pool gets it back when the rest of the reply is read. It is closed if that takes too
+    /// long.
     Drain,
-    /// It is closed: where the rest of the exchange ends cannot be told for certain.
+    /// It is closed, because the end of the reply cannot be found for certain.
     Close,
 }
 
@@ -61,83 +66,92 @@ pub enum Unfinished {
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     Bytes(&'a [u8]),
+    OptionalBytes(Option<&'a [u8]>),
     Text(&'a str),
-    Owner(Option<&'a [u8]>),
     Number(i64),
-    Until(Option<i64>),
+    OptionalNumber(Option<i64>),
 }
 
-/// What a statement found and did.
+/// The result of a statement.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct QueryResult {
     pub(crate) rows: Vec<Row>,
-    /// Records that the statement's condition held for.
+    /// How many records matched the condition of a change, also if they were equal before.
     pub(crate) changed: u64,
 }
 
-/// Four columns that a statement finds; each layout has them say what it needs.
+/// The four columns that each `SELECT` of a store has. A column that is not needed is filled with
+/// something else.
 #[derive(Debug)]
 pub struct Row {
     pub(crate) key: Vec<u8>,
     pub(crate) bytes: Vec<u8>,
+    /// The revision in the library's own layout, the `id` in Flask-Session's.
     pub(crate) number: i64,
     /// In microseconds since 1970.
     pub(crate) expires_at: i64,
 }
 
-/// What an error of the database means for the statement that met it, which was not carried out.
+/// What kind of error a statement met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// Another transaction was in the way.
+pub enum ErrorClass {
+    /// Another transaction was in the way. The statement was not carried out.
     Conflict,
-    /// There is a row under the key of the one to insert.
-    Taken,
-    /// The server is ending the connection.
-    Lost,
+    /// The key of the record to insert exists.
+    KeyExists,
+    /// The connection broke, or the server is ending it. The statement may have been carried out.
+    Disconnected,
     /// The table or one of its columns may be missing.
-    Table,
-    /// Anything else.
+    TableMissing,
     Other,
 }
 
-/// How a pool is used here: a connection is lent for a call, and nothing is done beside the calls.
+pub(crate) fn error_class<D: Driver>(error: &sqlx::Error) -> ErrorClass {
+    match error {
+        sqlx::Error::Database(error) => D::error_class(error.as_ref()),
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => ErrorClass::Disconnected,
+        _ => ErrorClass::Other,
+    }
+}
+
+/// The options of every pool: no background task, and no statement other than those of the calls.
 pub(crate) fn pool_options<D: Driver>() -> PoolOptions<D> {
     PoolOptions::new()
-        .acquire_timeout(pace::ACQUIRE)
-        // Without a task that reaps, a pool can be made before there is a runtime.
+        .acquire_timeout(timeouts::ACQUIRE)
+        // These two need a background task, and a pool can be made before there is a runtime.
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
 }
 
-/// The methods whose text is the same for each database but whose types are not.
-macro_rules! run_by_sqlx {
+/// The methods of [`Driver`] with the same text but other types in each database.
+macro_rules! statement_methods {
     () => {
         async fn run(
             connection: &mut Self::Connection,
             sql: &sqlx::SqlStr,
             values: &[$crate::dialect::Value<'_>],
-        ) -> sqlx::Result<$crate::dialect::Answer> {
+        ) -> sqlx::Result<$crate::dialect::QueryResult> {
             use futures_util::TryStreamExt as _;
             use sqlx::{Either, Executor as _, Row as _};
-            use $crate::dialect::{Answer, Row, Value};
+            use $crate::dialect::{QueryResult, Row, Value};
 
             let mut query = sqlx::query::<Self>(sql.clone());
             for value in values {
                 query = match *value {
                     Value::Bytes(bytes) => query.bind(bytes),
+                    Value::OptionalBytes(bytes) => query.bind(bytes),
                     Value::Text(text) => query.bind(text),
-                    Value::Owner(owner) => query.bind(owner),
                     Value::Number(number) => query.bind(number),
-                    Value::Until(until) => query.bind(until),
+                    Value::OptionalNumber(number) => query.bind(number),
                 };
             }
-            let mut answer = Answer::default();
+            let mut result = QueryResult::default();
             let mut stream = connection.fetch_many(query);
             while let Some(step) = stream.try_next().await? {
                 match step {
-                    Either::Left(done) => answer.changed += done.rows_affected(),
-                    Either::Right(row) => answer.rows.push(Row {
+                    Either::Left(done) => result.changed += done.rows_affected(),
+                    Either::Right(row) => result.rows.push(Row {
                         key: row.try_get(0)?,
                         bytes: row.try_get(1)?,
                         number: row.try_get(2)?,
@@ -145,7 +159,7 @@ macro_rules! run_by_sqlx {
                     }),
                 }
             }
-            Ok(answer)
+            Ok(result)
         }
 
         async fn texts(
@@ -160,7 +174,7 @@ macro_rules! run_by_sqlx {
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server;
 
-// After the macro, which only what follows it can see.
+// Modules after the macro can use it.
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]

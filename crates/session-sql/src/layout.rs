@@ -1,31 +1,31 @@
-//! What the rows of a table are.
-
-pub(crate) mod flask;
-pub(crate) mod own;
+//! What a row of a session's table is: the interface of a layout, and the library's own layout.
 
 use std::fmt;
 
-use session_core::{Loaded, Record, Result, Revision, StoreKey, Write};
+use session_core::{Error, Loaded, Record, Result, Revision, StoreKey, Write};
 
 use crate::{
     dialect::{Driver, Row, Value},
-    queries::Queries,
-    table::TableName,
+    instant::to_micros,
+    queries::{Queries, statement, statements},
+    table_name::TableName,
 };
 
-/// One of the two layouts that a table may have. Not for implementing elsewhere.
+/// A layout of a table. Not to be implemented elsewhere.
 pub trait Layout: fmt::Debug + Send + Sync + 'static {
     fn queries<D: Driver>(table: &TableName) -> Queries;
 
-    /// Why a table of these columns and facts cannot be used with records of up to `limit` bytes.
-    fn lack(facts: &[String], limit: usize) -> Option<String>;
+    /// Why a table with these facts cannot hold records of up to `limit` bytes, and what to do.
+    ///
+    /// A fact is the name of a column, or a property that [`Queries::facts`] selects.
+    fn mismatch(facts: &[String], limit: usize) -> Option<String>;
 
-    /// The values that name a record in a statement.
+    /// The values that select a record in a statement.
     fn key<D: Driver>(key: &StoreKey) -> Result<Vec<Value<'_>>>;
 
     fn insert<'a, D: Driver>(key: &'a StoreKey, record: &'a Record) -> Result<Change<'a>>;
 
-    /// `None` if the revision is another store's, whose bytes are not here.
+    /// `None` if no record of this layout can have the revision.
     fn update<'a, D: Driver>(
         key: &'a StoreKey,
         record: &'a Record,
@@ -34,33 +34,145 @@ pub trait Layout: fmt::Debug + Send + Sync + 'static {
 
     fn loaded(row: Row) -> Loaded;
 
-    /// From where a batch of the sweep goes on: the present, or after the last that it has looked at.
-    fn sweep_from(now: i64, last: Option<&Row>) -> i64;
+    /// The first value of [`Queries::sweep_select`], after a batch that ended with `last`.
+    fn sweep_start(now: i64, last: Option<&Row>) -> i64;
 
-    /// The value that names a record in a batch of the sweep.
-    fn swept(row: &Row) -> Value<'_>;
+    /// The value that selects a record in the sweep's other statements.
+    fn sweep_key(row: &Row) -> Value<'_>;
 }
 
-/// The values of a statement, and what it means that it changed a record.
+/// A change of one record.
 #[derive(Debug)]
 pub struct Change<'a> {
     pub(crate) values: Vec<Value<'a>>,
-    pub(crate) done: Write,
+    /// What the caller gets when the statement has changed the record.
+    pub(crate) on_success: Write,
 }
 
-/// The columns that tell a table of either layout.
-const OWN: [&str; 5] = [
-    "store_key",
-    "payload",
-    "revision",
-    "sweep_at",
-    "listed_until",
-];
-const FLASK: [&str; 4] = ["id", "session_id", "data", "expiry"];
+/// The columns by which a table of either layout is recognised.
+pub(crate) const OWN_COLUMNS: &str = "store_key, payload, revision, sweep_at, listed_until";
+pub(crate) const FLASK_COLUMNS: &str = "id, session_id, data, expiry";
 
-fn has(facts: &[String], all: &[&str]) -> bool {
-    all.iter().all(|one| facts.iter().any(|fact| fact == one))
+/// Whether `facts` has each of the facts that `wanted` lists.
+pub(crate) fn has(facts: &[String], wanted: &str) -> bool {
+    let mut wanted = wanted.split(", ");
+    wanted.all(|wanted| facts.iter().any(|fact| fact == wanted))
 }
 
-pub(crate) const FOREIGN: &str =
-    "exists and holds something else: name another one for the sessions";
+pub(crate) const UNKNOWN_TABLE: &str =
+    "exists and holds something else: name another table with SESSION_SQL_TABLE or with_table()";
+
+/// The library's own layout.
+///
+/// `expires_at` has no index, because most changes move it. `listed_until` has none, because the
+/// pages of a list are read in the order of the keys: in the order of a time that moves, they would
+/// miss records. `sweep_at` has an index. It is never later than either, and it moves only when an
+/// end comes nearer. So a change writes no index. A sweep removes records that are no longer listed
+/// from the owner's index, so that sessions that have ended do not slow down a list.
+#[derive(Debug)]
+pub struct Own;
+
+impl Layout for Own {
+    fn queries<D: Driver>(name: &TableName) -> Queries {
+        let sql = |template| statement::<D>(name, template);
+        Queries {
+            load: sql(
+                "SELECT store_key, payload, revision, expires_at FROM {table} WHERE store_key = ?",
+            ),
+            insert: sql(
+                "INSERT INTO {table} (payload, expires_at, listed_until, sweep_at, owner, store_key, revision) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?) {on_conflict}",
+            ),
+            // An update without an owner keeps the owner: a tombstone, which names none, must still
+            // be found through the owner of its session.
+            update: statements::<D>(
+                name,
+                "{update_without_indexes}UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ?, \
+                 listed_until = COALESCE(?, listed_until), sweep_at = {least}(sweep_at, ?), owner = COALESCE(?, owner) WHERE store_key = ? AND revision = ?",
+            ),
+            delete: sql("DELETE FROM {table} WHERE store_key = ?"),
+            sweep_select: sql(
+                "SELECT store_key, store_key, revision, expires_at FROM {table} {by_sweep_at} \
+                 WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ? {skip_locked}",
+            ),
+            sweep_delete: sql(
+                "DELETE {delete_alias} FROM {table} {delete_source} WHERE store_key IN ({placeholders}) AND expires_at <= ?",
+            ),
+            sweep_postpone: Some(sql(
+                "UPDATE {table} {by_key} SET owner = CASE WHEN listed_until > ? THEN owner END, sweep_at = \
+                 CASE WHEN listed_until > ? THEN {least}(listed_until, expires_at) ELSE expires_at END \
+                 WHERE store_key IN ({placeholders}) AND expires_at > ?",
+            )),
+            facts: sql("{columns}"),
+            create: statements::<D>(name, "{create}"),
+        }
+    }
+
+    fn mismatch(facts: &[String], _: usize) -> Option<String> {
+        let mismatch = if has(facts, OWN_COLUMNS) {
+            return None;
+        } else if has(facts, FLASK_COLUMNS) {
+            "has Flask-Session's layout: share it by with_flask_layout(), which needs the feature \
+             \"flask\" of session-sql, or name another table with SESSION_SQL_TABLE or with_table()"
+        } else {
+            UNKNOWN_TABLE
+        };
+        Some(mismatch.into())
+    }
+
+    fn key<D: Driver>(key: &StoreKey) -> Result<Vec<Value<'_>>> {
+        Ok(vec![Value::Bytes(key.as_str().as_bytes())])
+    }
+
+    fn insert<'a, D: Driver>(key: &'a StoreKey, record: &'a Record) -> Result<Change<'a>> {
+        // Random, so that a record that replaces another one under its key repeats no revision.
+        let random = getrandom::u64().map_err(|error| Error::backend(D::URL_SCHEMES[0], error))?;
+        // Positive, and far from the largest number that the column holds.
+        let first = random >> 2;
+        Ok(change(key, record, first, first))
+    }
+
+    fn update<'a, D: Driver>(
+        key: &'a StoreKey,
+        record: &'a Record,
+        revision: &'a Revision,
+    ) -> Result<Option<Change<'a>>> {
+        let loaded = revision.as_u64();
+        Ok(loaded.map(|loaded| change(key, record, loaded, loaded.wrapping_add(1))))
+    }
+
+    fn loaded(row: Row) -> Loaded {
+        Loaded {
+            bytes: row.bytes.into(),
+            revision: row.number.cast_unsigned().into(),
+            expires_at: None,
+        }
+    }
+
+    fn sweep_start(now: i64, _: Option<&Row>) -> i64 {
+        now
+    }
+
+    fn sweep_key(row: &Row) -> Value<'_> {
+        Value::Bytes(&row.key)
+    }
+}
+
+/// The values of an insert, which stores `revision`, or of an update, which compares it.
+fn change<'a>(key: &'a StoreKey, record: &'a Record, revision: u64, next: u64) -> Change<'a> {
+    let end = to_micros(record.expires_at);
+    let entry = record.entry.as_ref();
+    let listed_until = entry.map(|entry| to_micros(entry.expires_at));
+    Change {
+        values: vec![
+            Value::Bytes(&record.bytes),
+            Value::Number(end),
+            Value::OptionalNumber(listed_until),
+            Value::Number(end.min(listed_until.unwrap_or(end))),
+            Value::OptionalBytes(entry.map(|entry| entry.owner.as_str().as_bytes())),
+            Value::Bytes(key.as_str().as_bytes()),
+            Value::Number(revision.cast_signed()),
+        ],
+        on_success: Write::Stored(next.into()),
+    }
+}

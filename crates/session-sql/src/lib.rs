@@ -5,33 +5,38 @@
         dead_code,
         unused_imports,
         unused_macros,
-        reason = "without a database there is nothing to say to it"
+        unused_variables,
+        reason = "without a driver most of this crate has no use"
     )
 )]
 
-mod attempts;
+mod connection;
 mod dialect;
-mod fault;
+mod error;
+#[cfg(feature = "flask")]
+mod flask;
 mod instant;
-mod lane;
 mod layout;
-mod lease;
 mod migrate;
-mod pace;
+mod owner_index;
 mod queries;
-mod sessions;
+mod retry;
 mod settings;
+mod sqlalchemy_url;
 mod store;
 mod sweep;
-mod table;
-mod url;
+mod table_name;
+mod timeouts;
+mod writer_queue;
 
 pub use dialect::Dialect;
-pub use migrate::{FlaskSqlSessions, SqlSessions};
+#[cfg(feature = "flask")]
+pub use flask::{FlaskSqlSessions, FlaskSqlStore};
+pub use migrate::SqlSessions;
 pub use settings::{DEFAULT_URL, connect, from_env};
 pub use sqlx;
-pub use store::{FlaskSqlStore, SqlStore, SqlTable};
-pub use table::TableName;
+pub use store::{SqlStore, SqlTable};
+pub use table_name::TableName;
 
 /// Sessions in a `SQLite` file, or in memory.
 #[cfg(feature = "sqlite")]

@@ -1,33 +1,33 @@
+//! `migrate()`: creates the table of the sessions, or checks the one that exists.
+
+#[cfg(feature = "flask")]
 use std::sync::Arc;
 
 use session_core::{ExpiredSweep, OwnerIndex, Result, async_trait};
 use sqlx::Connection;
 
 use crate::{
-    attempts::Kind,
+    connection::CallConnection,
     dialect::Dialect,
-    fault::Fault,
-    layout::{FOREIGN, Layout},
-    lease::Lease,
-    store::{FlaskSqlStore, SqlStore, SqlTable},
+    error::CallError,
+    layout::{Layout, UNKNOWN_TABLE},
+    retry::Operation,
+    store::{SqlStore, SqlTable},
 };
 
-/// A store of any of the databases, which can make its own table.
+/// A store of any of the databases, which can create its table.
+///
+/// Only the stores of this crate implement it.
 #[async_trait]
 pub trait SqlSessions: ExpiredSweep + OwnerIndex {
-    /// Makes the table, or checks the one that is there; see [`SqlStore::migrate`](SqlTable::migrate).
+    /// Creates the table, or checks the one that exists; see
+    /// [`SqlStore::migrate`](SqlTable::migrate).
     async fn migrate(&self) -> Result<()>;
 
     /// The same pool and table in Flask-Session's layout; see
     /// [`SqlStore::with_flask_layout`](SqlTable::with_flask_layout).
-    fn with_flask_layout(&self) -> Arc<dyn FlaskSqlSessions>;
-}
-
-/// A store of any of the databases in Flask-Session's layout, which can make Flask's table.
-#[async_trait]
-pub trait FlaskSqlSessions: ExpiredSweep {
-    /// Makes Flask-Session's table, or checks the one that is there; see [`FlaskSqlStore::migrate`](SqlTable::migrate).
-    async fn migrate(&self) -> Result<()>;
+    #[cfg(feature = "flask")]
+    fn with_flask_layout(&self) -> Arc<dyn crate::FlaskSqlSessions>;
 }
 
 #[async_trait]
@@ -36,76 +36,80 @@ impl<D: Dialect> SqlSessions for SqlStore<D> {
         Self::migrate(self).await
     }
 
-    fn with_flask_layout(&self) -> Arc<dyn FlaskSqlSessions> {
+    #[cfg(feature = "flask")]
+    fn with_flask_layout(&self) -> Arc<dyn crate::FlaskSqlSessions> {
         Arc::new(Self::with_flask_layout(self.clone()))
     }
 }
 
-#[async_trait]
-impl<D: Dialect> FlaskSqlSessions for FlaskSqlStore<D> {
-    async fn migrate(&self) -> Result<()> {
-        Self::migrate(self).await
-    }
-}
-
 impl<D: Dialect, L: Layout> SqlTable<D, L> {
-    /// Makes the table and its indexes if there is none; one that is there is looked at and left as it is.
+    /// Creates the table and its indexes if there is no table. Checks a table that exists, and
+    /// does not change it.
     ///
-    /// Any number of processes may call it at once. In Flask-Session's layout it makes the table that Flask-Session
-    /// does, and nothing besides. The README has the statements, and the rights they need.
+    /// Any number of processes may call it at the same time. In Flask-Session's layout it creates
+    /// the same table as Flask-Session. The README has the statements, and the rights they need.
     ///
     /// # Errors
     ///
-    /// If the table holds something else; in Flask-Session's layout also if `session_id` is not unique, `expiry` has a
-    /// time zone, or `data` holds less than the limit; if the rights are missing, or the database fails. A database that
-    /// cannot be reached is an error as soon as the pool has waited for its connection (`acquire_timeout`), and one that
-    /// is silent after five seconds. Others that make the table are waited for, for half a minute at the most.
+    /// If the table holds something else, if the rights are missing, or if the database fails. In
+    /// Flask-Session's layout also if `session_id` is not unique, `expiry` has a time zone, or
+    /// `data` holds less than the limit.
+    ///
+    /// A database that cannot be reached is an error after the pool's `acquire_timeout`, and one
+    /// that does not answer after five seconds. While other processes create the table, the call
+    /// waits for half a minute at most.
     pub async fn migrate(&self) -> Result<()> {
-        self.again(Kind::Migration, || self.migrate_once()).await
+        self.retry(Operation::Migration, || self.migrate_once())
+            .await
     }
 
-    async fn migrate_once(&self) -> Result<(), Fault> {
-        if self.is_made(Kind::Migration).await? {
+    async fn migrate_once(&self) -> Result<(), CallError> {
+        if self.table_exists(Operation::Migration).await? {
             return Ok(());
         }
-        let mut lease = Lease::<D>::of(&self.pool, Kind::Migration).await?;
-        let making = async {
-            let mut transaction = lease.connection().begin().await?;
+        let mut connection = CallConnection::acquire(&self.pool, Operation::Migration).await?;
+        let create = async {
+            let mut transaction = connection.get_mut().begin().await?;
             for sql in &self.queries.create {
                 D::run(&mut transaction, sql, &[]).await?;
             }
             transaction.commit().await
         };
-        let outcome = making.await;
-        lease.end(outcome)?;
-        // Another process may have been the first, with another layout.
-        let made = self.is_made(Kind::Migration).await?;
-        made.then_some(()).ok_or_else(|| self.unfit(FOREIGN))
+        let result = create.await;
+        connection.finish(result).map_err(CallError::Statement)?;
+        // Another process may have created the table first, in another layout.
+        let exists = self.table_exists(Operation::Migration).await?;
+        exists
+            .then_some(())
+            .ok_or_else(|| self.unsuitable(UNKNOWN_TABLE))
     }
 
-    /// Whether the table is there; a fault if it is none for this store.
-    pub(crate) async fn is_made(&self, kind: Kind) -> Result<bool, Fault> {
-        let mut lease = Lease::<D>::of(&self.pool, kind).await?;
-        let facts = D::texts(lease.connection(), &self.queries.facts).await;
-        let facts = lease.end(facts)?;
-        if facts.iter().any(|fact| fact == "in memory") && !lasts(&self.pool) {
-            return Err(Fault::Unfit(
-                "a database in memory ends with its connection: give the pool exactly one, never closed, or use connect()".into(),
+    /// Whether the table exists; an error if it exists and the store cannot use it.
+    pub(crate) async fn table_exists(&self, operation: Operation) -> Result<bool, CallError> {
+        let mut connection = CallConnection::<D>::acquire(&self.pool, operation).await?;
+        let facts = D::texts(connection.get_mut(), &self.queries.facts).await;
+        let facts = connection.finish(facts).map_err(CallError::Statement)?;
+        if facts.iter().any(|fact| fact == "in memory") && !keeps_one_connection(&self.pool) {
+            return Err(CallError::Unsuitable(
+                "a database in memory ends with its connection: \
+                 give the pool exactly one connection and never close it, or use connect()"
+                    .into(),
             ));
         }
-        // No column, so no table; what else is said is of one that somebody makes at this moment.
+        // No column: there is no table. Facts that are not columns contain a space. They can be
+        // found alone while another process creates the table.
         if facts.iter().all(|fact| fact.contains(' ')) {
             return Ok(false);
         }
-        match L::lack(&facts, self.limit) {
-            Some(lack) => Err(self.unfit(&lack)),
+        match L::mismatch(&facts, self.limit) {
+            Some(mismatch) => Err(self.unsuitable(&mismatch)),
             None => Ok(true),
         }
     }
 }
 
-/// Whether the pool has one connection and never closes it.
-fn lasts<D: Dialect>(pool: &sqlx::Pool<D>) -> bool {
+/// Whether the pool has exactly one connection and never closes it.
+fn keeps_one_connection<D: Dialect>(pool: &sqlx::Pool<D>) -> bool {
     let options = pool.options();
     options.get_max_connections() == 1
         && options.get_idle_timeout().is_none()

@@ -1,78 +1,82 @@
+//! The SQL statements of a store, built once from templates and the database's fragments.
+
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::{dialect::Driver, table::TableName};
+use crate::{dialect::Driver, table_name::TableName};
 
-/// How many records one statement of a sweep is about at most.
+/// The most records that one statement of a sweep covers.
 ///
-/// Few enough that a statement takes some milliseconds, and that the parameters of `MySQL`'s are not many.
+/// Small enough for a statement to take a few milliseconds, and for the number of its parameters.
 pub(crate) const SWEEP_BATCH: usize = 100;
 
-/// The statements of one store, built once; which values each takes is its layout's to say.
+/// The statements of one store. The layout knows which values each takes.
 #[derive(Debug)]
 pub struct Queries {
     pub(crate) load: SqlStr,
     pub(crate) insert: SqlStr,
-    /// Each takes the same values; the first that changes a record is the last to be sent.
+    /// All take the same values. They are run in order until one has changed a record.
     pub(crate) update: Vec<SqlStr>,
     pub(crate) delete: SqlStr,
-    /// Finds the next records that a sweep has to look at, and tells when each has expired.
-    pub(crate) choose: SqlStr,
-    /// Deletes those that have expired, if they still have; like the next it has places for a full batch.
-    pub(crate) remove: SqlStr,
-    /// Has a sweep look at the others again when they expire, where it does not look at all records each time.
-    pub(crate) put_off: Option<SqlStr>,
-    /// Names the columns of the table, and what else is as the store needs it.
+    /// Selects the next records for a sweep to check, with the expiry of each.
+    pub(crate) sweep_select: SqlStr,
+    /// Deletes those of a batch that have expired. Has placeholders for a full batch.
+    pub(crate) sweep_delete: SqlStr,
+    /// Postpones the check of the live records of a batch. `None` if a sweep checks all records.
+    pub(crate) sweep_postpone: Option<SqlStr>,
+    /// Lists the columns of the table, and properties that the layout checks.
     pub(crate) facts: SqlStr,
-    /// Makes the table and its indexes where there is none.
+    /// Creates the table and its indexes if they do not exist.
     pub(crate) create: Vec<SqlStr>,
 }
 
-/// A statement in the database's own words; its only variable parts are names that [`TableName`] has checked.
-pub(crate) fn spell<D: Driver>(name: &TableName, text: &str) -> SqlStr {
-    spell_all::<D>(name, text).swap_remove(0)
+/// The statement of `template` for this database and table.
+pub(crate) fn statement<D: Driver>(name: &TableName, template: &str) -> SqlStr {
+    statements::<D>(name, template).swap_remove(0)
 }
 
-/// The same of a text of several statements, parted by semicolons.
-pub(crate) fn spell_all<D: Driver>(name: &TableName, text: &str) -> Vec<SqlStr> {
+/// The statements of `template`, which semicolons separate.
+///
+/// The only variable parts are names that [`TableName`] has checked, so no value becomes SQL.
+pub(crate) fn statements<D: Driver>(name: &TableName, template: &str) -> Vec<SqlStr> {
     let (quote, schema) = (D::QUOTE, name.schema());
     let prefix = schema.map_or(String::new(), |s| format!("{quote}{s}{quote}."));
+    let schema_literal = schema.map_or("NULL".to_owned(), |s| format!("'{s}'"));
     let names = [
-        ("{places}", vec!["?"; SWEEP_BATCH].join(", ")),
+        ("{placeholders}", vec!["?"; SWEEP_BATCH].join(", ")),
         ("{table}", format!("{prefix}{quote}{}{quote}", name.table())),
         ("{name}", name.table().to_owned()),
         ("{prefix}", prefix),
-        (
-            "{schema}",
-            schema.map_or("NULL".to_owned(), |s| format!("'{s}'")),
-        ),
+        ("{schema}", schema_literal),
     ];
-    let words = D::WORDS
-        .split('@')
-        .filter_map(|entry| entry.trim().split_once(' '));
-    let mut sql = words.fold(text.to_owned(), |sql, (word, said)| {
-        sql.replace(&format!("{{{word}}}"), said)
-    });
-    for (word, name) in names {
-        sql = sql.replace(word, &name);
+    let mut sql = with_fragments(D::FRAGMENTS, template);
+    for (placeholder, name) in names {
+        sql = sql.replace(placeholder, &name);
     }
-    // What is still in braces the database can do without.
+    // A fragment that the database does not have is one that it does not need.
     let sql: String = sql
         .split('{')
         .map(|part| part.split_once('}').map_or(part, |(_, rest)| rest))
         .collect();
-    let all = sql.split(';');
-    all.map(|one| {
-        let places = if D::NUMBERED {
-            numbered(one)
-        } else {
-            one.to_owned()
-        };
-        AssertSqlSafe(places).into_sql_str()
-    })
-    .collect()
+    let all = sql.split(';').map(with_placeholders::<D>);
+    all.map(|sql| AssertSqlSafe(sql).into_sql_str()).collect()
 }
 
-fn numbered(sql: &str) -> String {
+/// `template` with each `{name}` replaced by the fragment of that name.
+///
+/// `fragments` has the form of [`Driver::FRAGMENTS`].
+pub(crate) fn with_fragments(fragments: &str, template: &str) -> String {
+    let fragments = fragments.split('@');
+    let fragments = fragments.filter_map(|fragment| fragment.trim().split_once(' '));
+    fragments.fold(template.to_owned(), |sql, (name, fragment)| {
+        sql.replace(&format!("{{{name}}}"), fragment)
+    })
+}
+
+/// `sql` with its `?` in the form of the database.
+fn with_placeholders<D: Driver>(sql: &str) -> String {
+    if !D::NUMBERED_PLACEHOLDERS {
+        return sql.to_owned();
+    }
     let mut parts = sql.split('?');
     let first = parts.next().unwrap_or_default().to_owned();
     parts
@@ -85,26 +89,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_is_in_the_databases_words_and_its_names_are_quoted() {
+    fn a_statement_has_the_databases_fragments_and_quoted_names() {
         let name = TableName::new("select").unwrap().in_schema("app").unwrap();
-        let text = "{prefix}{table} {least}(?, ?){unlocked}; {none} {schema} {name}";
-        let spelled = |all: Vec<SqlStr>| {
+        let template = "{prefix}{table} {least}(?, ?){skip_locked}; {unknown}{schema} {name}";
+        let texts = |all: Vec<SqlStr>| {
             all.iter()
                 .map(|sql| sql.as_str().to_owned())
                 .collect::<Vec<_>>()
         };
         assert_eq!(
-            spelled(spell_all::<sqlx::Postgres>(&name, text)),
+            texts(statements::<sqlx::Postgres>(&name, template)),
             [
                 r#""app"."app"."select" LEAST($1, $2)FOR UPDATE SKIP LOCKED"#,
-                " ''::bytea 'app' select"
+                " 'app' select"
             ]
         );
         assert_eq!(
-            spelled(spell_all::<sqlx::Sqlite>(&TableName::default(), text)),
-            [r#""sessions" MIN(?, ?)"#, " x'' NULL sessions"]
+            texts(statements::<sqlx::Sqlite>(&TableName::default(), template)),
+            [r#""sessions" MIN(?, ?)"#, " NULL sessions"]
         );
-        let sql = spell::<sqlx::MySql>(&name, "{table}");
+        let sql = statement::<sqlx::MySql>(&name, "{table}");
         assert_eq!(sql.as_str(), "`app`.`select`");
     }
 }

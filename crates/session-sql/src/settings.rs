@@ -1,16 +1,20 @@
+//! Stores from a URL or from the `SESSION_SQL*` settings.
+
 use std::sync::Arc;
 
 use session_core::config::{ConfigError, Env};
 
 use crate::{
-    dialect::Dialect, migrate::SqlSessions, store::SqlStore, table::TableName, url::without_driver,
+    dialect::Dialect, migrate::SqlSessions, sqlalchemy_url::without_driver, store::SqlStore,
+    table_name::TableName,
 };
 
 const URL: &str = "SESSION_SQL";
 const TABLE: [&str; 2] = ["SESSION_SQL_TABLE", "SESSION_SQLALCHEMY_TABLE"];
 const SCHEMA: [&str; 2] = ["SESSION_SQL_SCHEMA", "SESSION_SQLALCHEMY_SCHEMA"];
 
-/// The databases: the feature of this crate that compiles in the driver, whether it is on, and the schemes of URLs.
+/// The databases: the feature of this crate that compiles the driver, whether it is enabled, and
+/// the schemes of URLs.
 const DATABASES: [(&str, bool, &[&str]); 3] = [
     ("sqlite", cfg!(feature = "sqlite"), &["sqlite"]),
     (
@@ -21,65 +25,63 @@ const DATABASES: [(&str, bool, &[&str]); 3] = [
     ("mysql", cfg!(feature = "mysql"), &["mysql", "mariadb"]),
 ];
 
-/// What [`from_env`] takes unless `SESSION_SQL` is set.
+/// The URL that [`from_env`] uses unless `SESSION_SQL` is set.
 pub const DEFAULT_URL: &str = "sqlite://demo-sessions.db?mode=rwc";
 
 impl<D: Dialect> SqlStore<D> {
-    /// Sessions in the database at `url`, through a pool of the store's own. No I/O: the first use connects.
+    /// Sessions in the database at `url`, with a pool of the store's own. Does no I/O: the first
+    /// call connects.
     ///
-    /// The pool is set up so that a request never waits for longer than about a second, and the server ends what a
-    /// request no longer waits for within two; a limit that the URL sets itself stays. A driver that `SQLAlchemy` is told
-    /// in the scheme, as in `postgresql+psycopg2://`, is passed over.
+    /// The pool makes a request wait for about a second at most. The server ends a statement after
+    /// two seconds. A limit that the URL sets is kept. A Python driver in the scheme, as in
+    /// `SQLAlchemy`'s `postgresql+psycopg2://`, is ignored.
     ///
     /// # Errors
     ///
-    /// If the URL is of another database or cannot be read.
+    /// If the URL is one of another database, or cannot be parsed.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
         let url = without_driver(url);
         if !D::URL_SCHEMES.contains(&scheme(&url)) {
             return Err(unknown_scheme(D::URL_SCHEMES));
         }
-        D::pool(&url).map(Self::new).map_err(|error| {
-            ConfigError::new(URL, format!("cannot be read as a database URL: {error}"))
-        })
+        D::pool(&url)
+            .map(Self::new)
+            .map_err(|error| ConfigError::new(URL, format!("is not a valid database URL: {error}")))
     }
 
-    /// The store that `SESSION_SQL`, `SESSION_SQL_TABLE` and `SESSION_SQL_SCHEMA` describe.
+    /// The store of the settings `SESSION_SQL`, `SESSION_SQL_TABLE` and `SESSION_SQL_SCHEMA`.
     ///
-    /// `SESSION_SQLALCHEMY_TABLE` and `SESSION_SQLALCHEMY_SCHEMA` are aliases.
+    /// `SESSION_SQLALCHEMY_TABLE` and `SESSION_SQLALCHEMY_SCHEMA` are aliases of the last two.
     ///
     /// # Errors
     ///
-    /// If one of them cannot be used.
+    /// If the value of a setting is not valid. The message names the setting.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
-        Ok(Self::connect(url(env))?.with_table(table(env)?))
+        let url = env.get(URL).unwrap_or(DEFAULT_URL);
+        Ok(Self::connect(url)?.with_table(table(env)?))
     }
 }
 
-/// The store at `url`, whose scheme says which database it is; see [`SqlStore::connect`].
+/// The store at `url`. Its scheme selects the database; see [`SqlStore::connect`].
 ///
 /// # Errors
 ///
-/// If the scheme is not of a database that this crate was compiled for, in which case the message names the Cargo
-/// feature to switch on, or the URL cannot be read.
+/// If the driver of the database is not compiled in, in which case the message names the Cargo
+/// feature to enable, or if the URL cannot be parsed.
 pub fn connect(url: &str) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     open(url, &TableName::default())
 }
 
-/// The store that the environment describes; see [`SqlStore::from_env`]. `SESSION_SQL` defaults to [`DEFAULT_URL`].
+/// The store of the settings in `env`; see [`SqlStore::from_env`]. `SESSION_SQL` defaults to
+/// [`DEFAULT_URL`].
 ///
 /// # Errors
 ///
-/// If the scheme is not of a database that this crate was compiled for, or a setting cannot be used.
+/// If the driver of the database is not compiled in, or the value of a setting is not valid.
 pub fn from_env(env: &Env) -> Result<Arc<dyn SqlSessions>, ConfigError> {
-    open(url(env), &table(env)?)
+    open(env.get(URL).unwrap_or(DEFAULT_URL), &table(env)?)
 }
 
-// Without a database compiled in there is none to open.
-#[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
-    expect(unused_variables)
-)]
 fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     let url = &*without_driver(url);
     match feature(url) {
@@ -89,7 +91,7 @@ fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigErro
         Some("postgres") => open_as::<sqlx::Postgres>(url, table),
         #[cfg(feature = "mysql")]
         Some("mysql") => open_as::<sqlx::MySql>(url, table),
-        Some(feature) => Err(uncompiled(url, feature)),
+        Some(feature) => Err(not_compiled_in(url, feature)),
         None => {
             let compiled = DATABASES.iter().filter(|(_, compiled, _)| *compiled);
             let schemes: Vec<_> = compiled.flat_map(|it| it.2).copied().collect();
@@ -98,14 +100,9 @@ fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigErro
     }
 }
 
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn open_as<D: Dialect>(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     let store = SqlStore::<D>::connect(url)?;
     Ok(Arc::new(store.with_table(table.clone())))
-}
-
-fn url(env: &Env) -> &str {
-    env.get(URL).unwrap_or(DEFAULT_URL)
 }
 
 fn table(env: &Env) -> Result<TableName, ConfigError> {
@@ -123,30 +120,30 @@ fn scheme(url: &str) -> &str {
     url.split_once(':').map_or("", |(scheme, _)| scheme)
 }
 
-/// The feature that compiles in the driver for the URL's database.
+/// The feature that compiles the driver of the URL's database.
 fn feature(url: &str) -> Option<&'static str> {
     let known = DATABASES.iter().find(|it| it.2.contains(&scheme(url)));
     known.map(|(feature, ..)| *feature)
 }
 
-fn uncompiled(url: &str, feature: &str) -> ConfigError {
+fn not_compiled_in(url: &str, feature: &str) -> ConfigError {
     let scheme = scheme(url);
     ConfigError::new(
         URL,
         format!(
-            "begins with {scheme}:, and the driver for that is not compiled in: \
-             switch on the feature \"{feature}\" of session-sql in Cargo.toml"
+            "begins with {scheme}:, but the driver for it is not compiled in: \
+             enable the feature \"{feature}\" of session-sql in Cargo.toml"
         ),
     )
 }
 
-/// Does not repeat the URL, which may hold a password.
+/// The message does not repeat the URL, which may hold a password.
 fn unknown_scheme(known: &[&str]) -> ConfigError {
     if known.is_empty() {
         return ConfigError::new(
             URL,
-            "cannot be used, because no driver is compiled in: switch on the feature \"sqlite\", \"postgres\" or \
-             \"mysql\" of session-sql in Cargo.toml",
+            "cannot be used, because no driver is compiled in: enable the feature \"sqlite\", \
+             \"postgres\" or \"mysql\" of session-sql in Cargo.toml",
         );
     }
     let schemes = known.join(":, ");
@@ -167,15 +164,15 @@ mod tests {
             ("mariadb://ada:hunter2@h/d", "mysql"),
         ] {
             assert_eq!(super::feature(url), Some(feature), "{url}");
-            let error = uncompiled(url, feature).to_string();
-            let advice = format!("switch on the feature \"{feature}\" of session-sql");
+            let error = not_compiled_in(url, feature).to_string();
+            let advice = format!("enable the feature \"{feature}\" of session-sql");
             assert!(error.contains(&advice), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
     }
 
     #[test]
-    fn a_url_of_no_database_names_what_there_is() {
+    fn a_url_of_an_unknown_database_names_the_known_schemes() {
         assert!(feature("redis://h").is_none() && feature("hunter2").is_none());
         let error = unknown_scheme(&["mysql", "mariadb"]).to_string();
         assert_eq!(error, "SESSION_SQL must begin with one of mysql:, mariadb:");
@@ -187,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn the_features_know_the_schemes_that_the_drivers_do() {
-        fn knows<D: Dialect>(feature: &str) {
+    fn the_features_have_the_schemes_of_the_drivers() {
+        fn check<D: Dialect>(feature: &str) {
             let known = (feature, true, D::URL_SCHEMES);
             assert!(DATABASES.contains(&known), "{feature}");
         }
-        knows::<sqlx::Sqlite>("sqlite");
-        knows::<sqlx::Postgres>("postgres");
-        knows::<sqlx::MySql>("mysql");
+        check::<sqlx::Sqlite>("sqlite");
+        check::<sqlx::Postgres>("postgres");
+        check::<sqlx::MySql>("mysql");
     }
 }

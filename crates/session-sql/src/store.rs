@@ -1,121 +1,90 @@
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
+//! The type of every store: its options, the store contract, and how a statement is run.
+
+use std::{fmt, marker::PhantomData, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
-use session_core::Result;
+use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
 use sqlx::{Pool, SqlStr};
 
 use crate::{
-    attempts::{Attempts, Kind},
-    dialect::{Answer, Dialect, Trouble, Value},
-    fault::Fault,
-    lane::Lane,
-    layout::{Layout, flask::Flask, own::Own},
-    lease::Lease,
+    connection::CallConnection,
+    dialect::{Dialect, ErrorClass, QueryResult, Value, error_class},
+    error::CallError,
+    layout::{Change, Layout, Own},
     queries::Queries,
-    table::TableName,
+    retry::{Operation, Retry},
+    table_name::TableName,
+    writer_queue::WriterQueue,
 };
 
 /// Sessions in a table of a SQL database.
 ///
-/// `D` is `sqlx`'s name of the database; [`SqliteStore`](crate::SqliteStore),
-/// [`PostgresStore`](crate::PostgresStore) and [`MySqlStore`](crate::MySqlStore) are the three there are. A clone
-/// sees the same sessions.
+/// `D` is `sqlx`'s type of the database. [`SqliteStore`](crate::SqliteStore),
+/// [`PostgresStore`](crate::PostgresStore) and [`MySqlStore`](crate::MySqlStore) are the three that
+/// there are. A clone uses the same pool and table.
 pub type SqlStore<D> = SqlTable<D, Own>;
 
-/// Sessions in a table of Flask-Session with `SQLAlchemy`: `id`, `session_id`, `data`, `expiry`.
-///
-/// Made by [`SqlStore::with_flask_layout`](SqlTable::with_flask_layout). Flask-Session has no revisions: a change is
-/// refused unless the very bytes that were loaded are still there. There is no owner index, and no index on the expiry.
-/// Keys have 1 to 255 characters of graphic ASCII, as every key made by a [`KeyPrefix`](session_core::KeyPrefix) has.
-///
-/// `MySQL` and `MariaDB` keep whole seconds here, so a session may end up to a second early, and never late.
-pub type FlaskSqlStore<D> = SqlTable<D, Flask>;
-
-/// What an [`SqlStore`] and a [`FlaskSqlStore`] are: a table in the layout `L`.
+/// A store of sessions in a table with the layout `L`. [`SqlStore`] has the library's own layout.
 pub struct SqlTable<D: Dialect, L> {
     pub(crate) pool: Pool<D>,
     pub(crate) table: TableName,
     pub(crate) queries: Arc<Queries>,
-    lane: Lane,
+    pub(crate) queue: WriterQueue,
     /// The largest record, in bytes.
     pub(crate) limit: usize,
-    layout: std::marker::PhantomData<L>,
+    layout: PhantomData<L>,
 }
 
-/// What every column and every protocol takes in one statement, with room for the rest of it.
-const MOST: usize = 1_000_000_000 - 65_536;
+/// The most bytes of values that every column and every protocol takes in one statement.
+pub(crate) const MAX_STATEMENT: usize = 1_000_000_000 - 65_536;
 
-impl<D: Dialect> SqlTable<D, Own> {
-    /// The largest record accepted unless [`with_limit`](Self::with_limit) says otherwise: 16 MiB less 64 KiB.
+impl<D: Dialect> SqlStore<D> {
+    /// The largest record, unless [`with_limit`](Self::with_limit) sets another limit: 16 MiB less
+    /// 64 KiB.
     ///
-    /// What a `MariaDB` with its default `max_allowed_packet` takes, with room for the rest of the statement.
+    /// `MariaDB`'s default of `max_allowed_packet` holds such a record and the rest of the
+    /// statement.
     pub const DEFAULT_LIMIT: usize = (16 << 20) - (64 << 10);
 
-    /// Sessions in the table `sessions` of the database that `pool` leads to. No I/O: the first use connects.
+    /// Sessions in the table `sessions` of the database of `pool`. Does no I/O: the first call
+    /// connects.
     ///
-    /// Of the pool only whole connections are used, each for one call; the transactions of the application are its
-    /// own. How long a call may wait is the pool's to say (`acquire_timeout`, 30 s unless set) and the server's
-    /// (`statement_timeout` and its like); [`connect`](Self::connect) sets all of them below a request's patience.
+    /// The store takes a whole connection of the pool for each call, so it has no part in the
+    /// transactions of the application. The pool limits how long a call waits for a connection
+    /// (`acquire_timeout`, 30 s unless set). The server limits how long a statement takes
+    /// (`statement_timeout` and the like). [`connect`](Self::connect) sets both below the time that
+    /// a request has.
     pub fn new(pool: Pool<D>) -> Self {
-        Self::of(
-            pool,
-            TableName::default(),
-            Lane::of::<D>(),
-            Self::DEFAULT_LIMIT,
-        )
+        let (table, queue) = (TableName::default(), WriterQueue::new::<D>());
+        Self::build(pool, table, queue, Self::DEFAULT_LIMIT)
     }
 
-    /// Keeps the sessions in `table`; defaults to `sessions`.
+    /// Keeps the sessions in `table`. Default: `sessions`.
     #[must_use]
     pub fn with_table(self, table: TableName) -> Self {
-        Self::of(self.pool, table, self.lane, self.limit)
+        Self::build(self.pool, table, self.queue, self.limit)
     }
 
-    /// Accepts records of up to `bytes`, or of what the database can hold if that is less.
-    ///
-    /// On `MySQL` the server's `max_allowed_packet` has to be some 64 KiB larger. Defaults to
+    /// Accepts records of up to `bytes`, or of what the database can hold if that is less. Default:
     /// [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT).
+    ///
+    /// `MySQL` and `MariaDB` need a `max_allowed_packet` that is 64 KiB larger than the limit.
     #[must_use]
     pub fn with_limit(mut self, bytes: usize) -> Self {
-        self.limit = bytes.min(MOST);
-        self
-    }
-
-    /// The same pool and table, with rows as Flask-Session lays them out.
-    ///
-    /// The limit is then at most [`FlaskSqlStore::DEFAULT_LIMIT`](SqlTable::DEFAULT_LIMIT).
-    #[must_use]
-    pub fn with_flask_layout(self) -> FlaskSqlStore<D> {
-        let limit = self.limit.min(FlaskSqlStore::<D>::DEFAULT_LIMIT);
-        SqlTable::of(self.pool, self.table, self.lane, limit)
-    }
-}
-
-impl<D: Dialect> SqlTable<D, Flask> {
-    /// The largest record accepted unless [`with_limit`](Self::with_limit) says otherwise: on `MySQL` and `MariaDB` the
-    /// 65,535 bytes that Flask's `blob` holds, else 1 MiB, because a change sends the bytes that were loaded as well.
-    pub const DEFAULT_LIMIT: usize = D::FLASK_LIMIT;
-
-    /// Accepts records of up to `bytes`; at most half of what one statement can carry.
-    ///
-    /// More than [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT) on `MySQL` and `MariaDB` needs a wider column than Flask-Session
-    /// makes, which [`migrate`](Self::migrate) checks.
-    #[must_use]
-    pub fn with_limit(mut self, bytes: usize) -> Self {
-        self.limit = bytes.min(MOST / 2);
+        self.limit = bytes.min(MAX_STATEMENT);
         self
     }
 }
 
 impl<D: Dialect, L: Layout> SqlTable<D, L> {
-    fn of(pool: Pool<D>, table: TableName, lane: Lane, limit: usize) -> Self {
+    pub(crate) fn build(pool: Pool<D>, table: TableName, queue: WriterQueue, limit: usize) -> Self {
         Self {
             pool,
             queries: Arc::new(L::queries::<D>(&table)),
             table,
-            lane,
+            queue,
             limit,
-            layout: std::marker::PhantomData,
+            layout: PhantomData,
         }
     }
 
@@ -124,79 +93,120 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
         &self.pool
     }
 
-    /// Runs one statement, again if another transaction was in its way.
+    /// Runs one statement, and retries it as [`Retry`] allows.
     pub(crate) async fn run(
         &self,
-        kind: Kind,
+        operation: Operation,
         sql: &SqlStr,
         values: &[Value<'_>],
-    ) -> Result<Answer> {
-        self.again(kind, || self.run_once(kind, sql, values)).await
+    ) -> Result<QueryResult> {
+        self.retry(operation, || self.run_once(operation, sql, values))
+            .await
     }
 
-    /// Does what `call` does, as often as its failures allow.
-    pub(crate) async fn again<T, F>(&self, kind: Kind, call: impl Fn() -> F) -> Result<T>
+    pub(crate) async fn retry<T, F>(&self, operation: Operation, call: impl Fn() -> F) -> Result<T>
     where
-        F: Future<Output = Result<T, Fault>>,
+        F: Future<Output = Result<T, CallError>>,
     {
-        let mut attempts = Attempts::at(kind);
+        let mut retry = Retry::new(operation);
         loop {
-            let fault = match call().await {
-                Ok(done) => return Ok(done),
-                Err(fault) => attempts.after::<D>(fault).await,
+            let error = match call().await {
+                Ok(result) => return Ok(result),
+                Err(error) => retry.back_off::<D>(error).await,
             };
-            if let Err(fault) = fault {
-                return Err(self.explained(kind, fault).await.error::<D>());
+            if let Err(error) = error {
+                return Err(self.explain(operation, error).await.into_error::<D>());
             }
         }
     }
 
     async fn run_once(
         &self,
-        kind: Kind,
+        operation: Operation,
         sql: &SqlStr,
         values: &[Value<'_>],
-    ) -> Result<Answer, Fault> {
-        // Before the connection, so that those who wait leave the connections to those who read.
-        let _turn = match kind {
-            Kind::Read => None,
-            _ => self.lane.turn().await,
+    ) -> Result<QueryResult, CallError> {
+        // Before the connection, so that waiting writers leave the connections to readers.
+        let _permit = match operation {
+            Operation::Read => None,
+            _ => self.queue.permit().await,
         };
-        let mut lease = Lease::<D>::of(&self.pool, kind).await?;
-        let call = AssertUnwindSafe(D::run(lease.connection(), sql, values)).catch_unwind();
-        // `sqlx` panics over a reply that lacks a byte.
-        let outcome = call.await.unwrap_or_else(|_| {
-            Err(sqlx::Error::Protocol(
-                "the server's reply could not be read".into(),
-            ))
-        });
-        match lease.end(outcome) {
-            Err(sqlx::Error::Database(error)) if D::trouble(error.as_ref()) == Trouble::Taken => {
-                Ok(Answer::default())
+        let mut connection = CallConnection::<D>::acquire(&self.pool, operation).await?;
+        let call = AssertUnwindSafe(D::run(connection.get_mut(), sql, values)).catch_unwind();
+        // `sqlx` panics when a reply lacks a byte.
+        let unreadable = || sqlx::Error::Protocol("the server's reply could not be read".into());
+        let result = call.await.unwrap_or_else(|_| Err(unreadable()));
+        match connection.finish(result) {
+            Err(error) if error_class::<D>(&error) == ErrorClass::KeyExists => {
+                Ok(QueryResult::default())
             }
-            outcome => Ok(outcome?),
+            result => result.map_err(CallError::Statement),
         }
     }
 
-    pub(crate) fn unfit(&self, lack: &str) -> Fault {
-        Fault::Unfit(format!("the table {} {lack}", self.table))
+    pub(crate) fn unsuitable(&self, mismatch: &str) -> CallError {
+        CallError::Unsuitable(format!("the table {} {mismatch}", self.table))
     }
 
-    /// A fault that may be due to the table is looked into.
-    async fn explained(&self, kind: Kind, fault: Fault) -> Fault {
-        match &fault {
-            // The database may tell a missing table from a broken statement by the text of its error alone.
-            Fault::Statement(sqlx::Error::Database(error))
-                if kind != Kind::Migration && D::trouble(error.as_ref()) == Trouble::Table =>
-            {
-                match self.is_made(kind).await {
-                    Ok(false) => self.unfit("does not exist: run migrate() once before serving"),
-                    Err(unfit @ Fault::Unfit(_)) => unfit,
-                    _ => fault,
-                }
-            }
-            _ => fault,
+    /// The error that tells what is wrong with the table, if that can be why a statement failed.
+    async fn explain(&self, operation: Operation, error: CallError) -> CallError {
+        let CallError::Statement(cause) = &error else {
+            return error;
+        };
+        // A database may not tell a missing table from a broken statement by its error code.
+        let table_missing = error_class::<D>(cause) == ErrorClass::TableMissing;
+        if !table_missing || operation == Operation::Migration {
+            return error;
         }
+        match self.table_exists(operation).await {
+            Ok(false) => self.unsuitable("does not exist: run migrate() once before serving"),
+            Err(unsuitable @ CallError::Unsuitable(_)) => unsuitable,
+            _ => error,
+        }
+    }
+}
+
+#[async_trait]
+impl<D: Dialect, L: Layout> SessionStore for SqlTable<D, L> {
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
+        let (sql, values) = (&self.queries.load, L::key::<D>(key)?);
+        let result = self.run(Operation::Read, sql, &values).await?;
+        Ok(result.rows.into_iter().next().map(L::loaded))
+    }
+
+    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        let change = L::insert::<D>(key, record)?;
+        self.write(std::slice::from_ref(&self.queries.insert), change)
+            .await
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
+        match L::update::<D>(key, record, revision)? {
+            Some(change) => self.write(&self.queries.update, change).await,
+            None => Ok(Write::Refused),
+        }
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<()> {
+        let (sql, values) = (&self.queries.delete, L::key::<D>(key)?);
+        self.run(Operation::Write, sql, &values).await.map(drop)
+    }
+}
+
+impl<D: Dialect, L: Layout> SqlTable<D, L> {
+    /// Runs the statements in order until one has changed a record.
+    async fn write(&self, statements: &[SqlStr], change: Change<'_>) -> Result<Write> {
+        for sql in statements {
+            let result = self.run(Operation::Write, sql, &change.values).await?;
+            if result.changed > 0 {
+                return Ok(change.on_success);
+            }
+        }
+        Ok(Write::Refused)
     }
 }
 
@@ -206,14 +216,14 @@ impl<D: Dialect, L> Clone for SqlTable<D, L> {
             pool: self.pool.clone(),
             table: self.table.clone(),
             queries: Arc::clone(&self.queries),
-            lane: self.lane.clone(),
+            queue: self.queue.clone(),
             ..*self
         }
     }
 }
 
 impl<D: Dialect, L: fmt::Debug> fmt::Debug for SqlTable<D, L> {
-    /// Without the pool, whose own `Debug` shows the password.
+    /// Leaves out the pool, whose own `Debug` shows the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlTable")
             .field("database", &D::NAME)

@@ -1,50 +1,52 @@
+//! The sweep: removes expired records in small batches.
+
 use std::time::{Instant, SystemTime};
 
 use session_core::{ExpiredSweep, Result, async_trait};
 use sqlx::SqlStr;
 
 use crate::{
-    attempts::Kind,
     dialect::{Dialect, Row, Value},
     instant::to_micros,
     layout::Layout,
     queries::SWEEP_BATCH,
+    retry::Operation,
     store::SqlTable,
 };
 
 #[async_trait]
 impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
-    /// Looks at records in batches of 100, removes by the primary key those that have expired, and rests between them.
+    /// Removes expired records in batches of 100, by primary key, and rests after each batch.
     ///
-    /// In our own layout a batch is what is due by `sweep_at`, which is never later than `expires_at`; what turns out
-    /// to live is put off until it ends, and a record that another transaction holds locked is left for the next sweep.
-    /// Flask-Session's layout has no index on the expiry, so that a sweep goes through the whole table by `id`.
+    /// The library's own layout has an index on `sweep_at`, which is never later than `expires_at`.
+    /// A batch is the next records by that index. A record that has not expired gets a later
+    /// `sweep_at`. A record that another transaction has locked is left to the next sweep.
+    ///
+    /// Flask-Session's layout has no index on the expiry, so a sweep reads the whole table by `id`.
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
         let now = to_micros(instant);
         let (mut left, mut last) = (limit, None);
         while left > 0 {
             let size = SWEEP_BATCH.min(left);
             let began = Instant::now();
-            let from = L::sweep_from(now, last.as_ref());
-            let most = i64::try_from(size).unwrap_or(i64::MAX);
-            let values = [from, most].map(Value::Number);
-            let rows = self
-                .run(Kind::Sweep, &self.queries.choose, &values)
-                .await?
-                .rows;
-            let (ended, alive): (Vec<_>, Vec<_>) =
+            let start = L::sweep_start(now, last.as_ref());
+            let batch_size = i64::try_from(size).unwrap_or(i64::MAX);
+            let values = [start, batch_size].map(Value::Number);
+            let select = &self.queries.sweep_select;
+            let rows = self.run(Operation::Sweep, select, &values).await?.rows;
+            let (expired, live): (Vec<_>, Vec<_>) =
                 rows.iter().partition(|row| row.expires_at <= now);
-            let removed = self.of_batch(&self.queries.remove, 0, &ended, now);
+            let removed = self.run_on_batch(&self.queries.sweep_delete, 0, &expired, now);
             left = left.saturating_sub(removed.await?);
-            if let Some(put_off) = &self.queries.put_off {
-                self.of_batch(put_off, 2, &alive, now).await?;
+            if let Some(postpone) = &self.queries.sweep_postpone {
+                self.run_on_batch(postpone, 2, &live, now).await?;
             }
             if rows.len() < size {
                 break;
             }
             last = rows.into_iter().last();
-            // Leaves the database to others. Who waits for SQLite's write lock asks for it from time to time, ever more
-            // rarely: a sweep that took it again at once would keep a request waiting over many batches.
+            // Other writers poll for SQLite's write lock, less and less often. A sweep that took
+            // the lock again at once would keep a request waiting over many batches.
             tokio::time::sleep(began.elapsed() * 2).await;
         }
         Ok((limit - left) as u64)
@@ -52,24 +54,26 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
 }
 
 impl<D: Dialect, L: Layout> SqlTable<D, L> {
-    /// How many records a statement for a batch has changed. Its values are `now` as many times as `before` says, the
-    /// keys of a full batch, and `now`.
-    async fn of_batch(
+    /// How many records a statement for a batch has changed.
+    ///
+    /// The statement's values are `now`, `leading_nows` times, then the keys of a full batch, then
+    /// `now`.
+    async fn run_on_batch(
         &self,
         sql: &SqlStr,
-        before: usize,
+        leading_nows: usize,
         rows: &[&Row],
         now: i64,
     ) -> Result<usize> {
         let Some(first) = rows.first() else {
             return Ok(0);
         };
-        let mut values = vec![Value::Number(now); before];
-        values.extend(rows.iter().map(|row| L::swept(row)));
-        // The statement has places for a full batch; a record named twice counts once.
-        values.resize(before + SWEEP_BATCH, L::swept(first));
+        let mut values = vec![Value::Number(now); leading_nows];
+        values.extend(rows.iter().map(|row| L::sweep_key(row)));
+        // The statement has placeholders for a full batch. A key that is repeated counts once.
+        values.resize(leading_nows + SWEEP_BATCH, L::sweep_key(first));
         values.push(Value::Number(now));
-        let changed = self.run(Kind::Sweep, sql, &values).await?.changed;
+        let changed = self.run(Operation::Sweep, sql, &values).await?.changed;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 }

@@ -1,18 +1,20 @@
+//! The databases that can be measured.
+
 use std::fmt::Write;
 
 use session_sql::{Dialect, MySqlStore, PostgresStore, SqliteStore, sqlx};
 use session_tests::{MariaDb, Postgres, scratch_dir};
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::{Outcome, measure};
+use crate::{BoxResult, measure};
 
 /// A database whose store is measured.
 pub(crate) trait Measured: Dialect {
-    /// 300 bytes.
+    /// An expression of 300 bytes.
     const PAYLOAD: &'static str;
-    /// Lifts the limit that the store's pool sets for a request's statement.
-    const PATIENT: &'static str;
-    /// What opens a literal of bytes.
+    /// Removes the limit that the store's pool sets on a statement.
+    const NO_TIMEOUT: &'static str;
+    /// The beginning of a literal of bytes.
     const BYTES: &'static str;
 
     fn bytes(bytes: &[u8]) -> String {
@@ -36,7 +38,7 @@ macro_rules! execute {
 
 impl Measured for sqlx::Sqlite {
     const PAYLOAD: &'static str = "zeroblob(300)";
-    const PATIENT: &'static str = "PRAGMA busy_timeout = 10000";
+    const NO_TIMEOUT: &'static str = "PRAGMA busy_timeout = 10000";
     const BYTES: &'static str = "x'";
 
     execute!();
@@ -44,7 +46,7 @@ impl Measured for sqlx::Sqlite {
 
 impl Measured for sqlx::Postgres {
     const PAYLOAD: &'static str = "decode(repeat('07', 300), 'hex')";
-    const PATIENT: &'static str = "SET statement_timeout = 0";
+    const NO_TIMEOUT: &'static str = "SET statement_timeout = 0";
     const BYTES: &'static str = "'\\x";
 
     execute!();
@@ -52,14 +54,14 @@ impl Measured for sqlx::Postgres {
 
 impl Measured for sqlx::MySql {
     const PAYLOAD: &'static str = "REPEAT('7', 300)";
-    const PATIENT: &'static str = "SET max_statement_time = 0";
+    const NO_TIMEOUT: &'static str = "SET max_statement_time = 0";
     const BYTES: &'static str = "x'";
 
     execute!();
 }
 
-/// Measures the database at a URL, or one of its own of that name.
-pub(crate) async fn measure_database(name: &str) -> Outcome<()> {
+/// Measures the database at a URL, or starts one of the kind `name` and measures it.
+pub(crate) async fn measure_database(name: &str) -> BoxResult<()> {
     match name {
         "sqlite" => {
             let directory = scratch_dir();
@@ -72,7 +74,8 @@ pub(crate) async fn measure_database(name: &str) -> Outcome<()> {
             measure(PostgresStore::connect(&server.url())?).await
         }
         "mariadb" => {
-            // Room for the table in memory, and for the fill in the log: else it waits for the disk, seconds at a time.
+            // Memory for the table, and room in the log for the inserts. Otherwise a save waits for
+            // the disk for seconds.
             let server = MariaDb::start_with(&[
                 "--innodb-buffer-pool-size=2G",
                 "--innodb-log-file-size=512M",

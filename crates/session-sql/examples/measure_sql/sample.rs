@@ -1,3 +1,5 @@
+//! Times of single calls.
+
 use std::{
     fmt,
     time::{Duration, Instant, SystemTime},
@@ -5,12 +7,12 @@ use std::{
 
 use session_core::{Record, SessionStore, Write};
 
-use crate::{Outcome, fill::key};
+use crate::{BoxResult, fill::key};
 
-/// What took too long beside a sweep.
+/// Calls that take longer count as slow.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// How long each call took.
+/// The times of calls.
 #[derive(Default)]
 pub(crate) struct Times(Vec<Duration>);
 
@@ -50,15 +52,15 @@ impl fmt::Display for Times {
     }
 }
 
-pub(crate) async fn load(store: &dyn SessionStore, number: usize) -> Outcome<Duration> {
+pub(crate) async fn load(store: &dyn SessionStore, number: usize) -> BoxResult<Duration> {
     let key = key("live", number);
     let began = Instant::now();
-    store.load(&key).await?.ok_or("a session is gone")?;
+    store.load(&key).await?.ok_or("a session is missing")?;
     Ok(began.elapsed())
 }
 
-/// What a request costs that changes its session.
-pub(crate) async fn save(store: &dyn SessionStore, number: usize) -> Outcome<Duration> {
+/// The time of a load and an update, which a request makes that changes its session.
+pub(crate) async fn save(store: &dyn SessionStore, number: usize) -> BoxResult<Duration> {
     let key = key("live", number);
     let changed = Record {
         bytes: vec![7; 300].into(),
@@ -66,7 +68,7 @@ pub(crate) async fn save(store: &dyn SessionStore, number: usize) -> Outcome<Dur
         entry: None,
     };
     let began = Instant::now();
-    let loaded = store.load(&key).await?.ok_or("a session is gone")?;
+    let loaded = store.load(&key).await?.ok_or("a session is missing")?;
     match store.update(&key, &changed, &loaded.revision).await? {
         Write::Stored(_) => Ok(began.elapsed()),
         Write::Refused => Err("another program writes to this table".into()),

@@ -1,12 +1,12 @@
-//! What databases have in common that are servers.
+//! What the databases that are servers have in common.
 
 use std::path::PathBuf;
 
 use sqlx::{Connection, pool::PoolConnectionMetadata};
 
-use crate::pace;
+use crate::timeouts;
 
-/// Where a server is: its socket, if it has one.
+/// Where a server is: its socket if it has one, otherwise host and port.
 pub(super) fn address(socket: Option<&PathBuf>, host: &str, port: u16) -> String {
     socket.map_or_else(
         || format!("{host}:{port}"),
@@ -14,13 +14,13 @@ pub(super) fn address(socket: Option<&PathBuf>, host: &str, port: u16) -> String
     )
 }
 
-/// Whether a connection can still be used.
-pub(super) async fn lives<C: Connection>(
+/// Whether a connection can be used again.
+pub(super) async fn is_usable<C: Connection>(
     connection: &mut C,
     meta: PoolConnectionMetadata,
 ) -> sqlx::Result<bool> {
-    if meta.idle_for > pace::TRUST_IDLE {
+    if meta.idle_for > timeouts::TRUST_IDLE {
         connection.ping().await?;
     }
-    Ok(meta.age < pace::LIFETIME)
+    Ok(meta.age < timeouts::LIFETIME)
 }

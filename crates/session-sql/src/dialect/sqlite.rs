@@ -1,3 +1,5 @@
+//! `SQLite`.
+
 use std::str::FromStr;
 
 use sqlx::{
@@ -6,28 +8,26 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{Driver, Trouble, Unfinished, pool_options};
-use crate::pace;
+use super::{AfterCancel, Driver, ErrorClass, pool_options};
+use crate::timeouts;
 
-/// One writes at a time; three more can read beside it.
+/// One connection writes at a time, and three more can read.
 const CONNECTIONS: u32 = 4;
 
 impl Driver for Sqlite {
-    // A change sends the bytes that were loaded as well.
-    const FLASK_LIMIT: usize = 1 << 20;
     const ONE_WRITER: bool = true;
-    // Its thread ends the statement; and a database in memory ends with its connection.
-    const UNFINISHED: Unfinished = Unfinished::Keep;
+    // Its thread finishes the statement. And a database in memory must not lose its connection.
+    const AFTER_CANCEL: AfterCancel = AfterCancel::Reuse;
     const QUOTE: char = '"';
-    const NUMBERED: bool = false;
-    // The payload is the last column: what follows it is behind all its pages. An index lives in the schema of its table,
-    // which the index's own name has to say.
+    const NUMBERED_PLACEHOLDERS: bool = false;
+    // The payload is the last column, because SQLite reads all pages of a column to find what
+    // follows it. An index lives in the schema of its table, so the index's name includes the
+    // schema.
     //
-    // SQLite writes the index of every column that a statement sets, the others that of every column that gets another
-    // value. So the lean update names none that an index has, and holds where none has to change.
-    //
-    // An expiry is as SQLAlchemy writes it, `2026-11-21 00:42:40.800486`, or with a `T`, or with fewer digits or none.
-    const WORDS: &'static str = "
+    // SQLite writes the index of every column that a statement sets; the other databases write only
+    // the indexes of columns that get another value. So the first update sets no indexed column,
+    // and matches only records whose indexed columns keep their values.
+    const FRAGMENTS: &'static str = "
         @create CREATE TABLE IF NOT EXISTS {table} (
             store_key BLOB NOT NULL PRIMARY KEY, revision INTEGER NOT NULL,
             expires_at INTEGER NOT NULL, sweep_at INTEGER NOT NULL,
@@ -35,33 +35,19 @@ impl Driver for Sqlite {
             CREATE INDEX IF NOT EXISTS {prefix}\"{name}_sweep_at\" ON \"{name}\" (sweep_at);
             CREATE INDEX IF NOT EXISTS {prefix}\"{name}_owner\" ON \"{name}\" (owner, store_key)
             WHERE owner IS NOT NULL
-        @create_flask CREATE TABLE IF NOT EXISTS {table} (id INTEGER NOT NULL, session_id VARCHAR(255), data BLOB, \
-            expiry DATETIME, PRIMARY KEY (id), UNIQUE (session_id))
         @columns SELECT name FROM pragma_table_info('{name}', {schema})
             UNION ALL SELECT 'in memory' FROM pragma_database_list
             WHERE name = COALESCE({schema}, 'main') AND file = ''
-        @flask_facts SELECT 'unique id' FROM pragma_index_list('{name}', {schema}) AS list
-            WHERE list.\"unique\" AND NOT list.partial
-            AND (SELECT group_concat(name) FROM pragma_index_info(list.name, {schema})) = 'session_id'
-            UNION ALL SELECT 'naive expiry' FROM pragma_table_info('{name}', {schema})
-        @unless_taken ON CONFLICT DO NOTHING
-        @lean_update UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ?,
+        @on_conflict ON CONFLICT DO NOTHING
+        @update_without_indexes UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ?,
             listed_until = COALESCE(?, listed_until)
             WHERE sweep_at <= ? AND owner IS COALESCE(?, owner) AND store_key = ? AND revision = ?;
-        @least MIN
-        @due id IN ({places}) AND {expiry} <= ?
-        @none x''
-        @data CAST(COALESCE(data, x'') AS BLOB)
-        @id id
-        @session session_id = ? AND session_id = ? COLLATE BINARY
-        @expiry COALESCE(unixepoch(substr(expiry, 1, 19)) * 1000000
-            + CAST(substr(substr(expiry, 21) || '000000', 1, 6) AS INTEGER), 0)
-        @instant (SELECT strftime('%Y-%m-%d %H:%M:%S', micros / 1000000, 'unixepoch')
-            || printf('.%06d', micros % 1000000) FROM (SELECT ? AS micros))";
+        @least MIN";
 
     fn pool(url: &str) -> sqlx::Result<Pool<Self>> {
-        let options = SqliteConnectOptions::from_str(url)?.busy_timeout(pace::BUSY);
-        // A file does not hang up, there is nothing to ask or to renew; a database in memory ends with its connection.
+        let options = SqliteConnectOptions::from_str(url)?.busy_timeout(timeouts::BUSY);
+        // Connections to a file do not break, so they are neither pinged nor replaced. A database
+        // in memory ends with its connection.
         let pool = pool_options();
         if mode(url) == Some("memory") {
             return Ok(pool.max_connections(1).connect_lazy_with(options));
@@ -72,10 +58,12 @@ impl Driver for Sqlite {
             options
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Normal)
-                // Of each connection, in KiB: the default of 2 MiB is less than a busy thousand of a million sessions.
+                // In KiB, for each connection. The default of 2 MiB is less than what a thousand
+                // busy sessions among a million need.
                 .pragma("cache_size", "-16384")
-                // In pages: a checkpoint waits for the disk, and the changes of sessions keep to few pages, so that
-                // one in place of four writes a quarter. The log has 16 MiB then.
+                // In pages: four times the default, which is a log of 16 MiB. A checkpoint waits
+                // for the disk, and changes of sessions touch few pages, so that one checkpoint in
+                // place of four writes a quarter.
                 .pragma("wal_autocheckpoint", "4000")
         };
         Ok(pool.max_connections(CONNECTIONS).connect_lazy_with(options))
@@ -85,21 +73,21 @@ impl Driver for Sqlite {
         options.get_filename().display().to_string()
     }
 
-    fn trouble(error: &dyn DatabaseError) -> Trouble {
+    fn error_class(error: &dyn DatabaseError) -> ErrorClass {
         let extended = error.code().and_then(|code| code.parse::<i32>().ok());
         match extended.map(|code| code & 0xff) {
             // SQLITE_BUSY, SQLITE_LOCKED
-            Some(5 | 6) => Trouble::Conflict,
-            // SQLITE_ERROR, which a missing table is only one of
-            Some(1) => Trouble::Table,
-            _ => Trouble::Other,
+            Some(5 | 6) => ErrorClass::Conflict,
+            // SQLITE_ERROR, of which a missing table is one case
+            Some(1) => ErrorClass::TableMissing,
+            _ => ErrorClass::Other,
         }
     }
 
-    run_by_sqlx!();
+    statement_methods!();
 }
 
-/// What the URL's `mode` is; the options, once parsed, do not tell.
+/// The `mode` of the URL, which the parsed options do not expose.
 fn mode(url: &str) -> Option<&str> {
     let (path, parameters) = url.split_once('?').unwrap_or((url, ""));
     if path.ends_with(":memory:") {
@@ -115,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mode_is_the_urls() {
+    fn the_mode_is_read_from_the_url() {
         assert_eq!(mode("sqlite::memory:"), Some("memory"));
         assert_eq!(mode("sqlite://:memory:?cache=shared"), Some("memory"));
         assert_eq!(mode("sqlite://a.db?cache=shared&mode=ro"), Some("ro"));

@@ -1,3 +1,5 @@
+//! Records are swept at the same instant whatever the time zone of the server's connection.
+
 use std::time::Duration;
 
 use session_core::{ExpiredSweep, SessionStore};
@@ -5,8 +7,8 @@ use session_sql::{SqlStore, sqlx};
 use sqlx::{AssertSqlSafe, Executor, mysql::MySqlPoolOptions, postgres::PgPoolOptions};
 
 use crate::{
-    databases::{Place, own_table},
-    records::{ended, insert, key, lasting, listed, load, owned, owner},
+    databases::{TestDatabase, unique_table},
+    records::{expired, insert, key, lasting, listed, load, owned, owner},
 };
 
 pub(crate) const ZONES: [&str; 4] = [
@@ -16,54 +18,59 @@ pub(crate) const ZONES: [&str; 4] = [
     "Pacific/Kiritimati",
 ];
 
-/// `MariaDB`'s, up to what they may be: the names are in tables that an administrator has to load.
+/// Zones for `MariaDB`, whose names of zones are in tables that an administrator has to load.
+///
+/// +13:00 is the largest offset.
 pub(crate) const OFFSETS: [&str; 4] = ["+00:00", "-05:00", "+05:30", "+13:00"];
 
 #[tokio::test]
-async fn postgres_ends_sessions_at_the_same_instant_in_every_time_zone() {
-    let place = sqlx::Postgres::place().await;
-    let table = own_table();
-    place.migrated(&table).await;
+async fn postgres_removes_sessions_at_the_same_instant_in_every_time_zone() {
+    let database = sqlx::Postgres::open().await;
+    let table = unique_table();
+    database.migrated(&table).await;
     for zone in ZONES {
         let pool = PgPoolOptions::new().after_connect(move |connection, _| {
             let set = AssertSqlSafe(format!("SET TIME ZONE '{zone}'"));
             Box::pin(async move { connection.execute(set).await.map(drop) })
         });
-        let pool = pool.connect_lazy(&place.url).unwrap();
-        ends_to_the_instant(&SqlStore::new(pool).with_table(table.clone())).await;
+        let pool = pool.connect_lazy(&database.url).unwrap();
+        removes_at_the_instant(&SqlStore::new(pool).with_table(table.clone())).await;
     }
 }
 
 #[tokio::test]
-async fn mariadb_ends_sessions_at_the_same_instant_in_every_time_zone() {
-    let place = sqlx::MySql::place().await;
-    let table = own_table();
-    place.migrated(&table).await;
+async fn mariadb_removes_sessions_at_the_same_instant_in_every_time_zone() {
+    let database = sqlx::MySql::open().await;
+    let table = unique_table();
+    database.migrated(&table).await;
     for zone in OFFSETS {
         let pool = MySqlPoolOptions::new().after_connect(move |connection, _| {
             let set = AssertSqlSafe(format!("SET time_zone = '{zone}'"));
             Box::pin(async move { connection.execute(set).await.map(drop) })
         });
-        let pool = pool.connect_lazy(&place.url).unwrap();
-        ends_to_the_instant(&SqlStore::new(pool).with_table(table.clone())).await;
+        let pool = pool.connect_lazy(&database.url).unwrap();
+        removes_at_the_instant(&SqlStore::new(pool).with_table(table.clone())).await;
     }
 }
 
-async fn ends_to_the_instant<D: Place>(store: &SqlStore<D>) {
+async fn removes_at_the_instant<D: TestDatabase>(store: &SqlStore<D>) {
     let (soon, owner) = (Duration::from_millis(900), owner());
-    let [live, ending, gone] = [(); 3].map(|()| key());
+    let [live, ending, over] = [(); 3].map(|()| key());
     let of_owner = |record| owned(&owner, record);
     let lives = of_owner(lasting(b"live", Duration::from_secs(5)));
     insert(store, &live, &lives).await;
     let ends = of_owner(lasting(b"ending", soon));
     insert(store, &ending, &ends).await;
-    insert(store, &gone, &of_owner(ended(b"gone"))).await;
+    insert(store, &over, &of_owner(expired(b"over"))).await;
     assert_eq!(listed(store, &owner).await.len(), 2);
     assert_eq!(store.sweep(1000).await.unwrap(), 1);
-    assert_eq!(load(store, &gone).await, None);
+    assert_eq!(load(store, &over).await, None);
     assert!(load(store, &ending).await.is_some());
     tokio::time::sleep(soon).await;
-    assert!(load(store, &ending).await.is_some(), "who asked a clock?");
+    assert!(
+        load(store, &ending).await.is_some(),
+        "a load must not compare the expiry with a clock"
+    );
     assert_eq!(listed(store, &owner).await, std::slice::from_ref(&live));
     assert_eq!(store.sweep(1000).await.unwrap(), 1);
     assert_eq!(load(store, &ending).await, None);

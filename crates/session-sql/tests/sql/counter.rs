@@ -1,10 +1,12 @@
+//! Two processes increment one counter, and all increments are counted.
+
 use std::{env, process::Stdio};
 
 use session_core::{StoreKey, config::Env};
 use tokio::process::Command;
 
 use crate::{
-    databases::{Place, each_database, own_table},
+    databases::{TestDatabase, each_database, unique_table},
     records::{increment, insert, key, load, record},
 };
 
@@ -12,27 +14,29 @@ const PROCESSES: usize = 2;
 const TASKS: usize = 2;
 const INCREMENTS: usize = 10_000;
 
-each_database!(of_10_000_increments_by_two_processes_none_is_lost);
+each_database!(ten_thousand_increments_by_two_processes_are_all_counted);
 
-/// Says to a program started by this test what to increment; it is this program, and runs this test.
+/// The variable that tells a process which key to increment. The process is this test program
+/// again, which runs this test.
 const KEY: &str = "COUNTER_KEY";
-/// Whichever database the environment names, the other process begins here.
-const BEGINNING: &str = "counter::sqlite::of_10_000_increments_by_two_processes_none_is_lost";
+/// The test that each process runs. The environment names the database.
+const WORKER_TEST: &str =
+    "counter::sqlite::ten_thousand_increments_by_two_processes_are_all_counted";
 
-async fn of_10_000_increments_by_two_processes_none_is_lost<D: Place>() {
+async fn ten_thousand_increments_by_two_processes_are_all_counted<D: TestDatabase>() {
     if let Ok(key) = env::var(KEY) {
         return increments(&StoreKey::from_stored(key)).await;
     }
-    let place = D::place().await;
-    let table = own_table();
-    let store = place.migrated(&table).await;
+    let database = D::open().await;
+    let table = unique_table();
+    let store = database.migrated(&table).await;
     let key = key();
     insert(&store, &key, &record(&0_u64.to_be_bytes())).await;
     let workers: Vec<_> = (0..PROCESSES)
         .map(|_| {
             Command::new(env::current_exe().expect("the system names the running program"))
-                .args(["--exact", BEGINNING])
-                .env("SESSION_SQL", &place.url)
+                .args(["--exact", WORKER_TEST])
+                .env("SESSION_SQL", &database.url)
                 .env("SESSION_SQL_TABLE", table.table())
                 .env(KEY, key.as_str())
                 .stdout(Stdio::piped())
@@ -43,17 +47,17 @@ async fn of_10_000_increments_by_two_processes_none_is_lost<D: Place>() {
         })
         .collect();
     for worker in workers {
-        let output = worker.wait_with_output().await.expect("it ends");
+        let output = worker.wait_with_output().await.expect("the process ends");
         assert!(output.status.success(), "{output:?}");
-        // A name that no test has is a success too.
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains("1 passed"), "{said}");
+        // The program also succeeds when no test has the name.
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(stdout.contains("1 passed"), "{stdout}");
     }
-    let counted = load(&store, &key).await.expect("it lives").bytes;
+    let counted = load(&store, &key).await.expect("the counter exists").bytes;
     assert_eq!(counted, (INCREMENTS as u64).to_be_bytes()[..]);
 }
 
-/// One process's share.
+/// The increments of one process.
 async fn increments(key: &StoreKey) {
     let store = session_sql::from_env(&Env::of_process()).expect("the environment names a store");
     let tasks: Vec<_> = (0..TASKS)

@@ -1,6 +1,7 @@
+//! The databases of the tests, and one test for each database from one function.
+
 use std::{
     any::Any,
-    fmt::Write,
     marker::PhantomData,
     sync::{
         Arc,
@@ -17,26 +18,22 @@ use tokio::sync::OnceCell;
 static POSTGRES: OnceCell<Arc<Postgres>> = OnceCell::const_new();
 static MARIADB: OnceCell<Arc<MariaDb>> = OnceCell::const_new();
 
-/// A database that is there for as long as this value is.
-pub(crate) struct Ground<D> {
+/// A database that exists for as long as this value.
+pub(crate) struct Handle<D> {
     pub(crate) url: String,
     pub(crate) guard: Box<dyn Any + Send + Sync>,
     dialect: PhantomData<D>,
 }
 
 /// A database that tests can use.
-pub(crate) trait Place: Dialect {
-    /// The type of a column of bytes that can be a key.
+pub(crate) trait TestDatabase: Dialect {
+    /// The type of a column of bytes that can be a primary key.
     const BYTES: &'static str;
-    /// What opens and closes bytes in a statement.
-    const LITERAL: [&'static str; 2];
-    /// A number as one of 64 bits.
-    const BIGINT: &'static str = "CAST({} AS BIGINT)";
     /// Counts the indexes of `{table}` that begin with `{column}`.
     const INDEXES: &'static str;
 
-    /// The server that the tests share, or a file of the test's own.
-    async fn place() -> Ground<Self>;
+    /// The server that all tests share, or a file of the test's own.
+    async fn open() -> Handle<Self>;
 
     async fn execute(connection: &mut Self::Connection, sql: &str) -> sqlx::Result<()>;
 
@@ -57,53 +54,49 @@ macro_rules! statements {
     };
 }
 
-impl Place for sqlx::Sqlite {
+impl TestDatabase for sqlx::Sqlite {
     const BYTES: &'static str = "BLOB";
-    const LITERAL: [&'static str; 2] = ["x'", "'"];
     const INDEXES: &'static str = "SELECT COUNT(*) FROM sqlite_schema \
         WHERE type = 'index' AND name = '{table}_{column}'";
 
-    async fn place() -> Ground<Self> {
+    async fn open() -> Handle<Self> {
         let directory = scratch_dir();
         let file = directory.path().join("sessions.db");
-        Ground::new(format!("sqlite://{}?mode=rwc", file.display()), directory)
+        Handle::new(format!("sqlite://{}?mode=rwc", file.display()), directory)
     }
 
     statements!();
 }
 
-impl Place for sqlx::Postgres {
+impl TestDatabase for sqlx::Postgres {
     const BYTES: &'static str = "BYTEA";
-    const LITERAL: [&'static str; 2] = ["'\\x", "'"];
     const INDEXES: &'static str = "SELECT COUNT(*) FROM pg_indexes \
         WHERE tablename = '{table}' AND indexdef LIKE '%({column}%'";
 
-    async fn place() -> Ground<Self> {
+    async fn open() -> Handle<Self> {
         let start = || async { Arc::new(Postgres::start().await) };
         let server = POSTGRES.get_or_init(start).await;
-        Ground::new(server.url(), Arc::clone(server))
+        Handle::new(server.url(), Arc::clone(server))
     }
 
     statements!();
 }
 
-impl Place for sqlx::MySql {
+impl TestDatabase for sqlx::MySql {
     const BYTES: &'static str = "VARBINARY(255)";
-    const LITERAL: [&'static str; 2] = ["x'", "'"];
-    const BIGINT: &'static str = "CAST({} AS SIGNED)";
     const INDEXES: &'static str = "SELECT COUNT(*) FROM information_schema.statistics \
         WHERE table_name = '{table}' AND column_name = '{column}' AND seq_in_index = 1";
 
-    async fn place() -> Ground<Self> {
+    async fn open() -> Handle<Self> {
         let start = || async { Arc::new(MariaDb::start().await) };
         let server = MARIADB.get_or_init(start).await;
-        Ground::new(server.url(), Arc::clone(server))
+        Handle::new(server.url(), Arc::clone(server))
     }
 
     statements!();
 }
 
-impl<D: Place> Ground<D> {
+impl<D: TestDatabase> Handle<D> {
     pub(crate) fn new(url: String, guard: impl Any + Send + Sync) -> Self {
         Self {
             url,
@@ -115,22 +108,22 @@ impl<D: Place> Ground<D> {
     /// A store with a pool of its own.
     pub(crate) fn store(&self, table: &TableName) -> SqlStore<D> {
         SqlStore::connect(&self.url)
-            .expect("the URL is right")
+            .expect("the URL is valid")
             .with_table(table.clone())
     }
 
-    /// A store whose table is there.
+    /// A store whose table exists.
     pub(crate) async fn migrated(&self, table: &TableName) -> SqlStore<D> {
         let store = self.store(table);
-        let mut made = store.migrate().await;
-        // A server that other tests have just opened and dropped hundreds of connections to keeps silent for a while.
+        let mut result = store.migrate().await;
+        // A server is slow to answer after other tests have dropped hundreds of connections.
         for _ in 0..5 {
-            if made.is_ok() {
+            if result.is_ok() {
                 break;
             }
-            made = store.migrate().await;
+            result = store.migrate().await;
         }
-        made.expect("the table can be made");
+        result.expect("the table can be created");
         store
     }
 
@@ -158,42 +151,33 @@ impl<D: Place> Ground<D> {
     }
 }
 
-/// Bytes as a statement spells them.
-pub(crate) fn literal<D: Place>(bytes: &[u8]) -> String {
-    let [mut literal, end] = D::LITERAL.map(str::to_owned);
-    for byte in bytes {
-        write!(literal, "{byte:02x}").expect("a String takes every write");
-    }
-    literal + &end
-}
-
-/// Two stores of the database `D` on one table, each with a pool of its own.
-pub(crate) async fn open<D: Place>(table: TableName) -> Fixture<SqlStore<D>> {
-    let place = D::place().await;
-    let store = place.migrated(&table).await;
-    let second = place.store(&table);
+/// Two stores with a pool each, on one table of the database `D`.
+pub(crate) async fn fixture<D: TestDatabase>(table: TableName) -> Fixture<SqlStore<D>> {
+    let database = D::open().await;
+    let store = database.migrated(&table).await;
+    let second = database.store(&table);
     Fixture::new(store)
         .with_second(second.into())
-        .keeping(place.guard)
+        .keeping(database.guard)
 }
 
-/// A database in memory, which has one handle.
-pub(crate) async fn memory(table: TableName) -> Fixture<SqliteStore> {
+/// A store of a database in memory, which has no second store.
+pub(crate) async fn memory_fixture(table: TableName) -> Fixture<SqliteStore> {
     let store = SqliteStore::connect("sqlite::memory:")
-        .expect("the URL is right")
+        .expect("the URL is valid")
         .with_table(table);
-    store.migrate().await.expect("the table can be made");
+    store.migrate().await.expect("the table can be created");
     Fixture::new(store)
 }
 
-/// A table that no other test of this run has.
-pub(crate) fn own_table() -> TableName {
+/// The name of a table that no other test has.
+pub(crate) fn unique_table() -> TableName {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     TableName::new(&format!("sessions_{}_{number}", std::process::id())).expect("an identifier")
 }
 
-/// One test per database for each function, which takes the database as its type.
+/// One test for each database and function. A function has the database as its type parameter.
 macro_rules! each_database {
     ($($test:ident),+ $(,)?) => {
         $crate::databases::on_database!(sqlite, session_sql::sqlx::Sqlite, $($test),+);
@@ -202,7 +186,7 @@ macro_rules! each_database {
 }
 pub(crate) use each_database;
 
-/// The same for the databases that are servers.
+/// The same for the two databases that are servers.
 macro_rules! each_server {
     ($($test:ident),+ $(,)?) => {
         $crate::databases::on_database!(postgres, session_sql::sqlx::Postgres, $($test),+);

@@ -1,10 +1,15 @@
-//! Flask-Session's layout: the store contract, its rows, and what sets it apart from our own.
+//! Flask-Session's layout.
+
+#![cfg(feature = "flask")]
 
 mod bytes;
 mod clock;
 mod conformance;
 mod expiry;
-mod layout;
+mod isolation;
+mod migrate;
 mod rows;
+mod statements;
 mod sweep;
 pub(crate) mod tables;
+mod unreachable_server;

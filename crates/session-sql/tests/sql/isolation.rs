@@ -1,3 +1,5 @@
+//! Writers and sweeps at the strict isolation levels: no deadlock surfaces.
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -8,64 +10,76 @@ use session_sql::{SqlStore, sqlx};
 use sqlx::{Executor, mysql::MySqlPoolOptions, postgres::PgPoolOptions};
 
 use crate::{
-    databases::{Place, own_table},
-    records::{ended, increment, insert, key, load, record},
+    databases::{Handle, TestDatabase, unique_table},
+    records::{expired, increment, insert, key, load, record},
 };
 
+pub(crate) const POSTGRES_LEVELS: [&str; 2] = ["repeatable read", "serializable"];
+pub(crate) const MARIADB_LEVELS: [&str; 2] = [
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+];
+
 const WRITERS: usize = 8;
-/// Of each writer; five operations each.
-const TURNS: usize = 10_000 / 5 / WRITERS;
+/// Rounds of each writer, with five operations each.
+const ROUNDS: usize = 10_000 / 5 / WRITERS;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_shows_no_deadlock_between_sweep_and_writers() {
-    for level in ["repeatable read", "serializable"] {
-        let place = sqlx::Postgres::place().await;
-        let table = own_table();
-        place.migrated(&table).await;
-        let separator = if place.url.contains('?') { '&' } else { '?' };
-        let option = format!(
-            "options[default_transaction_isolation]={}",
-            level.replace(' ', "%20")
-        );
-        let pool = PgPoolOptions::new()
-            .connect_lazy(&format!("{}{separator}{option}", place.url))
-            .unwrap();
-        let isolation: String = sqlx::query_scalar("SHOW transaction_isolation")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-        assert_eq!(isolation, level);
-        let store = SqlStore::new(pool);
-        write_beside_a_sweep(store.clone().with_table(table)).await;
-        let theirs = own_table();
-        place.theirs(&theirs).await;
-        write_beside_a_sweep(store.with_table(theirs).with_flask_layout()).await;
+async fn postgres_shows_no_deadlock_between_sweeps_and_writers() {
+    for level in POSTGRES_LEVELS {
+        let database = sqlx::Postgres::open().await;
+        let table = unique_table();
+        database.migrated(&table).await;
+        let store = postgres_store(&database, level).await;
+        write_during_sweeps(store.with_table(table)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mariadb_shows_no_deadlock_between_sweep_and_writers() {
-    for set in [
-        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
-    ] {
-        let place = sqlx::MySql::place().await;
-        let table = own_table();
-        place.migrated(&table).await;
-        let pool = MySqlPoolOptions::new().after_connect(move |connection, _| {
-            Box::pin(async move { connection.execute(set).await.map(drop) })
-        });
-        let pool = pool.connect_lazy(&place.url).unwrap();
-        let store = SqlStore::new(pool);
-        write_beside_a_sweep(store.clone().with_table(table)).await;
-        let theirs = own_table();
-        place.theirs(&theirs).await;
-        write_beside_a_sweep(store.with_table(theirs).with_flask_layout()).await;
+async fn mariadb_shows_no_deadlock_between_sweeps_and_writers() {
+    for level in MARIADB_LEVELS {
+        let database = sqlx::MySql::open().await;
+        let table = unique_table();
+        database.migrated(&table).await;
+        let store = mariadb_store(&database, level);
+        write_during_sweeps(store.with_table(table)).await;
     }
 }
 
-/// Any error fails the test, and so does a record lost to the sweep.
-async fn write_beside_a_sweep<S: ExpiredSweep + Clone>(store: S) {
+/// A store whose transactions have the isolation level.
+pub(crate) async fn postgres_store(
+    database: &Handle<sqlx::Postgres>,
+    level: &str,
+) -> SqlStore<sqlx::Postgres> {
+    let separator = if database.url.contains('?') { '&' } else { '?' };
+    let option = format!(
+        "options[default_transaction_isolation]={}",
+        level.replace(' ', "%20")
+    );
+    let pool = PgPoolOptions::new()
+        .connect_lazy(&format!("{}{separator}{option}", database.url))
+        .unwrap();
+    let isolation: String = sqlx::query_scalar("SHOW transaction_isolation")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(isolation, level);
+    SqlStore::new(pool)
+}
+
+/// A store whose connections run `level` first.
+pub(crate) fn mariadb_store(
+    database: &Handle<sqlx::MySql>,
+    level: &'static str,
+) -> SqlStore<sqlx::MySql> {
+    let pool = MySqlPoolOptions::new().after_connect(move |connection, _| {
+        Box::pin(async move { connection.execute(level).await.map(drop) })
+    });
+    SqlStore::new(pool.connect_lazy(&database.url).unwrap())
+}
+
+/// Fails on any error, and if a sweep removes a live record.
+pub(crate) async fn write_during_sweeps<S: ExpiredSweep + Clone>(store: S) {
     let counter = key();
     insert(&store, &counter, &record(&0_u64.to_be_bytes())).await;
     let writing = Arc::new(AtomicBool::new(true));
@@ -85,8 +99,8 @@ async fn write_beside_a_sweep<S: ExpiredSweep + Clone>(store: S) {
         .map(|_| {
             let (store, counter) = (store.clone(), counter.clone());
             tokio::spawn(async move {
-                for _ in 0..TURNS {
-                    take_a_turn(&store, &counter).await;
+                for _ in 0..ROUNDS {
+                    one_round(&store, &counter).await;
                 }
             })
         })
@@ -100,19 +114,22 @@ async fn write_beside_a_sweep<S: ExpiredSweep + Clone>(store: S) {
         swept += task.await.expect("no sweep meets a deadlock");
     }
     assert!(swept > 0, "the sweeps had nothing to do");
-    let sum = load(&store, &counter).await.expect("it lives").bytes;
-    assert_eq!(sum, ((WRITERS * TURNS) as u64).to_be_bytes()[..]);
+    let sum = load(&store, &counter)
+        .await
+        .expect("the counter exists")
+        .bytes;
+    assert_eq!(sum, ((WRITERS * ROUNDS) as u64).to_be_bytes()[..]);
 }
 
-async fn take_a_turn(store: &dyn SessionStore, counter: &session_core::StoreKey) {
-    insert(store, &key(), &ended(b"for the sweep")).await;
+async fn one_round(store: &dyn SessionStore, counter: &session_core::StoreKey) {
+    insert(store, &key(), &expired(b"for the sweep")).await;
     let own = key();
     let revision = insert(store, &own, &record(b"one")).await;
     let updated = store.update(&own, &record(b"two"), &revision).await;
     let Write::Stored(revision) = updated.expect("no deadlock") else {
-        panic!("nobody else changes it");
+        panic!("no other writer changes the record");
     };
-    let ends = store.update(&own, &ended(b"end"), &revision).await;
-    assert!(ends.expect("no deadlock").is_stored());
+    let end = store.update(&own, &expired(b"end"), &revision).await;
+    assert!(end.expect("no deadlock").is_stored());
     increment(store, counter).await;
 }

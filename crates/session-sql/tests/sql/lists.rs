@@ -1,23 +1,23 @@
-//! What a list of a user's sessions costs the database.
+//! How many entries of the index a list of an owner's sessions reads.
 
 use std::time::Duration;
 
 use session_core::{KeyPrefix, OwnerIndex};
 use session_sql::sqlx;
 
-use crate::databases::{Place, own_table};
+use crate::databases::{TestDatabase, unique_table};
 
 const ROWS: usize = 5000;
 const PAGE: usize = 500;
 
 #[test]
-fn postgres_reads_each_entry_of_a_list_once() {
+fn postgres_reads_each_entry_of_the_index_once() {
     session_core::conformance::run(async {
-        let place = sqlx::Postgres::place().await;
-        let table = own_table();
-        let store = place.migrated(&table).await;
+        let database = sqlx::Postgres::open().await;
+        let table = unique_table();
+        let store = database.migrated(&table).await;
         let owner = KeyPrefix::default().owner_key("bob");
-        place
+        database
             .execute(&format!(
                 "INSERT INTO {} SELECT md5(i::text)::bytea, 1, {end}, {end}, '{}', {end}, 'x' \
                  FROM generate_series(1, {ROWS}) AS i",
@@ -37,7 +37,7 @@ fn postgres_reads_each_entry_of_a_list_once() {
             }
         }
         assert_eq!(found, ROWS);
-        // The server counts late, but before a connection ends.
+        // The server publishes its counters late, but before a connection ends.
         drop(store);
         let read = format!(
             "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = '{}_owner'",
@@ -45,14 +45,14 @@ fn postgres_reads_each_entry_of_a_list_once() {
         );
         let mut before = -1;
         let reads = loop {
-            let now = place.number(&read).await;
+            let now = database.number(&read).await;
             if now > 0 && now == before {
                 break now;
             }
             before = now;
             tokio::time::sleep(Duration::from_millis(300)).await;
         };
-        let most = 2 * ROWS as i64;
+        let most = i64::try_from(2 * ROWS).unwrap();
         assert!(reads < most, "{reads} entries of the index were read");
     });
 }

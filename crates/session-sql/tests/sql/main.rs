@@ -1,25 +1,26 @@
-//! The store on real databases: `SQLite` in a file and in memory, `PostgreSQL` and `MariaDB`.
+//! Tests of the store on `SQLite` in a file and in memory, on `PostgreSQL` and on `MariaDB`.
 //!
-//! One program, so that the servers start once; a test that stops or alters a server has its own.
+//! All are one program, so that each server starts once. A test that stops or changes a server
+//! starts its own.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
+mod availability;
 mod bytes;
 mod clock;
 mod conformance;
 mod counter;
 mod databases;
-mod due;
 mod flask;
-mod full;
+mod full_or_read_only;
 mod isolation;
 mod lists;
-mod lost_byte;
 mod migrate;
+mod missing_byte;
 mod outage;
-mod patience;
 mod pool;
 mod records;
 mod settings;
 mod statements;
+mod sweep;
 mod transactions;
-mod unreachable;
+mod unreachable_server;

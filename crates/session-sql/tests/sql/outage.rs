@@ -1,3 +1,5 @@
+//! Servers that are killed, frozen or locked, or that end their connections.
+
 use std::time::Duration;
 
 use session_core::SessionStore;
@@ -6,145 +8,146 @@ use session_tests::{MariaDb, Postgres, Server};
 use sqlx::Connection;
 
 use crate::{
-    databases::{Ground, Place, each_server},
-    patience::{all_works_soon, nothing_works, succeeds, until},
+    availability::{all_calls_fail, recovers_soon, succeeds, wait_until},
+    databases::{Handle, TestDatabase, each_server},
     records::{insert, key, load, record},
 };
 
-/// A server of the test's own.
-trait Own: Place {
+/// A database on a server that no other test uses.
+trait OwnServer: TestDatabase {
     type Server: std::ops::Deref<Target = Server> + Send + Sync + 'static;
     /// Locks `sessions` until the connection is closed.
     const LOCK: &'static [&'static str];
-    /// Counts the statements that use `sessions` now, but this one.
+    /// Counts the running statements on `sessions`, without this one.
     const RUNNING: &'static str;
-    /// Ends the connection of whoever used `sessions` last.
-    const OTHERS: &'static str;
-    const END: &'static str;
+    /// Selects the id of a connection that used `sessions`, or 0.
+    const CONNECTION_ID: &'static str;
+    /// Ends the connection with the id `{}`.
+    const END_CONNECTION: &'static str;
 
-    async fn start() -> (Self::Server, Ground<Self>);
+    async fn start() -> (Self::Server, Handle<Self>);
 }
 
-impl Own for sqlx::Postgres {
+impl OwnServer for sqlx::Postgres {
     type Server = Postgres;
     const LOCK: &'static [&'static str] =
         &["BEGIN", "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"];
     const RUNNING: &'static str = "SELECT COUNT(*) FROM pg_stat_activity \
         WHERE state = 'active' AND query LIKE '%\"sessions\"%' AND pid <> pg_backend_pid()";
-    const OTHERS: &'static str = "SELECT COALESCE(MAX(pid), 0)::bigint FROM pg_stat_activity \
+    const CONNECTION_ID: &'static str = "SELECT COALESCE(MAX(pid), 0)::bigint FROM pg_stat_activity \
         WHERE query LIKE '%\"sessions\"%' AND pid <> pg_backend_pid()";
-    const END: &'static str = "SELECT pg_terminate_backend({})";
+    const END_CONNECTION: &'static str = "SELECT pg_terminate_backend({})";
 
-    async fn start() -> (Postgres, Ground<Self>) {
+    async fn start() -> (Postgres, Handle<Self>) {
         let server = Postgres::start().await;
         let url = server.url();
-        (server, Ground::new(url, ()))
+        (server, Handle::new(url, ()))
     }
 }
 
-impl Own for sqlx::MySql {
+impl OwnServer for sqlx::MySql {
     type Server = MariaDb;
     const LOCK: &'static [&'static str] = &["LOCK TABLES sessions WRITE"];
     const RUNNING: &'static str = "SELECT COUNT(*) FROM information_schema.processlist \
         WHERE command IN ('Query', 'Execute') AND info LIKE '%`sessions`%' AND id <> CONNECTION_ID()";
-    const OTHERS: &'static str = "SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) FROM information_schema.processlist \
+    const CONNECTION_ID: &'static str = "SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) FROM information_schema.processlist \
         WHERE user = 'session' AND id <> CONNECTION_ID()";
-    const END: &'static str = "KILL {}";
+    const END_CONNECTION: &'static str = "KILL {}";
 
-    async fn start() -> (MariaDb, Ground<Self>) {
+    async fn start() -> (MariaDb, Handle<Self>) {
         let server = MariaDb::start().await;
         let url = server.url();
-        (server, Ground::new(url, ()))
+        (server, Handle::new(url, ()))
     }
 }
 
 each_server!(
-    a_killed_server_is_an_error_in_time_and_a_restarted_one_serves,
-    a_frozen_server_is_an_error_in_time_and_a_thawed_one_serves,
+    a_killed_server_is_an_error_in_time_until_it_is_restarted,
+    a_frozen_server_is_an_error_in_time_until_it_continues,
     a_locked_table_is_an_error_in_time_and_leaves_no_statement_running,
-    no_read_fails_when_the_server_ends_connections,
+    no_load_fails_when_the_server_ends_connections,
     a_store_can_be_made_before_its_server_runs,
 );
 
-async fn a_killed_server_is_an_error_in_time_and_a_restarted_one_serves<D: Own>() {
-    let (server, place) = D::start().await;
-    let store = place.migrated(&TableName::default()).await;
-    all_works_soon(&store).await;
+async fn a_killed_server_is_an_error_in_time_until_it_is_restarted<D: OwnServer>() {
+    let (server, database) = D::start().await;
+    let store = database.migrated(&TableName::default()).await;
+    recovers_soon(&store).await;
     server.kill();
     for _ in 0..2 {
-        nothing_works(&store).await;
+        all_calls_fail(&store).await;
     }
     server.restart().await;
-    all_works_soon(&store).await;
+    recovers_soon(&store).await;
 }
 
-async fn a_frozen_server_is_an_error_in_time_and_a_thawed_one_serves<D: Own>() {
-    let (server, place) = D::start().await;
-    let store = place.migrated(&TableName::default()).await;
+async fn a_frozen_server_is_an_error_in_time_until_it_continues<D: OwnServer>() {
+    let (server, database) = D::start().await;
+    let store = database.migrated(&TableName::default()).await;
     let key = key();
     insert(&store, &key, &record(b"before")).await;
     server.freeze();
     for _ in 0..3 {
-        nothing_works(&store).await;
+        all_calls_fail(&store).await;
     }
     server.thaw();
-    all_works_soon(&store).await;
+    recovers_soon(&store).await;
     assert_eq!(load(&store, &key).await.unwrap().bytes, b"before"[..]);
-    until(
+    wait_until(
         Duration::from_secs(5),
-        |left| left == 0,
-        || place.number(D::RUNNING),
+        |running| running == 0,
+        || database.number(D::RUNNING),
     )
     .await;
 }
 
-async fn a_locked_table_is_an_error_in_time_and_leaves_no_statement_running<D: Own>() {
-    let (_server, place) = D::start().await;
-    let store = place.migrated(&TableName::default()).await;
-    all_works_soon(&store).await;
-    let mut other = place.connect().await;
+async fn a_locked_table_is_an_error_in_time_and_leaves_no_statement_running<D: OwnServer>() {
+    let (_server, database) = D::start().await;
+    let store = database.migrated(&TableName::default()).await;
+    recovers_soon(&store).await;
+    let mut other = database.connect().await;
     for sql in D::LOCK {
         D::execute(&mut other, sql).await.unwrap();
     }
     for _ in 0..3 {
-        nothing_works(&store).await;
+        all_calls_fail(&store).await;
     }
-    until(
+    wait_until(
         Duration::from_secs(5),
-        |left| left == 0,
-        || place.number(D::RUNNING),
+        |running| running == 0,
+        || database.number(D::RUNNING),
     )
     .await;
     other.close().await.unwrap();
-    all_works_soon(&store).await;
+    recovers_soon(&store).await;
 }
 
-async fn no_read_fails_when_the_server_ends_connections<D: Own>() {
-    let (_server, place) = D::start().await;
-    let store = place.migrated(&TableName::default()).await;
+async fn no_load_fails_when_the_server_ends_connections<D: OwnServer>() {
+    let (_server, database) = D::start().await;
+    let store = database.migrated(&TableName::default()).await;
     let key = key();
     insert(&store, &key, &record(b"x")).await;
-    let mut admin = place.connect().await;
+    let mut admin = database.connect().await;
     let mut ended = 0;
     for _ in 0..100 {
-        let id = D::number(&mut admin, D::OTHERS).await.unwrap();
+        let id = D::number(&mut admin, D::CONNECTION_ID).await.unwrap();
         if id != 0 {
-            let end = D::END.replace("{}", &id.to_string());
-            // Gone by itself, perhaps.
+            let end = D::END_CONNECTION.replace("{}", &id.to_string());
+            // The connection may have ended by itself.
             ended += usize::from(D::execute(&mut admin, &end).await.is_ok());
         }
-        assert!(succeeds(store.load(&key)).await, "a read failed");
+        assert!(succeeds(store.load(&key)).await, "a load failed");
     }
     assert!(ended >= 90, "only {ended} connections were ended");
 }
 
-async fn a_store_can_be_made_before_its_server_runs<D: Own>() {
-    let (server, place) = D::start().await;
+async fn a_store_can_be_made_before_its_server_runs<D: OwnServer>() {
+    let (server, database) = D::start().await;
     server.kill();
-    let store = place.store(&TableName::default());
+    let store = database.store(&TableName::default());
     assert!(!succeeds(store.load(&key())).await);
     assert!(!succeeds(store.migrate()).await);
     server.restart().await;
     store.migrate().await.expect("the migration succeeds");
-    all_works_soon(&store).await;
+    recovers_soon(&store).await;
 }

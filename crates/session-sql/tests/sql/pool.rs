@@ -1,3 +1,5 @@
+//! The pool: cancelled calls, a pool without free connections, and the limits of a connection.
+
 use std::time::{Duration, Instant};
 
 use session_core::SessionStore;
@@ -8,21 +10,21 @@ use session_sql::{
 use tokio::time::timeout;
 
 use crate::{
-    databases::{Place, each_database, own_table},
-    patience::{all_works_soon, nothing_works},
+    availability::{all_calls_fail, recovers_soon},
+    databases::{TestDatabase, each_database, unique_table},
     records::{insert, key, load, record},
 };
 
 const RECOVERY: Duration = Duration::from_secs(5);
 
 each_database!(
-    after_2000_cancelled_requests_no_connection_is_lost_and_no_answer_mixed_up,
+    cancelled_calls_leave_every_connection_and_no_unread_reply,
     an_exhausted_pool_is_an_error_in_time
 );
 
-async fn after_2000_cancelled_requests_no_connection_is_lost_and_no_answer_mixed_up<D: Place>() {
-    let place = D::place().await;
-    let store = place.migrated(&own_table()).await;
+async fn cancelled_calls_leave_every_connection_and_no_unread_reply<D: TestDatabase>() {
+    let database = D::open().await;
+    let store = database.migrated(&unique_table()).await;
     let keys: Vec<_> = (0..20).map(|_| key()).collect();
     for key in &keys {
         insert(&store, key, &record(key.as_str().as_bytes())).await;
@@ -32,51 +34,63 @@ async fn after_2000_cancelled_requests_no_connection_is_lost_and_no_answer_mixed
     while cancelled < 2000 {
         let calls = keys.iter().enumerate().map(|(number, key)| {
             let (store, key) = (store.clone(), key.clone());
-            // From before the first step of a call to after its last.
+            // From before the first step of a call until after its last.
             micros = (micros + 37) % 4000;
-            let patience = Duration::from_micros(micros);
-            tokio::spawn(timeout(patience, async move {
+            let limit = Duration::from_micros(micros);
+            tokio::spawn(timeout(limit, async move {
                 if number % 3 == 0 {
                     let again = record(key.as_str().as_bytes());
                     drop(store.insert(&key, &again).await);
                 }
-                let loaded = load(&store, &key).await.expect("it lives");
-                assert_eq!(loaded.bytes, key.as_str().as_bytes(), "another's answer");
+                let loaded = load(&store, &key).await.expect("the record exists");
+                assert_eq!(
+                    loaded.bytes,
+                    key.as_str().as_bytes(),
+                    "the reply of another call"
+                );
             }))
         });
         for call in calls.collect::<Vec<_>>() {
-            cancelled += usize::from(call.await.expect("no answer is another's").is_err());
+            cancelled += usize::from(
+                call.await
+                    .expect("no call has the reply of another")
+                    .is_err(),
+            );
         }
     }
     drop(every_connection(&store).await);
     for key in &keys {
-        let loaded = load(&store, key).await.expect("it lives");
-        assert_eq!(loaded.bytes, key.as_str().as_bytes(), "another's answer");
+        let loaded = load(&store, key).await.expect("the record exists");
+        assert_eq!(
+            loaded.bytes,
+            key.as_str().as_bytes(),
+            "the reply of another call"
+        );
     }
 }
 
-async fn an_exhausted_pool_is_an_error_in_time<D: Place>() {
-    let place = D::place().await;
-    let store = place.migrated(&own_table()).await;
+async fn an_exhausted_pool_is_an_error_in_time<D: TestDatabase>() {
+    let database = D::open().await;
+    let store = database.migrated(&unique_table()).await;
     let held = every_connection(&store).await;
-    nothing_works(&store).await;
+    all_calls_fail(&store).await;
     drop(held);
-    all_works_soon(&store).await;
+    recovers_soon(&store).await;
 }
 
-/// As many connections as the pool may have: none was lost.
-async fn every_connection<D: Place>(store: &SqlStore<D>) -> Vec<PoolConnection<D>> {
+/// Takes as many connections as the pool may have.
+async fn every_connection<D: TestDatabase>(store: &SqlStore<D>) -> Vec<PoolConnection<D>> {
     let pool = store.pool();
     let most = pool.options().get_max_connections();
     let mut held = vec![];
     let began = Instant::now();
     while held.len() < most as usize {
-        // A server that still sweeps up after abandoned connections takes its time with a new one.
+        // A server that still closes abandoned connections is slow to open one.
         match pool.acquire().await {
             Ok(connection) => held.push(connection),
             Err(error) => assert!(
                 began.elapsed() < RECOVERY,
-                "{} are there: {error}",
+                "only {} connections: {error}",
                 held.len()
             ),
         }
@@ -85,12 +99,12 @@ async fn every_connection<D: Place>(store: &SqlStore<D>) -> Vec<PoolConnection<D
 }
 
 #[test]
-fn mariadb_ends_what_takes_too_long() {
+fn mariadb_has_the_limits_of_the_pool() {
     session_core::conformance::run(async {
-        let store = MySql::place().await.migrated(&own_table()).await;
+        let store = MySql::open().await.migrated(&unique_table()).await;
         let limits = "SELECT CAST(@@autocommit = 1 AND @@lock_wait_timeout = 1 AND @@innodb_lock_wait_timeout = 1 \
             AND @@max_statement_time = 2 AS SIGNED)";
-        let mut connection = store.pool().acquire().await.expect("it is there");
+        let mut connection = store.pool().acquire().await.expect("the server answers");
         let set = MySql::number(&mut connection, limits).await;
         assert_eq!(set.expect("the limits can be read"), 1);
     });
@@ -104,7 +118,7 @@ async fn a_constructor_neither_connects_nor_waits() {
         "mysql://u:p@192.0.2.1/d",
         "sqlite:///no/such/file",
     ] {
-        session_sql::connect(url).expect("the URL is right");
+        session_sql::connect(url).expect("the URL is valid");
     }
     assert!(began.elapsed() < Duration::from_millis(100));
 }

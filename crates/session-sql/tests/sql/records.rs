@@ -1,3 +1,5 @@
+//! Records, keys and calls that many tests need.
+
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime},
@@ -7,12 +9,12 @@ use session_core::{
     IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Revision, SessionStore, StoreKey, Write,
 };
 
-/// A record that lives for an hour.
+/// A record that expires in an hour.
 pub(crate) fn record(payload: &[u8]) -> Record {
     lasting(payload, Duration::from_secs(3600))
 }
 
-/// A record that lives for `time`.
+/// A record that expires in `time`.
 pub(crate) fn lasting(payload: &[u8], time: Duration) -> Record {
     Record {
         bytes: payload.to_vec().into(),
@@ -21,7 +23,7 @@ pub(crate) fn lasting(payload: &[u8], time: Duration) -> Record {
     }
 }
 
-/// A record that its owner's list names for as long as it lives.
+/// The record with an entry in the owner's index, until the record expires.
 pub(crate) fn owned(owner: &OwnerKey, record: Record) -> Record {
     let entry = IndexEntry {
         owner: owner.clone(),
@@ -40,22 +42,22 @@ pub(crate) async fn listed(store: &dyn OwnerIndex, owner: &OwnerKey) -> Vec<Stor
     page.records.into_iter().map(|listed| listed.key).collect()
 }
 
-/// A record that ended a second ago.
-pub(crate) fn ended(payload: &[u8]) -> Record {
+/// A record that expired a second ago.
+pub(crate) fn expired(payload: &[u8]) -> Record {
     Record {
         expires_at: SystemTime::now() - Duration::from_secs(1),
         ..record(payload)
     }
 }
 
-/// A key that nothing else uses.
+/// A key that no other test uses.
 pub(crate) fn key() -> StoreKey {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     StoreKey::from_stored(format!("test:{}:{number}", std::process::id()))
 }
 
-/// An owner that nothing else uses.
+/// An owner that no other test uses.
 pub(crate) fn owner() -> OwnerKey {
     OwnerKey::from_stored(key().as_str().replace("test:", "test:owner:"))
 }
@@ -71,10 +73,10 @@ pub(crate) async fn load(store: &dyn SessionStore, key: &StoreKey) -> Option<Loa
     store.load(key).await.expect("the store answers")
 }
 
-/// Adds one to the number that the record is, until no other writer comes first.
+/// Adds one to the number in the record, and tries again if another writer was first.
 pub(crate) async fn increment(store: &dyn SessionStore, key: &StoreKey) {
     loop {
-        let loaded = load(store, key).await.expect("the record lives");
+        let loaded = load(store, key).await.expect("the record exists");
         let number = u64::from_be_bytes(loaded.bytes[..].try_into().expect("eight bytes"));
         let next = record(&(number + 1).to_be_bytes());
         let write = store.update(key, &next, &loaded.revision).await;
@@ -84,8 +86,8 @@ pub(crate) async fn increment(store: &dyn SessionStore, key: &StoreKey) {
     }
 }
 
-/// The chain of causes, as a log shows it.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+/// The error and its causes, as a log shows them.
+pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)
         .collect::<Vec<_>>()

@@ -1,8 +1,10 @@
+//! Stores from a URL and from settings.
+
 use session_core::config::Env;
 use session_sql::{MySqlStore, PostgresStore, TableName};
 
 #[test]
-fn no_password_is_shown() {
+fn debug_and_errors_show_no_password() {
     let store = PostgresStore::connect("postgres://ada:hunter2@localhost/shop").unwrap();
     assert!(!format!("{store:?}").contains("hunter2"));
     for bad in [
@@ -19,7 +21,7 @@ fn no_password_is_shown() {
 }
 
 #[test]
-fn a_url_of_another_database_is_refused_by_naming_the_right_schemes() {
+fn an_error_about_a_url_names_the_valid_schemes() {
     let error = MySqlStore::connect("postgres://localhost").unwrap_err();
     let expected = "SESSION_SQL must begin with one of mysql:, mariadb:";
     assert_eq!(error.to_string(), expected);
@@ -32,7 +34,7 @@ fn a_url_of_another_database_is_refused_by_naming_the_right_schemes() {
 }
 
 #[test]
-fn the_environment_names_database_and_table() {
+fn the_settings_name_database_and_table() {
     let url = ("SESSION_SQL", "postgresql://localhost/shop");
     let of = |settings: &[(&str, &str)]| {
         let all = [&[url], settings].concat();

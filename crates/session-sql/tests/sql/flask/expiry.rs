@@ -1,71 +1,75 @@
+//! The expiry as each database stores it, and as SQLAlchemy writes it.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use session_core::{ExpiredSweep, Record, SessionStore};
 use session_sql::sqlx;
 
-use super::tables::FlaskPlace;
+use super::tables::FlaskDatabase;
 use crate::{
-    databases::{Place, own_table},
+    databases::{TestDatabase, unique_table},
     records::{insert, key, load, record},
 };
 
-/// 2099-03-04 05:06:07.008009, and some nanoseconds.
+/// 2099-03-04 05:06:07.008009, and 999 nanoseconds.
 fn instant() -> SystemTime {
     UNIX_EPOCH + Duration::new(4_076_283_967, 8_009_999)
 }
 
-fn until(expires_at: SystemTime) -> Record {
+fn record_until(expires_at: SystemTime) -> Record {
     Record {
         expires_at,
         ..record(b"x")
     }
 }
 
-/// What the database shows of an expiry that an insert and an update have written.
-async fn written<D: FlaskPlace>(expires_at: SystemTime) -> Vec<String> {
-    let (place, table) = (D::place().await, own_table());
-    let store = place.theirs(&table).await;
+/// The expiry as the database shows it, after an insert and after an update.
+async fn stored<D: FlaskDatabase>(expires_at: SystemTime) -> Vec<String> {
+    let (database, table) = (D::open().await, unique_table());
+    let store = database.with_flask_table(&table).await;
     let [inserted, updated] = [(); 2].map(|()| key());
-    insert(&store, &inserted, &until(expires_at)).await;
+    insert(&store, &inserted, &record_until(expires_at)).await;
     let revision = insert(&store, &updated, &record(b"old")).await;
-    let update = store.update(&updated, &until(expires_at), &revision).await;
+    let update = store
+        .update(&updated, &record_until(expires_at), &revision)
+        .await;
     assert!(update.unwrap().is_stored());
     let mut shown = vec![];
     for key in [inserted, updated] {
-        shown.push(place.expiry(&table, key.as_str()).await);
+        shown.push(database.expiry(&table, key.as_str()).await);
     }
     shown
 }
 
 #[tokio::test]
-async fn sqlite_holds_an_expiry_as_sqlalchemy_writes_it() {
-    let shown = written::<sqlx::Sqlite>(instant()).await;
+async fn sqlite_stores_an_expiry_as_sqlalchemy_does() {
+    let shown = stored::<sqlx::Sqlite>(instant()).await;
     assert_eq!(shown, ["2099-03-04 05:06:07.008009"; 2]);
     let whole = UNIX_EPOCH + Duration::from_secs(4_076_283_967);
-    let shown = written::<sqlx::Sqlite>(whole).await;
+    let shown = stored::<sqlx::Sqlite>(whole).await;
     assert_eq!(shown, ["2099-03-04 05:06:07.000000"; 2]);
 }
 
 #[tokio::test]
-async fn postgres_holds_an_expiry_to_the_microsecond() {
-    let shown = written::<sqlx::Postgres>(instant()).await;
+async fn postgres_stores_an_expiry_to_the_microsecond() {
+    let shown = stored::<sqlx::Postgres>(instant()).await;
     assert_eq!(shown, ["2099-03-04 05:06:07.008009"; 2]);
 }
 
 #[tokio::test]
-async fn mariadb_holds_an_expiry_rounded_down_to_the_second() {
+async fn mariadb_stores_an_expiry_rounded_down_to_the_second() {
     let late = instant() + Duration::from_millis(990);
-    let shown = written::<sqlx::MySql>(late).await;
+    let shown = stored::<sqlx::MySql>(late).await;
     assert_eq!(shown, ["2099-03-04 05:06:07"; 2]);
 }
 
 #[tokio::test]
-async fn an_expiry_beyond_the_year_9999_is_its_end() {
+async fn an_expiry_after_the_year_9999_is_the_end_of_that_year() {
     let never = UNIX_EPOCH + Duration::from_hours(8766) * 9000;
     for shown in [
-        written::<sqlx::Sqlite>(never).await,
-        written::<sqlx::Postgres>(never).await,
-        written::<sqlx::MySql>(never).await,
+        stored::<sqlx::Sqlite>(never).await,
+        stored::<sqlx::Postgres>(never).await,
+        stored::<sqlx::MySql>(never).await,
     ] {
         assert!(
             shown.iter().all(|s| s.starts_with("9999-12-31 23:59:59")),
@@ -75,21 +79,23 @@ async fn an_expiry_beyond_the_year_9999_is_its_end() {
 }
 
 #[tokio::test]
-async fn postgres_reads_an_infinite_expiry_as_the_year_9999() {
-    let (place, table, key) = (sqlx::Postgres::place().await, own_table(), key());
-    let store = place.theirs(&table).await;
-    place.put(&table, key.as_str(), b"x", "'infinity'").await;
-    let told = load(&store, &key).await.unwrap().expires_at;
+async fn postgres_loads_an_infinite_expiry_as_the_year_9999() {
+    let (database, table, key) = (sqlx::Postgres::open().await, unique_table(), key());
+    let store = database.with_flask_table(&table).await;
+    database
+        .insert_row(&table, key.as_str(), b"x", "'infinity'")
+        .await;
+    let loaded = load(&store, &key).await.unwrap().expires_at;
     assert_eq!(
-        told,
+        loaded,
         Some(UNIX_EPOCH + Duration::from_secs(253_402_300_799))
     );
 }
 
 #[tokio::test]
-async fn sqlite_reads_every_form_that_sqlalchemy_reads() {
-    let (place, table) = (sqlx::Sqlite::place().await, own_table());
-    let store = place.theirs(&table).await;
+async fn sqlite_loads_every_form_that_sqlalchemy_reads() {
+    let (database, table) = (sqlx::Sqlite::open().await, unique_table());
+    let store = database.with_flask_table(&table).await;
     let second = UNIX_EPOCH + Duration::from_secs(4_076_283_967);
     for (form, millis) in [
         ("2099-03-04 05:06:07.250000", 250),
@@ -99,8 +105,8 @@ async fn sqlite_reads_every_form_that_sqlalchemy_reads() {
         ("2099-03-04T05:06:07.250000", 250),
     ] {
         let key = key();
-        place
-            .put(&table, key.as_str(), b"x", &format!("'{form}'"))
+        database
+            .insert_row(&table, key.as_str(), b"x", &format!("'{form}'"))
             .await;
         let loaded = load(&store, &key).await.expect(form);
         let expected = second + Duration::from_millis(millis);
@@ -109,10 +115,10 @@ async fn sqlite_reads_every_form_that_sqlalchemy_reads() {
 }
 
 #[tokio::test]
-async fn in_sqlite_every_form_is_told_and_swept_in_time() {
-    let (place, table) = (sqlx::Sqlite::place().await, own_table());
-    let store = place.theirs(&table).await;
-    // On the day of today a `T` is what a comparison of texts would stumble on.
+async fn sqlite_sweeps_every_form_in_time() {
+    let (database, table) = (sqlx::Sqlite::open().await, unique_table());
+    let store = database.with_flask_table(&table).await;
+    // If the texts were compared, a `T` would be later than any space on the same day.
     for (live, form) in [
         (
             true,
@@ -128,9 +134,9 @@ async fn in_sqlite_every_form_is_told_and_swept_in_time() {
         (false, "9999999999"),
     ] {
         let key = key();
-        place.put(&table, key.as_str(), b"x", form).await;
-        let told = load(&store, &key).await.unwrap().expires_at;
-        assert_eq!(told > Some(SystemTime::now()), live, "{form}");
+        database.insert_row(&table, key.as_str(), b"x", form).await;
+        let loaded = load(&store, &key).await.unwrap().expires_at;
+        assert_eq!(loaded > Some(SystemTime::now()), live, "{form}");
         let taken = store.insert(&key, &record(b"y")).await.unwrap();
         assert!(!taken.is_stored(), "{form}");
         assert_eq!(store.sweep(100).await.unwrap(), u64::from(!live), "{form}");

@@ -1,22 +1,30 @@
+//! Tables of Flask-Session in the tests' databases.
+
+use std::fmt::Write;
+
 use session_core::conformance::Fixture;
 use session_sql::{FlaskSqlStore, SqliteStore, TableName, sqlx};
 
-use crate::databases::{Ground, Place, literal};
+use crate::databases::{Handle, TestDatabase};
 
-/// A database in which Flask-Session can have its table.
-pub(crate) trait FlaskPlace: Place {
-    /// The table as SQLAlchemy makes it for Flask-Session.
-    const THEIRS: &'static str;
-    /// The same with ids that are equal to the database whatever their case.
-    const BLIND: &'static str;
-    /// Statements for `{table}` without which the database takes two ids that differ in case for one.
-    const SIGHT: &'static [&'static str] = &[];
-    /// The expiry of the row `{id}` of `{table}` as text.
+/// A database with a table of Flask-Session.
+pub(crate) trait FlaskDatabase: TestDatabase {
+    /// What opens and closes a literal of bytes.
+    const LITERAL: [&'static str; 2] = ["x'", "'"];
+    /// The expression `{}` as a number of 64 bits.
+    const BIGINT: &'static str = "CAST({} AS BIGINT)";
+    /// Creates the table as SQLAlchemy does for Flask-Session.
+    const FLASK_TABLE: &'static str;
+    /// The same with a collation that ignores the case of ids.
+    const CASE_INSENSITIVE: &'static str;
+    /// Statements that make the collation of `{table}` respect the case of ids.
+    const CASE_SENSITIVE: &'static [&'static str] = &[];
+    /// Selects the expiry of the row `{id}` of `{table}` as text.
     const EXPIRY: &'static str;
-    /// What the catalogue says of `{table}`, as text.
-    const SHAPE: &'static str;
+    /// Selects the definition of `{table}` from the catalogue, as text.
+    const DEFINITION: &'static str;
 
-    /// The last column of what a statement finds.
+    /// The last column of the row that a statement selects.
     async fn text(connection: &mut Self::Connection, sql: &str) -> sqlx::Result<String>;
 }
 
@@ -32,27 +40,28 @@ macro_rules! last_column {
     };
 }
 
-impl FlaskPlace for sqlx::Sqlite {
-    const THEIRS: &'static str = "CREATE TABLE \"{table}\" (id INTEGER NOT NULL, session_id VARCHAR(255), data BLOB, \
+impl FlaskDatabase for sqlx::Sqlite {
+    const FLASK_TABLE: &'static str = "CREATE TABLE \"{table}\" (id INTEGER NOT NULL, session_id VARCHAR(255), data BLOB, \
         expiry DATETIME, PRIMARY KEY (id), UNIQUE (session_id))";
-    const BLIND: &'static str = "CREATE TABLE \"{table}\" (id INTEGER NOT NULL, \
+    const CASE_INSENSITIVE: &'static str = "CREATE TABLE \"{table}\" (id INTEGER NOT NULL, \
         session_id VARCHAR(255) COLLATE NOCASE, data BLOB, expiry DATETIME, PRIMARY KEY (id), UNIQUE (session_id))";
     const EXPIRY: &'static str = "SELECT expiry FROM {table} WHERE session_id = '{id}'";
-    const SHAPE: &'static str =
+    const DEFINITION: &'static str =
         "SELECT group_concat(sql) FROM sqlite_schema WHERE tbl_name = '{table}'";
 
     last_column!();
 }
 
-impl FlaskPlace for sqlx::Postgres {
-    const THEIRS: &'static str = "CREATE TABLE {table} (id SERIAL PRIMARY KEY, session_id varchar(255) UNIQUE, \
+impl FlaskDatabase for sqlx::Postgres {
+    const LITERAL: [&'static str; 2] = ["'\\x", "'"];
+    const FLASK_TABLE: &'static str = "CREATE TABLE {table} (id SERIAL PRIMARY KEY, session_id varchar(255) UNIQUE, \
         data bytea, expiry timestamp without time zone)";
-    const BLIND: &'static str = "CREATE COLLATION IF NOT EXISTS blind \
+    const CASE_INSENSITIVE: &'static str = "CREATE COLLATION IF NOT EXISTS case_insensitive \
         (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
-        CREATE TABLE {table} (id SERIAL PRIMARY KEY, session_id varchar(255) COLLATE blind UNIQUE, \
+        CREATE TABLE {table} (id SERIAL PRIMARY KEY, session_id varchar(255) COLLATE case_insensitive UNIQUE, \
         data bytea, expiry timestamp without time zone)";
     const EXPIRY: &'static str = "SELECT expiry::text FROM {table} WHERE session_id = '{id}'";
-    const SHAPE: &'static str = "SELECT string_agg(line, '; ') FROM ( \
+    const DEFINITION: &'static str = "SELECT string_agg(line, '; ') FROM ( \
         SELECT concat_ws(' ', column_name, data_type, character_maximum_length, is_nullable, column_default) AS line \
         FROM information_schema.columns WHERE table_name = '{table}' \
         UNION ALL SELECT indexdef FROM pg_indexes WHERE tablename = '{table}' ORDER BY 1) AS lines";
@@ -60,43 +69,44 @@ impl FlaskPlace for sqlx::Postgres {
     last_column!();
 }
 
-impl FlaskPlace for sqlx::MySql {
-    const THEIRS: &'static str = "CREATE TABLE {table} (id int AUTO_INCREMENT PRIMARY KEY, \
+impl FlaskDatabase for sqlx::MySql {
+    const BIGINT: &'static str = "CAST({} AS SIGNED)";
+    const FLASK_TABLE: &'static str = "CREATE TABLE {table} (id int AUTO_INCREMENT PRIMARY KEY, \
         session_id varchar(255) UNIQUE, data blob, expiry datetime)";
-    const BLIND: &'static str = Self::THEIRS;
-    const SIGHT: &'static [&'static str] = &[
+    const CASE_INSENSITIVE: &'static str = Self::FLASK_TABLE;
+    const CASE_SENSITIVE: &'static [&'static str] = &[
         "ALTER TABLE {table} MODIFY session_id VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
     ];
     const EXPIRY: &'static str =
         "SELECT CAST(expiry AS CHAR) FROM {table} WHERE session_id = '{id}'";
-    const SHAPE: &'static str = "SHOW CREATE TABLE {table}";
+    const DEFINITION: &'static str = "SHOW CREATE TABLE {table}";
 
     last_column!();
 }
 
-impl<D: FlaskPlace> Ground<D> {
+impl<D: FlaskDatabase> Handle<D> {
     /// A store in Flask-Session's layout, with a pool of its own.
-    pub(crate) fn flask(&self, table: &TableName) -> FlaskSqlStore<D> {
+    pub(crate) fn flask_store(&self, table: &TableName) -> FlaskSqlStore<D> {
         self.store(table).with_flask_layout()
     }
 
-    /// Makes a table by one of the statements above.
-    pub(crate) async fn make(&self, table: &TableName, sql: &str) {
+    /// Creates a table by one of the constants of [`FlaskDatabase`].
+    pub(crate) async fn create(&self, table: &TableName, sql: &str) {
         for sql in sql.split(';') {
             self.execute(&sql.replace("{table}", table.table())).await;
         }
     }
 
-    /// A store over the table that Flask-Session has made.
-    pub(crate) async fn theirs(&self, table: &TableName) -> FlaskSqlStore<D> {
-        self.make(table, D::THEIRS).await;
-        let store = self.flask(table);
+    /// A store on a table that was created as Flask-Session creates it.
+    pub(crate) async fn with_flask_table(&self, table: &TableName) -> FlaskSqlStore<D> {
+        self.create(table, D::FLASK_TABLE).await;
+        let store = self.flask_store(table);
         store.migrate().await.expect("the table is Flask's");
         store
     }
 
-    /// Stores a row as Flask-Session does; `expiry` is a literal or an expression.
-    pub(crate) async fn put(&self, table: &TableName, id: &str, data: &[u8], expiry: &str) {
+    /// Stores a row as Flask-Session does. `expiry` is a literal or an expression.
+    pub(crate) async fn insert_row(&self, table: &TableName, id: &str, data: &[u8], expiry: &str) {
         let data = literal::<D>(data);
         self.execute(&format!(
             "INSERT INTO {table} (session_id, data, expiry) VALUES ('{id}', {data}, {expiry})"
@@ -115,8 +125,10 @@ impl<D: FlaskPlace> Ground<D> {
         self.text(&sql.replace("{id}", id)).await
     }
 
-    pub(crate) async fn shape(&self, table: &TableName) -> String {
-        let shape = self.text(&D::SHAPE.replace("{table}", table.table())).await;
+    pub(crate) async fn definition(&self, table: &TableName) -> String {
+        let shape = self
+            .text(&D::DEFINITION.replace("{table}", table.table()))
+            .await;
         shape.replace(table.table(), "{table}")
     }
 
@@ -125,27 +137,36 @@ impl<D: FlaskPlace> Ground<D> {
     }
 }
 
-/// Two stores of the database `D` on one table of Flask-Session, each with a pool of its own.
-pub(crate) async fn open<D: FlaskPlace>(table: TableName) -> Fixture<FlaskSqlStore<D>> {
-    let place = D::place().await;
-    let store = place.flask(&table);
-    store.migrate().await.expect("the table can be made");
-    for sql in D::SIGHT {
-        place.make(&table, sql).await;
+/// Bytes as a literal of SQL.
+pub(crate) fn literal<D: FlaskDatabase>(bytes: &[u8]) -> String {
+    let [mut literal, end] = D::LITERAL.map(str::to_owned);
+    for byte in bytes {
+        write!(literal, "{byte:02x}").expect("a String takes every write");
     }
-    let second = place.flask(&table);
+    literal + &end
+}
+
+/// Two stores with a pool each, on one table of Flask-Session in the database `D`.
+pub(crate) async fn fixture<D: FlaskDatabase>(table: TableName) -> Fixture<FlaskSqlStore<D>> {
+    let database = D::open().await;
+    let store = database.flask_store(&table);
+    store.migrate().await.expect("the table can be created");
+    for sql in D::CASE_SENSITIVE {
+        database.create(&table, sql).await;
+    }
+    let second = database.flask_store(&table);
     Fixture::new(store)
         .with_told_expiry()
         .with_second(second.into())
-        .keeping(place.guard)
+        .keeping(database.guard)
 }
 
-/// A database in memory, which has one handle.
-pub(crate) async fn memory(table: TableName) -> Fixture<FlaskSqlStore<sqlx::Sqlite>> {
+/// A store of a database in memory, which has no second store.
+pub(crate) async fn memory_fixture(table: TableName) -> Fixture<FlaskSqlStore<sqlx::Sqlite>> {
     let store = SqliteStore::connect("sqlite::memory:")
-        .expect("the URL is right")
+        .expect("the URL is valid")
         .with_table(table)
         .with_flask_layout();
-    store.migrate().await.expect("the table can be made");
+    store.migrate().await.expect("the table can be created");
     Fixture::new(store).with_told_expiry()
 }

@@ -1,11 +1,13 @@
+//! The name of the table, checked so that it can be written into statements.
+
 use std::fmt;
 
 use session_core::config::ConfigError;
 
-/// The name of the table that holds the sessions, with the schema it lives in where that is not the connection's own.
+/// The name of the table that holds the sessions, with its schema if that is not the connection's.
 ///
-/// Each part has 1 to 50 characters, letters, digits and `_`, and does not begin with a digit: nothing that could end
-/// a quoted identifier, and short enough for the names of the indexes to fit every database. Defaults to `sessions`.
+/// Each part has 1 to 50 letters, digits and `_`, and does not begin with a digit. So no name can
+/// end a quoted identifier, and the names of the indexes fit every database. Default: `sessions`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName {
     schema: Option<Box<str>>,
@@ -13,37 +15,37 @@ pub struct TableName {
 }
 
 impl TableName {
-    /// The longest name, in characters: `PostgreSQL` cuts identifiers at 63, and an index adds to the table's.
+    /// The longest name, in characters. `PostgreSQL` cuts identifiers at 63, and the name of an
+    /// index is longer than the table's.
     pub const MAX_LEN: usize = 50;
 
-    /// Checks and takes the name of a table.
+    /// Checks the name of a table.
     ///
     /// # Errors
     ///
-    /// If it is not of the form that the type describes.
+    /// If the name does not have the form that the type describes.
     pub fn new(table: &str) -> Result<Self, ConfigError> {
-        checked("SESSION_SQL_TABLE", table).map(|table| Self {
-            schema: None,
-            table,
-        })
+        let (schema, table) = (None, checked("SESSION_SQL_TABLE", table)?);
+        Ok(Self { schema, table })
     }
 
-    /// The same table in `schema`: a schema of `PostgreSQL`, a database of `MySQL`, an attached file of `SQLite`.
+    /// The same table in `schema`: a schema of `PostgreSQL`, a database of `MySQL` and `MariaDB`,
+    /// or an attached file of `SQLite`.
     ///
     /// # Errors
     ///
-    /// If it is not of the form that the type describes.
+    /// If the name does not have the form that the type describes.
     pub fn in_schema(self, schema: &str) -> Result<Self, ConfigError> {
         let schema = Some(checked("SESSION_SQL_SCHEMA", schema)?);
         Ok(Self { schema, ..self })
     }
 
-    /// The table's own name.
+    /// The name of the table without its schema.
     pub fn table(&self) -> &str {
         &self.table
     }
 
-    /// The schema it is in, unless that is left to the connection.
+    /// The schema, or `None` for the connection's.
     pub fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
     }
@@ -69,14 +71,14 @@ impl fmt::Display for TableName {
 
 fn checked(setting: &str, name: &str) -> Result<Box<str>, ConfigError> {
     let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
-    let begins_well = name.bytes().next().is_some_and(letter);
-    let goes_on_well = name.bytes().all(|b| letter(b) || b.is_ascii_digit());
-    if begins_well && goes_on_well && name.len() <= TableName::MAX_LEN {
+    let valid_first = name.bytes().next().is_some_and(letter);
+    let valid = name.bytes().all(|b| letter(b) || b.is_ascii_digit());
+    if valid_first && valid && name.len() <= TableName::MAX_LEN {
         return Ok(name.into());
     }
     Err(ConfigError::new(
         setting,
-        "must have 1 to 50 letters, digits and underscores, and not begin with a digit",
+        "must have 1 to 50 letters, digits and underscores, and must not begin with a digit",
     ))
 }
 
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_an_identifier_and_nothing_else() {
+    fn a_name_is_an_identifier() {
         let long = "x".repeat(51);
         for bad in [
             "", "1a", "a b", "a\"", "a`b", "a;drop", "a.b", "é", "a\0", "a-b", &long,

@@ -1,3 +1,5 @@
+//! Why a call failed, and how the application is told.
+
 use std::{error, fmt};
 
 use session_core::{BoxError, Error};
@@ -6,36 +8,30 @@ use crate::dialect::Driver;
 
 /// Why a call failed.
 #[derive(Debug)]
-pub(crate) enum Fault {
-    /// No connection could be had.
+pub(crate) enum CallError {
+    /// The pool had no connection for the call.
     Unreachable(Unreachable),
-    /// What the database answered.
+    /// The database refused the statement, or the connection broke.
     Statement(sqlx::Error),
-    /// The table or a key is none for the store, in words that say what to do about it.
-    Unfit(String),
+    /// The store cannot use the table or the key. The text says what to do about it.
+    Unsuitable(String),
 }
 
-/// Where no connection could be had, and why.
+/// The database that no connection could be had to, and why.
 #[derive(Debug)]
 pub(crate) struct Unreachable {
     pub(crate) address: String,
     pub(crate) source: sqlx::Error,
 }
 
-impl Fault {
-    pub(crate) fn error<D: Driver>(self) -> Error {
+impl CallError {
+    pub(crate) fn into_error<D: Driver>(self) -> Error {
         let source: BoxError = match self {
-            Self::Unreachable(it) => it.into(),
+            Self::Unreachable(unreachable) => unreachable.into(),
             Self::Statement(error) => error.into(),
-            Self::Unfit(lack) => lack.into(),
+            Self::Unsuitable(message) => message.into(),
         };
         Error::backend(D::URL_SCHEMES[0], source)
-    }
-}
-
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Statement(error)
     }
 }
 

@@ -1,3 +1,5 @@
+//! Replies of a server that lack a byte.
+
 use std::time::Duration;
 
 use session_core::{SessionStore, Write};
@@ -6,16 +8,16 @@ use session_tests::{ChaosProxy, Fault, MariaDb, Postgres};
 use tokio::time::timeout;
 
 use crate::{
-    databases::Place,
-    patience::all_works_soon,
+    availability::recovers_soon,
+    databases::TestDatabase,
     records::{insert, key, record},
 };
 
-/// How long a request waits: a driver that misses the rest of a reply waits for ever.
+/// The limit of a call. A driver that waits for the rest of a reply would wait forever.
 const DEADLINE: Duration = Duration::from_millis(200);
 
-/// The driver panics over some of these replies, which must be an error like any other.
-async fn a_reply_that_lacks_a_byte_is_an_error_or_right<D: Place>(url: &str, port: u16) {
+/// The driver panics when it reads some of these replies. A call must return an error instead.
+async fn a_reply_that_lacks_a_byte_is_an_error_or_correct<D: TestDatabase>(url: &str, port: u16) {
     let proxy = ChaosProxy::start(port).await;
     let url = url.replace(&port.to_string(), &proxy.port().to_string());
     let store = SqlStore::<D>::connect(&url).unwrap();
@@ -23,56 +25,59 @@ async fn a_reply_that_lacks_a_byte_is_an_error_or_right<D: Place>(url: &str, por
     let (mine, other) = (key(), key());
     insert(&store, &mine, &record(b"mine")).await;
     insert(&store, &other, &record(b"other")).await;
-    let (mut met, mut errors) = (0, 0);
-    for place in (0..140).step_by(3) {
+    let (mut damaged, mut errors) = (0, 0);
+    for position in (0..140).step_by(3) {
         let loaded = timeout(DEADLINE, store.load(&mine)).await;
         let loaded = loaded.ok().and_then(Result::ok).flatten();
         for changes in [false, true] {
-            proxy.set(Fault::LoseByte(place));
+            proxy.set(Fault::LoseByte(position));
             let failed = match &loaded {
                 Some(loaded) if changes => {
                     let next = record(b"mine");
                     let update = store.update(&mine, &next, &loaded.revision);
                     match timeout(DEADLINE, update).await {
-                        // Nobody else changes it.
-                        Ok(Ok(Write::Refused)) => panic!("refused, byte {place}"),
+                        // No other writer changes the record.
+                        Ok(Ok(Write::Refused)) => panic!("refused, byte {position}"),
                         done => !matches!(done, Ok(Ok(_))),
                     }
                 }
                 _ => match timeout(DEADLINE, store.load(&mine)).await {
                     Ok(Ok(loaded)) => {
-                        let loaded = loaded.expect("the record lives");
-                        assert_eq!(loaded.bytes, b"mine"[..], "byte {place}");
+                        let loaded = loaded.expect("the record exists");
+                        assert_eq!(loaded.bytes, b"mine"[..], "byte {position}");
                         false
                     }
                     _ => true,
                 },
             };
             errors += usize::from(failed);
-            met += usize::from(proxy.fault() == Fault::None);
+            damaged += usize::from(proxy.fault() == Fault::None);
             proxy.set(Fault::None);
             if let Ok(Ok(loaded)) = timeout(DEADLINE, store.load(&other)).await {
-                assert_eq!(loaded.unwrap().bytes, b"other"[..], "byte {place}");
+                assert_eq!(loaded.unwrap().bytes, b"other"[..], "byte {position}");
             }
         }
     }
-    all_works_soon(&store).await;
+    recovers_soon(&store).await;
     assert!(
-        met > 30 && errors > 0,
-        "{met} replies lacked a byte, {errors} errors"
+        damaged > 30 && errors > 0,
+        "{damaged} replies lacked a byte, {errors} errors"
     );
 }
 
 #[tokio::test]
 async fn postgres() {
     let server = Postgres::start().await;
-    a_reply_that_lacks_a_byte_is_an_error_or_right::<sqlx::Postgres>(&server.url(), server.port())
-        .await;
+    a_reply_that_lacks_a_byte_is_an_error_or_correct::<sqlx::Postgres>(
+        &server.url(),
+        server.port(),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn mariadb() {
     let server = MariaDb::start().await;
-    a_reply_that_lacks_a_byte_is_an_error_or_right::<sqlx::MySql>(&server.url(), server.port())
+    a_reply_that_lacks_a_byte_is_an_error_or_correct::<sqlx::MySql>(&server.url(), server.port())
         .await;
 }

@@ -1,9 +1,12 @@
+//! URLs in `SQLAlchemy`'s form.
+
 use std::borrow::Cow;
 
-/// The URL without the driver of Python that `SQLAlchemy` is told in its scheme, as in `postgresql+psycopg2://`.
+/// The URL without the Python driver in its scheme, such as `+psycopg2` in
+/// `postgresql+psycopg2://`.
 ///
-/// With a driver in it the URL is certain to be `SQLAlchemy`'s, to whom three slashes begin a relative path of `SQLite`
-/// and four an absolute one.
+/// A URL with a driver is certain to be `SQLAlchemy`'s. There, three slashes begin a relative path
+/// of `SQLite`, and four an absolute one.
 pub(crate) fn without_driver(url: &str) -> Cow<'_, str> {
     let Some((database, rest)) = url
         .split_once(':')
@@ -25,8 +28,8 @@ mod tests {
     use super::without_driver;
 
     #[test]
-    fn a_driver_of_python_is_passed_over() {
-        for (theirs, ours) in [
+    fn a_python_driver_is_removed() {
+        for (sqlalchemy, ours) in [
             ("postgresql+psycopg2://a:b+c@h/d", "postgresql://a:b+c@h/d"),
             (
                 "mysql+pymysql://a@h/d?charset=utf8mb4",
@@ -39,12 +42,12 @@ mod tests {
             ("sqlite+pysqlite://", "sqlite::memory:"),
             ("sqlite+pysqlite:///", "sqlite::memory:"),
         ] {
-            assert_eq!(without_driver(theirs), ours);
+            assert_eq!(without_driver(sqlalchemy), ours);
         }
     }
 
     #[test]
-    fn a_url_without_one_stays() {
+    fn a_url_without_a_driver_stays() {
         for url in [
             "postgres://a:b@h/d",
             "sqlite::memory:",

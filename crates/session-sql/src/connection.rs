@@ -1,0 +1,90 @@
+//! A connection of the pool for one call, and what becomes of it when the call is dropped.
+
+use std::io;
+
+use sqlx::{ConnectOptions as _, Connection, Pool, pool::PoolConnection};
+use tokio::{runtime::Handle, time::timeout};
+
+use crate::{
+    dialect::{AfterCancel, Driver},
+    error::{CallError, Unreachable},
+    retry::Operation,
+    timeouts,
+};
+
+/// A connection of the pool, held for one call.
+///
+/// A call that is dropped before its end leaves a part of the reply unread, and the next call must
+/// not read that part. So a connection whose call did not [`finish`](Self::finish) is treated as
+/// [`Driver::AFTER_CANCEL`] says.
+pub(crate) struct CallConnection<D: Driver>(Option<PoolConnection<D>>);
+
+impl<D: Driver> CallConnection<D> {
+    pub(crate) async fn acquire(pool: &Pool<D>, operation: Operation) -> Result<Self, CallError> {
+        let source = match pool.acquire().await {
+            Ok(connection) => return Ok(Self(Some(connection))),
+            Err(sqlx::Error::PoolTimedOut) => cause_of_timeout(pool, operation).await,
+            Err(error) => error,
+        };
+        let address = D::address(&pool.connect_options());
+        Err(CallError::Unreachable(Unreachable { address, source }))
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut D::Connection {
+        self.0.as_mut().expect("it is held until the call ends")
+    }
+
+    /// Gives the connection back to the pool, or closes it if `result` shows that it broke.
+    pub(crate) fn finish<T>(mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
+        match &result {
+            Ok(_) | Err(sqlx::Error::Database(_)) => drop(self.0.take()),
+            Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
+                if D::AFTER_CANCEL != AfterCancel::Reuse =>
+            {
+                drop(self.0.take().map(PoolConnection::detach));
+            }
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+/// Why the pool had no connection in time.
+///
+/// The pool repeats attempts that fail and does not report their errors. So one more attempt is
+/// made to find the cause, unless all connections that the pool may open are open.
+async fn cause_of_timeout<D: Driver>(pool: &Pool<D>, operation: Operation) -> sqlx::Error {
+    if pool.size() >= pool.options().get_max_connections() {
+        return sqlx::Error::PoolTimedOut;
+    }
+    let limit = match operation {
+        Operation::Migration => timeouts::MIGRATION_PROBE,
+        _ => timeouts::PROBE,
+    };
+    match timeout(limit, pool.connect_options().connect()).await {
+        Ok(Ok(_)) => sqlx::Error::PoolTimedOut,
+        Ok(Err(cause)) => cause,
+        Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into(),
+    }
+}
+
+impl<D: Driver> Drop for CallConnection<D> {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.0.take() else {
+            return;
+        };
+        match (D::AFTER_CANCEL, Handle::try_current()) {
+            (AfterCancel::Reuse, _) => {}
+            (AfterCancel::Drain, Ok(runtime)) => {
+                runtime.spawn(async move {
+                    let drained = timeout(timeouts::DRAIN, connection.ping()).await;
+                    if !matches!(drained, Ok(Ok(()))) {
+                        drop(connection.detach());
+                    }
+                });
+            }
+            // Not `close`, which waits for a server that may not answer.
+            (AfterCancel::Drain | AfterCancel::Close, _) => drop(connection.detach()),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Lists of an owner's sessions, by the index on the column `owner`.
+
+use std::time::SystemTime;
+
+use session_core::{
+    Cursor, Error, Listed, OwnerIndex, OwnerKey, Page, Result, StoreKey, async_trait,
+};
+
+use crate::{
+    dialect::{Dialect, Value},
+    instant::to_micros,
+    queries::statement,
+    retry::Operation,
+    store::SqlStore,
+};
+
+/// A page of an owner's records, with the first [`Record::HEAD`](session_core::Record::HEAD) bytes
+/// of each.
+const PAGE: &str = "SELECT store_key, substr(payload, 1, 1024), revision, expires_at \
+    FROM {table} {by_owner} \
+    WHERE owner = ? AND store_key > ? AND listed_until > ? ORDER BY store_key LIMIT ?";
+
+#[async_trait]
+impl<D: Dialect> OwnerIndex for SqlStore<D> {
+    async fn owned_by(
+        &self,
+        owner: &OwnerKey,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page> {
+        let limit = limit.max(1);
+        let values = [
+            Value::Bytes(owner.as_str().as_bytes()),
+            Value::Bytes(cursor.map_or(b"", Cursor::as_bytes)),
+            // By this machine's clock. The database's clock is never used.
+            Value::Number(to_micros(SystemTime::now())),
+            Value::Number(i64::try_from(limit).unwrap_or(i64::MAX)),
+        ];
+        let sql = statement::<D>(&self.table, PAGE);
+        let rows = self.run(Operation::Read, &sql, &values).await?.rows;
+        let last = rows.last().filter(|_| rows.len() >= limit);
+        let next = last.map(|row| Cursor::new(row.key.clone()));
+        let records = rows.into_iter().map(|row| {
+            let key = String::from_utf8(row.key).map_err(Error::corrupt)?;
+            Ok(Listed {
+                key: StoreKey::from_stored(key),
+                head: row.bytes.into(),
+            })
+        });
+        Ok(Page {
+            records: records.collect::<Result<_>>()?,
+            next,
+        })
+    }
+}

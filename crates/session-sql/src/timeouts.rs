@@ -1,0 +1,46 @@
+//! How long each step of a call may take.
+//!
+//! A request gives its store one second, and an abandoned call must leave the server soon after.
+
+use std::time::Duration;
+
+/// The wait for a free or a new connection.
+pub(crate) const ACQUIRE: Duration = Duration::from_millis(800);
+
+/// The attempt to connect that finds out why the pool had no connection for a request.
+pub(crate) const PROBE: Duration = Duration::from_millis(100);
+
+/// The same attempt for a migration. No request waits for it, and the server may be busy.
+pub(crate) const MIGRATION_PROBE: Duration = Duration::from_secs(4);
+
+/// A connection that was idle for longer is pinged before it is used.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const TRUST_IDLE: Duration = Duration::from_secs(1);
+
+/// Reading the rest of a reply after the call was dropped.
+pub(crate) const DRAIN: Duration = Duration::from_secs(1);
+
+/// The age at which a connection is replaced, so that a database behind a load balancer can move.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// A call is not tried again when this much time has passed since it began.
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
+
+/// The same for a migration, which may wait for another process to create the table.
+pub(crate) const MIGRATION_RETRY: Duration = Duration::from_secs(30);
+
+/// The server's limit on waiting for a lock. Whole seconds, because `MySQL` has no finer unit.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const LOCK: Duration = Duration::from_secs(1);
+
+/// The server's limit on a statement.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const STATEMENT: Duration = Duration::from_secs(2);
+
+/// The wait in the queue of writers. A writer that waits longer continues without a permit.
+pub(crate) const WRITER_QUEUE: Duration = Duration::from_millis(25);
+
+/// The wait for `SQLite`'s write lock, after which the statement fails and is tried again.
+#[cfg(feature = "sqlite")]
+pub(crate) const BUSY: Duration = Duration::from_millis(250);
