@@ -1,18 +1,19 @@
 //! What a row of a session's table is: the interface of a layout, and the library's own layout.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use session_core::{Error, Loaded, Record, Result, Revision, StoreKey, Write};
+use session_core::{Error, Loaded, OwnerIndex, Record, Result, Revision, StoreKey, Write};
 
 use crate::{
-    dialect::{Driver, Row, Value},
+    dialect::{Dialect, Driver, Row, Value},
     instant::to_micros,
     queries::{Queries, statement, statements},
+    store::{SqlStore, SqlTable},
     table_name::TableName,
 };
 
 /// A layout of a table. Not to be implemented elsewhere.
-pub trait Layout: fmt::Debug + Send + Sync + 'static {
+pub trait Layout: Sized + fmt::Debug + Send + Sync + 'static {
     fn queries<D: Driver>(table: &TableName) -> Queries;
 
     /// Why a table with these facts cannot hold records of up to `limit` bytes, and what to do.
@@ -39,6 +40,11 @@ pub trait Layout: fmt::Debug + Send + Sync + 'static {
 
     /// The value that selects a record in the sweep's other statements.
     fn sweep_key(row: &Row) -> Value<'_>;
+
+    /// The store as an owner index, if the layout has one.
+    fn owner_index<D: Dialect>(_: Arc<SqlTable<D, Self>>) -> Option<Arc<dyn OwnerIndex>> {
+        None
+    }
 }
 
 /// A change of one record.
@@ -155,6 +161,10 @@ impl Layout for Own {
 
     fn sweep_key(row: &Row) -> Value<'_> {
         Value::Bytes(&row.key)
+    }
+
+    fn owner_index<D: Dialect>(store: Arc<SqlStore<D>>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(store)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::{fmt, marker::PhantomData, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
-use session_core::{Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait};
+use session_core::{
+    Loaded, OwnerIndex, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
+};
 use sqlx::{Pool, SqlStr};
 
 use crate::{
@@ -194,6 +196,10 @@ impl<D: Dialect, L: Layout> SessionStore for SqlTable<D, L> {
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         let (sql, values) = (&self.queries.delete, L::key::<D>(key)?);
         self.run(Operation::Write, sql, &values).await.map(drop)
+    }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        L::owner_index(self)
     }
 }
 
