@@ -18,7 +18,6 @@ type Step = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<()>>>>>;
 pub(crate) struct Opened {
     pub(crate) name: &'static str,
     pub(crate) store: Arc<dyn SessionStore>,
-    pub(crate) owners: Option<Arc<dyn OwnerIndex>>,
     pub(crate) swept: Option<Arc<dyn ExpiredSweep>>,
     /// What makes its table or its indexes.
     preparation: Option<Step>,
@@ -33,7 +32,6 @@ pub(crate) async fn open(env: &Env) -> Result<Opened, ConfigError> {
             let store = Arc::new(RedisStore::from_env(env)?);
             Opened {
                 name: "redis",
-                owners: Some(store.clone()),
                 store,
                 swept: None,
                 preparation: None,
@@ -44,7 +42,6 @@ pub(crate) async fn open(env: &Env) -> Result<Opened, ConfigError> {
             Opened {
                 name: "memcached",
                 store,
-                owners: None,
                 swept: None,
                 preparation: None,
             }
@@ -58,7 +55,6 @@ pub(crate) async fn open(env: &Env) -> Result<Opened, ConfigError> {
             });
             Opened {
                 name: "mongodb",
-                owners: Some(store.clone()),
                 store,
                 swept: None,
                 preparation: Some(preparation),
@@ -73,7 +69,6 @@ pub(crate) async fn open(env: &Env) -> Result<Opened, ConfigError> {
             });
             Opened {
                 name: "sql",
-                owners: Some(store.clone()),
                 swept: Some(store.clone()),
                 store,
                 preparation: Some(preparation),
@@ -92,7 +87,6 @@ fn embedded<S: OwnerIndex + ExpiredSweep>(name: &'static str, store: S) -> Opene
     let store = Arc::new(store);
     Opened {
         name,
-        owners: Some(store.clone()),
         swept: Some(store.clone()),
         store,
         preparation: None,

@@ -26,7 +26,7 @@ impl ApiError {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        Self::Session(error.into())
+        Self::Session(error)
     }
 }
 

@@ -89,7 +89,7 @@ pub(crate) async fn act(
 
 /// A handler that changes the session and then fails with an error of another kind.
 async fn refuse(session: Session) -> Result<HttpResponse, actix_web::Error> {
-    session.insert("kept", &1).map_err(SessionError::from)?;
+    session.insert("kept", &1)?;
     Err(actix_web::error::ErrorImATeapot("no coffee"))
 }
 

@@ -50,7 +50,7 @@ async fn refuse(
     _: Next<impl MessageBody>,
 ) -> Result<ServiceResponse, Error> {
     let session = request.session().await?;
-    session.insert("kept", &1).map_err(SessionError::from)?;
+    session.insert("kept", &1)?;
     Err(Teapot.into())
 }
 
@@ -163,7 +163,7 @@ async fn refuse_boxed(
     _: Next<impl MessageBody>,
 ) -> Result<ServiceResponse, Error> {
     let session = request.session().await?;
-    session.insert("kept", &1).map_err(SessionError::from)?;
+    session.insert("kept", &1)?;
     let failed = session.log_out_everywhere(false).await;
     Err(Box::<dyn StdError>::from(failed.unwrap_err()).into())
 }
@@ -183,7 +183,7 @@ async fn refuse_and_break(
     _: Next<impl MessageBody>,
 ) -> Result<ServiceResponse, Error> {
     let session = request.session().await?;
-    session.insert("kept", &1).map_err(SessionError::from)?;
+    session.insert("kept", &1)?;
     request
         .app_data::<web::Data<ObservedStore>>()
         .unwrap()
@@ -226,7 +226,7 @@ async fn application(
                     .wrap(from_fn(refuse))
                     .wrap(from_fn(async |request: ServiceRequest, next: Next<_>| {
                         let admin = request.named_session::<Admin>().await?;
-                        admin.log_in("root").map_err(SessionError::from)?;
+                        admin.log_in("root")?;
                         next.call(request).await
                     }))
                     .to(HttpResponse::Ok),

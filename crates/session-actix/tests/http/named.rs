@@ -62,8 +62,8 @@ async fn cached(
     admin: Session<Admin>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    shop.insert("who", "shopper").map_err(SessionError::from)?;
-    admin.log_in("root").map_err(SessionError::from)?;
+    shop.insert("who", "shopper")?;
+    admin.log_in("root")?;
     if *path == "fails" {
         return Err(actix_web::error::ErrorImATeapot("no coffee"));
     }

@@ -41,12 +41,10 @@ async fn count(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let session = request.session().await?;
-    session
-        .update("hits", |n: Option<i64>| n.unwrap_or(0) + 1)
-        .map_err(SessionError::from)?;
+    session.update("hits", |n: Option<i64>| n.unwrap_or(0) + 1)?;
     let mut response = next.call(request).await?;
     let session = response.request().session().await?;
-    let hits = session.get::<i64>("hits").map_err(SessionError::from)?;
+    let hits = session.get::<i64>("hits")?;
     let hits = HeaderValue::from(hits.unwrap_or_default());
     response
         .headers_mut()

@@ -20,9 +20,7 @@ async fn count_visits(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let session = request.session().await?;
-    session
-        .update("visits", |n: Option<i64>| n.unwrap_or(0) + 1)
-        .map_err(SessionError::from)?;
+    session.update("visits", |n: Option<i64>| n.unwrap_or(0) + 1)?;
     next.call(request).await
 }
 

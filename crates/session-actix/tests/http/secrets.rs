@@ -20,7 +20,6 @@ async fn show(session: Session) -> Result<String, SessionError> {
     assert_ne!(session.save().await?, Saved::Ended);
     let error = session.get::<i64>("secret").unwrap_err();
     let mut shown = format!("{session:?} {error:?} {error} {:?}", session.lineage());
-    let error = SessionError::from(error);
     write!(shown, " {error:?} {error}").unwrap();
     Ok(shown)
 }

@@ -448,16 +448,15 @@ pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken:
     });
     // The session of a request that came with nobody's, and logs nobody in, may become anybody's.
     let user = users.next_back().or(first);
-    let anothers = match user {
-        Some(user) => history.logins_of(group).any(|it| it != user),
+    let anothers = if let Some(user) = user {
+        history.logins_of(group).any(|it| it != user)
+    } else {
         // A reload may have made it one user's, and then it became another's.
-        None => {
-            let request = &program.requests[r];
-            let steps = [&request.steps, &request.task, &request.after];
-            let reloads = steps.iter().any(|it| it.contains(&Step::Reload));
-            let users: BTreeSet<_> = history.logins_of(group).collect();
-            reloads && users.len() > 1
-        }
+        let request = &program.requests[r];
+        let steps = [&request.steps, &request.task, &request.after];
+        let reloads = steps.iter().any(|it| it.contains(&Step::Reload));
+        let users: BTreeSet<_> = history.logins_of(group).collect();
+        reloads && users.len() > 1
     };
     let excused = history.may_have_ended(group)
         || anothers
