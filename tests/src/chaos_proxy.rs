@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 /// What a [`ChaosProxy`] does to what passes through it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fault {
+pub enum Disruption {
     /// Nothing.
     #[default]
     None,
@@ -25,7 +25,7 @@ pub enum Fault {
     CutReply(usize),
     /// The next piece of a reply that is so long, on any connection, lacks the byte at this place; all others arrive.
     /// Happens once.
-    LoseByte(usize),
+    DropByte(usize),
     /// The next reply on any connection is swallowed and that connection closed: the server did the work, the client
     /// does not know. Happens once.
     DropReply,
@@ -42,7 +42,7 @@ pub struct ChaosProxy {
 #[derive(Debug)]
 struct Shared {
     upstream: u16,
-    fault: watch::Sender<Fault>,
+    fault: watch::Sender<Disruption>,
     /// Counts up for "reset all connections"; `None` ends the proxy.
     resets: watch::Sender<Option<usize>>,
     connections: AtomicUsize,
@@ -64,7 +64,7 @@ impl ChaosProxy {
             .port();
         let shared = Arc::new(Shared {
             upstream: upstream_port,
-            fault: watch::Sender::new(Fault::None),
+            fault: watch::Sender::new(Disruption::None),
             resets: watch::Sender::new(Some(0)),
             connections: AtomicUsize::new(0),
             to_server: AtomicUsize::new(0),
@@ -92,12 +92,12 @@ impl ChaosProxy {
     }
 
     /// Does this from now on, instead of what was set before.
-    pub fn set(&self, fault: Fault) {
+    pub fn set(&self, fault: Disruption) {
         self.shared.fault.send_replace(fault);
     }
 
     /// What is set; a fault that happens once has become `None` when it has happened.
-    pub fn fault(&self) -> Fault {
+    pub fn disruption(&self) -> Disruption {
         *self.shared.fault.borrow()
     }
 
@@ -178,7 +178,9 @@ async fn forward_requests(
         if length == 0 {
             return Ok(());
         }
-        let _ = fault.wait_for(|fault| *fault != Fault::Blackhole).await;
+        let _ = fault
+            .wait_for(|fault| *fault != Disruption::Blackhole)
+            .await;
         // Counted first: who sees the effect sees the count.
         shared.to_server.fetch_add(length, Relaxed);
         to.write_all(&buffer[..length]).await?;
@@ -198,16 +200,18 @@ async fn forward_replies(
         if length == 0 {
             return Ok(());
         }
-        let _ = fault.wait_for(|fault| *fault != Fault::Blackhole).await;
-        match shared.take_fault(length) {
-            Fault::Latency(latency) => tokio::time::sleep(latency).await,
-            Fault::CutReply(bytes) => left = bytes,
-            Fault::DropReply => left = 0,
-            Fault::LoseByte(place) => {
+        let _ = fault
+            .wait_for(|fault| *fault != Disruption::Blackhole)
+            .await;
+        match shared.take_disruption(length) {
+            Disruption::Latency(latency) => tokio::time::sleep(latency).await,
+            Disruption::CutReply(bytes) => left = bytes,
+            Disruption::DropReply => left = 0,
+            Disruption::DropByte(place) => {
                 buffer.copy_within(place + 1..length, place);
                 length -= 1;
             }
-            Fault::None | Fault::Blackhole => {}
+            Disruption::None | Disruption::Blackhole => {}
         }
         let passed = length.min(left);
         shared.to_client.fetch_add(passed, Relaxed);
@@ -223,17 +227,17 @@ async fn forward_replies(
 
 impl Shared {
     /// What is to be done to so many bytes; a fault that happens once is the caller's from here on.
-    fn take_fault(&self, length: usize) -> Fault {
-        let mut taken = Fault::None;
+    fn take_disruption(&self, length: usize) -> Disruption {
+        let mut taken = Disruption::None;
         self.fault.send_if_modified(|fault| {
             let once = match *fault {
-                Fault::LoseByte(place) if place >= length => return false,
-                Fault::CutReply(_) | Fault::LoseByte(_) | Fault::DropReply => true,
-                Fault::None | Fault::Latency(_) | Fault::Blackhole => false,
+                Disruption::DropByte(place) if place >= length => return false,
+                Disruption::CutReply(_) | Disruption::DropByte(_) | Disruption::DropReply => true,
+                Disruption::None | Disruption::Latency(_) | Disruption::Blackhole => false,
             };
             taken = *fault;
             if once {
-                *fault = Fault::None;
+                *fault = Disruption::None;
             }
             once
         });

@@ -29,7 +29,7 @@ mod template;
 mod tree;
 mod wire;
 
-pub use chaos_proxy::{ChaosProxy, Fault};
+pub use chaos_proxy::{ChaosProxy, Disruption};
 pub use chromedriver::ChromeDriver;
 pub use mariadb::MariaDb;
 pub use memcached::Memcached;

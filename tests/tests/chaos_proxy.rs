@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use session_tests::{ChaosProxy, Fault, RedisServer};
+use session_tests::{ChaosProxy, Disruption, RedisServer};
 
 async fn proxied() -> (RedisServer, ChaosProxy) {
     let server = RedisServer::start(&[]).await;
@@ -68,7 +68,7 @@ async fn passes_on_and_counts() {
 async fn delays_replies() {
     let (_server, proxy) = proxied().await;
     let mut stream = connect(&proxy);
-    proxy.set(Fault::Latency(Duration::from_millis(100)));
+    proxy.set(Disruption::Latency(Duration::from_millis(100)));
     let begin = Instant::now();
     pong(&mut stream);
     assert!(begin.elapsed() >= Duration::from_millis(100));
@@ -80,13 +80,13 @@ async fn holds_everything_back_until_told_otherwise() {
     let mut stream = connect(&proxy);
     pong(&mut stream);
     let sent = proxy.bytes_to_server();
-    proxy.set(Fault::Blackhole);
+    proxy.set(Disruption::Blackhole);
     assert_eq!(
         answer(&mut stream, "PING\r\n", 7),
         (String::new(), Some(ErrorKind::WouldBlock))
     );
     assert_eq!(proxy.bytes_to_server(), sent);
-    proxy.set(Fault::None);
+    proxy.set(Disruption::None);
     assert_eq!(answer(&mut stream, "", 7), (PONG.to_owned(), None));
 }
 
@@ -94,12 +94,12 @@ async fn holds_everything_back_until_told_otherwise() {
 async fn cuts_one_reply() {
     let (_server, proxy) = proxied().await;
     let (mut first, mut second) = (connect(&proxy), connect(&proxy));
-    proxy.set(Fault::CutReply(3));
+    proxy.set(Disruption::CutReply(3));
     assert_eq!(
         answer(&mut first, "PING\r\n", 7),
         ("+PO".to_owned(), Some(ErrorKind::UnexpectedEof))
     );
-    assert_eq!(proxy.fault(), Fault::None);
+    assert_eq!(proxy.disruption(), Disruption::None);
     pong(&mut second);
 }
 
@@ -107,7 +107,7 @@ async fn cuts_one_reply() {
 async fn cuts_one_reply_that_comes_in_pieces() {
     let (_server, proxy) = proxied().await;
     let mut stream = connect(&proxy);
-    proxy.set(Fault::CutReply(9));
+    proxy.set(Disruption::CutReply(9));
     pong(&mut stream);
     assert_eq!(
         answer(&mut stream, "PING\r\n", 7),
@@ -119,9 +119,9 @@ async fn cuts_one_reply_that_comes_in_pieces() {
 async fn loses_one_byte_of_one_reply() {
     let (_server, proxy) = proxied().await;
     let (mut first, mut second) = (connect(&proxy), connect(&proxy));
-    proxy.set(Fault::LoseByte(2));
+    proxy.set(Disruption::DropByte(2));
     assert_eq!(answer(&mut first, "PING\r\n", 6).0, "+PNG\r\n");
-    assert_eq!(proxy.fault(), Fault::None);
+    assert_eq!(proxy.disruption(), Disruption::None);
     pong(&mut first);
     pong(&mut second);
 }
@@ -130,18 +130,18 @@ async fn loses_one_byte_of_one_reply() {
 async fn loses_no_byte_of_a_reply_that_is_shorter() {
     let (_server, proxy) = proxied().await;
     let mut stream = connect(&proxy);
-    proxy.set(Fault::LoseByte(7));
+    proxy.set(Disruption::DropByte(7));
     pong(&mut stream);
-    assert_eq!(proxy.fault(), Fault::LoseByte(7));
+    assert_eq!(proxy.disruption(), Disruption::DropByte(7));
     let (reply, end) = answer(&mut stream, "ECHO 12\r\n", 7);
     assert_eq!((&*reply, end), ("$2\r\n12\r", None));
-    assert_eq!(proxy.fault(), Fault::None);
+    assert_eq!(proxy.disruption(), Disruption::None);
 }
 
 #[tokio::test]
 async fn drops_the_reply_to_a_command_that_was_carried_out() {
     let (server, proxy) = proxied().await;
-    proxy.set(Fault::DropReply);
+    proxy.set(Disruption::DropReply);
     let mut stream = connect(&proxy);
     assert_eq!(
         answer(&mut stream, "SET a 1\r\n", 5),

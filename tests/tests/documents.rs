@@ -184,6 +184,52 @@ fn every_test_that_a_document_names_exists() {
     assert_eq!(points, 38);
 }
 
+/// Words that only their authors understood; ARCHITECTURE.md has the words in use.
+const OLD_WORDS: &[&str] = &[
+    "fault", "faults", "filed", "fleeting", "gather", "idiom", "job", "jobs", "lane", "lanes",
+    "outcome", "outcomes", "pace", "pythons", "trouble", "visit",
+];
+/// Names that others give, such as serde's `visit_map`.
+const EXCEPTIONS: &[&str] = &["visit_map"];
+
+#[test]
+fn names_use_the_words_of_the_field() {
+    const DEFINITIONS: &[&str] = &[
+        "fn ", "struct ", "enum ", "mod ", "trait ", "type ", "const ", "static ",
+    ];
+    let mut found = Vec::new();
+    for path in all_sources() {
+        for line in text(&path).lines() {
+            let defined = DEFINITIONS.iter().find_map(|it| {
+                let (before, after) = line.split_once(it)?;
+                let begins = before.is_empty() || before.ends_with([' ', ')']);
+                (begins && !before.contains("//")).then_some(after)
+            });
+            let Some(defined) = defined else { continue };
+            let end = defined.find(|it: char| !it.is_alphanumeric() && it != '_');
+            let name = &defined[..end.unwrap_or(defined.len())];
+            let exempt = EXCEPTIONS.iter().any(|it| name.contains(it));
+            if !exempt && words(name).any(|word| OLD_WORDS.contains(&&*word)) {
+                found.push(format!("{}: {name}", path.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The words of a name in snake or camel case, in lower case.
+fn words(name: &str) -> impl Iterator<Item = String> {
+    let mut spaced = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() {
+            spaced.push('_');
+        }
+        spaced.extend(letter.to_lowercase());
+    }
+    let words: Vec<_> = spaced.split('_').map(str::to_owned).collect();
+    words.into_iter()
+}
+
 #[test]
 fn every_file_that_the_readme_names_exists() {
     let named = ["crates/", "tests/", "examples/"];

@@ -18,7 +18,7 @@ const SOAK: Duration = Duration::from_secs(60);
 const RECOVERY: Duration = Duration::from_secs(2);
 
 /// Times are measured, so one outage at a time.
-static ALONE: Mutex<()> = Mutex::const_new(());
+static EXCLUSIVE: Mutex<()> = Mutex::const_new(());
 
 /// What is asked while the store is away: reading, changing, ending.
 const ROUTES: [(Method, &str); 5] = [
@@ -106,7 +106,7 @@ async fn recovered(demo: &Demo) -> Duration {
 }
 
 async fn survives(backend: Backend, address: String, server: &Server) {
-    let _alone = ALONE.lock().await;
+    let _alone = EXCLUSIVE.lock().await;
     let soak = rounds() >= 1000;
     let outage = if soak { SOAK } else { Duration::from_secs(1) };
     let demo = Demo::with(backend.at(&address), &[]).await;
@@ -198,7 +198,7 @@ async fn a_read_only_replica_confirms_no_logout() {
 
 #[tokio::test]
 async fn a_locked_table_is_an_outage() {
-    let _alone = ALONE.lock().await;
+    let _alone = EXCLUSIVE.lock().await;
     let server = Postgres::start().await;
     let demo = Demo::with(Backend::Postgres.at(&server.url()), &[]).await;
     let browser = demo.logged_in("anna").await;

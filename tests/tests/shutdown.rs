@@ -5,7 +5,7 @@ mod site;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use session_tests::{ChaosProxy, Fault, Postgres, RedisServer};
+use session_tests::{ChaosProxy, Disruption, Postgres, RedisServer};
 use site::{Backend, Browser, Demo, Rude};
 
 /// Of each reply of the store: long enough to hang up and end the demo in between, and less than its driver waits.
@@ -61,7 +61,7 @@ impl Scene {
             self.proxy.bytes_to_client() > before
         })
         .await;
-        self.proxy.set(Fault::Latency(SLOWNESS));
+        self.proxy.set(Disruption::Latency(SLOWNESS));
         // So that the change is refused, and has to be made again on what is stored then.
         let mut beside = self.browser.at(self.other.url());
         assert!(beside.put("/data/k", &json!(1)).await.is_empty_success());
@@ -112,7 +112,7 @@ async fn a_save_that_is_not_done_in_time_is_counted_as_lost() {
     let server = Postgres::start().await;
     let scene = Scene::new(Backend::Postgres, &server.url(), server.port(), "60000").await;
     scene.hang_up_in_a_save().await;
-    scene.proxy.set(Fault::Blackhole);
+    scene.proxy.set(Disruption::Blackhole);
     let said = scene.end().await;
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("are lost"), "{said:?}");
@@ -124,7 +124,7 @@ async fn a_save_that_fails_is_said_to_be_lost() {
     let server = RedisServer::start(&[]).await;
     let scene = Scene::new(Backend::Redis, &server.url(), server.port(), "1000").await;
     scene.hang_up_in_a_save().await;
-    scene.proxy.set(Fault::Blackhole);
+    scene.proxy.set(Disruption::Blackhole);
     let said = scene.end().await;
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("failed"), "{said:?}");

@@ -4,12 +4,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use crate::paths::installed;
-use crate::steps::{Outcome, Steps};
+use crate::steps::{StepResult, Steps};
 
 /// Installs Debian's `packages`, or says which line does.
 ///
 /// Versions are not pinned: a distribution keeps only its newest.
-pub(crate) fn install(steps: &mut Steps, packages: &[&str]) -> Outcome {
+pub(crate) fn install(steps: &mut Steps, packages: &[&str]) -> StepResult {
     let line = format!("sudo apt-get install --yes {}", packages.join(" "));
     if !installed("apt-get") {
         return Err(format!(

@@ -21,13 +21,13 @@ use std::path::PathBuf;
 use session_tests::{ChromeDriver, Program, free_port};
 
 use crate::paths::target;
-use crate::steps::Outcome;
+use crate::steps::StepResult;
 use person::{Person, Result};
 
 const NOTE: &str = "milk & <b>bread</b>, \"äöü\"";
 
 /// Runs the story and leaves its pictures in target/browser.
-pub(crate) fn run() -> Outcome {
+pub(crate) fn run() -> StepResult {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

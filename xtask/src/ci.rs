@@ -1,9 +1,9 @@
 use crate::paths::{cargo, target};
-use crate::steps::{Outcome, Steps};
+use crate::steps::{StepResult, Steps};
 use crate::{deny, package, setup, smoke, tests, trees};
 
 /// Each by itself, so that one run shows all that is wrong; the quick ones first.
-const CHECKS: &[fn(&mut Steps) -> Outcome] = &[
+const CHECKS: &[fn(&mut Steps) -> StepResult] = &[
     format,
     trees::check,
     package::check,
@@ -17,7 +17,7 @@ const CHECKS: &[fn(&mut Steps) -> Outcome] = &[
 ];
 
 /// Everything that has to pass.
-pub(crate) fn run(steps: &mut Steps) -> Outcome {
+pub(crate) fn run(steps: &mut Steps) -> StepResult {
     setup::everything(steps)?;
     let failures: Vec<_> = CHECKS
         .iter()
@@ -34,7 +34,7 @@ pub(crate) fn run(steps: &mut Steps) -> Outcome {
 const BENCHES: &str = "benches/Cargo.toml";
 const FUZZ: &str = "fuzz/Cargo.toml";
 
-fn format(steps: &mut Steps) -> Outcome {
+fn format(steps: &mut Steps) -> StepResult {
     steps.command("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     for manifest in [BENCHES, FUZZ] {
         let arguments = ["fmt", "--manifest-path", manifest, "--check"];
@@ -43,7 +43,7 @@ fn format(steps: &mut Steps) -> Outcome {
     Ok(())
 }
 
-fn lint(steps: &mut Steps) -> Outcome {
+fn lint(steps: &mut Steps) -> StepResult {
     let mut lint = cargo(&[
         "clippy",
         "--workspace",
@@ -60,7 +60,7 @@ fn lint(steps: &mut Steps) -> Outcome {
     Ok(())
 }
 
-fn document(steps: &mut Steps) -> Outcome {
+fn document(steps: &mut Steps) -> StepResult {
     let mut document = cargo(&[
         "doc",
         "--workspace",
@@ -72,7 +72,7 @@ fn document(steps: &mut Steps) -> Outcome {
 }
 
 /// Each choice of features that a user can make and `--all-features` hides.
-fn features(steps: &mut Steps) -> Outcome {
+fn features(steps: &mut Steps) -> StepResult {
     for database in ["sqlite", "postgres", "mysql"] {
         steps.command(
             "features",

@@ -1,10 +1,10 @@
 use std::process::Command;
 
 use crate::paths::{cargo, installed, target};
-use crate::steps::{Outcome, Steps};
+use crate::steps::{StepResult, Steps};
 
 /// Licences, banned packages and sources by deny.toml; known vulnerabilities are for the workflow, which has a network.
-pub(crate) fn check(steps: &mut Steps) -> Outcome {
+pub(crate) fn check(steps: &mut Steps) -> StepResult {
     let tools = target().join("tools");
     let ours = tools.join("bin/cargo-deny");
     if !installed("cargo-deny") && !ours.is_file() {

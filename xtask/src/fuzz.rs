@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::paths::{cargo, root, target};
-use crate::steps::{Outcome, Steps};
+use crate::steps::{StepResult, Steps};
 
 /// Coverage as libFuzzer wants it. Without a sanitizer, which only the nightly compiler has: the project has no unsafe
 /// code that one could catch.
@@ -15,7 +15,7 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
 const HERE: &str = "host-tuple";
 
 /// Runs the fuzz targets named, or all, each for so many seconds.
-pub(crate) fn run(steps: &mut Steps, seconds: u32, names: &[&str]) -> Outcome {
+pub(crate) fn run(steps: &mut Steps, seconds: u32, names: &[&str]) -> StepResult {
     let directory = target().join("fuzz");
     let manifest = ["--manifest-path", "fuzz/Cargo.toml", "--locked"];
     let mut build = cargo(&["build", "--release", "--target", HERE]);
@@ -53,7 +53,7 @@ fn targets() -> Result<Vec<String>, String> {
 }
 
 /// New inputs go to the target directory; the corpus in the repository is only read.
-fn fuzz(steps: &mut Steps, directory: &PathBuf, name: &str, seconds: u32) -> Outcome {
+fn fuzz(steps: &mut Steps, directory: &PathBuf, name: &str, seconds: u32) -> StepResult {
     let found = directory.join("corpus").join(name);
     fs::create_dir_all(&found).map_err(|error| format!("{}: {error}", found.display()))?;
     let built = fs::read_dir(directory)

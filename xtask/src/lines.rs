@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::paths::root;
-use crate::steps::{Outcome, Steps, output};
+use crate::steps::{StepResult, Steps, output};
 use code::Code;
 
 /// Rows of their own: they are much of session-core and no rules of sessions.
 const PARTS: &[&str] = &["conformance", "payload", "timestamp"];
 
 /// Code lines of each crate, beside those of another checkout if one is named.
-pub(crate) fn run(steps: &mut Steps, other: Option<&str>) -> Outcome {
+pub(crate) fn run(steps: &mut Steps, other: Option<&str>) -> StepResult {
     let what = "Rust in crates/*/src after rustfmt, without tests, comments and blank lines";
     steps.check("lines", what, || {
         let before = other.map(|checkout| count(Path::new(checkout)));
@@ -72,7 +72,7 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, String> {
         .map_err(|error| at(dir, error))
 }
 
-fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) -> Outcome {
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) -> StepResult {
     for path in entries(dir)? {
         if path.is_dir() {
             rust_files(&path, found)?;

@@ -23,7 +23,7 @@ mod trees;
 
 use std::process::ExitCode;
 
-use steps::{Outcome, Steps};
+use steps::{StepResult, Steps};
 
 const USAGE: &str = "cargo xtask <command>
 
@@ -73,13 +73,13 @@ fn main() -> ExitCode {
 }
 
 #[cfg(feature = "browser")]
-fn browser(steps: &mut Steps) -> Outcome {
+fn browser(steps: &mut Steps) -> StepResult {
     setup::browser(steps)?;
     steps.check("browser", "the demo in headless Chromium", browser::run)
 }
 
 #[cfg(feature = "owners")]
-fn owners(steps: &mut Steps, words: &[&str]) -> Outcome {
+fn owners(steps: &mut Steps, words: &[&str]) -> StepResult {
     setup::tests(steps)?;
     steps.check("owners", "a user with very many sessions", || {
         owners::run(words)
@@ -88,7 +88,7 @@ fn owners(steps: &mut Steps, words: &[&str]) -> Outcome {
 
 /// Built anew, with the stores in it and optimised.
 #[cfg(not(feature = "owners"))]
-fn owners(steps: &mut Steps, words: &[&str]) -> Outcome {
+fn owners(steps: &mut Steps, words: &[&str]) -> StepResult {
     let mut run = paths::cargo(&[
         "run",
         "--release",
@@ -102,7 +102,7 @@ fn owners(steps: &mut Steps, words: &[&str]) -> Outcome {
 
 /// Built anew with the driver in it.
 #[cfg(not(feature = "browser"))]
-fn browser(steps: &mut Steps) -> Outcome {
+fn browser(steps: &mut Steps) -> StepResult {
     tests::build(steps)?;
     steps.command(
         "browser",

@@ -14,7 +14,7 @@ use session_tests::{MariaDb, Mongo, Postgres, RedisServer, scratch_dir};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::steps::Outcome;
+use crate::steps::StepResult;
 
 const STORES: &[&str] = &[
     "memory", "files", "redis", "sqlite", "postgres", "mariadb", "mongodb",
@@ -31,7 +31,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// `words` are the number of log-ins and log-outs, of live sessions, and the stores.
-pub(crate) fn run(words: &[&str]) -> Outcome {
+pub(crate) fn run(words: &[&str]) -> StepResult {
     let number = |at: usize, default| words.get(at).map_or(Ok(default), |word| word.parse());
     let wrong = |error: std::num::ParseIntError| error.to_string();
     let (cycles, live) = (

@@ -1,10 +1,10 @@
 use std::fs;
 
 use crate::paths::{cargo, root};
-use crate::steps::{Outcome, Steps, output};
+use crate::steps::{StepResult, Steps, output};
 
 /// Each crate under crates/ makes a package with what its reader needs in it.
-pub(crate) fn check(steps: &mut Steps) -> Outcome {
+pub(crate) fn check(steps: &mut Steps) -> StepResult {
     let crates = names()?;
     let mut package = cargo(&["package", "--no-verify", "--allow-dirty", "--quiet"]);
     for name in &crates {
@@ -29,7 +29,7 @@ fn names() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn complete(name: &str) -> Outcome {
+fn complete(name: &str) -> StepResult {
     let list = output(&mut cargo(&[
         "package",
         "--list",

@@ -2,7 +2,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::paths::{root, target};
-use crate::steps::{Outcome, Steps};
+use crate::steps::{StepResult, Steps};
 
 /// Debian ships the modules of this apart from Python itself.
 pub(crate) fn can_make_environments() -> bool {
@@ -16,7 +16,7 @@ pub(crate) fn can_make_environments() -> bool {
 }
 
 /// The virtual environment in the target directory, with what tests/requirements.txt lists.
-pub(crate) fn environment(steps: &mut Steps) -> Outcome {
+pub(crate) fn environment(steps: &mut Steps) -> StepResult {
     let directory = target().join("test-venv");
     let python = directory.join("bin/python");
     let wanted = root().join("tests/requirements.txt");

@@ -1,7 +1,7 @@
 use std::process::{Command, Stdio};
 
 use crate::paths::installed;
-use crate::steps::{Outcome, Steps};
+use crate::steps::{StepResult, Steps};
 use crate::{apt, python};
 
 /// Programs the tests run, and the Debian package each is in.
@@ -22,24 +22,24 @@ const FOR_BROWSER: &[(&str, &str)] = &[
 ];
 
 /// All that any command needs.
-pub(crate) fn everything(steps: &mut Steps) -> Outcome {
+pub(crate) fn everything(steps: &mut Steps) -> StepResult {
     install(steps, &[FOR_TESTS, FOR_BROWSER].concat())?;
     python::environment(steps)
 }
 
 /// The servers and tools of the tests.
-pub(crate) fn tests(steps: &mut Steps) -> Outcome {
+pub(crate) fn tests(steps: &mut Steps) -> StepResult {
     install(steps, FOR_TESTS)?;
     python::environment(steps)
 }
 
 /// The browser and its driver.
 #[cfg(feature = "browser")]
-pub(crate) fn browser(steps: &mut Steps) -> Outcome {
+pub(crate) fn browser(steps: &mut Steps) -> StepResult {
     install(steps, FOR_BROWSER)
 }
 
-fn install(steps: &mut Steps, programs: &[(&'static str, &'static str)]) -> Outcome {
+fn install(steps: &mut Steps, programs: &[(&'static str, &'static str)]) -> StepResult {
     let mut packages = missing(programs);
     if !python::can_make_environments() {
         packages.push("python3-venv");

@@ -5,10 +5,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::paths::{built, target};
-use crate::steps::{Outcome, Steps};
+use crate::steps::{StepResult, Steps};
 
 /// The demo starts in an empty directory without any configuration, and answers.
-pub(crate) fn check(steps: &mut Steps) -> Outcome {
+pub(crate) fn check(steps: &mut Steps) -> StepResult {
     steps.check(
         "demo",
         "DEMO_ADDR=127.0.0.1:0 demo, in an empty directory: GET / and GET /plain",
@@ -35,7 +35,7 @@ pub(crate) fn check(steps: &mut Steps) -> Outcome {
     )
 }
 
-fn answers(demo: &mut Child) -> Outcome {
+fn answers(demo: &mut Child) -> StepResult {
     let output = BufReader::new(demo.stdout.take().ok_or("the demo has no output")?);
     let lines = output.lines().map_while(Result::ok);
     let line = lines

@@ -3,16 +3,16 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// `Err` says in one line what has to be done.
-pub(crate) type Outcome = Result<(), String>;
+pub(crate) type StepResult = Result<(), String>;
 
 /// What has been run so far; the report at the end is made of it.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
-    done: Vec<Done>,
+    done: Vec<FinishedStep>,
 }
 
 #[derive(Debug)]
-struct Done {
+struct FinishedStep {
     name: &'static str,
     seconds: Duration,
     passed: bool,
@@ -20,7 +20,7 @@ struct Done {
 
 impl Steps {
     /// Runs a command whose output is seen, and fails if it does.
-    pub(crate) fn command(&mut self, name: &'static str, command: &mut Command) -> Outcome {
+    pub(crate) fn command(&mut self, name: &'static str, command: &mut Command) -> StepResult {
         let line = line(command);
         self.check(name, &line, || {
             let status = command
@@ -39,12 +39,12 @@ impl Steps {
         &mut self,
         name: &'static str,
         what: &str,
-        check: impl FnOnce() -> Outcome,
-    ) -> Outcome {
+        check: impl FnOnce() -> StepResult,
+    ) -> StepResult {
         println!("\n=== {name}: {what}");
         let begin = Instant::now();
         let outcome = check();
-        let done = Done {
+        let done = FinishedStep {
             name,
             seconds: begin.elapsed(),
             passed: outcome.is_ok(),
@@ -55,7 +55,7 @@ impl Steps {
     }
 
     /// The last lines: each step with its seconds, and what has to be done.
-    pub(crate) fn summary(&self, outcome: &Outcome) {
+    pub(crate) fn summary(&self, outcome: &StepResult) {
         println!();
         for done in &self.done {
             println!("{done}");
@@ -69,7 +69,7 @@ impl Steps {
     }
 }
 
-impl fmt::Display for Done {
+impl fmt::Display for FinishedStep {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let result = if self.passed { "passed" } else { "FAILED" };
         write!(

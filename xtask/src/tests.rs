@@ -1,5 +1,5 @@
 use crate::paths::cargo;
-use crate::steps::{Outcome, Steps};
+use crate::steps::{StepResult, Steps};
 use crate::{fuzz, setup};
 
 const SOAK_ROUNDS: &str = "1000";
@@ -9,7 +9,7 @@ const SOAK_PROGRAMS: &str = "10000000";
 const SOAK_FUZZ_SECONDS: u32 = 600;
 
 /// Set-up, then every test, or those that `words` select.
-pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> Outcome {
+pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> StepResult {
     setup::tests(steps)?;
     build(steps)?;
     steps.command(
@@ -19,7 +19,7 @@ pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> Outcome {
 }
 
 /// The same with more rounds, and then, unless tests are selected, every fuzz target.
-pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> Outcome {
+pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> StepResult {
     setup::tests(steps)?;
     build(steps)?;
     let mut soak = cargo(&["test", "--all-features", "--no-fail-fast"]);
@@ -36,7 +36,7 @@ pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> Outcome {
 }
 
 /// The cookie tests of the http-state working group, read from a checkout that the user names.
-pub(crate) fn http_state(steps: &mut Steps, checkout: &str) -> Outcome {
+pub(crate) fn http_state(steps: &mut Steps, checkout: &str) -> StepResult {
     let checkout = std::path::absolute(checkout).map_err(|error| format!("{checkout}: {error}"))?;
     let mut test = cargo(&["test", "--package", "session-core", "--lib", "http_state"]);
     test.args(["--", "--ignored", "--nocapture"]);
@@ -44,7 +44,7 @@ pub(crate) fn http_state(steps: &mut Steps, checkout: &str) -> Outcome {
 }
 
 /// Builds all there is, once: tests run programs of other packages, which `cargo test` alone would not build.
-pub(crate) fn build(steps: &mut Steps) -> Outcome {
+pub(crate) fn build(steps: &mut Steps) -> StepResult {
     steps.command(
         "build",
         &mut cargo(&["build", "--workspace", "--all-targets", "--all-features"]),

@@ -1,5 +1,5 @@
 use crate::paths::{cargo, root};
-use crate::steps::{Outcome, Steps, output};
+use crate::steps::{StepResult, Steps, output};
 
 /// What must not come along uninvited: drivers and the framework.
 const FOREIGN: &[&str] = &[
@@ -29,7 +29,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
 ];
 
 /// An application compiles the store that it uses and no other.
-pub(crate) fn check(steps: &mut Steps) -> Outcome {
+pub(crate) fn check(steps: &mut Steps) -> StepResult {
     steps.check(
         "dependencies",
         "cargo tree of each crate holds no foreign driver",
@@ -52,7 +52,7 @@ pub(crate) fn check(steps: &mut Steps) -> Outcome {
     )
 }
 
-fn core_uses_little_of_tokio() -> Outcome {
+fn core_uses_little_of_tokio() -> StepResult {
     let tree = tree("session-core", "")?;
     let tokio = tree.packages.iter().find(|(name, _)| name == "tokio");
     match tokio.map(|(_, features)| features.as_str()) {
@@ -63,7 +63,7 @@ fn core_uses_little_of_tokio() -> Outcome {
     }
 }
 
-fn no_openssl() -> Outcome {
+fn no_openssl() -> StepResult {
     let lock = std::fs::read_to_string(root().join("Cargo.lock"))
         .map_err(|error| format!("Cargo.lock: {error}"))?;
     if lock.contains("name = \"openssl-sys\"") {

@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Where the main thread's stack begins depends on the environment, and some copies take longer for it.
     let done = thread::scope(|scope| {
         let program = scope.spawn(|| {
-            let visit = rt::System::new().block_on(visit(kind, requests));
+            let visit = rt::System::new().block_on(send_requests(kind, requests));
             visit.map_err(|error| error.to_string())
         });
         program.join()
@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(done.map_err(|_| "a handler panicked")??)
 }
 
-async fn visit(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> {
+async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> {
     let settings = match kind {
         "flask-read" => Settings::flask(),
         _ => Settings::new(SecretKeys::new(SECRET)?),

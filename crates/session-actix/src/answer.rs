@@ -62,7 +62,7 @@ where
     pub(crate) fn new(slot: Option<Rc<Slot>>, service: &Rc<S>, request: ServiceRequest) -> Self {
         let step = match &slot {
             Some(slot) if slot.is_opened_untouched() => Step::Opening {
-                opening: Box::pin(open_untouched(slot.visit(), &request)),
+                opening: Box::pin(open_untouched(slot.request_session(), &request)),
                 call: Some((service.clone(), request)),
             },
             _ => Step::Answering {
@@ -109,7 +109,11 @@ where
                 StepNow::Saving { saving, answer } => {
                     let saved = ready!(Pin::new(saving).poll(context));
                     let answer = answer.take().expect("answered once");
-                    let visit = this.slot.as_ref().expect("a visit is saved").visit();
+                    let visit = this
+                        .slot
+                        .as_ref()
+                        .expect("a visit is saved")
+                        .request_session();
                     return Poll::Ready(match saved {
                         Ok(outcome) => respond(answer, &outcome),
                         Err(error) => refuse(answer, error, &visit.failed()),

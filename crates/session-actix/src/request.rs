@@ -36,14 +36,14 @@ pub trait SessionExt {
 
 impl SessionExt for HttpRequest {
     fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static {
-        let visit = visit::<N>(self, || self.match_pattern());
+        let visit = find_request_session::<N>(self, || self.match_pattern());
         load(visit.map_err(|error| given(self, error)), self.headers())
     }
 }
 
 impl SessionExt for ServiceRequest {
     fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static {
-        let visit = visit::<N>(self, || self.match_pattern());
+        let visit = find_request_session::<N>(self, || self.match_pattern());
         load(visit.map_err(|error| given(self, error)), self.headers())
     }
 }
@@ -54,7 +54,7 @@ impl<N: 'static> Session<N> {
         let visit = context
             .req_data()
             .get::<Slots>()?
-            .visit(TypeId::of::<N>())?;
+            .request_session(TypeId::of::<N>())?;
         visit.ok()?.loaded().map(Into::into)
     }
 }
@@ -64,7 +64,7 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The visit; in a debug build it knows its route, for the warning about lost changes.
-fn visit<N: 'static>(
+fn find_request_session<N: 'static>(
     request: &impl HttpMessage,
     route: impl Fn() -> Option<String>,
 ) -> Result<Arc<RequestSession>> {
@@ -73,7 +73,7 @@ fn visit<N: 'static>(
         return Err(no_middleware(route()));
     };
     let visit = slots
-        .visit(TypeId::of::<N>())
+        .request_session(TypeId::of::<N>())
         .unwrap_or_else(|| Err(no_middleware(route())))?;
     if cfg!(debug_assertions)
         && let Some(route) = route()

@@ -9,14 +9,14 @@ use session_core::{Error, ResponseHeaders, Result};
 
 use crate::background_saves;
 
-type Work = Pin<Box<dyn Future<Output = Result<ResponseHeaders>> + Send>>;
+type PendingSave = Pin<Box<dyn Future<Output = Result<ResponseHeaders>> + Send>>;
 
 /// A save that runs to its end: within the request that waits for it, and in a task of its own if that is dropped,
 /// because the client hung up.
-pub(crate) struct Saving(Option<Work>);
+pub(crate) struct Saving(Option<PendingSave>);
 
 impl Saving {
-    pub(crate) fn new(work: Work) -> Self {
+    pub(crate) fn new(work: PendingSave) -> Self {
         Self(Some(work))
     }
 }

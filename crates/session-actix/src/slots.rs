@@ -37,7 +37,7 @@ pub(crate) struct Slots(Rc<Slot>);
 
 impl Slot {
     /// The visit, made now if nobody has asked for it before.
-    pub(crate) fn visit(&self) -> &Arc<RequestSession> {
+    pub(crate) fn request_session(&self) -> &Arc<RequestSession> {
         self.visit.get_or_init(|| {
             let visit = self.sessions.begin_request_with(background_saves::spawn);
             if self.answered.get() {
@@ -69,7 +69,9 @@ impl Slot {
         // A request may be given to the same middleware once more after its answer.
         let around = || {
             let slots = outer.all().filter(|it| !it.is_refused());
-            slots.map(Slot::seen_to_by).filter(|it| !it.answered.get())
+            slots
+                .map(Slot::serving_slot)
+                .filter(|it| !it.answered.get())
         };
         let same = around().find(|it| it.sessions.is_same(&self.sessions));
         let of_one_cookie = around().find(|it| it.cookie() == self.cookie());
@@ -85,7 +87,7 @@ impl Slot {
     }
 
     /// The slot of the middleware that sees to this one's session.
-    fn seen_to_by(self: &Rc<Self>) -> &Rc<Self> {
+    fn serving_slot(self: &Rc<Self>) -> &Rc<Self> {
         let inside = self.inside.get();
         inside.and_then(|it| it.shared.as_ref()).unwrap_or(self)
     }
@@ -120,17 +122,17 @@ impl Slots {
 
     /// The visit of the session called `name`: of the innermost middleware that the answer has not left, or of the innermost
     /// where it has left all, as in a stream. `None` if there is no such middleware.
-    pub(crate) fn visit(&self, name: TypeId) -> Option<Result<Arc<RequestSession>>> {
+    pub(crate) fn request_session(&self, name: TypeId) -> Option<Result<Arc<RequestSession>>> {
         let named = || self.all().filter(|it| it.name == name);
         let slot = named()
-            .find(|it| !it.seen_to_by().answered.get())
+            .find(|it| !it.serving_slot().answered.get())
             .or_else(|| named().next())?;
         Some(if slot.is_refused() {
             Err(Error::CookieInUse {
                 name: slot.cookie().into(),
             })
         } else {
-            Ok(slot.seen_to_by().visit().clone())
+            Ok(slot.serving_slot().request_session().clone())
         })
     }
 

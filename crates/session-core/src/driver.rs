@@ -88,7 +88,7 @@ impl Request {
     }
 
     /// A request of a browser.
-    pub(crate) fn of_visit(shared: Arc<Shared>, unsaved: Unsaved) -> Self {
+    pub(crate) fn of_request_session(shared: Arc<Shared>, unsaved: Unsaved) -> Self {
         let budget = shared.rules.settings.store_timeout;
         Self::of(shared, State::new(Machine::new(), budget), unsaved)
     }
@@ -153,7 +153,7 @@ impl Drop for Request {
             Unsaved::Finished(finish) if machine.has_background_save() => Some(finish),
             Unsaved::Counted | Unsaved::Finished(_) => None,
         };
-        let changes = machine.lost(finish.is_some());
+        let changes = machine.unsaved_changes(finish.is_some());
         let route = self.route.get();
         if changes > 0 && machine.is_head_sent() {
             tracing::warn!(

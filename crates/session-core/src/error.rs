@@ -126,7 +126,7 @@ impl Error {
     }
 
     /// Whether a write that failed so is known to have changed nothing, and the request may go on.
-    pub(crate) fn is_known_outcome(&self) -> bool {
+    pub(crate) fn changed_nothing(&self) -> bool {
         matches!(
             self,
             Self::TooLarge { .. }

@@ -285,7 +285,7 @@ impl Machine {
 
     /// How many changes, renewals and log-outs are lost with the last handle of the request, unless the
     /// [rest](Self::has_background_save) goes on.
-    pub(crate) fn lost(&self, save_continues: bool) -> usize {
+    pub(crate) fn unsaved_changes(&self, save_continues: bool) -> usize {
         // What failed was told.
         if self.failed {
             return 0;
@@ -603,7 +603,7 @@ impl Machine {
         };
         let event = match answer {
             Answer::Loaded(loaded) => match loaded {
-                Ok(loaded) => self.seen(loaded, inputs),
+                Ok(loaded) => self.classify(loaded, inputs),
                 Err(error @ Error::Corrupt { .. }) => self.unreadable(error),
                 Err(error) => {
                     run.error = Some(error);

@@ -30,11 +30,11 @@ const MAX_KEYS: usize = 16_384;
 const LONGEST_HEAD: usize = 5;
 
 /// Why bytes are no session or value; quotes nothing of them, so it can be logged.
-type Fault = &'static str;
+type Reason = &'static str;
 
-const NOT_UTF8: Fault = "a text in it is not UTF-8";
-const TOO_DEEP: Fault = "it nests more than 64 lists and maps";
-const TOO_MANY_KEYS: Fault = "it has more than 16384 keys";
+const NOT_UTF8: Reason = "a text in it is not UTF-8";
+const TOO_DEEP: Reason = "it nests more than 64 lists and maps";
+const TOO_MANY_KEYS: Reason = "it has more than 16384 keys";
 
 /// How a session is encoded in the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -148,7 +148,7 @@ impl Payload {
 
     /// The encoded value of `key`.
     pub fn value(&self, key: &str) -> Option<Value> {
-        self.entries.value(self.entries.place(key.as_bytes())?)
+        self.entries.value(self.entries.index_of(key.as_bytes())?)
     }
 
     /// Files `value` under `key`: in the place of the value that was there, or else at the end.
@@ -158,7 +158,7 @@ impl Payload {
 
     /// Takes `key` and its value out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let place = self.entries.place(key.as_bytes())?;
+        let place = self.entries.index_of(key.as_bytes())?;
         let value = self.entries.value(place);
         Arc::make_mut(&mut self.entries).remove(place);
         value
@@ -166,7 +166,7 @@ impl Payload {
 
     /// Whether `key` has a value, be it nil.
     pub fn contains(&self, key: &str) -> bool {
-        self.entries.place(key.as_bytes()).is_some()
+        self.entries.index_of(key.as_bytes()).is_some()
     }
 
     /// The keys that are text, in their order.

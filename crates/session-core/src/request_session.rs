@@ -54,7 +54,7 @@ pub enum Finish {
 impl RequestSession {
     pub(crate) fn new(shared: Arc<Shared>, unsaved: Unsaved) -> Self {
         Self {
-            request: Arc::new(Request::of_visit(shared, unsaved)),
+            request: Arc::new(Request::of_request_session(shared, unsaved)),
             looked: AtomicBool::new(false),
         }
     }
@@ -138,7 +138,7 @@ impl RequestSession {
                 if holds!(HeadIsKnown) || !unused {
                     machine.close_head();
                 }
-                return Finish::Ready(outcome(looked, shared, &machine, now));
+                return Finish::Ready(response_headers(looked, shared, &machine, now));
             }
         }
         let most = (!looked).then(|| self.untouched_budget());
@@ -155,8 +155,7 @@ impl RequestSession {
                 // The answer's error is not to say that nothing was stored.
                 if first == Saved::Stored
                     && let Err(error) = &finished
-                    && (error.is_known_outcome()
-                        || matches!(error, Error::Missing | Error::Expired))
+                    && (error.changed_nothing() || matches!(error, Error::Missing | Error::Expired))
                 {
                     tracing::warn!(
                         error = error as &dyn std::error::Error,
@@ -170,7 +169,7 @@ impl RequestSession {
             // Changes dropped because the session ended are no error: its answer carries no cookie.
             let _dropped_or_not = finished?;
             let shared = request.shared();
-            Ok(outcome(looked, shared, &machine, shared.now()))
+            Ok(response_headers(looked, shared, &machine, shared.now()))
         }))
     }
 
@@ -182,7 +181,7 @@ impl RequestSession {
         let shared = self.request.shared();
         let known = self.request.lock().map_or_else(
             |_| ResponseHeaders::default(),
-            |machine| outcome(true, shared, &machine, shared.now()),
+            |machine| response_headers(true, shared, &machine, shared.now()),
         );
         ResponseHeaders {
             vary: true,
@@ -208,7 +207,12 @@ impl RequestSession {
     }
 }
 
-fn outcome(looked: bool, shared: &Shared, machine: &Machine, now: Millis) -> ResponseHeaders {
+fn response_headers(
+    looked: bool,
+    shared: &Shared,
+    machine: &Machine,
+    now: Millis,
+) -> ResponseHeaders {
     let set_cookie = machine.cookie(&shared.rules, now);
     ResponseHeaders {
         vary: looked || set_cookie.is_some(),

@@ -124,7 +124,7 @@ impl Rules {
         let mut candidates: Vec<Presented> = Vec::new();
         let accepted = headers
             .flat_map(|header| cookie::values(header, name))
-            .filter_map(|value| self.accept(value));
+            .filter_map(|value| self.verify_value(value));
         for presented in accepted {
             if candidates.iter().all(|other| other.id != presented.id) {
                 candidates.push(presented);
@@ -143,7 +143,7 @@ impl Rules {
     }
 
     /// The id in a cookie's value, if it is well formed and signed as it must be.
-    fn accept(&self, value: &[u8]) -> Option<Presented> {
+    fn verify_value(&self, value: &[u8]) -> Option<Presented> {
         // The longest id and signature there are; nothing longer is worth a look.
         if value.len() > 256 {
             return None;

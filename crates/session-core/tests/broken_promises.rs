@@ -4,14 +4,14 @@ mod broken;
 
 use std::{collections::BTreeSet, fs, path::Path, thread};
 
-use broken::{BrokenStore, Fault};
+use broken::{BrokenStore, Defect};
 use session_core::conformance::{self, Fixture, OWNER_PROMISES, STORE_PROMISES, SWEEP_PROMISES};
 
-macro_rules! faults {
-    ($($promise:ident: $($fault:ident),+;)+) => {
+macro_rules! defects {
+    ($($promise:ident: $($defect:ident),+;)+) => {
         const PROMISES: &[&str] = &[$(stringify!($promise)),+];
 
-        /// Runs each promise on a store with each of its faults; the answers are those that went unnoticed.
+        /// Runs each promise on a store with each of its defects; the answers are those that went unnoticed.
         ///
         /// Each has a thread and a runtime of its own, so that none that computes keeps another from its clock.
         fn unnoticed() -> Vec<String> {
@@ -19,11 +19,11 @@ macro_rules! faults {
             $($(
                 let test = thread::spawn(|| {
                     conformance::run(async {
-                        let fixture = BrokenStore::fixture(Fault::$fault);
+                        let fixture = BrokenStore::fixture(Defect::$defect);
                         conformance::$promise(&fixture).await;
                     });
                 });
-                tests.push((format!("{} with {:?}", stringify!($promise), Fault::$fault), test));
+                tests.push((format!("{} with {:?}", stringify!($promise), Defect::$defect), test));
             )+)+
             let finished = tests.into_iter().map(|(name, test)| (name, test.join()));
             finished.filter(|(_, end)| end.is_ok()).map(|(name, _)| name).collect()
@@ -31,7 +31,7 @@ macro_rules! faults {
     };
 }
 
-faults! {
+defects! {
     load_finds_what_insert_stored: InsertForgets, LoadTellsNoExpiry, LoadTellsAnExpiry;
     load_of_an_absent_key_is_none: LoadInvents;
     load_changes_nothing: LoadProlongs;
@@ -123,13 +123,13 @@ fn every_promise_is_broken_here_and_listed_for_the_stores() {
     assert_eq!(listed, written.iter().map(String::as_str).collect());
 }
 
-mod with_a_fault_elsewhere {
+mod with_a_defect_elsewhere {
     //! The scaffold of the broken store breaks nothing by itself.
 
     use super::*;
 
     fn open() -> Fixture<BrokenStore> {
-        BrokenStore::fixture(Fault::SweepMiscounts)
+        BrokenStore::fixture(Defect::SweepMiscounts)
     }
 
     session_core::conformance_tests!(async { open() });

@@ -46,7 +46,7 @@ fn a_timestamp_that_flask_wrote_is_read_as_any_type_that_reads_rfc_3339() {
 #[test]
 fn a_timestamp_that_flask_wrote_is_read_at_any_depth() {
     #[derive(Debug, PartialEq, Deserialize)]
-    struct Visit {
+    struct AnyValueVisitor {
         #[serde(with = "time::serde::rfc3339")]
         at: time::OffsetDateTime,
         count: i8,
@@ -75,7 +75,7 @@ fn a_timestamp_that_flask_wrote_is_read_at_any_depth() {
         b"\xa5count\xff\xa3tag\xa1x\xa6events",
         &events.concat(),
     ];
-    let visit: Visit = value(&visit).decode().unwrap();
+    let visit: AnyValueVisitor = value(&visit).decode().unwrap();
     let at: jiff::Timestamp = TEXT.parse().unwrap();
     assert_eq!(visit.at.unix_timestamp_nanos(), at.as_nanosecond());
     assert_eq!(visit.count, -1);

@@ -63,7 +63,7 @@ impl FileStore {
             // A shard that cannot be swept must not keep the next call from the others.
             self.schedule.continue_from(shard.wrapping_add(1));
             if let Some(files) = skip_foreign(root.child(shard_name(shard)))? {
-                run.visit(&files, |run, name| sweep_record(run, &files, shard, name))?;
+                run.sweep_directory(&files, |run, name| sweep_record(run, &files, shard, name))?;
             }
             if run.is_at_limit() {
                 self.schedule.continue_from(shard);
@@ -71,13 +71,13 @@ impl FileStore {
             }
         }
         self.schedule.record_live(run.live);
-        run.visit(&root, |_, name| remove_if_orphaned(&root, name, ""))?;
+        run.sweep_directory(&root, |_, name| remove_if_orphaned(&root, name, ""))?;
         let Some(owners) = skip_foreign(root.child(OWNERS))? else {
             return Ok(());
         };
         for shard in 0..=u8::MAX {
             if let Some(shard) = skip_foreign(owners.child(shard_name(shard)))? {
-                run.visit(&shard, |run, name| sweep_owner(run, &shard, name))?;
+                run.sweep_directory(&shard, |run, name| sweep_owner(run, &shard, name))?;
             }
         }
         Ok(())
@@ -95,7 +95,7 @@ fn sweep_owner(run: &mut SweepRun, shard: &Directory, name: &CStr) -> Result<()>
     let owner =
         Name::parse(name.to_bytes()).map_or(Ok(None), |_| skip_foreign(shard.child(name)))?;
     if let Some(entries) = owner {
-        run.visit(&entries, |run, name| {
+        run.sweep_directory(&entries, |run, name| {
             owner_index::remove_if_expired(&entries, name, run.instant)
         })?;
         // Only the mode distinguishes an empty directory of this store from a foreign one.

@@ -53,7 +53,7 @@ impl SweepRun {
     }
 
     /// Calls `visit` with the name of everything in `directory`, until the limit is reached.
-    pub(crate) fn visit(
+    pub(crate) fn sweep_directory(
         &mut self,
         directory: &Directory,
         mut visit: impl FnMut(&mut Self, &CStr) -> Result<()>,

@@ -19,7 +19,7 @@ pub(crate) fn all(config: &mut ServiceConfig) {
         .app_data(QueryConfig::default().error_handler(|_, _| ApiError::BadRequest.into()))
         .service(get("/set", set))
         .service(web::resource("/setmany").route(web::post().to(set_many)))
-        .service(get("/get", look))
+        .service(get("/get", show_value))
         .service(get("/incr", increment))
         .service(get("/del", delete))
         .service(get("/flash", flash))
@@ -84,7 +84,7 @@ struct MaybeKey {
     k: Option<String>,
 }
 
-async fn look(session: Session, asked: Query<MaybeKey>) -> Answer<HttpResponse> {
+async fn show_value(session: Session, asked: Query<MaybeKey>) -> Answer<HttpResponse> {
     let Some(key) = &asked.k else {
         return Ok(State::of(&session)?.into());
     };

@@ -29,7 +29,7 @@ struct Fate {
 impl Fate {
     /// How many of our changes are gone at the end: each by a write of Flask's, for none of ours drops a key that the
     /// record had.
-    fn lost(&self) -> usize {
+    fn overwritten(&self) -> usize {
         let lost: BTreeSet<_> = self.answered.difference(&self.kept).cloned().collect();
         assert!(lost.is_subset(&self.dropped_by_flask()), "{lost:?}");
         lost.len()
@@ -100,7 +100,7 @@ async fn nothing_is_lost_beside_a_flask_that_only_reads() {
     let both = with_refresh("0").await;
     let fate = fate_beside(&both, "/get?k=").await;
     assert_eq!(fate.answered.len(), CHANGES);
-    assert_eq!(fate.lost(), 0);
+    assert_eq!(fate.overwritten(), 0);
     assert_eq!(fate.dropped_by_flask(), BTreeSet::new());
 }
 
@@ -109,7 +109,7 @@ async fn nothing_is_lost_to_our_own_requests_beside_a_flask_that_writes() {
     let both = with_refresh("0").await;
     let fate = fate_beside(&both, "/set?v=y&k=theirs").await;
     assert!(fate.history.len() > CHANGES, "{}", fate.history.len());
-    let (answered, lost) = (fate.answered.len(), fate.lost());
+    let (answered, lost) = (fate.answered.len(), fate.overwritten());
     println!("Flask writes: {lost} of our {answered} changes were overwritten by Flask");
 }
 
@@ -118,7 +118,7 @@ async fn nothing_is_lost_to_our_own_requests_beside_a_flask_that_writes() {
 async fn a_flask_that_refreshes_each_request_overwrites_what_it_only_reads() {
     let both = with_refresh("1").await;
     let fate = fate_beside(&both, "/get?k=").await;
-    let (answered, lost) = (fate.answered.len(), fate.lost());
+    let (answered, lost) = (fate.answered.len(), fate.overwritten());
     assert!(lost > 0, "then the guide is wrong");
     println!(
         "Flask reads and refreshes: {lost} of our {answered} changes were overwritten by Flask"

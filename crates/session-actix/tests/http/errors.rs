@@ -55,7 +55,7 @@ async fn refuse(
 }
 
 /// What a middleware outside of the session's saw of the last request.
-type Seen = Rc<RefCell<Vec<&'static str>>>;
+type Recorded = Rc<RefCell<Vec<&'static str>>>;
 
 fn kind(error: &Error) -> &'static str {
     if error.as_error::<Teapot>().is_some() {
@@ -72,7 +72,7 @@ fn kind(error: &Error) -> &'static str {
 type Watched<B> = LocalBoxFuture<'static, Result<ServiceResponse<B>, Error>>;
 
 fn watch<B: MessageBody + 'static>(
-    seen: Seen,
+    seen: Recorded,
 ) -> impl Fn(ServiceRequest, Next<B>) -> Watched<B> + Clone {
     move |request, next| {
         let seen = seen.clone();
@@ -194,7 +194,7 @@ async fn refuse_and_break(
 async fn application(
     sessions: Sessions,
     store: &ObservedStore,
-    seen: &Seen,
+    seen: &Recorded,
 ) -> Browser<
     impl Service<actix_http::Request, Response = ServiceResponse<impl MessageBody>, Error = Error>,
 > {
@@ -280,7 +280,7 @@ fn each_error_has_its_status() {
 
 #[actix_web::test]
 async fn an_error_of_inner_middleware_stays_itself_and_carries_the_sessions_head() {
-    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let (store, seen) = (ObservedStore::default(), Recorded::default());
     let mut browser = application(sessions(settings(), &store), &store, &seen).await;
     let answer = browser.get("/refuse").await;
     assert_eq!(seen.take(), ["teapot"]);
@@ -293,7 +293,7 @@ async fn an_error_of_inner_middleware_stays_itself_and_carries_the_sessions_head
 
 #[actix_web::test]
 async fn an_error_carries_the_heads_of_all_sessions_around_it() {
-    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let (store, seen) = (ObservedStore::default(), Recorded::default());
     let mut browser = application(sessions(settings(), &store), &store, &seen).await;
     let answer = browser.get("/refuse-both").await;
     assert_eq!(seen.take(), ["teapot"]);
@@ -308,7 +308,7 @@ async fn an_error_carries_the_heads_of_all_sessions_around_it() {
 
 #[actix_web::test]
 async fn a_save_that_failed_is_an_answer_with_its_error() {
-    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let (store, seen) = (ObservedStore::default(), Recorded::default());
     let mut browser = application(sessions(settings(), &store), &store, &seen).await;
     let answer = browser.get("/poison").await;
     assert_eq!(seen.take(), ["session"]);
@@ -319,7 +319,7 @@ async fn a_save_that_failed_is_an_answer_with_its_error() {
 
 #[actix_web::test]
 async fn a_save_that_failed_takes_the_place_of_an_inner_error_and_keeps_its_cookies() {
-    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let (store, seen) = (ObservedStore::default(), Recorded::default());
     let mut browser = application(sessions(settings(), &store), &store, &seen).await;
     let answer = browser.get("/refuse-and-break").await;
     assert_eq!(seen.take(), ["session"]);
@@ -331,7 +331,7 @@ async fn a_save_that_failed_takes_the_place_of_an_inner_error_and_keeps_its_cook
 
 #[actix_web::test]
 async fn a_boxed_error_of_the_session_has_its_status_and_shows_nothing() {
-    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let (store, seen) = (ObservedStore::default(), Recorded::default());
     let unlisted = Sessions::builder(settings(), std::sync::Arc::new(store.clone()));
     let unlisted = unlisted.without_owner_lists().build().unwrap();
     let mut browser = application(unlisted, &store, &seen).await;
@@ -377,7 +377,7 @@ async fn a_boxed_error_of_the_session_has_its_status_and_shows_nothing() {
 
 #[actix_web::test]
 async fn a_boxed_error_of_the_application_is_left_to_it() {
-    let (store, seen) = (ObservedStore::default(), Seen::default());
+    let (store, seen) = (ObservedStore::default(), Recorded::default());
     let mut browser = application(sessions(settings(), &store), &store, &seen).await;
     let answer = browser.get("/boxed/else").await;
     assert_eq!((answer.status.as_u16(), &*answer.body), (500, "out of tea"));

@@ -16,7 +16,7 @@ use crate::{
 
 impl Machine {
     /// Which event it is that a load gave `loaded`.
-    pub(super) fn seen(&mut self, loaded: Option<Loaded>, inputs: &Inputs<'_>) -> Event {
+    pub(super) fn classify(&mut self, loaded: Option<Loaded>, inputs: &Inputs<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };

@@ -280,7 +280,7 @@ impl Machine {
         self.run = None;
         if let Err(error) = &result
             && goal != Goal::Reload
-            && !error.is_known_outcome()
+            && !error.changed_nothing()
         {
             self.failed = holds!(UnknownStaysUnknown);
         }

@@ -101,7 +101,7 @@ impl Machine {
     /// Inserts `content` under a fresh id, never over another's record.
     pub(super) fn insert(&mut self, form: Form, mut content: Content, inputs: &mut Inputs<'_>) {
         let rules = inputs.rules;
-        note(form, &mut content, inputs);
+        add_own_facts(form, &mut content, inputs);
         let id = SessionId::filled(rules.settings.id_bytes, |bytes| (inputs.random)(bytes));
         let key = rules.key_of(form, &id);
         let before = Times::default();
@@ -175,7 +175,7 @@ impl Machine {
         inputs: &mut Inputs<'_>,
     ) {
         let rules = inputs.rules;
-        note(live.form, &mut content, inputs);
+        add_own_facts(live.form, &mut content, inputs);
         let times = rules.times(live.form, &content, &live.times, sends_cookie, inputs.now);
         let unchanged = self.run.as_ref().is_some_and(|run| run.ops.is_empty())
             && content.created_at == live.content.created_at;
@@ -261,7 +261,7 @@ impl Machine {
 }
 
 /// Notes on `content` what the library itself says of a session from its first record on.
-fn note(form: Form, content: &mut Content, inputs: &mut Inputs<'_>) {
+fn add_own_facts(form: Form, content: &mut Content, inputs: &mut Inputs<'_>) {
     if form == Form::Native && content.lineage.is_none() {
         let mut random = [0; 16];
         (inputs.random)(&mut random);

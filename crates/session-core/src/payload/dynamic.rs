@@ -7,7 +7,7 @@ use rmpv::ValueRef;
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 
-use super::{Fault, Format, NOT_UTF8, Value, json};
+use super::{Format, NOT_UTF8, Reason, Value, json};
 use crate::{
     error::{BoxError, Result},
     timestamp::{self, Timestamp},
@@ -59,7 +59,7 @@ impl Dynamic {
 }
 
 /// Takes one whole value apart, found to be within the bounds.
-pub(super) fn read(bytes: &[u8], format: Format) -> Result<Dynamic, Fault> {
+pub(super) fn read(bytes: &[u8], format: Format) -> Result<Dynamic, Reason> {
     match format {
         Format::MessagePack => {
             let value = rmpv::decode::read_value_ref(&mut &*bytes);
@@ -69,7 +69,7 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Dynamic, Fault> {
     }
 }
 
-fn from_msgpack(value: ValueRef<'_>) -> Result<Dynamic, Fault> {
+fn from_msgpack(value: ValueRef<'_>) -> Result<Dynamic, Reason> {
     Ok(match value {
         ValueRef::Nil => Dynamic::Nil,
         ValueRef::Boolean(value) => Dynamic::Bool(value),
@@ -83,12 +83,12 @@ fn from_msgpack(value: ValueRef<'_>) -> Result<Dynamic, Fault> {
         ValueRef::Binary(bytes) => Dynamic::Bytes(bytes.to_vec()),
         ValueRef::Array(items) => {
             let items = items.into_iter().map(from_msgpack);
-            Dynamic::Array(items.collect::<Result<_, Fault>>()?)
+            Dynamic::Array(items.collect::<Result<_, Reason>>()?)
         }
         ValueRef::Map(pairs) => {
             let pairs = pairs.into_iter();
             let pairs = pairs.map(|(key, it)| Ok((from_msgpack(key)?, from_msgpack(it)?)));
-            Dynamic::Map(pairs.collect::<Result<_, Fault>>()?)
+            Dynamic::Map(pairs.collect::<Result<_, Reason>>()?)
         }
         ValueRef::Ext(code, body) => match Timestamp::from_ext(body) {
             Some(instant) if code == timestamp::EXT_CODE => Dynamic::Timestamp(instant),
@@ -100,7 +100,7 @@ fn from_msgpack(value: ValueRef<'_>) -> Result<Dynamic, Fault> {
 /// Reads one value without blanks around it.
 ///
 /// `serde_json` alone would turn integers beyond 64 bits into floats.
-fn from_json(text: &str) -> Result<Dynamic, Fault> {
+fn from_json(text: &str) -> Result<Dynamic, Reason> {
     Ok(match text.as_bytes() {
         [b'n', ..] => Dynamic::Nil,
         [b't' | b'f', ..] => Dynamic::Bool(text == "true"),
@@ -108,12 +108,12 @@ fn from_json(text: &str) -> Result<Dynamic, Fault> {
         [b'[', ..] => {
             let items: Vec<&RawValue> = json::parse(text.as_bytes())?;
             let items = items.into_iter().map(|item| from_json(item.get()));
-            Dynamic::Array(items.collect::<Result<_, Fault>>()?)
+            Dynamic::Array(items.collect::<Result<_, Reason>>()?)
         }
         [b'{', ..] => {
             let pairs = json::pairs(text.as_bytes(), usize::MAX)?.into_iter();
             let pairs = pairs.map(|(key, it)| Ok((Dynamic::Text(key.into()), from_json(it)?)));
-            Dynamic::Map(pairs.collect::<Result<_, Fault>>()?)
+            Dynamic::Map(pairs.collect::<Result<_, Reason>>()?)
         }
         _ if text.contains(['.', 'e', 'E']) => match text.parse() {
             Ok(value) if f64::is_finite(value) => Dynamic::Float(value),
@@ -135,7 +135,7 @@ impl<'a> Serialize for Written<'a> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Self(value, format) = *self;
         let written = |it: &'a Dynamic| Written(it, format);
-        let refused = |fault: Fault| Err(S::Error::custom(fault));
+        let refused = |fault: Reason| Err(S::Error::custom(fault));
         match (value, format) {
             (Dynamic::Nil, _) | (Dynamic::Ext(..), None) => to.serialize_unit(),
             (Dynamic::Bool(value), _) => to.serialize_bool(*value),

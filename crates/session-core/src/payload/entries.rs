@@ -93,7 +93,7 @@ impl Entries {
     }
 
     fn file(&mut self, key: &[u8], value: Part, format: Format) {
-        if let Some(place) = self.place(key) {
+        if let Some(place) = self.index_of(key) {
             let slot = &mut self.slots[place];
             (slot.value, slot.format) = (Some(value), format);
             return;
@@ -134,7 +134,7 @@ impl Entries {
     }
 
     /// Where the entry of `key` is, until one is removed.
-    pub(super) fn place(&self, key: &[u8]) -> Option<usize> {
+    pub(super) fn index_of(&self, key: &[u8]) -> Option<usize> {
         let is_key = |slot: &Slot| slot.key.of(&self.loaded) == key && slot.value.is_some();
         if !self.index.is_empty() {
             let is_here = |place: &usize| is_key(&self.slots[*place]);

@@ -16,7 +16,7 @@ use serde_json::{
 };
 
 use super::{
-    Fault, Format, MAX_DEPTH, MAX_KEYS, TOO_DEEP, TOO_MANY_KEYS, dynamic,
+    Format, MAX_DEPTH, MAX_KEYS, Reason, TOO_DEEP, TOO_MANY_KEYS, dynamic,
     entries::{Entries, NO_TEXT},
 };
 use crate::error::BoxError;
@@ -24,10 +24,10 @@ use crate::error::BoxError;
 /// Most objects have no more pairs, so that their list need not move while they are read.
 const MOST_HAVE: usize = 16;
 
-const NOT_JSON: Fault = "it is not JSON";
+const NOT_JSON: Reason = "it is not JSON";
 
 /// Splits an object into its entries; `None` for `null`, which Flask takes for no session.
-pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
+pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
     if bytes.trim_ascii() == b"null" {
         return Ok(None);
     }
@@ -41,19 +41,19 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
 }
 
 /// Refuses a text that is not one JSON value, without blanks around it.
-pub(super) fn check(text: &[u8]) -> Result<(), Fault> {
+pub(super) fn check(text: &[u8]) -> Result<(), Reason> {
     check_depth(text, MAX_DEPTH)?;
     let value: &RawValue = parse(text)?;
     let is_all = value.get().len() == text.len();
     is_all.then_some(()).ok_or(NOT_JSON)
 }
 
-pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Fault> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Reason> {
     serde_json::from_slice(text).map_err(|_| NOT_JSON)
 }
 
 /// The pairs of the object `text`, which may be `most`, with their values unread.
-pub(super) fn pairs(text: &[u8], most: usize) -> Result<Vec<(Cow<'_, str>, &str)>, Fault> {
+pub(super) fn pairs(text: &[u8], most: usize) -> Result<Vec<(Cow<'_, str>, &str)>, Reason> {
     let mut parser = serde_json::Deserializer::from_slice(text);
     let pairs = parser.deserialize_map(Pairs(most));
     let pairs = pairs.map_err(|error| match error.classify() {
@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for Pairs {
 /// Refuses lists and objects that nest more than `limit` deep.
 ///
 /// The parser skips over values without recursion and so without a limit of its own.
-fn check_depth(text: &[u8], limit: usize) -> Result<(), Fault> {
+fn check_depth(text: &[u8], limit: usize) -> Result<(), Reason> {
     // Both brackets differ from each other by one bit. Counts of one byte each are many times as fast.
     let opening = |byte: &u8| u8::from(byte | 0x20 == b'{');
     let count = |chunk: &[u8]| usize::from(chunk.iter().map(opening).sum::<u8>());

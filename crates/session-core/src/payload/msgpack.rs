@@ -6,17 +6,17 @@ use bytes::Bytes;
 use rmp::{decode, encode};
 
 use super::{
-    Fault, Format, MAX_DEPTH, MAX_KEYS, TOO_MANY_KEYS,
+    Format, MAX_DEPTH, MAX_KEYS, Reason, TOO_MANY_KEYS,
     entries::{Entries, NO_TEXT},
 };
 use crate::error::BoxError;
 
 pub(super) use writer::write;
 
-const MALFORMED: Fault = "it is not one whole value, or nests more than 64 lists and maps";
+const MALFORMED: Reason = "it is not one whole value, or nests more than 64 lists and maps";
 
 /// Splits a map into its entries; `None` for nil, which Flask takes for no session.
-pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
+pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
     if bytes[..] == [0xc0] {
         return Ok(None);
     }
@@ -36,7 +36,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Fault> {
 }
 
 /// Refuses what is not exactly one value.
-pub(super) fn check(bytes: &[u8]) -> Result<(), Fault> {
+pub(super) fn check(bytes: &[u8]) -> Result<(), Reason> {
     let value = BackgroundSave(bytes).skip();
     let is_all = value.is_some_and(|value| value.len() == bytes.len());
     is_all.then_some(()).ok_or(MALFORMED)

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Fault, Format, Written,
+    Format, Reason, Written,
     dynamic::{self, Decoder, Dynamic},
     json, msgpack,
 };
@@ -50,7 +50,7 @@ impl Value {
     }
 
     /// Refuses what is not exactly one value of `format`, within the bounds.
-    fn checked(bytes: Vec<u8>, format: Format) -> Result<Self, Fault> {
+    fn checked(bytes: Vec<u8>, format: Format) -> Result<Self, Reason> {
         match format {
             Format::MessagePack => msgpack::check(&bytes)?,
             Format::Json => json::check(&bytes)?,
@@ -112,7 +112,7 @@ impl Value {
         json.unwrap_or_default()
     }
 
-    fn take_apart(&self) -> Result<Dynamic, Fault> {
+    fn take_apart(&self) -> Result<Dynamic, Reason> {
         dynamic::read(&self.bytes, self.format)
     }
 

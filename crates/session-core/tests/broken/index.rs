@@ -6,14 +6,14 @@ impl BrokenStore {
     /// The record with the entry that the inner store is given for it.
     pub(super) fn as_listed(&self, key: &StoreKey, record: &Record) -> Record {
         let mut record = record.clone();
-        if self.fault == Fault::IndexListsTheUnlisted && record.entry.is_none() {
-            let seen = self.seen();
+        if self.defect == Defect::IndexListsTheUnlisted && record.entry.is_none() {
+            let seen = self.observed();
             record.entry = seen.listed.keys().next().map(|owner| IndexEntry {
                 owner: owner.clone(),
                 expires_at: record.expires_at,
             });
         }
-        if self.fault == Fault::IndexOnlyExtends
+        if self.defect == Defect::IndexOnlyExtends
             && let Some(entry) = &mut record.entry
             && let Some(held) = self.entry_of(&entry.owner, key)
         {
@@ -23,22 +23,22 @@ impl BrokenStore {
     }
 
     fn entry_of(&self, owner: &OwnerKey, key: &StoreKey) -> Option<SystemTime> {
-        self.seen().listed.get(owner)?.get(key).copied()
+        self.observed().listed.get(owner)?.get(key).copied()
     }
 
-    /// Keeps an index of this store's own, for the faults that have one.
+    /// Keeps an index of this store's own, for the defects that have one.
     pub(super) async fn list(&self, key: &StoreKey, record: &Record, write: &Write) -> Result<()> {
         let Some(IndexEntry { owner, expires_at }) = record.entry.clone() else {
-            if self.fault == Fault::IndexForgetsAtAnUpdateWithout && write.is_stored() {
-                for list in self.seen().listed.values_mut() {
+            if self.defect == Defect::IndexForgetsAtAnUpdateWithout && write.is_stored() {
+                for list in self.observed().listed.values_mut() {
                     list.remove(key);
                 }
             }
             return Ok(());
         };
         if !write.is_stored() {
-            if self.fault == Fault::IndexFollowsTheRefused {
-                self.seen()
+            if self.defect == Defect::IndexFollowsTheRefused {
+                self.observed()
                     .listed
                     .entry(owner)
                     .or_default()
@@ -46,20 +46,25 @@ impl BrokenStore {
             }
             return Ok(());
         }
-        self.seen()
+        self.observed()
             .heads
             .entry(key.clone())
             .or_insert_with(|| record.bytes.clone());
-        if self.fault == Fault::IndexReadsThenWrites {
-            let mut list = self.seen().listed.get(&owner).cloned().unwrap_or_default();
+        if self.defect == Defect::IndexReadsThenWrites {
+            let mut list = self
+                .observed()
+                .listed
+                .get(&owner)
+                .cloned()
+                .unwrap_or_default();
             Self::between().await;
             list.insert(key.clone(), expires_at);
-            self.seen().listed.insert(owner, list);
+            self.observed().listed.insert(owner, list);
         } else {
-            if self.fault == Fault::IndexWritesLate {
+            if self.defect == Defect::IndexWritesLate {
                 Self::between().await;
             }
-            let mut seen = self.seen();
+            let mut seen = self.observed();
             seen.listed
                 .entry(owner)
                 .or_default()
@@ -70,7 +75,12 @@ impl BrokenStore {
 
     /// All that is under `owner` in this store's own index, by time.
     fn by_time(&self, owner: &OwnerKey) -> Vec<(SystemTime, StoreKey)> {
-        let list = self.seen().listed.get(owner).cloned().unwrap_or_default();
+        let list = self
+            .observed()
+            .listed
+            .get(owner)
+            .cloned()
+            .unwrap_or_default();
         let mut by_time: Vec<_> = list.into_iter().map(|(key, end)| (end, key)).collect();
         by_time.sort();
         by_time
@@ -85,7 +95,7 @@ impl BrokenStore {
     ) -> Result<Page> {
         let all = self.inner.owned_by(owner, None, usize::MAX).await?.records;
         let (mut keys, position) = (Vec::new(), cursor.map(Cursor::as_bytes));
-        if self.fault == Fault::IndexPagesByTime {
+        if self.defect == Defect::IndexPagesByTime {
             for (end, key) in self.by_time(owner) {
                 let since = end
                     .duration_since(UNIX_EPOCH)
@@ -120,51 +130,53 @@ impl OwnerIndex for BrokenStore {
     ) -> Result<Page> {
         let owner = &self.mangled_owner(owner);
         let now = SystemTime::now();
-        match self.fault {
-            Fault::IndexGivesAllAtOnce => {
+        match self.defect {
+            Defect::IndexGivesAllAtOnce => {
                 return self.inner.owned_by(owner, None, usize::MAX).await;
             }
-            Fault::IndexFillsUp => return self.timeless.owned_by(owner, cursor, limit).await,
-            Fault::IndexPagesByNumber | Fault::IndexPagesByTime => {
+            Defect::IndexFillsUp => return self.timeless.owned_by(owner, cursor, limit).await,
+            Defect::IndexPagesByNumber | Defect::IndexPagesByTime => {
                 return self.page_of_own_order(owner, cursor, limit).await;
             }
             _ => {}
         }
-        let index = match self.fault {
-            Fault::IndexHidesTheDead => &self.timeless,
+        let index = match self.defect {
+            Defect::IndexHidesTheDead => &self.timeless,
             _ => &self.inner,
         };
         let mut page = index.owned_by(owner, cursor, limit).await?;
-        match self.fault {
-            Fault::IndexForgets => drop(page.records.pop()),
-            Fault::IndexGivesNoHead => {
+        match self.defect {
+            Defect::IndexForgets => drop(page.records.pop()),
+            Defect::IndexGivesNoHead => {
                 page.records
                     .iter_mut()
                     .for_each(|it| it.head = Bytes::new());
             }
-            Fault::IndexKeepsTheFirstHead => {
-                let seen = self.seen();
+            Defect::IndexKeepsTheFirstHead => {
+                let seen = self.observed();
                 for listed in &mut page.records {
                     listed.head = seen.heads[&listed.key].clone();
                 }
             }
-            Fault::IndexMixesAnswers => {
+            Defect::IndexMixesAnswers => {
                 let mut pages = self.pages.lock().await;
                 pages.push_back(page);
                 tokio::task::yield_now().await;
                 page = pages.pop_front().expect("one was put there");
             }
-            Fault::IndexPagesNeverEnd => page.next = Some(Cursor::new(Bytes::new())),
-            Fault::IndexReadsThenWrites | Fault::IndexForgetsAtAnUpdateWithout => {
+            Defect::IndexPagesNeverEnd => page.next = Some(Cursor::new(Bytes::new())),
+            Defect::IndexReadsThenWrites | Defect::IndexForgetsAtAnUpdateWithout => {
                 page.records
                     .retain(|it| self.entry_of(owner, &it.key).is_some());
             }
-            Fault::IndexFollowsTheRefused | Fault::IndexHidesTheDead | Fault::IndexWritesLate => {
+            Defect::IndexFollowsTheRefused
+            | Defect::IndexHidesTheDead
+            | Defect::IndexWritesLate => {
                 page.records
                     .retain(|it| self.entry_of(owner, &it.key) > Some(now));
             }
-            Fault::IndexRemembersTheDeleted => {
-                let seen = self.seen();
+            Defect::IndexRemembersTheDeleted => {
+                let seen = self.observed();
                 page.records.retain(|it| !seen.deleted.contains(&it.key));
             }
             _ => {}

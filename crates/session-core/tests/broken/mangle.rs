@@ -6,11 +6,11 @@ const DIGEST: usize = 64;
 impl BrokenStore {
     pub(super) fn mangled_key(&self, key: &StoreKey) -> Result<StoreKey> {
         let text = key.as_str();
-        Ok(StoreKey::from_stored(match self.fault {
-            Fault::PrefixIsIgnored => text[text.len().saturating_sub(DIGEST)..].to_owned(),
-            Fault::CaseIsIgnored => text.to_ascii_lowercase(),
-            Fault::KeysAreCut => text[..text.len().min(200)].to_owned(),
-            Fault::KeysArePaths if text.contains("..") => {
+        Ok(StoreKey::from_stored(match self.defect {
+            Defect::PrefixIsIgnored => text[text.len().saturating_sub(DIGEST)..].to_owned(),
+            Defect::CaseIsIgnored => text.to_ascii_lowercase(),
+            Defect::KeysAreCut => text[..text.len().min(200)].to_owned(),
+            Defect::KeysArePaths if text.contains("..") => {
                 return Err(Error::backend("broken", "no such directory"));
             }
             _ => text.to_owned(),
@@ -19,17 +19,17 @@ impl BrokenStore {
 
     pub(super) fn mangled_owner(&self, owner: &OwnerKey) -> OwnerKey {
         let text = owner.as_str();
-        match self.fault {
-            Fault::OwnerPrefixIsIgnored => OwnerKey::from_stored(&text[text.len() - DIGEST..]),
-            Fault::IndexIgnoresTheOwner => OwnerKey::from_stored("everyone"),
+        match self.defect {
+            Defect::OwnerPrefixIsIgnored => OwnerKey::from_stored(&text[text.len() - DIGEST..]),
+            Defect::IndexIgnoresTheOwner => OwnerKey::from_stored("everyone"),
             _ => owner.clone(),
         }
     }
 
     pub(super) fn mangled_record(&self, record: &Record) -> Record {
         let mut bytes = record.bytes.clone();
-        match self.fault {
-            Fault::BytesEndAtNul => {
+        match self.defect {
+            Defect::BytesEndAtNul => {
                 bytes.truncate(
                     bytes
                         .iter()
@@ -37,7 +37,7 @@ impl BrokenStore {
                         .unwrap_or(usize::MAX),
                 );
             }
-            Fault::BytesAreTruncated => bytes.truncate(65_535),
+            Defect::BytesAreTruncated => bytes.truncate(65_535),
             _ => {}
         }
         let mut entry = record.entry.clone();
@@ -52,23 +52,23 @@ impl BrokenStore {
     }
 
     pub(super) fn mangled_expiry(&self, expires_at: SystemTime) -> SystemTime {
-        let last = match self.fault {
-            Fault::ExpiryIsRoundedUp => {
+        let last = match self.defect {
+            Defect::ExpiryIsRoundedUp => {
                 let age = expires_at
                     .duration_since(UNIX_EPOCH)
                     .expect("no test writes before 1970");
                 return UNIX_EPOCH + Duration::from_secs(age.as_secs() + 1);
             }
-            Fault::ExpiryBeyond30DaysIsCut => SystemTime::now() + Duration::from_hours(30 * 24),
-            Fault::ExpiryHas31Bits => UNIX_EPOCH + Duration::from_secs(0x7fff_ffff),
-            Fault::ExpiryHas32Bits => UNIX_EPOCH + Duration::from_secs(0xffff_ffff),
+            Defect::ExpiryBeyond30DaysIsCut => SystemTime::now() + Duration::from_hours(30 * 24),
+            Defect::ExpiryHas31Bits => UNIX_EPOCH + Duration::from_secs(0x7fff_ffff),
+            Defect::ExpiryHas32Bits => UNIX_EPOCH + Duration::from_secs(0xffff_ffff),
             _ => return expires_at,
         };
         expires_at.min(last)
     }
 
     pub(super) fn remember(&self, key: &StoreKey, record: &Record) {
-        let mut seen = self.seen();
+        let mut seen = self.observed();
         seen.keys.push(key.clone());
         seen.bytes = record.bytes.clone();
         seen.versions.insert(key.clone(), 1);
@@ -82,12 +82,12 @@ impl BrokenStore {
         revision: &Revision,
         loaded: &Loaded,
     ) -> Result<Write> {
-        let version = self.seen().versions[key];
+        let version = self.observed().versions[key];
         if revision.as_u64() != Some(version) {
             return Ok(Write::Refused);
         }
         let write = self.inner.update(key, record, &loaded.revision).await?;
-        self.seen().versions.insert(key.clone(), version + 1);
+        self.observed().versions.insert(key.clone(), version + 1);
         Ok(match write {
             Write::Stored(_) => Write::Stored((version + 1).into()),
             Write::Refused => Write::Refused,

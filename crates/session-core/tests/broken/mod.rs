@@ -1,6 +1,6 @@
 //! A store that breaks one promise.
 
-mod fault;
+mod defect;
 mod index;
 mod mangle;
 
@@ -16,26 +16,26 @@ use session_core::{
     Record, Result, Revision, SessionStore, StoreKey, Write, async_trait, conformance::Fixture,
 };
 
-pub(crate) use fault::Fault;
+pub(crate) use defect::Defect;
 
 const LIMIT: usize = 100_000;
 
-/// A [`MemoryStore`] with a fault.
+/// A [`MemoryStore`] with a defect.
 pub(crate) struct BrokenStore {
-    fault: Fault,
+    defect: Defect,
     inner: MemoryStore,
     /// The same records, none of which is past its time.
     timeless: MemoryStore,
     /// The same records, all of which are past their time.
     outlived: MemoryStore,
-    seen: Arc<Mutex<Seen>>,
+    observed: Arc<Mutex<Observed>>,
     wire: Arc<tokio::sync::Mutex<VecDeque<Option<Loaded>>>>,
     pages: Arc<tokio::sync::Mutex<VecDeque<Page>>>,
 }
 
-/// What a fault remembers.
+/// What a defect remembers.
 #[derive(Default)]
-struct Seen {
+struct Observed {
     keys: Vec<StoreKey>,
     deleted: HashSet<StoreKey>,
     versions: HashMap<StoreKey, u64>,
@@ -45,32 +45,34 @@ struct Seen {
 }
 
 impl BrokenStore {
-    fn new(fault: Fault) -> Self {
+    fn new(defect: Defect) -> Self {
         let inner = MemoryStore::new().with_limit(LIMIT);
         Self {
-            fault,
+            defect,
             timeless: inner.clone().with_clock(Arc::new(|| UNIX_EPOCH)),
             outlived: inner
                 .clone()
                 .with_clock(Arc::new(|| UNIX_EPOCH + Duration::from_hours(10_000_000))),
             inner,
-            seen: Arc::default(),
+            observed: Arc::default(),
             wire: Arc::default(),
             pages: Arc::default(),
         }
     }
 
-    /// A store with `fault`, to be tested.
-    pub(crate) fn fixture(fault: Fault) -> Fixture<Self> {
-        let fixture = Fixture::new(Self::new(fault));
-        match fault {
-            Fault::ExpiryIsCutToSeconds | Fault::LoadTellsAnExpiry => fixture,
+    /// A store with `defect`, to be tested.
+    pub(crate) fn fixture(defect: Defect) -> Fixture<Self> {
+        let fixture = Fixture::new(Self::new(defect));
+        match defect {
+            Defect::ExpiryIsCutToSeconds | Defect::LoadTellsAnExpiry => fixture,
             _ => fixture.with_told_expiry(),
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().expect("nobody panics while holding it")
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.observed
+            .lock()
+            .expect("nobody panics while holding it")
     }
 
     /// Where a store that checks first and writes later gives way to others.
@@ -80,7 +82,7 @@ impl BrokenStore {
 
     async fn sweep_without_care(&self) -> Result<u64> {
         let mut past = Vec::new();
-        let keys = self.seen().keys.clone();
+        let keys = self.observed().keys.clone();
         for key in keys {
             if self
                 .inner
@@ -103,10 +105,10 @@ impl BrokenStore {
         self.inner.insert(key, record).await
     }
 
-    /// Each write removes index entries whose time has passed, for some faults none.
+    /// Each write removes index entries whose time has passed, for some defects none.
     fn writer(&self) -> &MemoryStore {
-        match self.fault {
-            Fault::IndexFillsUp | Fault::IndexHidesTheDead => &self.timeless,
+        match self.defect {
+            Defect::IndexFillsUp | Defect::IndexHidesTheDead => &self.timeless,
             _ => &self.inner,
         }
     }
@@ -123,10 +125,10 @@ impl BrokenStore {
     }
 
     fn others(&self, key: &StoreKey) -> Vec<StoreKey> {
-        if self.fault != Fault::WritesSpill {
+        if self.defect != Defect::WritesSpill {
             return Vec::new();
         }
-        let mut keys = self.seen().keys.clone();
+        let mut keys = self.observed().keys.clone();
         keys.retain(|other| other != key);
         keys
     }
@@ -134,15 +136,15 @@ impl BrokenStore {
 
 impl Clone for BrokenStore {
     fn clone(&self) -> Self {
-        if self.fault == Fault::HandlesAreApart {
-            return Self::new(self.fault);
+        if self.defect == Defect::HandlesAreApart {
+            return Self::new(self.defect);
         }
         Self {
-            fault: self.fault,
+            defect: self.defect,
             inner: self.inner.clone(),
             timeless: self.timeless.clone(),
             outlived: self.outlived.clone(),
-            seen: Arc::clone(&self.seen),
+            observed: Arc::clone(&self.observed),
             wire: Arc::clone(&self.wire),
             pages: Arc::clone(&self.pages),
         }
@@ -151,9 +153,9 @@ impl Clone for BrokenStore {
 
 impl fmt::Debug for BrokenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seen = self.seen();
+        let seen = self.observed();
         let mut debug = f.debug_struct("BrokenStore");
-        if self.fault == Fault::DebugShowsAll {
+        if self.defect == Defect::DebugShowsAll {
             debug.field("bytes", &seen.bytes);
         }
         debug.finish_non_exhaustive()
@@ -163,46 +165,46 @@ impl fmt::Debug for BrokenStore {
 #[async_trait]
 impl SessionStore for BrokenStore {
     fn limit(&self) -> usize {
-        LIMIT + usize::from(self.fault == Fault::LimitIsOverstated)
+        LIMIT + usize::from(self.defect == Defect::LimitIsOverstated)
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let key = &self.mangled_key(key)?;
         let loaded = self.inner.load(key).await?;
-        Ok(match (self.fault, loaded) {
-            (Fault::LoadInvents, None) => Some(Loaded::compared_by_bytes(Bytes::new())),
-            (Fault::LoadProlongs, Some(mut loaded)) => {
+        Ok(match (self.defect, loaded) {
+            (Defect::LoadInvents, None) => Some(Loaded::compared_by_bytes(Bytes::new())),
+            (Defect::LoadProlongs, Some(mut loaded)) => {
                 loaded.expires_at = Some(SystemTime::now() + Duration::from_hours(3));
                 Some(loaded)
             }
-            (Fault::LoadTellsNoExpiry, Some(mut loaded)) => {
+            (Defect::LoadTellsNoExpiry, Some(mut loaded)) => {
                 loaded.expires_at = None;
                 Some(loaded)
             }
-            (Fault::LoadGoesByAClock, Some(loaded)) => {
+            (Defect::LoadGoesByAClock, Some(loaded)) => {
                 Some(loaded).filter(|loaded| !Self::is_past(loaded))
             }
-            (Fault::ExpiryIsCutToSeconds, Some(mut loaded)) => {
+            (Defect::ExpiryIsCutToSeconds, Some(mut loaded)) => {
                 let seconds =
                     |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
                 let end = loaded.expires_at.take().map_or(0, seconds);
                 Some(loaded).filter(|_| end > seconds(SystemTime::now()))
             }
-            (Fault::RecordsGoEarly, Some(loaded)) => {
+            (Defect::RecordsGoEarly, Some(loaded)) => {
                 let early = SystemTime::now() + Duration::from_millis(800);
                 Some(loaded).filter(|loaded| loaded.expires_at > Some(early))
             }
-            (Fault::LoadTakesEmptyForAbsent, loaded) => {
+            (Defect::LoadTakesEmptyForAbsent, loaded) => {
                 loaded.filter(|loaded| !loaded.bytes.is_empty())
             }
-            (Fault::LoadMixesAnswers, loaded) => {
+            (Defect::LoadMixesAnswers, loaded) => {
                 let mut wire = self.wire.lock().await;
                 wire.push_back(loaded);
                 tokio::task::yield_now().await;
                 wire.pop_front().flatten()
             }
-            (Fault::UpdateCountsFromOneAgain, Some(mut loaded)) => {
-                loaded.revision = self.seen().versions[key].into();
+            (Defect::UpdateCountsFromOneAgain, Some(mut loaded)) => {
+                loaded.revision = self.observed().versions[key].into();
                 Some(loaded)
             }
             (_, loaded) => loaded,
@@ -212,20 +214,20 @@ impl SessionStore for BrokenStore {
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         let (key, record) = (&self.mangled_key(key)?, &self.mangled_record(record));
         let held = self.inner.load(key).await?;
-        match (self.fault, held) {
-            (Fault::InsertForgets, _) => return Ok(Write::Stored(1.into())),
-            (Fault::InsertOverwrites, _) => return self.overwrite(key, record).await,
-            (Fault::InsertGoesByAClock, Some(held)) if Self::is_past(&held) => {
+        match (self.defect, held) {
+            (Defect::InsertForgets, _) => return Ok(Write::Stored(1.into())),
+            (Defect::InsertOverwrites, _) => return self.overwrite(key, record).await,
+            (Defect::InsertGoesByAClock, Some(held)) if Self::is_past(&held) => {
                 return self.overwrite(key, record).await;
             }
-            (Fault::InsertChecksThenWrites, None) => {
+            (Defect::InsertChecksThenWrites, None) => {
                 Self::between().await;
                 return self.overwrite(key, record).await;
             }
-            (Fault::DeleteKeepsTheKeyTaken, _) if self.seen().deleted.contains(key) => {
+            (Defect::DeleteKeepsTheKeyTaken, _) if self.observed().deleted.contains(key) => {
                 return Ok(Write::Refused);
             }
-            (Fault::LimitIsOverstated, _) => Self::within_limit(record)?,
+            (Defect::LimitIsOverstated, _) => Self::within_limit(record)?,
             _ => {}
         }
         let record = self.as_listed(key, record);
@@ -234,9 +236,9 @@ impl SessionStore for BrokenStore {
             self.remember(key, &record);
         }
         self.list(key, &record, &write).await?;
-        Ok(match (self.fault, write) {
-            (Fault::InsertAnswersAWrongRevision, Write::Stored(_)) => Write::Stored(0.into()),
-            (Fault::UpdateCountsFromOneAgain, Write::Stored(_)) => Write::Stored(1.into()),
+        Ok(match (self.defect, write) {
+            (Defect::InsertAnswersAWrongRevision, Write::Stored(_)) => Write::Stored(0.into()),
+            (Defect::UpdateCountsFromOneAgain, Write::Stored(_)) => Write::Stored(1.into()),
             (_, write) => write,
         })
     }
@@ -246,37 +248,37 @@ impl SessionStore for BrokenStore {
         let mut record = self.mangled_record(record);
         let now = SystemTime::now();
         let held = self.inner.load(key).await?;
-        match (self.fault, held) {
-            (Fault::UpdateGoesByAClock, Some(held)) if Self::is_past(&held) => {
+        match (self.defect, held) {
+            (Defect::UpdateGoesByAClock, Some(held)) if Self::is_past(&held) => {
                 return Ok(Write::Refused);
             }
-            (Fault::UpdateRefusesLittleTime, _)
+            (Defect::UpdateRefusesLittleTime, _)
                 if record.expires_at < now + Duration::from_secs(1) =>
             {
                 return Ok(Write::Refused);
             }
-            (Fault::UpdateIntoThePastIsLost, Some(held)) if record.expires_at < now => {
+            (Defect::UpdateIntoThePastIsLost, Some(held)) if record.expires_at < now => {
                 return Ok(Write::Stored(held.revision));
             }
-            (Fault::UpdateRefusesTheSameBytes, Some(held)) if held.bytes == record.bytes => {
+            (Defect::UpdateRefusesTheSameBytes, Some(held)) if held.bytes == record.bytes => {
                 return Ok(Write::Refused);
             }
-            (Fault::UpdateUpserts, None) => return self.inner.insert(key, &record).await,
-            (Fault::UpdateIgnoresTheRevision, Some(_)) => {
+            (Defect::UpdateUpserts, None) => return self.inner.insert(key, &record).await,
+            (Defect::UpdateIgnoresTheRevision, Some(_)) => {
                 return self.overwrite(key, &record).await;
             }
-            (Fault::UpdateChecksThenWrites, Some(held)) if held.revision == *revision => {
+            (Defect::UpdateChecksThenWrites, Some(held)) if held.revision == *revision => {
                 Self::between().await;
                 return self.overwrite(key, &record).await;
             }
-            (Fault::UpdateKeepsTheExpiry, Some(held)) => {
+            (Defect::UpdateKeepsTheExpiry, Some(held)) => {
                 record.expires_at = held.expires_at.expect("the inner store tells it");
             }
-            (Fault::UpdateCountsFromOneAgain, Some(held)) => {
+            (Defect::UpdateCountsFromOneAgain, Some(held)) => {
                 return self.update_version(key, &record, revision, &held).await;
             }
-            (Fault::LimitIsOverstated, _) => Self::within_limit(&record)?,
-            (Fault::IndexIgnoresUpdates, _) => record.entry = None,
+            (Defect::LimitIsOverstated, _) => Self::within_limit(&record)?,
+            (Defect::IndexIgnoresUpdates, _) => record.entry = None,
             _ => {}
         }
         let record = self.as_listed(key, &record);
@@ -286,8 +288,8 @@ impl SessionStore for BrokenStore {
             let held = self.inner.load(&other).await?.expect("it was inserted");
             drop(self.inner.update(&other, &record, &held.revision).await?);
         }
-        Ok(match (self.fault, write) {
-            (Fault::UpdateAnswersTheOldRevision, Write::Stored(_)) => {
+        Ok(match (self.defect, write) {
+            (Defect::UpdateAnswersTheOldRevision, Write::Stored(_)) => {
                 Write::Stored(revision.clone())
             }
             (_, write) => write,
@@ -296,12 +298,12 @@ impl SessionStore for BrokenStore {
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         let key = &self.mangled_key(key)?;
-        match self.fault {
-            Fault::DeleteDoesNothing => return Ok(()),
-            Fault::DeleteFailsOnAbsent if self.inner.load(key).await?.is_none() => {
+        match self.defect {
+            Defect::DeleteDoesNothing => return Ok(()),
+            Defect::DeleteFailsOnAbsent if self.inner.load(key).await?.is_none() => {
                 return Err(Error::backend("broken", "there is nothing to delete"));
             }
-            Fault::DeleteGoesByAClock
+            Defect::DeleteGoesByAClock
                 if self
                     .inner
                     .load(key)
@@ -310,8 +312,8 @@ impl SessionStore for BrokenStore {
             {
                 return Ok(());
             }
-            Fault::DeleteKeepsTheKeyTaken | Fault::IndexRemembersTheDeleted => {
-                self.seen().deleted.insert(key.clone());
+            Defect::DeleteKeepsTheKeyTaken | Defect::IndexRemembersTheDeleted => {
+                self.observed().deleted.insert(key.clone());
             }
             _ => {}
         }
@@ -329,11 +331,11 @@ impl SessionStore for BrokenStore {
 #[async_trait]
 impl ExpiredSweep for BrokenStore {
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
-        match self.fault {
-            Fault::SweepTakesTheLive => self.outlived.sweep(limit).await,
-            Fault::SweepMiscounts => Ok(self.inner.sweep_as_of(instant, limit).await? / 2),
-            Fault::SweepIgnoresItsLimit => self.inner.sweep_as_of(instant, usize::MAX).await,
-            Fault::SweepChecksThenDeletes => self.sweep_without_care().await,
+        match self.defect {
+            Defect::SweepTakesTheLive => self.outlived.sweep(limit).await,
+            Defect::SweepMiscounts => Ok(self.inner.sweep_as_of(instant, limit).await? / 2),
+            Defect::SweepIgnoresItsLimit => self.inner.sweep_as_of(instant, usize::MAX).await,
+            Defect::SweepChecksThenDeletes => self.sweep_without_care().await,
             _ => self.inner.sweep_as_of(instant, limit).await,
         }
     }

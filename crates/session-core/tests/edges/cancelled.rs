@@ -11,7 +11,7 @@ use std::{
 use session_core::{Error, Finish, Saved, Sessions, Settings};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Fault, Method, Request, Site, When, Work, signed};
+use crate::support::{Failure, Method, Request, Site, When, Work, signed};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -145,7 +145,7 @@ async fn what_is_done_after_a_save_was_dropped_is_done_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_save_that_fails_is_no_success() {
-    for fault in [Fault::Before, Fault::After] {
+    for failure in [Failure::Before, Failure::After] {
         for method in [Method::Insert, Method::Update] {
             let site = Site::new(signed());
             let browser = match method {
@@ -154,11 +154,11 @@ async fn a_dropped_save_that_fails_is_no_success() {
             };
             let request = site.open(&browser).await;
             request.insert("b", &2).unwrap();
-            site.store.fail(method, fault);
+            site.store.fail(method, failure);
             site.store.hold_from(0, When::Before);
             assert!(timeout(MOMENT, request.save()).await.is_err());
             site.store.let_go();
-            assert!(request.answer().await.is_err(), "{method:?} {fault:?}");
+            assert!(request.answer().await.is_err(), "{method:?} {failure:?}");
         }
     }
 }
@@ -432,7 +432,7 @@ async fn a_change_beside_a_save_that_fails_is_saved_by_the_next() {
         .await;
     let request = site.open(&browser).await;
     request.insert("too much", &2).unwrap();
-    site.store.fail(Method::Update, Fault::TooLarge);
+    site.store.fail(Method::Update, Failure::TooLarge);
     site.store.hold(&Method::WRITES);
     let saved = async {
         assert!(matches!(request.save().await, Err(Error::TooLarge { .. })));

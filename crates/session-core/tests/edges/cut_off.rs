@@ -6,7 +6,7 @@ use std::time::Duration;
 use session_core::{BackgroundSave, Error, Session};
 use tokio::time::timeout;
 
-use crate::support::{Browser, Fault, Handler, Log, Method, Site, When, Work, signed};
+use crate::support::{Browser, Failure, Handler, Log, Method, Site, When, Work, signed};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -113,7 +113,7 @@ async fn a_rest_that_fails_says_so() {
     let (log, _guard) = Log::start();
     let session = open(&site, &browser).await;
     session.insert("b", &2).unwrap();
-    site.store.fail(Method::Update, Fault::Before);
+    site.store.fail(Method::Update, Failure::Before);
     site.store.hold(&Method::WRITES);
     assert!(timeout(MOMENT, session.save()).await.is_err());
     drop(session);
@@ -173,13 +173,13 @@ async fn what_was_told_or_nobody_expects_is_not_counted() {
     // A request that failed.
     let request = site.open(&browser).await;
     request.insert("a", &1).unwrap();
-    site.store.fail(Method::Update, Fault::Before);
+    site.store.fail(Method::Update, Failure::Before);
     assert!(request.answer().await.is_err());
     drop(request);
     // A save that failed, and then the handler was dropped.
     let session = open(&site, &browser).await;
     session.insert("a", &1).unwrap();
-    site.store.fail(Method::Update, Fault::Before);
+    site.store.fail(Method::Update, Failure::Before);
     assert!(matches!(session.save().await, Err(Error::Backend { .. })));
     drop(session);
     // A load, and one that only looked.

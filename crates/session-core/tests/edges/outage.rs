@@ -8,7 +8,7 @@ use session_core::{
 };
 use tokio::time::Instant;
 
-use crate::support::{Answer, Fault, Handler, Method, Request, Site, Work, signed};
+use crate::support::{Answer, Failure, Handler, Method, Request, Site, Work, signed};
 
 const BUDGET: Duration = Duration::from_secs(1);
 
@@ -222,24 +222,24 @@ async fn whatever_call_fails_a_success_was_one() {
     for settings in [signed(), Settings::flask()] {
         for work in Work::ALL {
             for method in Method::WRITES {
-                for faults in [
-                    &[Fault::Before][..],
-                    &[Fault::After],
-                    &[Fault::Before, Fault::Before],
-                    &[Fault::Before, Fault::After],
-                    &[Fault::After, Fault::Before],
-                    &[Fault::After, Fault::After],
+                for failures in [
+                    &[Failure::Before][..],
+                    &[Failure::After],
+                    &[Failure::Before, Failure::Before],
+                    &[Failure::Before, Failure::After],
+                    &[Failure::After, Failure::Before],
+                    &[Failure::After, Failure::After],
                 ] {
                     let site = Site::new(settings.clone());
                     let browser = work.begin(&site).await;
                     let stale = browser.clone();
                     let request = site.open(&browser).await;
                     work.does(&request);
-                    for fault in faults {
-                        site.store.fail(method, *fault);
+                    for failure in failures {
+                        site.store.fail(method, *failure);
                     }
                     let answered = request.answer().await;
-                    site.store.forget_faults();
+                    site.store.forget_failures();
                     if answered.is_ok() {
                         work.assert_done(&site, &browser, &stale).await;
                     } else {
@@ -253,13 +253,13 @@ async fn whatever_call_fails_a_success_was_one() {
 
 #[tokio::test]
 async fn a_renewal_whose_answer_was_lost_once_is_done() {
-    for fault in [Fault::Before, Fault::After] {
+    for failure in [Failure::Before, Failure::After] {
         let site = Site::new(signed());
         let browser = site.logged_in("ada").await;
         let before = browser.header("/");
         let request = site.open(&browser).await;
         request.renew();
-        site.store.fail(Method::Update, fault);
+        site.store.fail(Method::Update, failure);
         request.answer().await.unwrap();
         assert_ne!(browser.header("/"), before);
         assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
@@ -269,12 +269,12 @@ async fn a_renewal_whose_answer_was_lost_once_is_done() {
 
 #[tokio::test]
 async fn a_refresh_that_fails_fails_no_request_and_sends_no_cookie() {
-    for fault in [Fault::Before, Fault::After] {
+    for failure in [Failure::Before, Failure::After] {
         let site = Site::new(signed());
         let browser = site.logged_in("ada").await;
         site.time.advance(Settings::DEFAULT_IDLE_TIMEOUT / 2);
         let request = site.open(&browser).await;
-        site.store.fail(Method::Update, fault);
+        site.store.fail(Method::Update, failure);
         assert_eq!(request.answer().await.unwrap().set_cookie, None);
         assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
     }

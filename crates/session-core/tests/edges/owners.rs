@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use session_core::{Error, KeyPrefix, OwnerIndex as _, Record, Session, config::Refresh};
 
-use crate::support::{Browser, Fault, Handler, Method, Site, signed};
+use crate::support::{Browser, Failure, Handler, Method, Site, signed};
 
 const MILLIS: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -375,15 +375,15 @@ async fn a_log_out_everywhere_has_an_end_and_says_what_it_did_not_reach() {
 
 #[tokio::test]
 async fn one_that_could_not_be_ended_is_an_error_and_the_others_are_ended() {
-    for (method, fault) in [
-        (Method::Load, Fault::Before),
-        (Method::Update, Fault::Before),
+    for (method, failure) in [
+        (Method::Load, Failure::Before),
+        (Method::Update, Failure::Before),
     ] {
         for keep in [false, true] {
             let site = Site::new(signed());
             let browsers = many(&site, "ada", 50).await;
             let request = site.open(&browsers[0]).await;
-            site.store.fail(method, fault);
+            site.store.fail(method, failure);
             assert!(request.log_out_everywhere(keep).await.is_err());
             let left = logged_in_of(&site, &browsers).await;
             assert!(left <= 2, "{left} of 50 are left");
@@ -399,10 +399,10 @@ async fn one_that_could_not_be_ended_is_an_error_and_the_others_are_ended() {
 async fn a_page_that_fails_is_an_error() {
     let site = Site::new(signed());
     let browsers = many(&site, "ada", 3).await;
-    for fault in [Fault::Before, Fault::After] {
-        site.store.fail(Method::OwnedBy, fault);
+    for failure in [Failure::Before, Failure::After] {
+        site.store.fail(Method::OwnedBy, failure);
         assert!(site.sessions.owner_sessions("ada").await.is_err());
-        site.store.fail(Method::OwnedBy, fault);
+        site.store.fail(Method::OwnedBy, failure);
         assert!(site.sessions.log_out_everywhere("ada").await.is_err());
     }
     assert_eq!(logged_in_of(&site, &browsers).await, 3);

@@ -17,7 +17,7 @@ use session_core::{
 pub(crate) use self::{
     browser::Browser,
     log::Log,
-    store::{Fault, Method, TestStore, When},
+    store::{Failure, Method, TestStore, When},
     time::Time,
     work::Work,
 };

@@ -157,14 +157,14 @@ async fn a_change_that_is_overtaken_by_a_renewal_long_ago_is_stored_or_an_error(
 
 /// How a record can be gone without a trace, and how old the request's knowledge is then.
 #[derive(Clone, Copy, Debug)]
-enum Gone {
+enum Removal {
     /// Evicted, so long after the request had loaded it.
     Lost(Duration),
     /// Renewed, and its tombstone removed when its time was over.
     Swept,
 }
 
-impl Gone {
+impl Removal {
     const ALL: [Self; 5] = [
         Self::Lost(Duration::ZERO),
         Self::Lost(Duration::from_secs(59)),
@@ -201,7 +201,7 @@ async fn what_is_gone_without_a_trace_counts_as_ended_at_no_age() {
         ("extension", Session::extend),
     ];
     for slept in [Duration::ZERO, DAY] {
-        for gone in Gone::ALL {
+        for gone in Removal::ALL {
             for (name, work) in works {
                 let site = Site::new(signed());
                 let browser = site.logged_in("ada").await;

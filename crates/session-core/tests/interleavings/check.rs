@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Every promise that the run broke.
-pub(crate) async fn faults(scene: &Scene, run: &Run) -> Vec<&'static str> {
+pub(crate) async fn violations(scene: &Scene, run: &Run) -> Vec<&'static str> {
     let all = live_records(run).await;
     let known: Vec<_> = run.known_ids().iter().map(|id| key_of(id)).collect();
     let family: Vec<_> = all.iter().filter(|it| it.lineage == run.lineage).collect();
@@ -22,7 +22,7 @@ pub(crate) async fn faults(scene: &Scene, run: &Run) -> Vec<&'static str> {
         all: &all,
         family,
         reachable,
-        faults: Vec::new(),
+        failures: Vec::new(),
     };
     check.records();
     check.ends();
@@ -30,7 +30,7 @@ pub(crate) async fn faults(scene: &Scene, run: &Run) -> Vec<&'static str> {
     check.logins();
     check.data();
     check.browsers();
-    check.faults
+    check.failures
 }
 
 /// Whether an id opens a session.
@@ -49,13 +49,13 @@ struct Check<'r> {
     family: Vec<&'r Live>,
     /// Those of them whose id a browser has.
     reachable: Vec<&'r Live>,
-    faults: Vec<&'static str>,
+    failures: Vec<&'static str>,
 }
 
 impl<'r> Check<'r> {
     fn holds(&mut self, holds: bool, what: &'static str) {
         if !holds {
-            self.faults.push(what);
+            self.failures.push(what);
         }
     }
 
@@ -63,14 +63,14 @@ impl<'r> Check<'r> {
         if !self.scene.acts.iter().any(ends) {
             self.holds(!self.family.is_empty(), "no live record is left");
             self.holds(
-                !self.reachable.is_empty() || self.crashed_or_two_faults(),
+                !self.reachable.is_empty() || self.crashed_or_failed_twice(),
                 "the session lives under an id that was never sent",
             );
         }
         self.holds(self.reachable.len() <= 1, "two live ids in browsers");
         self.holds(
-            self.run.faults > 0 || self.family.len() <= 1,
-            "two live records without a fault",
+            self.run.failures > 0 || self.family.len() <= 1,
+            "two live records without a failure",
         );
     }
 
@@ -84,8 +84,8 @@ impl<'r> Check<'r> {
                 "an id in a browser is live after a log-out was answered",
             );
             self.holds(
-                self.run.faults > 0 || self.family.is_empty(),
-                "a record is live after a log-out was answered, without a fault",
+                self.run.failures > 0 || self.family.is_empty(),
+                "a record is live after a log-out was answered, without a failure",
             );
         } else {
             let owner = self.scene.owner;
@@ -110,8 +110,8 @@ impl<'r> Check<'r> {
                 "a renewal was answered while the old id is live",
             );
             self.holds(
-                !self.run.set_dead_cookie[index] || self.run.faults > 0,
-                "an answer set the cookie of a dead id, without a fault",
+                !self.run.set_dead_cookie[index] || self.run.failures > 0,
+                "an answer set the cookie of a dead id, without a failure",
             );
             self.holds(
                 answer.cookie != Told::Removal || *act == Act::LogOut,
@@ -167,7 +167,7 @@ impl<'r> Check<'r> {
             .iter()
             .any(|act| matches!(act, Act::LogIn(by) if owner.is_some_and(|it| it != *by)));
         // A refreshed cookie that comes after the renewed one can replace it in the browser; no server can order that.
-        let unordered = self.scene.due || self.run.faults > 0;
+        let unordered = self.scene.due || self.run.failures > 0;
         if self.reachable.is_empty() || self.ended() || takes_over || unordered {
             return;
         }
@@ -196,9 +196,9 @@ impl<'r> Check<'r> {
             .any(|(act, answer)| ends(act) && answer.status == 200)
     }
 
-    /// What no protocol can keep: the crash of the process that was about to send the id, or a second fault.
-    fn crashed_or_two_faults(&self) -> bool {
-        self.run.faults > 1 || self.run.answers.iter().any(Option::is_none)
+    /// What no protocol can keep: the crash of the process that was about to send the id, or a second failure.
+    fn crashed_or_failed_twice(&self) -> bool {
+        self.run.failures > 1 || self.run.answers.iter().any(Option::is_none)
     }
 
     fn is_family(&self, id: &str) -> bool {

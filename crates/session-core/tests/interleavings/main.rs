@@ -94,34 +94,34 @@ fn log_out_everywhere_misses_no_session_whose_login_was_answered() {
 }
 
 #[test]
-fn no_single_fault_loses_revives_or_doubles_anything() {
-    Scene::of(&[Inc]).with_faults(1).every_order();
-    Scene::of(&[Renew]).with_faults(1).every_order();
-    Scene::of(&[LogIn("U")]).with_faults(1).every_order();
-    Scene::of(&[LogOut]).with_faults(1).every_order();
-    Scene::of(&[Inc, Inc]).with_faults(1).every_order();
-    Scene::of(&[Renew, Inc]).with_faults(1).every_order();
-    Scene::of(&[Renew, Renew]).with_faults(1).every_order();
-    Scene::of(&[LogOut, Inc]).with_faults(1).every_order();
-    Scene::of(&[LogOut, Renew]).with_faults(1).every_order();
-    Scene::of(&[LogIn("U"), Inc]).with_faults(1).some_orders();
+fn no_single_failure_loses_revives_or_doubles_anything() {
+    Scene::of(&[Inc]).with_failures(1).every_order();
+    Scene::of(&[Renew]).with_failures(1).every_order();
+    Scene::of(&[LogIn("U")]).with_failures(1).every_order();
+    Scene::of(&[LogOut]).with_failures(1).every_order();
+    Scene::of(&[Inc, Inc]).with_failures(1).every_order();
+    Scene::of(&[Renew, Inc]).with_failures(1).every_order();
+    Scene::of(&[Renew, Renew]).with_failures(1).every_order();
+    Scene::of(&[LogOut, Inc]).with_failures(1).every_order();
+    Scene::of(&[LogOut, Renew]).with_failures(1).every_order();
+    Scene::of(&[LogIn("U"), Inc]).with_failures(1).some_orders();
     Scene::of(&[LogOut, Renew, Inc])
-        .with_faults(1)
+        .with_failures(1)
         .some_orders();
     Scene::of(&[Everywhere, Renew])
         .owned_by("U")
-        .with_faults(1)
+        .with_failures(1)
         .some_orders();
 }
 
 #[test]
-fn two_faults_lose_no_record_and_revive_none() {
-    Scene::of(&[Renew]).with_faults(2).every_order();
-    Scene::of(&[LogIn("U")]).with_faults(2).every_order();
-    Scene::of(&[LogOut]).with_faults(2).every_order();
-    Scene::of(&[RenewInc, Inc]).with_faults(2).some_orders();
-    Scene::of(&[LogOut, Renew]).with_faults(2).some_orders();
-    Scene::of(&[Renew, Renew]).with_faults(2).some_orders();
+fn two_failures_lose_no_record_and_revive_none() {
+    Scene::of(&[Renew]).with_failures(2).every_order();
+    Scene::of(&[LogIn("U")]).with_failures(2).every_order();
+    Scene::of(&[LogOut]).with_failures(2).every_order();
+    Scene::of(&[RenewInc, Inc]).with_failures(2).some_orders();
+    Scene::of(&[LogOut, Renew]).with_failures(2).some_orders();
+    Scene::of(&[Renew, Renew]).with_failures(2).some_orders();
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(crate) struct Run {
     pub(crate) lineage: String,
     /// `None` for a request whose process crashed.
     pub(crate) answers: Vec<Option<Answer>>,
-    pub(crate) faults: usize,
+    pub(crate) failures: usize,
     pub(crate) paused: bool,
     /// The id was dead when the answer was given.
     pub(crate) old_dead_at_answer: Vec<bool>,

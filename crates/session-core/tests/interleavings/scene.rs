@@ -8,17 +8,17 @@ use crate::{
     explore::Path,
     request::Act,
     run::Run,
-    store::{Fault, PausingStore},
+    store::{Failure, PausingStore},
     under_way::{Request, advance_to_command, poll},
 };
 
 /// Longer than a store keeps a tombstone.
 const PAUSE: Duration = Duration::from_secs(700);
-const FAULTS: [Fault; 4] = [
-    Fault::NotApplied,
-    Fault::AnswerLost,
-    Fault::AppliedLate,
-    Fault::CrashAfter,
+const FAILURES: [Failure; 4] = [
+    Failure::NotApplied,
+    Failure::AnswerLost,
+    Failure::AppliedLate,
+    Failure::CrashAfter,
 ];
 
 /// Some requests at once on one session, which holds `a` = 0 and `n` = 0.
@@ -27,7 +27,7 @@ pub(crate) struct Scene {
     pub(crate) acts: Vec<Act>,
     pub(crate) owner: Option<&'static str>,
     pub(crate) due: bool,
-    faults: usize,
+    failures: usize,
     pub(crate) pause: bool,
 }
 
@@ -37,7 +37,7 @@ impl Scene {
             acts: acts.to_vec(),
             owner: None,
             due: false,
-            faults: 0,
+            failures: 0,
             pause: false,
         }
     }
@@ -56,8 +56,8 @@ impl Scene {
     }
 
     /// So many commands of any request fail, in one of the ways there are, or its process crashes.
-    pub(crate) fn with_faults(self, faults: usize) -> Self {
-        Self { faults, ..self }
+    pub(crate) fn with_failures(self, failures: usize) -> Self {
+        Self { failures, ..self }
     }
 
     /// Handlers take their time, once longer than a store keeps a tombstone.
@@ -101,10 +101,10 @@ impl Scene {
             .expect("a runtime starts");
         runtime.block_on(async {
             let run = self.play(path).await;
-            let faults = check::faults(self, &run).await;
+            let failures = check::violations(self, &run).await;
             assert!(
-                faults.is_empty(),
-                "{self:?}\n{faults:#?}\n{:#?}\n{:#?}",
+                failures.is_empty(),
+                "{self:?}\n{failures:#?}\n{:#?}\n{:#?}",
                 run.log,
                 run.answers
             );
@@ -124,7 +124,7 @@ impl Scene {
             id: id.clone(),
             lineage,
             answers: vec![None; self.acts.len()],
-            faults: 0,
+            failures: 0,
             paused: false,
             old_dead_at_answer: vec![false; self.acts.len()],
             set_dead_cookie: vec![false; self.acts.len()],
@@ -181,22 +181,22 @@ impl Scene {
         index: usize,
     ) {
         let handling = requests[index].as_ref().is_some_and(|it| it.handling);
-        if run.faults < self.faults && !handling {
-            let way = path.choose(FAULTS.len() + 1);
+        if run.failures < self.failures && !handling {
+            let way = path.choose(FAILURES.len() + 1);
             if way > 0 {
-                run.faults += 1;
-                run.store.desk().fault = Some(FAULTS[way - 1]);
+                run.failures += 1;
+                run.store.desk().failure = Some(FAILURES[way - 1]);
             }
         }
-        let fault = run.store.desk().fault;
+        let failure = run.store.desk().failure;
         let request = requests[index].as_mut().expect("it is at a command");
         run.log.push(format!(
-            "{index} {:?}: {:?} {fault:?}",
+            "{index} {:?}: {:?} {failure:?}",
             self.acts[index], request.command
         ));
         request.at_command = false;
         poll(run, requests, index).await;
-        if fault == Some(Fault::CrashAfter) {
+        if failure == Some(Failure::CrashAfter) {
             requests[index] = None;
         }
     }

@@ -11,7 +11,7 @@ use session_core::{
 
 /// What happens to the next command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum Failure {
     /// It is not carried out, and fails.
     NotApplied,
     /// It is carried out, and its answer is lost.
@@ -43,7 +43,7 @@ enum Reply {
 /// What the scheduler and the store tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
-    pub(crate) fault: Option<Fault>,
+    pub(crate) failure: Option<Failure>,
     /// A request has come to this command and waits to carry it out.
     pub(crate) waiting: Option<Command>,
     /// Commands that are carried out after their request was told that they failed.
@@ -85,19 +85,19 @@ impl PausingStore {
 
     async fn pause(&self, command: Command) -> Result<Reply> {
         self.come_to(&command).await;
-        let fault = self.desk().fault.take();
-        match fault {
+        let failure = self.desk().failure.take();
+        match failure {
             None => self.carry_out(command).await,
-            Some(Fault::NotApplied) => Err(failure()),
-            Some(Fault::AnswerLost) => {
+            Some(Failure::NotApplied) => Err(backend_error()),
+            Some(Failure::AnswerLost) => {
                 drop(self.carry_out(command).await);
-                Err(failure())
+                Err(backend_error())
             }
-            Some(Fault::AppliedLate) => {
+            Some(Failure::AppliedLate) => {
                 self.desk().late.push(command);
-                Err(failure())
+                Err(backend_error())
             }
-            Some(Fault::CrashAfter) => {
+            Some(Failure::CrashAfter) => {
                 drop(self.carry_out(command).await);
                 pending().await
             }
@@ -134,8 +134,8 @@ impl PausingStore {
             Command::OwnedBy(owner) => {
                 let mut page = self.inner.owned_by(&owner, None, usize::MAX).await?;
                 // Keys are random; the same decisions must lead to the same run.
-                let place = |key: &StoreKey| self.desk().keys.iter().position(|it| it == key);
-                page.records.sort_by_key(|listed| place(&listed.key));
+                let position = |key: &StoreKey| self.desk().keys.iter().position(|it| it == key);
+                page.records.sort_by_key(|listed| position(&listed.key));
                 Reply::Owned(page)
             }
             Command::Handle => Reply::Deleted,
@@ -143,7 +143,7 @@ impl PausingStore {
     }
 }
 
-fn failure() -> Error {
+fn backend_error() -> Error {
     Error::backend("pausing", "the connection was lost")
 }
 

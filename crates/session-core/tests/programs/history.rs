@@ -31,7 +31,7 @@ pub(crate) struct Violation {
 /// What the requests of a run were told, in the order in which it happened.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    pub(crate) visits: Vec<VisitLog>,
+    pub(crate) visits: Vec<RequestLog>,
     pub(crate) groups: Vec<Group>,
     /// Every cookie that was ever sent, as name and value, and the session it is for.
     pub(crate) cookies: Vec<(String, usize)>,
@@ -68,7 +68,7 @@ pub(crate) struct Group {
 #[derive(Debug, Default)]
 // Each is a fact of its own.
 #[allow(clippy::struct_excessive_bools)]
-pub(crate) struct VisitLog {
+pub(crate) struct RequestLog {
     /// The cookie that came with it, as name and value.
     pub(crate) cookie: String,
     /// The session that the cookie is for.
@@ -219,7 +219,7 @@ pub(crate) fn user_of(session: &Session) -> Option<usize> {
 impl History {
     pub(crate) fn new(requests: usize, browsers: usize) -> Self {
         let mut history = Self::default();
-        history.visits.resize_with(requests, VisitLog::default);
+        history.visits.resize_with(requests, RequestLog::default);
         history.expected.resize_with(browsers, || None);
         history
     }
@@ -231,7 +231,7 @@ impl History {
         });
     }
 
-    pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
+    pub(crate) fn add_trace(&mut self, what: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(what());
         }
@@ -360,7 +360,8 @@ impl History {
 
     /// Whether two sessions may be one: of Flask's form, which has no name, and used by the same request.
     pub(crate) fn may_be_one(&self, one: usize, other: usize) -> bool {
-        let uses = |it: &VisitLog, group| it.groups.contains(&group) || it.presented == Some(group);
+        let uses =
+            |it: &RequestLog, group| it.groups.contains(&group) || it.presented == Some(group);
         (self.groups[one].flask || self.groups[other].flask)
             && self
                 .visits

@@ -131,7 +131,7 @@ async fn perform<'s>(
     let number = 2 * r + thread;
     run.history
         .borrow_mut()
-        .note(|| format!("thread {number}: {step:?}"));
+        .add_trace(|| format!("thread {number}: {step:?}"));
     match step {
         Step::Look => {
             let _number = session.get::<u64>("n");
@@ -468,7 +468,7 @@ impl Run<'_> {
             visit.group = presented;
             history.follow(r, session);
         }
-        history.note(|| format!("request {r}: opened {session:?} of {user:?}"));
+        history.add_trace(|| format!("request {r}: opened {session:?} of {user:?}"));
         drop(history);
         self.check_expected(r, session);
     }
@@ -737,7 +737,7 @@ impl Run<'_> {
         let mut history = self.history.borrow_mut();
         history.take_up_too(r, taken);
         history.follow(r, session);
-        history.note(|| format!("request {r}: a save says {saved:?}"));
+        history.add_trace(|| format!("request {r}: a save says {saved:?}"));
         let visit = &history.visits[r];
         let emptied = visit.may_remove && session.is_new() && matches!(saved, Ok(Saved::Stored));
         if let Some(group) = visit.group.filter(|_| emptied)
@@ -790,7 +790,7 @@ impl Run<'_> {
 
     fn failed(&self, r: usize, error: &Error) {
         let mut history = self.history.borrow_mut();
-        history.note(|| format!("request {r}: {error}"));
+        history.add_trace(|| format!("request {r}: {error}"));
         if told(error) == Told::Unknown {
             history.visits[r].faults += 1;
             let groups: Vec<_> = history.visits[r].groups.clone();
@@ -830,7 +830,7 @@ impl Run<'_> {
             history.follow(r, session);
         }
         history.take_up_too(r, taken);
-        history.note(|| format!("request {r}: answered {error:?}, {set_cookie:?}"));
+        history.add_trace(|| format!("request {r}: answered {error:?}, {set_cookie:?}"));
         let visit = &mut history.visits[r];
         visit.head_sent = true;
         visit.answered = Some(tick);

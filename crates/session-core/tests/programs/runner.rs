@@ -265,8 +265,9 @@ impl Run<'_> {
     fn tell(&self, thread: usize, call: Option<&str>, behaviour: Behaviour) {
         if let Some(call) = call {
             let mut history = self.history.borrow_mut();
-            history
-                .note(|| format!("thread {thread}: the store carries out {call}, {behaviour:?}"));
+            history.add_trace(|| {
+                format!("thread {thread}: the store carries out {call}, {behaviour:?}")
+            });
         }
     }
 

@@ -13,7 +13,7 @@ impl ExpiredSweep for CachelibStore {
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
         let root = self.root.clone();
         let sweep = move |run: &mut SweepRun| match root.open()? {
-            Some(root) => run.visit(&root, |run, name| sweep_file(run, &root, name)),
+            Some(root) => run.sweep_directory(&root, |run, name| sweep_file(run, &root, name)),
             None => Ok(()),
         };
         Ok(SweepRun::start(instant, limit, sweep).await?)

@@ -1,6 +1,6 @@
 //! Replies that are cut at each byte, or dropped.
 
-use session_tests::{ChaosProxy, Fault, rounds};
+use session_tests::{ChaosProxy, Disruption, rounds};
 
 use super::*;
 
@@ -16,8 +16,8 @@ async fn proxied() -> (Memcached, ChaosProxy, MemcachedStore) {
 
 /// Whether the fault was applied to a reply. If not, the reply was shorter.
 fn applied(proxy: &ChaosProxy) -> bool {
-    let applied = proxy.fault() == Fault::None;
-    proxy.set(Fault::None);
+    let applied = proxy.disruption() == Disruption::None;
+    proxy.set(Disruption::None);
     applied
 }
 
@@ -39,7 +39,7 @@ async fn a_read_whose_reply_is_cut_at_any_byte_is_right() {
     );
     let mut cuts = 0;
     for length in 0..LONGEST {
-        proxy.set(Fault::CutReply(length));
+        proxy.set(Disruption::CutReply(length));
         assert_eq!(bytes(&store, &key).await.unwrap(), "record");
         cuts += usize::from(applied(&proxy));
         other_record_is_right(&store, &other).await;
@@ -64,7 +64,7 @@ async fn a_write_whose_reply_is_cut_at_any_byte_is_an_error_or_what_the_node_sai
             let key = key();
             let revision = stored(store.insert(&key, &record(b"old")).await);
             let fresh = super::key();
-            proxy.set(Fault::CutReply(length));
+            proxy.set(Disruption::CutReply(length));
             let done = match call {
                 0 => store
                     .insert(&fresh, &record(b"new"))
@@ -106,7 +106,7 @@ async fn an_update_whose_reply_is_dropped_is_an_error_and_is_not_sent_again() {
     let mut revision = stored(store.insert(&key, &record(b"0")).await);
     for round in 0..rounds() {
         let before = stat(&node, "cas_hits") + stat(&node, "cas_badval");
-        proxy.set(Fault::DropReply);
+        proxy.set(Disruption::DropReply);
         let answer = store
             .update(&key, &record(&round.to_be_bytes()), &revision)
             .await;

@@ -1,6 +1,6 @@
 //! Replies from which one byte is missing.
 
-use session_tests::{ChaosProxy, Fault};
+use session_tests::{ChaosProxy, Disruption};
 
 use super::*;
 
@@ -41,13 +41,13 @@ async fn a_read_whose_reply_lacks_a_byte_is_right_or_an_error() {
     let (mut removed, mut errors, mut replaced) = (0, 0, 0);
     for position in 0..LONGEST {
         let (begin, before) = (Instant::now(), proxy.connections());
-        proxy.set(Fault::LoseByte(position));
+        proxy.set(Disruption::DropByte(position));
         match store.load(&key).await {
             Ok(loaded) => {
                 let loaded = loaded.expect("the record exists");
                 assert_eq!(loaded.bytes, "record", "byte {position}");
-                removed += usize::from(proxy.fault() == Fault::None);
-                proxy.set(Fault::None);
+                removed += usize::from(proxy.disruption() == Disruption::None);
+                proxy.set(Disruption::None);
                 change(&store, &key, &loaded.revision).await;
             }
             Err(error) => {
@@ -91,7 +91,7 @@ async fn a_write_whose_reply_lacks_a_byte_is_an_error_or_what_the_node_said() {
             let key = key();
             let revision = stored(store.insert(&key, &record(b"old")).await);
             let fresh = super::key();
-            proxy.set(Fault::LoseByte(position));
+            proxy.set(Disruption::DropByte(position));
             let done = match call {
                 0 => store.insert(&fresh, &record(b"new")).await.map(Some),
                 1 => store
@@ -108,7 +108,7 @@ async fn a_write_whose_reply_lacks_a_byte_is_an_error_or_what_the_node_said() {
                     None
                 }
             };
-            proxy.set(Fault::None);
+            proxy.set(Disruption::None);
             assert_eq!(bytes(&store, &other).await.unwrap(), "other");
             let now = store
                 .load(if call == 0 { &fresh } else { &key })

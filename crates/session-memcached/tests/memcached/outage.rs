@@ -1,6 +1,6 @@
 //! Outages: a node that is killed, restarted, frozen, silent or slow.
 
-use session_tests::{ChaosProxy, Fault};
+use session_tests::{ChaosProxy, Disruption};
 
 use super::*;
 
@@ -108,9 +108,9 @@ async fn calls_over_a_silent_network_fail_in_time() {
     let proxy = ChaosProxy::start(node.port()).await;
     let store = open(&format!("127.0.0.1:{}", proxy.port()));
     let key = key();
-    proxy.set(Fault::Blackhole);
+    proxy.set(Disruption::Blackhole);
     every_call_fails(&store, &key, SECOND).await;
-    proxy.set(Fault::None);
+    proxy.set(Disruption::None);
     recovered(&store, &key).await;
 }
 
@@ -126,9 +126,9 @@ async fn a_late_answer_is_an_error_and_no_other_calls_answer() {
         stored(store.insert(key, &record(key.as_str().as_bytes())).await);
     }
     for key in &keys {
-        proxy.set(Fault::Latency(Duration::from_millis(80)));
+        proxy.set(Disruption::Latency(Duration::from_millis(80)));
         fails(&store.load(key).await, Instant::now(), SECOND);
-        proxy.set(Fault::None);
+        proxy.set(Disruption::None);
         for key in &keys {
             assert_eq!(bytes(&store, key).await.unwrap(), key.as_str().as_bytes());
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use session_core::{Error, SessionStore, StoreKey};
 use session_mongo::MongoStore;
-use session_tests::{ChaosProxy, Fault};
+use session_tests::{ChaosProxy, Disruption};
 use tokio::time::{sleep, timeout};
 
 use crate::setup::{Setup, connect, key, record, stored};
@@ -150,7 +150,7 @@ async fn a_write_whose_reply_is_lost_is_an_error_and_was_sent_once() {
     // tries again.
     let mut revision = loaded.revision;
     for _ in 0..50 {
-        proxy.set(Fault::DropReply);
+        proxy.set(Disruption::DropReply);
         match store.update(&key, &record(b"two"), &revision).await {
             Ok(write) => {
                 stored(write);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join_all};
 use session_core::{SessionStore, Write};
-use session_tests::{ChaosProxy, Fault, RedisServer};
+use session_tests::{ChaosProxy, Disruption, RedisServer};
 
 use crate::common::{insert, key, load, record, store, stored};
 
@@ -113,7 +113,7 @@ async fn concurrent_calls_share_one_round_trip() {
     let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
     insert(&store, "a", "one").await;
     let latency = Duration::from_millis(100);
-    proxy.set(Fault::Latency(latency));
+    proxy.set(Disruption::Latency(latency));
     let begin = Instant::now();
     let found = join_all((0..100).map(|_| load(&store, "a"))).await;
     let took = begin.elapsed();

@@ -93,7 +93,7 @@ async fn a_load_is_one_round_trip() {
     let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
     insert(&store, "a", "one").await;
     let latency = Duration::from_millis(60);
-    proxy.set(session_tests::Fault::Latency(latency));
+    proxy.set(session_tests::Disruption::Latency(latency));
     let begin = std::time::Instant::now();
     load(&store, "a").await.unwrap();
     let took = begin.elapsed();

@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::join_all;
 use session_core::{Result, SessionStore, Write};
 use session_redis::RedisStore;
-use session_tests::{ChaosProxy, Fault, RedisServer, rounds};
+use session_tests::{ChaosProxy, Disruption, RedisServer, rounds};
 
 use crate::common::{insert, key, load, record, store, stored};
 
@@ -122,9 +122,9 @@ async fn a_write_whose_reply_was_lost_or_cut_is_an_error_and_is_not_sent_again()
     for round in 0..rounds() {
         // The reply is ":1\r\n". A part of it must never be taken for the whole.
         proxy.set(if round % 4 == 0 {
-            Fault::DropReply
+            Disruption::DropReply
         } else {
-            Fault::CutReply(round % 4)
+            Disruption::CutReply(round % 4)
         });
         let next = record((round + 1).to_string());
         store
@@ -139,7 +139,7 @@ async fn a_write_whose_reply_was_lost_or_cut_is_an_error_and_is_not_sent_again()
         revision = loaded.revision;
     }
     server.command("CONFIG RESETSTAT");
-    proxy.set(Fault::DropReply);
+    proxy.set(Disruption::DropReply);
     store
         .update(&key("counter"), &record("last"), &revision)
         .await
@@ -156,7 +156,7 @@ async fn a_read_whose_reply_was_cut_is_sent_again() {
     let bytes = "0123456789";
     insert(&store, "a", bytes).await;
     for length in 0..17 {
-        proxy.set(Fault::CutReply(length));
+        proxy.set(Disruption::CutReply(length));
         let loaded = load(&store, "a").await.unwrap();
         assert_eq!(loaded.bytes, bytes, "{length}");
     }

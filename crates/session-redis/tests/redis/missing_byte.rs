@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 use session_core::{SessionStore, Write};
 use session_redis::RedisStore;
-use session_tests::{ChaosProxy, Fault, RedisServer};
+use session_tests::{ChaosProxy, Disruption, RedisServer};
 
 use crate::common::{bounded, insert, key, load, record, store, update};
 
@@ -25,7 +25,7 @@ async fn a_read_whose_reply_lacks_a_byte_is_sent_again_on_another_connection() {
     insert(&store, "a", PAYLOAD).await;
     for position in 0..REPLY {
         let before = proxy.connections();
-        proxy.set(Fault::LoseByte(position));
+        proxy.set(Disruption::DropByte(position));
         let (_, loaded) = bounded(store.load(&key("a"))).await;
         let last = position + 1 == REPLY || position + 2 == REPLY;
         match loaded {
@@ -52,7 +52,7 @@ async fn a_write_whose_reply_lacks_a_byte_is_an_error_and_is_not_sent_again() {
     for position in 0..4 {
         let before = proxy.connections();
         server.command("CONFIG RESETSTAT");
-        proxy.set(Fault::LoseByte(position));
+        proxy.set(Disruption::DropByte(position));
         let next = record(position.to_string());
         let (_, done) = bounded(store.update(&key("a"), &next, &revision)).await;
         done.unwrap_err();
@@ -77,7 +77,7 @@ async fn a_byte_missing_from_many_replies_mixes_up_none_of_them() {
     }
     let mut failed = 0;
     for position in 0..16 * (REPLY + 3) {
-        proxy.set(Fault::LoseByte(position));
+        proxy.set(Disruption::DropByte(position));
         let calls = names.iter().map(|name| {
             let store = &store;
             async move {
@@ -91,7 +91,7 @@ async fn a_byte_missing_from_many_replies_mixes_up_none_of_them() {
             .iter()
             .filter(|call| call.is_err())
             .count();
-        proxy.set(Fault::None);
+        proxy.set(Disruption::None);
         for name in &names[..2] {
             let loaded = store.load(&key(name)).await;
             if let Ok(loaded) = loaded {

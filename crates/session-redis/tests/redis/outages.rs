@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use session_core::SessionStore;
 use session_redis::RedisStore;
-use session_tests::{ChaosProxy, Fault, RedisServer, rounds};
+use session_tests::{ChaosProxy, Disruption, RedisServer, rounds};
 
 use crate::common::{MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store};
 
@@ -75,10 +75,10 @@ async fn calls_over_a_silent_network_fail_in_time() {
     let proxy = ChaosProxy::start(server.port()).await;
     let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
     insert(&store, "a", "one").await;
-    proxy.set(Fault::Blackhole);
+    proxy.set(Disruption::Blackhole);
     let (failed, made) = calls(&store, Duration::from_secs(2)).await;
     assert_eq!(failed, made);
-    proxy.set(Fault::None);
+    proxy.set(Disruption::None);
     let took = recovery(&store).await;
     assert!(took < MAX_RECOVERY_TIME, "{took:?}");
 }

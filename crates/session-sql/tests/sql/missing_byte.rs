@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use session_core::{SessionStore, Write};
 use session_sql::{SqlStore, sqlx};
-use session_tests::{ChaosProxy, Fault, MariaDb, Postgres};
+use session_tests::{ChaosProxy, Disruption, MariaDb, Postgres};
 use tokio::time::timeout;
 
 use crate::{
@@ -30,7 +30,7 @@ async fn a_reply_that_lacks_a_byte_is_an_error_or_correct<D: TestDatabase>(url: 
         let loaded = timeout(DEADLINE, store.load(&mine)).await;
         let loaded = loaded.ok().and_then(Result::ok).flatten();
         for changes in [false, true] {
-            proxy.set(Fault::LoseByte(position));
+            proxy.set(Disruption::DropByte(position));
             let failed = match &loaded {
                 Some(loaded) if changes => {
                     let next = record(b"mine");
@@ -51,8 +51,8 @@ async fn a_reply_that_lacks_a_byte_is_an_error_or_correct<D: TestDatabase>(url: 
                 },
             };
             errors += usize::from(failed);
-            damaged += usize::from(proxy.fault() == Fault::None);
-            proxy.set(Fault::None);
+            damaged += usize::from(proxy.disruption() == Disruption::None);
+            proxy.set(Disruption::None);
             if let Ok(Ok(loaded)) = timeout(DEADLINE, store.load(&other)).await {
                 assert_eq!(loaded.unwrap().bytes, b"other"[..], "byte {position}");
             }

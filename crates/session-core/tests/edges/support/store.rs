@@ -33,7 +33,7 @@ impl Method {
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum Failure {
     /// Nothing was done.
     Before,
     /// It was done, and its answer is lost.
@@ -72,7 +72,7 @@ impl Gate {
 struct Behaviour {
     calls: Vec<Method>,
     slow: Vec<(Method, Duration)>,
-    faults: VecDeque<(Method, Fault)>,
+    failures: VecDeque<(Method, Failure)>,
     down: Vec<Method>,
     inserted: Vec<StoreKey>,
     listed: usize,
@@ -122,12 +122,12 @@ impl TestStore {
     }
 
     /// The next call of `method` fails; several of them one after the other.
-    pub(crate) fn fail(&self, method: Method, fault: Fault) {
-        self.behaviour().faults.push_back((method, fault));
+    pub(crate) fn fail(&self, method: Method, failure: Failure) {
+        self.behaviour().failures.push_back((method, failure));
     }
 
-    pub(crate) fn forget_faults(&self) {
-        self.behaviour().faults.clear();
+    pub(crate) fn forget_failures(&self) {
+        self.behaviour().failures.clear();
     }
 
     /// Every call of `methods` fails, until the store is up again.
@@ -211,25 +211,25 @@ impl TestStore {
         method: Method,
         call: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        let (number, slow, fault) = {
+        let (number, slow, failure) = {
             let mut behaviour = self.behaviour();
             behaviour.calls.push(method);
             let number = behaviour.calls.len() as u64 - 1;
             let slow = behaviour.slow.iter().find(|(of, _)| *of == method);
             let slow = slow.map(|(_, time)| *time);
-            let place = behaviour.faults.iter().position(|(of, _)| *of == method);
-            let fault = place.and_then(|place| behaviour.faults.remove(place));
-            let down = behaviour.down.contains(&method).then_some(Fault::Before);
-            (number, slow, fault.map(|(_, fault)| fault).or(down))
+            let place = behaviour.failures.iter().position(|(of, _)| *of == method);
+            let failure = place.and_then(|place| behaviour.failures.remove(place));
+            let down = behaviour.down.contains(&method).then_some(Failure::Before);
+            (number, slow, failure.map(|(_, failure)| failure).or(down))
         };
         if let Some(time) = slow {
             sleep(time).await;
         }
         self.wait(method, number, When::Before).await;
-        let answer = match fault {
-            Some(Fault::Before) => Err(Error::backend("test", "down")),
-            Some(Fault::TooLarge) => Err(Error::TooLarge { size: 2, limit: 1 }),
-            Some(Fault::After) => {
+        let answer = match failure {
+            Some(Failure::Before) => Err(Error::backend("test", "down")),
+            Some(Failure::TooLarge) => Err(Error::TooLarge { size: 2, limit: 1 }),
+            Some(Failure::After) => {
                 let _done = call.await?;
                 Err(Error::backend("test", "the answer is lost"))
             }

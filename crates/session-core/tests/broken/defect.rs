@@ -1,6 +1,6 @@
 /// The one thing that a [`BrokenStore`](super::BrokenStore) does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum Defect {
     LoadInvents,
     LoadProlongs,
     LoadTellsNoExpiry,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
-use session_tests::{ChaosProxy, Fault, MariaDb, Memcached, Postgres, RedisServer};
+use session_tests::{ChaosProxy, Disruption, MariaDb, Memcached, Postgres, RedisServer};
 use site::{Answer, Backend, Browser, Cookie, Demo};
 
 const QUICK: Duration = Duration::from_millis(1500);
@@ -15,7 +15,7 @@ const RECOVERY: Duration = Duration::from_secs(2);
 const USERS: usize = 4;
 
 /// Every byte of a reply's head, and of what follows enough to meet each field.
-fn places() -> impl Iterator<Item = usize> {
+fn positions() -> impl Iterator<Item = usize> {
     (0..48).chain((48..260).step_by(9))
 }
 
@@ -67,11 +67,11 @@ async fn one_byte_less_harms_nobody(backend: Backend, port: u16, address: impl F
         browsers.push(demo.logged_in(&format!("user{user}")).await);
     }
     let (mut met, mut refused, mut certain, mut possible) = (0, 0, 0, 0);
-    for place in places() {
-        proxy.set(Fault::LoseByte(place));
+    for place in positions() {
+        proxy.set(Disruption::DropByte(place));
         let (refusals, counted) = everybody_asks(&browsers, place).await;
-        met += usize::from(proxy.fault() == Fault::None);
-        proxy.set(Fault::None);
+        met += usize::from(proxy.disruption() == Disruption::None);
+        proxy.set(Disruption::None);
         refused += refusals;
         certain += u64::from(counted);
         possible += 1;
