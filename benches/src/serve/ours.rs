@@ -42,8 +42,9 @@ pub(super) fn redis(url: &str) -> Result<()> {
 }
 
 pub(super) fn memcached(nodes: &str) -> Result<()> {
-    let store = MemcachedStore::connect(nodes)?.with_timeout(PATIENCE);
-    serve(Sessions::new(settings()?, Arc::new(store))?)
+    let store = Arc::new(MemcachedStore::connect(nodes)?.with_timeout(PATIENCE));
+    let builder = Sessions::builder(settings()?, store);
+    serve(builder.without_owner_lists().build()?)
 }
 
 pub(super) fn sql(url: &str) -> Result<()> {

@@ -74,6 +74,7 @@ defects! {
     a_second_handle_sees_the_same_records: HandlesAreApart;
     debug_shows_no_key_and_no_bytes: DebugShowsAll;
     a_dropped_future_disturbs_no_other_call: LoadMixesAnswers;
+    a_store_that_can_list_offers_its_index: IndexIsHidden;
     owned_by_lists_an_owners_records_and_no_others:
         IndexForgets, IndexIgnoresTheOwner, IndexListsTheUnlisted, IndexPagesNeverEnd, HandlesAreApart;
     a_page_gives_the_head_of_each_record: IndexGivesNoHead, IndexKeepsTheFirstHead;

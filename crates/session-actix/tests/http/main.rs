@@ -21,6 +21,7 @@ mod named;
 mod nested;
 mod observed;
 mod outside_handlers;
+mod results;
 mod secrets;
 mod spoilt;
 mod streams;

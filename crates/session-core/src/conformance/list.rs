@@ -58,6 +58,7 @@ macro_rules! __store_promises {
 macro_rules! __owner_promises {
     (($($each:tt)+), $context:tt) => {
         $($each)+! { $context
+            a_store_that_can_list_offers_its_index
             owned_by_lists_an_owners_records_and_no_others
             a_page_gives_the_head_of_each_record
             a_page_keeps_to_its_limit

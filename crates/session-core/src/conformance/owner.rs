@@ -112,6 +112,17 @@ async fn lists<S: OwnerIndex + ?Sized>(
     }
 }
 
+/// [`SessionStore::owner_index`](crate::SessionStore::owner_index) is the store: without it
+/// [`Sessions::new`](crate::Sessions::new) takes it for one that cannot list.
+pub async fn a_store_that_can_list_offers_its_index<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
+    let (key, owner) = (fixture.key(), fixture.owner());
+    let index = fixture.store().clone().owner_index();
+    let index = index.expect("owner_index() is the store itself");
+    stored(fixture.store().insert(&key, &listed(b"a", &owner)).await);
+    let page = done(index.owned_by(&owner, None, 10).await);
+    assert!(page.records.iter().any(|listed| listed.key == key));
+}
+
 /// An owner's pages hold all records of that owner, and none of another's or nobody's.
 pub async fn owned_by_lists_an_owners_records_and_no_others<S: OwnerIndex + ?Sized>(
     fixture: &Fixture<S>,

@@ -43,6 +43,7 @@ pub(crate) enum Defect {
     KeysAreCut,
     HandlesAreApart,
     DebugShowsAll,
+    IndexIsHidden,
     IndexForgets,
     IndexIgnoresTheOwner,
     IndexListsTheUnlisted,

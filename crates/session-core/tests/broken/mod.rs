@@ -324,7 +324,7 @@ impl SessionStore for BrokenStore {
     }
 
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
-        Some(self)
+        (self.defect != Defect::IndexIsHidden).then_some(self as Arc<dyn OwnerIndex>)
     }
 }
 

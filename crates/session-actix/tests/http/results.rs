@@ -1,0 +1,91 @@
+//! `?` on a session's call compiles in each kind of handler, and its error has the promised status.
+
+use std::{error::Error, fmt};
+
+use actix_web::{App, HttpResponse, ResponseError, get, http::StatusCode, test};
+use session_actix::{Session, SessionError, SessionMiddleware, session_core::Sessions};
+
+const RESERVED: &str = "__session";
+
+#[get("/actix")]
+async fn actix(session: Session) -> actix_web::Result<String> {
+    session.insert("a", &1)?;
+    session.insert(RESERVED, &1)?;
+    Ok(String::new())
+}
+
+#[get("/session")]
+async fn own(session: Session) -> Result<String, SessionError> {
+    let _saved = session.save().await?;
+    session.insert(RESERVED, &1)?;
+    Ok(String::new())
+}
+
+#[get("/boxed")]
+async fn boxed(session: Session) -> Result<String, Box<dyn Error>> {
+    "1".parse::<u8>()?;
+    session.insert(RESERVED, &1)?;
+    Ok(String::new())
+}
+
+/// An error of the application, one of whose causes is the session.
+#[derive(Debug)]
+enum AppError {
+    Session(SessionError),
+    Number(std::num::ParseIntError),
+}
+
+impl From<SessionError> for AppError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl From<std::num::ParseIntError> for AppError {
+    fn from(error: std::num::ParseIntError) -> Self {
+        Self::Number(error)
+    }
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the application failed")
+    }
+}
+
+impl ResponseError for AppError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Session(error) => error.status_code(),
+            Self::Number(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            Self::Session(error) => error.error_response(),
+            Self::Number(_) => HttpResponse::BadRequest().finish(),
+        }
+    }
+}
+
+#[get("/application")]
+async fn application(session: Session) -> Result<String, AppError> {
+    let number: u8 = "1".parse()?;
+    session.insert(RESERVED, &number)?;
+    Ok(String::new())
+}
+
+#[actix_web::test]
+async fn a_sessions_error_has_its_status_in_each_kind_of_handler_and_shows_no_message() {
+    let app = App::new()
+        .wrap(SessionMiddleware::new(Sessions::in_memory()))
+        .service((actix, own, boxed, application));
+    let app = test::init_service(app).await;
+    for path in ["/actix", "/session", "/boxed", "/application"] {
+        let request = test::TestRequest::with_uri(path).to_request();
+        let response = test::call_service(&app, request).await;
+        assert_eq!(response.status().as_u16(), 400, "{path}");
+        assert_eq!(test::read_body(response).await, "Bad Request", "{path}");
+    }
+}

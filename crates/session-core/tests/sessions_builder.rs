@@ -1,0 +1,163 @@
+//! `Sessions` are refused when they are built where a user's sessions could not be listed later.
+
+use std::sync::Arc;
+
+use session_core::{
+    Error, Loaded, MemoryStore, OwnedSession, Record, Result, Revision, SecretKeys, Session,
+    SessionStore, Sessions, Settings, StoreKey, Write, async_trait, config::FlaskSessions,
+};
+
+/// A store without an index, as memcached is.
+#[derive(Debug)]
+struct Unlisted(MemoryStore);
+
+#[async_trait]
+impl SessionStore for Unlisted {
+    fn limit(&self) -> usize {
+        self.0.limit()
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
+        self.0.load(key).await
+    }
+
+    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        self.0.insert(key, record).await
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
+        self.0.update(key, record, revision).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<()> {
+        self.0.delete(key).await
+    }
+}
+
+fn signed() -> Settings {
+    Settings::new(SecretKeys::new("Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP").unwrap())
+}
+
+#[test]
+fn what_cannot_list_a_users_sessions_is_refused_unless_the_application_allows_it() {
+    let memory = || Arc::new(MemoryStore::new()) as Arc<dyn SessionStore>;
+    let unlisted = || Arc::new(Unlisted(MemoryStore::new())) as Arc<dyn SessionStore>;
+    let flask = || signed().with_flask_sessions(FlaskSessions::Keep);
+    for (settings, store, why) in [
+        (signed(), unlisted(), "cannot list a user's sessions"),
+        (Settings::flask(), memory(), "holds Flask's sessions"),
+        (flask(), memory(), "holds Flask's sessions"),
+    ] {
+        let builder = Sessions::builder(settings.clone(), store.clone());
+        assert!(!builder.can_list_owners());
+        let refused = Sessions::new(settings, store).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+        assert!(refused.contains("without_owner_lists()"), "{refused}");
+        let sessions = builder.without_owner_lists().build().unwrap();
+        assert!(!sessions.has_owner_lists());
+    }
+    let builder = Sessions::builder(signed(), memory());
+    assert!(builder.can_list_owners());
+    assert!(builder.build().unwrap().has_owner_lists());
+}
+
+#[tokio::test]
+async fn without_lists_each_question_about_a_users_sessions_is_an_error() {
+    fn is_refused<T>(answer: Result<T>) -> bool {
+        matches!(answer, Err(Error::NoOwnerIndex))
+    }
+    let store = Arc::new(Unlisted(MemoryStore::new()));
+    let builder = Sessions::builder(signed(), store).without_owner_lists();
+    let sessions = builder.build().unwrap();
+    let lineage = "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+    assert!(is_refused(sessions.owner_sessions("ada").await));
+    assert!(is_refused(sessions.log_out_everywhere("ada").await));
+    assert!(is_refused(
+        sessions.end_owner_session("ada", &lineage).await
+    ));
+    let request = sessions.begin_request();
+    let session = request.session(&mut std::iter::empty()).await.unwrap();
+    session.log_in("ada").unwrap();
+    assert!(is_refused(session.owner_sessions().await));
+    assert!(is_refused(session.log_out_everywhere(true).await));
+    assert!(is_refused(session.end_owner_session(&lineage).await));
+}
+
+#[tokio::test]
+async fn an_administrator_ends_one_session_of_a_user() {
+    let sessions = Sessions::in_memory();
+    for _ in 0..2 {
+        let cookie = sessions.cookie_of(|session| session.log_in("ada")).await;
+        assert!(cookie.unwrap().starts_with("session="));
+    }
+    let listed = sessions.owner_sessions("ada").await.unwrap();
+    let [first, second] = &listed[..] else {
+        panic!("{listed:?}")
+    };
+    let (ended, others) = (first.lineage(), second.lineage());
+    assert!(!sessions.end_owner_session("bob", ended).await.unwrap());
+    assert!(sessions.end_owner_session("ada", ended).await.unwrap());
+    assert!(!sessions.end_owner_session("ada", ended).await.unwrap());
+    let left = sessions.owner_sessions("ada").await.unwrap();
+    let left: Vec<_> = left.iter().map(OwnedSession::lineage).collect();
+    assert_eq!(left, [others]);
+}
+
+#[test]
+fn remove_returns_the_value_and_take_decodes_it() {
+    let session = Session::in_memory();
+    session.insert("a", &[1, 2]).unwrap();
+    session.insert("b", "text").unwrap();
+    let removed = session.remove("a").unwrap();
+    assert_eq!(removed.decode::<Vec<u8>>().unwrap(), [1, 2]);
+    assert!(session.remove("a").is_none());
+    assert!(session.take::<u8>("b").is_err(), "it stays");
+    assert_eq!(
+        session.take::<String>("b").unwrap().as_deref(),
+        Some("text")
+    );
+    assert!(session.keys().is_empty());
+}
+
+#[test]
+fn a_lineage_is_read_from_its_text_alone() {
+    use session_core::Lineage;
+
+    let text = "AAECAwQFBgcICQoLDA0ODw";
+    assert_eq!(text.parse::<Lineage>().unwrap().to_string(), text);
+    for other in ["", "AAECAwQFBgcICQoLDA0OD", "AAECAwQFBgcICQoLDA0ODw==", "ä"] {
+        assert!(other.parse::<Lineage>().is_err(), "{other:?}");
+    }
+}
+
+/// A promise that is excepted must be broken: the test of a kept one fails.
+mod with_exceptions {
+    use session_core::conformance::{self, Fixture};
+
+    use super::*;
+
+    fn open() -> Fixture<MemoryStore> {
+        Fixture::new(MemoryStore::new()).with_told_expiry()
+    }
+
+    #[test]
+    #[should_panic(expected = "take it out of `except`")]
+    fn an_exception_for_a_kept_promise_fails() {
+        let promise = "load_finds_what_insert_stored";
+        conformance::check(promise, &[promise], async {
+            conformance::load_finds_what_insert_stored(&open()).await;
+        });
+    }
+
+    #[test]
+    fn an_exception_for_a_broken_promise_passes() {
+        let promise = "load_changes_nothing";
+        conformance::check(promise, &[promise], async { panic!("broken") });
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no promise")]
+    fn an_exception_has_the_name_of_a_promise() {
+        conformance::check("load_changes_nothing", &["a_typo"], async {});
+    }
+}
