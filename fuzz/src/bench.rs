@@ -5,8 +5,8 @@ use std::{
 };
 
 use session_core::{
-    Error, Finish, MemoryStore, ResponseHeaders, OwnerIndex, Result, SecretKeys, Session, SessionStore,
-    Sessions, Settings, RequestSession,
+    Error, Finish, MemoryStore, OwnerIndex, RequestSession, ResponseHeaders, Result, SecretKeys,
+    Session, SessionStore, Sessions, Settings,
 };
 use tokio::runtime::{Builder, Runtime};
 

@@ -17,7 +17,8 @@ const OLDER: &str = "old-key-0123456789-abcdefghijklmnop";
 const OLDEST: &str = "older-key-9876543210-qrstuvwxyzabcd";
 
 fn sessions(settings: Settings, store: &Arc<MemoryStore>) -> Sessions {
-    Sessions::new(settings, store.clone()).unwrap()
+    let builder = Sessions::builder(settings, store.clone());
+    builder.without_owner_lists().build().unwrap()
 }
 
 async fn open(sessions: &Sessions, cookie: Option<&str>) -> (Arc<RequestSession>, Session) {

@@ -17,7 +17,8 @@ struct Site {
 impl Site {
     fn new(settings: Settings) -> Self {
         let store = Arc::new(MemoryStore::new());
-        let sessions = Sessions::new(settings, store.clone()).unwrap();
+        let builder = Sessions::builder(settings, store.clone());
+        let sessions = builder.without_owner_lists().build().unwrap();
         Self { sessions, store }
     }
 
@@ -49,7 +50,8 @@ impl Site {
     /// The same store under other settings.
     fn under(&self, settings: Settings) -> Self {
         let store = self.store.clone();
-        let sessions = Sessions::new(settings, store.clone()).unwrap();
+        let builder = Sessions::builder(settings, store.clone());
+        let sessions = builder.without_owner_lists().build().unwrap();
         Self { sessions, store }
     }
 }

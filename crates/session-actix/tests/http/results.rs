@@ -49,7 +49,10 @@ impl From<std::num::ParseIntError> for AppError {
 
 impl fmt::Display for AppError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the application failed")
+        match self {
+            Self::Session(error) => write!(f, "the session failed: {error}"),
+            Self::Number(error) => write!(f, "no number: {error}"),
+        }
     }
 }
 

@@ -493,7 +493,9 @@ pub(crate) fn reloaded(run: &Run<'_>, r: usize, session: &Session, began: u64) {
 }
 
 /// *No answer sends a dead id*: one that was ended or renewed before the end of the visit began, or before its last call
-/// of the store did. An answer that failed could not look again: it sends none that the request knew to be dead.
+/// of the store did. An answer that failed could not look again: it sends none that the request knew to be dead. And a
+/// session that the end of the visit itself renews is in the index before the renewal is done: who ends all of a user's
+/// sessions beside it may end the new id first.
 pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
     if live_now(run, cookie).is_some() || run.program.evicts() {
         return;
@@ -513,7 +515,20 @@ pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
     };
     let times: Vec<_> = world.changed_until(last);
     let stores: Vec<_> = times.into_iter().map(|it| world.earlier(it)).collect();
+    let before = world.earlier(finish_began);
     drop(world);
+    let ends_many = |it: &Step| {
+        matches!(
+            it,
+            Step::Everywhere { .. } | Step::EndAllOf(_) | Step::EndOne(_)
+        )
+    };
+    if ok && run.program.steps().any(ends_many) {
+        let before = run.bench.sessions_over(run.program.config, before);
+        if opens_now(&before, cookie).is_none() {
+            return;
+        }
+    }
     let mut lived = stores.into_iter().map(|store| {
         opens_now(&run.bench.sessions_over(run.program.config, store), cookie).is_some()
     });

@@ -1,5 +1,7 @@
 //! The layout of cachelib's files: their content and their names.
 
+use std::time::Duration;
+
 use md5::{Digest, Md5};
 use session_core::{Bytes, Record, Revision, StoreKey, Write};
 
@@ -23,8 +25,10 @@ pub(super) struct CacheFile {
 
 impl CacheFile {
     pub(super) fn of(record: &Record) -> Self {
+        // Rounded down, so that Flask does not find it for longer than this application.
+        let expiry = record.expires_at.checked_sub(Duration::from_nanos(999_999));
         Self {
-            expiry: unix_time::to_millis(record.expires_at),
+            expiry: expiry.map_or(0, unix_time::to_millis),
             payload: to_python_json(&record.bytes).into(),
         }
     }
@@ -88,7 +92,22 @@ pub(super) fn is_name(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
+
+    #[test]
+    fn an_expiry_is_rounded_down_to_the_second() {
+        for (millis, second) in [(1_000.0, 1), (1_000.1, 1), (1_999.5, 1), (2_000.0, 2)] {
+            let record = Record {
+                bytes: Bytes::from_static(b"{}"),
+                expires_at: UNIX_EPOCH + Duration::from_secs_f64(millis / 1000.0),
+                entry: None,
+            };
+            let file = CacheFile::of(&record).encode();
+            assert_eq!(file[..4], u32::to_ne_bytes(second), "{millis}");
+        }
+    }
 
     #[test]
     fn an_expiry_is_never_zero_and_never_out_of_range() {
