@@ -75,7 +75,7 @@ async fn without_lists_each_question_about_a_users_sessions_is_an_error() {
     assert!(is_refused(&sessions.owner_sessions("ada").await));
     assert!(is_refused(&sessions.log_out_everywhere("ada").await));
     assert!(is_refused(
-        sessions.end_owner_session("ada", &lineage).await
+        &sessions.end_owner_session("ada", &lineage).await
     ));
     let request = sessions.begin_request();
     let session = request.session(&mut std::iter::empty()).await.unwrap();

@@ -515,25 +515,21 @@ pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
     };
     let times: Vec<_> = world.changed_until(last);
     let stores: Vec<_> = times.into_iter().map(|it| world.earlier(it)).collect();
-    let before = world.earlier(finish_began);
+    let before: Vec<_> = world.changed_until(finish_began);
+    let before: Vec<_> = before.into_iter().map(|it| world.earlier(it)).collect();
     drop(world);
+    let opens =
+        |store| opens_now(&run.bench.sessions_over(run.program.config, store), cookie).is_some();
     let ends_many = |it: &Step| {
         matches!(
             it,
             Step::Everywhere { .. } | Step::EndAllOf(_) | Step::EndOne(_)
         )
     };
-    if ok && run.program.steps().any(ends_many) {
-        let before = run.bench.sessions_over(run.program.config, before);
-        if opens_now(&before, cookie).is_none() {
-            return;
-        }
-    }
-    let mut lived = stores.into_iter().map(|store| {
-        opens_now(&run.bench.sessions_over(run.program.config, store), cookie).is_some()
-    });
+    let is_new = ok && run.program.steps().any(ends_many) && !before.into_iter().any(opens);
+    let mut lived = stores.into_iter().map(opens);
     // The last of them is the store as it was when that call began.
-    if lived.next() == Some(false) && lived.any(|it| it) {
+    if !is_new && lived.next() == Some(false) && lived.any(|it| it) {
         let text = format!("answer {r} sends an id that was dead before");
         run.history.borrow_mut().violate(Promise::Dead, text);
     }
