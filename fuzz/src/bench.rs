@@ -5,8 +5,8 @@ use std::{
 };
 
 use session_core::{
-    Error, Finish, MemoryStore, OwnerIndex, RequestSession, ResponseHeaders, Result, SecretKeys,
-    Session, SessionStore, Sessions, Settings,
+    Error, Finish, MemoryStore, RequestSession, ResponseHeaders, Result, SecretKeys, Session,
+    SessionStore, Sessions, Settings,
 };
 use tokio::runtime::{Builder, Runtime};
 
