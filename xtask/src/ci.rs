@@ -73,6 +73,9 @@ fn document(steps: &mut Steps) -> StepResult {
 
 /// Each choice of features that a user can make and `--all-features` hides.
 fn features(steps: &mut Steps) -> StepResult {
+    for package in ["session-fs", "session-mongo", "session-actix"] {
+        steps.command("features", &mut cargo(&["check", "--package", package]))?;
+    }
     for database in ["sqlite", "postgres", "mysql"] {
         steps.command(
             "features",
