@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use session_core::{Bytes, Payload};
+use session_core::{Bytes, Format, Payload};
 use session_fuzz::{FORMATS, exercise, limited};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     });
 });
 
-fn check(bytes: &Bytes, configured: session_core::Format) {
+fn check(bytes: &Bytes, configured: Format) {
     let Ok(Some(payload)) = Payload::decode(bytes.clone(), configured) else {
         return;
     };
@@ -26,7 +26,14 @@ fn check(bytes: &Bytes, configured: session_core::Format) {
         let again = Payload::decode(written.clone(), format)
             .expect("what was written can be read")
             .expect("a map is a session");
-        assert_eq!(again.encode(format).expect("and written again"), written);
+        let once_more = again.encode(format).expect("and written again");
+        if once_more != written {
+            // Two keys that are no text may be written alike in JSON, as Python does: the last counts.
+            assert!(format == Format::Json && once_more.len() < written.len());
+            let last = Payload::decode(once_more.clone(), format);
+            let last = last.expect("it can be read").expect("a map is a session");
+            assert_eq!(last.encode(format).expect("and written"), once_more);
+        }
     }
     for key in payload.keys() {
         exercise(&payload.value(key).expect("every key has a value"));
