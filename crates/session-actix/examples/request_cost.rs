@@ -86,7 +86,8 @@ async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> 
         "flask-read" => Settings::flask(),
         _ => Settings::new(SecretKeys::new(SECRET)?),
     };
-    let sessions = Sessions::new(settings, Arc::new(MemoryStore::new()))?;
+    let builder = Sessions::builder(settings, Arc::new(MemoryStore::new()));
+    let sessions = builder.without_owner_lists().build()?;
     let with_sessions = kind != "without";
     let app = App::new()
         .wrap(Condition::new(
