@@ -37,14 +37,20 @@ pub trait SessionExt {
 impl SessionExt for HttpRequest {
     fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static {
         let visit = find_request_session::<N>(self, || self.match_pattern());
-        load(visit.map_err(|error| given(self, error)), self.headers())
+        load(
+            visit.map_err(|error| session_of_test(self, error)),
+            self.headers(),
+        )
     }
 }
 
 impl SessionExt for ServiceRequest {
     fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static {
         let visit = find_request_session::<N>(self, || self.match_pattern());
-        load(visit.map_err(|error| given(self, error)), self.headers())
+        load(
+            visit.map_err(|error| session_of_test(self, error)),
+            self.headers(),
+        )
     }
 }
 
@@ -63,7 +69,7 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(COOKIE).map(HeaderValue::as_bytes)
 }
 
-/// The visit; in a debug build it knows its route, for the warning about lost changes.
+/// The request's session, not loaded yet; in a debug build it knows its route, for the warning about lost changes.
 fn find_request_session<N: 'static>(
     request: &impl HttpMessage,
     route: impl Fn() -> Option<String>,
@@ -89,10 +95,12 @@ fn no_middleware(route: Option<String>) -> Error {
     }
 }
 
-/// The session that a test of a handler has put into the request itself.
-fn given<N: 'static>(request: &impl HttpMessage, error: Error) -> Result<Session<N>> {
-    let given = request.extensions().get::<Session<N>>().cloned();
-    given.ok_or(error)
+/// Without a middleware: the session that a test of a handler has put into the request itself.
+fn session_of_test<N: 'static>(request: &impl HttpMessage, error: Error) -> Result<Session<N>> {
+    match (&error, request.extensions().get::<Session<N>>()) {
+        (Error::NoMiddleware { .. }, Some(session)) => Ok(session.clone()),
+        _ => Err(error),
+    }
 }
 
 fn load<N: 'static>(
@@ -105,6 +113,6 @@ fn load<N: 'static>(
             .session(&mut cookies(headers))
             .map_ok(Into::into)
             .left_future(),
-        Err(given) => ready(given).right_future(),
+        Err(session) => ready(session).right_future(),
     }
 }

@@ -36,7 +36,7 @@ struct Inside {
 pub(crate) struct Slots(Rc<Slot>);
 
 impl Slot {
-    /// The visit, made now if nobody has asked for it before.
+    /// The request's session, made now if nobody has asked for it before.
     pub(crate) fn request_session(&self) -> &Arc<RequestSession> {
         self.visit.get_or_init(|| {
             let visit = self.sessions.begin_request_with(background_saves::spawn);
@@ -120,7 +120,7 @@ impl Slots {
         }
     }
 
-    /// The visit of the session called `name`: of the innermost middleware that the answer has not left, or of the innermost
+    /// The request's session called `name`: of the innermost middleware that the answer has not left, or of the innermost
     /// where it has left all, as in a stream. `None` if there is no such middleware.
     pub(crate) fn request_session(&self, name: TypeId) -> Option<Result<Arc<RequestSession>>> {
         let named = || self.all().filter(|it| it.name == name);

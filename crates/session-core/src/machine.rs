@@ -200,7 +200,7 @@ impl Machine {
         }
     }
 
-    /// A machine that ends the session under `key` when it is saved, if `condition` allow it.
+    /// A machine that ends the session under `key` when it is saved, if `condition` allows it.
     pub(crate) fn ending(key: StoreKey, form: Form, condition: EndCondition) -> Self {
         Self {
             endings: vec![Ending::Unseen(key, form)],
@@ -284,7 +284,7 @@ impl Machine {
     }
 
     /// How many changes, renewals and log-outs are lost with the last handle of the request, unless the
-    /// [rest](Self::has_background_save) goes on.
+    /// [background save](Self::has_background_save) goes on.
     pub(crate) fn unsaved_changes(&self, save_continues: bool) -> usize {
         // What failed was told.
         if self.failed {
@@ -315,7 +315,7 @@ impl Machine {
         !self.failed && (self.saving().is_some() || ends)
     }
 
-    /// Drops all but the [rest](Self::has_background_save): what a handler that was cut off had not saved is half done.
+    /// Drops all but the [background save](Self::has_background_save): what a handler that was cut off had not saved is half done.
     pub(crate) fn keep_background_save(&mut self) {
         self.ops.clear();
         self.renew = false;

@@ -41,7 +41,7 @@ pub struct ResponseHeaders {
     pub no_store: bool,
 }
 
-/// The end of a visit.
+/// What is to be done at the end of a request.
 #[must_use]
 pub enum Finish {
     /// There is nothing to do in the store.
@@ -125,7 +125,7 @@ impl RequestSession {
         self.request.set_route(route);
     }
 
-    /// Ends the visit before the response's head is sent: saves what changed.
+    /// Ends the request's use of the session before the response's head is sent: saves what changed.
     pub fn finish(&self) -> Finish {
         let looked = self.looked.load(Ordering::Relaxed);
         let request = self.request.clone();

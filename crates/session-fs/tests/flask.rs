@@ -11,8 +11,7 @@ use std::{
 };
 
 use session_core::{
-    Error, ExpiredSweep as _, Record, SessionStore as _, StoreKey,
-    conformance::{self, Fixture},
+    Error, ExpiredSweep as _, Record, SessionStore as _, StoreKey, conformance::Fixture,
 };
 use session_fs::CachelibStore;
 use session_tests::scratch_dir;
@@ -27,76 +26,9 @@ fn open() -> Fixture<CachelibStore> {
         .keeping(directory)
 }
 
-/// Four bytes of seconds end in the year 2106.
-const NOT_IN_THE_FORMAT: &str = "an_expiry_in_the_year_2200_survives";
-
-macro_rules! promises {
-    ($($promise:ident)+) => {
-        $(
-            #[test]
-            fn $promise() {
-                conformance::run(async { conformance::$promise(&open()).await });
-            }
-        )+
-
-        const TESTED: &[&str] = &[$(stringify!($promise)),+];
-    };
-}
-
-promises! {
-    load_finds_what_insert_stored
-    load_of_an_absent_key_is_none
-    load_changes_nothing
-    insert_refuses_a_taken_key
-    insert_answers_a_revision_for_the_next_update
-    of_many_concurrent_inserts_exactly_one_wins
-    update_replaces_bytes_and_expiry
-    update_with_the_same_bytes_is_done
-    update_answers_a_revision_for_the_next_one
-    update_at_a_stale_revision_is_refused
-    update_at_the_revision_of_a_former_record_is_refused
-    update_at_an_invented_revision_changes_nothing
-    update_never_revives_a_deleted_record
-    update_leaves_other_records_alone
-    delete_ends_a_record
-    delete_succeeds_if_there_is_nothing
-    insert_may_reuse_a_deleted_key
-    delete_leaves_other_records_alone
-    a_record_is_found_until_its_time
-    a_record_with_little_time_left_can_be_changed_and_ended
-    insert_goes_by_what_is_found_and_by_no_clock
-    update_goes_by_what_is_found_and_by_no_clock
-    delete_goes_by_what_is_found_and_by_no_clock
-    a_record_written_after_its_time_is_that_or_absent
-    update_keeps_a_record_beyond_its_first_time
-    an_expiry_is_told_as_it_was_given
-    an_expiry_beyond_30_days_survives
-    an_expiry_beyond_2038_survives
-    every_byte_value_survives
-    an_empty_record_survives
-    a_record_of_the_limit_survives
-    two_prefixes_do_not_see_each_other
-    keys_are_compared_byte_by_byte
-    every_graphic_character_is_legal_in_a_key
-    the_longest_key_works
-    update_racing_delete_never_leaves_a_record
-    of_many_updates_at_one_revision_exactly_one_wins
-    concurrent_updates_account_exactly
-    a_second_handle_sees_the_same_records
-    debug_shows_no_key_and_no_bytes
-    a_dropped_future_disturbs_no_other_call
-}
-
+// Four bytes of seconds end in the year 2106.
+session_core::conformance_tests!(async { open() }, except: [an_expiry_in_the_year_2200_survives]);
 session_core::expired_sweep_tests!(async { open() });
-
-#[test]
-fn every_other_promise_of_a_store_is_tested() {
-    let mut tested = [TESTED, &[NOT_IN_THE_FORMAT]].concat();
-    let mut promised = conformance::STORE_PROMISES.to_vec();
-    tested.sort_unstable();
-    promised.sort_unstable();
-    assert_eq!(tested, promised);
-}
 
 const SHA256: &str = "8218e4462084a7a64a8c72a8cac882dc343336b31a566dca549662878580a986";
 const MD5: &str = "7b328d3dec19f3ba4689e571988d3602";

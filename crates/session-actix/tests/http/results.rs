@@ -2,8 +2,11 @@
 
 use std::{error::Error, fmt};
 
-use actix_web::{App, HttpResponse, ResponseError, get, http::StatusCode, test};
-use session_actix::{Session, SessionError, SessionMiddleware, session_core::Sessions};
+use actix_web::{App, HttpMessage as _, HttpResponse, ResponseError, get, http::StatusCode, test};
+use session_actix::{
+    Session, SessionError, SessionMiddleware,
+    session_core::{self, Sessions},
+};
 
 const RESERVED: &str = "__session";
 
@@ -91,4 +94,26 @@ async fn a_sessions_error_has_its_status_in_each_kind_of_handler_and_shows_no_me
         assert_eq!(response.status().as_u16(), 400, "{path}");
         assert_eq!(test::read_body(response).await, "Bad Request", "{path}");
     }
+}
+
+enum Other {}
+
+#[get("/other")]
+async fn other(_: Session<Other>) -> &'static str {
+    "another session's cookie"
+}
+
+#[actix_web::test]
+async fn a_session_that_a_test_puts_into_the_request_is_no_way_around_a_middleware() {
+    // Both have the cookie `session`, so the inner one is refused.
+    let app = App::new()
+        .wrap(SessionMiddleware::<Other>::named(Sessions::in_memory()))
+        .wrap(SessionMiddleware::new(Sessions::in_memory()))
+        .service(other);
+    let app = test::init_service(app).await;
+    let request = test::TestRequest::with_uri("/other").to_request();
+    let given = Session::<Other>::from(session_core::Session::in_memory());
+    request.extensions_mut().insert(given);
+    let response = test::call_service(&app, request).await;
+    assert_eq!(response.status().as_u16(), 500);
 }

@@ -11,7 +11,8 @@ use crate::{
 pub enum Refresh {
     /// Only a change does (Flask's `SESSION_REFRESH_EACH_REQUEST = False`).
     OnChange,
-    /// Use does, once more than a tenth of the idle timeout has passed since the last time. The default.
+    /// Use does, once more than a tenth of the idle timeout has passed since the last time, or what
+    /// [`with_last_seen`](Settings::with_last_seen) says if a user is logged in. The default.
     WhenDue,
     /// Every request that looks at the session does.
     EveryAccess,
