@@ -1,4 +1,5 @@
-//! Ids are the server's to give out: one that it did not give is not adopted, one that is taken is not given twice.
+//! Ids are the server's to give out: one that it did not give is not adopted, one that is taken is
+//! not given twice.
 
 use session_actix::session_core::{SessionId, Settings};
 

@@ -144,7 +144,8 @@ impl Answer {
     }
 }
 
-/// An application with `sessions`, whose routes are those of `act`, and a `/plain` that uses no session.
+/// An application with `sessions`, whose routes are those of `act`, and a `/plain` that uses no
+/// session.
 pub(crate) async fn browser(
     sessions: Sessions,
 ) -> Browser<

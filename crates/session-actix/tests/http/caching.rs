@@ -1,4 +1,5 @@
-//! Caches: `Vary: Cookie` whenever the session was looked at, `no-store` whenever its cookie is set or somebody is logged in.
+//! Caches: `Vary: Cookie` whenever the session was looked at, `no-store` whenever its cookie is set
+//! or somebody is logged in.
 
 use crate::{
     browser::{browser, sessions, settings},

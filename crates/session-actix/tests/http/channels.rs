@@ -1,4 +1,5 @@
-//! The cookie is the only channel that carries an id, and what a proxy is said to have seen changes nothing.
+//! The cookie is the only channel that carries an id, and what a proxy is said to have seen changes
+//! nothing.
 
 use actix_web::{
     App,

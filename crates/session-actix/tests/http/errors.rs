@@ -1,4 +1,5 @@
-//! Errors as the application and its other middleware see them: each stays what it is, and no message leaves.
+//! Errors as the application and its other middleware see them: each stays what it is, and no
+//! message leaves.
 
 use std::{cell::RefCell, error::Error as StdError, fmt, rc::Rc, time::Duration};
 

@@ -91,7 +91,7 @@ async fn a_failure_is_in_the_log_once() {
     store.set_down(true);
     is_honest(&browser.get("/get/a").await);
     let log = log.text();
-    let failed = log.matches("a session failed its request").count();
+    let failed = log.matches("a session error ended the request").count();
     assert_eq!(failed, 2, "{log}");
 }
 

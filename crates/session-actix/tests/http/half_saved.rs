@@ -1,4 +1,5 @@
-//! A handler that saves by itself and a store that fails afterwards: the head says what is known to be stored.
+//! A handler that saves by itself and a store that fails afterwards: the head says what is known to
+//! be stored.
 
 use actix_web::{App, HttpResponse, test, web};
 use session_actix::{Session, SessionError, SessionMiddleware};

@@ -1,4 +1,5 @@
-//! The middleware around a route more than once: one session where they are the same, an error where they cannot both be.
+//! The middleware around a route more than once: one session where they are the same, an error
+//! where they cannot both be.
 
 use std::{
     future::{Future, Ready, ready},
