@@ -20,7 +20,7 @@ pub(crate) struct Slot {
     /// Created when the session is asked for, so that a route that does not use it does not pay for
     /// it.
     request_session: OnceCell<Arc<RequestSession>>,
-    answered: Cell<bool>,
+    has_left: Cell<bool>,
     inside: OnceCell<Inside>,
 }
 
@@ -44,7 +44,7 @@ impl Slot {
     pub(crate) fn request_session(&self) -> &Arc<RequestSession> {
         self.request_session.get_or_init(|| {
             let request_session = self.sessions.begin_request_with(background_saves::spawn);
-            if self.answered.get() {
+            if self.has_left.get() {
                 // Tells it that the head was sent.
                 drop(request_session.finish());
             }
@@ -58,8 +58,8 @@ impl Slot {
     }
 
     /// Records that the response leaves the middleware. Returns the session that is to be finished.
-    pub(crate) fn answer(&self) -> Option<&Arc<RequestSession>> {
-        self.answered.set(true);
+    pub(crate) fn leave(&self) -> Option<&Arc<RequestSession>> {
+        self.has_left.set(true);
         self.request_session.get()
     }
 
@@ -76,7 +76,7 @@ impl Slot {
             let slots = outer.all().filter(|it| !it.is_refused());
             slots
                 .map(Slot::serving_slot)
-                .filter(|it| !it.answered.get())
+                .filter(|it| !it.has_left.get())
         };
         let same = around().find(|it| it.sessions.is_same(&self.sessions));
         let of_one_cookie = around().find(|it| it.cookie() == self.cookie());
@@ -115,7 +115,7 @@ impl Slots {
             name,
             sessions: sessions.clone(),
             request_session: OnceCell::new(),
-            answered: Cell::new(false),
+            has_left: Cell::new(false),
             inside: OnceCell::new(),
         });
         // Inserted without a look-up first: nearly always there is no outer middleware.
@@ -131,7 +131,7 @@ impl Slots {
     pub(crate) fn request_session(&self, name: TypeId) -> Option<Result<Arc<RequestSession>>> {
         let named = || self.all().filter(|it| it.name == name);
         let slot = named()
-            .find(|it| !it.serving_slot().answered.get())
+            .find(|it| !it.serving_slot().has_left.get())
             .or_else(|| named().next())?;
         Some(if slot.is_refused() {
             Err(Error::CookieInUse {

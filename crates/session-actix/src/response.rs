@@ -46,13 +46,13 @@ pin_project! {
             opening: LocalBoxFuture<'static, ()>,
             call: Option<(Rc<S>, ServiceRequest)>,
         },
-        Answering {
+        Handling {
             #[pin]
-            answering: S::Future,
+            handling: S::Future,
         },
         Saving {
             saving: Saving,
-            answer: Option<Result<ServiceResponse<B>, Error>>,
+            result: Option<Result<ServiceResponse<B>, Error>>,
         },
     }
 }
@@ -68,8 +68,8 @@ where
                 opening: Box::pin(open_untouched(slot.request_session(), &request)),
                 call: Some((service.clone(), request)),
             },
-            _ => Step::Answering {
-                answering: service.call(request),
+            _ => Step::Handling {
+                handling: service.call(request),
             },
         };
         Self { slot, step }
@@ -90,36 +90,39 @@ where
                 StepNow::Opening { opening, call } => {
                     ready!(opening.as_mut().poll(context));
                     let (service, request) = call.take().expect("opened once");
-                    Step::Answering {
-                        answering: service.call(request),
+                    Step::Handling {
+                        handling: service.call(request),
                     }
                 }
-                StepNow::Answering { answering } => {
-                    let answer = ready!(answering.poll(context));
+                StepNow::Handling { handling } => {
+                    let result = ready!(handling.poll(context));
                     let Some(slot) = this.slot else {
-                        return Poll::Ready(answer.map(ServiceResponse::map_into_left_body));
+                        return Poll::Ready(result.map(ServiceResponse::map_into_left_body));
                     };
-                    match slot.answer().map_or_else(nothing, RequestSession::finish) {
+                    match slot
+                        .leave()
+                        .map_or_else(nothing, |session| session.finish())
+                    {
                         Finish::Ready(headers) => {
-                            return Poll::Ready(respond(answer, &headers));
+                            return Poll::Ready(respond(result, &headers));
                         }
                         Finish::Pending(save) => Step::Saving {
                             saving: Saving::new(save),
-                            answer: Some(answer),
+                            result: Some(result),
                         },
                     }
                 }
-                StepNow::Saving { saving, answer } => {
+                StepNow::Saving { saving, result } => {
                     let saved = ready!(Pin::new(saving).poll(context));
-                    let answer = answer.take().expect("answered once");
+                    let result = result.take().expect("a response is sent once");
                     let request_session = this
                         .slot
                         .as_ref()
                         .expect("only a request with a slot is saved")
                         .request_session();
                     return Poll::Ready(match saved {
-                        Ok(headers) => respond(answer, &headers),
-                        Err(error) => refuse(answer, error, &request_session.failed()),
+                        Ok(headers) => respond(result, &headers),
+                        Err(error) => refuse(result, error, &request_session.failed()),
                     });
                 }
             };
@@ -152,13 +155,13 @@ fn open_untouched(
 /// Adds the session's headers to the response of the handler.
 #[inline]
 fn respond<B>(
-    answer: Result<ServiceResponse<B>, Error>,
+    result: Result<ServiceResponse<B>, Error>,
     headers: &ResponseHeaders,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
     B: MessageBody + 'static,
 {
-    match answer {
+    match result {
         Ok(response) => {
             let route = || response.request().match_pattern();
             let error = response.response().error();
@@ -186,14 +189,14 @@ where
 
 /// Replaces the response of the handler, because the session could not be saved.
 fn refuse<B>(
-    answer: Result<ServiceResponse<B>, Error>,
+    result: Result<ServiceResponse<B>, Error>,
     failure: session_core::Error,
     headers: &ResponseHeaders,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
     B: MessageBody + 'static,
 {
-    match answer {
+    match result {
         Ok(response) => {
             let mut instead = HttpResponse::from_error(failure);
             head::keep_cookies(response.headers(), instead.headers_mut());
