@@ -2,12 +2,11 @@ use std::{fmt, sync::Arc};
 
 use super::{Call, Goal, table::State};
 use crate::{
-    codec::Form,
     error::Error,
     key::StoreKey,
     op::Op,
     record::Record,
-    rules::{Live, Presented},
+    rules::{Form, Live, Presented},
 };
 
 /// A piece of work that takes calls of the store.
@@ -117,18 +116,18 @@ impl Run {
     }
 
     /// Whether the record in question has no tombstones.
-    pub(super) fn is_of_flask(&self) -> bool {
+    pub(super) fn lacks_tombstones(&self) -> bool {
         self.live
             .as_ref()
-            .is_some_and(|live| live.form == Form::Flask)
+            .is_some_and(|live| !live.form.has_tombstones())
     }
 
     /// Whether the write under way leaves what stands for no session.
     pub(super) fn writes_nil(&self) -> bool {
-        let flask = self.is_of_flask();
+        let lacks = self.lacks_tombstones();
         match self.state {
-            State::Updating => flask && self.written.is_none(),
-            State::Forwarding | State::Reforwarding | State::Ending => flask,
+            State::Updating => lacks && self.written.is_none(),
+            State::Forwarding | State::Reforwarding | State::Ending => lacks,
             _ => false,
         }
     }
