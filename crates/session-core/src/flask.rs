@@ -1,7 +1,6 @@
 //! Everything that is different in Flask-Session's form, and nothing else: the rest of this crate asks [`Form`] and [`Rules`].
 
 mod cookie;
-mod keys;
 mod login;
 mod record;
 mod settings;

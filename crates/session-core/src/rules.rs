@@ -546,12 +546,8 @@ impl Rules {
 
     /// The value of the `Set-Cookie` header that removes the cookie.
     pub(crate) fn removal(&self) -> String {
-        let cookie = &self.settings.cookie;
-        by_form!(
-            self.settings.form,
-            cookie::removal(cookie),
-            flask::removal(cookie)
-        )
+        let (form, cookie) = (self.settings.form, &self.settings.cookie);
+        by_form!(form, cookie::removal(cookie), flask::removal(cookie))
     }
 
     fn timeouts(&self, content: &Content) -> Timeouts {

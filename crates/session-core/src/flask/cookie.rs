@@ -1,4 +1,4 @@
-//! Flask's cookie: read as Werkzeug does, signed as itsdangerous does for Flask-Session.
+//! Flask's cookie and the id in it: read as Werkzeug does, signed as itsdangerous does for Flask-Session.
 
 use std::borrow::Cow;
 
@@ -27,6 +27,22 @@ pub(crate) fn id_in(value: &str, signer: Option<&Signer>) -> Option<(SessionId, 
     let value = unquoted(value);
     let found = Signer::verified(signer, &value)?;
     Some((SessionId::from_flask(found.id)?, found.outdated))
+}
+
+impl SessionId {
+    const FLASK_MIN_LEN: usize = 22;
+    const FLASK_MAX_LEN: usize = 120;
+
+    /// Takes what Flask-Session may have made: base64url of any length (0.6 and later) or a UUID (0.5).
+    ///
+    /// With the feature `flask`.
+    pub fn from_flask(text: &str) -> Option<Self> {
+        let fits = (Self::FLASK_MIN_LEN..=Self::FLASK_MAX_LEN).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        fits.then(|| Self::of(text.to_owned()))
+    }
 }
 
 /// A cookie's value as Flask reads it (Werkzeug 3): double quotes around it are no part of it, and within them a backslash
@@ -86,6 +102,19 @@ mod tests {
     use crate::cookie::set_cookie;
 
     const ID: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+    #[test]
+    fn ids_of_both_kinds_are_accepted_and_nothing_else() {
+        assert!(SessionId::from_flask("3f2504e0-4f89-41d3-9a0c-0305e82c3301").is_some());
+        assert!(SessionId::from_flask("lCBxQhmigcoMD9lqisirUBYtGgxHw4lat3ohLhjKxL0").is_some());
+        for bad in [
+            "short",
+            "../../../../etc/passwd/aaaaaaaaaa",
+            "a b aaaaaaaaaaaaaaaaaaaaaaa",
+        ] {
+            assert!(SessionId::from_flask(bad).is_none());
+        }
+    }
 
     #[test]
     fn flasks_signatures_are_reproduced() {
