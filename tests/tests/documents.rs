@@ -231,13 +231,18 @@ fn words(name: &str) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn every_file_that_the_readme_names_exists() {
-    let named = ["crates/", "tests/", "examples/"];
-    for path in text("README.md").split('`').skip(1).step_by(2) {
-        if named.iter().any(|it| path.starts_with(it)) {
-            assert!(root().join(path).exists(), "{path}");
+fn every_file_that_a_document_names_exists() {
+    const DIRECTORIES: &[&str] = &["crates/", "tests/", "examples/"];
+    let mut named = 0;
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        for path in text(document).split('`').skip(1).step_by(2) {
+            if DIRECTORIES.iter().any(|it| path.starts_with(it)) {
+                named += 1;
+                assert!(root().join(path).exists(), "{document}: {path}");
+            }
         }
     }
+    assert!(named > 30, "{named}");
 }
 
 #[test]

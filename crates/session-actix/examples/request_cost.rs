@@ -1,7 +1,7 @@
 //! One visitor asks for one kind of page again and again; the sessions are in memory.
 //!
-//! `cargo xtask costs` runs this under callgrind and says what one request of each kind costs. By itself it prints
-//! nothing. It ends with an error if an answer is not the right one.
+//! `cargo xtask costs` runs this under callgrind and says what one request of each kind costs. By
+//! itself it prints nothing. It ends with an error if an answer is not the right one.
 
 use std::{error::Error, sync::Arc, thread};
 
@@ -70,7 +70,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(USAGE.into());
     };
     let requests = requests.parse()?;
-    // Where the main thread's stack begins depends on the environment, and some copies take longer for it.
+    // Where the main thread's stack begins depends on the environment, and some copies take longer
+    // for it.
     let done = thread::scope(|scope| {
         let program = scope.spawn(|| {
             let visit = rt::System::new().block_on(send_requests(kind, requests));

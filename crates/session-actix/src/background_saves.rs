@@ -1,5 +1,5 @@
-//! Saves, and log-outs, whose clients hung up: each goes on in a task of its worker, and is lost if the worker ends
-//! before it.
+//! Saves and log-outs whose clients hung up. Each runs to its end in a task of its worker, and is
+//! lost if the worker ends first.
 
 use std::{future::Future, sync::LazyLock, time::Duration};
 
@@ -7,21 +7,23 @@ use actix_web::rt::{signal, time::timeout};
 use session_core::Result;
 use tokio::{runtime::Handle, sync::watch};
 
-/// A process has one end, so there is one count of what it must wait for.
+/// The saves that the process must wait for before it ends. There is one count for all workers.
 static COUNT: LazyLock<watch::Sender<Count>> = LazyLock::new(watch::Sender::default);
 
 #[derive(Default)]
 struct Count {
     under_way: usize,
-    /// Those of them that were counted as lost in the log.
-    told: usize,
+    /// How many of them were logged as lost already.
+    logged: usize,
 }
 
-/// Waits until the saves of clients that hung up are done, `within` at most; says how many are not.
+/// Waits until the saves of clients that hung up are done, `within` at most. Returns how many are
+/// not done by then.
 ///
-/// Such a save goes on in its worker, whose end it does not outlive. Call this when the process is to end and before
-/// its workers do: in the future that [`HttpServer::shutdown_signal`](actix_web::HttpServer::shutdown_signal) takes. A save takes at most the store time
-/// of the settings. What is not done is counted as lost in the log.
+/// Such a save runs in its worker and is lost if the worker ends. So call this when the process is
+/// about to end and its workers still run: in the future that is passed to
+/// [`HttpServer::shutdown_signal`](actix_web::HttpServer::shutdown_signal). A save takes at most
+/// the store time of the settings. A warning counts the saves that are not done in time.
 pub async fn finish_saves(within: Duration) -> usize {
     let mut count = COUNT.subscribe();
     let done = timeout(within, count.wait_for(|count| count.under_way == 0)).await;
@@ -31,40 +33,43 @@ pub async fn finish_saves(within: Duration) -> usize {
     let mut lost = 0;
     COUNT.send_modify(|count| {
         lost = count.under_way;
-        count.told = lost;
+        count.logged = lost;
     });
     if lost > 0 {
         tracing::warn!(
             lost,
-            "saves of clients that hung up take too long and are lost"
+            "saves of clients that hung up did not finish in time and are lost"
         );
     }
     lost
 }
 
-/// Waits for SIGTERM, Ctrl-C where there is none, and then for [`finish_saves`]: for
-/// [`HttpServer::shutdown_signal`](actix_web::HttpServer::shutdown_signal), which handles no signal of its own then. Ctrl-C ends a Unix process at once.
+/// Waits for SIGTERM, and then for [`finish_saves`]. On systems without SIGTERM it waits for
+/// Ctrl-C.
+///
+/// Pass it to [`HttpServer::shutdown_signal`](actix_web::HttpServer::shutdown_signal). The server
+/// then handles no signal itself, so on Unix Ctrl-C ends the process at once.
 pub async fn sigterm_and_saves(within: Duration) {
-    if let Err(error) = asked_to_end().await {
-        tracing::error!(%error, "no signal can be waited for");
+    if let Err(error) = shutdown_signal().await {
+        tracing::error!(%error, "cannot listen for the shutdown signal; the server ignores it");
         std::future::pending::<()>().await;
     }
     finish_saves(within).await;
 }
 
 #[cfg(unix)]
-async fn asked_to_end() -> std::io::Result<()> {
+async fn shutdown_signal() -> std::io::Result<()> {
     use signal::unix::{SignalKind, signal};
     signal(SignalKind::terminate())?.recv().await;
     Ok(())
 }
 
 #[cfg(not(unix))]
-async fn asked_to_end() -> std::io::Result<()> {
+async fn shutdown_signal() -> std::io::Result<()> {
     signal::ctrl_c().await
 }
 
-/// Lets a save go on for which nobody waits any more.
+/// Runs a save to its end for which nobody waits any more.
 pub(crate) fn spawn<T: Send + 'static>(save: impl Future<Output = Result<T>> + Send + 'static) {
     COUNT.send_modify(|count| count.under_way += 1);
     let abandoned = Abandoned { done: false };
@@ -92,14 +97,14 @@ impl Abandoned {
 
 impl Drop for Abandoned {
     fn drop(&mut self) {
-        let mut told = false;
+        let mut logged = false;
         COUNT.send_modify(|count| {
             count.under_way -= 1;
-            told = count.told > 0;
-            count.told -= usize::from(told);
+            logged = count.logged > 0;
+            count.logged -= usize::from(logged);
         });
-        if !self.done && !told {
-            tracing::warn!("the save of a client that hung up was not finished and is lost");
+        if !self.done && !logged {
+            tracing::warn!("the save of a client that hung up did not finish and is lost");
         }
     }
 }

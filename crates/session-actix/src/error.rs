@@ -1,4 +1,5 @@
-//! The answer in place of one that failed: the status and its name. What `?` makes an answer of is in `session-core`.
+//! The response for a session's error in a `Box<dyn Error>`: the status and its name. The response
+//! for the error itself is in `session-core`, `actix.rs`.
 
 use std::{error, iter};
 
@@ -16,7 +17,8 @@ use actix_web::{
 };
 use session_core::Error;
 
-/// Makes `head` that of a failure and gives its body: the status's name, nothing else.
+/// Turns `head` into that of a failed request. Returns the body: the name of the status and nothing
+/// else.
 pub(crate) fn fail(head: &mut ResponseHead, status: StatusCode) -> BoxBody {
     head.status = status;
     for of_the_body in [
@@ -35,8 +37,8 @@ pub(crate) fn fail(head: &mut ResponseHead, status: StatusCode) -> BoxBody {
     BoxBody::new(status.canonical_reason().unwrap_or_default())
 }
 
-/// The status that belongs to a failure of the session in a `Box<dyn Error>`, of which Actix makes a 500 that shows the
-/// message.
+/// The status for a session's error that is inside of a `Box<dyn Error>`. Actix alone would answer
+/// 500 and show the message.
 pub(crate) fn boxed(
     error: &actix_web::Error,
     route: impl FnOnce() -> Option<String>,
@@ -48,7 +50,7 @@ pub(crate) fn boxed(
         status = status.as_u16(),
         error = &**outer,
         route = route(),
-        "a session failed its request"
+        "a session error ended the request"
     );
     Some(status)
 }

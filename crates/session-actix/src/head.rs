@@ -1,27 +1,31 @@
+//! Writes the headers of a response: the session cookie, `Vary`, `Cache-Control`.
+
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
 use session_core::ResponseHeaders;
 
-/// Writes what the session has to say into a response's head.
-pub(crate) fn write(outcome: &ResponseHeaders, headers: &mut HeaderMap) {
-    if let Some(cookie) = &outcome.set_cookie {
+/// Writes the session's headers into a response.
+pub(crate) fn write(session: &ResponseHeaders, headers: &mut HeaderMap) {
+    if let Some(cookie) = &session.set_cookie {
         match HeaderValue::try_from(cookie) {
             Ok(value) => {
                 headers.append(SET_COOKIE, value);
                 forbid_caching(headers);
             }
-            Err(error) => tracing::error!(%error, "a session cookie cannot be sent"),
+            Err(error) => {
+                tracing::error!(%error, "the session cookie is no valid header value");
+            }
         }
     }
-    if outcome.no_store && !headers.contains_key(CACHE_CONTROL) {
+    if session.no_store && !headers.contains_key(CACHE_CONTROL) {
         forbid_caching(headers);
     }
-    if outcome.vary {
+    if session.vary {
         vary_by_cookie(headers);
     }
 }
 
-/// Takes over the cookies that others set, for an answer that replaces theirs; it is not cached, because one may be
-/// another session's.
+/// Copies the cookies that others set to the response that replaces theirs. That response is not
+/// cached, because one of the cookies may belong to another session.
 pub(crate) fn keep_cookies(from: &HeaderMap, to: &mut HeaderMap) {
     for cookie in from.get_all(SET_COOKIE) {
         to.append(SET_COOKIE, cookie.clone());
@@ -29,7 +33,7 @@ pub(crate) fn keep_cookies(from: &HeaderMap, to: &mut HeaderMap) {
     }
 }
 
-/// Session identifiers are never cached (OWASP Session Management Cheat Sheet).
+/// Session ids must not be cached (OWASP Session Management Cheat Sheet).
 fn forbid_caching(headers: &mut HeaderMap) {
     let forbidden = headers
         .get_all(CACHE_CONTROL)
@@ -39,7 +43,7 @@ fn forbid_caching(headers: &mut HeaderMap) {
     }
 }
 
-/// Without it a shared cache gives one visitor's page to another (CVE-2023-30861).
+/// Without this a shared cache gives one visitor's page to another (CVE-2023-30861).
 fn vary_by_cookie(headers: &mut HeaderMap) {
     if !headers.contains_key(VARY) {
         headers.insert(VARY, HeaderValue::from_static("Cookie"));

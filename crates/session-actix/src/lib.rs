@@ -1,19 +1,19 @@
 #![doc = include_str!("../README.md")]
 
-mod answer;
 mod background_saves;
 mod error;
 mod head;
 mod middleware;
 mod request;
+mod response;
 mod saving;
 mod session;
 mod slots;
 
-pub use answer::SessionFuture;
 pub use background_saves::{finish_saves, sigterm_and_saves};
 pub use middleware::{SessionMiddleware, SessionService};
 pub use request::SessionExt;
+pub use response::SessionFuture;
 pub use session::{DefaultSession, Session};
 pub use session_core;
 pub use session_core::Error as SessionError;

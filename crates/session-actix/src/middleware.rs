@@ -1,3 +1,5 @@
+//! The middleware: what an application wraps its routes with.
+
 use std::{
     any::TypeId,
     fmt,
@@ -15,15 +17,18 @@ use session_core::Sessions;
 
 use crate::{DefaultSession, SessionFuture, slots::Slots};
 
-/// Gives the routes it wraps their session, and saves it before the response's head is sent.
+/// Provides the session to the routes that it wraps, and saves the session before the response's
+/// head is sent.
 ///
-/// Changes are saved after the handler, whatever the response's status, and to the end even if the client hangs up. If
-/// they cannot be, the answer is a 503 with `Retry-After`. Of a handler that is dropped before its end, because the
-/// connection was reset, a log-out is carried out and a `save` that it had begun goes on; a warning counts its other
-/// changes, which are lost.
+/// Changes are saved after the handler, whatever the status of the response. The save runs to its
+/// end even if the client hangs up. If the session cannot be saved, the response is that of the
+/// error, such as 503 with `Retry-After`. If the connection is reset before the handler has
+/// returned, the handler is dropped: a log-out is carried out, and a `save` that had begun runs to
+/// its end. The other changes are lost, and a warning counts them.
 ///
-/// Around a route a second time it does nothing more: both share one session. Others under the same cookie name are an
-/// error to whoever asks for them.
+/// If it wraps a route twice, both share one session, provided both are clones of one [`Sessions`].
+/// With two different `Sessions` that have the same cookie name, a request for the inner session is
+/// an error.
 pub struct SessionMiddleware<N = DefaultSession> {
     sessions: Sessions,
     name: PhantomData<fn() -> N>,
@@ -37,7 +42,7 @@ impl SessionMiddleware {
 }
 
 impl<N> SessionMiddleware<N> {
-    /// The middleware of the session called `N`; give each of several sessions a cookie name of its own.
+    /// The middleware of the session named `N`. Each of several sessions needs its own cookie name.
     pub fn named(sessions: Sessions) -> Self {
         Self {
             sessions,
@@ -81,7 +86,7 @@ where
     }
 }
 
-/// What [`SessionMiddleware`] makes of the service that it wraps.
+/// A service that [`SessionMiddleware`] wraps.
 pub struct SessionService<N, S> {
     service: Rc<S>,
     sessions: Sessions,

@@ -1,3 +1,5 @@
+//! The session of a request: for extractors, other middleware and guards.
+
 use std::{
     any::TypeId,
     future::{Future, ready},
@@ -15,18 +17,19 @@ use session_core::{Error, RequestSession, Result};
 
 use crate::{DefaultSession, Session, slots::Slots};
 
-/// The session of a request, for code that is no handler: other middleware and extractors.
+/// The session of a request, for code other than handlers: middleware and extractors.
 pub trait SessionExt {
-    /// Loads the session, the first time, and gives it.
+    /// Returns the session. The first call loads it.
     ///
     /// # Errors
     ///
-    /// If the store fails, no middleware of the session wraps this code, or two sessions around it share a cookie.
+    /// If the store fails, if no [`SessionMiddleware`](crate::SessionMiddleware) wraps this code,
+    /// or if another `Sessions` around it has the same cookie name.
     fn session(&self) -> impl Future<Output = Result<Session>> + 'static {
         self.named_session::<DefaultSession>()
     }
 
-    /// The session called `N`, as [`session`](Self::session) gives the only one.
+    /// Returns the session named `N`. Otherwise as [`session`](Self::session).
     ///
     /// # Errors
     ///
@@ -36,9 +39,9 @@ pub trait SessionExt {
 
 impl SessionExt for HttpRequest {
     fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static {
-        let visit = find_request_session::<N>(self, || self.match_pattern());
+        let request_session = find_request_session::<N>(self, || self.match_pattern());
         load(
-            visit.map_err(|error| session_of_test(self, error)),
+            request_session.map_err(|error| session_of_test(self, error)),
             self.headers(),
         )
     }
@@ -46,22 +49,22 @@ impl SessionExt for HttpRequest {
 
 impl SessionExt for ServiceRequest {
     fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static {
-        let visit = find_request_session::<N>(self, || self.match_pattern());
+        let request_session = find_request_session::<N>(self, || self.match_pattern());
         load(
-            visit.map_err(|error| session_of_test(self, error)),
+            request_session.map_err(|error| session_of_test(self, error)),
             self.headers(),
         )
     }
 }
 
 impl<N: 'static> Session<N> {
-    /// The session that some middleware has loaded by now: for guards, which cannot wait.
+    /// The session, if some middleware has loaded it before. For guards, which cannot wait.
     pub fn of_guard(context: &GuardContext<'_>) -> Option<Self> {
-        let visit = context
+        let request_session = context
             .req_data()
             .get::<Slots>()?
             .request_session(TypeId::of::<N>())?;
-        visit.ok()?.loaded().map(Into::into)
+        request_session.ok()?.loaded().map(Into::into)
     }
 }
 
@@ -69,7 +72,8 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(COOKIE).map(HeaderValue::as_bytes)
 }
 
-/// The request's session, not loaded yet; in a debug build it knows its route, for the warning about lost changes.
+/// The request's session, not loaded yet. In a debug build it is told its route, for the warning
+/// about changes that are not saved.
 fn find_request_session<N: 'static>(
     request: &impl HttpMessage,
     route: impl Fn() -> Option<String>,
@@ -78,15 +82,15 @@ fn find_request_session<N: 'static>(
     let Some(slots) = extensions.get::<Slots>() else {
         return Err(no_middleware(route()));
     };
-    let visit = slots
+    let request_session = slots
         .request_session(TypeId::of::<N>())
         .unwrap_or_else(|| Err(no_middleware(route())))?;
     if cfg!(debug_assertions)
         && let Some(route) = route()
     {
-        visit.set_route(route);
+        request_session.set_route(route);
     }
-    Ok(visit)
+    Ok(request_session)
 }
 
 fn no_middleware(route: Option<String>) -> Error {
@@ -95,7 +99,7 @@ fn no_middleware(route: Option<String>) -> Error {
     }
 }
 
-/// Without a middleware: the session that a test of a handler has put into the request itself.
+/// The session that a test put into the request, if there is no middleware.
 fn session_of_test<N: 'static>(request: &impl HttpMessage, error: Error) -> Result<Session<N>> {
     match (&error, request.extensions().get::<Session<N>>()) {
         (Error::NoMiddleware { .. }, Some(session)) => Ok(session.clone()),
@@ -104,12 +108,12 @@ fn session_of_test<N: 'static>(request: &impl HttpMessage, error: Error) -> Resu
 }
 
 fn load<N: 'static>(
-    visit: Result<Arc<RequestSession>, Result<Session<N>>>,
+    request_session: Result<Arc<RequestSession>, Result<Session<N>>>,
     headers: &HeaderMap,
 ) -> impl Future<Output = Result<Session<N>>> + use<N> {
-    // No `async` block, which would hold the inner future twice.
-    match visit {
-        Ok(visit) => visit
+    // Not an `async` block, which would store the inner future twice.
+    match request_session {
+        Ok(request_session) => request_session
             .session(&mut cookies(headers))
             .map_ok(Into::into)
             .left_future(),

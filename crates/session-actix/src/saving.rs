@@ -1,3 +1,5 @@
+//! A save that is not cancelled with its request.
+
 use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,13 +13,13 @@ use crate::background_saves;
 
 type PendingSave = Pin<Box<dyn Future<Output = Result<ResponseHeaders>> + Send>>;
 
-/// A save that runs to its end: within the request that waits for it, and in a task of its own if that is dropped,
-/// because the client hung up.
+/// A save that runs to its end: within the request, or in a background task if the request is
+/// dropped because the client hung up.
 pub(crate) struct Saving(Option<PendingSave>);
 
 impl Saving {
-    pub(crate) fn new(work: PendingSave) -> Self {
-        Self(Some(work))
+    pub(crate) fn new(save: PendingSave) -> Self {
+        Self(Some(save))
     }
 }
 
@@ -25,14 +27,14 @@ impl Future for Saving {
     type Output = Result<ResponseHeaders>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let work = self.0.as_mut().expect("not polled after its end");
-        // The application's code may run again in here, on fresher data.
-        let step = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        let save = self.0.as_mut().expect("not polled after its end");
+        // The application's closures may run again in here, on newer data.
+        let step = catch_unwind(AssertUnwindSafe(|| save.as_mut().poll(context)));
         let saved = match step {
             Ok(step) => ready!(step),
             Err(_) => Err(Error::backend(
                 "middleware",
-                "a panic while the session was saved",
+                "a closure of the application panicked while the session was saved",
             )),
         };
         self.0 = None;

@@ -1,3 +1,5 @@
+//! The extractor: a session as an argument of a handler.
+
 use std::{fmt, marker::PhantomData, ops::Deref};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
@@ -5,21 +7,22 @@ use futures_util::future::{FutureExt, LocalBoxFuture};
 
 use crate::{SessionError, SessionExt};
 
-/// Names the session of an application that has one; one that has several declares a type for each other.
+/// The name of an application's only session. For each further session declare a type.
 #[derive(Clone, Copy, Debug)]
 pub enum DefaultSession {}
 
 /// The visitor's session, as an argument of a handler.
 ///
-/// A handler that does not take it costs the store nothing. `N` names one of several sessions of an application; most
-/// have one and leave it out. Everything it can do is [`session_core::Session`]'s.
+/// A handler that does not take it makes no call to the store. `N` names one of several sessions of
+/// an application; with one session leave it out. All methods are those of
+/// [`session_core::Session`].
 pub struct Session<N = DefaultSession> {
     session: session_core::Session,
     name: PhantomData<fn() -> N>,
 }
 
 impl Session {
-    /// A session of its own in memory, to call a handler with in a test.
+    /// A new session in memory, to call a handler with in a test.
     pub fn in_memory() -> Self {
         session_core::Session::in_memory().into()
     }

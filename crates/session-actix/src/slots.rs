@@ -1,3 +1,5 @@
+//! How several middleware around one request find each other: which of them handles the session.
+
 use std::{
     any::TypeId,
     cell::{Cell, OnceCell},
@@ -11,67 +13,70 @@ use session_core::{Error, RequestSession, Result, Sessions, config::Refresh};
 
 use crate::background_saves;
 
-/// What one middleware has to see to in one request.
+/// What one middleware does for one request.
 pub(crate) struct Slot {
     name: TypeId,
     sessions: Sessions,
-    /// Made when somebody asks for the session: a route that does not use it is not to pay for it.
-    visit: OnceCell<Arc<RequestSession>>,
-    answered: Cell<bool>,
+    /// Created when the session is asked for, so that a route that does not use it does not pay for
+    /// it.
+    request_session: OnceCell<Arc<RequestSession>>,
+    has_left: Cell<bool>,
     inside: OnceCell<Inside>,
 }
 
-/// What a middleware has found outside of it.
+/// What a middleware has found around itself.
 struct Inside {
     outer: Slots,
-    /// The slot of the middleware outside that sees to the session in its place.
+    /// The slot of the outer middleware that handles the session in its place.
     shared: Option<Rc<Slot>>,
-    /// That slot is of other sessions, which have the cookie's name already.
+    /// Whether that slot belongs to other `Sessions` with the same cookie name.
     refused: bool,
 }
 
-/// Where a request carries the slots of the middleware that it has passed: the innermost, which leads to the others.
+/// The slots of all middleware that a request has passed: the innermost, which refers to the
+/// others.
 ///
-/// One pointer: each request pays for putting it there.
+/// It is one pointer, because each request pays for storing it.
 pub(crate) struct Slots(Rc<Slot>);
 
 impl Slot {
-    /// The request's session, made now if nobody has asked for it before.
+    /// The request's session. The first call creates it.
     pub(crate) fn request_session(&self) -> &Arc<RequestSession> {
-        self.visit.get_or_init(|| {
-            let visit = self.sessions.begin_request_with(background_saves::spawn);
-            if self.answered.get() {
-                // It has to know that the head was sent.
-                drop(visit.finish());
+        self.request_session.get_or_init(|| {
+            let request_session = self.sessions.begin_request_with(background_saves::spawn);
+            if self.has_left.get() {
+                // Tells it that the head was sent.
+                drop(request_session.finish());
             }
-            visit
+            request_session
         })
     }
 
-    /// Whether the session is opened although nobody has asked for it.
+    /// Whether the session is opened although nobody asked for it.
     pub(crate) fn is_opened_untouched(&self) -> bool {
         self.sessions.settings().refresh() == Refresh::EveryRequest
     }
 
-    /// Says that the answer leaves the middleware, and gives what is to be finished.
-    pub(crate) fn answer(&self) -> Option<&Arc<RequestSession>> {
-        self.answered.set(true);
-        self.visit.get()
+    /// Records that the response leaves the middleware. Returns the session that is to be finished.
+    pub(crate) fn leave(&self) -> Option<&Arc<RequestSession>> {
+        self.has_left.set(true);
+        self.request_session.get()
     }
 
     fn cookie(&self) -> &str {
         &self.sessions.settings().cookie().name
     }
 
-    /// Takes its place inside of `outer`: itself, unless one of those sees to its sessions.
+    /// Enters this slot inside of `outer`. Returns it, unless one of those handles its session or
+    /// has its cookie name.
     #[cold]
-    fn go_inside(self: Rc<Self>, outer: Slots) -> Option<Rc<Self>> {
-        // A request may be given to the same middleware once more after its answer.
+    fn nest_in(self: Rc<Self>, outer: Slots) -> Option<Rc<Self>> {
+        // A request may pass the same middleware again after its response.
         let around = || {
             let slots = outer.all().filter(|it| !it.is_refused());
             slots
                 .map(Slot::serving_slot)
-                .filter(|it| !it.answered.get())
+                .filter(|it| !it.has_left.get())
         };
         let same = around().find(|it| it.sessions.is_same(&self.sessions));
         let of_one_cookie = around().find(|it| it.cookie() == self.cookie());
@@ -86,7 +91,7 @@ impl Slot {
         mine
     }
 
-    /// The slot of the middleware that sees to this one's session.
+    /// The slot of the middleware that handles this one's session.
     fn serving_slot(self: &Rc<Self>) -> &Rc<Self> {
         let inside = self.inside.get();
         inside.and_then(|it| it.shared.as_ref()).unwrap_or(self)
@@ -98,8 +103,8 @@ impl Slot {
 }
 
 impl Slots {
-    /// Enters the middleware of the session called `name`: its slot, unless another one sees to these sessions already or has
-    /// their cookie.
+    /// Enters the middleware of the session named `name`. Returns its slot, unless an outer one
+    /// handles these sessions already or has their cookie name.
     #[inline]
     pub(crate) fn enter(
         request: &ServiceRequest,
@@ -109,23 +114,24 @@ impl Slots {
         let slot = Rc::new(Slot {
             name,
             sessions: sessions.clone(),
-            visit: OnceCell::new(),
-            answered: Cell::new(false),
+            request_session: OnceCell::new(),
+            has_left: Cell::new(false),
             inside: OnceCell::new(),
         });
-        // Inserted at once: nearly always there is nothing outside.
+        // Inserted without a look-up first: nearly always there is no outer middleware.
         match request.extensions_mut().insert(Self(slot.clone())) {
             None => Some(slot),
-            Some(outer) => slot.go_inside(outer),
+            Some(outer) => slot.nest_in(outer),
         }
     }
 
-    /// The request's session called `name`: of the innermost middleware that the answer has not left, or of the innermost
-    /// where it has left all, as in a stream. `None` if there is no such middleware.
+    /// The request's session named `name`: that of the innermost middleware which the response has
+    /// not left. If it has left all, as in a stream, that of the innermost. `None` without a
+    /// middleware of this name.
     pub(crate) fn request_session(&self, name: TypeId) -> Option<Result<Arc<RequestSession>>> {
         let named = || self.all().filter(|it| it.name == name);
         let slot = named()
-            .find(|it| !it.serving_slot().answered.get())
+            .find(|it| !it.serving_slot().has_left.get())
             .or_else(|| named().next())?;
         Some(if slot.is_refused() {
             Err(Error::CookieInUse {
@@ -136,7 +142,7 @@ impl Slots {
         })
     }
 
-    /// From the innermost on.
+    /// All slots, the innermost first.
     fn all(&self) -> impl Iterator<Item = &Rc<Slot>> {
         iter::successors(Some(&self.0), |it| Some(&it.inside.get()?.outer.0))
     }

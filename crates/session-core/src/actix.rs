@@ -20,7 +20,7 @@ impl ResponseError for Error {
         tracing::warn!(
             status = status.as_u16(),
             error = self as &dyn std::error::Error,
-            "a session failed its request"
+            "a session error ended the request"
         );
         let mut response = HttpResponse::build(status);
         if status == StatusCode::SERVICE_UNAVAILABLE {

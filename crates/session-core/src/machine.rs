@@ -610,17 +610,13 @@ impl Machine {
                 }
             },
             Answer::Written(Ok(Write::Stored(revision))) => {
-                let empties = run.writes_nil();
+                let event = run.stored();
                 if let Some(written) = &mut run.written
                     && !matches!(run.state, State::Forwarding | State::Reforwarding)
                 {
                     Arc::make_mut(written).revision = revision;
                 }
-                if empties {
-                    Event::StoredNil
-                } else {
-                    Event::Stored
-                }
+                event
             }
             // Flask's nil does not say who wrote it: most likely the first try did.
             Answer::Written(Ok(Write::Refused))

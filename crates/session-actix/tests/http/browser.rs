@@ -1,9 +1,11 @@
+//! A browser for the tests, and the application that most of them use.
+
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use crate::observed::ObservedStore;
+use crate::observed_store::ObservedStore;
 use actix_web::{
     App, HttpRequest, HttpResponse,
     body::MessageBody,
@@ -36,7 +38,7 @@ pub(crate) fn sessions_at(settings: Settings, store: &ObservedStore, clock: Cloc
     sessions.build().unwrap()
 }
 
-/// What a test asks the application for: its path says what the handler does.
+/// The handler of most tests. The path says what it does.
 pub(crate) async fn act(
     session: Session,
     request: HttpRequest,
@@ -82,7 +84,7 @@ pub(crate) async fn act(
                 .insert_header(("Cache-Control", "public"))
                 .finish());
         }
-        _ => unreachable!("no test asks for {path}"),
+        _ => unreachable!("no test requests {path}"),
     }
     Ok(HttpResponse::Ok().finish())
 }
@@ -93,20 +95,20 @@ async fn refuse(session: Session) -> Result<HttpResponse, actix_web::Error> {
     Err(actix_web::error::ErrorImATeapot("no coffee"))
 }
 
-/// One browser before one application, with one cookie, which it keeps until the cookie's own end.
+/// A browser of one application. It keeps one cookie until the cookie's end.
 pub(crate) struct Browser<S> {
     service: S,
-    cookie: Option<Kept>,
+    cookie: Option<StoredCookie>,
     clock: Clock,
 }
 
-/// A cookie as it is sent, and when it ends: by `Max-Age`, or else by `Expires` (RFC 6265, 5.3).
-struct Kept {
+/// A cookie as it is sent, and its end: from `Max-Age`, otherwise from `Expires` (RFC 6265, 5.3).
+struct StoredCookie {
     pair: Vec<u8>,
     end: Option<SystemTime>,
 }
 
-impl Kept {
+impl StoredCookie {
     fn of(cookie: &str, now: SystemTime) -> Self {
         let mut parts = cookie.split("; ");
         let pair = parts.next().unwrap().as_bytes().to_vec();
@@ -125,13 +127,13 @@ impl Kept {
     }
 }
 
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn set_cookies(&self) -> Vec<&str> {
         self.headers
             .get_all(SET_COOKIE)
@@ -144,7 +146,7 @@ impl Answer {
     }
 }
 
-/// An application with `sessions`, whose routes are those of `act`, and a `/plain` that uses no session.
+/// An application with `sessions`: the routes of `act`, and `/plain`, which uses no session.
 pub(crate) async fn browser(
     sessions: Sessions,
 ) -> Browser<
@@ -162,7 +164,7 @@ pub(crate) async fn browser(
             .route("/{act:.*}", web::get().to(act)),
     )
     .await;
-    Browser::before(service)
+    Browser::of(service)
 }
 
 impl<S, B> Browser<S>
@@ -170,7 +172,7 @@ where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     B: MessageBody,
 {
-    pub(crate) fn before(service: S) -> Self {
+    pub(crate) fn of(service: S) -> Self {
         Self {
             service,
             cookie: None,
@@ -178,28 +180,28 @@ where
         }
     }
 
-    /// The same browser, living by another clock.
+    /// The same browser with another clock.
     pub(crate) fn at(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The answer to a request with this browser's cookies, which it then keeps up to date.
-    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+    /// Sends a request with this browser's cookie, and updates the cookie from the response.
+    pub(crate) async fn get(&mut self, path: &str) -> Response {
         let now = (self.clock)();
         self.cookie.take_if(|cookie| cookie.is_over(now));
-        let answer = self.send(path, self.pair()).await;
-        for cookie in answer.set_cookies() {
+        let response = self.send(path, self.pair()).await;
+        for cookie in response.set_cookies() {
             if cookie.contains("session=") {
-                let kept = Kept::of(cookie, now);
+                let kept = StoredCookie::of(cookie, now);
                 self.cookie = Some(kept).filter(|it| !it.is_over(now));
             }
         }
-        answer
+        response
     }
 
-    /// The answer to a request with another `Cookie` header.
-    pub(crate) async fn send(&self, path: &str, cookies: Option<Vec<u8>>) -> Answer {
+    /// Sends a request with another `Cookie` header.
+    pub(crate) async fn send(&self, path: &str, cookies: Option<Vec<u8>>) -> Response {
         let mut request = TestRequest::get().uri(path);
         if let Some(cookies) = cookies {
             request = request.insert_header((COOKIE, HeaderValue::from_bytes(&cookies).unwrap()));
@@ -207,7 +209,7 @@ where
         match try_call_service(&self.service, request.to_request()).await {
             Ok(response) => {
                 let (status, headers) = (response.status(), response.headers().clone());
-                Answer {
+                Response {
                     status,
                     headers,
                     body: text(&read_body(response).await),
@@ -221,7 +223,7 @@ where
                     .ok()
                     .map(|it| text(&it))
                     .unwrap_or_default();
-                Answer {
+                Response {
                     status,
                     headers,
                     body,
@@ -239,9 +241,9 @@ where
         self.cookie.as_ref().map(|cookie| cookie.pair.clone())
     }
 
-    /// Gives it a cookie that ends with the browser.
+    /// Sets a cookie that ends with the browser.
     pub(crate) fn set_cookie(&mut self, cookie: &str) {
-        self.cookie = Some(Kept {
+        self.cookie = Some(StoredCookie {
             pair: cookie.as_bytes().to_vec(),
             end: None,
         });

@@ -1,12 +1,13 @@
-//! Caches: `Vary: Cookie` whenever the session was looked at, `no-store` whenever its cookie is set or somebody is logged in.
+//! Caching: `Vary: Cookie` if the session was used, `no-store` if its cookie is set or a user is
+//! logged in.
 
 use crate::{
     browser::{browser, sessions, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 #[actix_web::test]
-async fn an_answer_that_looked_at_the_session_varies_by_cookie() {
+async fn a_response_that_used_the_session_varies_by_cookie() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     for path in [
         "/get/a",
@@ -27,7 +28,7 @@ async fn an_answer_that_looked_at_the_session_varies_by_cookie() {
 }
 
 #[actix_web::test]
-async fn an_answer_that_did_not_says_nothing() {
+async fn a_response_that_did_not_use_the_session_has_no_caching_headers() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/set/a").await;
     let plain = browser.get("/plain").await;
@@ -42,7 +43,7 @@ async fn an_answer_that_did_not_says_nothing() {
 }
 
 #[actix_web::test]
-async fn an_answer_that_sets_the_cookie_is_not_stored() {
+async fn a_response_that_sets_the_cookie_is_not_stored() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     for path in ["/set/a", "/renew", "/login/ada", "/logout"] {
         assert_eq!(
@@ -55,7 +56,7 @@ async fn an_answer_that_sets_the_cookie_is_not_stored() {
 }
 
 #[actix_web::test]
-async fn an_answer_that_looked_at_a_users_session_is_not_shown_again_after_the_logout() {
+async fn a_response_that_used_a_users_session_is_not_stored() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;
     for path in ["/who", "/get/a", "/set/a", "/fail/b", "/refuse", "/renew"] {
@@ -69,14 +70,14 @@ async fn an_answer_that_looked_at_a_users_session_is_not_shown_again_after_the_l
     assert_eq!(
         browser.get("/cached").await.header("cache-control"),
         Some("public"),
-        "the handler's word counts"
+        "the handler's header takes precedence"
     );
     browser.get("/logout").await;
     assert_eq!(browser.get("/who").await.header("cache-control"), None);
 }
 
 #[actix_web::test]
-async fn an_application_may_have_its_users_pages_shown_again() {
+async fn no_store_for_users_pages_can_be_turned_off() {
     let settings = settings().with_no_store(false);
     let mut browser = browser(sessions(settings, &ObservedStore::default())).await;
     let login = browser.get("/login/ada").await;
@@ -85,15 +86,15 @@ async fn an_application_may_have_its_users_pages_shown_again() {
 }
 
 #[actix_web::test]
-async fn what_the_handler_says_of_caching_is_kept() {
+async fn the_handlers_caching_headers_are_kept() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
-    let answer = browser.get("/cached").await;
-    assert_eq!(answer.header("vary"), Some("Accept, Cookie"));
-    assert_eq!(answer.header("cache-control"), Some("public"));
+    let response = browser.get("/cached").await;
+    assert_eq!(response.header("vary"), Some("Accept, Cookie"));
+    assert_eq!(response.header("cache-control"), Some("public"));
 }
 
 #[actix_web::test]
-async fn a_page_that_looked_at_a_users_session_is_not_stored_unless_its_handler_says_how() {
+async fn the_handlers_cache_control_takes_precedence_over_no_store() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;
     for (path, said) in [
@@ -101,9 +102,9 @@ async fn a_page_that_looked_at_a_users_session_is_not_stored_unless_its_handler_
         ("/plain", None),
         ("/cached", Some("public")),
     ] {
-        let answer = browser.get(path).await;
-        assert_eq!(answer.header("cache-control"), said, "{path}");
-        assert!(answer.set_cookies().is_empty(), "{path}");
+        let response = browser.get(path).await;
+        assert_eq!(response.header("cache-control"), said, "{path}");
+        assert!(response.set_cookies().is_empty(), "{path}");
     }
     browser.get("/logout").await;
     assert_eq!(browser.get("/who").await.header("cache-control"), None);

@@ -1,4 +1,4 @@
-//! The cookie is the only channel that carries an id, and what a proxy is said to have seen changes nothing.
+//! Only the cookie carries an id. Headers about a proxy change nothing.
 
 use actix_web::{
     App,
@@ -9,7 +9,7 @@ use session_actix::{Session, SessionError, SessionMiddleware};
 
 use crate::{
     browser::{sessions, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 async fn log_in(session: Session) -> Result<&'static str, SessionError> {
@@ -37,8 +37,8 @@ async fn no_header_but_cookie_and_no_body_carries_an_id() {
         .uri("/login")
         .insert_header(("X-Forwarded-Proto", "http"))
         .insert_header(("Forwarded", "proto=http"));
-    let answer = call_service(&app, login.to_request()).await;
-    let cookie = answer.headers().get("set-cookie").unwrap();
+    let response = call_service(&app, login.to_request()).await;
+    let cookie = response.headers().get("set-cookie").unwrap();
     let cookie = cookie.to_str().unwrap().to_owned();
     assert!(cookie.contains("; Secure;"), "{cookie}");
     let pair = cookie.split(';').next().unwrap();
@@ -52,7 +52,7 @@ async fn no_header_but_cookie_and_no_body_carries_an_id() {
         (ask().insert_header(("Set-Cookie", pair)), "None"),
         (ask().set_payload(pair.to_owned()), "None"),
     ] {
-        let answer = call_service(&app, request.to_request()).await;
-        assert_eq!(read_body(answer).await, owner);
+        let response = call_service(&app, request.to_request()).await;
+        assert_eq!(read_body(response).await, owner);
     }
 }

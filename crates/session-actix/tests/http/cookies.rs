@@ -4,15 +4,15 @@ use session_actix::session_core::{CookieAttributes, SameSite, SecretKeys};
 
 use crate::{
     browser::{browser, sessions, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 #[actix_web::test]
 async fn a_first_change_sets_one_cookie_with_the_safest_attributes() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
-    let answer = browser.get("/set/a").await;
-    let [cookie] = answer.set_cookies()[..] else {
-        panic!("one cookie: {:?}", answer.set_cookies());
+    let response = browser.get("/set/a").await;
+    let [cookie] = response.set_cookies()[..] else {
+        panic!("one cookie: {:?}", response.set_cookies());
     };
     let (value, attributes) = cookie.split_once("; ").unwrap();
     // 32 random bytes and a signature of 32 bytes, both as base64url, and a dot.
@@ -33,7 +33,7 @@ async fn an_unchanged_id_is_not_sent_again() {
 }
 
 #[actix_web::test]
-async fn looking_sets_no_cookie_and_stores_nothing() {
+async fn reading_sets_no_cookie_and_stores_nothing() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
     for path in ["/get/a", "/who", "/remove/a", "/clear", "/renew"] {
@@ -43,7 +43,7 @@ async fn looking_sets_no_cookie_and_stores_nothing() {
 }
 
 #[actix_web::test]
-async fn a_logout_removes_the_cookie_even_of_a_dead_session() {
+async fn a_logout_removes_the_cookie_even_of_an_ended_session() {
     let removal = "__Host-session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Secure; HttpOnly; Path=/; SameSite=Lax";
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/set/a").await;
@@ -56,12 +56,12 @@ async fn a_logout_removes_the_cookie_even_of_a_dead_session() {
 }
 
 #[actix_web::test]
-async fn everyone_elses_cookies_stay() {
+async fn cookies_that_others_set_are_kept() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
-    let answer = browser.get("/other-cookie/a").await;
-    assert_eq!(answer.set_cookies().len(), 2);
+    let response = browser.get("/other-cookie/a").await;
+    assert_eq!(response.set_cookies().len(), 2);
     assert!(
-        answer
+        response
             .set_cookies()
             .iter()
             .any(|it| it.starts_with("lang=en"))
@@ -69,7 +69,7 @@ async fn everyone_elses_cookies_stay() {
 }
 
 #[actix_web::test]
-async fn changes_are_kept_whatever_the_status() {
+async fn changes_are_saved_whatever_the_status() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     let failed = browser.get("/fail/a").await;
     assert_eq!(
@@ -98,17 +98,17 @@ async fn an_error_of_an_inner_service_carries_a_new_sessions_cookie() {
 }
 
 #[actix_web::test]
-async fn without_permanence_the_cookie_ends_with_the_browser() {
+async fn a_cookie_that_is_not_permanent_ends_with_the_browser() {
     let mut browser = browser(sessions(
         settings().with_permanent(false),
         &ObservedStore::default(),
     ))
     .await;
-    let answer = browser.get("/set/a").await;
+    let response = browser.get("/set/a").await;
     assert!(
-        !answer.set_cookies()[0].contains("Max-Age"),
+        !response.set_cookies()[0].contains("Max-Age"),
         "{:?}",
-        answer.set_cookies()
+        response.set_cookies()
     );
 }
 
@@ -157,7 +157,7 @@ async fn the_removal_has_the_attributes_that_the_cookie_was_set_with() {
 }
 
 #[actix_web::test]
-async fn no_order_of_operations_sets_two_cookies_or_one_that_is_malformed() {
+async fn no_sequence_of_operations_sets_two_cookies_or_a_malformed_one() {
     let paths = [
         "/set/a",
         "/get/a",
@@ -173,15 +173,15 @@ async fn no_order_of_operations_sets_two_cookies_or_one_that_is_malformed() {
         "/remove/a",
     ];
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
-    // Any sequence will do, as long as it is the same in every run.
+    // A fixed seed, so that every run has the same sequence.
     let mut state = 1_u64;
     for _ in 0..10_000 {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         let path = paths[usize::try_from((state >> 33) % 12).unwrap()];
-        let answer = browser.get(path).await;
-        let cookies = answer.set_cookies();
+        let response = browser.get(path).await;
+        let cookies = response.set_cookies();
         assert!(cookies.len() <= 1, "{path}: {cookies:?}");
         for cookie in cookies {
             let pair = cookie.split("; ").next().unwrap();

@@ -1,4 +1,5 @@
-//! Errors as the application and its other middleware see them: each stays what it is, and no message leaves.
+//! Errors in the application and its other middleware: each stays unchanged, and no message is
+//! sent.
 
 use std::{cell::RefCell, error::Error as StdError, fmt, rc::Rc, time::Duration};
 
@@ -19,7 +20,7 @@ use session_actix::{
 
 use crate::{
     browser::{Browser, act, sessions, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl ResponseError for Teapot {
     }
 }
 
-/// A middleware inside of the session's that uses it and then fails.
+/// An inner middleware that uses the session and then fails.
 async fn refuse(
     request: ServiceRequest,
     _: Next<impl MessageBody>,
@@ -54,8 +55,8 @@ async fn refuse(
     Err(Teapot.into())
 }
 
-/// What a middleware outside of the session's saw of the last request.
-type Recorded = Rc<RefCell<Vec<&'static str>>>;
+/// The errors that an outer middleware observed.
+type Observed = Rc<RefCell<Vec<&'static str>>>;
 
 fn kind(error: &Error) -> &'static str {
     if error.as_error::<Teapot>().is_some() {
@@ -65,24 +66,24 @@ fn kind(error: &Error) -> &'static str {
     } else if error.as_error::<Box<dyn StdError>>().is_some() {
         "boxed"
     } else {
-        "another"
+        "other"
     }
 }
 
 type Watched<B> = LocalBoxFuture<'static, Result<ServiceResponse<B>, Error>>;
 
 fn watch<B: MessageBody + 'static>(
-    seen: Recorded,
+    observed: Observed,
 ) -> impl Fn(ServiceRequest, Next<B>) -> Watched<B> + Clone {
     move |request, next| {
-        let seen = seen.clone();
+        let observed = observed.clone();
         Box::pin(async move {
-            let answer = next.call(request).await;
-            seen.borrow_mut().extend(match &answer {
+            let response = next.call(request).await;
+            observed.borrow_mut().extend(match &response {
                 Ok(response) => response.response().error().map(kind),
                 Err(error) => Some(kind(error)),
             });
-            answer
+            response
         })
     }
 }
@@ -106,19 +107,19 @@ async fn everywhere(session: Session) -> Boxed {
     Ok(HttpResponse::Ok().finish())
 }
 
-async fn spoilt_value(session: Session) -> Boxed {
+async fn undecodable_value(session: Session) -> Boxed {
     session.insert("a", "text")?;
     session.get::<i64>("a")?;
     Ok(HttpResponse::Ok().finish())
 }
 
-async fn opened(request: HttpRequest) -> Boxed {
+async fn open_session(request: HttpRequest) -> Boxed {
     request.session().await?;
     Ok(HttpResponse::Ok().finish())
 }
 
-/// Through a function that answers with Actix's own error.
-async fn opened_by_another(request: HttpRequest) -> Boxed {
+/// Through a function that returns Actix's own error.
+async fn opened_in_a_function(request: HttpRequest) -> Boxed {
     async fn open(request: &HttpRequest) -> Result<Session, Error> {
         Ok(request.session().await?)
     }
@@ -168,7 +169,8 @@ async fn refuse_boxed(
     Err(Box::<dyn StdError>::from(failed.unwrap_err()).into())
 }
 
-async fn slow_poison(
+/// The store fails after the handler changed the session.
+async fn change_and_break(
     session: Session,
     store: web::Data<ObservedStore>,
 ) -> Result<&'static str, SessionError> {
@@ -177,7 +179,7 @@ async fn slow_poison(
     Ok("poured")
 }
 
-/// As `refuse`, and the store fails before the session is saved.
+/// As `refuse`, but the store fails before the session is saved.
 async fn refuse_and_break(
     request: ServiceRequest,
     _: Next<impl MessageBody>,
@@ -194,7 +196,7 @@ async fn refuse_and_break(
 async fn application(
     sessions: Sessions,
     store: &ObservedStore,
-    seen: &Recorded,
+    observed: &Observed,
 ) -> Browser<
     impl Service<actix_http::Request, Response = ServiceResponse<impl MessageBody>, Error = Error>,
 > {
@@ -204,7 +206,7 @@ async fn application(
             .wrap(SessionMiddleware::new(sessions))
             .wrap(SessionMiddleware::<Admin>::named(admin(&store)))
             .wrap(Logger::default())
-            .wrap(from_fn(watch(seen.clone())))
+            .wrap(from_fn(watch(observed.clone())))
             .app_data(web::Data::new(store))
             .service(
                 web::resource("/refuse")
@@ -231,18 +233,21 @@ async fn application(
                     }))
                     .to(HttpResponse::Ok),
             )
-            .route("/poison", web::get().to(slow_poison))
+            .route("/change-and-break", web::get().to(change_and_break))
             .route("/boxed/everywhere", web::get().to(everywhere))
-            .route("/boxed/value", web::get().to(spoilt_value))
-            .route("/boxed/opened", web::get().to(opened))
-            .route("/boxed/opened-by-another", web::get().to(opened_by_another))
+            .route("/boxed/value", web::get().to(undecodable_value))
+            .route("/boxed/opened", web::get().to(open_session))
+            .route(
+                "/boxed/opened-in-a-function",
+                web::get().to(opened_in_a_function),
+            )
             .route("/boxed/cause", web::get().to(as_a_cause))
             .route("/boxed/reserved", web::get().to(reserved))
             .route("/boxed/else", web::get().to(something_else))
             .route("/{act:.*}", web::get().to(act)),
     )
     .await;
-    Browser::before(service)
+    Browser::of(service)
 }
 
 #[::core::prelude::v1::test]
@@ -279,62 +284,65 @@ fn each_error_has_its_status() {
 }
 
 #[actix_web::test]
-async fn an_error_of_inner_middleware_stays_itself_and_carries_the_sessions_head() {
-    let (store, seen) = (ObservedStore::default(), Recorded::default());
-    let mut browser = application(sessions(settings(), &store), &store, &seen).await;
-    let answer = browser.get("/refuse").await;
-    assert_eq!(seen.take(), ["teapot"]);
-    assert_eq!((answer.status.as_u16(), &*answer.body), (418, "no coffee"));
-    assert_eq!(answer.set_cookies().len(), 2, "its own and the session's");
-    assert_eq!(answer.header("vary"), Some("Cookie"));
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+async fn an_error_of_inner_middleware_is_unchanged_and_carries_the_sessions_headers() {
+    let (store, observed) = (ObservedStore::default(), Observed::default());
+    let mut browser = application(sessions(settings(), &store), &store, &observed).await;
+    let response = browser.get("/refuse").await;
+    assert_eq!(observed.take(), ["teapot"]);
+    assert_eq!(
+        (response.status.as_u16(), &*response.body),
+        (418, "no coffee")
+    );
+    assert_eq!(response.set_cookies().len(), 2, "its own and the session's");
+    assert_eq!(response.header("vary"), Some("Cookie"));
+    assert_eq!(response.header("cache-control"), Some("no-store"));
     assert_eq!(browser.get("/get/kept").await.body, "1");
 }
 
 #[actix_web::test]
-async fn an_error_carries_the_heads_of_all_sessions_around_it() {
-    let (store, seen) = (ObservedStore::default(), Recorded::default());
-    let mut browser = application(sessions(settings(), &store), &store, &seen).await;
-    let answer = browser.get("/refuse-both").await;
-    assert_eq!(seen.take(), ["teapot"]);
-    let names: Vec<_> = answer
+async fn an_error_carries_the_headers_of_all_sessions_around_it() {
+    let (store, observed) = (ObservedStore::default(), Observed::default());
+    let mut browser = application(sessions(settings(), &store), &store, &observed).await;
+    let response = browser.get("/refuse-both").await;
+    assert_eq!(observed.take(), ["teapot"]);
+    let names: Vec<_> = response
         .set_cookies()
         .iter()
         .map(|it| it.split('=').next().unwrap())
         .collect();
     assert_eq!(names, ["pot", "__Host-session", "__Host-admin"]);
-    assert_eq!(answer.header("vary"), Some("Cookie"));
+    assert_eq!(response.header("vary"), Some("Cookie"));
 }
 
 #[actix_web::test]
-async fn a_save_that_failed_is_an_answer_with_its_error() {
-    let (store, seen) = (ObservedStore::default(), Recorded::default());
-    let mut browser = application(sessions(settings(), &store), &store, &seen).await;
-    let answer = browser.get("/poison").await;
-    assert_eq!(seen.take(), ["session"]);
-    assert_eq!(answer.status.as_u16(), 503);
-    assert_eq!(answer.body, "Service Unavailable");
-    assert_eq!(answer.header("retry-after"), Some("1"));
+async fn a_failed_save_is_a_response_with_its_error() {
+    let (store, observed) = (ObservedStore::default(), Observed::default());
+    let mut browser = application(sessions(settings(), &store), &store, &observed).await;
+    let response = browser.get("/change-and-break").await;
+    assert_eq!(observed.take(), ["session"]);
+    assert_eq!(response.status.as_u16(), 503);
+    assert_eq!(response.body, "Service Unavailable");
+    assert_eq!(response.header("retry-after"), Some("1"));
 }
 
 #[actix_web::test]
-async fn a_save_that_failed_takes_the_place_of_an_inner_error_and_keeps_its_cookies() {
-    let (store, seen) = (ObservedStore::default(), Recorded::default());
-    let mut browser = application(sessions(settings(), &store), &store, &seen).await;
-    let answer = browser.get("/refuse-and-break").await;
-    assert_eq!(seen.take(), ["session"]);
-    assert_eq!(answer.status.as_u16(), 503);
-    assert_eq!(answer.body, "Service Unavailable");
-    assert_eq!(answer.set_cookies(), ["pot=tea"]);
-    assert_eq!(answer.header("vary"), Some("Cookie"));
+async fn a_failed_save_replaces_an_inner_error_and_keeps_its_cookies() {
+    let (store, observed) = (ObservedStore::default(), Observed::default());
+    let mut browser = application(sessions(settings(), &store), &store, &observed).await;
+    let response = browser.get("/refuse-and-break").await;
+    assert_eq!(observed.take(), ["session"]);
+    assert_eq!(response.status.as_u16(), 503);
+    assert_eq!(response.body, "Service Unavailable");
+    assert_eq!(response.set_cookies(), ["pot=tea"]);
+    assert_eq!(response.header("vary"), Some("Cookie"));
 }
 
 #[actix_web::test]
 async fn a_boxed_error_of_the_session_has_its_status_and_shows_nothing() {
-    let (store, seen) = (ObservedStore::default(), Recorded::default());
+    let (store, observed) = (ObservedStore::default(), Observed::default());
     let unlisted = Sessions::builder(settings(), std::sync::Arc::new(store.clone()));
     let unlisted = unlisted.without_owner_lists().build().unwrap();
-    let mut browser = application(unlisted, &store, &seen).await;
+    let mut browser = application(unlisted, &store, &observed).await;
     for (path, status, body) in [
         ("/boxed/everywhere", 500, "Internal Server Error"),
         ("/refuse-boxed", 500, "Internal Server Error"),
@@ -342,19 +350,19 @@ async fn a_boxed_error_of_the_session_has_its_status_and_shows_nothing() {
         ("/boxed/cause", 500, "Internal Server Error"),
         ("/boxed/reserved", 400, "Bad Request"),
     ] {
-        let answer = browser.get(path).await;
+        let response = browser.get(path).await;
         assert_eq!(
-            (answer.status.as_u16(), &*answer.body),
+            (response.status.as_u16(), &*response.body),
             (status, body),
             "{path}"
         );
         assert_eq!(
-            seen.take(),
+            observed.take(),
             ["boxed"],
-            "{path}: a logger still sees the cause"
+            "{path}: a logger still finds the cause"
         );
-        assert_eq!(answer.header("vary"), Some("Cookie"), "{path}");
-        let content = answer.header("content-type").unwrap_or("text/plain");
+        assert_eq!(response.header("vary"), Some("Cookie"), "{path}");
+        let content = response.header("content-type").unwrap_or("text/plain");
         assert!(content.starts_with("text/plain"), "{path}: {content}");
     }
     assert_eq!(
@@ -364,23 +372,26 @@ async fn a_boxed_error_of_the_session_has_its_status_and_shows_nothing() {
     );
 
     store.set_down(true);
-    for path in ["/boxed/opened", "/boxed/opened-by-another"] {
-        let answer = browser.get(path).await;
+    for path in ["/boxed/opened", "/boxed/opened-in-a-function"] {
+        let response = browser.get(path).await;
         assert_eq!(
-            (answer.status.as_u16(), &*answer.body),
+            (response.status.as_u16(), &*response.body),
             (503, "Service Unavailable"),
             "{path}"
         );
-        assert_eq!(answer.header("retry-after"), Some("1"), "{path}");
+        assert_eq!(response.header("retry-after"), Some("1"), "{path}");
     }
 }
 
 #[actix_web::test]
-async fn a_boxed_error_of_the_application_is_left_to_it() {
-    let (store, seen) = (ObservedStore::default(), Recorded::default());
-    let mut browser = application(sessions(settings(), &store), &store, &seen).await;
-    let answer = browser.get("/boxed/else").await;
-    assert_eq!((answer.status.as_u16(), &*answer.body), (500, "out of tea"));
-    assert_eq!(answer.set_cookies().len(), 1);
+async fn a_boxed_error_of_the_application_is_unchanged() {
+    let (store, observed) = (ObservedStore::default(), Observed::default());
+    let mut browser = application(sessions(settings(), &store), &store, &observed).await;
+    let response = browser.get("/boxed/else").await;
+    assert_eq!(
+        (response.status.as_u16(), &*response.body),
+        (500, "out of tea")
+    );
+    assert_eq!(response.set_cookies().len(), 1);
     assert_eq!(browser.get("/get/a").await.body, "1");
 }

@@ -1,4 +1,4 @@
-//! A store that fails: a quick, honest answer, and only where the session is used.
+//! A store that fails: a 503 in time, and only on routes that use the session.
 
 use std::time::{Duration, Instant};
 
@@ -8,20 +8,23 @@ use session_actix::session_core::{
 };
 
 use crate::{
-    browser::{Answer, browser, sessions, settings},
+    browser::{Response, browser, sessions, settings},
     log::Log,
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
-fn is_honest(answer: &Answer) {
-    assert_eq!(answer.status.as_u16(), 503);
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    assert_eq!(answer.body, "Service Unavailable");
-    assert!(answer.set_cookies().is_empty(), "the cookie is left alone");
+fn assert_unavailable(response: &Response) {
+    assert_eq!(response.status.as_u16(), 503);
+    assert_eq!(response.header("retry-after"), Some("1"));
+    assert_eq!(response.body, "Service Unavailable");
+    assert!(
+        response.set_cookies().is_empty(),
+        "the cookie is left alone"
+    );
 }
 
 #[actix_web::test]
-async fn an_outage_is_a_503_without_detail_and_leaves_the_cookie_alone() {
+async fn an_outage_is_a_503_without_details_and_leaves_the_cookie_alone() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
     browser.get("/set/a").await;
@@ -34,7 +37,7 @@ async fn an_outage_is_a_503_without_detail_and_leaves_the_cookie_alone() {
         "/logout",
         "/who",
     ] {
-        is_honest(&browser.get(path).await);
+        assert_unavailable(&browser.get(path).await);
     }
     assert_eq!(browser.get("/plain").await.body, "ok");
     store.set_down(false);
@@ -46,19 +49,19 @@ async fn a_first_change_that_cannot_be_stored_is_no_success() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
     store.set_down(true);
-    is_honest(&browser.get("/set/a").await);
-    let answer = browser.get("/other-cookie/a").await;
-    assert_eq!(answer.status.as_u16(), 503);
+    assert_unavailable(&browser.get("/set/a").await);
+    let response = browser.get("/other-cookie/a").await;
+    assert_eq!(response.status.as_u16(), 503);
     assert_eq!(
-        answer.set_cookies().len(),
+        response.set_cookies().len(),
         1,
-        "everyone else's cookie stays"
+        "cookies of others are kept"
     );
-    is_honest(&browser.get("/refuse").await);
+    assert_unavailable(&browser.get("/refuse").await);
 }
 
 #[actix_web::test]
-async fn a_frozen_store_is_waited_for_no_longer_than_the_deadline() {
+async fn a_request_waits_for_a_frozen_store_only_for_the_store_time() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(
         settings().with_store_timeout(Duration::from_millis(200)),
@@ -69,7 +72,7 @@ async fn a_frozen_store_is_waited_for_no_longer_than_the_deadline() {
     store.set_frozen(true);
     for path in ["/get/a", "/set/a", "/logout"] {
         let start = Instant::now();
-        is_honest(&browser.get(path).await);
+        assert_unavailable(&browser.get(path).await);
         assert!(
             start.elapsed() < Duration::from_millis(900),
             "{path}: {:?}",
@@ -81,22 +84,22 @@ async fn a_frozen_store_is_waited_for_no_longer_than_the_deadline() {
 }
 
 #[actix_web::test]
-async fn a_failure_is_in_the_log_once() {
+async fn a_failure_is_logged_once() {
     let (log, _logging) = Log::of_this_thread();
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
     browser.get("/set/a").await;
     store.fail_updates();
-    is_honest(&browser.get("/set/b").await);
+    assert_unavailable(&browser.get("/set/b").await);
     store.set_down(true);
-    is_honest(&browser.get("/get/a").await);
+    assert_unavailable(&browser.get("/get/a").await);
     let log = log.text();
-    let failed = log.matches("a session failed its request").count();
+    let failed = log.matches("a session error ended the request").count();
     assert_eq!(failed, 2, "{log}");
 }
 
 #[actix_web::test]
-async fn a_route_that_does_not_use_the_session_hardly_notices_that_a_store_is_frozen() {
+async fn a_route_that_does_not_use_the_session_hardly_waits_for_a_frozen_store() {
     let store = ObservedStore::default();
     let settings = settings().with_refresh(Refresh::EveryRequest);
     let mut browser = browser(sessions(settings, &store)).await;
@@ -115,7 +118,7 @@ async fn a_route_that_does_not_use_the_session_hardly_notices_that_a_store_is_fr
 }
 
 #[actix_web::test]
-async fn an_application_may_read_on_with_an_anonymous_session_that_cannot_be_changed() {
+async fn an_application_may_continue_with_an_anonymous_session_that_cannot_be_changed() {
     let store = ObservedStore::default();
     let settings = settings().with_on_store_failure(OnStoreFailure::Anonymous);
     let mut browser = browser(sessions(settings, &store)).await;
@@ -123,7 +126,7 @@ async fn an_application_may_read_on_with_an_anonymous_session_that_cannot_be_cha
     store.set_down(true);
     assert_eq!(browser.get("/who").await.body, "nobody");
     for path in ["/set/b", "/login/bob", "/renew", "/logout"] {
-        is_honest(&browser.get(path).await);
+        assert_unavailable(&browser.get(path).await);
     }
     store.set_down(false);
     assert_eq!(browser.get("/who").await.body, "ada");
@@ -131,13 +134,13 @@ async fn an_application_may_read_on_with_an_anonymous_session_that_cannot_be_cha
 }
 
 #[actix_web::test]
-async fn a_session_too_large_is_refused_and_what_was_stored_is_intact() {
+async fn a_session_too_large_is_refused_and_the_stored_one_is_intact() {
     let store = ObservedStore::new(MemoryStore::new().with_limit(1024));
     let mut browser = browser(sessions(settings(), &store)).await;
     browser.get("/set/a").await;
-    let answer = browser.get("/big/2000").await;
+    let response = browser.get("/big/2000").await;
     assert_eq!(
-        (answer.status.as_u16(), answer.set_cookies().len()),
+        (response.status.as_u16(), response.set_cookies().len()),
         (413, 0)
     );
     assert_eq!(browser.get("/get/a").await.body, "1");

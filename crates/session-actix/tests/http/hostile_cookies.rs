@@ -1,4 +1,4 @@
-//! What browsers and attackers send: never adopted, never in the way of the real cookie.
+//! Malformed and forged cookies: they are never accepted, and never hide the real cookie.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use session_actix::session_core::SessionId;
 
 use crate::{
     browser::{browser, sessions, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 #[actix_web::test]
@@ -52,14 +52,14 @@ async fn malformed_and_invented_ids_never_reach_the_store() {
         .chain(forms)
         .chain(mixed)
     {
-        let answer = browser
+        let response = browser
             .send(
                 "/who",
                 Some(format!("__Host-session={forged}").into_bytes()),
             )
             .await;
         assert_eq!(
-            (answer.body.as_str(), answer.set_cookies().len()),
+            (response.body.as_str(), response.set_cookies().len()),
             ("nobody", 0),
             "{forged}"
         );
@@ -69,7 +69,7 @@ async fn malformed_and_invented_ids_never_reach_the_store() {
 }
 
 #[actix_web::test]
-async fn hostile_neighbours_hide_nothing_and_forge_nothing() {
+async fn hostile_cookies_beside_it_neither_hide_nor_forge_the_session() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;
     let good = browser.cookie();

@@ -1,4 +1,4 @@
-//! Requests that are interrupted: by a client that hangs up, by a panic of the application.
+//! Interrupted requests: the client hangs up, or the application panics.
 
 use std::{
     future::{Future, pending},
@@ -14,21 +14,21 @@ use session_actix::{Session, SessionError, SessionMiddleware, finish_saves};
 use crate::{
     browser::{Browser, act, sessions, settings},
     log::Log,
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
-/// The process has one count of saves that go on.
+/// These tests share the process's count of background saves.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-type Answer = Result<HttpResponse, SessionError>;
+type HandlerResult = Result<HttpResponse, SessionError>;
 
-async fn change_then_freeze(session: Session, store: web::Data<ObservedStore>) -> Answer {
+async fn change_then_freeze(session: Session, store: web::Data<ObservedStore>) -> HandlerResult {
     session.insert("cart", &1)?;
     store.set_frozen(true);
     Ok(HttpResponse::Ok().finish())
 }
 
-async fn panic_on_fresher_data(session: Session, store: web::Data<ObservedStore>) -> Answer {
+async fn panic_on_replay(session: Session, store: web::Data<ObservedStore>) -> HandlerResult {
     let runs = AtomicUsize::new(0);
     session.update("n", move |n: Option<i64>| {
         assert_eq!(runs.fetch_add(1, Ordering::Relaxed), 0, "run again");
@@ -38,22 +38,22 @@ async fn panic_on_fresher_data(session: Session, store: web::Data<ObservedStore>
     Ok(HttpResponse::Ok().finish())
 }
 
-/// A handler with a time-out of its own around its save.
-async fn log_out_impatiently(session: Session, store: web::Data<ObservedStore>) -> Answer {
+/// A handler with its own timeout around `save`.
+async fn log_out_impatiently(session: Session, store: web::Data<ObservedStore>) -> HandlerResult {
     session.log_out();
     store.set_frozen(true);
     let saved = tokio::time::timeout(Duration::from_millis(20), session.save()).await;
     store.set_frozen(false);
-    let said = if saved.is_ok() { "done" } else { "gave up" };
-    Ok(HttpResponse::Ok().body(said))
+    let text = if saved.is_ok() { "done" } else { "timed out" };
+    Ok(HttpResponse::Ok().body(text))
 }
 
-/// A handler that does what the path says, and is not done for long.
+/// A handler that does what the path says and then does not return.
 async fn work_slowly(
     session: Session,
     store: web::Data<ObservedStore>,
     path: web::Path<String>,
-) -> Answer {
+) -> HandlerResult {
     if path.starts_with("logout") {
         session.log_out();
     } else {
@@ -66,7 +66,7 @@ async fn work_slowly(
     pending().await
 }
 
-/// A body that changes the session after its first part, and saves it.
+/// A body that changes the session and saves it.
 async fn stream_slowly(session: Session, store: web::Data<ObservedStore>) -> HttpResponse {
     HttpResponse::Ok().streaming(stream::once(async move {
         session.insert("cart", &1).unwrap();
@@ -78,7 +78,7 @@ async fn stream_slowly(session: Session, store: web::Data<ObservedStore>) -> Htt
 
 macro_rules! browser_of {
     ($store:expr) => {
-        Browser::before(
+        Browser::of(
             test::init_service(
                 App::new()
                     .app_data(web::Data::new($store.clone()))
@@ -87,7 +87,7 @@ macro_rules! browser_of {
                     .route("/impatient", web::get().to(log_out_impatiently))
                     .route("/slow/{work}", web::get().to(work_slowly))
                     .route("/stream", web::get().to(stream_slowly))
-                    .route("/panic", web::get().to(panic_on_fresher_data))
+                    .route("/panic", web::get().to(panic_on_replay))
                     .route("/{act:.*}", web::get().to(act)),
             )
             .await,
@@ -95,13 +95,13 @@ macro_rules! browser_of {
     };
 }
 
-/// Runs `work` until it waits for the store, and drops it there.
+/// Runs `work` until it waits for the store, then drops it.
 async fn hang_up(work: impl Future) {
     let mut work = pin!(work);
     for _ in 0..10 {
         assert!(
             work.as_mut().now_or_never().is_none(),
-            "the store does not answer"
+            "the store does not response"
         );
         tokio::task::yield_now().await;
     }
@@ -109,7 +109,7 @@ async fn hang_up(work: impl Future) {
 
 #[actix_web::test]
 async fn a_change_is_saved_although_the_client_hung_up() {
-    let _alone = ONE_AT_A_TIME.lock().await;
+    let _guard = ONE_AT_A_TIME.lock().await;
     let store = ObservedStore::default();
     let mut browser = browser_of!(&store);
     browser.get("/set/a").await;
@@ -122,8 +122,9 @@ async fn a_change_is_saved_although_the_client_hung_up() {
     assert_eq!(browser.get("/get/cart").await.body, "1");
 }
 
-/// What the session holds after a request was cut off in the middle, and the warnings meanwhile.
-async fn after_cut_off(path: &str) -> (String, String) {
+/// Drops a request while its handler runs. Returns what the session holds afterwards, and the
+/// warnings.
+async fn after_drop(path: &str) -> (String, String) {
     let (log, _logging) = Log::of_this_thread();
     let store = ObservedStore::default();
     let mut browser = browser_of!(&store);
@@ -138,24 +139,24 @@ async fn after_cut_off(path: &str) -> (String, String) {
 }
 
 #[actix_web::test]
-async fn a_save_that_a_handler_began_goes_on_although_the_handler_is_cut_off() {
-    let _alone = ONE_AT_A_TIME.lock().await;
+async fn a_save_that_has_begun_is_finished_although_its_handler_is_dropped() {
+    let _guard = ONE_AT_A_TIME.lock().await;
     for (path, left) in [
         ("/slow/change-saved", "ada 1"),
         ("/slow/logout-saved", "nobody none"),
         ("/stream", "ada 1"),
     ] {
-        let (found, log) = after_cut_off(path).await;
+        let (found, log) = after_drop(path).await;
         assert_eq!((&*found, &*log), (left, ""), "{path}");
     }
 }
 
 #[actix_web::test]
-async fn of_a_handler_that_is_cut_off_a_logout_is_done_and_a_change_is_counted_as_lost() {
-    let _alone = ONE_AT_A_TIME.lock().await;
-    let (found, log) = after_cut_off("/slow/logout").await;
+async fn if_a_handler_is_dropped_its_logout_is_done_and_its_changes_are_logged_as_not_saved() {
+    let _guard = ONE_AT_A_TIME.lock().await;
+    let (found, log) = after_drop("/slow/logout").await;
     assert_eq!((&*found, &*log), ("nobody none", ""));
-    let (found, log) = after_cut_off("/slow/change").await;
+    let (found, log) = after_drop("/slow/change").await;
     assert_eq!(found, "ada none");
     for part in ["cut off", "changes=1", "route=\"/slow/{work}\""] {
         assert!(log.contains(part), "{log}");
@@ -163,25 +164,28 @@ async fn of_a_handler_that_is_cut_off_a_logout_is_done_and_a_change_is_counted_a
 }
 
 #[actix_web::test]
-async fn a_logout_whose_save_was_dropped_is_done_when_it_is_answered() {
+async fn a_logout_whose_save_was_dropped_is_done_before_the_response() {
     let store = ObservedStore::default();
     let mut browser = browser_of!(&store);
     browser.get("/login/ada").await;
     let cookie = browser.cookie();
-    let answer = browser.get("/impatient").await;
-    assert_eq!((answer.status.as_u16(), &*answer.body), (200, "gave up"));
-    assert!(answer.set_cookies()[0].contains("Max-Age=0"));
+    let response = browser.get("/impatient").await;
+    assert_eq!(
+        (response.status.as_u16(), &*response.body),
+        (200, "timed out")
+    );
+    assert!(response.set_cookies()[0].contains("Max-Age=0"));
     browser.set_cookie(&cookie);
     assert_eq!(browser.get("/who").await.body, "nobody");
 }
 
 #[actix_web::test]
-async fn a_panic_while_the_session_is_saved_is_an_answer() {
+async fn a_panic_while_the_session_is_saved_is_a_503() {
     let store = ObservedStore::default();
     let mut browser = browser_of!(&store);
     browser.get("/set/n").await;
-    let answer = browser.get("/panic").await;
-    assert_eq!(answer.status.as_u16(), 503);
-    assert_eq!(answer.set_cookies(), [""; 0]);
+    let response = browser.get("/panic").await;
+    assert_eq!(response.status.as_u16(), 503);
+    assert_eq!(response.set_cookies(), [""; 0]);
     assert_eq!(browser.get("/get/n").await.body, "1");
 }

@@ -1,4 +1,4 @@
-//! Idle and absolute timeouts, as a clock that the test moves tells them.
+//! Idle and absolute timeouts, by a clock that the test moves.
 
 use std::{
     sync::{
@@ -12,13 +12,13 @@ use session_actix::session_core::{Clock, MemoryStore, Settings, config::Refresh}
 
 use crate::{
     browser::{browser, sessions_at, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 #[derive(Clone, Default)]
-struct Hands(Arc<AtomicU64>);
+struct TestClock(Arc<AtomicU64>);
 
-impl Hands {
+impl TestClock {
     fn clock(&self) -> Clock {
         let seconds = self.0.clone();
         Arc::new(move || {
@@ -26,7 +26,7 @@ impl Hands {
         })
     }
 
-    fn pass(&self, seconds: u64) {
+    fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
@@ -41,79 +41,79 @@ fn short() -> Settings {
 
 #[actix_web::test]
 async fn an_idle_session_ends_and_a_used_one_does_not() {
-    let hands = Hands::default();
-    let store = hands.store();
-    let mut browser = browser(sessions_at(short(), &store, hands.clock()))
+    let clock = TestClock::default();
+    let store = clock.store();
+    let mut browser = browser(sessions_at(short(), &store, clock.clock()))
         .await
-        .at(hands.clock());
+        .at(clock.clock());
     browser.get("/login/ada").await;
     for _ in 0..5 {
-        hands.pass(60);
-        let answer = browser.get("/who").await;
+        clock.advance(60);
+        let response = browser.get("/who").await;
         assert_eq!(
-            (answer.body.as_str(), answer.set_cookies().len()),
+            (response.body.as_str(), response.set_cookies().len()),
             ("ada", 1)
         );
-        assert!(answer.set_cookies()[0].contains("Max-Age=100;"));
+        assert!(response.set_cookies()[0].contains("Max-Age=100;"));
     }
-    hands.pass(100);
+    clock.advance(100);
     assert_eq!(browser.get("/who").await.body, "nobody");
 }
 
 #[actix_web::test]
 async fn a_refresh_waits_until_a_tenth_of_the_timeout_has_passed() {
-    let hands = Hands::default();
-    let store = hands.store();
-    let mut browser = browser(sessions_at(short(), &store, hands.clock()))
+    let clock = TestClock::default();
+    let store = clock.store();
+    let mut browser = browser(sessions_at(short(), &store, clock.clock()))
         .await
-        .at(hands.clock());
+        .at(clock.clock());
     browser.get("/set/a").await;
     store.calls();
     for _ in 0..10 {
-        hands.pass(1);
+        clock.advance(1);
         browser.get("/get/a").await;
     }
     assert_eq!(store.calls(), 10, "ten loads");
-    hands.pass(1);
+    clock.advance(1);
     browser.get("/get/a").await;
     assert_eq!(store.calls(), 2, "a load and an update");
 }
 
 #[actix_web::test]
 async fn without_refresh_only_a_change_moves_the_expiry() {
-    let hands = Hands::default();
-    let store = hands.store();
+    let clock = TestClock::default();
+    let store = clock.store();
     let settings = short().with_refresh(Refresh::OnChange);
-    let mut browser = browser(sessions_at(settings, &store, hands.clock()))
+    let mut browser = browser(sessions_at(settings, &store, clock.clock()))
         .await
-        .at(hands.clock());
+        .at(clock.clock());
     browser.get("/set/a").await;
-    hands.pass(60);
+    clock.advance(60);
     assert_eq!(browser.get("/get/a").await.body, "1");
-    hands.pass(39);
-    // What is there already is no change.
+    clock.advance(39);
+    // Inserting the stored value is no change.
     browser.get("/set/a").await;
     browser.get("/increment/n").await;
-    hands.pass(99);
+    clock.advance(99);
     assert_eq!(browser.get("/get/a").await.body, "1");
-    hands.pass(1);
+    clock.advance(1);
     assert_eq!(browser.get("/get/a").await.body, "none");
 }
 
-/// A visitor who changes something more often than every tenth of the lifetime.
+/// A visitor who changes the session more often than every tenth of the lifetime.
 async fn stays_logged_in(refresh: Refresh) {
-    let hands = Hands::default();
-    let store = hands.store();
+    let clock = TestClock::default();
+    let store = clock.store();
     let settings = short().with_refresh(refresh);
-    let mut browser = browser(sessions_at(settings, &store, hands.clock()))
+    let mut browser = browser(sessions_at(settings, &store, clock.clock()))
         .await
-        .at(hands.clock());
+        .at(clock.clock());
     browser.get("/login/ada").await;
-    for click in 1..=200 {
-        hands.pass(6);
+    for request in 1..=200 {
+        clock.advance(6);
         browser.get("/increment/n").await;
         let who = browser.get("/who").await.body;
-        assert_eq!(who, "ada", "{refresh:?}, after {click} clicks");
+        assert_eq!(who, "ada", "{refresh:?}, after {request} requests");
     }
 }
 
@@ -130,17 +130,17 @@ async fn a_visitor_who_changes_something_often_stays_logged_in() {
 }
 
 #[actix_web::test]
-async fn the_absolute_timeout_is_kept_by_use_and_renewal_and_starts_again_with_a_login() {
-    let hands = Hands::default();
-    let store = hands.store();
+async fn use_and_renewal_keep_the_absolute_timeout_and_a_login_restarts_it() {
+    let clock = TestClock::default();
+    let store = clock.store();
     let settings = short().with_absolute_timeout(Duration::from_secs(250));
-    let mut browser = browser(sessions_at(settings, &store, hands.clock()))
+    let mut browser = browser(sessions_at(settings, &store, clock.clock()))
         .await
-        .at(hands.clock());
+        .at(clock.clock());
     browser.get("/set/a").await;
-    hands.pass(90);
+    clock.advance(90);
     browser.get("/renew").await;
-    hands.pass(90);
+    clock.advance(90);
     let late = browser.get("/get/a").await;
     assert!(
         late.set_cookies()[0].contains("Max-Age=70;"),
@@ -149,29 +149,29 @@ async fn the_absolute_timeout_is_kept_by_use_and_renewal_and_starts_again_with_a
     );
     browser.get("/login/ada").await;
     for _ in 0..3 {
-        hands.pass(80);
+        clock.advance(80);
         assert_eq!(browser.get("/who").await.body, "ada");
     }
-    hands.pass(10);
+    clock.advance(10);
     assert_eq!(browser.get("/who").await.body, "nobody");
 }
 
 #[actix_web::test]
-async fn an_expiry_that_cannot_be_moved_fails_no_request() {
-    let hands = Hands::default();
-    let store = hands.store();
-    let mut browser = browser(sessions_at(short(), &store, hands.clock()))
+async fn a_refresh_that_fails_does_not_fail_the_request() {
+    let clock = TestClock::default();
+    let store = clock.store();
+    let mut browser = browser(sessions_at(short(), &store, clock.clock()))
         .await
-        .at(hands.clock());
+        .at(clock.clock());
     browser.get("/set/a").await;
-    hands.pass(50);
+    clock.advance(50);
     store.fail_updates();
-    let answer = browser.get("/get/a").await;
+    let response = browser.get("/get/a").await;
     assert_eq!(
         (
-            answer.status.as_u16(),
-            answer.body.as_str(),
-            answer.set_cookies().len()
+            response.status.as_u16(),
+            response.body.as_str(),
+            response.set_cookies().len()
         ),
         (200, "1", 0)
     );

@@ -1,3 +1,5 @@
+//! The log lines of a test.
+
 use std::{
     fmt::{Debug, Write as _},
     sync::{Arc, Mutex, Once},
@@ -18,7 +20,7 @@ impl Log {
     /// What this thread logs until the guard is dropped.
     pub(crate) fn of_this_thread() -> (Self, DefaultGuard) {
         static GLOBAL: Once = Once::new();
-        // Without a subscriber for every thread, a test beside this one may have an event switched off for all.
+        // Without a global subscriber, a concurrent test may disable an event for all threads.
         GLOBAL.call_once(|| set_global_default(Self::default()).expect("no other test sets one"));
         let log = Self::default();
         let guard = set_default(log.clone());

@@ -2,7 +2,7 @@
 
 use crate::{
     browser::{browser, sessions, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 #[actix_web::test]
@@ -18,7 +18,7 @@ async fn logging_in_renews_the_id_and_keeps_the_data() {
     assert_eq!(
         browser.get("/who").await.body,
         "nobody",
-        "the id from before the login is dead"
+        "the id from before the login is invalid"
     );
     browser.set_cookie(&after);
     assert_eq!(browser.get("/who").await.body, "ada");
@@ -48,9 +48,9 @@ async fn a_request_with_a_renewed_id_is_anonymous_and_changes_nothing() {
         ("nobody", 0)
     );
     for path in ["/set/a", "/increment/n", "/remove/a", "/clear"] {
-        let answer = browser.get(path).await;
+        let response = browser.get(path).await;
         assert_eq!(
-            (answer.status.as_u16(), answer.set_cookies().len()),
+            (response.status.as_u16(), response.set_cookies().len()),
             (409, 0),
             "{path}"
         );
@@ -74,7 +74,7 @@ async fn a_login_with_a_renewed_id_starts_a_session_of_its_own() {
 }
 
 #[actix_web::test]
-async fn a_logout_with_a_renewed_id_ends_the_session_that_goes_on() {
+async fn a_logout_with_a_renewed_id_ends_the_successor() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;
     let old = browser.cookie();

@@ -9,7 +9,7 @@ use session_actix::{
 use crate::{
     browser::{sessions, settings},
     log::Log,
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 enum Admin {}
@@ -72,7 +72,7 @@ async fn cached(
 }
 
 #[actix_web::test]
-async fn an_answer_with_the_cookie_of_one_session_is_not_stored_although_the_other_failed() {
+async fn a_response_with_the_cookie_of_one_session_is_not_stored_although_the_other_failed() {
     for fails in ["shop", "admin"] {
         let (shop, admin) = (ObservedStore::default(), ObservedStore::default());
         let failing = if fails == "shop" { &shop } else { &admin };
@@ -100,7 +100,7 @@ async fn an_answer_with_the_cookie_of_one_session_is_not_stored_although_the_oth
 }
 
 #[actix_web::test]
-async fn a_session_without_its_middleware_is_an_error_that_says_nothing_outside() {
+async fn a_session_without_its_middleware_is_an_error_without_details() {
     let (log, _logging) = Log::of_this_thread();
     let route = web::get().to(|_: Session| async { "ok" });
     let app = test::init_service(App::new().route("/shop/{article}", route)).await;

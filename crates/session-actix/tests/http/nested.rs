@@ -1,4 +1,5 @@
-//! The middleware around a route more than once: one session where they are the same, an error where they cannot both be.
+//! The middleware wraps a route twice: one session for clones of one `Sessions`, an error for
+//! others with the same cookie name.
 
 use std::{
     future::{Future, Ready, ready},
@@ -23,19 +24,19 @@ use session_actix::{
 
 use crate::{
     browser::{Browser, act, sessions, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 enum Admin {}
 
-fn called(name: &str) -> Settings {
+fn with_cookie_name(name: &str) -> Settings {
     settings().with_cookie(CookieAttributes {
         name: name.into(),
         ..CookieAttributes::default()
     })
 }
 
-/// Uses the session before the handler and looks at it again behind it.
+/// Uses the session before the handler and after it.
 async fn count(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -83,7 +84,7 @@ async fn browser_of(
         .route("/{act:.*}", web::get().to(act))
         .wrap(from_fn(count))
         .wrap(SessionMiddleware::new(outer));
-    Browser::before(test::init_service(app).await)
+    Browser::of(test::init_service(app).await)
 }
 
 async fn both(session: Session, admin: Session<Admin>) -> Result<String, SessionError> {
@@ -93,21 +94,21 @@ async fn both(session: Session, admin: Session<Admin>) -> Result<String, Session
 
 async fn streamed(request: HttpRequest) -> HttpResponse {
     HttpResponse::Ok().streaming(stream::once(async move {
-        let seen = match request.named_session::<Admin>().await {
+        let found = match request.named_session::<Admin>().await {
             Ok(session) => format!("{:?}", session.get::<i64>("hits")),
             Err(error) => error.to_string(),
         };
-        Ok::<_, Error>(web::Bytes::from(seen))
+        Ok::<_, Error>(web::Bytes::from(found))
     }))
 }
 
 #[actix_web::test]
-async fn the_middleware_twice_is_one_session() {
+async fn the_middleware_twice_has_one_session() {
     let store = ObservedStore::default();
     let both = sessions(settings(), &store);
     let mut browser = browser_of(both.clone(), both).await;
-    let answer = browser.get("/in/set/a").await;
-    assert_eq!(answer.set_cookies().len(), 1);
+    let response = browser.get("/in/set/a").await;
+    assert_eq!(response.set_cookies().len(), 1);
     assert_eq!(store.calls(), 1, "one insert");
     assert_eq!(browser.get("/in/get/a").await.body, "1");
     assert_eq!(store.calls(), 2, "one load, one update");
@@ -119,79 +120,79 @@ async fn the_middleware_twice_is_one_session() {
 }
 
 #[actix_web::test]
-async fn the_middleware_twice_moves_an_expiry_once() {
+async fn the_middleware_twice_refreshes_once() {
     let store = ObservedStore::default();
     let both = sessions(settings().with_refresh(Refresh::EveryRequest), &store);
     let mut browser = browser_of(both.clone(), both).await;
     browser.get("/in/set/a").await;
     store.calls();
     assert_eq!(browser.get("/in/get/a").await.set_cookies().len(), 1);
-    assert_eq!(store.calls(), 2, "one load, one move");
+    assert_eq!(store.calls(), 2, "one load, one update");
 }
 
 #[actix_web::test]
-async fn the_same_sessions_under_two_names_are_one_session() {
+async fn the_same_sessions_under_two_names_have_one_session() {
     let store = ObservedStore::default();
     let same = sessions(settings(), &store);
     let mut browser = browser_of(same.clone(), same).await;
-    let answer = browser.get("/admin/both").await;
-    assert_eq!(answer.body, "Some(1)");
-    assert_eq!(answer.set_cookies().len(), 1);
+    let response = browser.get("/admin/both").await;
+    assert_eq!(response.body, "Some(1)");
+    assert_eq!(response.set_cookies().len(), 1);
     assert_eq!(browser.get("/admin/guarded").await.status.as_u16(), 200);
     assert_eq!(browser.get("/admin/streamed").await.body, "Ok(Some(3))");
 }
 
 #[actix_web::test]
-async fn other_sessions_with_the_same_cookie_are_refused_when_they_are_asked_for() {
+async fn other_sessions_with_the_same_cookie_name_are_refused_when_used() {
     let store = ObservedStore::default();
     let every = settings().with_refresh(Refresh::EveryRequest);
     let (outer, inner) = (sessions(settings(), &store), sessions(every, &store));
     let mut browser = browser_of(outer, inner).await;
     for path in ["/in/set/a", "/admin/both"] {
-        let answer = browser.get(path).await;
+        let response = browser.get(path).await;
         assert_eq!(
-            (answer.status.as_u16(), &*answer.body),
+            (response.status.as_u16(), &*response.body),
             (500, "Internal Server Error"),
             "{path}"
         );
         assert_eq!(
-            answer.set_cookies().len(),
+            response.set_cookies().len(),
             usize::from(path == "/in/set/a"),
             "{path}"
         );
     }
-    // A guard finds no such session, and whoever does not ask for it does not notice.
+    // A guard finds no session, and a handler that does not use the session is not affected.
     assert_eq!(browser.get("/admin/guarded").await.status.as_u16(), 404);
     assert_eq!(browser.get("/admin/set/a").await.status.as_u16(), 200);
     assert_eq!(browser.get("/get/a").await.body, "1");
-    let said = browser.get("/admin/streamed").await.body;
+    let text = browser.get("/admin/streamed").await.body;
     for part in [
         "the cookie __Host-session",
         "name of its own",
         "clones of one Sessions",
     ] {
-        assert!(said.contains(part), "{said}");
+        assert!(text.contains(part), "{text}");
     }
 }
 
 #[actix_web::test]
-async fn other_sessions_with_a_cookie_of_their_own_are_used_where_they_wrap() {
+async fn other_sessions_with_their_own_cookie_name_are_used_where_they_wrap() {
     let (store, inners) = (ObservedStore::default(), ObservedStore::default());
-    let inner = sessions(called("__Host-other"), &inners);
+    let inner = sessions(with_cookie_name("__Host-other"), &inners);
     let mut browser = browser_of(sessions(settings(), &store), inner).await;
-    // `count` looks at the outer one before and behind the handler.
-    let answer = browser.get("/in/set/a").await;
-    let names: Vec<_> = answer
+    // `count` uses the outer session before and after the handler.
+    let response = browser.get("/in/set/a").await;
+    let names: Vec<_> = response
         .set_cookies()
         .iter()
         .map(|it| it.split('=').next().unwrap())
         .collect();
     assert_eq!(names, ["__Host-other", "__Host-session"]);
-    assert_eq!(answer.header("hits"), Some("1"));
+    assert_eq!(response.header("hits"), Some("1"));
     assert_eq!(browser.get("/get/a").await.body, "none");
 }
 
-/// Gives the same request to the inner service twice, as one that answers with another page does.
+/// Passes the same request to the inner service twice, as middleware for error pages does.
 struct Twice;
 
 impl<S, B> Transform<S, ServiceRequest> for Twice
@@ -241,7 +242,7 @@ async fn increment(session: Session) -> Result<String, SessionError> {
 }
 
 #[actix_web::test]
-async fn a_request_that_is_answered_twice_has_its_session_each_time() {
+async fn a_request_that_passes_the_middleware_twice_has_its_session_each_time() {
     let sessions = sessions(settings(), &ObservedStore::default());
     let middleware = || SessionMiddleware::new(sessions.clone());
     let app = App::new()
@@ -252,7 +253,7 @@ async fn a_request_that_is_answered_twice_has_its_session_each_time() {
                 .wrap(middleware())
                 .wrap(Twice),
         );
-    let mut browser = Browser::before(test::init_service(app).await);
+    let mut browser = Browser::of(test::init_service(app).await);
     for (path, n) in [("/once", "1"), ("/twice", "3"), ("/once", "4")] {
         assert_eq!(browser.get(path).await.body, n, "{path}");
     }

@@ -12,7 +12,7 @@ use session_actix::{Session, SessionError, SessionExt, SessionMiddleware};
 
 use crate::{
     browser::{sessions, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 async fn count_visits(

@@ -1,4 +1,5 @@
-//! `?` on a session's call compiles in each kind of handler, and its error has the promised status.
+//! `?` on a session's call compiles in each kind of handler, and its error has the documented
+//! status.
 
 use std::{error::Error, fmt};
 
@@ -31,7 +32,7 @@ async fn boxed(session: Session) -> Result<String, Box<dyn Error>> {
     Ok(String::new())
 }
 
-/// An error of the application, one of whose causes is the session.
+/// An error of the application that may be caused by the session.
 #[derive(Debug)]
 enum AppError {
     Session(SessionError),
@@ -104,7 +105,7 @@ async fn other(_: Session<Other>) -> &'static str {
 }
 
 #[actix_web::test]
-async fn a_session_that_a_test_puts_into_the_request_is_no_way_around_a_middleware() {
+async fn a_session_in_the_request_does_not_bypass_the_middleware() {
     // Both have the cookie `session`, so the inner one is refused.
     let app = App::new()
         .wrap(SessionMiddleware::<Other>::named(Sessions::in_memory()))
@@ -112,8 +113,8 @@ async fn a_session_that_a_test_puts_into_the_request_is_no_way_around_a_middlewa
         .service(other);
     let app = test::init_service(app).await;
     let request = test::TestRequest::with_uri("/other").to_request();
-    let given = Session::<Other>::from(session_core::Session::in_memory());
-    request.extensions_mut().insert(given);
+    let own_session = Session::<Other>::from(session_core::Session::in_memory());
+    request.extensions_mut().insert(own_session);
     let response = test::call_service(&app, request).await;
     assert_eq!(response.status().as_u16(), 500);
 }

@@ -1,11 +1,11 @@
-//! What no log line, no `Debug` and no error may show: ids, store keys, payloads and secret keys.
+//! No log line, `Debug` output or error shows an id, a store key, a payload or a secret key.
 
 use std::fmt::Write as _;
 
 use crate::{
     browser::{Browser, SECRET, sessions, settings},
     log::Log,
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 use actix_web::{App, web};
 use session_actix::{
@@ -43,7 +43,7 @@ async fn nothing_shows_an_id_a_key_a_payload_or_a_secret() {
             .route("/fail", web::get().to(fail)),
     )
     .await;
-    let mut browser = Browser::before(app);
+    let mut browser = Browser::of(app);
     for _ in 0..2 {
         shown += &browser.get("/show").await.body;
     }

@@ -1,4 +1,4 @@
-//! Sessions in streamed bodies: after the head, `save` is what saves.
+//! Sessions in streamed bodies: after the head only `save` saves.
 
 use actix_web::{App, HttpRequest, HttpResponse, test, web};
 use futures_util::stream;
@@ -7,7 +7,7 @@ use session_actix::{Session, SessionExt, SessionMiddleware, session_core::Error}
 use crate::{
     browser::{Browser, act, sessions, settings},
     log::Log,
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 async fn streamed(session: Session) -> HttpResponse {
@@ -24,7 +24,7 @@ async fn streamed(session: Session) -> HttpResponse {
 }
 
 #[actix_web::test]
-async fn a_stream_saves_into_a_session_that_has_a_cookie_and_is_told_if_it_has_none() {
+async fn a_stream_saves_a_session_that_has_a_cookie_and_gets_an_error_if_it_has_none() {
     let sessions = sessions(settings(), &ObservedStore::default());
     let app = test::init_service(
         App::new()
@@ -45,7 +45,7 @@ async fn a_stream_saves_into_a_session_that_has_a_cookie_and_is_told_if_it_has_n
             ),
     )
     .await;
-    let mut browser = Browser::before(app);
+    let mut browser = Browser::of(app);
     assert_eq!(browser.get("/stream").await.body, "too late for a cookie");
     browser.get("/set").await;
     assert_eq!(browser.get("/stream").await.body, "Stored");
@@ -61,7 +61,7 @@ async fn unsaved(session: Session) -> HttpResponse {
 }
 
 #[actix_web::test]
-async fn a_change_in_a_stream_that_nobody_saves_is_in_the_log_with_its_route() {
+async fn an_unsaved_change_in_a_stream_is_logged_with_its_route() {
     let (log, _logging) = Log::of_this_thread();
     let sessions = sessions(settings(), &ObservedStore::default());
     let app = test::init_service(
@@ -70,7 +70,7 @@ async fn a_change_in_a_stream_that_nobody_saves_is_in_the_log_with_its_route() {
             .service(web::scope("/{user}").route("/unsaved", web::get().to(unsaved))),
     )
     .await;
-    let mut browser = Browser::before(app);
+    let mut browser = Browser::of(app);
     browser.get("/ada/unsaved").await;
     let logged = log.text();
     assert!(
@@ -79,7 +79,7 @@ async fn a_change_in_a_stream_that_nobody_saves_is_in_the_log_with_its_route() {
     );
 }
 
-async fn ended_in_a_stream(session: Session) -> HttpResponse {
+async fn logged_out_in_a_stream(session: Session) -> HttpResponse {
     let chunk = stream::once(async move {
         session.log_out();
         session.insert("goodbye", &1).unwrap();
@@ -90,12 +90,12 @@ async fn ended_in_a_stream(session: Session) -> HttpResponse {
 }
 
 #[actix_web::test]
-async fn a_stream_ends_a_session_even_if_what_follows_needs_a_cookie() {
+async fn a_stream_logs_out_even_if_a_later_change_needs_a_cookie() {
     let sessions = sessions(settings(), &ObservedStore::default());
     let app = test::init_service(
         App::new()
             .wrap(SessionMiddleware::new(sessions))
-            .route("/end", web::get().to(ended_in_a_stream))
+            .route("/end", web::get().to(logged_out_in_a_stream))
             .route(
                 "/login",
                 web::get().to(|session: Session| async move {
@@ -109,13 +109,13 @@ async fn a_stream_ends_a_session_even_if_what_follows_needs_a_cookie() {
             ),
     )
     .await;
-    let mut browser = Browser::before(app);
+    let mut browser = Browser::of(app);
     browser.get("/login").await;
     assert_eq!(browser.get("/end").await.body, "Err(HeadSent)");
     assert_eq!(browser.get("/who").await.body, "None");
 }
 
-/// The session is first asked for in the body, and changed there as the path says.
+/// The session is first used in the body, and changed there as the path says.
 async fn first_used_in_the_body(request: HttpRequest) -> HttpResponse {
     HttpResponse::Ok().streaming(stream::once(async move {
         let session = request.session().await.unwrap();
@@ -124,7 +124,7 @@ async fn first_used_in_the_body(request: HttpRequest) -> HttpResponse {
             "renew" => session.renew(),
             "login" => session.log_in("bob").unwrap(),
             "logout" => session.log_out(),
-            change => unreachable!("no test asks for {change}"),
+            change => unreachable!("no test requests {change}"),
         }
         let saved = session.save().await;
         Ok::<_, actix_web::Error>(web::Bytes::from(format!("{saved:?}")))
@@ -133,7 +133,7 @@ async fn first_used_in_the_body(request: HttpRequest) -> HttpResponse {
 
 macro_rules! browser_of_bodies {
     ($store:expr) => {
-        Browser::before(
+        Browser::of(
             test::init_service(
                 App::new()
                     .wrap(SessionMiddleware::new(sessions(settings(), $store)))
@@ -146,39 +146,39 @@ macro_rules! browser_of_bodies {
 }
 
 #[actix_web::test]
-async fn a_session_first_used_in_the_body_knows_that_no_cookie_can_be_set() {
+async fn a_change_that_needs_a_cookie_is_refused_if_the_session_is_first_used_in_the_body() {
     let store = ObservedStore::default();
     let mut browser = browser_of_bodies!(&store);
     browser.get("/login/ada").await;
     for change in ["renew", "login"] {
         store.calls();
-        let answer = browser.get(&format!("/body/{change}")).await;
-        assert_eq!(answer.body, "Err(HeadSent)", "{change}");
+        let response = browser.get(&format!("/body/{change}")).await;
+        assert_eq!(response.body, "Err(HeadSent)", "{change}");
         assert_eq!(store.calls(), 1, "{change}: one load, nothing stored");
         assert_eq!(browser.get("/who").await.body, "ada", "{change}");
     }
 }
 
 #[actix_web::test]
-async fn a_session_first_used_in_the_body_may_change_what_needs_no_cookie() {
+async fn a_change_that_needs_no_cookie_is_saved_if_the_session_is_first_used_in_the_body() {
     let store = ObservedStore::default();
     let mut browser = browser_of_bodies!(&store);
     browser.get("/login/ada").await;
-    let answer = browser.get("/body/insert").await;
-    assert_eq!(answer.body, "Ok(Stored)");
+    let response = browser.get("/body/insert").await;
+    assert_eq!(response.body, "Ok(Stored)");
     assert_eq!(browser.get("/get/late").await.body, "1");
-    let answer = browser.get("/body/logout").await;
-    assert!(answer.body.starts_with("Ok("), "{}", answer.body);
+    let response = browser.get("/body/logout").await;
+    assert!(response.body.starts_with("Ok("), "{}", response.body);
     assert_eq!(browser.get("/who").await.body, "nobody");
 }
 
 #[actix_web::test]
-async fn a_session_that_would_begin_in_the_body_is_not_stored() {
+async fn a_new_session_in_the_body_is_not_stored() {
     let store = ObservedStore::default();
     let mut browser = browser_of_bodies!(&store);
     for change in ["insert", "login"] {
-        let answer = browser.get(&format!("/body/{change}")).await;
-        assert_eq!(answer.body, "Err(HeadSent)", "{change}");
+        let response = browser.get(&format!("/body/{change}")).await;
+        assert_eq!(response.body, "Err(HeadSent)", "{change}");
         assert_eq!(store.calls(), 0, "{change}");
     }
 }

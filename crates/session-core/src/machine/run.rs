@@ -1,6 +1,9 @@
 use std::{fmt, sync::Arc};
 
-use super::{Call, Goal, table::State};
+use super::{
+    Call, Goal,
+    table::{Event, State},
+};
 use crate::{
     error::Error,
     key::StoreKey,
@@ -122,13 +125,17 @@ impl Run {
             .is_some_and(|live| !live.form.has_tombstones())
     }
 
-    /// Whether the write under way leaves what stands for no session.
-    pub(super) fn writes_nil(&self) -> bool {
-        let lacks = self.lacks_tombstones();
+    /// Which event it is that the write under way is stored.
+    pub(super) fn stored(&self) -> Event {
+        let written = self.written.as_ref();
+        let listed = written.is_some_and(|new| new.times.indexed_until.is_some());
         match self.state {
-            State::Updating => lacks && self.written.is_none(),
-            State::Forwarding | State::Reforwarding | State::Ending => lacks,
-            _ => false,
+            State::Updating if self.lacks_tombstones() && written.is_none() => Event::StoredNil,
+            State::Forwarding | State::Reforwarding | State::Ending if self.lacks_tombstones() => {
+                Event::StoredNil
+            }
+            State::Forwarding | State::Reforwarding if listed => Event::StoredListed,
+            _ => Event::Stored,
         }
     }
 

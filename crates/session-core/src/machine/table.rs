@@ -35,7 +35,7 @@ pub(crate) enum State {
     Reforwarding,
     /// Loads the renewed record to see who replaced it.
     Checking,
-    /// Loads the new record: while nobody knew who won, the session may have been ended.
+    /// Loads the new record: the owner's index names it since it was inserted, so it may have been ended.
     Confirming,
     /// Deletes the renewed record of Flask's form, which is nil by now.
     DeletingRenewed,
@@ -110,6 +110,8 @@ pub(crate) enum Event {
 
     // How a write ends.
     Stored,
+    /// Stored, and others could find the new record before.
+    StoredListed,
     /// Stored, and the record stands for no session now.
     StoredNil,
     Refused,
@@ -247,12 +249,14 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Copying, E::Refused, N::Go(S::Copying)),
     (S::Copying, E::Failed, N::Done(O::Failed)),
     (S::Forwarding, E::Stored, N::Done(O::StoredUnderNewId)),
+    // A log-out everywhere may have ended the new record, which the owner's index names by now.
+    (S::Forwarding, E::StoredListed, N::Go(S::Confirming)),
     (S::Forwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
     (S::Forwarding, E::Refused, N::Queue(S::Checking)),
     // The one write that may be sent again: the same bytes at the same revision, and the tombstone names its writer.
     (S::Forwarding, E::Failed, N::Go(S::Reforwarding)),
-    // Meanwhile somebody may have ended the new record, which the owner's index names by now.
-    (S::Reforwarding, E::Stored, N::Go(S::Confirming)),
+    (S::Reforwarding, E::Stored, N::Done(O::StoredUnderNewId)),
+    (S::Reforwarding, E::StoredListed, N::Go(S::Confirming)),
     (S::Reforwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
     (S::Reforwarding, E::Refused, N::Go(S::Checking)),
     (S::Reforwarding, E::Failed, N::Done(O::Failed)),

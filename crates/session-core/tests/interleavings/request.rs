@@ -1,4 +1,6 @@
-use session_core::{Error, Finish, Result, Session, Sessions};
+use std::sync::Arc;
+
+use session_core::{Error, Finish, RequestSession, Result, Session, Sessions};
 
 use crate::store::PausingStore;
 
@@ -52,20 +54,21 @@ pub(crate) async fn run(
     act: Act,
     owner: &'static str,
 ) -> Answer {
-    match serve(&sessions, pause, &id, act, owner).await {
-        Ok(cookie) => Answer {
-            status: 200,
-            cookie: told(cookie.as_deref()),
-        },
-        Err(error) => Answer {
-            status: status(&error),
-            cookie: Told::Nothing,
-        },
+    let visit = sessions.begin_request();
+    let served = serve(&sessions, &visit, pause, &id, act, owner).await;
+    let (status, cookie) = match &served {
+        Ok(cookie) => (200, cookie.clone()),
+        Err(error) => (status(error), visit.failed().set_cookie),
+    };
+    Answer {
+        status,
+        cookie: told(cookie.as_deref()),
     }
 }
 
 async fn serve(
     sessions: &Sessions,
+    visit: &Arc<RequestSession>,
     pause: Option<PausingStore>,
     id: &str,
     act: Act,
@@ -75,7 +78,6 @@ async fn serve(
         sessions.log_out_everywhere(owner).await?;
         return Ok(None);
     }
-    let visit = sessions.begin_request();
     let header = format!("session={id}");
     let session = visit
         .session(&mut std::iter::once(header.as_bytes()))

@@ -301,10 +301,9 @@ impl Check<'_, '_> {
 
     /// Whether the session may have been another user's before the change was made in it: it was emptied first.
     fn is_another_users(&self, change: &Change, group: usize) -> bool {
-        let opened = change
+        let arrived = change
             .request
-            .and_then(|it| self.history.visits[it].opened)
-            .unwrap_or(0);
+            .map_or(0, |it| self.history.visits[it].arrived);
         let mut users: Vec<_> = self.history.logins_of(group).collect();
         users.sort_unstable();
         users.dedup();
@@ -317,7 +316,7 @@ impl Check<'_, '_> {
             takes
                 && other.state != State::Absent
                 && self.history.may_be_in(other, group)
-                && other.done.is_none_or(|done| done >= opened)
+                && other.done.is_none_or(|done| done >= arrived)
         })
     }
 

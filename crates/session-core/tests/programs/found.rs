@@ -310,3 +310,27 @@ fn a_log_out_everywhere_whose_own_end_fails_sends_no_id_that_it_has_ended() {
     program.schedule.push(Turn::Pass(61));
     keeps_every_promise(&program);
 }
+
+#[test]
+fn a_login_beside_the_end_of_all_sessions_sends_no_id_that_has_ended() {
+    let requests = [
+        request(0, &[Step::LogIn(0)]),
+        request(1, &[Step::EndAllOf(0)]),
+    ];
+    let seeds = [seed(0, None), seed(1, None)];
+    let mut program = program(NATIVE, &seeds, &requests, &[2, 2, 0, 0]);
+    // The new record is inserted and ended before its request hears of it.
+    program.schedule.push(Turn::Run(0, Behaviour::Slow(300)));
+    program.schedule.extend([Turn::Run(2, Behaviour::Fine); 3]);
+    keeps_every_promise(&program);
+}
+
+#[test]
+fn a_renewal_beside_a_log_out_everywhere_of_its_own_request_sends_no_id_that_has_ended() {
+    let renews = Request {
+        task: vec![Step::Everywhere { keep: false }],
+        ..request(0, &[Step::Renew])
+    };
+    let turns = [0, 0, 0, 1, 1, 1, 1];
+    keeps_every_promise(&program(NATIVE, &[seed(0, Some(0))], &[renews], &turns));
+}

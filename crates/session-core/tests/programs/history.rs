@@ -77,7 +77,7 @@ pub(crate) struct RequestLog {
     pub(crate) group: Option<usize>,
     /// Every session that the request worked on.
     pub(crate) groups: Vec<usize>,
-    pub(crate) opened: Option<u64>,
+    pub(crate) arrived: u64,
     pub(crate) opened_at: Option<SystemTime>,
     /// It came with an id that was renewed before, and has not logged in since.
     pub(crate) late: bool,

@@ -195,7 +195,7 @@ pub(crate) enum Behaviour {
     LostBefore,
     /// It does what it should and never answers.
     LostAfter,
-    /// It takes so many milliseconds.
+    /// It is carried out at once, and answers after so many milliseconds.
     Slow(u64),
     /// It fails, and is carried out later.
     Late,

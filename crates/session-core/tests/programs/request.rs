@@ -421,6 +421,7 @@ impl Run<'_> {
     }
 
     fn arrives(&self, r: usize, header: &str) {
+        let tick = self.tick();
         let mut history = self.history.borrow_mut();
         // One that is known to be dead counts only if there is no other.
         let stale = |it: &&str| {
@@ -433,17 +434,16 @@ impl Run<'_> {
         let first = first.unwrap_or_default();
         let presented = history.group_of(first);
         let visit = &mut history.visits[r];
+        visit.arrived = tick;
         first.clone_into(&mut visit.cookie);
         visit.presented = presented;
     }
 
     fn opened(&self, r: usize, session: &Session) {
-        let tick = self.tick();
         let user = user_of(session);
         let mut history = self.history.borrow_mut();
         let presented = history.visits[r].presented;
         let visit = &mut history.visits[r];
-        visit.opened = Some(tick);
         visit.opened_at = Some(self.bench.wall.now());
         visit.users = user.into_iter().collect();
         visit.late = session.is_new() && presented.is_some();

@@ -169,8 +169,10 @@ impl Store {
                 pending().await
             }
             Behaviour::Slow(millis) => {
+                let (reply, tick) = self.world().carry_out_at(&command);
                 tokio::time::sleep(Duration::from_millis(millis)).await;
-                Ok(self.world().answer(&command))
+                self.world().tell(&command, &reply, tick);
+                Ok(reply)
             }
             Behaviour::Taken => {
                 if let Command::Insert(key, record) = &command {
@@ -415,24 +417,35 @@ impl World {
 
     /// Carries out a command whose answer arrives.
     fn answer(&mut self, command: &Command) -> Reply {
+        let (reply, tick) = self.carry_out_at(command);
+        self.tell(command, &reply, tick);
+        reply
+    }
+
+    /// Carries out a command, and says when that was.
+    fn carry_out_at(&mut self, command: &Command) -> (Reply, u64) {
         let reply = self.carry_out(command);
+        (reply, self.tick())
+    }
+
+    /// The answer to a command that was carried out at `tick` arrives.
+    fn tell(&mut self, command: &Command, reply: &Reply, tick: u64) {
         // A write that was refused tells that the record is another one, not which.
         let ((Command::Load(key), _)
         | (
             Command::Insert(key, _) | Command::Update(key, ..),
             Reply::Written(Write::Stored(_)),
-        )) = (command, &reply)
+        )) = (command, reply)
         else {
-            return reply;
+            return;
         };
         if self.open {
-            return reply;
+            return;
         }
-        let (thread, tick) = (self.current, self.tick());
+        let thread = self.current;
         if let Some(told) = self.told_aside.as_mut().or(self.told.get_mut(thread)) {
             told.insert(key.clone(), tick);
         }
-        reply
     }
 
     fn carry_out(&mut self, command: &Command) -> Reply {

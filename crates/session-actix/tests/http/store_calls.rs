@@ -1,12 +1,12 @@
-//! What a request costs the store.
+//! The number of store calls of each request.
 
 use crate::{
     browser::{browser, sessions, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
 #[actix_web::test]
-async fn a_route_that_does_not_ask_costs_nothing() {
+async fn a_route_that_does_not_use_the_session_makes_no_call() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
     browser.get("/set/a").await;
@@ -16,7 +16,7 @@ async fn a_route_that_does_not_ask_costs_nothing() {
 }
 
 #[actix_web::test]
-async fn reading_is_one_call_and_changing_two() {
+async fn reading_makes_one_call_and_changing_two() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
     browser.get("/set/a").await;
@@ -26,9 +26,9 @@ async fn reading_is_one_call_and_changing_two() {
     browser.get("/set/b").await;
     assert_eq!(store.calls(), 2, "changing");
     browser.get("/remove/absent").await;
-    assert_eq!(store.calls(), 1, "a change that changes nothing");
+    assert_eq!(store.calls(), 1, "a change without an effect");
     browser.get("/renew").await;
     assert_eq!(store.calls(), 3, "renewing");
     browser.get("/logout").await;
-    assert_eq!(store.calls(), 2, "ending");
+    assert_eq!(store.calls(), 2, "logging out");
 }

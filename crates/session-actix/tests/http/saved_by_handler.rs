@@ -1,16 +1,17 @@
-//! A handler that saves by itself and a store that fails afterwards: the head says what is known to be stored.
+//! Handlers that call `save`, and a store that fails afterwards: the head carries what is known to
+//! be stored.
 
 use actix_web::{App, HttpResponse, test, web};
 use session_actix::{Session, SessionError, SessionMiddleware};
 
 use crate::{
     browser::{Browser, act, sessions, settings},
-    observed::ObservedStore,
+    observed_store::ObservedStore,
 };
 
-type Answer = Result<HttpResponse, SessionError>;
+type HandlerResult = Result<HttpResponse, SessionError>;
 
-async fn log_in_then_fail(session: Session, store: web::Data<ObservedStore>) -> Answer {
+async fn log_in_then_fail(session: Session, store: web::Data<ObservedStore>) -> HandlerResult {
     session.log_in("ada")?;
     let _saved = session.save().await?;
     store.set_down(true);
@@ -18,7 +19,7 @@ async fn log_in_then_fail(session: Session, store: web::Data<ObservedStore>) -> 
     Ok(HttpResponse::Ok().finish())
 }
 
-async fn end_then_fail(session: Session, store: web::Data<ObservedStore>) -> Answer {
+async fn log_out_then_fail(session: Session, store: web::Data<ObservedStore>) -> HandlerResult {
     session.log_out();
     let _saved = session.save().await?;
     store.set_down(true);
@@ -26,7 +27,10 @@ async fn end_then_fail(session: Session, store: web::Data<ObservedStore>) -> Ans
     Ok(HttpResponse::Ok().finish())
 }
 
-async fn log_in_then_fail_to_end(session: Session, store: web::Data<ObservedStore>) -> Answer {
+async fn log_in_then_fail_to_log_out(
+    session: Session,
+    store: web::Data<ObservedStore>,
+) -> HandlerResult {
     session.log_in("ada")?;
     let _saved = session.save().await?;
     store.set_down(true);
@@ -34,7 +38,10 @@ async fn log_in_then_fail_to_end(session: Session, store: web::Data<ObservedStor
     Ok(HttpResponse::Ok().finish())
 }
 
-async fn end_and_fail_to_begin(session: Session, store: web::Data<ObservedStore>) -> Answer {
+async fn log_out_and_fail_to_insert(
+    session: Session,
+    store: web::Data<ObservedStore>,
+) -> HandlerResult {
     session.log_out();
     store.fail_inserts();
     session.insert("cart", &1)?;
@@ -43,15 +50,15 @@ async fn end_and_fail_to_begin(session: Session, store: web::Data<ObservedStore>
 
 macro_rules! browser_of {
     ($store:expr) => {
-        Browser::before(
+        Browser::of(
             test::init_service(
                 App::new()
                     .app_data(web::Data::new($store.clone()))
                     .wrap(SessionMiddleware::new(sessions(settings(), $store)))
                     .route("/half-in", web::get().to(log_in_then_fail))
-                    .route("/half-out", web::get().to(end_then_fail))
-                    .route("/in-and-out", web::get().to(log_in_then_fail_to_end))
-                    .route("/out-and-in", web::get().to(end_and_fail_to_begin))
+                    .route("/half-out", web::get().to(log_out_then_fail))
+                    .route("/in-and-out", web::get().to(log_in_then_fail_to_log_out))
+                    .route("/out-and-in", web::get().to(log_out_and_fail_to_insert))
                     .route("/{act:.*}", web::get().to(act)),
             )
             .await,
@@ -64,10 +71,10 @@ async fn a_login_that_was_saved_reaches_the_browser_although_a_later_save_fails(
     let store = ObservedStore::default();
     let mut browser = browser_of!(&store);
     browser.get("/set/a").await;
-    let answer = browser.get("/half-in").await;
-    assert_eq!(answer.status.as_u16(), 503);
-    assert_eq!(answer.set_cookies().len(), 1, "the cookie of the login");
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let response = browser.get("/half-in").await;
+    assert_eq!(response.status.as_u16(), 503);
+    assert_eq!(response.set_cookies().len(), 1, "the cookie of the login");
+    assert_eq!(response.header("cache-control"), Some("no-store"));
     store.set_down(false);
     assert_eq!(browser.get("/who").await.body, "ada");
     assert_eq!(browser.get("/get/a").await.body, "1");
@@ -75,34 +82,34 @@ async fn a_login_that_was_saved_reaches_the_browser_although_a_later_save_fails(
 }
 
 #[actix_web::test]
-async fn an_end_that_was_saved_removes_the_cookie_although_a_later_save_fails() {
+async fn a_logout_that_was_saved_removes_the_cookie_although_a_later_save_fails() {
     let store = ObservedStore::default();
     let mut browser = browser_of!(&store);
     browser.get("/login/ada").await;
-    let answer = browser.get("/half-out").await;
-    assert_eq!(answer.status.as_u16(), 503);
-    assert!(answer.set_cookies()[0].contains("Max-Age=0"));
+    let response = browser.get("/half-out").await;
+    assert_eq!(response.status.as_u16(), 503);
+    assert!(response.set_cookies()[0].contains("Max-Age=0"));
 }
 
 #[actix_web::test]
-async fn an_end_that_is_not_known_to_be_done_removes_no_cookie() {
+async fn a_logout_that_was_not_confirmed_removes_no_cookie() {
     let store = ObservedStore::default();
     let mut browser = browser_of!(&store);
-    let answer = browser.get("/in-and-out").await;
-    assert_eq!(answer.status.as_u16(), 503);
+    let response = browser.get("/in-and-out").await;
+    assert_eq!(response.status.as_u16(), 503);
     store.set_down(false);
     assert_eq!(browser.get("/who").await.body, "ada");
 }
 
 #[actix_web::test]
-async fn an_end_is_said_although_the_session_after_it_could_not_be_stored() {
+async fn a_logout_removes_the_cookie_although_the_session_after_it_could_not_be_stored() {
     let store = ObservedStore::default();
     let mut browser = browser_of!(&store);
     browser.get("/login/ada").await;
     let before = browser.cookie();
-    let answer = browser.get("/out-and-in").await;
-    assert_eq!(answer.status.as_u16(), 503);
-    assert!(answer.set_cookies()[0].contains("Max-Age=0"));
+    let response = browser.get("/out-and-in").await;
+    assert_eq!(response.status.as_u16(), 503);
+    assert!(response.set_cookies()[0].contains("Max-Age=0"));
     let late = browser.send("/who", Some(before.into_bytes())).await;
     assert_eq!(late.body, "nobody");
 }

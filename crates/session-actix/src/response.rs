@@ -1,3 +1,5 @@
+//! The future of a response: it calls the handler, saves the session, and writes the head.
+
 use std::{
     fmt,
     future::Future,
@@ -19,14 +21,15 @@ use session_core::{Finish, RequestSession, ResponseHeaders};
 use crate::{error, head, request::cookies, saving::Saving, slots::Slot};
 
 pin_project! {
-    /// The answer to one request, its session saved.
+    /// The future of a response whose session was saved.
     ///
-    /// Not a boxed future: a route that does not use the session is to pay next to nothing for the middleware.
+    /// It is not boxed, so that the middleware costs next to nothing on a route that does not use
+    /// the session.
     pub struct SessionFuture<S, B>
     where
         S: Service<ServiceRequest>,
     {
-        // `None` where a middleware outside sees to the session, or nobody does.
+        // `None` if an outer middleware handles the session, or this one is refused.
         slot: Option<Rc<Slot>>,
         #[pin]
         step: Step<S, B>,
@@ -43,13 +46,13 @@ pin_project! {
             opening: LocalBoxFuture<'static, ()>,
             call: Option<(Rc<S>, ServiceRequest)>,
         },
-        Answering {
+        Handling {
             #[pin]
-            answering: S::Future,
+            handling: S::Future,
         },
         Saving {
             saving: Saving,
-            answer: Option<Result<ServiceResponse<B>, Error>>,
+            result: Option<Result<ServiceResponse<B>, Error>>,
         },
     }
 }
@@ -65,8 +68,8 @@ where
                 opening: Box::pin(open_untouched(slot.request_session(), &request)),
                 call: Some((service.clone(), request)),
             },
-            _ => Step::Answering {
-                answering: service.call(request),
+            _ => Step::Handling {
+                handling: service.call(request),
             },
         };
         Self { slot, step }
@@ -87,36 +90,39 @@ where
                 StepNow::Opening { opening, call } => {
                     ready!(opening.as_mut().poll(context));
                     let (service, request) = call.take().expect("opened once");
-                    Step::Answering {
-                        answering: service.call(request),
+                    Step::Handling {
+                        handling: service.call(request),
                     }
                 }
-                StepNow::Answering { answering } => {
-                    let answer = ready!(answering.poll(context));
+                StepNow::Handling { handling } => {
+                    let result = ready!(handling.poll(context));
                     let Some(slot) = this.slot else {
-                        return Poll::Ready(answer.map(ServiceResponse::map_into_left_body));
+                        return Poll::Ready(result.map(ServiceResponse::map_into_left_body));
                     };
-                    match slot.answer().map_or_else(nothing, |visit| visit.finish()) {
-                        Finish::Ready(outcome) => {
-                            return Poll::Ready(respond(answer, &outcome));
+                    match slot
+                        .leave()
+                        .map_or_else(nothing, |session| session.finish())
+                    {
+                        Finish::Ready(headers) => {
+                            return Poll::Ready(respond(result, &headers));
                         }
-                        Finish::Pending(work) => Step::Saving {
-                            saving: Saving::new(work),
-                            answer: Some(answer),
+                        Finish::Pending(save) => Step::Saving {
+                            saving: Saving::new(save),
+                            result: Some(result),
                         },
                     }
                 }
-                StepNow::Saving { saving, answer } => {
+                StepNow::Saving { saving, result } => {
                     let saved = ready!(Pin::new(saving).poll(context));
-                    let answer = answer.take().expect("answered once");
-                    let visit = this
+                    let result = result.take().expect("a response is sent once");
+                    let request_session = this
                         .slot
                         .as_ref()
-                        .expect("a visit is saved")
+                        .expect("only a request with a slot is saved")
                         .request_session();
                     return Poll::Ready(match saved {
-                        Ok(outcome) => respond(answer, &outcome),
-                        Err(error) => refuse(answer, error, &visit.failed()),
+                        Ok(headers) => respond(result, &headers),
+                        Err(error) => refuse(result, error, &request_session.failed()),
                     });
                 }
             };
@@ -125,19 +131,19 @@ where
     }
 }
 
-/// The end of a request that did not use the session.
+/// What is left to do for a request that did not use the session: nothing.
 fn nothing() -> Finish {
     Finish::Ready(ResponseHeaders::default())
 }
 
 fn open_untouched(
-    visit: &Arc<RequestSession>,
+    request_session: &Arc<RequestSession>,
     request: &ServiceRequest,
 ) -> impl Future<Output = ()> + use<> {
-    let opening = visit.open_untouched(&mut cookies(request.headers()));
+    let opening = request_session.open_untouched(&mut cookies(request.headers()));
     async {
         if let Err(error) = opening.await {
-            // A route that does not use the session does not suffer from its store.
+            // A store that fails must not fail a route that does not use the session.
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a session's expiry was not moved"
@@ -146,76 +152,76 @@ fn open_untouched(
     }
 }
 
-/// The answer of the handler, with the session's headers.
+/// Adds the session's headers to the response of the handler.
 #[inline]
 fn respond<B>(
-    answer: Result<ServiceResponse<B>, Error>,
-    outcome: &ResponseHeaders,
+    result: Result<ServiceResponse<B>, Error>,
+    headers: &ResponseHeaders,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
     B: MessageBody + 'static,
 {
-    match answer {
+    match result {
         Ok(response) => {
             let route = || response.request().match_pattern();
             let error = response.response().error();
             let boxed = error.and_then(|error| error::boxed(error, route));
             let mut response = match boxed {
                 None => response.map_into_left_body(),
-                // In place, so that the error stays where a logger looks for it.
+                // In place, so that a logging middleware still finds the error in the response.
                 Some(status) => {
                     response.map_body(|head, _| EitherBody::right(error::fail(head, status)))
                 }
             };
-            head::write(outcome, response.headers_mut());
+            head::write(headers, response.headers_mut());
             Ok(response)
         }
         Err(mut inner) => {
             if let Some(status) = error::boxed(&inner, || None) {
-                inner.add_response_mapper(move |shown| {
-                    shown.map_body(|head, _| error::fail(head, status))
+                inner.add_response_mapper(move |response| {
+                    response.map_body(|head, _| error::fail(head, status))
                 });
             }
-            Err(with_head(inner, outcome))
+            Err(with_headers(inner, headers))
         }
     }
 }
 
-/// The answer of a request whose session could not be saved, in place of the handler's.
+/// Replaces the response of the handler, because the session could not be saved.
 fn refuse<B>(
-    answer: Result<ServiceResponse<B>, Error>,
+    result: Result<ServiceResponse<B>, Error>,
     failure: session_core::Error,
-    outcome: &ResponseHeaders,
+    headers: &ResponseHeaders,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
     B: MessageBody + 'static,
 {
-    match answer {
+    match result {
         Ok(response) => {
             let mut instead = HttpResponse::from_error(failure);
             head::keep_cookies(response.headers(), instead.headers_mut());
-            head::write(outcome, instead.headers_mut());
+            head::write(headers, instead.headers_mut());
             Ok(response.into_response(instead).map_into_right_body())
         }
         Err(inner) => {
             let replaced = inner.error_response();
             let mut failure = Error::from(failure);
-            failure.add_response_mapper(move |mut shown| {
-                head::keep_cookies(replaced.headers(), shown.headers_mut());
-                shown
+            failure.add_response_mapper(move |mut response| {
+                head::keep_cookies(replaced.headers(), response.headers_mut());
+                response
             });
-            Err(with_head(failure, outcome))
+            Err(with_headers(failure, headers))
         }
     }
 }
 
-/// The error itself, whose answer also says what the session has to.
-fn with_head(mut error: Error, outcome: &ResponseHeaders) -> Error {
-    if *outcome != ResponseHeaders::default() {
-        let outcome = outcome.clone();
-        error.add_response_mapper(move |mut shown| {
-            head::write(&outcome, shown.headers_mut());
-            shown
+/// Adds the session's headers to the response that `error` becomes.
+fn with_headers(mut error: Error, headers: &ResponseHeaders) -> Error {
+    if *headers != ResponseHeaders::default() {
+        let headers = headers.clone();
+        error.add_response_mapper(move |mut response| {
+            head::write(&headers, response.headers_mut());
+            response
         });
     }
     error

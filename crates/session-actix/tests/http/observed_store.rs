@@ -1,3 +1,5 @@
+//! A store whose calls are counted, and that can be made to fail.
+
 use std::{
     future::pending,
     sync::{
@@ -14,7 +16,7 @@ use session_actix::session_core::{
 
 type Mangle = fn(Vec<u8>) -> Vec<u8>;
 
-/// A store that counts its calls, and fails, hangs, refuses or spoils when told to.
+/// A store that counts its calls, and fails, freezes, refuses or damages records when told to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ObservedStore {
     inner: MemoryStore,
@@ -37,7 +39,7 @@ impl ObservedStore {
         }
     }
 
-    /// How many calls there were since the last time this was asked.
+    /// The number of calls since the last call of this method.
     pub(crate) fn calls(&self) -> usize {
         self.calls.swap(0, Ordering::Relaxed)
     }
@@ -50,32 +52,32 @@ impl ObservedStore {
         self.frozen.store(frozen, Ordering::Relaxed);
     }
 
-    /// From now on loading works, and no stored record can be changed.
+    /// From now on every update fails; loading works.
     pub(crate) fn fail_updates(&self) {
         self.update_fails.store(true, Ordering::Relaxed);
     }
 
-    /// From now on loading works, and changing a stored record is never answered.
+    /// From now on no update is answered; loading works.
     pub(crate) fn freeze_updates(&self) {
         self.updates_frozen.store(true, Ordering::Relaxed);
     }
 
-    /// The next change comes too late.
+    /// The next update is refused.
     pub(crate) fn refuse_update(&self) {
         self.update_refused.store(true, Ordering::Relaxed);
     }
 
-    /// From now on nothing can be inserted.
+    /// From now on every insert fails.
     pub(crate) fn fail_inserts(&self) {
         self.insert_fails.store(true, Ordering::Relaxed);
     }
 
-    /// The next `count` inserts find their key taken.
+    /// The next `count` inserts are refused.
     pub(crate) fn refuse_inserts(&self, count: usize) {
         self.refusals.store(count, Ordering::Relaxed);
     }
 
-    /// From now on a loaded record is what `mangle` makes of it.
+    /// From now on `mangle` changes the bytes of each loaded record.
     pub(crate) fn set_mangle(&self, mangle: Option<Mangle>) {
         *self.mangle.lock().unwrap() = mangle;
     }
