@@ -1,4 +1,5 @@
-//! Everything that is different in Flask-Session's form, and nothing else: the rest of this crate asks [`Form`] and [`Rules`].
+//! Everything that is different in Flask-Session's form. Only `rules.rs` asks for it: the rest of this crate asks
+//! [`Form`] and [`Rules`].
 
 mod cookie;
 mod login;

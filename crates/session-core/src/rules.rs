@@ -175,7 +175,7 @@ impl Rules {
         }
     }
 
-    /// The form that a session of `form` takes when it is next stored under a new id, if that is another.
+    /// The form that a session of `form` moves to with its next change or new id, if that is another.
     pub(crate) fn next_form(&self, form: Form) -> Option<Form> {
         by_form!(form, None, self.settings.flask.next_form)
     }

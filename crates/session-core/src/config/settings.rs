@@ -251,11 +251,6 @@ impl Settings {
         self.form
     }
 
-    /// The encoding that is written.
-    pub fn format(&self) -> Format {
-        self.format
-    }
-
     /// The pause between two sweeps of expired records.
     pub fn sweep_pause(&self) -> Duration {
         self.sweep_pause

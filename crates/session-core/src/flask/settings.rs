@@ -31,7 +31,7 @@ pub enum FlaskSessions {
 /// What only a native application that reads Flask's sessions chooses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FlaskSettings {
-    /// The form that a session of Flask's takes when it is next stored under a new id, if that is another.
+    /// The form that a session of Flask's moves to with its next change or new id, if that is another.
     pub(crate) next_form: Option<Form>,
     keys: FlaskKeys,
 }
@@ -106,6 +106,13 @@ impl Settings {
             _ if self.flask.next_form.is_some() => FlaskSessions::Move,
             _ => FlaskSessions::Keep,
         }
+    }
+
+    /// The encoding that is written.
+    ///
+    /// With the feature `flask`.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// The keys that Flask's cookies are signed with; `None` if they are not signed, or not read.
