@@ -1,14 +1,16 @@
-//! The store contract as tests: each promise is one function here and becomes one test of your store.
+//! The store contract as tests. Each promise is a function here, and becomes one test of your
+//! store.
 //!
-//! `conformance_tests!` takes an async expression that opens a [`Fixture`] of the store, and expands to one `#[test]`
-//! for each promise of every store; it does not run those of the two traits beside. A store that can name an owner's
-//! sessions adds [`owner_index_tests!`](crate::owner_index_tests),
-//! and one that must be swept adds [`expired_sweep_tests!`](crate::expired_sweep_tests). A promise that a later version
-//! adds reaches the store without an edit.
+//! `conformance_tests!` takes an async expression that opens a [`Fixture`] of the store. It expands
+//! to one `#[test]` for each promise that every store makes. A store that can list an owner's
+//! sessions adds [`owner_index_tests!`](crate::owner_index_tests), and one that must be swept adds
+//! [`expired_sweep_tests!`](crate::expired_sweep_tests). If a later version adds a promise, the
+//! macros include it.
 //!
-//! A store under way names the promises that it does not keep yet: `conformance_tests!(open(), except: [the_longest_key_works])`.
-//! Such a test passes only while the promise is broken, so that the list shrinks. Sessions are not safe in a store with
-//! an exception.
+//! While you develop a store, name the promises that it does not keep yet:
+//! `conformance_tests!(open(), except: [the_longest_key_works])`. Such a test passes only while the
+//! promise is broken, so the list can only shrink. Sessions are not safe in a store with an
+//! exception.
 //!
 //! ```
 //! use session_core::{MemoryStore, conformance::Fixture};
@@ -23,14 +25,15 @@
 //! # fn main() {}
 //! ```
 //!
-//! A fixture says what is the store's own: [`with_told_expiry`](Fixture::with_told_expiry) for a layout that keeps the
-//! expiry outside of the bytes and tells it.
+//! [`with_told_expiry`](Fixture::with_told_expiry) is for a layout that keeps the expiry outside of
+//! the bytes and returns it.
 //!
 //! # A store with a server
 //!
-//! Tests run in parallel, each on a runtime of its own, so the store is opened for each test while the server may be
-//! shared: [`Shared`] starts it for the first test, and stops it after the last. Keys are random, and nothing is ever
-//! emptied. Only the sweep's tests count records, and need a table, directory or database of their own.
+//! Tests run in parallel, each on its own runtime. So each test opens the store; the server may be
+//! shared. [`Shared`] starts the server for the first test and stops it after the last one. Keys
+//! are random, and no test empties the store. Only the tests of the sweep count records; they need
+//! a table, directory or database of their own.
 //!
 //! ```
 //! # #[derive(Debug)] struct Server;
@@ -54,18 +57,16 @@
 //!
 //! # A complete store
 //!
-//! This is a file of `tests/`, where it passes. Leave out `OwnerIndex` and `ExpiredSweep`, with their tests, where the
-//! backend cannot list a user's sessions or removes expired records by itself:
+//! This file is in `tests/`, where it passes. Leave out `OwnerIndex` and its tests if the backend
+//! cannot list a user's sessions. Leave out `ExpiredSweep` and its tests if the backend removes
+//! expired records by itself:
 //!
 //! ```
 #![doc = include_str!("../tests/custom_store.rs")]
 //! # fn main() {}
 //! ```
 
-#![allow(
-    clippy::missing_panics_doc,
-    reason = "to panic is how a broken promise is told"
-)]
+#![allow(clippy::missing_panics_doc, reason = "a broken promise is a panic")]
 
 mod answers;
 mod bytes;
@@ -108,7 +109,7 @@ use list::names;
 
 /// The names of the promises of every store.
 pub const STORE_PROMISES: &[&str] = crate::__store_promises!((names), []);
-/// The names of the promises of stores that can name an owner's sessions.
+/// The names of the promises of stores that can list an owner's sessions.
 pub const OWNER_PROMISES: &[&str] = crate::__owner_promises!((names), []);
 /// The names of the promises of stores that must be swept.
 pub const SWEEP_PROMISES: &[&str] = crate::__sweep_promises!((names), []);
@@ -141,8 +142,8 @@ macro_rules! owner_index_tests {
 
 /// One test for each promise of [`ExpiredSweep`](crate::ExpiredSweep).
 ///
-/// Takes an async expression of a [`Fixture`] whose store holds no records but those of
-/// this test; see [`conformance`](crate::conformance).
+/// Takes an async expression of a [`Fixture`] whose store has no records but those of this test;
+/// see [`conformance`](crate::conformance).
 #[macro_export]
 macro_rules! expired_sweep_tests {
     ($open:expr $(, except: [$($except:ident),* $(,)?])? $(,)?) => {
@@ -156,7 +157,7 @@ macro_rules! expired_sweep_tests {
 const DEFAULT_ROUNDS: usize = 50;
 const TIME_PER_DEFAULT_ROUNDS: Duration = Duration::from_mins(1);
 
-/// How often each race is run: the environment's `SESSION_TEST_ROUNDS`, or 50.
+/// How often each race is repeated: `SESSION_TEST_ROUNDS` of the environment, or 50.
 pub fn rounds() -> usize {
     match std::env::var("SESSION_TEST_ROUNDS") {
         Ok(rounds) => rounds
@@ -166,7 +167,7 @@ pub fn rounds() -> usize {
     }
 }
 
-/// Runs the test of one promise; if it is in `except`, it must fail.
+/// Runs the test of one promise. If it is in `except`, it must fail.
 #[doc(hidden)]
 pub fn check(promise: &str, except: &[&str], test: impl Future<Output = ()>) {
     for name in except {
@@ -177,10 +178,11 @@ pub fn check(promise: &str, except: &[&str], test: impl Future<Output = ()>) {
         return run(test);
     }
     let kept = catch_unwind(AssertUnwindSafe(|| run(test))).is_ok();
-    assert!(!kept, "the store keeps {promise}: take it out of `except`");
+    assert!(!kept, "the store keeps {promise}: remove it from `except`");
 }
 
-/// Runs one test on a runtime of its own with several threads; a minute for 50 rounds is the most it may take.
+/// Runs one test on its own runtime with several threads. It may take at most a minute for 50
+/// rounds.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
     let times = u32::try_from(rounds().div_ceil(DEFAULT_ROUNDS)).unwrap_or(u32::MAX);
     let limit = TIME_PER_DEFAULT_ROUNDS.saturating_mul(times);

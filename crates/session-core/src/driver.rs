@@ -1,7 +1,9 @@
-//! Runs a request's [`Machine`] over the store: one call at a time, within the request's budget of store time.
+//! Runs a request's [`Machine`] over the store: one call at a time, within the request's store
+//! time.
 //!
-//! No future owns a call that is under way: whoever waits for the session polls it. So a `save` that the application
-//! drops, or never polls again, takes nothing with it; the next that waits goes on where it stopped.
+//! No future owns a call that is under way: every caller that waits for the session polls it. So if
+//! the application drops a `save`, or never polls it again, nothing is lost. The next caller that
+//! waits continues where it stopped.
 
 mod queues;
 mod waiters;
@@ -31,10 +33,10 @@ use crate::{
     shared::Shared,
 };
 
-/// For a budget that no clock can count to the end of: a day.
+/// Used instead of a time limit that is too large for the clock: a day.
 const FOREVER: Duration = Duration::from_hours(24);
 
-/// A request's session, its store calls and those who wait for them.
+/// A request's session, its store calls, and the callers that wait for them.
 pub(crate) struct Request {
     shared: Arc<Shared>,
     state: Mutex<State>,
@@ -44,17 +46,18 @@ pub(crate) struct Request {
     unsaved: Unsaved,
 }
 
-/// What is left of a request when its last handle is dropped.
+/// The rest of a request's save, when its last handle was dropped.
 pub type BackgroundSave = Pin<Box<dyn Future<Output = Result<Saved>> + Send>>;
 
-/// What becomes of a session's changes that are not saved when its last handle is dropped.
+/// What happens to unsaved changes of a session when its last handle is dropped.
 #[derive(Clone, Copy)]
 pub(crate) enum Unsaved {
-    /// Nobody expects them to be saved.
+    /// They are ignored: nobody expects them to be saved.
     Ignored,
-    /// They are counted in the log.
+    /// A warning counts them.
     Counted,
-    /// The same, but what was begun, and a log-out, is given to this function, which runs it to its end.
+    /// The same, but a save that was begun, and a log-out, is passed to this function, which runs
+    /// it to its end.
     Finished(fn(BackgroundSave)),
 }
 
@@ -103,7 +106,7 @@ impl Request {
         }
     }
 
-    /// Has the calls from now on take `most` together, if that is less than what is left.
+    /// Limits the remaining store time to `most`.
     ///
     /// # Errors
     ///
@@ -126,14 +129,16 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`Error::Reentrant`] if this thread has it already: the closure of an `update` uses the session it changes.
+    /// [`Error::Reentrant`] if this thread has locked it already: the closure of an `update` uses
+    /// the session that it changes.
     pub(crate) fn lock(&self) -> Result<Locked<'_>> {
         let me = thread_number();
         if self.holder.load(Ordering::Relaxed) == me {
             REENTERED.set(true);
             return Err(Error::Reentrant);
         }
-        // A panic in an application's closure leaves a run that the next who waits ends with an error.
+        // A panic in a closure of the application leaves a run; the next caller that waits ends it
+        // with an error.
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.holder.store(me, Ordering::Relaxed);
         Ok(Locked {
@@ -165,7 +170,7 @@ impl Drop for Request {
             tracing::warn!(
                 changes,
                 route,
-                "a request was cut off before its handler's end; changes to its session are not saved"
+                "a request was cut off before its handler returned; changes to its session are not saved"
             );
         }
         if let Some(finish) = finish {
@@ -179,7 +184,8 @@ impl Drop for Request {
 }
 
 impl Locked<'_> {
-    /// The time that is left for work on a user's sessions; after the head each call has all of it.
+    /// The time that is left for work on a user's sessions. After the head each call has the whole
+    /// time.
     pub(crate) fn work_left(&self) -> Duration {
         if self.is_head_sent() {
             let budget = self.request.shared.rules.settings.store_timeout;
@@ -219,21 +225,21 @@ thread_local! {
     static REENTERED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A number that no other thread has while this one runs.
+/// A number that identifies this thread while it runs.
 fn thread_number() -> usize {
     ANCHOR.with(|anchor| std::ptr::from_ref(anchor).addr())
 }
 
-/// Runs the application's `closure`, which may not use the session that is locked by now.
+/// Runs the application's `closure`, which must not use the locked session.
 ///
 /// # Errors
 ///
-/// [`Error::Reentrant`] if it did, also through a method that cannot fail.
+/// [`Error::Reentrant`] if the closure used it, even through a method that cannot fail.
 pub(crate) fn apart<T>(closure: impl FnOnce() -> T) -> Result<T> {
     let before = REENTERED.replace(false);
     let value = closure();
     let reentered = REENTERED.get();
-    // Within the closure of another session's `update`, that one hears of it too.
+    // If this runs within the closure of another session's `update`, that `update` must fail too.
     REENTERED.set(before || reentered);
     if reentered {
         Err(Error::Reentrant)
@@ -242,26 +248,27 @@ pub(crate) fn apart<T>(closure: impl FnOnce() -> T) -> Result<T> {
     }
 }
 
-/// What a [`Drive`] is for.
+/// The goal of a [`Drive`].
 pub(crate) enum Aim {
-    /// The session of the first of these ids that is live.
+    /// Open the session of the first of these ids that is live.
     Open(Vec<Presented>),
     Reach(Goal),
 }
 
-/// Waits until what it is for is done, and takes its part in doing it.
+/// Waits until its goal is reached, and polls the store calls for it.
 pub(crate) struct Drive {
     request: Arc<Request>,
     aim: Aim,
     /// The run that it began.
     run: Option<u64>,
     waiter: Option<u64>,
-    /// The end of its budget, if it waits for others of the request after the head, where each call has its own.
+    /// The end of its time limit, if it waits for other callers of the request after the head,
+    /// where each call has a limit of its own.
     end: Option<Pin<Box<Sleep>>>,
 }
 
 impl Aim {
-    /// Begins the run that it takes, while nothing else is under way; `None` if it takes none.
+    /// Begins the run that the goal needs, when no other run is under way. `None` if it needs none.
     fn begin(&mut self, state: &mut State, shared: &Shared, end: Option<Instant>) -> Option<u64> {
         let machine = &mut state.machine;
         match self {
@@ -273,7 +280,7 @@ impl Aim {
                 }))
             }
             Self::Reach(goal) => {
-                // A stream may go on for hours, so each of its calls has a budget of its own.
+                // A stream may last for hours, so each of its calls has a time limit of its own.
                 if machine.is_head_sent() {
                     state.left = end.map_or(shared.rules.settings.store_timeout, |end| {
                         end.saturating_duration_since(Instant::now())
@@ -321,7 +328,7 @@ impl Future for Drive {
                     state.waiters.remove(waiter.take());
                     return Poll::Ready(result);
                 }
-                // Its result was told to the end of the request.
+                // Its result was already returned at the end of the request.
                 if !state.machine.runs(number) {
                     *run = None;
                     return Poll::Ready(Err(Error::Unknown));
@@ -385,16 +392,16 @@ impl State {
         }
     }
 
-    /// One stops waiting, and one of the others goes on with the call under way.
+    /// A caller stops waiting, and another one continues with the call under way.
     fn leave(&mut self, waiter: Option<u64>) {
         self.waiters.remove(waiter);
-        // Without any, requests elsewhere are not to wait.
+        // If nobody waits, other requests must not wait for this one's turn.
         if self.waiters.is_empty() {
             self.turn = None;
         }
     }
 
-    /// Goes on with the call under way, or begins the next; ready when it was answered.
+    /// Continues the call under way, or begins the next one. Ready when the call was answered.
     fn advance(&mut self, shared: &Arc<Shared>, context: &mut Context<'_>) -> Poll<()> {
         if self.under_way.is_none() {
             let Some(call) = self.machine.next_call() else {
@@ -402,7 +409,7 @@ impl State {
                 return Poll::Ready(());
             };
             if matches!(call, Call::Turn(..)) {
-                // No turn is held while another is waited for.
+                // A turn is released before another one is waited for.
                 self.turn = None;
             }
             self.under_way = Some(call_store(shared.clone(), call, self.left));
@@ -428,7 +435,7 @@ impl State {
     }
 }
 
-/// Calls `with` with what a machine needs from outside.
+/// Calls `with` with the inputs of a machine: rules, time, randomness and the queues.
 fn with_inputs<T>(shared: &Shared, with: impl FnOnce(&mut Inputs<'_>) -> T) -> T {
     with(&mut Inputs {
         rules: &shared.rules,
@@ -440,13 +447,13 @@ fn with_inputs<T>(shared: &Shared, with: impl FnOnce(&mut Inputs<'_>) -> T) -> T
     })
 }
 
-/// Does what `call` says, within `left`.
+/// Carries out `call` within `left`.
 fn call_store(
     shared: Arc<Shared>,
     call: Call,
     left: Duration,
 ) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
-    // Each call has a future of its own, so that the small ones stay small.
+    // Each kind of call has a future of its own, so that the small ones stay small.
     match call {
         Call::Load(key) => Box::pin(async move {
             let (loaded, took) = within(left, &shared, shared.store.load(&key)).await;
@@ -478,7 +485,7 @@ fn call_store(
     }
 }
 
-/// The answer to `call`, or that it came too late, and the time that it took.
+/// The answer to `call`, or a timeout error, and the time that it took.
 async fn within<T>(
     left: Duration,
     shared: &Shared,

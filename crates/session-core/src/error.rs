@@ -1,75 +1,80 @@
+//! The error of everything in this crate, and the HTTP status of each.
+
 use std::{error, fmt, time::Duration};
 
-/// What [`Error`] carries as its cause.
+/// The cause of an [`Error`].
 pub type BoxError = Box<dyn error::Error + Send + Sync>;
 
-/// The result of everything here that can fail.
+/// The result of every operation in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why something could not be done; "absent", "expired" and "refused" are answers, not errors.
+/// Why an operation failed.
 ///
-/// No message holds a session id, a store key, a payload or a password. The cause is given by
-/// [`source`](error::Error::source) and is not repeated in the message.
+/// No message contains a session id, a store key, a payload or a password.
+/// [`source`](error::Error::source) returns the cause, and the message does not repeat it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The store failed; of a write, whether it took effect is unknown.
+    /// The store failed. If it was a write, its result is unknown.
     Backend {
         /// The store's name, such as `redis`.
         store: &'static str,
-        /// What its driver reported.
+        /// The error that its driver reported.
         source: BoxError,
     },
-    /// The store did not answer within the request's budget of store time.
+    /// The store did not answer within the request's store time.
     Timeout {
-        /// The budget that was used up.
+        /// The store time that was used up.
         budget: Duration,
     },
-    /// The record is not one that this library wrote, or is damaged.
+    /// The record was not written by this library, or is damaged.
     Corrupt {
-        /// What could not be read.
+        /// The error that the decoder reported.
         source: BoxError,
     },
-    /// The encoded session exceeds what the store accepts; what was stored before is intact.
+    /// The encoded session is larger than the store accepts. The stored session is intact.
     TooLarge {
         /// The size of the encoded session in bytes.
         size: usize,
         /// The largest size accepted, in bytes.
         limit: usize,
     },
-    /// A later release of this library wrote the record; it is left alone.
+    /// A later release of this library wrote the record. The record is left unchanged.
     LaterVersion,
-    /// An earlier save of the same request failed, and what it stored is unknown.
+    /// An earlier save of the same request failed, and its result is unknown.
     Unknown,
-    /// The session's record is gone from the store, and nothing tells whether it ended or was renewed.
+    /// The session's record is absent from the store without a tombstone, so it may have ended or
+    /// been renewed.
     Missing,
     /// The session reached the end of its lifetime while the request ran.
     Expired,
-    /// The session could not be loaded, so it cannot be changed or ended: the application chose to go on without it.
+    /// The session could not be loaded, and the application chose to continue without it. So it
+    /// cannot be changed or ended.
     NotLoaded,
-    /// Others changed the session so often that every attempt to change it was overtaken.
+    /// Other requests changed the session before every attempt to save it.
     Contended,
-    /// The request came with an id that was renewed, or lost a login to another one; nothing changed.
+    /// The request came with an id that was renewed, or another request's login was first. Nothing
+    /// changed.
     Conflict,
-    /// The session changed after the response's head was sent, and needs a cookie that can no longer be set.
+    /// The session changed after the response's head was sent, and the change needs a cookie.
     HeadSent,
     /// The closure of an `update` used the session that it changes.
     Reentrant,
-    /// The key is one that the library keeps for itself.
+    /// The key is reserved for the library.
     ReservedKey,
-    /// The name of an owner is too long.
+    /// The owner's name is too long.
     OwnerTooLong {
-        /// The most bytes it may have.
+        /// The largest size accepted, in bytes.
         limit: usize,
     },
     /// A value could not be encoded.
     Encode {
-        /// What the encoder reported.
+        /// The error that the encoder reported.
         source: BoxError,
     },
-    /// A value is there, but not of the type asked for.
+    /// The value is not of the requested type.
     Decode {
-        /// What the decoder reported.
+        /// The error that the decoder reported.
         source: BoxError,
     },
     /// A user's sessions cannot be listed: the application was built
@@ -77,10 +82,10 @@ pub enum Error {
     NoOwnerIndex,
     /// No middleware of this session wraps the route.
     NoMiddleware {
-        /// The pattern of the route, if it is known.
+        /// The pattern of the route, if known.
         route: Option<Box<str>>,
     },
-    /// Other sessions around the route have the same cookie name.
+    /// Other `Sessions` around the route have the same cookie name.
     CookieInUse {
         /// The cookie's name.
         name: Box<str>,
@@ -88,7 +93,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// A failure of the backend named `store`.
+    /// The error of a backend, which is named `store`.
     pub fn backend(store: &'static str, source: impl Into<BoxError>) -> Self {
         Self::Backend {
             store,
@@ -96,11 +101,13 @@ impl Error {
         }
     }
 
-    /// The HTTP status of an answer to a request that this error ended, for adapters.
+    /// The HTTP status of the response to a request that this error ended. For adapters.
     ///
-    /// 503 where the store failed or was overtaken, so that the client may try again; 413 for a
-    /// session that is too large, 409 for a conflict, 400 for a key or an owner's name that cannot be used,
-    /// 500 for what only the application's code can mend.
+    /// - 503: the store failed, or other requests were always first. The client may try again.
+    /// - 413: the session is too large.
+    /// - 409: a conflict.
+    /// - 400: a key or an owner's name cannot be used.
+    /// - 500: an error that only a change of the application can fix.
     pub fn status(&self) -> u16 {
         match self {
             Self::TooLarge { .. } => 413,
@@ -125,7 +132,8 @@ impl Error {
         }
     }
 
-    /// Whether a write that failed so is known to have changed nothing, and the request may go on.
+    /// Whether a write with this error is known to have changed nothing, so that the request may
+    /// continue.
     pub(crate) fn changed_nothing(&self) -> bool {
         matches!(
             self,
@@ -138,14 +146,14 @@ impl Error {
         )
     }
 
-    /// A value that cannot be encoded.
+    /// The error for a value that cannot be encoded.
     pub fn encode(source: impl Into<BoxError>) -> Self {
         Self::Encode {
             source: source.into(),
         }
     }
 
-    /// A record that cannot be read.
+    /// The error for a record that cannot be read.
     pub fn corrupt(source: impl Into<BoxError>) -> Self {
         Self::Corrupt {
             source: source.into(),
@@ -164,34 +172,36 @@ impl fmt::Display for Error {
             Self::TooLarge { size, limit } => {
                 write!(
                     f,
-                    "the session takes {size} bytes, the store accepts {limit}"
+                    "the session has {size} bytes, the store accepts {limit}"
                 )
             }
             Self::LaterVersion => {
                 f.write_str("a later release of the session library wrote the record")
             }
             Self::Unknown => {
-                f.write_str("an earlier change to the session failed, its outcome is unknown")
+                f.write_str("an earlier save of the session failed, and its result is unknown")
             }
-            Self::Missing => f.write_str("the session's record is gone without a trace"),
-            Self::Expired => f.write_str("the session ended by time while the request ran"),
+            Self::Missing => f.write_str("the session's record is absent without a tombstone"),
+            Self::Expired => f.write_str("the session expired while the request ran"),
             Self::NotLoaded => {
                 f.write_str("the session could not be loaded, so it cannot be changed or ended")
             }
-            Self::Contended => f.write_str("the session was changed by others at every attempt"),
+            Self::Contended => {
+                f.write_str("other requests changed the session before each attempt to save it")
+            }
             Self::Conflict => f.write_str("the session was renewed by another request"),
             Self::HeadSent => {
                 f.write_str("the change needs a session cookie, but the response's head was sent")
             }
             Self::Reentrant => f.write_str(
-                "the closure of an update used the session itself; read what it needs before",
+                "the closure of an update used the session; read the values it needs before",
             ),
             Self::OwnerTooLong { limit } => {
                 write!(f, "the owner's name has more than {limit} bytes")
             }
             Self::ReservedKey => f.write_str("the key is reserved for the session library"),
             Self::Encode { .. } => f.write_str("the value cannot be encoded"),
-            Self::Decode { .. } => f.write_str("the value is not of the type asked for"),
+            Self::Decode { .. } => f.write_str("the value is not of the requested type"),
             Self::NoOwnerIndex => f.write_str(
                 "the sessions were built without_owner_lists, so a user's sessions cannot be listed",
             ),

@@ -18,13 +18,13 @@ use crate::{
     store::{ExpiredSweep, OwnerIndex, SessionStore},
 };
 
-/// Where a [`MemoryStore`] takes the time from.
+/// A source of the time, such as `SystemTime::now`.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// A store in this process's memory: the reference for every other, and a store for tests.
+/// A store in this process's memory: the reference implementation, and a store for tests.
 ///
-/// Clones share the records. Nothing survives the process, and no other process sees it. Expired records occupy memory
-/// until a [sweep](crate::sweep_every) removes them.
+/// Clones share the records. The records end with the process, and no other process can load them.
+/// Expired records occupy memory until a [sweep](crate::sweep_every) removes them.
 #[derive(Clone)]
 pub struct MemoryStore {
     records: Arc<Mutex<Records>>,
@@ -33,7 +33,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// The largest record accepted unless [`with_limit`](Self::with_limit) says otherwise: 1 MiB.
+    /// The default limit of a record: 1 MiB. [`with_limit`](Self::with_limit) changes it.
     pub const DEFAULT_LIMIT: usize = 1024 * 1024;
 
     /// An empty store.
@@ -45,7 +45,8 @@ impl MemoryStore {
         }
     }
 
-    /// Takes the time at which records are swept and index entries are over from `clock`, so that a test need not wait.
+    /// Uses `clock` to decide when records are swept and index entries end, so that tests need not
+    /// wait.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -64,7 +65,7 @@ impl MemoryStore {
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
-        // No method of `Records` leaves it half changed, so what a panicking thread left is whole.
+        // No method of `Records` leaves it in a partial state, so it is usable after a panic.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -30,10 +30,10 @@ const PAGE: usize = 1000;
 /// How many sessions are ended at once.
 const AT_ONCE: usize = 64;
 
-/// How much more time than a request's store time all work on a user's sessions may take together.
+/// All work on a user's sessions together may take this many times a request's store time.
 pub(crate) const PATIENCE: u32 = 5;
 
-/// One of an owner's live sessions, as a list of devices shows it.
+/// One of an owner's live sessions, for a list of devices.
 #[derive(Clone, Debug)]
 pub struct OwnedSession {
     content: Content,
@@ -43,12 +43,12 @@ pub struct OwnedSession {
 }
 
 impl OwnedSession {
-    /// What names the session, before and after it is renewed; it opens nothing.
+    /// A value that names the session before and after renewals, and opens nothing.
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
     }
 
-    /// What [`Session::set_label`](crate::Session::set_label) called it.
+    /// The label that [`Session::set_label`](crate::Session::set_label) gave it.
     pub fn label(&self) -> Option<&str> {
         self.content.label.as_deref()
     }
@@ -58,8 +58,11 @@ impl OwnedSession {
         self.content.started_at().map(Into::into)
     }
 
-    /// When it was last used, as its record says: to the hour, or to a tenth of its idle timeout if that is less; with
-    /// [`Refresh::OnChange`](crate::config::Refresh::OnChange) when it was last changed.
+    /// When it was last used, as its record says. By default that is exact to an hour, or to a
+    /// tenth of its idle timeout if that is less; see
+    /// [`Settings::with_last_seen`](crate::Settings::with_last_seen). With
+    /// [`Refresh::OnChange`](crate::config::Refresh::OnChange) it is when the session was last
+    /// changed.
     pub fn last_seen(&self) -> Option<SystemTime> {
         self.used_at
     }
@@ -70,22 +73,23 @@ impl OwnedSession {
     }
 }
 
-/// Work on an owner's sessions, within a time of its own.
+/// Work on an owner's sessions, with its own time limit.
 pub(crate) struct Owned {
     shared: Arc<Shared>,
     index: Arc<dyn OwnerIndex>,
-    /// The request that it is done for; its time for such work is spent.
+    /// The request that it is done for. The time it takes is taken from the request's time for such
+    /// work.
     request: Option<Arc<Request>>,
     start: Instant,
     end: Instant,
 }
 
 impl Owned {
-    /// Within all the time that there may be.
+    /// With the whole time limit.
     ///
     /// # Errors
     ///
-    /// [`Error::NoOwnerIndex`] if the application was built without an index.
+    /// [`Error::NoOwnerIndex`] if the application was built without lists.
     pub(crate) fn of(shared: &Arc<Shared>) -> Result<Self> {
         let settings = &shared.rules.settings;
         let index = shared.owners.clone().ok_or(Error::NoOwnerIndex)?;
@@ -99,7 +103,7 @@ impl Owned {
         })
     }
 
-    /// Within what the request has left of it.
+    /// With the time that the request has left for such work.
     ///
     /// # Errors
     ///
@@ -119,7 +123,8 @@ impl Owned {
 
     /// The live sessions of `owner`, the oldest first.
     pub(crate) async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
-        // A session that is renewed meanwhile is met twice, or only as the tombstone under its old key.
+        // If a session is renewed meanwhile, both its records are listed, or only the tombstone
+        // under its old key.
         let mut sessions: HashMap<[u8; 16], OwnedSession> = HashMap::new();
         let mut renewed: HashMap<[u8; 16], StoreKey> = HashMap::new();
         self.each_page(owner, async |records| {
@@ -158,7 +163,7 @@ impl Owned {
         Ok(sessions)
     }
 
-    /// Adds the session of `live` to `sessions`, if it is `owner`'s and not over.
+    /// Adds the session of `live` to `sessions`, if it is `owner`'s and has not ended.
     fn add(
         &self,
         sessions: &mut HashMap<[u8; 16], OwnedSession>,
@@ -198,7 +203,8 @@ impl Owned {
         }
     }
 
-    /// Ends every session of `owner` but the one of the lineage `keep`; says how many it ended.
+    /// Ends every session of `owner` except the one with the lineage `keep`. Returns how many it
+    /// ended.
     pub(crate) async fn end_all(&self, owner: &str, keep: Option<[u8; 16]>) -> Result<u64> {
         let condition = EndCondition {
             owner: Some(owner.into()),
@@ -227,10 +233,10 @@ impl Owned {
         }
     }
 
-    /// Ends the session of `owner` that `lineage` names; false if there is none.
+    /// Ends the session of `owner` with this `lineage`. Returns whether there was one.
     pub(crate) async fn end_one(&self, owner: &str, lineage: &Lineage) -> Result<bool> {
         let mut ended = false;
-        // It may be the one that is meant.
+        // An unreadable record may be the one that is meant.
         let mut unread = None;
         let condition = EndCondition {
             owner: Some(owner.into()),
@@ -256,8 +262,8 @@ impl Owned {
         }
     }
 
-    /// Whose session the one under `key` was, which was renewed, and its lineage; of one that was nobody's, whose the one
-    /// is that it was renewed to.
+    /// The owner and the lineage of the session under `key`, which was renewed. If it had no owner,
+    /// those of its successor.
     pub(crate) async fn owner_behind(
         &self,
         mut key: StoreKey,
@@ -284,7 +290,7 @@ impl Owned {
         }
     }
 
-    /// Ends the session of a record, or of the one that it was renewed to; says whether it was this call that did.
+    /// Ends the session of a record, or of its successor. Returns whether this call ended it.
     async fn end(&self, listed: Listed, condition: EndCondition) -> Result<bool> {
         let expired = live_in(&listed)
             .is_some_and(|(_, live)| self.shared.rules.is_expired(&live, self.shared.now()));
@@ -292,7 +298,7 @@ impl Owned {
         let left = self.end.saturating_duration_since(Instant::now());
         let request = Arc::new(Request::new(self.shared.clone(), machine, left));
         match Drive::new(request.clone(), Aim::Reach(Goal::Save)).await {
-            // It had expired, and was swept since.
+            // It had expired, and was swept meanwhile.
             Err(Error::Missing) if expired => Ok(false),
             ended => {
                 let _ended = ended?;
@@ -319,7 +325,7 @@ impl Owned {
         }
     }
 
-    /// The answer to `call`, unless it comes too late.
+    /// The answer to `call`, or an error if it takes too long.
     async fn within<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         timeout_at(self.end, call).await.unwrap_or_else(|_| {
             Err(Error::Timeout {
@@ -328,7 +334,7 @@ impl Owned {
         })
     }
 
-    /// The time that all of it may take.
+    /// The time that all work together may take.
     fn patience(&self) -> Duration {
         self.shared
             .rules
@@ -348,7 +354,7 @@ impl Drop for Owned {
     }
 }
 
-/// The content without its data, and the record, if its head says that it is a live session.
+/// The content without the data, and the record, if its header says that it is live.
 fn live_in(listed: &Listed) -> Option<(Content, Live)> {
     let (header, _) = Header::parse(&listed.head).ok()?;
     if header.kind != Kind::Live {
@@ -368,7 +374,8 @@ fn live_in(listed: &Listed) -> Option<(Content, Live)> {
     Some((content, live))
 }
 
-/// A record that is no tombstone of an ended session: live, forwarded to one that may be, or unreadable.
+/// Whether a record is anything but the tombstone of an ended session: live, forwarded to a session
+/// that may be live, or unreadable.
 fn may_be_live(listed: &Listed) -> bool {
     !Header::parse(&listed.head).is_ok_and(|(header, _)| match header.kind {
         Kind::Ended => true,

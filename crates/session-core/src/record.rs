@@ -1,3 +1,5 @@
+//! What core and a store exchange: records, revisions, and pages of an owner's index.
+
 use std::{
     fmt,
     time::{Duration, SystemTime},
@@ -7,43 +9,46 @@ use bytes::Bytes;
 
 use crate::key::{OwnerKey, StoreKey};
 
-/// What a store is given to keep: opaque bytes under a key.
+/// A record to be stored: opaque bytes under a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The encoded session; a store never looks inside.
+    /// The encoded session. A store does not interpret it.
     pub bytes: Bytes,
-    /// From then on the store may remove the record, to reclaim its space; never before.
+    /// From this time on the store may remove the record, to reclaim its space. Never before.
     ///
-    /// For a native record this is at least ten minutes after the session's own end, which is in the bytes. For a
-    /// record of Flask's it is the end itself.
+    /// For a native record this is at least ten minutes after the session's end, which is in the
+    /// bytes. For Flask's records it is the session's end.
     pub expires_at: SystemTime,
-    /// What the index of an owner's sessions is to say of the record; `None` leaves the index as it is.
+    /// The record's entry in the index of its owner's sessions. `None` leaves the index unchanged.
     pub entry: Option<IndexEntry>,
 }
 
-/// An entry of the index of an owner's sessions.
+/// An entry in the index of an owner's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// Whose session it is.
+    /// The owner of the session.
     pub owner: OwnerKey,
-    /// How long the index must name the record: never before the session ends. From then on the entry is to leave the
-    /// list, also where the record stays; see [`owned_by`](crate::OwnerIndex::owned_by).
+    /// Until when the index must name the record. It is never before the session's end. After this
+    /// time the entry must leave the list, even if the record stays; see
+    /// [`owned_by`](crate::OwnerIndex::owned_by).
     pub expires_at: SystemTime,
 }
 
-/// What a store found.
+/// A record that was loaded.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// The bytes that were stored.
     pub bytes: Bytes,
-    /// What [`update`](crate::SessionStore::update) needs, to know that nobody changed the bytes in between.
+    /// The revision of the bytes. [`update`](crate::SessionStore::update) uses it to detect that
+    /// another write changed them.
     pub revision: Revision,
-    /// When the session ends, in layouts that keep this outside of the bytes, as Flask's do. `None` in all others.
+    /// When the session ends, in layouts that keep this outside of the bytes, such as Flask's.
+    /// `None` in all others.
     pub expires_at: Option<SystemTime>,
 }
 
 impl Loaded {
-    /// Bytes that are their own revision: for stores that compare the whole record.
+    /// A record whose bytes are its revision, for stores that compare the whole record.
     pub fn compared_by_bytes(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self {
@@ -54,25 +59,28 @@ impl Loaded {
     }
 }
 
-/// One record of an owner, as a page of the index gives it.
+/// One record of an owner on a page of the index.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// What it is stored under.
+    /// The key of the record.
     pub key: StoreKey,
-    /// The first [`Record::HEAD`] bytes of the record, or all of them if it has fewer; more do no harm.
+    /// The first [`Record::HEAD`] bytes of the record, or all of them if it has fewer. More bytes
+    /// are allowed.
     pub head: Bytes,
 }
 
 /// A page of an owner's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The records found; a record may be on more than one page, and one that is gone by now may be missing.
+    /// The records. A record may be on more than one page; one that was removed meanwhile may be
+    /// missing.
     pub records: Vec<Listed>,
     /// Where the next page begins; `None` after the last.
     pub next: Option<Cursor>,
 }
 
-/// Where a page of an owner's records begins: made and read by the store alone.
+/// The position where a page of an owner's records begins. Only the store creates and interprets
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(Bytes);
 
@@ -89,17 +97,20 @@ impl Cursor {
 }
 
 impl Record {
-    /// The most bytes that the head of a record takes: all that a list of an owner's sessions needs to know of it.
+    /// The largest size of a record's header in bytes. A list of an owner's sessions needs only
+    /// these bytes.
     pub const HEAD: usize = 1024;
 
-    /// How much longer than its session a native record is kept: clocks differ, and uploads take time.
+    /// How long a native record is kept after its session's end, because clocks differ and uploads
+    /// take time.
     pub const KEPT_AFTER_END: Duration = Duration::from_mins(10);
 }
 
-/// An opaque token of the loaded bytes, made and read by the store alone (HTTP's `ETag`).
+/// An opaque token of the loaded bytes, like HTTP's `ETag`. Only the store creates and interprets
+/// it.
 ///
-/// The bytes themselves, a version number, a CAS token: two reads of the same record that nobody changed give equal
-/// revisions, and a change gives another one.
+/// It may be the bytes themselves, a version number or a CAS token. Two loads of an unchanged
+/// record return equal revisions; after a change the revision is different.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Revision(Bytes);
 
@@ -114,7 +125,7 @@ impl Revision {
         &self.0
     }
 
-    /// The number that [`From<u64>`] wrapped, or `None` if this is another store's revision.
+    /// The number that [`From<u64>`] wrapped. `None` if this is another store's revision.
     pub fn as_u64(&self) -> Option<u64> {
         self.0[..].try_into().ok().map(u64::from_be_bytes)
     }
@@ -126,18 +137,19 @@ impl From<u64> for Revision {
     }
 }
 
-/// A store's answer to a conditional write.
+/// The result of a conditional write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a refused write changed nothing"]
 pub enum Write {
-    /// Done; the revision is that of the record as it is now.
+    /// The write was done. The revision is that of the new record.
     Stored(Revision),
-    /// The condition did not hold; nothing changed.
+    /// The condition did not hold. Nothing changed.
     Refused,
 }
 
 impl Write {
-    /// Done, in a store that compares the whole record: the revision is the bytes of `record`.
+    /// The write was done, in a store that compares the whole record: the revision is the bytes of
+    /// `record`.
     pub fn stored_bytes(record: &Record) -> Self {
         Self::Stored(Revision::new(record.bytes.clone()))
     }

@@ -1,3 +1,5 @@
+//! What an adapter does with the session of one request: open it, finish it, write its headers.
+
 use std::{
     fmt,
     future::Future,
@@ -19,35 +21,37 @@ use crate::{
     shared::Shared,
 };
 
-/// The share of the store time that a route which does not use its session waits for it.
+/// A route that does not use its session waits for this part of the store time: a tenth.
 const UNTOUCHED_SHARE: u32 = 10;
 
-/// One request's use of the session: nothing is read until somebody asks, and then once.
+/// One request's use of the session. The session is loaded when it is first asked for, and only
+/// once.
 pub struct RequestSession {
     request: Arc<Request>,
     looked: AtomicBool,
 }
 
-/// What the response's head must say.
+/// The session's part of the response's head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct ResponseHeaders {
     /// The value of a `Set-Cookie` header, which then needs `Cache-Control: no-store`.
     pub set_cookie: Option<String>,
-    /// Whether the answer depends on the session, and needs `Vary: Cookie`.
+    /// Whether the response depends on the session, and needs `Vary: Cookie`.
     pub vary: bool,
-    /// Whether the answer depends on a session that a user is logged in to, and needs `Cache-Control: no-store` unless
-    /// the application says otherwise: a browser shows it again after the log-out.
+    /// Whether the response depends on the session of a logged-in user. It then needs
+    /// `Cache-Control: no-store`, unless the application sets the header itself. Otherwise a
+    /// browser shows it again after the log-out.
     pub no_store: bool,
 }
 
-/// What is to be done at the end of a request.
+/// The work at the end of a request.
 #[must_use]
 pub enum Finish {
-    /// There is nothing to do in the store.
+    /// There is nothing to save.
     Ready(ResponseHeaders),
-    /// There is; the future must run to its end, even if the client hangs up. If it fails, [`RequestSession::failed`] is what the
-    /// head must say.
+    /// There is something to save. The future must run to its end, even if the client hangs up. If
+    /// it fails, [`RequestSession::failed`] has the headers.
     Pending(Pin<Box<dyn Future<Output = Result<ResponseHeaders>> + Send>>),
 }
 
@@ -59,13 +63,14 @@ impl RequestSession {
         }
     }
 
-    /// The session of the request that came with these `Cookie` headers: one round trip, the first time.
+    /// The session of the request that came with these `Cookie` headers. The first call makes one
+    /// call to the store.
     ///
-    /// The headers are read before the future is, so it borrows nothing.
+    /// The headers are read before the future is polled, so it borrows nothing.
     ///
     /// # Errors
     ///
-    /// If the store fails, unless the application chose to go on with an anonymous session.
+    /// If the store fails, unless the application chose [`OnStoreFailure::Anonymous`].
     pub fn session(
         self: &Arc<Self>,
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
@@ -91,20 +96,21 @@ impl RequestSession {
         }
     }
 
-    /// The session, if somebody has loaded it: for code that cannot wait, such as a guard.
+    /// The session, if it was loaded before. For code that cannot wait, such as a guard.
     pub fn loaded(&self) -> Option<Session> {
         self.looked.store(true, Ordering::Relaxed);
         self.is_opened().then(|| Session::of(self.request.clone()))
     }
 
-    /// Opens the session for its refresh alone, without making the answer depend on it.
+    /// Opens the session only to refresh it, without making the response depend on it.
     ///
-    /// It waits for a tenth of the request's store time, and so does the refresh in [`finish`](Self::finish) if nobody
-    /// has asked for the session by then: a route which does not use the session hardly notices that its store is down.
+    /// It waits for at most a tenth of the request's store time. So does the refresh in
+    /// [`finish`](Self::finish), if nobody has asked for the session by then. So a store that is
+    /// down hardly delays a route that does not use the session.
     ///
     /// # Errors
     ///
-    /// If the store fails or takes longer.
+    /// If the store fails, or takes longer.
     pub fn open_untouched(
         self: &Arc<Self>,
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
@@ -119,19 +125,19 @@ impl RequestSession {
         }
     }
 
-    /// Names the route, for the log: the warning that changes after the last save are lost says it. The first name
-    /// counts.
+    /// Names the route, for the warning about changes that are not saved. The first name counts.
     pub fn set_route(&self, route: String) {
         self.request.set_route(route);
     }
 
-    /// Ends the request's use of the session before the response's head is sent: saves what changed.
+    /// Ends the request's use of the session before the response's head is sent. It saves the
+    /// changes.
     pub fn finish(&self) -> Finish {
         let looked = self.looked.load(Ordering::Relaxed);
         let request = self.request.clone();
         let shared = request.shared();
         if let Ok(mut machine) = request.lock() {
-            // Nobody has what was never opened.
+            // Nobody can have changed a session that was never opened.
             let unused = !machine.is_opened();
             let now = shared.now();
             if unused || machine.is_settled(&shared.rules, now) {
@@ -147,12 +153,13 @@ impl RequestSession {
                 request.limit(most)?;
             }
             let mut finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
-            // What another part of the request did meanwhile was done before the head, too.
+            // Another part of the request may have changed the session meanwhile, which is also
+            // before the head.
             if let Ok(first) = finished
                 && request.lock()?.is_dirty()
             {
                 finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
-                // The answer's error is not to say that nothing was stored.
+                // The response must not claim that nothing was stored.
                 if first == Saved::Stored
                     && let Err(error) = &finished
                     && (error.changed_nothing() || matches!(error, Error::Missing | Error::Expired))
@@ -166,17 +173,18 @@ impl RequestSession {
             }
             let mut machine = request.lock()?;
             machine.close_head();
-            // Changes dropped because the session ended are no error: its answer carries no cookie.
+            // Changes that were dropped because the session ended are no error: the response
+            // carries no cookie.
             let _dropped_or_not = finished?;
             let shared = request.shared();
             Ok(response_headers(looked, shared, &machine, shared.now()))
         }))
     }
 
-    /// The head of an answer whose session could not be saved, or not all of it.
+    /// The headers of a response whose session could not be saved, or not all of it.
     ///
-    /// It carries the cookie of what is known to be done, such as a login that the handler saved itself before the
-    /// store failed; otherwise the browser's cookie is left alone.
+    /// They carry the cookie for what is known to be stored, such as a login that the handler saved
+    /// before the store failed. Otherwise the browser's cookie is left alone.
     pub fn failed(&self) -> ResponseHeaders {
         let shared = self.request.shared();
         let known = self.request.lock().map_or_else(

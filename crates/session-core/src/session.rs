@@ -1,3 +1,5 @@
+//! The session, as handlers use it: a handle on one request's state machine.
+
 use std::{
     fmt,
     sync::Arc,
@@ -23,19 +25,21 @@ use crate::{
 
 mod owner;
 
-/// A visitor's session: a map of string keys to values of any type that serde knows.
+/// A visitor's session: a map of string keys to values of any type that serde can serialize.
 ///
-/// Reading and changing are synchronous. Changes are recorded one by one and saved together when the request is
-/// answered, or by [`save`](Self::save); if another request was faster, they are made again on its result, so that
-/// nothing of either is lost. A handle: clones share the session.
+/// Reading and changing are synchronous. Changes are recorded as operations. They are saved
+/// together when the request is answered, or by [`save`](Self::save). If another request saved
+/// first, they are replayed on what it stored, so no change is lost.
 ///
-/// The closure of [`update`](Self::update) may not use the session that it changes, nor a clone: that is
-/// [`Error::Reentrant`], whichever of the methods it calls.
+/// This is a handle: clones share the session.
+///
+/// The closure of [`update`](Self::update) must not use the session that it changes, nor a clone of
+/// it. Otherwise the `update` fails with [`Error::Reentrant`], whichever method the closure calls.
 #[derive(Clone)]
 pub struct Session(Arc<Request>);
 
 impl Session {
-    /// A session of its own in memory, to test handlers with.
+    /// A new session in memory, to test handlers with.
     pub fn in_memory() -> Self {
         let store = Arc::new(MemoryStore::new());
         let shared = Arc::new(Shared::of(Settings::unsigned(), store));
@@ -47,11 +51,11 @@ impl Session {
         Self(request)
     }
 
-    /// The value under `key`.
+    /// The value under `key`, decoded as a `T`.
     ///
     /// # Errors
     ///
-    /// If it is not a `T`.
+    /// If the value is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let value = self.machine()?.view(self.rules()).payload.value(key);
         value.map(|value| value.decode()).transpose()
@@ -74,7 +78,7 @@ impl Session {
             .unwrap_or_default()
     }
 
-    /// Puts `value` under `key`; a value that was there is replaced.
+    /// Inserts `value` under `key`. An existing value is replaced.
     ///
     /// # Errors
     ///
@@ -84,8 +88,9 @@ impl Session {
         self.insert_value(key, value)
     }
 
-    /// Puts an encoded value under `key`, such as one that [`Dynamic::to_value`](crate::Dynamic::to_value) makes: that way bytes and timestamps become
-    /// what Flask-Session makes of them in JSON too.
+    /// Inserts an encoded value under `key`, such as one from
+    /// [`Dynamic::to_value`](crate::Dynamic::to_value), which encodes bytes and timestamps in JSON
+    /// as Flask-Session does.
     ///
     /// # Errors
     ///
@@ -94,15 +99,16 @@ impl Session {
         self.change(Op::Insert(writable(key)?.into(), value))
     }
 
-    /// Puts what `change` makes of the value under `key` there, and returns it.
+    /// Replaces the value under `key` by the result of `change`, and returns the new value.
     ///
-    /// This is the way to change a value that other requests may change too: if one was faster, `change` runs again on
-    /// what it stored. So it may run more than once, and what it returns is provisional; after [`save`](Self::save),
-    /// [`get`](Self::get) gives the final value.
+    /// Use this for a value that other requests may change too. If another request saved first,
+    /// `change` runs again on the value that it stored. So `change` may run more than once, and the
+    /// returned value is provisional. After [`save`](Self::save), [`get`](Self::get) returns the
+    /// final value.
     ///
     /// # Errors
     ///
-    /// If the value found is not a `T`, the new one cannot be encoded, or the key is reserved.
+    /// If the existing value is not a `T`, the new one cannot be encoded, or the key is reserved.
     pub fn update<T, F>(&self, key: &str, change: F) -> Result<T>
     where
         T: Serialize + DeserializeOwned,
@@ -119,13 +125,13 @@ impl Session {
             }),
         );
         self.change(op)?;
-        // Nobody but this request's own handles can have removed it since.
+        // Only another handle of this request can have removed it since.
         self.get(key)?.ok_or(Error::Contended)
     }
 
     /// Removes the value under `key` and returns it, not decoded.
     ///
-    /// See [`take`](Self::take) for a value of a type, such as a token that may be used once.
+    /// [`take`](Self::take) returns it decoded; use it for a token that may be used only once.
     pub fn remove(&self, key: &str) -> Option<Value> {
         let found = self.value(key);
         if found.is_some() || self.is_late() {
@@ -134,11 +140,12 @@ impl Session {
         found
     }
 
-    /// Removes the value under `key` and returns it; one that another request puts there meanwhile stays.
+    /// Removes the value under `key` and returns it decoded. A value that another request inserts
+    /// there meanwhile stays.
     ///
     /// # Errors
     ///
-    /// If it is not a `T`, in which case it stays.
+    /// If the value is not a `T`; the value then stays.
     pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let Some(value) = self.value(key) else {
             return Ok(None);
@@ -148,11 +155,11 @@ impl Session {
         Ok(Some(taken))
     }
 
-    /// Removes every value; the session itself, its owner and its lifetime stay.
+    /// Removes every value. The session itself, its owner and its lifetime stay.
     pub fn clear(&self) {
         let form = self.rules().settings.form;
-        // In Flask a session that is cleared has no cookie any more, whatever it held.
-        // Of one that could not be loaded nobody knows what it holds.
+        // In Flask a cleared session loses its cookie, whatever it held. If a session could not be
+        // loaded, nobody knows what it holds.
         let unknown = self
             .machine_or_none()
             .is_some_and(|it| it.is_late() || it.is_detached());
@@ -161,20 +168,21 @@ impl Session {
         }
     }
 
-    /// Queues a message for the next page, under a category such as `info`.
+    /// Queues a flash message for the next page, with a category such as `info`.
     ///
     /// # Errors
     ///
-    /// If `_flashes` holds something else.
+    /// If the value under `_flashes` is not a list of messages.
     pub fn flash(&self, category: &str, message: &str) -> Result<()> {
         self.change(Op::Flash((category.to_owned(), message.to_owned())))
     }
 
-    /// Takes the queued messages, each a category and a text; a second call gives none.
+    /// Takes the queued flash messages, each with its category and its text. A second call returns
+    /// none.
     ///
     /// # Errors
     ///
-    /// If `_flashes` holds something else.
+    /// If the value under `_flashes` is not a list of messages.
     pub fn take_flashes(&self) -> Result<Vec<Message>> {
         let queue = flashes(self.machine()?.view(self.rules()))?;
         if !queue.is_empty() {
@@ -185,55 +193,59 @@ impl Session {
 
     /// Gives the session a new id when it is saved; its data and its absolute timeout stay.
     ///
-    /// Of many renewals at once exactly one id survives.
+    /// If several requests renew at once, exactly one new id survives.
     pub fn renew(&self) {
         if let Some(mut machine) = self.machine_or_none() {
             machine.renew();
         }
     }
 
-    /// Ends the session: the data is gone at once, and from the store when this request is answered.
+    /// Ends the session: its data is removed at once from this handle, and from the store when the
+    /// request is answered.
     ///
-    /// What is inserted afterwards is in a session of its own.
+    /// Values that are inserted afterwards belong to a new session.
     pub fn log_out(&self) {
         if let Some(mut machine) = self.machine_or_none() {
             machine.destroy(self.rules());
         }
     }
 
-    /// Gives the session an idle timeout of its own, at least a second, or with `None` the application's again.
+    /// Sets an idle timeout for this session, of at least one second. `None` restores the
+    /// application's.
     ///
-    /// It is stored with the session, so it also holds for the next request. For "remember me" the cookie must outlive the
-    /// browser too: by default it does, with `Settings::with_permanent(false)` call
-    /// [`set_permanent(true)`](Self::set_permanent) as well.
+    /// It is stored with the session, so it also applies to later requests. For "remember me" the
+    /// cookie must outlive the browser too. It does by default; with
+    /// `Settings::with_permanent(false)` also call [`set_permanent(true)`](Self::set_permanent).
     pub fn set_lifetime(&self, idle: Option<Duration>) {
         self.change_surely(Op::Lifetime(
             idle.map(|idle| idle.max(Duration::from_secs(1))),
         ));
     }
 
-    /// Makes the cookie outlive the browser, or not. Defaults to the application's setting.
+    /// Sets whether the cookie outlives the browser. Defaults to the application's setting.
     pub fn set_permanent(&self, permanent: bool) {
         self.change_surely(Op::Permanent(permanent));
     }
 
-    /// How a list of the user's sessions names this one, such as "Firefox on Linux"; at most 256 bytes, the rest is
-    /// cut off.
+    /// Sets the name of this session in lists of the user's sessions, such as "Firefox on Linux".
+    /// At most 256 bytes; the rest is cut off.
     pub fn set_label(&self, label: Option<&str>) {
         let label = label.map(|label| label[..label.floor_char_boundary(MAX_LABEL)].into());
         self.change_surely(Op::Label(label));
     }
 
-    /// How a list of the user's sessions names this one.
+    /// The name of this session in lists of the user's sessions.
     pub fn label(&self) -> Option<Arc<str>> {
         self.read(|content| content.label.clone()).flatten()
     }
 
-    /// Keeps the session alive: moves its expiry with the next [`save`](Self::save), whether that is due or not.
+    /// Keeps the session alive: the next [`save`](Self::save) moves its expiry, whether that is due
+    /// or not.
     ///
-    /// For a stream that only holds a page open: `session.extend(); let _saved = session.save().await?;` now and then;
-    /// [`Saved::Ended`] says that the user has logged out meanwhile. The cookie can only be moved before the response's
-    /// head is sent.
+    /// For a stream that only keeps a page open: call
+    /// `session.extend(); let _saved = session.save().await?;` from time to time. [`Saved::Ended`]
+    /// means that the user has logged out meanwhile. The end of the cookie can only be moved before
+    /// the response's head is sent.
     pub fn extend(&self) {
         if let Some(mut machine) = self.machine_or_none() {
             machine.extend();
@@ -250,53 +262,61 @@ impl Session {
         })
     }
 
-    /// When the session was created or last logged in to; `None` if it is not stored yet. Flask's records do not
-    /// say: there it is `None` too, unless [`log_in`](Self::log_in) was called here.
+    /// When the session was created or last logged in to. `None` if it is not stored yet. Flask's
+    /// records do not tell it, so there it is `None` unless [`log_in`](Self::log_in) was called
+    /// here.
     pub fn created_at(&self) -> Option<SystemTime> {
         let machine = self.machine_or_none()?;
         Some(machine.live()?.content.started_at()?.into())
     }
 
-    /// When the session ends unless it is used; `None` if it is not stored yet, or if its store cannot tell.
+    /// When the session ends unless it is used. `None` if it is not stored yet, or if its store
+    /// cannot tell.
     pub fn expires_at(&self) -> Option<SystemTime> {
         let machine = self.machine_or_none()?;
         Some(self.rules().end(machine.live()?)?.into())
     }
 
-    /// Whether nothing of it is stored yet.
+    /// Whether the session is not stored yet.
     pub fn is_new(&self) -> bool {
         self.machine_or_none()
             .is_none_or(|machine| machine.live().is_none())
     }
 
-    /// What names the session, before and after it is renewed; it opens nothing. `None` if it is not stored yet, or if it
-    /// is Flask's, whose records have none.
+    /// A value that names the session before and after renewals, and opens nothing. `None` if the
+    /// session is not stored yet, or if it is Flask's, whose records have none.
     pub fn lineage(&self) -> Option<Lineage> {
         let lineage = self.machine_or_none()?.live()?.content.lineage?;
         Some(Lineage::from_bytes(lineage))
     }
 
-    /// Saves what changed so far, before the request is answered or while its body is streamed.
+    /// Saves the changes so far, before the request is answered or while its body is streamed.
     ///
-    /// Afterwards values are final, as they are in the store. Before the response's head is sent, a cookie that is
-    /// needed goes into that head. A future that is dropped loses nothing: the next save, or the end of the request,
-    /// goes on with it; so does the adapter if the request itself is dropped, because the browser hung up. After the
-    /// head, each call has the request's whole store time again, and a change that needs a cookie fails: save a first
-    /// session, a login or a renewal before a stream is returned.
+    /// Afterwards the values are final, as they are in the store.
+    ///
+    /// If this future is dropped, nothing is lost: the next save, or the end of the request,
+    /// continues it. If the request itself is dropped because the browser hung up, the adapter
+    /// continues it.
+    ///
+    /// Before the response's head is sent, a cookie that is needed goes into that head. After the
+    /// head, each call has the request's whole store time again, and a change that needs a cookie
+    /// fails. So save a first session, a login or a renewal before a stream is returned.
     ///
     /// # Errors
     ///
-    /// If the store fails: the outcome is unknown, and stays so for every later save. If the session is too large, or
-    /// the head was sent and a cookie is needed: the changes are dropped, and what was stored is intact.
+    /// If the store fails; the result is then unknown, and every later save fails too. If the
+    /// session is too large, or if a cookie is needed and the head was sent; the changes are then
+    /// dropped, and the stored session is intact.
     pub async fn save(&self) -> Result<Saved> {
         Drive::new(self.0.clone(), Aim::Reach(Goal::Save)).await
     }
 
-    /// Looks at the store again; changes that are not saved yet are made on what it finds.
+    /// Loads the session again. Changes that are not saved yet are replayed on it.
     ///
     /// # Errors
     ///
-    /// If the store fails, or the session has expired, or its record is gone without a trace.
+    /// If the store fails, if the session has expired, or if its record is absent without a
+    /// tombstone.
     pub async fn reload(&self) -> Result<()> {
         let reload = Drive::new(self.0.clone(), Aim::Reach(Goal::Reload));
         reload.await.map(|_| ())
@@ -314,7 +334,7 @@ impl Session {
         self.0.lock()
     }
 
-    /// For methods that cannot fail: the `update` whose closure calls them does.
+    /// For methods that cannot fail. If the closure of an `update` calls them, the `update` fails.
     fn machine_or_none(&self) -> Option<Locked<'_>> {
         self.0.lock().ok()
     }
@@ -328,7 +348,8 @@ impl Session {
         Some(look(self.machine_or_none()?.view(self.rules())))
     }
 
-    /// Every change goes through here: it is made on the session as this request sees it, and recorded.
+    /// Every change goes through here. It is applied to the session as this request sees it, and
+    /// recorded.
     fn change(&self, op: Op) -> Result<()> {
         let now = self.now();
         self.machine()?.change(op, self.rules(), now)

@@ -1,3 +1,5 @@
+//! One application's sessions: settings and store, and what an administrator does with them.
+
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
@@ -14,9 +16,9 @@ use crate::{
     store::SessionStore,
 };
 
-/// One application's sessions: its settings and its store.
+/// The sessions of one application: its settings and its store.
 ///
-/// A handle: clones share everything.
+/// This is a handle: clones share everything.
 #[derive(Clone)]
 pub struct Sessions(pub(crate) Arc<Shared>);
 
@@ -30,10 +32,10 @@ pub struct SessionsBuilder {
 }
 
 impl SessionsBuilder {
-    /// Allows a store or settings with which a user's sessions cannot be listed.
+    /// Allows a store, or settings, with which a user's sessions cannot be listed.
     ///
-    /// The application then must not ask for a user's sessions or log a user out everywhere:
-    /// both are [`Error::NoOwnerIndex`](crate::Error::NoOwnerIndex).
+    /// The application must then neither list a user's sessions nor log a user out everywhere: both
+    /// are [`Error::NoOwnerIndex`](crate::Error::NoOwnerIndex).
     pub fn without_owner_lists(mut self) -> Self {
         self.owner_lists = false;
         self
@@ -54,9 +56,9 @@ impl SessionsBuilder {
     ///
     /// # Errors
     ///
-    /// If the settings break a rule, if the store's limit is below [`Record::HEAD`] bytes, or if a user's
-    /// sessions cannot be listed and [`without_owner_lists`](Self::without_owner_lists) was not called.
-    /// The message says what to do.
+    /// If the settings break a rule, if the store's limit is less than [`Record::HEAD`] bytes, or
+    /// if a user's sessions cannot be listed and [`without_owner_lists`](Self::without_owner_lists)
+    /// was not called. The message says what to do.
     pub fn build(self) -> Result<Sessions, ConfigError> {
         self.settings.check()?;
         let limit = self.store.limit();
@@ -86,16 +88,16 @@ const REMEDY: &str = "if the application neither lists a user's sessions nor log
     Sessions::builder(settings, store).without_owner_lists().build()";
 
 impl Sessions {
-    /// Sessions kept in `store`.
+    /// The sessions in `store`.
     ///
     /// # Errors
     ///
-    /// As [`SessionsBuilder::build`]: also if the store cannot list a user's sessions.
+    /// Those of [`SessionsBuilder::build`], so also if the store cannot list a user's sessions.
     pub fn new(settings: Settings, store: Arc<dyn SessionStore>) -> Result<Self, ConfigError> {
         Self::builder(settings, store).build()
     }
 
-    /// For sessions with more than settings and a store to choose.
+    /// A builder, for choices other than settings and store.
     pub fn builder(settings: Settings, store: Arc<dyn SessionStore>) -> SessionsBuilder {
         SessionsBuilder {
             settings,
@@ -107,17 +109,20 @@ impl Sessions {
 
     /// One request's use of the session.
     ///
-    /// If its last handle is dropped before [`RequestSession::finish`], or while a [`save`](crate::Session::save) is under way,
-    /// changes that are not saved are lost; a warning says how many.
+    /// If its last handle is dropped before [`RequestSession::finish`], or while a
+    /// [`save`](crate::Session::save) is under way, changes that are not saved are lost, and a
+    /// warning counts them.
     pub fn begin_request(&self) -> Arc<RequestSession> {
         Arc::new(RequestSession::new(self.0.clone(), Unsaved::Counted))
     }
 
-    /// The same, where `finish` runs to its end what was begun when the last handle is dropped: a
-    /// [`save`](crate::Session::save) under way, also in a stream; and a log-out of a handler that was cut off, which is
-    /// safe. Its other changes are half done, and lost.
+    /// As [`begin_request`](Self::begin_request), but with a function that completes a save when
+    /// the last handle is dropped. `finish` is called with a [`save`](crate::Session::save) that is
+    /// under way, also in a stream, and with the log-out of a handler that was dropped. Other
+    /// changes of such a handler are incomplete, and are lost.
     ///
-    /// An adapter spawns a task in `finish`. It is called where the handle is dropped, so it must not block.
+    /// An adapter spawns a task in `finish`. `finish` is called where the handle is dropped, so it
+    /// must not block.
     pub fn begin_request_with(&self, finish: fn(BackgroundSave)) -> Arc<RequestSession> {
         Arc::new(RequestSession::new(
             self.0.clone(),
@@ -125,7 +130,8 @@ impl Sessions {
         ))
     }
 
-    /// Unsigned sessions in a memory store of their own, for tests. The cookie is called `session` and needs no TLS.
+    /// Unsigned sessions in a new memory store, for tests. The cookie is named `session` and needs
+    /// no TLS.
     #[expect(clippy::missing_panics_doc, reason = "the settings are right")]
     pub fn in_memory() -> Self {
         let cookie = CookieAttributes {
@@ -137,10 +143,10 @@ impl Sessions {
         Self::new(settings, Arc::new(MemoryStore::new())).expect("the settings are right")
     }
 
-    /// The `Cookie` header of a visitor whose new session was changed by `change`, for tests: such as
-    /// `sessions.cookie_of(|session| session.log_in("ada")).await?`.
+    /// Creates a session, changes it by `change`, and returns the visitor's `Cookie` header, for
+    /// tests. An example is `sessions.cookie_of(|session| session.log_in("ada")).await?`.
     ///
-    /// It is empty if `change` left nothing to store.
+    /// The header is empty if `change` left nothing to store.
     ///
     /// # Errors
     ///
@@ -159,7 +165,7 @@ impl Sessions {
         Ok(cookie.split(';').next().unwrap_or_default().to_owned())
     }
 
-    /// Whether both are handles of the same sessions.
+    /// Whether both are clones of the same `Sessions`.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -184,7 +190,7 @@ impl Sessions {
         Owned::of(&self.0)?.list(owner).await
     }
 
-    /// Ends the session of `owner` that `lineage` names; false if there is none.
+    /// Ends the session of `owner` with this `lineage`. Returns whether there was one.
     ///
     /// # Errors
     ///
@@ -193,10 +199,11 @@ impl Sessions {
         Owned::of(&self.0)?.end_one(owner, lineage).await
     }
 
-    /// Ends every session of `owner`, such as after a changed password, and says how many it ended.
+    /// Ends every session of `owner`, for example after a password change. Returns how many it
+    /// ended.
     ///
-    /// It ends every session whose login was answered before the call, and every renewal of those. A
-    /// login of the same owner that is still in flight survives it.
+    /// It ends every session whose login was answered before the call, and every renewal of those
+    /// sessions. A login of the same owner that is still in flight survives.
     ///
     /// # Errors
     ///

@@ -1,3 +1,5 @@
+//! What all sessions of an application share: rules, store, clock and queues.
+
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
     store::{OwnerIndex, SessionStore},
 };
 
-/// What every session of an application has in common.
+/// What all sessions of an application share.
 pub(crate) struct Shared {
     pub(crate) rules: Rules,
     pub(crate) store: Arc<dyn SessionStore>,
@@ -19,7 +21,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Settings that were checked, and a store that names no owner's sessions.
+    /// From settings that were checked. Without an index of owners.
     pub(crate) fn of(settings: Settings, store: Arc<dyn SessionStore>) -> Self {
         Self {
             rules: Rules::of(settings, store.limit()),

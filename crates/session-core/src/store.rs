@@ -1,3 +1,5 @@
+//! The contract of a store: the traits that it implements.
+
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
@@ -8,40 +10,44 @@ use crate::{
     record::{Cursor, Loaded, Page, Record, Revision, Write},
 };
 
-/// A store keeps opaque bytes under an opaque key.
+/// A store: it keeps opaque bytes under opaque keys.
 ///
 /// # Contract
 ///
-/// Each method is atomic on its record. None of those that read or write has a default, so that a store cannot lack a
-/// guarantee unnoticed.
-/// "Absent" and "refused" are answers; `Err` means that the backend failed
-/// ([`Error::Backend`](crate::Error::Backend)) or that what it holds is not a record
-/// ([`Corrupt`](crate::Error::Corrupt)).
+/// Each method is atomic on its record. The methods that read or write have no default, so that no
+/// guarantee can be missed. "Absent" and "refused" are results, not errors. `Err` means that the
+/// backend failed ([`Error::Backend`](crate::Error::Backend)), or that what it holds is not a
+/// record ([`Corrupt`](crate::Error::Corrupt)).
 ///
-/// **Time.** `session-core` decides whether a session has ended, by a time within the record's bytes; a store does not.
-/// What is there is found, replaced, refused and deleted alike, before its [`expires_at`](Record::expires_at) and after
-/// it. The store's own expiry only reclaims space: it removes no record before its `expires_at`, and some time after
-/// it. A record that is written when its `expires_at` has passed already is stored, and may be gone at once. A time is kept to
-/// the second at least, and as far as the year 2200.
+/// **Time.** `session-core` decides whether a session has ended, from a time in the record's bytes.
+/// A store does not. It finds, replaces, refuses and deletes a record in the same way before and
+/// after the record's [`expires_at`](Record::expires_at). The store's own expiry only reclaims
+/// space: it removes a record some time after its `expires_at`, and never before. A record whose
+/// `expires_at` has passed when it is written is stored, and may be removed at once. A store keeps
+/// times exact to the second or better, and up to the year 2200.
 ///
-/// **Index.** Both writes do the same with [`Record::entry`]. With an entry, the owner's index names the key until the
-/// entry's time when the call answers. Without one, the index stays as it is. A store without an index ignores it. An
-/// entry that moves to a later time is written before the record, one that moves to an earlier time after it, so that no
-/// failure in between leaves a session that the index does not name. A refused write leaves no entry that ends sooner.
+/// **Index.** Both writes treat [`Record::entry`] in the same way. With an entry, the owner's index
+/// names the key until the entry's time, from the moment that the call returns. Without an entry,
+/// the index stays unchanged. A store without an index ignores the entry. An entry that moves to a
+/// later time is written before the record, and one that moves to an earlier time after it. So a
+/// failure in between never leaves a session that the index does not name. A refused write moves no
+/// entry to an earlier time.
 ///
-/// **Size.** `session-core` gives a store no record larger than its [`limit`](Self::limit).
+/// **Size.** `session-core` never passes a record larger than the store's [`limit`](Self::limit).
 ///
-/// A write whose outcome is unknown, because its reply was lost or came too late, is an `Err`. A store, and the driver
-/// below it, never sends a write again by itself unless the first is known not to have been carried out.
+/// **Unknown results.** If the reply to a write was lost or came too late, its result is unknown,
+/// and the call returns `Err`. The store, and the database driver below it, must not send a write
+/// again by themselves, unless the first is known not to have been carried out.
 ///
-/// A future of a store may be dropped at every point: the next call must not see a reply meant for this one.
+/// **Cancellation.** The future of a call may be dropped at any point. The next call must not
+/// receive the reply to the dropped one.
 ///
-/// **Secrets.** `Debug` of the store, which ends up in logs, shows no key and no byte of a record, in no form. Its errors
-/// show none either.
+/// **Secrets.** The `Debug` output and the errors of the store, which are logged, show no key and
+/// no byte of a record, in any form.
 ///
 /// # Clone
 ///
-/// A store that is [`Clone`] is a handle: clones see the same sessions.
+/// A store that is [`Clone`] is a handle: clones share the same sessions.
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no store of sessions",
@@ -55,24 +61,27 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// The record under `key`. Never writes.
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>>;
 
-    /// Stores a new record; refused if there is anything under `key`.
+    /// Stores a new record. Refused if there is anything under `key`.
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write>;
 
-    /// Replaces the bytes that `revision` was loaded from; refused if they changed or are gone, whatever the time.
+    /// Replaces the bytes that `revision` was loaded from. Refused if they changed or are absent,
+    /// whatever the time.
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write>;
 
-    /// Removes the record; succeeds if there is none.
+    /// Removes the record. Succeeds if there is none.
     async fn delete(&self, key: &StoreKey) -> Result<()>;
 
-    /// The store as one that can list an owner's sessions: `Some(self)` where it is an [`OwnerIndex`].
+    /// The store's index of an owner's sessions: `Some(self)` if the store implements
+    /// [`OwnerIndex`].
     ///
-    /// `None`, the default, means that it cannot; [`Sessions::new`](crate::Sessions::new) then refuses it.
+    /// `None`, the default, means that the store cannot list sessions.
+    /// [`Sessions::new`](crate::Sessions::new) then refuses it.
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
         None
     }
 }
 
-/// Stores whose backend does not drop expired records by itself: files, SQL, memory.
+/// A store whose backend does not remove expired records by itself: files, SQL, memory.
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has nothing to sweep",
@@ -80,46 +89,51 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
             leave `sweep_every` out"
 )]
 pub trait ExpiredSweep: SessionStore {
-    /// Removes up to `limit` records whose [`expires_at`](Record::expires_at) has passed and says how many it removed;
-    /// less than `limit` means none is left. A `limit` of 0 removes none. The time that counts is that of the last
-    /// write: an update may have brought it nearer or put it off. A record that is written beside the sweep is safe.
+    /// Removes up to `limit` records whose [`expires_at`](Record::expires_at) has passed. Returns
+    /// how many it removed; fewer than `limit` means that none is left. A `limit` of 0 removes
+    /// none. The `expires_at` of the last write counts; an update may have moved it to an earlier
+    /// or a later time. Records that are written during the sweep are safe.
     async fn sweep(&self, limit: usize) -> Result<u64> {
         self.sweep_as_of(SystemTime::now(), limit).await
     }
 
-    /// The same as if it were `instant`.
+    /// As [`sweep`](Self::sweep), as if the time were `instant`.
     ///
-    /// A native record is kept for [`Record::KEPT_AFTER_END`] after its session's end: an operator who wants the space
-    /// of ended sessions at once asks as of so much later. A request that is under way may lose the session then that
-    /// ended while it ran; the answer is an error.
+    /// A native record is kept for [`Record::KEPT_AFTER_END`] after its session's end. To reclaim
+    /// the space of ended sessions at once, pass an `instant` that is later by as much. A request
+    /// whose session ended while it runs may then find no record, and fails.
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64>;
 }
 
-/// Stores that can list an owner's sessions: all but memcached, whose evicted index would silently skip some.
+/// A store that can list an owner's sessions. All but memcached can: it may evict the index, and
+/// would then omit sessions without an error.
 ///
-/// Such a store returns itself from [`SessionStore::owner_index`].
+/// Such a store must return itself from [`SessionStore::owner_index`].
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot list a user's sessions",
     note = "it does not implement `OwnerIndex`: leave its tests out"
 )]
 pub trait OwnerIndex: SessionStore {
-    /// A page of about `limit` of the owner's records, from `cursor` on, or from the start.
+    /// A page of about `limit` of the owner's records, from `cursor`, or from the start.
     ///
-    /// A record inserted before the first page was asked for, and not removed before the last was answered, is on one
-    /// of the pages, also if its entry moves or others end in between. It may be on several. A page may hold fewer than
-    /// `limit`, or none, and still have a [`next`](Page::next); it holds not many more. A `cursor` is any handle's:
-    /// another process may have made it.
+    /// A record that was inserted before the first page was requested, and not removed before the
+    /// last page was returned, is on at least one of the pages, even if its entry moves or others
+    /// end in between. A page may hold fewer records than `limit`, or none, and still have a
+    /// [`next`](Page::next). It may hold a few more than `limit`. A `cursor` may come from another
+    /// handle, or from another process.
     ///
-    /// **Entries whose time has passed** ([`IndexEntry::expires_at`](crate::IndexEntry::expires_at)) are to leave the
-    /// list, although the record is still there: not before that time, and within ten seconds after it, if the owner is
-    /// written to and listed meanwhile. To leave them out of the pages is one way, to remove them when another entry of
-    /// the owner is written is the other. They must not cost pages either: when thousands of an owner's sessions have
-    /// ended and one lives, a few pages are all there is, so a store that only leaves them out does that in its query.
-    /// A `delete` need not remove the entry: a key without a record is left out of the page.
+    /// **Entries whose time has passed**
+    /// ([`IndexEntry::expires_at`](crate::IndexEntry::expires_at)) must leave the list, even if the
+    /// record still exists: not before that time, and within ten seconds after it, provided the
+    /// owner's index is written and listed meanwhile. A store either omits such entries from the
+    /// pages, or removes them when another entry of the owner is written. They must not produce
+    /// pages either: if thousands of an owner's sessions have ended and one is live, there are only
+    /// a few pages. So a store that omits them does so in its query. A `delete` need not remove the
+    /// entry: a key without a record is omitted from the page.
     ///
-    /// The simplest cursor is the last key of a page, where keys have an order: the complete store in the docs of the
-    /// module `conformance` does that.
+    /// If keys have an order, the simplest cursor is the last key of a page. The complete store in
+    /// the documentation of the module `conformance` uses it.
     async fn owned_by(
         &self,
         owner: &OwnerKey,

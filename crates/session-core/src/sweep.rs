@@ -1,3 +1,5 @@
+//! The loop that removes expired records: `sweep_every` and `sweep_until`.
+
 use std::{
     convert::Infallible,
     error::Error as StdError,
@@ -11,25 +13,28 @@ use std::{
 use crate::store::ExpiredSweep;
 
 const BATCH: usize = 500;
-/// Between two batches, so that requests have their turn.
+/// The pause between two batches, so that requests are served meanwhile.
 const BREATH: Duration = Duration::from_millis(5);
-/// A pause of nothing would keep a thread busy for ever.
+/// A shorter pause would keep a thread busy all the time.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
-/// Longer is as good as never, and some multiple of it would be no duration.
+/// A longer pause is as good as never, and its multiples could overflow.
 const MAX_PAUSE: Duration = Duration::from_hours(24 * 365);
-/// After this many failures in a row the pause grows no longer: 8 times the usual one.
+/// After this many failures in a row the pause no longer grows: it is 8 times the usual one.
 const MAX_DOUBLINGS: u32 = 3;
 
-/// Removes expired records again and again, until the task that runs it is aborted or dropped.
+/// Removes expired records repeatedly, until the task that runs it is aborted or dropped.
 ///
-/// Each sweep goes in batches of 500 records until none is left, then rests for `pause`, give or take a quarter of it,
-/// so that many processes on one store do not sweep at once; the first begins within a quarter of `pause`. A store
-/// that fails is logged as a warning and tried again, after a pause that doubles with each failure up to eightfold.
+/// Each sweep removes batches of 500 records until none is left, and then waits for `pause`, varied
+/// at random by up to a quarter, so that many processes on one store do not sweep at the same time.
+/// The first sweep begins within a quarter of `pause`. If the store fails, a warning is logged, and
+/// the sweep is tried again after a pause that doubles with each failure, up to eight times
+/// `pause`.
 ///
-/// A sweep goes by the record's [`expires_at`](crate::Record::expires_at), at least ten minutes after the session's end.
-/// A store without a sweep of its own kind, such as Redis, does not implement [`ExpiredSweep`] and is not given here.
+/// A sweep removes a record after its [`expires_at`](crate::Record::expires_at), which is at least
+/// ten minutes after the session's end. A store that removes expired records by itself, such as
+/// Redis, does not implement [`ExpiredSweep`] and needs no sweep.
 ///
-/// Nothing is spawned here: spawn it on your runtime, which must be tokio's with its timer on.
+/// This function spawns nothing. Spawn it on a tokio runtime with the timer enabled.
 ///
 /// ```
 /// # async fn start(store: session_core::MemoryStore) {
@@ -42,9 +47,9 @@ pub async fn sweep_every(store: Arc<dyn ExpiredSweep>, pause: Duration) -> Infal
     sweep_until(store, pause, pending::<Infallible>()).await
 }
 
-/// As [`sweep_every`], until `stop` is ready; a batch that has begun is finished first.
+/// As [`sweep_every`], until `stop` is ready. A batch that has begun is finished first.
 ///
-/// The answer is that of `stop`.
+/// Returns the output of `stop`.
 pub async fn sweep_until<F: Future>(
     store: Arc<dyn ExpiredSweep>,
     pause: Duration,
@@ -80,7 +85,7 @@ pub async fn sweep_until<F: Future>(
     }
 }
 
-/// Waits for `rest`; if `stop` is ready before that, gives its answer.
+/// Waits for `rest`. If `stop` is ready before that, returns its output.
 async fn stopped_within<F: Future>(mut stop: Pin<&mut F>, rest: Duration) -> Option<F::Output> {
     let mut rest = pin!(tokio::time::sleep(rest));
     poll_fn(|cx| match stop.as_mut().poll(cx) {
@@ -94,7 +99,7 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.75 + fraction() / 2.0)
 }
 
-/// A random number from 0 to 1; one half where the operating system has none to give.
+/// A random number from 0 to 1, or one half if the operating system provides none.
 fn fraction() -> f64 {
     getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }

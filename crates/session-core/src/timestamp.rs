@@ -1,3 +1,5 @@
+//! `Timestamp`: an instant in a session, as Python's `datetime` has it.
+
 mod convert;
 mod encoded;
 
@@ -7,16 +9,18 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 pub(crate) use encoded::{EXT_CODE, NEWTYPE_NAME};
 
-/// An instant in UTC, of the years 1 to 9999, to the nanosecond: what Python's aware `datetime` becomes in a session.
+/// An instant in UTC of the years 1 to 9999, exact to the nanosecond. Python's aware `datetime`
+/// becomes one in a session.
 ///
-/// In a `MessagePack` session it is the extension type that Flask-Session writes and reads back as a `datetime`; in
-/// JSON it is RFC 3339 text, such as `2024-02-29T12:34:56.123456Z`. It is read from either, whatever the offset.
+/// In a `MessagePack` session it is the extension type that Flask-Session writes and reads back as
+/// a `datetime`; in JSON it is RFC 3339 text, such as `2024-02-29T12:34:56.123456Z`. Both are read,
+/// whatever the offset.
 ///
-/// It is written in whole microseconds, as a `datetime` has them: what is finer is cut off. Flask would round it, and
-/// at the end of 9999 fail at each request of the session.
+/// It is written in whole microseconds, like a `datetime`; the rest is cut off. Flask would round
+/// it, and at the end of 9999 that would fail each request of the session.
 ///
-/// Converts from and to [`SystemTime`](std::time::SystemTime) and [`OffsetDateTime`], and with the features `chrono`
-/// and `jiff` from and to the instants of those crates.
+/// Converts from and to [`SystemTime`](std::time::SystemTime) and [`OffsetDateTime`], and with the
+/// features `chrono` and `jiff` from and to the instants of those crates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     seconds: i64,
@@ -57,7 +61,8 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC, with no fraction, six digits of it, or nine: as many as the nanoseconds need.
+    /// RFC 3339 in UTC, with no fraction, six digits of it, or nine: as many as the nanoseconds
+    /// need.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = OffsetDateTime::from(*self);
         let (date, (hour, minute, second)) = (time.date(), time.to_hms());
@@ -74,8 +79,8 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
-    /// Reads RFC 3339: `T`, `t` or a blank between date and time, any fraction, `Z` or an offset. Digits behind the
-    /// ninth of a fraction are dropped; a leap second is refused.
+    /// Reads RFC 3339: `T`, `t` or a blank between date and time, any fraction, `Z` or an offset.
+    /// Digits after the ninth of a fraction are dropped. A leap second is refused.
     fn from_str(text: &str) -> Result<Self, TimestampError> {
         // `time` takes any separator, and the leap seconds at the end of months.
         let bytes = text.as_bytes();
@@ -87,7 +92,7 @@ impl FromStr for Timestamp {
     }
 }
 
-/// The instant is outside the years that can be told, or a text is no RFC 3339 instant.
+/// The instant is outside of the years 1 to 9999, or a text is not an RFC 3339 instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimestampError;
 

@@ -1,15 +1,18 @@
+//! Reads environment variables by name and type.
+
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use super::ConfigError;
 
 /// A snapshot of environment variables, read by name and type.
 ///
-/// An empty value counts as unset, but for `SESSION_KEY_PREFIX`, where Flask takes it for an empty prefix. Values are never shown by `Debug`: some are secrets.
+/// An empty value counts as unset. The exception is `SESSION_KEY_PREFIX`, where Flask uses an empty
+/// prefix. `Debug` does not show values, because some are secrets.
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
 
 impl Env {
-    /// The variables of this process; one that is not UTF-8 is left out.
+    /// The variables of this process. Variables that are not UTF-8 are omitted.
     pub fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -47,7 +50,8 @@ impl Env {
     ///
     /// # Errors
     ///
-    /// If it is set and is no `T`; `expected` says what it must be, such as `a whole number of seconds`.
+    /// If it is set and is not a `T`. `expected` says what it must be, such as
+    /// `a whole number of seconds`.
     pub fn parse<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, ConfigError> {
         self.get(name)
             .map(|value| {
@@ -59,7 +63,8 @@ impl Env {
             .transpose()
     }
 
-    /// The value of `name` as a truth value: `true`, `1`, `yes`, `on`, or `false`, `0`, `no`, `off`.
+    /// The value of `name` as a truth value: `true`, `1`, `yes`, `on`, or `false`, `0`, `no`,
+    /// `off`.
     ///
     /// # Errors
     ///

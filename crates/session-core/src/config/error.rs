@@ -1,6 +1,8 @@
+//! The error of a setting that cannot be used.
+
 use std::{error, fmt};
 
-/// A setting that cannot be used; its message is one line that says what to do.
+/// A setting that cannot be used. The message is one line that says what to do.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigError {
     name: Box<str>,
@@ -29,7 +31,7 @@ impl fmt::Display for ConfigError {
 }
 
 impl fmt::Debug for ConfigError {
-    /// The same line, so that a `main` that returns the error shows it as it is meant to be read.
+    /// The same line, so that a `main` that returns the error prints it readably.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

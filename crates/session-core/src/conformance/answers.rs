@@ -1,4 +1,4 @@
-//! What a promise expects of an answer; each panics at the line of the promise that called it.
+//! Checks of a store's results. Each panics at the line of the promise that called it.
 
 use crate::{
     error::Result,
@@ -17,7 +17,7 @@ pub(super) fn done<T>(answer: Result<T>) -> T {
 pub(super) fn stored(answer: Result<Write>) -> Revision {
     match done(answer) {
         Write::Stored(revision) => revision,
-        Write::Refused => panic!("the write was refused, and should have been done"),
+        Write::Refused => panic!("the write was refused, but should have been done"),
     }
 }
 
@@ -26,13 +26,13 @@ pub(super) fn refused(answer: Result<Write>) {
     assert_eq!(
         done(answer),
         Write::Refused,
-        "the write was done, and should have been refused"
+        "the write was done, but should have been refused"
     );
 }
 
 #[track_caller]
 pub(super) fn found(answer: Result<Option<Loaded>>, bytes: &[u8]) -> Loaded {
-    found_or_absent(answer, bytes).expect("the record is absent, and should be there")
+    found_or_absent(answer, bytes).expect("the record is absent, but should exist")
 }
 
 /// For a record that the store may have removed.
@@ -42,7 +42,7 @@ pub(super) fn found_or_absent(answer: Result<Option<Loaded>>, bytes: &[u8]) -> O
     // Not `assert_eq`: a megabyte of bytes says nothing.
     assert!(
         loaded.bytes == bytes,
-        "the bytes are not those stored: {}, should be {}",
+        "the bytes are not those that were stored: {}, should be {}",
         loaded.bytes.len(),
         bytes.len()
     );
@@ -54,6 +54,6 @@ pub(super) fn absent(answer: Result<Option<Loaded>>) {
     let loaded = done(answer);
     assert!(
         loaded.is_none(),
-        "a record is there, and should be absent: {loaded:?}"
+        "a record exists, but should be absent: {loaded:?}"
     );
 }

@@ -1,3 +1,5 @@
+//! The promises about the bytes of a record.
+
 use super::{
     Fixture,
     answers::{found, stored},
@@ -5,7 +7,7 @@ use super::{
 };
 use crate::store::SessionStore;
 
-/// All 256 byte values come back as they were stored, whatever they are next to.
+/// All 256 byte values are loaded as they were stored, whatever their neighbours are.
 pub async fn every_byte_value_survives<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let ascending: Vec<u8> = (0..=u8::MAX).collect();
     let descending: Vec<u8> = (0..=u8::MAX).rev().collect();
@@ -16,12 +18,12 @@ pub async fn every_byte_value_survives<S: SessionStore + ?Sized>(fixture: &Fixtu
     }
 }
 
-/// No bytes at all are a record too.
+/// A record may be empty.
 pub async fn an_empty_record_survives<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     comes_back(fixture, b"").await;
 }
 
-/// A record of exactly the store's limit comes back whole.
+/// A record of exactly the store's limit is loaded whole.
 pub async fn a_record_of_the_limit_survives<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     comes_back(fixture, &noise(fixture.store().limit())).await;
 }
@@ -35,7 +37,7 @@ async fn comes_back<S: SessionStore + ?Sized>(fixture: &Fixture<S>, bytes: &[u8]
     found(store.load(&key).await, bytes);
 }
 
-/// Bytes that no compression makes smaller and no shift leaves unnoticed.
+/// Bytes that cannot be compressed, and in which every shift is noticed.
 pub(super) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     (0..len)

@@ -1,3 +1,5 @@
+//! The promises of `delete`.
+
 use super::{
     Fixture,
     answers::{absent, done, found, stored},
@@ -13,7 +15,7 @@ pub async fn delete_ends_a_record<S: SessionStore + ?Sized>(fixture: &Fixture<S>
     absent(store.load(&key).await);
 }
 
-/// A delete of what is not there, no longer there or past its time succeeds.
+/// A delete of a record that never existed, was deleted, or is past its time succeeds.
 pub async fn delete_succeeds_if_there_is_nothing<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key, expired) = (fixture.store(), fixture.key(), fixture.key());
     done(store.delete(&key).await);
@@ -29,7 +31,7 @@ pub async fn delete_succeeds_if_there_is_nothing<S: SessionStore + ?Sized>(fixtu
     absent(store.load(&expired).await);
 }
 
-/// The key of a deleted record is free.
+/// The key of a deleted record can be used again.
 pub async fn insert_may_reuse_a_deleted_key<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key) = (fixture.store(), fixture.key());
     stored(store.insert(&key, &record(b"old")).await);
@@ -38,7 +40,7 @@ pub async fn insert_may_reuse_a_deleted_key<S: SessionStore + ?Sized>(fixture: &
     found(store.load(&key).await, b"new");
 }
 
-/// A delete ends the record under its own key and no other.
+/// A delete removes the record under its own key and no other.
 pub async fn delete_leaves_other_records_alone<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key, other) = (fixture.store(), fixture.key(), fixture.key());
     stored(store.insert(&key, &record(b"mine")).await);

@@ -1,3 +1,5 @@
+//! The promises about records near and after their time.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
@@ -9,10 +11,11 @@ use crate::{key::StoreKey, record::Write, store::SessionStore};
 
 const YEAR: Duration = Duration::from_hours(8766);
 const SECONDS_OF_31_BITS: Duration = Duration::from_secs(0x8000_0000);
-/// How many records are looked at after their time, because a backend may remove one between two calls.
+/// How many records are tested after their time, because a backend may remove one between two
+/// calls.
 const OUTLIVED: usize = 8;
 
-/// A record is found, with its bytes, until its time has come, also where the backend counts in whole seconds.
+/// A record is found, with its bytes, until its time, even if the backend counts in whole seconds.
 pub async fn a_record_is_found_until_its_time<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let store = fixture.store();
     let whole = soon();
@@ -27,7 +30,7 @@ pub async fn a_record_is_found_until_its_time<S: SessionStore + ?Sized>(fixture:
                 .update(&updated, &record_until(b"bytes", end), &revision)
                 .await,
         );
-        // A layout that tells the time it keeps may keep whole seconds.
+        // A layout that returns the time may keep whole seconds.
         let kept_until = if fixture.tells_expiry() { whole } else { end };
         kept.extend([(inserted, kept_until), (updated, kept_until)]);
     }
@@ -44,7 +47,8 @@ pub async fn a_record_is_found_until_its_time<S: SessionStore + ?Sized>(fixture:
     }
 }
 
-/// A record written with little time left is changed and ended as any other while it is found.
+/// A record that was written with little time left is updated and deleted like any other while it
+/// is found.
 pub async fn a_record_with_little_time_left_can_be_changed_and_ended<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -69,7 +73,8 @@ pub async fn a_record_with_little_time_left_can_be_changed_and_ended<S: SessionS
     }
 }
 
-/// While a record is found, its key is taken, whatever the time; where it is absent, the key is free.
+/// While a record is found, its key is in use, whatever the time. If it is absent, the key can be
+/// used.
 pub async fn insert_goes_by_what_is_found_and_by_no_clock<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -78,7 +83,7 @@ pub async fn insert_goes_by_what_is_found_and_by_no_clock<S: SessionStore + ?Siz
     for key in outlived(fixture).await {
         let before = found_or_absent(store.load(&key).await, b"old");
         match (done(store.insert(&key, &record(b"new")).await), before) {
-            (Write::Refused, None) => panic!("the key of an absent record is taken"),
+            (Write::Refused, None) => panic!("the key of an absent record is in use"),
             (Write::Refused, Some(_)) => drop(found_or_absent(store.load(&key).await, b"old")),
             (Write::Stored(_), before) => {
                 replaced += usize::from(before.is_some());
@@ -110,7 +115,7 @@ pub async fn update_goes_by_what_is_found_and_by_no_clock<S: SessionStore + ?Siz
     }
 }
 
-/// A record that is found after its time can be deleted, and its key is free then.
+/// A record that is found after its time can be deleted, and then its key can be used.
 pub async fn delete_goes_by_what_is_found_and_by_no_clock<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -123,7 +128,8 @@ pub async fn delete_goes_by_what_is_found_and_by_no_clock<S: SessionStore + ?Siz
     }
 }
 
-/// A record written when its time has passed is the one that is found, if any is.
+/// If a record is written when its time has passed, it is found or it is absent; no other record is
+/// found.
 pub async fn a_record_written_after_its_time_is_that_or_absent<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -143,7 +149,7 @@ pub async fn a_record_written_after_its_time_is_that_or_absent<S: SessionStore +
     }
 }
 
-/// An update gives a record another time: the record is kept beyond its first.
+/// An update moves a record's time: the record is kept beyond its first time.
 pub async fn update_keeps_a_record_beyond_its_first_time<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -155,19 +161,19 @@ pub async fn update_keeps_a_record_beyond_its_first_time<S: SessionStore + ?Size
             .update(&key, &record_until(b"bytes", end), &revision)
             .await,
     );
-    // A second more, because some backends notice late.
+    // One second more, because some backends remove records late.
     wait_until(first + Duration::from_secs(1)).await;
     tells(fixture, &found(store.load(&key).await, b"bytes"), end);
 }
 
-/// An expiry between two whole seconds, told or not.
+/// A time between two whole seconds, whether the layout returns it or not.
 pub async fn an_expiry_is_told_as_it_was_given<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     for extra in [0, 1, 333, 500, 999] {
         survives(fixture, after(HOUR + Duration::from_millis(extra))).await;
     }
 }
 
-/// Memcached takes more than 30 days for an instant of the year 1970.
+/// Memcached treats more than 30 days as a time since 1970.
 pub async fn an_expiry_beyond_30_days_survives<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     for days in [29, 30, 31, 400] {
         survives(fixture, after(days * DAY)).await;

@@ -1,3 +1,5 @@
+//! The store under test, and what the tests need to know about it.
+
 use std::{any::Any, fmt, sync::Arc};
 
 use crate::{
@@ -6,27 +8,28 @@ use crate::{
     store::SessionStore,
 };
 
-/// A store to be tested, with keys that no other test uses.
+/// A store under test, with keys that no other test uses.
 ///
-/// Every fixture has a random prefix of its own: tests run in parallel on one server, and none of them ever empties it.
+/// Each fixture has its own random prefix, because tests run in parallel on one server. No test
+/// empties the server.
 pub struct Fixture<S: ?Sized> {
     store: Arc<S>,
     second: Arc<S>,
     tells_expiry: bool,
     prefix: KeyPrefix,
-    // Behind the stores, because fields are dropped in this order.
+    // After the stores, because fields are dropped in this order.
     guards: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl<S: SessionStore + Clone> Fixture<S> {
-    /// Tests `store`; its clone is the second handle.
+    /// A fixture of `store`. Its clone is the second handle.
     pub fn new(store: S) -> Self {
         Self::of(Arc::new(store.clone())).with_second(Arc::new(store))
     }
 }
 
 impl<S: SessionStore + ?Sized> Fixture<S> {
-    /// Tests `store`: for stores that cannot be cloned, and trait objects.
+    /// A fixture of a `store` that cannot be cloned, or of a trait object.
     pub fn of(store: Arc<S>) -> Self {
         let unique = SessionId::random(SessionId::MIN_BYTES);
         let prefix = KeyPrefix::new(&format!("{}:", unique.as_str()))
@@ -40,15 +43,15 @@ impl<S: SessionStore + ?Sized> Fixture<S> {
         }
     }
 
-    /// Takes another handle on the same records, such as one with a connection of its own.
+    /// Sets a second handle on the same records, such as one with its own connection.
     #[must_use]
     pub fn with_second(mut self, store: Arc<S>) -> Self {
         self.second = store;
         self
     }
 
-    /// Expects [`Loaded::expires_at`](crate::Loaded::expires_at) of every record, as layouts give it that keep it
-    /// outside of the bytes. Without this, it must be `None`.
+    /// Expects [`Loaded::expires_at`](crate::Loaded::expires_at) of every record, for layouts that
+    /// keep it outside of the bytes. Without this call, it must be `None`.
     #[must_use]
     pub fn with_told_expiry(mut self) -> Self {
         self.tells_expiry = true;
@@ -67,12 +70,12 @@ impl<S: SessionStore + ?Sized> Fixture<S> {
         &self.store
     }
 
-    /// Another handle on the same records.
+    /// The second handle on the same records.
     pub fn second(&self) -> &Arc<S> {
         &self.second
     }
 
-    /// Whether the layout tells when a record expires.
+    /// Whether the layout returns when a record expires.
     pub fn tells_expiry(&self) -> bool {
         self.tells_expiry
     }

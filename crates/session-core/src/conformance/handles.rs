@@ -1,3 +1,5 @@
+//! The promises about several handles, `Debug` output, and dropped calls.
+
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{key::StoreKey, store::SessionStore};
 
-/// What one handle writes, the other sees, and may change.
+/// A record that one handle writes can be loaded and changed by the other.
 pub async fn a_second_handle_sees_the_same_records<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (one, other, key) = (fixture.store(), fixture.second(), fixture.key());
     stored(one.insert(&key, &record(b"one")).await);
@@ -25,7 +27,7 @@ pub async fn a_second_handle_sees_the_same_records<S: SessionStore + ?Sized>(fix
     absent(other.load(&key).await);
 }
 
-/// A store's `Debug` output, which ends up in logs, shows nobody's key and nobody's data.
+/// The `Debug` output of a store, which is logged, shows no key and no data.
 pub async fn debug_shows_no_key_and_no_bytes<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key) = (fixture.store(), fixture.key());
     stored(store.insert(&key, &record(b"nobodys-business")).await);
@@ -46,7 +48,7 @@ pub async fn debug_shows_no_key_and_no_bytes<S: SessionStore + ?Sized>(fixture: 
     }
 }
 
-/// A call that is dropped before it answers leaves the store in order, and its answer goes to no other call.
+/// A call that is dropped before it returns does no damage, and no other call receives its reply.
 pub async fn a_dropped_future_disturbs_no_other_call<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -82,7 +84,7 @@ async fn drop_each_call<S: SessionStore + ?Sized>(
     polled(store.insert(key, &record(b"dropped")), polls).await;
     undisturbed().await;
     done(store.delete(key).await);
-    // The dropped insert may arrive only now, as one whose answer was lost may.
+    // The dropped insert may be carried out only now, like one whose reply was lost.
     done(store.insert(key, &record(b"one")).await.map(drop));
     let before = done(store.load(key).await).expect("one of the two inserts was done");
 

@@ -1,3 +1,5 @@
+//! The promises of `insert`.
+
 use std::sync::Arc;
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{record::Write, store::SessionStore};
 
-/// An insert under a key that is taken is refused and leaves that record as it was.
+/// An insert under a key that is in use is refused, and leaves the record there unchanged.
 pub async fn insert_refuses_a_taken_key<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key) = (fixture.store(), fixture.key());
     let end = after(HOUR);
@@ -28,7 +30,7 @@ pub async fn insert_refuses_a_taken_key<S: SessionStore + ?Sized>(fixture: &Fixt
     );
 }
 
-/// The revision that an insert answers is good for an update.
+/// The revision that an insert returns can be used for an update.
 pub async fn insert_answers_a_revision_for_the_next_update<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -38,7 +40,7 @@ pub async fn insert_answers_a_revision_for_the_next_update<S: SessionStore + ?Si
     found(store.load(&key).await, b"two");
 }
 
-/// Of many inserts under one key at the same moment one is done, and what it wrote is there.
+/// Of many concurrent inserts under one key exactly one is done, and its record is stored.
 pub async fn of_many_concurrent_inserts_exactly_one_wins<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {

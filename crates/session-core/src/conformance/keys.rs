@@ -1,3 +1,5 @@
+//! The promises about keys.
+
 use super::{
     Fixture,
     answers::{absent, done, found, stored},
@@ -9,12 +11,12 @@ use crate::{
     store::SessionStore,
 };
 
-/// One id under two prefixes is two keys, also when one prefix begins with the other.
+/// One id under two prefixes is two keys, even if one prefix begins with the other.
 pub async fn two_prefixes_do_not_see_each_other<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let store = fixture.store();
     let id = SessionId::random(SessionId::DEFAULT_BYTES);
     let longer = KeyPrefix::new(&format!("{}x", fixture.prefix().as_str()))
-        .expect("a fixture's prefix is far from the longest");
+        .expect("the prefix of a fixture is short");
     let (one, other) = (fixture.prefix().hashed_key(&id), longer.hashed_key(&id));
     stored(store.insert(&one, &record(b"one")).await);
     absent(store.load(&other).await);
@@ -24,7 +26,8 @@ pub async fn two_prefixes_do_not_see_each_other<S: SessionStore + ?Sized>(fixtur
     found(store.load(&one).await, b"one");
 }
 
-/// Keys that differ in case, in their last character or in length are different keys, and none is a pattern.
+/// Keys that differ in case, in the last character or in length are different keys. No key is a
+/// pattern.
 pub async fn keys_are_compared_byte_by_byte<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let store = fixture.store();
     let base = format!("{}aBc", fixture.prefix().as_str());
@@ -59,7 +62,8 @@ pub async fn keys_are_compared_byte_by_byte<S: SessionStore + ?Sized>(fixture: &
     }
 }
 
-/// A key may hold every graphic ASCII character, and path, quote and command characters mean nothing.
+/// A key may contain every graphic ASCII character. Characters of paths, quotes and commands have
+/// no meaning.
 pub async fn every_graphic_character_is_legal_in_a_key<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -75,7 +79,7 @@ pub async fn every_graphic_character_is_legal_in_a_key<S: SessionStore + ?Sized>
     }
 }
 
-/// A key of 250 characters, the longest there is, works as any other.
+/// A key of 250 characters, the longest possible, works like any other.
 pub async fn the_longest_key_works<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let start = fixture.prefix().as_str();
     let filler = "k".repeat(249 - start.len());

@@ -1,4 +1,4 @@
-//! The names of all promises: a promise that is listed here reaches every store.
+//! The names of all promises. A promise that is listed here is tested on every store.
 
 /// Calls `$each!` with `[$context]` and the promises of every store.
 #[doc(hidden)]
@@ -52,7 +52,7 @@ macro_rules! __store_promises {
     };
 }
 
-/// Calls `$each!` with `[$context]` and the promises of stores that can name an owner's sessions.
+/// Calls `$each!` with `[$context]` and the promises of stores that can list an owner's sessions.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __owner_promises {

@@ -1,3 +1,5 @@
+//! The promises of `load`.
+
 use super::{
     Fixture,
     answers::{absent, found, stored},
@@ -5,7 +7,7 @@ use super::{
 };
 use crate::store::SessionStore;
 
-/// A record that was inserted is found, whole.
+/// A record that was inserted is loaded whole.
 pub async fn load_finds_what_insert_stored<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key) = (fixture.store(), fixture.key());
     let end = after(HOUR);
@@ -14,16 +16,16 @@ pub async fn load_finds_what_insert_stored<S: SessionStore + ?Sized>(fixture: &F
     tells(fixture, &loaded, end);
     assert_eq!(
         loaded.revision, revision,
-        "insert answered another revision"
+        "insert returned another revision"
     );
 }
 
-/// A key that was never used holds nothing.
+/// A key that was never used has no record.
 pub async fn load_of_an_absent_key_is_none<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     absent(fixture.store().load(&fixture.key()).await);
 }
 
-/// However often a record is loaded, its revision stays usable, and so does the time until which it is kept.
+/// A load changes neither the revision nor the time of a record, however often it is repeated.
 pub async fn load_changes_nothing<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key) = (fixture.store(), fixture.key());
     let end = after(HOUR);

@@ -1,3 +1,5 @@
+//! The promises of stores that can list an owner's sessions.
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
@@ -23,10 +25,10 @@ use crate::{
 
 /// More pages than any list here has.
 const MAX_PAGES: usize = 5000;
-/// How long a dead entry may stay: its time may be kept in seconds, and the backend be busy.
+/// How long an expired entry may stay: the backend may be busy, and may keep the time in seconds.
 const SLACK: Duration = Duration::from_secs(10);
 
-/// A record that its owner's index is to name until `until`.
+/// A record that its owner's index must name until `until`.
 fn listed_until(bytes: &[u8], owner: &OwnerKey, until: SystemTime) -> Record {
     Record {
         entry: Some(IndexEntry {
@@ -41,7 +43,7 @@ fn listed(bytes: &[u8], owner: &OwnerKey) -> Record {
     listed_until(bytes, owner, after(HOUR))
 }
 
-/// A walk through an owner's pages, each asked of another handle than the one before.
+/// A walk through an owner's pages. The two handles take turns.
 struct Walk<'f, S: ?Sized> {
     fixture: &'f Fixture<S>,
     owner: &'f OwnerKey,
@@ -63,7 +65,7 @@ impl<'f, S: OwnerIndex + ?Sized> Walk<'f, S> {
         }
     }
 
-    /// Asks for the next page; the answer is how many records it has, and whether there is another page.
+    /// Loads the next page. Returns how many records it has, and whether there is another page.
     async fn page(&mut self) -> (usize, bool) {
         let handles = [self.fixture.second(), self.fixture.store()];
         let store = handles[self.pages % 2];
@@ -96,7 +98,7 @@ async fn keys_of<S: OwnerIndex + ?Sized>(
     walk.heads.into_keys().collect()
 }
 
-/// That the owner's pages name exactly the records expected, however small the pages are.
+/// Checks that the owner's pages name exactly the expected records, however small the pages are.
 async fn lists<S: OwnerIndex + ?Sized>(
     fixture: &Fixture<S>,
     owner: &OwnerKey,
@@ -107,23 +109,23 @@ async fn lists<S: OwnerIndex + ?Sized>(
         let keys = keys_of(fixture, owner, limit).await;
         assert_eq!(
             keys, expected,
-            "the owner's list, in pages of {limit}, is not as it should be"
+            "the owner's list, in pages of {limit}, is wrong"
         );
     }
 }
 
-/// [`SessionStore::owner_index`](crate::SessionStore::owner_index) is the store: without it
-/// [`Sessions::new`](crate::Sessions::new) takes it for one that cannot list.
+/// [`SessionStore::owner_index`](crate::SessionStore::owner_index) returns the store. Otherwise
+/// [`Sessions::new`](crate::Sessions::new) refuses it as a store that cannot list.
 pub async fn a_store_that_can_list_offers_its_index<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
     let (key, owner) = (fixture.key(), fixture.owner());
     let index = fixture.store().clone().owner_index();
-    let index = index.expect("owner_index() is the store itself");
+    let index = index.expect("owner_index() returns the store itself");
     stored(fixture.store().insert(&key, &listed(b"a", &owner)).await);
     let page = done(index.owned_by(&owner, None, 10).await);
     assert!(page.records.iter().any(|listed| listed.key == key));
 }
 
-/// An owner's pages hold all records of that owner, and none of another's or nobody's.
+/// An owner's pages have all records of that owner, and none of another owner or without an owner.
 pub async fn owned_by_lists_an_owners_records_and_no_others<S: OwnerIndex + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -140,7 +142,8 @@ pub async fn owned_by_lists_an_owners_records_and_no_others<S: OwnerIndex + ?Siz
     lists(fixture, &nobody, &[]).await;
 }
 
-/// With each key comes the head of the record as it is now, also of the largest record, and of one that is empty.
+/// Each key comes with the first bytes of the record as it is now, also for the largest record and
+/// for an empty one.
 pub async fn a_page_gives_the_head_of_each_record<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
     let (store, owner) = (fixture.store(), fixture.owner());
     let whole = noise(store.limit());
@@ -170,14 +173,14 @@ pub async fn a_page_gives_the_head_of_each_record<S: OwnerIndex + ?Sized>(fixtur
         let head = walk.heads.get(key).expect("a record is not listed");
         assert!(
             head.len() >= bytes.len().min(Record::HEAD) && bytes.starts_with(head),
-            "the head of a record of {} bytes is not its beginning: {} bytes",
+            "the first bytes of a record of {} bytes are wrong: {} bytes",
             bytes.len(),
             head.len()
         );
     }
 }
 
-/// A page holds about as many records as it is told, not all there are.
+/// A page has about as many records as its limit, not all that there are.
 pub async fn a_page_keeps_to_its_limit<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
     const RECORDS: usize = 200;
     const LIMIT: usize = 10;
@@ -191,7 +194,7 @@ pub async fn a_page_keeps_to_its_limit<S: OwnerIndex + ?Sized>(fixture: &Fixture
         let (records, more) = walk.page().await;
         assert!(
             records <= RECORDS / 2,
-            "a page of about {LIMIT} records has {records}"
+            "a page with the limit {LIMIT} has {records} records"
         );
         if !more {
             break;
@@ -199,11 +202,12 @@ pub async fn a_page_keeps_to_its_limit<S: OwnerIndex + ?Sized>(fixture: &Fixture
     }
     assert!(
         walk.heads.into_keys().eq(BTreeSet::from_iter(keys)),
-        "the owner's list is not as it should be"
+        "the owner's list is wrong"
     );
 }
 
-/// Records that end or move in the index between two pages hide no other, and one that moved is not lost.
+/// Records that end or move in the index between two pages hide no other record. A record that
+/// moved is still listed.
 pub async fn pages_miss_no_record_while_others_change<S: OwnerIndex + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -228,7 +232,7 @@ pub async fn pages_miss_no_record_while_others_change<S: OwnerIndex + ?Sized>(
             done(store.delete(key).await);
         }
     }
-    // Before all others, and behind all others.
+    // Before all others, and after all others.
     for (until, (key, revision)) in [HOUR, 30 * HOUR].into_iter().cycle().zip(&unseen) {
         let moved = listed_until(b"2", &owner, after(until));
         stored(store.update(key, &moved, revision).await);
@@ -241,7 +245,8 @@ pub async fn pages_miss_no_record_while_others_change<S: OwnerIndex + ?Sized>(
     assert_eq!(missing, 0, "of {} records some are missing", unseen.len());
 }
 
-/// A record whose insert was answered before the first page is on one of the pages, whatever is written beside it.
+/// A record whose insert returned before the first page is on one of the pages, whatever is written
+/// meanwhile.
 pub async fn a_record_inserted_before_the_first_page_is_never_missing<S: OwnerIndex + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -250,7 +255,8 @@ pub async fn a_record_inserted_before_the_first_page_is_never_missing<S: OwnerIn
     for _ in 0..rounds().div_ceil(ROUNDS_OF_ONE_OWNER) {
         let owner = fixture.owner();
         let inserted = Arc::new(Mutex::new(BTreeSet::new()));
-        // A fixture of its own for each task, with the same handles: a task must own what it borrows.
+        // Each task has its own fixture with the same handles, because a task must own what it
+        // uses.
         let tasks = (0..TASKS)
             .map(|_| -> Task<()> {
                 let fixture = Fixture::of(Arc::clone(fixture.store()))
@@ -267,7 +273,8 @@ pub async fn a_record_inserted_before_the_first_page_is_never_missing<S: OwnerIn
     }
 }
 
-/// Inserts a record that stays and one that ends, moves the one that stays, and looks for all that stay.
+/// Inserts a record that stays and one that ends, moves the one that stays, and lists all that
+/// stay.
 async fn insert_and_list<S: OwnerIndex + ?Sized>(
     fixture: &Fixture<S>,
     owner: &OwnerKey,
@@ -301,7 +308,7 @@ async fn insert_and_list<S: OwnerIndex + ?Sized>(
     assert_eq!(missing, 0, "of {} records some are missing", before.len());
 }
 
-/// An entry given with an update moves to a later time: the record stays listed beyond its first.
+/// An update can move an entry to a later time: the record stays listed beyond its first time.
 pub async fn an_entry_moves_to_a_later_time<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
     let (store, owner, key) = (fixture.store(), fixture.owner(), fixture.key());
     let first = soon();
@@ -316,7 +323,7 @@ pub async fn an_entry_moves_to_a_later_time<S: OwnerIndex + ?Sized>(fixture: &Fi
     stays_listed(fixture, &owner, &key, first).await;
 }
 
-/// An entry given with an update moves to an earlier time, and the record leaves the list when that has passed,
+/// An update can move an entry to an earlier time: the record leaves the list after that time,
 /// although it is still found.
 pub async fn an_entry_moves_to_an_earlier_time<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
     let (store, owner) = (fixture.store(), fixture.owner());
@@ -331,7 +338,7 @@ pub async fn an_entry_moves_to_an_earlier_time<S: OwnerIndex + ?Sized>(fixture: 
     eventually_lists(fixture, &owner, |walk| {
         assert!(
             walk.heads.contains_key(&kept),
-            "a living record left the list"
+            "a live record left the list"
         );
         !walk.heads.contains_key(&ended)
     })
@@ -339,7 +346,8 @@ pub async fn an_entry_moves_to_an_earlier_time<S: OwnerIndex + ?Sized>(fixture: 
     found(store.load(&ended).await, b"marker");
 }
 
-/// An update with an entry lists a record that was not, and one without an entry leaves the index as it is.
+/// An update with an entry lists a record that was not listed. One without an entry leaves the
+/// index unchanged.
 pub async fn an_update_changes_the_index_by_its_entry_alone<S: OwnerIndex + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -359,11 +367,12 @@ pub async fn an_update_changes_the_index_by_its_entry_alone<S: OwnerIndex + ?Siz
     let walk = Walk::new(fixture, &owner, 10).finish().await;
     assert!(
         walk.heads.values().all(|head| head.starts_with(b"two")),
-        "the head of a record is that of former bytes"
+        "the first bytes of a record are those of an older write"
     );
 }
 
-/// An update that was overtaken does not put its earlier time over the later one of the update that came after it.
+/// An update that was overtaken does not replace the later time of a later update by its own
+/// earlier one.
 pub async fn an_overtaken_update_ends_no_entry<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
     let owner = fixture.owner();
     let mut keys = BTreeSet::new();
@@ -398,7 +407,7 @@ pub async fn an_overtaken_update_ends_no_entry<S: OwnerIndex + ?Sized>(fixture: 
     assert_eq!(missing, 0, "of {} records some are missing", keys.len());
 }
 
-/// A refused write leaves no entry that ends sooner.
+/// A refused write moves no entry to an earlier time.
 pub async fn a_refused_write_ends_no_entry<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
     let (store, owner) = (fixture.store(), fixture.owner());
     let [updated, inserted] = [(); 2].map(|()| fixture.key());
@@ -426,13 +435,14 @@ pub async fn a_key_used_again_is_listed_again<S: OwnerIndex + ?Sized>(fixture: &
     done(store.delete(&reused).await);
     assert!(
         keys_of(fixture, &owner, 10).await.contains(&kept),
-        "a living record left the list"
+        "a live record left the list"
     );
     stored(store.insert(&reused, &listed(b"again", &owner)).await);
     lists(fixture, &owner, &[&kept, &reused]).await;
 }
 
-/// A list of many sessions that ended comes back to the few that live, in few pages, when their time has passed.
+/// A list of many ended sessions shrinks to the few that are live, in few pages, when the time of
+/// the others has passed.
 pub async fn dead_entries_do_not_pile_up<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
     const TASKS: usize = 8;
     const FEW: usize = 20;
@@ -464,14 +474,14 @@ pub async fn dead_entries_do_not_pile_up<S: OwnerIndex + ?Sized>(fixture: &Fixtu
     eventually_lists(fixture, &owner, |walk| {
         assert!(
             walk.heads.contains_key(&living),
-            "a living record left the list"
+            "a live record left the list"
         );
         walk.heads.len() <= FEW && walk.pages <= FEW_PAGES
     })
     .await;
 }
 
-/// A page whose call is dropped before it answers is no other call's answer.
+/// If the call for a page is dropped before it returns, no other call receives that page.
 pub async fn a_dropped_page_disturbs_no_other_call<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
     let store = fixture.store();
     let [one, other] = [(); 2].map(|()| (fixture.owner(), fixture.key()));
@@ -489,7 +499,7 @@ pub async fn a_dropped_page_disturbs_no_other_call<S: OwnerIndex + ?Sized>(fixtu
     }
 }
 
-/// One name under two prefixes is two owners.
+/// One owner's name under two prefixes is two owners.
 pub async fn owners_of_two_prefixes_are_two_owners<S: OwnerIndex + ?Sized>(fixture: &Fixture<S>) {
     let store = fixture.store();
     let elsewhere = Fixture::of(Arc::clone(store)).with_second(Arc::clone(fixture.second()));
@@ -501,7 +511,8 @@ pub async fn owners_of_two_prefixes_are_two_owners<S: OwnerIndex + ?Sized>(fixtu
     lists(fixture, &other.0, &[&other.1]).await;
 }
 
-/// Waits until `passed`, gives the index every occasion to drop the entry of `key`, and expects it to be there.
+/// Waits until `passed`, gives the index occasions to drop the entry of `key`, and expects it to be
+/// listed.
 async fn stays_listed<S: OwnerIndex + ?Sized>(
     fixture: &Fixture<S>,
     owner: &OwnerKey,
@@ -519,7 +530,7 @@ async fn stays_listed<S: OwnerIndex + ?Sized>(
     }
 }
 
-/// Lists and writes until `enough` says that the list is as it should be, or the slack is used up.
+/// Lists and writes until `enough` accepts the list, or the allowed delay is over.
 async fn eventually_lists<S: OwnerIndex + ?Sized>(
     fixture: &Fixture<S>,
     owner: &OwnerKey,

@@ -1,3 +1,5 @@
+//! The promises about concurrent writes.
+
 use std::sync::Arc;
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{record::Write, store::SessionStore};
 
-/// However an update and a delete of one record meet, the record is gone when both have answered.
+/// If an update and a delete of one record race, the record is absent when both have returned.
 pub async fn update_racing_delete_never_leaves_a_record<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -29,7 +31,7 @@ pub async fn update_racing_delete_never_leaves_a_record<S: SessionStore + ?Sized
             }),
             Box::pin(async move { done(deleting.delete(&deleted).await) }),
         ];
-        // On a busy machine the task that is started last is often the first to run.
+        // On a busy machine the task that was started last often runs first.
         if round % 4 < 2 {
             tasks.reverse();
         }
@@ -38,7 +40,7 @@ pub async fn update_racing_delete_never_leaves_a_record<S: SessionStore + ?Sized
     }
 }
 
-/// Of several updates at one revision exactly one is done, and what it wrote is there.
+/// Of several updates at one revision exactly one is done, and its record is stored.
 pub async fn of_many_updates_at_one_revision_exactly_one_wins<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -63,7 +65,8 @@ pub async fn of_many_updates_at_one_revision_exactly_one_wins<S: SessionStore + 
     }
 }
 
-/// Many tasks that each count up by compare-and-set lose no step, and no two see the same number.
+/// If many tasks increment a counter by compare-and-set, no increment is lost and no number occurs
+/// twice.
 pub async fn concurrent_updates_account_exactly<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     const TASKS: usize = 8;
     const STEPS: usize = 25;
@@ -91,7 +94,7 @@ pub async fn concurrent_updates_account_exactly<S: SessionStore + ?Sized>(fixtur
     seen.sort_unstable();
     assert!(
         seen.into_iter().eq(1..=TASKS * STEPS),
-        "some numbers were seen twice or never"
+        "some numbers occurred twice or never"
     );
     found(
         fixture.store().load(&key).await,
@@ -103,10 +106,10 @@ fn count(bytes: &[u8]) -> usize {
     std::str::from_utf8(bytes)
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| panic!("the record is no number: {} bytes", bytes.len()))
+        .unwrap_or_else(|| panic!("the record is not a number: {} bytes", bytes.len()))
 }
 
-/// The two handles, the other way round in every second round.
+/// The two handles, swapped in every second round.
 fn in_turn<S: SessionStore + ?Sized>(fixture: &Fixture<S>, round: usize) -> (Arc<S>, Arc<S>) {
     let (one, other) = (Arc::clone(fixture.store()), Arc::clone(fixture.second()));
     if round.is_multiple_of(2) {

@@ -1,3 +1,5 @@
+//! A server that tests share.
+
 use std::{
     fmt,
     sync::{Arc, Weak},
@@ -5,9 +7,10 @@ use std::{
 
 use tokio::sync::Mutex;
 
-/// A server that tests running at the same time share, and that ends with the last of them.
+/// A server that concurrent tests share. It ends with the last of them.
 ///
-/// For a `static`, which is never dropped and so could not stop a server that it held.
+/// It is made for a `static`. A `static` is never dropped, so it could not stop a server that it
+/// owned.
 ///
 /// ```
 /// # struct Server;
@@ -25,12 +28,13 @@ use tokio::sync::Mutex;
 pub struct Shared<T>(Mutex<Weak<T>>);
 
 impl<T> Shared<T> {
-    /// Nothing is started yet.
+    /// A shared server that is not started yet.
     pub const fn new() -> Self {
         Self(Mutex::const_new(Weak::new()))
     }
 
-    /// What is running, or what `start` starts; kept as long as somebody has the answer.
+    /// The running server, or the one that `start` starts. It runs as long as a returned handle
+    /// exists.
     pub async fn get_or_start<F: Future<Output = T>>(&self, start: impl FnOnce() -> F) -> Arc<T> {
         let mut running = self.0.lock().await;
         if let Some(value) = running.upgrade() {

@@ -1,3 +1,5 @@
+//! The promises of stores that must be swept.
+
 use std::{
     sync::{
         Arc,
@@ -15,7 +17,7 @@ use super::{
 };
 use crate::{key::StoreKey, record::Write, store::ExpiredSweep};
 
-/// A sweep removes what is past its time, says how many that were, and keeps all else.
+/// A sweep removes the records that are past their time, returns how many, and keeps all others.
 pub async fn sweep_removes_what_is_past_its_time_and_nothing_else<S: ExpiredSweep + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -54,7 +56,7 @@ pub async fn sweep_removes_what_is_past_its_time_and_nothing_else<S: ExpiredSwee
     found(store.load(&short).await, b"new");
 }
 
-/// A sweep removes at most as many as it is told, and less only if none is left.
+/// A sweep removes at most as many records as its limit, and fewer only if none is left.
 pub async fn sweep_keeps_to_its_limit<S: ExpiredSweep + ?Sized>(fixture: &Fixture<S>) {
     let store = fixture.store();
     let end = soon();
@@ -81,7 +83,7 @@ pub async fn sweep_before_any_time_has_passed_removes_none<S: ExpiredSweep + ?Si
     found(store.load(&key).await, b"two");
 }
 
-/// A record written or changed while sweeps run is as safe as without them.
+/// A record that is written or updated during a sweep is kept.
 pub async fn sweep_spares_what_is_written_beside_it<S: ExpiredSweep + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -146,7 +148,7 @@ async fn write_on_old_keys<S: ExpiredSweep + ?Sized>(
     for key in keys {
         stored(store.insert(key, &record_until(b"old", past())).await);
     }
-    // So that a sweep finds some of the old records, and some only just before they are replaced.
+    // So a sweep finds some of the old records, and some just before they are replaced.
     tokio::time::sleep(pause).await;
     for key in keys {
         let mut write = Write::Refused;

@@ -1,11 +1,14 @@
+//! Runs several tasks at the same moment.
+
 use std::{panic::resume_unwind, pin::Pin, sync::Arc};
 
 use tokio::sync::Barrier;
 
-/// One of several things that happen at the same time.
+/// One of several concurrent tasks.
 pub(super) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Starts all tasks at the same moment, on threads of their own where there are some, and waits for all of them.
+/// Starts all tasks at the same moment, on several threads if there are any, and waits for all of
+/// them.
 pub(super) async fn together<T: Send + 'static>(tasks: Vec<Task<T>>) -> Vec<T> {
     let start = Arc::new(Barrier::new(tasks.len()));
     let handles: Vec<_> = tasks

@@ -1,3 +1,5 @@
+//! The times that the promises use.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use crate::{
     store::SessionStore,
 };
 
-/// How much earlier than given a layout may tell that a record expires: some keep whole seconds.
+/// How much earlier than stored the returned expiry may be: some layouts keep whole seconds.
 const GRANULARITY: Duration = Duration::from_secs(1);
 /// Long enough for a slow store on a busy machine to find a record before its time.
 const SHORT_LIFE: Duration = Duration::from_millis(900);
@@ -32,7 +34,7 @@ pub(super) fn past() -> SystemTime {
     SystemTime::now() - Duration::from_secs(2)
 }
 
-/// A record that is kept long enough for every test.
+/// A record whose time is late enough for every test.
 pub(super) fn record(bytes: &[u8]) -> Record {
     record_until(bytes, after(HOUR))
 }
@@ -45,14 +47,15 @@ pub(super) fn record_until(bytes: &[u8], expires_at: SystemTime) -> Record {
     }
 }
 
-/// Waits until `instant` has come, by the clock that stores use.
+/// Waits until `instant`, by the clock that stores use.
 pub(super) async fn wait_until(instant: SystemTime) {
     while let Ok(left) = instant.duration_since(SystemTime::now()) {
         tokio::time::sleep(left.max(Duration::from_millis(1))).await;
     }
 }
 
-/// That `loaded` says when it expires if the layout tells it, rounded down if at all, and nothing if not.
+/// Checks the expiry of `loaded`: the stored one, at most rounded down, if the layout returns it;
+/// otherwise none.
 #[track_caller]
 pub(super) fn tells<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
@@ -60,15 +63,18 @@ pub(super) fn tells<S: SessionStore + ?Sized>(
     given: SystemTime,
 ) {
     let Some(told) = loaded.expires_at else {
-        assert!(!fixture.tells_expiry(), "no expiry is told");
+        assert!(!fixture.tells_expiry(), "no expiry was returned");
         return;
     };
     assert!(
         fixture.tells_expiry(),
-        "an expiry is told, and the fixture says that the layout keeps none outside of the bytes"
+        "an expiry was returned, but the fixture says that the layout keeps none outside of the bytes"
     );
     match given.duration_since(told) {
-        Ok(early) => assert!(early < GRANULARITY, "the expiry told is {early:?} early"),
-        Err(late) => panic!("the expiry told is {:?} late", late.duration()),
+        Ok(early) => assert!(
+            early < GRANULARITY,
+            "the returned expiry is {early:?} early"
+        ),
+        Err(late) => panic!("the returned expiry is {:?} late", late.duration()),
     }
 }

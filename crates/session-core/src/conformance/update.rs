@@ -1,3 +1,5 @@
+//! The promises of `update`.
+
 use super::{
     Fixture,
     answers::{absent, done, found, refused, stored},
@@ -12,7 +14,7 @@ pub async fn update_replaces_bytes_and_expiry<S: SessionStore + ?Sized>(fixture:
     for (bytes, hours) in [(&b"short"[..], 2), (b"much longer bytes", 1)] {
         let end = after(hours * HOUR);
         let revision = done(store.load(&key).await)
-            .expect("the record lives")
+            .expect("the record exists")
             .revision;
         stored(
             store
@@ -23,7 +25,7 @@ pub async fn update_replaces_bytes_and_expiry<S: SessionStore + ?Sized>(fixture:
     }
 }
 
-/// An update that gives a record the bytes it has, as a refresh does, is done, whether its expiry moves or not.
+/// An update with the same bytes, such as a refresh, is done, whether the expiry moves or not.
 pub async fn update_with_the_same_bytes_is_done<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key) = (fixture.store(), fixture.key());
     let (first, later) = (after(HOUR), after(2 * HOUR));
@@ -35,12 +37,13 @@ pub async fn update_with_the_same_bytes_is_done<S: SessionStore + ?Sized>(fixtur
         tells(fixture, &loaded, end);
         assert_eq!(
             loaded.revision, revision,
-            "update answered another revision"
+            "update returned another revision"
         );
     }
 }
 
-/// The revision that an update answers is that of the record as it is now, and good for the next update.
+/// The revision that an update returns is that of the new record, and can be used for the next
+/// update.
 pub async fn update_answers_a_revision_for_the_next_one<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -50,12 +53,12 @@ pub async fn update_answers_a_revision_for_the_next_one<S: SessionStore + ?Sized
         let next = stored(store.update(&key, &record(bytes), &revision).await);
         assert_ne!(next, revision, "other bytes have the same revision");
         let loaded = found(store.load(&key).await, bytes);
-        assert_eq!(loaded.revision, next, "update answered another revision");
+        assert_eq!(loaded.revision, next, "update returned another revision");
         revision = next;
     }
 }
 
-/// An update at a revision that others have overtaken is refused and changes nothing.
+/// An update at a revision that is no longer current is refused and changes nothing.
 pub async fn update_at_a_stale_revision_is_refused<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key) = (fixture.store(), fixture.key());
     let end = after(HOUR);
@@ -79,7 +82,8 @@ pub async fn update_at_a_stale_revision_is_refused<S: SessionStore + ?Sized>(fix
     );
 }
 
-/// A revision of bytes that were deleted is no revision of the bytes inserted under the same key since.
+/// The revision of a deleted record is not valid for a record that was inserted under the same key
+/// later.
 pub async fn update_at_the_revision_of_a_former_record_is_refused<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -91,7 +95,7 @@ pub async fn update_at_the_revision_of_a_former_record_is_refused<S: SessionStor
     found(store.load(&key).await, b"latter");
 }
 
-/// A revision that the store never made is refused or is an error, and changes nothing.
+/// An update at a revision that the store did not create is refused or fails, and changes nothing.
 pub async fn update_at_an_invented_revision_changes_nothing<S: SessionStore + ?Sized>(
     fixture: &Fixture<S>,
 ) {
@@ -115,7 +119,7 @@ pub async fn update_at_an_invented_revision_changes_nothing<S: SessionStore + ?S
     }
 }
 
-/// What was deleted does not come back.
+/// An update does not restore a deleted record.
 pub async fn update_never_revives_a_deleted_record<S: SessionStore + ?Sized>(fixture: &Fixture<S>) {
     let (store, key) = (fixture.store(), fixture.key());
     let revision = stored(store.insert(&key, &record(b"one")).await);

@@ -1,3 +1,5 @@
+//! The name and the attributes of the session cookie, and the check that browsers accept them.
+
 use std::str::FromStr;
 
 use crate::config::ConfigError;
@@ -9,7 +11,7 @@ pub enum SameSite {
     Strict,
     /// Those that follow a link.
     Lax,
-    /// All of them; needs `Secure`.
+    /// All of them. Needs `Secure`.
     None,
 }
 
@@ -38,22 +40,22 @@ impl FromStr for SameSite {
 
 /// The session cookie's name and attributes.
 ///
-/// The default is the safest there is: `__Host-session; Path=/; HttpOnly; Secure; SameSite=Lax`.
+/// The default is the safest cookie: `__Host-session; Path=/; HttpOnly; Secure; SameSite=Lax`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieAttributes {
     /// The name, a token of RFC 6265. Defaults to `__Host-session`.
     pub name: String,
-    /// The hosts it goes to besides the one that set it. Defaults to none.
+    /// The domain whose hosts receive it besides the host that set it. Defaults to none.
     pub domain: Option<String>,
-    /// The paths it goes to. Defaults to `/`.
+    /// The path below which it is sent. Defaults to `/`.
     pub path: String,
-    /// Whether scripts are kept from it. Defaults to true.
+    /// Whether scripts cannot read it. Defaults to true.
     pub http_only: bool,
-    /// Whether it goes over TLS alone. Defaults to true.
+    /// Whether it is sent only over TLS. Defaults to true.
     pub secure: bool,
-    /// Which cross-site requests carry it; `None` leaves the attribute out. Defaults to `Lax`.
+    /// Which cross-site requests carry it. `None` omits the attribute. Defaults to `Lax`.
     pub same_site: Option<SameSite>,
-    /// Whether it is kept apart for each top-level site (CHIPS). Defaults to false.
+    /// Whether each top-level site has its own (CHIPS). Defaults to false.
     pub partitioned: bool,
 }
 
@@ -74,7 +76,8 @@ impl Default for CookieAttributes {
 impl CookieAttributes {
     const MAX_NAME: usize = 256;
 
-    /// Checks the rules that browsers enforce (RFC 6265bis, 4.1.3 and 5.7), so that no cookie is silently dropped.
+    /// Checks the rules that browsers enforce (RFC 6265bis, 4.1.3 and 5.7), so that no browser
+    /// silently drops the cookie.
     ///
     /// # Errors
     ///

@@ -1,3 +1,5 @@
+//! The queues in which requests of this process wait for each other at one key.
+
 use std::{
     hash::{BuildHasher, RandomState},
     sync::Arc,
@@ -11,11 +13,13 @@ use tokio::{
 
 use crate::key::StoreKey;
 
-/// The longest that a request waits for its turn; one that the application does not poll must not hold up the others.
+/// The longest time that a request waits for its turn. A request that the application does not poll
+/// must not delay the others.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// Where requests of this process that were refused at one key wait for each other, instead of refusing each other
-/// again and again. No rule depends on it: other processes have queues of their own.
+/// The queues of this process. Requests whose write to one key was refused wait for each other, so
+/// that they do not refuse each other again and again. No rule depends on them: other processes
+/// have their own queues.
 #[derive(Debug)]
 pub(crate) struct Queues {
     hasher: RandomState,
@@ -37,8 +41,8 @@ impl Default for Queues {
 }
 
 impl Queues {
-    /// Waits until no other request of this process works at `key`, and a moment for those of other processes; `None`
-    /// if that takes too long.
+    /// Waits until no other request of this process has the turn at `key`, and then a moment for
+    /// other processes. `None` if that takes too long.
     pub(crate) async fn turn(&self, key: &StoreKey, attempt: usize, end: Instant) -> Option<Turn> {
         let start = Instant::now();
         let queue = self.queue(key).clone();
@@ -49,7 +53,7 @@ impl Queues {
         turn.ok()
     }
 
-    /// Whether somebody has the turn: another change now would only be refused, or refuse the other.
+    /// Whether a request has the turn. Another write now would only be refused, or refuse that one.
     pub(crate) fn is_busy(&self, key: &StoreKey) -> bool {
         self.queue(key).try_lock().is_err()
     }
@@ -60,7 +64,7 @@ impl Queues {
     }
 }
 
-/// Up to some milliseconds, more after more attempts.
+/// A random pause of up to some milliseconds, longer after more attempts.
 fn jitter(attempt: usize) -> Duration {
     let random = getrandom::u32().unwrap_or_default() & 0xffff;
     let most = 500 * u64::try_from(attempt.min(16)).expect("16 at most");

@@ -1,12 +1,14 @@
+//! The callers that wait for one request's session, and how they are woken.
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
     task::{Wake, Waker},
 };
 
-/// Those who wait for one request's session.
+/// The callers that wait for one request's session.
 ///
-/// The store's future keeps the waker that it was polled with last. With one waiter that is the waiter's own; with more
-/// it wakes them all, because any of them may have stopped waiting.
+/// The store's future keeps the waker that it was last polled with. With one waiter, that is the
+/// waiter's own. With more, it wakes all of them, because any of them may have stopped waiting.
 #[derive(Default)]
 pub(crate) struct Waiters {
     wakers: Vec<(u64, Waker)>,
@@ -18,7 +20,7 @@ pub(crate) struct Waiters {
 struct All(Mutex<Vec<Waker>>);
 
 impl Waiters {
-    /// The waker to poll with, if others wait beside `waiter`, whose own is `waker`.
+    /// The waker to poll with, if others wait besides `waiter`, whose own is `waker`.
     pub(crate) fn with_others(&mut self, waiter: Option<u64>, waker: &Waker) -> Option<Waker> {
         let others = || self.wakers.iter().filter(|(of, _)| Some(*of) != waiter);
         others().next()?;
@@ -29,7 +31,7 @@ impl Waiters {
         Some(Waker::from(all.clone()))
     }
 
-    /// Notes that `waiter` is to be woken by `waker`.
+    /// Registers `waker` as the waker of `waiter`.
     pub(crate) fn register(&mut self, waiter: &mut Option<u64>, waker: &Waker) {
         let number = *waiter.get_or_insert_with(|| {
             self.last += 1;
@@ -54,7 +56,7 @@ impl Waiters {
         self.wakers.is_empty()
     }
 
-    /// Forgets `waiter` and wakes the others.
+    /// Removes `waiter` and wakes the others.
     pub(crate) fn remove(&mut self, waiter: Option<u64>) {
         if self.wakers.is_empty() {
             return;

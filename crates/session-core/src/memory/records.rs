@@ -1,3 +1,5 @@
+//! The records of a `MemoryStore`, with their index of owners and of times.
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     time::SystemTime,
@@ -30,7 +32,7 @@ impl From<&Held> for Loaded {
     }
 }
 
-/// The records, each under its key, its expiry and its owner.
+/// The records, by key, by expiry and by owner.
 #[derive(Default)]
 pub(super) struct Records {
     by_key: HashMap<StoreKey, Held>,
@@ -54,7 +56,8 @@ impl Records {
         self.by_key.get(key)
     }
 
-    /// Takes `record` in the place of the one of revision `before`, or if that is `None`, where there is none.
+    /// Stores `record` in place of the record with the revision `before`, or as a new record if
+    /// that is `None`.
     pub(super) fn put(
         &mut self,
         key: &StoreKey,
@@ -113,7 +116,8 @@ impl Records {
         removed
     }
 
-    /// Up to `limit` records of `owner` whose keys come after `after`, and the last key looked at if there may be more.
+    /// Up to `limit` records of `owner` whose keys come after `after`, and the last key that was
+    /// read if there may be more.
     pub(super) fn owned_by(
         &self,
         owner: &OwnerKey,

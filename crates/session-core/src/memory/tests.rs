@@ -1,3 +1,5 @@
+//! Tests of `MemoryStore`.
+
 use std::{
     sync::{
         Arc,

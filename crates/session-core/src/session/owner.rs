@@ -1,3 +1,5 @@
+//! Login, and the sessions of the same owner, as handlers use them.
+
 use std::sync::Arc;
 
 use super::Session;
@@ -10,17 +12,19 @@ use crate::{
 };
 
 impl Session {
-    /// Makes the session `owner`'s, and gives it a new id when it is saved: an id from before a login is never worth
-    /// one from after it (CWE-384).
+    /// Logs `owner` in to the session. The session gets a new id when it is saved, so that an id
+    /// from before the login does not give access to it (CWE-384).
     ///
-    /// Data is kept, unless the session was another owner's: then it is emptied first. The absolute timeout starts
-    /// again. A request that came with an id that was renewed meanwhile gets a session of its own; the one that it came
-    /// with goes on under its new id.
+    /// The data is kept, unless the session belonged to another owner: then it is emptied first.
+    /// The absolute timeout starts again. If the request came with an id that was renewed
+    /// meanwhile, the login creates a session of its own. The session that the request came with
+    /// continues under its new id.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] if another request ended this session meanwhile, [`Error::OwnerTooLong`] if the name has more
-    /// than 512 bytes, [`Error::NotLoaded`] if the session could not be loaded.
+    /// [`Error::Conflict`] if another request ended this session meanwhile. [`Error::OwnerTooLong`]
+    /// if the name has more than 512 bytes. [`Error::NotLoaded`] if the session could not be
+    /// loaded.
     pub fn log_in(&self, owner: &str) -> Result<()> {
         if owner.len() > MAX_OWNER {
             return Err(Error::OwnerTooLong { limit: MAX_OWNER });
@@ -28,16 +32,16 @@ impl Session {
         self.change(Op::LogIn(owner.into()))
     }
 
-    /// Whose session it is; `None` if nobody is logged in.
+    /// The owner of the session: the user that is logged in. `None` if nobody is.
     pub fn owner(&self) -> Option<Arc<str>> {
         self.read(|content| content.owner.clone()).flatten()
     }
 
-    /// The live sessions of this session's owner, the oldest first; none if nobody is logged in.
+    /// The live sessions of this session's owner, the oldest first. Empty if nobody is logged in.
     ///
     /// # Errors
     ///
-    /// If the store fails, or cannot name an owner's sessions.
+    /// If the store fails, or cannot list an owner's sessions.
     pub async fn owner_sessions(&self) -> Result<Vec<OwnedSession>> {
         let work = self.owned()?;
         match self.owner() {
@@ -46,15 +50,16 @@ impl Session {
         }
     }
 
-    /// Ends the owner's session that `lineage` names; false if this session's owner has none such.
+    /// Ends the session with this `lineage`, if it belongs to this session's owner. Returns whether
+    /// there was one.
     ///
-    /// A request that came with an id that was renewed meanwhile ends one of the owner that it had with that id, or else of
-    /// the one that it was renewed for.
+    /// If the request came with an id that was renewed meanwhile, the owner is that of the session
+    /// before the renewal, or, if it had none, that of its successor.
     ///
     /// # Errors
     ///
-    /// If the store fails, or cannot name an owner's sessions. [`Error::Conflict`] if another request ended this session
-    /// meanwhile.
+    /// If the store fails, or cannot list an owner's sessions. [`Error::Conflict`] if another
+    /// request ended this session meanwhile.
     pub async fn end_owner_session(&self, lineage: &Lineage) -> Result<bool> {
         let work = self.owned()?;
         let (Some(owner), _) = self.owner_and_lineage(&work).await? else {
@@ -67,16 +72,19 @@ impl Session {
         Ok(ended)
     }
 
-    /// Ends every session of this session's owner, with `keep_current` every other one; says how many it ended.
+    /// Ends every session of this session's owner; with `keep_current`, every session but this one.
+    /// Returns how many it ended.
     ///
-    /// It ends every session whose login was answered before the call, and every renewal of those. A login of the same
-    /// owner that is still in flight survives it. A request that came with an id that was renewed meanwhile ends the
-    /// sessions of the owner that it had with that id, or else of the one that it was renewed for.
+    /// It ends every session whose login was answered before the call, and every renewal of those
+    /// sessions. A login of the same owner that is still in flight survives. If the request came
+    /// with an id that was renewed meanwhile, the owner is that of the session before the renewal,
+    /// or, if it had none, that of its successor.
     ///
     /// # Errors
     ///
-    /// If the store fails, or cannot name an owner's sessions: some may have been ended then; call it again.
-    /// [`Error::Conflict`] if another request ended this session meanwhile, so that it has no owner any more.
+    /// If the store fails, or cannot list an owner's sessions. Some sessions may have been ended
+    /// then; call it again. [`Error::Conflict`] if another request ended this session meanwhile, so
+    /// that it has no owner any more.
     pub async fn log_out_everywhere(&self, keep_current: bool) -> Result<u64> {
         let work = self.owned()?;
         let (owner, lineage) = self.owner_and_lineage(&work).await?;
@@ -92,7 +100,7 @@ impl Session {
         Ok(ended)
     }
 
-    /// Whose session it is and which; also of one that was renewed before the request came.
+    /// The owner and the lineage of the session, also if it was renewed before the request arrived.
     async fn owner_and_lineage(
         &self,
         work: &Owned,
@@ -106,7 +114,7 @@ impl Session {
                 return Err(Error::Expired);
             }
             let key = machine.key().map(|(key, form)| (key.clone(), form));
-            // One that logged in by now has an owner of its own.
+            // A request that logged in meanwhile has an owner of its own.
             let owned = machine.view(self.rules()).owner.is_some();
             key.filter(|_| machine.is_late() && !owned)
         };

@@ -1,3 +1,5 @@
+//! Conversions between `Timestamp` and the instants of other crates.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
@@ -29,7 +31,7 @@ impl TryFrom<SystemTime> for Timestamp {
 impl TryFrom<Timestamp> for SystemTime {
     type Error = TimestampError;
 
-    /// Fails where the system's clock cannot tell the instant: on Windows, before 1601.
+    /// Fails if `SystemTime` cannot represent the instant: on Windows, before 1601.
     fn try_from(instant: Timestamp) -> Result<Self, TimestampError> {
         let nanos = instant.to_nanos();
         let away = Duration::from_nanos_u128(nanos.unsigned_abs());
@@ -88,7 +90,7 @@ impl TryFrom<jiff::Timestamp> for Timestamp {
 impl TryFrom<Timestamp> for jiff::Timestamp {
     type Error = jiff::Error;
 
-    /// Fails within the last two hours of 9999, which jiff leaves out.
+    /// Fails within the last two hours of 9999, which jiff does not support.
     fn try_from(instant: Timestamp) -> Result<Self, jiff::Error> {
         Self::from_nanosecond(instant.to_nanos())
     }

@@ -1,14 +1,17 @@
+//! How a `Timestamp` is encoded in MessagePack and JSON.
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::Timestamp;
 
-/// The name by which a session's `MessagePack` writer knows a timestamp; to every other one it is text.
+/// The name by which a session's `MessagePack` writer recognizes a timestamp. For every other
+/// serializer it is text.
 pub(crate) const NEWTYPE_NAME: &str = "$session_core::Timestamp";
 
 /// The code of `MessagePack`'s own timestamp extension.
 pub(crate) const EXT_CODE: i8 = -1;
 
-/// So many bits hold the seconds where they share eight bytes with the nanoseconds.
+/// The bits of the seconds in the form where seconds and nanoseconds share eight bytes.
 const SHARED_BITS: u32 = 34;
 
 impl Serialize for Timestamp {
@@ -19,7 +22,7 @@ impl Serialize for Timestamp {
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
-    /// Reads text; what decodes a session's values presents the extension so.
+    /// Reads text. The decoder of a session's values presents the extension as text.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(D::Error::custom)
