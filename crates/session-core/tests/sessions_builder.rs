@@ -156,7 +156,7 @@ mod with_exceptions {
     }
 
     #[test]
-    #[should_panic(expected = "take it out of `except`")]
+    #[should_panic(expected = "remove it from `except`")]
     fn an_exception_for_a_kept_promise_fails() {
         let promise = "load_finds_what_insert_stored";
         conformance::check(promise, &[promise], async {
