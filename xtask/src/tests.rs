@@ -38,7 +38,8 @@ pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> StepResult {
 /// The cookie tests of the http-state working group, read from a checkout that the user names.
 pub(crate) fn http_state(steps: &mut Steps, checkout: &str) -> StepResult {
     let checkout = std::path::absolute(checkout).map_err(|error| format!("{checkout}: {error}"))?;
-    let mut test = cargo(&["test", "--package", "session-core", "--lib", "http_state"]);
+    let mut test = cargo(&["test", "--package", "session-core", "--lib"]);
+    test.args(["--features", "flask", "http_state"]);
     test.args(["--", "--ignored", "--nocapture"]);
     steps.command("http-state", test.env("HTTP_STATE", checkout))
 }

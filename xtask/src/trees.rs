@@ -1,7 +1,7 @@
 use crate::paths::{cargo, root};
 use crate::steps::{StepResult, Steps, output};
 
-/// What must not come along uninvited: drivers and the framework.
+/// What must not come along uninvited: drivers, the framework, and what Flask's signatures need.
 const FOREIGN: &[&str] = &[
     "actix-web",
     "hyper",
@@ -12,6 +12,7 @@ const FOREIGN: &[&str] = &[
     "sqlx-postgres",
     "sqlx-sqlite",
     "libsqlite3-sys",
+    "sha1",
 ];
 
 /// Each crate, the features it is looked at with, and which of `FOREIGN` it may bring.
@@ -21,18 +22,19 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("session-fs", "", &[]),
     ("session-redis", "", &["redis"]),
     ("session-memcached", "", &["memcache"]),
-    ("session-mongo", "", &["mongodb"]),
+    ("session-mongo", "", &["mongodb", "sha1"]),
     ("session-sql", "sqlite", &["sqlx-sqlite", "libsqlite3-sys"]),
     ("session-sql", "postgres", &["sqlx-postgres"]),
-    ("session-sql", "mysql", &["sqlx-mysql"]),
+    ("session-sql", "mysql", &["sqlx-mysql", "sha1"]),
     ("session-actix", "", &["actix-web"]),
+    ("session-actix", "flask", &["actix-web", "sha1"]),
 ];
 
 /// An application compiles the store that it uses and no other.
 pub(crate) fn check(steps: &mut Steps) -> StepResult {
     steps.check(
         "dependencies",
-        "cargo tree of each crate holds no foreign driver",
+        "cargo tree of each crate holds no foreign driver, and sha1 for Flask alone",
         || {
             for (name, features, allowed) in CRATES {
                 let tree = tree(name, features)?;

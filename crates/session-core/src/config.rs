@@ -7,4 +7,8 @@ mod settings;
 
 pub use env::Env;
 pub use error::ConfigError;
-pub use settings::{FlaskSessions, OnStoreFailure, Profile, Refresh, Settings};
+pub use settings::{OnStoreFailure, Refresh, Settings};
+
+#[cfg(feature = "flask")]
+pub use crate::flask::FlaskSessions;
+pub use crate::rules::Form;

@@ -8,6 +8,8 @@ use crate::{expiry::Millis, payload::Payload};
 
 /// Whether the cookie outlives the browser: Flask's key, with Flask's meaning.
 pub(crate) const PERMANENT: &str = "_permanent";
+/// The one key that the library keeps for itself, in records of Flask's form.
+pub(crate) const RESERVED: &str = "__session";
 /// The queued messages: Flask's key, with Flask's meaning.
 pub(crate) const FLASHES: &str = "_flashes";
 

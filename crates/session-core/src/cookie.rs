@@ -7,5 +7,5 @@ mod read;
 mod write;
 
 pub use attributes::{CookieAttributes, SameSite};
-pub(crate) use read::{unquoted, values};
-pub(crate) use write::{Lasting, flask_removal, removal, set_cookie};
+pub(crate) use read::values;
+pub(crate) use write::{Lasting, removal, set_cookie};

@@ -17,9 +17,6 @@ impl SessionId {
     /// The most random bytes an id may have, so that every store key stays within memcached's 250 bytes.
     pub const MAX_BYTES: usize = 90;
 
-    const MAX_LEN: usize = 120;
-    const FLASK_MIN_LEN: usize = 22;
-
     /// A new id of `bytes` random bytes from the operating system's generator, as base64url.
     ///
     /// # Panics
@@ -46,16 +43,7 @@ impl SessionId {
         (decoded == bytes).then(|| Self::of(text.to_owned()))
     }
 
-    /// Takes what Flask-Session may have made: base64url of any length (0.6 and later) or a UUID (0.5).
-    pub fn from_flask(text: &str) -> Option<Self> {
-        let fits = (Self::FLASK_MIN_LEN..=Self::MAX_LEN).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        fits.then(|| Self::of(text.to_owned()))
-    }
-
-    fn of(text: String) -> Self {
+    pub(crate) fn of(text: String) -> Self {
         Self(Arc::new(Zeroizing::new(text)))
     }
 
@@ -100,19 +88,6 @@ mod tests {
             &"A".repeat(5000),
         ] {
             assert!(SessionId::from_native(bad, 32).is_none(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn flask_ids_of_both_kinds_are_accepted_and_nothing_else() {
-        assert!(SessionId::from_flask("3f2504e0-4f89-41d3-9a0c-0305e82c3301").is_some());
-        assert!(SessionId::from_flask("lCBxQhmigcoMD9lqisirUBYtGgxHw4lat3ohLhjKxL0").is_some());
-        for bad in [
-            "short",
-            "../../../../etc/passwd/aaaaaaaaaa",
-            "a b aaaaaaaaaaaaaaaaaaaaaaa",
-        ] {
-            assert!(SessionId::from_flask(bad).is_none());
         }
     }
 

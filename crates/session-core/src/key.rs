@@ -21,20 +21,13 @@ impl KeyPrefix {
     ///
     /// If it is empty, longer than 128 bytes, or holds anything but graphic ASCII.
     pub fn new(prefix: &str) -> Result<Self, ConfigError> {
-        let prefix = Self::of_flask(prefix)?;
+        let prefix = Self::even_empty(prefix)?;
         prefix.refuse_empty()?;
         Ok(prefix)
     }
 
-    /// Checks and takes the prefix of a Flask application, which may be empty: any key of the store that looks like an id
-    /// then names a session, as it does in Flask.
-    ///
-    /// Settings that share no sessions with Flask refuse it.
-    ///
-    /// # Errors
-    ///
-    /// If it is longer than 128 bytes, or holds anything but graphic ASCII.
-    pub fn of_flask(prefix: &str) -> Result<Self, ConfigError> {
+    /// The same, or no prefix at all: settings that share no sessions with Flask refuse that when they are checked.
+    pub(crate) fn even_empty(prefix: &str) -> Result<Self, ConfigError> {
         if prefix.len() > Self::MAX_LEN {
             return Err(of_another_length());
         }
@@ -66,14 +59,6 @@ impl KeyPrefix {
         StoreKey(hex_after(&self.0, id.as_str().as_bytes()))
     }
 
-    /// The key of the session `id` as Flask-Session writes it: prefix + id.
-    pub fn plain_key(&self, id: &SessionId) -> StoreKey {
-        let mut key = String::with_capacity(self.0.len() + id.as_str().len());
-        key.push_str(&self.0);
-        key.push_str(id.as_str());
-        StoreKey(key.into())
-    }
-
     /// The key of the list of `owner`'s sessions: prefix + `owner:` + SHA-256 of the name in hexadecimal.
     pub fn owner_key(&self, owner: &str) -> OwnerKey {
         OwnerKey(hex_after(&format!("{}owner:", self.0), owner.as_bytes()))
@@ -89,7 +74,8 @@ impl Default for KeyPrefix {
 fn of_another_length() -> ConfigError {
     ConfigError::new(
         "SESSION_KEY_PREFIX",
-        "must have 1 to 128 characters, or none where the sessions of a Flask application are shared",
+        "must have 1 to 128 characters; or none where the sessions of a Flask application are shared, with the Cargo \
+         feature `flask`",
     )
 }
 
@@ -162,15 +148,11 @@ mod tests {
 
     #[test]
     fn keys_hold_no_id_and_show_nothing() {
-        let id = SessionId::from_flask("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
+        let id = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let id = SessionId::from_native(id, 32).unwrap();
         let key = KeyPrefix::default().hashed_key(&id);
         assert_eq!(key.as_str().len(), 8 + 64);
         assert!(!key.as_str().contains("AAAA"));
-        let plain = KeyPrefix::default().plain_key(&id);
-        assert_eq!(
-            plain.as_str(),
-            "session:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-        );
-        assert!(!format!("{plain:?}").contains("AAAA"));
+        assert!(!format!("{key:?}").contains(&key.as_str()[8..16]));
     }
 }

@@ -11,7 +11,8 @@ mod cookie;
 mod driver;
 mod error;
 mod expiry;
-mod flask_login;
+#[cfg(feature = "flask")]
+mod flask;
 mod header;
 mod id;
 mod key;
@@ -42,7 +43,8 @@ pub use content::{Lineage, NotALineage};
 pub use cookie::{CookieAttributes, SameSite};
 pub use driver::BackgroundSave;
 pub use error::{BoxError, Error, Result};
-pub use flask_login::flask_login_id;
+#[cfg(feature = "flask")]
+pub use flask::flask_login_id;
 pub use id::SessionId;
 pub use key::{KeyPrefix, OwnerKey, StoreKey};
 pub use machine::Saved;

@@ -16,14 +16,13 @@ use std::{mem::take, sync::Arc};
 use self::run::Run;
 use self::table::{Event, Next, RunEnd, State, holds};
 use crate::{
-    codec::Form,
     content::Content,
     error::{Error, Result},
     expiry::Millis,
     key::StoreKey,
     op::{Op, replay},
     record::{Loaded, Record, Revision, Write},
-    rules::{Live, Presented, Rules},
+    rules::{Form, Live, Presented, Rules},
 };
 
 /// What the machine is given from outside.
@@ -384,7 +383,7 @@ impl Machine {
         if let Origin::Live(live) = &self.origin
             && untouched
             // In Flask an assignment is a change, whatever was there.
-            && rules.form() == Form::Native
+            && !rules.settings.form.every_change_counts()
             && op.is_done_in(&live.content, format)
         {
             return Ok(());
@@ -621,7 +620,7 @@ impl Machine {
             }
             // Flask's nil does not say who wrote it: most likely the first try did.
             Answer::Written(Ok(Write::Refused))
-                if run.state == State::Reforwarding && run.is_of_flask() =>
+                if run.state == State::Reforwarding && run.lacks_tombstones() =>
             {
                 Event::Failed
             }

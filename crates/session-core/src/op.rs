@@ -3,11 +3,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    codec::Form,
     content::{Content, FLASHES, PERMANENT},
     error::Result,
     expiry::Millis,
     payload::{Format, Value},
+    rules::Form,
 };
 
 /// What an `update` does with the value it finds; it may run more than once.
@@ -57,7 +57,7 @@ impl Op {
             }
             Self::Clear(form) => {
                 content.clear();
-                if *form == Form::Flask && !content.payload.contains(PERMANENT) {
+                if form.says_not_permanent() && !content.payload.contains(PERMANENT) {
                     Self::Permanent(false).apply(content, now, format)?;
                 }
             }

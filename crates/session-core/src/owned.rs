@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    codec::{Form, of_header},
+    codec::of_header,
     content::{Content, Lineage},
     driver::{Aim, Drive, Request, after},
     error::{Error, Result},
@@ -19,7 +19,7 @@ use crate::{
     machine::{EndCondition, Goal, Machine, table::holds},
     payload::Payload,
     record::Listed,
-    rules::{Found, Live},
+    rules::{Form, Found, Live},
     shared::Shared,
     store::OwnerIndex,
 };

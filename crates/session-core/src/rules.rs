@@ -1,16 +1,29 @@
 //! The application's settings as rules: which id a cookie presents, how a record is written, when a session ends.
+//!
+//! The one file that tells the two forms of sessions apart. The answers for Flask's are in `flask`, which is compiled with
+//! the feature of that name alone.
+#![cfg_attr(
+    not(feature = "flask"),
+    expect(
+        clippy::unused_self,
+        reason = "some answers need it for Flask's form alone"
+    )
+)]
 
 use std::{
-    borrow::Cow,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
+use hmac::Hmac;
+use sha2::Sha256;
 
+#[cfg(feature = "flask")]
+use crate::flask;
 use crate::{
-    codec::{Codec, Form, Stored, Times},
-    config::{FlaskSessions, Profile, Refresh, Settings},
+    codec::{self, Stored, Times},
+    config::{ConfigError, Refresh, Settings},
     content::{Content, PERMANENT},
     cookie::{self, Lasting},
     error::{Error, Result},
@@ -23,6 +36,76 @@ use crate::{
     secret_keys::SecretKeys,
     signer::Signer,
 };
+
+/// How a session is stored, and how the cookie with its id is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Form {
+    /// This library's own: hashed keys, HMAC-SHA-256, tombstones for what was renewed or ended. The default.
+    Native,
+    /// Flask-Session's, to share live sessions with a running Flask application.
+    #[cfg(feature = "flask")]
+    Flask,
+}
+
+/// The answer for the native form, and the one for Flask's.
+macro_rules! by_form {
+    ($form:expr, $native:expr, $flask:expr $(,)?) => {
+        match $form {
+            Form::Native => $native,
+            #[cfg(feature = "flask")]
+            Form::Flask => $flask,
+        }
+    };
+}
+
+impl Form {
+    /// No other form than this one.
+    pub(crate) fn alone(self) -> &'static [Self] {
+        by_form!(self, &[Self::Native], &[Self::Flask])
+    }
+
+    /// Whether a record has a header beside the data. It says when the session and its cookie end, and whose it is; it
+    /// names the session, and may be all of one that is empty.
+    pub(crate) fn has_header(self) -> bool {
+        by_form!(self, true, false)
+    }
+
+    /// Whether a tombstone takes the place of what was renewed or ended: Flask would take one for a session.
+    pub(crate) fn has_tombstones(self) -> bool {
+        self.has_header()
+    }
+
+    /// Whether a change counts that leaves everything as it was: then the session is written, and its cookie sent or
+    /// removed, all the same.
+    pub(crate) fn every_change_counts(self) -> bool {
+        by_form!(self, false, true)
+    }
+
+    /// Whether a session that was cleared says that it is not permanent.
+    pub(crate) fn says_not_permanent(self) -> bool {
+        by_form!(self, false, true)
+    }
+
+    /// Whether cookies are signed although no key was given.
+    pub(crate) fn signs_by_default(self) -> bool {
+        by_form!(self, true, false)
+    }
+
+    /// The environment's key that signs.
+    pub(crate) fn key(self, secret: &str) -> Result<SecretKeys, ConfigError> {
+        by_form!(
+            self,
+            SecretKeys::of_text(secret),
+            SecretKeys::of_flask(secret)
+        )
+    }
+
+    /// The same with an older key of the environment's.
+    pub(crate) fn older_key(self, keys: SecretKeys, key: &str) -> Result<SecretKeys, ConfigError> {
+        by_form!(self, keys.with_fallback(key), keys.with_flask_fallback(key))
+    }
+}
 
 /// How long a tombstone tells requests that arrive of a session that was renewed or ended.
 const TOMBSTONE_LIFE: Duration = Duration::from_secs(90);
@@ -37,8 +120,9 @@ pub(crate) struct Rules {
     pub(crate) blank: Content,
     /// The largest record that the store accepts, in bytes.
     limit: usize,
-    signer: Option<Signer>,
-    flask_signer: Option<Signer>,
+    signer: Option<Signer<Hmac<Sha256>>>,
+    #[cfg(feature = "flask")]
+    flask_signer: Option<flask::Signer>,
 }
 
 /// The id that a request presented, and the record it opens.
@@ -83,39 +167,22 @@ impl Rules {
         let native = |keys: &SecretKeys| Signer::native(keys, &settings.cookie.name);
         Self {
             signer: settings.keys.as_ref().map(native),
-            flask_signer: settings.flask_keys().map(Signer::flask),
-            blank: blank(&settings),
+            #[cfg(feature = "flask")]
+            flask_signer: settings.flask_keys().map(flask::signer),
+            blank: by_form!(settings.form, Content::default(), flask::blank(&settings)),
             settings,
             limit,
         }
     }
 
-    /// The form of new records.
-    pub(crate) fn form(&self) -> Form {
-        match self.settings.profile {
-            Profile::Native => Form::Native,
-            Profile::Flask => Form::Flask,
-        }
-    }
-
-    /// The form that a renewed session takes.
-    pub(crate) fn next_form(&self, form: Form) -> Form {
-        match self.settings.flask_sessions {
-            FlaskSessions::Move => Form::Native,
-            _ => form,
-        }
-    }
-
-    /// Flask would take a tombstone for a session, so its form has none.
-    pub(crate) fn keeps_tombstones(form: Form) -> bool {
-        form == Form::Native
+    /// The form that a session of `form` moves to with its next change or new id, if that is another.
+    pub(crate) fn next_form(&self, form: Form) -> Option<Form> {
+        by_form!(form, None, self.settings.flask.next_form)
     }
 
     pub(crate) fn key_of(&self, form: Form, id: &SessionId) -> StoreKey {
-        match form {
-            Form::Native => self.settings.prefix.hashed_key(id),
-            Form::Flask => self.settings.prefix.plain_key(id),
-        }
+        let prefix = &self.settings.prefix;
+        by_form!(form, prefix.hashed_key(id), prefix.plain_key(id))
     }
 
     /// The ids that a request presents, the first first. No I/O.
@@ -149,35 +216,26 @@ impl Rules {
             return None;
         }
         let value = std::str::from_utf8(value).ok()?;
-        if self.settings.profile == Profile::Flask {
-            return self.accept_flask(value);
-        }
-        self.accept_native(value).or_else(|| {
-            (self.settings.flask_sessions != FlaskSessions::Ignore)
-                .then(|| self.accept_flask(value))?
-        })
+        let mut forms = self.settings.forms.iter();
+        forms.find_map(|form| self.accept(*form, value))
     }
 
-    fn accept_native(&self, value: &str) -> Option<Presented> {
-        let (text, outdated) = verified(self.signer.as_ref(), value)?;
-        let id = SessionId::from_native(text, self.settings.id_bytes)?;
-        Some(self.presents(Form::Native, id, outdated))
-    }
-
-    fn accept_flask(&self, value: &str) -> Option<Presented> {
-        let value = cookie::unquoted(value);
-        let (text, outdated) = verified(self.flask_signer.as_ref(), &value)?;
-        let id = SessionId::from_flask(text)?;
-        Some(self.presents(Form::Flask, id, outdated))
-    }
-
-    fn presents(&self, form: Form, id: SessionId, outdated: bool) -> Presented {
-        Presented {
+    fn accept(&self, form: Form, value: &str) -> Option<Presented> {
+        let (id, outdated) = by_form!(
+            form,
+            {
+                let found = Signer::verified(self.signer.as_ref(), value)?;
+                let id = SessionId::from_native(found.id, self.settings.id_bytes)?;
+                (id, found.outdated)
+            },
+            flask::id_in(value, self.flask_signer.as_ref())?,
+        );
+        Some(Presented {
             key: self.key_of(form, &id),
             id,
             form,
             outdated,
-        }
+        })
     }
 
     /// What `loaded`, found under `key`, says; whether a live session has expired is for [`Self::is_expired`] to say.
@@ -185,7 +243,12 @@ impl Rules {
         let Some(loaded) = loaded else {
             return Found::Absent;
         };
-        match self.codec(form).decode(key, &loaded) {
+        let stored = by_form!(
+            form,
+            codec::decode(key, &loaded.bytes).map(Some),
+            flask::decode(&loaded, self.settings.format),
+        );
+        match stored {
             Ok(Some(Stored::Live(content, times, encoded))) => Found::Live(Arc::new(Live {
                 key: key.clone(),
                 form,
@@ -203,7 +266,7 @@ impl Rules {
         }
     }
 
-    /// When the session of `live` ends unless it is used; unknown where Flask's layout does not tell it.
+    /// When the session of `live` ends unless it is used; unknown in a layout of Flask's that does not tell it.
     ///
     /// By what its last write computed, and by the settings in force: a timeout that was lowered holds at once.
     pub(crate) fn end(&self, live: &Live) -> Option<Millis> {
@@ -253,15 +316,14 @@ impl Rules {
     ) -> Times {
         let timeouts = self.timeouts(content);
         let end = timeouts.end(content.started_at().unwrap_or(now), now);
-        // Flask's form has no place for it.
         let cookie_until = if !sends_cookie {
             before.cookie_until
-        } else if form == Form::Native && self.permanent(form, content) {
+        } else if form.has_header() && self.permanent(form, content) {
             Some(cookie_end(end, now))
         } else {
             None
         };
-        let indexed = content.owner.is_some() && form == Form::Native;
+        let indexed = content.owner.is_some() && form.has_header();
         let reclaimed = end.after(Record::KEPT_AFTER_END);
         let indexed_until = match before.indexed_until {
             _ if !indexed => None,
@@ -290,10 +352,13 @@ impl Rules {
         write_tag: [u8; 8],
         encoded: Option<&Bytes>,
     ) -> Result<Record> {
-        let codec = self.codec(new.form);
-        let bytes = codec.live(&new.key, &new.content, &new.times, write_tag, encoded)?;
+        let bytes = by_form!(
+            new.form,
+            codec::live(&new.key, &new.content, &new.times, write_tag, encoded),
+            flask::live(&self.settings, &new.content, encoded),
+        )?;
         self.check_size(&bytes)?;
-        new.encoded = codec.payload_in(&bytes);
+        new.encoded = by_form!(new.form, codec::payload_in(&bytes), bytes.clone());
         let end = new.times.expires_at.unwrap_or_default();
         let until = new.times.indexed_until;
         let entry = (until != before.indexed_until && holds!(IndexIsWritten))
@@ -306,7 +371,7 @@ impl Rules {
         })
     }
 
-    /// The tombstone that replaces the record of `live`: forwarded to `successor`, or ended.
+    /// What replaces the record of `live`, a tombstone where its form has any: forwarded to `successor`, or ended.
     pub(crate) fn tombstone(
         &self,
         live: &Live,
@@ -315,7 +380,6 @@ impl Rules {
         write_tag: [u8; 8],
     ) -> Record {
         let until = now.after(TOMBSTONE_LIFE);
-        let codec = self.codec(live.form);
         // Behind the tombstone of a renewed session there is one to list; behind that of an ended session is none.
         let listed_until = successor.map_or(now, |_| until);
         let entry = live
@@ -323,18 +387,13 @@ impl Rules {
             .indexed_until
             .and_then(|_| self.entry(&live.content, listed_until));
         Record {
-            bytes: codec.tombstone(&live.key, &live.content, successor, until, write_tag),
+            bytes: by_form!(
+                live.form,
+                codec::tombstone(&live.key, &live.content, successor, until, write_tag),
+                flask::nil(),
+            ),
             expires_at: reclaimed(live.form, until),
             entry,
-        }
-    }
-
-    /// What replaces the record of a session of Flask's form that was emptied.
-    pub(crate) fn nil(now: Millis) -> Record {
-        Record {
-            bytes: Codec::nil(),
-            expires_at: reclaimed(Form::Flask, now.after(TOMBSTONE_LIFE)),
-            entry: None,
         }
     }
 
@@ -358,7 +417,7 @@ impl Rules {
     /// The cookie has an end of its own, which only another cookie moves: it is sent when that end lags behind, whatever
     /// became of the record's expiry.
     pub(crate) fn cookie_due(&self, live: &Live, content: &Content, now: Millis) -> bool {
-        if live.form == Form::Flask || live.outdated {
+        if !live.form.has_header() || live.outdated {
             return true;
         }
         let permanent = self.permanent(live.form, content);
@@ -412,12 +471,7 @@ impl Rules {
         match self.settings.refresh {
             Refresh::OnChange => false,
             Refresh::EveryAccess | Refresh::EveryRequest => true,
-            // When a cookie of Flask's ends stands nowhere: each answer carries it, as Flask's own do.
-            Refresh::WhenDue
-                if live.form == Form::Flask
-                    && (self.settings.profile == Profile::Flask
-                        || self.permanent(live.form, &live.content)) =>
-            {
+            Refresh::WhenDue if by_form!(live.form, false, flask::each_use_counts(self, live)) => {
                 true
             }
             Refresh::WhenDue => {
@@ -429,7 +483,7 @@ impl Rules {
                 let lag = gained.since(end);
                 self.is_worth_a_write(&live.content, lag, gained, timeouts.tolerance())
                     || self.last_seen_is_due(live, now)
-                    || (live.form == Form::Native
+                    || (live.form.has_header()
                         && live.id.is_some()
                         && self.cookie_due(live, &live.content, now))
             }
@@ -438,38 +492,36 @@ impl Rules {
 
     /// Whether a list of the user's sessions would say for too long when this one was last used.
     fn last_seen_is_due(&self, live: &Live, now: Millis) -> bool {
-        let listed = live.form == Form::Native && live.content.owner.is_some();
+        let listed = live.form.has_header() && live.content.owner.is_some();
         let used = live.times.used_at.unwrap_or(now);
         listed && now.since(used) > self.settings.last_seen
     }
 
-    /// Whether a refresh of `live` sends the cookie: Flask sends one that has an end of its own.
+    /// Whether a refresh of `live` sends the cookie.
     pub(crate) fn refresh_sends_cookie(&self, live: &Live, now: Millis) -> bool {
-        match live.form {
-            Form::Flask => live.outdated || self.permanent(live.form, &live.content),
-            Form::Native => self.cookie_due(live, &live.content, now),
-        }
+        by_form!(
+            live.form,
+            self.cookie_due(live, &live.content, now),
+            flask::refresh_sends_cookie(self, live),
+        )
     }
 
     /// Whether the cookie outlives the browser. Where the session says nothing, Flask takes it for one that does not.
     pub(crate) fn permanent(&self, form: Form, content: &Content) -> bool {
         match content.payload.value(PERMANENT) {
             Some(value) => is_truthy(&value),
-            None => form == Form::Native && self.settings.permanent,
+            None => by_form!(form, self.settings.permanent, false),
         }
     }
 
     /// The value of the `Set-Cookie` header that gives the browser the id of `live`, if it is known.
     pub(crate) fn set_cookie(&self, live: &Live, now: Millis) -> Option<String> {
-        let id = live.id.as_ref()?;
-        let signer = match live.form {
-            Form::Native => &self.signer,
-            Form::Flask => &self.flask_signer,
-        };
-        let id = id.as_str();
-        let value = signer
-            .as_ref()
-            .map_or(Cow::Borrowed(id), |signer| signer.sign(id).into());
+        let id = live.id.as_ref()?.as_str();
+        let value = by_form!(
+            live.form,
+            Signer::signed(self.signer.as_ref(), id),
+            Signer::signed(self.flask_signer.as_ref(), id),
+        );
         // Where a store of Flask's cannot tell the end, it was moved a moment ago.
         let idle = self.timeouts(&live.content).idle;
         let end = live.times.expires_at.unwrap_or(now.after(idle));
@@ -480,58 +532,32 @@ impl Rules {
         } else {
             now
         };
-        let lasting = match live.form {
-            _ if !self.permanent(live.form, &live.content) => Lasting::BrowserSession,
-            Form::Native => Lasting::Seconds(cookie_age(end, from)),
-            Form::Flask => Lasting::Until(end.into()),
+        let lasting = if self.permanent(live.form, &live.content) {
+            by_form!(
+                live.form,
+                Lasting::seconds(cookie_age(end, from)),
+                flask::lasting(end),
+            )
+        } else {
+            Lasting::BROWSER_SESSION
         };
         Some(cookie::set_cookie(&self.settings.cookie, &value, lasting))
     }
 
     /// The value of the `Set-Cookie` header that removes the cookie.
     pub(crate) fn removal(&self) -> String {
-        match self.form() {
-            Form::Native => cookie::removal(&self.settings.cookie),
-            Form::Flask => cookie::flask_removal(&self.settings.cookie),
-        }
+        let (form, cookie) = (self.settings.form, &self.settings.cookie);
+        by_form!(form, cookie::removal(cookie), flask::removal(cookie))
     }
 
     fn timeouts(&self, content: &Content) -> Timeouts {
         self.settings.timeouts(content.idle)
     }
-
-    fn codec(&self, form: Form) -> Codec {
-        Codec {
-            form,
-            format: self.settings.format,
-            dated: self.settings.absolute_timeout.is_some(),
-        }
-    }
 }
 
 /// When the store may drop a record of a session that ends at `end`. In Flask's form its expiry is the end itself.
 fn reclaimed(form: Form, end: Millis) -> SystemTime {
-    match form {
-        Form::Native => end.after(Record::KEPT_AFTER_END),
-        Form::Flask => end,
-    }
-    .into()
-}
-
-fn blank(settings: &Settings) -> Content {
-    let mut content = Content::default();
-    if settings.profile == Profile::Flask && settings.permanent {
-        let yes = Value::encode(&true, settings.format).expect("a truth value can be encoded");
-        content.payload.insert_value(PERMANENT, yes);
-    }
-    content
-}
-
-fn verified<'v>(signer: Option<&Signer>, value: &'v str) -> Option<(&'v str, bool)> {
-    match signer {
-        Some(signer) => signer.verify(value).map(|it| (it.id, it.outdated)),
-        None => Some((value, false)),
-    }
+    by_form!(form, end.after(Record::KEPT_AFTER_END), end).into()
 }
 
 /// Python's idea of truth, because Flask may have written the value.

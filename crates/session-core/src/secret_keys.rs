@@ -8,7 +8,7 @@ use crate::config::ConfigError;
 ///
 /// `Debug` shows how many there are and nothing else; the memory is wiped on drop.
 #[derive(Clone)]
-pub struct SecretKeys(Vec<Zeroizing<Vec<u8>>>);
+pub struct SecretKeys(pub(crate) Vec<Zeroizing<Vec<u8>>>);
 
 impl SecretKeys {
     /// The fewest bytes of a key.
@@ -24,20 +24,17 @@ impl SecretKeys {
         Ok(Self(vec![strong("SECRET_KEY", secret.as_ref())?]))
     }
 
-    /// The key that signs, however weak: a running Flask application's key is what it is.
-    ///
-    /// # Errors
-    ///
-    /// If it is empty or blank: then everybody knows it.
-    pub fn of_flask(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        let secret = secret.as_ref();
-        if is_blank(secret) {
-            return Err(ConfigError::new("SECRET_KEY", "must not be empty"));
+    /// The key that signs, from the environment.
+    pub(crate) fn of_text(secret: &str) -> Result<Self, ConfigError> {
+        if secret.contains(',') {
+            return Err(ConfigError::new(
+                "SECRET_KEY",
+                "must not contain a comma: SECRET_KEY_FALLBACKS, where this key goes when you replace it, is split \
+                 at commas; `openssl rand -base64 48` makes one without",
+            ));
         }
-        if let Err(weakness) = strong("SECRET_KEY", secret) {
-            tracing::warn!("{weakness}; used all the same, because the Flask profile shares it");
-        }
-        Ok(Self(vec![Zeroizing::new(secret.to_vec())]))
+        // Without the blanks that it loses in the list of older keys.
+        Self::new(secret.trim_ascii())
     }
 
     /// Adds an older key, which verifies but never signs.
@@ -55,19 +52,13 @@ impl SecretKeys {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(|secret| &secret[..])
     }
-
-    /// Adds an older key, however weak, unless it is empty or blank.
-    pub(crate) fn with_flask_fallback(mut self, secret: &[u8]) -> Result<Self, ConfigError> {
-        self.0.push(Zeroizing::new(older(secret)?.to_vec()));
-        Ok(self)
-    }
 }
 
-fn is_blank(secret: &[u8]) -> bool {
+pub(crate) fn is_blank(secret: &[u8]) -> bool {
     secret.trim_ascii().is_empty()
 }
 
-fn older(secret: &[u8]) -> Result<&[u8], ConfigError> {
+pub(crate) fn older(secret: &[u8]) -> Result<&[u8], ConfigError> {
     if is_blank(secret) {
         return Err(ConfigError::new(
             "SECRET_KEY_FALLBACKS",
@@ -77,7 +68,7 @@ fn older(secret: &[u8]) -> Result<&[u8], ConfigError> {
     Ok(secret)
 }
 
-fn strong(name: &str, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+pub(crate) fn strong(name: &str, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
     let mut seen = [false; 256];
     for byte in secret {
         seen[usize::from(*byte)] = true;
@@ -147,14 +138,9 @@ mod tests {
     #[test]
     fn no_way_leads_to_an_empty_key() {
         for blank in ["", " ", "\t \r\n"] {
-            let keys = || SecretKeys::of_flask("dev").unwrap();
+            let keys = SecretKeys::new(STRONG).unwrap();
             assert!(SecretKeys::new(blank).is_err(), "{blank:?}");
-            assert!(SecretKeys::of_flask(blank).is_err(), "{blank:?}");
-            assert!(keys().with_fallback(blank).is_err(), "{blank:?}");
-            assert!(
-                keys().with_flask_fallback(blank.as_bytes()).is_err(),
-                "{blank:?}"
-            );
+            assert!(keys.with_fallback(blank).is_err(), "{blank:?}");
         }
     }
 

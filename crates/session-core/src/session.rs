@@ -9,9 +9,8 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    codec::{Form, RESERVED},
     config::Settings,
-    content::{Content, Lineage},
+    content::{Content, Lineage, RESERVED},
     driver::{Aim, Drive, Locked, Request, apart},
     error::{Error, Result},
     expiry::Millis,
@@ -158,13 +157,13 @@ impl Session {
 
     /// Removes every value. The session itself, its owner and its lifetime stay.
     pub fn clear(&self) {
-        let form = self.rules().form();
+        let form = self.rules().settings.form;
         // In Flask a cleared session loses its cookie, whatever it held. If a session could not be
         // loaded, nobody knows what it holds.
         let unknown = self
             .machine_or_none()
             .is_some_and(|it| it.is_late() || it.is_detached());
-        if form == Form::Flask || unknown || !self.keys().is_empty() {
+        if form.every_change_counts() || unknown || !self.keys().is_empty() {
             self.change_surely(Op::Clear(form));
         }
     }
@@ -256,7 +255,9 @@ impl Session {
     /// Whether the cookie outlives the browser.
     pub fn is_permanent(&self) -> bool {
         self.machine_or_none().is_some_and(|machine| {
-            let form = machine.live().map_or(self.rules().form(), |live| live.form);
+            let form = machine
+                .live()
+                .map_or(self.rules().settings.form, |live| live.form);
             self.rules().permanent(form, machine.view(self.rules()))
         })
     }

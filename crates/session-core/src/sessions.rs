@@ -43,7 +43,7 @@ impl SessionsBuilder {
 
     /// Whether the store and the settings allow a user's sessions to be listed.
     pub fn can_list_owners(&self) -> bool {
-        !self.settings.reads_flask() && self.store.clone().owner_index().is_some()
+        self.settings.is_native() && self.store.clone().owner_index().is_some()
     }
 
     /// Takes the time from `clock`, for tests. Defaults to the system's clock.
@@ -72,7 +72,7 @@ impl SessionsBuilder {
         if self.owner_lists {
             let cannot = |reason| Err(ConfigError::new("the store", format!("{reason}; {REMEDY}")));
             shared.owners = match self.store.owner_index() {
-                _ if shared.rules.settings.reads_flask() => return cannot(FLASK_HAS_NO_OWNERS),
+                _ if !shared.rules.settings.is_native() => return cannot(FLASK_HAS_NO_OWNERS),
                 None => return cannot("cannot list a user's sessions"),
                 index => index,
             };

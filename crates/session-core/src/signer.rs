@@ -1,17 +1,15 @@
 //! Signatures over session ids.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::SecretKeys;
 
 const PURPOSE: &[u8] = b"session-core session cookie, version 1";
-const FLASK_SALT: &[u8] = b"flask-session";
 
 /// What a verified cookie value says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,34 +20,26 @@ pub(crate) struct Verified<'v> {
 }
 
 /// Signs and verifies the ids of one cookie.
-pub(crate) enum Signer {
+pub(crate) struct Signer<M>(Vec<M>);
+
+impl Signer<Hmac<Sha256>> {
     /// HMAC-SHA-256 over purpose, cookie name and id.
-    Native(Vec<Hmac<Sha256>>),
-    /// What itsdangerous makes for Flask-Session: HMAC-SHA-1 over the id, the key derived with a salt.
-    Flask(Vec<Hmac<Sha1>>),
+    pub(crate) fn native(keys: &SecretKeys, cookie_name: &str) -> Self {
+        // The name is a token of RFC 6265 and so holds no NUL.
+        Self::derived(keys, PURPOSE, |key| {
+            key.chain_update(cookie_name).chain_update([0])
+        })
+    }
 }
 
-impl Signer {
-    pub(crate) fn native(keys: &SecretKeys, cookie_name: &str) -> Self {
-        Self::Native(
-            keys.iter()
-                .map(|secret| {
-                    let derived = Zeroizing::new(mac::<Hmac<Sha256>>(secret, PURPOSE));
-                    // The name is a token of RFC 6265 and so holds no NUL.
-                    keyed::<Hmac<Sha256>>(&derived)
-                        .chain_update(cookie_name)
-                        .chain_update([0])
-                })
-                .collect(),
-        )
-    }
-
-    pub(crate) fn flask(keys: &SecretKeys) -> Self {
-        Self::Flask(
-            keys.iter()
-                .map(|secret| keyed(&Zeroizing::new(mac::<Hmac<Sha1>>(secret, FLASK_SALT))))
-                .collect(),
-        )
+impl<M: Mac + KeyInit + Clone> Signer<M> {
+    /// With keys that are derived from `keys` for `purpose`, and what `begin` begins each message with.
+    pub(crate) fn derived(keys: &SecretKeys, purpose: &[u8], begin: impl Fn(M) -> M) -> Self {
+        let key = |secret| {
+            let derived = Zeroizing::new(mac::<M>(secret, purpose));
+            begin(keyed(&derived))
+        };
+        Self(keys.iter().map(key).collect())
     }
 
     /// The cookie's value: the id, a dot and the signature.
@@ -57,11 +47,14 @@ impl Signer {
         let mut value = String::with_capacity(id.len() + 44);
         value.push_str(id);
         value.push('.');
-        match self {
-            Self::Native(keys) => push_signature(&keys[0], id, &mut value),
-            Self::Flask(keys) => push_signature(&keys[0], id, &mut value),
-        }
+        let tag = self.0[0].clone().chain_update(id).finalize().into_bytes();
+        URL_SAFE_NO_PAD.encode_string(&tag, &mut value);
         value
+    }
+
+    /// The same where ids may not be signed.
+    pub(crate) fn signed<'i>(signer: Option<&Self>, id: &'i str) -> Cow<'i, str> {
+        signer.map_or(Cow::Borrowed(id), |signer| signer.sign(id).into())
     }
 
     /// The id in `value`, if one of the keys signed it.
@@ -69,20 +62,31 @@ impl Signer {
         let (id, signature) = value.rsplit_once('.')?;
         let mut buffer = [0; 36];
         let len = URL_SAFE_NO_PAD.decode_slice(signature, &mut buffer).ok()?;
-        let signature = &buffer[..len];
-        let position = match self {
-            Self::Native(keys) => position(keys, id, signature),
-            Self::Flask(keys) => position(keys, id, signature),
-        }?;
+        let signed = |key: &M| {
+            let tag = key.clone().chain_update(id);
+            tag.verify_slice(&buffer[..len]).is_ok()
+        };
+        let position = self.0.iter().position(signed)?;
         Some(Verified {
             id,
             outdated: position > 0,
         })
     }
+
+    /// The same where ids may not be signed.
+    pub(crate) fn verified<'v>(signer: Option<&Self>, value: &'v str) -> Option<Verified<'v>> {
+        match signer {
+            Some(signer) => signer.verify(value),
+            None => Some(Verified {
+                id: value,
+                outdated: false,
+            }),
+        }
+    }
 }
 
-fn keyed<M: Mac + KeyInit>(key: &[u8]) -> M {
-    <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length")
+fn keyed<M: KeyInit>(key: &[u8]) -> M {
+    M::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
 fn mac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
@@ -93,22 +97,9 @@ fn mac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
         .to_vec()
 }
 
-fn push_signature<M: Mac + Clone>(key: &M, id: &str, value: &mut String) {
-    let tag = key.clone().chain_update(id).finalize().into_bytes();
-    URL_SAFE_NO_PAD.encode_string(&tag, value);
-}
-
-fn position<M: Mac + Clone>(keys: &[M], id: &str, signature: &[u8]) -> Option<usize> {
-    keys.iter()
-        .position(|key| key.clone().chain_update(id).verify_slice(signature).is_ok())
-}
-
-impl fmt::Debug for Signer {
+impl<M> fmt::Debug for Signer<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Native(_) => "Signer::Native(..)",
-            Self::Flask(_) => "Signer::Flask(..)",
-        })
+        f.write_str("Signer(..)")
     }
 }
 

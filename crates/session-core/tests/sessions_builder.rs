@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use session_core::{
     Error, Loaded, MemoryStore, OwnedSession, Record, Result, Revision, SecretKeys, Session,
-    SessionStore, Sessions, Settings, StoreKey, Write, async_trait, config::FlaskSessions,
+    SessionStore, Sessions, Settings, StoreKey, Write, async_trait,
 };
 
 /// A store without an index, as memcached is.
@@ -40,27 +40,40 @@ fn signed() -> Settings {
     Settings::new(SecretKeys::new("Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP").unwrap())
 }
 
+fn memory() -> Arc<dyn SessionStore> {
+    Arc::new(MemoryStore::new())
+}
+
+fn is_refused_unless_allowed(settings: Settings, store: Arc<dyn SessionStore>, why: &str) {
+    let builder = Sessions::builder(settings.clone(), store.clone());
+    assert!(!builder.can_list_owners());
+    let refused = Sessions::new(settings, store).unwrap_err().to_string();
+    assert!(refused.contains(why), "{refused}");
+    assert!(refused.contains("without_owner_lists()"), "{refused}");
+    let sessions = builder.without_owner_lists().build().unwrap();
+    assert!(!sessions.has_owner_lists());
+}
+
 #[test]
 fn what_cannot_list_a_users_sessions_is_refused_unless_the_application_allows_it() {
-    let memory = || Arc::new(MemoryStore::new()) as Arc<dyn SessionStore>;
-    let unlisted = || Arc::new(Unlisted(MemoryStore::new())) as Arc<dyn SessionStore>;
-    let flask = || signed().with_flask_sessions(FlaskSessions::Keep);
-    for (settings, store, why) in [
-        (signed(), unlisted(), "cannot list a user's sessions"),
-        (Settings::flask(), memory(), "holds Flask's sessions"),
-        (flask(), memory(), "holds Flask's sessions"),
-    ] {
-        let builder = Sessions::builder(settings.clone(), store.clone());
-        assert!(!builder.can_list_owners());
-        let refused = Sessions::new(settings, store).unwrap_err().to_string();
-        assert!(refused.contains(why), "{refused}");
-        assert!(refused.contains("without_owner_lists()"), "{refused}");
-        let sessions = builder.without_owner_lists().build().unwrap();
-        assert!(!sessions.has_owner_lists());
-    }
+    let unlisted = Arc::new(Unlisted(MemoryStore::new()));
+    is_refused_unless_allowed(signed(), unlisted, "cannot list a user's sessions");
     let builder = Sessions::builder(signed(), memory());
     assert!(builder.can_list_owners());
     assert!(builder.build().unwrap().has_owner_lists());
+}
+
+#[cfg(feature = "flask")]
+#[test]
+fn flasks_sessions_name_no_owner() {
+    use session_core::config::FlaskSessions;
+
+    for settings in [
+        Settings::flask(),
+        signed().with_flask_sessions(FlaskSessions::Keep),
+    ] {
+        is_refused_unless_allowed(settings, memory(), "holds Flask's sessions");
+    }
 }
 
 #[tokio::test]
@@ -143,7 +156,7 @@ mod with_exceptions {
     }
 
     #[test]
-    #[should_panic(expected = "take it out of `except`")]
+    #[should_panic(expected = "remove it from `except`")]
     fn an_exception_for_a_kept_promise_fails() {
         let promise = "load_finds_what_insert_stored";
         conformance::check(promise, &[promise], async {

@@ -106,7 +106,10 @@ mod tests {
                 expires_at: UNIX_EPOCH,
             }),
         };
-        (prefix.plain_key(&id), record)
+        (
+            StoreKey::from_stored([prefix.as_str(), id.as_str()].concat()),
+            record,
+        )
     }
 
     fn document(key: &StoreKey, record: &Record, revision: ObjectId) -> RawDocumentBuf {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{ConfigError, Env, Refresh, Settings};
-use crate::{cookie::SameSite, key::KeyPrefix, payload::Format, secret_keys::SecretKeys};
+use crate::{cookie::SameSite, key::KeyPrefix, payload::Format};
 
 /// Every name that some part of this library reads.
 const KNOWN: &[&str] = &[
@@ -59,7 +59,7 @@ impl Settings {
         warn_of_unknown(env);
         self.overlay_cookie(env)?;
         if let Some(prefix) = env.even_empty("SESSION_KEY_PREFIX") {
-            self.prefix = KeyPrefix::of_flask(prefix)?;
+            self.prefix = KeyPrefix::even_empty(prefix)?;
         }
         if let Some(bytes) = env.parse("SESSION_ID_LENGTH", "a whole number of bytes")? {
             self.id_bytes = bytes;
@@ -131,26 +131,13 @@ impl Settings {
     }
 
     fn overlay_keys(&mut self, env: &Env) -> Result<(), ConfigError> {
-        let flask = self.profile == super::Profile::Flask;
-        if !env
-            .bool("SESSION_USE_SIGNER")?
-            .unwrap_or(!flask || self.keys.is_some())
-        {
+        let signs = env.bool("SESSION_USE_SIGNER")?;
+        if !signs.unwrap_or_else(|| self.form.signs_by_default() || self.keys.is_some()) {
             self.keys = None;
             return Ok(());
         }
         let mut keys = match (env.get("SECRET_KEY"), self.keys.take()) {
-            // To the letter, as Flask has it.
-            (Some(secret), _) if flask => SecretKeys::of_flask(secret)?,
-            (Some(secret), _) if secret.contains(',') => {
-                return Err(ConfigError::new(
-                    "SECRET_KEY",
-                    "must not contain a comma: SECRET_KEY_FALLBACKS, where this key goes when you replace it, is split \
-                     at commas; `openssl rand -base64 48` makes one without",
-                ));
-            }
-            // Without the blanks that it loses in the list of older keys.
-            (Some(secret), _) => SecretKeys::new(secret.trim_ascii())?,
+            (Some(secret), _) => self.form.key(secret)?,
             (None, Some(keys)) => keys,
             (None, None) => {
                 return Err(ConfigError::new(
@@ -161,12 +148,7 @@ impl Settings {
         };
         let older = env.get("SECRET_KEY_FALLBACKS");
         for older in older.into_iter().flat_map(|list| list.split(',')) {
-            let older = older.trim_ascii();
-            keys = if flask {
-                keys.with_flask_fallback(older.as_bytes())?
-            } else {
-                keys.with_fallback(older)?
-            };
+            keys = self.form.older_key(keys, older.trim_ascii())?;
         }
         self.keys = Some(keys);
         Ok(())

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::ConfigError;
 use crate::{
     cookie::CookieAttributes, expiry::Timeouts, id::SessionId, key::KeyPrefix, payload::Format,
-    secret_keys::SecretKeys,
+    rules::Form, secret_keys::SecretKeys,
 };
 
 /// When using a session moves its expiry.
@@ -29,37 +29,6 @@ pub enum OnStoreFailure {
     Anonymous,
 }
 
-/// Whose cookies and records are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// This library's own: hashed keys, HMAC-SHA-256, markers for what was renewed or ended. The default.
-    Native,
-    /// Flask-Session's, to share live sessions with a running Flask application.
-    Flask,
-}
-
-/// What a native application does with the sessions of a Flask application that shared its store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlaskSessions {
-    /// They are no sessions. The default.
-    Ignore,
-    /// They are read and written where they are; new sessions are native.
-    ///
-    /// A permanent one is written with each request that opens it, and each answer carries its cookie, as with Flask
-    /// itself: when that cookie ends is noted nowhere. Not so with [`Refresh::OnChange`].
-    Keep,
-    /// They are read, and move to a native record under a new id when they are next saved. Until then, as with `Keep`.
-    Move,
-}
-
-/// What verifies the Flask application's cookies.
-#[derive(Clone, Debug)]
-enum FlaskKeys {
-    Own,
-    None,
-    Inputs(SecretKeys),
-}
-
 /// Everything an application can choose; the defaults are the safest there are.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -76,10 +45,13 @@ pub struct Settings {
     pub(crate) no_store: bool,
     pub(crate) last_seen: Duration,
     pub(crate) sweep_pause: Duration,
-    pub(crate) profile: Profile,
-    pub(crate) flask_sessions: FlaskSessions,
-    flask_keys: FlaskKeys,
+    /// That of new sessions.
+    pub(crate) form: Form,
+    /// Those that are read, in the order in which a cookie is tried for them.
+    pub(crate) forms: &'static [Form],
     pub(crate) format: Format,
+    #[cfg(feature = "flask")]
+    pub(crate) flask: crate::flask::FlaskSettings,
 }
 
 impl Settings {
@@ -113,25 +85,11 @@ impl Settings {
             no_store: true,
             last_seen: Duration::from_hours(1),
             sweep_pause: Duration::from_secs(300),
-            profile: Profile::Native,
-            flask_sessions: FlaskSessions::Ignore,
-            flask_keys: FlaskKeys::Own,
+            form: Form::Native,
+            forms: Form::Native.alone(),
             format: Format::MessagePack,
-        }
-    }
-
-    /// Flask-Session's defaults, to share live sessions with a Flask application: plain keys, unsigned ids, its cookie.
-    pub fn flask() -> Self {
-        Self {
-            cookie: CookieAttributes {
-                name: "session".into(),
-                secure: false,
-                same_site: None,
-                ..CookieAttributes::default()
-            },
-            refresh: Refresh::EveryRequest,
-            profile: Profile::Flask,
-            ..Self::unsigned()
+            #[cfg(feature = "flask")]
+            flask: crate::flask::FlaskSettings::default(),
         }
     }
 
@@ -233,34 +191,9 @@ impl Settings {
         self
     }
 
-    /// What is done with a Flask application's sessions in the same store. Defaults to [`FlaskSessions::Ignore`].
-    ///
-    /// Anything else needs signed cookies: an unsigned id does not tell whose it is. See
-    /// [`with_flask_keys`](Self::with_flask_keys) for Flask's.
-    #[must_use]
-    pub fn with_flask_sessions(mut self, sessions: FlaskSessions) -> Self {
-        self.flask_sessions = sessions;
-        self
-    }
-
-    /// The keys that sign the Flask application's cookies, where the native profile reads its sessions, however weak; `None`
-    /// if it signs none, as Flask-Session does unless it is told to. Defaults to this application's own keys.
-    #[must_use]
-    pub fn with_flask_keys(mut self, keys: Option<SecretKeys>) -> Self {
-        self.flask_keys = keys.map_or(FlaskKeys::None, FlaskKeys::Inputs);
-        self
-    }
-
-    /// The encoding that is written; both are read. Defaults to MessagePack.
-    #[must_use]
-    pub fn with_format(mut self, format: Format) -> Self {
-        self.format = format;
-        self
-    }
-
-    /// Whether records of Flask's form are sessions, which name no owner.
-    pub(crate) fn reads_flask(&self) -> bool {
-        self.profile == Profile::Flask || self.flask_sessions != FlaskSessions::Ignore
+    /// Whether no records are read but those with a header, which names their owner.
+    pub(crate) fn is_native(&self) -> bool {
+        self.forms.iter().all(|form| form.has_header())
     }
 
     /// The cookie's name and attributes.
@@ -313,19 +246,9 @@ impl Settings {
         self.last_seen
     }
 
-    /// Whose cookies and records are written.
-    pub fn profile(&self) -> Profile {
-        self.profile
-    }
-
-    /// What is done with a Flask application's sessions in the same store.
-    pub fn flask_sessions(&self) -> FlaskSessions {
-        self.flask_sessions
-    }
-
-    /// The encoding that is written.
-    pub fn format(&self) -> Format {
-        self.format
+    /// How new sessions are stored.
+    pub fn form(&self) -> Form {
+        self.form
     }
 
     /// The pause between two sweeps of expired records.
@@ -336,17 +259,6 @@ impl Settings {
     /// When using a session moves its expiry.
     pub fn refresh(&self) -> Refresh {
         self.refresh
-    }
-
-    /// The keys that Flask's cookies are signed with; `None` if they are not signed, or not read.
-    pub(crate) fn flask_keys(&self) -> Option<&SecretKeys> {
-        match &self.flask_keys {
-            _ if self.profile == Profile::Flask => self.keys.as_ref(),
-            _ if self.flask_sessions == FlaskSessions::Ignore => None,
-            FlaskKeys::Own => self.keys.as_ref(),
-            FlaskKeys::None => None,
-            FlaskKeys::Inputs(keys) => Some(keys),
-        }
     }
 
     pub(crate) fn timeouts(&self, idle: Option<Duration>) -> Timeouts {
@@ -391,27 +303,17 @@ impl Settings {
                 "must be at least 1 (second)",
             ));
         }
-        if self.profile == Profile::Native && self.flask_sessions == FlaskSessions::Ignore {
+        if self.is_native() {
             self.prefix.refuse_empty()?;
         }
-        if self.profile == Profile::Native && self.format == Format::Json {
+        if self.form.has_header() && self.format == Format::Json {
             return Err(ConfigError::new(
                 "SESSION_SERIALIZATION_FORMAT",
-                "json is for the Flask profile; leave it unset",
+                "json is for the Flask profile, with the Cargo feature `flask`; leave it unset",
             ));
         }
-        if self.profile == Profile::Flask && self.flask_sessions != FlaskSessions::Ignore {
-            return Err(ConfigError::new(
-                "the Flask profile",
-                "reads Flask's sessions already; with_flask_sessions is for the native profile",
-            ));
-        }
-        if self.keys.is_none() && self.flask_sessions != FlaskSessions::Ignore {
-            return Err(ConfigError::new(
-                "SESSION_USE_SIGNER",
-                "must be true where Flask's sessions are read too: an unsigned id does not tell whose it is",
-            ));
-        }
+        #[cfg(feature = "flask")]
+        self.check_flask()?;
         Ok(())
     }
 }

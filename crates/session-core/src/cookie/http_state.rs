@@ -1,5 +1,6 @@
 //! The public cookie tests of the http-state working group, run against this reader and writer. Their text is not ours
 //! to copy: `cargo xtask http-state CHECKOUT` reads it from a checkout of github.com/abarth/http-state.
+#![cfg(feature = "flask")]
 #![allow(clippy::print_stdout, reason = "it reports figures")]
 
 use std::{
@@ -11,7 +12,8 @@ use cookie_store::CookieStore;
 use serde::Deserialize;
 use url::Url;
 
-use super::{CookieAttributes, Lasting, flask_removal, removal, set_cookie, values};
+use super::{CookieAttributes, Lasting, removal, set_cookie, values};
+use crate::flask;
 
 const ASKED: &str = "http://home.example.org:8888/cookie-parser";
 const RESULT: &str = "http://home.example.org:8888/cookie-parser-result";
@@ -131,9 +133,9 @@ impl Case {
         let (asked, result) = (url(ASKED), url(RESULT));
         let later = SystemTime::now() + Duration::from_secs(60);
         for (lasting, removal) in [
-            (Lasting::BrowserSession, removal(cookie)),
-            (Lasting::Seconds(60), removal(cookie)),
-            (Lasting::Until(later), flask_removal(cookie)),
+            (Lasting::BROWSER_SESSION, removal(cookie)),
+            (Lasting::seconds(60), removal(cookie)),
+            (flask::lasting(later.into()), flask::removal(cookie)),
         ] {
             let mut jar = self.jar();
             let mine = |jar: &CookieStore| {

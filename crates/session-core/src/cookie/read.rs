@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 /// The values of the cookies called `name` in one `Cookie` header, in order.
 ///
 /// Works on raw bytes: names are compared as they are, never percent-decoded (CVE-2020-8184), quotes hide no `;`,
@@ -9,36 +7,6 @@ pub(crate) fn values<'h>(header: &'h [u8], name: &'h str) -> impl Iterator<Item 
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         (trim(&pair[..equals]) == name.as_bytes()).then(|| trim(&pair[equals + 1..]))
     })
-}
-
-/// A cookie's value as Flask reads it (Werkzeug 3): double quotes around it are no part of it, and within them a backslash
-/// stands before three octal digits of a byte, or before a byte itself.
-pub(crate) fn unquoted(value: &str) -> Cow<'_, str> {
-    let inner = value.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
-    let Some(inner) = inner else {
-        return value.into();
-    };
-    let mut bytes = Vec::with_capacity(inner.len());
-    let mut rest = inner.as_bytes();
-    loop {
-        rest = match rest {
-            [
-                b'\\',
-                a @ b'0'..=b'3',
-                b @ b'0'..=b'7',
-                c @ b'0'..=b'7',
-                rest @ ..,
-            ] => {
-                bytes.push((a & 3) << 6 | (b & 7) << 3 | (c & 7));
-                rest
-            }
-            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => {
-                bytes.push(*byte);
-                rest
-            }
-            [] => return String::from_utf8_lossy(&bytes).into_owned().into(),
-        };
-    }
 }
 
 fn trim(bytes: &[u8]) -> &[u8] {
@@ -85,26 +53,6 @@ mod tests {
             b"",
         ] {
             assert!(all(header).is_empty(), "{header:?}");
-        }
-    }
-
-    #[test]
-    fn quotes_are_taken_off_as_werkzeug_does_it() {
-        for (value, read) in [
-            ("id.sig", "id.sig"),
-            (r#""id.sig""#, "id.sig"),
-            (r#""""#, ""),
-            (r#"""#, r#"""#),
-            (r#""open"#, r#""open"#),
-            (r#"shut""#, r#"shut""#),
-            (r#"i"d"#, r#"i"d"#),
-            (r#""\151\d\056\"\\""#, r#"id."\"#),
-            (r#""\15\400\08""#, "1540008"),
-            (r#""\303\251 é""#, "é é"),
-            (r#""\377""#, "\u{fffd}"),
-            (r#""end\""#, r"end\"),
-        ] {
-            assert_eq!(unquoted(value), read, "{value}");
         }
     }
 

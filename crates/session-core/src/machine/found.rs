@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     op::Op,
     record::Loaded,
-    rules::{Found, Live, Rules},
+    rules::{Found, Live},
 };
 
 impl Machine {
@@ -54,8 +54,7 @@ impl Machine {
             }
             // Flask's form has no tombstones: absence is how a session ends.
             Found::Absent
-                if run.state == State::Finding
-                    && (run.ends_expired || !Rules::keeps_tombstones(form)) =>
+                if run.state == State::Finding && (run.ends_expired || !form.has_tombstones()) =>
             {
                 Event::Ended
             }

@@ -74,7 +74,7 @@ impl Machine {
             }
             Origin::Live(live) if changes || run.extend => {
                 let sends_ids = !head_sent || !holds!(MovesBeforeTheHead);
-                if rules.next_form(live.form) != live.form && changes && sends_ids {
+                if rules.next_form(live.form).is_some() && changes && sends_ids {
                     Event::Renews
                 } else if (inputs.others_wait)(&live.key) {
                     run.key = Some((live.key.clone(), live.form));

@@ -5,12 +5,11 @@ use super::{
     table::{Event, State},
 };
 use crate::{
-    codec::Form,
     error::Error,
     key::StoreKey,
     op::Op,
     record::Record,
-    rules::{Live, Presented},
+    rules::{Form, Live, Presented},
 };
 
 /// A piece of work that takes calls of the store.
@@ -120,10 +119,10 @@ impl Run {
     }
 
     /// Whether the record in question has no tombstones.
-    pub(super) fn is_of_flask(&self) -> bool {
+    pub(super) fn lacks_tombstones(&self) -> bool {
         self.live
             .as_ref()
-            .is_some_and(|live| live.form == Form::Flask)
+            .is_some_and(|live| !live.form.has_tombstones())
     }
 
     /// Which event it is that the write under way is stored.
@@ -131,8 +130,8 @@ impl Run {
         let written = self.written.as_ref();
         let listed = written.is_some_and(|new| new.times.indexed_until.is_some());
         match self.state {
-            State::Updating if self.is_of_flask() && written.is_none() => Event::StoredNil,
-            State::Forwarding | State::Reforwarding | State::Ending if self.is_of_flask() => {
+            State::Updating if self.lacks_tombstones() && written.is_none() => Event::StoredNil,
+            State::Forwarding | State::Reforwarding | State::Ending if self.lacks_tombstones() => {
                 Event::StoredNil
             }
             State::Forwarding | State::Reforwarding if listed => Event::StoredListed,

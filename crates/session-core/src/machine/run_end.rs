@@ -11,11 +11,10 @@ use super::{
     table::{RunEnd, State, holds},
 };
 use crate::{
-    codec::Form,
     error::{Error, Result},
     key::StoreKey,
     op::Op,
-    rules::{Live, Rules},
+    rules::{Form, Live},
 };
 
 /// What a run has come to.
@@ -43,7 +42,7 @@ fn told(outcome: RunEnd, found: &mut Results) -> Result<Saved> {
         RunEnd::Missing => Err(error.unwrap_or_else(|| {
             let form = found.key.as_ref().map(|(_, form)| *form);
             let form = form.or(found.live.as_ref().map(|live| live.form));
-            if form.is_none_or(Rules::keeps_tombstones) {
+            if form.is_none_or(Form::has_tombstones) {
                 Error::Missing
             } else {
                 // Without tombstones nobody knows whether the session was ended or renewed.
@@ -102,7 +101,7 @@ impl Machine {
             && matches!(self.origin, Origin::New)
             && inputs
                 .as_ref()
-                .is_some_and(|inputs| inputs.rules.form() == Form::Flask)
+                .is_some_and(|inputs| inputs.rules.settings.form.every_change_counts())
         {
             self.pending = Pending::Removal;
         }

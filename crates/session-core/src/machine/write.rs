@@ -9,13 +9,13 @@ use super::{
     table::{Event, RunEnd, State, holds},
 };
 use crate::{
-    codec::{Form, Times},
+    codec::Times,
     content::Content,
     error::{Error, Result},
     id::SessionId,
     op::replay,
     record::Revision,
-    rules::{Live, Rules},
+    rules::{Form, Live},
 };
 
 /// How often a change is tried on fresher data; the request's budget of store time mostly ends it earlier.
@@ -75,7 +75,7 @@ impl Machine {
     }
 
     pub(super) fn enter_inserting(&mut self, inputs: &mut Inputs<'_>) {
-        let form = inputs.rules.form();
+        let form = inputs.rules.settings.form;
         match self.changed(None, inputs) {
             Ok(content) => self.insert(form, content, inputs),
             Err(error) => self.end_run(Err(error)),
@@ -86,7 +86,7 @@ impl Machine {
         let Some(live) = self.source() else {
             return self.fail_run();
         };
-        let form = inputs.rules.next_form(live.form);
+        let form = inputs.rules.next_form(live.form).unwrap_or(live.form);
         match self.changed_in_time(&live, inputs) {
             Ok(content) => {
                 if let Some(run) = &mut self.run {
@@ -136,12 +136,12 @@ impl Machine {
             Ok(content) => content,
             Err(error) => return self.end_run(Err(error)),
         };
-        let emptied = live.form == Form::Flask && content.is_empty();
+        let emptied = !live.form.has_header() && content.is_empty();
         let sends_cookie = live.id.is_some()
             && !self.head_sent
             && inputs.rules.cookie_due(&live, &content, inputs.now);
         if emptied {
-            let record = Rules::nil(inputs.now);
+            let record = inputs.rules.tombstone(&live, None, inputs.now, [0; 8]);
             let Some(run) = &mut self.run else { return };
             run.call = Some(Call::Update(
                 live.key.clone(),
@@ -262,12 +262,12 @@ impl Machine {
 
 /// Notes on `content` what the library itself says of a session from its first record on.
 fn add_own_facts(form: Form, content: &mut Content, inputs: &mut Inputs<'_>) {
-    if form == Form::Native && content.lineage.is_none() {
+    if form.has_header() && content.lineage.is_none() {
         let mut random = [0; 16];
         (inputs.random)(&mut random);
         content.lineage = Some(random);
     }
-    if form == Form::Native || inputs.rules.settings.absolute_timeout.is_some() {
+    if form.has_header() || inputs.rules.settings.absolute_timeout.is_some() {
         content.created_at.get_or_insert(inputs.now);
     }
 }

@@ -4,7 +4,7 @@ const OLD: &str = "an older key of some forty characters, 1";
 const NEW: &str = "a newer key of some forty characters, 22";
 const ID: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-fn native(secret: &str, name: &str) -> Signer {
+fn native(secret: &str, name: &str) -> Signer<Hmac<Sha256>> {
     Signer::native(&SecretKeys::new(secret).unwrap(), name)
 }
 
@@ -38,7 +38,6 @@ fn another_cookies_signature_is_refused() {
 fn nothing_but_the_full_signature_is_accepted() {
     let signer = native(NEW, "session");
     let good = signer.sign(ID);
-    let flask = Signer::flask(&SecretKeys::new(NEW).unwrap()).sign(ID);
     for bad in [
         ID,
         &format!("{ID}."),
@@ -47,7 +46,6 @@ fn nothing_but_the_full_signature_is_accepted() {
         &format!("{good}="),
         &format!("{good}A"),
         &format!("{good}.AAAA"),
-        &flask,
         "",
         ".",
     ] {
@@ -75,31 +73,5 @@ fn the_newest_key_signs_and_all_verify() {
 
 #[test]
 fn debug_shows_no_key() {
-    let keys = SecretKeys::new(NEW).unwrap();
-    assert_eq!(format!("{:?}", Signer::flask(&keys)), "Signer::Flask(..)");
-}
-
-#[test]
-fn flasks_signatures_are_reproduced() {
-    for (secret, id, cookie) in [
-        (
-            "s3cr3t",
-            ID,
-            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.Ngdt-PucUh1jWeAbTg8ELtMpq88",
-        ),
-        (
-            "dev",
-            "lCBxQhmigcoMD9lqisirUBYtGgxHw4lat3ohLhjKxL0",
-            "lCBxQhmigcoMD9lqisirUBYtGgxHw4lat3ohLhjKxL0.GquBOjMuPXP4HekUYhxjmJak8I0",
-        ),
-        (
-            "kéy",
-            "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
-            "3f2504e0-4f89-41d3-9a0c-0305e82c3301.QdDdwb2LrhPNvVBHB6O4wJKAFro",
-        ),
-    ] {
-        let signer = Signer::flask(&SecretKeys::of_flask(secret).unwrap());
-        assert_eq!(signer.sign(id), cookie);
-        assert_eq!(signer.verify(cookie).unwrap().id, id);
-    }
+    assert_eq!(format!("{:?}", native(NEW, "session")), "Signer(..)");
 }

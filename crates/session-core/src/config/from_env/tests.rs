@@ -122,27 +122,21 @@ fn an_empty_value_counts_as_unset() {
 }
 
 #[test]
-fn the_flask_profile_takes_a_short_key_and_json() {
-    let flask = Settings::flask().overlaid(&Env::from_iter([
-        ("SECRET_KEY", "dev"),
-        ("SESSION_USE_SIGNER", "1"),
-        ("SESSION_SERIALIZATION_FORMAT", "json"),
-    ]));
-    let flask = flask.unwrap();
-    assert!(flask.keys.is_some());
-    assert_eq!(flask.format, Format::Json);
-}
-
-#[test]
 fn a_key_that_could_not_be_given_as_an_older_one_is_refused() {
     let key = "3cNnVbkzKk1xq0T8sYwR5uJm,LpE7hGfDaZxCvBn2";
     let env: Env = [("SECRET_KEY", key)].into_iter().collect();
     let error = Settings::from_env(&env).unwrap_err().to_string();
     assert!(error.starts_with("SECRET_KEY must not contain a comma"));
     assert!(!error.contains("3cNn"), "{error}");
-    let flask = Settings::flask().overlaid(&env);
-    assert!(
-        flask.is_ok(),
-        "a running Flask application's key is what it is"
-    );
+}
+
+#[test]
+fn what_is_for_flask_alone_names_the_cargo_feature() {
+    for (name, value) in [
+        ("SESSION_SERIALIZATION_FORMAT", "json"),
+        ("SESSION_KEY_PREFIX", ""),
+    ] {
+        let line = refusal(&[(name, value)]);
+        assert!(line.contains("the Cargo feature `flask`"), "{line}");
+    }
 }
