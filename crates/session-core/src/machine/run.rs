@@ -134,7 +134,7 @@ impl Run {
             State::Forwarding | State::Reforwarding | State::Ending if self.lacks_tombstones() => {
                 Event::StoredNil
             }
-            State::Inserting | State::Forwarding | State::Reforwarding if listed => Event::StoredListed,
+            State::Forwarding | State::Reforwarding if listed => Event::StoredListed,
             _ => Event::Stored,
         }
     }

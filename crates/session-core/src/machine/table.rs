@@ -210,8 +210,6 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Idle, E::ChangesUnknown, N::Done(O::NotLoaded)),
     // The first record. A taken id only costs another try.
     (S::Inserting, E::Stored, N::Done(O::StoredUnderNewId)),
-    // A log-out everywhere may have ended the new record, which the owner's index names by now.
-    (S::Inserting, E::StoredListed, N::Go(S::Confirming)),
     (S::Inserting, E::Refused, N::Go(S::Inserting)),
     (S::Inserting, E::Failed, N::Done(O::Failed)),
     // A change. Refused: made again on what another request stored. Unknown: never sent again.
@@ -251,6 +249,7 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Copying, E::Refused, N::Go(S::Copying)),
     (S::Copying, E::Failed, N::Done(O::Failed)),
     (S::Forwarding, E::Stored, N::Done(O::StoredUnderNewId)),
+    // A log-out everywhere may have ended the new record, which the owner's index names by now.
     (S::Forwarding, E::StoredListed, N::Go(S::Confirming)),
     (S::Forwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
     (S::Forwarding, E::Refused, N::Queue(S::Checking)),
