@@ -491,8 +491,8 @@ pub(crate) fn reloaded(run: &Run<'_>, r: usize, session: &Session, began: u64) {
     }
 }
 
-/// *No answer sends a dead id*: one that was ended or renewed before the end of the visit began, or before its last call
-/// of the store did. An answer that failed could not look again: it sends none that the request knew to be dead.
+/// *No answer sends a dead id*: one that was ended or renewed before the end of the visit began, or before the handler's
+/// last call of the store did; what another task of the request does is no look of the answer. An answer that failed could not look again: it sends none that the request knew to be dead.
 pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
     if live_now(run, cookie).is_some() || run.program.evicts() {
         return;
@@ -503,9 +503,7 @@ pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
         (visit.ok, visit.finish_began)
     };
     let last = if ok {
-        let last = world.counts[2 * r].last_began;
-        let last = last.max(world.counts[2 * r + 1].last_began);
-        last.max(finish_began)
+        world.counts[2 * r].last_began.max(finish_began)
     } else {
         let told = |thread: usize| world.told[thread].get(&world.loaded.clone()?).copied();
         told(2 * r).max(told(2 * r + 1)).unwrap_or(0)
