@@ -15,7 +15,11 @@ mod limits;
 mod outage;
 mod owners;
 mod reentrant;
+mod renewal_chains;
+
+mod spawned;
 mod support;
+mod taken;
 mod told_apart;
 mod unreadable;
 mod which_cookie;
