@@ -319,7 +319,8 @@ impl Owned {
         Pages {
             work: self,
             owner: self.shared.rules.settings.prefix.owner_key(owner),
-            next: Some(None),
+            cursor: None,
+            done: false,
         }
     }
 
@@ -356,18 +357,20 @@ impl Drop for Owned {
 struct Pages<'o> {
     work: &'o Owned,
     owner: OwnerKey,
-    /// Where the next page begins; `None` after the last one.
-    next: Option<Option<Cursor>>,
+    cursor: Option<Cursor>,
+    done: bool,
 }
 
 impl Pages<'_> {
     async fn next(&mut self) -> Result<Option<Vec<Listed>>> {
-        let Some(cursor) = self.next.take() else {
+        if self.done {
             return Ok(None);
-        };
-        let page = self.work.index.owned_by(&self.owner, cursor.as_ref(), PAGE);
+        }
+        let index = &self.work.index;
+        let page = index.owned_by(&self.owner, self.cursor.as_ref(), PAGE);
         let page = self.work.within(page).await?;
-        self.next = page.next.map(Some);
+        self.cursor = page.next;
+        self.done = self.cursor.is_none();
         Ok(Some(page.records))
     }
 }
