@@ -19,7 +19,7 @@ async fn every_call_on_a_users_sessions_can_be_spawned() {
     assert_eq!(lists.await.unwrap(), (1, 1, true));
     let session = session.clone();
     let save = tokio::spawn(async move { session.save().await });
-    save.await.unwrap().unwrap();
+    let _saved = save.await.unwrap().unwrap();
     let everywhere = tokio::spawn(async move { sessions.log_out_everywhere("ada").await });
     assert_eq!(everywhere.await.unwrap().unwrap(), 0);
 }
