@@ -8,4 +8,4 @@ mod write;
 
 pub use attributes::{CookieAttributes, SameSite};
 pub(crate) use read::values;
-pub(crate) use write::{Lasting, removal, set_cookie};
+pub(crate) use write::{CookieLifetime, removal, set_cookie};

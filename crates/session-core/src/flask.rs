@@ -7,7 +7,7 @@ mod record;
 mod settings;
 
 pub(crate) use self::{
-    cookie::{Signer, id_in, lasting, removal, signer},
+    cookie::{Signer, cookie_lifetime, id_in, removal, signer},
     record::{decode, live, nil},
     settings::FlaskSettings,
 };

@@ -21,15 +21,15 @@ impl KeyPrefix {
     ///
     /// If it is empty, longer than 128 bytes, or holds anything but graphic ASCII.
     pub fn new(prefix: &str) -> Result<Self, ConfigError> {
-        let prefix = Self::even_empty(prefix)?;
+        let prefix = Self::allowing_empty(prefix)?;
         prefix.refuse_empty()?;
         Ok(prefix)
     }
 
     /// The same, or no prefix at all: settings that share no sessions with Flask refuse that when they are checked.
-    pub(crate) fn even_empty(prefix: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn allowing_empty(prefix: &str) -> Result<Self, ConfigError> {
         if prefix.len() > Self::MAX_LEN {
-            return Err(of_another_length());
+            return Err(length_error());
         }
         if !prefix.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(ConfigError::new(
@@ -42,7 +42,7 @@ impl KeyPrefix {
 
     pub(crate) fn refuse_empty(&self) -> Result<(), ConfigError> {
         if self.0.is_empty() {
-            return Err(of_another_length());
+            return Err(length_error());
         }
         Ok(())
     }
@@ -71,7 +71,7 @@ impl Default for KeyPrefix {
     }
 }
 
-fn of_another_length() -> ConfigError {
+fn length_error() -> ConfigError {
     ConfigError::new(
         "SESSION_KEY_PREFIX",
         "must have 1 to 128 characters; or none where the sessions of a Flask application are shared, with the Cargo \
@@ -86,14 +86,14 @@ fn hex_after(prefix: &str, secret: &[u8]) -> Arc<str> {
     text.into()
 }
 
-/// `bytes` in hexadecimal, written into `room`, which is twice as long.
-pub(crate) fn hex<'r>(bytes: &[u8], room: &'r mut [u8]) -> &'r str {
+/// `bytes` in hexadecimal, written into `buffer`, which is twice as long.
+pub(crate) fn hex<'r>(bytes: &[u8], buffer: &'r mut [u8]) -> &'r str {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in room.chunks_exact_mut(2).zip(bytes) {
+    for (pair, byte) in buffer.chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 15)];
     }
-    std::str::from_utf8(room).expect("digits are ASCII")
+    std::str::from_utf8(buffer).expect("digits are ASCII")
 }
 
 macro_rules! opaque_key {
@@ -118,8 +118,8 @@ macro_rules! opaque_key {
             /// Four bytes of the key's digest: enough to match two lines of a log, useless to a thief.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let digest = Sha256::digest(self.0.as_bytes());
-                let mut room = [0; 8];
-                write!(f, concat!(stringify!($name), "(#{})"), hex(&digest[..4], &mut room))
+                let mut buffer = [0; 8];
+                write!(f, concat!(stringify!($name), "(#{})"), hex(&digest[..4], &mut buffer))
             }
         }
     };

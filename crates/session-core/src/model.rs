@@ -22,13 +22,13 @@ pub enum Rule {
     /// A cookie is sent when its own end lags behind, not when the record's does.
     CookieHasItsOwnEnd,
     /// A save whose future is dropped is finished by the next.
-    DroppedSaveGoesOn,
+    DroppedSaveContinues,
     /// An error that could be told to nobody is told by the next save.
-    UntoldErrorIsTold,
+    UnreportedErrorIsReported,
     /// A session that is first asked for after the head knows that.
-    HeadIsKnown,
+    LateSessionKnowsHead,
     /// A session of Flask's moves to a new id only while the cookie can be sent.
-    MovesBeforeTheHead,
+    MovesOnlyBeforeHead,
     /// A request does not go on with a session that is another user's by now.
     OwnerIsChecked,
     /// Changes are made again on what another request stored.
@@ -44,18 +44,18 @@ pub enum Rule {
     /// The index of an owner's sessions is told of a session's record.
     IndexIsWritten,
     /// A log-out of an owner's sessions follows the ones that were renewed.
-    OthersFollowRenewals,
+    LogOutFollowsRenewals,
     /// A session that is destroyed while it is saved is ended when the save is over.
-    DestroyedWhileSaving,
+    LogOutDuringSaveHolds,
 }
 
 /// Every rule.
 pub const RULES: &[Rule] = &[
     Rule::CookieHasItsOwnEnd,
-    Rule::DroppedSaveGoesOn,
-    Rule::UntoldErrorIsTold,
-    Rule::HeadIsKnown,
-    Rule::MovesBeforeTheHead,
+    Rule::DroppedSaveContinues,
+    Rule::UnreportedErrorIsReported,
+    Rule::LateSessionKnowsHead,
+    Rule::MovesOnlyBeforeHead,
     Rule::OwnerIsChecked,
     Rule::ChangesAreReplayed,
     Rule::UnknownStaysUnknown,
@@ -63,8 +63,8 @@ pub const RULES: &[Rule] = &[
     Rule::LoweredTimeoutHolds,
     Rule::AbsoluteTimeoutIsKept,
     Rule::IndexIsWritten,
-    Rule::OthersFollowRenewals,
-    Rule::DestroyedWhileSaving,
+    Rule::LogOutFollowsRenewals,
+    Rule::LogOutDuringSaveHolds,
 ];
 
 /// A row of the table as text, and how often it was used in this process.
@@ -130,7 +130,7 @@ pub fn break_rule(rule: Rule) -> Broken {
     Broken(())
 }
 
-pub(crate) fn holds(rule: Rule) -> bool {
+pub(crate) fn rule_holds(rule: Rule) -> bool {
     BROKEN_RULE.with_borrow(|broken| *broken != Some(rule))
 }
 

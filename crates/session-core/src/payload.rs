@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 64;
 const MAX_KEYS: usize = 16_384;
 
 /// The most bytes that an encoding adds to a key or a map.
-const LONGEST_HEAD: usize = 5;
+const MAX_HEAD: usize = 5;
 
 /// Why bytes are no session or value; quotes nothing of them, so it can be logged.
 type Reason = &'static str;
@@ -93,7 +93,7 @@ impl Payload {
             _ => msgpack::split(&bytes),
         };
         let entries = entries
-            .map_err(|fault| Error::corrupt(format!("{fault} ({configured} was expected)")))?;
+            .map_err(|reason| Error::corrupt(format!("{reason} ({configured} was expected)")))?;
         let entries = entries.map(Arc::new);
         Ok(entries.map(|entries| Self { entries }))
     }
@@ -120,15 +120,15 @@ impl Payload {
             return Err(Error::encode(TOO_MANY_KEYS));
         }
         let entries = self.entries.iter().chain(last);
-        let mut out = Vec::with_capacity(size(entries.clone()) + (count + 1) * LONGEST_HEAD);
+        let mut out = Vec::with_capacity(size(entries.clone()) + (count + 1) * MAX_HEAD);
         if format == Format::MessagePack {
             msgpack::write_head(&mut out, count).map_err(Error::encode)?;
         }
         for entry in entries {
-            write_entry(&mut out, entry, format).map_err(|fault| {
+            write_entry(&mut out, entry, format).map_err(|reason| {
                 let named = str::from_utf8(entry.0).map(|key| format!("the value of {key:?}"));
                 let named = named.unwrap_or("an entry whose key is not text".into());
-                Error::encode(format!("{named} cannot be written: {fault}"))
+                Error::encode(format!("{named} cannot be written: {reason}"))
             })?;
         }
         if format == Format::Json {
@@ -151,16 +151,16 @@ impl Payload {
         self.entries.value(self.entries.index_of(key.as_bytes())?)
     }
 
-    /// Files `value` under `key`: in the place of the value that was there, or else at the end.
+    /// Files `value` under `key`: in the position of the value that was there, or else at the end.
     pub fn insert_value(&mut self, key: &str, value: Value) {
         Arc::make_mut(&mut self.entries).insert(key.as_bytes(), value);
     }
 
     /// Takes `key` and its value out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let place = self.entries.index_of(key.as_bytes())?;
-        let value = self.entries.value(place);
-        Arc::make_mut(&mut self.entries).remove(place);
+        let position = self.entries.index_of(key.as_bytes())?;
+        let value = self.entries.value(position);
+        Arc::make_mut(&mut self.entries).remove(position);
         value
     }
 

@@ -25,12 +25,12 @@ use crate::{
     codec::{self, Stored, Times},
     config::{ConfigError, Refresh, Settings},
     content::{Content, PERMANENT},
-    cookie::{self, Lasting},
+    cookie::{self, CookieLifetime},
     error::{Error, Result},
     expiry::{Millis, Timeouts, cookie_age, cookie_end},
     id::SessionId,
     key::StoreKey,
-    machine::table::holds,
+    machine::table::rule_holds,
     payload::{Dynamic, Value},
     record::{IndexEntry, Loaded, Record, Revision},
     secret_keys::SecretKeys,
@@ -61,7 +61,7 @@ macro_rules! by_form {
 
 impl Form {
     /// No other form than this one.
-    pub(crate) fn alone(self) -> &'static [Self] {
+    pub(crate) fn only_this(self) -> &'static [Self] {
         by_form!(self, &[Self::Native], &[Self::Flask])
     }
 
@@ -96,7 +96,7 @@ impl Form {
     pub(crate) fn key(self, secret: &str) -> Result<SecretKeys, ConfigError> {
         by_form!(
             self,
-            SecretKeys::of_text(secret),
+            SecretKeys::from_env_text(secret),
             SecretKeys::of_flask(secret)
         )
     }
@@ -153,7 +153,7 @@ pub(crate) struct Live {
 
 /// What a look at a key found.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum LoadedRecord {
     Live(Arc<Live>),
     /// Until then, a request that arrives with the id is told that it was renewed.
     Forwarded(StoreKey, Millis),
@@ -189,10 +189,10 @@ impl Rules {
     pub(crate) fn presented(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Vec<Presented> {
         let name = &self.settings.cookie.name;
         let mut candidates: Vec<Presented> = Vec::new();
-        let accepted = headers
+        let verified = headers
             .flat_map(|header| cookie::values(header, name))
             .filter_map(|value| self.verify_value(value));
-        for presented in accepted {
+        for presented in verified {
             if candidates.iter().all(|other| other.id != presented.id) {
                 candidates.push(presented);
             }
@@ -217,10 +217,10 @@ impl Rules {
         }
         let value = std::str::from_utf8(value).ok()?;
         let mut forms = self.settings.forms.iter();
-        forms.find_map(|form| self.accept(*form, value))
+        forms.find_map(|form| self.verify_in_form(*form, value))
     }
 
-    fn accept(&self, form: Form, value: &str) -> Option<Presented> {
+    fn verify_in_form(&self, form: Form, value: &str) -> Option<Presented> {
         let (id, outdated) = by_form!(
             form,
             {
@@ -239,9 +239,9 @@ impl Rules {
     }
 
     /// What `loaded`, found under `key`, says; whether a live session has expired is for [`Self::is_expired`] to say.
-    pub(crate) fn read(&self, key: &StoreKey, form: Form, loaded: Option<Loaded>) -> Found {
+    pub(crate) fn read(&self, key: &StoreKey, form: Form, loaded: Option<Loaded>) -> LoadedRecord {
         let Some(loaded) = loaded else {
-            return Found::Absent;
+            return LoadedRecord::Absent;
         };
         let stored = by_form!(
             form,
@@ -249,7 +249,7 @@ impl Rules {
             flask::decode(&loaded, self.settings.format),
         );
         match stored {
-            Ok(Some(Stored::Live(content, times, encoded))) => Found::Live(Arc::new(Live {
+            Ok(Some(Stored::Live(content, times, encoded))) => LoadedRecord::Live(Arc::new(Live {
                 key: key.clone(),
                 form,
                 id: None,
@@ -259,10 +259,12 @@ impl Rules {
                 revision: loaded.revision,
                 outdated: false,
             })),
-            Ok(Some(Stored::Forwarded(successor, until))) => Found::Forwarded(successor, until),
-            Ok(Some(Stored::Ended)) => Found::Ended,
-            Ok(None) => Found::Absent,
-            Err(error) => Found::Unreadable(error),
+            Ok(Some(Stored::Forwarded(successor, until))) => {
+                LoadedRecord::Forwarded(successor, until)
+            }
+            Ok(Some(Stored::Ended)) => LoadedRecord::Ended,
+            Ok(None) => LoadedRecord::Absent,
+            Err(error) => LoadedRecord::Unreadable(error),
         }
     }
 
@@ -272,7 +274,7 @@ impl Rules {
     pub(crate) fn end(&self, live: &Live) -> Option<Millis> {
         let timeouts = self.timeouts(&live.content);
         let used = live.times.used_at.map(|used| used.after(timeouts.idle));
-        let used = used.filter(|_| holds!(LoweredTimeoutHolds));
+        let used = used.filter(|_| rule_holds!(LoweredTimeoutHolds));
         let deadline = self.deadline(&live.content);
         [live.times.expires_at, used, deadline]
             .into_iter()
@@ -300,7 +302,7 @@ impl Rules {
     /// The end that no use moves, if there is one.
     fn deadline(&self, content: &Content) -> Option<Millis> {
         let deadline = self.timeouts(content).deadline(content.started_at()?);
-        deadline.filter(|_| holds!(AbsoluteTimeoutIsKept))
+        deadline.filter(|_| rule_holds!(AbsoluteTimeoutIsKept))
     }
 
     /// The instants of a record of `content` that is written `now`, and whether the browser is to be sent the cookie.
@@ -361,7 +363,7 @@ impl Rules {
         new.encoded = by_form!(new.form, codec::payload_in(&bytes), bytes.clone());
         let end = new.times.expires_at.unwrap_or_default();
         let until = new.times.indexed_until;
-        let entry = (until != before.indexed_until && holds!(IndexIsWritten))
+        let entry = (until != before.indexed_until && rule_holds!(IndexIsWritten))
             .then(|| self.entry(&new.content, until?))
             .flatten();
         Ok(Record {
@@ -421,7 +423,7 @@ impl Rules {
             return true;
         }
         let permanent = self.permanent(live.form, content);
-        let cookie_until = if holds!(CookieHasItsOwnEnd) {
+        let cookie_until = if rule_holds!(CookieHasItsOwnEnd) {
             live.times.cookie_until
         } else {
             live.times.expires_at.filter(|_| permanent)
@@ -532,16 +534,16 @@ impl Rules {
         } else {
             now
         };
-        let lasting = if self.permanent(live.form, &live.content) {
+        let lifetime = if self.permanent(live.form, &live.content) {
             by_form!(
                 live.form,
-                Lasting::seconds(cookie_age(end, from)),
-                flask::lasting(end),
+                CookieLifetime::seconds(cookie_age(end, from)),
+                flask::cookie_lifetime(end),
             )
         } else {
-            Lasting::BROWSER_SESSION
+            CookieLifetime::BROWSER_SESSION
         };
-        Some(cookie::set_cookie(&self.settings.cookie, &value, lasting))
+        Some(cookie::set_cookie(&self.settings.cookie, &value, lifetime))
     }
 
     /// The value of the `Set-Cookie` header that removes the cookie.

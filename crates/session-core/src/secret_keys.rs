@@ -25,7 +25,7 @@ impl SecretKeys {
     }
 
     /// The key that signs, from the environment.
-    pub(crate) fn of_text(secret: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn from_env_text(secret: &str) -> Result<Self, ConfigError> {
         if secret.contains(',') {
             return Err(ConfigError::new(
                 "SECRET_KEY",

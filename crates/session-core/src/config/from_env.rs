@@ -58,8 +58,8 @@ impl Settings {
     pub fn overlaid(mut self, env: &Env) -> Result<Self, ConfigError> {
         warn_of_unknown(env);
         self.overlay_cookie(env)?;
-        if let Some(prefix) = env.even_empty("SESSION_KEY_PREFIX") {
-            self.prefix = KeyPrefix::even_empty(prefix)?;
+        if let Some(prefix) = env.allowing_empty("SESSION_KEY_PREFIX") {
+            self.prefix = KeyPrefix::allowing_empty(prefix)?;
         }
         if let Some(bytes) = env.parse("SESSION_ID_LENGTH", "a whole number of bytes")? {
             self.id_bytes = bytes;

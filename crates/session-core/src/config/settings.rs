@@ -86,7 +86,7 @@ impl Settings {
             last_seen: Duration::from_hours(1),
             sweep_pause: Duration::from_secs(300),
             form: Form::Native,
-            forms: Form::Native.alone(),
+            forms: Form::Native.only_this(),
             format: Format::MessagePack,
             #[cfg(feature = "flask")]
             flask: crate::flask::FlaskSettings::default(),

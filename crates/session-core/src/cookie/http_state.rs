@@ -12,7 +12,7 @@ use cookie_store::CookieStore;
 use serde::Deserialize;
 use url::Url;
 
-use super::{CookieAttributes, Lasting, removal, set_cookie, values};
+use super::{CookieAttributes, CookieLifetime, removal, set_cookie, values};
 use crate::flask;
 
 const ASKED: &str = "http://home.example.org:8888/cookie-parser";
@@ -132,10 +132,10 @@ impl Case {
     fn writes(&self, cookie: &CookieAttributes) {
         let (asked, result) = (url(ASKED), url(RESULT));
         let later = SystemTime::now() + Duration::from_secs(60);
-        for (lasting, removal) in [
-            (Lasting::BROWSER_SESSION, removal(cookie)),
-            (Lasting::seconds(60), removal(cookie)),
-            (flask::lasting(later.into()), flask::removal(cookie)),
+        for (lifetime, removal) in [
+            (CookieLifetime::BROWSER_SESSION, removal(cookie)),
+            (CookieLifetime::seconds(60), removal(cookie)),
+            (flask::cookie_lifetime(later.into()), flask::removal(cookie)),
         ] {
             let mut jar = self.jar();
             let mine = |jar: &CookieStore| {
@@ -147,7 +147,7 @@ impl Case {
                 let found = values(header.as_bytes(), &cookie.name);
                 found.filter(|value| *value == ID.as_bytes()).count()
             };
-            let header = set_cookie(cookie, ID, lasting);
+            let header = set_cookie(cookie, ID, lifetime);
             jar.parse(&header, &asked)
                 .unwrap_or_else(|error| panic!("{}: {error}", self.test));
             assert_eq!(mine(&jar), 1, "{}: {header}", self.test);

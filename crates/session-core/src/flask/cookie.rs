@@ -6,7 +6,7 @@ use hmac::Hmac;
 use sha1::Sha1;
 
 use crate::{
-    cookie::{self, CookieAttributes, Lasting, SameSite},
+    cookie::{self, CookieAttributes, CookieLifetime, SameSite},
     expiry::Millis,
     id::SessionId,
     secret_keys::SecretKeys,
@@ -76,10 +76,10 @@ fn unquoted(value: &str) -> Cow<'_, str> {
 }
 
 /// How long the browser keeps the cookie of a permanent session that ends at `end`.
-pub(crate) fn lasting(end: Millis) -> Lasting {
-    Lasting {
+pub(crate) fn cookie_lifetime(end: Millis) -> CookieLifetime {
+    CookieLifetime {
         until: Some(end.into()),
-        ..Lasting::BROWSER_SESSION
+        ..CookieLifetime::BROWSER_SESSION
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
             same_site: None,
             ..CookieAttributes::default()
         };
-        let until = lasting(Millis::new(1_795_222_698_000));
+        let until = cookie_lifetime(Millis::new(1_795_222_698_000));
         assert_eq!(
             set_cookie(&flask, "v", until),
             "session=v; Expires=Sat, 21 Nov 2026 00:58:18 GMT; HttpOnly; Path=/"

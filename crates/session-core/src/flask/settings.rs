@@ -42,7 +42,7 @@ enum FlaskKeys {
     #[default]
     Own,
     None,
-    Inputs(SecretKeys),
+    Separate(SecretKeys),
 }
 
 impl Settings {
@@ -59,7 +59,7 @@ impl Settings {
             },
             refresh: Refresh::EveryRequest,
             form: Form::Flask,
-            forms: Form::Flask.alone(),
+            forms: Form::Flask.only_this(),
             ..Self::unsigned()
         }
     }
@@ -71,7 +71,7 @@ impl Settings {
     #[must_use]
     pub fn with_flask_sessions(mut self, sessions: FlaskSessions) -> Self {
         self.forms = match sessions {
-            FlaskSessions::Ignore => self.form.alone(),
+            FlaskSessions::Ignore => self.form.only_this(),
             FlaskSessions::Keep | FlaskSessions::Move => &[Form::Native, Form::Flask],
         };
         self.flask.next_form = (sessions == FlaskSessions::Move).then_some(self.form);
@@ -84,7 +84,7 @@ impl Settings {
     /// With the feature `flask`.
     #[must_use]
     pub fn with_flask_keys(mut self, keys: Option<SecretKeys>) -> Self {
-        self.flask.keys = keys.map_or(FlaskKeys::None, FlaskKeys::Inputs);
+        self.flask.keys = keys.map_or(FlaskKeys::None, FlaskKeys::Separate);
         self
     }
 
@@ -122,7 +122,7 @@ impl Settings {
             _ if self.is_native() => None,
             FlaskKeys::Own => self.keys.as_ref(),
             FlaskKeys::None => None,
-            FlaskKeys::Inputs(keys) => Some(keys),
+            FlaskKeys::Separate(keys) => Some(keys),
         }
     }
 
@@ -155,7 +155,7 @@ impl KeyPrefix {
     ///
     /// If it is longer than 128 bytes, or holds anything but graphic ASCII.
     pub fn of_flask(prefix: &str) -> Result<Self, ConfigError> {
-        Self::even_empty(prefix)
+        Self::allowing_empty(prefix)
     }
 
     /// The key of the session `id` as Flask-Session writes it: prefix + id.

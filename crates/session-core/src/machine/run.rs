@@ -45,7 +45,7 @@ pub(super) struct Run {
     pub(super) error: Option<Error>,
     pub(super) sends_cookie: bool,
     /// The live record that was found is not for this request: another user's, or that of a session whose login was lost.
-    pub(super) foreign: Option<Foreign>,
+    pub(super) not_allowed: Option<NotAllowed>,
     /// The record was loaded again.
     pub(super) rebased: bool,
     /// What is to end is over by this process's clock, and may be gone.
@@ -54,18 +54,18 @@ pub(super) struct Run {
     pub(super) expired: Vec<(StoreKey, Form)>,
     /// It ended a session, or found it ended.
     pub(super) ended: bool,
-    /// The session was destroyed while this run was under way: what comes of it is to end.
-    pub(super) destroyed: bool,
+    /// The session was logged_out while this run was under way: what comes of it is to end.
+    pub(super) logged_out: bool,
     /// What comes of it is known to have ended, so that no answer sends its id.
     pub(super) forgets_id: bool,
 }
 
 /// Why a request may not go on as it wants with a live record.
-pub(super) enum Foreign {
+pub(super) enum NotAllowed {
     /// It is another user's.
-    Taken,
+    OtherOwner,
     /// It still is the session that the request loaded, but the request's login was overtaken.
-    LoginLost,
+    LoginOvertaken,
 }
 
 impl Run {
@@ -91,12 +91,12 @@ impl Run {
             late: None,
             error: None,
             sends_cookie: false,
-            foreign: None,
+            not_allowed: None,
             rebased: false,
             ends_expired: false,
             expired: Vec::new(),
             ended: false,
-            destroyed: false,
+            logged_out: false,
             forgets_id: false,
         }
     }
@@ -126,25 +126,29 @@ impl Run {
     }
 
     /// Which event it is that the write under way is stored.
-    pub(super) fn stored(&self) -> Event {
+    pub(super) fn stored_event(&self) -> Event {
         let written = self.written.as_ref();
         let listed = written.is_some_and(|new| new.times.indexed_until.is_some());
         match self.state {
             State::Updating if self.lacks_tombstones() && written.is_none() => Event::StoredNil,
-            State::Forwarding | State::Reforwarding | State::Ending if self.lacks_tombstones() => {
+            State::Forwarding | State::ForwardingAgain | State::Ending
+                if self.lacks_tombstones() =>
+            {
                 Event::StoredNil
             }
-            State::Inserting | State::Forwarding | State::Reforwarding if listed => Event::StoredListed,
+            State::Inserting | State::Forwarding | State::ForwardingAgain if listed => {
+                Event::StoredListed
+            }
             _ => Event::Stored,
         }
     }
 
     /// States that could be taken up without end: a taken id, a tombstone after another.
-    pub(super) fn call_count_grows(&self, state: State) -> bool {
+    pub(super) fn counts_as_attempt(&self, state: State) -> bool {
         match state {
             State::Inserting => self.written.is_some(),
             State::Copying => self.written.is_some() || self.attempts > 0,
-            State::Rebasing | State::Finding | State::Reloading => self.live.is_some(),
+            State::Rebasing | State::LoadingToEnd | State::Reloading => self.live.is_some(),
             _ => false,
         }
     }

@@ -24,27 +24,27 @@ pub(crate) enum State {
     /// Moves the record's expiry, nothing else.
     Refreshing,
     /// Loads a record of Flask's whose refresh was refused.
-    Rechecking,
+    CheckingRefresh,
     /// Loads the record whose id an earlier save is to send, to see that it still is the session's.
-    Verifying,
+    CheckingId,
     /// Inserts the record of a renewal under a new id.
     Copying,
     /// Replaces the renewed record by a tombstone that names the new one.
     Forwarding,
     /// The same write once more, because its first answer was lost.
-    Reforwarding,
+    ForwardingAgain,
     /// Loads the renewed record to see who replaced it.
-    Checking,
+    CheckingWinner,
     /// Loads the new record: the owner's index names it since it was inserted, so it may have been ended.
-    Confirming,
+    CheckingNew,
     /// Deletes the renewed record of Flask's form, which is nil by now.
     DeletingRenewed,
     /// Deletes the new record of a renewal that has to start again.
-    DiscardingCopy,
+    DiscardingToRetry,
     /// Deletes the new record of a renewal that lost to another request.
-    DiscardingLoser,
+    DiscardingToFollow,
     /// Loads the record that is to end.
-    Finding,
+    LoadingToEnd,
     /// Replaces the record by the tombstone of an ended session.
     Ending,
     /// Deletes the ended record of Flask's form, which is nil by now.
@@ -55,7 +55,7 @@ pub(crate) enum State {
     Queued,
 }
 
-/// What happens: the application's wish when a save begins, or an answer.
+/// What happens: the application's work_to_do when a save begins, or an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Event {
     // What a save finds to be done, while nothing is under way.
@@ -64,7 +64,7 @@ pub(crate) enum Event {
     /// A session is to end, whose record was seen live.
     EndsLive,
     /// A session is to end, whose record must be found first.
-    EndsUnseen,
+    EndsUnloaded,
     /// A session without a record has data.
     HasData,
     /// There are changes.
@@ -78,15 +78,15 @@ pub(crate) enum Event {
     /// An earlier save is to send the id.
     CookiePending,
     /// The application asks for what is stored.
-    WantsReload,
+    ReloadRequested,
     /// A cookie would be needed, and the head was sent.
-    AfterHead,
+    NeedsSentHead,
     /// The request came with an id that was renewed, and changes something.
     ArrivedLate,
     /// The session has ended for this request, which changes something.
     ChangesEnded,
     /// The session could not be loaded, and the request changes something.
-    ChangesUnknown,
+    ChangesNotLoaded,
 
     // What a load finds.
     /// A live session that this request may go on with.
@@ -94,7 +94,7 @@ pub(crate) enum Event {
     /// The same, and nothing of the request is left to write.
     LiveUnchanged,
     /// A live session of another user, or one that is to be kept.
-    Foreign,
+    LiveOfOther,
     /// A tombstone that names the record of this very renewal.
     ForwardedToOurs,
     /// A tombstone that names another record.
@@ -158,17 +158,17 @@ pub(crate) enum RunEnd {
     /// The expiry has moved.
     Refreshed,
     /// The expiry could not be moved, which fails no request.
-    Unrefreshed,
+    NotRefreshed,
     /// The id that was to be sent is still the session's.
-    Verified,
+    StillLive,
     /// What is stored now was loaded.
     Reloaded,
     /// The session goes on under an id that another answer carries.
     Followed,
     /// The session ended, or is another user's: the changes are dropped. A login is an error.
-    Dropped,
+    ChangesDropped,
     /// The session that was to end is another user's, or is to be kept.
-    Kept,
+    NotEnded,
     /// An error: the record is gone, and nothing tells why.
     Missing,
     /// An error: the record cannot be read.
@@ -196,22 +196,22 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     // What a save finds to be done.
     (S::Idle, E::NothingToDo, N::Done(O::Unchanged)),
     (S::Idle, E::EndsLive, N::Go(S::Ending)),
-    (S::Idle, E::EndsUnseen, N::Go(S::Finding)),
+    (S::Idle, E::EndsUnloaded, N::Go(S::LoadingToEnd)),
     (S::Idle, E::HasData, N::Go(S::Inserting)),
     (S::Idle, E::HasChanges, N::Go(S::Updating)),
     (S::Idle, E::HasChangesInQueue, N::Queue(S::Rebasing)),
     (S::Idle, E::Renews, N::Go(S::Copying)),
     (S::Idle, E::RefreshDue, N::Go(S::Refreshing)),
-    (S::Idle, E::CookiePending, N::Go(S::Verifying)),
-    (S::Idle, E::WantsReload, N::Go(S::Reloading)),
-    (S::Idle, E::AfterHead, N::Done(O::HeadSent)),
+    (S::Idle, E::CookiePending, N::Go(S::CheckingId)),
+    (S::Idle, E::ReloadRequested, N::Go(S::Reloading)),
+    (S::Idle, E::NeedsSentHead, N::Done(O::HeadSent)),
     (S::Idle, E::ArrivedLate, N::Done(O::Conflict)),
-    (S::Idle, E::ChangesEnded, N::Done(O::Dropped)),
-    (S::Idle, E::ChangesUnknown, N::Done(O::NotLoaded)),
+    (S::Idle, E::ChangesEnded, N::Done(O::ChangesDropped)),
+    (S::Idle, E::ChangesNotLoaded, N::Done(O::NotLoaded)),
     // The first record. A taken id only costs another try.
     (S::Inserting, E::Stored, N::Done(O::StoredUnderNewId)),
     // A log-out everywhere may have ended the new record, which the owner's index names by now.
-    (S::Inserting, E::StoredListed, N::Go(S::Confirming)),
+    (S::Inserting, E::StoredListed, N::Go(S::CheckingNew)),
     (S::Inserting, E::Refused, N::Go(S::Inserting)),
     (S::Inserting, E::Failed, N::Done(O::Failed)),
     // A change. Refused: made again on what another request stored. Unknown: never sent again.
@@ -221,97 +221,101 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Updating, E::Failed, N::Done(O::Failed)),
     (S::Rebasing, E::Live, N::Go(S::Updating)),
     (S::Rebasing, E::LiveUnchanged, N::Done(O::Followed)),
-    (S::Rebasing, E::Foreign, N::Done(O::Dropped)),
+    (S::Rebasing, E::LiveOfOther, N::Done(O::ChangesDropped)),
     (S::Rebasing, E::Forwarded, N::Go(S::Rebasing)),
-    (S::Rebasing, E::Ended, N::Done(O::Dropped)),
+    (S::Rebasing, E::Ended, N::Done(O::ChangesDropped)),
     (S::Rebasing, E::Absent, N::Done(O::Missing)),
     (S::Rebasing, E::Unreadable, N::Done(O::Unreadable)),
     (S::Rebasing, E::Failed, N::Done(O::Failed)),
     (S::DeletingEmptied, E::Deleted, N::Done(O::Stored)),
     // A refresh. Refused: whoever changed the record moved its expiry, or ended it; Flask's contract wants the cookie.
     (S::Refreshing, E::Stored, N::Done(O::Refreshed)),
-    (S::Refreshing, E::Refused, N::Go(S::Rechecking)),
-    (S::Refreshing, E::Failed, N::Done(O::Unrefreshed)),
-    (S::Rechecking, E::Live, N::Done(O::Verified)),
-    (S::Rechecking, E::Forwarded, N::Done(O::Unrefreshed)),
-    (S::Rechecking, E::Ended, N::Done(O::Unrefreshed)),
-    (S::Rechecking, E::Absent, N::Done(O::Unrefreshed)),
-    (S::Rechecking, E::Unreadable, N::Done(O::Unrefreshed)),
-    (S::Rechecking, E::Failed, N::Done(O::Unrefreshed)),
+    (S::Refreshing, E::Refused, N::Go(S::CheckingRefresh)),
+    (S::Refreshing, E::Failed, N::Done(O::NotRefreshed)),
+    (S::CheckingRefresh, E::Live, N::Done(O::StillLive)),
+    (S::CheckingRefresh, E::Forwarded, N::Done(O::NotRefreshed)),
+    (S::CheckingRefresh, E::Ended, N::Done(O::NotRefreshed)),
+    (S::CheckingRefresh, E::Absent, N::Done(O::NotRefreshed)),
+    (S::CheckingRefresh, E::Unreadable, N::Done(O::NotRefreshed)),
+    (S::CheckingRefresh, E::Failed, N::Done(O::NotRefreshed)),
     // No answer sends an id that was ended or renewed before the answer's last look.
-    (S::Verifying, E::Live, N::Done(O::Verified)),
-    (S::Verifying, E::Forwarded, N::Done(O::Followed)),
-    (S::Verifying, E::Ended, N::Done(O::Dropped)),
-    (S::Verifying, E::Absent, N::Done(O::Missing)),
-    (S::Verifying, E::Unreadable, N::Done(O::Unreadable)),
-    (S::Verifying, E::Failed, N::Done(O::Failed)),
+    (S::CheckingId, E::Live, N::Done(O::StillLive)),
+    (S::CheckingId, E::Forwarded, N::Done(O::Followed)),
+    (S::CheckingId, E::Ended, N::Done(O::ChangesDropped)),
+    (S::CheckingId, E::Absent, N::Done(O::Missing)),
+    (S::CheckingId, E::Unreadable, N::Done(O::Unreadable)),
+    (S::CheckingId, E::Failed, N::Done(O::Failed)),
     // A renewal: the new record first, then the old one is replaced, so that of many at once one wins and no moment leaves
     // the user without a session.
     (S::Copying, E::Stored, N::Go(S::Forwarding)),
     (S::Copying, E::Refused, N::Go(S::Copying)),
     (S::Copying, E::Failed, N::Done(O::Failed)),
     (S::Forwarding, E::Stored, N::Done(O::StoredUnderNewId)),
-    (S::Forwarding, E::StoredListed, N::Go(S::Confirming)),
+    (S::Forwarding, E::StoredListed, N::Go(S::CheckingNew)),
     (S::Forwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
-    (S::Forwarding, E::Refused, N::Queue(S::Checking)),
+    (S::Forwarding, E::Refused, N::Queue(S::CheckingWinner)),
     // The one write that may be sent again: the same bytes at the same revision, and the tombstone names its writer.
-    (S::Forwarding, E::Failed, N::Go(S::Reforwarding)),
-    (S::Reforwarding, E::Stored, N::Done(O::StoredUnderNewId)),
-    (S::Reforwarding, E::StoredListed, N::Go(S::Confirming)),
-    (S::Reforwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
-    (S::Reforwarding, E::Refused, N::Go(S::Checking)),
-    (S::Reforwarding, E::Failed, N::Done(O::Failed)),
-    (S::Checking, E::ForwardedToOurs, N::Go(S::Confirming)),
-    (S::Checking, E::Live, N::Go(S::DiscardingCopy)),
-    (S::Checking, E::Forwarded, N::Go(S::DiscardingLoser)),
-    (S::Checking, E::Ended, N::Go(S::DiscardingLoser)),
-    (S::Checking, E::Absent, N::Go(S::DiscardingLoser)),
-    (S::Checking, E::Unreadable, N::Done(O::Unreadable)),
-    (S::Checking, E::Failed, N::Done(O::Failed)),
-    (S::Confirming, E::Live, N::Done(O::StoredUnderNewId)),
-    (S::Confirming, E::Forwarded, N::Done(O::StoredElsewhere)),
-    (S::Confirming, E::Ended, N::Done(O::Dropped)),
-    (S::Confirming, E::Absent, N::Done(O::Missing)),
-    (S::Confirming, E::Unreadable, N::Done(O::Unreadable)),
-    (S::Confirming, E::Failed, N::Done(O::Failed)),
+    (S::Forwarding, E::Failed, N::Go(S::ForwardingAgain)),
+    (S::ForwardingAgain, E::Stored, N::Done(O::StoredUnderNewId)),
+    (S::ForwardingAgain, E::StoredListed, N::Go(S::CheckingNew)),
+    (S::ForwardingAgain, E::StoredNil, N::Go(S::DeletingRenewed)),
+    (S::ForwardingAgain, E::Refused, N::Go(S::CheckingWinner)),
+    (S::ForwardingAgain, E::Failed, N::Done(O::Failed)),
+    (S::CheckingWinner, E::ForwardedToOurs, N::Go(S::CheckingNew)),
+    (S::CheckingWinner, E::Live, N::Go(S::DiscardingToRetry)),
+    (
+        S::CheckingWinner,
+        E::Forwarded,
+        N::Go(S::DiscardingToFollow),
+    ),
+    (S::CheckingWinner, E::Ended, N::Go(S::DiscardingToFollow)),
+    (S::CheckingWinner, E::Absent, N::Go(S::DiscardingToFollow)),
+    (S::CheckingWinner, E::Unreadable, N::Done(O::Unreadable)),
+    (S::CheckingWinner, E::Failed, N::Done(O::Failed)),
+    (S::CheckingNew, E::Live, N::Done(O::StoredUnderNewId)),
+    (S::CheckingNew, E::Forwarded, N::Done(O::StoredElsewhere)),
+    (S::CheckingNew, E::Ended, N::Done(O::ChangesDropped)),
+    (S::CheckingNew, E::Absent, N::Done(O::Missing)),
+    (S::CheckingNew, E::Unreadable, N::Done(O::Unreadable)),
+    (S::CheckingNew, E::Failed, N::Done(O::Failed)),
     (S::DeletingRenewed, E::Deleted, N::Done(O::StoredUnderNewId)),
-    (S::DiscardingCopy, E::Deleted, N::Go(S::Copying)),
+    (S::DiscardingToRetry, E::Deleted, N::Go(S::Copying)),
     // The changes of a renewal that lost follow the session.
-    (S::DiscardingLoser, E::Deleted, N::Go(S::Rebasing)),
+    (S::DiscardingToFollow, E::Deleted, N::Go(S::Rebasing)),
     // To end is not to delete: a renewal beside it would go on.
-    (S::Finding, E::Live, N::Go(S::Ending)),
-    (S::Finding, E::Foreign, N::Done(O::Kept)),
-    (S::Finding, E::Forwarded, N::Go(S::Finding)),
-    (S::Finding, E::Ended, N::Again),
-    (S::Finding, E::Absent, N::Done(O::Missing)),
-    (S::Finding, E::Unreadable, N::Done(O::Unreadable)),
-    (S::Finding, E::Failed, N::Done(O::Failed)),
+    (S::LoadingToEnd, E::Live, N::Go(S::Ending)),
+    (S::LoadingToEnd, E::LiveOfOther, N::Done(O::NotEnded)),
+    (S::LoadingToEnd, E::Forwarded, N::Go(S::LoadingToEnd)),
+    (S::LoadingToEnd, E::Ended, N::Again),
+    (S::LoadingToEnd, E::Absent, N::Done(O::Missing)),
+    (S::LoadingToEnd, E::Unreadable, N::Done(O::Unreadable)),
+    (S::LoadingToEnd, E::Failed, N::Done(O::Failed)),
     (S::Ending, E::Stored, N::Again),
     (S::Ending, E::StoredNil, N::Go(S::DeletingEnded)),
-    (S::Ending, E::Refused, N::Queue(S::Finding)),
+    (S::Ending, E::Refused, N::Queue(S::LoadingToEnd)),
     (S::Ending, E::Failed, N::Done(O::Failed)),
     (S::DeletingEnded, E::Deleted, N::Again),
     // What the application asked to see.
     (S::Reloading, E::Live, N::Done(O::Reloaded)),
-    (S::Reloading, E::Foreign, N::Done(O::Dropped)),
+    (S::Reloading, E::LiveOfOther, N::Done(O::ChangesDropped)),
     (S::Reloading, E::Forwarded, N::Go(S::Reloading)),
-    (S::Reloading, E::Ended, N::Done(O::Dropped)),
+    (S::Reloading, E::Ended, N::Done(O::ChangesDropped)),
     (S::Reloading, E::Absent, N::Done(O::Missing)),
     (S::Reloading, E::Unreadable, N::Done(O::Unreadable)),
     (S::Reloading, E::Failed, N::Done(O::Failed)),
 ];
 
 /// Whether a rule holds: with the feature `model` a test may break one, to see that it is noticed.
-macro_rules! holds {
+macro_rules! rule_holds {
     ($rule:ident) => {{
         #[cfg(feature = "model")]
-        let holds = $crate::model::holds($crate::model::Rule::$rule);
+        let holds = $crate::model::rule_holds($crate::model::Rule::$rule);
         #[cfg(not(feature = "model"))]
         let holds = true;
         holds
     }};
 }
-pub(crate) use holds;
+pub(crate) use rule_holds;
 
 /// Counts that `event` happened in `state`.
 pub(crate) fn count(state: State, event: Event) {

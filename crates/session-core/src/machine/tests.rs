@@ -90,7 +90,7 @@ impl Site {
         while let Some(call) = machine.next_call() {
             let answer = self.carry_out(call);
             self.inputs(|inputs| machine.answer(answer, inputs));
-            self.inputs(|inputs| machine.remake(inputs.rules, inputs.now));
+            self.inputs(|inputs| machine.replay_unsaved(inputs.rules, inputs.now));
         }
         assert!(!machine.is_running());
     }
@@ -98,7 +98,7 @@ impl Site {
     fn reach(&mut self, machine: &mut Machine, goal: Goal) -> Result<Saved> {
         let number = self.inputs(|inputs| machine.begin(goal, inputs));
         self.run(machine);
-        machine.result(number).expect("the run is over")
+        machine.take_result(number).expect("the run is over")
     }
 
     /// A machine that came with the cookie of `other`'s session.
@@ -112,7 +112,7 @@ impl Site {
         let mut machine = Machine::new();
         let number = self.inputs(|inputs| machine.open(presented, inputs));
         self.run(&mut machine);
-        assert!(matches!(machine.result(number), Some(Ok(_))));
+        assert!(matches!(machine.take_result(number), Some(Ok(_))));
         machine
     }
 
@@ -162,7 +162,7 @@ fn a_run_that_nobody_waits_for_goes_on_and_its_error_is_told_by_the_next() {
     let mut site = Site::new();
     let first = site.stored();
     let mut machine = site.beside(&first);
-    machine.destroy(&site.rules);
+    machine.log_out(&site.rules);
     let number = site.inputs(|inputs| machine.begin(Goal::Save, inputs));
     let call = machine.next_call();
     machine.abandon(number);
@@ -190,7 +190,7 @@ fn a_log_out_follows_a_renewal_beside_it() {
         site.reach(&mut renewing, Goal::Finish),
         Ok(Saved::Stored)
     ));
-    leaving.destroy(&site.rules);
+    leaving.log_out(&site.rules);
     assert!(site.reach(&mut leaving, Goal::Finish).is_ok());
     let removal = leaving.cookie(&site.rules, site.now).expect("a removal");
     assert!(removal.contains("Max-Age=0"));
@@ -207,7 +207,7 @@ fn an_absent_record_is_an_error_at_any_age() {
         if change {
             site.insert(&mut machine, "b");
         } else {
-            machine.destroy(&site.rules);
+            machine.log_out(&site.rules);
         }
         let saved = site.reach(&mut machine, Goal::Finish);
         assert!(matches!(saved, Err(Error::Missing)), "{saved:?}");

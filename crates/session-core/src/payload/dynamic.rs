@@ -135,7 +135,7 @@ impl<'a> Serialize for Written<'a> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Self(value, format) = *self;
         let written = |it: &'a Dynamic| Written(it, format);
-        let refused = |fault: Reason| Err(S::Error::custom(fault));
+        let refused = |reason: Reason| Err(S::Error::custom(reason));
         match (value, format) {
             (Dynamic::Nil, _) | (Dynamic::Ext(..), None) => to.serialize_unit(),
             (Dynamic::Bool(value), _) => to.serialize_bool(*value),

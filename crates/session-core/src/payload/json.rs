@@ -17,12 +17,12 @@ use serde_json::{
 
 use super::{
     Format, MAX_DEPTH, MAX_KEYS, Reason, TOO_DEEP, TOO_MANY_KEYS, dynamic,
-    entries::{Entries, NO_TEXT},
+    entries::{Entries, NOT_TEXT},
 };
 use crate::error::BoxError;
 
 /// Most objects have no more pairs, so that their list need not move while they are read.
-const MOST_HAVE: usize = 16;
+const USUAL_PAIRS: usize = 16;
 
 const NOT_JSON: Reason = "it is not JSON";
 
@@ -77,7 +77,7 @@ impl<'de> Visitor<'de> for Pairs {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::with_capacity(MOST_HAVE);
+        let mut pairs = Vec::with_capacity(USUAL_PAIRS);
         while let Some((Text(key), value)) = map.next_entry::<_, &RawValue>()? {
             if pairs.len() == self.0 {
                 return Err(A::Error::custom(TOO_MANY_KEYS));
@@ -117,7 +117,7 @@ fn check_depth(text: &[u8], limit: usize) -> Result<(), Reason> {
 /// Appends a key of the object that is all of `out`, and what belongs before it.
 pub(super) fn write_key(out: &mut Vec<u8>, key: &[u8]) -> Result<(), BoxError> {
     out.push(if out.is_empty() { b'{' } else { b',' });
-    if let [NO_TEXT, key @ ..] = key {
+    if let [NOT_TEXT, key @ ..] = key {
         let key = dynamic::read(key, Format::MessagePack)?;
         write(out, &dynamic::key_text(&key, Some(Format::Json))?)?;
     } else {

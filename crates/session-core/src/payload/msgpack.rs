@@ -7,7 +7,7 @@ use rmp::{decode, encode};
 
 use super::{
     Format, MAX_DEPTH, MAX_KEYS, Reason, TOO_MANY_KEYS,
-    entries::{Entries, NO_TEXT},
+    entries::{Entries, NOT_TEXT},
 };
 use crate::error::BoxError;
 
@@ -20,7 +20,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
     if bytes[..] == [0xc0] {
         return Ok(None);
     }
-    let mut rest = BackgroundSave(bytes);
+    let mut rest = Unread(bytes);
     let len = decode::read_map_len(&mut rest.0).map_err(|_| "it is no map")?;
     let len = usize::try_from(len).map_err(|_| TOO_MANY_KEYS)?;
     if len > MAX_KEYS {
@@ -37,7 +37,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
 
 /// Refuses what is not exactly one value.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Reason> {
-    let value = BackgroundSave(bytes).skip();
+    let value = Unread(bytes).skip();
     let is_all = value.is_some_and(|value| value.len() == bytes.len());
     is_all.then_some(()).ok_or(MALFORMED)
 }
@@ -48,7 +48,7 @@ pub(super) fn write_head(out: &mut Vec<u8>, count: usize) -> Result<(), BoxError
 }
 
 pub(super) fn write_key(out: &mut Vec<u8>, key: &[u8]) -> Result<(), BoxError> {
-    if let [NO_TEXT, key @ ..] = key {
+    if let [NOT_TEXT, key @ ..] = key {
         out.extend_from_slice(key);
         return Ok(());
     }
@@ -68,13 +68,13 @@ enum Head {
 }
 
 /// What is left of `MessagePack` bytes that are split but not read; every length is checked against them.
-struct BackgroundSave<'a>(&'a [u8]);
+struct Unread<'a>(&'a [u8]);
 
-impl<'a> BackgroundSave<'a> {
+impl<'a> Unread<'a> {
     /// Moves behind a key.
     fn key(&mut self) -> Option<Cow<'a, [u8]>> {
         let (0xa0..=0xbf | 0xd9..=0xdb) = self.0.first()? else {
-            return Some([&[NO_TEXT], self.skip()?].concat().into());
+            return Some([&[NOT_TEXT], self.skip()?].concat().into());
         };
         let (Head::Bytes(len) | Head::Values(len)) = self.head()?;
         let text = self.0.split_off(..len)?;

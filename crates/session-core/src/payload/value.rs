@@ -11,7 +11,7 @@ use super::{
 use crate::error::{BoxError, Error, Result};
 
 /// Most values take fewer bytes, and so need not move while they are written.
-const MOST: usize = 64;
+const USUAL_LEN: usize = 64;
 
 /// One encoded value of a session; cheap to clone.
 ///
@@ -35,7 +35,7 @@ impl Value {
     ///
     /// [`Error::Encode`] if the type refuses to be encoded, or if it nests lists and maps more than 64 deep.
     pub fn encode<T: Serialize + ?Sized>(value: &T, format: Format) -> Result<Self> {
-        let mut bytes = Vec::with_capacity(MOST);
+        let mut bytes = Vec::with_capacity(USUAL_LEN);
         super::write(&mut bytes, value, format).map_err(Error::encode)?;
         Self::checked(bytes, format).map_err(Error::encode)
     }
@@ -85,9 +85,9 @@ impl Value {
 
     /// Decodes once more, with timestamps as text and errors that can be logged.
     fn decode_or_explain<T: DeserializeOwned>(&self) -> Result<T> {
-        let decode = || -> Result<T, BoxError> { Ok(T::deserialize(Decoder(self.take_apart()?))?) };
-        decode().map_err(|fault| Error::Decode {
-            source: format!("not a {}: {fault}", type_name::<T>()).into(),
+        let decode = || -> Result<T, BoxError> { Ok(T::deserialize(Decoder(self.parse()?))?) };
+        decode().map_err(|reason| Error::Decode {
+            source: format!("not a {}: {reason}", type_name::<T>()).into(),
         })
     }
 
@@ -97,8 +97,8 @@ impl Value {
     ///
     /// [`Error::Decode`] if a text in it is not UTF-8, or a JSON number is beyond a 64-bit float.
     pub fn to_dynamic(&self) -> Result<Dynamic> {
-        self.take_apart().map_err(|fault| Error::Decode {
-            source: fault.into(),
+        self.parse().map_err(|reason| Error::Decode {
+            source: reason.into(),
         })
     }
 
@@ -107,12 +107,12 @@ impl Value {
     /// Bytes become base64, timestamps RFC 3339 text, NaN and the infinities null, other extensions null, keys text,
     /// integers beyond 64 bits text; a damaged value is null.
     pub fn to_json_lossy(&self) -> serde_json::Value {
-        let value = self.take_apart().ok();
+        let value = self.parse().ok();
         let json = value.and_then(|value| serde_json::to_value(Written(&value, None)).ok());
         json.unwrap_or_default()
     }
 
-    fn take_apart(&self) -> Result<Dynamic, Reason> {
+    fn parse(&self) -> Result<Dynamic, Reason> {
         dynamic::read(&self.bytes, self.format)
     }
 
