@@ -1,4 +1,5 @@
-//! Cookies on the wire: what is read from a `Cookie` header and written into a `Set-Cookie` header.
+//! The session cookie in HTTP headers: it is found in `Cookie`, written in `Set-Cookie`, and
+//! checked at the start.
 
 mod attributes;
 #[cfg(test)]

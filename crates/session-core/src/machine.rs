@@ -1,8 +1,11 @@
-//! One request's session as a state machine: the application's calls and the store's answers go in, calls to the store
-//! and results come out.
+//! One request's session as a state machine. Calls of the application and answers of the store go
+//! in; store calls and results come out.
 //!
-//! It does no I/O, waits for nothing and reads no clock: what it needs from outside is in [`Inputs`]. `table.rs` says
-//! which state follows from which event; here stands what a state asks the store for, and which event an answer is.
+//! The machine does no I/O, never waits and reads no clock: [`Inputs`] brings what it needs from
+//! outside. `table.rs` says which state follows from which event. `write.rs` says what a state asks
+//! of the store, `classify.rs` which event an answer is, `plan.rs` what a save has to do, and
+//! `run_end.rs` what its end means for the session. `view.rs` and `calls.rs` are for the
+//! application.
 
 mod calls;
 mod classify;
@@ -27,28 +30,28 @@ use crate::{
     rules::{Form, Live, Presented, Rules},
 };
 
-/// What the machine is given from outside.
+/// What the machine needs from outside.
 pub(crate) struct Inputs<'g> {
     pub(crate) rules: &'g Rules,
     pub(crate) now: Millis,
     /// Fills its argument with random bytes.
     pub(crate) random: &'g mut dyn FnMut(&mut [u8]),
-    /// Whether other requests of this process wait for their turn at the key.
+    /// Whether other requests of this process wait for a turn at the key.
     pub(crate) others_wait: &'g dyn Fn(&StoreKey) -> bool,
 }
 
-/// What the store is to do, or what is to be waited for.
+/// A call that the driver makes for the machine: to the store, or to the queue of the key.
 #[derive(Debug)]
 pub(crate) enum Call {
     Load(StoreKey),
     Insert(StoreKey, Record),
     Update(StoreKey, Record, Revision),
     Delete(StoreKey),
-    /// The request's turn at the key, after so many tries.
+    /// Waits for the request's turn at the key. The number says how often the save was tried.
     Turn(StoreKey, usize),
 }
 
-/// What became of a [`Call`].
+/// The answer to a [`Call`].
 #[derive(Debug)]
 pub(crate) enum Answer {
     Loaded(Result<Option<Loaded>>),
@@ -65,69 +68,72 @@ pub enum Saved {
     Stored,
     /// There was nothing to save.
     Unchanged,
-    /// The session was ended by another request, or is another user's by now; the changes were dropped.
+    /// Another request ended the session, or it belongs to another user now. The changes were
+    /// dropped.
     Ended,
 }
 
-/// What is asked of the machine.
+/// What a run is to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
-    /// Stores what changed so far.
+    /// Store the changes made so far.
     Save,
-    /// The same, and moves the expiry of what did not change, if that is due; then the head is sent.
+    /// Store them, or refresh an unchanged session if that is due. The head is sent afterwards.
     Finish,
-    /// Loads what is stored now.
+    /// Load what is stored now.
     Reload,
 }
 
-/// Where a request's session comes from, and so what becomes of its changes.
+/// Where a request's session comes from. This decides what happens to its changes.
 #[derive(Debug)]
 enum Origin {
     /// Its record was not loaded yet.
     Unopened,
-    /// No record: the first change makes one.
+    /// There is no record. The first change creates one.
     New,
-    /// Shared with the run that writes it anew.
+    /// A live record. A run that replaces it shares it.
     Live(Arc<Live>),
-    /// The request came with an id that was renewed.
+    /// The request arrived with an id that was renewed.
     Late(StoreKey, Form),
-    /// The request came with the id of a record that cannot be read.
+    /// The request arrived with the id of a record that cannot be read.
     Damaged(StoreKey, Form),
-    /// It was live when the request loaded it, and has ended since.
+    /// The session was live when the request loaded it, and has ended since.
     Ended,
-    /// It was live when the request loaded it, and is another user's by now, under that key.
+    /// The session was live when the request loaded it, and belongs to another user now, under that
+    /// key.
     OtherOwner(StoreKey, Form),
-    /// It could not be loaded, and counts as empty.
+    /// The session could not be loaded. It counts as empty, and nothing of it is written.
     NotLoaded,
 }
 
-/// A session that is to end before anything else is done.
+/// A session that the next save ends before it does anything else.
 #[derive(Debug)]
 enum Ending {
     Live(Arc<Live>),
     Unloaded(StoreKey, Form),
-    /// It is over by this process's clock. Another's may be behind, or a request that found it live may prolong it.
+    /// The session has expired by this process's clock. The clock of another process may be behind,
+    /// or a request that loaded the session in time may extend it.
     Expired(StoreKey, Form),
-    /// It could not be loaded, so nobody can say that it is ended.
+    /// The session could not be loaded, so its end cannot be confirmed.
     NotLoaded,
 }
 
-/// Which sessions may be ended.
+/// Which sessions a log-out may end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EndCondition {
-    /// Only this owner's.
+    /// Only sessions of this owner.
     pub(crate) owner: Option<Arc<str>>,
-    /// Not the one of this lineage.
+    /// Not the session of this lineage.
     pub(crate) keep: Option<[u8; 16]>,
 }
 
-/// What the answer's head is to say of the cookie.
+/// The cookie that the response's head is to carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PendingCookie {
     Nothing,
     /// The id of the session's record.
     Id,
-    /// The same; nobody has it yet, so no other request can have renewed it.
+    /// The id of the session's record. It is new, so no other request can have renewed it.
     NewId,
     Removal,
 }
@@ -137,34 +143,35 @@ enum PendingCookie {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Machine {
     origin: Origin,
-    /// The session with every change made, if there are any.
+    /// The session with all changes of this request, if there are any.
     view: Option<Content>,
-    /// The changes that no save has begun to store.
+    /// Changes that no save has taken up yet.
     ops: Vec<Op>,
     renew: bool,
     extend: bool,
-    /// The sessions that are to end, the last first.
+    /// Sessions that are to end. The last one ends first.
     endings: Vec<Ending>,
-    /// Ids that came with the request and whose sessions are over by this process's clock.
+    /// Keys of ids that the request presented and whose sessions have expired by this process's
+    /// clock.
     expired: Vec<(StoreKey, Form)>,
     condition: EndCondition,
     pending_cookie: PendingCookie,
     head_sent: bool,
-    /// The outcome of a write is unknown: nothing may be reported as saved any more.
+    /// It is unknown whether a write was carried out, so nothing may be reported as saved any more.
     write_unknown: bool,
-    /// A write of this request moved the expiry: there is nothing left to refresh.
+    /// A write of this request moved the expiry, so no refresh is due.
     expiry_moved: bool,
-    /// Whether it was this machine that ended a session.
+    /// Whether this machine ended a session.
     ended: bool,
-    /// Whether it had to do with a session that a user is logged in to.
+    /// Whether this request used a session with an owner.
     had_owner: bool,
     run: Option<Run>,
     last_run: u64,
-    /// The result of the last run, until somebody fetches it.
+    /// The result of the last run, until its caller takes it.
     result: Option<(u64, Result<Saved>)>,
-    /// Those of earlier runs, where several wait at once.
+    /// Results of earlier runs, if several callers wait at once.
     results: Vec<(u64, Result<Saved>)>,
-    /// An error that its run could tell nobody, because the future that waited for it was dropped.
+    /// An error that no caller received, because the future that waited for it was dropped.
     unreported: Option<Error>,
 }
 
@@ -201,7 +208,7 @@ impl Machine {
         }
     }
 
-    /// A machine that ends the session under `key` when it is saved, if `condition` allows it.
+    /// A machine whose save ends the session under `key`, if `condition` allows it.
     pub(crate) fn ending(key: StoreKey, form: Form, condition: EndCondition) -> Self {
         Self {
             endings: vec![Ending::Unloaded(key, form)],
@@ -210,7 +217,7 @@ impl Machine {
         }
     }
 
-    /// Loads the session of the first of `candidates` that is live.
+    /// Begins to load the session of the first of `candidates` that is live.
     pub(crate) fn open(&mut self, mut candidates: Vec<Presented>, inputs: &mut Inputs<'_>) -> u64 {
         candidates.reverse();
         let number = self.start(Goal::Reload, |run| {
@@ -226,7 +233,8 @@ impl Machine {
         number
     }
 
-    /// Begins what `goal` says, and gives the number to fetch the result with. Only while nothing is under way.
+    /// Begins a run, and returns its number for [`take_result`](Self::take_result). No other run
+    /// may be under way.
     pub(crate) fn begin(&mut self, goal: Goal, inputs: &mut Inputs<'_>) -> u64 {
         let ops = if goal == Goal::Reload {
             Vec::new()
@@ -263,7 +271,7 @@ impl Machine {
         self.last_run
     }
 
-    /// At the end of the request, an error that somebody who waits for it has not fetched: he may never.
+    /// At the end of the request, an error that its caller has not taken yet, and may never take.
     fn undelivered_error(&mut self, goal: Goal) -> Option<Error> {
         if goal != Goal::Finish {
             return None;
@@ -288,12 +296,12 @@ impl Machine {
         self.run.is_some()
     }
 
-    /// What the store is to do next, once.
+    /// The next call that the driver has to make. Each call is returned once.
     pub(crate) fn next_call(&mut self) -> Option<Call> {
         self.run.as_mut()?.call.take()
     }
 
-    /// The result of the run `number`, once it is over.
+    /// The result of the run `number`, if it is over.
     pub(crate) fn take_result(&mut self, number: u64) -> Option<Result<Saved>> {
         if let Some((_, result)) = self.result.take_if(|(of, _)| *of == number) {
             return Some(result);
@@ -302,7 +310,7 @@ impl Machine {
         Some(self.results.swap_remove(place).1)
     }
 
-    /// Nobody waits for the result of the run `number` any more: what failed is told by the next.
+    /// Nobody waits for the result of the run `number` any more. The next run reports its error.
     pub(crate) fn abandon(&mut self, number: u64) {
         match self.take_result(number) {
             Some(Err(error)) => self.unreported = Some(error),
@@ -318,7 +326,7 @@ impl Machine {
         }
     }
 
-    /// A run that can go nowhere, because the application's code panicked in it.
+    /// Ends a run that cannot continue, because code of the application panicked in it.
     pub(crate) fn fail_run(&mut self) {
         if let Some(run) = &mut self.run {
             run.error = Some(Error::Unknown);
@@ -326,7 +334,7 @@ impl Machine {
         self.finish(RunEnd::Failed, None);
     }
 
-    /// Goes on with the answer to the last call.
+    /// Continues the run with the answer to its last call.
     pub(crate) fn answer(&mut self, answer: Answer, inputs: &mut Inputs<'_>) {
         let Some(run) = &mut self.run else {
             return;
@@ -349,7 +357,7 @@ impl Machine {
                 }
                 event
             }
-            // Flask's nil does not say who wrote it: most likely the first try did.
+            // Flask's nil does not name its writer. Most likely the first try wrote it.
             Answer::Written(Ok(Write::Refused))
                 if run.state == State::ForwardingAgain && run.lacks_tombstones() =>
             {
@@ -379,7 +387,7 @@ impl Machine {
         self.transition(event, inputs);
     }
 
-    /// Does what the table says.
+    /// Makes the transition that the table says.
     fn transition(&mut self, event: Event, inputs: &mut Inputs<'_>) {
         let Some(run) = &mut self.run else {
             return;
@@ -422,9 +430,9 @@ impl Machine {
         }
     }
 
-    /// Makes the changes that came while a run was under way on what the session is by now.
+    /// Replays the changes that were made during a run on what the session is now.
     ///
-    /// One that does not fit any more is told by its own save.
+    /// If a change cannot be replayed, its own save reports the error.
     pub(crate) fn replay_unsaved(&mut self, rules: &Rules, now: Millis) {
         if self.run.is_some() || self.ops.is_empty() {
             return;

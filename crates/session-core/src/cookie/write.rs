@@ -1,3 +1,5 @@
+//! Writes the `Set-Cookie` header that sets or removes the session cookie.
+
 use std::{
     fmt::{self, Write as _},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -16,7 +18,7 @@ pub(crate) struct CookieLifetime {
 }
 
 impl CookieLifetime {
-    /// Until it is closed.
+    /// Until the browser is closed.
     pub(crate) const BROWSER_SESSION: Self = Self {
         until: None,
         seconds: None,
@@ -30,8 +32,8 @@ impl CookieLifetime {
     }
 }
 
-/// The header value that removes the cookie, with every attribute that set it: otherwise a browser keeps a `__Host-`
-/// cookie (RFC 6265bis, 5.7).
+/// The header value that removes the cookie. It repeats every attribute; otherwise a browser keeps
+/// a `__Host-` cookie (RFC 6265bis, 5.7).
 pub(crate) fn removal(cookie: &CookieAttributes) -> String {
     let over = CookieLifetime {
         until: Some(UNIX_EPOCH),
@@ -41,7 +43,7 @@ pub(crate) fn removal(cookie: &CookieAttributes) -> String {
 }
 
 /// The header value that sets the cookie.
-// The order is Werkzeug's, so that a Flask application beside this one writes the same header.
+// The order is Werkzeug's, so that a Flask application on the same site writes the same header.
 pub(crate) fn set_cookie(
     cookie: &CookieAttributes,
     value: &str,

@@ -1,4 +1,4 @@
-//! Which event it is that a load found something.
+//! Turns the result of a load into an event of the table.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Machine {
-    /// Which event it is that a load gave `loaded`.
+    /// The event for `loaded`.
     pub(super) fn classify(&mut self, loaded: Option<Loaded>, inputs: &Inputs<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
@@ -55,7 +55,7 @@ impl Machine {
                 run.key = Some((successor, form));
                 Event::Forwarded
             }
-            // Flask's form has no tombstones: absence is how a session ends.
+            // Flask's form has no tombstones. There, an absent record is an ended session.
             LoadedRecord::Absent
                 if run.state == State::LoadingToEnd
                     && (run.ends_expired || !form.has_tombstones()) =>
@@ -80,7 +80,7 @@ impl Machine {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
-        // The id that the request knows still opens the record.
+        // If the key is the same, the id that the request knows still opens the record.
         let seen = match &self.origin {
             Origin::Live(before) => Some(before),
             _ => None,
@@ -140,7 +140,7 @@ impl Machine {
         event
     }
 
-    /// Which event it is that the record of a presented id is `found`.
+    /// The event for the record of a presented id.
     pub(super) fn classify_presented(&mut self, found: LoadedRecord, inputs: &Inputs<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;

@@ -1,4 +1,4 @@
-//! What a save finds to be done.
+//! Finds out what a save, a reload or the end of a request has to do.
 
 use super::{
     Ending, Goal, Inputs, Machine, Origin,
@@ -7,7 +7,7 @@ use super::{
 use crate::{content::Content, op::Op};
 
 impl Machine {
-    /// Finds out what is to be done.
+    /// Finds out what the run has to do, and begins it.
     pub(super) fn plan(&mut self, inputs: &mut Inputs<'_>) {
         let event = self.work_to_do(inputs);
         self.transition(event, inputs);

@@ -1,4 +1,5 @@
-//! What the end of a run means for the request.
+//! What the end of a run means: the result for its callers, the session's new origin, and the
+//! cookie.
 
 use std::{
     mem::{replace, take},
@@ -17,7 +18,7 @@ use crate::{
     rules::{Form, Live},
 };
 
-/// What a run has come to.
+/// The data of a run that ended.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct FinishedRun {
     login: bool,
@@ -32,7 +33,7 @@ struct FinishedRun {
     not_allowed: Option<NotAllowed>,
 }
 
-/// What whoever waits for the run is told.
+/// The result for those who wait for the run.
 fn result_for_callers(end: RunEnd, finished: &mut FinishedRun) -> Result<Saved> {
     let error = finished.error.take();
     match end {
@@ -45,7 +46,7 @@ fn result_for_callers(end: RunEnd, finished: &mut FinishedRun) -> Result<Saved> 
             if form.is_none_or(Form::has_tombstones) {
                 Error::Missing
             } else {
-                // Without tombstones nobody knows whether the session was ended or renewed.
+                // Without tombstones nobody can tell whether the session ended or was renewed.
                 Error::Conflict
             }
         })),
@@ -77,7 +78,7 @@ fn result_for_callers(end: RunEnd, finished: &mut FinishedRun) -> Result<Saved> 
 }
 
 impl Machine {
-    /// Ends the run as the table says.
+    /// Ends the run with the end that the table says.
     pub(super) fn finish(&mut self, end: RunEnd, inputs: Option<&mut Inputs<'_>>) {
         let Some(run) = &mut self.run else {
             return;
@@ -95,7 +96,7 @@ impl Machine {
             key: run.key.take(),
             not_allowed: run.not_allowed.take(),
         };
-        // Flask has a browser forget the cookie, if it has one, of a session that was emptied.
+        // As in Flask, a browser forgets the cookie of a session that was emptied.
         if end == RunEnd::Unchanged
             && changes
             && matches!(self.origin, Origin::New)
@@ -118,7 +119,7 @@ impl Machine {
         }
     }
 
-    /// What the session is from now on, and what the answer's head says of the cookie.
+    /// Sets the session's origin and the pending cookie.
     fn apply_end(&mut self, end: RunEnd, finished: FinishedRun) {
         let (live, written, key) = (finished.live, finished.written, finished.key);
         match end {
@@ -139,7 +140,7 @@ impl Machine {
                     self.origin = Origin::Live(written);
                     self.send_id_if(finished.sends_cookie);
                 } else {
-                    // Emptied, in Flask's form.
+                    // In Flask's form: the session is empty and its record deleted.
                     self.origin = Origin::New;
                     self.pending_cookie = PendingCookie::Removal;
                 }
@@ -182,9 +183,9 @@ impl Machine {
                     (Some(NotAllowed::OtherOwner), Some(live)) => {
                         Origin::OtherOwner(live.key.clone(), live.form)
                     }
-                    // The session goes on under an id that another answer carries.
+                    // The session continues under an id that another response carries.
                     (Some(NotAllowed::LoginOvertaken), Some(live)) => {
-                        // Made by the user that the request did not become.
+                        // These changes were made for the user whose login was overtaken.
                         if !self.ops.is_empty() {
                             self.ops.clear();
                             self.unreported = Some(Error::Conflict);
@@ -228,7 +229,8 @@ impl Machine {
         }
     }
 
-    /// The session was logged_out while it was saved: the run goes on and ends it. Whether that is so.
+    /// If the application logged out during the save, prepares the run to end the session, and
+    /// returns true.
     fn restart_for_log_out(&mut self) -> bool {
         let Some(run) = self.run.as_mut().filter(|run| run.logged_out) else {
             return false;
@@ -250,7 +252,7 @@ impl Machine {
         true
     }
 
-    /// No answer sends an id that the session may not have any more.
+    /// Sends no id, because the session may have another one by now.
     pub(super) fn forget_pending_id(&mut self) {
         if self.sends_id() {
             self.pending_cookie = PendingCookie::Nothing;
@@ -283,7 +285,7 @@ impl Machine {
         {
             self.write_unknown = rule_holds!(UnknownStaysUnknown);
         }
-        // An answer that failed could not look whether the id that the browser knows is still the session's.
+        // A response that failed could not check that the id is still the session's.
         if result.is_err() && goal == Goal::Finish && self.pending_cookie == PendingCookie::Id {
             self.forget_pending_id();
         }

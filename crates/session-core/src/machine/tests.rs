@@ -1,4 +1,4 @@
-//! The machine by hand: no runtime, no store, no clock.
+//! Tests of the machine without a runtime, a store or a clock.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ use crate::{
     rules::Rules,
 };
 
-/// A store that is a map, and the rules and the time that a machine is given.
+/// A store that is a map, with the rules and the time that the machine needs.
 struct Site {
     rules: Rules,
     records: HashMap<StoreKey, Record>,
@@ -85,7 +85,7 @@ impl Site {
         }
     }
 
-    /// Carries out what the machine asks for until nothing is under way.
+    /// Carries out the machine's calls until nothing is under way.
     fn run(&mut self, machine: &mut Machine) {
         while let Some(call) = machine.next_call() {
             let answer = self.carry_out(call);
@@ -101,7 +101,7 @@ impl Site {
         machine.take_result(number).expect("the run is over")
     }
 
-    /// A machine that came with the cookie of `other`'s session.
+    /// A machine of a request that arrives with the cookie of `other`'s session.
     fn beside(&mut self, other: &Machine) -> Machine {
         let cookie = other
             .cookie(&self.rules, self.now)
@@ -231,7 +231,7 @@ fn every_state_is_reached_from_idle_or_opening_and_ends() {
             break;
         }
     }
-    // What a turn is followed by is what it was waited for.
+    // Every state but `Queued`, whose next state is not in the table.
     assert_eq!(reached.len(), State::Queued as usize);
     for (state, ..) in TRANSITIONS {
         let ends = TRANSITIONS

@@ -1,4 +1,4 @@
-//! What a state asks the store for.
+//! The store call of each state, and the record that it writes.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::{
     rules::{Form, Live},
 };
 
-/// How often a change is tried on fresher data; the request's budget of store time mostly ends it earlier.
+/// How often a save is tried. The request's store time usually ends it earlier.
 const ATTEMPTS: usize = 100;
 
 impl Machine {
-    /// Takes up `state`: asks the store for what it needs.
+    /// Enters `state` and sets the call that it needs.
     pub(super) fn enter(&mut self, state: State, inputs: &mut Inputs<'_>) {
         let Some(run) = &mut self.run else {
             return;
@@ -41,7 +41,8 @@ impl Machine {
             | State::CheckingId
             | State::LoadingToEnd => run.key.as_ref().map(|(key, _)| Call::Load(key.clone())),
             State::CheckingNew => run.written.as_ref().map(|new| {
-                // The renewal is known to be this one's: even if nobody can look, the answer carries the new id.
+                // The new record is stored. Even if this load fails, the response carries the new
+                // id.
                 self.origin = Origin::Live(new.clone());
                 self.pending_cookie = PendingCookie::NewId;
                 Call::Load(new.key.clone())
@@ -99,7 +100,7 @@ impl Machine {
         }
     }
 
-    /// Inserts `content` under a fresh id, never over another's record.
+    /// Inserts `content` under a new id. An existing record is never overwritten.
     pub(super) fn insert(&mut self, form: Form, mut content: Content, inputs: &mut Inputs<'_>) {
         let rules = inputs.rules;
         fill_own_fields(form, &mut content, inputs);
@@ -167,7 +168,7 @@ impl Machine {
         self.write(live, content, sends_cookie, inputs);
     }
 
-    /// Replaces the record of `live` by one of `content`.
+    /// Replaces the record of `live` by one with `content`.
     pub(super) fn write(
         &mut self,
         live: Arc<Live>,
@@ -224,7 +225,8 @@ impl Machine {
         run.call = run.reforward();
     }
 
-    /// The record that a write replaces: the one last seen, at first the request's own.
+    /// The record that the write replaces: the one last loaded in this run, or else the request's
+    /// own.
     pub(super) fn record_to_replace(&mut self) -> Option<Arc<Live>> {
         let run = self.run.as_mut()?;
         let live = run.live.take().or_else(|| match &self.origin {
@@ -235,7 +237,7 @@ impl Machine {
         Some(live)
     }
 
-    /// What the request's changes make of the record `live`, or of a new session.
+    /// The record `live`, or a new session, with the changes of this run.
     pub(super) fn apply_changes(
         &self,
         live: Option<&Live>,
@@ -244,7 +246,7 @@ impl Machine {
         let Some(run) = &self.run else {
             return Err(Error::Unknown);
         };
-        // Until a fresher record was seen, and no change came since, the request's own view is just that.
+        // If no newer record was loaded and no change was made since, the view is exactly that.
         if (!run.rebased || !rule_holds!(ChangesAreReplayed))
             && self.ops.is_empty()
             && let Some(view) = &self.view
@@ -255,7 +257,7 @@ impl Machine {
         replay(base, &run.ops, inputs.now, inputs.rules.settings.format)
     }
 
-    /// The same, unless the session has ended by time.
+    /// Like [`apply_changes`](Self::apply_changes), but fails if the session has expired.
     fn apply_changes_in_time(&self, live: &Live, inputs: &Inputs<'_>) -> Result<Content> {
         let content = self.apply_changes(Some(live), inputs)?;
         if inputs.rules.is_over(live, &content, inputs.now) {
@@ -265,7 +267,7 @@ impl Machine {
     }
 }
 
-/// Notes on `content` what the library itself says of a session from its first record on.
+/// Sets the fields that the library fills in with the first record of a session.
 fn fill_own_fields(form: Form, content: &mut Content, inputs: &mut Inputs<'_>) {
     if form.has_header() && content.lineage.is_none() {
         let mut random = [0; 16];
