@@ -1,4 +1,5 @@
-//! Native records as bytes: a live session, or the tombstone of one that was renewed or ended.
+//! Encodes and decodes native records: live sessions, and tombstones of sessions that were renewed
+//! or ended.
 
 use std::sync::Arc;
 
@@ -13,34 +14,35 @@ use crate::{
     payload::{Format, Payload},
 };
 
-/// What a record's bytes say.
+/// A decoded record.
 #[derive(Debug)]
 pub(crate) enum Stored {
-    /// With its payload as it is encoded.
+    /// Content, times, and the encoded payload.
     Live(Content, Times, Bytes),
-    /// Renewed: the session goes on under another key. Requests that arrive heed it until then.
+    /// A renewed session: the successor's key, and the time until which requests that arrive heed
+    /// the tombstone.
     Forwarded(StoreKey, Millis),
     Ended,
 }
 
-/// The instants of a live record that its writes move.
+/// The times of a live record, which writes move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Times {
-    /// The session's end as its last write computed it; unknown in a layout of Flask's that does not tell it.
+    /// The session's end as its last write computed it. Unknown if a Flask layout cannot tell it.
     pub(crate) expires_at: Option<Millis>,
     pub(crate) used_at: Option<Millis>,
-    /// The end of the cookie last sent, if it has one of its own.
+    /// The end of the cookie that was last sent. `None` if it ends with the browser.
     pub(crate) cookie_until: Option<Millis>,
     /// The time of the entry in the owner's index.
     pub(crate) indexed_until: Option<Millis>,
 }
 
-/// What a record says that was found under `key`.
+/// Decodes the record that was found under `key`.
 ///
 /// # Errors
 ///
-/// [`Error::Corrupt`] if it was not written so under this key, [`Error::LaterVersion`] if a later release of this library
-/// wrote it.
+/// [`Error::Corrupt`] if it is damaged or was written under another key, [`Error::LaterVersion`] if
+/// a later release of this library wrote it.
 pub(crate) fn decode(key: &StoreKey, bytes: &Bytes) -> Result<Stored> {
     let (header, length) = Header::parse(bytes)?;
     if binding(key) != Some(header.binding) {
@@ -61,7 +63,7 @@ pub(crate) fn decode(key: &StoreKey, bytes: &Bytes) -> Result<Stored> {
     })
 }
 
-/// What the header of a live record says, with the data of `payload`.
+/// The content and the times of a live record.
 pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Times) {
     let content = Content {
         payload,
@@ -81,7 +83,8 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
     (content, times)
 }
 
-/// The bytes of a live session under `key`; `encoded` is its payload, if that did not change since it was loaded.
+/// The bytes of a live session under `key`. `encoded` is the payload, if it did not change since
+/// the load.
 pub(crate) fn live(
     key: &StoreKey,
     content: &Content,
@@ -89,7 +92,7 @@ pub(crate) fn live(
     write_tag: [u8; 8],
     encoded: Option<&Bytes>,
 ) -> Result<Bytes> {
-    // Flask's form may hold a longer one.
+    // An owner from a record of Flask's form may be longer.
     let owner = content.owner.as_ref();
     if owner.is_some_and(|it| it.len() > MAX_OWNER) {
         return Err(Error::OwnerTooLong { limit: MAX_OWNER });
@@ -110,7 +113,7 @@ pub(crate) fn live(
     Ok(bytes.into())
 }
 
-/// The bytes of the tombstone of a session: renewed, if it has a successor, or ended.
+/// The bytes of a tombstone. With a `successor` it is a forwarding tombstone.
 pub(crate) fn tombstone(
     key: &StoreKey,
     content: &Content,

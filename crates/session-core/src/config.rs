@@ -1,4 +1,5 @@
-//! Settings: their defaults, the rules between them, and the environment they are read from.
+//! The settings: their defaults, the rules between them, and how they are read from the
+//! environment.
 
 mod env;
 mod error;

@@ -1,4 +1,4 @@
-//! What a session holds: its data, and what the library itself notes about it.
+//! The content of a live session: its data, and what the library stores about it.
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
@@ -6,37 +6,37 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{expiry::Millis, payload::Payload};
 
-/// Whether the cookie outlives the browser: Flask's key, with Flask's meaning.
+/// Whether the cookie outlives the browser. Key and meaning are Flask's.
 pub(crate) const PERMANENT: &str = "_permanent";
-/// The one key that the library keeps for itself, in records of Flask's form.
+/// The key that the library reserves for itself, in records of Flask's form.
 pub(crate) const RESERVED: &str = "__session";
-/// The queued messages: Flask's key, with Flask's meaning.
+/// The queued flash messages. Key and meaning are Flask's.
 pub(crate) const FLASHES: &str = "_flashes";
 
-/// What a live session holds.
+/// The content of a live session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
     pub(crate) payload: Payload,
     /// Unknown for a session that Flask made.
     pub(crate) created_at: Option<Millis>,
     pub(crate) logged_in_at: Option<Millis>,
-    /// Its own idle timeout, where it differs from the application's.
+    /// The session's own idle timeout, if it has one.
     pub(crate) idle: Option<Duration>,
     pub(crate) owner: Option<Arc<str>>,
-    /// How a list of devices names it.
+    /// The session's name in a list of devices.
     pub(crate) label: Option<Arc<str>>,
     /// The bytes of its [`Lineage`].
     pub(crate) lineage: Option<[u8; 16]>,
 }
 
 impl Content {
-    /// Nothing worth a record: a session that merely says it would be permanent does not count.
+    /// Whether the session needs no record. The mark that it is permanent does not count.
     pub(crate) fn is_empty(&self) -> bool {
         let permanent = usize::from(self.payload.contains(PERMANENT));
         self.owner.is_none() && self.payload.len() == permanent
     }
 
-    /// Empties the data; what the session is permanent for stays, as in Flask.
+    /// Removes the data. The mark that the session is permanent stays, as in Flask.
     pub(crate) fn clear(&mut self) {
         let permanent = self.payload.value(PERMANENT);
         self.payload.clear();
@@ -45,13 +45,14 @@ impl Content {
         }
     }
 
-    /// What the absolute timeout counts from: the last login, or else the creation.
+    /// When the absolute timeout starts: at the last login, or else at the creation.
     pub(crate) fn started_at(&self) -> Option<Millis> {
         self.logged_in_at.max(self.created_at)
     }
 }
 
-/// What stays when the id changes: it names a session in a list of devices and opens nothing.
+/// A random value that names a session before and after renewals, such as in a list of devices. It
+/// opens nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lineage([u8; Lineage::LEN]);
 
@@ -83,7 +84,7 @@ impl Lineage {
     }
 }
 
-/// The text is no [`Lineage`].
+/// The error of a text that is not a [`Lineage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotALineage;
 
@@ -98,7 +99,7 @@ impl std::error::Error for NotALineage {}
 impl FromStr for Lineage {
     type Err = NotALineage;
 
-    /// A lineage as it was shown, such as one that comes back from a list of devices.
+    /// Parses a lineage, such as one that a form for a list of devices sends back.
     fn from_str(text: &str) -> Result<Self, NotALineage> {
         let mut bytes = [0; 18];
         let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes);

@@ -1,4 +1,5 @@
-//! Cookies on the wire: what is read from a `Cookie` header and written into a `Set-Cookie` header.
+//! The session cookie in HTTP headers: it is found in `Cookie`, written in `Set-Cookie`, and
+//! checked at the start.
 
 mod attributes;
 #[cfg(test)]
@@ -8,4 +9,4 @@ mod write;
 
 pub use attributes::{CookieAttributes, SameSite};
 pub(crate) use read::values;
-pub(crate) use write::{Lasting, removal, set_cookie};
+pub(crate) use write::{CookieLifetime, removal, set_cookie};

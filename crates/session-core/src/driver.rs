@@ -323,7 +323,7 @@ impl Future for Drive {
         let state = &mut *locked.state;
         loop {
             if let Some(number) = *run {
-                if let Some(result) = state.machine.result(number) {
+                if let Some(result) = state.machine.take_result(number) {
                     *run = None;
                     state.waiters.remove(waiter.take());
                     return Poll::Ready(result);
@@ -426,7 +426,7 @@ impl State {
         let machine = &mut self.machine;
         with_inputs(shared, |inputs| {
             machine.answer(answered.answer, inputs);
-            machine.remake(inputs.rules, inputs.now);
+            machine.replay_unsaved(inputs.rules, inputs.now);
         });
         if !self.machine.is_running() {
             self.turn = None;

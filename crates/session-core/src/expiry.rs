@@ -1,11 +1,11 @@
-//! When a session ends: pure functions of a `now` that is passed in.
+//! When a session and its cookie end, as pure functions of a `now`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The longest life a browser gives a cookie: 400 days (RFC 6265bis, 5.5).
+/// Browsers keep a cookie for 400 days at most (RFC 6265bis, 5.5).
 pub(crate) const MAX_COOKIE_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// An instant in whole milliseconds since 1970, from 1970 to the end of the year 9999.
+/// An instant from 1970 to the end of the year 9999, in whole milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Millis(u64);
 
@@ -25,7 +25,7 @@ impl Millis {
         Self::new(self.0.saturating_add(millis(duration)))
     }
 
-    /// How long `earlier` is ago; nothing if it is not ago.
+    /// The time since `earlier`, or zero if `earlier` is later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -37,7 +37,7 @@ impl Millis {
 }
 
 impl From<SystemTime> for Millis {
-    /// Rounded down; what came before 1970 counts as 1970.
+    /// Rounded down. An instant before 1970 counts as 1970.
     fn from(instant: SystemTime) -> Self {
         Self::new(millis(
             instant.duration_since(UNIX_EPOCH).unwrap_or_default(),
@@ -59,42 +59,42 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 /// How long a session may live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeouts {
-    /// Since it was last used.
+    /// Since its last use.
     pub(crate) idle: Duration,
-    /// Since it was created or logged in to; activity never extends it.
+    /// Since its creation or its last login. Use does not extend it.
     pub(crate) absolute: Option<Duration>,
 }
 
 impl Timeouts {
-    /// When a session that began at `started` ends if it is used at `used` and never again.
+    /// The end of a session that began at `started` and was last used at `used`.
     pub(crate) fn end(&self, started: Millis, used: Millis) -> Millis {
         let idle = used.after(self.idle);
         self.deadline(started)
             .map_or(idle, |deadline| deadline.min(idle))
     }
 
-    /// The instant that no activity moves.
+    /// The end by the absolute timeout.
     pub(crate) fn deadline(&self, started: Millis) -> Option<Millis> {
         self.absolute.map(|absolute| started.after(absolute))
     }
 
-    /// What may be left of a lifetime before it is worth a write: a tenth of the idle timeout.
+    /// How far an end may lag before a write is due: a tenth of the idle timeout.
     pub(crate) fn tolerance(&self) -> Duration {
         self.idle / 10
     }
 
-    /// The same of a cookie, which lives 400 days at most.
+    /// How far a cookie's end may lag. A cookie lives 400 days at most.
     pub(crate) fn cookie_tolerance(&self) -> Duration {
         self.idle.min(MAX_COOKIE_AGE) / 10
     }
 }
 
-/// When the cookie of a session ends that ends at `end`: 400 days from now at most.
+/// The end of the cookie of a session that ends at `end`: at most 400 days from `now`.
 pub(crate) fn cookie_end(end: Millis, now: Millis) -> Millis {
     end.min(now.after(MAX_COOKIE_AGE))
 }
 
-/// Whole seconds that a cookie may live until `end`: rounded down.
+/// The `Max-Age` of a cookie that ends at `end`: whole seconds, rounded down.
 pub(crate) fn cookie_age(end: Millis, now: Millis) -> u64 {
     end.since(now).min(MAX_COOKIE_AGE).as_secs()
 }

@@ -1,5 +1,5 @@
-//! Everything that is different in Flask-Session's form. Only `rules.rs` asks for it: the rest of this crate asks
-//! [`Form`] and [`Rules`].
+//! Everything that is different in Flask-Session's form. Only `rules.rs` calls it; the rest of this
+//! crate asks [`Form`] and [`Rules`].
 
 mod cookie;
 mod login;
@@ -7,7 +7,7 @@ mod record;
 mod settings;
 
 pub(crate) use self::{
-    cookie::{Signer, id_in, lasting, removal, signer},
+    cookie::{Signer, cookie_lifetime, id_in, removal, signer},
     record::{decode, live, nil},
     settings::FlaskSettings,
 };
@@ -20,7 +20,7 @@ use crate::{
     rules::{Form, Live, Rules},
 };
 
-/// What a new session starts from: a permanent one says so from the start.
+/// The content of a new session. A permanent session has the mark from the start.
 pub(crate) fn blank(settings: &Settings) -> Content {
     let mut content = Content::default();
     if settings.permanent {
@@ -30,12 +30,13 @@ pub(crate) fn blank(settings: &Settings) -> Content {
     content
 }
 
-/// When the cookie ends is noted nowhere: each answer carries it, as Flask's own do.
+/// Whether each use is written. The end of a cookie is not stored in Flask's form, so each response
+/// carries the cookie, as in Flask.
 pub(crate) fn each_use_counts(rules: &Rules, live: &Live) -> bool {
     rules.settings.form == Form::Flask || rules.permanent(Form::Flask, &live.content)
 }
 
-/// Flask sends a cookie that has an end of its own.
+/// With each refresh Flask sends the cookie of a permanent session.
 pub(crate) fn refresh_sends_cookie(rules: &Rules, live: &Live) -> bool {
     live.outdated || rules.permanent(Form::Flask, &live.content)
 }

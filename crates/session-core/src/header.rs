@@ -1,4 +1,4 @@
-//! The header of a native record: everything that core knows of a session beside its data, at fixed places.
+//! The header of a native record: everything that core stores about a session beside its data.
 //!
 //! ```text
 //! offset  bytes
@@ -22,8 +22,9 @@
 //!                1 owner, 2 label, 4 key of the successor, all UTF-8
 //! ```
 //!
-//! Numbers are big-endian, instants milliseconds since 1970. A record of a later version, of an unknown kind or with an
-//! unknown flag is left alone: a later release of this library wrote it.
+//! Numbers are big-endian; times are milliseconds since 1970. A record of a later version, of an
+//! unknown kind or with an unknown flag comes from a later release of this library, and is not
+//! touched.
 
 use std::time::Duration;
 
@@ -47,16 +48,16 @@ pub(crate) const MAX_OWNER: usize = 512;
 /// The longest label, in bytes.
 pub(crate) const MAX_LABEL: usize = 256;
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Live,
-    /// Renewed: the session goes on under another key.
+    /// A renewed session, which continues under another key.
     Forwarded,
     Ended,
 }
 
-/// A header, its texts borrowed.
+/// A header whose texts are borrowed from the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header<'t> {
     pub(crate) kind: Kind,
@@ -80,7 +81,8 @@ impl<'t> Header<'t> {
     ///
     /// # Errors
     ///
-    /// [`Error::LaterVersion`] if a later release wrote it, [`Error::Corrupt`] if it is none.
+    /// [`Error::LaterVersion`] if a later release wrote it, [`Error::Corrupt`] if the bytes do not
+    /// begin with a header.
     pub(crate) fn parse(bytes: &'t [u8]) -> Result<(Self, usize)> {
         let Some((fixed, _)) = bytes.split_first_chunk::<FIXED>() else {
             return Err(Error::corrupt("the record is shorter than a header"));
@@ -144,7 +146,7 @@ impl<'t> Header<'t> {
         Ok((header, length))
     }
 
-    /// The header as bytes, with room for a payload of `payload` bytes behind it.
+    /// The header as bytes, with capacity for a payload of `payload` bytes after it.
     pub(crate) fn write(&self, payload: usize) -> Vec<u8> {
         let fields = [
             (OWNER, self.owner),
@@ -190,7 +192,7 @@ impl<'t> Header<'t> {
     }
 }
 
-/// Where the payload of a record of this library's begins.
+/// Where the payload of a native record begins.
 pub(crate) fn payload_offset(record: &[u8]) -> usize {
     record
         .get(4..6)
@@ -198,8 +200,8 @@ pub(crate) fn payload_offset(record: &[u8]) -> usize {
         .map_or(0, |length| usize::from(u16::from_be_bytes(length)))
 }
 
-/// What ties a record to its key, so that two records swapped in the store open neither session: 128 bits of the id's
-/// digest. `None` for a key that ends with no digest.
+/// The value that binds a record to its key: 128 bits of the id's digest. If somebody swaps two
+/// records in the store, neither opens a session. `None` if the key does not end with a digest.
 pub(crate) fn binding(key: &StoreKey) -> Option<[u8; 16]> {
     let digits = key.as_str().as_bytes().last_chunk::<32>()?;
     let mut binding = [0; 16];
@@ -223,7 +225,7 @@ fn array<const N: usize>(fixed: &[u8; FIXED], offset: usize) -> [u8; N] {
     array
 }
 
-/// Names, labels and keys are bounded far below this.
+/// The lengths of owners, labels and keys are far below the maximum.
 fn short(length: usize) -> [u8; 2] {
     u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes()
 }

@@ -1,9 +1,11 @@
+//! Session ids: the secrets in the cookies.
+
 use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-/// The secret in the cookie; whoever has it has the session.
+/// The secret in the cookie. Whoever has it has the session.
 ///
 /// It has no `Display` and no serialisation, and its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,14 +16,15 @@ impl SessionId {
     pub const MIN_BYTES: usize = 16;
     /// The random bytes an id has by default: 256 bits.
     pub const DEFAULT_BYTES: usize = 32;
-    /// The most random bytes an id may have, so that every store key stays within memcached's 250 bytes.
+    /// The most random bytes an id may have, so that every store key stays within memcached's 250
+    /// bytes.
     pub const MAX_BYTES: usize = 90;
 
     /// A new id of `bytes` random bytes from the operating system's generator, as base64url.
     ///
     /// # Panics
     ///
-    /// If the operating system has no random numbers to give: nothing safe can be done then.
+    /// If the operating system provides no random numbers. There is no safe way to continue then.
     pub fn random(bytes: usize) -> Self {
         Self::filled(bytes, |raw| {
             getrandom::fill(raw).expect("the operating system gives random numbers");
@@ -36,7 +39,8 @@ impl SessionId {
         Self::of(URL_SAFE_NO_PAD.encode(&raw[..bytes]))
     }
 
-    /// Takes what `random(bytes)` may have made: exact length, exact alphabet, canonical encoding.
+    /// Accepts only what `random(bytes)` can return: exact length, exact alphabet, canonical
+    /// encoding.
     pub fn from_native(text: &str, bytes: usize) -> Option<Self> {
         let mut raw = Zeroizing::new([0; Self::MAX_BYTES + 3]);
         let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut raw[..]).ok()?;
@@ -47,7 +51,7 @@ impl SessionId {
         Self(Arc::new(Zeroizing::new(text)))
     }
 
-    /// The secret itself: for the cookie and the key, never for a log.
+    /// The secret, for the cookie and the store key. Never log it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,13 +1,17 @@
+//! Store keys: the names under which stores keep records and the lists of an owner's sessions.
+
 use std::{fmt, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
 use crate::{config::ConfigError, id::SessionId};
 
-/// The first part of every key: it keeps this application's sessions apart from everything else in the store.
+/// The prefix of every key. It separates this application's sessions from everything else in the
+/// store.
 ///
-/// 1 to 128 graphic ASCII characters, so that every key is legal in every store; none at all only where a Flask
-/// application has none. Defaults to `session:`.
+/// It has 1 to 128 graphic ASCII characters, so that every key is valid in every store. It may be
+/// empty only if a Flask application that shares the store has an empty one. Defaults to
+/// `session:`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyPrefix(Box<str>);
 
@@ -15,21 +19,22 @@ impl KeyPrefix {
     /// The longest prefix, in bytes.
     pub const MAX_LEN: usize = 128;
 
-    /// Checks and takes `prefix`.
+    /// A prefix, if it is valid.
     ///
     /// # Errors
     ///
-    /// If it is empty, longer than 128 bytes, or holds anything but graphic ASCII.
+    /// If it is empty, longer than 128 bytes, or has other characters than graphic ASCII.
     pub fn new(prefix: &str) -> Result<Self, ConfigError> {
-        let prefix = Self::even_empty(prefix)?;
+        let prefix = Self::allowing_empty(prefix)?;
         prefix.refuse_empty()?;
         Ok(prefix)
     }
 
-    /// The same, or no prefix at all: settings that share no sessions with Flask refuse that when they are checked.
-    pub(crate) fn even_empty(prefix: &str) -> Result<Self, ConfigError> {
+    /// Like [`new`](Self::new), but `prefix` may be empty. The check of the settings refuses that
+    /// if no sessions are shared with Flask.
+    pub(crate) fn allowing_empty(prefix: &str) -> Result<Self, ConfigError> {
         if prefix.len() > Self::MAX_LEN {
-            return Err(of_another_length());
+            return Err(length_error());
         }
         if !prefix.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(ConfigError::new(
@@ -42,7 +47,7 @@ impl KeyPrefix {
 
     pub(crate) fn refuse_empty(&self) -> Result<(), ConfigError> {
         if self.0.is_empty() {
-            return Err(of_another_length());
+            return Err(length_error());
         }
         Ok(())
     }
@@ -54,12 +59,13 @@ impl KeyPrefix {
 
     /// The key of the session `id`: prefix + SHA-256 of the id in hexadecimal.
     ///
-    /// Nobody who reads the store can make a cookie of it (CVE-2019-16782).
+    /// Somebody who reads the store cannot make a cookie from it (CVE-2019-16782).
     pub fn hashed_key(&self, id: &SessionId) -> StoreKey {
         StoreKey(hex_after(&self.0, id.as_str().as_bytes()))
     }
 
-    /// The key of the list of `owner`'s sessions: prefix + `owner:` + SHA-256 of the name in hexadecimal.
+    /// The key of the list of `owner`'s sessions: prefix + `owner:` + SHA-256 of the name in
+    /// hexadecimal.
     pub fn owner_key(&self, owner: &str) -> OwnerKey {
         OwnerKey(hex_after(&format!("{}owner:", self.0), owner.as_bytes()))
     }
@@ -71,7 +77,7 @@ impl Default for KeyPrefix {
     }
 }
 
-fn of_another_length() -> ConfigError {
+fn length_error() -> ConfigError {
     ConfigError::new(
         "SESSION_KEY_PREFIX",
         "must have 1 to 128 characters; or none where the sessions of a Flask application are shared, with the Cargo \
@@ -86,14 +92,14 @@ fn hex_after(prefix: &str, secret: &[u8]) -> Arc<str> {
     text.into()
 }
 
-/// `bytes` in hexadecimal, written into `room`, which is twice as long.
-pub(crate) fn hex<'r>(bytes: &[u8], room: &'r mut [u8]) -> &'r str {
+/// `bytes` in hexadecimal. `buffer` must be twice as long.
+pub(crate) fn hex<'r>(bytes: &[u8], buffer: &'r mut [u8]) -> &'r str {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in room.chunks_exact_mut(2).zip(bytes) {
+    for (pair, byte) in buffer.chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 15)];
     }
-    std::str::from_utf8(room).expect("digits are ASCII")
+    std::str::from_utf8(buffer).expect("digits are ASCII")
 }
 
 macro_rules! opaque_key {
@@ -115,22 +121,23 @@ macro_rules! opaque_key {
         }
 
         impl fmt::Debug for $name {
-            /// Four bytes of the key's digest: enough to match two lines of a log, useless to a thief.
+            /// Shows four bytes of the key's digest. They are enough to match two lines of a log,
+            /// and open nothing.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let digest = Sha256::digest(self.0.as_bytes());
-                let mut room = [0; 8];
-                write!(f, concat!(stringify!($name), "(#{})"), hex(&digest[..4], &mut room))
+                let mut buffer = [0; 8];
+                write!(f, concat!(stringify!($name), "(#{})"), hex(&digest[..4], &mut buffer))
             }
         }
     };
 }
 
 opaque_key! {
-    /// What a store files a record under; made by [`KeyPrefix`], never by a store.
+    /// The key of a record. [`KeyPrefix`] makes it, never a store.
     StoreKey
 }
 opaque_key! {
-    /// What a store files an owner's sessions under; made by [`KeyPrefix`], never by a store.
+    /// The key of the list of an owner's sessions. [`KeyPrefix`] makes it, never a store.
     OwnerKey
 }
 

@@ -1,20 +1,25 @@
-//! One request's session as a state machine: the application's calls and the store's answers go in, calls to the store
-//! and results come out.
+//! One request's session as a state machine. Calls of the application and answers of the store go
+//! in; store calls and results come out.
 //!
-//! It does no I/O, waits for nothing and reads no clock: what it needs from outside is in [`Inputs`]. `table.rs` says
-//! which state follows from which event; here stands what a state asks the store for, and which event an answer is.
+//! The machine does no I/O, never waits and reads no clock: [`Inputs`] brings what it needs from
+//! outside. `table.rs` says which state follows from which event. `write.rs` says what a state asks
+//! of the store, `classify.rs` which event an answer is, `plan.rs` what a save has to do, and
+//! `run_end.rs` what its end means for the session. `view.rs` and `calls.rs` are for the
+//! application.
 
-mod found;
+mod calls;
+mod classify;
 mod plan;
 mod run;
 mod run_end;
 pub(crate) mod table;
+mod view;
 mod write;
 
 use std::{mem::take, sync::Arc};
 
 use self::run::Run;
-use self::table::{Event, Next, RunEnd, State, holds};
+use self::table::{Event, Next, RunEnd, State, rule_holds};
 use crate::{
     content::Content,
     error::{Error, Result},
@@ -25,28 +30,28 @@ use crate::{
     rules::{Form, Live, Presented, Rules},
 };
 
-/// What the machine is given from outside.
+/// What the machine needs from outside.
 pub(crate) struct Inputs<'g> {
     pub(crate) rules: &'g Rules,
     pub(crate) now: Millis,
     /// Fills its argument with random bytes.
     pub(crate) random: &'g mut dyn FnMut(&mut [u8]),
-    /// Whether other requests of this process wait for their turn at the key.
+    /// Whether other requests of this process wait for a turn at the key.
     pub(crate) others_wait: &'g dyn Fn(&StoreKey) -> bool,
 }
 
-/// What the store is to do, or what is to be waited for.
+/// A call that the driver makes for the machine: to the store, or to the queue of the key.
 #[derive(Debug)]
 pub(crate) enum Call {
     Load(StoreKey),
     Insert(StoreKey, Record),
     Update(StoreKey, Record, Revision),
     Delete(StoreKey),
-    /// The request's turn at the key, after so many tries.
+    /// Waits for the request's turn at the key. The number says how often the save was tried.
     Turn(StoreKey, usize),
 }
 
-/// What became of a [`Call`].
+/// The answer to a [`Call`].
 #[derive(Debug)]
 pub(crate) enum Answer {
     Loaded(Result<Option<Loaded>>),
@@ -63,69 +68,72 @@ pub enum Saved {
     Stored,
     /// There was nothing to save.
     Unchanged,
-    /// The session was ended by another request, or is another user's by now; the changes were dropped.
+    /// Another request ended the session, or it belongs to another user now. The changes were
+    /// dropped.
     Ended,
 }
 
-/// What is asked of the machine.
+/// What a run is to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
-    /// Stores what changed so far.
+    /// Store the changes made so far.
     Save,
-    /// The same, and moves the expiry of what did not change, if that is due; then the head is sent.
+    /// Store them, or refresh an unchanged session if that is due. The head is sent afterwards.
     Finish,
-    /// Loads what is stored now.
+    /// Load what is stored now.
     Reload,
 }
 
-/// Where a request's session comes from, and so what becomes of its changes.
+/// Where a request's session comes from. This decides what happens to its changes.
 #[derive(Debug)]
 enum Origin {
     /// Its record was not loaded yet.
     Unopened,
-    /// No record: the first change makes one.
+    /// There is no record. The first change creates one.
     New,
-    /// Shared with the run that writes it anew.
+    /// A live record. A run that replaces it shares it.
     Live(Arc<Live>),
-    /// The request came with an id that was renewed.
+    /// The request arrived with an id that was renewed.
     Late(StoreKey, Form),
-    /// The request came with the id of a record that cannot be read.
+    /// The request arrived with the id of a record that cannot be read.
     Damaged(StoreKey, Form),
-    /// It was live when the request loaded it, and has ended since.
+    /// The session was live when the request loaded it, and has ended since.
     Ended,
-    /// It was live when the request loaded it, and is another user's by now, under that key.
-    Taken(StoreKey, Form),
-    /// It could not be loaded, and counts as empty.
-    Detached,
-}
-
-/// A session that is to end before anything else is done.
-#[derive(Debug)]
-enum Ending {
-    Live(Arc<Live>),
-    Unseen(StoreKey, Form),
-    /// It is over by this process's clock. Another's may be behind, or a request that found it live may prolong it.
-    Expired(StoreKey, Form),
-    /// It could not be loaded, so nobody can say that it is ended.
+    /// The session was live when the request loaded it, and belongs to another user now, under that
+    /// key.
+    OtherOwner(StoreKey, Form),
+    /// The session could not be loaded. It counts as empty, and nothing of it is written.
     NotLoaded,
 }
 
-/// Which sessions may be ended.
+/// A session that the next save ends before it does anything else.
+#[derive(Debug)]
+enum Ending {
+    Live(Arc<Live>),
+    Unloaded(StoreKey, Form),
+    /// The session has expired by this process's clock. The clock of another process may be behind,
+    /// or a request that loaded the session in time may extend it.
+    Expired(StoreKey, Form),
+    /// The session could not be loaded, so its end cannot be confirmed.
+    NotLoaded,
+}
+
+/// Which sessions a log-out may end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EndCondition {
-    /// Only this owner's.
+    /// Only sessions of this owner.
     pub(crate) owner: Option<Arc<str>>,
-    /// Not the one of this lineage.
+    /// Not the session of this lineage.
     pub(crate) keep: Option<[u8; 16]>,
 }
 
-/// What the answer's head is to say of the cookie.
+/// The cookie that the response's head is to carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pending {
+enum PendingCookie {
     Nothing,
     /// The id of the session's record.
     Id,
-    /// The same; nobody has it yet, so no other request can have renewed it.
+    /// The id of the session's record. It is new, so no other request can have renewed it.
     NewId,
     Removal,
 }
@@ -135,34 +143,35 @@ enum Pending {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Machine {
     origin: Origin,
-    /// The session with every change made, if there are any.
+    /// The session with all changes of this request, if there are any.
     view: Option<Content>,
-    /// The changes that no save has begun to store.
+    /// Changes that no save has taken up yet.
     ops: Vec<Op>,
     renew: bool,
     extend: bool,
-    /// The sessions that are to end, the last first.
+    /// Sessions that are to end. The last one ends first.
     endings: Vec<Ending>,
-    /// Ids that came with the request and whose sessions are over by this process's clock.
+    /// Keys of ids that the request presented and whose sessions have expired by this process's
+    /// clock.
     expired: Vec<(StoreKey, Form)>,
     condition: EndCondition,
-    pending: Pending,
+    pending_cookie: PendingCookie,
     head_sent: bool,
-    /// The outcome of a write is unknown: nothing may be reported as saved any more.
-    failed: bool,
-    /// A write of this request moved the expiry: there is nothing left to refresh.
-    moved: bool,
-    /// Whether it was this machine that ended a session.
+    /// It is unknown whether a write was carried out, so nothing may be reported as saved any more.
+    write_unknown: bool,
+    /// A write of this request moved the expiry, so no refresh is due.
+    expiry_moved: bool,
+    /// Whether this machine ended a session.
     ended: bool,
-    /// Whether it had to do with a session that a user is logged in to.
+    /// Whether this request used a session with an owner.
     had_owner: bool,
     run: Option<Run>,
     last_run: u64,
-    /// The result of the last run, until somebody fetches it.
+    /// The result of the last run, until its caller takes it.
     result: Option<(u64, Result<Saved>)>,
-    /// Those of earlier runs, where several wait at once.
+    /// Results of earlier runs, if several callers wait at once.
     results: Vec<(u64, Result<Saved>)>,
-    /// An error that its run could tell nobody, because the future that waited for it was dropped.
+    /// An error that no caller received, because the future that waited for it was dropped.
     unreported: Option<Error>,
 }
 
@@ -177,10 +186,10 @@ impl Machine {
             endings: Vec::new(),
             expired: Vec::new(),
             condition: EndCondition::default(),
-            pending: Pending::Nothing,
+            pending_cookie: PendingCookie::Nothing,
             head_sent: false,
-            failed: false,
-            moved: false,
+            write_unknown: false,
+            expiry_moved: false,
             ended: false,
             had_owner: false,
             run: None,
@@ -199,287 +208,16 @@ impl Machine {
         }
     }
 
-    /// A machine that ends the session under `key` when it is saved, if `condition` allows it.
+    /// A machine whose save ends the session under `key`, if `condition` allows it.
     pub(crate) fn ending(key: StoreKey, form: Form, condition: EndCondition) -> Self {
         Self {
-            endings: vec![Ending::Unseen(key, form)],
+            endings: vec![Ending::Unloaded(key, form)],
             condition,
             ..Self::blank()
         }
     }
 
-    // What the application sees.
-
-    /// The session with every change made.
-    pub(crate) fn view<'m>(&'m self, rules: &'m Rules) -> &'m Content {
-        self.view.as_ref().unwrap_or_else(|| self.base(rules))
-    }
-
-    /// The record as it was last seen.
-    pub(crate) fn live(&self) -> Option<&Live> {
-        match self.visible_origin() {
-            Origin::Live(live) => Some(live),
-            _ => None,
-        }
-    }
-
-    /// The origin as the application sees it: of a session that it destroyed while a run was under way, nothing is left.
-    fn visible_origin(&self) -> &Origin {
-        match &self.run {
-            Some(run) if run.destroyed && !matches!(self.origin, Origin::Detached) => &Origin::New,
-            _ => &self.origin,
-        }
-    }
-
-    /// Whether the answer may show what belongs to a user, who may have logged out since.
-    pub(crate) fn had_owner(&self, rules: &Rules) -> bool {
-        self.had_owner || self.view(rules).owner.is_some()
-    }
-
-    pub(crate) fn is_opened(&self) -> bool {
-        !matches!(self.origin, Origin::Unopened)
-    }
-
-    pub(crate) fn is_late(&self) -> bool {
-        matches!(self.visible_origin(), Origin::Late(..))
-    }
-
-    /// Whether another request is known to have ended it.
-    pub(crate) fn is_ended(&self) -> bool {
-        matches!(self.visible_origin(), Origin::Ended | Origin::Taken(..))
-    }
-
-    pub(crate) fn is_head_sent(&self) -> bool {
-        self.head_sent
-    }
-
-    /// Whether the store could not tell what the session holds.
-    pub(crate) fn is_detached(&self) -> bool {
-        matches!(self.origin, Origin::Detached)
-    }
-
-    /// The id that the request presented and that was renewed, or that of a session of this request's.
-    pub(crate) fn key(&self) -> Option<(&StoreKey, Form)> {
-        match self.visible_origin() {
-            Origin::Live(live) => Some((&live.key, live.form)),
-            Origin::Late(key, form) => Some((key, *form)),
-            _ => None,
-        }
-    }
-
-    /// Whether the request came with an id whose session is over, and has no session of its own.
-    pub(crate) fn is_expired(&self) -> bool {
-        !self.expired.is_empty() && matches!(self.visible_origin(), Origin::New)
-    }
-
-    /// Whether it was this machine that ended a session.
-    pub(crate) fn has_ended_one(&self) -> bool {
-        self.ended
-    }
-
-    /// Whether something is still to be saved.
-    pub(crate) fn is_dirty(&self) -> bool {
-        !self.ops.is_empty() || self.renew || self.extend || !self.endings.is_empty()
-    }
-
-    /// How many changes, renewals and log-outs are lost with the last handle of the request, unless the
-    /// [background save](Self::has_background_save) goes on.
-    pub(crate) fn unsaved_changes(&self, save_continues: bool) -> usize {
-        // What failed was told.
-        if self.failed {
-            return 0;
-        }
-        // A save of a log-out or a renewal alone has no changes.
-        let begun = self.saving().map_or(0, |run| run.ops.len().max(1));
-        let rest = begun + self.endings.len();
-        let waiting = self.ops.len() + usize::from(self.renew);
-        waiting + if save_continues { 0 } else { rest }
-    }
-
-    /// The save under way.
-    fn saving(&self) -> Option<&Run> {
-        self.run.as_ref().filter(|run| run.goal == Goal::Save)
-    }
-
-    /// Whether the end of the request is under way: who waits for it tells what becomes of it.
-    pub(crate) fn is_finishing(&self) -> bool {
-        let run = self.run.as_ref();
-        run.is_some_and(|run| run.goal == Goal::Finish)
-    }
-
-    /// Whether the last handle leaves what is to go on: a save under way; and where the handler was cut off before its
-    /// end, a log-out, which is always safe.
-    pub(crate) fn has_background_save(&self) -> bool {
-        let ends = !self.head_sent && !self.endings.is_empty();
-        !self.failed && (self.saving().is_some() || ends)
-    }
-
-    /// Drops all but the [background save](Self::has_background_save): what a handler that was cut off had not saved is half done.
-    pub(crate) fn keep_background_save(&mut self) {
-        self.ops.clear();
-        self.renew = false;
-        self.extend = false;
-        self.close_head();
-    }
-
-    /// Whether the end of the request needs nothing of the store.
-    pub(crate) fn is_settled(&self, rules: &Rules, now: Millis) -> bool {
-        let failed = |it: &(u64, Result<Saved>)| it.1.is_err();
-        let unheard = self.result.iter().chain(&self.results).any(failed);
-        let idle = self.run.is_none() && self.unreported.is_none() && !self.failed && !unheard;
-        let refreshes = |live| !self.moved && rules.refreshes(live, now);
-        idle && !self.is_dirty() && !self.sends_id() && !self.live().is_some_and(refreshes)
-    }
-
-    /// The value of the `Set-Cookie` header that the session needs so far.
-    pub(crate) fn cookie(&self, rules: &Rules, now: Millis) -> Option<String> {
-        match self.pending {
-            Pending::Nothing => None,
-            Pending::Removal => Some(rules.removal()),
-            Pending::Id | Pending::NewId => rules.set_cookie(self.live().or(self.unended())?, now),
-        }
-    }
-
-    /// The key of the id that the answer's head is to carry.
-    fn pending_key(&self) -> Option<&StoreKey> {
-        let live = match &self.origin {
-            Origin::Live(live) => Some(&**live),
-            _ => self.unended().or(self.run.as_ref()?.live.as_deref()),
-        };
-        live.map(|live| &live.key)
-    }
-
-    /// The record that is to end, and is not known to have ended.
-    fn unended(&self) -> Option<&Live> {
-        self.endings.iter().find_map(|ending| match ending {
-            Ending::Live(live) => Some(&**live),
-            _ => None,
-        })
-    }
-
-    /// Whether the answer's head is to carry the session's id.
-    fn sends_id(&self) -> bool {
-        matches!(self.pending, Pending::Id | Pending::NewId)
-    }
-
-    // What the application does.
-
-    /// Makes a change and records it, so that it can be made again on fresher data.
-    ///
-    /// # Errors
-    ///
-    /// If the change cannot be made; nothing is recorded then.
-    pub(crate) fn change(&mut self, op: Op, rules: &Rules, now: Millis) -> Result<()> {
-        if let Op::LogIn(_) = &op {
-            match self.visible_origin() {
-                Origin::Ended | Origin::Taken(..) => return Err(Error::Conflict),
-                Origin::Detached => return Err(Error::NotLoaded),
-                _ => {}
-            }
-        }
-        let format = rules.settings.format;
-        // What is stored already needs no write. After other changes it may not be what a replay finds.
-        let untouched = self.ops.is_empty() && self.run.is_none();
-        if let Origin::Live(live) = &self.origin
-            && untouched
-            // In Flask an assignment is a change, whatever was there.
-            && !rules.settings.form.every_change_counts()
-            && op.is_done_in(&live.content, format)
-        {
-            return Ok(());
-        }
-        let login = match &op {
-            Op::LogIn(owner) => Some(owner.clone()),
-            _ => None,
-        };
-        let before = self.view(rules).owner.clone();
-        let base = self.view.is_none().then(|| self.base(rules).clone());
-        // A change that fails, or a closure that panics, leaves the view as it was.
-        let view = self.view.get_or_insert_with(|| base.unwrap_or_default());
-        if !op.apply(view, now, format)? && untouched && matches!(self.origin, Origin::Live(_)) {
-            return Ok(());
-        }
-        // What another user's session held is gone: it is not to come back if the login is made again elsewhere.
-        if login.is_some_and(|login| before.is_some_and(|before| before != login)) {
-            self.ops.retain(Op::outlives_a_login);
-        }
-        self.ops.push(op);
-        Ok(())
-    }
-
-    pub(crate) fn renew(&mut self) {
-        self.renew = true;
-    }
-
-    /// Moves the expiry with the next save, whether that is due or not.
-    pub(crate) fn extend(&mut self) {
-        let may_go_on = matches!(self.origin, Origin::Live(_) | Origin::Detached);
-        self.extend = may_go_on || self.run.is_some();
-    }
-
-    /// Ends the session: the data is gone at once, and from the store with the next save.
-    pub(crate) fn destroy(&mut self, rules: &Rules) {
-        self.view = None;
-        if let Some(run) = &mut self.run {
-            run.destroyed = true;
-            self.view = Some(rules.blank.clone());
-        } else {
-            self.destroy_origin();
-        }
-        self.ops.clear();
-        self.renew = false;
-        self.extend = false;
-    }
-
-    /// The same, of a session that has ended in the store by now: no answer sends its id any more.
-    pub(crate) fn destroy_ended(&mut self, rules: &Rules) {
-        self.destroy(rules);
-        self.forget_pending_id();
-        if let Some(run) = &mut self.run {
-            run.forgets_id = true;
-        }
-    }
-
-    fn destroy_origin(&mut self) {
-        let expired = take(&mut self.expired).into_iter();
-        let expired: Vec<_> = expired
-            .map(|(key, form)| Ending::Expired(key, form))
-            .collect();
-        let origin = std::mem::replace(&mut self.origin, Origin::New);
-        let ending = match origin {
-            Origin::Live(live) => Some(Ending::Live(live)),
-            Origin::Late(key, form) | Origin::Damaged(key, form) | Origin::Taken(key, form) => {
-                Some(Ending::Unseen(key, form))
-            }
-            Origin::Detached => {
-                self.origin = Origin::Detached;
-                Some(Ending::NotLoaded)
-            }
-            Origin::Unopened | Origin::New | Origin::Ended => None,
-        };
-        // Those that may not be there any more come first: the live one keeps its cookie until its end is confirmed.
-        self.endings.extend(ending);
-        self.endings.extend(expired);
-        if self.endings.is_empty() {
-            self.pending = Pending::Removal;
-        }
-    }
-
-    /// From now on no cookie can be set.
-    pub(crate) fn close_head(&mut self) {
-        self.head_sent = true;
-    }
-
-    /// Goes on with an empty session of which nothing is written, because none could be loaded.
-    pub(crate) fn detach(&mut self) {
-        if !self.is_opened() {
-            self.origin = Origin::Detached;
-        }
-    }
-
-    // What is done in the store.
-
-    /// Loads the session of the first of `candidates` that is live.
+    /// Begins to load the session of the first of `candidates` that is live.
     pub(crate) fn open(&mut self, mut candidates: Vec<Presented>, inputs: &mut Inputs<'_>) -> u64 {
         candidates.reverse();
         let number = self.start(Goal::Reload, |run| {
@@ -495,7 +233,8 @@ impl Machine {
         number
     }
 
-    /// Begins what `goal` says, and gives the number to fetch the result with. Only while nothing is under way.
+    /// Begins a run, and returns its number for [`take_result`](Self::take_result). No other run
+    /// may be under way.
     pub(crate) fn begin(&mut self, goal: Goal, inputs: &mut Inputs<'_>) -> u64 {
         let ops = if goal == Goal::Reload {
             Vec::new()
@@ -512,9 +251,9 @@ impl Machine {
             run.extend = extend;
         });
         let unreported = self.unreported.take();
-        if let Some(error) = unreported.or_else(|| self.unheard(goal)) {
+        if let Some(error) = unreported.or_else(|| self.undelivered_error(goal)) {
             self.end_run(Err(error));
-        } else if self.failed && goal != Goal::Reload {
+        } else if self.write_unknown && goal != Goal::Reload {
             self.end_run(Err(Error::Unknown));
         } else {
             self.plan(inputs);
@@ -532,8 +271,8 @@ impl Machine {
         self.last_run
     }
 
-    /// At the end of the request, an error that somebody who waits for it has not fetched: he may never.
-    fn unheard(&mut self, goal: Goal) -> Option<Error> {
+    /// At the end of the request, an error that its caller has not taken yet, and may never take.
+    fn undelivered_error(&mut self, goal: Goal) -> Option<Error> {
         if goal != Goal::Finish {
             return None;
         }
@@ -557,13 +296,13 @@ impl Machine {
         self.run.is_some()
     }
 
-    /// What the store is to do next, once.
+    /// The next call that the driver has to make. Each call is returned once.
     pub(crate) fn next_call(&mut self) -> Option<Call> {
         self.run.as_mut()?.call.take()
     }
 
-    /// The result of the run `number`, once it is over.
-    pub(crate) fn result(&mut self, number: u64) -> Option<Result<Saved>> {
+    /// The result of the run `number`, if it is over.
+    pub(crate) fn take_result(&mut self, number: u64) -> Option<Result<Saved>> {
         if let Some((_, result)) = self.result.take_if(|(of, _)| *of == number) {
             return Some(result);
         }
@@ -571,15 +310,15 @@ impl Machine {
         Some(self.results.swap_remove(place).1)
     }
 
-    /// Nobody waits for the result of the run `number` any more: what failed is told by the next.
+    /// Nobody waits for the result of the run `number` any more. The next run reports its error.
     pub(crate) fn abandon(&mut self, number: u64) {
-        match self.result(number) {
+        match self.take_result(number) {
             Some(Err(error)) => self.unreported = Some(error),
             Some(Ok(_)) => {}
             None => {
                 if let Some(run) = self.run.as_mut().filter(|run| run.number == number) {
                     run.awaited = false;
-                    if !holds!(DroppedSaveGoesOn) {
+                    if !rule_holds!(DroppedSaveContinues) {
                         self.run = None;
                     }
                 }
@@ -587,7 +326,7 @@ impl Machine {
         }
     }
 
-    /// A run that can go nowhere, because the application's code panicked in it.
+    /// Ends a run that cannot continue, because code of the application panicked in it.
     pub(crate) fn fail_run(&mut self) {
         if let Some(run) = &mut self.run {
             run.error = Some(Error::Unknown);
@@ -595,7 +334,7 @@ impl Machine {
         self.finish(RunEnd::Failed, None);
     }
 
-    /// Goes on with the answer to the last call.
+    /// Continues the run with the answer to its last call.
     pub(crate) fn answer(&mut self, answer: Answer, inputs: &mut Inputs<'_>) {
         let Some(run) = &mut self.run else {
             return;
@@ -603,24 +342,24 @@ impl Machine {
         let event = match answer {
             Answer::Loaded(loaded) => match loaded {
                 Ok(loaded) => self.classify(loaded, inputs),
-                Err(error @ Error::Corrupt { .. }) => self.unreadable(error),
+                Err(error @ Error::Corrupt { .. }) => self.classify_corrupt(error),
                 Err(error) => {
                     run.error = Some(error);
                     Event::Failed
                 }
             },
             Answer::Written(Ok(Write::Stored(revision))) => {
-                let event = run.stored();
+                let event = run.stored_event();
                 if let Some(written) = &mut run.written
-                    && !matches!(run.state, State::Forwarding | State::Reforwarding)
+                    && !matches!(run.state, State::Forwarding | State::ForwardingAgain)
                 {
                     Arc::make_mut(written).revision = revision;
                 }
                 event
             }
-            // Flask's nil does not say who wrote it: most likely the first try did.
+            // Flask's nil does not name its writer. Most likely the first try wrote it.
             Answer::Written(Ok(Write::Refused))
-                if run.state == State::Reforwarding && run.lacks_tombstones() =>
+                if run.state == State::ForwardingAgain && run.lacks_tombstones() =>
             {
                 Event::Failed
             }
@@ -645,11 +384,11 @@ impl Machine {
                 return;
             }
         };
-        self.follow(event, inputs);
+        self.transition(event, inputs);
     }
 
-    /// Does what the table says.
-    fn follow(&mut self, event: Event, inputs: &mut Inputs<'_>) {
+    /// Makes the transition that the table says.
+    fn transition(&mut self, event: Event, inputs: &mut Inputs<'_>) {
         let Some(run) = &mut self.run else {
             return;
         };
@@ -683,18 +422,18 @@ impl Machine {
                 run.key = None;
                 run.ends_expired = false;
                 if self.endings.is_empty() {
-                    self.pending = Pending::Removal;
+                    self.pending_cookie = PendingCookie::Removal;
                 }
                 self.plan(inputs);
             }
-            Next::Done(outcome) => self.finish(outcome, Some(inputs)),
+            Next::Done(end) => self.finish(end, Some(inputs)),
         }
     }
 
-    /// Makes the changes that came while a run was under way on what the session is by now.
+    /// Replays the changes that were made during a run on what the session is now.
     ///
-    /// One that does not fit any more is told by its own save.
-    pub(crate) fn remake(&mut self, rules: &Rules, now: Millis) {
+    /// If a change cannot be replayed, its own save reports the error.
+    pub(crate) fn replay_unsaved(&mut self, rules: &Rules, now: Millis) {
         if self.run.is_some() || self.ops.is_empty() {
             return;
         }
@@ -702,11 +441,6 @@ impl Machine {
         if let Ok(view) = replay(self.base(rules), &self.ops, now, format) {
             self.view = Some(view);
         }
-    }
-
-    /// The session without the changes that are still to be saved.
-    fn base<'m>(&'m self, rules: &'m Rules) -> &'m Content {
-        self.live().map_or(&rules.blank, |live| &live.content)
     }
 }
 

@@ -1,5 +1,6 @@
-//! The state machine as data, for this project's own tests: its table, how often each row was used, and rows and rules
-//! broken on purpose, to see that a test notices. Behind the feature `model`, and no part of the API.
+//! The state machine as data, for this project's own tests: its table, how often each row was used,
+//! and functions that break a row or a rule on purpose. Behind the feature `model`, and not part of
+//! the API.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,46 +17,46 @@ thread_local! {
     static BROKEN_RULE: RefCell<Option<Rule>> = const { RefCell::new(None) };
 }
 
-/// A rule that is no row of the table.
+/// A rule that is not a row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// A cookie is sent when its own end lags behind, not when the record's does.
     CookieHasItsOwnEnd,
-    /// A save whose future is dropped is finished by the next.
-    DroppedSaveGoesOn,
-    /// An error that could be told to nobody is told by the next save.
-    UntoldErrorIsTold,
-    /// A session that is first asked for after the head knows that.
-    HeadIsKnown,
-    /// A session of Flask's moves to a new id only while the cookie can be sent.
-    MovesBeforeTheHead,
-    /// A request does not go on with a session that is another user's by now.
+    /// The next save finishes a save whose future was dropped.
+    DroppedSaveContinues,
+    /// The next save reports an error that no caller received.
+    UnreportedErrorIsReported,
+    /// A session that is first requested after the head knows that the head was sent.
+    LateSessionKnowsHead,
+    /// A session of Flask's form moves to a new id only while a cookie can be sent.
+    MovesOnlyBeforeHead,
+    /// A request does not use a session that belongs to another user by now.
     OwnerIsChecked,
-    /// Changes are made again on what another request stored.
+    /// Changes are replayed on what another request stored.
     ChangesAreReplayed,
-    /// After a write with an unknown outcome nothing is reported as saved.
+    /// If it is unknown whether a write was carried out, nothing is reported as saved.
     UnknownStaysUnknown,
     /// A login gives the session a new id.
     LoginRenews,
-    /// A timeout that was lowered holds for what is stored.
+    /// A lowered timeout applies to stored sessions.
     LoweredTimeoutHolds,
-    /// The absolute timeout is kept, whatever a request does.
+    /// The absolute timeout applies, whatever a request does.
     AbsoluteTimeoutIsKept,
-    /// The index of an owner's sessions is told of a session's record.
+    /// The owner's index gets an entry for a session's record.
     IndexIsWritten,
-    /// A log-out of an owner's sessions follows the ones that were renewed.
-    OthersFollowRenewals,
-    /// A session that is destroyed while it is saved is ended when the save is over.
-    DestroyedWhileSaving,
+    /// "Log out everywhere" follows sessions that were renewed.
+    LogOutFollowsRenewals,
+    /// If the application logs out during a save, the session ends after the save.
+    LogOutDuringSaveHolds,
 }
 
 /// Every rule.
 pub const RULES: &[Rule] = &[
     Rule::CookieHasItsOwnEnd,
-    Rule::DroppedSaveGoesOn,
-    Rule::UntoldErrorIsTold,
-    Rule::HeadIsKnown,
-    Rule::MovesBeforeTheHead,
+    Rule::DroppedSaveContinues,
+    Rule::UnreportedErrorIsReported,
+    Rule::LateSessionKnowsHead,
+    Rule::MovesOnlyBeforeHead,
     Rule::OwnerIsChecked,
     Rule::ChangesAreReplayed,
     Rule::UnknownStaysUnknown,
@@ -63,8 +64,8 @@ pub const RULES: &[Rule] = &[
     Rule::LoweredTimeoutHolds,
     Rule::AbsoluteTimeoutIsKept,
     Rule::IndexIsWritten,
-    Rule::OthersFollowRenewals,
-    Rule::DestroyedWhileSaving,
+    Rule::LogOutFollowsRenewals,
+    Rule::LogOutDuringSaveHolds,
 ];
 
 /// A row of the table as text, and how often it was used in this process.
@@ -80,7 +81,7 @@ pub struct Row {
     pub uses: u64,
 }
 
-/// Mends on drop what was broken on this thread.
+/// Restores what was broken on this thread, when it is dropped.
 #[derive(Debug)]
 pub struct Broken(());
 
@@ -105,11 +106,11 @@ pub fn rows() -> Vec<Row> {
         .collect()
 }
 
-/// On this thread, `next` follows when `event` happens in `state`, all in the words of [`rows`].
+/// On this thread, `next` follows when `event` happens in `state`. All names are those of [`rows`].
 ///
 /// # Panics
 ///
-/// If there is no such row, or no row has such a `next`.
+/// If the table has no such row, or no row with such a `next`.
 pub fn break_row(state: &str, event: &str, next: &str) -> Broken {
     let row = TRANSITIONS
         .iter()
@@ -130,7 +131,7 @@ pub fn break_rule(rule: Rule) -> Broken {
     Broken(())
 }
 
-pub(crate) fn holds(rule: Rule) -> bool {
+pub(crate) fn rule_holds(rule: Rule) -> bool {
     BROKEN_RULE.with_borrow(|broken| *broken != Some(rule))
 }
 
@@ -150,7 +151,7 @@ pub(crate) fn count(state: State, event: Event) {
     }
 }
 
-/// The table as Markdown: a row for each state, with what follows from each event.
+/// The table as Markdown: a row for each state.
 pub fn table() -> String {
     let mut text = String::from("| state | event → what follows |\n|---|---|\n");
     let mut states: Vec<State> = Vec::new();
@@ -170,7 +171,7 @@ pub fn table() -> String {
     text
 }
 
-/// The states that follow each other, as a Mermaid diagram.
+/// The transitions between states, as a Mermaid diagram.
 pub fn diagram() -> String {
     let mut text = String::from("```mermaid\nstateDiagram-v2\n");
     for (state, event, next) in TRANSITIONS {

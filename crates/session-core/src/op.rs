@@ -1,4 +1,4 @@
-//! Changes to a session, recorded one by one so that they can be made again on fresher data.
+//! The operations of a session: recorded changes, which can be replayed on a newer record.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -10,21 +10,22 @@ use crate::{
     rules::Form,
 };
 
-/// What an `update` does with the value it finds; it may run more than once.
+/// The closure of an `update`. It may run more than once.
 pub(crate) type Change = Arc<dyn Fn(Option<&Value>) -> Result<Value> + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) enum Op {
     Insert(Box<str>, Value),
     Remove(Box<str>),
-    /// Removes the value that was handed out. If it is not there any more, another request may have
-    /// been handed it, too.
+    /// Removes the value that `take` returned. If it is not there any more, another request may have
+    /// taken it, too, and the change is refused.
     Take(Box<str>, Value),
     Update(Box<str>, Change),
-    /// In the form of the session's records: Flask notes with it that a session is not permanent.
+    /// The form is the one of the session's records. In Flask's form a cleared session is marked as
+    /// not permanent.
     Clear(Form),
     Flash(Message),
-    /// Removes the messages that were handed out, and none that came since.
+    /// Removes the messages that were returned, and none that were added since.
     TakeFlashes(Vec<Message>),
     LogIn(Arc<str>),
     Lifetime(Option<Duration>),
@@ -36,8 +37,8 @@ pub(crate) enum Op {
 pub(crate) type Message = (String, String);
 
 impl Op {
-    /// Makes the change; one that fails leaves `content` as it was. `false` if it was an update that made of the value
-    /// what it had found.
+    /// Applies the change. If it fails, `content` stays as it was. Returns `false` if an update
+    /// returned an equal value.
     pub(crate) fn apply(&self, content: &mut Content, now: Millis, format: Format) -> Result<bool> {
         let payload = &mut content.payload;
         match self {
@@ -93,7 +94,7 @@ impl Op {
         Ok(true)
     }
 
-    /// Whether `content` is already what the change would make of it.
+    /// Whether `content` already has the change.
     pub(crate) fn is_done_in(&self, content: &Content, format: Format) -> bool {
         let holds = |key: &str, value: &Value| content.payload.value(key).as_ref() == Some(value);
         match self {
@@ -107,7 +108,7 @@ impl Op {
         }
     }
 
-    /// Whether it changes what stays when another user logs in, which empties the session.
+    /// Whether the change survives the login of another user, which empties the session.
     pub(crate) fn outlives_a_login(&self) -> bool {
         match self {
             Self::Lifetime(_) | Self::Permanent(_) | Self::Label(_) => true,

@@ -17,10 +17,10 @@ use crate::{
     error::{Error, Result},
     header::{Header, Kind},
     key::{OwnerKey, StoreKey},
-    machine::{EndCondition, Goal, Machine, table::holds},
+    machine::{EndCondition, Goal, Machine, table::rule_holds},
     payload::Payload,
     record::{Cursor, Listed},
-    rules::{Form, Found, Live},
+    rules::{Form, Live, LoadedRecord},
     shared::Shared,
     store::OwnerIndex,
 };
@@ -111,7 +111,7 @@ impl Owned {
     /// As [`of`](Self::of), and [`Error::NotLoaded`] if the request's session could not be loaded.
     pub(crate) fn within_request(request: &Arc<Request>) -> Result<Self> {
         let machine = request.lock()?;
-        if machine.is_detached() {
+        if machine.is_not_loaded() {
             return Err(Error::NotLoaded);
         }
         let left = machine.work_left();
@@ -199,10 +199,10 @@ impl Owned {
         loop {
             let loaded = self.within(self.shared.store.load(&key)).await?;
             match self.shared.rules.read(&key, Form::Native, loaded) {
-                Found::Live(live) => return Ok(Some(live)),
-                Found::Forwarded(successor, _) => key = successor,
-                Found::Ended | Found::Absent => return Ok(None),
-                Found::Unreadable(error) => return Err(error),
+                LoadedRecord::Live(live) => return Ok(Some(live)),
+                LoadedRecord::Forwarded(successor, _) => key = successor,
+                LoadedRecord::Ended | LoadedRecord::Absent => return Ok(None),
+                LoadedRecord::Unreadable(error) => return Err(error),
             }
         }
     }
@@ -257,7 +257,7 @@ impl Owned {
         // were read may be in none of them.
         let mut ends = Vec::new();
         for key in successors {
-            if holds!(OthersFollowRenewals) && listed_keys.insert(key.clone()) {
+            if rule_holds!(LogOutFollowsRenewals) && listed_keys.insert(key.clone()) {
                 let head = Bytes::new();
                 ends.push(self.end(Listed { key, head }, condition.clone()));
             }
@@ -280,8 +280,10 @@ impl Owned {
             let loaded = self.within(self.shared.store.load(&key)).await?;
             let bytes = loaded.as_ref().map(|loaded| loaded.bytes.clone());
             match self.shared.rules.read(&key, form, loaded) {
-                Found::Live(live) => return Ok((live.content.owner.clone(), live.content.lineage)),
-                Found::Forwarded(successor, _) => {
+                LoadedRecord::Live(live) => {
+                    return Ok((live.content.owner.clone(), live.content.lineage));
+                }
+                LoadedRecord::Forwarded(successor, _) => {
                     let header = bytes.as_deref().map(Header::parse).transpose()?;
                     if let Some((owner, lineage)) =
                         header.and_then(|(header, _)| Some((header.owner?, header.lineage)))
@@ -290,9 +292,9 @@ impl Owned {
                     }
                     key = successor;
                 }
-                Found::Ended => return Err(Error::Conflict),
-                Found::Absent => return Err(Error::Missing),
-                Found::Unreadable(error) => return Err(error),
+                LoadedRecord::Ended => return Err(Error::Conflict),
+                LoadedRecord::Absent => return Err(Error::Missing),
+                LoadedRecord::Unreadable(error) => return Err(error),
             }
         }
     }

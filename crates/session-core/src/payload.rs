@@ -1,4 +1,5 @@
-//! The session's data: an ordered map of keys to encoded values, split without decoding any of them.
+//! A session's data: an ordered map of keys to encoded values, which are not decoded when it is
+//! loaded.
 
 mod dynamic;
 mod entries;
@@ -26,10 +27,10 @@ const MAX_DEPTH: usize = 64;
 /// How many keys a session may have.
 const MAX_KEYS: usize = 16_384;
 
-/// The most bytes that an encoding adds to a key or a map.
-const LONGEST_HEAD: usize = 5;
+/// How many bytes an encoding adds to a key or a map at most.
+const MAX_HEAD: usize = 5;
 
-/// Why bytes are no session or value; quotes nothing of them, so it can be logged.
+/// Why bytes are not a session or a value. It quotes none of them, so it can be logged.
 type Reason = &'static str;
 
 const NOT_UTF8: Reason = "a text in it is not UTF-8";
@@ -57,11 +58,11 @@ impl fmt::Display for Format {
 
 /// A session's data: text keys in the order of their insertion, each with an encoded [`Value`].
 ///
-/// Values that nobody changes are written back byte for byte. So are entries whose key is not text, which Flask can
-/// write: they count in [`len`](Self::len), but no method names them. Cheap to clone, though the first change after
-/// that copies the list of entries. Any other change takes the same time, whatever the number of keys.
+/// Unchanged values are written back byte for byte. So are entries whose key is not text, which
+/// Flask can write. They count in [`len`](Self::len), but no method returns them. A clone is cheap;
+/// the first change after it copies the list of entries. Every other change takes constant time.
 ///
-/// What is encoded or decoded has at most 16,384 keys, the library's own among them, and values that nest at most 64
+/// A payload has at most 16,384 keys, including the library's own, and its values nest at most 64
 /// deep.
 ///
 /// `Debug` shows the number of keys and bytes, never what they hold.
@@ -76,39 +77,42 @@ impl Payload {
         Self::default()
     }
 
-    /// Splits what a store keeps; `None` if that is nothing, nil or null, which Flask takes for no session.
+    /// Splits a stored payload into its entries. `None` if it is empty, nil or null, which Flask
+    /// reads as no session.
     ///
-    /// Either format is recognised, whatever the one that is configured, so that an application may change it. If a
-    /// key comes twice, its last value counts. Values stay where they are in `bytes`.
+    /// Both formats are recognised, so that an application may change the configured one. If a key
+    /// occurs twice, its last value counts. Values are not copied out of `bytes`.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if the bytes are not one whole map, of any of the two formats and within the bounds.
+    /// [`Error::Corrupt`] if the bytes are not exactly one map in one of the formats, within the
+    /// limits.
     pub fn decode(bytes: impl Into<Bytes>, configured: Format) -> Result<Option<Self>> {
         let bytes = bytes.into();
-        // What starts JSON is a small number in MessagePack, and so never a map.
+        // The bytes that begin a JSON object are small numbers in MessagePack, so never a map.
         let entries = match bytes.trim_ascii_start().first() {
             Some(b'{' | b'n') => json::split(&bytes),
             None if bytes.is_empty() => Ok(None),
             _ => msgpack::split(&bytes),
         };
         let entries = entries
-            .map_err(|fault| Error::corrupt(format!("{fault} ({configured} was expected)")))?;
+            .map_err(|reason| Error::corrupt(format!("{reason} ({configured} was expected)")))?;
         let entries = entries.map(Arc::new);
         Ok(entries.map(|entries| Self { entries }))
     }
 
-    /// Encodes the payload; values that have `format` already are copied.
+    /// Encodes the payload. Values that are in `format` already are copied.
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] naming the key whose value `format` cannot tell: integers beyond 64 bits in `MessagePack`;
-    /// extension types, and keys such as nil or lists, in JSON. Also if there are too many keys.
+    /// [`Error::Encode`] with the key whose value cannot be written in `format`: integers beyond 64
+    /// bits in `MessagePack`; extension types, and keys such as nil or lists, in JSON. Also if
+    /// there are too many keys.
     pub fn encode(&self, format: Format) -> Result<Vec<u8>> {
         self.encode_with(None, format)
     }
 
-    /// Encodes the payload with one more entry behind the others, which counts as they do; its key is none of theirs.
+    /// Encodes the payload with one more entry at the end. No other entry may have its key.
     pub(crate) fn encode_with(
         &self,
         last: Option<(&str, &Value)>,
@@ -120,15 +124,15 @@ impl Payload {
             return Err(Error::encode(TOO_MANY_KEYS));
         }
         let entries = self.entries.iter().chain(last);
-        let mut out = Vec::with_capacity(size(entries.clone()) + (count + 1) * LONGEST_HEAD);
+        let mut out = Vec::with_capacity(size(entries.clone()) + (count + 1) * MAX_HEAD);
         if format == Format::MessagePack {
             msgpack::write_head(&mut out, count).map_err(Error::encode)?;
         }
         for entry in entries {
-            write_entry(&mut out, entry, format).map_err(|fault| {
+            write_entry(&mut out, entry, format).map_err(|reason| {
                 let named = str::from_utf8(entry.0).map(|key| format!("the value of {key:?}"));
                 let named = named.unwrap_or("an entry whose key is not text".into());
-                Error::encode(format!("{named} cannot be written: {fault}"))
+                Error::encode(format!("{named} cannot be written: {reason}"))
             })?;
         }
         if format == Format::Json {
@@ -151,20 +155,20 @@ impl Payload {
         self.entries.value(self.entries.index_of(key.as_bytes())?)
     }
 
-    /// Files `value` under `key`: in the place of the value that was there, or else at the end.
+    /// Files `value` under `key`: in the position of the value that was there, or else at the end.
     pub fn insert_value(&mut self, key: &str, value: Value) {
         Arc::make_mut(&mut self.entries).insert(key.as_bytes(), value);
     }
 
-    /// Takes `key` and its value out.
+    /// Removes `key`, and returns its value.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let place = self.entries.index_of(key.as_bytes())?;
-        let value = self.entries.value(place);
-        Arc::make_mut(&mut self.entries).remove(place);
+        let position = self.entries.index_of(key.as_bytes())?;
+        let value = self.entries.value(position);
+        Arc::make_mut(&mut self.entries).remove(position);
         value
     }
 
-    /// Whether `key` has a value, be it nil.
+    /// Whether `key` has a value. Nil is one.
     pub fn contains(&self, key: &str) -> bool {
         self.entries.index_of(key.as_bytes()).is_some()
     }
@@ -176,7 +180,7 @@ impl Payload {
             .filter_map(|(key, ..)| str::from_utf8(key).ok())
     }
 
-    /// The number of entries, those included whose key is not text.
+    /// The number of entries, including those whose key is not text.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -186,7 +190,7 @@ impl Payload {
         self.len() == 0
     }
 
-    /// Takes all entries out, those included whose key is not text.
+    /// Removes all entries, including those whose key is not text.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
@@ -199,12 +203,12 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// The bytes that keys and values take, without the heads that an encoding adds.
+/// The size of keys and values in bytes, without what an encoding adds.
 fn size<'a>(entries: impl Iterator<Item = Entry<'a>>) -> usize {
     entries.map(|(key, value, _)| key.len() + value.len()).sum()
 }
 
-/// Appends a key and its value, as it is if it has `format` already.
+/// Appends a key and its value. A value that is in `format` already is copied.
 fn write_entry(
     out: &mut Vec<u8>,
     (key, value, own): Entry<'_>,

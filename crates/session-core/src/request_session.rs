@@ -16,7 +16,7 @@ use crate::{
     driver::{Aim, Drive, Request, Unsaved},
     error::{Error, Result},
     expiry::Millis,
-    machine::{Goal, Machine, Saved, table::holds},
+    machine::{Goal, Machine, Saved, table::rule_holds},
     session::Session,
     shared::Shared,
 };
@@ -88,7 +88,7 @@ impl RequestSession {
                         error = &error as &dyn std::error::Error,
                         "the session is anonymous for this request"
                     );
-                    request.lock()?.detach();
+                    request.lock()?.continue_unloaded();
                 }
                 Err(error) => return Err(error),
             }
@@ -141,7 +141,7 @@ impl RequestSession {
             let unused = !machine.is_opened();
             let now = shared.now();
             if unused || machine.is_settled(&shared.rules, now) {
-                if holds!(HeadIsKnown) || !unused {
+                if rule_holds!(LateSessionKnowsHead) || !unused {
                     machine.close_head();
                 }
                 return Finish::Ready(response_headers(looked, shared, &machine, now));

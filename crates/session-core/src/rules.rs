@@ -1,7 +1,8 @@
-//! The application's settings as rules: which id a cookie presents, how a record is written, when a session ends.
+//! The settings as pure rules: which id a cookie presents, how a record is built, when a session
+//! ends, when a cookie is due.
 //!
-//! The one file that tells the two forms of sessions apart. The answers for Flask's are in `flask`, which is compiled with
-//! the feature of that name alone.
+//! This is the only file that tells the two forms of sessions apart. The answers for Flask's form
+//! are in `flask/`, which is compiled only with the feature `flask`.
 #![cfg_attr(
     not(feature = "flask"),
     expect(
@@ -25,12 +26,12 @@ use crate::{
     codec::{self, Stored, Times},
     config::{ConfigError, Refresh, Settings},
     content::{Content, PERMANENT},
-    cookie::{self, Lasting},
+    cookie::{self, CookieLifetime},
     error::{Error, Result},
     expiry::{Millis, Timeouts, cookie_age, cookie_end},
     id::SessionId,
     key::StoreKey,
-    machine::table::holds,
+    machine::table::rule_holds,
     payload::{Dynamic, Value},
     record::{IndexEntry, Loaded, Record, Revision},
     secret_keys::SecretKeys,
@@ -41,14 +42,16 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
-    /// This library's own: hashed keys, HMAC-SHA-256, tombstones for what was renewed or ended. The default.
+    /// This library's own form: hashed keys, HMAC-SHA-256, and tombstones for sessions that were
+    /// renewed or ended. The default.
     Native,
-    /// Flask-Session's, to share live sessions with a running Flask application.
+    /// Flask-Session's form, to share live sessions with a running Flask application.
     #[cfg(feature = "flask")]
     Flask,
 }
 
-/// The answer for the native form, and the one for Flask's.
+/// Chooses by form: `by_form!(form, native, flask)`. Without the feature `flask` the last one is
+/// not compiled.
 macro_rules! by_form {
     ($form:expr, $native:expr, $flask:expr $(,)?) => {
         match $form {
@@ -60,63 +63,64 @@ macro_rules! by_form {
 }
 
 impl Form {
-    /// No other form than this one.
-    pub(crate) fn alone(self) -> &'static [Self] {
+    /// A list of this form only.
+    pub(crate) fn only_this(self) -> &'static [Self] {
         by_form!(self, &[Self::Native], &[Self::Flask])
     }
 
-    /// Whether a record has a header beside the data. It says when the session and its cookie end, and whose it is; it
-    /// names the session, and may be all of one that is empty.
+    /// Whether a record has a header beside the data. The header has the times, the owner and the
+    /// lineage. So a session without data can still have a record.
     pub(crate) fn has_header(self) -> bool {
         by_form!(self, true, false)
     }
 
-    /// Whether a tombstone takes the place of what was renewed or ended: Flask would take one for a session.
+    /// Whether a tombstone replaces a session that was renewed or ended. Flask would read a
+    /// tombstone as a session.
     pub(crate) fn has_tombstones(self) -> bool {
         self.has_header()
     }
 
-    /// Whether a change counts that leaves everything as it was: then the session is written, and its cookie sent or
-    /// removed, all the same.
+    /// Whether a change to an equal value counts as a change: then the session is written, and its
+    /// cookie sent or removed.
     pub(crate) fn every_change_counts(self) -> bool {
         by_form!(self, false, true)
     }
 
-    /// Whether a session that was cleared says that it is not permanent.
+    /// Whether clearing a session stores that it is not permanent.
     pub(crate) fn says_not_permanent(self) -> bool {
         by_form!(self, false, true)
     }
 
-    /// Whether cookies are signed although no key was given.
+    /// Whether cookies are signed by default, so that a missing key is an error.
     pub(crate) fn signs_by_default(self) -> bool {
         by_form!(self, true, false)
     }
 
-    /// The environment's key that signs.
+    /// The signing key from the environment.
     pub(crate) fn key(self, secret: &str) -> Result<SecretKeys, ConfigError> {
         by_form!(
             self,
-            SecretKeys::of_text(secret),
+            SecretKeys::from_env_text(secret),
             SecretKeys::of_flask(secret)
         )
     }
 
-    /// The same with an older key of the environment's.
+    /// Adds an older key from the environment.
     pub(crate) fn older_key(self, keys: SecretKeys, key: &str) -> Result<SecretKeys, ConfigError> {
         by_form!(self, keys.with_fallback(key), keys.with_flask_fallback(key))
     }
 }
 
-/// How long a tombstone tells requests that arrive of a session that was renewed or ended.
+/// How long requests that arrive with the id heed a tombstone.
 const TOMBSTONE_LIFE: Duration = Duration::from_secs(90);
 
-/// How many cookies of the session's name are tried before the request counts as anonymous.
+/// How many valid cookies of the session's name are considered.
 const MAX_CANDIDATES: usize = 4;
 
-/// The rules of one application's sessions; pure functions of what they are given.
+/// The rules of one application's sessions: pure functions of the settings and their arguments.
 pub(crate) struct Rules {
     pub(crate) settings: Settings,
-    /// What a new session starts from.
+    /// The content of a new session.
     pub(crate) blank: Content,
     /// The largest record that the store accepts, in bytes.
     limit: usize,
@@ -131,31 +135,32 @@ pub(crate) struct Presented {
     pub(crate) id: SessionId,
     pub(crate) key: StoreKey,
     pub(crate) form: Form,
-    /// Signed with an older key.
+    /// Whether an older key signed it.
     pub(crate) outdated: bool,
 }
 
-/// A live record as it was last seen.
+/// A live record as it was last loaded or written.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
     pub(crate) key: StoreKey,
     pub(crate) form: Form,
-    /// Unknown if the session was renewed by another request while this one ran.
+    /// Unknown if another request renewed the session while this one ran.
     pub(crate) id: Option<SessionId>,
     pub(crate) content: Content,
     pub(crate) times: Times,
-    /// Its payload as it is encoded in the record.
+    /// The encoded payload of the record.
     pub(crate) encoded: Bytes,
     pub(crate) revision: Revision,
-    /// The cookie's signature is by an older key.
+    /// Whether an older key signed the cookie.
     pub(crate) outdated: bool,
 }
 
-/// What a look at a key found.
+/// What a load found under a key.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum LoadedRecord {
     Live(Arc<Live>),
-    /// Until then, a request that arrives with the id is told that it was renewed.
+    /// The successor's key, and the time until which requests that arrive with the id heed the
+    /// tombstone.
     Forwarded(StoreKey, Millis),
     Ended,
     Absent,
@@ -175,7 +180,7 @@ impl Rules {
         }
     }
 
-    /// The form that a session of `form` moves to with its next change or new id, if that is another.
+    /// The form to which a session of `form` moves with its next change or new id, if it moves.
     pub(crate) fn next_form(&self, form: Form) -> Option<Form> {
         by_form!(form, None, self.settings.flask.next_form)
     }
@@ -185,14 +190,14 @@ impl Rules {
         by_form!(form, prefix.hashed_key(id), prefix.plain_key(id))
     }
 
-    /// The ids that a request presents, the first first. No I/O.
+    /// The ids that a request presents, in the order of its cookies. No I/O.
     pub(crate) fn presented(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Vec<Presented> {
         let name = &self.settings.cookie.name;
         let mut candidates: Vec<Presented> = Vec::new();
-        let accepted = headers
+        let verified = headers
             .flat_map(|header| cookie::values(header, name))
             .filter_map(|value| self.verify_value(value));
-        for presented in accepted {
+        for presented in verified {
             if candidates.iter().all(|other| other.id != presented.id) {
                 candidates.push(presented);
             }
@@ -209,18 +214,18 @@ impl Rules {
         candidates
     }
 
-    /// The id in a cookie's value, if it is well formed and signed as it must be.
+    /// The id in a cookie's value, if it is well formed and its signature is valid.
     fn verify_value(&self, value: &[u8]) -> Option<Presented> {
-        // The longest id and signature there are; nothing longer is worth a look.
+        // No id with a signature is longer.
         if value.len() > 256 {
             return None;
         }
         let value = std::str::from_utf8(value).ok()?;
         let mut forms = self.settings.forms.iter();
-        forms.find_map(|form| self.accept(*form, value))
+        forms.find_map(|form| self.verify_in_form(*form, value))
     }
 
-    fn accept(&self, form: Form, value: &str) -> Option<Presented> {
+    fn verify_in_form(&self, form: Form, value: &str) -> Option<Presented> {
         let (id, outdated) = by_form!(
             form,
             {
@@ -238,10 +243,11 @@ impl Rules {
         })
     }
 
-    /// What `loaded`, found under `key`, says; whether a live session has expired is for [`Self::is_expired`] to say.
-    pub(crate) fn read(&self, key: &StoreKey, form: Form, loaded: Option<Loaded>) -> Found {
+    /// Decodes the record that was loaded from `key`. Does not check whether a live session has
+    /// expired; see [`Self::is_expired`].
+    pub(crate) fn read(&self, key: &StoreKey, form: Form, loaded: Option<Loaded>) -> LoadedRecord {
         let Some(loaded) = loaded else {
-            return Found::Absent;
+            return LoadedRecord::Absent;
         };
         let stored = by_form!(
             form,
@@ -249,7 +255,7 @@ impl Rules {
             flask::decode(&loaded, self.settings.format),
         );
         match stored {
-            Ok(Some(Stored::Live(content, times, encoded))) => Found::Live(Arc::new(Live {
+            Ok(Some(Stored::Live(content, times, encoded))) => LoadedRecord::Live(Arc::new(Live {
                 key: key.clone(),
                 form,
                 id: None,
@@ -259,20 +265,23 @@ impl Rules {
                 revision: loaded.revision,
                 outdated: false,
             })),
-            Ok(Some(Stored::Forwarded(successor, until))) => Found::Forwarded(successor, until),
-            Ok(Some(Stored::Ended)) => Found::Ended,
-            Ok(None) => Found::Absent,
-            Err(error) => Found::Unreadable(error),
+            Ok(Some(Stored::Forwarded(successor, until))) => {
+                LoadedRecord::Forwarded(successor, until)
+            }
+            Ok(Some(Stored::Ended)) => LoadedRecord::Ended,
+            Ok(None) => LoadedRecord::Absent,
+            Err(error) => LoadedRecord::Unreadable(error),
         }
     }
 
-    /// When the session of `live` ends unless it is used; unknown in a layout of Flask's that does not tell it.
+    /// When the session of `live` ends unless it is used. Unknown if a Flask layout cannot tell it.
     ///
-    /// By what its last write computed, and by the settings in force: a timeout that was lowered holds at once.
+    /// This is the earlier of the end in the record and the end by the settings in force, so a
+    /// lowered timeout applies at once.
     pub(crate) fn end(&self, live: &Live) -> Option<Millis> {
         let timeouts = self.timeouts(&live.content);
         let used = live.times.used_at.map(|used| used.after(timeouts.idle));
-        let used = used.filter(|_| holds!(LoweredTimeoutHolds));
+        let used = used.filter(|_| rule_holds!(LoweredTimeoutHolds));
         let deadline = self.deadline(&live.content);
         [live.times.expires_at, used, deadline]
             .into_iter()
@@ -280,15 +289,16 @@ impl Rules {
             .min()
     }
 
-    /// Whether a request that arrives `now` finds the session ended by time.
+    /// Whether the session has expired for a request that arrives `now`.
     pub(crate) fn is_expired(&self, live: &Live, now: Millis) -> bool {
         self.end(live).is_some_and(|end| end <= now)
     }
 
-    /// Whether a request that found the session live is too late by `now` to store `content` in its place.
+    /// Whether it is too late at `now` to store `content`, for a request that loaded the session in
+    /// time.
     ///
-    /// An idle timeout that ran out meanwhile does not count, because the session was in use; but only for as long as
-    /// every store keeps the record. The absolute timeout always counts.
+    /// An idle timeout that ran out meanwhile does not count, because the session was in use. This
+    /// holds as long as every store keeps the record. The absolute timeout always counts.
     pub(crate) fn is_over(&self, live: &Live, content: &Content, now: Millis) -> bool {
         let reclaimed = self.end(live).map(|end| end.after(Record::KEPT_AFTER_END));
         [reclaimed, self.deadline(content)]
@@ -297,15 +307,16 @@ impl Rules {
             .any(|end| end <= now)
     }
 
-    /// The end that no use moves, if there is one.
+    /// The end by the absolute timeout, if there is one.
     fn deadline(&self, content: &Content) -> Option<Millis> {
         let deadline = self.timeouts(content).deadline(content.started_at()?);
-        deadline.filter(|_| holds!(AbsoluteTimeoutIsKept))
+        deadline.filter(|_| rule_holds!(AbsoluteTimeoutIsKept))
     }
 
-    /// The instants of a record of `content` that is written `now`, and whether the browser is to be sent the cookie.
+    /// The times of a record of `content` that is written `now`. `sends_cookie` says whether the
+    /// response carries the cookie.
     ///
-    /// `before` are those of the record it replaces.
+    /// `before` are the times of the record that it replaces.
     pub(crate) fn times(
         &self,
         form: Form,
@@ -328,7 +339,7 @@ impl Rules {
         let indexed_until = match before.indexed_until {
             _ if !indexed => None,
             Some(until) if until >= reclaimed => Some(until),
-            // Later than need be, so that not every change writes the index too.
+            // The entry lasts longer than needed, so that not every change writes the index.
             _ => Some(reclaimed.after(timeouts.idle / 2)),
         };
         Times {
@@ -339,12 +350,13 @@ impl Rules {
         }
     }
 
-    /// The record of `new`, which takes the place of one with the instants `before`; `encoded` is its payload, if that did
-    /// not change since it was loaded. Completes `new` by what only the bytes tell.
+    /// The record of `new`, which replaces one with the times `before`. `encoded` is the payload,
+    /// if it did not change since the load. Sets `new.encoded`.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`] if the store does not accept it, [`Error::Encode`] if it cannot be written.
+    /// [`Error::TooLarge`] if the record is larger than the store's limit, [`Error::Encode`] if the
+    /// payload cannot be encoded.
     pub(crate) fn record(
         &self,
         new: &mut Live,
@@ -361,7 +373,7 @@ impl Rules {
         new.encoded = by_form!(new.form, codec::payload_in(&bytes), bytes.clone());
         let end = new.times.expires_at.unwrap_or_default();
         let until = new.times.indexed_until;
-        let entry = (until != before.indexed_until && holds!(IndexIsWritten))
+        let entry = (until != before.indexed_until && rule_holds!(IndexIsWritten))
             .then(|| self.entry(&new.content, until?))
             .flatten();
         Ok(Record {
@@ -371,7 +383,8 @@ impl Rules {
         })
     }
 
-    /// What replaces the record of `live`, a tombstone where its form has any: forwarded to `successor`, or ended.
+    /// What replaces the record of `live`: a tombstone, forwarding if there is a `successor`. In
+    /// Flask's form it is nil.
     pub(crate) fn tombstone(
         &self,
         live: &Live,
@@ -380,7 +393,8 @@ impl Rules {
         write_tag: [u8; 8],
     ) -> Record {
         let until = now.after(TOMBSTONE_LIFE);
-        // Behind the tombstone of a renewed session there is one to list; behind that of an ended session is none.
+        // The entry of a renewed session leads to its successor. The entry of an ended session is
+        // not needed any more.
         let listed_until = successor.map_or(now, |_| until);
         let entry = live
             .times
@@ -412,16 +426,16 @@ impl Rules {
         })
     }
 
-    /// Whether the browser is to be sent the cookie with a write that replaces `live` by `content` at `now`.
+    /// Whether the response carries the cookie, if a write replaces `live` by `content` at `now`.
     ///
-    /// The cookie has an end of its own, which only another cookie moves: it is sent when that end lags behind, whatever
-    /// became of the record's expiry.
+    /// The cookie's end moves only when the cookie is sent. So it is sent when that end lags,
+    /// whether the record's expiry moved or not.
     pub(crate) fn cookie_due(&self, live: &Live, content: &Content, now: Millis) -> bool {
         if !live.form.has_header() || live.outdated {
             return true;
         }
         let permanent = self.permanent(live.form, content);
-        let cookie_until = if holds!(CookieHasItsOwnEnd) {
+        let cookie_until = if rule_holds!(CookieHasItsOwnEnd) {
             live.times.cookie_until
         } else {
             live.times.expires_at.filter(|_| permanent)
@@ -444,8 +458,9 @@ impl Rules {
         }
     }
 
-    /// Whether an end that lags so far behind `end` is to be moved there: not for every request, but once to the end that
-    /// no use moves, because it would lag behind that one for good.
+    /// Whether an end that lags by `lag` behind `end` is to be moved. Small lags are not worth a
+    /// write. But the end by the absolute timeout is written once, because later requests would not
+    /// write it.
     fn is_worth_a_write(
         &self,
         content: &Content,
@@ -456,12 +471,13 @@ impl Rules {
         lag > tolerance || (!lag.is_zero() && self.deadline(content) == Some(end))
     }
 
-    /// Whether the request that came with the id of `live` is to move its expiry at `now`, without a change.
+    /// Whether a request that arrived with the id of `live`, and changed nothing, is to refresh it
+    /// at `now`.
     pub(crate) fn refreshes(&self, live: &Live, now: Millis) -> bool {
         live.id.is_some() && !self.is_over(live, &live.content, now) && self.refresh_due(live, now)
     }
 
-    /// Whether using the session of `live` at `now`, without a change, is worth a write.
+    /// Whether a refresh of `live` is due at `now`.
     fn refresh_due(&self, live: &Live, now: Millis) -> bool {
         let undated =
             self.settings.absolute_timeout.is_some() && live.content.started_at().is_none();
@@ -490,14 +506,14 @@ impl Rules {
         }
     }
 
-    /// Whether a list of the user's sessions would say for too long when this one was last used.
+    /// Whether the time of last use is too old for the list of the user's sessions.
     fn last_seen_is_due(&self, live: &Live, now: Millis) -> bool {
         let listed = live.form.has_header() && live.content.owner.is_some();
         let used = live.times.used_at.unwrap_or(now);
         listed && now.since(used) > self.settings.last_seen
     }
 
-    /// Whether a refresh of `live` sends the cookie.
+    /// Whether the response carries the cookie with a refresh of `live`.
     pub(crate) fn refresh_sends_cookie(&self, live: &Live, now: Millis) -> bool {
         by_form!(
             live.form,
@@ -506,7 +522,8 @@ impl Rules {
         )
     }
 
-    /// Whether the cookie outlives the browser. Where the session says nothing, Flask takes it for one that does not.
+    /// Whether the cookie outlives the browser. If the session does not say it, Flask's answer is
+    /// no.
     pub(crate) fn permanent(&self, form: Form, content: &Content) -> bool {
         match content.payload.value(PERMANENT) {
             Some(value) => is_truthy(&value),
@@ -514,7 +531,7 @@ impl Rules {
         }
     }
 
-    /// The value of the `Set-Cookie` header that gives the browser the id of `live`, if it is known.
+    /// The value of the `Set-Cookie` header with the id of `live`, if the id is known.
     pub(crate) fn set_cookie(&self, live: &Live, now: Millis) -> Option<String> {
         let id = live.id.as_ref()?.as_str();
         let value = by_form!(
@@ -522,26 +539,27 @@ impl Rules {
             Signer::signed(self.signer.as_ref(), id),
             Signer::signed(self.flask_signer.as_ref(), id),
         );
-        // Where a store of Flask's cannot tell the end, it was moved a moment ago.
+        // A Flask layout that cannot tell the end was written a moment ago.
         let idle = self.timeouts(&live.content).idle;
         let end = live.times.expires_at.unwrap_or(now.after(idle));
-        // The milliseconds that the write took are not to cost a whole second.
+        // `Max-Age` is rounded down to seconds. The milliseconds of the write must not cost a whole
+        // second.
         let written = live.times.used_at.unwrap_or(now);
         let from = if now.since(written) < Duration::from_secs(1) {
             written.min(now)
         } else {
             now
         };
-        let lasting = if self.permanent(live.form, &live.content) {
+        let lifetime = if self.permanent(live.form, &live.content) {
             by_form!(
                 live.form,
-                Lasting::seconds(cookie_age(end, from)),
-                flask::lasting(end),
+                CookieLifetime::seconds(cookie_age(end, from)),
+                flask::cookie_lifetime(end),
             )
         } else {
-            Lasting::BROWSER_SESSION
+            CookieLifetime::BROWSER_SESSION
         };
-        Some(cookie::set_cookie(&self.settings.cookie, &value, lasting))
+        Some(cookie::set_cookie(&self.settings.cookie, &value, lifetime))
     }
 
     /// The value of the `Set-Cookie` header that removes the cookie.
@@ -555,12 +573,13 @@ impl Rules {
     }
 }
 
-/// When the store may drop a record of a session that ends at `end`. In Flask's form its expiry is the end itself.
+/// When the store may drop the record of a session that ends at `end`. In Flask's form this is the
+/// end itself.
 fn reclaimed(form: Form, end: Millis) -> SystemTime {
     by_form!(form, end.after(Record::KEPT_AFTER_END), end).into()
 }
 
-/// Python's idea of truth, because Flask may have written the value.
+/// Whether Python would take the value for true, because Flask may have written it.
 fn is_truthy(value: &Value) -> bool {
     match value.to_dynamic() {
         Err(_) | Ok(Dynamic::Nil | Dynamic::Bool(false) | Dynamic::Int(0) | Dynamic::UInt(0)) => {

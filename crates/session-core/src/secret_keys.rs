@@ -1,12 +1,14 @@
+//! The secret keys that sign session ids, and the check of their strength.
+
 use std::fmt;
 
 use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
 
-/// Secret keys that sign session ids: the newest signs, all verify.
+/// Secret keys that sign session ids. The newest key signs; all keys verify.
 ///
-/// `Debug` shows how many there are and nothing else; the memory is wiped on drop.
+/// `Debug` shows only how many there are. The memory is wiped on drop.
 #[derive(Clone)]
 pub struct SecretKeys(pub(crate) Vec<Zeroizing<Vec<u8>>>);
 
@@ -15,17 +17,19 @@ impl SecretKeys {
     pub const MIN_LEN: usize = 32;
     const MIN_DISTINCT: usize = 8;
 
-    /// The key that signs. Every byte is part of it, a comma too; but `SECRET_KEY_FALLBACKS` is split at commas.
+    /// The key that signs. Every byte belongs to it, also a comma. But `SECRET_KEY_FALLBACKS` is
+    /// split at commas.
     ///
     /// # Errors
     ///
-    /// If it is shorter than 32 bytes, repeats itself, or is of fewer than 8 different bytes (ASVS 5.0, 11.2.3).
+    /// If it is shorter than 32 bytes, repeats itself, or has fewer than 8 different bytes (ASVS
+    /// 5.0, 11.2.3).
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Ok(Self(vec![strong("SECRET_KEY", secret.as_ref())?]))
     }
 
     /// The key that signs, from the environment.
-    pub(crate) fn of_text(secret: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn from_env_text(secret: &str) -> Result<Self, ConfigError> {
         if secret.contains(',') {
             return Err(ConfigError::new(
                 "SECRET_KEY",
@@ -33,7 +37,7 @@ impl SecretKeys {
                  at commas; `openssl rand -base64 48` makes one without",
             ));
         }
-        // Without the blanks that it loses in the list of older keys.
+        // Spaces around it are removed, as in the list of older keys.
         Self::new(secret.trim_ascii())
     }
 

@@ -168,7 +168,7 @@ impl Session {
         // loaded, nobody knows what it holds.
         let unknown = self
             .machine_or_none()
-            .is_some_and(|it| it.is_late() || it.is_detached());
+            .is_some_and(|it| it.is_late() || it.is_not_loaded());
         if form.every_change_counts() || unknown || !self.keys().is_empty() {
             self.change_surely(Op::Clear(form));
         }
@@ -212,7 +212,7 @@ impl Session {
     /// Values that are inserted afterwards belong to a new session.
     pub fn log_out(&self) {
         if let Some(mut machine) = self.machine_or_none() {
-            machine.destroy(self.rules());
+            machine.log_out(self.rules());
         }
     }
 

@@ -1,4 +1,4 @@
-//! Signatures over session ids.
+//! Signs session ids for the cookie, and verifies them.
 
 use std::{borrow::Cow, fmt};
 
@@ -11,11 +11,11 @@ use crate::SecretKeys;
 
 const PURPOSE: &[u8] = b"session-core session cookie, version 1";
 
-/// What a verified cookie value says.
+/// A verified cookie value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verified<'v> {
     pub(crate) id: &'v str,
-    /// Signed with a key that is not the newest: the cookie is due for another signature.
+    /// Whether an older key signed it. Then the cookie is due for a new signature.
     pub(crate) outdated: bool,
 }
 
@@ -33,7 +33,7 @@ impl Signer<Hmac<Sha256>> {
 }
 
 impl<M: Mac + KeyInit + Clone> Signer<M> {
-    /// With keys that are derived from `keys` for `purpose`, and what `begin` begins each message with.
+    /// Derives signing keys from `keys` for `purpose`. `begin` adds what each message begins with.
     pub(crate) fn derived(keys: &SecretKeys, purpose: &[u8], begin: impl Fn(M) -> M) -> Self {
         let key = |secret| {
             let derived = Zeroizing::new(mac::<M>(secret, purpose));
@@ -52,7 +52,7 @@ impl<M: Mac + KeyInit + Clone> Signer<M> {
         value
     }
 
-    /// The same where ids may not be signed.
+    /// Like the method before, but without a signer the id stays unsigned.
     pub(crate) fn signed<'i>(signer: Option<&Self>, id: &'i str) -> Cow<'i, str> {
         signer.map_or(Cow::Borrowed(id), |signer| signer.sign(id).into())
     }
@@ -73,7 +73,7 @@ impl<M: Mac + KeyInit + Clone> Signer<M> {
         })
     }
 
-    /// The same where ids may not be signed.
+    /// Like the method before, but without a signer the id stays unsigned.
     pub(crate) fn verified<'v>(signer: Option<&Self>, value: &'v str) -> Option<Verified<'v>> {
         match signer {
             Some(signer) => signer.verify(value),

@@ -1,3 +1,5 @@
+//! Tests of encoding and decoding native records.
+
 use std::time::Duration;
 
 use super::*;

@@ -37,7 +37,7 @@ impl Env {
     }
 
     /// The value of `name`, unless it is unset.
-    pub(super) fn even_empty(&self, name: &str) -> Option<&str> {
+    pub(super) fn allowing_empty(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 

@@ -1,9 +1,11 @@
+//! Reads the settings from environment variables.
+
 use std::time::Duration;
 
 use super::{ConfigError, Env, Refresh, Settings};
 use crate::{cookie::SameSite, key::KeyPrefix, payload::Format};
 
-/// Every name that some part of this library reads.
+/// Every name that a part of this library reads.
 const KNOWN: &[&str] = &[
     "SESSION_ABSOLUTE_LIFETIME",
     "SESSION_CLEANUP_SECONDS",
@@ -38,10 +40,11 @@ const KNOWN: &[&str] = &[
 ];
 
 impl Settings {
-    /// The defaults, changed by the environment's `SECRET_KEY`, `SESSION_*` and `PERMANENT_SESSION_LIFETIME`.
+    /// The defaults, changed by the environment's `SECRET_KEY`, `SESSION_*` and
+    /// `PERMANENT_SESSION_LIFETIME`.
     ///
-    /// Cookies are signed unless `SESSION_USE_SIGNER` is false, so `SECRET_KEY` is needed. A `SESSION_*` name that
-    /// nothing reads is warned about.
+    /// Cookies are signed unless `SESSION_USE_SIGNER` is false, so `SECRET_KEY` is needed. A
+    /// warning in the log names each `SESSION_*` variable that nothing reads.
     ///
     /// # Errors
     ///
@@ -50,7 +53,8 @@ impl Settings {
         Self::unsigned().overlaid(env)
     }
 
-    /// These settings, changed by the environment as [`from_env`](Self::from_env) changes the defaults.
+    /// These settings, changed by the environment as [`from_env`](Self::from_env) changes the
+    /// defaults.
     ///
     /// # Errors
     ///
@@ -58,8 +62,8 @@ impl Settings {
     pub fn overlaid(mut self, env: &Env) -> Result<Self, ConfigError> {
         warn_of_unknown(env);
         self.overlay_cookie(env)?;
-        if let Some(prefix) = env.even_empty("SESSION_KEY_PREFIX") {
-            self.prefix = KeyPrefix::even_empty(prefix)?;
+        if let Some(prefix) = env.allowing_empty("SESSION_KEY_PREFIX") {
+            self.prefix = KeyPrefix::allowing_empty(prefix)?;
         }
         if let Some(bytes) = env.parse("SESSION_ID_LENGTH", "a whole number of bytes")? {
             self.id_bytes = bytes;

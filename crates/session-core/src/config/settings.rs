@@ -1,3 +1,5 @@
+//! [`Settings`]: everything that an application can choose, with defaults and checks.
+
 use std::time::Duration;
 
 use super::ConfigError;
@@ -6,30 +8,31 @@ use crate::{
     rules::Form, secret_keys::SecretKeys,
 };
 
-/// When using a session moves its expiry.
+/// When the use of a session moves its expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refresh {
-    /// Only a change does (Flask's `SESSION_REFRESH_EACH_REQUEST = False`).
+    /// Only a change moves it (Flask's `SESSION_REFRESH_EACH_REQUEST = False`).
     OnChange,
-    /// Use does, once more than a tenth of the idle timeout has passed since the last time, or what
-    /// [`with_last_seen`](Settings::with_last_seen) says if a user is logged in. The default.
+    /// Use moves it if more than a tenth of the idle timeout has passed since the last time, or, if
+    /// a user is logged in, the period of [`with_last_seen`](Settings::with_last_seen). The
+    /// default.
     WhenDue,
-    /// Every request that looks at the session does.
+    /// Every request that uses the session moves it.
     EveryAccess,
-    /// Every request does, whether it looks at the session or not (Flask's default).
+    /// Every request moves it, whether it uses the session or not (Flask's default).
     EveryRequest,
 }
 
-/// What a request gets whose session cannot be loaded.
+/// What a request gets if its session cannot be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnStoreFailure {
     /// An error: 503. The default.
     Fail,
-    /// An empty session, of which nothing is ever written.
+    /// An empty session that is never written.
     Anonymous,
 }
 
-/// Everything an application can choose; the defaults are the safest there are.
+/// Everything that an application can choose. The defaults are the safest choices.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) keys: Option<SecretKeys>,
@@ -45,9 +48,9 @@ pub struct Settings {
     pub(crate) no_store: bool,
     pub(crate) last_seen: Duration,
     pub(crate) sweep_pause: Duration,
-    /// That of new sessions.
+    /// The form of new sessions.
     pub(crate) form: Form,
-    /// Those that are read, in the order in which a cookie is tried for them.
+    /// The forms that are read, in the order in which a cookie is tried.
     pub(crate) forms: &'static [Form],
     pub(crate) format: Format,
     #[cfg(feature = "flask")]
@@ -55,7 +58,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Flask's lifetime of a permanent session: 31 days.
+    /// 31 days, as for Flask's permanent sessions.
     pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(2_678_400);
     const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 366 * 86_400);
 
@@ -69,7 +72,8 @@ impl Settings {
 
     /// The defaults, with cookies that carry the bare id.
     ///
-    /// An id has 256 random bits and cannot be guessed; a signature spares the store the look-ups of made-up ones.
+    /// An id has 256 random bits and cannot be guessed. A signature saves the store the loads for
+    /// forged ids.
     pub fn unsigned() -> Self {
         Self {
             keys: None,
@@ -86,7 +90,7 @@ impl Settings {
             last_seen: Duration::from_hours(1),
             sweep_pause: Duration::from_secs(300),
             form: Form::Native,
-            forms: Form::Native.alone(),
+            forms: Form::Native.only_this(),
             format: Format::MessagePack,
             #[cfg(feature = "flask")]
             flask: crate::flask::FlaskSettings::default(),
@@ -107,7 +111,7 @@ impl Settings {
         self
     }
 
-    /// What every store key begins with. Defaults to `session:`.
+    /// The prefix of every store key. Defaults to `session:`.
     #[must_use]
     pub fn with_key_prefix(mut self, prefix: KeyPrefix) -> Self {
         self.prefix = prefix;
@@ -121,62 +125,66 @@ impl Settings {
         self
     }
 
-    /// Whether the cookie outlives the browser, unless the session says otherwise. Defaults to true.
+    /// Whether the cookie outlives the browser, unless the session says otherwise. Defaults to
+    /// true.
     #[must_use]
     pub fn with_permanent(mut self, permanent: bool) -> Self {
         self.permanent = permanent;
         self
     }
 
-    /// How long a session lives after it was last used, unless the session says otherwise. Defaults to 31 days.
+    /// How long a session lives after its last use, unless the session has a lifetime of its own.
+    /// Defaults to 31 days.
     #[must_use]
     pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
     }
 
-    /// How long a session lives after it was created or logged in to, whatever its use. Defaults to no limit.
+    /// How long a session lives after its creation or its last login, whatever its use. Defaults to
+    /// no limit.
     #[must_use]
     pub fn with_absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = Some(timeout);
         self
     }
 
-    /// When using a session moves its expiry. Defaults to [`Refresh::WhenDue`].
+    /// When the use of a session moves its expiry. Defaults to [`Refresh::WhenDue`].
     #[must_use]
     pub fn with_refresh(mut self, refresh: Refresh) -> Self {
         self.refresh = refresh;
         self
     }
 
-    /// The store time of one request, all attempts together. Defaults to one second.
+    /// What all store calls of one request may take together. Defaults to one second.
     #[must_use]
     pub fn with_store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
     }
 
-    /// What a request gets whose session cannot be loaded. Defaults to [`OnStoreFailure::Fail`].
+    /// What a request gets if its session cannot be loaded. Defaults to [`OnStoreFailure::Fail`].
     #[must_use]
     pub fn with_on_store_failure(mut self, policy: OnStoreFailure) -> Self {
         self.on_store_failure = policy;
         self
     }
 
-    /// Whether answers that depend on a session with an owner carry `Cache-Control: no-store`, unless the application
-    /// set `Cache-Control` itself. Defaults to true.
+    /// Whether responses that depend on a session with an owner carry `Cache-Control: no-store`,
+    /// unless the application set `Cache-Control` itself. Defaults to true.
     ///
-    /// Without it a browser shows the page again after the log-out, from its back/forward cache (ASVS 5.0, 14.3.2).
+    /// Without it, a browser may show the page after the log-out, from its back/forward cache (ASVS
+    /// 5.0, 14.3.2).
     #[must_use]
     pub fn with_no_store(mut self, no_store: bool) -> Self {
         self.no_store = no_store;
         self
     }
 
-    /// How exactly a list of a user's sessions says when each was last seen. Defaults to an hour.
+    /// How exact the time of last use is in a list of a user's sessions. Defaults to an hour.
     ///
-    /// It costs at most one write for each of these periods in which a logged-in session is used. It has no effect
-    /// where it is more than a tenth of the idle timeout, or with another [`Refresh`] than
+    /// A logged-in session that is in use costs at most one write in each period. The setting has
+    /// no effect if it is more than a tenth of the idle timeout, or with another [`Refresh`] than
     /// [`WhenDue`](Refresh::WhenDue).
     #[must_use]
     pub fn with_last_seen(mut self, period: Duration) -> Self {
@@ -191,7 +199,7 @@ impl Settings {
         self
     }
 
-    /// Whether no records are read but those with a header, which names their owner.
+    /// Whether only records with a header are read.
     pub(crate) fn is_native(&self) -> bool {
         self.forms.iter().all(|form| form.has_header())
     }
@@ -201,7 +209,7 @@ impl Settings {
         &self.cookie
     }
 
-    /// What every store key begins with.
+    /// The prefix of every store key.
     pub fn key_prefix(&self) -> &KeyPrefix {
         &self.prefix
     }
@@ -216,32 +224,32 @@ impl Settings {
         self.permanent
     }
 
-    /// How long a session lives after it was last used, unless the session says otherwise.
+    /// How long a session lives after its last use, unless the session has a lifetime of its own.
     pub fn idle_timeout(&self) -> Duration {
         self.idle_timeout
     }
 
-    /// How long a session lives after it was created or logged in to.
+    /// How long a session lives after its creation or its last login.
     pub fn absolute_timeout(&self) -> Option<Duration> {
         self.absolute_timeout
     }
 
-    /// The store time of one request, all attempts together.
+    /// What all store calls of one request may take together.
     pub fn store_timeout(&self) -> Duration {
         self.store_timeout
     }
 
-    /// What a request gets whose session cannot be loaded.
+    /// What a request gets if its session cannot be loaded.
     pub fn on_store_failure(&self) -> OnStoreFailure {
         self.on_store_failure
     }
 
-    /// Whether answers that depend on a session with an owner carry `Cache-Control: no-store`.
+    /// Whether responses that depend on a session with an owner carry `Cache-Control: no-store`.
     pub fn no_store(&self) -> bool {
         self.no_store
     }
 
-    /// How exactly a list of a user's sessions says when each was last seen.
+    /// How exact the time of last use is in a list of a user's sessions.
     pub fn last_seen(&self) -> Duration {
         self.last_seen
     }
@@ -256,7 +264,7 @@ impl Settings {
         self.sweep_pause
     }
 
-    /// When using a session moves its expiry.
+    /// When the use of a session moves its expiry.
     pub fn refresh(&self) -> Refresh {
         self.refresh
     }
@@ -272,7 +280,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// The first rule that is broken, and what to do.
+    /// The first rule that is broken. The message says what to do.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.cookie.check()?;
         if !(SessionId::MIN_BYTES..=SessionId::MAX_BYTES).contains(&self.id_bytes) {

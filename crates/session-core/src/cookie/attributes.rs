@@ -1,4 +1,4 @@
-//! The name and the attributes of the session cookie, and the check that browsers accept them.
+//! The name and the attributes of the session cookie, and the check that browsers will accept them.
 
 use std::str::FromStr;
 

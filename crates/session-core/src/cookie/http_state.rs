@@ -1,5 +1,6 @@
-//! The public cookie tests of the http-state working group, run against this reader and writer. Their text is not ours
-//! to copy: `cargo xtask http-state CHECKOUT` reads it from a checkout of github.com/abarth/http-state.
+//! Runs the public cookie tests of the http-state working group. Their licence does not allow a
+//! copy here, so `cargo xtask http-state CHECKOUT` reads them from a checkout of
+//! github.com/abarth/http-state.
 #![cfg(feature = "flask")]
 #![allow(clippy::print_stdout, reason = "it reports figures")]
 
@@ -12,7 +13,7 @@ use cookie_store::CookieStore;
 use serde::Deserialize;
 use url::Url;
 
-use super::{CookieAttributes, Lasting, removal, set_cookie, values};
+use super::{CookieAttributes, CookieLifetime, removal, set_cookie, values};
 use crate::flask;
 
 const ASKED: &str = "http://home.example.org:8888/cookie-parser";
@@ -20,7 +21,7 @@ const RESULT: &str = "http://home.example.org:8888/cookie-parser-result";
 const ID: &str =
     "lCBxQhmigcoMD9lqisirUBYtGgxHw4lat3ohLhjKxL0.7EdeTPVkXLwIeSV7ilz8GTF3ZcjAJZrXkV8sNBs_F0M";
 
-/// What a server sends in answer to one request, and which cookies a browser sends with the next.
+/// What a server sends in a response, and which cookies a browser sends with its next request.
 #[derive(Deserialize)]
 struct Case {
     test: String,
@@ -45,7 +46,7 @@ fn every_case_passes() {
     let cases: Vec<Case> = serde_json::from_slice(&text).expect("the file holds cases");
     let (mut with_cookies, mut as_the_jar, mut names, mut own_names) = (0, 0, 0, 0);
     for case in &cases {
-        // The case says what browsers send. The jar follows a later standard in some of them.
+        // The case says what browsers send. In some cases the jar follows a later standard.
         case.reads(&case.sent);
         let jars = case.jars();
         case.reads(&jars);
@@ -91,7 +92,8 @@ impl Case {
         received.chain(sent).collect()
     }
 
-    /// In a header of these cookies, the reader finds the values of each name, all and in their order.
+    /// In a header of these cookies, the reader finds the values of each name, all and in their
+    /// order.
     fn reads(&self, cookies: &[Pair]) {
         let pairs = cookies.iter();
         let pairs: Vec<_> = pairs
@@ -110,7 +112,7 @@ impl Case {
     fn jar(&self) -> CookieStore {
         let mut jar = CookieStore::default();
         for header in &self.received {
-            // What a browser does not take is the case's own subject.
+            // Some cases are about cookies that a browser refuses.
             let _ = jar.parse(header, &url(ASKED));
         }
         jar
@@ -127,15 +129,15 @@ impl Case {
         self.jar().get_request_values(&result).map(pair).collect()
     }
 
-    /// A browser that has the cookies of the case takes a cookie that the writer makes and sends it once; after its
-    /// removal it sends it no more.
+    /// A browser with the cookies of the case accepts a cookie of the writer and sends it once.
+    /// After the removal it does not send it.
     fn writes(&self, cookie: &CookieAttributes) {
         let (asked, result) = (url(ASKED), url(RESULT));
         let later = SystemTime::now() + Duration::from_secs(60);
-        for (lasting, removal) in [
-            (Lasting::BROWSER_SESSION, removal(cookie)),
-            (Lasting::seconds(60), removal(cookie)),
-            (flask::lasting(later.into()), flask::removal(cookie)),
+        for (lifetime, removal) in [
+            (CookieLifetime::BROWSER_SESSION, removal(cookie)),
+            (CookieLifetime::seconds(60), removal(cookie)),
+            (flask::cookie_lifetime(later.into()), flask::removal(cookie)),
         ] {
             let mut jar = self.jar();
             let mine = |jar: &CookieStore| {
@@ -147,7 +149,7 @@ impl Case {
                 let found = values(header.as_bytes(), &cookie.name);
                 found.filter(|value| *value == ID.as_bytes()).count()
             };
-            let header = set_cookie(cookie, ID, lasting);
+            let header = set_cookie(cookie, ID, lifetime);
             jar.parse(&header, &asked)
                 .unwrap_or_else(|error| panic!("{}: {error}", self.test));
             assert_eq!(mine(&jar), 1, "{}: {header}", self.test);

@@ -1,7 +1,10 @@
+//! Finds the values of a cookie in a `Cookie` header.
+
 /// The values of the cookies called `name` in one `Cookie` header, in order.
 ///
-/// Works on raw bytes: names are compared as they are, never percent-decoded (CVE-2020-8184), quotes hide no `;`,
-/// and what cannot be parsed hides nothing of its neighbours (RFC 6265bis, 5.7 and 8.6). Linear in the header's length.
+/// It works on raw bytes. Names are never percent-decoded (CVE-2020-8184), a `;` within quotes
+/// counts, and a malformed cookie does not hide its neighbours (RFC 6265bis, 5.7 and 8.6). It takes
+/// linear time.
 pub(crate) fn values<'h>(header: &'h [u8], name: &'h str) -> impl Iterator<Item = &'h [u8]> {
     header.split(|byte| *byte == b';').filter_map(move |pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;

@@ -1,3 +1,5 @@
+//! Writes the `Set-Cookie` header that sets or removes the session cookie.
+
 use std::{
     fmt::{self, Write as _},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -10,13 +12,13 @@ use crate::expiry::MAX_COOKIE_AGE;
 
 /// How long the browser keeps the cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lasting {
+pub(crate) struct CookieLifetime {
     pub(crate) until: Option<SystemTime>,
     pub(crate) seconds: Option<u64>,
 }
 
-impl Lasting {
-    /// Until it is closed.
+impl CookieLifetime {
+    /// Until the browser is closed.
     pub(crate) const BROWSER_SESSION: Self = Self {
         until: None,
         seconds: None,
@@ -30,10 +32,10 @@ impl Lasting {
     }
 }
 
-/// The header value that removes the cookie, with every attribute that set it: otherwise a browser keeps a `__Host-`
-/// cookie (RFC 6265bis, 5.7).
+/// The header value that removes the cookie. It repeats every attribute; otherwise a browser keeps
+/// a `__Host-` cookie (RFC 6265bis, 5.7).
 pub(crate) fn removal(cookie: &CookieAttributes) -> String {
-    let over = Lasting {
+    let over = CookieLifetime {
         until: Some(UNIX_EPOCH),
         seconds: Some(0),
     };
@@ -41,8 +43,12 @@ pub(crate) fn removal(cookie: &CookieAttributes) -> String {
 }
 
 /// The header value that sets the cookie.
-// The order is Werkzeug's, so that a Flask application beside this one writes the same header.
-pub(crate) fn set_cookie(cookie: &CookieAttributes, value: &str, lasting: Lasting) -> String {
+// The order is Werkzeug's, so that a Flask application on the same site writes the same header.
+pub(crate) fn set_cookie(
+    cookie: &CookieAttributes,
+    value: &str,
+    lifetime: CookieLifetime,
+) -> String {
     let mut text = String::with_capacity(cookie.name.len() + value.len() + 128);
     for part in [&cookie.name, "=", value] {
         text.push_str(part);
@@ -51,7 +57,7 @@ pub(crate) fn set_cookie(cookie: &CookieAttributes, value: &str, lasting: Lastin
         text.push_str("; Domain=");
         text.push_str(domain.trim_start_matches('.'));
     }
-    write_life(&mut text, lasting).expect("a String takes every write");
+    write_life(&mut text, lifetime).expect("a String takes every write");
     if cookie.secure {
         text.push_str("; Secure");
     }
@@ -70,14 +76,14 @@ pub(crate) fn set_cookie(cookie: &CookieAttributes, value: &str, lasting: Lastin
     text
 }
 
-fn write_life(text: &mut String, lasting: Lasting) -> fmt::Result {
-    if let Some(until) = lasting.until {
+fn write_life(text: &mut String, lifetime: CookieLifetime) -> fmt::Result {
+    if let Some(until) = lifetime.until {
         // httpdate writes years up to 9999 and panics beyond.
         let latest = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
         let until = HttpDate::from(until.clamp(UNIX_EPOCH, latest));
         write!(text, "; Expires={until}")?;
     }
-    if let Some(seconds) = lasting.seconds {
+    if let Some(seconds) = lifetime.seconds {
         write!(text, "; Max-Age={}", seconds.min(MAX_COOKIE_AGE.as_secs()))?;
     }
     Ok(())
@@ -88,8 +94,8 @@ mod tests {
     use super::*;
     use crate::cookie::SameSite;
 
-    fn until(until: SystemTime) -> Lasting {
-        Lasting {
+    fn until(until: SystemTime) -> CookieLifetime {
+        CookieLifetime {
             until: Some(until),
             seconds: None,
         }
@@ -98,11 +104,19 @@ mod tests {
     #[test]
     fn the_default_cookie_is_the_safest() {
         assert_eq!(
-            set_cookie(&CookieAttributes::default(), "v", Lasting::seconds(60)),
+            set_cookie(
+                &CookieAttributes::default(),
+                "v",
+                CookieLifetime::seconds(60)
+            ),
             "__Host-session=v; Max-Age=60; Secure; HttpOnly; Path=/; SameSite=Lax"
         );
         assert_eq!(
-            set_cookie(&CookieAttributes::default(), "v", Lasting::BROWSER_SESSION),
+            set_cookie(
+                &CookieAttributes::default(),
+                "v",
+                CookieLifetime::BROWSER_SESSION
+            ),
             "__Host-session=v; Secure; HttpOnly; Path=/; SameSite=Lax"
         );
     }
@@ -132,7 +146,7 @@ mod tests {
             ..CookieAttributes::default()
         };
         assert!(
-            set_cookie(&cookie, "v", Lasting::BROWSER_SESSION)
+            set_cookie(&cookie, "v", CookieLifetime::BROWSER_SESSION)
                 .starts_with("s=v; Domain=example.org;")
         );
     }
@@ -142,7 +156,7 @@ mod tests {
         let text = set_cookie(
             &CookieAttributes::default(),
             "v",
-            Lasting::seconds(u64::MAX),
+            CookieLifetime::seconds(u64::MAX),
         );
         assert!(text.contains("Max-Age=34560000;"));
         let far = UNIX_EPOCH + Duration::from_secs(1 << 50);

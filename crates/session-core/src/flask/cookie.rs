@@ -1,4 +1,5 @@
-//! Flask's cookie and the id in it: read as Werkzeug does, signed as itsdangerous does for Flask-Session.
+//! Flask's cookie: read and written as Werkzeug does, signed as itsdangerous does for
+//! Flask-Session.
 
 use std::borrow::Cow;
 
@@ -6,7 +7,7 @@ use hmac::Hmac;
 use sha1::Sha1;
 
 use crate::{
-    cookie::{self, CookieAttributes, Lasting, SameSite},
+    cookie::{self, CookieAttributes, CookieLifetime, SameSite},
     expiry::Millis,
     id::SessionId,
     secret_keys::SecretKeys,
@@ -15,14 +16,14 @@ use crate::{
 
 const SALT: &[u8] = b"flask-session";
 
-/// HMAC-SHA-1 over the id, the key derived with a salt.
+/// HMAC-SHA-1 over the id. The key is derived with a salt.
 pub(crate) type Signer = signer::Signer<Hmac<Sha1>>;
 
 pub(crate) fn signer(keys: &SecretKeys) -> Signer {
     Signer::derived(keys, SALT, |key| key)
 }
 
-/// The id in a cookie's value, if it is one and signed as it must be; and whether by an older key.
+/// The id in a cookie's value, if its signature is valid; and whether an older key signed it.
 pub(crate) fn id_in(value: &str, signer: Option<&Signer>) -> Option<(SessionId, bool)> {
     let value = unquoted(value);
     let found = Signer::verified(signer, &value)?;
@@ -33,7 +34,8 @@ impl SessionId {
     const FLASK_MIN_LEN: usize = 22;
     const FLASK_MAX_LEN: usize = 120;
 
-    /// Takes what Flask-Session may have made: base64url of any length (0.6 and later) or a UUID (0.5).
+    /// Accepts ids that Flask-Session makes: base64url of any length (0.6 and later) or a UUID
+    /// (0.5).
     ///
     /// With the feature `flask`.
     pub fn from_flask(text: &str) -> Option<Self> {
@@ -45,8 +47,8 @@ impl SessionId {
     }
 }
 
-/// A cookie's value as Flask reads it (Werkzeug 3): double quotes around it are no part of it, and within them a backslash
-/// stands before three octal digits of a byte, or before a byte itself.
+/// A cookie's value as Flask reads it (Werkzeug 3). Double quotes around it do not belong to it.
+/// Within them a backslash escapes three octal digits of a byte, or one byte.
 fn unquoted(value: &str) -> Cow<'_, str> {
     let inner = value.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
     let Some(inner) = inner else {
@@ -76,15 +78,15 @@ fn unquoted(value: &str) -> Cow<'_, str> {
 }
 
 /// How long the browser keeps the cookie of a permanent session that ends at `end`.
-pub(crate) fn lasting(end: Millis) -> Lasting {
-    Lasting {
+pub(crate) fn cookie_lifetime(end: Millis) -> CookieLifetime {
+    CookieLifetime {
         until: Some(end.into()),
-        ..Lasting::BROWSER_SESSION
+        ..CookieLifetime::BROWSER_SESSION
     }
 }
 
-/// The removal as Flask writes it, with name, `Domain` and `Path` alone; `Secure` and `SameSite` are added where a
-/// browser would otherwise keep the cookie.
+/// The removal as Flask writes it, with only name, `Domain` and `Path`. `Secure` and `SameSite` are
+/// added if a browser would keep the cookie otherwise.
 pub(crate) fn removal(cookie: &CookieAttributes) -> String {
     let cross_site = cookie.same_site.filter(|it| *it == SameSite::None);
     let bare = CookieAttributes {
@@ -177,7 +179,7 @@ mod tests {
             same_site: None,
             ..CookieAttributes::default()
         };
-        let until = lasting(Millis::new(1_795_222_698_000));
+        let until = cookie_lifetime(Millis::new(1_795_222_698_000));
         assert_eq!(
             set_cookie(&flask, "v", until),
             "session=v; Expires=Sat, 21 Nov 2026 00:58:18 GMT; HttpOnly; Path=/"

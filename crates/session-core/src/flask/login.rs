@@ -1,14 +1,18 @@
+//! Flask-Login's identifier of a browser.
+
 use sha2::{Digest, Sha512};
 
 use crate::key::hex;
 
-/// What Flask-Login 0.6 keeps under `_id` to tell one browser from another: a login made here needs it to be one there.
+/// The value that Flask-Login 0.6 stores under `_id` to recognise a browser. A login by this
+/// library must store it, too, to be valid in Flask.
 ///
-/// `address` is the value of the `X-Forwarded-For` header, of which the first address counts, or else the peer's address
-/// without its port; `user_agent` is the value of that header. `None` stands for what the request has not.
+/// `address` is the value of the `X-Forwarded-For` header, whose first address counts, or else the
+/// peer's address without its port. `user_agent` is the value of that header. Pass `None` for what
+/// the request does not have.
 ///
-/// A login under another `_id`, or none, is not fresh to Flask-Login; where its `session_protection` is `strong` it is ended,
-/// unless the session is permanent.
+/// Flask-Login takes a login with another `_id`, or without one, as not fresh. If its
+/// `session_protection` is `strong`, it ends the login, unless the session is permanent.
 ///
 /// ```
 /// let id = session_core::flask_login_id(Some(b"127.0.0.1"), Some(b"curl/8"));
@@ -27,7 +31,7 @@ pub fn flask_login_id(address: Option<&[u8]>, user_agent: Option<&[u8]>) -> Stri
     hex(&Sha512::digest(text), &mut [0; 128]).to_owned()
 }
 
-/// What Python's `repr` makes of a header's bytes once they were text: read as Latin-1, written as UTF-8.
+/// Python's `repr` of a header's bytes, which Flask reads as Latin-1 and writes as UTF-8.
 fn repr(header: &[u8]) -> String {
     let utf8: String = header.iter().copied().map(char::from).collect();
     let quote = if header.contains(&b'\'') && !header.contains(&b'"') {

@@ -1,4 +1,4 @@
-//! Flask-Session's records: the payload alone, with its expiry outside of the bytes.
+//! Flask-Session's records: only the payload. The expiry is outside of the bytes.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -15,11 +15,11 @@ use crate::{
     record::Loaded,
 };
 
-/// MessagePack's nil: no session, to Flask as to this library.
+/// MessagePack's nil. Flask and this library read it as no session.
 const NIL: &[u8] = &[0xc0];
 
-/// What is kept of a session under the reserved key, where there is anything to keep; short names, because Flask carries
-/// them along.
+/// What the library stores about a session, under the reserved key. The names are short, because
+/// Flask loads and stores them, too.
 #[derive(Serialize, Deserialize, Default)]
 struct Notes<'a> {
     #[serde(rename = "v")]
@@ -38,12 +38,12 @@ struct Notes<'a> {
 
 const NOTES_VERSION: u8 = 1;
 
-/// The bytes that stand for no session.
+/// The bytes of a record that is no session.
 pub(crate) fn nil() -> Bytes {
     Bytes::from_static(NIL)
 }
 
-/// What `loaded` says; `None` if it says that there is no session.
+/// Decodes a record. `None` if it is no session.
 pub(crate) fn decode(loaded: &Loaded, format: Format) -> Result<Option<Stored>> {
     let Some(mut payload) = Payload::decode(loaded.bytes.clone(), format)? else {
         return Ok(None);
@@ -74,7 +74,7 @@ pub(crate) fn decode(loaded: &Loaded, format: Format) -> Result<Option<Stored>> 
     Ok(Some(Stored::Live(content, times, loaded.bytes.clone())))
 }
 
-/// The bytes of a live session; `encoded` are those, if it did not change since it was loaded.
+/// The bytes of a live session. `encoded` are the loaded bytes, if nothing changed since.
 pub(crate) fn live(
     settings: &Settings,
     content: &Content,
@@ -126,7 +126,8 @@ mod tests {
         for bad in [&b"\x81"[..], b"\xff", b"garbage", b"\x81\xa9__session\xa1x"] {
             assert!(decoded(bad.to_vec()).is_err(), "{bad:?}");
         }
-        // Otherwise the key of a native record, which whoever reads the store knows, would open it as Flask's id.
+        // Otherwise somebody who reads the store could use the key of a native record as an id of
+        // Flask's.
         let key = StoreKey::from_stored(format!("session:{}", "0".repeat(64)));
         let content = Content::default();
         let native = codec::live(&key, &content, &Times::default(), [7; 8], None).unwrap();

@@ -1,4 +1,4 @@
-//! The settings that have to do with Flask, and what Flask takes for a key.
+//! The settings of the Flask profile, and Flask's rules for secret keys and key prefixes.
 
 use zeroize::Zeroizing;
 
@@ -12,41 +12,45 @@ use crate::{
     secret_keys::{SecretKeys, is_blank, older, strong},
 };
 
-/// What a native application does with the sessions of a Flask application that shared its store.
+/// What a native application does with the sessions of a Flask application in the same store.
 ///
 /// With the feature `flask`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlaskSessions {
-    /// They are no sessions. The default.
+    /// They are not read. The default.
     Ignore,
-    /// They are read and written where they are; new sessions are native.
+    /// They are read, and stay in Flask's form. New sessions are native.
     ///
-    /// A permanent one is written with each request that opens it, and each answer carries its cookie, as with Flask
-    /// itself: when that cookie ends is noted nowhere. Not so with [`Refresh::OnChange`].
+    /// A permanent session is written with each request that uses it, and each response carries its
+    /// cookie, as with Flask, because the end of the cookie is not stored. This does not apply with
+    /// [`Refresh::OnChange`].
     Keep,
-    /// They are read, and move to a native record under a new id when they are next saved. Until then, as with `Keep`.
+    /// They are read, and move to a native record under a new id when they are next changed. Until
+    /// then they are treated as with `Keep`.
     Move,
 }
 
-/// What only a native application that reads Flask's sessions chooses.
+/// Settings of a native application that reads Flask's sessions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FlaskSettings {
-    /// The form that a session of Flask's moves to with its next change or new id, if that is another.
+    /// The form to which a session of Flask's form moves with its next change or new id, if it
+    /// moves.
     pub(crate) next_form: Option<Form>,
     keys: FlaskKeys,
 }
 
-/// What verifies the Flask application's cookies.
+/// The keys that verify the Flask application's cookies.
 #[derive(Clone, Debug, Default)]
 enum FlaskKeys {
     #[default]
     Own,
     None,
-    Inputs(SecretKeys),
+    Separate(SecretKeys),
 }
 
 impl Settings {
-    /// Flask-Session's defaults, to share live sessions with a Flask application: plain keys, unsigned ids, its cookie.
+    /// Flask-Session's defaults, to share live sessions with a Flask application: plain keys,
+    /// unsigned ids, its cookie.
     ///
     /// With the feature `flask`.
     pub fn flask() -> Self {
@@ -59,36 +63,40 @@ impl Settings {
             },
             refresh: Refresh::EveryRequest,
             form: Form::Flask,
-            forms: Form::Flask.alone(),
+            forms: Form::Flask.only_this(),
             ..Self::unsigned()
         }
     }
 
-    /// What is done with a Flask application's sessions in the same store. Defaults to [`FlaskSessions::Ignore`].
+    /// What the application does with a Flask application's sessions in the same store. Defaults to
+    /// [`FlaskSessions::Ignore`].
     ///
-    /// Anything else needs signed cookies: an unsigned id does not tell whose it is. See
-    /// [`with_flask_keys`](Self::with_flask_keys) for Flask's. With the feature `flask`.
+    /// Other values need signed cookies, because an unsigned id does not say which application made
+    /// it. See [`with_flask_keys`](Self::with_flask_keys) for the keys of the Flask application.
+    /// With the feature `flask`.
     #[must_use]
     pub fn with_flask_sessions(mut self, sessions: FlaskSessions) -> Self {
         self.forms = match sessions {
-            FlaskSessions::Ignore => self.form.alone(),
+            FlaskSessions::Ignore => self.form.only_this(),
             FlaskSessions::Keep | FlaskSessions::Move => &[Form::Native, Form::Flask],
         };
         self.flask.next_form = (sessions == FlaskSessions::Move).then_some(self.form);
         self
     }
 
-    /// The keys that sign the Flask application's cookies, where the native profile reads its sessions, however weak; `None`
-    /// if it signs none, as Flask-Session does unless it is told to. Defaults to this application's own keys.
+    /// The keys that sign the Flask application's cookies, for a native application that reads its
+    /// sessions. They may be weak. Pass `None` if its cookies are not signed, which is
+    /// Flask-Session's default. Defaults to this application's own keys.
     ///
     /// With the feature `flask`.
     #[must_use]
     pub fn with_flask_keys(mut self, keys: Option<SecretKeys>) -> Self {
-        self.flask.keys = keys.map_or(FlaskKeys::None, FlaskKeys::Inputs);
+        self.flask.keys = keys.map_or(FlaskKeys::None, FlaskKeys::Separate);
         self
     }
 
-    /// The encoding that is written; both are read. Defaults to MessagePack, which a native application needs.
+    /// The encoding of written records. Both encodings are read. Defaults to MessagePack, which a
+    /// native application needs.
     ///
     /// With the feature `flask`.
     #[must_use]
@@ -97,7 +105,7 @@ impl Settings {
         self
     }
 
-    /// What is done with a Flask application's sessions in the same store.
+    /// What the application does with a Flask application's sessions in the same store.
     ///
     /// With the feature `flask`.
     pub fn flask_sessions(&self) -> FlaskSessions {
@@ -108,21 +116,21 @@ impl Settings {
         }
     }
 
-    /// The encoding that is written.
+    /// The encoding of written records.
     ///
     /// With the feature `flask`.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// The keys that Flask's cookies are signed with; `None` if they are not signed, or not read.
+    /// The keys that sign Flask's cookies. `None` if the cookies are not signed or not read.
     pub(crate) fn flask_keys(&self) -> Option<&SecretKeys> {
         match &self.flask.keys {
             _ if self.form == Form::Flask => self.keys.as_ref(),
             _ if self.is_native() => None,
             FlaskKeys::Own => self.keys.as_ref(),
             FlaskKeys::None => None,
-            FlaskKeys::Inputs(keys) => Some(keys),
+            FlaskKeys::Separate(keys) => Some(keys),
         }
     }
 
@@ -146,16 +154,16 @@ impl Settings {
 }
 
 impl KeyPrefix {
-    /// Checks and takes the prefix of a Flask application, which may be empty: any key of the store that looks like an id
-    /// then names a session, as it does in Flask.
+    /// The prefix of a Flask application, if it is valid. It may be empty. Then every key of the
+    /// store that looks like an id names a session, as in Flask.
     ///
-    /// Settings that share no sessions with Flask refuse it. With the feature `flask`.
+    /// Settings that share no sessions with Flask refuse an empty prefix. With the feature `flask`.
     ///
     /// # Errors
     ///
-    /// If it is longer than 128 bytes, or holds anything but graphic ASCII.
+    /// If it is longer than 128 bytes, or has other characters than graphic ASCII.
     pub fn of_flask(prefix: &str) -> Result<Self, ConfigError> {
-        Self::even_empty(prefix)
+        Self::allowing_empty(prefix)
     }
 
     /// The key of the session `id` as Flask-Session writes it: prefix + id.
@@ -167,13 +175,13 @@ impl KeyPrefix {
 }
 
 impl SecretKeys {
-    /// The key that signs, however weak: a running Flask application's key is what it is.
+    /// The key that signs. It may be weak, because a running Flask application has it already.
     ///
     /// With the feature `flask`.
     ///
     /// # Errors
     ///
-    /// If it is empty or blank: then everybody knows it.
+    /// If it is empty or blank.
     pub fn of_flask(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let secret = secret.as_ref();
         if is_blank(secret) {
@@ -185,7 +193,7 @@ impl SecretKeys {
         Ok(Self(vec![Zeroizing::new(secret.to_vec())]))
     }
 
-    /// Adds an older key, however weak, unless it is empty or blank.
+    /// Adds an older key, which may be weak, but not empty or blank.
     pub(crate) fn with_flask_fallback(mut self, secret: &str) -> Result<Self, ConfigError> {
         let secret = older(secret.as_bytes())?;
         self.0.push(Zeroizing::new(secret.to_vec()));

@@ -1,3 +1,5 @@
+//! Tests of the header of native records.
+
 use proptest::prelude::*;
 
 use super::*;

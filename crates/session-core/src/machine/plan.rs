@@ -1,19 +1,19 @@
-//! What a save finds to be done.
+//! Finds out what a save, a reload or the end of a request has to do.
 
 use super::{
     Ending, Goal, Inputs, Machine, Origin,
-    table::{Event, holds},
+    table::{Event, rule_holds},
 };
 use crate::{content::Content, op::Op};
 
 impl Machine {
-    /// Finds out what is to be done.
+    /// Finds out what the run has to do, and begins it.
     pub(super) fn plan(&mut self, inputs: &mut Inputs<'_>) {
-        let event = self.wish(inputs);
-        self.follow(event, inputs);
+        let event = self.work_to_do(inputs);
+        self.transition(event, inputs);
     }
 
-    pub(super) fn wish(&mut self, inputs: &Inputs<'_>) -> Event {
+    pub(super) fn work_to_do(&mut self, inputs: &Inputs<'_>) -> Event {
         let rules = inputs.rules;
         let (head_sent, sends_id) = (self.head_sent, self.sends_id());
         let Some(run) = &mut self.run else {
@@ -30,50 +30,50 @@ impl Machine {
                 run.live = Some(live);
                 return Event::EndsLive;
             }
-            Some(Ending::Unseen(key, form)) => {
+            Some(Ending::Unloaded(key, form)) => {
                 run.key = Some((key, form));
-                return Event::EndsUnseen;
+                return Event::EndsUnloaded;
             }
             Some(Ending::Expired(key, form)) => {
                 run.key = Some((key, form));
                 run.ends_expired = true;
-                return Event::EndsUnseen;
+                return Event::EndsUnloaded;
             }
             Some(Ending::NotLoaded) => {
                 self.endings.push(Ending::NotLoaded);
-                return Event::ChangesUnknown;
+                return Event::ChangesNotLoaded;
             }
             None => {}
         }
         let login = Op::login(&run.ops).is_some();
         let changes = !run.ops.is_empty();
         match &self.origin {
-            Origin::Detached if changes || run.renew || run.extend => Event::ChangesUnknown,
+            Origin::NotLoaded if changes || run.renew || run.extend => Event::ChangesNotLoaded,
             Origin::Late(..) if changes && !login => Event::ArrivedLate,
-            Origin::Ended | Origin::Taken(..) if changes => Event::ChangesEnded,
+            Origin::Ended | Origin::OtherOwner(..) if changes => Event::ChangesEnded,
             Origin::New | Origin::Damaged(..) | Origin::Late(..)
                 if run.goal != Goal::Reload
                     && changes
                     && !self.view.as_ref().is_none_or(Content::is_empty) =>
             {
                 if head_sent {
-                    Event::AfterHead
+                    Event::NeedsSentHead
                 } else {
                     Event::HasData
                 }
             }
             Origin::Live(live) if run.goal == Goal::Reload => {
                 run.key = Some((live.key.clone(), live.form));
-                Event::WantsReload
+                Event::ReloadRequested
             }
-            Origin::Live(_) if run.renew || (login && holds!(LoginRenews)) => {
+            Origin::Live(_) if run.renew || (login && rule_holds!(LoginRenews)) => {
                 if head_sent {
-                    return Event::AfterHead;
+                    return Event::NeedsSentHead;
                 }
                 Event::Renews
             }
             Origin::Live(live) if changes || run.extend => {
-                let sends_ids = !head_sent || !holds!(MovesBeforeTheHead);
+                let sends_ids = !head_sent || !rule_holds!(MovesOnlyBeforeHead);
                 if rules.next_form(live.form).is_some() && changes && sends_ids {
                     Event::Renews
                 } else if (inputs.others_wait)(&live.key) {
@@ -84,7 +84,9 @@ impl Machine {
                 }
             }
             Origin::Live(live)
-                if run.goal == Goal::Finish && !self.moved && rules.refreshes(live, inputs.now) =>
+                if run.goal == Goal::Finish
+                    && !self.expiry_moved
+                    && rules.refreshes(live, inputs.now) =>
             {
                 Event::RefreshDue
             }

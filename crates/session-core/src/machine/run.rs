@@ -1,3 +1,5 @@
+//! A run: one save, reload or end of a request, with all of its data.
+
 use std::{fmt, sync::Arc};
 
 use super::{
@@ -12,60 +14,61 @@ use crate::{
     rules::{Form, Live, Presented},
 };
 
-/// A piece of work that takes calls of the store.
+/// One save, reload or end of a request. It may take several store calls.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Run {
     pub(super) number: u64,
-    /// Whether somebody waits for its result.
+    /// Whether a caller waits for the result.
     pub(super) awaited: bool,
     pub(super) goal: Goal,
     pub(super) state: State,
-    /// What follows a turn.
+    /// The state that follows the turn.
     pub(super) queued_for: State,
     pub(super) attempts: usize,
     pub(super) call: Option<Call>,
-    /// What is to be stored.
+    /// The changes that this run stores.
     pub(super) ops: Vec<Op>,
     pub(super) renew: bool,
     pub(super) extend: bool,
-    /// Whose session it was when the request loaded it.
+    /// The owner of the session when the run began.
     pub(super) owner: Option<Arc<str>>,
-    /// What the present step is about: the record as it was last seen.
+    /// The record that this state works on, as it was last loaded.
     pub(super) live: Option<Arc<Live>>,
-    /// The key that is being looked at.
+    /// The key that this state loads.
     pub(super) key: Option<(StoreKey, Form)>,
-    /// The record being written, as it is once it is stored.
+    /// The record that is being written, as it will be once it is stored.
     pub(super) written: Option<Arc<Live>>,
-    /// The tombstone of a renewal, for its second try.
+    /// The tombstone of a renewal, kept for the second try.
     pub(super) tombstone: Option<Box<Record>>,
     pub(super) candidates: Vec<Presented>,
     pub(super) candidate: Option<Presented>,
-    /// A presented id that was renewed, while others are tried.
+    /// A presented id that was renewed, while the other ids are tried.
     pub(super) late: Option<(StoreKey, Form)>,
     pub(super) error: Option<Error>,
     pub(super) sends_cookie: bool,
-    /// The live record that was found is not for this request: another user's, or that of a session whose login was lost.
-    pub(super) foreign: Option<Foreign>,
-    /// The record was loaded again.
+    /// Why this request may not use the live record that was loaded.
+    pub(super) not_allowed: Option<NotAllowed>,
+    /// A newer record was loaded in this run.
     pub(super) rebased: bool,
-    /// What is to end is over by this process's clock, and may be gone.
+    /// The session that is to end has expired by this process's clock, so its record may be absent.
     pub(super) ends_expired: bool,
-    /// Presented ids whose sessions are over.
+    /// Keys of presented ids whose sessions have expired.
     pub(super) expired: Vec<(StoreKey, Form)>,
-    /// It ended a session, or found it ended.
+    /// This run ended a session, or found that it has ended.
     pub(super) ended: bool,
-    /// The session was destroyed while this run was under way: what comes of it is to end.
-    pub(super) destroyed: bool,
-    /// What comes of it is known to have ended, so that no answer sends its id.
+    /// The application logged out during this run. The session that the run stores must end.
+    pub(super) logged_out: bool,
+    /// The session that this run stores has ended in the store, so no response sends its id.
     pub(super) forgets_id: bool,
 }
 
-/// Why a request may not go on as it wants with a live record.
-pub(super) enum Foreign {
-    /// It is another user's.
-    Taken,
-    /// It still is the session that the request loaded, but the request's login was overtaken.
-    LoginLost,
+/// Why a request may not use a live record.
+pub(super) enum NotAllowed {
+    /// It belongs to another user.
+    OtherOwner,
+    /// It is still the request's session, but another request changed it before this request's
+    /// login.
+    LoginOvertaken,
 }
 
 impl Run {
@@ -91,12 +94,12 @@ impl Run {
             late: None,
             error: None,
             sends_cookie: false,
-            foreign: None,
+            not_allowed: None,
             rebased: false,
             ends_expired: false,
             expired: Vec::new(),
             ended: false,
-            destroyed: false,
+            logged_out: false,
             forgets_id: false,
         }
     }
@@ -108,7 +111,7 @@ impl Run {
         Some(call)
     }
 
-    /// The compare-and-set of a renewal.
+    /// The compare-and-set that replaces the renewed record by its tombstone.
     pub(super) fn reforward(&self) -> Option<Call> {
         let live = self.live.as_ref()?;
         Some(Call::Update(
@@ -118,33 +121,36 @@ impl Run {
         ))
     }
 
-    /// Whether the record in question has no tombstones.
+    /// Whether the form of the record has no tombstones.
     pub(super) fn lacks_tombstones(&self) -> bool {
         self.live
             .as_ref()
             .is_some_and(|live| !live.form.has_tombstones())
     }
 
-    /// Which event it is that the write under way is stored.
-    pub(super) fn stored(&self) -> Event {
+    /// The event for a write that was stored.
+    pub(super) fn stored_event(&self) -> Event {
         let written = self.written.as_ref();
         let listed = written.is_some_and(|new| new.times.indexed_until.is_some());
         match self.state {
             State::Updating if self.lacks_tombstones() && written.is_none() => Event::StoredNil,
-            State::Forwarding | State::Reforwarding | State::Ending if self.lacks_tombstones() => {
+            State::Forwarding | State::ForwardingAgain | State::Ending
+                if self.lacks_tombstones() =>
+            {
                 Event::StoredNil
             }
-            State::Forwarding | State::Reforwarding if listed => Event::StoredListed,
+            State::Forwarding | State::ForwardingAgain if listed => Event::StoredListed,
             _ => Event::Stored,
         }
     }
 
-    /// States that could be taken up without end: a taken id, a tombstone after another.
-    pub(super) fn call_count_grows(&self, state: State) -> bool {
+    /// Whether entering `state` counts as another attempt. Only such states could repeat without
+    /// end: because ids are taken, or because one tombstone leads to the next.
+    pub(super) fn counts_as_attempt(&self, state: State) -> bool {
         match state {
             State::Inserting => self.written.is_some(),
             State::Copying => self.written.is_some() || self.attempts > 0,
-            State::Rebasing | State::Finding | State::Reloading => self.live.is_some(),
+            State::Rebasing | State::LoadingToEnd | State::Reloading => self.live.is_some(),
             _ => false,
         }
     }

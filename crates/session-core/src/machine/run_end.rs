@@ -1,4 +1,5 @@
-//! What the end of a run means for the request.
+//! What the end of a run means: the result for its callers, the session's new origin, and the
+//! cookie.
 
 use std::{
     mem::{replace, take},
@@ -6,9 +7,9 @@ use std::{
 };
 
 use super::{
-    Ending, Goal, Inputs, Machine, Origin, Pending, Saved,
-    run::{Foreign, Run},
-    table::{RunEnd, State, holds},
+    Ending, Goal, Inputs, Machine, Origin, PendingCookie, Saved,
+    run::{NotAllowed, Run},
+    table::{RunEnd, State, rule_holds},
 };
 use crate::{
     error::{Error, Result},
@@ -17,9 +18,9 @@ use crate::{
     rules::{Form, Live},
 };
 
-/// What a run has come to.
+/// The data of a run that ended.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct Results {
+struct FinishedRun {
     login: bool,
     sends_cookie: bool,
     was_ending: bool,
@@ -29,32 +30,32 @@ struct Results {
     live: Option<Arc<Live>>,
     written: Option<Arc<Live>>,
     key: Option<(StoreKey, Form)>,
-    foreign: Option<Foreign>,
+    not_allowed: Option<NotAllowed>,
 }
 
-/// What whoever waits for the run is told.
-fn told(outcome: RunEnd, found: &mut Results) -> Result<Saved> {
-    let error = found.error.take();
-    match outcome {
+/// The result for those who wait for the run.
+fn result_for_callers(end: RunEnd, finished: &mut FinishedRun) -> Result<Saved> {
+    let error = finished.error.take();
+    match end {
         RunEnd::Stored | RunEnd::StoredUnderNewId | RunEnd::StoredElsewhere => Ok(Saved::Stored),
-        RunEnd::Dropped if found.login => Err(Error::Conflict),
-        RunEnd::Dropped => Ok(Saved::Ended),
+        RunEnd::ChangesDropped if finished.login => Err(Error::Conflict),
+        RunEnd::ChangesDropped => Ok(Saved::Ended),
         RunEnd::Missing => Err(error.unwrap_or_else(|| {
-            let form = found.key.as_ref().map(|(_, form)| *form);
-            let form = form.or(found.live.as_ref().map(|live| live.form));
+            let form = finished.key.as_ref().map(|(_, form)| *form);
+            let form = form.or(finished.live.as_ref().map(|live| live.form));
             if form.is_none_or(Form::has_tombstones) {
                 Error::Missing
             } else {
-                // Without tombstones nobody knows whether the session was ended or renewed.
+                // Without tombstones nobody can tell whether the session ended or was renewed.
                 Error::Conflict
             }
         })),
-        RunEnd::Unchanged if found.ended => Ok(Saved::Stored),
+        RunEnd::Unchanged if finished.ended => Ok(Saved::Stored),
         RunEnd::HeadSent => Err(Error::HeadSent),
         RunEnd::Conflict => Err(Error::Conflict),
         RunEnd::NotLoaded => Err(Error::NotLoaded),
         RunEnd::Unreadable | RunEnd::Failed => Err(error.unwrap_or(Error::Unknown)),
-        RunEnd::Unrefreshed => {
+        RunEnd::NotRefreshed => {
             if let Some(error) = error {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -69,48 +70,48 @@ fn told(outcome: RunEnd, found: &mut Results) -> Result<Saved> {
         | RunEnd::Damaged
         | RunEnd::Unchanged
         | RunEnd::Refreshed
-        | RunEnd::Verified
+        | RunEnd::StillLive
         | RunEnd::Reloaded
         | RunEnd::Followed
-        | RunEnd::Kept => Ok(Saved::Unchanged),
+        | RunEnd::NotEnded => Ok(Saved::Unchanged),
     }
 }
 
 impl Machine {
-    /// Ends the run as the table says.
-    pub(super) fn finish(&mut self, outcome: RunEnd, inputs: Option<&mut Inputs<'_>>) {
+    /// Ends the run with the end that the table says.
+    pub(super) fn finish(&mut self, end: RunEnd, inputs: Option<&mut Inputs<'_>>) {
         let Some(run) = &mut self.run else {
             return;
         };
         let changes = !run.ops.is_empty();
-        let mut found = Results {
+        let mut finished = FinishedRun {
             login: Op::login(&run.ops).is_some(),
             sends_cookie: run.sends_cookie,
-            was_ending: matches!(run.state, State::Finding | State::Ending),
+            was_ending: matches!(run.state, State::LoadingToEnd | State::Ending),
             ended: run.ended,
             ends_expired: run.ends_expired,
             error: run.error.take(),
             live: run.live.take(),
             written: run.written.take(),
             key: run.key.take(),
-            foreign: run.foreign.take(),
+            not_allowed: run.not_allowed.take(),
         };
-        // Flask has a browser forget the cookie, if it has one, of a session that was emptied.
-        if outcome == RunEnd::Unchanged
+        // As in Flask, a browser forgets the cookie of a session that was emptied.
+        if end == RunEnd::Unchanged
             && changes
             && matches!(self.origin, Origin::New)
             && inputs
                 .as_ref()
                 .is_some_and(|inputs| inputs.rules.settings.form.every_change_counts())
         {
-            self.pending = Pending::Removal;
+            self.pending_cookie = PendingCookie::Removal;
         }
         self.expired.append(&mut run.expired);
-        let result = told(outcome, &mut found);
-        self.take_over(outcome, found);
+        let result = result_for_callers(end, &mut finished);
+        self.apply_end(end, finished);
         if result.is_ok()
             && let Some(inputs) = inputs
-            && self.restart_destroyed()
+            && self.restart_for_log_out()
         {
             self.plan(inputs);
         } else {
@@ -118,10 +119,10 @@ impl Machine {
         }
     }
 
-    /// What the session is from now on, and what the answer's head says of the cookie.
-    fn take_over(&mut self, outcome: RunEnd, found: Results) {
-        let (live, written, key) = (found.live, found.written, found.key);
-        match outcome {
+    /// Sets the session's origin and the pending cookie.
+    fn apply_end(&mut self, end: RunEnd, finished: FinishedRun) {
+        let (live, written, key) = (finished.live, finished.written, finished.key);
+        match end {
             RunEnd::Opened | RunEnd::Reloaded => {
                 self.origin = live.map_or(Origin::New, Origin::Live);
                 self.drop_unknown_id();
@@ -134,38 +135,38 @@ impl Machine {
             }
             RunEnd::Anonymous => self.origin = Origin::New,
             RunEnd::Stored | RunEnd::Refreshed => {
-                self.moved = true;
+                self.expiry_moved = true;
                 if let Some(written) = written {
                     self.origin = Origin::Live(written);
-                    self.send_id_if(found.sends_cookie);
+                    self.send_id_if(finished.sends_cookie);
                 } else {
-                    // Emptied, in Flask's form.
+                    // In Flask's form: the session is empty and its record deleted.
                     self.origin = Origin::New;
-                    self.pending = Pending::Removal;
+                    self.pending_cookie = PendingCookie::Removal;
                 }
                 self.drop_unknown_id();
             }
             RunEnd::StoredUnderNewId => {
                 self.origin = written.map_or(Origin::Ended, Origin::Live);
-                self.moved = true;
-                self.pending = Pending::NewId;
+                self.expiry_moved = true;
+                self.pending_cookie = PendingCookie::NewId;
             }
             RunEnd::StoredElsewhere => {
                 self.origin = written.map_or(Origin::Ended, |mut written| {
                     Arc::make_mut(&mut written).id = None;
                     Origin::Live(written)
                 });
-                self.moved = true;
+                self.expiry_moved = true;
                 self.forget_pending_id();
             }
-            RunEnd::Verified => {
+            RunEnd::StillLive => {
                 if let Some(live) = live {
                     self.origin = Origin::Live(live);
                 }
-                self.send_id_if(found.sends_cookie);
+                self.send_id_if(finished.sends_cookie);
             }
-            RunEnd::Unrefreshed => {
-                self.moved = true;
+            RunEnd::NotRefreshed => {
+                self.expiry_moved = true;
                 self.forget_pending_id();
             }
             RunEnd::Followed => {
@@ -177,14 +178,14 @@ impl Machine {
                     Arc::make_mut(live).id = None;
                 }
             }
-            RunEnd::Dropped => {
-                self.origin = match (found.foreign, live) {
-                    (Some(Foreign::Taken), Some(live)) => {
-                        Origin::Taken(live.key.clone(), live.form)
+            RunEnd::ChangesDropped => {
+                self.origin = match (finished.not_allowed, live) {
+                    (Some(NotAllowed::OtherOwner), Some(live)) => {
+                        Origin::OtherOwner(live.key.clone(), live.form)
                     }
-                    // The session goes on under an id that another answer carries.
-                    (Some(Foreign::LoginLost), Some(live)) => {
-                        // Made by the user that the request did not become.
+                    // The session continues under an id that another response carries.
+                    (Some(NotAllowed::LoginOvertaken), Some(live)) => {
+                        // These changes were made for the user whose login was overtaken.
                         if !self.ops.is_empty() {
                             self.ops.clear();
                             self.unreported = Some(Error::Conflict);
@@ -192,30 +193,30 @@ impl Machine {
                         Origin::Live(live)
                     }
                     _ => match replace(&mut self.origin, Origin::Ended) {
-                        taken @ Origin::Taken(..) => taken,
+                        other @ Origin::OtherOwner(..) => other,
                         _ => Origin::Ended,
                     },
                 };
                 self.forget_pending_id();
             }
             RunEnd::Missing | RunEnd::Unreadable | RunEnd::Failed => {
-                if outcome == RunEnd::Missing {
+                if end == RunEnd::Missing {
                     self.forget_pending_id();
                 }
-                if found.was_ending {
+                if finished.was_ending {
                     let ending = match (key, live) {
-                        (Some((key, form)), _) if found.ends_expired => {
+                        (Some((key, form)), _) if finished.ends_expired => {
                             Some(Ending::Expired(key, form))
                         }
                         (_, Some(live)) => Some(Ending::Live(live)),
-                        (Some((key, form)), None) => Some(Ending::Unseen(key, form)),
+                        (Some((key, form)), None) => Some(Ending::Unloaded(key, form)),
                         (None, None) => None,
                     };
                     self.endings.extend(ending);
                 }
             }
             RunEnd::Unchanged
-            | RunEnd::Kept
+            | RunEnd::NotEnded
             | RunEnd::HeadSent
             | RunEnd::Conflict
             | RunEnd::NotLoaded => {}
@@ -224,16 +225,17 @@ impl Machine {
 
     fn send_id_if(&mut self, due: bool) {
         if due && !self.sends_id() {
-            self.pending = Pending::Id;
+            self.pending_cookie = PendingCookie::Id;
         }
     }
 
-    /// The session was destroyed while it was saved: the run goes on and ends it. Whether that is so.
-    fn restart_destroyed(&mut self) -> bool {
-        let Some(run) = self.run.as_mut().filter(|run| run.destroyed) else {
+    /// If the application logged out during the save, prepares the run to end the session, and
+    /// returns true.
+    fn restart_for_log_out(&mut self) -> bool {
+        let Some(run) = self.run.as_mut().filter(|run| run.logged_out) else {
             return false;
         };
-        if run.goal == Goal::Reload || !holds!(DestroyedWhileSaving) {
+        if run.goal == Goal::Reload || !rule_holds!(LogOutDuringSaveHolds) {
             return false;
         }
         let forgets_id = run.forgets_id;
@@ -243,17 +245,17 @@ impl Machine {
             renew: take(&mut self.renew),
             ..Run::new(run.number, run.goal)
         };
-        self.destroy_origin();
+        self.log_out_origin();
         if forgets_id {
             self.forget_pending_id();
         }
         true
     }
 
-    /// No answer sends an id that the session may not have any more.
+    /// Sends no id, because the session may have another one by now.
     pub(super) fn forget_pending_id(&mut self) {
         if self.sends_id() {
-            self.pending = Pending::Nothing;
+            self.pending_cookie = PendingCookie::Nothing;
         }
     }
 
@@ -269,7 +271,7 @@ impl Machine {
             number,
             awaited,
             goal,
-            destroyed,
+            logged_out,
             forgets_id,
             ..
         }) = self.run.as_ref()
@@ -281,14 +283,14 @@ impl Machine {
             && goal != Goal::Reload
             && !error.changed_nothing()
         {
-            self.failed = holds!(UnknownStaysUnknown);
+            self.write_unknown = rule_holds!(UnknownStaysUnknown);
         }
-        // An answer that failed could not look whether the id that the browser knows is still the session's.
-        if result.is_err() && goal == Goal::Finish && self.pending == Pending::Id {
+        // A response that failed could not check that the id is still the session's.
+        if result.is_err() && goal == Goal::Finish && self.pending_cookie == PendingCookie::Id {
             self.forget_pending_id();
         }
-        if destroyed && holds!(DestroyedWhileSaving) {
-            self.destroy_origin();
+        if logged_out && rule_holds!(LogOutDuringSaveHolds) {
+            self.log_out_origin();
             if forgets_id {
                 self.forget_pending_id();
             }
@@ -299,7 +301,7 @@ impl Machine {
         self.had_owner |= self.live().is_some_and(|live| live.content.owner.is_some());
         match result {
             Err(error) if !awaited && goal != Goal::Reload => {
-                self.unreported = Some(error).filter(|_| holds!(UntoldErrorIsTold));
+                self.unreported = Some(error).filter(|_| rule_holds!(UnreportedErrorIsReported));
             }
             result if awaited => {
                 let earlier = self.result.replace((number, result));

@@ -1,70 +1,72 @@
-//! The states of one request's session, and what follows from each event: every transition is a row here.
+//! The states of one request's session, and the transition for each event, as a table.
 //!
-//! This file knows no store, no clock and no data: which event an answer of the store is, and what a state asks the store
-//! for, is said in `machine.rs`. The table and the diagram in `ARCHITECTURE.md` are made from it by
-//! `cargo run -p session-core --example state_table`.
+//! This file knows no store, no clock and no data. `cargo run -p session-core --features model
+//! --example state_table` makes the table and the diagram in `ARCHITECTURE.md` from it.
 
 use self::{Event as E, Next as N, RunEnd as O, State as S};
 
-/// What is under way.
+/// The store call that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum State {
     /// Nothing.
     Idle,
     /// Loads the record of an id that the request presented.
     Opening,
-    /// Loads the record again, because the application asked for it.
+    /// Loads the record again, because the application called `reload`.
     Reloading,
     /// Inserts the first record of a session under a new id.
     Inserting,
     /// Replaces the record by one with the request's changes.
     Updating,
-    /// Loads the record that another request changed first, and follows it to where it was forwarded.
+    /// Loads the record that another request changed first. If it was forwarded, loads its
+    /// successor.
     Rebasing,
-    /// Moves the record's expiry, nothing else.
+    /// Replaces the record by one with a later expiry and the same content.
     Refreshing,
-    /// Loads a record of Flask's whose refresh was refused.
-    Rechecking,
-    /// Loads the record whose id an earlier save is to send, to see that it still is the session's.
-    Verifying,
+    /// Loads the record whose refresh was refused, to see whether the cookie may be sent.
+    CheckingRefresh,
+    /// Loads the record whose id the response is to carry, to see whether it is still the
+    /// session's.
+    CheckingId,
     /// Inserts the record of a renewal under a new id.
     Copying,
-    /// Replaces the renewed record by a tombstone that names the new one.
+    /// Replaces the renewed record by a tombstone that names the new record.
     Forwarding,
-    /// The same write once more, because its first answer was lost.
-    Reforwarding,
-    /// Loads the renewed record to see who replaced it.
-    Checking,
-    /// Loads the new record: the owner's index names it since it was inserted, so it may have been ended.
-    Confirming,
-    /// Deletes the renewed record of Flask's form, which is nil by now.
+    /// Sends the same write once more, because its first answer was lost.
+    ForwardingAgain,
+    /// Loads the renewed record to see which request replaced it.
+    CheckingWinner,
+    /// Loads the new record. The owner's index has named it since the insert, so "log out
+    /// everywhere" may have ended it.
+    CheckingNew,
+    /// Deletes the renewed record of Flask's form, which holds nil.
     DeletingRenewed,
     /// Deletes the new record of a renewal that has to start again.
-    DiscardingCopy,
+    DiscardingToRetry,
     /// Deletes the new record of a renewal that lost to another request.
-    DiscardingLoser,
+    DiscardingToFollow,
     /// Loads the record that is to end.
-    Finding,
+    LoadingToEnd,
     /// Replaces the record by the tombstone of an ended session.
     Ending,
-    /// Deletes the ended record of Flask's form, which is nil by now.
+    /// Deletes the ended record of Flask's form, which holds nil.
     DeletingEnded,
-    /// Deletes the record of Flask's form that was emptied, which is nil by now.
+    /// Deletes the emptied record of Flask's form, which holds nil.
     DeletingEmptied,
-    /// Waits for its turn at the key; what it waited for comes next.
+    /// Waits for its turn at the key. The state that needed the turn follows.
     Queued,
 }
 
-/// What happens: the application's wish when a save begins, or an answer.
+/// What happens: the work that a save finds when it begins, or an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Event {
-    // What a save finds to be done, while nothing is under way.
+    // The work of a save, found while nothing is under way.
     /// Nothing.
     NothingToDo,
-    /// A session is to end, whose record was seen live.
+    /// A session is to end, and its live record was loaded.
     EndsLive,
-    /// A session is to end, whose record must be found first.
-    EndsUnseen,
+    /// A session is to end, and its record was not loaded yet.
+    EndsUnloaded,
     /// A session without a record has data.
     HasData,
     /// There are changes.
@@ -77,115 +79,118 @@ pub(crate) enum Event {
     RefreshDue,
     /// An earlier save is to send the id.
     CookiePending,
-    /// The application asks for what is stored.
-    WantsReload,
-    /// A cookie would be needed, and the head was sent.
-    AfterHead,
-    /// The request came with an id that was renewed, and changes something.
+    /// The application called `reload`.
+    ReloadRequested,
+    /// A cookie is needed, but the head was sent.
+    NeedsSentHead,
+    /// The request arrived with a renewed id, and changes something.
     ArrivedLate,
-    /// The session has ended for this request, which changes something.
+    /// The session has ended, and the request changes something.
     ChangesEnded,
     /// The session could not be loaded, and the request changes something.
-    ChangesUnknown,
+    ChangesNotLoaded,
 
     // What a load finds.
-    /// A live session that this request may go on with.
+    /// A live session that this request may use.
     Live,
-    /// The same, and nothing of the request is left to write.
+    /// A live session that this request may use, and nothing is left to write.
     LiveUnchanged,
-    /// A live session of another user, or one that is to be kept.
-    Foreign,
-    /// A tombstone that names the record of this very renewal.
+    /// A live session that this request may not use or end, because it belongs to another user, or
+    /// because the log-out keeps it.
+    LiveOfOther,
+    /// A tombstone that names the record of this renewal.
     ForwardedToOurs,
     /// A tombstone that names another record.
     Forwarded,
     /// The tombstone of an ended session.
     Ended,
-    /// Nothing, or what stands for nothing.
+    /// No record, or Flask's nil.
     Absent,
-    /// A record that is damaged, or that a later release wrote.
+    /// A damaged record, or one that a later release wrote.
     Unreadable,
-    /// None that is live, and the request presented another id.
+    /// No live record, and the request presented another id.
     TryNext,
 
-    // How a write ends.
+    // The result of a write or of a turn.
     Stored,
-    /// Stored, and others could find the new record before.
+    /// Stored, and the owner's index named the new record before.
     StoredListed,
-    /// Stored, and the record stands for no session now.
+    /// Stored, and the record is Flask's nil now.
     StoredNil,
     Refused,
-    /// The outcome is unknown, or the call failed.
+    /// The call failed, or it is unknown whether it was carried out.
     Failed,
-    /// The record was deleted, or stays until it expires.
+    /// The record was deleted. If that failed, it stays until it expires.
     Deleted,
-    /// The turn has come, or was waited for long enough.
+    /// The turn has come, or the wait was too long.
     Turn,
 }
 
-/// What follows.
+/// What follows an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Next {
-    /// Goes on in that state.
+    /// Enter that state.
     Go(State),
-    /// Waits for its turn at the key, then goes on in that state. The number of turns is bounded.
+    /// Wait for a turn at the key, then enter that state. The number of turns is bounded.
     Queue(State),
-    /// Looks again for what is to be done.
+    /// Look for the next work of the save.
     Again,
-    /// It is over.
+    /// End the run.
     Done(RunEnd),
 }
 
-/// How it ends.
+/// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RunEnd {
-    /// The session is the one found.
+    /// The session was loaded.
     Opened,
-    /// The id was renewed: the request is anonymous, and may not change anything.
+    /// The id was renewed. The request is anonymous and may not change anything.
     Late,
-    /// There is no session; a first change makes one.
+    /// There is no session. The first change creates one.
     Anonymous,
-    /// The record cannot be read; to reading it counts as absent.
+    /// The record cannot be read. The session reads as empty.
     Damaged,
     /// The changes are stored.
     Stored,
-    /// Stored, under a new id that the answer carries.
+    /// The changes are stored under a new id, which the response carries.
     StoredUnderNewId,
-    /// Stored, and the session was renewed by another request since: another answer carries the id.
+    /// The changes are stored, but another request renewed the session since. Its response carries
+    /// the id.
     StoredElsewhere,
     /// There was nothing to store.
     Unchanged,
     /// The expiry has moved.
     Refreshed,
-    /// The expiry could not be moved, which fails no request.
-    Unrefreshed,
-    /// The id that was to be sent is still the session's.
-    Verified,
-    /// What is stored now was loaded.
+    /// The expiry could not be moved. This does not fail the request.
+    NotRefreshed,
+    /// The id is still the session's, and may be sent.
+    StillLive,
+    /// The stored session was loaded again.
     Reloaded,
-    /// The session goes on under an id that another answer carries.
+    /// The session continues under an id that another response carries.
     Followed,
-    /// The session ended, or is another user's: the changes are dropped. A login is an error.
-    Dropped,
-    /// The session that was to end is another user's, or is to be kept.
-    Kept,
-    /// An error: the record is gone, and nothing tells why.
+    /// The session ended, or belongs to another user. The changes are dropped; a dropped login is
+    /// an error.
+    ChangesDropped,
+    /// The session that was to end belongs to another user, or the log-out keeps it.
+    NotEnded,
+    /// An error: the record is absent, and there is no tombstone.
     Missing,
     /// An error: the record cannot be read.
     Unreadable,
-    /// An error: the outcome of a write is unknown, or a call failed.
+    /// An error: a call failed, or it is unknown whether a write was carried out.
     Failed,
-    /// An error: a cookie would be needed after the head.
+    /// An error: a cookie is needed after the head.
     HeadSent,
-    /// An error: the id was renewed.
+    /// An error: the request arrived with a renewed id.
     Conflict,
     /// An error: the session could not be loaded.
     NotLoaded,
 }
 
-/// Every transition there is.
+/// Every transition.
 pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
-    // The session of a request. A presented id that is not live gives way to the next.
+    // The session of a request. If a presented id is not live, the next one is tried.
     (S::Opening, E::Live, N::Done(O::Opened)),
     (S::Opening, E::TryNext, N::Go(S::Opening)),
     (S::Opening, E::Forwarded, N::Done(O::Late)),
@@ -193,126 +198,135 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Opening, E::Absent, N::Done(O::Anonymous)),
     (S::Opening, E::Unreadable, N::Done(O::Damaged)),
     (S::Opening, E::Failed, N::Done(O::Failed)),
-    // What a save finds to be done.
+    // The work of a save.
     (S::Idle, E::NothingToDo, N::Done(O::Unchanged)),
     (S::Idle, E::EndsLive, N::Go(S::Ending)),
-    (S::Idle, E::EndsUnseen, N::Go(S::Finding)),
+    (S::Idle, E::EndsUnloaded, N::Go(S::LoadingToEnd)),
     (S::Idle, E::HasData, N::Go(S::Inserting)),
     (S::Idle, E::HasChanges, N::Go(S::Updating)),
     (S::Idle, E::HasChangesInQueue, N::Queue(S::Rebasing)),
     (S::Idle, E::Renews, N::Go(S::Copying)),
     (S::Idle, E::RefreshDue, N::Go(S::Refreshing)),
-    (S::Idle, E::CookiePending, N::Go(S::Verifying)),
-    (S::Idle, E::WantsReload, N::Go(S::Reloading)),
-    (S::Idle, E::AfterHead, N::Done(O::HeadSent)),
+    (S::Idle, E::CookiePending, N::Go(S::CheckingId)),
+    (S::Idle, E::ReloadRequested, N::Go(S::Reloading)),
+    (S::Idle, E::NeedsSentHead, N::Done(O::HeadSent)),
     (S::Idle, E::ArrivedLate, N::Done(O::Conflict)),
-    (S::Idle, E::ChangesEnded, N::Done(O::Dropped)),
-    (S::Idle, E::ChangesUnknown, N::Done(O::NotLoaded)),
-    // The first record. A taken id only costs another try.
+    (S::Idle, E::ChangesEnded, N::Done(O::ChangesDropped)),
+    (S::Idle, E::ChangesNotLoaded, N::Done(O::NotLoaded)),
+    // The first record. If the id is taken, another one is tried.
     (S::Inserting, E::Stored, N::Done(O::StoredUnderNewId)),
     (S::Inserting, E::Refused, N::Go(S::Inserting)),
     (S::Inserting, E::Failed, N::Done(O::Failed)),
-    // A change. Refused: made again on what another request stored. Unknown: never sent again.
+    // A change. If it is refused, it is replayed on what another request stored. If its answer is
+    // lost, it is never sent again.
     (S::Updating, E::Stored, N::Done(O::Stored)),
     (S::Updating, E::StoredNil, N::Go(S::DeletingEmptied)),
     (S::Updating, E::Refused, N::Queue(S::Rebasing)),
     (S::Updating, E::Failed, N::Done(O::Failed)),
     (S::Rebasing, E::Live, N::Go(S::Updating)),
     (S::Rebasing, E::LiveUnchanged, N::Done(O::Followed)),
-    (S::Rebasing, E::Foreign, N::Done(O::Dropped)),
+    (S::Rebasing, E::LiveOfOther, N::Done(O::ChangesDropped)),
     (S::Rebasing, E::Forwarded, N::Go(S::Rebasing)),
-    (S::Rebasing, E::Ended, N::Done(O::Dropped)),
+    (S::Rebasing, E::Ended, N::Done(O::ChangesDropped)),
     (S::Rebasing, E::Absent, N::Done(O::Missing)),
     (S::Rebasing, E::Unreadable, N::Done(O::Unreadable)),
     (S::Rebasing, E::Failed, N::Done(O::Failed)),
     (S::DeletingEmptied, E::Deleted, N::Done(O::Stored)),
-    // A refresh. Refused: whoever changed the record moved its expiry, or ended it; Flask's contract wants the cookie.
+    // A refresh. If it is refused, another request moved the expiry or ended the session. Flask's
+    // profile still sends the cookie then.
     (S::Refreshing, E::Stored, N::Done(O::Refreshed)),
-    (S::Refreshing, E::Refused, N::Go(S::Rechecking)),
-    (S::Refreshing, E::Failed, N::Done(O::Unrefreshed)),
-    (S::Rechecking, E::Live, N::Done(O::Verified)),
-    (S::Rechecking, E::Forwarded, N::Done(O::Unrefreshed)),
-    (S::Rechecking, E::Ended, N::Done(O::Unrefreshed)),
-    (S::Rechecking, E::Absent, N::Done(O::Unrefreshed)),
-    (S::Rechecking, E::Unreadable, N::Done(O::Unrefreshed)),
-    (S::Rechecking, E::Failed, N::Done(O::Unrefreshed)),
-    // No answer sends an id that was ended or renewed before the answer's last look.
-    (S::Verifying, E::Live, N::Done(O::Verified)),
-    (S::Verifying, E::Forwarded, N::Done(O::Followed)),
-    (S::Verifying, E::Ended, N::Done(O::Dropped)),
-    (S::Verifying, E::Absent, N::Done(O::Missing)),
-    (S::Verifying, E::Unreadable, N::Done(O::Unreadable)),
-    (S::Verifying, E::Failed, N::Done(O::Failed)),
-    // A renewal: the new record first, then the old one is replaced, so that of many at once one wins and no moment leaves
-    // the user without a session.
+    (S::Refreshing, E::Refused, N::Go(S::CheckingRefresh)),
+    (S::Refreshing, E::Failed, N::Done(O::NotRefreshed)),
+    (S::CheckingRefresh, E::Live, N::Done(O::StillLive)),
+    (S::CheckingRefresh, E::Forwarded, N::Done(O::NotRefreshed)),
+    (S::CheckingRefresh, E::Ended, N::Done(O::NotRefreshed)),
+    (S::CheckingRefresh, E::Absent, N::Done(O::NotRefreshed)),
+    (S::CheckingRefresh, E::Unreadable, N::Done(O::NotRefreshed)),
+    (S::CheckingRefresh, E::Failed, N::Done(O::NotRefreshed)),
+    // No response sends an id that had ended or was renewed when the record was last loaded.
+    (S::CheckingId, E::Live, N::Done(O::StillLive)),
+    (S::CheckingId, E::Forwarded, N::Done(O::Followed)),
+    (S::CheckingId, E::Ended, N::Done(O::ChangesDropped)),
+    (S::CheckingId, E::Absent, N::Done(O::Missing)),
+    (S::CheckingId, E::Unreadable, N::Done(O::Unreadable)),
+    (S::CheckingId, E::Failed, N::Done(O::Failed)),
+    // A renewal. The new record is inserted before the old one is replaced. So one of several
+    // concurrent renewals wins, and the user has a session at every moment.
     (S::Copying, E::Stored, N::Go(S::Forwarding)),
     (S::Copying, E::Refused, N::Go(S::Copying)),
     (S::Copying, E::Failed, N::Done(O::Failed)),
     (S::Forwarding, E::Stored, N::Done(O::StoredUnderNewId)),
-    // A log-out everywhere may have ended the new record, which the owner's index names by now.
-    (S::Forwarding, E::StoredListed, N::Go(S::Confirming)),
+    // "Log out everywhere" may have ended the new record, because the owner's index names it.
+    (S::Forwarding, E::StoredListed, N::Go(S::CheckingNew)),
     (S::Forwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
-    (S::Forwarding, E::Refused, N::Queue(S::Checking)),
-    // The one write that may be sent again: the same bytes at the same revision, and the tombstone names its writer.
-    (S::Forwarding, E::Failed, N::Go(S::Reforwarding)),
-    (S::Reforwarding, E::Stored, N::Done(O::StoredUnderNewId)),
-    (S::Reforwarding, E::StoredListed, N::Go(S::Confirming)),
-    (S::Reforwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
-    (S::Reforwarding, E::Refused, N::Go(S::Checking)),
-    (S::Reforwarding, E::Failed, N::Done(O::Failed)),
-    (S::Checking, E::ForwardedToOurs, N::Go(S::Confirming)),
-    (S::Checking, E::Live, N::Go(S::DiscardingCopy)),
-    (S::Checking, E::Forwarded, N::Go(S::DiscardingLoser)),
-    (S::Checking, E::Ended, N::Go(S::DiscardingLoser)),
-    (S::Checking, E::Absent, N::Go(S::DiscardingLoser)),
-    (S::Checking, E::Unreadable, N::Done(O::Unreadable)),
-    (S::Checking, E::Failed, N::Done(O::Failed)),
-    (S::Confirming, E::Live, N::Done(O::StoredUnderNewId)),
-    (S::Confirming, E::Forwarded, N::Done(O::StoredElsewhere)),
-    (S::Confirming, E::Ended, N::Done(O::Dropped)),
-    (S::Confirming, E::Absent, N::Done(O::Missing)),
-    (S::Confirming, E::Unreadable, N::Done(O::Unreadable)),
-    (S::Confirming, E::Failed, N::Done(O::Failed)),
+    (S::Forwarding, E::Refused, N::Queue(S::CheckingWinner)),
+    // The only write that may be sent again: it has the same bytes and the same revision, and the
+    // tombstone names its writer.
+    (S::Forwarding, E::Failed, N::Go(S::ForwardingAgain)),
+    (S::ForwardingAgain, E::Stored, N::Done(O::StoredUnderNewId)),
+    (S::ForwardingAgain, E::StoredListed, N::Go(S::CheckingNew)),
+    (S::ForwardingAgain, E::StoredNil, N::Go(S::DeletingRenewed)),
+    (S::ForwardingAgain, E::Refused, N::Go(S::CheckingWinner)),
+    (S::ForwardingAgain, E::Failed, N::Done(O::Failed)),
+    (S::CheckingWinner, E::ForwardedToOurs, N::Go(S::CheckingNew)),
+    (S::CheckingWinner, E::Live, N::Go(S::DiscardingToRetry)),
+    (
+        S::CheckingWinner,
+        E::Forwarded,
+        N::Go(S::DiscardingToFollow),
+    ),
+    (S::CheckingWinner, E::Ended, N::Go(S::DiscardingToFollow)),
+    (S::CheckingWinner, E::Absent, N::Go(S::DiscardingToFollow)),
+    (S::CheckingWinner, E::Unreadable, N::Done(O::Unreadable)),
+    (S::CheckingWinner, E::Failed, N::Done(O::Failed)),
+    (S::CheckingNew, E::Live, N::Done(O::StoredUnderNewId)),
+    (S::CheckingNew, E::Forwarded, N::Done(O::StoredElsewhere)),
+    (S::CheckingNew, E::Ended, N::Done(O::ChangesDropped)),
+    (S::CheckingNew, E::Absent, N::Done(O::Missing)),
+    (S::CheckingNew, E::Unreadable, N::Done(O::Unreadable)),
+    (S::CheckingNew, E::Failed, N::Done(O::Failed)),
     (S::DeletingRenewed, E::Deleted, N::Done(O::StoredUnderNewId)),
-    (S::DiscardingCopy, E::Deleted, N::Go(S::Copying)),
-    // The changes of a renewal that lost follow the session.
-    (S::DiscardingLoser, E::Deleted, N::Go(S::Rebasing)),
-    // To end is not to delete: a renewal beside it would go on.
-    (S::Finding, E::Live, N::Go(S::Ending)),
-    (S::Finding, E::Foreign, N::Done(O::Kept)),
-    (S::Finding, E::Forwarded, N::Go(S::Finding)),
-    (S::Finding, E::Ended, N::Again),
-    (S::Finding, E::Absent, N::Done(O::Missing)),
-    (S::Finding, E::Unreadable, N::Done(O::Unreadable)),
-    (S::Finding, E::Failed, N::Done(O::Failed)),
+    (S::DiscardingToRetry, E::Deleted, N::Go(S::Copying)),
+    // If a renewal loses to another one, its changes are stored in the winner's record.
+    (S::DiscardingToFollow, E::Deleted, N::Go(S::Rebasing)),
+    // A log-out replaces the record, and does not delete it: a concurrent renewal would continue
+    // otherwise.
+    (S::LoadingToEnd, E::Live, N::Go(S::Ending)),
+    (S::LoadingToEnd, E::LiveOfOther, N::Done(O::NotEnded)),
+    (S::LoadingToEnd, E::Forwarded, N::Go(S::LoadingToEnd)),
+    (S::LoadingToEnd, E::Ended, N::Again),
+    (S::LoadingToEnd, E::Absent, N::Done(O::Missing)),
+    (S::LoadingToEnd, E::Unreadable, N::Done(O::Unreadable)),
+    (S::LoadingToEnd, E::Failed, N::Done(O::Failed)),
     (S::Ending, E::Stored, N::Again),
     (S::Ending, E::StoredNil, N::Go(S::DeletingEnded)),
-    (S::Ending, E::Refused, N::Queue(S::Finding)),
+    (S::Ending, E::Refused, N::Queue(S::LoadingToEnd)),
     (S::Ending, E::Failed, N::Done(O::Failed)),
     (S::DeletingEnded, E::Deleted, N::Again),
-    // What the application asked to see.
+    // A reload.
     (S::Reloading, E::Live, N::Done(O::Reloaded)),
-    (S::Reloading, E::Foreign, N::Done(O::Dropped)),
+    (S::Reloading, E::LiveOfOther, N::Done(O::ChangesDropped)),
     (S::Reloading, E::Forwarded, N::Go(S::Reloading)),
-    (S::Reloading, E::Ended, N::Done(O::Dropped)),
+    (S::Reloading, E::Ended, N::Done(O::ChangesDropped)),
     (S::Reloading, E::Absent, N::Done(O::Missing)),
     (S::Reloading, E::Unreadable, N::Done(O::Unreadable)),
     (S::Reloading, E::Failed, N::Done(O::Failed)),
 ];
 
-/// Whether a rule holds: with the feature `model` a test may break one, to see that it is noticed.
-macro_rules! holds {
+/// Whether a rule holds. With the feature `model` a test may break a rule, to prove that other
+/// tests notice.
+macro_rules! rule_holds {
     ($rule:ident) => {{
         #[cfg(feature = "model")]
-        let holds = $crate::model::holds($crate::model::Rule::$rule);
+        let holds = $crate::model::rule_holds($crate::model::Rule::$rule);
         #[cfg(not(feature = "model"))]
         let holds = true;
         holds
     }};
 }
-pub(crate) use holds;
+pub(crate) use rule_holds;
 
-/// Counts that `event` happened in `state`.
+/// Counts that `event` happened in `state`, for the tests.
 pub(crate) fn count(state: State, event: Event) {
     #[cfg(feature = "model")]
     crate::model::count(state, event);
@@ -337,7 +351,7 @@ static BY_STATE: [[Option<Next>; EVENTS]; STATES] = {
     cells
 };
 
-/// What follows when `event` happens in `state`; `None` if it cannot.
+/// What follows when `event` happens in `state`. `None` if it cannot happen.
 pub(crate) fn next(state: State, event: Event) -> Option<Next> {
     #[cfg(feature = "model")]
     if let Some(next) = crate::model::broken_row(state, event) {

@@ -1,4 +1,4 @@
-//! The machine by hand: no runtime, no store, no clock.
+//! Tests of the machine without a runtime, a store or a clock.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ use crate::{
     rules::Rules,
 };
 
-/// A store that is a map, and the rules and the time that a machine is given.
+/// A store that is a map, with the rules and the time that the machine needs.
 struct Site {
     rules: Rules,
     records: HashMap<StoreKey, Record>,
@@ -85,12 +85,12 @@ impl Site {
         }
     }
 
-    /// Carries out what the machine asks for until nothing is under way.
+    /// Carries out the machine's calls until nothing is under way.
     fn run(&mut self, machine: &mut Machine) {
         while let Some(call) = machine.next_call() {
             let answer = self.carry_out(call);
             self.inputs(|inputs| machine.answer(answer, inputs));
-            self.inputs(|inputs| machine.remake(inputs.rules, inputs.now));
+            self.inputs(|inputs| machine.replay_unsaved(inputs.rules, inputs.now));
         }
         assert!(!machine.is_running());
     }
@@ -98,10 +98,10 @@ impl Site {
     fn reach(&mut self, machine: &mut Machine, goal: Goal) -> Result<Saved> {
         let number = self.inputs(|inputs| machine.begin(goal, inputs));
         self.run(machine);
-        machine.result(number).expect("the run is over")
+        machine.take_result(number).expect("the run is over")
     }
 
-    /// A machine that came with the cookie of `other`'s session.
+    /// A machine of a request that arrives with the cookie of `other`'s session.
     fn beside(&mut self, other: &Machine) -> Machine {
         let cookie = other
             .cookie(&self.rules, self.now)
@@ -112,7 +112,7 @@ impl Site {
         let mut machine = Machine::new();
         let number = self.inputs(|inputs| machine.open(presented, inputs));
         self.run(&mut machine);
-        assert!(matches!(machine.result(number), Some(Ok(_))));
+        assert!(matches!(machine.take_result(number), Some(Ok(_))));
         machine
     }
 
@@ -162,7 +162,7 @@ fn a_run_that_nobody_waits_for_goes_on_and_its_error_is_told_by_the_next() {
     let mut site = Site::new();
     let first = site.stored();
     let mut machine = site.beside(&first);
-    machine.destroy(&site.rules);
+    machine.log_out(&site.rules);
     let number = site.inputs(|inputs| machine.begin(Goal::Save, inputs));
     let call = machine.next_call();
     machine.abandon(number);
@@ -190,7 +190,7 @@ fn a_log_out_follows_a_renewal_beside_it() {
         site.reach(&mut renewing, Goal::Finish),
         Ok(Saved::Stored)
     ));
-    leaving.destroy(&site.rules);
+    leaving.log_out(&site.rules);
     assert!(site.reach(&mut leaving, Goal::Finish).is_ok());
     let removal = leaving.cookie(&site.rules, site.now).expect("a removal");
     assert!(removal.contains("Max-Age=0"));
@@ -207,7 +207,7 @@ fn an_absent_record_is_an_error_at_any_age() {
         if change {
             site.insert(&mut machine, "b");
         } else {
-            machine.destroy(&site.rules);
+            machine.log_out(&site.rules);
         }
         let saved = site.reach(&mut machine, Goal::Finish);
         assert!(matches!(saved, Err(Error::Missing)), "{saved:?}");
@@ -231,7 +231,7 @@ fn every_state_is_reached_from_idle_or_opening_and_ends() {
             break;
         }
     }
-    // What a turn is followed by is what it was waited for.
+    // Every state but `Queued`, whose next state is not in the table.
     assert_eq!(reached.len(), State::Queued as usize);
     for (state, ..) in TRANSITIONS {
         let ends = TRANSITIONS

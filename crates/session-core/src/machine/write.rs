@@ -1,12 +1,12 @@
-//! What a state asks the store for.
+//! The store call of each state, and the record that it writes.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{
-    Call, Inputs, Machine, Origin, Pending,
-    table::{Event, RunEnd, State, holds},
+    Call, Inputs, Machine, Origin, PendingCookie,
+    table::{Event, RunEnd, State, rule_holds},
 };
 use crate::{
     codec::Times,
@@ -18,17 +18,17 @@ use crate::{
     rules::{Form, Live},
 };
 
-/// How often a change is tried on fresher data; the request's budget of store time mostly ends it earlier.
+/// How often a save is tried. The request's store time usually ends it earlier.
 const ATTEMPTS: usize = 100;
 
 impl Machine {
-    /// Takes up `state`: asks the store for what it needs.
+    /// Enters `state` and sets the call that it needs.
     pub(super) fn enter(&mut self, state: State, inputs: &mut Inputs<'_>) {
         let Some(run) = &mut self.run else {
             return;
         };
         run.state = state;
-        run.attempts += usize::from(run.call_count_grows(state));
+        run.attempts += usize::from(run.counts_as_attempt(state));
         if run.attempts > ATTEMPTS {
             run.error = Some(Error::Contended);
             return self.finish(RunEnd::Failed, None);
@@ -37,32 +37,34 @@ impl Machine {
             State::Opening => run.next_candidate(),
             State::Reloading
             | State::Rebasing
-            | State::Rechecking
-            | State::Verifying
-            | State::Finding => run.key.as_ref().map(|(key, _)| Call::Load(key.clone())),
-            State::Confirming => run.written.as_ref().map(|new| {
-                // The renewal is known to be this one's: even if nobody can look, the answer carries the new id.
+            | State::CheckingRefresh
+            | State::CheckingId
+            | State::LoadingToEnd => run.key.as_ref().map(|(key, _)| Call::Load(key.clone())),
+            State::CheckingNew => run.written.as_ref().map(|new| {
+                // The new record is stored. Even if this load fails, the response carries the new
+                // id.
                 self.origin = Origin::Live(new.clone());
-                self.pending = Pending::NewId;
+                self.pending_cookie = PendingCookie::NewId;
                 Call::Load(new.key.clone())
             }),
-            State::Checking => run.live.as_ref().map(|live| Call::Load(live.key.clone())),
+            State::CheckingWinner => run.live.as_ref().map(|live| Call::Load(live.key.clone())),
             State::Inserting => return self.enter_inserting(inputs),
             State::Copying => return self.enter_copying(inputs),
             State::Updating => return self.enter_updating(inputs),
             State::Refreshing => return self.enter_refreshing(inputs),
             State::Forwarding => return self.enter_forwarding(inputs),
-            State::Reforwarding => run.reforward(),
+            State::ForwardingAgain => run.reforward(),
             State::Ending => run.live.as_ref().map(|live| {
-                let tombstone = inputs
-                    .rules
-                    .tombstone(live, None, inputs.now, tag(inputs.random));
+                let tombstone =
+                    inputs
+                        .rules
+                        .tombstone(live, None, inputs.now, random_tag(inputs.random));
                 Call::Update(live.key.clone(), tombstone, live.revision.clone())
             }),
             State::DeletingRenewed | State::DeletingEnded | State::DeletingEmptied => {
                 run.live.as_ref().map(|live| Call::Delete(live.key.clone()))
             }
-            State::DiscardingCopy | State::DiscardingLoser => {
+            State::DiscardingToRetry | State::DiscardingToFollow => {
                 run.written.take().map(|new| Call::Delete(new.key.clone()))
             }
             State::Idle | State::Queued => None,
@@ -76,18 +78,18 @@ impl Machine {
 
     pub(super) fn enter_inserting(&mut self, inputs: &mut Inputs<'_>) {
         let form = inputs.rules.settings.form;
-        match self.changed(None, inputs) {
+        match self.apply_changes(None, inputs) {
             Ok(content) => self.insert(form, content, inputs),
             Err(error) => self.end_run(Err(error)),
         }
     }
 
     pub(super) fn enter_copying(&mut self, inputs: &mut Inputs<'_>) {
-        let Some(live) = self.source() else {
+        let Some(live) = self.record_to_replace() else {
             return self.fail_run();
         };
         let form = inputs.rules.next_form(live.form).unwrap_or(live.form);
-        match self.changed_in_time(&live, inputs) {
+        match self.apply_changes_in_time(&live, inputs) {
             Ok(content) => {
                 if let Some(run) = &mut self.run {
                     run.live = Some(live);
@@ -98,10 +100,10 @@ impl Machine {
         }
     }
 
-    /// Inserts `content` under a fresh id, never over another's record.
+    /// Inserts `content` under a new id. An existing record is never overwritten.
     pub(super) fn insert(&mut self, form: Form, mut content: Content, inputs: &mut Inputs<'_>) {
         let rules = inputs.rules;
-        add_own_facts(form, &mut content, inputs);
+        fill_own_fields(form, &mut content, inputs);
         let id = SessionId::filled(rules.settings.id_bytes, |bytes| (inputs.random)(bytes));
         let key = rules.key_of(form, &id);
         let before = Times::default();
@@ -116,7 +118,7 @@ impl Machine {
             revision: Revision::new(Bytes::new()),
             outdated: false,
         };
-        let record = rules.record(&mut new, &before, tag(inputs.random), None);
+        let record = rules.record(&mut new, &before, random_tag(inputs.random), None);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
@@ -129,10 +131,10 @@ impl Machine {
     }
 
     pub(super) fn enter_updating(&mut self, inputs: &mut Inputs<'_>) {
-        let Some(live) = self.source() else {
+        let Some(live) = self.record_to_replace() else {
             return self.fail_run();
         };
-        let content = match self.changed_in_time(&live, inputs) {
+        let content = match self.apply_changes_in_time(&live, inputs) {
             Ok(content) => content,
             Err(error) => return self.end_run(Err(error)),
         };
@@ -156,7 +158,7 @@ impl Machine {
     }
 
     pub(super) fn enter_refreshing(&mut self, inputs: &mut Inputs<'_>) {
-        let Some(live) = self.source() else {
+        let Some(live) = self.record_to_replace() else {
             return self.fail_run();
         };
         let content = live.content.clone();
@@ -166,7 +168,7 @@ impl Machine {
         self.write(live, content, sends_cookie, inputs);
     }
 
-    /// Replaces the record of `live` by one of `content`.
+    /// Replaces the record of `live` by one with `content`.
     pub(super) fn write(
         &mut self,
         live: Arc<Live>,
@@ -175,7 +177,7 @@ impl Machine {
         inputs: &mut Inputs<'_>,
     ) {
         let rules = inputs.rules;
-        add_own_facts(live.form, &mut content, inputs);
+        fill_own_fields(live.form, &mut content, inputs);
         let times = rules.times(live.form, &content, &live.times, sends_cookie, inputs.now);
         let unchanged = self.run.as_ref().is_some_and(|run| run.ops.is_empty())
             && content.created_at == live.content.created_at;
@@ -190,7 +192,7 @@ impl Machine {
             outdated: live.outdated && !sends_cookie,
         };
         let encoded = unchanged.then_some(&live.encoded);
-        let record = rules.record(&mut new, &live.times, tag(inputs.random), encoded);
+        let record = rules.record(&mut new, &live.times, random_tag(inputs.random), encoded);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
@@ -204,7 +206,7 @@ impl Machine {
                 run.live = Some(live);
             }
             Err(_) if run.state == State::Refreshing => {
-                self.follow(Event::Failed, inputs);
+                self.transition(Event::Failed, inputs);
             }
             Err(error) => self.end_run(Err(error)),
         }
@@ -218,13 +220,14 @@ impl Machine {
         let tombstone =
             inputs
                 .rules
-                .tombstone(live, Some(&new.key), inputs.now, tag(inputs.random));
+                .tombstone(live, Some(&new.key), inputs.now, random_tag(inputs.random));
         run.tombstone = Some(Box::new(tombstone));
         run.call = run.reforward();
     }
 
-    /// The record that a write replaces: the one last seen, at first the request's own.
-    pub(super) fn source(&mut self) -> Option<Arc<Live>> {
+    /// The record that the write replaces: the one last loaded in this run, or else the request's
+    /// own.
+    pub(super) fn record_to_replace(&mut self) -> Option<Arc<Live>> {
         let run = self.run.as_mut()?;
         let live = run.live.take().or_else(|| match &self.origin {
             Origin::Live(live) => Some(live.clone()),
@@ -234,13 +237,17 @@ impl Machine {
         Some(live)
     }
 
-    /// What the request's changes make of the record `live`, or of a new session.
-    pub(super) fn changed(&self, live: Option<&Live>, inputs: &Inputs<'_>) -> Result<Content> {
+    /// The record `live`, or a new session, with the changes of this run.
+    pub(super) fn apply_changes(
+        &self,
+        live: Option<&Live>,
+        inputs: &Inputs<'_>,
+    ) -> Result<Content> {
         let Some(run) = &self.run else {
             return Err(Error::Unknown);
         };
-        // Until a fresher record was seen, and no change came since, the request's own view is just that.
-        if (!run.rebased || !holds!(ChangesAreReplayed))
+        // If no newer record was loaded and no change was made since, the view is exactly that.
+        if (!run.rebased || !rule_holds!(ChangesAreReplayed))
             && self.ops.is_empty()
             && let Some(view) = &self.view
         {
@@ -250,9 +257,9 @@ impl Machine {
         replay(base, &run.ops, inputs.now, inputs.rules.settings.format)
     }
 
-    /// The same, unless the session has ended by time.
-    fn changed_in_time(&self, live: &Live, inputs: &Inputs<'_>) -> Result<Content> {
-        let content = self.changed(Some(live), inputs)?;
+    /// Like [`apply_changes`](Self::apply_changes), but fails if the session has expired.
+    fn apply_changes_in_time(&self, live: &Live, inputs: &Inputs<'_>) -> Result<Content> {
+        let content = self.apply_changes(Some(live), inputs)?;
         if inputs.rules.is_over(live, &content, inputs.now) {
             return Err(Error::Expired);
         }
@@ -260,8 +267,8 @@ impl Machine {
     }
 }
 
-/// Notes on `content` what the library itself says of a session from its first record on.
-fn add_own_facts(form: Form, content: &mut Content, inputs: &mut Inputs<'_>) {
+/// Sets the fields that the library fills in with the first record of a session.
+fn fill_own_fields(form: Form, content: &mut Content, inputs: &mut Inputs<'_>) {
     if form.has_header() && content.lineage.is_none() {
         let mut random = [0; 16];
         (inputs.random)(&mut random);
@@ -272,7 +279,7 @@ fn add_own_facts(form: Form, content: &mut Content, inputs: &mut Inputs<'_>) {
     }
 }
 
-fn tag(random: &mut dyn FnMut(&mut [u8])) -> [u8; 8] {
+fn random_tag(random: &mut dyn FnMut(&mut [u8])) -> [u8; 8] {
     let mut tag = [0; 8];
     random(&mut tag);
     tag

@@ -1,3 +1,6 @@
+//! [`Dynamic`]: any value, decoded without knowing its type, and its conversion from and to both
+//! formats.
+
 mod decoder;
 mod mismatch;
 
@@ -15,7 +18,7 @@ use crate::{
 
 pub(super) use decoder::Decoder;
 
-/// Any value of a session, taken apart: for code that does not know what it will find.
+/// Any value of a session, decoded: for code that does not know the value's type.
 ///
 /// `Debug` shows the contents.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,19 +31,19 @@ pub enum Dynamic {
     Int(i64),
     /// An integer of 2^63 to 2^64 - 1.
     UInt(u64),
-    /// An integer beyond 64 bits, in decimal digits. JSON alone has them.
+    /// An integer beyond 64 bits, in decimal digits. Only JSON has them.
     BigInt(String),
     /// A float, also if it is whole.
     Float(f64),
     /// A text.
     Text(String),
-    /// Bytes. In JSON they become base64 text, and stay text.
+    /// Bytes. In JSON they become base64 text, and are read back as text.
     Bytes(Vec<u8>),
-    /// An instant. In JSON it becomes RFC 3339 text, and stays text.
+    /// An instant. In JSON it becomes RFC 3339 text, and is read back as text.
     Timestamp(Timestamp),
     /// A list.
     Array(Vec<Dynamic>),
-    /// A map in its order; Flask's keys may be of any type.
+    /// A map, in order. Flask's keys may be of any type.
     Map(Vec<(Dynamic, Dynamic)>),
     /// Another extension type of `MessagePack`: its code and bytes.
     Ext(i8, Vec<u8>),
@@ -51,14 +54,15 @@ impl Dynamic {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`](crate::Error::Encode) if `format` has no form for it: [`BigInt`](Self::BigInt) in
-    /// `MessagePack`; [`Ext`](Self::Ext), and keys such as nil or lists, in JSON; or if it nests more than 64 deep.
+    /// [`Error::Encode`](crate::Error::Encode) if `format` has no form for it:
+    /// [`BigInt`](Self::BigInt) in `MessagePack`; [`Ext`](Self::Ext), and keys such as nil or
+    /// lists, in JSON; or if it nests more than 64 deep.
     pub fn to_value(&self, format: Format) -> Result<Value> {
         Value::encode(&Written(self, Some(format)), format)
     }
 }
 
-/// Takes one whole value apart, found to be within the bounds.
+/// Decodes one value, whose limits were checked.
 pub(super) fn read(bytes: &[u8], format: Format) -> Result<Dynamic, Reason> {
     match format {
         Format::MessagePack => {
@@ -97,7 +101,7 @@ fn from_msgpack(value: ValueRef<'_>) -> Result<Dynamic, Reason> {
     })
 }
 
-/// Reads one value without blanks around it.
+/// Decodes one value that has no whitespace around it.
 ///
 /// `serde_json` alone would turn integers beyond 64 bits into floats.
 fn from_json(text: &str) -> Result<Dynamic, Reason> {
@@ -127,7 +131,7 @@ fn from_json(text: &str) -> Result<Dynamic, Reason> {
     })
 }
 
-/// A value as it is written in a format, or, without one, as JSON to look at.
+/// Serialises a value in a format, or, without one, as JSON for people, which may lose something.
 #[derive(Clone, Copy)]
 pub(super) struct Written<'a>(pub(super) &'a Dynamic, pub(super) Option<Format>);
 
@@ -135,7 +139,7 @@ impl<'a> Serialize for Written<'a> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Self(value, format) = *self;
         let written = |it: &'a Dynamic| Written(it, format);
-        let refused = |fault: Reason| Err(S::Error::custom(fault));
+        let refused = |reason: Reason| Err(S::Error::custom(reason));
         match (value, format) {
             (Dynamic::Nil, _) | (Dynamic::Ext(..), None) => to.serialize_unit(),
             (Dynamic::Bool(value), _) => to.serialize_bool(*value),
@@ -177,10 +181,10 @@ impl<'a> Serialize for Written<'a> {
     }
 }
 
-/// The longest text that stands for a key which is none, in JSON to look at, in bytes.
+/// The longest text for a key that is not text, in JSON for people, in bytes.
 const LONGEST_LOSSY_KEY: usize = 1024;
 
-/// What stands for a key in JSON, or in JSON to look at: text as it is, and a number as text.
+/// A key as text, for JSON: text as it is, and a number as its digits.
 pub(super) fn key_text(key: &Dynamic, format: Option<Format>) -> Result<String, BoxError> {
     let mut json = Vec::new();
     match key {
@@ -193,7 +197,7 @@ pub(super) fn key_text(key: &Dynamic, format: Option<Format>) -> Result<String, 
         _ => {}
     }
     json::write(&mut json, &Written(key, format))?;
-    // Each map that is a key of a map in a key doubles the backslashes.
+    // With each map that is a key of a map, the number of backslashes doubles.
     if format.is_none() && json.len() > LONGEST_LOSSY_KEY {
         return Err("it holds a key that is too long to look at".into());
     }

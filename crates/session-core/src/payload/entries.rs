@@ -1,3 +1,6 @@
+//! The entries of a payload, as a Python dict orders them. Keys and values are slices of the loaded
+//! bytes.
+
 use std::{
     hash::{BuildHasher, RandomState},
     ops::Range,
@@ -9,26 +12,26 @@ use hashbrown::HashTable;
 
 use super::{Format, Value};
 
-/// What a key begins with that is no text, but whatever else Flask lets a session be indexed by, encoded. Neither UTF-8
-/// nor `MessagePack` has such a byte.
-pub(super) const NO_TEXT: u8 = 0xc1;
+/// The first byte of a key that is not text; the encoded key follows. Neither UTF-8 nor
+/// `MessagePack` has such a byte.
+pub(super) const NOT_TEXT: u8 = 0xc1;
 
-/// So many keys are compared one by one; beyond them, a key is looked up by its hash.
-const COMPARED: usize = 32;
+/// Up to so many keys are compared one by one. With more keys, a hash table is used.
+const MAX_COMPARED: usize = 32;
 
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// A key, its encoded value, and the format of that.
+/// A key, its encoded value, and the value's format.
 pub(super) type Entry<'a> = (&'a [u8], &'a [u8], Format);
 
-/// Bytes that stand in what was loaded, or on their own.
+/// A range of the loaded bytes, or bytes of its own.
 #[derive(Clone)]
 enum Part {
     Loaded(Range<usize>),
-    Inputs(Bytes),
+    Owned(Bytes),
 }
 
-/// A key, and its value if it was not removed.
+/// A key, and its value unless that was removed.
 #[derive(Clone)]
 struct Slot {
     key: Part,
@@ -36,25 +39,25 @@ struct Slot {
     format: Format,
 }
 
-/// Entries as a Python dict has them: in the order in which their keys came, a key's last value in the place of its
-/// first.
+/// Entries as a Python dict has them: in the order in which their keys came, a key's last value in
+/// the position of its first.
 #[derive(Clone, Default)]
 pub(super) struct Entries {
     loaded: Bytes,
-    /// What is removed stays as a slot without a value, so that the others need not move each time.
+    /// A removed entry stays as a slot without a value, so that the others need not move.
     slots: Vec<Slot>,
     len: usize,
-    /// A bit for each key that may be here: most that are not need no comparison.
-    seen: u64,
-    /// The places of all slots by the hashes of their keys, once they are many.
+    /// A bit for each key that may be here, so that most absent keys need no comparison.
+    key_bits: u64,
+    /// The positions of all slots by the hashes of their keys, if there are many.
     index: HashTable<usize>,
 }
 
 impl Entries {
-    /// Room for entries that stand in `loaded`, and for few of the `expected` at once: their number is only what the
-    /// bytes say.
+    /// For entries of `loaded`. `expected` is what the bytes claim, so little memory is reserved
+    /// for it.
     pub(super) fn of(loaded: Bytes, expected: usize) -> Self {
-        let slots = Vec::with_capacity(expected.min(COMPARED));
+        let slots = Vec::with_capacity(expected.min(MAX_COMPARED));
         Self {
             loaded,
             slots,
@@ -73,82 +76,82 @@ impl Entries {
         })
     }
 
-    pub(super) fn value(&self, place: usize) -> Option<Value> {
-        let slot = &self.slots[place];
+    pub(super) fn value(&self, position: usize) -> Option<Value> {
+        let slot = &self.slots[position];
         let bytes = match slot.value.as_ref()? {
             Part::Loaded(range) => self.loaded.slice(range.clone()),
-            Part::Inputs(bytes) => bytes.clone(),
+            Part::Owned(bytes) => bytes.clone(),
         };
         let format = slot.format;
         Some(Value { bytes, format })
     }
 
     pub(super) fn insert(&mut self, key: &[u8], value: Value) {
-        self.file(key, Part::Inputs(value.bytes), value.format);
+        self.put(key, Part::Owned(value.bytes), value.format);
     }
 
-    /// Files `value`, which is in what was loaded, as `key` may be.
+    /// Adds `value`, a part of the loaded bytes. `key` may be one, too.
     pub(super) fn load(&mut self, key: &[u8], value: &[u8], format: Format) {
-        self.file(key, self.part(value), format);
+        self.put(key, self.part(value), format);
     }
 
-    fn file(&mut self, key: &[u8], value: Part, format: Format) {
-        if let Some(place) = self.index_of(key) {
-            let slot = &mut self.slots[place];
+    fn put(&mut self, key: &[u8], value: Part, format: Format) {
+        if let Some(position) = self.index_of(key) {
+            let slot = &mut self.slots[position];
             (slot.value, slot.format) = (Some(value), format);
             return;
         }
-        self.seen |= mark(key);
+        self.key_bits |= key_bit(key);
         self.len += 1;
         self.slots.push(Slot {
             key: self.part(key),
             value: Some(value),
             format,
         });
-        if self.slots.len() > COMPARED {
+        if self.slots.len() > MAX_COMPARED {
             self.index();
         }
     }
 
-    /// `bytes`, copied if they are not in what was loaded.
+    /// `bytes` as a part of the loaded bytes, or copied if they are not in them.
     fn part(&self, bytes: &[u8]) -> Part {
         let loaded = self.loaded.as_ptr_range();
         if !loaded.contains(&bytes.as_ptr()) {
-            return Part::Inputs(Bytes::copy_from_slice(bytes));
+            return Part::Owned(Bytes::copy_from_slice(bytes));
         }
         let start = bytes.as_ptr().addr() - loaded.start.addr();
         Part::Loaded(start..start + bytes.len())
     }
 
-    pub(super) fn remove(&mut self, place: usize) {
-        self.slots[place].value = None;
+    pub(super) fn remove(&mut self, position: usize) {
+        self.slots[position].value = None;
         self.len -= 1;
-        // Every walk passes the slots without a value; while they are fewer than the others, that costs little.
+        // Every search passes the slots without a value. This is cheap while they are the minority.
         if self.slots.len() > 2 * self.len {
             self.slots.retain(|slot| slot.value.is_some());
             self.index.clear();
-            if self.slots.len() > COMPARED {
+            if self.slots.len() > MAX_COMPARED {
                 self.index();
             }
         }
     }
 
-    /// Where the entry of `key` is, until one is removed.
+    /// The position of the entry of `key`. It is valid until an entry is removed.
     pub(super) fn index_of(&self, key: &[u8]) -> Option<usize> {
         let is_key = |slot: &Slot| slot.key.of(&self.loaded) == key && slot.value.is_some();
         if !self.index.is_empty() {
-            let is_here = |place: &usize| is_key(&self.slots[*place]);
+            let is_here = |position: &usize| is_key(&self.slots[*position]);
             return self.index.find(HASHER.hash_one(key), is_here).copied();
         }
-        let may_be_here = self.seen & mark(key) != 0;
+        let may_be_here = self.key_bits & key_bit(key) != 0;
         may_be_here.then(|| self.slots.iter().position(is_key))?
     }
 
-    /// Adds to the index what it lacks.
+    /// Adds the slots that the index lacks.
     fn index(&mut self) {
-        let hash = |place: &usize| HASHER.hash_one(self.slots[*place].key.of(&self.loaded));
-        for place in self.index.len()..self.slots.len() {
-            self.index.insert_unique(hash(&place), place, hash);
+        let hash = |position: &usize| HASHER.hash_one(self.slots[*position].key.of(&self.loaded));
+        for position in self.index.len()..self.slots.len() {
+            self.index.insert_unique(hash(&position), position, hash);
         }
     }
 }
@@ -157,13 +160,13 @@ impl Part {
     fn of<'a>(&'a self, loaded: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Loaded(range) => &loaded[range.clone()],
-            Self::Inputs(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
         }
     }
 }
 
-/// One bit, not the same for most keys that differ.
-fn mark(key: &[u8]) -> u64 {
+/// A bit that depends on the key.
+fn key_bit(key: &[u8]) -> u64 {
     let [first, last] = [key.first(), key.last()].map(|byte| byte.map_or(0, |it| usize::from(*it)));
     1 << ((key.len() + first * 7 + last * 31) % 64)
 }

@@ -1,3 +1,5 @@
+//! Splits, checks and writes payloads in JSON.
+
 use std::{
     borrow::Cow,
     fmt,
@@ -17,21 +19,21 @@ use serde_json::{
 
 use super::{
     Format, MAX_DEPTH, MAX_KEYS, Reason, TOO_DEEP, TOO_MANY_KEYS, dynamic,
-    entries::{Entries, NO_TEXT},
+    entries::{Entries, NOT_TEXT},
 };
 use crate::error::BoxError;
 
-/// Most objects have no more pairs, so that their list need not move while they are read.
-const MOST_HAVE: usize = 16;
+/// Most objects have no more pairs, so that their list need not grow.
+const USUAL_PAIRS: usize = 16;
 
 const NOT_JSON: Reason = "it is not JSON";
 
-/// Splits an object into its entries; `None` for `null`, which Flask takes for no session.
+/// Splits an object into its entries. `None` for `null`, which Flask reads as no session.
 pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
     if bytes.trim_ascii() == b"null" {
         return Ok(None);
     }
-    // The payload's own object is not counted.
+    // The object of the payload does not count as a level.
     check_depth(bytes, MAX_DEPTH + 1)?;
     let mut entries = Entries::of(bytes.clone(), 0);
     for (key, value) in pairs(bytes, MAX_KEYS)? {
@@ -40,7 +42,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
     Ok(Some(entries))
 }
 
-/// Refuses a text that is not one JSON value, without blanks around it.
+/// Refuses a text that is not exactly one JSON value without whitespace around it.
 pub(super) fn check(text: &[u8]) -> Result<(), Reason> {
     check_depth(text, MAX_DEPTH)?;
     let value: &RawValue = parse(text)?;
@@ -52,7 +54,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Reason>
     serde_json::from_slice(text).map_err(|_| NOT_JSON)
 }
 
-/// The pairs of the object `text`, which may be `most`, with their values unread.
+/// The pairs of the object `text`, at most `most`. The values are not decoded.
 pub(super) fn pairs(text: &[u8], most: usize) -> Result<Vec<(Cow<'_, str>, &str)>, Reason> {
     let mut parser = serde_json::Deserializer::from_slice(text);
     let pairs = parser.deserialize_map(Pairs(most));
@@ -77,7 +79,7 @@ impl<'de> Visitor<'de> for Pairs {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::with_capacity(MOST_HAVE);
+        let mut pairs = Vec::with_capacity(USUAL_PAIRS);
         while let Some((Text(key), value)) = map.next_entry::<_, &RawValue>()? {
             if pairs.len() == self.0 {
                 return Err(A::Error::custom(TOO_MANY_KEYS));
@@ -90,9 +92,9 @@ impl<'de> Visitor<'de> for Pairs {
 
 /// Refuses lists and objects that nest more than `limit` deep.
 ///
-/// The parser skips over values without recursion and so without a limit of its own.
+/// The parser skips values without recursion, so it has no limit of its own.
 fn check_depth(text: &[u8], limit: usize) -> Result<(), Reason> {
-    // Both brackets differ from each other by one bit. Counts of one byte each are many times as fast.
+    // Both brackets differ by one bit. Counting in bytes is many times as fast.
     let opening = |byte: &u8| u8::from(byte | 0x20 == b'{');
     let count = |chunk: &[u8]| usize::from(chunk.iter().map(opening).sum::<u8>());
     if text.chunks(255).map(count).sum::<usize>() <= limit {
@@ -114,10 +116,10 @@ fn check_depth(text: &[u8], limit: usize) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Appends a key of the object that is all of `out`, and what belongs before it.
+/// Appends a key, with the bracket or the comma before it. `out` is the object so far.
 pub(super) fn write_key(out: &mut Vec<u8>, key: &[u8]) -> Result<(), BoxError> {
     out.push(if out.is_empty() { b'{' } else { b',' });
-    if let [NO_TEXT, key @ ..] = key {
+    if let [NOT_TEXT, key @ ..] = key {
         let key = dynamic::read(key, Format::MessagePack)?;
         write(out, &dynamic::key_text(&key, Some(Format::Json))?)?;
     } else {
@@ -132,7 +134,8 @@ pub(super) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Resu
     Ok(value.serialize(&mut Serializer::with_formatter(out, PlainExponents))?)
 }
 
-/// Compact, and no sign before a positive exponent: `1e16`, where `serde_json` has `1e+16`.
+/// Compact JSON without a sign before a positive exponent: `1e16`, where `serde_json` writes
+/// `1e+16`.
 struct PlainExponents;
 
 impl Formatter for PlainExponents {

@@ -1,3 +1,5 @@
+//! Splits, checks and writes payloads in `MessagePack`.
+
 mod writer;
 
 use std::borrow::Cow;
@@ -7,7 +9,7 @@ use rmp::{decode, encode};
 
 use super::{
     Format, MAX_DEPTH, MAX_KEYS, Reason, TOO_MANY_KEYS,
-    entries::{Entries, NO_TEXT},
+    entries::{Entries, NOT_TEXT},
 };
 use crate::error::BoxError;
 
@@ -15,12 +17,12 @@ pub(super) use writer::write;
 
 const MALFORMED: Reason = "it is not one whole value, or nests more than 64 lists and maps";
 
-/// Splits a map into its entries; `None` for nil, which Flask takes for no session.
+/// Splits a map into its entries. `None` for nil, which Flask reads as no session.
 pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
     if bytes[..] == [0xc0] {
         return Ok(None);
     }
-    let mut rest = BackgroundSave(bytes);
+    let mut rest = Unread(bytes);
     let len = decode::read_map_len(&mut rest.0).map_err(|_| "it is no map")?;
     let len = usize::try_from(len).map_err(|_| TOO_MANY_KEYS)?;
     if len > MAX_KEYS {
@@ -35,9 +37,9 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
     rest.0.is_empty().then_some(Some(entries)).ok_or(MALFORMED)
 }
 
-/// Refuses what is not exactly one value.
+/// Refuses bytes that are not exactly one value.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Reason> {
-    let value = BackgroundSave(bytes).skip();
+    let value = Unread(bytes).skip();
     let is_all = value.is_some_and(|value| value.len() == bytes.len());
     is_all.then_some(()).ok_or(MALFORMED)
 }
@@ -48,11 +50,11 @@ pub(super) fn write_head(out: &mut Vec<u8>, count: usize) -> Result<(), BoxError
 }
 
 pub(super) fn write_key(out: &mut Vec<u8>, key: &[u8]) -> Result<(), BoxError> {
-    if let [NO_TEXT, key @ ..] = key {
+    if let [NOT_TEXT, key @ ..] = key {
         out.extend_from_slice(key);
         return Ok(());
     }
-    // Most texts are short; the general way takes many times as long.
+    // Most texts are short. The general function takes many times as long.
     match u8::try_from(key.len()) {
         Ok(len @ 0..32) => out.push(0xa0 | len),
         _ => drop(encode::write_str_len(out, key.len().try_into()?)?),
@@ -61,20 +63,20 @@ pub(super) fn write_key(out: &mut Vec<u8>, key: &[u8]) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// What follows the head of a value: so many bytes of its own, or other values.
+/// What follows the head of a value: so many bytes, or so many values.
 enum Head {
     Bytes(usize),
     Values(usize),
 }
 
-/// What is left of `MessagePack` bytes that are split but not read; every length is checked against them.
-struct BackgroundSave<'a>(&'a [u8]);
+/// The rest of `MessagePack` bytes that are being split. Every length is checked against it.
+struct Unread<'a>(&'a [u8]);
 
-impl<'a> BackgroundSave<'a> {
-    /// Moves behind a key.
+impl<'a> Unread<'a> {
+    /// Skips a key and returns it.
     fn key(&mut self) -> Option<Cow<'a, [u8]>> {
         let (0xa0..=0xbf | 0xd9..=0xdb) = self.0.first()? else {
-            return Some([&[NO_TEXT], self.skip()?].concat().into());
+            return Some([&[NOT_TEXT], self.skip()?].concat().into());
         };
         let (Head::Bytes(len) | Head::Values(len)) = self.head()?;
         let text = self.0.split_off(..len)?;
@@ -82,7 +84,7 @@ impl<'a> BackgroundSave<'a> {
         is_text.then_some(text.into())
     }
 
-    /// Moves behind a value, whose lists and maps may nest [`MAX_DEPTH`] deep.
+    /// Skips a value and returns it. Its lists and maps may nest [`MAX_DEPTH`] deep.
     fn skip(&mut self) -> Option<&'a [u8]> {
         let start = self.0;
         self.skip_all(1, MAX_DEPTH)?;
@@ -112,13 +114,13 @@ impl<'a> BackgroundSave<'a> {
             0xa0..=0xbf => Head::Bytes(usize::from(marker & 0x1f)),
             0x90..=0x9f => Head::Values(usize::from(marker & 0x0f)),
             0x80..=0x8f => Head::Values(usize::from(marker & 0x0f) * 2),
-            // Numbers, whose last two bits tell 1, 2, 4 and 8 bytes.
+            // Numbers. The last two bits say whether they have 1, 2, 4 or 8 bytes.
             0xca..=0xd3 => Head::Bytes(1 << (marker & 3)),
             // Bytes and texts.
             0xc4 | 0xd9 => Head::Bytes(self.len(1)?),
             0xc5 | 0xda => Head::Bytes(self.len(2)?),
             0xc6 | 0xdb => Head::Bytes(self.len(4)?),
-            // Extensions, which have a code before their bytes.
+            // Extensions, with a code before their bytes.
             0xd4..=0xd8 => Head::Bytes((1 << (marker - 0xd4)) + 1),
             0xc7 => Head::Bytes(self.len(1)? + 1),
             0xc8 => Head::Bytes(self.len(2)? + 1),
@@ -133,7 +135,7 @@ impl<'a> BackgroundSave<'a> {
         })
     }
 
-    /// A length of so many `bytes`.
+    /// A length that is written in so many `bytes`.
     fn len(&mut self, bytes: usize) -> Option<usize> {
         let digits = self.0.split_off(..bytes)?.iter();
         Some(digits.fold(0, |len, digit| len << 8 | usize::from(*digit)))

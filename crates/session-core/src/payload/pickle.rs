@@ -1,7 +1,10 @@
-/// Whether `bytes` are a dict as Python's `pickle` writes it, by any of its protocols.
+//! Recognises Python pickles, which are never read.
+
+/// Whether `bytes` are a dict that Python's `pickle` wrote, in any protocol.
 ///
-/// Flask-Session before 0.7 stored sessions so. Reading them would run what they say; they count as no session, and
-/// this tells such a record from a damaged one, for the warning.
+/// Flask-Session before 0.7 stored such sessions. To read a pickle is to run code from it, so it
+/// counts as no session. The warning in the log uses this function to tell a pickle from a damaged
+/// record.
 pub fn is_pickle(bytes: &[u8]) -> bool {
     // Every pickle ends with STOP.
     let Some((b'.', body)) = bytes.split_last() else {
@@ -9,7 +12,7 @@ pub fn is_pickle(bytes: &[u8]) -> bool {
     };
     matches!(
         body,
-        // PROTO 2 to 5. In MessagePack the first byte is an empty map, and ends there.
+        // PROTO 2 to 5. In MessagePack the first byte is an empty map, and nothing may follow.
         [0x80, 2..=5, ..]
             // Protocol 0: MARK, DICT, PUT.
             | [b'(', b'd', b'p', ..]

@@ -1,4 +1,4 @@
-//! What is written can be read again, at every limit: of keys, of lengths, of depth.
+//! Tests that what is written can be read, at every limit of keys, lengths and depth.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -164,7 +164,7 @@ fn every_shape_of_type_is_written_as_rmp_serde_writes_it() {
 fn no_text_passes_for_a_key_that_is_none() {
     let number = Payload::decode(&b"\x81\x01\x2a"[..], Format::MessagePack);
     assert_eq!(number.unwrap().unwrap().keys().count(), 0);
-    // What the number 1 is filed under, as a text.
+    // A text with the bytes under which the number 1 is stored.
     let text = Payload::decode(&b"\x81\xa2\xc1\x01\x2a"[..], Format::MessagePack);
     assert!(matches!(text, Err(Error::Corrupt { .. })));
 }

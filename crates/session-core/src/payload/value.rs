@@ -1,3 +1,5 @@
+//! [`Value`]: one encoded value of a session.
+
 use std::{any::type_name, fmt};
 
 use bytes::Bytes;
@@ -10,13 +12,13 @@ use super::{
 };
 use crate::error::{BoxError, Error, Result};
 
-/// Most values take fewer bytes, and so need not move while they are written.
-const MOST: usize = 64;
+/// Most values have fewer bytes, so that their buffer need not grow.
+const USUAL_LEN: usize = 64;
 
-/// One encoded value of a session; cheap to clone.
+/// One encoded value of a session. A clone is cheap.
 ///
-/// `Debug` shows its length and format, never what it holds.
-/// Two are equal if they are the same bytes of the same format.
+/// `Debug` shows its length and format, never its content. Two values are equal if they have the
+/// same bytes and the same format.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Value {
     pub(super) bytes: Bytes,
@@ -26,21 +28,22 @@ pub struct Value {
 impl Value {
     /// Encodes `value`.
     ///
-    /// Structs and struct variants become maps by field name, and what has a text, such as a UUID or an address, is
-    /// that text. In `MessagePack`, integers take their shortest form, floats 64 bits, and bytes (such as those of
-    /// `serde_bytes`) stay bytes. In JSON, bytes become a list of numbers, and NaN and the infinities null;
-    /// [`Dynamic::Bytes`] becomes the base64 text that Flask writes.
+    /// Structs and struct variants become maps by field name. A UUID or an address becomes text. In
+    /// `MessagePack`, integers take their shortest form, floats have 64 bits, and bytes (such as
+    /// those of `serde_bytes`) stay bytes. In JSON, bytes become a list of numbers, and NaN and the
+    /// infinities become null; [`Dynamic::Bytes`] becomes base64 text, as in Flask.
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] if the type refuses to be encoded, or if it nests lists and maps more than 64 deep.
+    /// [`Error::Encode`] if the type cannot be encoded, or if its lists and maps nest more than 64
+    /// deep.
     pub fn encode<T: Serialize + ?Sized>(value: &T, format: Format) -> Result<Self> {
-        let mut bytes = Vec::with_capacity(MOST);
+        let mut bytes = Vec::with_capacity(USUAL_LEN);
         super::write(&mut bytes, value, format).map_err(Error::encode)?;
         Self::checked(bytes, format).map_err(Error::encode)
     }
 
-    /// Takes a value that is encoded already, byte for byte.
+    /// Takes bytes that are encoded already. They are not changed.
     ///
     /// # Errors
     ///
@@ -49,7 +52,7 @@ impl Value {
         Self::checked(bytes.into(), format).map_err(Error::corrupt)
     }
 
-    /// Refuses what is not exactly one value of `format`, within the bounds.
+    /// Refuses bytes that are not exactly one value of `format` within the limits.
     fn checked(bytes: Vec<u8>, format: Format) -> Result<Self, Reason> {
         match format {
             Format::MessagePack => msgpack::check(&bytes)?,
@@ -61,18 +64,19 @@ impl Value {
 
     /// Decodes the value as a `T`.
     ///
-    /// A timestamp is also given to types that ask for text, as RFC 3339, so that the usual date types read what
-    /// Flask wrote.
+    /// A type that expects text gets a timestamp as RFC 3339 text. So the usual date types read
+    /// what Flask wrote.
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] if the value is not a `T`. It tells what the type misses, but quotes nothing of the value.
+    /// [`Error::Decode`] if the value is not a `T`. It says what the type expects, and quotes
+    /// nothing of the value.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         self.decode_borrowed()
             .map_or_else(|| self.decode_or_explain(), Ok)
     }
 
-    /// Decodes the value as a `T` that may borrow from it; timestamps are no text here.
+    /// Decodes the value as a `T` that may borrow from it. Timestamps do not become text here.
     pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
         match self.format {
             Format::MessagePack => {
@@ -83,36 +87,36 @@ impl Value {
         }
     }
 
-    /// Decodes once more, with timestamps as text and errors that can be logged.
+    /// Decodes with timestamps as text, and with errors that can be logged.
     fn decode_or_explain<T: DeserializeOwned>(&self) -> Result<T> {
-        let decode = || -> Result<T, BoxError> { Ok(T::deserialize(Decoder(self.take_apart()?))?) };
-        decode().map_err(|fault| Error::Decode {
-            source: format!("not a {}: {fault}", type_name::<T>()).into(),
+        let decode = || -> Result<T, BoxError> { Ok(T::deserialize(Decoder(self.parse()?))?) };
+        decode().map_err(|reason| Error::Decode {
+            source: format!("not a {}: {reason}", type_name::<T>()).into(),
         })
     }
 
-    /// Takes the value apart, whatever it holds.
+    /// Decodes the value, whatever its type.
     ///
     /// # Errors
     ///
     /// [`Error::Decode`] if a text in it is not UTF-8, or a JSON number is beyond a 64-bit float.
     pub fn to_dynamic(&self) -> Result<Dynamic> {
-        self.take_apart().map_err(|fault| Error::Decode {
-            source: fault.into(),
+        self.parse().map_err(|reason| Error::Decode {
+            source: reason.into(),
         })
     }
 
-    /// The value as JSON, to look at; what JSON lacks is lost.
+    /// The value as JSON for people. What JSON lacks is lost.
     ///
-    /// Bytes become base64, timestamps RFC 3339 text, NaN and the infinities null, other extensions null, keys text,
-    /// integers beyond 64 bits text; a damaged value is null.
+    /// Bytes become base64, timestamps RFC 3339 text, NaN and the infinities null, other extensions
+    /// null, keys text, integers beyond 64 bits text; a damaged value is null.
     pub fn to_json_lossy(&self) -> serde_json::Value {
-        let value = self.take_apart().ok();
+        let value = self.parse().ok();
         let json = value.and_then(|value| serde_json::to_value(Written(&value, None)).ok());
         json.unwrap_or_default()
     }
 
-    fn take_apart(&self) -> Result<Dynamic, Reason> {
+    fn parse(&self) -> Result<Dynamic, Reason> {
         dynamic::read(&self.bytes, self.format)
     }
 

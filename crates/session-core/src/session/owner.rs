@@ -67,7 +67,7 @@ impl Session {
         };
         let ended = work.end_one(&owner, lineage).await?;
         if self.lineage().as_ref() == Some(lineage) {
-            self.machine()?.destroy_ended(self.rules());
+            self.machine()?.log_out_ended(self.rules());
         }
         Ok(ended)
     }
@@ -95,7 +95,7 @@ impl Session {
             .end_all(&owner, lineage.filter(|_| keep_current))
             .await?;
         if !keep_current {
-            self.machine()?.destroy_ended(self.rules());
+            self.machine()?.log_out_ended(self.rules());
         }
         Ok(ended)
     }

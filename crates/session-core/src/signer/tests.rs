@@ -1,3 +1,5 @@
+//! Tests of signing and verifying.
+
 use super::*;
 
 const OLD: &str = "an older key of some forty characters, 1";

@@ -1,5 +1,5 @@
-//! A wrong signature takes as long to refuse whichever of its bytes is wrong: Welch's t-test over interleaved
-//! verifications, as dudect does it (Reparaz, Balasch, Verbauwhede, 2017).
+//! Tests that the time to refuse a signature does not depend on which byte is wrong: Welch's t-test
+//! over interleaved verifications, as in dudect (Reparaz, Balasch, Verbauwhede, 2017).
 
 use std::{hint::black_box, time::Instant};
 
@@ -14,9 +14,9 @@ const LEAK: f64 = 4.5;
 fn t(values: [&str; 2], verify: impl Fn(&str)) -> f64 {
     let samples = rounds() * 1000;
     let mut times = [Vec::new(), Vec::new()];
-    // Any sequence will do that nothing else in the machine follows.
+    // Any sequence will do, as long as nothing else in the machine follows it.
     let mut state = 1_u64;
-    // Both classes at one address: where a text lies takes time too.
+    // Both classes use one buffer, because the address of a text affects the time.
     let mut buffer = String::with_capacity(values[0].len());
     for _ in 0..samples {
         state = state
@@ -29,7 +29,7 @@ fn t(values: [&str; 2], verify: impl Fn(&str)) -> f64 {
         verify(black_box(&buffer));
         times[class].push(start.elapsed().as_secs_f64() * 1e9);
     }
-    // Interruptions are no property of the code.
+    // The slowest tenth is dropped: interruptions are not a property of the code.
     let mut all = times.concat();
     all.sort_by(f64::total_cmp);
     let longest = all[all.len() * 9 / 10];
@@ -56,7 +56,7 @@ fn check<M: Mac + KeyInit + Clone>(signer: impl Fn(&SecretKeys) -> Signer<M>) {
     let first = with_wrong_byte(&good, ID.len() + 1);
     let last = with_wrong_byte(&good, good.len() - 2);
     let verify = |value: &str| assert!(black_box(signer.verify(value)).is_none());
-    // A leak is there every time; a disturbance is not.
+    // A leak shows every time; a disturbance does not.
     let times: Vec<f64> = (0..5).map(|_| t([&first, &last], verify)).collect();
     assert!(times.iter().any(|it| it.abs() < LEAK), "{times:?}");
 }

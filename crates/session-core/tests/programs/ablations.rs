@@ -42,7 +42,7 @@ const STORES: [Broken; 7] = [
 
 /// Rows that break no promise, whatever follows from them, and why.
 const HARMLESS: &[(&str, &str, &str)] = &[(
-    "Rechecking",
+    "CheckingRefresh",
     "Unreadable",
     "whether an answer carries the id of a record that cannot be read, no promise says",
 )];
@@ -137,7 +137,7 @@ fn all() -> Vec<Vec<Break>> {
         let ends = rows.iter().filter(|it| it.next.starts_with("Done"));
         let mut ways: Vec<_> = alike.chain(ends).map(|it| it.next.clone()).collect();
         // A reload that goes elsewhere may come back to itself without end.
-        let reloads = row.event == "WantsReload" || row.state == "Reloading";
+        let reloads = row.event == "ReloadRequested" || row.state == "Reloading";
         ways.retain(|it| !reloads || it.starts_with("Done"));
         let mut known = Vec::new();
         ways.retain(|it| {

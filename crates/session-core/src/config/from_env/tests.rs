@@ -1,3 +1,5 @@
+//! Tests of the settings from environment variables.
+
 use super::*;
 
 const SECRET: (&str, &str) = ("SECRET_KEY", "3cNnVbkzKk1xq0T8sYwR5uJmLpE7hGfDaZxCvBn2");

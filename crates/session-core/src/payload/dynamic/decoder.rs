@@ -1,3 +1,5 @@
+//! Decodes a [`Dynamic`] into a type of the application.
+
 use serde::{
     de::{
         Deserializer, Error as _, IntoDeserializer, Visitor,
@@ -8,7 +10,7 @@ use serde::{
 
 use super::{Dynamic, mismatch::Mismatch};
 
-/// Hands its value to a type, which sees timestamps as RFC 3339 text.
+/// A serde deserializer of a value. Timestamps become RFC 3339 text.
 pub(in crate::payload) struct Decoder(pub(in crate::payload) Dynamic);
 
 impl IntoDeserializer<'_, Mismatch> for Decoder {
@@ -59,7 +61,7 @@ impl<'de> Deserializer<'de> for Decoder {
         visitor.visit_newtype_struct(self)
     }
 
-    /// A variant is its name, or a map from its name to what it holds.
+    /// A variant is its name, or a map from its name to its content.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,

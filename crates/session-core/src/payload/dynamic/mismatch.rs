@@ -1,8 +1,10 @@
+//! The error of a value that does not fit a type. It quotes nothing of the value.
+
 use std::{error, fmt};
 
 use serde::de::{self, Expected, Unexpected};
 
-/// Why a value is not of a type: what the type says about itself, and nothing of what the value holds.
+/// Why a value does not fit a type. It says what the type expects, and quotes nothing of the value.
 #[derive(Debug)]
 pub(in crate::payload) struct Mismatch(String);
 

@@ -1,3 +1,5 @@
+//! Serialises values as `MessagePack`, as Flask-Session writes them.
+
 use rmp_serde::Serializer as Plain;
 use serde::{
     Deserialize, Serialize, Serializer,
@@ -10,10 +12,10 @@ use crate::{
     timestamp::{self, Timestamp},
 };
 
-/// Appends `value` as `MessagePack`, as Flask-Session writes its like.
+/// Appends `value` as `MessagePack`, as Flask-Session would write it.
 ///
-/// That is as `rmp_serde` does it with maps for structs, and texts for what has one (addresses, UUIDs), but for what it
-/// has no setting for: floats have 64 bits, integers of 128 bits are integers, and timestamps are their extension.
+/// `rmp_serde` writes structs as maps, and addresses and UUIDs as text. It has no setting for the
+/// rest: floats have 64 bits, integers of 128 bits are integers, and timestamps are an extension.
 pub(in crate::payload) fn write(
     out: &mut Vec<u8>,
     value: &(impl Serialize + ?Sized),
@@ -21,7 +23,7 @@ pub(in crate::payload) fn write(
     Ok(ByWriter(value).serialize(&mut Plain::new(out).with_struct_map())?)
 }
 
-/// A value that is written by a [`Writer`], and so are those within it.
+/// A value that a [`Writer`] serialises, with all values in it.
 struct ByWriter<'a, T: ?Sized>(&'a T);
 
 impl<T: Serialize + ?Sized> Serialize for ByWriter<'_, T> {
@@ -30,7 +32,8 @@ impl<T: Serialize + ?Sized> Serialize for ByWriter<'_, T> {
     }
 }
 
-/// Hands on to `S`, of `rmp_serde`, what that writes as it should.
+/// Passes values on to `S`, the serializer of `rmp_serde`, unless that writes them in another way
+/// than Flask-Session.
 struct Writer<S>(S);
 
 macro_rules! scalars {

@@ -1,29 +1,29 @@
-//! Which event it is that a load found something.
+//! Turns the result of a load into an event of the table.
 
 use std::sync::Arc;
 
 use super::{
     Inputs, Machine, Origin,
-    run::Foreign,
-    table::{Event, State, holds},
+    run::NotAllowed,
+    table::{Event, State, rule_holds},
 };
 use crate::{
     error::Error,
     op::Op,
     record::Loaded,
-    rules::{Found, Live},
+    rules::{Live, LoadedRecord},
 };
 
 impl Machine {
-    /// Which event it is that a load gave `loaded`.
+    /// The event for `loaded`.
     pub(super) fn classify(&mut self, loaded: Option<Loaded>, inputs: &Inputs<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
         let (key, form) = match (run.state, &run.candidate, &run.key, &run.live) {
             (State::Opening, Some(candidate), ..) => (candidate.key.clone(), candidate.form),
-            (State::Checking, _, _, Some(live)) => (live.key.clone(), live.form),
-            (State::Confirming, ..) => match &run.written {
+            (State::CheckingWinner, _, _, Some(live)) => (live.key.clone(), live.form),
+            (State::CheckingNew, ..) => match &run.written {
                 Some(new) => (new.key.clone(), new.form),
                 None => return Event::Failed,
             },
@@ -32,9 +32,12 @@ impl Machine {
         };
         let found = inputs.rules.read(&key, form, loaded);
         if run.state == State::Opening {
-            return self.presented(found, inputs);
+            return self.classify_presented(found, inputs);
         }
-        let dead = matches!(found, Found::Forwarded(..) | Found::Ended | Found::Absent);
+        let dead = matches!(
+            found,
+            LoadedRecord::Forwarded(..) | LoadedRecord::Ended | LoadedRecord::Absent
+        );
         if dead && self.pending_key() == Some(&key) {
             self.forget_pending_id();
         }
@@ -42,9 +45,9 @@ impl Machine {
             return Event::Failed;
         };
         match found {
-            Found::Live(live) => self.found_live(live, inputs),
-            Found::Forwarded(successor, _) => {
-                if run.state == State::Checking
+            LoadedRecord::Live(live) => self.classify_live(live, inputs),
+            LoadedRecord::Forwarded(successor, _) => {
+                if run.state == State::CheckingWinner
                     && run.written.as_ref().is_some_and(|new| new.key == successor)
                 {
                     return Event::ForwardedToOurs;
@@ -52,31 +55,32 @@ impl Machine {
                 run.key = Some((successor, form));
                 Event::Forwarded
             }
-            // Flask's form has no tombstones: absence is how a session ends.
-            Found::Absent
-                if run.state == State::Finding && (run.ends_expired || !form.has_tombstones()) =>
+            // Flask's form has no tombstones. There, an absent record is an ended session.
+            LoadedRecord::Absent
+                if run.state == State::LoadingToEnd
+                    && (run.ends_expired || !form.has_tombstones()) =>
             {
                 Event::Ended
             }
-            Found::Ended | Found::Absent => {
-                let ended = matches!(found, Found::Ended);
-                if run.state == State::Checking {
+            LoadedRecord::Ended | LoadedRecord::Absent => {
+                let ended = matches!(found, LoadedRecord::Ended);
+                if run.state == State::CheckingWinner {
                     run.key = Some((key, form));
                 }
                 if ended { Event::Ended } else { Event::Absent }
             }
-            Found::Unreadable(error) => {
+            LoadedRecord::Unreadable(error) => {
                 run.error = Some(error);
                 Event::Unreadable
             }
         }
     }
 
-    pub(super) fn found_live(&mut self, mut live: Arc<Live>, inputs: &Inputs<'_>) -> Event {
+    pub(super) fn classify_live(&mut self, mut live: Arc<Live>, inputs: &Inputs<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
-        // The id that the request knows still opens the record.
+        // If the key is the same, the id that the request knows still opens the record.
         let seen = match &self.origin {
             Origin::Live(before) => Some(before),
             _ => None,
@@ -91,7 +95,7 @@ impl Machine {
             live.outdated = before.outdated;
         }
         let event = match run.state {
-            State::Finding => {
+            State::LoadingToEnd => {
                 let owner = live.content.owner.as_ref();
                 let kept =
                     self.condition.keep.is_some() && live.content.lineage == self.condition.keep;
@@ -100,7 +104,7 @@ impl Machine {
                 if allowed && !kept {
                     Event::Live
                 } else {
-                    Event::Foreign
+                    Event::LiveOfOther
                 }
             }
             State::Rebasing | State::Reloading => {
@@ -110,14 +114,14 @@ impl Machine {
                     Some(login) if known.is_none() => owner == Some(login),
                     _ => same_user,
                 };
-                if !allowed && holds!(OwnerIsChecked) {
-                    run.foreign = Some(if same_user {
-                        Foreign::LoginLost
+                if !allowed && rule_holds!(OwnerIsChecked) {
+                    run.not_allowed = Some(if same_user {
+                        NotAllowed::LoginOvertaken
                     } else {
-                        Foreign::Taken
+                        NotAllowed::OtherOwner
                     });
                     run.live = Some(live);
-                    return Event::Foreign;
+                    return Event::LiveOfOther;
                 }
                 if run.state == State::Reloading && inputs.rules.is_expired(&live, inputs.now) {
                     run.error = Some(Error::Expired);
@@ -136,8 +140,8 @@ impl Machine {
         event
     }
 
-    /// Which event it is that the record of a presented id is `found`.
-    pub(super) fn presented(&mut self, found: Found, inputs: &Inputs<'_>) -> Event {
+    /// The event for the record of a presented id.
+    pub(super) fn classify_presented(&mut self, found: LoadedRecord, inputs: &Inputs<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
@@ -146,22 +150,22 @@ impl Machine {
         };
         let more = !run.candidates.is_empty();
         match found {
-            Found::Live(mut live) if !inputs.rules.is_expired(&live, inputs.now) => {
+            LoadedRecord::Live(mut live) if !inputs.rules.is_expired(&live, inputs.now) => {
                 let presented = Arc::make_mut(&mut live);
                 presented.id = Some(candidate.id);
                 presented.outdated = candidate.outdated;
                 run.live = Some(live);
                 return Event::Live;
             }
-            Found::Live(_) => run.expired.push((candidate.key, candidate.form)),
-            Found::Forwarded(_, until) if until > inputs.now => {
+            LoadedRecord::Live(_) => run.expired.push((candidate.key, candidate.form)),
+            LoadedRecord::Forwarded(_, until) if until > inputs.now => {
                 run.late.get_or_insert((candidate.key, candidate.form));
             }
-            Found::Unreadable(error @ Error::LaterVersion) => {
+            LoadedRecord::Unreadable(error @ Error::LaterVersion) => {
                 run.error = Some(error);
                 return Event::Failed;
             }
-            Found::Unreadable(error) => {
+            LoadedRecord::Unreadable(error) => {
                 let source = std::error::Error::source(&error).unwrap_or(&error);
                 tracing::warn!(
                     key = ?candidate.key,
@@ -173,7 +177,7 @@ impl Machine {
                     return Event::Unreadable;
                 }
             }
-            Found::Ended if !more && run.late.is_none() => return Event::Ended,
+            LoadedRecord::Ended if !more && run.late.is_none() => return Event::Ended,
             _ => {}
         }
         match &run.late {
@@ -186,7 +190,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn unreadable(&mut self, error: Error) -> Event {
+    pub(super) fn classify_corrupt(&mut self, error: Error) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
