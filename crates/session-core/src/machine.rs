@@ -111,9 +111,9 @@ enum Origin {
 enum Ending {
     Live(Arc<Live>),
     Unloaded(StoreKey, Form),
-    /// The session has expired by this process's clock. The clock of another process may be behind,
-    /// or a request that loaded the session in time may extend it.
-    Expired(StoreKey, Form),
+    /// The session of another cookie of the request, which may be dead already. It may also be
+    /// live: another cookie came first, or it has expired only by this process's clock.
+    Presented(StoreKey, Form),
     /// The session could not be loaded, so its end cannot be confirmed.
     NotLoaded,
 }
@@ -151,9 +151,9 @@ pub(crate) struct Machine {
     extend: bool,
     /// Sessions that are to end. The last one ends first.
     endings: Vec<Ending>,
-    /// Keys of ids that the request presented and whose sessions have expired by this process's
-    /// clock.
-    expired: Vec<(StoreKey, Form)>,
+    /// Keys of ids that the request presented besides the session's own, and that may be live: those
+    /// of further cookies, and those whose sessions have expired by this process's clock.
+    others: Vec<(StoreKey, Form)>,
     condition: EndCondition,
     pending_cookie: PendingCookie,
     head_sent: bool,
@@ -184,7 +184,7 @@ impl Machine {
             renew: false,
             extend: false,
             endings: Vec::new(),
-            expired: Vec::new(),
+            others: Vec::new(),
             condition: EndCondition::default(),
             pending_cookie: PendingCookie::Nothing,
             head_sent: false,
@@ -420,7 +420,7 @@ impl Machine {
                 run.state = State::Idle;
                 run.live = None;
                 run.key = None;
-                run.ends_expired = false;
+                run.may_be_dead = false;
                 if self.endings.is_empty() {
                     self.pending_cookie = PendingCookie::Removal;
                 }

@@ -91,10 +91,11 @@ impl Machine {
     }
 
     pub(super) fn log_out_origin(&mut self) {
-        let expired = take(&mut self.expired).into_iter();
-        let expired: Vec<_> = expired
-            .map(|(key, form)| Ending::Expired(key, form))
-            .collect();
+        // A browser may send several cookies of one name, whose paths or domains differ. If one of
+        // their sessions stayed live, the browser would still be logged in.
+        let others = take(&mut self.others).into_iter();
+        let others = others.map(|(key, form)| Ending::Presented(key, form));
+        self.endings.extend(others);
         let origin = std::mem::replace(&mut self.origin, Origin::New);
         let ending = match origin {
             Origin::Live(live) => Some(Ending::Live(live)),
@@ -107,9 +108,8 @@ impl Machine {
             }
             Origin::Unopened | Origin::New | Origin::Ended => None,
         };
-        // Expired sessions end first. The live one keeps its cookie until its end is confirmed.
+        // The request's own session ends first, whatever the others come to.
         self.endings.extend(ending);
-        self.endings.extend(expired);
         if self.endings.is_empty() {
             self.pending_cookie = PendingCookie::Removal;
         }

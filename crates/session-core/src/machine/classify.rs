@@ -1,6 +1,6 @@
 //! Turns the result of a load into an event of the table.
 
-use std::sync::Arc;
+use std::{mem::take, sync::Arc};
 
 use super::{
     Inputs, Machine, Origin,
@@ -53,12 +53,14 @@ impl Machine {
                     return Event::ForwardedToOurs;
                 }
                 run.key = Some((successor, form));
+                // It was renewed, so it must be somewhere.
+                run.may_be_dead = false;
                 Event::Forwarded
             }
             // Flask's form has no tombstones. There, an absent record is an ended session.
             LoadedRecord::Absent
                 if run.state == State::LoadingToEnd
-                    && (run.ends_expired || !form.has_tombstones()) =>
+                    && (run.may_be_dead || !form.has_tombstones()) =>
             {
                 Event::Ended
             }
@@ -155,9 +157,12 @@ impl Machine {
                 presented.id = Some(candidate.id);
                 presented.outdated = candidate.outdated;
                 run.live = Some(live);
+                let further = take(&mut run.candidates).into_iter();
+                let further = further.rev().map(|other| (other.key, other.form));
+                run.others.extend(run.late.take().into_iter().chain(further));
                 return Event::Live;
             }
-            LoadedRecord::Live(_) => run.expired.push((candidate.key, candidate.form)),
+            LoadedRecord::Live(_) => run.others.push((candidate.key, candidate.form)),
             LoadedRecord::Forwarded(_, until) if until > inputs.now => {
                 run.late.get_or_insert((candidate.key, candidate.form));
             }

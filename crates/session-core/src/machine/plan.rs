@@ -34,9 +34,9 @@ impl Machine {
                 run.key = Some((key, form));
                 return Event::EndsUnloaded;
             }
-            Some(Ending::Expired(key, form)) => {
+            Some(Ending::Presented(key, form)) => {
                 run.key = Some((key, form));
-                run.ends_expired = true;
+                run.may_be_dead = true;
                 return Event::EndsUnloaded;
             }
             Some(Ending::NotLoaded) => {

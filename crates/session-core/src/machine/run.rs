@@ -50,10 +50,10 @@ pub(super) struct Run {
     pub(super) not_allowed: Option<NotAllowed>,
     /// A newer record was loaded in this run.
     pub(super) rebased: bool,
-    /// The session that is to end has expired by this process's clock, so its record may be absent.
-    pub(super) ends_expired: bool,
-    /// Keys of presented ids whose sessions have expired.
-    pub(super) expired: Vec<(StoreKey, Form)>,
+    /// The session that is to end is that of [another cookie](super::Ending::Presented).
+    pub(super) may_be_dead: bool,
+    /// As [`Machine`](super::Machine) has them.
+    pub(super) others: Vec<(StoreKey, Form)>,
     /// This run ended a session, or found that it has ended.
     pub(super) ended: bool,
     /// The application logged out during this run. The session that the run stores must end.
@@ -96,8 +96,8 @@ impl Run {
             sends_cookie: false,
             not_allowed: None,
             rebased: false,
-            ends_expired: false,
-            expired: Vec::new(),
+            may_be_dead: false,
+            others: Vec::new(),
             ended: false,
             logged_out: false,
             forgets_id: false,

@@ -25,7 +25,7 @@ struct FinishedRun {
     sends_cookie: bool,
     was_ending: bool,
     ended: bool,
-    ends_expired: bool,
+    may_be_dead: bool,
     error: Option<Error>,
     live: Option<Arc<Live>>,
     written: Option<Arc<Live>>,
@@ -89,7 +89,7 @@ impl Machine {
             sends_cookie: run.sends_cookie,
             was_ending: matches!(run.state, State::LoadingToEnd | State::Ending),
             ended: run.ended,
-            ends_expired: run.ends_expired,
+            may_be_dead: run.may_be_dead,
             error: run.error.take(),
             live: run.live.take(),
             written: run.written.take(),
@@ -106,7 +106,7 @@ impl Machine {
         {
             self.pending_cookie = PendingCookie::Removal;
         }
-        self.expired.append(&mut run.expired);
+        self.others.append(&mut run.others);
         let result = result_for_callers(end, &mut finished);
         self.apply_end(end, finished);
         if result.is_ok()
@@ -205,8 +205,8 @@ impl Machine {
                 }
                 if finished.was_ending {
                     let ending = match (key, live) {
-                        (Some((key, form)), _) if finished.ends_expired => {
-                            Some(Ending::Expired(key, form))
+                        (Some((key, form)), _) if finished.may_be_dead => {
+                            Some(Ending::Presented(key, form))
                         }
                         (_, Some(live)) => Some(Ending::Live(live)),
                         (Some((key, form)), None) => Some(Ending::Unloaded(key, form)),

@@ -75,7 +75,7 @@ impl Machine {
 
     /// Whether the request presented the id of an expired session, and has no session of its own.
     pub(crate) fn is_expired(&self) -> bool {
-        !self.expired.is_empty() && matches!(self.visible_origin(), Origin::New)
+        !self.others.is_empty() && matches!(self.visible_origin(), Origin::New)
     }
 
     /// Whether this machine ended a session.

@@ -2,7 +2,7 @@
 
 use session_core::{CookieAttributes, Error, Session, Settings, config::FlaskSessions};
 
-use crate::support::{Browser, Handler, Log, Method, Site, flask_cookie, keys, signed};
+use crate::support::{Browser, Failure, Handler, Log, Method, Site, flask_cookie, keys, signed};
 
 /// What a browser sends that has the cookies of all of `browsers`, in this order.
 fn together(site: &Site, browsers: &[&Browser]) -> Browser {
@@ -242,4 +242,51 @@ async fn several_cookies_are_no_warning() {
         site.request(&both, |_| ()).await;
     }
     assert_eq!(log.lines(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_log_out_ends_every_session_whose_id_came_with_the_request() {
+    let site = Site::new(signed());
+    let (first, second) = (site.logged_in("ada").await, site.logged_in("bob").await);
+    let (renewed, third) = (late(&site).await, site.visited().await);
+    let all = together(&site, &[&first, &renewed, &second, &third]);
+    site.request(&all, Session::log_out).await;
+    for browser in [&first, &second, &third] {
+        assert!(site.open(browser).await.is_new());
+    }
+    let left = site.sessions.owner_sessions("ada").await.unwrap();
+    assert_eq!(left.len(), 0, "the renewed session has ended, too");
+}
+
+#[tokio::test]
+async fn a_log_out_succeeds_if_another_cookie_opens_nothing() {
+    let site = Site::new(signed());
+    for other in [dead(&site).await, forged(&site, 1)] {
+        let live = site.logged_in("ada").await;
+        for order in [[&live, &other], [&other, &live]] {
+            let both = together(&site, &order);
+            site.request(&both, Session::log_out).await;
+            assert_eq!(site.owner(&live).await, None);
+        }
+    }
+    let (live, lost) = (site.logged_in("ada").await, site.logged_in("bob").await);
+    site.store.lose(&site.store.last_key()).await;
+    let both = together(&site, &[&live, &lost]);
+    site.request(&both, Session::log_out).await;
+    assert_eq!(site.owner(&live).await, None);
+}
+
+#[tokio::test]
+async fn a_log_out_that_could_not_end_every_session_is_an_error() {
+    let site = Site::new(signed());
+    let (first, second) = (site.logged_in("ada").await, site.logged_in("ada").await);
+    let both = together(&site, &[&first, &second]);
+    let request = site.open(&both).await;
+    request.log_out();
+    site.store.fail(Method::Load, Failure::Before);
+    assert!(request.answer().await.is_err());
+    // The browser tries again.
+    site.request(&both, Session::log_out).await;
+    assert_eq!(site.owner(&first).await, None);
+    assert_eq!(site.owner(&second).await, None);
 }
