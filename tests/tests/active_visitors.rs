@@ -49,7 +49,7 @@ async fn stays_logged_in(backend: Backend, seconds: u32) {
 
 /// All at once, because it takes its time.
 #[tokio::test]
-async fn a_visitor_who_changes_something_often_stays_logged_in_on_every_store() {
+async fn a_user_who_changes_something_often_stays_logged_in_on_every_store() {
     let lifetime = if rounds() >= 1000 { 10 } else { 3 };
     let stores = STORES.map(|store| tokio::spawn(stays_logged_in(store, lifetime)));
     for store in stores {

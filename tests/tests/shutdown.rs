@@ -107,7 +107,7 @@ async fn a_save_whose_client_hung_up_is_done_before_the_process_ends() {
 }
 
 #[tokio::test]
-async fn a_save_that_is_not_done_in_time_is_counted_as_lost() {
+async fn a_save_that_is_not_done_in_time_is_counted_as_not_saved() {
     // Its driver waits for as long as the demo has time.
     let server = Postgres::start().await;
     let scene = Scene::new(Backend::Postgres, &server.url(), server.port(), "60000").await;
@@ -120,7 +120,7 @@ async fn a_save_that_is_not_done_in_time_is_counted_as_lost() {
 }
 
 #[tokio::test]
-async fn a_save_that_fails_is_said_to_be_lost() {
+async fn a_save_that_fails_is_reported_as_not_saved() {
     let server = RedisServer::start(&[]).await;
     let scene = Scene::new(Backend::Redis, &server.url(), server.port(), "1000").await;
     scene.hang_up_in_a_save().await;

@@ -135,7 +135,7 @@ fn remove_returns_the_value_and_take_decodes_it() {
 }
 
 #[test]
-fn a_lineage_is_read_from_its_text_alone() {
+fn a_lineage_is_read_only_from_its_own_text() {
     use session_core::Lineage;
 
     let text = "AAECAwQFBgcICQoLDA0ODw";

@@ -96,7 +96,7 @@ async fn with_refresh(refresh: &str) -> Neighbours {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_beside_a_flask_that_only_reads() {
+async fn no_change_is_lost_beside_a_flask_that_only_reads() {
     let both = with_refresh("0").await;
     let fate = fate_beside(&both, "/get?k=").await;
     assert_eq!(fate.answered.len(), CHANGES);
@@ -105,7 +105,7 @@ async fn nothing_is_lost_beside_a_flask_that_only_reads() {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_to_our_own_requests_beside_a_flask_that_writes() {
+async fn our_requests_lose_no_change_while_flask_writes() {
     let both = with_refresh("0").await;
     let fate = fate_beside(&both, "/set?v=y&k=theirs").await;
     assert!(fate.history.len() > CHANGES, "{}", fate.history.len());

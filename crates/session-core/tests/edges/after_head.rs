@@ -104,7 +104,7 @@ async fn taken_over(sessions: FlaskSessions) -> (Site, Browser) {
     let native = signed()
         .with_cookie(flask_cookie())
         .with_flask_sessions(sessions);
-    (flask.under(native), browser)
+    (flask.with_settings(native), browser)
 }
 
 #[tokio::test]

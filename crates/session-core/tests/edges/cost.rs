@@ -166,8 +166,11 @@ async fn a_request_makes_one_call_for_what_it_needs() {
         assert_eq!(site.store.calls(), calls);
     }
     // Nobody asks, or there is no cookie.
-    let visit = site.sessions.begin_request();
-    assert!(matches!(visit.finish(), session_core::Finish::Ready(_)));
+    let request_session = site.sessions.begin_request();
+    assert!(matches!(
+        request_session.finish(),
+        session_core::Finish::Ready(_)
+    ));
     site.request(&site.browser(), |session| drop(session.owner()))
         .await;
     assert_eq!(site.store.calls(), []);

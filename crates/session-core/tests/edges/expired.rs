@@ -86,7 +86,7 @@ async fn a_log_out_ends_the_live_session_and_the_expired_one_whose_id_came_first
 }
 
 #[tokio::test]
-async fn who_comes_with_an_expired_id_cannot_end_a_users_sessions_and_hears_so() {
+async fn a_request_with_an_expired_id_cannot_end_a_users_sessions_and_gets_an_error() {
     let (site, fast, browser) = nearly_over().await;
     let other = site.logged_in("ada").await;
     let lineage = site.open(&other).await.lineage().unwrap();

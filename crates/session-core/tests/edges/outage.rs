@@ -142,16 +142,16 @@ async fn a_frozen_store_costs_a_request_its_budget_once() {
     let browser = site.logged_in("ada").await;
     site.store.hold(&Method::ALL);
     let begin = Instant::now();
-    let visit = site.sessions.begin_request();
+    let request_session = site.sessions.begin_request();
     let header = browser.header("/").unwrap();
     // What an adapter does before a handler that does not use the session.
-    let opened = visit
+    let opened = request_session
         .open_untouched(&mut [header.as_bytes()].into_iter())
         .await;
     assert!(opened.is_err());
     assert!(begin.elapsed() <= BUDGET / 10, "{:?}", begin.elapsed());
     // And one that does.
-    assert!(browser.session(&visit).await.is_err());
+    assert!(browser.session(&request_session).await.is_err());
     assert!(begin.elapsed() <= BUDGET + BUDGET / 10);
 }
 
@@ -164,12 +164,12 @@ async fn a_route_that_does_not_use_the_session_waits_for_a_tenth_of_the_budget_a
         let header = browser.header("/").unwrap();
         site.store.slow(Method::Load, BUDGET * load / 100);
         site.store.slow(Method::Update, BUDGET * write / 100);
-        let visit = site.sessions.begin_request();
+        let request_session = site.sessions.begin_request();
         let begin = Instant::now();
-        let _opened_or_not = visit
+        let _opened_or_not = request_session
             .open_untouched(&mut [header.as_bytes()].into_iter())
             .await;
-        let outcome = match visit.finish() {
+        let outcome = match request_session.finish() {
             Finish::Ready(outcome) => outcome,
             Finish::Pending(saving) => saving.await.unwrap(),
         };

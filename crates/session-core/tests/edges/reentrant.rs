@@ -121,7 +121,7 @@ async fn a_closure_that_uses_its_session_when_it_runs_again_fails_the_save_and_c
 }
 
 #[tokio::test]
-async fn after_a_closure_that_used_its_session_the_request_goes_on() {
+async fn after_a_closure_that_used_its_session_the_request_continues() {
     let site = Site::new(signed());
     let browser = site.visited().await;
     let request = site.open(&browser).await;

@@ -1,4 +1,4 @@
-//! A site with one store, browsers that visit it, and a time that only the test moves.
+//! A site with one store, browsers that request_session it, and a time that only the test moves.
 
 mod browser;
 mod log;
@@ -55,7 +55,7 @@ impl Site {
     }
 
     /// Another application, or the next release of it, with the same store.
-    pub(crate) fn under(&self, settings: Settings) -> Self {
+    pub(crate) fn with_settings(&self, settings: Settings) -> Self {
         Self::on(settings, self.store.clone(), self.time.clone()).unwrap()
     }
 
@@ -106,10 +106,10 @@ impl Site {
     }
 
     pub(crate) async fn try_open<'b>(&self, browser: &'b Browser) -> Result<Request<'b>> {
-        let visit = self.sessions.begin_request();
-        let session = browser.session(&visit).await?;
+        let request_session = self.sessions.begin_request();
+        let session = browser.session(&request_session).await?;
         Ok(Request {
-            visit,
+            request_session,
             session,
             browser,
         })
@@ -162,7 +162,7 @@ impl Deref for Answer {
 /// A request under way.
 #[derive(Debug)]
 pub(crate) struct Request<'b> {
-    pub(crate) visit: Arc<RequestSession>,
+    pub(crate) request_session: Arc<RequestSession>,
     pub(crate) session: Session,
     browser: &'b Browser,
 }
@@ -170,13 +170,13 @@ pub(crate) struct Request<'b> {
 impl Request<'_> {
     /// Saves what changed; the browser gets the head of the answer, also of one that failed.
     pub(crate) async fn answer(&self) -> Result<Answer> {
-        let saved = match self.visit.finish() {
+        let saved = match self.request_session.finish() {
             Finish::Ready(outcome) => Ok(outcome),
             Finish::Pending(saving) => saving.await,
         };
         match &saved {
             Ok(outcome) => self.browser.receive(outcome),
-            Err(_) => self.browser.receive(&self.visit.failed()),
+            Err(_) => self.browser.receive(&self.request_session.failed()),
         }
         saved.map(Answer)
     }

@@ -66,14 +66,14 @@ async fn a_record_of_a_later_release_is_an_error_to_every_request() {
 }
 
 #[tokio::test]
-async fn a_record_of_a_later_release_is_not_overwritten_by_a_site_that_goes_on_without_it() {
+async fn a_record_of_a_later_release_is_not_overwritten_by_a_site_that_continues_without_it() {
     for tamper in LATER {
         for work in &WORKS[..4] {
             let settings = signed().with_on_store_failure(OnStoreFailure::Anonymous);
             let site = Site::new(signed());
             let (browser, key, bytes) = tampered(&site, tamper).await;
             let before = browser.header("/");
-            let site = site.under(settings);
+            let site = site.with_settings(settings);
             let request = site.open(&browser).await;
             site.store.calls();
             let logged_in = matches!(request.log_in("ada"), Err(Error::NotLoaded));
@@ -88,7 +88,7 @@ async fn a_record_of_a_later_release_is_not_overwritten_by_a_site_that_goes_on_w
 }
 
 #[tokio::test]
-async fn a_record_that_a_later_release_writes_while_a_request_runs_is_left_alone() {
+async fn a_record_that_a_later_release_writes_while_a_request_runs_is_not_overwritten() {
     for tamper in LATER {
         for work in WORKS {
             let site = Site::new(signed());

@@ -1,7 +1,7 @@
 use crate::{
     explain::explained,
     records::{Live, key_of, live_records},
-    request::{Act, Answer, Told},
+    request::{Act, Answer, CookieChange},
     run::Run,
     scene::Scene,
 };
@@ -35,9 +35,11 @@ pub(crate) async fn violations(scene: &Scene, run: &Run) -> Vec<&'static str> {
 
 /// Whether an id opens a session.
 pub(crate) async fn is_live(run: &Run, id: &str) -> bool {
-    let visit = run.sessions.begin_request();
+    let request_session = run.sessions.begin_request();
     let header = format!("session={id}");
-    let session = visit.session(&mut std::iter::once(header.as_bytes())).await;
+    let session = request_session
+        .session(&mut std::iter::once(header.as_bytes()))
+        .await;
     session.is_ok_and(|session| !session.is_new())
 }
 
@@ -114,7 +116,7 @@ impl<'r> Check<'r> {
                 "an answer set the cookie of a dead id, without a failure",
             );
             self.holds(
-                answer.cookie != Told::Removal || *act == Act::LogOut,
+                answer.cookie != CookieChange::Removal || *act == Act::LogOut,
                 "a removal cookie that no log-out sent",
             );
         }

@@ -125,7 +125,7 @@ fn two_failures_lose_no_record_and_revive_none() {
 }
 
 #[test]
-fn a_request_that_outlasts_a_tombstone_is_told_so() {
+fn a_request_that_outlasts_a_tombstone_gets_an_error() {
     Scene::of(&[Inc, Renew]).with_pause().every_order();
     Scene::of(&[LogOut, Renew]).with_pause().every_order();
     Scene::of(&[Inc, LogOut]).with_pause().every_order();

@@ -1,4 +1,4 @@
-//! What is promised, each promise as one check. It knows the public API, what the requests were told, and nothing of how
+//! What is promised, each promise as one check. It knows the public API, what the requests were loaded_at, and nothing of how
 //! any of it is kept.
 
 use std::{
@@ -72,8 +72,8 @@ fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     check.counters_count_once(broken);
     check.sessions_are_kept_apart(broken);
     check.requests_are_bounded(broken);
-    check.a_taken_id_is_left_alone(broken);
-    check.what_cannot_be_read_is_left_alone(broken);
+    check.a_taken_id_is_not_overwritten(broken);
+    check.what_cannot_be_read_is_not_overwritten(broken);
 }
 
 /// *What is not used ends.* After the longest idle timeout there is in the program, or the absolute one, whatever is
@@ -95,7 +95,7 @@ async fn everything_ends(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
 
 /// The session that `cookie` opens, if it is live.
 async fn opens(sessions: &Sessions, cookie: &str) -> Option<Session> {
-    let visit = sessions.begin_request();
+    let request_session = sessions.begin_request();
     let opened = visit.session(&mut std::iter::once(cookie.as_bytes())).await;
     opened.ok().filter(|session| !session.is_new())
 }
@@ -198,7 +198,7 @@ impl Check<'_, '_> {
     /// Whether the session was renewed after `began`, in a store that forgot records before their time: from the old
     /// record's tombstone the new one would have been found.
     fn trace_is_lost(&self, group: usize, began: u64) -> bool {
-        let renewed = self.history.visits.iter().any(|it| {
+        let renewed = self.history.requests.iter().any(|it| {
             it.sent.is_some()
                 && it.groups.contains(&group)
                 && it.answered.is_some_and(|answered| answered >= began)
@@ -219,7 +219,7 @@ impl Check<'_, '_> {
 
     /// *A login gives a new id.* Once it is answered, the id that came with its request opens nothing.
     fn an_id_from_before_a_login_is_dead(&self, broken: &mut Broken) {
-        for (r, visit) in self.history.visits.iter().enumerate() {
+        for (r, visit) in self.history.requests.iter().enumerate() {
             let stored = self.history.changes.iter().any(|it| {
                 it.request == Some(r)
                     && it.state == State::Stored
@@ -303,7 +303,7 @@ impl Check<'_, '_> {
     fn is_another_users(&self, change: &Change, group: usize) -> bool {
         let arrived = change
             .request
-            .map_or(0, |it| self.history.visits[it].arrived);
+            .map_or(0, |it| self.history.requests[it].arrived);
         let mut users: Vec<_> = self.history.logins_of(group).collect();
         users.sort_unstable();
         users.dedup();
@@ -403,7 +403,7 @@ impl Check<'_, '_> {
     }
 
     /// *An id that is taken is given to nobody else*: what is stored under it stays.
-    fn a_taken_id_is_left_alone(&self, broken: &mut Broken) {
+    fn a_taken_id_is_not_overwritten(&self, broken: &mut Broken) {
         let robbed = self.run.bench.store.world().robbed();
         let sweeps = |it: &Turn| matches!(it, Turn::Sweep);
         if robbed > 0 && !self.run.program.evicts() && !self.run.program.schedule.iter().any(sweeps)
@@ -414,10 +414,10 @@ impl Check<'_, '_> {
     }
 
     /// *What cannot be read is overwritten by nobody*: a later release may have written it.
-    fn what_cannot_be_read_is_left_alone(&self, broken: &mut Broken) {
+    fn what_cannot_be_read_is_not_overwritten(&self, broken: &mut Broken) {
         let program = self.run.program;
         let sweeps = program.schedule.iter().any(|it| matches!(it, Turn::Sweep));
-        let lost = self.run.bench.store.world().lost_unreadable();
+        let lost = self.run.bench.store.world().overwritten_unreadable();
         if lost > 0 && !program.forgets() && !sweeps {
             let text = format!("{lost} records that cannot be read were overwritten");
             broken.push((Promise::Apart, text));
@@ -436,10 +436,10 @@ fn comes_later(other: &Change, change: &Change) -> bool {
 
 /// *A change is dropped only where the session ended, or is another user's.*
 pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken: &[usize]) {
-    let Some(group) = history.visits[r].group else {
+    let Some(group) = history.requests[r].group else {
         return;
     };
-    let first = history.visits[r].users.first().copied();
+    let first = history.requests[r].users.first().copied();
     let own = history.changes.iter().filter(|it| it.request == Some(r));
     let mut users = own.filter_map(|it| match it.kind {
         Kind::LogIn(user) => Some(user),
@@ -472,7 +472,7 @@ pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken:
 /// have removed it, or ended the session.
 pub(crate) fn reloaded(run: &Run<'_>, r: usize, session: &Session, began: u64) {
     let mut history = run.history.borrow_mut();
-    let opened = history.visits[r].group.filter(|_| !session.is_new());
+    let opened = history.requests[r].group.filter(|_| !session.is_new());
     let removes = |it: &Change| matches!(it.kind, Kind::Clear | Kind::LogIn(_));
     let Some(group) = opened else { return };
     if history.may_have_ended(group) || history.changes.iter().any(removes) {
@@ -499,7 +499,7 @@ pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
     }
     let world = run.bench.store.world();
     let (ok, finish_began) = {
-        let visit = &run.history.borrow().visits[r];
+        let log = &run.history.borrow().requests[r];
         (visit.ok, visit.finish_began)
     };
     let last = if ok {
@@ -507,8 +507,9 @@ pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
         let last = last.max(world.counts[2 * r + 1].last_began);
         last.max(finish_began)
     } else {
-        let told = |thread: usize| world.told[thread].get(&world.loaded.clone()?).copied();
-        told(2 * r).max(told(2 * r + 1)).unwrap_or(0)
+        let loaded_at =
+            |thread: usize| world.loaded_at[thread].get(&world.loaded.clone()?).copied();
+        loaded_at(2 * r).max(loaded_at(2 * r + 1)).unwrap_or(0)
     };
     let times: Vec<_> = world.changed_until(last);
     let stores: Vec<_> = times.into_iter().map(|it| world.earlier(it)).collect();

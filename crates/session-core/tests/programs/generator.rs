@@ -244,7 +244,7 @@ fn step(dice: &mut Dice, config: Config) -> Step {
         (2, Step::Permanent(polls > 1)),
         (2, Step::Wait([1, 10, 61, 95, 40][usize::from(polls)])),
         (4, Step::Pause),
-        (4, Step::Look),
+        (4, Step::Read),
         (1, Step::Reenter),
     ])
 }
@@ -260,9 +260,9 @@ fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
         dice.permille(250),
     );
     let mut request = 0;
-    // An outage is several faults in a row.
+    // An outage is several failures in a row.
     let outage = dice.permille(150);
-    let mut faults = match sorts.iter().filter(|it| **it).count() {
+    let mut failures = match sorts.iter().filter(|it| **it).count() {
         _ if !sorts[0] => 0,
         _ if outage => 4,
         count => count,
@@ -285,8 +285,8 @@ fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
                 16 => return Turn::Sweep,
                 _ => {}
             }
-            let behaviour = if faults > 0 && dice.permille(chance) {
-                faults -= 1;
+            let behaviour = if failures > 0 && dice.permille(chance) {
+                failures -= 1;
                 chance = if outage { 800 } else { chance };
                 dice.weighted(&[
                     (3, Behaviour::ErrorBefore),
@@ -389,7 +389,7 @@ fn click(dice: &mut Dice, config: Config, browsers: usize) -> Request {
                 (2, Step::Lifetime(lifetime)),
                 (2, Step::Permanent(polls > 1)),
                 (2, Step::Wait(1)),
-                (5, Step::Look),
+                (5, Step::Read),
             ])
         })
         .collect();

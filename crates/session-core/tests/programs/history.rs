@@ -31,7 +31,7 @@ pub(crate) struct Violation {
 /// What the requests of a run were told, in the order in which it happened.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    pub(crate) visits: Vec<RequestLog>,
+    pub(crate) requests: Vec<RequestLog>,
     pub(crate) groups: Vec<Group>,
     /// Every cookie that was ever sent, as name and value, and the session it is for.
     pub(crate) cookies: Vec<(String, usize)>,
@@ -103,7 +103,7 @@ pub(crate) struct RequestLog {
     pub(crate) sent: Option<String>,
     /// Store time so far, by thread.
     pub(crate) spent: [Duration; 2],
-    pub(crate) faults: u32,
+    pub(crate) failures: u32,
 }
 
 /// What was ended: every id of a session, or one.
@@ -188,13 +188,13 @@ pub(crate) struct Expected {
 
 /// What an error says of the changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum ErrorMeaning {
     /// Nothing of them is stored.
-    Nothing,
+    NothingStored,
     Unknown,
 }
 
-pub(crate) fn told(error: &Error) -> Told {
+pub(crate) fn meaning_of(error: &Error) -> ErrorMeaning {
     match error {
         Error::Conflict
         | Error::HeadSent
@@ -206,8 +206,8 @@ pub(crate) fn told(error: &Error) -> Told {
         | Error::NotLoaded
         | Error::Missing
         | Error::Expired
-        | Error::NoOwnerIndex => Told::Nothing,
-        _ => Told::Unknown,
+        | Error::NoOwnerIndex => ErrorMeaning::NothingStored,
+        _ => ErrorMeaning::Unknown,
     }
 }
 
@@ -219,7 +219,7 @@ pub(crate) fn user_of(session: &Session) -> Option<usize> {
 impl History {
     pub(crate) fn new(requests: usize, browsers: usize) -> Self {
         let mut history = Self::default();
-        history.visits.resize_with(requests, RequestLog::default);
+        history.requests.resize_with(requests, RequestLog::default);
         history.expected.resize_with(browsers, || None);
         history
     }
@@ -275,13 +275,13 @@ impl History {
 
     /// Notes which session request `r` works on by now.
     pub(crate) fn follow(&mut self, r: usize, session: &Session) {
-        let group = self.identify(session, self.visits[r].group);
-        let visit = &mut self.visits[r];
-        visit.group = group;
+        let group = self.identify(session, self.requests[r].group);
+        let log = &mut self.requests[r];
+        log.group = group;
         let Some(group) = group else { return };
         self.groups[group].last_use = Some(Instant::now());
-        if !visit.groups.contains(&group) {
-            visit.groups.push(group);
+        if !log.groups.contains(&group) {
+            log.groups.push(group);
         }
         for change in &mut self.changes {
             if change.request == Some(r)
@@ -364,16 +364,16 @@ impl History {
             |it: &RequestLog, group| it.groups.contains(&group) || it.presented == Some(group);
         (self.groups[one].flask || self.groups[other].flask)
             && self
-                .visits
+                .requests
                 .iter()
                 .any(|it| uses(it, one) && uses(it, other))
     }
 
     /// Whether the change may have been made in the session.
     pub(crate) fn may_be_in(&self, change: &Change, group: usize) -> bool {
-        let visit = change.request.map(|it| &self.visits[it]);
+        let log = change.request.map(|it| &self.requests[it]);
         change.group.is_none_or(|it| it == group)
-            || visit.is_some_and(|it| it.groups.contains(&group) || it.presented == Some(group))
+            || log.is_some_and(|it| it.groups.contains(&group) || it.presented == Some(group))
     }
 }
 

@@ -117,7 +117,7 @@ pub(crate) enum Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Reads, and looks whose session it is.
-    Look,
+    Read,
     /// Inserts a value of its own under a key of its own.
     Mark,
     /// Adds one to the counter that all requests share.

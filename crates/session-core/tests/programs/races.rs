@@ -59,20 +59,20 @@ fn a_refresh_under_way_revives_no_session_that_was_ended() {
     for refresh in [Use::EveryAccess, Use::EveryRequest] {
         let config = Config { refresh, ..NATIVE };
         let seeds = [seed(0, Some(0)), seed(1, Some(0))];
-        let looks = request(0, &[Step::Look]);
+        let reads = request(0, &[Step::Read]);
         let untouched = Request {
             open: Open::Never,
             ..request(0, &[])
         };
-        for visit in [looks, untouched] {
+        for other in [reads, untouched] {
             for end in [
                 Step::Everywhere { keep: true },
                 Step::EndOne(0),
                 Step::EndAllOf(0),
             ] {
-                in_every_order(config, &seeds, &[visit.clone(), request(1, &[end])], 8);
+                in_every_order(config, &seeds, &[other.clone(), request(1, &[end])], 8);
             }
-            in_every_order(config, &seeds, &[visit, request(0, &[Step::LogOut])], 8);
+            in_every_order(config, &seeds, &[other, request(0, &[Step::LogOut])], 8);
         }
     }
 }

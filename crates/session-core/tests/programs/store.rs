@@ -76,9 +76,9 @@ pub(crate) struct World {
     /// By thread: how many calls there were, and when the last began.
     pub(crate) counts: Vec<Counts>,
     /// By thread: the records that an answer told of, and when.
-    pub(crate) told: Vec<HashMap<StoreKey, u64>>,
+    pub(crate) loaded_at: Vec<HashMap<StoreKey, u64>>,
     /// The same of a call on a user's sessions that is not over.
-    pub(crate) told_aside: Option<HashMap<StoreKey, u64>>,
+    pub(crate) loaded_by_owner_call: Option<HashMap<StoreKey, u64>>,
     /// What was loaded last.
     pub(crate) loaded: Option<StoreKey>,
 }
@@ -258,8 +258,8 @@ impl World {
         self.open = true;
         self.counts.clear();
         self.counts.resize(threads, Counts::default());
-        self.told.clear();
-        self.told.resize(threads, HashMap::new());
+        self.loaded_at.clear();
+        self.loaded_at.resize(threads, HashMap::new());
     }
 
     pub(crate) fn tick(&mut self) -> u64 {
@@ -355,7 +355,7 @@ impl World {
     }
 
     /// How many records that cannot be read were overwritten. A copy that a renewal gives up is deleted, whatever it is.
-    pub(crate) fn lost_unreadable(&self) -> usize {
+    pub(crate) fn overwritten_unreadable(&self) -> usize {
         let lost = |(key, bytes): &(&StoreKey, &Bytes)| {
             let held = self.records.get(*key);
             held.is_some_and(|it| it.bytes != **bytes)
@@ -443,8 +443,12 @@ impl World {
             return;
         }
         let thread = self.current;
-        if let Some(told) = self.told_aside.as_mut().or(self.told.get_mut(thread)) {
-            told.insert(key.clone(), tick);
+        if let Some(told) = self
+            .loaded_by_owner_call
+            .as_mut()
+            .or(self.loaded_at.get_mut(thread))
+        {
+            loaded_at.insert(key.clone(), tick);
         }
     }
 

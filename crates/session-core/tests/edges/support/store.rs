@@ -112,7 +112,7 @@ impl TestStore {
         self.gate.send_replace(Gate::HeldFrom(first, when));
     }
 
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn release(&self) {
         self.gate.send_replace(Gate::Open);
     }
 
@@ -197,7 +197,7 @@ impl TestStore {
     }
 
     /// The record is gone, as after an eviction.
-    pub(crate) async fn lose(&self, key: &StoreKey) {
+    pub(crate) async fn evict(&self, key: &StoreKey) {
         self.inner.delete(key).await.unwrap();
     }
 

@@ -17,7 +17,7 @@ async fn renewed<'b>(site: &Site, browser: &Browser, stale: &'b Browser) -> Requ
 }
 
 #[tokio::test]
-async fn a_change_after_a_renewal_that_lost_follows_the_session() {
+async fn a_change_after_a_renewal_that_was_overtaken_follows_the_session() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
     let stale = browser.clone();
@@ -33,7 +33,7 @@ async fn a_change_after_a_renewal_that_lost_follows_the_session() {
 }
 
 #[tokio::test]
-async fn a_change_together_with_a_renewal_that_lost_follows_the_session() {
+async fn a_change_together_with_a_renewal_that_was_overtaken_follows_the_session() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
     let stale = browser.clone();
@@ -45,7 +45,7 @@ async fn a_change_together_with_a_renewal_that_lost_follows_the_session() {
 }
 
 #[tokio::test]
-async fn a_log_out_after_a_renewal_that_lost_ends_the_session() {
+async fn a_log_out_after_a_renewal_that_was_overtaken_ends_the_session() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
     let stale = browser.clone();
@@ -97,7 +97,7 @@ async fn a_log_out_after_reload_of_a_renewed_session_ends_it() {
 }
 
 #[tokio::test]
-async fn a_login_that_lost_to_one_of_the_same_user_follows_it_and_to_anothers_is_a_conflict() {
+async fn a_login_overtaken_by_one_of_the_same_user_follows_it_and_by_another_users_is_a_conflict() {
     for (winner, follows) in [("ada", true), ("bob", false)] {
         let site = Site::new(signed());
         let browser = site.visited().await;
@@ -159,26 +159,26 @@ async fn a_change_that_is_overtaken_by_a_renewal_long_ago_is_stored_or_an_error(
 #[derive(Clone, Copy, Debug)]
 enum Removal {
     /// Evicted, so long after the request had loaded it.
-    Lost(Duration),
+    Evicted(Duration),
     /// Renewed, and its tombstone removed when its time was over.
     Swept,
 }
 
 impl Removal {
     const ALL: [Self; 5] = [
-        Self::Lost(Duration::ZERO),
-        Self::Lost(Duration::from_secs(59)),
-        Self::Lost(Duration::from_secs(91)),
-        Self::Lost(DAY),
+        Self::Evicted(Duration::ZERO),
+        Self::Evicted(Duration::from_secs(59)),
+        Self::Evicted(Duration::from_secs(91)),
+        Self::Evicted(DAY),
         Self::Swept,
     ];
 
-    async fn happens<'b>(self, site: &Site, browser: &'b Browser) -> Request<'b> {
+    async fn apply<'b>(self, site: &Site, browser: &'b Browser) -> Request<'b> {
         let request = site.open(browser).await;
         match self {
-            Self::Lost(age) => {
+            Self::Evicted(age) => {
                 site.time.advance(age);
-                site.store.lose(&site.store.last_key()).await;
+                site.store.evict(&site.store.last_key()).await;
             }
             Self::Swept => {
                 site.request(&browser.clone(), Session::renew).await;
@@ -192,7 +192,7 @@ impl Removal {
 
 /// The wall clock and the runtime's may differ: a machine slept, or was set right.
 #[tokio::test(start_paused = true)]
-async fn what_is_gone_without_a_trace_counts_as_ended_at_no_age() {
+async fn an_absent_record_without_a_tombstone_is_an_error_at_any_age() {
     let works: [(&str, Handler); 5] = [
         ("change", |session| session.insert("order", &1).unwrap()),
         ("log-out", Session::log_out),
@@ -201,26 +201,26 @@ async fn what_is_gone_without_a_trace_counts_as_ended_at_no_age() {
         ("extension", Session::extend),
     ];
     for slept in [Duration::ZERO, DAY] {
-        for gone in Removal::ALL {
+        for removal in Removal::ALL {
             for (name, work) in works {
                 let site = Site::new(signed());
                 let browser = site.logged_in("ada").await;
-                let request = gone.happens(&site, &browser).await;
+                let request = removal.apply(&site, &browser).await;
                 tokio::time::advance(slept).await;
                 work(&request);
                 let answered = request.answer().await;
                 let missing = matches!(answered, Err(Error::Missing));
-                assert!(missing, "{name}, {gone:?}: {answered:?}");
+                assert!(missing, "{name}, {removal:?}: {answered:?}");
             }
             let site = Site::new(signed());
             let browser = site.logged_in("ada").await;
-            let request = gone.happens(&site, &browser).await;
+            let request = removal.apply(&site, &browser).await;
             tokio::time::advance(slept).await;
             let reloaded = request.reload().await;
-            assert!(matches!(reloaded, Err(Error::Missing)), "{gone:?}");
+            assert!(matches!(reloaded, Err(Error::Missing)), "{removal:?}");
             // What the request knows is no better afterwards.
             request.log_out();
-            assert!(request.answer().await.is_err(), "{gone:?}");
+            assert!(request.answer().await.is_err(), "{removal:?}");
         }
     }
 }
