@@ -47,8 +47,8 @@ async fn two_demos_share_their_sessions(backend: Backend) {
 async fn another_secret_or_prefix_is_another_site() {
     let demo = Demo::on(Backend::Redis).await;
     let browser = demo.logged_in("anna").await;
-    let stranger = Demo::on(Backend::Redis).await;
-    assert_eq!(browser.at(stranger.url()).user().await, json!(null));
+    let other = Demo::on(Backend::Redis).await;
+    assert_eq!(browser.at(other.url()).user().await, json!(null));
 }
 
 /// Runs `demo cleanup` beside `demo`, and returns what it says.

@@ -189,12 +189,12 @@ where
 
 /// The cookie of a new session of `owner`.
 async fn log_in(sessions: &Sessions, owner: &str) -> Result<String> {
-    let visit = sessions.begin_request();
-    visit
+    let request_session = sessions.begin_request();
+    request_session
         .session(&mut std::iter::empty())
         .await?
         .log_in(owner)?;
-    let cookie = finish(visit.finish())
+    let cookie = finish(request_session.finish())
         .await?
         .ok_or("a log-in has a cookie")?;
     let pair = cookie.split(';').next().unwrap_or_default();
@@ -202,12 +202,12 @@ async fn log_in(sessions: &Sessions, owner: &str) -> Result<String> {
 }
 
 async fn log_out(sessions: &Sessions, cookie: &str) -> Result<()> {
-    let visit = sessions.begin_request();
-    visit
+    let request_session = sessions.begin_request();
+    request_session
         .session(&mut std::iter::once(cookie.as_bytes()))
         .await?
         .log_out();
-    finish(visit.finish()).await.map(drop)
+    finish(request_session.finish()).await.map(drop)
 }
 
 async fn finish(end: Finish) -> Result<Option<String>> {
@@ -229,12 +229,12 @@ async fn inserts() -> Result<()> {
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             let began = Instant::now();
-            let visit = sessions.begin_request();
-            let session = visit.session(&mut std::iter::empty()).await?;
+            let request_session = sessions.begin_request();
+            let session = request_session.session(&mut std::iter::empty()).await?;
             for (number, key) in keys.iter().enumerate() {
                 session.insert(key, &number)?;
             }
-            finish(visit.finish()).await?;
+            finish(request_session.finish()).await?;
             times.push(began.elapsed());
         }
         times.sort();

@@ -43,7 +43,7 @@ impl Person {
         })
     }
 
-    pub(super) async fn visit(&self) -> Result<()> {
+    pub(super) async fn open_page(&self) -> Result<()> {
         Ok(self.client.goto(&self.page).await?)
     }
 

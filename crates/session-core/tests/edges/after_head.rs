@@ -15,9 +15,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// A session that is first asked for when the head was sent.
 async fn open_late(site: &Site, browser: &Browser) -> Session {
-    let visit = site.sessions.begin_request();
-    assert!(matches!(visit.finish(), Finish::Ready(_)));
-    browser.session(&visit).await.unwrap()
+    let request_session = site.sessions.begin_request();
+    assert!(matches!(request_session.finish(), Finish::Ready(_)));
+    browser.session(&request_session).await.unwrap()
 }
 
 #[tokio::test]

@@ -303,10 +303,10 @@ async fn answers_that_used_a_users_session_are_not_cached_by_the_browser() {
     let site = Site::new(signed());
     let anonymous = site.visited().await;
     let browser = site.logged_in("ada").await;
-    let looks = |session: &Session| drop(session.owner());
-    assert!(site.request(&browser, looks).await.no_store);
-    assert!(!site.request(&anonymous, looks).await.no_store);
-    assert!(!site.request(&site.browser(), looks).await.no_store);
+    let reads = |session: &Session| drop(session.owner());
+    assert!(site.request(&browser, reads).await.no_store);
+    assert!(!site.request(&anonymous, reads).await.no_store);
+    assert!(!site.request(&site.browser(), reads).await.no_store);
     // Nobody looked.
     let Finish::Ready(outcome) = site.sessions.begin_request().finish() else {
         panic!("there is nothing to save");

@@ -20,8 +20,8 @@ fn spawn(rest: BackgroundSave) {
 }
 
 async fn open(site: &Site, browser: &Browser) -> Session {
-    let visit = site.sessions.begin_request_with(spawn);
-    browser.session(&visit).await.unwrap()
+    let request_session = site.sessions.begin_request_with(spawn);
+    browser.session(&request_session).await.unwrap()
 }
 
 /// Lets everything that was spawned come to its end.
@@ -129,10 +129,10 @@ async fn a_rest_that_fails_says_so() {
 async fn a_save_in_a_stream_continues() {
     let site = Site::new(signed());
     let browser = site.visited().await;
-    let visit = site.sessions.begin_request_with(spawn);
-    let session = browser.session(&visit).await.unwrap();
-    drop(visit.finish());
-    drop(visit);
+    let request_session = site.sessions.begin_request_with(spawn);
+    let session = browser.session(&request_session).await.unwrap();
+    drop(request_session.finish());
+    drop(request_session);
     session.insert("b", &2).unwrap();
     site.store.hold(&Method::WRITES);
     assert!(timeout(MOMENT, session.save()).await.is_err());

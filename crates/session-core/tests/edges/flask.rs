@@ -138,7 +138,7 @@ async fn the_absolute_timeout_of_a_session_that_flask_made_counts_from_its_first
             let here = flask.with_settings(here);
             for n in 0..8 {
                 let request = here.open(&browser).await;
-                assert!(request.contains("_user_id"), "visit {n}, {refresh:?}");
+                assert!(request.contains("_user_id"), "request {n}, {refresh:?}");
                 work(&request, n);
                 request.answer().await.unwrap();
                 here.time.advance(DAY / 2);
@@ -159,7 +159,7 @@ async fn the_absolute_timeout_also_ends_a_session_that_was_taken_over() {
         let here = flask.with_settings(here);
         for n in 0..8 {
             let request = here.open(&browser).await;
-            assert!(request.contains("_user_id"), "visit {n}, {sessions:?}");
+            assert!(request.contains("_user_id"), "request {n}, {sessions:?}");
             request.insert("n", &n).unwrap();
             request.answer().await.unwrap();
             here.time.advance(DAY / 2);

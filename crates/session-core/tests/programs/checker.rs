@@ -96,7 +96,9 @@ async fn everything_ends(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
 /// The session that `cookie` opens, if it is live.
 async fn opens(sessions: &Sessions, cookie: &str) -> Option<Session> {
     let request_session = sessions.begin_request();
-    let opened = visit.session(&mut std::iter::once(cookie.as_bytes())).await;
+    let opened = request_session
+        .session(&mut std::iter::once(cookie.as_bytes()))
+        .await;
     opened.ok().filter(|session| !session.is_new())
 }
 
@@ -219,16 +221,16 @@ impl Check<'_, '_> {
 
     /// *A login gives a new id.* Once it is answered, the id that came with its request opens nothing.
     fn an_id_from_before_a_login_is_dead(&self, broken: &mut Broken) {
-        for (r, visit) in self.history.requests.iter().enumerate() {
+        for (r, log) in self.history.requests.iter().enumerate() {
             let stored = self.history.changes.iter().any(|it| {
                 it.request == Some(r)
                     && it.state == State::Stored
                     && matches!(it.kind, Kind::LogIn(_))
             });
-            if !(visit.ok && visit.logged_in && stored) {
+            if !(log.ok && log.logged_in && stored) {
                 continue;
             }
-            let same = |it: &Probe| it.cookie == visit.cookie && Some(it.group) == visit.group;
+            let same = |it: &Probe| it.cookie == log.cookie && Some(it.group) == log.group;
             if self.live.iter().any(same) {
                 let text = format!("the id from before the login of request {r} is live");
                 broken.push((Promise::Ended, text));
@@ -500,7 +502,7 @@ pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
     let world = run.bench.store.world();
     let (ok, finish_began) = {
         let log = &run.history.borrow().requests[r];
-        (visit.ok, visit.finish_began)
+        (log.ok, log.finish_began)
     };
     let last = if ok {
         let last = world.counts[2 * r].last_began;

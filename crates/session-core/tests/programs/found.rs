@@ -188,14 +188,14 @@ fn a_save_that_was_dropped_keeps_no_other_request_waiting() {
         refresh: Use::EveryRequest,
         ..NATIVE
     };
-    let looks = request(0, &[]);
+    let reads = request(0, &[]);
     let drops = Request {
         after: vec![Step::Count, Step::SaveDropped(2)],
         ..request(0, &[Step::Pause])
     };
     let changes = request(0, &[Step::Permanent(false), Step::Save, Step::Mark]);
     let turns = [2, 2, 2, 2, 2, 0, 0, 0, 2, 2, 4, 4, 4, 4, 4, 4];
-    let requests = [looks, drops, changes];
+    let requests = [reads, drops, changes];
     keeps_every_promise(&program(always, &[seed(0, None)], &requests, &turns));
 }
 

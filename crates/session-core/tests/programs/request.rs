@@ -137,7 +137,7 @@ async fn perform<'s>(
     match step {
         Step::Read => {
             let _number = session.get::<u64>("n");
-            run.looks(r, session);
+            run.record_read(r, session);
         }
         Step::Mark => run.adds(r, thread, session, Kind::Mark, |session, item| {
             session.insert(&format!("m{item}"), &1)
@@ -248,7 +248,7 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
                 run.tries_to_end_all(r, user, own);
             }
             if ended.is_ok() && !keep {
-                run.record_loaded(thread, told);
+                run.record_loaded(thread, loaded_at);
             }
             if ended.is_ok() && !keep && (user.is_some() || late) {
                 run.destroys(r, session);
@@ -287,7 +287,7 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
                 loaded_at,
             } = run.within_list_time(call).await;
             if ended.is_ok() && own && user.is_some() {
-                run.record_loaded(thread, told);
+                run.record_loaded(thread, loaded_at);
                 run.destroys(r, session);
                 let mut history = run.history.borrow_mut();
                 if history.logins_of(group).any(|it| Some(it) != user) {

@@ -443,7 +443,7 @@ impl World {
             return;
         }
         let thread = self.current;
-        if let Some(told) = self
+        if let Some(loaded_at) = self
             .loaded_by_owner_call
             .as_mut()
             .or(self.loaded_at.get_mut(thread))

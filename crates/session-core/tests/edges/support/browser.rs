@@ -51,9 +51,9 @@ impl Browser {
     }
 
     /// The session of a request for `/`.
-    pub(crate) async fn session(&self, visit: &Arc<RequestSession>) -> Result<Session> {
+    pub(crate) async fn session(&self, request_session: &Arc<RequestSession>) -> Result<Session> {
         let header = self.header("/");
-        visit
+        request_session
             .session(&mut header.as_deref().map(str::as_bytes).into_iter())
             .await
     }

@@ -59,7 +59,7 @@ impl Run<'_> {
         let mut call = pin!(call);
         let mut loaded_at = HashMap::new();
         let answer = poll_fn(|cx| {
-            self.bench.store.world().loaded_by_owner_call = Some(take(&mut told));
+            self.bench.store.world().loaded_by_owner_call = Some(take(&mut loaded_at));
             let polled = call.as_mut().poll(cx);
             loaded_at = (self.bench.store.world().loaded_by_owner_call.take()).unwrap_or_default();
             polled
@@ -75,7 +75,7 @@ impl Run<'_> {
 
     /// The request's own session was among those that were ended.
     pub(super) fn record_loaded(&self, thread: usize, loaded_at: HashMap<StoreKey, u64>) {
-        self.bench.store.world().loaded_at[thread].extend(told);
+        self.bench.store.world().loaded_at[thread].extend(loaded_at);
     }
 
     pub(super) fn tick(&self) -> u64 {
@@ -172,7 +172,7 @@ impl Run<'_> {
         absolute && expected.last_use.elapsed() <= Duration::from_secs(limit)
     }
 
-    pub(super) fn looks(&self, r: usize, session: &Session) {
+    pub(super) fn record_read(&self, r: usize, session: &Session) {
         let mut history = self.history.borrow_mut();
         let users = &history.requests[r].users;
         if let Some(now) = user_of(session)
@@ -232,7 +232,7 @@ impl Run<'_> {
             history.requests[r].users.push(user);
         }
         drop(history);
-        self.looks(r, session);
+        self.record_read(r, session);
         let mut history = self.history.borrow_mut();
         if matches!(kind, Kind::LogIn(_)) && result.is_ok() {
             // From now on it works on a session of its own.
@@ -395,7 +395,7 @@ impl Run<'_> {
         saved: &Result<Saved>,
     ) {
         let tick = self.tick();
-        self.looks(r, session);
+        self.record_read(r, session);
         let mut history = self.history.borrow_mut();
         history.take_up_too(r, taken);
         history.follow(r, session);
@@ -440,7 +440,7 @@ impl Run<'_> {
     }
 
     pub(super) fn reloaded(&self, r: usize, session: &Session, began: u64, reloaded: &Result<()>) {
-        self.looks(r, session);
+        self.record_read(r, session);
         self.history.borrow_mut().follow(r, session);
         if reloaded.is_ok() {
             checker::reloaded(self, r, session, began);
