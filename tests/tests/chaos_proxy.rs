@@ -1,4 +1,4 @@
-//! The proxy passes everything on, and does each damage exactly as told.
+//! The proxy passes everything on, and does each kind of damage exactly.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

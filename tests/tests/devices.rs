@@ -1,4 +1,5 @@
-//! The routes about a user's other sessions, on every store that can list them; the other one says that it cannot.
+//! The routes for a user's other sessions, on every store that can list them. The other store
+//! refuses.
 
 #[macro_use]
 mod site;

@@ -1,4 +1,4 @@
-//! Sessions outlive the process that made them and are shared by all that use the store.
+//! Sessions survive a restart, and all processes on the store share them.
 
 #[macro_use]
 mod site;
@@ -83,7 +83,7 @@ async fn cleaning_up_counts(backend: Backend) {
     }
     tokio::time::sleep(Duration::from_millis(3100)).await;
     for browser in &browsers {
-        // One that keeps the cookie longer than it was told to.
+        // A browser that keeps the cookie too long.
         let cookie = browser.cookie().expect("it was set").to_owned();
         let mut stubborn = browser.clone().holding(&cookie);
         assert_eq!(

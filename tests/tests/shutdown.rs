@@ -1,4 +1,4 @@
-//! A demo that is asked to end finishes the saves of clients that hung up, or says that they are lost.
+//! A demo that ends finishes the saves of clients that hung up, or logs that they are not saved.
 
 mod site;
 
@@ -8,7 +8,8 @@ use serde_json::json;
 use session_tests::{ChaosProxy, Disruption, Postgres, RedisServer};
 use site::{Backend, Browser, Demo, Rude};
 
-/// Of each reply of the store: long enough to hang up and end the demo in between, and less than its driver waits.
+/// Of each reply of the store: long enough to hang up and end the demo in between, and less than
+/// its driver waits.
 const SLOWNESS: Duration = Duration::from_millis(350);
 /// What the demo waits for saves, and a slow machine's share.
 const BOUND: Duration = Duration::from_secs(5 + 4);

@@ -1,4 +1,4 @@
-//! What the environment says is taken as it was meant, or stops the start: never something else without a word.
+//! Settings from the environment: each is used as it was meant, or is an error at the start.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -1,4 +1,4 @@
-//! Typed values: what goes in comes out, in either format, and as Flask would write its like.
+//! Typed values survive both formats, and are written as Flask would write them.
 
 use std::{
     collections::BTreeMap,

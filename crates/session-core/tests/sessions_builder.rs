@@ -1,4 +1,4 @@
-//! `Sessions` are refused when they are built where a user's sessions could not be listed later.
+//! The builder of `Sessions` refuses a store that cannot list a user's sessions.
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 

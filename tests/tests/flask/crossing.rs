@@ -1,4 +1,4 @@
-//! What a user does in one application holds in the other.
+//! What a user does in one application applies in the other.
 
 use std::time::Duration;
 

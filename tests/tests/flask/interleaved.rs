@@ -1,4 +1,4 @@
-//! Both change one session at the same time.
+//! Flask and this library change one session at the same time.
 #![expect(clippy::print_stdout, reason = "figures for the guide")]
 
 use std::{collections::BTreeSet, time::Duration};
@@ -18,7 +18,7 @@ const CHANGES: usize = 500;
 /// Clients of each, one request at a time.
 const CLIENTS: usize = 4;
 
-/// What became of the changes made here while Flask did something else.
+/// The changes made here while Flask did something else.
 #[derive(Debug)]
 struct Concurrent {
     answered: BTreeSet<String>,
@@ -27,8 +27,8 @@ struct Concurrent {
 }
 
 impl Concurrent {
-    /// How many of our changes are gone at the end: each by a write of Flask's, for none of ours drops a key that the
-    /// record had.
+    /// How many of our changes were overwritten: each by a write of Flask's, for none of ours drops
+    /// a key that the record had.
     fn overwritten(&self) -> usize {
         let overwritten: BTreeSet<_> = self.answered.difference(&self.kept).cloned().collect();
         assert!(
@@ -60,7 +60,8 @@ impl Concurrent {
     }
 }
 
-/// Sends `CHANGES` requests to each at once: ours set keys of their own, Flask's are to `path` and a number.
+/// Sends `CHANGES` requests to each at once: ours set keys of their own, Flask's are to `path` and
+/// a number.
 async fn run_concurrently(both: &Neighbours, path: &str) -> Concurrent {
     let mut visitor = both.visitor();
     visitor.json(Side::Actix, "/set?k=first&v=x").await;
@@ -130,8 +131,8 @@ async fn a_flask_that_refreshes_each_request_overwrites_what_it_only_reads() {
     );
 }
 
-/// Whether a session that was logged out here while Flask's request ran is back when that ends; `path` ends with how
-/// long that takes.
+/// Whether a session that was logged out here while Flask's request ran is back when that ends;
+/// `path` ends with how long that takes.
 async fn comes_back(both: &Neighbours, path: &str, pause: u64) -> bool {
     let mut visitor = both.visitor();
     visitor.json(Side::Actix, "/login?user=ann").await;
@@ -145,7 +146,8 @@ async fn comes_back(both: &Neighbours, path: &str, pause: u64) -> bool {
     is_logged_in(thief).await
 }
 
-/// The same, tried with longer pauses: on a busy machine one request may be over before the other begins.
+/// The same, tried with longer pauses: on a busy machine one request may be over before the other
+/// begins.
 async fn comes_back_some_time(both: &Neighbours, path: &str) -> bool {
     for pause in [200, 800, 3200] {
         if comes_back(both, path, pause).await {

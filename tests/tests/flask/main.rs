@@ -1,6 +1,7 @@
-//! A real Flask application and this library's, side by side on one store and one cookie.
+//! A real Flask application and one of this library, with one store and one cookie.
 //!
-//! Both are `examples/flask-neighbour`: `app.py` with Flask and Flask-Session from `PyPI`, and the package of that name.
+//! Both are `examples/flask-neighbour`: `app.py` with Flask and Flask-Session from `PyPI`, and the
+//! package of that name.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

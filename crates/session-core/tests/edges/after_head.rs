@@ -1,4 +1,5 @@
-//! Streams, websockets and outer middleware: what a session still can do when the response's head was sent.
+//! Streams, websockets and outer middleware: what a session can do after the response's head was
+//! sent.
 
 use std::time::Duration;
 
@@ -260,7 +261,7 @@ async fn a_stream_that_extends_keeps_its_session_for_days() {
         assert_eq!(request.expires_at(), Some(site.time.now() + HOUR));
         assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 1);
     }
-    // One that does not is told so.
+    // A session without a cookie gets an error.
     site.time.advance(2 * HOUR);
     assert!(request.reload().await.is_err());
     request.extend();

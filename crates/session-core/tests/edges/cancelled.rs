@@ -1,4 +1,5 @@
-//! Work that is dropped, never polled again, or under way elsewhere in the same request.
+//! Saves and loads that are dropped, never polled again, or under way in another task of the
+//! request.
 
 use std::{
     future::Future,
@@ -196,7 +197,7 @@ async fn the_head_waits_for_a_renewal_that_another_task_saves() {
         other.save().await
     });
     tokio::time::sleep(MOMENT).await;
-    let finishing = request.request_session.finish();
+    let finishing = request.inner.finish();
     site.store.release();
     let outcome = match finishing {
         Finish::Ready(outcome) => outcome,

@@ -1,5 +1,5 @@
-//! Which answers carry a cookie: never a dead id, one rule for every way to change what the cookie says, and nothing
-//! for no change.
+//! Which responses carry a cookie: never a dead id, the same for every way to change the cookie,
+//! and none without a change.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -7,7 +7,7 @@ use session_core::{Finish, Saved, Session, Settings, config::Refresh};
 
 use crate::support::{Browser, Handler, Method, Site, signed};
 
-/// What happens to a session beside a request.
+/// What another request does to the session meanwhile.
 type Concurrent = for<'s> fn(&'s Site, &'s Browser) -> Pin<Box<dyn Future<Output = ()> + 's>>;
 
 const CONCURRENT: [(&str, Concurrent); 4] = [
@@ -121,7 +121,7 @@ async fn an_answer_that_failed_sends_a_new_id_and_no_old_one() {
         }
         site.store.go_down(&Method::ALL);
         assert!(slow.answer().await.is_err());
-        let failed = slow.request_session.failed().set_cookie;
+        let failed = slow.inner.failed().set_cookie;
         // The login is stored, and its browser knows of no other id.
         assert_eq!(failed.is_some(), login);
         site.store.come_up();
@@ -147,7 +147,7 @@ async fn what_was_saved_early_is_not_written_again() {
 
         let request = site.open(&browser).await;
         assert_eq!(request.get("a").unwrap(), Some(1));
-        let Finish::Pending(refreshing) = request.request_session.finish() else {
+        let Finish::Pending(refreshing) = request.inner.finish() else {
             panic!("a request that only reads is refreshed");
         };
         assert!(refreshing.await.unwrap().set_cookie.is_some());
@@ -307,14 +307,14 @@ async fn answers_that_used_a_users_session_are_not_cached_by_the_browser() {
     assert!(site.request(&browser, reads).await.no_store);
     assert!(!site.request(&anonymous, reads).await.no_store);
     assert!(!site.request(&site.browser(), reads).await.no_store);
-    // Nobody looked.
+    // The session was not used.
     let Finish::Ready(outcome) = site.sessions.begin_request().finish() else {
         panic!("there is nothing to save");
     };
     assert!(!outcome.no_store);
-    // Looked at by code that cannot wait.
+    // The session was used by code that cannot wait.
     let request = site.open(&browser).await;
-    assert!(request.request_session.loaded().is_some());
+    assert!(request.inner.loaded().is_some());
     assert!(request.answer().await.unwrap().no_store);
     // The page of a login.
     let login = |session: &Session| session.log_in("ada").unwrap();
@@ -371,7 +371,7 @@ async fn a_page_with_a_users_data_is_not_kept_though_the_session_ended_meanwhile
     request.insert("a", &1).unwrap();
     site.store.go_down(&Method::WRITES);
     assert!(request.answer().await.is_err());
-    assert!(request.request_session.failed().no_store);
+    assert!(request.inner.failed().no_store);
     site.store.come_up();
     let outcome = site.request(&browser, Session::log_out).await;
     assert!(outcome.no_store || outcome.set_cookie.is_some());

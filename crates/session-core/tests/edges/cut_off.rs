@@ -1,5 +1,5 @@
-//! Requests whose handlers are dropped before their end, as a server does when the connection is reset; and streams
-//! that are dropped.
+//! Handlers that are dropped before their end, as when the connection is reset, and streams that
+//! are dropped.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{Browser, Failure, Handler, Log, Method, Site, When, Work, s
 
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// What an adapter does with the rest.
+/// What an adapter does with a save under way.
 fn spawn(rest: BackgroundSave) {
     tokio::spawn(async move {
         if let Err(error) = rest.await {
@@ -182,7 +182,7 @@ async fn what_was_reported_or_nobody_expects_is_not_counted() {
     site.store.fail(Method::Update, Failure::Before);
     assert!(matches!(session.save().await, Err(Error::Backend { .. })));
     drop(session);
-    // A load, and one that only looked.
+    // A request that only loaded the session, and one that only read it.
     site.store.hold(&Method::ALL);
     assert!(timeout(MOMENT, open(&site, &browser)).await.is_err());
     site.store.release();

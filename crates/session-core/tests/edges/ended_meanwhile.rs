@@ -1,4 +1,5 @@
-//! Ended, renewed, expired and gone without a trace: what a request does that meets one of them while it runs.
+//! What a request does if its session ends, is renewed, expires or becomes absent while the request
+//! runs.
 
 use std::time::Duration;
 
@@ -155,7 +156,7 @@ async fn a_change_that_is_overtaken_by_a_renewal_long_ago_is_stored_or_an_error(
     }
 }
 
-/// How a record can be gone without a trace, and how old the request's knowledge is then.
+/// How a record becomes absent without a tombstone, and how long after the load.
 #[derive(Clone, Copy, Debug)]
 enum Removal {
     /// Evicted, so long after the request had loaded it.
@@ -190,7 +191,7 @@ impl Removal {
     }
 }
 
-/// The wall clock and the runtime's may differ: a machine slept, or was set right.
+/// The wall clock and the runtime's clock may differ, such as after a sleep of the machine.
 #[tokio::test(start_paused = true)]
 async fn an_absent_record_without_a_tombstone_is_an_error_at_any_age() {
     let works: [(&str, Handler); 5] = [
@@ -218,7 +219,7 @@ async fn an_absent_record_without_a_tombstone_is_an_error_at_any_age() {
             tokio::time::advance(slept).await;
             let reloaded = request.reload().await;
             assert!(matches!(reloaded, Err(Error::Missing)), "{removal:?}");
-            // What the request knows is no better afterwards.
+            // After the reload, the request still knows no more.
             request.log_out();
             assert!(request.answer().await.is_err(), "{removal:?}");
         }

@@ -1,4 +1,4 @@
-//! Ids of sessions whose time is over by the clock of one process, and by that of another is not yet.
+//! Sessions that have expired by the clock of one process, and not by that of another.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ const IDLE: Duration = Duration::from_secs(1800);
 /// How fast the clock of the second process is: far less than a tenth of the idle timeout.
 const FAST: Duration = Duration::from_secs(5);
 
-/// Sessions whose cookies have no end, so that a browser still sends the id of one whose time is over.
+/// Sessions whose cookies have no end, so that a browser still sends the id of one whose time is
+/// over.
 fn short() -> Settings {
     signed().with_permanent(false).with_idle_timeout(IDLE)
 }

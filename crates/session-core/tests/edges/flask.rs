@@ -1,4 +1,4 @@
-//! Sessions in Flask's records: what is different where there are no tombstones and no index.
+//! Sessions in Flask's form, which has no tombstones and no index.
 
 use std::time::Duration;
 
@@ -218,7 +218,8 @@ async fn in_flasks_profile_a_session_has_no_lineage_and_keeps_owner_lifetime_and
     }
 }
 
-/// Ends all sessions of "ada" when Flask's are over, taken over or not, and the application has stopped taking any over.
+/// Ends all sessions of "ada" when Flask's are over, taken over or not, and the application has
+/// stopped taking any over.
 async fn log_out_everywhere_works_after(
     sessions: FlaskSessions,
     makes: Handler,

@@ -1,4 +1,4 @@
-//! How long a user stays logged in: the record's end and the cookie's, seen by a browser that obeys both.
+//! How long a user stays logged in, by the ends of the record and of the cookie.
 
 use std::time::Duration;
 
@@ -409,7 +409,8 @@ async fn a_session_whose_end_is_the_absolute_one_lives_until_then() {
             let site = Site::new(settings);
             let browser = site.logged_in("ada").await;
             let mut sent = 0;
-            // At the second round the end can be moved by less than a tenth, from minute 56 to 60, and never again.
+            // At the second round the end can be moved by less than a tenth, from minute 56 to 60,
+            // and never again.
             for pause in [11, 29, 1, 16, 2] {
                 site.time.advance(pause * MINUTE);
                 site.store.sweep().await;

@@ -1,5 +1,5 @@
-//! What requests must not do to each other, and to themselves: cancelled, doubled and late work, told apart endings,
-//! cookies and records that drift apart.
+//! Edge cases of requests: cancelled, concurrent and late work, sessions that ended meanwhile, and
+//! the ends of cookies and records.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -55,7 +55,7 @@ async fn without_a_store_nothing_is_reported_as_changed_or_ended() {
         ("destroy", Session::log_out),
     ];
     for (name, work) in works {
-        // Whether the store is up again when the request is answered makes no difference.
+        // The result is the same if the store is up again when the request is answered.
         for up_again in [false, true] {
             let site = Site::new(lenient());
             let browser = site.logged_in("ada").await;

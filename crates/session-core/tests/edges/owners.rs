@@ -1,4 +1,4 @@
-//! A user's sessions: listed, ended one by one and all at once.
+//! A user's sessions: they are listed, and ended one by one or all at once.
 
 use std::time::{Duration, Instant};
 
@@ -221,7 +221,8 @@ async fn who_logs_in_and_out_for_ever_can_still_be_logged_out_everywhere() {
     let start = Instant::now();
     assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 3);
     assert!(start.elapsed() < Duration::from_secs(5));
-    // When the tombstones' time is over, the index names the live ones alone, and one page holds them.
+    // When the tombstones' time is over, the index names the live ones alone, and one page holds
+    // them.
     site.time.advance(Duration::from_secs(91));
     site.store.calls();
     let before = site.store.listed();
@@ -577,7 +578,8 @@ async fn a_session_that_is_renewed_between_two_pages_is_in_the_list_once() {
 
 #[tokio::test]
 async fn a_list_needs_no_tombstone_of_a_renewed_session() {
-    // Of a session that was renewed three times: the tombstone under its first, second or third key.
+    // Of a session that was renewed three times: the tombstone under its first, second or third
+    // key.
     for evicted in 0..3 {
         let site = Site::new(signed());
         let browser = site.browser();

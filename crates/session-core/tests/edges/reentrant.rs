@@ -1,4 +1,4 @@
-//! The closure of an `update` that uses the session it changes: an error at once, and nothing else.
+//! The closure of an `update` must not use the session itself: that is an error at once.
 
 use std::sync::{
     Arc,

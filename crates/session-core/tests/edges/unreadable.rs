@@ -1,4 +1,5 @@
-//! Records that are damaged, and records that a later release wrote: never taken for ended, never overwritten.
+//! Damaged records, and records of a later release: they are never read as ended, and never
+//! overwritten.
 
 use session_core::{Error, Session, StoreKey, config::OnStoreFailure};
 
@@ -23,7 +24,8 @@ const DAMAGED: [Tamper; 4] = [
     },
 ];
 
-/// What a request does; last the login, which a request that could not load its session is refused at once.
+/// What a request does; last the login, which a request that could not load its session is refused
+/// at once.
 const WORKS: [Handler; 5] = [
     |session| session.insert("a", &1).unwrap(),
     Session::renew,

@@ -1,4 +1,5 @@
-//! Several cookies of the session's name: after a change of path or domain, of keys, or by an attacker.
+//! Requests with several cookies of the session's name, after a change of path, domain or keys, or
+//! from an attacker.
 
 use session_core::{CookieAttributes, Error, Session, Settings, config::FlaskSessions};
 

@@ -1,3 +1,5 @@
+//! Checks every promise on the result of a run.
+
 use crate::{
     explain::explained,
     records::{Live, key_of, live_records},
@@ -168,7 +170,8 @@ impl<'r> Check<'r> {
             .acts
             .iter()
             .any(|act| matches!(act, Act::LogIn(by) if owner.is_some_and(|it| it != *by)));
-        // A refreshed cookie that comes after the renewed one can replace it in the browser; no server can order that.
+        // A refreshed cookie that comes after the renewed one can replace it in the browser; no
+        // server can order that.
         let unordered = self.scene.due || self.run.failures > 0;
         if self.reachable.is_empty() || self.ended() || takes_over || unordered {
             return;
@@ -198,7 +201,8 @@ impl<'r> Check<'r> {
             .any(|(act, answer)| ends(act) && answer.status == 200)
     }
 
-    /// What no protocol can keep: the crash of the process that was about to send the id, or a second failure.
+    /// What no protocol can keep: the crash of the process that was about to send the id, or a
+    /// second failure.
     fn crashed_or_failed_twice(&self) -> bool {
         self.run.failures > 1 || self.run.answers.iter().any(Option::is_none)
     }

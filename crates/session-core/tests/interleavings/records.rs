@@ -1,3 +1,5 @@
+//! Reads the live records of a store.
+
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -1,3 +1,5 @@
+//! One request of a scene, and its answer.
+
 use std::sync::Arc;
 
 use session_core::{Error, Finish, RequestSession, Result, Session, Sessions};

@@ -1,3 +1,5 @@
+//! A scene: concurrent requests on one session, run in every order.
+
 use std::{sync::Arc, time::Duration};
 
 use session_core::{ExpiredSweep, MemoryStore, conformance::rounds};

@@ -1,3 +1,5 @@
+//! A store that pauses before each command.
+
 use std::{
     future::{pending, poll_fn},
     sync::{Arc, Mutex, MutexGuard},
@@ -18,7 +20,7 @@ pub(crate) enum Failure {
     AnswerLost,
     /// It fails, and is carried out later.
     AppliedLate,
-    /// It is carried out, and its request never goes on.
+    /// It is carried out, and its request never continues.
     CrashAfter,
 }
 
@@ -40,13 +42,13 @@ enum Reply {
     Owned(Page),
 }
 
-/// What the scheduler and the store tell each other.
+/// The state that the scheduler and the store share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) failure: Option<Failure>,
     /// A request has come to this command and waits to carry it out.
     pub(crate) waiting: Option<Command>,
-    /// Commands that are carried out after their request was told that they failed.
+    /// Commands that are carried out after their request got an error.
     pub(crate) late: Vec<Command>,
     /// Every key that ever held a record, in the order of their records.
     pub(crate) keys: Vec<StoreKey>,
@@ -74,7 +76,7 @@ impl PausingStore {
     }
 
     pub(crate) async fn carry_out_late(&self, command: Command) {
-        // Nobody is left to hear the answer.
+        // Nobody waits for the answer.
         drop(self.carry_out(command).await);
     }
 

@@ -1,3 +1,5 @@
+//! The requests of a run that are under way.
+
 use std::{
     future::Future,
     pin::Pin,

@@ -1,5 +1,5 @@
-//! What is promised, each promise as one check. It knows the public API, what the requests were loaded_at, and nothing of how
-//! any of it is kept.
+//! Checks each promise on the history of a run. It knows the public API and the results that the
+//! requests got, and nothing of the implementation.
 
 use std::{
     collections::BTreeSet,
@@ -76,8 +76,9 @@ fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     check.what_cannot_be_read_is_not_overwritten(broken);
 }
 
-/// *What is not used ends.* After the longest idle timeout there is in the program, or the absolute one, whatever is
-/// earlier, nothing is live any more; a wall clock that was set back may delay that by as much.
+/// *What is not used ends.* After the longest idle timeout there is in the program, or the absolute
+/// one, whatever is earlier, nothing is live any more; a wall clock that was set back may delay
+/// that by as much.
 async fn everything_ends(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     let program = run.program;
     let absolute = program.config.absolute.unwrap_or(u64::MAX);
@@ -154,13 +155,15 @@ struct Check<'c, 'p> {
 type Broken = Vec<(Promise, String)>;
 
 impl Check<'_, '_> {
-    /// *Ended means ended.* Once a log-out is answered with a 2xx, or a save after it says so, no cookie that any
-    /// browser ever had opens the session: not under an id that another request gives it, not through a change that was
-    /// under way. Once the end of a user's sessions, or of one of them, is answered, none of them is that user's any
-    /// more whose login was answered before the call began; logins still in flight then may survive it.
+    /// *Ended means ended.* Once a log-out is answered with a 2xx, or a save after it says so, no
+    /// cookie that any browser ever had opens the session: not under an id that another request
+    /// gives it, not through a change that was under way. Once the end of a user's sessions, or of
+    /// one of them, is answered, none of them is that user's any more whose login was answered
+    /// before the call began; logins still in flight then may survive it.
     ///
-    /// What cannot be promised: in Flask's form, which has no markers, an end is one of the id that came with the
-    /// request. A log-out that *arrives* with an id that was renewed more than a minute before finds nothing.
+    /// What cannot be promised: in Flask's form, which has no markers, an end is one of the id that
+    /// came with the request. A log-out that *arrives* with an id that was renewed more than a
+    /// minute before finds nothing.
     fn ended_means_ended(&self, broken: &mut Broken) {
         for end in &self.history.ends {
             for probe in self.live {
@@ -197,8 +200,8 @@ impl Check<'_, '_> {
         })
     }
 
-    /// Whether the session was renewed after `began`, in a store that forgot records before their time: from the old
-    /// record's tombstone the new one would have been found.
+    /// Whether the session was renewed after `began`, in a store that forgot records before their
+    /// time: from the old record's tombstone the new one would have been found.
     fn trace_is_lost(&self, group: usize, began: u64) -> bool {
         let renewed = self.history.requests.iter().any(|it| {
             it.sent.is_some()
@@ -208,8 +211,8 @@ impl Check<'_, '_> {
         renewed && self.run.program.forgets()
     }
 
-    /// *Of all ids of a session that were ever sent, one is live at most.* A renewal or a login that was answered ends
-    /// the id before, and of two at once one wins.
+    /// *Of all ids of a session that were ever sent, one is live at most.* A renewal or a login
+    /// that was answered ends the id before, and of two at once one wins.
     fn one_id_opens_a_session(&self, broken: &mut Broken) {
         for (index, probe) in self.live.iter().enumerate() {
             if self.live[..index].iter().any(|it| it.group == probe.group) {
@@ -219,7 +222,8 @@ impl Check<'_, '_> {
         }
     }
 
-    /// *A login gives a new id.* Once it is answered, the id that came with its request opens nothing.
+    /// *A login gives a new id.* Once it is answered, the id that came with its request opens
+    /// nothing.
     fn an_id_from_before_a_login_is_dead(&self, broken: &mut Broken) {
         for (r, log) in self.history.requests.iter().enumerate() {
             let stored = self.history.changes.iter().any(|it| {
@@ -238,10 +242,11 @@ impl Check<'_, '_> {
         }
     }
 
-    /// *2xx means stored.* What a request changed before it was answered with a 2xx, or before a `save` that said so,
-    /// is in the session: through its live id it is read back, until a later or concurrent change replaces or removes
-    /// it. A session that was ended, or is another user's by then, has dropped it. A session that nobody ended, that is
-    /// in use and that nothing went wrong for is live under an id that was sent.
+    /// *2xx means stored.* What a request changed before it was answered with a 2xx, or before a
+    /// `save` that said so, is in the session: through its live id it is read back, until a later
+    /// or concurrent change replaces or removes it. A session that was ended, or is another user's
+    /// by then, has dropped it. A session that nobody ended, that is in use and that nothing went
+    /// wrong for is live under an id that was sent.
     fn stored_means_stored(&self, broken: &mut Broken) {
         for change in &self.history.changes {
             if change.item == usize::MAX || change.state != State::Stored {
@@ -275,7 +280,8 @@ impl Check<'_, '_> {
         }
     }
 
-    /// Whether the session that the change's request logged in to may have been ended before the request saw it.
+    /// Whether the session that the change's request logged in to may have been ended before the
+    /// request saw it.
     fn may_have_ended_unseen(&self, change: &Change) -> bool {
         let own = |it: &&Change| it.request == change.request;
         self.history.changes.iter().filter(own).any(|it| {
@@ -284,7 +290,8 @@ impl Check<'_, '_> {
         })
     }
 
-    /// Whether another change that came later, or was under way at the same time, replaces or removes this one.
+    /// Whether another change that came later, or was under way at the same time, replaces or
+    /// removes this one.
     fn is_replaced(&self, change: &Change) -> bool {
         self.history.changes.iter().any(|other| {
             let removes = match other.kind {
@@ -301,7 +308,8 @@ impl Check<'_, '_> {
         })
     }
 
-    /// Whether the session may have been another user's before the change was made in it: it was emptied first.
+    /// Whether the session may have been another user's before the change was made in it: it was
+    /// emptied first.
     fn is_another_users(&self, change: &Change, group: usize) -> bool {
         let arrived = change
             .request
@@ -322,7 +330,8 @@ impl Check<'_, '_> {
         })
     }
 
-    /// Whether a session may be without a live id that was sent: it may have expired, or something went wrong.
+    /// Whether a session may be without a live id that was sent: it may have expired, or something
+    /// went wrong.
     fn may_be_lost(&self, group: usize) -> bool {
         let program = self.run.program;
         let passed = self.run.started.elapsed().as_secs() + program.clock_steps() + 2;
@@ -334,8 +343,8 @@ impl Check<'_, '_> {
             || (program.dropped_calls_arrive && program.steps().any(dropped))
     }
 
-    /// *What was answered as not stored is not stored.* A save that says that the session ended, or an error that says
-    /// that nothing changed, left nothing of the request's changes.
+    /// *What was answered as not stored is not stored.* A save that says that the session ended, or
+    /// an error that says that nothing changed, left nothing of the request's changes.
     fn what_was_not_stored_is_not_there(&self, broken: &mut Broken) {
         for change in &self.history.changes {
             if change.item == usize::MAX || change.state != State::Absent {
@@ -367,8 +376,8 @@ impl Check<'_, '_> {
         }
     }
 
-    /// *Sessions are kept apart.* Nothing that was put into one session is in another, and nothing that was put there
-    /// for one user is there for the next.
+    /// *Sessions are kept apart.* Nothing that was put into one session is in another, and nothing
+    /// that was put there for one user is there for the next.
     fn sessions_are_kept_apart(&self, broken: &mut Broken) {
         for probe in self.live {
             for change in &self.history.changes {
@@ -390,7 +399,8 @@ impl Check<'_, '_> {
         }
     }
 
-    /// *A request costs so much and no more.* Its calls are bounded by its steps and by what others do meanwhile.
+    /// *A request costs so much and no more.* Its calls are bounded by its steps and by what others
+    /// do meanwhile.
     fn requests_are_bounded(&self, broken: &mut Broken) {
         let world = self.run.bench.store.world();
         for (r, request) in self.run.program.requests.iter().enumerate() {
@@ -470,8 +480,8 @@ pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken:
     }
 }
 
-/// *A reload that succeeds looks again*: what others were told is stored before it began is there, unless somebody may
-/// have removed it, or ended the session.
+/// *A successful reload loads again*: it finds what was reported as stored before it began, unless
+/// another request may have removed it or ended the session.
 pub(crate) fn reloaded(run: &Run<'_>, r: usize, session: &Session, began: u64) {
     let mut history = run.history.borrow_mut();
     let opened = history.requests[r].group.filter(|_| !session.is_new());
@@ -493,8 +503,9 @@ pub(crate) fn reloaded(run: &Run<'_>, r: usize, session: &Session, began: u64) {
     }
 }
 
-/// *No answer sends a dead id*: one that was ended or renewed before the end of the visit began, or before its last call
-/// of the store did. An answer that failed could not look again: it sends none that the request knew to be dead.
+/// *No answer sends a dead id*: an id that ended or was renewed before the end of the request
+/// began, or before its last store call. An answer that failed could not load again; it sends no id
+/// that the request knew to be dead.
 pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
     if live_now(run, cookie).is_some() || run.program.evicts() {
         return;

@@ -1,4 +1,4 @@
-//! Programs that broke a promise once, as small as they could be made.
+//! Regression tests: small programs that once broke a promise.
 
 use crate::{
     program::{Behaviour, Config, Layout, Open, Program, Request, Seed, Step, Turn, Use},

@@ -1,3 +1,5 @@
+//! Generates a program from a number.
+
 use crate::program::{Behaviour, Config, Layout, Open, Program, Request, Seed, Step, Turn, Use};
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
@@ -146,8 +148,8 @@ fn races(dice: &mut Dice) -> Program {
     }
 }
 
-/// A renewal whose outcome is unknown for a while, in which others go on with the session: rare in a program without a
-/// plan.
+/// A renewal whose outcome is unknown for a while, in which others go on with the session: rare in
+/// a program without a plan.
 fn unknown_renewal(dice: &mut Dice) -> Program {
     let mut program = races(dice);
     let renewal = dice.of(&[Step::Renew, Step::LogIn(0), Step::LogIn(1)]);
@@ -171,7 +173,8 @@ fn unknown_renewal(dice: &mut Dice) -> Program {
         request.steps = steps.to_vec();
     }
     let (one, other) = (Turn::Run(0, Behaviour::Fine), Turn::Run(2, Behaviour::Fine));
-    // Both are loaded, the new record is inserted, and the answer to the old one's tombstone is lost.
+    // Both are loaded, the new record is inserted, and the answer to the old one's tombstone is
+    // lost.
     program.schedule = vec![one, other, one, other, one];
     program.schedule.push(Turn::Run(0, Behaviour::ErrorAfter));
     program.schedule.extend([one, one]);

@@ -1,3 +1,5 @@
+//! The history of a run: what each request did, and which results it got.
+
 use std::time::{Duration, SystemTime};
 
 use session_core::{Error, Lineage, Session};
@@ -28,7 +30,7 @@ pub(crate) struct Violation {
     pub(crate) text: String,
 }
 
-/// What the requests of a run were told, in the order in which it happened.
+/// What the requests of a run did and which results they got, in order.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     pub(crate) requests: Vec<RequestLog>,
@@ -39,7 +41,7 @@ pub(crate) struct History {
     pub(crate) ends: Vec<End>,
     /// Users whom somebody tried to log out everywhere, and the session that was to be kept.
     pub(crate) ended_users: Vec<(usize, Option<usize>)>,
-    /// What happened, if that is to be told.
+    /// The trace of the run, if it is wanted.
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) expected: Vec<Option<Expected>>,
     pub(crate) violations: Vec<Violation>,
@@ -48,11 +50,12 @@ pub(crate) struct History {
 
 /// A session over all of its ids.
 #[derive(Debug, Default)]
-// Each is a fact of its own.
+// Each flag is a fact of its own.
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Group {
     pub(crate) lineage: Option<Lineage>,
-    /// It has or had a record of Flask's form, in which nothing tells an ended one from a renewed one.
+    /// It has or had a record of Flask's form, in which nothing tells an ended one from a renewed
+    /// one.
     pub(crate) flask: bool,
     /// It ended before the program began, and a browser still has its cookie.
     pub(crate) stale: bool,
@@ -66,7 +69,7 @@ pub(crate) struct Group {
 
 /// One request so far.
 #[derive(Debug, Default)]
-// Each is a fact of its own.
+// Each flag is a fact of its own.
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct RequestLog {
     /// The cookie that came with it, as name and value.
@@ -83,7 +86,8 @@ pub(crate) struct RequestLog {
     pub(crate) late: bool,
     /// It came with an id that was renewed before.
     pub(crate) came_late: bool,
-    /// Whose session the request was authorised for, first of all, and whom it logged in since; empty if nobody's.
+    /// Whose session the request was authorised for, first of all, and whom it logged in since;
+    /// empty if nobody's.
     pub(crate) users: Vec<usize>,
     /// Sessions that the request destroyed, before the store has confirmed it.
     pub(crate) ending: Vec<Target>,
@@ -145,7 +149,8 @@ pub(crate) enum State {
     Pending,
     /// A save or an answer said that it is stored.
     Stored,
-    /// A save said that it was dropped because the session ended, or an error said that nothing was stored.
+    /// A save said that it was dropped because the session ended, or an error said that nothing was
+    /// stored.
     Absent,
     /// The outcome is unknown.
     Unknown,
@@ -186,7 +191,7 @@ pub(crate) struct Expected {
     pub(crate) logged_in_at: SystemTime,
 }
 
-/// What an error says of the changes.
+/// What an error means for the changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorMeaning {
     /// Nothing of them is stored.
@@ -314,7 +319,8 @@ impl History {
         }
     }
 
-    /// A save of request `r` took up whatever was there when its turn came, and says that it is not stored.
+    /// A save of request `r` took up whatever was there when its turn came, and says that it is not
+    /// stored.
     pub(crate) fn refuse(&mut self, r: usize) {
         for change in &mut self.changes {
             change.refused |= change.request == Some(r) && change.state == State::Pending;
@@ -325,7 +331,8 @@ impl History {
         for index in taken {
             let change = &mut self.changes[*index];
             if matches!(change.state, State::Pending | State::Unknown) {
-                // Another save that took it up may have stored it all the same, or said that it did not.
+                // Another save that took it up may have stored it all the same, or said that it did
+                // not.
                 change.refused |= state == State::Absent;
                 change.state = match state {
                     State::Absent if change.saves > 1 => State::Unknown,
@@ -358,7 +365,8 @@ impl History {
         })
     }
 
-    /// Whether two sessions may be one: of Flask's form, which has no name, and used by the same request.
+    /// Whether two sessions may be one: of Flask's form, which has no name, and used by the same
+    /// request.
     pub(crate) fn may_be_one(&self, one: usize, other: usize) -> bool {
         let uses =
             |it: &RequestLog, group| it.groups.contains(&group) || it.presented == Some(group);

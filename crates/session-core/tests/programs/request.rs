@@ -1,4 +1,5 @@
-//! One request of a program: the handler's steps, the end of the request, and what comes after the head.
+//! Runs one request of a program: the handler's steps, the end of the request, and the steps after
+//! the head.
 
 mod answer;
 mod events;
@@ -27,7 +28,7 @@ use crate::{
 /// The most values that a program adds; each has a digit of the counter.
 pub(crate) const ITEMS: usize = 30;
 
-/// The answer to a call on a user's sessions, and what it told of their records.
+/// The answer to a call on a user's sessions, and the records that it loaded.
 struct Listed<T> {
     answer: Result<T>,
     loaded_at: HashMap<StoreKey, u64>,
@@ -35,7 +36,8 @@ struct Listed<T> {
 
 type Held<'s> = Vec<Pin<Box<dyn Future<Output = Result<Saved>> + 's>>>;
 
-/// Serves request `r` as an adapter does: the handler, the end of the request_session, the answer, and what comes after the head.
+/// Serves request `r` as an adapter does: the handler, the end of the request, the answer,
+/// and what comes after the head.
 pub(crate) async fn serve(run: &Run<'_>, r: usize) {
     let request = &run.program.requests[r];
     let header = run.browsers.borrow_mut()[request.browser].header(run.browser_now());

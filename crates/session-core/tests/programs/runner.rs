@@ -1,3 +1,5 @@
+//! Runs a program: schedules its requests, its store calls and its clocks.
+
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -303,7 +305,7 @@ impl Run<'_> {
         world.open = true;
     }
 
-    /// Makes a session before the program begins.
+    /// Creates a session before the program begins.
     async fn create_seed_session(&self, seed: &Seed) {
         let config = self.program.config;
         let which = match seed {

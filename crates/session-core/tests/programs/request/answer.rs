@@ -1,4 +1,4 @@
-//! What the history records of a request's answer, and what the browser may rely on from then on.
+//! Records a request's answer in the history, and what the browser may rely on from then on.
 
 use std::time::Duration;
 
@@ -80,7 +80,8 @@ impl Run<'_> {
         } else {
             let known = history.group_of(pair);
             if known.is_none() {
-                // One that was destroyed while it was saved is still the one that the cookie is for.
+                // One that was destroyed while it was saved is still the one that the cookie is
+                // for.
                 let log = &history.requests[r];
                 let since = !log.ok || log.groups.len() > log.known;
                 let saved = log.groups.last().copied().filter(|_| since);

@@ -1,4 +1,4 @@
-//! What the history records of a request until its answer, and the store time that its calls take.
+//! Records the steps of a request in the history, and the store time that its calls take.
 
 use std::{
     collections::HashMap,
@@ -23,8 +23,8 @@ use crate::{
 use super::{ITEMS, Listed};
 
 impl Run<'_> {
-    /// Counts the store time of one of the library's calls; a call before the head shares the request's, one after it
-    /// has its own.
+    /// Counts the store time of one of the library's calls; a call before the head shares the
+    /// request's, one after it has its own.
     pub(super) async fn within<T>(
         &self,
         r: usize,
@@ -50,7 +50,8 @@ impl Run<'_> {
         answer
     }
 
-    /// Counts the time of a call on a user's sessions. What its answers told of single records the request does not hear.
+    /// Counts the time of a call on a user's sessions. The request does not get the records that
+    /// such a call loads.
     pub(super) async fn within_list_time<T>(
         &self,
         call: impl Future<Output = Result<T>>,
@@ -165,7 +166,8 @@ impl Run<'_> {
         };
         let absolute = self.program.config.absolute.is_none_or(|absolute| {
             let end = expected.logged_in_at + Duration::from_secs(absolute);
-            // It may end a tenth of the idle timeout before, because nothing moved its end that was worth a write.
+            // It may end a tenth of the idle timeout before, because nothing moved its end that was
+            // worth a write.
             end > self.bench.wall.now()
                 + Duration::from_secs(slack + self.program.longest_idle() / 10 + 1)
         });
@@ -270,7 +272,7 @@ impl Run<'_> {
     }
 
     /// The sessions that the request has destroyed by now.
-    pub(super) fn destroyed(&self, r: usize) -> Vec<Target> {
+    pub(super) fn ended_sessions(&self, r: usize) -> Vec<Target> {
         self.history.borrow().requests[r].ending.clone()
     }
 
@@ -323,7 +325,8 @@ impl Run<'_> {
         passed + 1 < life && !self.program.evicts()
     }
 
-    /// The user for whose sessions a request speaks: a request with an id that was just renewed speaks for its user too.
+    /// The user for whose sessions a request speaks: a request with an id that was just renewed
+    /// speaks for its user too.
     pub(super) fn authorised_user(&self, r: usize, session: &Session) -> Option<usize> {
         let history = self.history.borrow();
         let log = &history.requests[r];
