@@ -281,8 +281,9 @@ impl Machine {
             .take()
             .into_iter()
             .chain(take(&mut self.results));
-        let (failed, told): (Vec<_>, Vec<_>) = results.partition(|(_, result)| result.is_err());
-        self.results = told;
+        let (failed, succeeded): (Vec<_>, Vec<_>) =
+            results.partition(|(_, result)| result.is_err());
+        self.results = succeeded;
         failed.into_iter().find_map(|(_, result)| result.err())
     }
 

@@ -22,7 +22,7 @@ async fn without_a_store_an_anonymous_request_reads_on() {
     let browser = site.logged_in("ada").await;
     let before = browser.header("/");
     site.store.go_down(&Method::ALL);
-    let outcome = site
+    let result = site
         .request(&browser, |session| {
             assert_eq!(session.owner(), None);
             assert_eq!(session.get::<i32>("a").unwrap(), None);
@@ -31,7 +31,7 @@ async fn without_a_store_an_anonymous_request_reads_on() {
             assert_eq!(session.take_flashes().unwrap(), []);
         })
         .await;
-    assert_eq!(outcome.set_cookie, None);
+    assert_eq!(result.set_cookie, None);
     site.store.come_up();
     assert_eq!(browser.header("/"), before);
     assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
@@ -52,7 +52,7 @@ async fn without_a_store_nothing_is_reported_as_changed_or_ended() {
         ("renew", Session::renew),
         ("extend", Session::extend),
         ("clear", Session::clear),
-        ("destroy", Session::log_out),
+        ("log_out", Session::log_out),
     ];
     for (name, work) in works {
         // The result is the same if the store is up again when the request is answered.
@@ -113,7 +113,7 @@ async fn a_store_that_fails_only_at_writing_makes_no_success() {
             site.store.go_down(&Method::WRITES);
             work(&request);
             assert!(request.answer().await.is_err());
-            assert!(request.save().await.is_err(), "the outcome stays unknown");
+            assert!(request.save().await.is_err(), "the result stays unknown");
             site.store.come_up();
             assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
         }
@@ -169,11 +169,11 @@ async fn a_route_that_does_not_use_the_session_waits_for_a_tenth_of_the_budget_a
         let _opened_or_not = request_session
             .open_untouched(&mut [header.as_bytes()].into_iter())
             .await;
-        let outcome = match request_session.finish() {
-            Finish::Ready(outcome) => outcome,
+        let result = match request_session.finish() {
+            Finish::Ready(result) => result,
             Finish::Pending(saving) => saving.await.unwrap(),
         };
-        let (took, refreshed) = (begin.elapsed(), outcome.set_cookie.is_some());
+        let (took, refreshed) = (begin.elapsed(), result.set_cookie.is_some());
         assert!(took <= BUDGET / 5, "{load} {write}: {took:?}");
         assert_eq!(refreshed, took < BUDGET / 10, "{load} {write}: {took:?}");
     }
@@ -196,8 +196,8 @@ async fn a_store_that_freezes_while_the_request_runs_costs_what_is_left_of_its_b
     site.store.slow(Method::Load, BUDGET / 2);
     let request = site.open(&browser).await;
     site.store.hold(&Method::WRITES);
-    let outcome = answered_within(&request, BUDGET / 2).await.unwrap();
-    assert_eq!(outcome.set_cookie, None);
+    let result = answered_within(&request, BUDGET / 2).await.unwrap();
+    assert_eq!(result.set_cookie, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +243,7 @@ async fn whatever_call_fails_a_success_was_one() {
                     if answered.is_ok() {
                         work.assert_done(&site, &browser, &stale).await;
                     } else {
-                        assert!(request.save().await.is_err(), "the outcome stays unknown");
+                        assert!(request.save().await.is_err(), "the result stays unknown");
                     }
                 }
             }

@@ -33,7 +33,7 @@ const MISUSES: &[Misuse] = &[
     ("take_flashes", |s| drop(s.take_flashes())),
     ("clear", Session::clear),
     ("renew", Session::renew),
-    ("destroy", Session::log_out),
+    ("log_out", Session::log_out),
     ("log_in", |s| drop(s.log_in("bob"))),
     ("owner", |s| drop(s.owner())),
     ("set_lifetime", |s| s.set_lifetime(None)),

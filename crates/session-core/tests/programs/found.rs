@@ -257,7 +257,7 @@ fn the_error_of_a_save_that_nobody_polls_is_the_answers() {
 }
 
 #[test]
-fn a_session_that_was_destroyed_while_it_was_saved_is_no_device_of_its_request_any_more() {
+fn a_session_that_logged_out_while_it_was_saved_is_no_device_of_its_request_any_more() {
     let steps = [
         Step::Lifetime(Some(2000)),
         Step::SaveDropped(1),

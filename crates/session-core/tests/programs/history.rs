@@ -89,7 +89,7 @@ pub(crate) struct RequestLog {
     /// Whose session the request was authorised for, first of all, and whom it logged in since;
     /// empty if nobody's.
     pub(crate) users: Vec<usize>,
-    /// Sessions that the request destroyed, before the store has confirmed it.
+    /// Sessions that the request logged out of, before the store has confirmed it.
     pub(crate) ending: Vec<Target>,
     /// Ends that a call has confirmed, before the request is answered.
     pub(crate) claims: Vec<End>,
@@ -154,7 +154,7 @@ pub(crate) enum State {
     Absent,
     /// The outcome is unknown.
     Unknown,
-    /// Its own request destroyed the session afterwards.
+    /// Its own request logged out of the session afterwards.
     Destroyed,
 }
 

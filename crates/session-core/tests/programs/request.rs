@@ -63,7 +63,7 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
             perform(run, r, 0, session, *step, &mut held).await;
         }
     }
-    let (taken, destroyed) = run.finish_begins(r);
+    let (taken, ended) = run.finish_begins(r);
     let finished = match request_session.finish() {
         Finish::Ready(outcome) => Ok(outcome),
         Finish::Pending(saving) => run.within(r, 0, saving).await,
@@ -81,7 +81,7 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
     run.answers(
         r,
         session.as_ref(),
-        (&taken, &destroyed),
+        (&taken, &ended),
         finished.as_ref().err(),
         answer.set_cookie,
     );
@@ -177,17 +177,17 @@ async fn perform<'s>(
         }
         Step::Save => {
             let taken = run.history.borrow_mut().take_up(r);
-            let destroyed = run.destroyed(r);
+            let ended = run.ended_sessions(r);
             let saved = run.within(r, thread, session.save()).await;
-            run.saved(r, session, &taken, &destroyed, &saved);
+            run.saved(r, session, &taken, &ended, &saved);
         }
         Step::SaveDropped(polls) | Step::SaveHeld(polls) => {
             let taken = run.history.borrow_mut().take_up(r);
-            let destroyed = run.destroyed(r);
+            let ended = run.ended_sessions(r);
             let mut saving: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(session.save());
             let polled = polled(saving.as_mut(), polls);
             if let Some(saved) = run.within(r, thread, polled).await {
-                run.saved(r, session, &taken, &destroyed, &saved);
+                run.saved(r, session, &taken, &ended, &saved);
             } else {
                 // It may have taken up what was changed since it was made.
                 run.history.borrow_mut().take_up_too(r, &taken);
@@ -207,7 +207,7 @@ async fn perform<'s>(
         Step::Renew => session.renew(),
         Step::Extend => session.extend(),
         Step::LogOut => {
-            run.destroys(r, session);
+            run.record_log_out(r, session);
             session.log_out();
         }
         Step::Everywhere { .. } | Step::EndOne(_) | Step::EndAllOf(_) | Step::List => {
@@ -253,7 +253,7 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
                 run.record_loaded(thread, loaded_at);
             }
             if ended.is_ok() && !keep && (user.is_some() || late) {
-                run.destroys(r, session);
+                run.record_log_out(r, session);
             }
             if user.is_none() {
                 // Nobody knows whose session it was, if anybody's.
@@ -290,7 +290,7 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
             } = run.within_list_time(call).await;
             if ended.is_ok() && own && user.is_some() {
                 run.record_loaded(thread, loaded_at);
-                run.destroys(r, session);
+                run.record_log_out(r, session);
                 let mut history = run.history.borrow_mut();
                 if history.logins_of(group).any(|it| Some(it) != user) {
                     // It may be another user's by then, and is left alone.

@@ -17,7 +17,7 @@ impl Run<'_> {
         &self,
         r: usize,
         session: Option<&Session>,
-        (taken, destroyed): (&[usize], &[Target]),
+        (taken, ended): (&[usize], &[Target]),
         error: Option<&Error>,
         set_cookie: Option<String>,
     ) {
@@ -42,7 +42,7 @@ impl Run<'_> {
             history.resolve(taken, state, tick);
         } else {
             history.resolve(taken, State::Stored, tick);
-            history.confirm(r, destroyed);
+            history.confirm(r, ended);
             let claims = std::mem::take(&mut history.requests[r].claims);
             history.ends.extend(claims);
             for change in &mut history.changes {
@@ -80,8 +80,7 @@ impl Run<'_> {
         } else {
             let known = history.group_of(pair);
             if known.is_none() {
-                // One that was destroyed while it was saved is still the one that the cookie is
-                // for.
+                // If the request logged out during a save, the cookie is still for that session.
                 let log = &history.requests[r];
                 let since = !log.ok || log.groups.len() > log.known;
                 let saved = log.groups.last().copied().filter(|_| since);
@@ -170,8 +169,8 @@ fn changed_by_login(history: &crate::history::History, r: usize) -> bool {
 
 impl crate::history::History {
     /// The store has confirmed these ends of request `r`.
-    pub(super) fn confirm(&mut self, r: usize, destroyed: &[Target]) {
-        for target in destroyed {
+    pub(super) fn confirm(&mut self, r: usize, ended: &[Target]) {
+        for target in ended {
             self.requests[r].ending.retain(|it| it != target);
             self.ends.push(End::One(target.clone()));
         }

@@ -271,13 +271,14 @@ impl Run<'_> {
         });
     }
 
-    /// The sessions that the request has destroyed by now.
+    /// The sessions that the request has logged out of by now.
     pub(super) fn ended_sessions(&self, r: usize) -> Vec<Target> {
         self.history.borrow().requests[r].ending.clone()
     }
 
-    /// Notes that the request's session is destroyed: what that has to end, once it is answered.
-    pub(super) fn destroys(&self, r: usize, session: &Session) {
+    /// Records that the request logs out of its session, and what this has to end once it is
+    /// answered.
+    pub(super) fn record_log_out(&self, r: usize, session: &Session) {
         let mut history = self.history.borrow_mut();
         history.follow(r, session);
         let log = &mut history.requests[r];
@@ -394,7 +395,7 @@ impl Run<'_> {
         r: usize,
         session: &Session,
         taken: &[usize],
-        destroyed: &[Target],
+        ended: &[Target],
         saved: &Result<Saved>,
     ) {
         let tick = self.tick();
@@ -425,7 +426,7 @@ impl Run<'_> {
                 };
                 let taken: Vec<_> = taken.iter().copied().filter(alone).collect();
                 history.resolve(&taken, State::Stored, tick);
-                history.confirm(r, destroyed);
+                history.confirm(r, ended);
             }
             Err(error) => {
                 let state = match meaning_of(error) {
