@@ -1,4 +1,4 @@
-//! Logging in, logging out, and logging out everywhere.
+//! A log-in form with a password check, a guard for `/account`, "remember me", a list of devices, and "log out everywhere".
 //!
 //! ```sh
 //! export SECRET_KEY=$(openssl rand -base64 48)
@@ -6,53 +6,182 @@
 //! export SESSION_COOKIE_NAME=session SESSION_COOKIE_SECURE=false
 //! cargo run -p examples --example login
 //! ```
+//!
+//! Then log in at <http://127.0.0.1:8080/login> as `ada` with the password `lovelace`.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, fmt::Write as _, sync::Arc, time::Duration};
 
-use actix_web::{App, HttpServer, get, post, web};
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer, Responder,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    get,
+    http::header::{ContentType, USER_AGENT},
+    middleware::{Next, from_fn},
+    post, web,
+    web::Redirect,
+};
+use serde::Deserialize;
 use session_actix::{
-    Session, SessionError, SessionMiddleware,
-    session_core::{Sessions, Settings, config::Env, sweep_every},
+    Session, SessionError, SessionExt, SessionMiddleware,
+    session_core::{Lineage, Sessions, Settings, config::Env, sweep_every},
+    sigterm_and_saves,
 };
 use session_fs::FileStore;
 
-#[get("/")]
-async fn who(session: Session) -> String {
-    format!("hello {}", session.owner().as_deref().unwrap_or("stranger"))
+const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
+const THIRTY_DAYS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+#[derive(Deserialize)]
+struct LoginForm {
+    user: String,
+    password: String,
+    /// A check box: absent if it is not ticked.
+    remember: Option<String>,
 }
 
-// Check the password first. Logging in gives the session a new id, so one that was planted before it is worth nothing.
-#[post("/login/{user}")]
-async fn log_in(session: Session, user: web::Path<String>) -> Result<&'static str, SessionError> {
-    session.log_in(&user)?;
-    Ok("welcome")
+/// A real application compares with a hash from its table of users, for example with the crate `argon2`.
+fn password_is_right(user: &str, password: &str) -> bool {
+    matches!((user, password), ("ada", "lovelace") | ("bob", "builder"))
+}
+
+fn page(body: &str) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(ContentType::html())
+        .body(format!("<!doctype html>{body}"))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+#[get("/login")]
+async fn login_form(session: Session) -> Result<HttpResponse, SessionError> {
+    let mut body = String::new();
+    for (_category, message) in session.take_flashes()? {
+        let _ = write!(body, "<p>{}</p>", escaped(&message));
+    }
+    body += r#"<form method="post"><input name="user"><input name="password" type="password">
+        <label><input name="remember" type="checkbox">remember me for 30 days</label><button>Log in</button></form>"#;
+    Ok(page(&body))
+}
+
+#[post("/login")]
+async fn log_in(
+    session: Session,
+    request: HttpRequest,
+    form: web::Form<LoginForm>,
+) -> Result<impl Responder, SessionError> {
+    if !password_is_right(&form.user, &form.password) {
+        session.flash("error", "Wrong user or password.")?;
+        return Ok(Redirect::to("/login").see_other());
+    }
+    // Logging in gives the session a new id, so one that was planted before it is worth nothing.
+    session.log_in(&form.user)?;
+    session.set_label(
+        request
+            .headers()
+            .get(USER_AGENT)
+            .and_then(|it| it.to_str().ok()),
+    );
+    // Both are stored with the session, so they hold for every request that follows.
+    let remember = form.remember.is_some();
+    session.set_permanent(remember);
+    session.set_lifetime(remember.then_some(THIRTY_DAYS));
+    Ok(Redirect::to("/account").see_other())
+}
+
+/// Sends everyone who is not logged in to the form.
+async fn members_only(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> actix_web::Result<ServiceResponse<impl MessageBody>> {
+    if request.session().await?.owner().is_none() {
+        let answer = Redirect::to("/login")
+            .see_other()
+            .respond_to(request.request());
+        return Ok(request.into_response(answer).map_into_right_body());
+    }
+    Ok(next.call(request).await?.map_into_left_body())
+}
+
+#[get("")]
+async fn account(session: Session) -> Result<HttpResponse, SessionError> {
+    let mut body = format!(
+        "<h1>Hello {}</h1><ul>",
+        escaped(&session.owner().unwrap_or_default())
+    );
+    for device in session.owner_sessions().await? {
+        let label = escaped(device.label().unwrap_or("an unknown device"));
+        let here = if session.lineage().as_ref() == Some(device.lineage()) {
+            " (this one)"
+        } else {
+            ""
+        };
+        let _ = write!(
+            body,
+            r#"<li>{label}{here}<form method="post" action="/account/devices/{}/end"><button>End</button></form>"#,
+            device.lineage().as_str(),
+        );
+    }
+    body += r#"</ul><form method="post" action="/account/logout"><button>Log out</button></form>
+        <form method="post" action="/account/logout-everywhere"><button>Log out everywhere</button></form>"#;
+    Ok(page(&body))
+}
+
+#[post("/devices/{lineage}/end")]
+async fn end_device(
+    session: Session,
+    lineage: web::Path<String>,
+) -> Result<impl Responder, SessionError> {
+    if let Ok(lineage) = lineage.parse::<Lineage>() {
+        session.end_owner_session(&lineage).await?;
+    }
+    Ok(Redirect::to("/account").see_other())
 }
 
 #[post("/logout")]
-async fn log_out(session: Session) -> &'static str {
+async fn log_out(session: Session) -> impl Responder {
     session.log_out();
-    "bye"
+    Redirect::to("/login").see_other()
 }
 
 #[post("/logout-everywhere")]
-async fn log_out_everywhere(session: Session) -> Result<String, SessionError> {
-    let ended = session.log_out_everywhere(false).await?;
-    Ok(format!("{ended} sessions ended"))
+async fn log_out_everywhere(session: Session) -> Result<impl Responder, SessionError> {
+    session.log_out_everywhere(false).await?;
+    Ok(Redirect::to("/login").see_other())
 }
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     // Warnings of the library, such as why a store failed, are events of `tracing`.
     tracing_subscriber::fmt().init();
-    let settings = Settings::from_env(&Env::of_process())?;
+    // Who does not ask to be remembered is logged out when the browser closes or half an hour passes.
+    let settings = Settings::from_env(&Env::of_process())?
+        .with_idle_timeout(HALF_AN_HOUR)
+        .with_permanent(false);
+    // Another store is another line here; Redis and MongoDB need no sweep, and a SQL database needs `migrate`.
     let store = Arc::new(FileStore::open("./sessions")?);
     actix_web::rt::spawn(sweep_every(store.clone(), settings.sweep_pause()));
     let sessions = Sessions::new(settings, store)?;
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))
-            .service((who, log_in, log_out, log_out_everywhere))
+            .service((login_form, log_in))
+            .service(web::scope("/account").wrap(from_fn(members_only)).service((
+                account,
+                end_device,
+                log_out,
+                log_out_everywhere,
+            )))
     };
-    HttpServer::new(app).bind("127.0.0.1:8080")?.run().await?;
-    Ok(())
+    let last_saves = sigterm_and_saves(Duration::from_secs(5));
+    Ok(HttpServer::new(app)
+        .shutdown_signal(last_saves)
+        .bind("127.0.0.1:8080")?
+        .run()
+        .await?)
 }

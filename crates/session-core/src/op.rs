@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     content::{Content, FLASHES, PERMANENT},
-    error::Result,
+    error::{Error, Result},
     expiry::Millis,
     payload::{Format, Value},
     rules::Form,
@@ -17,7 +17,8 @@ pub(crate) type Change = Arc<dyn Fn(Option<&Value>) -> Result<Value> + Send + Sy
 pub(crate) enum Op {
     Insert(Box<str>, Value),
     Remove(Box<str>),
-    /// Removes the value that `take` returned, and not one that was inserted since.
+    /// Removes the value that `take` returned. If it is not there any more, another request may have
+    /// taken it, too, and the change is refused.
     Take(Box<str>, Value),
     Update(Box<str>, Change),
     /// The form is the one of the session's records. In Flask's form a cleared session is marked as
@@ -44,9 +45,10 @@ impl Op {
             Self::Insert(key, value) => payload.insert_value(key, value.clone()),
             Self::Remove(key) => drop(payload.remove(key)),
             Self::Take(key, taken) => {
-                if payload.value(key).as_ref() == Some(taken) {
-                    payload.remove(key);
+                if payload.value(key).as_ref() != Some(taken) {
+                    return Err(Error::Conflict);
                 }
+                payload.remove(key);
             }
             Self::Update(key, change) => {
                 let found = payload.value(key);

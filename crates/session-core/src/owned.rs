@@ -1,11 +1,12 @@
 //! A user's sessions: listed by their headers, page by page, and ended many at once.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
@@ -15,10 +16,10 @@ use crate::{
     driver::{Aim, Drive, Request, after},
     error::{Error, Result},
     header::{Header, Kind},
-    key::StoreKey,
+    key::{OwnerKey, StoreKey},
     machine::{EndCondition, Goal, Machine, table::rule_holds},
     payload::Payload,
-    record::Listed,
+    record::{Cursor, Listed},
     rules::{Form, Live, LoadedRecord},
     shared::Shared,
     store::OwnerIndex,
@@ -127,7 +128,8 @@ impl Owned {
         // under its old key.
         let mut sessions: HashMap<[u8; 16], OwnedSession> = HashMap::new();
         let mut renewed: HashMap<[u8; 16], StoreKey> = HashMap::new();
-        self.each_page(owner, async |records| {
+        let mut pages = self.pages(owner);
+        while let Some(records) = pages.next().await? {
             for listed in records {
                 let header = match Header::parse(&listed.head) {
                     Ok((header, _)) => header,
@@ -147,11 +149,13 @@ impl Owned {
                     self.add(&mut sessions, owner, content, &live);
                 }
             }
-            Ok(())
-        })
-        .await?;
-        renewed.retain(|lineage, _| !sessions.contains_key(lineage));
-        let follows = renewed.into_values().map(|key| self.live_behind(key));
+        }
+        let mut follows = Vec::new();
+        for (lineage, successor) in renewed {
+            if !sessions.contains_key(&lineage) {
+                follows.push(self.live_behind(successor));
+            }
+        }
         let mut follows = stream::iter(follows).buffer_unordered(AT_ONCE);
         while let Some(live) = follows.next().await {
             if let Some(live) = live? {
@@ -206,58 +210,61 @@ impl Owned {
     /// Ends every session of `owner` except the one with the lineage `keep`. Returns how many it
     /// ended.
     pub(crate) async fn end_all(&self, owner: &str, keep: Option<[u8; 16]>) -> Result<u64> {
-        let condition = EndCondition {
-            owner: Some(owner.into()),
-            keep,
-        };
-        let mut ended = 0;
-        let mut failed = None;
-        self.each_page(owner, async |records| {
-            let ends = records
-                .into_iter()
-                .filter(may_be_live)
-                .map(|listed| self.end(listed, condition.clone()));
-            let mut ends = stream::iter(ends).buffer_unordered(AT_ONCE);
-            while let Some(end) = ends.next().await {
-                match end {
-                    Ok(was_live) => ended += u64::from(was_live),
-                    Err(error) => failed = Some(error),
-                }
-            }
-            Ok(())
-        })
-        .await?;
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(ended),
-        }
+        self.end_listed(owner, None, keep).await
     }
 
     /// Ends the session of `owner` with this `lineage`. Returns whether there was one.
     pub(crate) async fn end_one(&self, owner: &str, lineage: &Lineage) -> Result<bool> {
-        let mut ended = false;
-        // An unreadable record may be the one that is meant.
-        let mut unread = None;
+        let ended = self.end_listed(owner, Some(lineage.to_bytes()), None).await;
+        Ok(ended? > 0)
+    }
+
+    /// Ends the sessions of `owner`: all, or the one with the lineage `only`; never the one with the
+    /// lineage `keep`. Returns how many it ended.
+    async fn end_listed(
+        &self,
+        owner: &str,
+        only: Option<[u8; 16]>,
+        keep: Option<[u8; 16]>,
+    ) -> Result<u64> {
         let condition = EndCondition {
             owner: Some(owner.into()),
-            keep: None,
+            keep,
         };
-        self.each_page(owner, async |records| {
+        let (mut ended, mut failed) = (0, None);
+        let mut listed_keys = HashSet::new();
+        let mut successors = Vec::new();
+        let mut pages = self.pages(owner);
+        while let Some(records) = pages.next().await? {
+            let mut ends = Vec::new();
             for listed in records {
+                listed_keys.insert(listed.key.clone());
                 match Header::parse(&listed.head) {
-                    Ok((header, _)) if header.lineage != lineage.to_bytes() => {}
-                    Ok(_) if may_be_live(&listed) => {
-                        ended |= self.end(listed, condition.clone()).await?;
-                    }
-                    Ok(_) => {}
-                    Err(error) => unread = Some(error),
+                    Ok((header, _)) if only.is_some_and(|only| header.lineage != only) => {}
+                    Ok((header, _)) => match (header.kind, header.successor) {
+                        (Kind::Live, _) => ends.push(self.end(listed, condition.clone())),
+                        (Kind::Forwarded, Some(key)) => successors.push(StoreKey::from_stored(key)),
+                        _ => {}
+                    },
+                    // It may be the record that is meant.
+                    Err(error) if only.is_some() => failed = Some(error),
+                    Err(_) => ends.push(self.end(listed, condition.clone())),
                 }
             }
-            Ok(())
-        })
-        .await?;
-        match unread {
-            Some(error) if !ended => Err(error),
+            ended += end_together(ends, &mut failed).await;
+        }
+        // Most successors are in the list themselves. A session that was renewed while the pages
+        // were read may be in none of them.
+        let mut ends = Vec::new();
+        for key in successors {
+            if rule_holds!(LogOutFollowsRenewals) && listed_keys.insert(key.clone()) {
+                let head = Bytes::new();
+                ends.push(self.end(Listed { key, head }, condition.clone()));
+            }
+        }
+        ended += end_together(ends, &mut failed).await;
+        match failed {
+            Some(error) if only.is_none() || ended == 0 => Err(error),
             _ => Ok(ended),
         }
     }
@@ -309,21 +316,13 @@ impl Owned {
         }
     }
 
-    async fn each_page(
-        &self,
-        owner: &str,
-        mut handle: impl AsyncFnMut(Vec<Listed>) -> Result<()>,
-    ) -> Result<()> {
-        let owner = self.shared.rules.settings.prefix.owner_key(owner);
-        let mut cursor = None;
-        loop {
-            let page = self.index.owned_by(&owner, cursor.as_ref(), PAGE);
-            let page = self.within(page).await?;
-            handle(page.records).await?;
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok(());
-            }
+    /// The owner's index, page by page.
+    fn pages(&self, owner: &str) -> Pages<'_> {
+        Pages {
+            work: self,
+            owner: self.shared.rules.settings.prefix.owner_key(owner),
+            cursor: None,
+            done: false,
         }
     }
 
@@ -356,6 +355,44 @@ impl Drop for Owned {
     }
 }
 
+/// The pages of an owner's index that are still to be read.
+struct Pages<'o> {
+    work: &'o Owned,
+    owner: OwnerKey,
+    cursor: Option<Cursor>,
+    done: bool,
+}
+
+impl Pages<'_> {
+    async fn next(&mut self) -> Result<Option<Vec<Listed>>> {
+        if self.done {
+            return Ok(None);
+        }
+        let index = &self.work.index;
+        let page = index.owned_by(&self.owner, self.cursor.as_ref(), PAGE);
+        let page = self.work.within(page).await?;
+        self.cursor = page.next;
+        self.done = self.cursor.is_none();
+        Ok(Some(page.records))
+    }
+}
+
+/// Waits for `ends`, several at once. Returns how many ended a session.
+async fn end_together(
+    ends: Vec<impl Future<Output = Result<bool>>>,
+    failed: &mut Option<Error>,
+) -> u64 {
+    let mut ended = 0;
+    let mut ends = stream::iter(ends).buffer_unordered(AT_ONCE);
+    while let Some(end) = ends.next().await {
+        match end {
+            Ok(was_live) => ended += u64::from(was_live),
+            Err(error) => *failed = Some(error),
+        }
+    }
+    ended
+}
+
 /// The content without the data, and the record, if its header says that it is live.
 fn live_in(listed: &Listed) -> Option<(Content, Live)> {
     let (header, _) = Header::parse(&listed.head).ok()?;
@@ -374,14 +411,4 @@ fn live_in(listed: &Listed) -> Option<(Content, Live)> {
         outdated: false,
     };
     Some((content, live))
-}
-
-/// Whether a record is anything but the tombstone of an ended session: live, forwarded to a session
-/// that may be live, or unreadable.
-fn may_be_live(listed: &Listed) -> bool {
-    !Header::parse(&listed.head).is_ok_and(|(header, _)| match header.kind {
-        Kind::Ended => true,
-        Kind::Forwarded => !rule_holds!(LogOutFollowsRenewals),
-        Kind::Live => false,
-    })
 }

@@ -131,7 +131,8 @@ impl Session {
 
     /// Removes the value under `key` and returns it, not decoded.
     ///
-    /// [`take`](Self::take) returns it decoded; use it for a token that may be used only once.
+    /// Another request may remove it at the same time; then both return it. For a token that may be
+    /// used only once, use [`take`](Self::take).
     pub fn remove(&self, key: &str) -> Option<Value> {
         let found = self.value(key);
         if found.is_some() || self.is_late() {
@@ -140,8 +141,13 @@ impl Session {
         found
     }
 
-    /// Removes the value under `key` and returns it decoded. A value that another request inserts
-    /// there meanwhile stays.
+    /// Removes the value under `key` and returns it decoded. Of several requests that take the same
+    /// value, only one is saved.
+    ///
+    /// If another request removed or replaced the value first, saving the session fails with
+    /// [`Error::Conflict`] (409). So a token can be used once. What must not happen twice must wait
+    /// for [`save`](Self::save). Where it does not matter that two requests get the value, use
+    /// [`remove`](Self::remove).
     ///
     /// # Errors
     ///

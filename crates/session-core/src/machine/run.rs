@@ -139,9 +139,7 @@ impl Run {
             {
                 Event::StoredNil
             }
-            State::Inserting | State::Forwarding | State::ForwardingAgain if listed => {
-                Event::StoredListed
-            }
+            State::Forwarding | State::ForwardingAgain if listed => Event::StoredListed,
             _ => Event::Stored,
         }
     }

@@ -215,8 +215,6 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Idle, E::ChangesNotLoaded, N::Done(O::NotLoaded)),
     // The first record. If the id is taken, another one is tried.
     (S::Inserting, E::Stored, N::Done(O::StoredUnderNewId)),
-    // "Log out everywhere" may have ended the new record, because the owner's index names it.
-    (S::Inserting, E::StoredListed, N::Go(S::CheckingNew)),
     (S::Inserting, E::Refused, N::Go(S::Inserting)),
     (S::Inserting, E::Failed, N::Done(O::Failed)),
     // A change. If it is refused, it is replayed on what another request stored. If its answer is
@@ -258,6 +256,7 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Copying, E::Refused, N::Go(S::Copying)),
     (S::Copying, E::Failed, N::Done(O::Failed)),
     (S::Forwarding, E::Stored, N::Done(O::StoredUnderNewId)),
+    // "Log out everywhere" may have ended the new record, because the owner's index names it.
     (S::Forwarding, E::StoredListed, N::Go(S::CheckingNew)),
     (S::Forwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
     (S::Forwarding, E::Refused, N::Queue(S::CheckingWinner)),

@@ -504,8 +504,9 @@ pub(crate) fn reloaded(run: &Run<'_>, r: usize, session: &Session, began: u64) {
 }
 
 /// *No answer sends a dead id*: an id that ended or was renewed before the end of the request
-/// began, or before its last store call. An answer that failed could not load again; it sends no id
-/// that the request knew to be dead.
+/// began, or before the handler's last store call. Store calls of another task of the request do
+/// not count. An answer that failed could not load again; it sends no id that the request knew to
+/// be dead.
 pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
     if live_now(run, cookie).is_some() || run.program.evicts() {
         return;
@@ -516,9 +517,7 @@ pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
         (log.ok, log.finish_began)
     };
     let last = if ok {
-        let last = world.counts[2 * r].last_began;
-        let last = last.max(world.counts[2 * r + 1].last_began);
-        last.max(finish_began)
+        world.counts[2 * r].last_began.max(finish_began)
     } else {
         let loaded_at =
             |thread: usize| world.loaded_at[thread].get(&world.loaded.clone()?).copied();

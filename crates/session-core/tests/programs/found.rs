@@ -324,25 +324,3 @@ fn a_login_beside_the_end_of_all_sessions_sends_no_id_that_has_ended() {
     program.schedule.extend([Turn::Run(2, Behaviour::Fine); 3]);
     keeps_every_promise(&program);
 }
-
-#[test]
-fn a_first_login_beside_a_log_out_everywhere_of_its_own_request_sends_no_id_that_has_ended() {
-    let logs_in = Request {
-        task: vec![Step::Everywhere { keep: true }],
-        ..request(0, &[Step::LogOut, Step::LogIn(0)])
-    };
-    let seeds = [seed(0, Some(0)), seed(2, None)];
-    let mut program = program(NATIVE, &seeds, &[logs_in], &[0, 0, 0]);
-    program.schedule.push(Turn::Run(0, Behaviour::Slow(300)));
-    keeps_every_promise(&program);
-}
-
-#[test]
-fn a_renewal_beside_a_log_out_everywhere_of_its_own_request_sends_no_id_that_has_ended() {
-    let renews = Request {
-        task: vec![Step::Everywhere { keep: false }],
-        ..request(0, &[Step::Renew])
-    };
-    let turns = [0, 0, 0, 1, 1, 1, 1];
-    keeps_every_promise(&program(NATIVE, &[seed(0, Some(0))], &[renews], &turns));
-}

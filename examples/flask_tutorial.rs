@@ -1,0 +1,55 @@
+//! The configuration of a Flask-Session tutorial, from the environment, to share its sessions.
+//!
+//! ```sh
+//! export SECRET_KEY=dev SESSION_TYPE=redis SESSION_USE_SIGNER=True SESSION_KEY_PREFIX=myapp:
+//! export SESSION_PERMANENT=False PERMANENT_SESSION_LIFETIME=1800 SESSION_REDIS=redis://127.0.0.1:6379
+//! cargo run -p examples --example flask_tutorial
+//! ```
+//!
+//! The Flask application has the same values, and `SESSION_REFRESH_EACH_REQUEST = False`.
+
+use std::{error::Error, sync::Arc};
+
+use actix_web::{App, HttpServer, get, web};
+use session_actix::{
+    Session, SessionError, SessionMiddleware,
+    session_core::{
+        Sessions, Settings,
+        config::{Env, Refresh},
+    },
+};
+use session_redis::RedisStore;
+
+#[get("/")]
+async fn index(session: Session) -> Result<String, SessionError> {
+    let name = session.get::<String>("name")?;
+    Ok(format!("hello {}", name.as_deref().unwrap_or("stranger")))
+}
+
+#[get("/set/{name}")]
+async fn set(session: Session, name: web::Path<String>) -> Result<&'static str, SessionError> {
+    session.insert("name", &*name)?;
+    Ok("ok")
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().init();
+    let env = Env::of_process();
+    let settings = Settings::flask()
+        .with_refresh(Refresh::OnChange)
+        .overlaid(&env)?;
+    let store = match env.get("SESSION_TYPE") {
+        Some("redis") => Arc::new(RedisStore::from_env(&env)?),
+        other => return Err(format!("SESSION_TYPE is {other:?}; this program knows redis").into()),
+    };
+    let sessions = Sessions::builder(settings, store)
+        .without_owner_lists()
+        .build()?;
+    let app = move || {
+        App::new()
+            .wrap(SessionMiddleware::new(sessions.clone()))
+            .service((index, set))
+    };
+    Ok(HttpServer::new(app).bind("127.0.0.1:8080")?.run().await?)
+}
