@@ -1,5 +1,5 @@
-//! How long it takes to list and to end the sessions of a user who has very many, and to change very much in one
-//! request.
+//! How long it takes to list and to end the sessions of a user who has very many, and to change
+//! very much in one request.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -218,7 +218,8 @@ async fn finish(end: Finish) -> Result<Option<String>> {
     Ok(head.set_cookie)
 }
 
-/// One request that inserts very many keys, from its beginning until it is saved in memory: the median.
+/// One request that inserts very many keys, from its beginning until it is saved in memory: the
+/// median.
 async fn inserts() -> Result<()> {
     println!(
         "\n| inserts in one request | took (goal for 16,000: 50 ms) | each, ns |\n|---:|---:|---:|"

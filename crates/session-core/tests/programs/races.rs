@@ -113,8 +113,8 @@ fn a_change_under_way_revives_no_session_that_was_logged_out() {
     }
 }
 
-/// appserver and Vert.x: what was stored after the session was logged out, in the same request, went
-/// under the old id.
+/// appserver and Vert.x: what was stored after the session was logged out, in the same request,
+/// went under the old id.
 #[test]
 fn a_session_after_the_end_of_another_has_an_id_of_its_own() {
     for config in [NATIVE, FLASK] {
