@@ -8,7 +8,7 @@ use actix_web::{
 };
 use session_actix::{Session, SessionError, SessionMiddleware, session_core::Sessions};
 
-fn visit(session: &Session) -> Result<u32, SessionError> {
+fn count_page(session: &Session) -> Result<u32, SessionError> {
     session.update("visits", |n: Option<u32>| n.unwrap_or(0) + 1)
 }
 
@@ -17,7 +17,7 @@ async fn account(session: Session) -> Result<HttpResponse, SessionError> {
     let Some(owner) = session.owner() else {
         return Ok(HttpResponse::Unauthorized().finish());
     };
-    let visits = visit(&session)?;
+    let visits = count_page(&session)?;
     Ok(HttpResponse::Ok().body(format!("{owner}, visit {visits}")))
 }
 
@@ -28,7 +28,7 @@ async fn log_out(session: Session) -> HttpResponse {
 }
 
 #[actix_web::test]
-async fn a_stranger_is_sent_away() {
+async fn an_anonymous_client_gets_no_account() {
     let app = App::new()
         .wrap(SessionMiddleware::new(Sessions::in_memory()))
         .service(account);
@@ -84,8 +84,8 @@ async fn without_the_middleware_the_request_holds_the_session() -> actix_web::Re
 #[test]
 fn a_session_alone() -> Result<(), SessionError> {
     let session = Session::in_memory();
-    assert_eq!(visit(&session)?, 1);
-    assert_eq!(visit(&session)?, 2);
+    assert_eq!(count_page(&session)?, 1);
+    assert_eq!(count_page(&session)?, 2);
     session.log_out();
     assert_eq!(session.get::<u32>("visits")?, None);
     Ok(())

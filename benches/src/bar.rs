@@ -1,3 +1,5 @@
+//! The bars: how many times as good as another candidate this library has to be.
+
 use crate::{candidate::Candidate, figures::Round, route::Route};
 
 /// What is compared.

@@ -1,3 +1,5 @@
+//! The candidates: each library on each store.
+
 use std::str::FromStr;
 
 /// A library on a store.

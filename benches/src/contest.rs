@@ -1,3 +1,5 @@
+//! Starts stores and contestants, measures them in rounds, and compares the results.
+
 use std::{env, path::PathBuf, time::Duration};
 
 use session_tests::{Memcached, Postgres, RedisServer, scratch_dir};
@@ -76,7 +78,8 @@ impl Contest {
         let mut bars = Vec::new();
         for &(route, ours, other, at_least) in wanted {
             for measure in [Measure::Rate, Measure::Cpu] {
-                // The Redis bars ask for both, an earlier program's for processor time alone. The rest is shown.
+                // The Redis bars ask for both, an earlier program's for processor time alone. The
+                // rest is shown.
                 let judged = match self {
                     Self::Redis => true,
                     Self::Before(_) => measure == Measure::Cpu,
@@ -151,7 +154,8 @@ impl Contest {
         }
     }
 
-    /// Every round measures everybody on every route, in a changing order: what disturbs the machine disturbs all alike.
+    /// Every round measures everybody on every route, in a changing order: what disturbs the
+    /// machine disturbs all alike.
     async fn measure(&self, plan: Plan, sides: &[(Candidate, &str)]) -> Result<bool> {
         let bars = self.bars();
         let routes = Route::MEASURED

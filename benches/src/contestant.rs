@@ -1,3 +1,5 @@
+//! A candidate as a process of its own.
+
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -7,8 +9,8 @@ use std::{
 
 use crate::{Result, candidate::Candidate, cpu, load::Load, plan::Plan};
 
-/// A candidate as a process of its own: this program again, or an earlier one. It serves HTTP until its standard input
-/// ends.
+/// A candidate as a process of its own: this program again, or an earlier one. It serves HTTP until
+/// its standard input ends.
 pub(crate) struct Contestant {
     pub(crate) candidate: Candidate,
     process: Child,
@@ -16,7 +18,8 @@ pub(crate) struct Contestant {
 }
 
 impl Contestant {
-    /// Starts `program` with its sessions in the store at `address`, and gives each visitor a session.
+    /// Starts `program` with its sessions in the store at `address`, and gives each visitor a
+    /// session.
     pub(crate) async fn start(
         candidate: Candidate,
         program: &Path,

@@ -1,4 +1,4 @@
-//! Which processor cores who runs on.
+//! Assigns processor cores to the measured programs and to the load.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -12,7 +12,8 @@ pub(crate) fn available() -> Result<Vec<usize>> {
         .collect())
 }
 
-/// Keeps this process, and what it starts from now on, on `cores`. To be called before there are threads.
+/// Keeps this process, and what it starts from now on, on `cores`. To be called before there are
+/// threads.
 pub(crate) fn stay_on(cores: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
     for core in cores {

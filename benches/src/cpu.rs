@@ -1,3 +1,5 @@
+//! Reads the processor time of a process.
+
 use std::{fs, time::Duration};
 
 use crate::Result;

@@ -1,3 +1,5 @@
+//! The figures of one round, and medians of several.
+
 use std::time::Duration;
 
 /// What one round of one candidate on one route came to.

@@ -1,3 +1,5 @@
+//! The load: many visitors, each with a connection and a session of its own.
+
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -30,7 +32,8 @@ impl Load {
         Ok(())
     }
 
-    /// All ask for `route` again and again, as fast as they are answered; the requests answered, and how long it took.
+    /// All ask for `route` again and again, as fast as they are answered; the requests answered,
+    /// and how long it took.
     pub(crate) async fn run(&mut self, route: Route, lasts: Duration) -> Result<(u32, Duration)> {
         let begin = Instant::now();
         let mut tasks = JoinSet::new();

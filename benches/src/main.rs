@@ -1,4 +1,5 @@
-//! This project's sessions beside other libraries', on the same server in one run. See the README beside it.
+//! Compares this project's sessions with those of other libraries, on the same server in one run.
+//! See the README.
 
 mod bar;
 mod candidate;

@@ -1,3 +1,5 @@
+//! The plan of a contest: rounds, visitors and processor cores.
+
 /// How a contest is run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -9,7 +11,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Nine rounds, and as many visitors as keep a program busy that answers in a tenth of a millisecond.
+    /// Nine rounds, and as many visitors as keep a program busy that answers in a tenth of a
+    /// millisecond.
     pub(crate) fn on(core: usize) -> Self {
         Self {
             rounds: 9,

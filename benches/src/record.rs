@@ -1,4 +1,4 @@
-//! What every session holds: ten keys, some 300 bytes.
+//! The data of every session: ten keys, about 300 bytes.
 
 /// The key that is read, and the one that is counted up.
 pub(crate) const READ: &str = "user_name";

@@ -1,3 +1,5 @@
+//! Prints the comparisons, and says whether every bar was met.
+
 use crate::{
     bar::Bar,
     candidate::Candidate,
@@ -47,7 +49,8 @@ pub(crate) fn print(title: &str, entries: &[Entry]) {
 
 /// Prints every comparison, and says whether every bar was met.
 ///
-/// Each ratio is of two measurements of one round, a few seconds apart; what counts is the middle of them.
+/// Each ratio is of two measurements of one round, a few seconds apart; what counts is the middle
+/// of them.
 pub(crate) fn judge(bars: &[Bar], entries: &[Entry]) -> bool {
     println!();
     let mut all = true;

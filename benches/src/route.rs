@@ -1,3 +1,5 @@
+//! The routes that visitors request.
+
 /// What a visitor asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Route {

@@ -17,7 +17,8 @@ use crate::{Result, candidate::Candidate};
 const SECRET: &str = "a secret of 64 bytes, as the libraries that want so many ask for";
 /// After which an unused session ends.
 const LIFETIME: Duration = Duration::from_secs(3600);
-/// For the store, where a library limits it: longer than usual, so that nothing fails on a busy machine.
+/// For the store, where a library limits it: longer than usual, so that nothing fails on a busy
+/// machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Threads that answer requests.
 const WORKERS: usize = 1;

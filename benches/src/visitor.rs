@@ -1,3 +1,5 @@
+//! A visitor: a small HTTP client with one connection and one cookie.
+
 use std::{io, net::SocketAddr, str};
 
 use tokio::{
@@ -7,7 +9,8 @@ use tokio::{
 
 use crate::{record, route::Route};
 
-/// Speaks as much HTTP as an answer with a length needs, keeps the cookie it is given, and checks what it is told.
+/// Speaks as much HTTP as an answer with a length needs, keeps the cookie it is given, and checks
+/// what it is told.
 pub(crate) struct Visitor {
     address: SocketAddr,
     stream: TcpStream,

@@ -1,4 +1,4 @@
-//! A file of cachelib's, whatever it holds, is read or refused; a session that is written there is read as it was.
+//! Any file of cachelib's layout is read or refused. A session that is written there is read back.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Whatever else a request's `Cookie` headers hold: a signed cookie between it is found, and nothing in it reaches the
-//! store as a session.
+//! A signed cookie is found among any other bytes of `Cookie` headers, and nothing in them reaches
+//! the store as a session.
 
 #![no_main]
 

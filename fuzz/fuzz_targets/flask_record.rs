@@ -1,5 +1,5 @@
-//! A record of Flask's form, whatever it holds, is a session, or none, or an error. Its values survive its refresh and a
-//! change of another value.
+//! Any record of Flask's form is a session, no session, or an error. Its values survive its refresh
+//! and a change of another value.
 
 #![no_main]
 

@@ -1,7 +1,8 @@
-//! What a memcached node answers, whatever it is, is understood or an error, and never as another answer.
+//! Any reply of a memcached node is understood or is an error, and is never taken for another
+//! reply.
 //!
-//! The bytes are the answer to the first command on each connection; then the node hangs up. Memory is not limited: the
-//! driver reserves up to 1 GiB for a value of whose length it is told.
+//! The bytes are the answer to the first command on each connection; then the node hangs up. Memory
+//! is not limited: the driver reserves up to 1 GiB for a value of whose length it is told.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! A record of this library's form, whatever it holds, is a session, or none, or an error. What a session holds survives
-//! its refresh, a change of something else and its renewal; after its end it is gone.
+//! Any record of the native form is a session, no session, or an error. The content of a session
+//! survives its refresh, a change of something else and its renewal; after its end it is gone.
 
 #![no_main]
 

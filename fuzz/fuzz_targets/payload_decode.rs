@@ -1,4 +1,4 @@
-//! A stored session, whatever it holds, is split or refused; what is written is read again as it was.
+//! Any stored payload is split or refused. What is written is read back unchanged.
 
 #![no_main]
 
@@ -28,7 +28,8 @@ fn check(bytes: &Bytes, configured: Format) {
             .expect("a map is a session");
         let once_more = again.encode(format).expect("and written again");
         if once_more != written {
-            // Two keys that are no text may be written alike in JSON, as Python does: the last counts.
+            // Two keys that are no text may be written alike in JSON, as Python does: the last
+            // counts.
             assert!(format == Format::Json && once_more.len() < written.len());
             let last = Payload::decode(once_more.clone(), format);
             let last = last.expect("it can be read").expect("a map is a session");

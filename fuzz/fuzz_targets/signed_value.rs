@@ -1,5 +1,5 @@
-//! A signed cookie is accepted if it is exactly what was signed, and in no other spelling but the quotes that Flask reads.
-//! So is the name of a session in a list.
+//! A signed cookie is valid only if it is exactly what was signed. The only other spelling is the
+//! quotes that Flask reads. So is the name of a session in a list.
 
 #![no_main]
 
@@ -86,7 +86,8 @@ impl Case {
     }
 }
 
-/// `value` after the edits that `script` says, three bytes each: replace, insert or remove, where, and what.
+/// `value` after the edits that `script` says, three bytes each: replace, insert or remove, where,
+/// and what.
 fn edited(value: &[u8], script: &[u8]) -> Vec<u8> {
     let mut value = value.to_vec();
     for edit in script.chunks_exact(3) {

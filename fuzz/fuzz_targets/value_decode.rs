@@ -1,4 +1,4 @@
-//! One stored value, whatever it holds, is taken or refused; what is taken stays as it is.
+//! Any stored value is read or refused. A value that is read stays unchanged.
 
 #![no_main]
 

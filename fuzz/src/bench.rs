@@ -1,3 +1,5 @@
+//! Sessions on a store at a fixed time, for the fuzz targets.
+
 use std::{
     future::Future,
     sync::Arc,

@@ -1,3 +1,5 @@
+//! A session's content, for comparisons.
+
 use std::{sync::Arc, time::SystemTime};
 
 use session_core::{Lineage, Session, Value};

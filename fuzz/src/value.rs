@@ -1,3 +1,5 @@
+//! Reads and writes a value in every way.
+
 use serde::de::IgnoredAny;
 use session_core::{Format, Timestamp, Value};
 

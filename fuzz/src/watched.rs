@@ -1,3 +1,5 @@
+//! A memory store that records which keys were loaded.
+
 use std::{
     mem::take,
     sync::{Arc, Mutex},

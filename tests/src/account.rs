@@ -1,10 +1,13 @@
+//! The unprivileged account of the database servers.
+
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// The unprivileged account that a database server runs under when the tests run as root, which it refuses.
+/// The unprivileged account that a database server runs under when the tests run as root, which it
+/// refuses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Account {
     uid: u32,
@@ -12,7 +15,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// `None` unless the tests run as root: then `name`, or `nobody` where there is no such account.
+    /// `None` unless the tests run as root: then `name`, or `nobody` where there is no such
+    /// account.
     pub(crate) fn for_server(name: &str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;

@@ -1,3 +1,5 @@
+//! Finds installed programs.
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! A TCP proxy that damages connections, for tests of outages.
+
 use std::io;
 use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::sync::Arc;
@@ -19,19 +21,21 @@ pub enum Disruption {
     None,
     /// Each piece of a reply comes this much later.
     Latency(Duration),
-    /// Connections are accepted and stay open, nothing passes; what was sent arrives when the fault is over.
+    /// Connections are accepted and stay open, nothing passes; what was sent arrives when the
+    /// damage ends.
     Blackhole,
-    /// Of the next reply on any connection only so many bytes arrive, then that connection is closed. Happens once.
+    /// Of the next reply on any connection only so many bytes arrive, then that connection is
+    /// closed. Happens once.
     CutReply(usize),
-    /// The next piece of a reply that is so long, on any connection, lacks the byte at this place; all others arrive.
-    /// Happens once.
+    /// The next piece of a reply that is so long, on any connection, lacks the byte at this place;
+    /// all others arrive. Happens once.
     DropByte(usize),
-    /// The next reply on any connection is swallowed and that connection closed: the server did the work, the client
-    /// does not know. Happens once.
+    /// The next reply on any connection is swallowed and that connection closed: the server did the
+    /// work, the client does not know. Happens once.
     DropReply,
 }
 
-/// A TCP proxy in front of a server of 127.0.0.1, which damages the connection as told.
+/// A TCP proxy in front of a server on 127.0.0.1. It damages the connection as the test wants.
 #[derive(Debug)]
 pub struct ChaosProxy {
     port: u16,
@@ -51,7 +55,8 @@ struct Shared {
 }
 
 impl ChaosProxy {
-    /// Starts a proxy to `upstream_port`, on a thread of its own so that a busy test does not delay it.
+    /// Starts a proxy to `upstream_port`, on a thread of its own so that a busy test does not delay
+    /// it.
     pub async fn start(upstream_port: u16) -> Self {
         let address = (Ipv4Addr::LOCALHOST, crate::free_port());
         let listener = TcpListener::bind(address)
@@ -96,7 +101,7 @@ impl ChaosProxy {
         self.shared.fault.send_replace(fault);
     }
 
-    /// What is set; a fault that happens once has become `None` when it has happened.
+    /// What is set; a damage that happens once becomes `None` when it has happened.
     pub fn disruption(&self) -> Disruption {
         *self.shared.fault.borrow()
     }
@@ -226,7 +231,8 @@ async fn forward_replies(
 }
 
 impl Shared {
-    /// What is to be done to so many bytes; a fault that happens once is the caller's from here on.
+    /// What is to be done to so many bytes; a damage that happens once belongs to the caller from
+    /// here on.
     fn take_disruption(&self, length: usize) -> Disruption {
         let mut taken = Disruption::None;
         self.fault.send_if_modified(|fault| {

@@ -1,3 +1,5 @@
+//! Starts `chromedriver`.
+
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
@@ -7,7 +9,8 @@ use crate::process::Recipe;
 use crate::server::Server;
 use crate::wire::{ask, expect};
 
-/// A `chromedriver`, which starts a headless Chromium for each session asked of it and ends them with itself.
+/// A `chromedriver`, which starts a headless Chromium for each session asked of it and ends them
+/// with itself.
 #[derive(Debug)]
 pub struct ChromeDriver(Server);
 

@@ -1,3 +1,5 @@
+//! Servers that `docker compose` runs.
+
 use std::path::Path;
 use std::process::Command;
 

@@ -1,10 +1,13 @@
+//! Ends servers when the test program ends without dropping them.
+
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Pid;
 
-/// Ends a server when the test program ends without dropping it: a static, a panic while panicking, SIGKILL.
+/// Ends a server when the test program ends without dropping it: a static, a panic while panicking,
+/// SIGKILL.
 ///
 /// A shell reads from a pipe that only the test program can close.
 #[derive(Debug)]

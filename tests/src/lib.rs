@@ -1,8 +1,10 @@
-//! The server harness: real servers for tests, each its own process on a free port with its own temporary directory.
+//! Starts real servers for tests. Each is a process of its own, on a free port, with a temporary
+//! directory of its own.
 //!
-//! Every server binds 127.0.0.1, keeps nothing, can be killed, restarted on the same port and frozen, and is stopped
-//! when its value is dropped, or by a guard process when the test program ends in any other way. A server that is not
-//! installed fails the test with the line that installs it.
+//! Every server binds 127.0.0.1, keeps nothing, can be killed, restarted on the same port and
+//! frozen, and is stopped when its value is dropped, or by a guard process when the test program
+//! ends in any other way. A server that is not installed fails the test with the line that installs
+//! it.
 // A harness fails the test by panicking; saying so on each function would be noise.
 #![allow(clippy::missing_panics_doc)]
 

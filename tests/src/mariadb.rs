@@ -1,3 +1,5 @@
+//! A `MariaDB` server.
+
 use std::fs;
 use std::io::{self, Read};
 use std::ops::Deref;
@@ -79,7 +81,8 @@ fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
         .arg(format!("--datadir={}", data.display()))
         .arg(format!("--socket={}", directory.join("socket").display()))
         .arg(format!("--pid-file={}", directory.join("pid").display()))
-        // A server that starts tidies its directory for temporary files, which is to be nobody else's.
+        // A server that starts tidies its directory for temporary files, which is to be nobody
+        // else's.
         .arg(format!("--tmpdir={}", directory.display()))
         .arg(format!("--init-file={}", first.display()))
         .arg(format!("--port={port}"))
@@ -98,7 +101,8 @@ fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
     recipe
 }
 
-/// The server speaks first: a packet that begins with protocol version 10, or with 255 and what is wrong.
+/// The server speaks first: a packet that begins with protocol version 10, or with 255 and what is
+/// wrong.
 fn answers(port: u16) -> io::Result<()> {
     let mut greeting = [0; 5];
     connect(port)?.read_exact(&mut greeting)?;

@@ -1,3 +1,5 @@
+//! A `memcached` server.
+
 use std::io;
 use std::ops::Deref;
 use std::path::Path;

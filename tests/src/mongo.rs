@@ -1,3 +1,5 @@
+//! A server for `MongoDB`'s protocol.
+
 use std::env;
 use std::io::{self, Read, Write};
 use std::ops::Deref;
@@ -13,8 +15,9 @@ const SCRIPT: &str = include_str!("mongo.py");
 
 /// A server that speaks `MongoDB`'s protocol: `SecantusDB`, which the set-up installs from `PyPI`.
 ///
-/// Where `SESSION_TEST_MONGODB_URL` is set, it is the genuine `mongo` service of docker-compose.yml at that address
-/// instead: one for all tests, so those that kill or freeze it need `--test-threads=1`.
+/// Where `SESSION_TEST_MONGODB_URL` is set, it is the genuine `mongo` service of docker-compose.yml
+/// at that address instead: one for all tests, so those that kill or freeze it need
+/// `--test-threads=1`.
 #[derive(Debug)]
 pub struct Mongo(Server);
 

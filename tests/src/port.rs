@@ -1,3 +1,5 @@
+//! Finds free ports.
+
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
@@ -7,8 +9,9 @@ static HANDED_OUT: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
 /// A TCP port of 127.0.0.1 that nobody listens on and that this process has not handed out before.
 ///
-/// It lies below the range from which the system takes the ports of outgoing connections: there, a client that
-/// retries while its server is down can end up connected to itself and keep the server from coming back.
+/// It lies below the range from which the system takes the ports of outgoing connections: there, a
+/// client that retries while its server is down can end up connected to itself and keep the server
+/// from coming back.
 pub fn free_port() -> u16 {
     let mut guard = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
     let handed_out = guard.get_or_insert_default();

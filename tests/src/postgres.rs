@@ -1,3 +1,5 @@
+//! A `PostgreSQL` server.
+
 use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::path::Path;

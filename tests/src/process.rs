@@ -1,3 +1,5 @@
+//! A process with its output in files.
+
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -23,7 +25,8 @@ pub(crate) struct Recipe {
     /// Where it works, unless in the directory of its output.
     pub(crate) directory: Option<PathBuf>,
     pub(crate) account: Option<Account>,
-    /// Asked to end by this before it is killed, where a kill would leave something behind in the system.
+    /// Asked to end by this before it is killed, where a kill would leave something behind in the
+    /// system.
     pub(crate) farewell: Option<Signal>,
 }
 

@@ -1,3 +1,5 @@
+//! A program of this workspace that serves HTTP.
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,17 +27,18 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `target/<profile>/<name>` in a directory of its own and waits for the line that names its address, or its
-    /// port after `READY`.
+    /// Starts `target/<profile>/<name>` in a directory of its own and waits for the line that names
+    /// its address, or its port after `READY`.
     ///
-    /// Of the caller's environment it sees nothing that configures sessions. `DEMO_ADDR` is `127.0.0.1:0` unless given.
+    /// Of the caller's environment it sees nothing that configures sessions. `DEMO_ADDR` is
+    /// `127.0.0.1:0` unless given.
     pub async fn start(name: &str, env: &[(&str, &str)]) -> Self {
         let (logs, directory) = fresh();
         Self::launch(name, Recipe::new(path(name)), logs, directory, env).await
     }
 
-    /// Starts a Python program of this workspace, such as `examples/flask-neighbour/app.py`, as [`start`](Self::start)
-    /// does another one.
+    /// Starts a Python program of this workspace, such as `examples/flask-neighbour/app.py`, as
+    /// [`start`](Self::start) does another one.
     pub async fn start_python(script: &str, env: &[(&str, &str)]) -> Self {
         let (logs, directory) = fresh();
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -150,7 +153,8 @@ impl Program {
         false
     }
 
-    /// Kills it if it runs and starts it again in the same directory. Its address is another one if it chose the port.
+    /// Kills it if it runs and starts it again in the same directory. Its address is another one if
+    /// it chose the port.
     pub async fn restart(&mut self) {
         self.kill();
         self.seen = self.process.stdout().len();

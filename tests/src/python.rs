@@ -1,3 +1,5 @@
+//! The Python interpreter of the tests.
+
 use std::path::PathBuf;
 
 use crate::scratch::target_dir;

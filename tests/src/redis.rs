@@ -1,3 +1,5 @@
+//! A `redis-server`.
+
 use std::io;
 use std::ops::Deref;
 
@@ -11,7 +13,8 @@ use crate::wire::{ask, expect};
 pub struct RedisServer(Server);
 
 impl RedisServer {
-    /// Starts one; `args` are `redis-server`'s own, such as `--maxmemory 2mb`, and win over the harness's.
+    /// Starts one; `args` are `redis-server`'s own, such as `--maxmemory 2mb`, and win over the
+    /// harness's.
     pub async fn start(args: &[&str]) -> Self {
         let recipe = |port: u16, _: &std::path::Path| recipe(port).args(args);
         Self(Server::start("redis-server", answers, recipe).await)
@@ -22,7 +25,8 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/", self.port())
     }
 
-    /// Sends one command as a line, for example `CONFIG SET maxmemory 2mb`, and returns the server's raw reply.
+    /// Sends one command as a line, for example `CONFIG SET maxmemory 2mb`, and returns the
+    /// server's raw reply.
     pub fn command(&self, line: &str) -> String {
         ask(self.port(), line).unwrap_or_else(|error| panic!("no answer to {line:?}: {error}"))
     }

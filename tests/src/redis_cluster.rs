@@ -1,3 +1,5 @@
+//! A Redis Cluster of three nodes.
+
 use std::time::{Duration, Instant};
 
 use crate::port::free_port;

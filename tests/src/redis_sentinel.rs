@@ -1,3 +1,5 @@
+//! A Redis primary with a replica and a Sentinel.
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +12,8 @@ use crate::wire::ask;
 
 const SERVICE: &str = "mymaster";
 
-/// A Redis primary, its replica, and one Sentinel that promotes the replica when the primary has been silent for half a second.
+/// A Redis primary, its replica, and one Sentinel that promotes the replica when the primary has
+/// been silent for half a second.
 #[derive(Debug)]
 pub struct RedisSentinel {
     primary: RedisServer,
@@ -83,7 +86,7 @@ impl RedisSentinel {
         reply.lines().nth(4)?.parse().ok()
     }
 
-    /// Listed is not enough: a replica that has not told the Sentinel of its link cannot be promoted yet.
+    /// Whether the replica can be promoted: the Sentinel must know its link to the primary.
     fn agree(&self) -> bool {
         let known = ask(
             self.sentinel.port(),

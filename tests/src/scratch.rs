@@ -1,3 +1,5 @@
+//! Temporary directories.
+
 use std::path::PathBuf;
 
 use tempfile::TempDir;

@@ -1,3 +1,5 @@
+//! What all servers of the harness have in common: start, kill, restart, freeze.
+
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -33,7 +35,8 @@ enum Host {
 }
 
 impl Server {
-    /// Starts what `recipe` makes of a port and a directory, on another port if somebody took it meanwhile.
+    /// Starts what `recipe` makes of a port and a directory, on another port if somebody took it
+    /// meanwhile.
     pub(crate) async fn start(
         name: &'static str,
         probe: Probe,
@@ -99,7 +102,7 @@ impl Server {
         self.directory.path()
     }
 
-    /// Ends the server by SIGKILL and waits until it is gone.
+    /// Ends the server by SIGKILL and waits until it has ended.
     pub fn kill(&self) {
         match &self.host {
             Host::Process(process) => process.kill(),
@@ -107,7 +110,8 @@ impl Server {
         }
     }
 
-    /// Kills the server if it runs, starts it again on the same port and directory, and waits until it answers.
+    /// Kills the server if it runs, starts it again on the same port and directory, and waits until
+    /// it answers.
     pub async fn restart(&self) {
         self.kill();
         if let Err(reason) = self.launch().await {
@@ -123,7 +127,7 @@ impl Server {
         }
     }
 
-    /// Lets a frozen server go on.
+    /// Lets a frozen server continue.
     pub fn thaw(&self) {
         match &self.host {
             Host::Process(process) => process.thaw(),
@@ -156,7 +160,8 @@ impl Server {
             let answer = tokio::task::spawn_blocking(move || probe(port))
                 .await
                 .expect("a probe returns");
-            // Looked at after the probe: a stranger on the port answers it while our process has given up.
+            // Checked after the probe, because another program on the port may answer it while our
+            // process has ended.
             if let Some(status) = self.exited() {
                 return Err(format!(
                     "{} ended at its start ({status}):\n{}",

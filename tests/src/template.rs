@@ -1,3 +1,5 @@
+//! Database directories that are created once and copied.
+
 use std::env;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +9,8 @@ use std::process::Command;
 use crate::account::Account;
 use crate::scratch::scratch_dir;
 
-/// A database directory as its server's own tool creates it, kept between runs because that takes seconds.
+/// A database directory as its server's own tool creates it, kept between runs because that takes
+/// seconds.
 pub(crate) struct Template {
     /// Names the directory: the server, its version and whatever else makes it differ.
     pub(crate) name: String,
@@ -38,7 +41,7 @@ impl Template {
         env::temp_dir().join(format!("session-tests-{}-{uid}", self.name))
     }
 
-    /// A link or a stranger's directory under that name is not ours to trust.
+    /// A link, or a directory of another user, must not be used.
     fn usable(&self, path: &Path) -> bool {
         let owner = self
             .account

@@ -1,3 +1,5 @@
+//! Sends signals to a process and everything that it started.
+
 use std::collections::HashMap;
 use std::fs;
 use std::thread;
@@ -5,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Stops a process and everything it started, the parent first so that it cannot start more meanwhile.
+/// Stops a process and everything it started, the parent first so that it cannot start more
+/// meanwhile.
 ///
-/// `PostgreSQL` puts each of its processes in a group of its own, so a signal to the group would not reach them.
+/// `PostgreSQL` puts each of its processes in a group of its own, so a signal to the group would
+/// not reach them.
 pub(crate) fn stop(root: Pid) -> Vec<Pid> {
     stop_one(root);
     let mut stopped = vec![root];
@@ -32,7 +36,7 @@ fn stop_one(pid: Pid) {
     wait_until(pid, "TtZX", "stop");
 }
 
-/// Waits until the process is in one of these states, or gone.
+/// Waits until the process is in one of these states or has ended.
 fn wait_until(pid: Pid, states: &str, what: &str) {
     let begin = Instant::now();
     while stat(pid).is_some_and(|(state, _)| !states.contains(state.as_str())) {
@@ -52,7 +56,8 @@ pub(crate) fn resume(root: Pid) {
     }
 }
 
-/// Kills them all and waits for their end, or what they share would keep the server from starting again.
+/// Kills them all and waits for their end, or what they share would keep the server from starting
+/// again.
 pub(crate) fn kill(root: Pid) {
     let pids = stop(root);
     for pid in &pids {
@@ -63,7 +68,7 @@ pub(crate) fn kill(root: Pid) {
     }
 }
 
-/// A process that is gone already is what the caller wanted.
+/// An error because the process has ended already is no error here.
 pub(crate) fn signal(pid: Pid, signal: Signal) {
     if let Err(error) = kill_process(pid, signal) {
         assert_eq!(
@@ -99,7 +104,8 @@ fn descendants(root: Pid) -> Vec<Pid> {
 /// State and parent of a process, if it is there.
 fn stat(pid: Pid) -> Option<(String, Option<Pid>)> {
     let text = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // The program's name stands in parentheses and may hold anything, so the fields are counted from its end.
+    // The program's name stands in parentheses and may hold anything, so the fields are counted
+    // from its end.
     let mut fields = text.rsplit(')').next()?.split_whitespace();
     let state = fields.next()?.to_owned();
     Some((state, fields.next()?.parse().ok().and_then(Pid::from_raw)))

@@ -1,4 +1,4 @@
-//! A few bytes of each server's own protocol, enough to see whether it works.
+//! Probes: a few bytes of each server's protocol, to see whether it works.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! Who clicks stays logged in, for as long as they do: the browser's cookie lives as long as the session.
+//! An active user stays logged in: the browser's cookie lives as long as the session.
 
 mod site;
 
@@ -19,7 +19,8 @@ const STORES: [Backend; 8] = [
     Backend::MariaDb,
 ];
 
-/// Six lifetimes long somebody changes something more often than every tenth of the lifetime, and does nothing else.
+/// Six lifetimes long somebody changes something more often than every tenth of the lifetime, and
+/// does nothing else.
 async fn stays_logged_in(backend: Backend, seconds: u32) {
     let lifetime = seconds.to_string();
     let settings = [
@@ -49,7 +50,7 @@ async fn stays_logged_in(backend: Backend, seconds: u32) {
 
 /// All at once, because it takes its time.
 #[tokio::test]
-async fn a_visitor_who_changes_something_often_stays_logged_in_on_every_store() {
+async fn a_user_who_changes_something_often_stays_logged_in_on_every_store() {
     let lifetime = if rounds() >= 1000 { 10 } else { 3 };
     let stores = STORES.map(|store| tokio::spawn(stays_logged_in(store, lifetime)));
     for store in stores {

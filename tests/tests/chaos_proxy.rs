@@ -1,4 +1,4 @@
-//! The proxy passes everything on, and does each damage exactly as told.
+//! The proxy passes everything on, and does each kind of damage exactly.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -75,7 +75,7 @@ async fn delays_replies() {
 }
 
 #[tokio::test]
-async fn holds_everything_back_until_told_otherwise() {
+async fn holds_everything_back_until_the_damage_ends() {
     let (_server, proxy) = proxied().await;
     let mut stream = connect(&proxy);
     pong(&mut stream);

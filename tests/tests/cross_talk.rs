@@ -1,4 +1,5 @@
-//! Nobody gets another's session, even when clients hang up in the middle of their requests.
+//! No client gets the session of another one, even if clients hang up in the middle of their
+//! requests.
 
 #[macro_use]
 mod site;

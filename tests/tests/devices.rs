@@ -1,4 +1,5 @@
-//! The routes about a user's other sessions, on every store that can list them; the other one says that it cannot.
+//! The routes for a user's other sessions, on every store that can list them. The other store
+//! refuses.
 
 #[macro_use]
 mod site;
@@ -41,7 +42,7 @@ async fn devices_are_listed_and_ended(backend: Backend) {
     }
     let mut desk = log_in(&demo, "anna", "desk").await;
     let mut phone = log_in(&demo, "anna", "phone").await;
-    let mut stranger = log_in(&demo, "bert", "desk").await;
+    let mut other = log_in(&demo, "bert", "desk").await;
 
     let seen = list(&mut desk).await;
     assert_eq!(seen.len(), 2, "{seen:?}");
@@ -66,14 +67,14 @@ async fn devices_are_listed_and_ended(backend: Backend) {
             .any(|it| it["handle"] == handle.as_str())
     );
     let path = format!("/sessions/{handle}");
-    assert_eq!(stranger.delete(&path).await.status, 404);
+    assert_eq!(other.delete(&path).await.status, 404);
     assert_eq!(demo.browser().holding(&handle).user().await, json!(null));
     assert_eq!(phone.user().await, json!("anna"));
     assert!(desk.delete(&path).await.is_empty_success());
     assert_eq!(phone.user().await, json!(null));
     assert_eq!(desk.delete(&path).await.status, 404);
     assert_eq!(list(&mut desk).await.len(), 1);
-    assert_eq!(stranger.user().await, json!("bert"));
+    assert_eq!(other.user().await, json!("bert"));
 
     let current = list(&mut desk).await[0]["handle"].clone();
     let own = format!("/sessions/{}", current.as_str().expect("text"));
@@ -91,7 +92,7 @@ async fn everywhere_means_everywhere(backend: Backend) {
     for agent in ["one", "two", "three"] {
         browsers.push(log_in(&demo, "anna", agent).await);
     }
-    let mut stranger = log_in(&demo, "bert", "desk").await;
+    let mut other = log_in(&demo, "bert", "desk").await;
     browsers[1].post("/renew").await;
     let answer = browsers[0]
         .post("/logout-everywhere?keep_current=true")
@@ -111,7 +112,7 @@ async fn everywhere_means_everywhere(backend: Backend) {
     for mut browser in browsers.into_iter().chain([first]) {
         assert_eq!(browser.user().await, json!(null));
     }
-    assert_eq!(stranger.user().await, json!("bert"));
+    assert_eq!(other.user().await, json!("bert"));
 }
 
 #[tokio::test]

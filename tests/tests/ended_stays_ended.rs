@@ -1,4 +1,5 @@
-//! A session that was ended stays ended, whatever is still in flight, and of many renewals one id survives.
+//! A session that was ended stays ended, whatever is still in flight, and of many renewals one id
+//! survives.
 
 #[macro_use]
 mod site;
@@ -42,7 +43,8 @@ fn send(browser: &Browser, method: Method, path: &str) -> JoinHandle<Answer> {
     tokio::spawn(async move { browser.send(method, &path, String::new()).await })
 }
 
-/// Requests of all kinds that loaded the session before what comes next, and answer during it or after it.
+/// Requests of all kinds that loaded the session before what comes next, and answer during it or
+/// after it.
 async fn in_flight(browser: &Browser, number: usize) -> Vec<JoinHandle<Answer>> {
     let jitter = number % 7;
     let late = [
@@ -62,8 +64,8 @@ async fn in_flight(browser: &Browser, number: usize) -> Vec<JoinHandle<Answer>> 
     late.into()
 }
 
-/// Who had loaded the session before it ended gets no cookie; who came later is anonymous, and a change of theirs may
-/// have made a session of its own.
+/// Who had loaded the session before it ended gets no cookie; who came later is anonymous, and a
+/// change of theirs may have made a session of its own.
 async fn assert_nothing_revived(browser: &Browser, late: Vec<JoinHandle<Answer>>, number: usize) {
     for answer in late {
         let answer = answer.await.expect("it is answered");

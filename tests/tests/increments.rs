@@ -1,4 +1,4 @@
-//! Nothing is lost: two processes change one session at the same moment, and every change is in it afterwards.
+//! Two processes change one session at the same time, and no change is lost.
 
 #[macro_use]
 mod site;

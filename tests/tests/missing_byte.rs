@@ -1,5 +1,5 @@
-//! One byte missing inside a reply of the store: whoever asked waits for no more than a moment and gets the right answer or
-//! a 503, nobody gets another's session, and all is well afterwards.
+//! One byte is missing in a reply of the store. The client quickly gets the right answer or a 503,
+//! nobody gets the session of another user, and the next requests succeed.
 
 mod site;
 
@@ -35,7 +35,8 @@ fn succeeded(browser: &Browser, answer: &Answer, place: usize) -> bool {
     }
 }
 
-/// All users ask at once who they are, and one counts up; the number of answers that were 503, and whether it counted.
+/// All users ask at once who they are, and one counts up; the number of answers that were 503, and
+/// whether it counted.
 async fn everybody_asks(browsers: &[Browser], place: usize) -> (usize, bool) {
     let mut asking = Vec::new();
     for browser in browsers {

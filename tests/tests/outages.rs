@@ -1,4 +1,4 @@
-//! An outage is an answer: quick, honest, and only where the session is used.
+//! During an outage, routes that use the session quickly answer 503, and other routes work.
 
 mod site;
 
@@ -117,7 +117,8 @@ async fn survives(backend: Backend, address: String, server: &Server) {
     assert_outage(&browser, outage).await;
     server.thaw();
     recovered(&demo).await;
-    // What was refused may have been done, as a 503 says; the cookie was left alone and is good or dead, not an error.
+    // What was refused may have been done, as a 503 says; the cookie was left alone and is good or
+    // dead, not an error.
     let user = browser.user().await;
     assert!([json!("anna"), json!(null)].contains(&user), "{user}");
 
@@ -127,7 +128,8 @@ async fn survives(backend: Backend, address: String, server: &Server) {
     assert_outage(&browser, outage).await;
     server.restart().await;
     recovered(&demo).await;
-    // The harness's servers keep no promise to their disks; an answer it is, whatever they still know.
+    // The harness's servers keep no promise to their disks; an answer it is, whatever they still
+    // know.
     let user = browser.clone().user().await;
     assert!([json!("anna"), json!(null)].contains(&user), "{user}");
 }

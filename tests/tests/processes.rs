@@ -1,4 +1,4 @@
-//! Sessions outlive the process that made them and are shared by all that use the store.
+//! Sessions survive a restart, and all processes on the store share them.
 
 #[macro_use]
 mod site;
@@ -47,8 +47,8 @@ async fn two_demos_share_their_sessions(backend: Backend) {
 async fn another_secret_or_prefix_is_another_site() {
     let demo = Demo::on(Backend::Redis).await;
     let browser = demo.logged_in("anna").await;
-    let stranger = Demo::on(Backend::Redis).await;
-    assert_eq!(browser.at(stranger.url()).user().await, json!(null));
+    let other = Demo::on(Backend::Redis).await;
+    assert_eq!(browser.at(other.url()).user().await, json!(null));
 }
 
 /// Runs `demo cleanup` beside `demo`, and returns what it says.
@@ -83,7 +83,7 @@ async fn cleaning_up_counts(backend: Backend) {
     }
     tokio::time::sleep(Duration::from_millis(3100)).await;
     for browser in &browsers {
-        // One that keeps the cookie longer than it was told to.
+        // A browser that keeps the cookie too long.
         let cookie = browser.cookie().expect("it was set").to_owned();
         let mut stubborn = browser.clone().holding(&cookie);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! A program of the workspace is started, killed and started again where it was.
+//! A program of the workspace is started, killed and started again in the same directory.
 
 use session_tests::{Program, scratch_dir};
 

@@ -6,7 +6,8 @@ use session_tests::{
     MariaDb, Memcached, Mongo, Postgres, RedisCluster, RedisSentinel, RedisServer, Server,
 };
 
-/// `start` and `restart` return when the server has answered, so what is left to see is that it goes and comes.
+/// `start` and `restart` return when the server has answered, so what is left to see is that it
+/// goes and comes.
 async fn dies_and_returns(server: &Server) {
     let first = server.pid().expect("it runs");
     server.freeze();

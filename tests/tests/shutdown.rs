@@ -1,4 +1,4 @@
-//! A demo that is asked to end finishes the saves of clients that hung up, or says that they are lost.
+//! A demo that ends finishes the saves of clients that hung up, or logs that they are not saved.
 
 mod site;
 
@@ -8,7 +8,8 @@ use serde_json::json;
 use session_tests::{ChaosProxy, Disruption, Postgres, RedisServer};
 use site::{Backend, Browser, Demo, Rude};
 
-/// Of each reply of the store: long enough to hang up and end the demo in between, and less than its driver waits.
+/// Of each reply of the store: long enough to hang up and end the demo in between, and less than
+/// its driver waits.
 const SLOWNESS: Duration = Duration::from_millis(350);
 /// What the demo waits for saves, and a slow machine's share.
 const BOUND: Duration = Duration::from_secs(5 + 4);
@@ -107,7 +108,7 @@ async fn a_save_whose_client_hung_up_is_done_before_the_process_ends() {
 }
 
 #[tokio::test]
-async fn a_save_that_is_not_done_in_time_is_counted_as_lost() {
+async fn a_save_that_is_not_done_in_time_is_counted_as_not_saved() {
     // Its driver waits for as long as the demo has time.
     let server = Postgres::start().await;
     let scene = Scene::new(Backend::Postgres, &server.url(), server.port(), "60000").await;
@@ -120,7 +121,7 @@ async fn a_save_that_is_not_done_in_time_is_counted_as_lost() {
 }
 
 #[tokio::test]
-async fn a_save_that_fails_is_said_to_be_lost() {
+async fn a_save_that_fails_is_reported_as_not_saved() {
     let server = RedisServer::start(&[]).await;
     let scene = Scene::new(Backend::Redis, &server.url(), server.port(), "1000").await;
     scene.hang_up_in_a_save().await;

@@ -1,3 +1,5 @@
+//! Installs Debian packages.
+
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -46,7 +48,8 @@ fn is_root() -> bool {
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const MARK: &str = "# Written by cargo xtask setup";
 
-/// Keeps the packages from starting their servers, which nobody has asked for, as long as this value lives.
+/// Keeps the packages from starting their servers, which nobody has asked for, as long as this
+/// value lives.
 struct Policy {
     ours: bool,
 }

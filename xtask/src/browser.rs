@@ -72,7 +72,7 @@ fn pictures() -> Result<PathBuf> {
 }
 
 async fn log_in_and_count(laptop: &Person) -> Result<()> {
-    laptop.visit().await?;
+    laptop.open_page().await?;
     laptop.picture("anonymous").await?;
     laptop.click("Count").await?;
     laptop.log_in("ada").await?;
@@ -89,34 +89,34 @@ async fn log_in_and_count(laptop: &Person) -> Result<()> {
 
 /// The demo was killed and started again before this: nothing of the session may be lost.
 async fn note_and_flash(laptop: &Person) -> Result<()> {
-    laptop.visit().await?;
+    laptop.open_page().await?;
     laptop.reads("#user", "ada").await?;
     laptop.reads("#counter", "3").await?;
-    laptop.visit().await?;
+    laptop.open_page().await?;
     laptop.has("#flashes li", 0).await?;
     laptop.fill("note", NOTE).await?;
     laptop.click("Add note").await?;
     laptop.reads("#notes li", NOTE).await?;
     laptop.has("#flashes li", 1).await?;
     laptop.picture("note-and-flash").await?;
-    laptop.visit().await?;
+    laptop.open_page().await?;
     laptop.has("#flashes li", 0).await?;
     laptop.has("#notes li", 1).await
 }
 
 async fn end_the_other_device(laptop: &Person, phone: &Person) -> Result<()> {
     laptop.has("#devices li", 1).await?;
-    phone.visit().await?;
+    phone.open_page().await?;
     phone.log_in("ada").await?;
     phone.reads("#counter", "0").await?;
     phone.has("#devices li", 2).await?;
-    laptop.visit().await?;
+    laptop.open_page().await?;
     laptop.has("#devices li", 2).await?;
     laptop.picture("two-devices").await?;
     laptop.click("End this one").await?;
     laptop.has("#devices li", 1).await?;
     laptop.reads("#user", "ada").await?;
-    phone.visit().await?;
+    phone.open_page().await?;
     phone.is_anonymous().await?;
     phone.picture("ended-by-the-other").await
 }
@@ -126,7 +126,7 @@ async fn log_out_everywhere(laptop: &Person, phone: &Person) -> Result<()> {
     phone.has("#devices li", 2).await?;
     phone.click("Log out everywhere").await?;
     phone.is_anonymous().await?;
-    laptop.visit().await?;
+    laptop.open_page().await?;
     laptop.is_anonymous().await?;
     laptop.picture("logged-out-everywhere").await
 }

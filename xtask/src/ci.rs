@@ -1,3 +1,5 @@
+//! Everything that has to pass: `cargo xtask ci`.
+
 use crate::paths::{cargo, target};
 use crate::steps::{StepResult, Steps};
 use crate::{deny, package, setup, smoke, tests, trees};

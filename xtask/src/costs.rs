@@ -1,15 +1,19 @@
+//! Instructions for each kind of request: `cargo xtask costs`.
+
 use std::path::Path;
 use std::process::Command;
 
 use crate::paths::{installed, root};
 use crate::steps::{StepResult, Steps};
 
-/// The kinds of request that `crates/session-actix/examples/request_cost.rs` knows; the first has no sessions at all.
+/// The kinds of request that `crates/session-actix/examples/request_cost.rs` knows; the first has
+/// no sessions at all.
 const KINDS: &[&str] = &["without", "untouched", "read", "change", "flask-read"];
 const FEW: u32 = 200;
 const MANY: u32 = 1200;
 
-/// What one request of each kind costs in instructions, beside that of another checkout if one is named.
+/// What one request of each kind costs in instructions, beside that of another checkout if one is
+/// named.
 ///
 /// Instructions and not seconds, because they are the same on a busy machine.
 pub(crate) fn run(steps: &mut Steps, other: Option<&str>) -> StepResult {

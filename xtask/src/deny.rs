@@ -1,9 +1,12 @@
+//! Checks licences, banned packages and sources.
+
 use std::process::Command;
 
 use crate::paths::{cargo, installed, target};
 use crate::steps::{StepResult, Steps};
 
-/// Licences, banned packages and sources by deny.toml; known vulnerabilities are for the workflow, which has a network.
+/// Licences, banned packages and sources by deny.toml; known vulnerabilities are for the workflow,
+/// which has a network.
 pub(crate) fn check(steps: &mut Steps) -> StepResult {
     let tools = target().join("tools");
     let ours = tools.join("bin/cargo-deny");

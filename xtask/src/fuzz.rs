@@ -1,3 +1,5 @@
+//! Runs the fuzz targets: `cargo xtask fuzz`.
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -5,13 +7,14 @@ use std::process::Command;
 use crate::paths::{cargo, root, target};
 use crate::steps::{StepResult, Steps};
 
-/// Coverage as libFuzzer wants it. Without a sanitizer, which only the nightly compiler has: the project has no unsafe
-/// code that one could catch.
+/// Coverage as libFuzzer wants it. Without a sanitizer, which only the nightly compiler has: the
+/// project has no unsafe code that one could catch.
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
      -Cllvm-args=-sanitizer-coverage-trace-compares";
 
-/// Cargo's name of the machine that compiles: named, so that build scripts are compiled without coverage.
+/// Cargo's name of the machine that compiles: named, so that build scripts are compiled without
+/// coverage.
 const HERE: &str = "host-tuple";
 
 /// Runs the fuzz targets named, or all, each for so many seconds.

@@ -1,3 +1,5 @@
+//! Counts code lines: `cargo xtask lines`.
+
 mod code;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +94,8 @@ fn submodules(file: &Path) -> PathBuf {
     }
 }
 
-/// The text of `file` in the format of this checkout, so that another choice of format elsewhere makes no difference.
+/// The text of `file` in the format of this checkout, so that another choice of format elsewhere
+/// makes no difference.
 fn formatted(file: &Path) -> Result<String, String> {
     let text = File::open(file).map_err(|error| at(file, error))?;
     let mut rustfmt = Command::new("rustfmt");

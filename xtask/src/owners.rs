@@ -1,5 +1,5 @@
-//! How long it takes to list and to end the sessions of a user who has very many, and to change very much in one
-//! request.
+//! How long it takes to list and to end the sessions of a user who has very many, and to change
+//! very much in one request.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -189,12 +189,12 @@ where
 
 /// The cookie of a new session of `owner`.
 async fn log_in(sessions: &Sessions, owner: &str) -> Result<String> {
-    let visit = sessions.begin_request();
-    visit
+    let request_session = sessions.begin_request();
+    request_session
         .session(&mut std::iter::empty())
         .await?
         .log_in(owner)?;
-    let cookie = finish(visit.finish())
+    let cookie = finish(request_session.finish())
         .await?
         .ok_or("a log-in has a cookie")?;
     let pair = cookie.split(';').next().unwrap_or_default();
@@ -202,12 +202,12 @@ async fn log_in(sessions: &Sessions, owner: &str) -> Result<String> {
 }
 
 async fn log_out(sessions: &Sessions, cookie: &str) -> Result<()> {
-    let visit = sessions.begin_request();
-    visit
+    let request_session = sessions.begin_request();
+    request_session
         .session(&mut std::iter::once(cookie.as_bytes()))
         .await?
         .log_out();
-    finish(visit.finish()).await.map(drop)
+    finish(request_session.finish()).await.map(drop)
 }
 
 async fn finish(end: Finish) -> Result<Option<String>> {
@@ -218,7 +218,8 @@ async fn finish(end: Finish) -> Result<Option<String>> {
     Ok(head.set_cookie)
 }
 
-/// One request that inserts very many keys, from its beginning until it is saved in memory: the median.
+/// One request that inserts very many keys, from its beginning until it is saved in memory: the
+/// median.
 async fn inserts() -> Result<()> {
     println!(
         "\n| inserts in one request | took (goal for 16,000: 50 ms) | each, ns |\n|---:|---:|---:|"
@@ -229,12 +230,12 @@ async fn inserts() -> Result<()> {
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             let began = Instant::now();
-            let visit = sessions.begin_request();
-            let session = visit.session(&mut std::iter::empty()).await?;
+            let request_session = sessions.begin_request();
+            let session = request_session.session(&mut std::iter::empty()).await?;
             for (number, key) in keys.iter().enumerate() {
                 session.insert(key, &number)?;
             }
-            finish(visit.finish()).await?;
+            finish(request_session.finish()).await?;
             times.push(began.elapsed());
         }
         times.sort();

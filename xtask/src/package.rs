@@ -1,3 +1,5 @@
+//! Checks the packages of the crates.
+
 use std::fs;
 
 use crate::paths::{cargo, root};

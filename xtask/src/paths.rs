@@ -1,3 +1,5 @@
+//! Paths of the workspace, of cargo and of programs.
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,3 +1,5 @@
+//! The virtual environment of the tests.
+
 use std::fs;
 use std::process::{Command, Stdio};
 

@@ -1,3 +1,5 @@
+//! Installs what the tests need: `cargo xtask setup`.
+
 use std::process::{Command, Stdio};
 
 use crate::paths::installed;

@@ -1,3 +1,5 @@
+//! Starts the demo without any configuration.
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,3 +1,5 @@
+//! Runs steps and reports them.
+
 use std::fmt::{self, Write as _};
 use std::process::Command;
 use std::time::{Duration, Instant};

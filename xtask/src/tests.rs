@@ -1,3 +1,5 @@
+//! Runs tests: `cargo xtask test` and `cargo xtask soak`.
+
 use crate::paths::cargo;
 use crate::steps::{StepResult, Steps};
 use crate::{fuzz, setup};
@@ -44,7 +46,8 @@ pub(crate) fn http_state(steps: &mut Steps, checkout: &str) -> StepResult {
     steps.command("http-state", test.env("HTTP_STATE", checkout))
 }
 
-/// Builds all there is, once: tests run programs of other packages, which `cargo test` alone would not build.
+/// Builds all there is, once: tests run programs of other packages, which `cargo test` alone would
+/// not build.
 pub(crate) fn build(steps: &mut Steps) -> StepResult {
     steps.command(
         "build",

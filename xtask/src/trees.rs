@@ -1,3 +1,5 @@
+//! Checks the dependencies of each crate.
+
 use crate::paths::{cargo, root};
 use crate::steps::{StepResult, Steps, output};
 

@@ -1,3 +1,5 @@
+//! The program that uses actix-session.
+
 use actix_session::{
     Session, SessionGetError, SessionInsertError, SessionMiddleware, config::PersistentSession,
     storage::RedisSessionStore,

@@ -1,3 +1,5 @@
+//! The program that uses this library.
+
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer, get, post, rt};

@@ -1,3 +1,5 @@
+//! The program that uses tower-sessions.
+
 use axum::{
     Router,
     http::StatusCode,
@@ -76,7 +78,8 @@ pub(super) fn postgres(url: &str) -> Result<()> {
     })
 }
 
-/// The file is kept as `session-sql` keeps it: the default waits for the disk at every change, which would not be fair.
+/// The file is kept as `session-sql` keeps it: the default waits for the disk at every change,
+/// which would not be fair.
 pub(super) fn sqlite(url: &str) -> Result<()> {
     runtime()?.block_on(async {
         let options = url

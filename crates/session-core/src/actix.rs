@@ -1,4 +1,5 @@
-//! Errors as answers of Actix Web, so that `?` on a session's call compiles in each of its handlers.
+//! Errors as answers of Actix Web, so that `?` on a session's call compiles in each of its
+//! handlers.
 //!
 //! It is here and not in the adapter because only the crate that defines the error may say so.
 

@@ -46,7 +46,7 @@ pub(crate) struct Times {
 pub(crate) fn decode(key: &StoreKey, bytes: &Bytes) -> Result<Stored> {
     let (header, length) = Header::parse(bytes)?;
     if binding(key) != Some(header.binding) {
-        return Err(Error::corrupt("the record was moved here from another key"));
+        return Err(Error::corrupt("the record was written under another key"));
     }
     Ok(match (header.kind, header.successor) {
         (Kind::Forwarded, Some(successor)) => {
@@ -56,7 +56,7 @@ pub(crate) fn decode(key: &StoreKey, bytes: &Bytes) -> Result<Stored> {
         (Kind::Live, _) => {
             let encoded = bytes.slice(length..);
             let payload = Payload::decode(encoded.clone(), Format::MessagePack)?
-                .ok_or_else(|| Error::corrupt("a live record without data"))?;
+                .ok_or_else(|| Error::corrupt("the record of a live session has no payload"))?;
             let (content, times) = of_header(&header, payload);
             Stored::Live(content, times, encoded)
         }

@@ -18,7 +18,8 @@
 //!     80      8  end of the cookie last sent, or 0 if it ends with the browser
 //!     88      8  time of the entry in the owner's index, or 0
 //!     96      8  idle timeout of its own in milliseconds, or 0
-//!    104         optional fields in the order of their flags, each two bytes of length and so many bytes:
+//!    104         optional fields in the order of their flags; each has two bytes of
+//!                length and so many bytes:
 //!                1 owner, 2 label, 4 key of the successor, all UTF-8
 //! ```
 //!
@@ -88,7 +89,7 @@ impl<'t> Header<'t> {
             return Err(Error::corrupt("the record is shorter than a header"));
         };
         if fixed[0] != MAGIC || fixed[1] == 0 {
-            return Err(Error::corrupt("the record is not one of this library's"));
+            return Err(Error::corrupt("this library did not write the record"));
         }
         let flags = fixed[3];
         let kind = match fixed[2] {
@@ -122,7 +123,7 @@ impl<'t> Header<'t> {
             || !rest.is_empty()
             || (kind == Kind::Forwarded) != successor.is_some()
         {
-            return Err(Error::corrupt("the record's header makes no sense"));
+            return Err(Error::corrupt("the record's header is inconsistent"));
         }
         let instant = |offset| Millis::new(u64::from_be_bytes(array(fixed, offset)));
         let optional = |offset| Some(instant(offset)).filter(|it| *it != Millis::default());

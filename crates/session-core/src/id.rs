@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_random_id_is_accepted_back_and_differs_from_the_next() {
+    fn a_random_id_is_valid_and_differs_from_the_next() {
         for bytes in [16, 32, 90] {
             let id = SessionId::random(bytes);
             assert!(SessionId::from_native(id.as_str(), bytes).is_some());

@@ -39,7 +39,7 @@ impl KeyPrefix {
         if !prefix.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(ConfigError::new(
                 "SESSION_KEY_PREFIX",
-                "must be of graphic ASCII characters: letters, digits and punctuation, no spaces",
+                "must consist of graphic ASCII characters: letters, digits and punctuation, no spaces",
             ));
         }
         Ok(Self(prefix.into()))
@@ -80,7 +80,7 @@ impl Default for KeyPrefix {
 fn length_error() -> ConfigError {
     ConfigError::new(
         "SESSION_KEY_PREFIX",
-        "must have 1 to 128 characters; or none where the sessions of a Flask application are shared, with the Cargo \
+        "must have 1 to 128 characters; it may be empty only if a Flask application's sessions are shared, with the Cargo \
          feature `flask`",
     )
 }

@@ -62,7 +62,7 @@ pub(crate) enum Answer {
 
 /// What a save did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a session that ended meanwhile kept nothing"]
+#[must_use = "if the session has ended, the changes were dropped"]
 pub enum Saved {
     /// The changes are in the store, or the session that was to end has ended there.
     Stored,
@@ -281,8 +281,9 @@ impl Machine {
             .take()
             .into_iter()
             .chain(take(&mut self.results));
-        let (failed, told): (Vec<_>, Vec<_>) = results.partition(|(_, result)| result.is_err());
-        self.results = told;
+        let (failed, succeeded): (Vec<_>, Vec<_>) =
+            results.partition(|(_, result)| result.is_err());
+        self.results = succeeded;
         failed.into_iter().find_map(|(_, result)| result.err())
     }
 
@@ -372,7 +373,7 @@ impl Machine {
                 if let Err(error) = deleted {
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
-                        "an unused record stays until it expires"
+                        "an unused record could not be deleted; it stays until it expires"
                     );
                 }
                 Event::Deleted

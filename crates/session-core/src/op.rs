@@ -17,8 +17,8 @@ pub(crate) type Change = Arc<dyn Fn(Option<&Value>) -> Result<Value> + Send + Sy
 pub(crate) enum Op {
     Insert(Box<str>, Value),
     Remove(Box<str>),
-    /// Removes the value that `take` returned. If it is not there any more, another request may have
-    /// taken it, too, and the change is refused.
+    /// Removes the value that `take` returned. If it is not there any more, another request may
+    /// have taken it, too, and the change is refused.
     Take(Box<str>, Value),
     Update(Box<str>, Change),
     /// The form is the one of the session's records. In Flask's form a cleared session is marked as

@@ -219,8 +219,8 @@ impl Owned {
         Ok(ended? > 0)
     }
 
-    /// Ends the sessions of `owner`: all, or the one with the lineage `only`; never the one with the
-    /// lineage `keep`. Returns how many it ended.
+    /// Ends the sessions of `owner`: all, or the one with the lineage `only`; never the one with
+    /// the lineage `keep`. Returns how many it ended.
     async fn end_listed(
         &self,
         owner: &str,

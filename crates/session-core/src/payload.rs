@@ -34,7 +34,7 @@ const MAX_HEAD: usize = 5;
 type Reason = &'static str;
 
 const NOT_UTF8: Reason = "a text in it is not UTF-8";
-const TOO_DEEP: Reason = "it nests more than 64 lists and maps";
+const TOO_DEEP: Reason = "its lists and maps nest more than 64 deep";
 const TOO_MANY_KEYS: Reason = "it has more than 16384 keys";
 
 /// How a session is encoded in the store.
@@ -155,7 +155,7 @@ impl Payload {
         self.entries.value(self.entries.index_of(key.as_bytes())?)
     }
 
-    /// Files `value` under `key`: in the position of the value that was there, or else at the end.
+    /// Stores `value` under `key`. It replaces the value of `key`, or comes last.
     pub fn insert_value(&mut self, key: &str, value: Value) {
         Arc::make_mut(&mut self.entries).insert(key.as_bytes(), value);
     }

@@ -208,7 +208,7 @@ impl Rules {
         if candidates.len() > 1 {
             tracing::debug!(
                 count = candidates.len(),
-                "a request carries several valid session cookies; the first that is live counts"
+                "a request has several valid session cookies; the first one whose session is live is used"
             );
         }
         candidates

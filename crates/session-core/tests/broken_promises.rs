@@ -1,4 +1,4 @@
-//! Each promise is broken once, and its test fails.
+//! Each promise of the contract is broken once, and its conformance test fails.
 
 mod broken;
 
@@ -11,9 +11,11 @@ macro_rules! defects {
     ($($promise:ident: $($defect:ident),+;)+) => {
         const PROMISES: &[&str] = &[$(stringify!($promise)),+];
 
-        /// Runs each promise on a store with each of its defects; the answers are those that went unnoticed.
+        /// Runs each promise on a store with each of its defects; the answers are those that went
+        /// unnoticed.
         ///
-        /// Each has a thread and a runtime of its own, so that none that computes keeps another from its clock.
+        /// Each has a thread and a runtime of its own, so that none that computes keeps another
+        /// from its clock.
         fn unnoticed() -> Vec<String> {
             let mut tests = Vec::new();
             $($(

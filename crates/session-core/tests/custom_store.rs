@@ -1,4 +1,4 @@
-//! A complete store, and the lines that test it.
+//! A complete store, with the lines that run the conformance tests on it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};

@@ -1,4 +1,4 @@
-//! What the environment says is taken as it was meant, or stops the start: never something else without a word.
+//! Settings from the environment: each is used as it was meant, or is an error at the start.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -22,23 +22,26 @@ fn sessions(settings: Settings, store: &Arc<MemoryStore>) -> Sessions {
 }
 
 async fn open(sessions: &Sessions, cookie: Option<&str>) -> (Arc<RequestSession>, Session) {
-    let visit = sessions.begin_request();
+    let request_session = sessions.begin_request();
     let mut headers = cookie.map(str::as_bytes).into_iter();
-    let session = visit.session(&mut headers).await.unwrap();
-    (visit, session)
+    let session = request_session.session(&mut headers).await.unwrap();
+    (request_session, session)
 }
 
-async fn answer(visit: &RequestSession) -> ResponseHeaders {
-    match visit.finish() {
+async fn answer(request_session: &RequestSession) -> ResponseHeaders {
+    match request_session.finish() {
         Finish::Ready(outcome) => outcome,
         Finish::Pending(saving) => saving.await.unwrap(),
     }
 }
 
 async fn logged_in(sessions: &Sessions) -> String {
-    let (visit, session) = open(sessions, None).await;
+    let (request_session, session) = open(sessions, None).await;
     session.log_in("ada").unwrap();
-    let header = answer(&visit).await.set_cookie.expect("a cookie is set");
+    let header = answer(&request_session)
+        .await
+        .set_cookie
+        .expect("a cookie is set");
     header.split(';').next().unwrap().to_owned()
 }
 
@@ -100,9 +103,9 @@ async fn what_is_signed_with_nothing_opens_nothing() {
         ("SECRET_KEY_FALLBACKS", "the-old-key-of-flask , older"),
     ];
     let sessions = sessions(flask(&pairs).unwrap(), &Arc::default());
-    let (visit, session) = open(&sessions, None).await;
+    let (request_session, session) = open(&sessions, None).await;
     session.insert("_user_id", "ada").unwrap();
-    let header = answer(&visit).await.set_cookie.unwrap();
+    let header = answer(&request_session).await.set_cookie.unwrap();
     let value = header.strip_prefix("session=").unwrap();
     let id = value.split('.').next().unwrap();
     for (key, opens) in [
@@ -188,9 +191,9 @@ async fn an_empty_prefix_is_flasks_where_its_sessions_are_shared() {
     let store = Arc::<MemoryStore>::default();
     let empty = ("SESSION_KEY_PREFIX", "");
     let here = sessions(flask(&[empty]).unwrap(), &store);
-    let (visit, session) = open(&here, None).await;
+    let (request_session, session) = open(&here, None).await;
     session.insert("_user_id", "ada").unwrap();
-    let header = answer(&visit).await.set_cookie.unwrap();
+    let header = answer(&request_session).await.set_cookie.unwrap();
     let cookie = header.split(';').next().unwrap();
     let id = cookie.strip_prefix("session=").unwrap();
     assert!(SessionId::from_flask(id).is_some());

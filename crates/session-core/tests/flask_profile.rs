@@ -1,4 +1,5 @@
-//! What the Flask profile does as Flask-Session does it, and what becomes of its sessions under the native one.
+//! The Flask profile behaves as Flask-Session does; and what the native profile does with Flask's
+//! sessions.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -1,4 +1,4 @@
-//! What Flask-Session writes, to the byte: read, and written again.
+//! Bytes that Flask-Session wrote are read, and written again without a difference.
 
 use std::sync::LazyLock;
 

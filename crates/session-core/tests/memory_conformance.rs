@@ -1,4 +1,4 @@
-//! The reference implementation keeps the contract, also behind a trait object.
+//! The memory store keeps the contract, also behind a trait object.
 
 use std::sync::Arc;
 

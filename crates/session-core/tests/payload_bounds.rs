@@ -1,4 +1,4 @@
-//! What nobody here wrote is refused, quickly and without harm.
+//! Malformed and malicious payloads are refused, quickly and without harm.
 
 use std::time::{Duration, Instant};
 
@@ -219,8 +219,8 @@ fn changes(len: usize) -> Duration {
 
 #[test]
 fn the_cost_of_a_change_does_not_grow_with_the_number_of_keys() {
-    // For 32 times as many keys 32 times as long; if each change searched all keys, 1,024 times. Other programs may
-    // slow down some attempts.
+    // For 32 times as many keys 32 times as long; if each change searched all keys, 1,024 times.
+    // Other programs may slow down some attempts.
     let fastest = |keys| {
         (0..5)
             .map(|_| changes(keys))

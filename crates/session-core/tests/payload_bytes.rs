@@ -1,4 +1,4 @@
-//! Values that nobody changes go back byte for byte.
+//! Unchanged values are written back byte for byte.
 
 use proptest::prelude::*;
 use session_core::{Format, Payload, Value};

@@ -1,5 +1,5 @@
-//! What a stored record claims of its own size reserves no memory. A test program of its own, because it watches all of
-//! the program's memory.
+//! The sizes that a record claims reserve no memory. This is a test program of its own, because it
+//! measures the memory of the whole program.
 
 use peak_alloc::PeakAlloc;
 use session_core::{Format, Payload};

@@ -1,4 +1,4 @@
-//! Typed values: what goes in comes out, in either format, and as Flask would write its like.
+//! Typed values survive both formats, and are written as Flask would write them.
 
 use std::{
     collections::BTreeMap,
@@ -188,20 +188,29 @@ fn what_a_struct_misses_is_named() {
     for format in FORMATS {
         let item = |json: serde_json::Value| Value::encode(&json, format).expect("it encodes");
         let cart = item(serde_json::json!({ "items": [["secret", 2]] }));
-        let fault = explain(cart.decode::<Cart>().unwrap_err());
+        let reason = explain(cart.decode::<Cart>().unwrap_err());
         assert!(
-            fault.ends_with(r#"Cart: the field "total" is missing"#),
-            "{fault}"
+            reason.ends_with(r#"Cart: the field "total" is missing"#),
+            "{reason}"
         );
         let cart = item(serde_json::json!({ "items": [["tea", "secret"]], "total": 1.0 }));
-        let fault = explain(cart.decode::<Cart>().unwrap_err());
-        assert!(fault.ends_with("Cart: expected u32, found text"), "{fault}");
-        let fault = explain(item("secret".into()).decode::<Step>().unwrap_err());
-        assert!(fault.contains("none of [\"Start\","), "{fault}");
-        let fault = explain(item((-1).into()).decode::<u8>().unwrap_err());
-        assert_eq!(fault, "not a u8: expected u8, found an integer that is not");
-        let fault = explain(item("secret".into()).decode::<Timestamp>().unwrap_err());
-        assert!(fault.ends_with("Timestamp: the type refuses it"), "{fault}");
+        let reason = explain(cart.decode::<Cart>().unwrap_err());
+        assert!(
+            reason.ends_with("Cart: expected u32, found text"),
+            "{reason}"
+        );
+        let reason = explain(item("secret".into()).decode::<Step>().unwrap_err());
+        assert!(reason.contains("none of [\"Start\","), "{reason}");
+        let reason = explain(item((-1).into()).decode::<u8>().unwrap_err());
+        assert_eq!(
+            reason,
+            "not a u8: expected u8, found an integer that is not"
+        );
+        let reason = explain(item("secret".into()).decode::<Timestamp>().unwrap_err());
+        assert!(
+            reason.ends_with("Timestamp: the type does not accept it"),
+            "{reason}"
+        );
     }
 }
 
@@ -228,7 +237,7 @@ fn entries_keep_the_order_of_their_insertion() {
 }
 
 #[test]
-fn any_value_can_be_looked_at_as_json() {
+fn any_value_can_be_shown_as_json() {
     let value = Dynamic::Map(vec![
         (Dynamic::Int(1), Dynamic::Bytes(vec![0, 0xff])),
         (Dynamic::Nil, Dynamic::Timestamp(Timestamp::MIN)),

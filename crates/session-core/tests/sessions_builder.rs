@@ -1,4 +1,4 @@
-//! `Sessions` are refused when they are built where a user's sessions could not be listed later.
+//! The builder of `Sessions` refuses a store that cannot list a user's sessions.
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
@@ -135,7 +135,7 @@ fn remove_returns_the_value_and_take_decodes_it() {
 }
 
 #[test]
-fn a_lineage_is_read_from_its_text_alone() {
+fn a_lineage_is_read_only_from_its_own_text() {
     use session_core::Lineage;
 
     let text = "AAECAwQFBgcICQoLDA0ODw";

@@ -1,4 +1,5 @@
-//! The sweep loop survives a failing store, works in batches and stops cleanly; time is paused, so nothing waits.
+//! The sweep loop survives a failing store, works in batches and stops cleanly. The tests' clock is
+//! paused.
 
 use std::{
     future::pending,
@@ -106,7 +107,7 @@ impl Subscriber for Warnings {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_three_times_is_swept_at_the_fourth() {
-    // Without a subscriber for every thread, a test beside this one may have the warning switched off for all.
+    // Without a global subscriber, a concurrent test may disable the warning for all threads.
     tracing::subscriber::set_global_default(Warnings::default()).expect("no other test sets one");
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());

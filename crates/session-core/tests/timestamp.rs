@@ -1,4 +1,4 @@
-//! Instants: their text, their range, and what they convert from and to.
+//! Timestamps: their text, their range and their conversions.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! Timestamps in a session: as Flask writes them, and read as whatever reads RFC 3339.
+//! Timestamps in a session: written as Flask does, and read by every type that reads RFC 3339.
 
 use serde::{Deserialize, Serialize};
 use session_core::{Dynamic, Error, Format, Timestamp, Value};
@@ -106,7 +106,8 @@ fn another_extension_is_no_timestamp() {
     }
 }
 
-// What Python's datetime has no place for: msgspec rounds it, and the last half microsecond into the year 10000.
+// What Python's datetime has no place for: msgspec rounds it, and the last half microsecond into
+// the year 10000.
 #[test]
 fn a_session_keeps_whole_microseconds_and_cuts_what_is_finer() {
     let fine =

@@ -1,4 +1,5 @@
-//! The same requests get the same answers: status, `Set-Cookie` to the byte, `Vary`, body; and leave the same record.
+//! Flask and this library give the same answers: status, `Set-Cookie` to the byte, `Vary` and body;
+//! and they store the same record.
 
 use std::time::Duration;
 
@@ -158,7 +159,7 @@ fn assert_same_cookie(step: &str, theirs: &str, ours: &str) {
     }
 }
 
-/// With settings that change what the browser is told.
+/// With settings that change the cookie.
 mod settings {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! What a user does in one application holds in the other.
+//! What a user does in one application applies in the other.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::neighbours::{Neighbours, Side};
 
-pub(crate) async fn a_login_by_one_is_seen_by_the_other(both: &Neighbours) {
+pub(crate) async fn a_login_by_one_is_a_login_at_the_other(both: &Neighbours) {
     for side in Side::BOTH {
         let mut visitor = both.visitor();
         visitor.json(side, "/set?k=cart&v=full").await;

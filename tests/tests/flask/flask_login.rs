@@ -85,7 +85,7 @@ async fn id_by_flask_login(both: &Neighbours, headers: &[(HeaderName, &[u8])]) -
 }
 
 #[tokio::test]
-async fn are_told_apart_by_the_same_identifier() {
+async fn are_distinguished_by_the_same_identifier() {
     let settings = [("FLASK_LOGIN", "basic"), ("SECRET_KEY", "dev")];
     let both = Neighbours::differing(Store::Redis, &[], &settings, &[]).await;
     let forwarded = HeaderName::from_static("x-forwarded-for");

@@ -7,7 +7,8 @@ use crate::{
     store::Store,
 };
 
-/// All golden values as one session in `MessagePack` and as one in JSON; `in_both` leaves out what either cannot tell.
+/// All golden values as one session in `MessagePack` and as one in JSON; `in_both` leaves out what
+/// either cannot tell.
 fn sessions(in_both: bool) -> [Vec<u8>; 2] {
     let golden = include_str!("../../../crates/session-core/tests/golden_payload.json");
     let golden: Value = serde_json::from_str(golden).unwrap();

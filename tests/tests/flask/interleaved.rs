@@ -1,4 +1,4 @@
-//! Both change one session at the same time.
+//! Flask and this library change one session at the same time.
 #![expect(clippy::print_stdout, reason = "figures for the guide")]
 
 use std::{collections::BTreeSet, time::Duration};
@@ -18,21 +18,24 @@ const CHANGES: usize = 500;
 /// Clients of each, one request at a time.
 const CLIENTS: usize = 4;
 
-/// What became of the changes made here while Flask did something else.
+/// The changes made here while Flask did something else.
 #[derive(Debug)]
-struct Fate {
+struct Concurrent {
     answered: BTreeSet<String>,
     kept: BTreeSet<String>,
     history: Vec<Written>,
 }
 
-impl Fate {
-    /// How many of our changes are gone at the end: each by a write of Flask's, for none of ours drops a key that the
-    /// record had.
+impl Concurrent {
+    /// How many of our changes were overwritten: each by a write of Flask's, for none of ours drops
+    /// a key that the record had.
     fn overwritten(&self) -> usize {
-        let lost: BTreeSet<_> = self.answered.difference(&self.kept).cloned().collect();
-        assert!(lost.is_subset(&self.dropped_by_flask()), "{lost:?}");
-        lost.len()
+        let overwritten: BTreeSet<_> = self.answered.difference(&self.kept).cloned().collect();
+        assert!(
+            overwritten.is_subset(&self.dropped_by_flask()),
+            "{overwritten:?}"
+        );
+        overwritten.len()
     }
 
     fn dropped_by_flask(&self) -> BTreeSet<String> {
@@ -43,11 +46,13 @@ impl Fate {
         let mut dropped = BTreeSet::new();
         for pair in self.history.windows(2) {
             let (before, after) = (keys(&pair[0]), keys(&pair[1]));
-            let gone: Vec<_> = before.difference(&after).cloned().collect();
+            let removed: Vec<_> = before.difference(&after).cloned().collect();
             match &pair[1] {
-                Written::Actix(_) => assert!(gone.is_empty(), "lost to our own request: {gone:?}"),
+                Written::Actix(_) => {
+                    assert!(removed.is_empty(), "lost to our own request: {removed:?}")
+                }
                 Written::Flask(_) => {
-                    dropped.extend(gone.into_iter().filter(|key| key.starts_with("ours")));
+                    dropped.extend(removed.into_iter().filter(|key| key.starts_with("ours")));
                 }
             }
         }
@@ -55,8 +60,9 @@ impl Fate {
     }
 }
 
-/// Sends `CHANGES` requests to each at once: ours set keys of their own, Flask's are to `path` and a number.
-async fn fate_beside(both: &Neighbours, path: &str) -> Fate {
+/// Sends `CHANGES` requests to each at once: ours set keys of their own, Flask's are to `path` and
+/// a number.
+async fn run_concurrently(both: &Neighbours, path: &str) -> Concurrent {
     let mut visitor = both.visitor();
     visitor.json(Side::Actix, "/set?k=first&v=x").await;
     let monitor = Monitor::of(both.key(visitor.sid())).await;
@@ -84,7 +90,7 @@ async fn fate_beside(both: &Neighbours, path: &str) -> Fate {
     let answered = join_all(clients).await.into_iter().flatten().collect();
     let state = visitor.state(Side::Actix).await;
     let kept = state["session"].as_object().unwrap().keys().cloned();
-    Fate {
+    Concurrent {
         answered,
         kept: kept.collect(),
         history: monitor.end(),
@@ -96,37 +102,37 @@ async fn with_refresh(refresh: &str) -> Neighbours {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_beside_a_flask_that_only_reads() {
+async fn no_change_is_lost_beside_a_flask_that_only_reads() {
     let both = with_refresh("0").await;
-    let fate = fate_beside(&both, "/get?k=").await;
-    assert_eq!(fate.answered.len(), CHANGES);
-    assert_eq!(fate.overwritten(), 0);
-    assert_eq!(fate.dropped_by_flask(), BTreeSet::new());
+    let result = run_concurrently(&both, "/get?k=").await;
+    assert_eq!(result.answered.len(), CHANGES);
+    assert_eq!(result.overwritten(), 0);
+    assert_eq!(result.dropped_by_flask(), BTreeSet::new());
 }
 
 #[tokio::test]
-async fn nothing_is_lost_to_our_own_requests_beside_a_flask_that_writes() {
+async fn our_requests_lose_no_change_while_flask_writes() {
     let both = with_refresh("0").await;
-    let fate = fate_beside(&both, "/set?v=y&k=theirs").await;
-    assert!(fate.history.len() > CHANGES, "{}", fate.history.len());
-    let (answered, lost) = (fate.answered.len(), fate.overwritten());
-    println!("Flask writes: {lost} of our {answered} changes were overwritten by Flask");
+    let result = run_concurrently(&both, "/set?v=y&k=theirs").await;
+    assert!(result.history.len() > CHANGES, "{}", result.history.len());
+    let (answered, overwritten) = (result.answered.len(), result.overwritten());
+    println!("Flask writes: {overwritten} of our {answered} changes were overwritten by Flask");
 }
 
 /// What Flask's default does, and why the guide asks for another.
 #[tokio::test]
 async fn a_flask_that_refreshes_each_request_overwrites_what_it_only_reads() {
     let both = with_refresh("1").await;
-    let fate = fate_beside(&both, "/get?k=").await;
-    let (answered, lost) = (fate.answered.len(), fate.overwritten());
-    assert!(lost > 0, "then the guide is wrong");
+    let result = run_concurrently(&both, "/get?k=").await;
+    let (answered, overwritten) = (result.answered.len(), result.overwritten());
+    assert!(overwritten > 0, "then the guide is wrong");
     println!(
-        "Flask reads and refreshes: {lost} of our {answered} changes were overwritten by Flask"
+        "Flask reads and refreshes: {overwritten} of our {answered} changes were overwritten by Flask"
     );
 }
 
-/// Whether a session that was logged out here while Flask's request ran is back when that ends; `path` ends with how
-/// long that takes.
+/// Whether a session that was logged out here while Flask's request ran is back when that ends;
+/// `path` ends with how long that takes.
 async fn comes_back(both: &Neighbours, path: &str, pause: u64) -> bool {
     let mut visitor = both.visitor();
     visitor.json(Side::Actix, "/login?user=ann").await;
@@ -140,7 +146,8 @@ async fn comes_back(both: &Neighbours, path: &str, pause: u64) -> bool {
     is_logged_in(thief).await
 }
 
-/// The same, tried with longer pauses: on a busy machine one request may be over before the other begins.
+/// The same, tried with longer pauses: on a busy machine one request may be over before the other
+/// begins.
 async fn comes_back_some_time(both: &Neighbours, path: &str) -> bool {
     for pause in [200, 800, 3200] {
         if comes_back(both, path, pause).await {

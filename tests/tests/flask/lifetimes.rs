@@ -1,3 +1,5 @@
+//! The lifetimes of sessions and cookies are those of Flask.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
@@ -5,7 +7,7 @@ use serde_json::json;
 use crate::neighbours::{Neighbours, Side, unhex};
 
 const DAYS_31: f64 = 2_678_400.0;
-/// How long a busy machine may take from a write to the look at it.
+/// How long a busy machine may take from a write to its check.
 const PATIENCE: f64 = 30.0;
 
 fn now() -> f64 {

@@ -1,6 +1,7 @@
-//! A real Flask application and this library's, side by side on one store and one cookie.
+//! A real Flask application and one of this library, with one store and one cookie.
 //!
-//! Both are `examples/flask-neighbour`: `app.py` with Flask and Flask-Session from `PyPI`, and the package of that name.
+//! Both are `examples/flask-neighbour`: `app.py` with Flask and Flask-Session from `PyPI`, and the
+//! package of that name.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -29,7 +30,7 @@ async fn keeps_every_promise(store: Store, settings: &[(&'static str, &'static s
     alike::every_answer(&both).await;
     values::every_type_set_by_one_is_read_by_the_other(&both).await;
     golden::every_value_that_flask_writes_is_read_and_kept(&both).await;
-    crossing::a_login_by_one_is_seen_by_the_other(&both).await;
+    crossing::a_login_by_one_is_a_login_at_the_other(&both).await;
     crossing::a_log_out_by_one_is_one_for_the_other(&both).await;
     crossing::a_message_of_one_is_shown_by_the_other(&both).await;
     crossing::a_renewal_by_one_is_followed_by_the_other(&both).await;

@@ -1,3 +1,5 @@
+//! Reads the writes of one key from Redis' `MONITOR`.
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::thread::JoinHandle;

@@ -1,3 +1,5 @@
+//! The two applications that share a store, and a browser for both.
+
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

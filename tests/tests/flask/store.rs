@@ -1,3 +1,5 @@
+//! The stores that both applications can share.
+
 use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, Server};
 use tokio::sync::OnceCell;
 

@@ -1,4 +1,4 @@
-//! Flask serves nothing any more: its sessions are taken over, one by one, and new ones are native.
+//! A switch from Flask: its sessions move one by one, and new ones are native.
 
 use serde_json::json;
 

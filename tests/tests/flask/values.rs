@@ -1,3 +1,5 @@
+//! Values of every type, for both applications.
+
 use serde_json::{Value, json};
 
 use crate::neighbours::{Neighbours, Side};

@@ -1,3 +1,5 @@
+//! A response of the demo, and what it does to the cookie.
+
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, SET_COOKIE};
@@ -63,7 +65,8 @@ impl Answer {
         }
     }
 
-    /// When the browser drops the cookie that was set: by `Max-Age`, or else by `Expires` (RFC 6265, 5.3).
+    /// When the browser drops the cookie that was set: by `Max-Age`, or else by `Expires` (RFC
+    /// 6265, 5.3).
     pub(crate) fn cookie_end(&self, now: SystemTime) -> Option<SystemTime> {
         let text = self.set_cookie()?;
         let value = |name| text.split("; ").find_map(|part| part.strip_prefix(name));

@@ -1,3 +1,5 @@
+//! The stores that the demo runs on.
+
 use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer};
 use tokio::sync::OnceCell;
 

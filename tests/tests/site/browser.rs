@@ -1,3 +1,5 @@
+//! A browser with one cookie.
+
 use std::time::{Instant, SystemTime};
 
 use reqwest::Method;
@@ -81,7 +83,8 @@ impl Browser {
         answer.json()["user"].clone()
     }
 
-    /// One request whose answer changes nothing here: one of many at once, or one that arrives late.
+    /// One request whose answer changes nothing here: one of many at once, or one that arrives
+    /// late.
     pub(crate) async fn send(&self, method: Method, path: &str, body: String) -> Answer {
         self.try_send(method, path, body)
             .await

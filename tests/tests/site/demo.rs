@@ -1,3 +1,5 @@
+//! A running demo.
+
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -19,8 +21,9 @@ pub(crate) struct Demo {
 impl Demo {
     /// Starts the demo on the test program's server of that kind.
     ///
-    /// What is kept and what is ended must not depend on how quick the machine is, so the deadline is a long one; the
-    /// usual one is for `outages.rs` to test, and for files, which need no server to be quick.
+    /// What is kept and what is ended must not depend on how quick the machine is, so the deadline
+    /// is a long one; the usual one is for `outages.rs` to test, and for files, which need no
+    /// server to be quick.
     pub(crate) async fn on(backend: Backend) -> Self {
         let deadline: &[_] = match backend {
             Backend::Filesystem | Backend::Memory => &[],
@@ -62,7 +65,8 @@ impl Demo {
             .no_proxy()
             .tcp_nodelay(true)
             .timeout(Duration::from_secs(20))
-            // Actix closes connections that were idle for five seconds; a request must not meet that.
+            // Actix closes connections that were idle for five seconds; a request must not meet
+            // that.
             .pool_idle_timeout(Duration::from_secs(2))
             .build()
             .expect("a client without TLS can be built");

@@ -1,4 +1,4 @@
-//! The demo on every store, and browsers that talk to it.
+//! The demo on every store, with browsers.
 #![allow(
     dead_code,
     unused_imports,
@@ -20,7 +20,8 @@ pub(crate) use demo::Demo;
 pub(crate) use percentile::percentile;
 pub(crate) use rude::Rude;
 
-/// `on_stores! { test: redis Redis, .. }` runs `async fn test(Backend)` once for each store, as a test of its own.
+/// `on_stores! { test: redis Redis, .. }` runs `async fn test(Backend)` once for each store, as a
+/// test of its own.
 macro_rules! on_stores {
     ($test:ident: $($name:ident $backend:ident),+ $(,)?) => {
         mod $test {

@@ -1,3 +1,5 @@
+//! Percentiles of measured times.
+
 use std::time::Duration;
 
 /// The time within which `percent` of every hundred `times` lie.

@@ -1,3 +1,5 @@
+//! A client that hangs up before the response.
+
 use std::io::Write;
 use std::net::TcpStream;
 
@@ -8,7 +10,8 @@ use super::Browser;
 pub(crate) struct Rude(TcpStream);
 
 impl Rude {
-    /// Sends the head of a request without a body, such as `GET /whoami`, with the browser's cookie.
+    /// Sends the head of a request without a body, such as `GET /whoami`, with the browser's
+    /// cookie.
     pub(crate) fn ask(url: &str, browser: &Browser, request: &str) -> Self {
         let address = url.strip_prefix("http://").expect("plain HTTP");
         let mut stream = TcpStream::connect(address).expect("the demo listens");

@@ -1,3 +1,5 @@
+//! A user at a browser.
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,7 +45,7 @@ impl Person {
         })
     }
 
-    pub(super) async fn visit(&self) -> Result<()> {
+    pub(super) async fn open_page(&self) -> Result<()> {
         Ok(self.client.goto(&self.page).await?)
     }
 
@@ -54,7 +56,8 @@ impl Person {
         Ok(field.send_keys(text).await?)
     }
 
-    /// Clicks the button with this text and waits until the page has been answered and is shown again.
+    /// Clicks the button with this text and waits until the page has been answered and is shown
+    /// again.
     pub(super) async fn click(&self, text: &str) -> Result<()> {
         let path = format!("//button[normalize-space()='{text}']");
         let button = self
@@ -62,7 +65,7 @@ impl Person {
             .find(Locator::XPath(&path))
             .await
             .map_err(|error| self.wrong(&format!("no button {text:?}: {error}")))?;
-        // Marks the page, so that the next one can be told from it.
+        // Marks the page, so that the next one can be distinguished.
         self.client.execute("window.left = true", vec![]).await?;
         button.click().await?;
         let arrived = "return window.left === undefined && document.readyState === 'complete'";

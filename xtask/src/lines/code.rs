@@ -1,3 +1,5 @@
+//! Finds the lines of a file that count as code.
+
 use std::collections::BTreeSet;
 
 use proc_macro2::{Delimiter, Group, LexError, Span, TokenStream, TokenTree};
@@ -18,7 +20,8 @@ impl Code {
         Ok(code)
     }
 
-    /// Comments are no tokens. Doc comments are attributes; they are left out here, and so are items for tests.
+    /// Comments are no tokens. Doc comments are attributes; they are left out here, and so are
+    /// items for tests.
     fn add(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut rest = tokens.as_slice();

@@ -106,7 +106,7 @@ mod tests {
     const ID: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
     #[test]
-    fn ids_of_both_kinds_are_accepted_and_nothing_else() {
+    fn only_ids_of_both_kinds_are_valid() {
         assert!(SessionId::from_flask("3f2504e0-4f89-41d3-9a0c-0305e82c3301").is_some());
         assert!(SessionId::from_flask("lCBxQhmigcoMD9lqisirUBYtGgxHw4lat3ohLhjKxL0").is_some());
         for bad in [

@@ -52,7 +52,7 @@ pub(crate) fn decode(loaded: &Loaded, format: Format) -> Result<Option<Stored>> 
     let notes = match &notes {
         Some(value) => value
             .decode_borrowed::<Notes<'_>>()
-            .ok_or_else(|| Error::corrupt("what the record says of itself makes no sense"))?,
+            .ok_or_else(|| Error::corrupt("the library's own entry in the record is invalid"))?,
         None => Notes::default(),
     };
     if notes.version > NOTES_VERSION {

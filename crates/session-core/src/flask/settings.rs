@@ -146,7 +146,7 @@ impl Settings {
         if reads_beside && self.keys.is_none() {
             return Err(ConfigError::new(
                 "SESSION_USE_SIGNER",
-                "must be true where Flask's sessions are read too: an unsigned id does not tell whose it is",
+                "must be true if Flask's sessions are read, too: an unsigned id does not say which application made it",
             ));
         }
         Ok(())
@@ -188,7 +188,7 @@ impl SecretKeys {
             return Err(ConfigError::new("SECRET_KEY", "must not be empty"));
         }
         if let Err(weakness) = strong("SECRET_KEY", secret) {
-            tracing::warn!("{weakness}; used all the same, because the Flask profile shares it");
+            tracing::warn!("{weakness}; it is used anyway, because the Flask application uses it");
         }
         Ok(Self(vec![Zeroizing::new(secret.to_vec())]))
     }

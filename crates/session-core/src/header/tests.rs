@@ -48,7 +48,7 @@ fn a_header_is_read_as_it_was_written() {
 }
 
 #[test]
-fn what_a_later_release_may_write_is_told_from_damage() {
+fn what_a_later_release_may_write_is_distinguished_from_damage() {
     let good = header().write(0);
     for (offset, value) in [(1, 2), (1, 255), (2, 3), (3, 0x0b)] {
         let mut bytes = good.clone();

@@ -59,7 +59,7 @@ fn result_for_callers(end: RunEnd, finished: &mut FinishedRun) -> Result<Saved> 
             if let Some(error) = error {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "a session's expiry was not moved"
+                    "the expiry of a session could not be moved; the next request tries again"
                 );
             }
             Ok(Saved::Unchanged)

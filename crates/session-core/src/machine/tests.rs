@@ -158,7 +158,7 @@ fn two_changes_of_one_record_are_both_kept() {
 }
 
 #[test]
-fn a_run_that_nobody_waits_for_goes_on_and_its_error_is_told_by_the_next() {
+fn a_run_that_nobody_waits_for_continues_and_the_next_reports_its_error() {
     let mut site = Site::new();
     let first = site.stored();
     let mut machine = site.beside(&first);

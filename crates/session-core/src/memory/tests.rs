@@ -92,7 +92,7 @@ async fn entries_go_by_their_own_time_and_no_record_is_asked() {
 }
 
 #[tokio::test]
-async fn writes_alone_keep_the_index_from_growing() {
+async fn writes_keep_the_index_from_growing() {
     let (store, set_clock) = store_with_clock();
     for second in 1_000..1_200 {
         set_clock(second);

@@ -121,7 +121,7 @@ fn from_json(text: &str) -> Result<Dynamic, Reason> {
         }
         _ if text.contains(['.', 'e', 'E']) => match text.parse() {
             Ok(value) if f64::is_finite(value) => Dynamic::Float(value),
-            _ => return Err("it holds a number that is out of range"),
+            _ => return Err("it has a number that is out of range"),
         },
         _ => text
             .parse()
@@ -165,16 +165,16 @@ impl<'a> Serialize for Written<'a> {
                 let body = Dynamic::Bytes(body.clone());
                 to.serialize_newtype_struct(EXTENSION, &(code, Written(&body, format)))
             }
-            (Dynamic::Ext(..), _) => refused("it holds an extension type, which JSON lacks"),
+            (Dynamic::Ext(..), _) => refused("it has an extension type, which JSON cannot write"),
             (Dynamic::BigInt(_), Some(Format::MessagePack)) => {
-                refused("it holds an integer of more than 64 bits, which MessagePack lacks")
+                refused("it has an integer of more than 64 bits, which MessagePack cannot write")
             }
             // JSON itself refuses leading zeros and lone signs.
             (Dynamic::BigInt(digits), Some(Format::Json)) => {
                 let is_integer = digits.bytes().all(|it| it == b'-' || it.is_ascii_digit());
                 match RawValue::from_string(digits.clone()) {
                     Ok(raw) if is_integer => raw.serialize(to),
-                    _ => refused("it holds a big integer that is not made of digits"),
+                    _ => refused("it has a big integer that does not consist of digits"),
                 }
             }
         }
@@ -192,14 +192,14 @@ pub(super) fn key_text(key: &Dynamic, format: Option<Format>) -> Result<String, 
         _ if format.is_none() => {}
         Dynamic::Float(it) if !it.is_finite() => return Ok(it.to_string().to_lowercase()),
         Dynamic::Nil | Dynamic::Bool(_) | Dynamic::Array(_) | Dynamic::Map(_) => {
-            return Err("it holds a key that JSON cannot write as text".into());
+            return Err("it has a key that JSON cannot write as text".into());
         }
         _ => {}
     }
     json::write(&mut json, &Written(key, format))?;
     // With each map that is a key of a map, the number of backslashes doubles.
     if format.is_none() && json.len() > LONGEST_LOSSY_KEY {
-        return Err("it holds a key that is too long to look at".into());
+        return Err("it has a key that is too long for JSON".into());
     }
     let text = json::parse(&json);
     Ok(text.or_else(|_| String::from_utf8(json))?)

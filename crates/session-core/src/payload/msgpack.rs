@@ -15,7 +15,8 @@ use crate::error::BoxError;
 
 pub(super) use writer::write;
 
-const MALFORMED: Reason = "it is not one whole value, or nests more than 64 lists and maps";
+const MALFORMED: Reason =
+    "it is not exactly one value, or its lists and maps nest more than 64 deep";
 
 /// Splits a map into its entries. `None` for nil, which Flask reads as no session.
 pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
@@ -23,7 +24,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
         return Ok(None);
     }
     let mut rest = Unread(bytes);
-    let len = decode::read_map_len(&mut rest.0).map_err(|_| "it is no map")?;
+    let len = decode::read_map_len(&mut rest.0).map_err(|_| "it is not a map")?;
     let len = usize::try_from(len).map_err(|_| TOO_MANY_KEYS)?;
     if len > MAX_KEYS {
         return Err(TOO_MANY_KEYS);

@@ -171,7 +171,7 @@ fn no_text_passes_for_a_key_that_is_none() {
 
 /// Quoted once more in each map around it, the text would double forty times.
 #[test]
-fn maps_as_keys_of_maps_take_no_memory_to_look_at() {
+fn maps_as_keys_of_maps_take_no_memory_as_json() {
     let bytes = [[0x81; 40].as_slice(), b"\xa1\"", &[1; 40]].concat();
     let value = Value::from_encoded(bytes, Format::MessagePack).unwrap();
     assert_eq!(value.to_json_lossy(), serde_json::Value::Null);

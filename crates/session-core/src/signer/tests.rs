@@ -37,7 +37,7 @@ fn another_cookies_signature_is_refused() {
 }
 
 #[test]
-fn nothing_but_the_full_signature_is_accepted() {
+fn only_the_full_signature_is_valid() {
     let signer = native(NEW, "session");
     let good = signer.sign(ID);
     for bad in [

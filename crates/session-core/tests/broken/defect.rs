@@ -1,3 +1,5 @@
+//! The defects of a broken store.
+
 /// The one thing that a [`BrokenStore`](super::BrokenStore) does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Defect {

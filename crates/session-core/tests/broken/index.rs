@@ -1,3 +1,5 @@
+//! The owner's index of a broken store, with its defects.
+
 use session_core::{Cursor, Listed, OwnerIndex};
 
 use super::*;

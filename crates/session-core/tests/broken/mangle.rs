@@ -1,3 +1,5 @@
+//! Damages keys, bytes and revisions, for the defects of a broken store.
+
 use super::*;
 
 /// How many characters of a key of ours follow the prefix.

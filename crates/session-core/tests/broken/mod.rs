@@ -1,4 +1,4 @@
-//! A store that breaks one promise.
+//! A store that breaks one promise of the contract.
 
 mod defect;
 mod index;

@@ -1,4 +1,5 @@
-//! Streams, websockets and outer middleware: what a session still can do when the response's head was sent.
+//! Streams, websockets and outer middleware: what a session can do after the response's head was
+//! sent.
 
 use std::time::Duration;
 
@@ -15,9 +16,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// A session that is first asked for when the head was sent.
 async fn open_late(site: &Site, browser: &Browser) -> Session {
-    let visit = site.sessions.begin_request();
-    assert!(matches!(visit.finish(), Finish::Ready(_)));
-    browser.session(&visit).await.unwrap()
+    let request_session = site.sessions.begin_request();
+    assert!(matches!(request_session.finish(), Finish::Ready(_)));
+    browser.session(&request_session).await.unwrap()
 }
 
 #[tokio::test]
@@ -104,7 +105,7 @@ async fn taken_over(sessions: FlaskSessions) -> (Site, Browser) {
     let native = signed()
         .with_cookie(flask_cookie())
         .with_flask_sessions(sessions);
-    (flask.under(native), browser)
+    (flask.with_settings(native), browser)
 }
 
 #[tokio::test]
@@ -260,7 +261,7 @@ async fn a_stream_that_extends_keeps_its_session_for_days() {
         assert_eq!(request.expires_at(), Some(site.time.now() + HOUR));
         assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 1);
     }
-    // One that does not is told so.
+    // A session without a cookie gets an error.
     site.time.advance(2 * HOUR);
     assert!(request.reload().await.is_err());
     request.extend();

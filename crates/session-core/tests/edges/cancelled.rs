@@ -1,4 +1,5 @@
-//! Work that is dropped, never polled again, or under way elsewhere in the same request.
+//! Saves and loads that are dropped, never polled again, or under way in another task of the
+//! request.
 
 use std::{
     future::Future,
@@ -34,7 +35,7 @@ async fn a_log_out_whose_save_is_dropped_is_done_when_the_answer_says_so() {
     site.store.hold(&Method::WRITES);
     // A handler's own time-out, a `select!`, a `try_join!` beside another error.
     assert!(timeout(MOMENT, request.save()).await.is_err());
-    site.store.let_go();
+    site.store.release();
     request.answer().await.unwrap();
     assert_eq!(site.owner(&stale).await, None);
 }
@@ -47,7 +48,7 @@ async fn a_change_whose_save_is_dropped_is_stored_when_the_answer_says_so() {
     request.insert("paid", &true).unwrap();
     site.store.hold(&Method::WRITES);
     assert!(timeout(MOMENT, request.save()).await.is_err());
-    site.store.let_go();
+    site.store.release();
     assert_eq!(request.get("paid").unwrap(), Some(true));
     request.answer().await.unwrap();
     assert_eq!(site.value(&browser, "paid").await, Some(true));
@@ -71,7 +72,7 @@ async fn a_save_may_be_dropped_at_every_call_of_the_store() {
                     work.does(&request);
                     site.store.hold_from(calls, when);
                     let _dropped_or_not = timeout(MOMENT, request.save()).await;
-                    site.store.let_go();
+                    site.store.release();
                     request.answer().await.unwrap();
                     work.assert_done(&site, &browser, &stale).await;
                 }
@@ -93,7 +94,7 @@ async fn the_end_of_a_request_may_be_dropped_at_every_call_and_begun_again() {
                     work.does(&request);
                     site.store.hold_from(calls, when);
                     let answered = timeout(MOMENT, request.answer()).await;
-                    site.store.let_go();
+                    site.store.release();
                     if answered.is_err() {
                         request.answer().await.unwrap();
                     }
@@ -116,7 +117,7 @@ async fn what_is_done_after_a_save_was_dropped_is_done_too() {
             site.store.hold_from(calls, When::Before);
             let _dropped_or_not = timeout(MOMENT, request.save()).await;
             request.insert("later", &true).unwrap();
-            site.store.let_go();
+            site.store.release();
             request.answer().await.unwrap();
             assert_eq!(site.value(&browser, "later").await, Some(true), "{first:?}");
             if matches!(first, Work::LogOut) {
@@ -134,7 +135,7 @@ async fn what_is_done_after_a_save_was_dropped_is_done_too() {
             site.store.hold_from(calls, When::Before);
             let _dropped_or_not = timeout(MOMENT, request.save()).await;
             request.log_out();
-            site.store.let_go();
+            site.store.release();
             request.answer().await.unwrap();
             assert_eq!(browser.header("/"), None, "{first:?}");
             assert!(site.open(&stale).await.is_new(), "{first:?}");
@@ -157,14 +158,14 @@ async fn a_dropped_save_that_fails_is_no_success() {
             site.store.fail(method, failure);
             site.store.hold_from(0, When::Before);
             assert!(timeout(MOMENT, request.save()).await.is_err());
-            site.store.let_go();
+            site.store.release();
             assert!(request.answer().await.is_err(), "{method:?} {failure:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_saves_that_are_joined_and_dropped_nothing_is_lost() {
+async fn two_saves_that_are_joined_and_dropped_lose_no_change() {
     let site = Site::new(signed());
     let browser = site.visited().await;
     let request = site.open(&browser).await;
@@ -179,7 +180,7 @@ async fn of_two_saves_that_are_joined_and_dropped_nothing_is_lost() {
         tokio::try_join!(save, other)
     };
     assert!(matches!(both.await, Err(Error::Unknown)));
-    site.store.let_go();
+    site.store.release();
     request.answer().await.unwrap();
     assert_eq!(site.value(&browser, "b").await, Some(2));
 }
@@ -196,8 +197,8 @@ async fn the_head_waits_for_a_renewal_that_another_task_saves() {
         other.save().await
     });
     tokio::time::sleep(MOMENT).await;
-    let finishing = request.visit.finish();
-    site.store.let_go();
+    let finishing = request.inner.finish();
+    site.store.release();
     let outcome = match finishing {
         Finish::Ready(outcome) => outcome,
         Finish::Pending(saving) => saving.await.unwrap(),
@@ -240,7 +241,7 @@ async fn a_log_out_beside_a_save_of_another_task_ends_what_that_stores() {
         });
         tokio::time::sleep(MOMENT).await;
         request.log_out();
-        site.store.let_go();
+        site.store.release();
         request.answer().await.unwrap();
         let _saved = task.await.unwrap().unwrap();
         assert_eq!(browser.header("/"), None);
@@ -268,7 +269,7 @@ async fn what_another_task_does_while_the_request_ends_is_in_the_answer() {
                         } else {
                             request.insert("beside", &true).unwrap();
                         }
-                        site.store.let_go();
+                        site.store.release();
                     };
                     let mut answered = pin!(request.answer());
                     let finished = tokio::select! {
@@ -321,7 +322,7 @@ async fn what_is_not_polled_any_more_is_done_by_the_next_that_waits() {
         if calls < 2 {
             poll_once(first.as_mut()).await;
         }
-        site.store.let_go();
+        site.store.release();
         request.insert("b", &2).unwrap();
         timeout(MOMENT, request.answer()).await.unwrap().unwrap();
         assert_eq!(site.value(&browser, "a").await, Some(1));
@@ -338,7 +339,7 @@ async fn a_reload_or_an_opening_that_is_not_polled_any_more_holds_up_nobody() {
     site.store.hold(&[Method::Load]);
     let mut reload = Box::pin(request.reload());
     poll_once(reload.as_mut()).await;
-    site.store.let_go();
+    site.store.release();
     request.insert("b", &2).unwrap();
     timeout(MOMENT, request.answer()).await.unwrap().unwrap();
     assert_eq!(site.value(&browser, "b").await, Some(2));
@@ -347,7 +348,7 @@ async fn a_reload_or_an_opening_that_is_not_polled_any_more_holds_up_nobody() {
     site.store.hold(&[Method::Load]);
     let mut opening = Box::pin(browser.session(&visit));
     poll_once(opening.as_mut()).await;
-    site.store.let_go();
+    site.store.release();
     let session = timeout(MOMENT, browser.session(&visit)).await.unwrap();
     assert_eq!(session.unwrap().get("b").unwrap(), Some(2));
 }
@@ -364,7 +365,7 @@ async fn a_request_that_is_not_polled_any_more_does_not_keep_its_turn_from_other
     site.store.hold_from(1, When::Before);
     let mut saving = Box::pin(stuck.save());
     poll_once(saving.as_mut()).await;
-    site.store.let_go();
+    site.store.release();
     let start = Instant::now();
     beside.insert("beside", &true).unwrap();
     beside.answer().await.unwrap();
@@ -382,13 +383,13 @@ async fn a_dropped_opening_is_begun_again_by_the_next() {
     let visit = site.sessions.begin_request();
     site.store.hold(&[Method::Load]);
     assert!(timeout(MOMENT, browser.session(&visit)).await.is_err());
-    site.store.let_go();
+    site.store.release();
     let session = browser.session(&visit).await.unwrap();
     assert_eq!(session.get("a").unwrap(), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_logins_at_once_the_one_that_lost_does_not_wait_for_itself() {
+async fn of_two_logins_at_once_the_overtaken_one_does_not_wait_for_itself() {
     // One pair of keys in 1,024 meets in one queue.
     let site = Site::new(signed());
     for _ in 0..8000 {
@@ -439,7 +440,7 @@ async fn a_change_beside_a_save_that_fails_is_saved_by_the_next() {
     };
     let changed = async {
         request.insert("beside it", &3).unwrap();
-        site.store.let_go();
+        site.store.release();
     };
     tokio::join!(saved, changed);
     assert_eq!(request.get("beside it").unwrap(), Some(3));

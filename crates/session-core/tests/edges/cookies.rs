@@ -1,5 +1,5 @@
-//! Which answers carry a cookie: never a dead id, one rule for every way to change what the cookie says, and nothing
-//! for no change.
+//! Which responses carry a cookie: never a dead id, the same for every way to change the cookie,
+//! and none without a change.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -7,10 +7,10 @@ use session_core::{Finish, Saved, Session, Settings, config::Refresh};
 
 use crate::support::{Browser, Handler, Method, Site, signed};
 
-/// What happens to a session beside a request.
-type Beside = for<'s> fn(&'s Site, &'s Browser) -> Pin<Box<dyn Future<Output = ()> + 's>>;
+/// What another request does to the session meanwhile.
+type Concurrent = for<'s> fn(&'s Site, &'s Browser) -> Pin<Box<dyn Future<Output = ()> + 's>>;
 
-const BESIDE: [(&str, Beside); 4] = [
+const CONCURRENT: [(&str, Concurrent); 4] = [
     ("renewed", |site, browser| {
         Box::pin(async { drop(site.request(browser, Session::renew).await) })
     }),
@@ -34,7 +34,7 @@ fn every_access() -> Settings {
 
 #[tokio::test]
 async fn what_was_saved_early_sends_no_id_that_is_dead_by_the_end() {
-    for (name, beside) in BESIDE {
+    for (name, beside) in CONCURRENT {
         let site = Site::new(every_access());
         let browser = site.logged_in("ada").await;
         let stale = browser.clone();
@@ -50,7 +50,7 @@ async fn what_was_saved_early_sends_no_id_that_is_dead_by_the_end() {
 #[tokio::test]
 async fn a_request_that_only_read_sends_no_id_that_is_dead_by_the_end() {
     for settings in [signed(), every_access()] {
-        for (name, beside) in BESIDE {
+        for (name, beside) in CONCURRENT {
             let site = Site::new(settings.clone());
             let browser = site.logged_in("ada").await;
             let stale = browser.clone();
@@ -121,7 +121,7 @@ async fn an_answer_that_failed_sends_a_new_id_and_no_old_one() {
         }
         site.store.go_down(&Method::ALL);
         assert!(slow.answer().await.is_err());
-        let failed = slow.visit.failed().set_cookie;
+        let failed = slow.inner.failed().set_cookie;
         // The login is stored, and its browser knows of no other id.
         assert_eq!(failed.is_some(), login);
         site.store.come_up();
@@ -147,7 +147,7 @@ async fn what_was_saved_early_is_not_written_again() {
 
         let request = site.open(&browser).await;
         assert_eq!(request.get("a").unwrap(), Some(1));
-        let Finish::Pending(refreshing) = request.visit.finish() else {
+        let Finish::Pending(refreshing) = request.inner.finish() else {
             panic!("a request that only reads is refreshed");
         };
         assert!(refreshing.await.unwrap().set_cookie.is_some());
@@ -299,22 +299,22 @@ async fn an_equal_value_after_another_change_is_stored() {
 }
 
 #[tokio::test]
-async fn answers_that_looked_at_a_users_session_are_not_kept_by_the_browser() {
+async fn answers_that_used_a_users_session_are_not_cached_by_the_browser() {
     let site = Site::new(signed());
     let anonymous = site.visited().await;
     let browser = site.logged_in("ada").await;
-    let looks = |session: &Session| drop(session.owner());
-    assert!(site.request(&browser, looks).await.no_store);
-    assert!(!site.request(&anonymous, looks).await.no_store);
-    assert!(!site.request(&site.browser(), looks).await.no_store);
-    // Nobody looked.
+    let reads = |session: &Session| drop(session.owner());
+    assert!(site.request(&browser, reads).await.no_store);
+    assert!(!site.request(&anonymous, reads).await.no_store);
+    assert!(!site.request(&site.browser(), reads).await.no_store);
+    // The session was not used.
     let Finish::Ready(outcome) = site.sessions.begin_request().finish() else {
         panic!("there is nothing to save");
     };
     assert!(!outcome.no_store);
-    // Looked at by code that cannot wait.
+    // The session was used by code that cannot wait.
     let request = site.open(&browser).await;
-    assert!(request.visit.loaded().is_some());
+    assert!(request.inner.loaded().is_some());
     assert!(request.answer().await.unwrap().no_store);
     // The page of a login.
     let login = |session: &Session| session.log_in("ada").unwrap();
@@ -322,7 +322,7 @@ async fn answers_that_looked_at_a_users_session_are_not_kept_by_the_browser() {
 }
 
 #[tokio::test]
-async fn a_refresh_of_a_route_that_did_not_look_is_kept_by_the_browser() {
+async fn a_refresh_on_a_route_that_did_not_use_the_session_may_be_cached_by_the_browser() {
     let site = Site::new(signed().with_refresh(Refresh::EveryRequest));
     let browser = site.logged_in("ada").await;
     let visit = site.sessions.begin_request();
@@ -371,7 +371,7 @@ async fn a_page_with_a_users_data_is_not_kept_though_the_session_ended_meanwhile
     request.insert("a", &1).unwrap();
     site.store.go_down(&Method::WRITES);
     assert!(request.answer().await.is_err());
-    assert!(request.visit.failed().no_store);
+    assert!(request.inner.failed().no_store);
     site.store.come_up();
     let outcome = site.request(&browser, Session::log_out).await;
     assert!(outcome.no_store || outcome.set_cookie.is_some());

@@ -1,4 +1,4 @@
-//! Work that grows with a session must not grow faster than the session, and what is stored can be read.
+//! The cost of a session: it grows no faster than the session, and what is stored can be read.
 
 use std::time::{Duration, Instant};
 
@@ -82,8 +82,9 @@ async fn a_login_makes_no_full_session_unreadable() {
 /// So many changes are timed together.
 const GROUP: usize = 250;
 
-/// The last of 16,000 changes in one request cost about what the first cost; where each looks at all before it, they
-/// cost thirty times as much. Each time is the least of several, because machines are busy.
+/// The last of 16,000 changes in one request cost about as much as the first. If each change read
+/// all changes before it, they would cost thirty times as much. Each time is the least of several,
+/// because machines are busy.
 async fn assert_flat(name: &str, change: fn(&Session, usize)) {
     let site = Site::new(signed());
     let browser = site.visited().await;
@@ -143,7 +144,7 @@ async fn sixteen_thousand_inserts_take_no_seconds() {
 async fn a_request_makes_one_call_for_what_it_needs() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
-    // The last looks whether the new record, which the owner's index names, was ended meanwhile.
+    // The last call loads the new record, which the owner's index names, because it may have ended.
     let renewal = &[Method::Load, Method::Insert, Method::Update, Method::Load];
     let works: [(&[Method], Handler); 5] = [
         (&[Method::Load], |session| drop(session.owner())),
@@ -165,9 +166,12 @@ async fn a_request_makes_one_call_for_what_it_needs() {
         site.request(&browser, work).await;
         assert_eq!(site.store.calls(), calls);
     }
-    // Nobody asks, or there is no cookie.
-    let visit = site.sessions.begin_request();
-    assert!(matches!(visit.finish(), session_core::Finish::Ready(_)));
+    // The session is not used, or there is no cookie.
+    let request_session = site.sessions.begin_request();
+    assert!(matches!(
+        request_session.finish(),
+        session_core::Finish::Ready(_)
+    ));
     site.request(&site.browser(), |session| drop(session.owner()))
         .await;
     assert_eq!(site.store.calls(), []);

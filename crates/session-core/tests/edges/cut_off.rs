@@ -1,5 +1,5 @@
-//! Requests whose handlers are dropped before their end, as a server does when the connection is reset; and streams
-//! that are dropped.
+//! Handlers that are dropped before their end, as when the connection is reset, and streams that
+//! are dropped.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{Browser, Failure, Handler, Log, Method, Site, When, Work, s
 
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// What an adapter does with the rest.
+/// What an adapter does with a save under way.
 fn spawn(rest: BackgroundSave) {
     tokio::spawn(async move {
         if let Err(error) = rest.await {
@@ -20,18 +20,18 @@ fn spawn(rest: BackgroundSave) {
 }
 
 async fn open(site: &Site, browser: &Browser) -> Session {
-    let visit = site.sessions.begin_request_with(spawn);
-    browser.session(&visit).await.unwrap()
+    let request_session = site.sessions.begin_request_with(spawn);
+    browser.session(&request_session).await.unwrap()
 }
 
 /// Lets everything that was spawned come to its end.
-async fn let_go(site: &Site) {
-    site.store.let_go();
+async fn release(site: &Site) {
+    site.store.release();
     tokio::time::sleep(MOMENT).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_save_that_was_begun_goes_on_from_every_call() {
+async fn a_save_that_was_begun_continues_from_every_call() {
     let works = [
         Work::Insert,
         Work::Renew,
@@ -49,7 +49,7 @@ async fn a_save_that_was_begun_goes_on_from_every_call() {
                 site.store.hold_from(calls, when);
                 let _dropped_or_not = timeout(MOMENT, session.save()).await;
                 drop(session);
-                let_go(&site).await;
+                release(&site).await;
                 let left: Option<i32> = site.value(&browser, "a").await;
                 if matches!(work, Work::Insert) {
                     work.assert_done(&site, &browser, &browser).await;
@@ -77,7 +77,7 @@ async fn a_log_out_is_carried_out_and_what_else_no_save_had_begun_is_counted() {
         let session = open(&site, &browser).await;
         work(&session);
         drop(session);
-        let_go(&site).await;
+        release(&site).await;
         let lines = log.lines();
         assert_eq!(lines.len(), lost, "{lines:?}");
         assert!(
@@ -102,7 +102,7 @@ async fn a_log_out_beside_a_save_under_way_is_carried_out_after_it() {
     assert!(timeout(MOMENT, session.save()).await.is_err());
     session.log_out();
     drop(session);
-    let_go(&site).await;
+    release(&site).await;
     assert!(site.open(&browser).await.is_new());
 }
 
@@ -117,7 +117,7 @@ async fn a_rest_that_fails_says_so() {
     site.store.hold(&Method::WRITES);
     assert!(timeout(MOMENT, session.save()).await.is_err());
     drop(session);
-    let_go(&site).await;
+    release(&site).await;
     let lines = log.lines();
     assert!(
         lines.len() == 1 && lines[0].contains("the rest failed"),
@@ -126,18 +126,18 @@ async fn a_rest_that_fails_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_save_in_a_stream_goes_on() {
+async fn a_save_in_a_stream_continues() {
     let site = Site::new(signed());
     let browser = site.visited().await;
-    let visit = site.sessions.begin_request_with(spawn);
-    let session = browser.session(&visit).await.unwrap();
-    drop(visit.finish());
-    drop(visit);
+    let request_session = site.sessions.begin_request_with(spawn);
+    let session = browser.session(&request_session).await.unwrap();
+    drop(request_session.finish());
+    drop(request_session);
     session.insert("b", &2).unwrap();
     site.store.hold(&Method::WRITES);
     assert!(timeout(MOMENT, session.save()).await.is_err());
     drop(session);
-    let_go(&site).await;
+    release(&site).await;
     assert_eq!(site.value(&browser, "b").await, Some(2));
 }
 
@@ -166,7 +166,7 @@ async fn where_nobody_finishes_the_rest_it_is_counted_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_told_or_nobody_expects_is_not_counted() {
+async fn what_was_reported_or_nobody_expects_is_not_counted() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
     let (log, _guard) = Log::start();
@@ -182,16 +182,16 @@ async fn what_was_told_or_nobody_expects_is_not_counted() {
     site.store.fail(Method::Update, Failure::Before);
     assert!(matches!(session.save().await, Err(Error::Backend { .. })));
     drop(session);
-    // A load, and one that only looked.
+    // A request that only loaded the session, and one that only read it.
     site.store.hold(&Method::ALL);
     assert!(timeout(MOMENT, open(&site, &browser)).await.is_err());
-    site.store.let_go();
+    site.store.release();
     drop(open(&site, &browser).await);
     // A session of a test, and an administrator's work.
     Session::in_memory().insert("a", &1).unwrap();
     site.store.hold(&Method::WRITES);
     let ends = site.sessions.log_out_everywhere("ada");
     assert!(timeout(MOMENT, ends).await.is_err());
-    let_go(&site).await;
+    release(&site).await;
     assert_eq!(log.lines(), Vec::<String>::new());
 }

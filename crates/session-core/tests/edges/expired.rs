@@ -1,4 +1,4 @@
-//! Ids of sessions whose time is over by the clock of one process, and by that of another is not yet.
+//! Sessions that have expired by the clock of one process, and not by that of another.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ const IDLE: Duration = Duration::from_secs(1800);
 /// How fast the clock of the second process is: far less than a tenth of the idle timeout.
 const FAST: Duration = Duration::from_secs(5);
 
-/// Sessions whose cookies have no end, so that a browser still sends the id of one whose time is over.
+/// Sessions whose cookies have no end, so that a browser still sends the id of one whose time is
+/// over.
 fn short() -> Settings {
     signed().with_permanent(false).with_idle_timeout(IDLE)
 }
@@ -86,7 +87,7 @@ async fn a_log_out_ends_the_live_session_and_the_expired_one_whose_id_came_first
 }
 
 #[tokio::test]
-async fn who_comes_with_an_expired_id_cannot_end_a_users_sessions_and_hears_so() {
+async fn a_request_with_an_expired_id_cannot_end_a_users_sessions_and_gets_an_error() {
     let (site, fast, browser) = nearly_over().await;
     let other = site.logged_in("ada").await;
     let lineage = site.open(&other).await.lineage().unwrap();

@@ -1,4 +1,4 @@
-//! Sessions in Flask's records: what is different where there are no tombstones and no index.
+//! Sessions in Flask's form, which has no tombstones and no index.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn keeping_flasks_sessions_a_log_out_everywhere_ends_all_or_says_that_it_c
     flask
         .request(&browser, |session| session.insert("basket", &1).unwrap())
         .await;
-    let native = flask.under(native(FlaskSessions::Keep));
+    let native = flask.with_settings(native(FlaskSessions::Keep));
     native
         .request(&browser, |session| session.log_in("ada").unwrap())
         .await;
@@ -42,7 +42,7 @@ async fn keeping_flasks_sessions_a_log_out_everywhere_ends_all_or_says_that_it_c
 async fn moving_flasks_sessions_a_log_out_everywhere_ends_all_or_says_that_it_cannot_know() {
     let flask = Site::new(flask_signed());
     let browser = flask.logged_in("ada").await;
-    let native = flask.under(native(FlaskSessions::Move));
+    let native = flask.with_settings(native(FlaskSessions::Move));
     assert_eq!(native.owner(&browser).await.as_deref(), Some("ada"));
     says_that_it_cannot_know(&native, &browser).await;
 }
@@ -125,7 +125,7 @@ async fn made_by_flask(settings: Settings) -> (Site, Browser) {
 }
 
 #[tokio::test]
-async fn the_absolute_timeout_of_a_session_that_flask_made_counts_from_when_it_was_first_seen() {
+async fn the_absolute_timeout_of_a_session_that_flask_made_counts_from_its_first_load() {
     let reads: fn(&Session, u32) = |_, _| ();
     let changes: fn(&Session, u32) = |session, n| session.insert("n", &n).unwrap();
     for work in [changes, reads] {
@@ -135,10 +135,10 @@ async fn the_absolute_timeout_of_a_session_that_flask_made_counts_from_when_it_w
                 .with_absolute_timeout(4 * DAY)
                 .with_idle_timeout(20 * DAY)
                 .with_refresh(refresh);
-            let here = flask.under(here);
+            let here = flask.with_settings(here);
             for n in 0..8 {
                 let request = here.open(&browser).await;
-                assert!(request.contains("_user_id"), "visit {n}, {refresh:?}");
+                assert!(request.contains("_user_id"), "request {n}, {refresh:?}");
                 work(&request, n);
                 request.answer().await.unwrap();
                 here.time.advance(DAY / 2);
@@ -156,10 +156,10 @@ async fn the_absolute_timeout_also_ends_a_session_that_was_taken_over() {
         let here = native(sessions)
             .with_absolute_timeout(4 * DAY)
             .with_idle_timeout(20 * DAY);
-        let here = flask.under(here);
+        let here = flask.with_settings(here);
         for n in 0..8 {
             let request = here.open(&browser).await;
-            assert!(request.contains("_user_id"), "visit {n}, {sessions:?}");
+            assert!(request.contains("_user_id"), "request {n}, {sessions:?}");
             request.insert("n", &n).unwrap();
             request.answer().await.unwrap();
             here.time.advance(DAY / 2);
@@ -218,7 +218,8 @@ async fn in_flasks_profile_a_session_has_no_lineage_and_keeps_owner_lifetime_and
     }
 }
 
-/// Ends all sessions of "ada" when Flask's are over, taken over or not, and the application has stopped taking any over.
+/// Ends all sessions of "ada" when Flask's are over, taken over or not, and the application has
+/// stopped taking any over.
 async fn log_out_everywhere_works_after(
     sessions: FlaskSessions,
     makes: Handler,
@@ -227,12 +228,12 @@ async fn log_out_everywhere_works_after(
     let flask = Site::new(flask_signed());
     let browser = flask.browser();
     flask.request(&browser, makes).await;
-    let both = flask.under(native(sessions));
+    let both = flask.with_settings(native(sessions));
     both.request(&browser, takes_over).await;
     assert_eq!(both.owner(&browser).await.as_deref(), Some("ada"));
     both.logged_in("ada").await;
     both.time.advance(20 * DAY);
-    let only = both.under(native(FlaskSessions::Ignore));
+    let only = both.with_settings(native(FlaskSessions::Ignore));
     let fresh = only.logged_in("ada").await;
     only.sessions.log_out_everywhere("ada").await.unwrap();
     assert_eq!(only.owner(&fresh).await, None);

@@ -1,4 +1,4 @@
-//! How long a user stays logged in: the record's end and the cookie's, seen by a browser that obeys both.
+//! How long a user stays logged in, by the ends of the record and of the cookie.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn stays(settings: Settings, lifetime: Duration, share: u32, work: fn(&Ses
     site.request(&browser, |session| session.log_in("ada").unwrap())
         .await;
     let pause = lifetime * share / 100;
-    for visit in 0..100 * 100 / share {
+    for round in 0..100 * 100 / share {
         site.time.advance(pause);
         site.store.sweep().await;
         let request = site.open(&browser).await;
@@ -30,17 +30,17 @@ async fn stays(settings: Settings, lifetime: Duration, share: u32, work: fn(&Ses
         assert_eq!(
             owner.as_deref(),
             Some("ada"),
-            "visit {visit}, {described}, {browser:?}"
+            "round {round}, {described}, {browser:?}"
         );
-        work(&request, visit);
+        work(&request, round);
         request.answer().await.unwrap();
     }
     site.time.advance(lifetime + DAY);
     assert_eq!(site.owner(&browser).await, None, "{described}");
 }
 
-fn clicks(session: &Session, visit: u32) {
-    session.insert("click", &visit).unwrap();
+fn clicks(session: &Session, round: u32) {
+    session.insert("click", &round).unwrap();
 }
 
 #[tokio::test]
@@ -73,9 +73,9 @@ async fn who_reads_and_changes_by_turns_stays_logged_in() {
         for share in [3, 6, 30] {
             let settings = signed().with_refresh(refresh);
             let lifetime = Settings::DEFAULT_IDLE_TIMEOUT;
-            stays(settings, lifetime, share, |session, visit| {
-                if visit % 3 == 0 {
-                    clicks(session, visit);
+            stays(settings, lifetime, share, |session, round| {
+                if round % 3 == 0 {
+                    clicks(session, round);
                 }
             })
             .await;
@@ -90,8 +90,8 @@ async fn who_uses_a_session_in_every_way_stays_logged_in() {
             signed().with_refresh(refresh),
             Settings::DEFAULT_IDLE_TIMEOUT,
             6,
-            |session, visit| match visit % 6 {
-                0 => clicks(session, visit),
+            |session, round| match round % 6 {
+                0 => clicks(session, round),
                 1 => drop(session.update("n", |n: Option<u32>| n.unwrap_or_default() + 1)),
                 2 => session.flash("info", "hello").unwrap(),
                 3 => drop(session.take_flashes()),
@@ -104,10 +104,10 @@ async fn who_uses_a_session_in_every_way_stays_logged_in() {
 }
 
 #[tokio::test]
-async fn who_only_visits_routes_that_do_not_look_stays_logged_in_at_every_request() {
+async fn who_only_requests_routes_without_a_session_stays_logged_in_at_every_request() {
     let site = Site::new(signed().with_refresh(Refresh::EveryRequest));
     let browser = site.logged_in("ada").await;
-    for visit in 0..1_667 {
+    for round in 0..1_667 {
         site.time.advance(Settings::DEFAULT_IDLE_TIMEOUT * 6 / 100);
         site.store.sweep().await;
         let header = browser.header("/").expect("the browser has the cookie");
@@ -117,7 +117,7 @@ async fn who_only_visits_routes_that_do_not_look_stays_logged_in_at_every_reques
             .await
             .unwrap();
         let Finish::Pending(refreshing) = visited.finish() else {
-            panic!("visit {visit} is not refreshed");
+            panic!("round {round} is not refreshed");
         };
         browser.receive(&refreshing.await.unwrap());
     }
@@ -129,16 +129,16 @@ async fn who_reads_pages_whose_streams_change_the_session_stays_logged_in() {
     for refresh in &REFRESHES[1..] {
         let site = Site::new(signed().with_refresh(*refresh));
         let browser = site.logged_in("ada").await;
-        for visit in 0..1_000 {
+        for round in 0..1_000 {
             site.time.advance(Settings::DEFAULT_IDLE_TIMEOUT * 6 / 100);
             let request = site.open(&browser).await;
             assert_eq!(
                 request.owner().as_deref(),
                 Some("ada"),
-                "{refresh:?} {visit}"
+                "{refresh:?} {round}"
             );
             request.answer().await.unwrap();
-            clicks(&request, visit);
+            clicks(&request, round);
             assert_eq!(request.save().await.unwrap(), Saved::Stored);
         }
     }
@@ -149,7 +149,7 @@ async fn who_sends_several_requests_at_once_stays_logged_in() {
     for refresh in REFRESHES {
         let site = Site::new(signed().with_refresh(refresh));
         let browser = site.logged_in("ada").await;
-        for visit in 0..500 {
+        for round in 0..500 {
             site.time.advance(Settings::DEFAULT_IDLE_TIMEOUT * 6 / 100);
             let requests = [
                 site.open(&browser).await,
@@ -160,10 +160,10 @@ async fn who_sends_several_requests_at_once_stays_logged_in() {
                 assert_eq!(
                     request.owner().as_deref(),
                     Some("ada"),
-                    "{refresh:?} {visit}"
+                    "{refresh:?} {round}"
                 );
-                if place != visit % 3 || refresh == Refresh::OnChange {
-                    request.insert(&place.to_string(), &visit).unwrap();
+                if place != round % 3 || refresh == Refresh::OnChange {
+                    request.insert(&place.to_string(), &round).unwrap();
                 }
             }
             let answers = requests.each_ref().map(Request::answer);
@@ -180,15 +180,15 @@ async fn who_saves_early_stays_logged_in() {
         let site = Site::new(signed().with_refresh(refresh));
         let browser = site.logged_in("ada").await;
         let pause = Settings::DEFAULT_IDLE_TIMEOUT * 6 / 100;
-        for visit in 0..1_000 {
+        for round in 0..1_000 {
             site.time.advance(pause);
             let request = site.open(&browser).await;
             assert_eq!(
                 request.owner().as_deref(),
                 Some("ada"),
-                "{refresh:?} {visit}"
+                "{refresh:?} {round}"
             );
-            clicks(&request, visit);
+            clicks(&request, round);
             let _stored = request.save().await.unwrap();
             request.answer().await.unwrap();
         }
@@ -208,12 +208,12 @@ async fn in_flasks_profile_an_active_user_stays_logged_in() {
                 session.insert("_user_id", "ada").unwrap();
             })
             .await;
-            for visit in 0..1_667 {
+            for round in 0..1_667 {
                 site.time.advance(Settings::DEFAULT_IDLE_TIMEOUT * 6 / 100);
                 site.store.sweep().await;
                 let request = site.open(&browser).await;
-                assert!(request.contains("_user_id"), "{refresh:?} {visit}");
-                clicks(&request, visit);
+                assert!(request.contains("_user_id"), "{refresh:?} {round}");
+                clicks(&request, round);
                 request.answer().await.unwrap();
             }
         }
@@ -268,7 +268,7 @@ async fn an_idle_timeout_that_was_lowered_is_in_force_at_the_next_request() {
         let before = Site::new(signed());
         let browser = before.logged_in("ada").await;
         let quarter = Duration::from_secs(900);
-        let after = before.under(signed().with_idle_timeout(quarter));
+        let after = before.with_settings(signed().with_idle_timeout(quarter));
         if used_since {
             after
                 .request(&browser, |session| {
@@ -292,7 +292,7 @@ async fn an_idle_timeout_that_was_raised_is_in_force_from_the_next_use() {
     let quarter = Duration::from_secs(900);
     let before = Site::new(signed().with_idle_timeout(quarter));
     let browser = before.logged_in("ada").await;
-    let after = before.under(signed());
+    let after = before.with_settings(signed());
     after.time.advance(quarter / 2);
     after
         .request(&browser, |session| drop(session.keys()))
@@ -305,7 +305,7 @@ async fn an_idle_timeout_that_was_raised_is_in_force_from_the_next_use() {
 async fn an_absolute_timeout_that_was_lowered_is_in_force_at_the_next_request() {
     let before = Site::new(signed().with_absolute_timeout(30 * DAY));
     let browser = before.logged_in("ada").await;
-    let after = before.under(signed().with_absolute_timeout(DAY));
+    let after = before.with_settings(signed().with_absolute_timeout(DAY));
     after.time.advance(Duration::from_secs(86_399));
     assert_eq!(after.owner(&browser).await.as_deref(), Some("ada"));
     after.time.advance(Duration::from_secs(1));
@@ -365,7 +365,7 @@ async fn daily(work: fn(&Session, u32)) {
 }
 
 #[tokio::test]
-async fn a_daily_visitor_keeps_the_cookie_of_a_session_that_outlives_it() {
+async fn a_daily_user_keeps_the_cookie_of_a_session_that_outlives_it() {
     daily(|_, _| ()).await;
     daily(clicks).await;
 }
@@ -379,12 +379,12 @@ async fn the_absolute_timeout_ends_a_session_whatever_its_use() {
             .with_absolute_timeout(7 * DAY);
         let site = Site::new(settings);
         let browser = site.logged_in("ada").await;
-        for visit in 0..13 {
+        for round in 0..13 {
             site.time.advance(DAY / 2);
             let request = site.open(&browser).await;
             assert_eq!(request.owner().as_deref(), Some("ada"));
-            clicks(&request, visit);
-            if visit % 4 == 0 {
+            clicks(&request, round);
+            if round % 4 == 0 {
                 request.renew();
             }
             request.answer().await.unwrap();
@@ -409,7 +409,8 @@ async fn a_session_whose_end_is_the_absolute_one_lives_until_then() {
             let site = Site::new(settings);
             let browser = site.logged_in("ada").await;
             let mut sent = 0;
-            // At the second visit the end can be moved by less than a tenth, from minute 56 to 60, and never again.
+            // At the second round the end can be moved by less than a tenth, from minute 56 to 60,
+            // and never again.
             for pause in [11, 29, 1, 16, 2] {
                 site.time.advance(pause * MINUTE);
                 site.store.sweep().await;

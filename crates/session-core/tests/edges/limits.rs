@@ -1,4 +1,4 @@
-//! A store's limit: none is given a record beyond it.
+//! No store gets a record beyond its limit.
 
 use session_core::{Error, KeyPrefix, Record, Session, Settings};
 

@@ -1,5 +1,5 @@
-//! What requests must not do to each other, and to themselves: cancelled, doubled and late work, told apart endings,
-//! cookies and records that drift apart.
+//! Edge cases of requests: cancelled, concurrent and late work, sessions that ended meanwhile, and
+//! the ends of cookies and records.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -8,6 +8,7 @@ mod cancelled;
 mod cookies;
 mod cost;
 mod cut_off;
+mod ended_meanwhile;
 mod expired;
 mod flask;
 mod lifetimes;
@@ -16,10 +17,8 @@ mod outage;
 mod owners;
 mod reentrant;
 mod renewal_chains;
-
 mod spawned;
 mod support;
 mod taken;
-mod told_apart;
 mod unreadable;
 mod which_cookie;

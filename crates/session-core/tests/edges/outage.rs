@@ -22,7 +22,7 @@ async fn without_a_store_an_anonymous_request_reads_on() {
     let browser = site.logged_in("ada").await;
     let before = browser.header("/");
     site.store.go_down(&Method::ALL);
-    let outcome = site
+    let result = site
         .request(&browser, |session| {
             assert_eq!(session.owner(), None);
             assert_eq!(session.get::<i32>("a").unwrap(), None);
@@ -31,7 +31,7 @@ async fn without_a_store_an_anonymous_request_reads_on() {
             assert_eq!(session.take_flashes().unwrap(), []);
         })
         .await;
-    assert_eq!(outcome.set_cookie, None);
+    assert_eq!(result.set_cookie, None);
     site.store.come_up();
     assert_eq!(browser.header("/"), before);
     assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
@@ -52,10 +52,10 @@ async fn without_a_store_nothing_is_reported_as_changed_or_ended() {
         ("renew", Session::renew),
         ("extend", Session::extend),
         ("clear", Session::clear),
-        ("destroy", Session::log_out),
+        ("log_out", Session::log_out),
     ];
     for (name, work) in works {
-        // Whether the store is up again when the request is answered makes no difference.
+        // The result is the same if the store is up again when the request is answered.
         for up_again in [false, true] {
             let site = Site::new(lenient());
             let browser = site.logged_in("ada").await;
@@ -113,7 +113,7 @@ async fn a_store_that_fails_only_at_writing_makes_no_success() {
             site.store.go_down(&Method::WRITES);
             work(&request);
             assert!(request.answer().await.is_err());
-            assert!(request.save().await.is_err(), "the outcome stays unknown");
+            assert!(request.save().await.is_err(), "the result stays unknown");
             site.store.come_up();
             assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
         }
@@ -142,16 +142,16 @@ async fn a_frozen_store_costs_a_request_its_budget_once() {
     let browser = site.logged_in("ada").await;
     site.store.hold(&Method::ALL);
     let begin = Instant::now();
-    let visit = site.sessions.begin_request();
+    let request_session = site.sessions.begin_request();
     let header = browser.header("/").unwrap();
     // What an adapter does before a handler that does not use the session.
-    let opened = visit
+    let opened = request_session
         .open_untouched(&mut [header.as_bytes()].into_iter())
         .await;
     assert!(opened.is_err());
     assert!(begin.elapsed() <= BUDGET / 10, "{:?}", begin.elapsed());
     // And one that does.
-    assert!(browser.session(&visit).await.is_err());
+    assert!(browser.session(&request_session).await.is_err());
     assert!(begin.elapsed() <= BUDGET + BUDGET / 10);
 }
 
@@ -164,16 +164,16 @@ async fn a_route_that_does_not_use_the_session_waits_for_a_tenth_of_the_budget_a
         let header = browser.header("/").unwrap();
         site.store.slow(Method::Load, BUDGET * load / 100);
         site.store.slow(Method::Update, BUDGET * write / 100);
-        let visit = site.sessions.begin_request();
+        let request_session = site.sessions.begin_request();
         let begin = Instant::now();
-        let _opened_or_not = visit
+        let _opened_or_not = request_session
             .open_untouched(&mut [header.as_bytes()].into_iter())
             .await;
-        let outcome = match visit.finish() {
-            Finish::Ready(outcome) => outcome,
+        let result = match request_session.finish() {
+            Finish::Ready(result) => result,
             Finish::Pending(saving) => saving.await.unwrap(),
         };
-        let (took, refreshed) = (begin.elapsed(), outcome.set_cookie.is_some());
+        let (took, refreshed) = (begin.elapsed(), result.set_cookie.is_some());
         assert!(took <= BUDGET / 5, "{load} {write}: {took:?}");
         assert_eq!(refreshed, took < BUDGET / 10, "{load} {write}: {took:?}");
     }
@@ -196,8 +196,8 @@ async fn a_store_that_freezes_while_the_request_runs_costs_what_is_left_of_its_b
     site.store.slow(Method::Load, BUDGET / 2);
     let request = site.open(&browser).await;
     site.store.hold(&Method::WRITES);
-    let outcome = answered_within(&request, BUDGET / 2).await.unwrap();
-    assert_eq!(outcome.set_cookie, None);
+    let result = answered_within(&request, BUDGET / 2).await.unwrap();
+    assert_eq!(result.set_cookie, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +243,7 @@ async fn whatever_call_fails_a_success_was_one() {
                     if answered.is_ok() {
                         work.assert_done(&site, &browser, &stale).await;
                     } else {
-                        assert!(request.save().await.is_err(), "the outcome stays unknown");
+                        assert!(request.save().await.is_err(), "the result stays unknown");
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! A user's sessions: listed, ended one by one and all at once.
+//! A user's sessions: they are listed, and ended one by one or all at once.
 
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,7 @@ async fn a_session_with_a_longer_lifetime_of_its_own_is_named_as_long() {
     assert_eq!(site.owner(&browser).await, None);
     // And under a longer one of the application's, once it was used.
     let browser = site.logged_in("ada").await;
-    let site = site.under(signed().with_idle_timeout(300 * DAY));
+    let site = site.with_settings(signed().with_idle_timeout(300 * DAY));
     site.time.advance(20 * DAY);
     site.request(&browser, |_| ()).await;
     site.time.advance(299 * DAY);
@@ -134,12 +134,12 @@ async fn a_session_with_a_longer_lifetime_of_its_own_is_named_as_long() {
 }
 
 #[tokio::test]
-async fn a_log_out_everywhere_with_a_renewed_id_whose_successor_is_gone_is_an_error() {
+async fn a_log_out_everywhere_with_a_renewed_id_whose_successor_is_absent_is_an_error() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
     let stale = browser.clone();
     site.request(&browser, Session::renew).await;
-    site.store.lose(&site.store.last_key()).await;
+    site.store.evict(&site.store.last_key()).await;
     let request = site.open(&stale).await;
     let ended = request.log_out_everywhere(false).await;
     assert!(matches!(ended, Err(Error::Missing)), "{ended:?}");
@@ -221,7 +221,8 @@ async fn who_logs_in_and_out_for_ever_can_still_be_logged_out_everywhere() {
     let start = Instant::now();
     assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 3);
     assert!(start.elapsed() < Duration::from_secs(5));
-    // When the tombstones' time is over, the index names the live ones alone, and one page holds them.
+    // When the tombstones' time is over, the index names the live ones alone, and one page holds
+    // them.
     site.time.advance(Duration::from_secs(91));
     site.store.calls();
     let before = site.store.listed();
@@ -279,17 +280,17 @@ async fn a_session_is_named_for_as_long_as_it_lives() {
     for refresh in [Refresh::OnChange, Refresh::WhenDue, Refresh::EveryAccess] {
         let site = Site::new(signed().with_refresh(refresh));
         let browser = site.logged_in("ada").await;
-        for visit in 0..300_u32 {
+        for round in 0..300_u32 {
             site.time.advance(DAY * 3);
             site.store.sweep().await;
             site.request(&browser, |session| {
-                if visit % 3 == 0 {
-                    session.insert("visit", &visit).unwrap();
+                if round % 3 == 0 {
+                    session.insert("round", &round).unwrap();
                 }
             })
             .await;
             let listed = site.sessions.owner_sessions("ada").await.unwrap();
-            assert_eq!(listed.len(), 1, "{refresh:?}, visit {visit}");
+            assert_eq!(listed.len(), 1, "{refresh:?}, round {round}");
             // And still shortly before it ends.
             let end = site.open(&browser).await.expires_at().unwrap();
             assert_eq!(listed[0].expires_at(), end);
@@ -366,7 +367,7 @@ async fn a_log_out_everywhere_has_an_end_and_says_what_it_did_not_reach() {
         assert!(begin.elapsed() <= Duration::from_secs(5), "{methods:?}");
         assert!(ended.is_err(), "{methods:?}: {ended:?}");
         // Called again when the store is well, it ends what is left.
-        site.store.let_go();
+        site.store.release();
         let site = if slow.is_zero() { site } else { continue };
         site.sessions.log_out_everywhere("ada").await.unwrap();
         assert_eq!(logged_in_of(&site, &browsers).await, 0);
@@ -577,7 +578,8 @@ async fn a_session_that_is_renewed_between_two_pages_is_in_the_list_once() {
 
 #[tokio::test]
 async fn a_list_needs_no_tombstone_of_a_renewed_session() {
-    // Of a session that was renewed three times: the tombstone under its first, second or third key.
+    // Of a session that was renewed three times: the tombstone under its first, second or third
+    // key.
     for evicted in 0..3 {
         let site = Site::new(signed());
         let browser = site.browser();
@@ -589,7 +591,7 @@ async fn a_list_needs_no_tombstone_of_a_renewed_session() {
             keys.push(site.store.last_key());
             site.request(&browser, Session::renew).await;
         }
-        site.store.lose(&keys[evicted]).await;
+        site.store.evict(&keys[evicted]).await;
         let listed = site.sessions.owner_sessions("ada").await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].lineage(), &lineage);

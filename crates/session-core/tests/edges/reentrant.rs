@@ -1,4 +1,4 @@
-//! The closure of an `update` that uses the session it changes: an error at once, and nothing else.
+//! The closure of an `update` must not use the session itself: that is an error at once.
 
 use std::sync::{
     Arc,
@@ -33,7 +33,7 @@ const MISUSES: &[Misuse] = &[
     ("take_flashes", |s| drop(s.take_flashes())),
     ("clear", Session::clear),
     ("renew", Session::renew),
-    ("destroy", Session::log_out),
+    ("log_out", Session::log_out),
     ("log_in", |s| drop(s.log_in("bob"))),
     ("owner", |s| drop(s.owner())),
     ("set_lifetime", |s| s.set_lifetime(None)),
@@ -121,7 +121,7 @@ async fn a_closure_that_uses_its_session_when_it_runs_again_fails_the_save_and_c
 }
 
 #[tokio::test]
-async fn after_a_closure_that_used_its_session_the_request_goes_on() {
+async fn after_a_closure_that_used_its_session_the_request_continues() {
     let site = Site::new(signed());
     let browser = site.visited().await;
     let request = site.open(&browser).await;

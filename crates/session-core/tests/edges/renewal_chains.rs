@@ -1,4 +1,5 @@
-//! Many renewals of one session in a short time: its forwarding tombstones are all in the owner's index.
+//! Many renewals of one session in a short time: its forwarding tombstones are all in the owner's
+//! index.
 
 use session_core::{Lineage, Session};
 

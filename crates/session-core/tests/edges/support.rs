@@ -1,4 +1,5 @@
-//! A site with one store, browsers that visit it, and a time that only the test moves.
+//! The tests' application: a site with one store, browsers that send requests, and a clock that
+//! only the test moves.
 
 mod browser;
 mod log;
@@ -55,7 +56,7 @@ impl Site {
     }
 
     /// Another application, or the next release of it, with the same store.
-    pub(crate) fn under(&self, settings: Settings) -> Self {
+    pub(crate) fn with_settings(&self, settings: Settings) -> Self {
         Self::on(settings, self.store.clone(), self.time.clone()).unwrap()
     }
 
@@ -106,10 +107,10 @@ impl Site {
     }
 
     pub(crate) async fn try_open<'b>(&self, browser: &'b Browser) -> Result<Request<'b>> {
-        let visit = self.sessions.begin_request();
-        let session = browser.session(&visit).await?;
+        let request_session = self.sessions.begin_request();
+        let session = browser.session(&request_session).await?;
         Ok(Request {
-            visit,
+            inner: request_session,
             session,
             browser,
         })
@@ -126,13 +127,13 @@ impl Site {
         request.answer().await.unwrap()
     }
 
-    /// Whose session the browser has; nothing is written.
+    /// The owner of the browser's session. Nothing is written.
     pub(crate) async fn owner(&self, browser: &Browser) -> Option<String> {
         let request = self.open(browser).await;
         request.owner().map(|owner| owner.to_string())
     }
 
-    /// What the browser's session holds under `key`; nothing is written.
+    /// The value under `key` in the browser's session. Nothing is written.
     pub(crate) async fn value<T: DeserializeOwned>(
         &self,
         browser: &Browser,
@@ -162,21 +163,21 @@ impl Deref for Answer {
 /// A request under way.
 #[derive(Debug)]
 pub(crate) struct Request<'b> {
-    pub(crate) visit: Arc<RequestSession>,
+    pub(crate) inner: Arc<RequestSession>,
     pub(crate) session: Session,
     browser: &'b Browser,
 }
 
 impl Request<'_> {
-    /// Saves what changed; the browser gets the head of the answer, also of one that failed.
+    /// Ends the request. The browser gets the response's head, also if the save failed.
     pub(crate) async fn answer(&self) -> Result<Answer> {
-        let saved = match self.visit.finish() {
+        let saved = match self.inner.finish() {
             Finish::Ready(outcome) => Ok(outcome),
             Finish::Pending(saving) => saving.await,
         };
         match &saved {
             Ok(outcome) => self.browser.receive(outcome),
-            Err(_) => self.browser.receive(&self.visit.failed()),
+            Err(_) => self.browser.receive(&self.inner.failed()),
         }
         saved.map(Answer)
     }

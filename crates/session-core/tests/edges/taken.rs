@@ -1,4 +1,4 @@
-//! A value that `take` hands out, such as a token that may be used once.
+//! A value that `take` returns, such as a token that may be used once.
 
 use session_core::{Error, Saved};
 

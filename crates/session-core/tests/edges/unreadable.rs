@@ -1,4 +1,5 @@
-//! Records that are damaged, and records that a later release wrote: never taken for ended, never overwritten.
+//! Damaged records, and records of a later release: they are never read as ended, and never
+//! overwritten.
 
 use session_core::{Error, Session, StoreKey, config::OnStoreFailure};
 
@@ -23,7 +24,8 @@ const DAMAGED: [Tamper; 4] = [
     },
 ];
 
-/// What a request does; last the login, which a request that could not load its session is refused at once.
+/// What a request does; last the login, which a request that could not load its session is refused
+/// at once.
 const WORKS: [Handler; 5] = [
     |session| session.insert("a", &1).unwrap(),
     Session::renew,
@@ -66,14 +68,14 @@ async fn a_record_of_a_later_release_is_an_error_to_every_request() {
 }
 
 #[tokio::test]
-async fn a_record_of_a_later_release_is_not_overwritten_by_a_site_that_goes_on_without_it() {
+async fn a_record_of_a_later_release_is_not_overwritten_by_a_site_that_continues_without_it() {
     for tamper in LATER {
         for work in &WORKS[..4] {
             let settings = signed().with_on_store_failure(OnStoreFailure::Anonymous);
             let site = Site::new(signed());
             let (browser, key, bytes) = tampered(&site, tamper).await;
             let before = browser.header("/");
-            let site = site.under(settings);
+            let site = site.with_settings(settings);
             let request = site.open(&browser).await;
             site.store.calls();
             let logged_in = matches!(request.log_in("ada"), Err(Error::NotLoaded));
@@ -88,7 +90,7 @@ async fn a_record_of_a_later_release_is_not_overwritten_by_a_site_that_goes_on_w
 }
 
 #[tokio::test]
-async fn a_record_that_a_later_release_writes_while_a_request_runs_is_left_alone() {
+async fn a_record_that_a_later_release_writes_while_a_request_runs_is_not_overwritten() {
     for tamper in LATER {
         for work in WORKS {
             let site = Site::new(signed());

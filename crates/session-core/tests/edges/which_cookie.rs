@@ -1,4 +1,5 @@
-//! Several cookies of the session's name: after a change of path or domain, of keys, or by an attacker.
+//! Requests with several cookies of the session's name, after a change of path, domain or keys, or
+//! from an attacker.
 
 use session_core::{CookieAttributes, Error, Session, Settings, config::FlaskSessions};
 
@@ -55,7 +56,7 @@ async fn whatever_is_not_live_gives_way_to_a_live_cookie() {
     .await;
     let expired = expired.clone();
     let (gone, lost_key) = (site.logged_in("bob").await, site.store.last_key());
-    site.store.lose(&lost_key).await;
+    site.store.evict(&lost_key).await;
     let (damaged, damaged_key) = (site.logged_in("bob").await, site.store.last_key());
     site.store
         .tamper(&damaged_key, |bytes| bytes.truncate(50))
@@ -111,7 +112,7 @@ async fn forged_cookies_do_not_count_towards_the_four() {
 }
 
 #[tokio::test]
-async fn a_request_costs_four_look_ups_at_most() {
+async fn a_request_costs_four_loads_at_most() {
     let site = Site::new(signed());
     let mut browsers = Vec::new();
     for _ in 0..10 {
@@ -198,7 +199,7 @@ async fn after_a_change_of_path_the_new_login_counts_though_the_old_cookie_comes
     };
     let login: Handler = |session| session.log_in("ada").unwrap();
     request(&before, login).await;
-    let after = before.under(at("/"));
+    let after = before.with_settings(at("/"));
     // The removal does not reach the cookie of the old path.
     request(&after, Session::log_out).await;
     assert!(browser.header("/app/page").is_some());
@@ -224,7 +225,7 @@ async fn a_dead_cookie_of_flasks_gives_way_to_a_live_one() {
         let native = signed()
             .with_cookie(flask_cookie())
             .with_flask_sessions(sessions);
-        let native = flask.under(native);
+        let native = flask.with_settings(native);
         let live = native.logged_in("ada").await;
         for order in [[&stale, &live], [&live, &stale]] {
             let both = together(&native, &order);
@@ -270,7 +271,7 @@ async fn a_log_out_succeeds_if_another_cookie_opens_nothing() {
         }
     }
     let (live, lost) = (site.logged_in("ada").await, site.logged_in("bob").await);
-    site.store.lose(&site.store.last_key()).await;
+    site.store.evict(&site.store.last_key()).await;
     let both = together(&site, &[&live, &lost]);
     site.request(&both, Session::log_out).await;
     assert_eq!(site.owner(&live).await, None);

@@ -1,7 +1,9 @@
+//! Checks every promise on the result of a run.
+
 use crate::{
     explain::explained,
     records::{Live, key_of, live_records},
-    request::{Act, Answer, Told},
+    request::{Act, Answer, CookieChange},
     run::Run,
     scene::Scene,
 };
@@ -35,9 +37,11 @@ pub(crate) async fn violations(scene: &Scene, run: &Run) -> Vec<&'static str> {
 
 /// Whether an id opens a session.
 pub(crate) async fn is_live(run: &Run, id: &str) -> bool {
-    let visit = run.sessions.begin_request();
+    let request_session = run.sessions.begin_request();
     let header = format!("session={id}");
-    let session = visit.session(&mut std::iter::once(header.as_bytes())).await;
+    let session = request_session
+        .session(&mut std::iter::once(header.as_bytes()))
+        .await;
     session.is_ok_and(|session| !session.is_new())
 }
 
@@ -114,7 +118,7 @@ impl<'r> Check<'r> {
                 "an answer set the cookie of a dead id, without a failure",
             );
             self.holds(
-                answer.cookie != Told::Removal || *act == Act::LogOut,
+                answer.cookie != CookieChange::Removal || *act == Act::LogOut,
                 "a removal cookie that no log-out sent",
             );
         }
@@ -166,7 +170,8 @@ impl<'r> Check<'r> {
             .acts
             .iter()
             .any(|act| matches!(act, Act::LogIn(by) if owner.is_some_and(|it| it != *by)));
-        // A refreshed cookie that comes after the renewed one can replace it in the browser; no server can order that.
+        // A refreshed cookie that comes after the renewed one can replace it in the browser; no
+        // server can order that.
         let unordered = self.scene.due || self.run.failures > 0;
         if self.reachable.is_empty() || self.ended() || takes_over || unordered {
             return;
@@ -196,7 +201,8 @@ impl<'r> Check<'r> {
             .any(|(act, answer)| ends(act) && answer.status == 200)
     }
 
-    /// What no protocol can keep: the crash of the process that was about to send the id, or a second failure.
+    /// What no protocol can keep: the crash of the process that was about to send the id, or a
+    /// second failure.
     fn crashed_or_failed_twice(&self) -> bool {
         self.run.failures > 1 || self.run.answers.iter().any(Option::is_none)
     }

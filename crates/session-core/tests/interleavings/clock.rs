@@ -1,3 +1,5 @@
+//! The clock and the settings of a run.
+
 use std::{
     sync::{
         Arc,
@@ -8,7 +10,7 @@ use std::{
 
 use session_core::{Clock, CookieAttributes, OwnerIndex, Sessions, Settings};
 
-/// A clock that stands still unless it is told to go on.
+/// A clock that stands still unless the test moves it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TestClock(Arc<AtomicU64>);
 

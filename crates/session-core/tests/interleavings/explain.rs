@@ -1,3 +1,5 @@
+//! Finds an order of the requests that explains the stored data.
+
 use crate::{
     records::{Data, Live, key_of},
     request::{Act, Answer},
@@ -5,7 +7,8 @@ use crate::{
     scene::Scene,
 };
 
-/// Whether some order of all changes that were answered 200, and some of those that were not, gives the stored data.
+/// Whether some order of all changes that were answered 200, and some of those that were not, gives
+/// the stored data.
 pub(crate) fn explained(scene: &Scene, run: &Run, session: &Live, all: &[Live]) -> bool {
     let mut surely = Vec::new();
     let mut maybe = Vec::new();

@@ -1,3 +1,5 @@
+//! Enumerates the decisions of a run, or takes them from a seed.
+
 /// The decisions of one run; the next run differs in the last one that still has another way to go.
 #[derive(Debug, Default)]
 pub(crate) struct Path {

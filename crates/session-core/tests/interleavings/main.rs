@@ -1,8 +1,9 @@
-//! The rules of change, renewal and end, run through every order of their store calls.
+//! Changes, renewals and log-outs of concurrent requests, in every order of their store calls.
 //!
-//! Requests run on a store that pauses before each command; a scheduler decides whose command is next, and whether it
-//! fails, is applied without an answer, is applied late, or takes its process with it. Up to three requests are run in
-//! every order, four in random ones. What is checked afterwards is what the documentation promises.
+//! Requests run on a store that pauses before each command; a scheduler decides whose command is
+//! next, and whether it fails, is applied without an answer, is applied late, or takes its process
+//! with it. Up to three requests are run in every order, four in random ones. What is checked
+//! afterwards is what the documentation promises.
 
 mod check;
 mod clock;
@@ -125,7 +126,7 @@ fn two_failures_lose_no_record_and_revive_none() {
 }
 
 #[test]
-fn a_request_that_outlasts_a_tombstone_is_told_so() {
+fn a_request_that_outlasts_a_tombstone_gets_an_error() {
     Scene::of(&[Inc, Renew]).with_pause().every_order();
     Scene::of(&[LogOut, Renew]).with_pause().every_order();
     Scene::of(&[Inc, LogOut]).with_pause().every_order();

@@ -1,3 +1,5 @@
+//! Reads the live records of a store.
+
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -21,7 +23,7 @@ pub(crate) struct Data {
 
 /// Every record that is no tombstone.
 pub(crate) async fn live_records(run: &Run) -> Vec<Live> {
-    let keys: Vec<_> = run.store.desk().keys.clone();
+    let keys: Vec<_> = run.store.shared().keys.clone();
     let mut live = Vec::new();
     for key in keys {
         let Some(loaded) = run

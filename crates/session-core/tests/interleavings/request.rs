@@ -1,3 +1,5 @@
+//! One request of a scene, and its answer.
+
 use std::sync::Arc;
 
 use session_core::{Error, Finish, RequestSession, Result, Session, Sessions};
@@ -26,22 +28,22 @@ pub(crate) enum Act {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) cookie: Told,
+    pub(crate) cookie: CookieChange,
 }
 
 /// What the answer says to the browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    Nothing,
+pub(crate) enum CookieChange {
+    Unchanged,
     Id(String),
     Removal,
 }
 
-impl Told {
+impl CookieChange {
     pub(crate) fn id(&self) -> Option<&str> {
         match self {
             Self::Id(id) => Some(id),
-            Self::Nothing | Self::Removal => None,
+            Self::Unchanged | Self::Removal => None,
         }
     }
 }
@@ -54,21 +56,21 @@ pub(crate) async fn run(
     act: Act,
     owner: &'static str,
 ) -> Answer {
-    let visit = sessions.begin_request();
-    let served = serve(&sessions, &visit, pause, &id, act, owner).await;
+    let request_session = sessions.begin_request();
+    let served = serve(&sessions, &request_session, pause, &id, act, owner).await;
     let (status, cookie) = match &served {
         Ok(cookie) => (200, cookie.clone()),
-        Err(error) => (status(error), visit.failed().set_cookie),
+        Err(error) => (status(error), request_session.failed().set_cookie),
     };
     Answer {
         status,
-        cookie: told(cookie.as_deref()),
+        cookie: cookie_change(cookie.as_deref()),
     }
 }
 
 async fn serve(
     sessions: &Sessions,
-    visit: &Arc<RequestSession>,
+    request_session: &Arc<RequestSession>,
     pause: Option<PausingStore>,
     id: &str,
     act: Act,
@@ -79,7 +81,7 @@ async fn serve(
         return Ok(None);
     }
     let header = format!("session={id}");
-    let session = visit
+    let session = request_session
         .session(&mut std::iter::once(header.as_bytes()))
         .await?;
     if let Some(store) = pause {
@@ -89,7 +91,7 @@ async fn serve(
         session.log_out_everywhere(true).await?;
     }
     change(&session, act)?;
-    let outcome = match visit.finish() {
+    let outcome = match request_session.finish() {
         Finish::Ready(outcome) => outcome,
         Finish::Pending(saving) => saving.await?,
     };
@@ -119,11 +121,11 @@ fn change(session: &Session, act: Act) -> Result<()> {
     Ok(())
 }
 
-fn told(set_cookie: Option<&str>) -> Told {
+fn cookie_change(set_cookie: Option<&str>) -> CookieChange {
     match set_cookie.map(|it| it.split([';', '=']).nth(1).unwrap_or_default()) {
-        None => Told::Nothing,
-        Some("") => Told::Removal,
-        Some(id) => Told::Id(id.to_owned()),
+        None => CookieChange::Unchanged,
+        Some("") => CookieChange::Removal,
+        Some(id) => CookieChange::Id(id.to_owned()),
     }
 }
 

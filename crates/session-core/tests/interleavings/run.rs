@@ -1,8 +1,10 @@
+//! The result of a run.
+
 use session_core::Sessions;
 
 use crate::{request::Answer, store::PausingStore};
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) sessions: Sessions,

@@ -1,3 +1,5 @@
+//! A scene: concurrent requests on one session, run in every order.
+
 use std::{sync::Arc, time::Duration};
 
 use session_core::{ExpiredSweep, MemoryStore, conformance::rounds};
@@ -142,7 +144,7 @@ impl Scene {
             let ready: Vec<_> = (0..requests.len())
                 .filter(|it| requests[*it].as_ref().is_some_and(|it| it.at_command))
                 .collect();
-            let late = store.desk().late.len();
+            let late = store.shared().late.len();
             if ready.is_empty() && late == 0 {
                 if requests.iter().all(Option::is_none) {
                     return run;
@@ -157,7 +159,7 @@ impl Scene {
             if way < ready.len() {
                 self.step(path, &mut run, &mut requests, ready[way]).await;
             } else if way < ready.len() + late {
-                let command = store.desk().late.remove(way - ready.len());
+                let command = store.shared().late.remove(way - ready.len());
                 run.log.push(format!("late: {command:?}"));
                 store.carry_out_late(command).await;
             } else {
@@ -185,10 +187,10 @@ impl Scene {
             let way = path.choose(FAILURES.len() + 1);
             if way > 0 {
                 run.failures += 1;
-                run.store.desk().failure = Some(FAILURES[way - 1]);
+                run.store.shared().failure = Some(FAILURES[way - 1]);
             }
         }
-        let failure = run.store.desk().failure;
+        let failure = run.store.shared().failure;
         let request = requests[index].as_mut().expect("it is at a command");
         run.log.push(format!(
             "{index} {:?}: {:?} {failure:?}",
@@ -203,8 +205,8 @@ impl Scene {
 
     async fn prepare(&self, store: &PausingStore, clock: &TestClock) -> (String, String) {
         let sessions = sessions(Arc::new(store.inner.clone()), clock);
-        let visit = sessions.begin_request();
-        let session = visit
+        let request_session = sessions.begin_request();
+        let session = request_session
             .session(&mut std::iter::empty())
             .await
             .expect("nothing fails yet");
@@ -213,7 +215,7 @@ impl Scene {
         if let Some(owner) = self.owner {
             session.log_in(owner).expect("nothing fails yet");
         }
-        let session_core::Finish::Pending(saving) = visit.finish() else {
+        let session_core::Finish::Pending(saving) = request_session.finish() else {
             panic!("there is something to save");
         };
         let cookie = saving
@@ -228,7 +230,7 @@ impl Scene {
             .to_owned();
         let key = session_core::KeyPrefix::default()
             .hashed_key(&session_core::SessionId::from_native(&id, 32).expect("it is an id"));
-        store.desk().keys.push(key);
+        store.shared().keys.push(key);
         let lineage = session.lineage().expect("it is stored");
         (id, lineage.as_str().to_owned())
     }

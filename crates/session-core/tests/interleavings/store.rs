@@ -1,3 +1,5 @@
+//! A store that pauses before each command.
+
 use std::{
     future::{pending, poll_fn},
     sync::{Arc, Mutex, MutexGuard},
@@ -18,7 +20,7 @@ pub(crate) enum Failure {
     AnswerLost,
     /// It fails, and is carried out later.
     AppliedLate,
-    /// It is carried out, and its request never goes on.
+    /// It is carried out, and its request never continues.
     CrashAfter,
 }
 
@@ -40,13 +42,13 @@ enum Reply {
     Owned(Page),
 }
 
-/// What the scheduler and the store tell each other.
+/// The state that the scheduler and the store share.
 #[derive(Debug, Default)]
-pub(crate) struct Desk {
+pub(crate) struct Shared {
     pub(crate) failure: Option<Failure>,
     /// A request has come to this command and waits to carry it out.
     pub(crate) waiting: Option<Command>,
-    /// Commands that are carried out after their request was told that they failed.
+    /// Commands that are carried out after their request got an error.
     pub(crate) late: Vec<Command>,
     /// Every key that ever held a record, in the order of their records.
     pub(crate) keys: Vec<StoreKey>,
@@ -56,36 +58,36 @@ pub(crate) struct Desk {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PausingStore {
     pub(crate) inner: MemoryStore,
-    desk: Arc<Mutex<Desk>>,
+    shared: Arc<Mutex<Shared>>,
 }
 
 impl PausingStore {
     pub(crate) fn new(inner: MemoryStore) -> Self {
         Self {
             inner,
-            desk: Arc::default(),
+            shared: Arc::default(),
         }
     }
 
-    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk
+    pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared
             .lock()
-            .expect("no test panics while it holds the desk")
+            .expect("no test panics while it holds the shared")
     }
 
     pub(crate) async fn carry_out_late(&self, command: Command) {
-        // Nobody is left to hear the answer.
+        // Nobody waits for the answer.
         drop(self.carry_out(command).await);
     }
 
     /// The pause of a handler, which is no store time.
     pub(crate) async fn handle(&self) {
-        self.come_to(&Command::Handle).await;
+        self.wait_for_turn(&Command::Handle).await;
     }
 
     async fn pause(&self, command: Command) -> Result<Reply> {
-        self.come_to(&command).await;
-        let failure = self.desk().failure.take();
+        self.wait_for_turn(&command).await;
+        let failure = self.shared().failure.take();
         match failure {
             None => self.carry_out(command).await,
             Some(Failure::NotApplied) => Err(backend_error()),
@@ -94,7 +96,7 @@ impl PausingStore {
                 Err(backend_error())
             }
             Some(Failure::AppliedLate) => {
-                self.desk().late.push(command);
+                self.shared().late.push(command);
                 Err(backend_error())
             }
             Some(Failure::CrashAfter) => {
@@ -104,14 +106,14 @@ impl PausingStore {
         }
     }
 
-    async fn come_to(&self, command: &Command) {
+    async fn wait_for_turn(&self, command: &Command) {
         let mut paused = false;
         poll_fn(|_| {
             if paused {
                 return Poll::Ready(());
             }
             paused = true;
-            self.desk().waiting = Some(command.clone());
+            self.shared().waiting = Some(command.clone());
             Poll::Pending
         })
         .await;
@@ -121,7 +123,7 @@ impl PausingStore {
         Ok(match command {
             Command::Load(key) => Reply::Loaded(self.inner.load(&key).await?),
             Command::Insert(key, record) => {
-                self.desk().keys.push(key.clone());
+                self.shared().keys.push(key.clone());
                 Reply::Written(self.inner.insert(&key, &record).await?)
             }
             Command::Update(key, record, revision) => {
@@ -134,7 +136,7 @@ impl PausingStore {
             Command::OwnedBy(owner) => {
                 let mut page = self.inner.owned_by(&owner, None, usize::MAX).await?;
                 // Keys are random; the same decisions must lead to the same run.
-                let position = |key: &StoreKey| self.desk().keys.iter().position(|it| it == key);
+                let position = |key: &StoreKey| self.shared().keys.iter().position(|it| it == key);
                 page.records.sort_by_key(|listed| position(&listed.key));
                 Reply::Owned(page)
             }

@@ -1,3 +1,5 @@
+//! The requests of a run that are under way.
+
 use std::{
     future::Future,
     pin::Pin,
@@ -58,12 +60,12 @@ pub(crate) async fn poll(run: &mut Run, requests: &mut [Option<Request>], index:
     let Some(request) = &mut requests[index] else {
         return;
     };
-    run.store.desk().waiting = None;
+    run.store.shared().waiting = None;
     let polled = request
         .future
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()));
-    if let Some(command) = run.store.desk().waiting.take() {
+    if let Some(command) = run.store.shared().waiting.take() {
         request.at_command = true;
         request.handling = matches!(command, Command::Handle);
         request.command = format!("{command:?}");

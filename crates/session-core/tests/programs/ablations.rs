@@ -1,7 +1,9 @@
-//! Each row and each rule of the machine broken once, and each promise of a store: the programs find it.
+//! Breaks each row and each rule of the machine, and each promise of a store. The random programs
+//! must find it.
 //!
-//! `ABLATIONS.md` says which program finds what. Here each line of it is run; with `SESSION_TEST_WRITE=Idle` the
-//! lines that name it are written anew, with an empty one all: each break is tried on up to 100,000 programs.
+//! `ABLATIONS.md` says which program finds which break. Each of its lines is run. With
+//! `SESSION_TEST_WRITE=Idle` the lines whose first cell contains `Idle` are written anew; with an
+//! empty value, all lines. Each break is tried on up to 100,000 programs.
 
 use std::{
     collections::BTreeMap,
@@ -22,10 +24,10 @@ use crate::{
     store::{Broken, Store},
 };
 
-/// Within so many programs whatever is broken has to be found.
+/// How many programs are tried to find a break.
 const PROGRAMS: u64 = 100_000;
 
-/// After so many panics a way is given up.
+/// After so many panics a break is given up.
 const PANICS: usize = 30;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ABLATIONS.md");
@@ -40,14 +42,14 @@ const STORES: [Broken; 7] = [
     Broken::LoadIsStale,
 ];
 
-/// Rows that break no promise, whatever follows from them, and why.
+/// Rows on which no promise depends, and why.
 const HARMLESS: &[(&str, &str, &str)] = &[(
     "CheckingRefresh",
     "Unreadable",
     "whether an answer carries the id of a record that cannot be read, no promise says",
 )];
 
-/// What is broken.
+/// One break of a rule, of a row or of the store.
 #[derive(Clone, Debug)]
 pub(crate) enum Break {
     Rule(Rule),
@@ -60,7 +62,7 @@ pub(crate) enum Break {
 }
 
 impl Break {
-    /// Breaks it until what is returned is dropped.
+    /// Breaks it until the returned value is dropped.
     pub(crate) fn apply(&self, store: &Store) -> impl Drop + use<> {
         let model = match self {
             Self::Rule(rule) => Some(model::break_rule(*rule)),
@@ -76,7 +78,7 @@ impl Break {
         }
     }
 
-    /// What it is, and what it is broken to.
+    /// The first two cells of its line.
     fn cells(&self) -> (String, String) {
         match self {
             Self::Rule(rule) => (format!("rule {rule:?}"), "does not hold".into()),
@@ -85,7 +87,7 @@ impl Break {
         }
     }
 
-    /// The promises that a program breaks then.
+    /// The promises that the program breaks with this break.
     fn promises(&self, bench: &Bench, seed: u64) -> Vec<Promise> {
         bench.broken.replace(Some(self.clone()));
         let violations = bench.run(&generator::program(seed));
@@ -93,13 +95,13 @@ impl Break {
         violations.into_iter().map(|it| it.promise).collect()
     }
 
-    /// The first program that breaks a promise then, other than by a panic. What only panics is given up soon: it
-    /// leads to where the machine cannot go.
+    /// The first program that breaks a promise with this break, other than by a panic. A break that
+    /// only panics is given up soon, because it leads to an impossible state.
     fn first_found(&self, bench: &Bench, programs: u64) -> Option<(u64, Promise)> {
         let mut panics = 0;
         for seed in 0..programs {
             let promises = self.promises(bench, seed);
-            // Which keys share a queue is chance; a program that needs that is no proof.
+            // Which keys share a queue is random. A program that depends on it proves nothing.
             let again = || self.promises(&Bench::new(), seed);
             if let Some(promise) = promises.iter().find(|it| **it != Promise::Panics)
                 && (0..4).all(|_| again().contains(promise))
@@ -115,7 +117,7 @@ impl Break {
     }
 }
 
-/// Mends what is broken when it is dropped.
+/// Restores what is broken, when it is dropped.
 struct Mended {
     _model: Option<model::Broken>,
     store: Store,
@@ -127,7 +129,7 @@ impl Drop for Mended {
     }
 }
 
-/// Everything that can be broken: each in one of several ways.
+/// Everything that can be broken. Each has several ways to break it.
 fn all() -> Vec<Vec<Break>> {
     let rules = model::RULES.iter().map(|it| vec![Break::Rule(*it)]);
     let stores = STORES.iter().map(|it| vec![Break::Store(*it)]);
@@ -177,7 +179,7 @@ fn each_ablation_is_found_by_the_program_that_the_page_names() {
             Some((way, (promise, seed))) => {
                 let found = |_| way.promises(&Bench::new(), *seed);
                 let named = |it: &Vec<Promise>| it.iter().any(|it| format!("{it:?}") == *promise);
-                // Which keys share a queue, and how long a pause is, is chance.
+                // Which keys share a queue and how long a pause is are random.
                 if !(0..20).map(found).any(|it| named(&it)) {
                     wrong.push(format!("{way:?}: program {seed} does not break {promise}"));
                 }
@@ -216,7 +218,7 @@ fn write_page(named: &str) {
             let Some(ways) = all.get(number) else {
                 return found;
             };
-            // The way that is found soonest.
+            // The break that is found first.
             let by = |programs| {
                 let find = |way: &'_ Break| Some((way.clone(), way.first_found(&bench, programs)?));
                 let found = ways.iter().find_map(find);
@@ -240,7 +242,7 @@ fn write_page(named: &str) {
     drop(panic::take_hook());
     found.sort_by_key(|it| it.0);
     let page = fs::read_to_string(PAGE).expect("the page can be read");
-    let head = page.find("|---").expect("the page has a table");
+    let head = page.find("|---|---|---|").expect("the page has a table");
     let head = head + page[head..].find('\n').expect("a line ends") + 1;
     let mut table = String::new();
     for old in page[head..].lines() {

@@ -1,3 +1,5 @@
+//! A browser's cookies, by RFC 6265.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The host that every request goes to.

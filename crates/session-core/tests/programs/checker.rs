@@ -1,5 +1,5 @@
-//! What is promised, each promise as one check. It knows the public API, what the requests were told, and nothing of how
-//! any of it is kept.
+//! Checks each promise on the history of a run. It knows the public API and the results that the
+//! requests got, and nothing of the implementation.
 
 use std::{
     collections::BTreeSet,
@@ -72,12 +72,13 @@ fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     check.counters_count_once(broken);
     check.sessions_are_kept_apart(broken);
     check.requests_are_bounded(broken);
-    check.a_taken_id_is_left_alone(broken);
-    check.what_cannot_be_read_is_left_alone(broken);
+    check.a_taken_id_is_not_overwritten(broken);
+    check.what_cannot_be_read_is_not_overwritten(broken);
 }
 
-/// *What is not used ends.* After the longest idle timeout there is in the program, or the absolute one, whatever is
-/// earlier, nothing is live any more; a wall clock that was set back may delay that by as much.
+/// *What is not used ends.* After the longest idle timeout there is in the program, or the absolute
+/// one, whatever is earlier, nothing is live any more; a wall clock that was set back may delay
+/// that by as much.
 async fn everything_ends(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     let program = run.program;
     let absolute = program.config.absolute.unwrap_or(u64::MAX);
@@ -95,8 +96,10 @@ async fn everything_ends(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
 
 /// The session that `cookie` opens, if it is live.
 async fn opens(sessions: &Sessions, cookie: &str) -> Option<Session> {
-    let visit = sessions.begin_request();
-    let opened = visit.session(&mut std::iter::once(cookie.as_bytes())).await;
+    let request_session = sessions.begin_request();
+    let opened = request_session
+        .session(&mut std::iter::once(cookie.as_bytes()))
+        .await;
     opened.ok().filter(|session| !session.is_new())
 }
 
@@ -152,13 +155,15 @@ struct Check<'c, 'p> {
 type Broken = Vec<(Promise, String)>;
 
 impl Check<'_, '_> {
-    /// *Ended means ended.* Once a log-out is answered with a 2xx, or a save after it says so, no cookie that any
-    /// browser ever had opens the session: not under an id that another request gives it, not through a change that was
-    /// under way. Once the end of a user's sessions, or of one of them, is answered, none of them is that user's any
-    /// more whose login was answered before the call began; logins still in flight then may survive it.
+    /// *Ended means ended.* Once a log-out is answered with a 2xx, or a save after it says so, no
+    /// cookie that any browser ever had opens the session: not under an id that another request
+    /// gives it, not through a change that was under way. Once the end of a user's sessions, or of
+    /// one of them, is answered, none of them is that user's any more whose login was answered
+    /// before the call began; logins still in flight then may survive it.
     ///
-    /// What cannot be promised: in Flask's form, which has no markers, an end is one of the id that came with the
-    /// request. A log-out that *arrives* with an id that was renewed more than a minute before finds nothing.
+    /// What cannot be promised: in Flask's form, which has no markers, an end is one of the id that
+    /// came with the request. A log-out that *arrives* with an id that was renewed more than a
+    /// minute before finds nothing.
     fn ended_means_ended(&self, broken: &mut Broken) {
         for end in &self.history.ends {
             for probe in self.live {
@@ -195,10 +200,10 @@ impl Check<'_, '_> {
         })
     }
 
-    /// Whether the session was renewed after `began`, in a store that forgot records before their time: from the old
-    /// record's tombstone the new one would have been found.
+    /// Whether the session was renewed after `began`, in a store that forgot records before their
+    /// time: from the old record's tombstone the new one would have been found.
     fn trace_is_lost(&self, group: usize, began: u64) -> bool {
-        let renewed = self.history.visits.iter().any(|it| {
+        let renewed = self.history.requests.iter().any(|it| {
             it.sent.is_some()
                 && it.groups.contains(&group)
                 && it.answered.is_some_and(|answered| answered >= began)
@@ -206,8 +211,8 @@ impl Check<'_, '_> {
         renewed && self.run.program.forgets()
     }
 
-    /// *Of all ids of a session that were ever sent, one is live at most.* A renewal or a login that was answered ends
-    /// the id before, and of two at once one wins.
+    /// *Of all ids of a session that were ever sent, one is live at most.* A renewal or a login
+    /// that was answered ends the id before, and of two at once one wins.
     fn one_id_opens_a_session(&self, broken: &mut Broken) {
         for (index, probe) in self.live.iter().enumerate() {
             if self.live[..index].iter().any(|it| it.group == probe.group) {
@@ -217,18 +222,19 @@ impl Check<'_, '_> {
         }
     }
 
-    /// *A login gives a new id.* Once it is answered, the id that came with its request opens nothing.
+    /// *A login gives a new id.* Once it is answered, the id that came with its request opens
+    /// nothing.
     fn an_id_from_before_a_login_is_dead(&self, broken: &mut Broken) {
-        for (r, visit) in self.history.visits.iter().enumerate() {
+        for (r, log) in self.history.requests.iter().enumerate() {
             let stored = self.history.changes.iter().any(|it| {
                 it.request == Some(r)
                     && it.state == State::Stored
                     && matches!(it.kind, Kind::LogIn(_))
             });
-            if !(visit.ok && visit.logged_in && stored) {
+            if !(log.ok && log.logged_in && stored) {
                 continue;
             }
-            let same = |it: &Probe| it.cookie == visit.cookie && Some(it.group) == visit.group;
+            let same = |it: &Probe| it.cookie == log.cookie && Some(it.group) == log.group;
             if self.live.iter().any(same) {
                 let text = format!("the id from before the login of request {r} is live");
                 broken.push((Promise::Ended, text));
@@ -236,10 +242,11 @@ impl Check<'_, '_> {
         }
     }
 
-    /// *2xx means stored.* What a request changed before it was answered with a 2xx, or before a `save` that said so,
-    /// is in the session: through its live id it is read back, until a later or concurrent change replaces or removes
-    /// it. A session that was ended, or is another user's by then, has dropped it. A session that nobody ended, that is
-    /// in use and that nothing went wrong for is live under an id that was sent.
+    /// *2xx means stored.* What a request changed before it was answered with a 2xx, or before a
+    /// `save` that said so, is in the session: through its live id it is read back, until a later
+    /// or concurrent change replaces or removes it. A session that was ended, or is another user's
+    /// by then, has dropped it. A session that nobody ended, that is in use and that nothing went
+    /// wrong for is live under an id that was sent.
     fn stored_means_stored(&self, broken: &mut Broken) {
         for change in &self.history.changes {
             if change.item == usize::MAX || change.state != State::Stored {
@@ -273,7 +280,8 @@ impl Check<'_, '_> {
         }
     }
 
-    /// Whether the session that the change's request logged in to may have been ended before the request saw it.
+    /// Whether the session that the change's request logged in to may have been ended before the
+    /// request saw it.
     fn may_have_ended_unseen(&self, change: &Change) -> bool {
         let own = |it: &&Change| it.request == change.request;
         self.history.changes.iter().filter(own).any(|it| {
@@ -282,7 +290,8 @@ impl Check<'_, '_> {
         })
     }
 
-    /// Whether another change that came later, or was under way at the same time, replaces or removes this one.
+    /// Whether another change that came later, or was under way at the same time, replaces or
+    /// removes this one.
     fn is_replaced(&self, change: &Change) -> bool {
         self.history.changes.iter().any(|other| {
             let removes = match other.kind {
@@ -299,11 +308,12 @@ impl Check<'_, '_> {
         })
     }
 
-    /// Whether the session may have been another user's before the change was made in it: it was emptied first.
+    /// Whether the session may have been another user's before the change was made in it: it was
+    /// emptied first.
     fn is_another_users(&self, change: &Change, group: usize) -> bool {
         let arrived = change
             .request
-            .map_or(0, |it| self.history.visits[it].arrived);
+            .map_or(0, |it| self.history.requests[it].arrived);
         let mut users: Vec<_> = self.history.logins_of(group).collect();
         users.sort_unstable();
         users.dedup();
@@ -320,7 +330,8 @@ impl Check<'_, '_> {
         })
     }
 
-    /// Whether a session may be without a live id that was sent: it may have expired, or something went wrong.
+    /// Whether a session may be without a live id that was sent: it may have expired, or something
+    /// went wrong.
     fn may_be_lost(&self, group: usize) -> bool {
         let program = self.run.program;
         let passed = self.run.started.elapsed().as_secs() + program.clock_steps() + 2;
@@ -332,8 +343,8 @@ impl Check<'_, '_> {
             || (program.dropped_calls_arrive && program.steps().any(dropped))
     }
 
-    /// *What was answered as not stored is not stored.* A save that says that the session ended, or an error that says
-    /// that nothing changed, left nothing of the request's changes.
+    /// *What was answered as not stored is not stored.* A save that says that the session ended, or
+    /// an error that says that nothing changed, left nothing of the request's changes.
     fn what_was_not_stored_is_not_there(&self, broken: &mut Broken) {
         for change in &self.history.changes {
             if change.item == usize::MAX || change.state != State::Absent {
@@ -365,8 +376,8 @@ impl Check<'_, '_> {
         }
     }
 
-    /// *Sessions are kept apart.* Nothing that was put into one session is in another, and nothing that was put there
-    /// for one user is there for the next.
+    /// *Sessions are kept apart.* Nothing that was put into one session is in another, and nothing
+    /// that was put there for one user is there for the next.
     fn sessions_are_kept_apart(&self, broken: &mut Broken) {
         for probe in self.live {
             for change in &self.history.changes {
@@ -388,7 +399,8 @@ impl Check<'_, '_> {
         }
     }
 
-    /// *A request costs so much and no more.* Its calls are bounded by its steps and by what others do meanwhile.
+    /// *A request costs so much and no more.* Its calls are bounded by its steps and by what others
+    /// do meanwhile.
     fn requests_are_bounded(&self, broken: &mut Broken) {
         let world = self.run.bench.store.world();
         for (r, request) in self.run.program.requests.iter().enumerate() {
@@ -403,7 +415,7 @@ impl Check<'_, '_> {
     }
 
     /// *An id that is taken is given to nobody else*: what is stored under it stays.
-    fn a_taken_id_is_left_alone(&self, broken: &mut Broken) {
+    fn a_taken_id_is_not_overwritten(&self, broken: &mut Broken) {
         let robbed = self.run.bench.store.world().robbed();
         let sweeps = |it: &Turn| matches!(it, Turn::Sweep);
         if robbed > 0 && !self.run.program.evicts() && !self.run.program.schedule.iter().any(sweeps)
@@ -414,10 +426,10 @@ impl Check<'_, '_> {
     }
 
     /// *What cannot be read is overwritten by nobody*: a later release may have written it.
-    fn what_cannot_be_read_is_left_alone(&self, broken: &mut Broken) {
+    fn what_cannot_be_read_is_not_overwritten(&self, broken: &mut Broken) {
         let program = self.run.program;
         let sweeps = program.schedule.iter().any(|it| matches!(it, Turn::Sweep));
-        let lost = self.run.bench.store.world().lost_unreadable();
+        let lost = self.run.bench.store.world().overwritten_unreadable();
         if lost > 0 && !program.forgets() && !sweeps {
             let text = format!("{lost} records that cannot be read were overwritten");
             broken.push((Promise::Apart, text));
@@ -436,10 +448,10 @@ fn comes_later(other: &Change, change: &Change) -> bool {
 
 /// *A change is dropped only where the session ended, or is another user's.*
 pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken: &[usize]) {
-    let Some(group) = history.visits[r].group else {
+    let Some(group) = history.requests[r].group else {
         return;
     };
-    let first = history.visits[r].users.first().copied();
+    let first = history.requests[r].users.first().copied();
     let own = history.changes.iter().filter(|it| it.request == Some(r));
     let mut users = own.filter_map(|it| match it.kind {
         Kind::LogIn(user) => Some(user),
@@ -468,11 +480,11 @@ pub(crate) fn dropped(program: &Program, history: &mut History, r: usize, taken:
     }
 }
 
-/// *A reload that succeeds looks again*: what others were told is stored before it began is there, unless somebody may
-/// have removed it, or ended the session.
+/// *A successful reload loads again*: it finds what was reported as stored before it began, unless
+/// another request may have removed it or ended the session.
 pub(crate) fn reloaded(run: &Run<'_>, r: usize, session: &Session, began: u64) {
     let mut history = run.history.borrow_mut();
-    let opened = history.visits[r].group.filter(|_| !session.is_new());
+    let opened = history.requests[r].group.filter(|_| !session.is_new());
     let removes = |it: &Change| matches!(it.kind, Kind::Clear | Kind::LogIn(_));
     let Some(group) = opened else { return };
     if history.may_have_ended(group) || history.changes.iter().any(removes) {
@@ -491,22 +503,25 @@ pub(crate) fn reloaded(run: &Run<'_>, r: usize, session: &Session, began: u64) {
     }
 }
 
-/// *No answer sends a dead id*: one that was ended or renewed before the end of the visit began, or before the handler's
-/// last call of the store did; what another task of the request does is no look of the answer. An answer that failed could not look again: it sends none that the request knew to be dead.
+/// *No answer sends a dead id*: an id that ended or was renewed before the end of the request
+/// began, or before the handler's last store call. Store calls of another task of the request do
+/// not count. An answer that failed could not load again; it sends no id that the request knew to
+/// be dead.
 pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
     if live_now(run, cookie).is_some() || run.program.evicts() {
         return;
     }
     let world = run.bench.store.world();
     let (ok, finish_began) = {
-        let visit = &run.history.borrow().visits[r];
-        (visit.ok, visit.finish_began)
+        let log = &run.history.borrow().requests[r];
+        (log.ok, log.finish_began)
     };
     let last = if ok {
         world.counts[2 * r].last_began.max(finish_began)
     } else {
-        let told = |thread: usize| world.told[thread].get(&world.loaded.clone()?).copied();
-        told(2 * r).max(told(2 * r + 1)).unwrap_or(0)
+        let loaded_at =
+            |thread: usize| world.loaded_at[thread].get(&world.loaded.clone()?).copied();
+        loaded_at(2 * r).max(loaded_at(2 * r + 1)).unwrap_or(0)
     };
     let times: Vec<_> = world.changed_until(last);
     let stores: Vec<_> = times.into_iter().map(|it| world.earlier(it)).collect();

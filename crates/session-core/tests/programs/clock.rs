@@ -1,3 +1,5 @@
+//! The wall clock of all processes and the store in a program.
+
 use std::{
     sync::{
         Arc,
@@ -12,7 +14,8 @@ use tokio::time::Instant;
 /// The wall clock's time at the start of every program, in milliseconds since 1970.
 const START: i64 = 1_800_000_000_000;
 
-/// The wall clock of all processes and the store: it goes with the runtime's clock, and can be set.
+/// The wall clock of all processes and the store. It advances with the runtime's clock, and can be
+/// set.
 #[derive(Clone, Debug)]
 pub(crate) struct WallClock {
     origin: Instant,

@@ -1,4 +1,4 @@
-//! Programs that broke a promise once, as small as they could be made.
+//! Regression tests: small programs that once broke a promise.
 
 use crate::{
     program::{Behaviour, Config, Layout, Open, Program, Request, Seed, Step, Turn, Use},
@@ -113,7 +113,7 @@ fn an_answer_that_ran_out_of_time_sends_no_id_that_was_renewed_before() {
 }
 
 #[test]
-fn a_log_out_after_the_session_went_to_another_user_ends_it() {
+fn a_log_out_after_another_user_logged_in_to_the_session_ends_it() {
     let logs_in = request(0, &[Step::LogIn(1)]);
     let leaves = request(0, &[Step::Count, Step::Save, Step::LogOut]);
     keeps_every_promise(&program(
@@ -125,7 +125,7 @@ fn a_log_out_after_the_session_went_to_another_user_ends_it() {
 }
 
 #[test]
-fn a_change_after_a_login_that_was_lost_is_stored_or_an_error() {
+fn a_change_after_a_login_that_was_overtaken_is_stored_or_an_error() {
     let renews = request(0, &[Step::Renew]);
     let logs_in = request(0, &[Step::LogIn(0), Step::Save, Step::Count]);
     keeps_every_promise(&program(
@@ -137,7 +137,7 @@ fn a_change_after_a_login_that_was_lost_is_stored_or_an_error() {
 }
 
 #[test]
-fn a_log_out_after_a_login_that_was_lost_ends_the_session() {
+fn a_log_out_after_a_login_that_was_overtaken_ends_the_session() {
     let logs_in = Request {
         after: vec![Step::LogOut, Step::Save],
         ..request(0, &[Step::LogIn(0)])
@@ -153,7 +153,7 @@ fn a_log_out_after_a_login_that_was_lost_ends_the_session() {
 }
 
 #[test]
-fn a_login_that_was_lost_in_a_save_that_nobody_polls_is_no_2xx() {
+fn a_login_whose_save_nobody_polls_is_no_2xx() {
     let logs_in = request(0, &[Step::LogIn(0), Step::Mark, Step::SaveHeld(2)]);
     let renews = request(0, &[Step::Renew]);
     let turns = [0, 2, 2, 2, 0, 2];
@@ -188,14 +188,14 @@ fn a_save_that_was_dropped_keeps_no_other_request_waiting() {
         refresh: Use::EveryRequest,
         ..NATIVE
     };
-    let looks = request(0, &[]);
+    let reads = request(0, &[]);
     let drops = Request {
         after: vec![Step::Count, Step::SaveDropped(2)],
         ..request(0, &[Step::Pause])
     };
     let changes = request(0, &[Step::Permanent(false), Step::Save, Step::Mark]);
     let turns = [2, 2, 2, 2, 2, 0, 0, 0, 2, 2, 4, 4, 4, 4, 4, 4];
-    let requests = [looks, drops, changes];
+    let requests = [reads, drops, changes];
     keeps_every_promise(&program(always, &[seed(0, None)], &requests, &turns));
 }
 
@@ -257,7 +257,7 @@ fn the_error_of_a_save_that_nobody_polls_is_the_answers() {
 }
 
 #[test]
-fn a_session_that_was_destroyed_while_it_was_saved_is_no_device_of_its_request_any_more() {
+fn a_session_that_logged_out_while_it_was_saved_is_no_device_of_its_request_any_more() {
     let steps = [
         Step::Lifetime(Some(2000)),
         Step::SaveDropped(1),
@@ -319,7 +319,7 @@ fn a_login_beside_the_end_of_all_sessions_sends_no_id_that_has_ended() {
     ];
     let seeds = [seed(0, None), seed(1, None)];
     let mut program = program(NATIVE, &seeds, &requests, &[2, 2, 0, 0]);
-    // The new record is inserted and ended before its request hears of it.
+    // The new record is inserted and ended before its request record_loaded of it.
     program.schedule.push(Turn::Run(0, Behaviour::Slow(300)));
     program.schedule.extend([Turn::Run(2, Behaviour::Fine); 3]);
     keeps_every_promise(&program);

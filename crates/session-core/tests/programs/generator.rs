@@ -1,3 +1,5 @@
+//! Generates a program from a number.
+
 use crate::program::{Behaviour, Config, Layout, Open, Program, Request, Seed, Step, Turn, Use};
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
@@ -146,8 +148,8 @@ fn races(dice: &mut Dice) -> Program {
     }
 }
 
-/// A renewal whose outcome is unknown for a while, in which others go on with the session: rare in a program without a
-/// plan.
+/// A renewal whose outcome is unknown for a while, in which others go on with the session: rare in
+/// a program without a plan.
 fn unknown_renewal(dice: &mut Dice) -> Program {
     let mut program = races(dice);
     let renewal = dice.of(&[Step::Renew, Step::LogIn(0), Step::LogIn(1)]);
@@ -171,7 +173,8 @@ fn unknown_renewal(dice: &mut Dice) -> Program {
         request.steps = steps.to_vec();
     }
     let (one, other) = (Turn::Run(0, Behaviour::Fine), Turn::Run(2, Behaviour::Fine));
-    // Both are loaded, the new record is inserted, and the answer to the old one's tombstone is lost.
+    // Both are loaded, the new record is inserted, and the answer to the old one's tombstone is
+    // lost.
     program.schedule = vec![one, other, one, other, one];
     program.schedule.push(Turn::Run(0, Behaviour::ErrorAfter));
     program.schedule.extend([one, one]);
@@ -244,7 +247,7 @@ fn step(dice: &mut Dice, config: Config) -> Step {
         (2, Step::Permanent(polls > 1)),
         (2, Step::Wait([1, 10, 61, 95, 40][usize::from(polls)])),
         (4, Step::Pause),
-        (4, Step::Look),
+        (4, Step::Read),
         (1, Step::Reenter),
     ])
 }
@@ -260,9 +263,9 @@ fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
         dice.permille(250),
     );
     let mut request = 0;
-    // An outage is several faults in a row.
+    // An outage is several failures in a row.
     let outage = dice.permille(150);
-    let mut faults = match sorts.iter().filter(|it| **it).count() {
+    let mut failures = match sorts.iter().filter(|it| **it).count() {
         _ if !sorts[0] => 0,
         _ if outage => 4,
         count => count,
@@ -285,8 +288,8 @@ fn schedule(dice: &mut Dice, requests: usize) -> Vec<Turn> {
                 16 => return Turn::Sweep,
                 _ => {}
             }
-            let behaviour = if faults > 0 && dice.permille(chance) {
-                faults -= 1;
+            let behaviour = if failures > 0 && dice.permille(chance) {
+                failures -= 1;
                 chance = if outage { 800 } else { chance };
                 dice.weighted(&[
                     (3, Behaviour::ErrorBefore),
@@ -389,7 +392,7 @@ fn click(dice: &mut Dice, config: Config, browsers: usize) -> Request {
                 (2, Step::Lifetime(lifetime)),
                 (2, Step::Permanent(polls > 1)),
                 (2, Step::Wait(1)),
-                (5, Step::Look),
+                (5, Step::Read),
             ])
         })
         .collect();

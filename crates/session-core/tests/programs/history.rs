@@ -1,3 +1,5 @@
+//! The history of a run: what each request did, and which results it got.
+
 use std::time::{Duration, SystemTime};
 
 use session_core::{Error, Lineage, Session};
@@ -28,10 +30,10 @@ pub(crate) struct Violation {
     pub(crate) text: String,
 }
 
-/// What the requests of a run were told, in the order in which it happened.
+/// What the requests of a run did and which results they got, in order.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    pub(crate) visits: Vec<RequestLog>,
+    pub(crate) requests: Vec<RequestLog>,
     pub(crate) groups: Vec<Group>,
     /// Every cookie that was ever sent, as name and value, and the session it is for.
     pub(crate) cookies: Vec<(String, usize)>,
@@ -39,7 +41,7 @@ pub(crate) struct History {
     pub(crate) ends: Vec<End>,
     /// Users whom somebody tried to log out everywhere, and the session that was to be kept.
     pub(crate) ended_users: Vec<(usize, Option<usize>)>,
-    /// What happened, if that is to be told.
+    /// The trace of the run, if it is wanted.
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) expected: Vec<Option<Expected>>,
     pub(crate) violations: Vec<Violation>,
@@ -48,11 +50,12 @@ pub(crate) struct History {
 
 /// A session over all of its ids.
 #[derive(Debug, Default)]
-// Each is a fact of its own.
+// Each flag is a fact of its own.
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Group {
     pub(crate) lineage: Option<Lineage>,
-    /// It has or had a record of Flask's form, in which nothing tells an ended one from a renewed one.
+    /// It has or had a record of Flask's form, in which nothing tells an ended one from a renewed
+    /// one.
     pub(crate) flask: bool,
     /// It ended before the program began, and a browser still has its cookie.
     pub(crate) stale: bool,
@@ -66,7 +69,7 @@ pub(crate) struct Group {
 
 /// One request so far.
 #[derive(Debug, Default)]
-// Each is a fact of its own.
+// Each flag is a fact of its own.
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct RequestLog {
     /// The cookie that came with it, as name and value.
@@ -83,9 +86,10 @@ pub(crate) struct RequestLog {
     pub(crate) late: bool,
     /// It came with an id that was renewed before.
     pub(crate) came_late: bool,
-    /// Whose session the request was authorised for, first of all, and whom it logged in since; empty if nobody's.
+    /// Whose session the request was authorised for, first of all, and whom it logged in since;
+    /// empty if nobody's.
     pub(crate) users: Vec<usize>,
-    /// Sessions that the request destroyed, before the store has confirmed it.
+    /// Sessions that the request logged out of, before the store has confirmed it.
     pub(crate) ending: Vec<Target>,
     /// Ends that a call has confirmed, before the request is answered.
     pub(crate) claims: Vec<End>,
@@ -103,7 +107,7 @@ pub(crate) struct RequestLog {
     pub(crate) sent: Option<String>,
     /// Store time so far, by thread.
     pub(crate) spent: [Duration; 2],
-    pub(crate) faults: u32,
+    pub(crate) failures: u32,
 }
 
 /// What was ended: every id of a session, or one.
@@ -145,11 +149,12 @@ pub(crate) enum State {
     Pending,
     /// A save or an answer said that it is stored.
     Stored,
-    /// A save said that it was dropped because the session ended, or an error said that nothing was stored.
+    /// A save said that it was dropped because the session ended, or an error said that nothing was
+    /// stored.
     Absent,
     /// The outcome is unknown.
     Unknown,
-    /// Its own request destroyed the session afterwards.
+    /// Its own request logged out of the session afterwards.
     Destroyed,
 }
 
@@ -186,15 +191,15 @@ pub(crate) struct Expected {
     pub(crate) logged_in_at: SystemTime,
 }
 
-/// What an error says of the changes.
+/// What an error means for the changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum ErrorMeaning {
     /// Nothing of them is stored.
-    Nothing,
+    NothingStored,
     Unknown,
 }
 
-pub(crate) fn told(error: &Error) -> Told {
+pub(crate) fn meaning_of(error: &Error) -> ErrorMeaning {
     match error {
         Error::Conflict
         | Error::HeadSent
@@ -206,8 +211,8 @@ pub(crate) fn told(error: &Error) -> Told {
         | Error::NotLoaded
         | Error::Missing
         | Error::Expired
-        | Error::NoOwnerIndex => Told::Nothing,
-        _ => Told::Unknown,
+        | Error::NoOwnerIndex => ErrorMeaning::NothingStored,
+        _ => ErrorMeaning::Unknown,
     }
 }
 
@@ -219,7 +224,7 @@ pub(crate) fn user_of(session: &Session) -> Option<usize> {
 impl History {
     pub(crate) fn new(requests: usize, browsers: usize) -> Self {
         let mut history = Self::default();
-        history.visits.resize_with(requests, RequestLog::default);
+        history.requests.resize_with(requests, RequestLog::default);
         history.expected.resize_with(browsers, || None);
         history
     }
@@ -275,13 +280,13 @@ impl History {
 
     /// Notes which session request `r` works on by now.
     pub(crate) fn follow(&mut self, r: usize, session: &Session) {
-        let group = self.identify(session, self.visits[r].group);
-        let visit = &mut self.visits[r];
-        visit.group = group;
+        let group = self.identify(session, self.requests[r].group);
+        let log = &mut self.requests[r];
+        log.group = group;
         let Some(group) = group else { return };
         self.groups[group].last_use = Some(Instant::now());
-        if !visit.groups.contains(&group) {
-            visit.groups.push(group);
+        if !log.groups.contains(&group) {
+            log.groups.push(group);
         }
         for change in &mut self.changes {
             if change.request == Some(r)
@@ -314,7 +319,8 @@ impl History {
         }
     }
 
-    /// A save of request `r` took up whatever was there when its turn came, and says that it is not stored.
+    /// A save of request `r` took up whatever was there when its turn came, and says that it is not
+    /// stored.
     pub(crate) fn refuse(&mut self, r: usize) {
         for change in &mut self.changes {
             change.refused |= change.request == Some(r) && change.state == State::Pending;
@@ -325,7 +331,8 @@ impl History {
         for index in taken {
             let change = &mut self.changes[*index];
             if matches!(change.state, State::Pending | State::Unknown) {
-                // Another save that took it up may have stored it all the same, or said that it did not.
+                // Another save that took it up may have stored it all the same, or said that it did
+                // not.
                 change.refused |= state == State::Absent;
                 change.state = match state {
                     State::Absent if change.saves > 1 => State::Unknown,
@@ -358,22 +365,23 @@ impl History {
         })
     }
 
-    /// Whether two sessions may be one: of Flask's form, which has no name, and used by the same request.
+    /// Whether two sessions may be one: of Flask's form, which has no name, and used by the same
+    /// request.
     pub(crate) fn may_be_one(&self, one: usize, other: usize) -> bool {
         let uses =
             |it: &RequestLog, group| it.groups.contains(&group) || it.presented == Some(group);
         (self.groups[one].flask || self.groups[other].flask)
             && self
-                .visits
+                .requests
                 .iter()
                 .any(|it| uses(it, one) && uses(it, other))
     }
 
     /// Whether the change may have been made in the session.
     pub(crate) fn may_be_in(&self, change: &Change, group: usize) -> bool {
-        let visit = change.request.map(|it| &self.visits[it]);
+        let log = change.request.map(|it| &self.requests[it]);
         change.group.is_none_or(|it| it == group)
-            || visit.is_some_and(|it| it.groups.contains(&group) || it.presented == Some(group))
+            || log.is_some_and(|it| it.groups.contains(&group) || it.presented == Some(group))
     }
 }
 

@@ -1,7 +1,8 @@
-//! Random programs over the whole public API, and what is promised of each.
+//! Random programs over the whole public API, with a check of every promise on each.
 //!
-//! A program is a function of a number: `SESSION_TEST_SEED` is the first, `SESSION_TEST_PROGRAMS` how many there are.
-//! One that breaks a promise is made smaller and printed, with what happened in it.
+//! A program is a function of a number: `SESSION_TEST_SEED` is the first, `SESSION_TEST_PROGRAMS`
+//! how many there are. One that breaks a promise is made smaller and printed, with what happened in
+//! it.
 
 mod ablations;
 mod browser;
@@ -99,7 +100,7 @@ fn search(first: u64, step: u64, end: u64) -> Vec<(u64, Promise)> {
     found
 }
 
-/// Prints the programs that fail, each made as small as can be, one of those that look alike.
+/// Prints the programs that fail, each made as small as possible, and one of each kind.
 fn report(found: &[(u64, Promise)]) {
     let bench = Bench::new();
     let mut alike: BTreeMap<String, (u64, u64, Program)> = BTreeMap::new();

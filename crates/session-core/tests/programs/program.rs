@@ -1,12 +1,15 @@
+//! A program as data: settings, sessions, requests, and the order of their store calls.
+
 use session_core::config::{OnStoreFailure, Refresh};
 
 /// The users there are.
 pub(crate) const USERS: [&str; 3] = ["ada", "bob", "eve"];
 
-/// A whole program: what is configured, which sessions there are at first, what the requests do, and in which order
-/// their store calls are carried out.
+/// A whole program: what is configured, which sessions there are at first, what the requests do,
+/// and in which order their store calls are carried out.
 ///
-/// A program is data. Running it twice gives the same run, but for the ids and the length of the pauses before a retry.
+/// A program is data. Running it twice gives the same run, but for the ids and the length of the
+/// pauses before a retry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Program {
     pub(crate) config: Config,
@@ -78,7 +81,8 @@ pub(crate) struct Seed {
     pub(crate) user: Option<usize>,
     /// Made by the Flask application that shares the store.
     pub(crate) flask: bool,
-    /// The cookie is one for another path, and the session has ended since without a word to the browser.
+    /// The cookie is one for another path, and the session has ended since without a word to the
+    /// browser.
     pub(crate) stale: bool,
     /// An idle timeout of its own, in seconds.
     pub(crate) lifetime: Option<u64>,
@@ -116,8 +120,8 @@ pub(crate) enum Open {
 /// One use of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Reads, and looks whose session it is.
-    Look,
+    /// Reads the data and the owner.
+    Read,
     /// Inserts a value of its own under a key of its own.
     Mark,
     /// Adds one to the counter that all requests share.
@@ -160,12 +164,12 @@ pub(crate) enum Step {
 /// What the scheduler does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Carries out what a thread waits for, and lets it come to its next store call. Thread `2 * r` is the handler of
-    /// request `r`, thread `2 * r + 1` its other task.
+    /// Carries out what a thread waits for, and lets it come to its next store call. Thread `2 * r`
+    /// is the handler of request `r`, thread `2 * r + 1` its other task.
     Run(usize, Behaviour),
     /// Runs a request to its end.
     All(usize),
-    /// Carries out the oldest command whose caller was told otherwise.
+    /// Carries out the oldest command whose caller got an error or went away.
     Late,
     /// That many seconds go by.
     Pass(u64),
@@ -179,7 +183,7 @@ pub(crate) enum Turn {
     Damage(usize),
     /// A later release writes a record, counted in the same way.
     Later(usize),
-    /// The process of a request is gone.
+    /// The process of a request crashes.
     Crash(usize),
 }
 

@@ -32,7 +32,8 @@ fn in_every_order(config: Config, seeds: &[Seed], requests: &[Request], turns: u
     }
 }
 
-/// Better Auth: of logins at the same moment some were missing in the list, and so outlived the end of all.
+/// Better Auth: of logins at the same moment some were missing in the list, and so outlived the end
+/// of all.
 #[test]
 fn logins_at_the_same_moment_are_all_listed_and_ended() {
     let logins = [0, 1, 2].map(|it| request(it, &[Step::LogIn(0)]));
@@ -42,7 +43,8 @@ fn logins_at_the_same_moment_are_all_listed_and_ended() {
     in_every_order(NATIVE, &seeds, &requests, 6);
 }
 
-/// Better Auth: without its list, the end of all of a user's sessions reported success and ended none.
+/// Better Auth: without its list, the end of all of a user's sessions reported success and ended
+/// none.
 #[test]
 fn the_end_of_all_sessions_that_cannot_be_listed_is_no_success() {
     let seeds = [seed(0, Some(0)), seed(1, Some(0))];
@@ -59,25 +61,26 @@ fn a_refresh_under_way_revives_no_session_that_was_ended() {
     for refresh in [Use::EveryAccess, Use::EveryRequest] {
         let config = Config { refresh, ..NATIVE };
         let seeds = [seed(0, Some(0)), seed(1, Some(0))];
-        let looks = request(0, &[Step::Look]);
+        let reads = request(0, &[Step::Read]);
         let untouched = Request {
             open: Open::Never,
             ..request(0, &[])
         };
-        for visit in [looks, untouched] {
+        for other in [reads, untouched] {
             for end in [
                 Step::Everywhere { keep: true },
                 Step::EndOne(0),
                 Step::EndAllOf(0),
             ] {
-                in_every_order(config, &seeds, &[visit.clone(), request(1, &[end])], 8);
+                in_every_order(config, &seeds, &[other.clone(), request(1, &[end])], 8);
             }
-            in_every_order(config, &seeds, &[visit, request(0, &[Step::LogOut])], 8);
+            in_every_order(config, &seeds, &[other, request(0, &[Step::LogOut])], 8);
         }
     }
 }
 
-/// Better Auth: a login beside the end of all sessions lived on and was in no list, so that the next end missed it too.
+/// Better Auth: a login beside the end of all sessions lived on and was in no list, so that the
+/// next end missed it too.
 #[test]
 fn a_login_beside_the_end_of_all_sessions_is_ended_by_the_next() {
     let seeds = [seed(0, None)];
@@ -90,7 +93,8 @@ fn a_login_beside_the_end_of_all_sessions_is_ended_by_the_next() {
     in_every_order(NATIVE, &seeds, &requests, 7);
 }
 
-/// rack-session, Dalli and Vert.x: a request that had loaded the session stored it again after the log-out.
+/// rack-session, Dalli and Vert.x: a request that had loaded the session stored it again after the
+/// log-out.
 #[test]
 fn a_change_under_way_revives_no_session_that_was_logged_out() {
     for config in [NATIVE, FLASK] {
@@ -109,7 +113,8 @@ fn a_change_under_way_revives_no_session_that_was_logged_out() {
     }
 }
 
-/// appserver and Vert.x: what was stored after the session was destroyed, in the same request, went under the old id.
+/// appserver and Vert.x: what was stored after the session was logged out, in the same request,
+/// went under the old id.
 #[test]
 fn a_session_after_the_end_of_another_has_an_id_of_its_own() {
     for config in [NATIVE, FLASK] {

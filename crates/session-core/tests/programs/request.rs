@@ -1,4 +1,5 @@
-//! One request of a program: the handler's steps, the end of the request, and what comes after the head.
+//! Runs one request of a program: the handler's steps, the end of the request, and the steps after
+//! the head.
 
 mod answer;
 mod events;
@@ -27,29 +28,30 @@ use crate::{
 /// The most values that a program adds; each has a digit of the counter.
 pub(crate) const ITEMS: usize = 30;
 
-/// The answer to a call on a user's sessions, and what it told of their records.
+/// The answer to a call on a user's sessions, and the records that it loaded.
 struct Listed<T> {
     answer: Result<T>,
-    told: HashMap<StoreKey, u64>,
+    loaded_at: HashMap<StoreKey, u64>,
 }
 
 type Held<'s> = Vec<Pin<Box<dyn Future<Output = Result<Saved>> + 's>>>;
 
-/// Serves request `r` as an adapter does: the handler, the end of the visit, the answer, and what comes after the head.
+/// Serves request `r` as an adapter does: the handler, the end of the request, the answer,
+/// and what comes after the head.
 pub(crate) async fn serve(run: &Run<'_>, r: usize) {
     let request = &run.program.requests[r];
     let header = run.browsers.borrow_mut()[request.browser].header(run.browser_now());
     run.arrives(r, &header);
-    let visit = run.sessions[request.process].begin_request();
+    let request_session = run.sessions[request.process].begin_request();
     let mut session = None;
     match request.open {
         Open::First => {
-            session = open(run, r, &visit, &header).await;
+            session = open(run, r, &request_session, &header).await;
         }
         Open::Never if run.program.config.refresh == Use::EveryRequest => {
-            let opened = visit.open_untouched(&mut std::iter::once(header.as_bytes()));
+            let opened = request_session.open_untouched(&mut std::iter::once(header.as_bytes()));
             if run.within(r, 0, opened).await.is_err() {
-                run.history.borrow_mut().visits[r].faults += 1;
+                run.history.borrow_mut().requests[r].failures += 1;
             }
         }
         Open::Never | Open::AfterHead => {}
@@ -61,17 +63,17 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
             perform(run, r, 0, session, *step, &mut held).await;
         }
     }
-    let (taken, destroyed) = run.finish_begins(r);
-    let finished = match visit.finish() {
+    let (taken, ended) = run.finish_begins(r);
+    let finished = match request_session.finish() {
         Finish::Ready(outcome) => Ok(outcome),
         Finish::Pending(saving) => run.within(r, 0, saving).await,
     };
     let answer = match &finished {
         Ok(outcome) => outcome.clone(),
-        Err(_) => visit.failed(),
+        Err(_) => request_session.failed(),
     };
     if request.open == Open::Never {
-        session = visit.loaded();
+        session = request_session.loaded();
         if let Some(session) = &session {
             run.opened(r, session);
         }
@@ -79,12 +81,12 @@ pub(crate) async fn serve(run: &Run<'_>, r: usize) {
     run.answers(
         r,
         session.as_ref(),
-        (&taken, &destroyed),
+        (&taken, &ended),
         finished.as_ref().err(),
         answer.set_cookie,
     );
     if request.open == Open::AfterHead {
-        session = open(run, r, &visit, &header).await;
+        session = open(run, r, &request_session, &header).await;
     }
     if let Some(session) = &session {
         for step in &request.after {
@@ -105,10 +107,10 @@ pub(crate) async fn assist(run: &Run<'_>, r: usize, session: Session) {
 async fn open(
     run: &Run<'_>,
     r: usize,
-    visit: &Arc<session_core::RequestSession>,
+    request_session: &Arc<session_core::RequestSession>,
     header: &str,
 ) -> Option<Session> {
-    let opening = visit.session(&mut std::iter::once(header.as_bytes()));
+    let opening = request_session.session(&mut std::iter::once(header.as_bytes()));
     match run.within(r, 0, opening).await {
         Ok(session) => {
             run.opened(r, &session);
@@ -135,9 +137,9 @@ async fn perform<'s>(
         .borrow_mut()
         .add_trace(|| format!("thread {number}: {step:?}"));
     match step {
-        Step::Look => {
+        Step::Read => {
             let _number = session.get::<u64>("n");
-            run.looks(r, session);
+            run.record_read(r, session);
         }
         Step::Mark => run.adds(r, thread, session, Kind::Mark, |session, item| {
             session.insert(&format!("m{item}"), &1)
@@ -170,22 +172,22 @@ async fn perform<'s>(
             });
             if session.owner().as_deref() == Some(USERS[user]) {
                 let mut history = run.history.borrow_mut();
-                history.visits[r].logged_in = true;
+                history.requests[r].logged_in = true;
             }
         }
         Step::Save => {
             let taken = run.history.borrow_mut().take_up(r);
-            let destroyed = run.destroyed(r);
+            let ended = run.ended_sessions(r);
             let saved = run.within(r, thread, session.save()).await;
-            run.saved(r, session, &taken, &destroyed, &saved);
+            run.saved(r, session, &taken, &ended, &saved);
         }
         Step::SaveDropped(polls) | Step::SaveHeld(polls) => {
             let taken = run.history.borrow_mut().take_up(r);
-            let destroyed = run.destroyed(r);
+            let ended = run.ended_sessions(r);
             let mut saving: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(session.save());
             let polled = polled(saving.as_mut(), polls);
             if let Some(saved) = run.within(r, thread, polled).await {
-                run.saved(r, session, &taken, &destroyed, &saved);
+                run.saved(r, session, &taken, &ended, &saved);
             } else {
                 // It may have taken up what was changed since it was made.
                 run.history.borrow_mut().take_up_too(r, &taken);
@@ -205,7 +207,7 @@ async fn perform<'s>(
         Step::Renew => session.renew(),
         Step::Extend => session.extend(),
         Step::LogOut => {
-            run.destroys(r, session);
+            run.record_log_out(r, session);
             session.log_out();
         }
         Step::Everywhere { .. } | Step::EndOne(_) | Step::EndAllOf(_) | Step::List => {
@@ -235,27 +237,27 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
     match step {
         Step::Everywhere { keep } => {
             let user = run.authorised_user(r, session);
-            let presented = run.history.borrow().visits[r].presented;
+            let presented = run.history.borrow().requests[r].presented;
             let late = session.is_new() && presented.is_some();
             let own = run.own_group(r).filter(|_| keep);
             run.tries_to_end_all(r, user, own);
             let Listed {
                 answer: ended,
-                told,
+                loaded_at,
             } = run.within_list_time(session.log_out_everywhere(keep)).await;
             if user.is_none() {
                 // Somebody may have logged in meanwhile.
                 run.tries_to_end_all(r, user, own);
             }
             if ended.is_ok() && !keep {
-                run.hears(thread, told);
+                run.record_loaded(thread, loaded_at);
             }
             if ended.is_ok() && !keep && (user.is_some() || late) {
-                run.destroys(r, session);
+                run.record_log_out(r, session);
             }
             if user.is_none() {
                 // Nobody knows whose session it was, if anybody's.
-                run.history.borrow_mut().visits[r].ending.clear();
+                run.history.borrow_mut().requests[r].ending.clear();
             }
             if let (Ok(_), Some(user)) = (ended, user) {
                 run.claims(
@@ -284,15 +286,15 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
             });
             let Listed {
                 answer: ended,
-                told,
+                loaded_at,
             } = run.within_list_time(call).await;
             if ended.is_ok() && own && user.is_some() {
-                run.hears(thread, told);
-                run.destroys(r, session);
+                run.record_loaded(thread, loaded_at);
+                run.record_log_out(r, session);
                 let mut history = run.history.borrow_mut();
                 if history.logins_of(group).any(|it| Some(it) != user) {
                     // It may be another user's by then, and is left alone.
-                    history.visits[r].ending.pop();
+                    history.requests[r].ending.pop();
                 }
             }
             if let (Ok(_), Some(user)) = (ended, user) {

@@ -1,3 +1,5 @@
+//! Runs a program: schedules its requests, its store calls and its clocks.
+
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -273,7 +275,7 @@ impl Run<'_> {
 
     async fn play(&self) {
         for seed in &self.program.seeds {
-            self.sow(seed).await;
+            self.create_seed_session(seed).await;
         }
         self.bench.store.world().open = false;
         let broken = self.bench.broken.borrow().clone();
@@ -303,8 +305,8 @@ impl Run<'_> {
         world.open = true;
     }
 
-    /// Makes a session before the program begins.
-    async fn sow(&self, seed: &Seed) {
+    /// Creates a session before the program begins.
+    async fn create_seed_session(&self, seed: &Seed) {
         let config = self.program.config;
         let which = match seed {
             Seed { stale: true, .. } => Which::Before,
@@ -314,8 +316,8 @@ impl Run<'_> {
             Seed { lowered: true, .. } => Which::Longer,
             _ => Which::Process(0),
         };
-        let visit = self.bench.sessions(config, which).begin_request();
-        let opened = visit.session(&mut std::iter::empty()).await;
+        let request_session = self.bench.sessions(config, which).begin_request();
+        let opened = request_session.session(&mut std::iter::empty()).await;
         let session = opened.expect("nothing fails yet");
         let item = self.history.borrow().items;
         let kinds = [Kind::Mark, Kind::Count];
@@ -332,7 +334,7 @@ impl Run<'_> {
         if let Some(user) = seed.user {
             session.log_in(USERS[user]).expect("nothing fails yet");
         }
-        let outcome = match visit.finish() {
+        let outcome = match request_session.finish() {
             Finish::Ready(outcome) => outcome,
             Finish::Pending(saving) => saving.await.expect("nothing fails yet"),
         };
@@ -535,7 +537,7 @@ impl<'p> Threads<'p> {
                     let text = format!("thread {thread} hangs");
                     let mut history = self.run.history.borrow_mut();
                     history.violate(Promise::Budget, text);
-                    history.visits[*thread / 2].faults += 1;
+                    history.requests[*thread / 2].failures += 1;
                 }
             }
         }

@@ -1,3 +1,5 @@
+//! Makes a failing program smaller.
+
 use crate::program::{Behaviour, Layout, Open, Program, Turn, Use};
 
 /// The smallest program found that still `fails`.

@@ -1,3 +1,5 @@
+//! The store of a program: each call waits until the program releases it.
+
 use std::{
     collections::HashMap,
     fmt,
@@ -15,7 +17,8 @@ use session_core::{
 
 use crate::program::Behaviour;
 
-/// How many records there are on a page of an owner's: as few as can be, so that much happens between two pages.
+/// How many records there are on a page of an owner's: as few as can be, so that much happens
+/// between two pages.
 const PAGE: usize = 1;
 
 /// The length of a native record's key: the prefix, and 64 digits.
@@ -28,9 +31,10 @@ const LATER_VERSION: u8 = 9;
 /// What somebody else's record says.
 const THEIRS: &[u8] = b"somebody else's";
 
-/// A store of the program: each call waits until the program lets it go on, and goes as the program says.
+/// The store of a program. Each call waits until the program lets it continue, and succeeds or
+/// fails as the program says.
 ///
-/// It keeps the contract, unless it is told to [break](Broken) it.
+/// It keeps the contract, unless a [promise](Broken) is broken on purpose.
 #[derive(Clone)]
 pub(crate) struct Store(Arc<Mutex<World>>);
 
@@ -50,7 +54,8 @@ pub(crate) enum Broken {
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) records: HashMap<StoreKey, Held>,
-    /// In an order that has nothing to do with when they came, but is the same in each run of a program.
+    /// In an order that has nothing to do with when they came, but is the same in each run of a
+    /// program.
     entries: Vec<Entry>,
     /// The keys in the order in which they were first used.
     pub(crate) keys: Vec<StoreKey>,
@@ -69,16 +74,16 @@ pub(crate) struct World {
     taken: Vec<StoreKey>,
     /// Records that cannot be read.
     unreadable: HashMap<StoreKey, Bytes>,
-    /// Commands that are carried out after their caller was told otherwise, or went away.
+    /// Commands that are carried out after their caller got an error or went away.
     late: Vec<Command>,
     pub(crate) dropped_calls_arrive: bool,
     pub(crate) broken: Option<Broken>,
     /// By thread: how many calls there were, and when the last began.
     pub(crate) counts: Vec<Counts>,
-    /// By thread: the records that an answer told of, and when.
-    pub(crate) told: Vec<HashMap<StoreKey, u64>>,
-    /// The same of a call on a user's sessions that is not over.
-    pub(crate) told_aside: Option<HashMap<StoreKey, u64>>,
+    /// By thread: the keys of loaded records, and when each was loaded.
+    pub(crate) loaded_at: Vec<HashMap<StoreKey, u64>>,
+    /// The same for a call on a user's sessions that is not over.
+    pub(crate) loaded_by_owner_call: Option<HashMap<StoreKey, u64>>,
     /// What was loaded last.
     pub(crate) loaded: Option<StoreKey>,
 }
@@ -258,8 +263,8 @@ impl World {
         self.open = true;
         self.counts.clear();
         self.counts.resize(threads, Counts::default());
-        self.told.clear();
-        self.told.resize(threads, HashMap::new());
+        self.loaded_at.clear();
+        self.loaded_at.resize(threads, HashMap::new());
     }
 
     pub(crate) fn tick(&mut self) -> u64 {
@@ -298,7 +303,8 @@ impl World {
         self.calls.len()
     }
 
-    /// Carries out the oldest command whose caller was told otherwise; false if there is none.
+    /// Carries out the oldest command whose caller got an error or went away. False if there is
+    /// none.
     pub(crate) fn carry_out_late(&mut self) -> bool {
         if self.late.is_empty() {
             return false;
@@ -354,8 +360,9 @@ impl World {
         }
     }
 
-    /// How many records that cannot be read were overwritten. A copy that a renewal gives up is deleted, whatever it is.
-    pub(crate) fn lost_unreadable(&self) -> usize {
+    /// How many records that cannot be read were overwritten. A copy that a renewal gives up is
+    /// deleted, whatever it is.
+    pub(crate) fn overwritten_unreadable(&self) -> usize {
         let lost = |(key, bytes): &(&StoreKey, &Bytes)| {
             let held = self.records.get(*key);
             held.is_some_and(|it| it.bytes != **bytes)
@@ -380,7 +387,7 @@ impl World {
         self.taken.iter().filter(robbed).count()
     }
 
-    /// The record ends without a word to anybody.
+    /// Removes a record without a tombstone.
     pub(crate) fn forget(&mut self, key: &StoreKey) {
         self.replace(key, None);
     }
@@ -443,8 +450,12 @@ impl World {
             return;
         }
         let thread = self.current;
-        if let Some(told) = self.told_aside.as_mut().or(self.told.get_mut(thread)) {
-            told.insert(key.clone(), tick);
+        if let Some(loaded_at) = self
+            .loaded_by_owner_call
+            .as_mut()
+            .or(self.loaded_at.get_mut(thread))
+        {
+            loaded_at.insert(key.clone(), tick);
         }
     }
 

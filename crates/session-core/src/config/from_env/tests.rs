@@ -124,7 +124,7 @@ fn an_empty_value_counts_as_unset() {
 }
 
 #[test]
-fn a_key_that_could_not_be_given_as_an_older_one_is_refused() {
+fn a_key_that_cannot_become_an_older_one_is_refused() {
     let key = "3cNnVbkzKk1xq0T8sYwR5uJm,LpE7hGfDaZxCvBn2";
     let env: Env = [("SECRET_KEY", key)].into_iter().collect();
     let error = Settings::from_env(&env).unwrap_err().to_string();
@@ -133,7 +133,7 @@ fn a_key_that_could_not_be_given_as_an_older_one_is_refused() {
 }
 
 #[test]
-fn what_is_for_flask_alone_names_the_cargo_feature() {
+fn what_is_only_for_flask_names_the_cargo_feature() {
     for (name, value) in [
         ("SESSION_SERIALIZATION_FORMAT", "json"),
         ("SESSION_KEY_PREFIX", ""),

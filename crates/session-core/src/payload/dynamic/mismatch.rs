@@ -19,7 +19,7 @@ impl error::Error for Mismatch {}
 impl de::Error for Mismatch {
     /// The message may quote the value.
     fn custom<T: fmt::Display>(_: T) -> Self {
-        Self("the type refuses it".into())
+        Self("the type does not accept it".into())
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {

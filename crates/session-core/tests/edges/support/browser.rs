@@ -1,3 +1,5 @@
+//! A browser that obeys the ends and the order of cookies.
+
 use std::{
     cmp::Reverse,
     sync::{Arc, Mutex, MutexGuard},
@@ -11,7 +13,8 @@ use super::Time;
 /// The longest that a browser keeps a cookie (RFC 6265bis, 5.5).
 const LONGEST: Duration = Duration::from_secs(400 * 86_400);
 
-/// A browser: its cookies end when `Max-Age` or `Expires` says so, and are sent in the order of RFC 6265, 5.4.
+/// A browser: its cookies end when `Max-Age` or `Expires` says so, and are sent in the order of RFC
+/// 6265, 5.4.
 #[derive(Debug)]
 pub(crate) struct Browser {
     time: Time,
@@ -29,7 +32,7 @@ struct Kept {
 }
 
 impl Clone for Browser {
-    /// What the browser sends now, whatever it is sent later.
+    /// The `Cookie` header that the browser sends now, kept for later.
     fn clone(&self) -> Self {
         Self {
             time: self.time.clone(),
@@ -51,9 +54,9 @@ impl Browser {
     }
 
     /// The session of a request for `/`.
-    pub(crate) async fn session(&self, visit: &Arc<RequestSession>) -> Result<Session> {
+    pub(crate) async fn session(&self, request_session: &Arc<RequestSession>) -> Result<Session> {
         let header = self.header("/");
-        visit
+        request_session
             .session(&mut header.as_deref().map(str::as_bytes).into_iter())
             .await
     }

@@ -1,3 +1,5 @@
+//! Captures the log of a test.
+
 use std::{
     fmt,
     sync::{Arc, Mutex, Once},
@@ -18,7 +20,7 @@ impl Log {
     /// Keeps what is logged until the guard is dropped.
     pub(crate) fn start() -> (Self, DefaultGuard) {
         static GLOBAL: Once = Once::new();
-        // Without a subscriber for every thread, a test beside this one may have a warning switched off for all.
+        // Without a global subscriber, a concurrent test may disable a warning for all threads.
         GLOBAL.call_once(|| tracing::subscriber::set_global_default(Self::default()).unwrap());
         let log = Self::default();
         let guard = tracing::subscriber::set_default(log.clone());

@@ -1,3 +1,5 @@
+//! A memory store whose calls are counted, held, slowed down, or made to fail.
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
@@ -112,7 +114,7 @@ impl TestStore {
         self.gate.send_replace(Gate::HeldFrom(first, when));
     }
 
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn release(&self) {
         self.gate.send_replace(Gate::Open);
     }
 
@@ -182,7 +184,7 @@ impl TestStore {
         loaded.expect("a record").bytes.to_vec()
     }
 
-    /// Changes the bytes of a record, as nothing in this process would.
+    /// Changes the bytes of a record, as another program might.
     pub(crate) async fn tamper(&self, key: &StoreKey, change: impl FnOnce(&mut Vec<u8>)) {
         let loaded = self.inner.load(key).await.unwrap().unwrap();
         let mut bytes = loaded.bytes.to_vec();
@@ -196,8 +198,8 @@ impl TestStore {
         assert!(written.unwrap().is_stored());
     }
 
-    /// The record is gone, as after an eviction.
-    pub(crate) async fn lose(&self, key: &StoreKey) {
+    /// Removes a record, as an eviction does.
+    pub(crate) async fn evict(&self, key: &StoreKey) {
         self.inner.delete(key).await.unwrap();
     }
 

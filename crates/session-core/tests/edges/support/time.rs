@@ -1,3 +1,5 @@
+//! A clock that stands still unless a test moves it.
+
 use std::{
     sync::{
         Arc,

@@ -1,8 +1,10 @@
+//! Ways to use a session, and how their effect is visible.
+
 use session_core::Session;
 
 use super::{Browser, Site};
 
-/// What a request does, and how its effect is seen.
+/// What a request does, and how its effect is visible.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
     /// The first session of a browser.

@@ -1,4 +1,4 @@
-//! What the history records of a request's answer, and what the browser may rely on from then on.
+//! Records a request's answer in the history, and what the browser may rely on from then on.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     checker::{self},
-    history::{End, Expected, Kind, Promise, State, Target, Told, told, user_of},
+    history::{End, ErrorMeaning, Expected, Kind, Promise, State, Target, meaning_of, user_of},
     program::Use,
     runner::Run,
 };
@@ -17,7 +17,7 @@ impl Run<'_> {
         &self,
         r: usize,
         session: Option<&Session>,
-        (taken, destroyed): (&[usize], &[Target]),
+        (taken, ended): (&[usize], &[Target]),
         error: Option<&Error>,
         set_cookie: Option<String>,
     ) {
@@ -28,13 +28,13 @@ impl Run<'_> {
         }
         history.take_up_too(r, taken);
         history.add_trace(|| format!("request {r}: answered {error:?}, {set_cookie:?}"));
-        let visit = &mut history.visits[r];
-        visit.head_sent = true;
-        visit.answered = Some(tick);
-        visit.ok = error.is_none();
+        let log = &mut history.requests[r];
+        log.head_sent = true;
+        log.answered = Some(tick);
+        log.ok = error.is_none();
         if let Some(error) = error {
-            let state = match told(error) {
-                Told::Nothing if visit.faults == 0 => State::Absent,
+            let state = match meaning_of(error) {
+                ErrorMeaning::NothingStored if log.failures == 0 => State::Absent,
                 _ => State::Unknown,
             };
             // What came while it was finished was taken up, too.
@@ -42,8 +42,8 @@ impl Run<'_> {
             history.resolve(taken, state, tick);
         } else {
             history.resolve(taken, State::Stored, tick);
-            history.confirm(r, destroyed);
-            let claims = std::mem::take(&mut history.visits[r].claims);
+            history.confirm(r, ended);
+            let claims = std::mem::take(&mut history.requests[r].claims);
             history.ends.extend(claims);
             for change in &mut history.changes {
                 if change.request == Some(r) {
@@ -68,35 +68,35 @@ impl Run<'_> {
         let (alive, lineage) = (opened.is_some(), opened.and_then(|it| it.lineage()));
         let mut history = self.history.borrow_mut();
         if pair.ends_with('=') {
-            let visit = &history.visits[r];
+            let log = &history.requests[r];
             // In Flask's form a session that somebody emptied is none.
             let groups = &history.groups;
             let emptied = |it: &usize| groups[*it].flask && groups[*it].end_tried;
-            let ends = visit.may_remove || visit.groups.iter().any(emptied);
-            if !(ends || visit.groups.is_empty()) {
+            let ends = log.may_remove || log.groups.iter().any(emptied);
+            if !(ends || log.groups.is_empty()) {
                 let text = format!("answer {r} removes the cookie, though nothing was ended");
                 history.violate(Promise::Removal, text);
             }
         } else {
             let known = history.group_of(pair);
             if known.is_none() {
-                // One that was destroyed while it was saved is still the one that the cookie is for.
-                let visit = &history.visits[r];
-                let since = !visit.ok || visit.groups.len() > visit.known;
-                let saved = visit.groups.last().copied().filter(|_| since);
+                // If the request logged out during a save, the cookie is still for that session.
+                let log = &history.requests[r];
+                let since = !log.ok || log.groups.len() > log.known;
+                let saved = log.groups.last().copied().filter(|_| since);
                 // In Flask's form nothing names a session, and after one that ended comes another.
                 let saved = saved.filter(|it| !history.groups[*it].end_tried);
-                let group = visit.group.or(visit.finishing).or(saved);
+                let group = log.group.or(log.finishing).or(saved);
                 let named = lineage.and_then(|it| history.named(it));
                 let group = named.or(group).unwrap_or_else(|| {
                     let group = history.new_group();
                     history.groups[group].flask = alive && lineage.is_none();
-                    history.visits[r].groups.push(group);
+                    history.requests[r].groups.push(group);
                     group
                 });
                 history.cookies.push((pair.to_owned(), group));
             }
-            history.visits[r].sent = Some(pair.to_owned());
+            history.requests[r].sent = Some(pair.to_owned());
             let alive = session.and_then(Session::expires_at);
             drop(history);
             if alive.is_none_or(|end| end > self.bench.wall.now()) {
@@ -120,15 +120,15 @@ impl Run<'_> {
             .changes
             .iter()
             .any(|it| it.request == Some(r) && it.state == State::Stored && it.item != usize::MAX);
-        let logged_in = history.visits[r].logged_in;
-        let Some((session, group)) = session.zip(history.visits[r].group) else {
+        let logged_in = history.requests[r].logged_in;
+        let Some((session, group)) = session.zip(history.requests[r].group) else {
             // A request that does not look at the session ends none.
-            if !ok || history.visits[r].may_remove {
+            if !ok || history.requests[r].may_remove {
                 history.expected[request.browser] = None;
             }
             return;
         };
-        let opened = history.visits[r].opened_at;
+        let opened = history.requests[r].opened_at;
         let took = opened.and_then(|it| self.bench.wall.now().duration_since(it).ok());
         let tenth = Duration::from_secs(self.program.shortest_idle() / 10);
         // Nothing is expected of a handler that takes so long.
@@ -144,7 +144,9 @@ impl Run<'_> {
             user: user_of(session),
             group,
             last_use: Instant::now(),
-            logged_in_at: history.visits[r].opened_at.unwrap_or(self.bench.wall.now()),
+            logged_in_at: history.requests[r]
+                .opened_at
+                .unwrap_or(self.bench.wall.now()),
         };
         history.expected[request.browser] = match before {
             _ if logged_in && changed_by_login(&history, r) => Some(now),
@@ -153,7 +155,7 @@ impl Run<'_> {
                 ..now
             }),
             Some(before) => Some(before),
-            None if changed && history.visits[r].presented != Some(group) => Some(now),
+            None if changed && history.requests[r].presented != Some(group) => Some(now),
             None => None,
         };
     }
@@ -167,9 +169,9 @@ fn changed_by_login(history: &crate::history::History, r: usize) -> bool {
 
 impl crate::history::History {
     /// The store has confirmed these ends of request `r`.
-    pub(super) fn confirm(&mut self, r: usize, destroyed: &[Target]) {
-        for target in destroyed {
-            self.visits[r].ending.retain(|it| it != target);
+    pub(super) fn confirm(&mut self, r: usize, ended: &[Target]) {
+        for target in ended {
+            self.requests[r].ending.retain(|it| it != target);
             self.ends.push(End::One(target.clone()));
         }
     }

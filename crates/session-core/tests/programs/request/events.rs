@@ -1,4 +1,4 @@
-//! What the history records of a request until its answer, and the store time that its calls take.
+//! Records the steps of a request in the history, and the store time that its calls take.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,9 @@ use tokio::time::Instant;
 
 use crate::{
     checker::{self, LIST_TIME, STORE_TIME, TOLERANCE},
-    history::{Change, End, Expected, Kind, Promise, State, Target, Told, told, user_of},
+    history::{
+        Change, End, ErrorMeaning, Expected, Kind, Promise, State, Target, meaning_of, user_of,
+    },
     program::Layout,
     runner::Run,
 };
@@ -21,8 +23,8 @@ use crate::{
 use super::{ITEMS, Listed};
 
 impl Run<'_> {
-    /// Counts the store time of one of the library's calls; a call before the head shares the request's, one after it
-    /// has its own.
+    /// Counts the store time of one of the library's calls; a call before the head shares the
+    /// request's, one after it has its own.
     pub(super) async fn within<T>(
         &self,
         r: usize,
@@ -30,16 +32,16 @@ impl Run<'_> {
         call: impl Future<Output = T>,
     ) -> T {
         let began = Instant::now();
-        let before_head = !self.history.borrow().visits[r].head_sent;
+        let before_head = !self.history.borrow().requests[r].head_sent;
         let answer = pin!(call).await;
         let elapsed = began.elapsed();
         let mut history = self.history.borrow_mut();
-        let visit = &mut history.visits[r];
-        let (spent, most) = if visit.head_sent {
+        let log = &mut history.requests[r];
+        let (spent, most) = if log.head_sent {
             (elapsed, STORE_TIME * if before_head { 2 } else { 1 })
         } else {
-            visit.spent[thread] += elapsed;
-            (visit.spent[thread], STORE_TIME)
+            log.spent[thread] += elapsed;
+            (log.spent[thread], STORE_TIME)
         };
         if spent > most + TOLERANCE {
             let text = format!("request {r} spent {spent:?} on the store");
@@ -48,18 +50,19 @@ impl Run<'_> {
         answer
     }
 
-    /// Counts the time of a call on a user's sessions. What its answers told of single records the request does not hear.
+    /// Counts the time of a call on a user's sessions. The request does not get the records that
+    /// such a call loads.
     pub(super) async fn within_list_time<T>(
         &self,
         call: impl Future<Output = Result<T>>,
     ) -> Listed<T> {
         let began = Instant::now();
         let mut call = pin!(call);
-        let mut told = HashMap::new();
+        let mut loaded_at = HashMap::new();
         let answer = poll_fn(|cx| {
-            self.bench.store.world().told_aside = Some(take(&mut told));
+            self.bench.store.world().loaded_by_owner_call = Some(take(&mut loaded_at));
             let polled = call.as_mut().poll(cx);
-            told = (self.bench.store.world().told_aside.take()).unwrap_or_default();
+            loaded_at = (self.bench.store.world().loaded_by_owner_call.take()).unwrap_or_default();
             polled
         })
         .await;
@@ -68,12 +71,12 @@ impl Run<'_> {
             let text = format!("a call on a user's sessions took {elapsed:?}");
             self.history.borrow_mut().violate(Promise::Budget, text);
         }
-        Listed { answer, told }
+        Listed { answer, loaded_at }
     }
 
     /// The request's own session was among those that were ended.
-    pub(super) fn hears(&self, thread: usize, told: HashMap<StoreKey, u64>) {
-        self.bench.store.world().told[thread].extend(told);
+    pub(super) fn record_loaded(&self, thread: usize, loaded_at: HashMap<StoreKey, u64>) {
+        self.bench.store.world().loaded_at[thread].extend(loaded_at);
     }
 
     pub(super) fn tick(&self) -> u64 {
@@ -93,21 +96,21 @@ impl Run<'_> {
         let first = pairs.clone().find(|it| !stale(it)).or(pairs.next());
         let first = first.unwrap_or_default();
         let presented = history.group_of(first);
-        let visit = &mut history.visits[r];
-        visit.arrived = tick;
-        first.clone_into(&mut visit.cookie);
-        visit.presented = presented;
+        let log = &mut history.requests[r];
+        log.arrived = tick;
+        first.clone_into(&mut log.cookie);
+        log.presented = presented;
     }
 
     pub(super) fn opened(&self, r: usize, session: &Session) {
         let user = user_of(session);
         let mut history = self.history.borrow_mut();
-        let presented = history.visits[r].presented;
-        let visit = &mut history.visits[r];
-        visit.opened_at = Some(self.bench.wall.now());
-        visit.users = user.into_iter().collect();
-        visit.late = session.is_new() && presented.is_some();
-        visit.came_late = visit.late;
+        let presented = history.requests[r].presented;
+        let log = &mut history.requests[r];
+        log.opened_at = Some(self.bench.wall.now());
+        log.users = user.into_iter().collect();
+        log.late = session.is_new() && presented.is_some();
+        log.came_late = log.late;
         if !session.is_new() {
             let last = presented.and_then(|it| history.groups[it].last_use);
             let longest = self.program.longest_idle() + self.program.clock_steps() + 2;
@@ -124,8 +127,8 @@ impl Run<'_> {
                     history.violate(Promise::Expired, text);
                 }
             }
-            let visit = &mut history.visits[r];
-            visit.group = presented;
+            let log = &mut history.requests[r];
+            log.group = presented;
             history.follow(r, session);
         }
         history.add_trace(|| format!("request {r}: opened {session:?} of {user:?}"));
@@ -163,16 +166,17 @@ impl Run<'_> {
         };
         let absolute = self.program.config.absolute.is_none_or(|absolute| {
             let end = expected.logged_in_at + Duration::from_secs(absolute);
-            // It may end a tenth of the idle timeout before, because nothing moved its end that was worth a write.
+            // It may end a tenth of the idle timeout before, because nothing moved its end that was
+            // worth a write.
             end > self.bench.wall.now()
                 + Duration::from_secs(slack + self.program.longest_idle() / 10 + 1)
         });
         absolute && expected.last_use.elapsed() <= Duration::from_secs(limit)
     }
 
-    pub(super) fn looks(&self, r: usize, session: &Session) {
+    pub(super) fn record_read(&self, r: usize, session: &Session) {
         let mut history = self.history.borrow_mut();
-        let users = &history.visits[r].users;
+        let users = &history.requests[r].users;
         if let Some(now) = user_of(session)
             && !users.is_empty()
             && !users.contains(&now)
@@ -225,22 +229,22 @@ impl Run<'_> {
         let result = make(session);
         let mut history = self.history.borrow_mut();
         if let Kind::LogIn(user) = kind
-            && !history.visits[r].users.is_empty()
+            && !history.requests[r].users.is_empty()
         {
-            history.visits[r].users.push(user);
+            history.requests[r].users.push(user);
         }
         drop(history);
-        self.looks(r, session);
+        self.record_read(r, session);
         let mut history = self.history.borrow_mut();
         if matches!(kind, Kind::LogIn(_)) && result.is_ok() {
             // From now on it works on a session of its own.
-            history.visits[r].late = false;
+            history.requests[r].late = false;
         }
-        let group = history.visits[r].group;
+        let group = history.requests[r].group;
         let empties = matches!(kind, Kind::Clear | Kind::Remove | Kind::TakeFlashes);
         if empties && self.program.config.layout != Layout::Native {
             // In Flask's form a session without data is none.
-            history.visits[r].may_remove = true;
+            history.requests[r].may_remove = true;
             if let Some(group) = group {
                 history.groups[group].end_tried |= history.groups[group].flask;
             }
@@ -267,44 +271,45 @@ impl Run<'_> {
         });
     }
 
-    /// The sessions that the request has destroyed by now.
-    pub(super) fn destroyed(&self, r: usize) -> Vec<Target> {
-        self.history.borrow().visits[r].ending.clone()
+    /// The sessions that the request has logged out of by now.
+    pub(super) fn ended_sessions(&self, r: usize) -> Vec<Target> {
+        self.history.borrow().requests[r].ending.clone()
     }
 
-    /// Notes that the request's session is destroyed: what that has to end, once it is answered.
-    pub(super) fn destroys(&self, r: usize, session: &Session) {
+    /// Records that the request logs out of its session, and what this has to end once it is
+    /// answered.
+    pub(super) fn record_log_out(&self, r: usize, session: &Session) {
         let mut history = self.history.borrow_mut();
         history.follow(r, session);
-        let visit = &mut history.visits[r];
-        visit.may_remove = true;
-        visit.users.clear();
-        visit.logged_in = false;
-        let renewed = visit
+        let log = &mut history.requests[r];
+        log.may_remove = true;
+        log.users.clear();
+        log.logged_in = false;
+        let renewed = log
             .presented
-            .filter(|_| visit.late && self.late_ids_are_known());
-        let cookie = visit.cookie.clone();
-        let group = visit.group.take();
-        let late = visit.presented.filter(|_| visit.came_late);
-        visit.late = false;
+            .filter(|_| log.late && self.late_ids_are_known());
+        let cookie = log.cookie.clone();
+        let group = log.group.take();
+        let late = log.presented.filter(|_| log.came_late);
+        log.late = false;
         if let Some(group) = late {
             history.groups[group].end_tried = true;
         }
         if let Some(group) = group {
-            let visit = &history.visits[r];
-            let cookie = if visit.presented == Some(group) {
+            let log = &history.requests[r];
+            let cookie = if log.presented == Some(group) {
                 Some(cookie)
             } else {
-                visit.sent.clone()
+                log.sent.clone()
             };
             let target = match cookie {
                 Some(cookie) if history.groups[group].flask => Target::Cookie(cookie),
                 _ => Target::Group(group),
             };
             history.groups[group].end_tried = true;
-            history.visits[r].ending.push(target);
+            history.requests[r].ending.push(target);
         } else if let Some(group) = renewed.filter(|it| !history.groups[*it].flask) {
-            history.visits[r].ending.push(Target::Group(group));
+            history.requests[r].ending.push(Target::Group(group));
         }
         for change in &mut history.changes {
             if change.request == Some(r) && change.state == State::Pending {
@@ -321,13 +326,14 @@ impl Run<'_> {
         passed + 1 < life && !self.program.evicts()
     }
 
-    /// The user for whose sessions a request speaks: a request with an id that was just renewed speaks for its user too.
+    /// The user for whose sessions a request speaks: a request with an id that was just renewed
+    /// speaks for its user too.
     pub(super) fn authorised_user(&self, r: usize, session: &Session) -> Option<usize> {
         let history = self.history.borrow();
-        let visit = &history.visits[r];
+        let log = &history.requests[r];
         let user = user_of(session);
-        let renewed = visit.presented.filter(|group| {
-            visit.late && self.late_ids_are_known() && !history.may_have_ended(*group)
+        let renewed = log.presented.filter(|group| {
+            log.late && self.late_ids_are_known() && !history.may_have_ended(*group)
         });
         user.or_else(|| {
             let group = renewed?;
@@ -351,24 +357,24 @@ impl Run<'_> {
     /// An end that counts once the request is answered; at once, if it is.
     pub(super) fn claims(&self, r: usize, end: End) {
         let mut history = self.history.borrow_mut();
-        if history.visits[r].head_sent {
+        if history.requests[r].head_sent {
             history.ends.push(end);
         } else {
-            history.visits[r].claims.push(end);
+            history.requests[r].claims.push(end);
         }
     }
 
     /// The session that the request works on, or that it would with a newer id.
     pub(super) fn own_group(&self, r: usize) -> Option<usize> {
         let history = self.history.borrow();
-        let visit = &history.visits[r];
-        visit.group.or(visit.presented.filter(|_| visit.late))
+        let log = &history.requests[r];
+        log.group.or(log.presented.filter(|_| log.late))
     }
 
     pub(super) fn tries_to_end_all(&self, r: usize, user: Option<usize>, keep: Option<usize>) {
         // A login that was dropped leaves a request that came late as it came.
-        let came_late = self.history.borrow().visits[r].came_late && user.is_none();
-        let presented = self.history.borrow().visits[r].presented;
+        let came_late = self.history.borrow().requests[r].came_late && user.is_none();
+        let presented = self.history.borrow().requests[r].presented;
         let own = self.own_group(r).or(presented.filter(|_| came_late));
         let mut history = self.history.borrow_mut();
         let mut users: Vec<_> = user.into_iter().collect();
@@ -389,22 +395,22 @@ impl Run<'_> {
         r: usize,
         session: &Session,
         taken: &[usize],
-        destroyed: &[Target],
+        ended: &[Target],
         saved: &Result<Saved>,
     ) {
         let tick = self.tick();
-        self.looks(r, session);
+        self.record_read(r, session);
         let mut history = self.history.borrow_mut();
         history.take_up_too(r, taken);
         history.follow(r, session);
         history.add_trace(|| format!("request {r}: a save says {saved:?}"));
-        let visit = &history.visits[r];
-        let emptied = visit.may_remove && session.is_new() && matches!(saved, Ok(Saved::Stored));
-        if let Some(group) = visit.group.filter(|_| emptied)
+        let log = &history.requests[r];
+        let emptied = log.may_remove && session.is_new() && matches!(saved, Ok(Saved::Stored));
+        if let Some(group) = log.group.filter(|_| emptied)
             && history.groups[group].flask
         {
             // In Flask's form a session without data is none; what comes next is in another.
-            history.visits[r].group = None;
+            history.requests[r].group = None;
         }
         match saved {
             Ok(Saved::Ended) => {
@@ -420,11 +426,13 @@ impl Run<'_> {
                 };
                 let taken: Vec<_> = taken.iter().copied().filter(alone).collect();
                 history.resolve(&taken, State::Stored, tick);
-                history.confirm(r, destroyed);
+                history.confirm(r, ended);
             }
             Err(error) => {
-                let state = match told(error) {
-                    Told::Nothing if history.visits[r].faults == 0 => State::Absent,
+                let state = match meaning_of(error) {
+                    ErrorMeaning::NothingStored if history.requests[r].failures == 0 => {
+                        State::Absent
+                    }
                     _ => State::Unknown,
                 };
                 history.refuse(r);
@@ -436,7 +444,7 @@ impl Run<'_> {
     }
 
     pub(super) fn reloaded(&self, r: usize, session: &Session, began: u64, reloaded: &Result<()>) {
-        self.looks(r, session);
+        self.record_read(r, session);
         self.history.borrow_mut().follow(r, session);
         if reloaded.is_ok() {
             checker::reloaded(self, r, session, began);
@@ -451,10 +459,10 @@ impl Run<'_> {
     pub(super) fn failed(&self, r: usize, error: &Error) {
         let mut history = self.history.borrow_mut();
         history.add_trace(|| format!("request {r}: {error}"));
-        if told(error) == Told::Unknown {
-            history.visits[r].faults += 1;
-            let groups: Vec<_> = history.visits[r].groups.clone();
-            for group in groups.into_iter().chain(history.visits[r].presented) {
+        if meaning_of(error) == ErrorMeaning::Unknown {
+            history.requests[r].failures += 1;
+            let groups: Vec<_> = history.requests[r].groups.clone();
+            for group in groups.into_iter().chain(history.requests[r].presented) {
                 history.groups[group].unknown = true;
             }
         }
@@ -470,9 +478,9 @@ impl Run<'_> {
     pub(super) fn finish_begins(&self, r: usize) -> (Vec<usize>, Vec<Target>) {
         let tick = self.tick();
         let mut history = self.history.borrow_mut();
-        history.visits[r].finish_began = tick;
-        history.visits[r].finishing = history.visits[r].group;
-        history.visits[r].known = history.visits[r].groups.len();
-        (history.take_up(r), history.visits[r].ending.clone())
+        history.requests[r].finish_began = tick;
+        history.requests[r].finishing = history.requests[r].group;
+        history.requests[r].known = history.requests[r].groups.len();
+        (history.take_up(r), history.requests[r].ending.clone())
     }
 }

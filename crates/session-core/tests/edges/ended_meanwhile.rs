@@ -1,4 +1,5 @@
-//! Ended, renewed, expired and gone without a trace: what a request does that meets one of them while it runs.
+//! What a request does if its session ends, is renewed, expires or becomes absent while the request
+//! runs.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ async fn renewed<'b>(site: &Site, browser: &Browser, stale: &'b Browser) -> Requ
 }
 
 #[tokio::test]
-async fn a_change_after_a_renewal_that_lost_follows_the_session() {
+async fn a_change_after_a_renewal_that_was_overtaken_follows_the_session() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
     let stale = browser.clone();
@@ -33,7 +34,7 @@ async fn a_change_after_a_renewal_that_lost_follows_the_session() {
 }
 
 #[tokio::test]
-async fn a_change_together_with_a_renewal_that_lost_follows_the_session() {
+async fn a_change_together_with_a_renewal_that_was_overtaken_follows_the_session() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
     let stale = browser.clone();
@@ -45,7 +46,7 @@ async fn a_change_together_with_a_renewal_that_lost_follows_the_session() {
 }
 
 #[tokio::test]
-async fn a_log_out_after_a_renewal_that_lost_ends_the_session() {
+async fn a_log_out_after_a_renewal_that_was_overtaken_ends_the_session() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
     let stale = browser.clone();
@@ -97,7 +98,7 @@ async fn a_log_out_after_reload_of_a_renewed_session_ends_it() {
 }
 
 #[tokio::test]
-async fn a_login_that_lost_to_one_of_the_same_user_follows_it_and_to_anothers_is_a_conflict() {
+async fn a_login_overtaken_by_one_of_the_same_user_follows_it_and_by_another_users_is_a_conflict() {
     for (winner, follows) in [("ada", true), ("bob", false)] {
         let site = Site::new(signed());
         let browser = site.visited().await;
@@ -155,30 +156,30 @@ async fn a_change_that_is_overtaken_by_a_renewal_long_ago_is_stored_or_an_error(
     }
 }
 
-/// How a record can be gone without a trace, and how old the request's knowledge is then.
+/// How a record becomes absent without a tombstone, and how long after the load.
 #[derive(Clone, Copy, Debug)]
 enum Removal {
     /// Evicted, so long after the request had loaded it.
-    Lost(Duration),
+    Evicted(Duration),
     /// Renewed, and its tombstone removed when its time was over.
     Swept,
 }
 
 impl Removal {
     const ALL: [Self; 5] = [
-        Self::Lost(Duration::ZERO),
-        Self::Lost(Duration::from_secs(59)),
-        Self::Lost(Duration::from_secs(91)),
-        Self::Lost(DAY),
+        Self::Evicted(Duration::ZERO),
+        Self::Evicted(Duration::from_secs(59)),
+        Self::Evicted(Duration::from_secs(91)),
+        Self::Evicted(DAY),
         Self::Swept,
     ];
 
-    async fn happens<'b>(self, site: &Site, browser: &'b Browser) -> Request<'b> {
+    async fn apply<'b>(self, site: &Site, browser: &'b Browser) -> Request<'b> {
         let request = site.open(browser).await;
         match self {
-            Self::Lost(age) => {
+            Self::Evicted(age) => {
                 site.time.advance(age);
-                site.store.lose(&site.store.last_key()).await;
+                site.store.evict(&site.store.last_key()).await;
             }
             Self::Swept => {
                 site.request(&browser.clone(), Session::renew).await;
@@ -190,9 +191,9 @@ impl Removal {
     }
 }
 
-/// The wall clock and the runtime's may differ: a machine slept, or was set right.
+/// The wall clock and the runtime's clock may differ, such as after a sleep of the machine.
 #[tokio::test(start_paused = true)]
-async fn what_is_gone_without_a_trace_counts_as_ended_at_no_age() {
+async fn an_absent_record_without_a_tombstone_is_an_error_at_any_age() {
     let works: [(&str, Handler); 5] = [
         ("change", |session| session.insert("order", &1).unwrap()),
         ("log-out", Session::log_out),
@@ -201,26 +202,26 @@ async fn what_is_gone_without_a_trace_counts_as_ended_at_no_age() {
         ("extension", Session::extend),
     ];
     for slept in [Duration::ZERO, DAY] {
-        for gone in Removal::ALL {
+        for removal in Removal::ALL {
             for (name, work) in works {
                 let site = Site::new(signed());
                 let browser = site.logged_in("ada").await;
-                let request = gone.happens(&site, &browser).await;
+                let request = removal.apply(&site, &browser).await;
                 tokio::time::advance(slept).await;
                 work(&request);
                 let answered = request.answer().await;
                 let missing = matches!(answered, Err(Error::Missing));
-                assert!(missing, "{name}, {gone:?}: {answered:?}");
+                assert!(missing, "{name}, {removal:?}: {answered:?}");
             }
             let site = Site::new(signed());
             let browser = site.logged_in("ada").await;
-            let request = gone.happens(&site, &browser).await;
+            let request = removal.apply(&site, &browser).await;
             tokio::time::advance(slept).await;
             let reloaded = request.reload().await;
-            assert!(matches!(reloaded, Err(Error::Missing)), "{gone:?}");
-            // What the request knows is no better afterwards.
+            assert!(matches!(reloaded, Err(Error::Missing)), "{removal:?}");
+            // After the reload, the request still knows no more.
             request.log_out();
-            assert!(request.answer().await.is_err(), "{gone:?}");
+            assert!(request.answer().await.is_err(), "{removal:?}");
         }
     }
 }
