@@ -135,11 +135,9 @@ async fn account(session: Session) -> Result<HttpResponse, SessionError> {
 #[post("/devices/{lineage}/end")]
 async fn end_device(
     session: Session,
-    lineage: web::Path<String>,
+    device: web::Path<Lineage>,
 ) -> Result<impl Responder, SessionError> {
-    if let Ok(lineage) = lineage.parse::<Lineage>() {
-        session.end_owner_session(&lineage).await?;
-    }
+    session.end_owner_session(&device).await?;
     Ok(Redirect::to("/account").see_other())
 }
 

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
 
 use crate::{expiry::Millis, payload::Payload};
 
@@ -53,7 +54,11 @@ impl Content {
 
 /// A random value that names a session before and after renewals, such as in a list of devices. It
 /// opens nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// It is written and parsed as 22 characters of base64url. So a handler can take it from a path or a
+/// form as `web::Path<Lineage>` or `web::Form<..>`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Lineage([u8; Lineage::LEN]);
 
 impl Lineage {
@@ -105,6 +110,20 @@ impl FromStr for Lineage {
         let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes);
         let bytes = bytes[..decoded.map_err(|_| NotALineage)?].try_into();
         Ok(Self::from_bytes(bytes.map_err(|_| NotALineage)?))
+    }
+}
+
+impl TryFrom<String> for Lineage {
+    type Error = NotALineage;
+
+    fn try_from(text: String) -> Result<Self, NotALineage> {
+        text.parse()
+    }
+}
+
+impl From<Lineage> for String {
+    fn from(lineage: Lineage) -> Self {
+        lineage.as_str().to_owned()
     }
 }
 

@@ -62,7 +62,8 @@ pub(crate) enum Answer {
 
 /// What a save did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "if the session has ended, the changes were dropped"]
+#[must_use = "if the session has ended, the changes were dropped: compare with `Saved::Ended`, or write \
+              `let _saved =`"]
 pub enum Saved {
     /// The changes are in the store, or the session that was to end has ended there.
     Stored,

@@ -34,6 +34,7 @@ pub struct RequestSession {
 /// The session's part of the response's head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct ResponseHeaders {
     /// The value of a `Set-Cookie` header, which then needs `Cache-Control: no-store`.
     pub set_cookie: Option<String>,

@@ -183,8 +183,17 @@ impl Session {
         self.change(Op::Flash((category.to_owned(), message.to_owned())))
     }
 
-    /// Takes the queued flash messages, each with its category and its text. A second call returns
+    /// Takes the queued flash messages, each as its category and its text. A second call returns
     /// none.
+    ///
+    /// ```
+    /// # fn show(session: &session_core::Session) -> session_core::Result<()> {
+    /// for (category, text) in session.take_flashes()? {
+    ///     println!("{category}: {text}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -52,7 +52,7 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no store of sessions",
     note = "a store implements `SessionStore`: `load`, `insert`, `update`, `delete` and `limit`; \
-            `Sessions::new` takes an `Arc` of it"
+            `Sessions::new` takes an `Arc` of it, not an `Arc` of an `Arc`"
 )]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// The largest record that the store accepts, in bytes.
@@ -85,8 +85,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has nothing to sweep",
-    note = "its backend removes expired records by itself, or it does not implement `ExpiredSweep`: \
-            leave `sweep_every` out"
+    note = "an `Arc` that a store's `connect` returns is passed as it is, not in another `Arc`; a store \
+            whose backend removes expired records by itself needs no sweep: leave `sweep_every` out"
 )]
 pub trait ExpiredSweep: SessionStore {
     /// Removes up to `limit` records whose [`expires_at`](Record::expires_at) has passed. Returns

@@ -139,9 +139,14 @@ fn a_lineage_is_read_only_from_its_own_text() {
     use session_core::Lineage;
 
     let text = "AAECAwQFBgcICQoLDA0ODw";
-    assert_eq!(text.parse::<Lineage>().unwrap().to_string(), text);
+    let lineage = text.parse::<Lineage>().unwrap();
+    assert_eq!(lineage.to_string(), text);
+    let json = serde_json::to_string(&lineage).unwrap();
+    assert_eq!(json, format!("{text:?}"));
+    assert_eq!(serde_json::from_str::<Lineage>(&json).unwrap(), lineage);
     for other in ["", "AAECAwQFBgcICQoLDA0OD", "AAECAwQFBgcICQoLDA0ODw==", "ä"] {
         assert!(other.parse::<Lineage>().is_err(), "{other:?}");
+        assert!(serde_json::from_str::<Lineage>(&format!("{other:?}")).is_err());
     }
 }
 

@@ -75,8 +75,9 @@ impl MemcachedStore {
     /// The limit must not exceed what every node accepts: when memcached refuses a value as too
     /// large, it also deletes what is stored under the key.
     #[must_use]
-    pub fn with_limit(self, limit: usize) -> Self {
-        Self { limit, ..self }
+    pub fn with_limit(mut self, bytes: usize) -> Self {
+        self.limit = bytes;
+        self
     }
 
     /// The connections of the current runtime, and the index of the node that stores the key.

@@ -73,8 +73,8 @@ impl MongoStore {
     /// Sets the size limit of a record in bytes. Values above
     /// [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT), which is also the default, mean that.
     #[must_use]
-    pub fn with_limit(mut self, limit: usize) -> Self {
-        self.collection.limit = limit.min(Self::DEFAULT_LIMIT);
+    pub fn with_limit(mut self, bytes: usize) -> Self {
+        self.collection.limit = bytes.min(Self::DEFAULT_LIMIT);
         self
     }
 }

@@ -49,7 +49,7 @@ impl Concurrent {
             let removed: Vec<_> = before.difference(&after).cloned().collect();
             match &pair[1] {
                 Written::Actix(_) => {
-                    assert!(removed.is_empty(), "lost to our own request: {removed:?}")
+                    assert!(removed.is_empty(), "lost to our own request: {removed:?}");
                 }
                 Written::Flask(_) => {
                     dropped.extend(removed.into_iter().filter(|key| key.starts_with("ours")));

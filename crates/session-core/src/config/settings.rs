@@ -10,6 +10,7 @@ use crate::{
 
 /// When the use of a session moves its expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Refresh {
     /// Only a change moves it (Flask's `SESSION_REFRESH_EACH_REQUEST = False`).
     OnChange,
@@ -25,6 +26,7 @@ pub enum Refresh {
 
 /// What a request gets if its session cannot be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnStoreFailure {
     /// An error: 503. The default.
     Fail,

@@ -16,6 +16,7 @@ use crate::{
 ///
 /// With the feature `flask`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FlaskSessions {
     /// They are not read. The default.
     Ignore,

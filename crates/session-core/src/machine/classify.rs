@@ -159,7 +159,8 @@ impl Machine {
                 run.live = Some(live);
                 let further = take(&mut run.candidates).into_iter();
                 let further = further.rev().map(|other| (other.key, other.form));
-                run.others.extend(run.late.take().into_iter().chain(further));
+                run.others
+                    .extend(run.late.take().into_iter().chain(further));
                 return Event::Live;
             }
             LoadedRecord::Live(_) => run.others.push((candidate.key, candidate.form)),
