@@ -42,16 +42,10 @@ impl Directory {
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(Self::open(path)?.ok_or(Errno::NOENT)?);
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(above)?;
-        let fd = File::open(above)?.into();
-        let above = Self {
-            fd,
-            path: above.to_owned(),
-        };
-        above.ensure(name, true)
+        let mut parents = DirBuilder::new();
+        parents.recursive(true).mode(0o700).create(above)?;
+        let (fd, path) = (File::open(above)?.into(), above.to_owned());
+        Self { fd, path }.ensure(name, true)
     }
 
     /// Opens the directory `name` in this one, if there is one.

@@ -16,11 +16,8 @@ pub(crate) fn wrote_document(reply: &Document) -> Result<bool> {
     if let Ok(error) = reply.get_document("writeConcernError") {
         return Err(write_error(error));
     }
-    if let Some(error) = reply
-        .get_array("writeErrors")
-        .ok()
-        .and_then(|all| all.first())
-    {
+    let errors = reply.get_array("writeErrors").ok();
+    if let Some(error) = errors.and_then(|all| all.first()) {
         return match error.as_document() {
             Some(error) if integer(error.get("code")) == Some(DUPLICATE_KEY.into()) => Ok(false),
             Some(error) => Err(write_error(error)),

@@ -90,9 +90,8 @@ fn parse_sentinel(scheme: &str, rest: &str) -> Result<Address, ConfigError> {
         ));
     }
     let node = parse_url(format!("{scheme}://{user}localhost/{db}"))?;
-    let sentinels = hosts
-        .split(',')
-        .map(|host| parse_url(format!("{scheme}://{}", with_port(host))));
+    let sentinels = hosts.split(',').map(with_port);
+    let sentinels = sentinels.map(|host| parse_url(format!("{scheme}://{host}")));
     let sentinels = sentinels.collect::<Result<Vec<_>, _>>()?;
     let mut servers = SentinelNodeConnectionInfo::default()
         .set_redis_connection_info(node.redis_settings().clone());

@@ -50,13 +50,11 @@ impl Connection {
 
     /// Whether the connection is open, as far as is known without sending anything.
     pub(crate) fn is_open(&self) -> bool {
-        match &self.kind {
-            Kind::Server {
-                driver_task: Some(task),
-                ..
-            } => task.strong_count() > 0,
-            _ => true,
-        }
+        let Kind::Server { driver_task, .. } = &self.kind else {
+            return true;
+        };
+        let task = driver_task.as_ref();
+        task.is_none_or(|task| task.strong_count() > 0)
     }
 
     /// Sends a command, given as its name and arguments, and waits for its reply.

@@ -49,9 +49,8 @@ pub(crate) fn has_code<T>(answer: &RedisResult<T>, code: &str) -> bool {
 /// text instead of an error with a source, because the driver's error repeats itself as its cause.
 pub(crate) fn message(address: &Address, error: &RedisError) -> String {
     let text = error.to_string();
-    let (text, _) = text
-        .split_once(", with args beginning with")
-        .unwrap_or((&text, ""));
+    let quoted = ", with args beginning with";
+    let text = text.split(quoted).next().unwrap_or_default();
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines.collect::<Vec<_>>().join("; ");
     format!("{address:?}: {line}")

@@ -104,13 +104,12 @@ impl RedisStore {
     }
 
     fn on(address: Address) -> Self {
-        let server = Server {
-            address,
-            response_timeout: Self::DEFAULT_RESPONSE_TIMEOUT,
-            connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
-        };
         Self {
-            server: Arc::new(server),
+            server: Arc::new(Server {
+                address,
+                response_timeout: Self::DEFAULT_RESPONSE_TIMEOUT,
+                connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
+            }),
             connections: Arc::default(),
             limit: Self::DEFAULT_LIMIT,
         }
