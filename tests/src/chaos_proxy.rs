@@ -33,6 +33,9 @@ pub enum Disruption {
     /// The next reply on any connection is swallowed and that connection closed: the server did the
     /// work, the client does not know. Happens once.
     DropReply,
+    /// After so many pieces of replies, on any connection, the next piece never arrives, and its
+    /// connection stays open. Happens once.
+    LoseReply(usize),
 }
 
 /// A TCP proxy in front of a server on 127.0.0.1. It damages the connection as the test wants.
@@ -209,6 +212,7 @@ async fn forward_replies(
             .wait_for(|fault| *fault != Disruption::Blackhole)
             .await;
         match shared.take_disruption(length) {
+            Disruption::LoseReply(_) => continue,
             Disruption::Latency(latency) => tokio::time::sleep(latency).await,
             Disruption::CutReply(bytes) => left = bytes,
             Disruption::DropReply => left = 0,
@@ -238,7 +242,14 @@ impl Shared {
         self.fault.send_if_modified(|fault| {
             let once = match *fault {
                 Disruption::DropByte(place) if place >= length => return false,
-                Disruption::CutReply(_) | Disruption::DropByte(_) | Disruption::DropReply => true,
+                Disruption::LoseReply(before @ 1..) => {
+                    *fault = Disruption::LoseReply(before - 1);
+                    return false;
+                }
+                Disruption::CutReply(_)
+                | Disruption::DropByte(_)
+                | Disruption::DropReply
+                | Disruption::LoseReply(_) => true,
                 Disruption::None | Disruption::Latency(_) | Disruption::Blackhole => false,
             };
             taken = *fault;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use sqlx::{ConnectOptions as _, Connection, Pool, pool::PoolConnection};
+use sqlx::{ConnectOptions as _, Pool, pool::PoolConnection};
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
@@ -37,7 +37,7 @@ impl<D: Driver> CallConnection<D> {
     /// Gives the connection back to the pool, or closes it if `result` shows that it broke.
     pub(crate) fn finish<T>(mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         match &result {
-            Ok(_) | Err(sqlx::Error::Database(_)) => drop(self.0.take()),
+            Ok(_) | Err(sqlx::Error::Database(_)) => return_to_pool(self.0.take()),
             Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
                 if D::AFTER_CANCEL != AfterCancel::Reuse =>
             {
@@ -47,6 +47,35 @@ impl<D: Driver> CallConnection<D> {
         }
         result
     }
+}
+
+/// Gives a connection back to its pool.
+///
+/// The pool pings it first, and holds its place until the reply comes. A server or a path that is
+/// silent must not use up the places, so the wait is limited here: the pool itself has no limit.
+fn return_to_pool<D: Driver>(connection: Option<PoolConnection<D>>) {
+    let Some(mut connection) = connection else {
+        return;
+    };
+    if D::AFTER_CANCEL == AfterCancel::Reuse {
+        return drop(connection);
+    }
+    tokio::spawn(timeout(timeouts::RETURN, connection.return_to_pool()));
+}
+
+/// The result of `call`, or an error if the server is silent.
+///
+/// The time of a request ends its calls earlier. This is for those that no request waits for.
+pub(crate) async fn unless_silent<D: Driver, T>(
+    call: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    if D::AFTER_CANCEL == AfterCancel::Reuse {
+        return call.await;
+    }
+    let silent = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into());
+    timeout(timeouts::SILENCE, call)
+        .await
+        .unwrap_or_else(silent)
 }
 
 /// Why the pool had no connection in time.
@@ -76,12 +105,7 @@ impl<D: Driver> Drop for CallConnection<D> {
         match (D::AFTER_CANCEL, Handle::try_current()) {
             (AfterCancel::Reuse, _) => {}
             (AfterCancel::Drain, Ok(runtime)) => {
-                runtime.spawn(async move {
-                    let drained = timeout(timeouts::DRAIN, connection.ping()).await;
-                    if !matches!(drained, Ok(Ok(()))) {
-                        drop(connection.detach());
-                    }
-                });
+                runtime.spawn(timeout(timeouts::DRAIN, connection.return_to_pool()));
             }
             // Not `close`, which waits for a server that may not answer.
             (AfterCancel::Drain | AfterCancel::Close, _) => drop(connection.detach()),

@@ -7,7 +7,7 @@ use session_core::{ExpiredSweep, OwnerIndex, Result, async_trait};
 use sqlx::Connection;
 
 use crate::{
-    connection::CallConnection,
+    connection::{CallConnection, unless_silent},
     dialect::Dialect,
     error::CallError,
     layout::{Layout, UNKNOWN_TABLE},
@@ -75,7 +75,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             }
             transaction.commit().await
         };
-        let result = create.await;
+        let result = unless_silent::<D, _>(create).await;
         connection.finish(result).map_err(CallError::Statement)?;
         // Another process may have created the table first, in another layout.
         let exists = self.table_exists(Operation::Migration).await?;
@@ -87,7 +87,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     /// Whether the table exists; an error if it exists and the store cannot use it.
     pub(crate) async fn table_exists(&self, operation: Operation) -> Result<bool, CallError> {
         let mut connection = CallConnection::<D>::acquire(&self.pool, operation).await?;
-        let facts = D::texts(connection.get_mut(), &self.queries.facts).await;
+        let facts = D::texts(connection.get_mut(), &self.queries.facts);
+        let facts = unless_silent::<D, _>(facts).await;
         let facts = connection.finish(facts).map_err(CallError::Statement)?;
         if facts.iter().any(|fact| fact == "in memory") && !keeps_one_connection(&self.pool) {
             return Err(CallError::Unsuitable(

@@ -9,7 +9,7 @@ use session_core::{
 use sqlx::{Pool, SqlStr};
 
 use crate::{
-    connection::CallConnection,
+    connection::{CallConnection, unless_silent},
     dialect::{Dialect, ErrorClass, QueryResult, Value, error_class},
     error::CallError,
     layout::{Change, Layout, Own},
@@ -134,7 +134,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             _ => self.queue.permit().await,
         };
         let mut connection = CallConnection::<D>::acquire(&self.pool, operation).await?;
-        let call = AssertUnwindSafe(D::run(connection.get_mut(), sql, values)).catch_unwind();
+        let call = unless_silent::<D, _>(D::run(connection.get_mut(), sql, values));
+        let call = AssertUnwindSafe(call).catch_unwind();
         // `sqlx` panics when a reply lacks a byte.
         let unreadable = || sqlx::Error::Protocol("the server's reply could not be read".into());
         let result = call.await.unwrap_or_else(|_| Err(unreadable()));

@@ -20,6 +20,14 @@ pub(crate) const TRUST_IDLE: Duration = Duration::from_secs(1);
 /// Reading the rest of a reply after the call was dropped.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
+/// The ping with which the pool takes a connection back. Less than [`ACQUIRE`], so that a call that
+/// waits for a place meanwhile gets one.
+pub(crate) const RETURN: Duration = Duration::from_millis(500);
+
+/// The silence after which a connection is given up, if no request's time ends the call before. The
+/// server's own limits ([`STATEMENT`], [`LOCK`]) are over by then.
+pub(crate) const SILENCE: Duration = Duration::from_secs(4);
+
 /// The age at which a connection is replaced, so that a database behind a load balancer can move.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 60);

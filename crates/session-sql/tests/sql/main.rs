@@ -14,6 +14,7 @@ mod flask;
 mod full_or_read_only;
 mod isolation;
 mod lists;
+mod lost_reply;
 mod migrate;
 mod missing_byte;
 mod outage;
