@@ -159,7 +159,7 @@ async fn every_name_that_means_nothing_here_is_warned_about() {
     let env: Vec<_> = absent.iter().map(|name| (&**name, "x")).collect();
     let demo = Program::start("demo", &env).await;
     for name in &absent {
-        let warning = format!("{name} is set, but nothing reads it");
+        let warning = format!("{name} is no setting of this library");
         assert!(demo.output().contains(&warning), "{name}");
     }
 }

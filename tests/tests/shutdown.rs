@@ -92,7 +92,7 @@ impl Scene {
         let took = begin.elapsed();
         assert!(took < BOUND, "{took:?}");
         let output = self.demo.output();
-        let lines = output.lines().filter(|line| line.contains("hung up"));
+        let lines = output.lines().filter(|line| line.contains("disconnected"));
         lines.map(str::to_owned).collect()
     }
 }

@@ -38,7 +38,7 @@ pub async fn finish_saves(within: Duration) -> usize {
     if lost > 0 {
         tracing::warn!(
             lost,
-            "saves of clients that hung up did not finish in time and are lost"
+            "shutdown: session saves did not finish in time and are lost; their clients had disconnected"
         );
     }
     lost
@@ -51,7 +51,7 @@ pub async fn finish_saves(within: Duration) -> usize {
 /// then handles no signal itself, so on Unix Ctrl-C ends the process at once.
 pub async fn sigterm_and_saves(within: Duration) {
     if let Err(error) = shutdown_signal().await {
-        tracing::error!(%error, "cannot listen for the shutdown signal; the server ignores it");
+        tracing::error!(%error, "the handler for SIGTERM cannot be installed: the signal ends the process without waiting for saves");
         std::future::pending::<()>().await;
     }
     finish_saves(within).await;
@@ -89,7 +89,7 @@ impl Abandoned {
         if let Err(error) = saved {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the save of a client that hung up failed"
+                "a session save of a disconnected client failed; its changes may be lost"
             );
         }
     }
@@ -104,7 +104,7 @@ impl Drop for Abandoned {
             count.logged -= usize::from(logged);
         });
         if !self.done && !logged {
-            tracing::warn!("the save of a client that hung up did not finish and is lost");
+            tracing::warn!("a session save of a disconnected client was cut off and is lost");
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn write(session: &ResponseHeaders, headers: &mut HeaderMap) {
                 forbid_caching(headers);
             }
             Err(error) => {
-                tracing::error!(%error, "the session cookie is no valid header value");
+                tracing::error!(%error, "the session cookie is no valid header value and was not sent: check its domain and path");
             }
         }
     }

@@ -146,7 +146,7 @@ fn open_untouched(
             // A store that fails must not fail a route that does not use the session.
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "a session's expiry was not moved"
+                "the expiry of a session could not be moved; a later request tries again"
             );
         }
     }

@@ -53,7 +53,7 @@ impl Content {
 }
 
 /// A random value that names a session before and after renewals, such as in a list of devices. It
-/// opens nothing.
+/// gives no access to the session.
 ///
 /// It is written and parsed as 22 characters of base64url. So a handler can take it from a path or a
 /// form as `web::Path<Lineage>` or `web::Form<..>`.

@@ -164,13 +164,13 @@ impl Drop for Request {
             tracing::warn!(
                 changes,
                 route,
-                "changes to a session were made after its last save and are lost; save them before, or in the stream"
+                "session changes made after the response's head are lost: in a stream, call save().await after the last one"
             );
         } else if changes > 0 {
             tracing::warn!(
                 changes,
                 route,
-                "a request was cut off before its handler returned; changes to its session are not saved"
+                "the client disconnected, or the handler panicked; the session changes of its request are not saved"
             );
         }
         if let Some(finish) = finish {

@@ -166,22 +166,27 @@ impl fmt::Display for Error {
         match self {
             Self::Backend { store, .. } => write!(f, "the session store {store} failed"),
             Self::Timeout { budget } => {
-                write!(f, "the session store did not answer within {budget:?}")
+                write!(
+                    f,
+                    "the session store used up the {budget:?} that a request's calls may take together"
+                )
             }
             Self::Corrupt { .. } => f.write_str("the session record cannot be read"),
             Self::TooLarge { size, limit } => {
                 write!(
                     f,
-                    "the session has {size} bytes, the store accepts {limit}"
+                    "the session has {size} bytes, the store accepts {limit}: keep less in the session, or raise the \
+                     store's limit"
                 )
             }
             Self::LaterVersion => {
-                f.write_str("a later release of the session library wrote the record")
+                f.write_str("a later release of the session library wrote the record: update this program")
             }
             Self::Unknown => {
-                f.write_str("an earlier save of the session failed, and its result is unknown")
+                f.write_str("an earlier save of this request failed; its changes may or may not be stored")
             }
-            Self::Missing => f.write_str("the session's record is absent without a tombstone"),
+            Self::Missing => f.write_str("the session's record has disappeared from the store: by eviction, a restart without persistence, \
+                 a failover, or another program"),
             Self::Expired => f.write_str("the session expired while the request ran"),
             Self::NotLoaded => {
                 f.write_str("the session could not be loaded, so it cannot be changed or ended")
@@ -189,7 +194,7 @@ impl fmt::Display for Error {
             Self::Contended => {
                 f.write_str("other requests changed the session before each attempt to save it")
             }
-            Self::Conflict => f.write_str("the session was renewed by another request"),
+            Self::Conflict => f.write_str("another request renewed the session or logged in first; the change was not stored"),
             Self::HeadSent => {
                 f.write_str("the change needs a session cookie, but the response's head was sent")
             }

@@ -44,7 +44,7 @@ pub struct OwnedSession {
 }
 
 impl OwnedSession {
-    /// A value that names the session before and after renewals, and opens nothing.
+    /// A value that names the session before and after renewals, and gives no access to it.
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
     }
@@ -138,7 +138,7 @@ impl Owned {
                         tracing::warn!(
                             key = ?listed.key,
                             error = &error as &dyn std::error::Error,
-                            "a session record cannot be read and is in no list"
+                            "a session record cannot be read, so it is missing from its user's list"
                         );
                         continue;
                     }

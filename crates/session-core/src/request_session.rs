@@ -87,7 +87,7 @@ impl RequestSession {
                 {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "the session is anonymous for this request"
+                        "the session could not be loaded; the request continues with an empty one"
                     );
                     request.lock()?.continue_unloaded();
                 }
@@ -167,7 +167,7 @@ impl RequestSession {
                 {
                     tracing::warn!(
                         error = error as &dyn std::error::Error,
-                        "a part of the request's changes was stored, another was not"
+                        "only a part of the request's changes was stored; the response is an error"
                     );
                     finished = Err(Error::Unknown);
                 }

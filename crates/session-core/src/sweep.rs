@@ -76,7 +76,7 @@ pub async fn sweep_until<F: Future>(
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn StdError,
-                    "expired sessions could not be swept, trying again later"
+                    "expired records could not be removed; no user is affected, but the store grows; trying again later"
                 );
                 failures = (failures + 1).min(MAX_DOUBLINGS);
                 jittered(pause.saturating_mul(1 << failures))

@@ -80,7 +80,9 @@ impl fmt::Display for CallError {
             Self::UnsafeDirectory { path, reason } => {
                 return write!(f, "{} {reason}", path.display());
             }
-            Self::LockTimeout => "another writer held the lock for too long",
+            Self::LockTimeout => {
+                "another process held the lock on the directory for a second: it is slow or stopped"
+            }
             Self::ForeignFile => "another program wrote the record's file: move it away",
             Self::LaterVersion => "a later library version wrote the file: update this program",
             Self::Damaged => "the file is truncated or changed",

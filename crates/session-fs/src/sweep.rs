@@ -47,7 +47,10 @@ impl FileStore {
                 let started = Instant::now();
                 if let Err(error) = store.sweep(usize::MAX).await {
                     let error: &dyn Error = &error;
-                    tracing::warn!(error, "a sweep failed; a later insert starts another one");
+                    tracing::warn!(
+                        error,
+                        "expired files could not be removed; a later new session starts another attempt"
+                    );
                 }
                 store.schedule.finish(started);
             });

@@ -68,3 +68,28 @@ impl From<CallError> for Error {
         Self::backend("memcached", error)
     }
 }
+
+/// The reason for a failed call to a node.
+#[derive(Debug)]
+pub(crate) struct NodeError {
+    pub(crate) address: Box<str>,
+    pub(crate) error: CallError,
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.address, self.error)
+    }
+}
+
+impl error::Error for NodeError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl From<NodeError> for Error {
+    fn from(error: NodeError) -> Self {
+        Self::backend("memcached", error)
+    }
+}

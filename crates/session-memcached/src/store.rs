@@ -3,13 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use session_core::{
-    Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
+    Error, Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
     config::ConfigError,
 };
 
 use crate::{
     connections::{Connections, NodeConnections},
-    error::CallError,
+    error::{CallError, NodeError},
     expiry::exptime,
     node_client::Condition,
     nodes::{self, Nodes},
@@ -93,13 +93,22 @@ impl MemcachedStore {
         Ok((connections.of_current_runtime(nodes)?, node))
     }
 
+    /// The error of a call to the node with this index.
+    fn failed(&self, node: usize, error: CallError) -> Error {
+        let address = self.shared.nodes.addresses().nth(node);
+        NodeError {
+            address: address.unwrap_or_default().into(),
+            error,
+        }
+        .into()
+    }
+
     async fn set(&self, key: &StoreKey, record: &Record, condition: Condition) -> Result<Write> {
         let (connections, node) = self.route(key)?;
         let exptime = exptime(record.expires_at);
         let client = &connections[node].client;
-        let cas = client
-            .set(key.as_str(), &record.bytes, exptime, condition)
-            .await?;
+        let set = client.set(key.as_str(), &record.bytes, exptime, condition);
+        let cas = set.await.map_err(|error| self.failed(node, error))?;
         Ok(cas.map_or(Write::Refused, |cas| Write::Stored(cas.into())))
     }
 }
@@ -122,7 +131,8 @@ impl SessionStore for MemcachedStore {
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let (connections, node) = self.route(key)?;
-        let item = connections[node].reads.get(key).await?;
+        let item = connections[node].reads.get(key).await;
+        let item = item.map_err(|error| self.failed(node, error))?;
         Ok(item.map(|item| Loaded {
             bytes: item.value.into(),
             revision: item.cas.into(),
@@ -144,7 +154,8 @@ impl SessionStore for MemcachedStore {
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         let (connections, node) = self.route(key)?;
-        Ok(connections[node].client.delete(key.as_str()).await?)
+        let deleted = connections[node].client.delete(key.as_str()).await;
+        deleted.map_err(|error| self.failed(node, error))
     }
 }
 

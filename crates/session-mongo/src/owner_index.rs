@@ -33,7 +33,7 @@ impl OwnerIndex for MongoStore {
                 Ok(listed) => records.push(listed),
                 // One unreadable record must not keep the owner's other sessions from ending.
                 Err(Error::Corrupt { source }) => {
-                    tracing::warn!(%source, "a session record is unreadable and counts as absent");
+                    tracing::warn!(%source, "a session record cannot be read, so it is missing from its user's list");
                 }
                 Err(error) => return Err(error),
             }

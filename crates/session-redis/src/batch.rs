@@ -38,7 +38,10 @@ impl Batch {
         let (sender, reply) = oneshot::channel();
         // If the runtime of the task was shut down, this drops the sender and so ends the wait.
         let _ = self.0.send((command, sender));
-        let ended = (ErrorKind::Io, "the connection's task ended");
+        let ended = (
+            ErrorKind::Io,
+            "the task that sends to Redis ended: its runtime was shut down, or it panicked",
+        );
         reply.await.unwrap_or_else(|_| Err(ended.into()))
     }
 }

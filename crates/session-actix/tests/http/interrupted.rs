@@ -158,7 +158,7 @@ async fn if_a_handler_is_dropped_its_logout_is_done_and_its_changes_are_logged_a
     assert_eq!((&*found, &*log), ("nobody none", ""));
     let (found, log) = after_drop("/slow/change").await;
     assert_eq!(found, "ada none");
-    for part in ["cut off", "changes=1", "route=\"/slow/{work}\""] {
+    for part in ["disconnected", "changes=1", "route=\"/slow/{work}\""] {
         assert!(log.contains(part), "{log}");
     }
 }

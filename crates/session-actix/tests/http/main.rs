@@ -5,12 +5,12 @@
 mod adoption;
 mod browser;
 mod caching;
-mod channels;
 mod cookies;
 mod damaged_records;
 mod errors;
 mod failures;
 mod hostile_cookies;
+mod id_only_in_cookie;
 mod interrupted;
 mod keys;
 mod lifetimes;

@@ -170,9 +170,11 @@ fn warn_of_unknown(env: &Env) {
         if name.starts_with("SESSION_")
             && !KNOWN.contains(&name)
             && !name.starts_with("SESSION_TEST_")
+            // The address of the X session manager, which desktops set.
+            && name != "SESSION_MANAGER"
         {
             tracing::warn!(
-                "{name} is set, but nothing reads it; see the README's table of settings"
+                "{name} is no setting of this library and is ignored; its README has a table of all settings"
             );
         }
     }

@@ -50,9 +50,11 @@ pub(crate) fn decode(loaded: &Loaded, format: Format) -> Result<Option<Stored>> 
     };
     let notes = payload.remove(RESERVED);
     let notes = match &notes {
-        Some(value) => value
-            .decode_borrowed::<Notes<'_>>()
-            .ok_or_else(|| Error::corrupt("the library's own entry in the record is invalid"))?,
+        Some(value) => value.decode_borrowed::<Notes<'_>>().ok_or_else(|| {
+            Error::corrupt(
+                "the record's key `__session` is invalid: did another program change it?",
+            )
+        })?,
         None => Notes::default(),
     };
     if notes.version > NOTES_VERSION {
@@ -61,7 +63,11 @@ pub(crate) fn decode(loaded: &Loaded, format: Format) -> Result<Option<Stored>> 
     let content = Content {
         payload,
         created_at: notes.started.map(Millis::new),
-        idle: notes.idle.map(Duration::from_millis),
+        // As in a native record, 0 is no timeout of its own: that session would end at once.
+        idle: notes
+            .idle
+            .filter(|idle| *idle > 0)
+            .map(Duration::from_millis),
         owner: notes.owner.map(Arc::from),
         logged_in_at: None,
         label: notes.label.map(Arc::from),
@@ -132,6 +138,15 @@ mod tests {
         let content = Content::default();
         let native = codec::live(&key, &content, &Times::default(), [7; 8], None).unwrap();
         assert!(decoded(native).is_err());
+    }
+
+    #[test]
+    fn an_idle_timeout_of_zero_is_none_of_its_own() {
+        let record = b"\x81\xa9__session\x82\xa1v\x01\xa1i\x00";
+        match decoded(record.to_vec()) {
+            Ok(Some(Stored::Live(content, ..))) => assert_eq!(content.idle, None),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

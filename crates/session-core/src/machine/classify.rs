@@ -176,7 +176,7 @@ impl Machine {
                 tracing::warn!(
                     key = ?candidate.key,
                     error = source,
-                    "a session record cannot be read and counts as absent"
+                    "a session record cannot be read; its user is treated as logged out"
                 );
                 if !more && run.late.is_none() {
                     run.key = Some((candidate.key, candidate.form));

@@ -59,7 +59,7 @@ fn result_for_callers(end: RunEnd, finished: &mut FinishedRun) -> Result<Saved> 
             if let Some(error) = error {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the expiry of a session could not be moved; the next request tries again"
+                    "the expiry of a session could not be moved; a later request tries again"
                 );
             }
             Ok(Saved::Unchanged)

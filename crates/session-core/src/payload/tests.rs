@@ -1,4 +1,5 @@
-//! Tests that what is written can be read, at every limit of keys, lengths and depth.
+//! Tests of the payload's encodings: round trips at the limits, the same bytes as `rmp_serde`,
+//! hostile keys.
 
 use std::{collections::BTreeMap, time::Duration};
 

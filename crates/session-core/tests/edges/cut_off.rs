@@ -83,7 +83,7 @@ async fn a_log_out_is_carried_out_and_what_else_no_save_had_begun_is_counted() {
         assert!(
             lines
                 .iter()
-                .all(|line| line.contains("cut off") && line.contains("changes=1")),
+                .all(|line| line.contains("disconnected") && line.contains("changes=1")),
             "{lines:?}"
         );
         let left: Option<i32> = site.value(&browser, "a").await;

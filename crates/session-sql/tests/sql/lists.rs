@@ -1,4 +1,4 @@
-//! How many entries of the index a list of an owner's sessions reads.
+//! On PostgreSQL, listing an owner's sessions reads each entry of the index about once.
 
 use std::time::Duration;
 

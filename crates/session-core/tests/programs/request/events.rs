@@ -1,4 +1,4 @@
-//! Records the steps of a request in the history, and the store time that its calls take.
+//! Records each step of a request in the history, and reports what breaks a promise.
 
 use std::{
     collections::HashMap,
