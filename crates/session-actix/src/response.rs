@@ -34,6 +34,17 @@ pin_project! {
         #[pin]
         step: Step<S, B>,
     }
+
+    impl<S, B> PinnedDrop for SessionFuture<S, B>
+    where
+        S: Service<ServiceRequest>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(slot) = &this.slot {
+                slot.cut_off();
+            }
+        }
+    }
 }
 
 pin_project! {

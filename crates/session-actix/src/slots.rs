@@ -63,6 +63,17 @@ impl Slot {
         self.request_session.get()
     }
 
+    /// Ends the use of the session if the handler is dropped before its response.
+    #[inline]
+    pub(crate) fn cut_off(&self) {
+        if self.has_left.get() {
+            return;
+        }
+        if let Some(request_session) = self.leave() {
+            request_session.cut_off();
+        }
+    }
+
     fn cookie(&self) -> &str {
         &self.sessions.settings().cookie().name
     }

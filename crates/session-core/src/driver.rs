@@ -68,6 +68,8 @@ struct State {
     /// The time that is left for work on a user's sessions.
     work_left: Duration,
     under_way: Option<Pin<Box<dyn Future<Output = Answered> + Send>>>,
+    /// Whether the call under way waits for a turn.
+    waits_for_turn: bool,
     turn: Option<Turn>,
     waiters: Waiters,
 }
@@ -125,6 +127,23 @@ impl Request {
         &self.shared
     }
 
+    /// Does at once, at the end of a handler that was cut off, what the drop of the last handle
+    /// does: a task may keep another handle.
+    pub(crate) fn cut_off(self: &Arc<Self>) {
+        let Ok(mut machine) = self.lock() else {
+            return;
+        };
+        if machine.is_finishing() || machine.is_head_sent() {
+            return;
+        }
+        let finish = self.unsaved.finish(&machine, self.route.get());
+        machine.keep_background_save();
+        drop(machine);
+        if let Some(finish) = finish {
+            finish(Box::pin(Drive::new(self.clone(), Aim::Reach(Goal::Save))));
+        }
+    }
+
     /// The machine.
     ///
     /// # Errors
@@ -148,18 +167,16 @@ impl Request {
     }
 }
 
-impl Drop for Request {
-    fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let machine = &mut state.machine;
-        let finish = match self.unsaved {
-            _ if machine.is_finishing() => return,
-            Unsaved::Ignored => return,
-            Unsaved::Finished(finish) if machine.has_background_save() => Some(finish),
-            Unsaved::Counted | Unsaved::Finished(_) => None,
+impl Unsaved {
+    /// What runs the machine's background save to its end, if it has one. Warns of other changes.
+    fn finish(self, machine: &Machine, route: Option<&String>) -> Option<fn(BackgroundSave)> {
+        let finish = match self {
+            _ if machine.is_finishing() => return None,
+            Self::Ignored => return None,
+            Self::Finished(finish) if machine.has_background_save() => Some(finish),
+            Self::Counted | Self::Finished(_) => None,
         };
         let changes = machine.unsaved_changes(finish.is_some());
-        let route = self.route.get();
         if changes > 0 && machine.is_head_sent() {
             tracing::warn!(
                 changes,
@@ -173,8 +190,16 @@ impl Drop for Request {
                 "the client disconnected, or the handler panicked; the session changes of its request are not saved"
             );
         }
+        finish
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let finish = self.unsaved.finish(&state.machine, self.route.get());
         if let Some(finish) = finish {
-            machine.keep_background_save();
+            state.machine.keep_background_save();
             let nothing = State::new(Machine::blank(), Duration::ZERO);
             let state = std::mem::replace(state, nothing);
             let rest = Self::of(self.shared.clone(), state, Unsaved::Ignored);
@@ -387,6 +412,7 @@ impl State {
             left,
             work_left: left.saturating_mul(PATIENCE),
             under_way: None,
+            waits_for_turn: false,
             turn: None,
             waiters: Waiters::default(),
         }
@@ -395,9 +421,14 @@ impl State {
     /// A caller stops waiting, and another one continues with the call under way.
     fn leave(&mut self, waiter: Option<u64>) {
         self.waiters.remove(waiter);
-        // If nobody waits, other requests must not wait for this one's turn.
+        // If nobody waits, other requests must not wait for this one's turn, nor behind its place
+        // in the queue. The call goes on without a turn.
         if self.waiters.is_empty() {
             self.turn = None;
+            if self.waits_for_turn && self.under_way.is_some() {
+                let no_turn = Answered::of(Answer::Turn, Duration::ZERO);
+                self.under_way = Some(Box::pin(std::future::ready(no_turn)));
+            }
         }
     }
 
@@ -408,7 +439,8 @@ impl State {
                 self.machine.fail_run();
                 return Poll::Ready(());
             };
-            if matches!(call, Call::Turn(..)) {
+            self.waits_for_turn = matches!(call, Call::Turn(..));
+            if self.waits_for_turn {
                 // A turn is released before another one is waited for.
                 self.turn = None;
             }

@@ -344,7 +344,7 @@ impl Machine {
         let event = match answer {
             Answer::Loaded(loaded) => match loaded {
                 Ok(loaded) => self.classify(loaded, inputs),
-                Err(error @ Error::Corrupt { .. }) => self.classify_corrupt(error),
+                Err(error @ Error::Corrupt { .. }) => self.classify_corrupt(error, inputs),
                 Err(error) => {
                     run.error = Some(error);
                     Event::Failed

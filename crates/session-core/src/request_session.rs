@@ -182,6 +182,16 @@ impl RequestSession {
         }))
     }
 
+    /// Ends the request's use of the session although its handler did not return, because the
+    /// client disconnected or the handler panicked.
+    ///
+    /// A save that had begun, and a log-out, are run to their end. Other changes may be incomplete;
+    /// they are dropped, and a warning counts them. This holds even if a task keeps a handle of the
+    /// session. What the task changes afterwards is treated as after the response's head.
+    pub fn cut_off(&self) {
+        self.request.cut_off();
+    }
+
     /// The headers of a response whose session could not be saved, or not all of it.
     ///
     /// They carry the cookie for what is known to be stored, such as a login that the handler saved

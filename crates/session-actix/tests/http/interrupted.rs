@@ -66,6 +66,20 @@ async fn work_slowly(
     pending().await
 }
 
+/// The same, with a task that keeps the session.
+async fn work_slowly_beside_a_task(
+    session: Session,
+    store: web::Data<ObservedStore>,
+    path: web::Path<String>,
+) -> HandlerResult {
+    let kept = session.clone();
+    actix_web::rt::spawn(async move {
+        pending::<()>().await;
+        drop(kept);
+    });
+    work_slowly(session, store, path).await
+}
+
 /// A body that changes the session and saves it.
 async fn stream_slowly(session: Session, store: web::Data<ObservedStore>) -> HttpResponse {
     HttpResponse::Ok().streaming(stream::once(async move {
@@ -86,6 +100,7 @@ macro_rules! browser_of {
                     .route("/freeze", web::get().to(change_then_freeze))
                     .route("/impatient", web::get().to(log_out_impatiently))
                     .route("/slow/{work}", web::get().to(work_slowly))
+                    .route("/kept/{work}", web::get().to(work_slowly_beside_a_task))
                     .route("/stream", web::get().to(stream_slowly))
                     .route("/panic", web::get().to(panic_on_replay))
                     .route("/{act:.*}", web::get().to(act)),
@@ -144,6 +159,8 @@ async fn a_save_that_has_begun_is_finished_although_its_handler_is_dropped() {
     for (path, left) in [
         ("/slow/change-saved", "ada 1"),
         ("/slow/logout-saved", "nobody none"),
+        ("/kept/change-saved", "ada 1"),
+        ("/kept/logout-saved", "nobody none"),
         ("/stream", "ada 1"),
     ] {
         let (found, log) = after_drop(path).await;
@@ -154,12 +171,15 @@ async fn a_save_that_has_begun_is_finished_although_its_handler_is_dropped() {
 #[actix_web::test]
 async fn if_a_handler_is_dropped_its_logout_is_done_and_its_changes_are_logged_as_not_saved() {
     let _guard = ONE_AT_A_TIME.lock().await;
-    let (found, log) = after_drop("/slow/logout").await;
-    assert_eq!((&*found, &*log), ("nobody none", ""));
-    let (found, log) = after_drop("/slow/change").await;
-    assert_eq!(found, "ada none");
-    for part in ["disconnected", "changes=1", "route=\"/slow/{work}\""] {
-        assert!(log.contains(part), "{log}");
+    for path in ["/slow", "/kept"] {
+        let (found, log) = after_drop(&format!("{path}/logout")).await;
+        assert_eq!((&*found, &*log), ("nobody none", ""), "{path}");
+        let (found, log) = after_drop(&format!("{path}/change")).await;
+        assert_eq!(found, "ada none", "{path}");
+        let route = format!("route=\"{path}/{{work}}\"");
+        for part in ["disconnected", "changes=1", &route] {
+            assert!(log.contains(part), "{log}");
+        }
     }
 }
 

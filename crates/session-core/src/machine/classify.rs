@@ -46,15 +46,15 @@ impl Machine {
         };
         match found {
             LoadedRecord::Live(live) => self.classify_live(live, inputs),
-            LoadedRecord::Forwarded(successor, _) => {
+            LoadedRecord::Forwarded(successor, until) => {
                 if run.state == State::CheckingWinner
                     && run.written.as_ref().is_some_and(|new| new.key == successor)
                 {
                     return Event::ForwardedToOurs;
                 }
                 run.key = Some((successor, form));
-                // It was renewed, so it must be somewhere.
-                run.may_be_dead = false;
+                // It was renewed, so it must be somewhere, unless that was long ago.
+                run.may_be_dead &= until <= inputs.now;
                 Event::Forwarded
             }
             // Flask's form has no tombstones. There, an absent record is an ended session.
@@ -151,11 +151,12 @@ impl Machine {
             return Event::Failed;
         };
         let more = !run.candidates.is_empty();
+        let presented = (candidate.key.clone(), candidate.form);
         match found {
             LoadedRecord::Live(mut live) if !inputs.rules.is_expired(&live, inputs.now) => {
-                let presented = Arc::make_mut(&mut live);
-                presented.id = Some(candidate.id);
-                presented.outdated = candidate.outdated;
+                let with_id = Arc::make_mut(&mut live);
+                with_id.id = Some(candidate.id);
+                with_id.outdated = candidate.outdated;
                 run.live = Some(live);
                 let further = take(&mut run.candidates).into_iter();
                 let further = further.rev().map(|other| (other.key, other.form));
@@ -163,10 +164,11 @@ impl Machine {
                     .extend(run.late.take().into_iter().chain(further));
                 return Event::Live;
             }
-            LoadedRecord::Live(_) => run.others.push((candidate.key, candidate.form)),
-            LoadedRecord::Forwarded(_, until) if until > inputs.now => {
-                run.late.get_or_insert((candidate.key, candidate.form));
+            LoadedRecord::Forwarded(_, until) if until > inputs.now && run.late.is_none() => {
+                run.late = Some(presented);
             }
+            // The last ones have no right but to be logged out.
+            LoadedRecord::Live(_) | LoadedRecord::Forwarded(..) => run.others.push(presented),
             LoadedRecord::Unreadable(error @ Error::LaterVersion) => {
                 run.error = Some(error);
                 return Event::Failed;
@@ -179,9 +181,10 @@ impl Machine {
                     "a session record cannot be read; its user is treated as logged out"
                 );
                 if !more && run.late.is_none() {
-                    run.key = Some((candidate.key, candidate.form));
+                    run.key = Some(presented);
                     return Event::Unreadable;
                 }
+                run.others.push(presented);
             }
             LoadedRecord::Ended if !more && run.late.is_none() => return Event::Ended,
             _ => {}
@@ -196,7 +199,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn classify_corrupt(&mut self, error: Error) -> Event {
+    pub(super) fn classify_corrupt(&mut self, error: Error, inputs: &Inputs<'_>) -> Event {
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };
@@ -204,13 +207,6 @@ impl Machine {
             run.error = Some(error);
             return Event::Unreadable;
         }
-        let Some(candidate) = run.candidate.take() else {
-            return Event::Failed;
-        };
-        if !run.candidates.is_empty() {
-            return Event::TryNext;
-        }
-        run.key = Some((candidate.key, candidate.form));
-        Event::Unreadable
+        self.classify_presented(LoadedRecord::Unreadable(error), inputs)
     }
 }

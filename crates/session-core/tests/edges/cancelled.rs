@@ -12,7 +12,7 @@ use std::{
 use session_core::{Error, Finish, Saved, Sessions, Settings};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Failure, Method, Request, Site, When, Work, signed};
+use crate::support::{Failure, Handler, Method, Request, Site, When, Work, signed};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -476,4 +476,40 @@ async fn tasks_that_save_and_give_up_lose_nothing_and_wait_for_nobody() {
             assert_eq!(left.get(&task.to_string()).unwrap(), Some(task));
         }
     }
+}
+
+/// The session of a dropped save lives on, in a task or a stream.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_save_keeps_no_place_in_the_queue() {
+    let site = Site::new(signed());
+    let browser = site.visited().await;
+    let (first, second) = (site.open(&browser).await, site.open(&browser).await);
+    let count: Handler = |session| {
+        let counted = session.update("n", |n: Option<i32>| n.unwrap_or(0) + 1);
+        assert!(counted.is_ok());
+    };
+    site.request(&browser, count).await;
+    first.insert("first", &1).unwrap();
+    second.insert("second", &1).unwrap();
+    site.store.slow(Method::Update, Duration::from_millis(100));
+    // Both writes are refused. The first has the turn then, and the second waits for it.
+    let impatient = async {
+        tokio::time::sleep(MOMENT).await;
+        timeout(Duration::from_millis(130), second.save()).await
+    };
+    let (stored, dropped) = tokio::join!(first.save(), impatient);
+    assert_eq!(stored.unwrap(), Saved::Stored);
+    assert!(dropped.is_err());
+    for _ in 0..3 {
+        let begin = Instant::now();
+        site.request(&browser, count).await;
+        assert!(
+            begin.elapsed() < Duration::from_millis(150),
+            "{:?}",
+            begin.elapsed()
+        );
+    }
+    second.answer().await.unwrap();
+    let left: Option<i32> = site.value(&browser, "second").await;
+    assert_eq!(left, Some(1));
 }

@@ -195,3 +195,38 @@ async fn what_was_reported_or_nobody_expects_is_not_counted() {
     release(&site).await;
     assert_eq!(log.lines(), Vec::<String>::new());
 }
+
+/// As when the handler has spawned a task that keeps the session.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_cut_off_ends_its_request_although_a_task_keeps_the_session() {
+    for saved in [false, true] {
+        for ends in [false, true] {
+            let site = Site::new(signed());
+            let browser = site.logged_in("ada").await;
+            let request_session = site.sessions.begin_request_with(spawn);
+            let session = browser.session(&request_session).await.unwrap();
+            let kept = session.clone();
+            if ends {
+                session.log_out();
+            } else {
+                session.insert("a", &2).unwrap();
+            }
+            if saved {
+                site.store.hold_from(0, When::Before);
+                let _dropped = timeout(MOMENT, session.save()).await;
+            }
+            drop(session);
+            request_session.cut_off();
+            release(&site).await;
+            assert_eq!(site.owner(&browser).await.is_none(), ends);
+            let stored: Option<i32> = site.value(&browser, "a").await;
+            assert_eq!(stored, (saved && !ends).then_some(2));
+            if !ends {
+                // The head that would carry a new id is never sent.
+                kept.renew();
+                assert!(matches!(kept.save().await, Err(Error::HeadSent)));
+                assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+            }
+        }
+    }
+}

@@ -291,3 +291,83 @@ async fn a_log_out_that_could_not_end_every_session_is_an_error() {
     assert_eq!(site.owner(&first).await, None);
     assert_eq!(site.owner(&second).await, None);
 }
+
+#[tokio::test]
+async fn a_log_out_ends_every_renewed_session_whose_old_id_came_with_the_request() {
+    for lives in [false, true] {
+        let site = Site::new(signed());
+        let mut all = vec![late(&site).await, late(&site).await];
+        if lives {
+            all.push(site.logged_in("ada").await);
+        }
+        let all = together(&site, &all.iter().collect::<Vec<_>>());
+        site.request(&all, Session::log_out).await;
+        let left = site.sessions.owner_sessions("ada").await.unwrap();
+        assert_eq!(left.len(), 0, "beside a live one: {lives}");
+    }
+}
+
+/// An old id has no rights after 90 seconds. But as long as its tombstone is found, its session can
+/// be ended.
+#[tokio::test]
+async fn a_log_out_follows_an_old_id_as_long_as_its_tombstone_exists() {
+    let minute = std::time::Duration::from_secs(60);
+    for (minutes, others) in [(2, 0), (9, 0), (9, 1)] {
+        let site = Site::new(signed());
+        let stale = late(&site).await;
+        site.time.advance(minute * minutes);
+        let all = match others {
+            0 => stale,
+            _ => together(&site, &[&dead(&site).await, &stale]),
+        };
+        let everywhere = site.open(&all).await;
+        assert!(
+            everywhere.log_out_everywhere(false).await.is_err(),
+            "whose?"
+        );
+        drop(everywhere);
+        site.request(&all, Session::log_out).await;
+        let left = site.sessions.owner_sessions("ada").await.unwrap();
+        assert_eq!(left.len(), 0, "{minutes} minutes later");
+    }
+}
+
+/// A record that cannot be read may be read elsewhere, so its log-out is not confirmed.
+#[tokio::test]
+async fn a_log_out_beside_an_unreadable_record_is_no_success_in_any_order() {
+    for place in 0..2 {
+        for other in ["live", "dead", "late"] {
+            let site = Site::new(signed());
+            let damaged = site.logged_in("ada").await;
+            let truncate = |bytes: &mut Vec<u8>| bytes.truncate(50);
+            site.store.tamper(&site.store.last_key(), truncate).await;
+            let other_browser = match other {
+                "live" => site.logged_in("ada").await,
+                "dead" => dead(&site).await,
+                _ => late(&site).await,
+            };
+            let mut both = [&damaged, &other_browser];
+            both.rotate_left(place);
+            let both = together(&site, &both);
+            let request = site.open(&both).await;
+            request.log_out();
+            assert!(
+                request.answer().await.is_err(),
+                "{other}, rotated by {place}"
+            );
+            assert_eq!(site.owner(&other_browser).await, None, "{other}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_the_store_calls_corrupt_is_an_unreadable_one() {
+    let site = Site::new(signed());
+    let (stale, damaged) = (late(&site).await, site.logged_in("ada").await);
+    site.store.corrupt(site.store.last_key());
+    let both = together(&site, &[&stale, &damaged]);
+    let request = site.open(&both).await;
+    request.insert("a", &1).unwrap();
+    let answer = request.answer().await;
+    assert!(matches!(answer, Err(Error::Conflict)), "{answer:?}");
+}

@@ -74,6 +74,8 @@ impl Gate {
 struct Behaviour {
     calls: Vec<Method>,
     slow: Vec<(Method, Duration)>,
+    /// The keys whose records the store cannot read.
+    corrupt: Vec<StoreKey>,
     failures: VecDeque<(Method, Failure)>,
     down: Vec<Method>,
     inserted: Vec<StoreKey>,
@@ -126,6 +128,11 @@ impl TestStore {
     /// The next call of `method` fails; several of them one after the other.
     pub(crate) fn fail(&self, method: Method, failure: Failure) {
         self.behaviour().failures.push_back((method, failure));
+    }
+
+    /// Each load of this record is an error that calls it corrupt.
+    pub(crate) fn corrupt(&self, key: StoreKey) {
+        self.behaviour().corrupt.push(key);
     }
 
     pub(crate) fn forget_failures(&self) {
@@ -255,6 +262,9 @@ impl SessionStore for TestStore {
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
+        if self.behaviour().corrupt.contains(key) {
+            return Err(Error::corrupt("test"));
+        }
         self.call(Method::Load, self.inner.load(key)).await
     }
 
