@@ -44,6 +44,9 @@ async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
     let revision = insert(&store, "a", bytes).await;
     let other = insert(&store, "b", bytes).await;
     let tiny = insert(&store, "tiny", "x").await;
+    let near_end = expiring_in(Duration::from_secs(60), "a session that ends soon");
+    let near = store.insert(&key("near"), &near_end).await.unwrap();
+    let near = stored(near);
     assert_eq!(server.command("CONFIG SET maxmemory 100kb"), "+OK\r\n");
 
     assert_eq!(load(&store, "a").await.unwrap().bytes, bytes);
@@ -65,7 +68,10 @@ async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
     assert_eq!(load(&store, "a").await.unwrap().revision, ended);
     // Also if the tombstone is larger than the session was.
     stored(store.update(&key("tiny"), &tombstone, &tiny).await.unwrap());
-    // A change that makes a session much smaller frees memory, whenever the session expires.
+    // Also if it lasts longer than the session would have.
+    let tombstone = expiring_in(Duration::from_secs(90), "a session that ended");
+    stored(store.update(&key("near"), &tombstone, &near).await.unwrap());
+    // A change that makes a session smaller frees memory, whenever the session expires.
     stored(
         store
             .update(&key("b"), &record("nothing left"), &other)
