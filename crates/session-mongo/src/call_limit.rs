@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use session_core::Result;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use crate::error::backend_error;
 
-/// As many calls as the driver's pool has connections by default.
-const CONCURRENT_CALLS: usize = 100;
+/// The connections of the driver's pool, if a client has no `maxPoolSize` (driver 3.9.1).
+pub(crate) const DEFAULT_POOL_SIZE: u32 = 10;
 
 /// Longer than the driver's own timeouts. Only a call on a connection that failed without notice
 /// reaches it.
@@ -23,21 +26,40 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// therefore wait for this limit instead, whose queue a dropped caller leaves, and never give up in
 /// the driver's queue.
 #[derive(Clone, Debug)]
-pub(crate) struct CallLimit(Arc<Semaphore>);
+pub(crate) struct CallLimit {
+    calls: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
+}
 
 impl CallLimit {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(CONCURRENT_CALLS)))
+    /// As many calls as the pool has connections. A quarter of them is kept for reads, because a
+    /// write waits for the majority of a replica set.
+    pub(crate) fn new(pool_size: u32) -> Self {
+        let calls = pool_size.max(1) as usize;
+        Self {
+            calls: Arc::new(Semaphore::new(calls)),
+            writes: Arc::new(Semaphore::new(calls - calls / 4)),
+        }
+    }
+
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let permit = permit(&self.writes).await;
+        let holding_it = async move {
+            let result = call.await;
+            drop(permit);
+            result
+        };
+        self.run(holding_it).await
     }
 
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         call: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let permit = Arc::clone(&self.0)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let permit = permit(&self.calls).await;
         let call = tokio::spawn(async move {
             let result = timeout(CALL_TIMEOUT, call).await;
             drop(permit);
@@ -49,5 +71,35 @@ impl CallLimit {
             .map_err(backend_error)?
             .map_err(backend_error)?
             .map_err(backend_error)
+    }
+}
+
+async fn permit(of: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    let permit = Arc::clone(of).acquire_owned().await;
+    permit.expect("the semaphore is never closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn writes_that_wait_leave_connections_to_reads() {
+        for pool_size in [4, 10] {
+            let limit = CallLimit::new(pool_size);
+            for _ in 0..100 {
+                let limit = limit.clone();
+                tokio::spawn(async move { limit.write::<()>(pending()).await });
+            }
+            tokio::time::sleep(MOMENT).await;
+            let read = timeout(MOMENT, limit.run(async { Ok(1) })).await;
+            assert_eq!(read.expect("a connection is free").unwrap(), 1);
+            let more = timeout(MOMENT, limit.write(async { Ok(1) })).await;
+            assert!(more.is_err(), "the writes have their part");
+        }
     }
 }

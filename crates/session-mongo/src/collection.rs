@@ -15,6 +15,10 @@ use crate::{
     reply::wrote_document,
 };
 
+/// How long a write waits for the majority, in milliseconds: less than a request waits for its
+/// store. Without a limit, writes would hold all connections when too few members are up.
+const MAJORITY: i32 = 800;
+
 /// The collection of the sessions. A clone is a handle on the same client.
 #[derive(Clone)]
 pub(crate) struct CollectionHandle {
@@ -25,12 +29,12 @@ pub(crate) struct CollectionHandle {
 }
 
 impl CollectionHandle {
-    pub(crate) fn new(client: &Client, limit: usize) -> Self {
+    pub(crate) fn new(client: &Client, pool_size: u32, limit: usize) -> Self {
         let database = client.database(DatabaseName::default().as_str());
         Self {
             documents: primary_collection(&database, CollectionName::default().as_str()),
             database,
-            call_limit: CallLimit::new(),
+            call_limit: CallLimit::new(pool_size),
             limit,
         }
     }
@@ -116,9 +120,12 @@ impl CollectionHandle {
         let (database, mut command) = (self.database.clone(), Document::new());
         command.insert(verb, self.documents.name());
         command.insert(field, [statement]);
-        command.insert("writeConcern", doc! { "w": "majority" });
+        command.insert(
+            "writeConcern",
+            doc! { "w": "majority", "wtimeout": MAJORITY },
+        );
         let run = async move { database.run_command(command).await };
-        wrote_document(&self.call_limit.run(run).await?)
+        wrote_document(&self.call_limit.write(run).await?)
     }
 }
 

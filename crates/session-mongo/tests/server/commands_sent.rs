@@ -66,6 +66,9 @@ fn assert_one_write(commands: &[Document]) {
     };
     let concern = command.get_document("writeConcern").unwrap();
     assert_eq!(concern.get_str("w").unwrap(), "majority", "{command}");
+    // The default store time is a second.
+    let patience = concern.get_i32("wtimeout").unwrap();
+    assert!((1..1000).contains(&patience), "{command}");
     // The driver adds this field to a write that it would send again.
     assert!(!command.contains_key("txnNumber"), "{command}");
 }
