@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub struct ChaosProxy {
 
 #[derive(Debug)]
 struct Shared {
-    upstream: u16,
+    upstream: AtomicU16,
     fault: watch::Sender<Disruption>,
     /// Counts up for "reset all connections"; `None` ends the proxy.
     resets: watch::Sender<Option<usize>>,
@@ -71,7 +71,7 @@ impl ChaosProxy {
             .expect("a bound socket has an address")
             .port();
         let shared = Arc::new(Shared {
-            upstream: upstream_port,
+            upstream: AtomicU16::new(upstream_port),
             fault: watch::Sender::new(Disruption::None),
             resets: watch::Sender::new(Some(0)),
             connections: AtomicUsize::new(0),
@@ -97,6 +97,12 @@ impl ChaosProxy {
     /// The port that stands for the server's.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Connects new clients to another server, as a name does after a failover. Open connections
+    /// stay.
+    pub fn lead_to(&self, upstream_port: u16) {
+        self.shared.upstream.store(upstream_port, Relaxed);
     }
 
     /// Does this from now on, instead of what was set before.
@@ -157,7 +163,9 @@ async fn accept(listener: StdListener, shared: Arc<Shared>) {
 
 async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     let mut resets = shared.resets.subscribe();
-    let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, shared.upstream)).await else {
+    let Ok(mut server) =
+        TcpStream::connect((Ipv4Addr::LOCALHOST, shared.upstream.load(Relaxed))).await
+    else {
         // The nearest thing to the refusal that the client would have met.
         let _ = client.set_zero_linger();
         return;

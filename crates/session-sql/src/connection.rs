@@ -6,7 +6,7 @@ use sqlx::{ConnectOptions as _, Pool, pool::PoolConnection};
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
-    dialect::{AfterCancel, Driver},
+    dialect::{AfterCancel, Driver, ErrorClass, error_class},
     error::{CallError, Unreachable},
     retry::Operation,
     timeouts,
@@ -37,6 +37,10 @@ impl<D: Driver> CallConnection<D> {
     /// Gives the connection back to the pool, or closes it if `result` shows that it broke.
     pub(crate) fn finish<T>(mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         match &result {
+            Err(error) if error_class::<D>(error) == ErrorClass::ReadOnly => {
+                let connection = self.0.take();
+                drop(connection.map(PoolConnection::detach));
+            }
             Ok(_) | Err(sqlx::Error::Database(_)) => return_to_pool(self.0.take()),
             Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
                 if D::AFTER_CANCEL != AfterCancel::Reuse =>
@@ -76,6 +80,19 @@ pub(crate) async fn unless_silent<D: Driver, T>(
     timeout(timeouts::SILENCE, call)
         .await
         .unwrap_or_else(silent)
+}
+
+/// Closes the idle connections to a server that takes no writes any more.
+///
+/// It may have been demoted, and the pool's address may lead to another server by now. Loads on
+/// these connections would read a replica, where sessions that have ended may still be live.
+pub(crate) fn close_idle<D: Driver>(pool: &Pool<D>) {
+    for _ in 0..pool.size() {
+        match pool.try_acquire() {
+            Some(connection) => drop(connection.detach()),
+            None => return,
+        }
+    }
 }
 
 /// Why the pool had no connection in time.

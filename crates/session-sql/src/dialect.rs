@@ -101,6 +101,9 @@ pub enum ErrorClass {
     KeyExists,
     /// The connection broke, or the server is ending it. The statement may have been carried out.
     Disconnected,
+    /// The server takes no writes: it was demoted, or made read-only. The statement was not carried
+    /// out.
+    ReadOnly,
     /// The table or one of its columns may be missing.
     TableMissing,
     Other,

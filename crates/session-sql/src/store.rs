@@ -9,7 +9,7 @@ use session_core::{
 use sqlx::{Pool, SqlStr};
 
 use crate::{
-    connection::{CallConnection, unless_silent},
+    connection::{CallConnection, close_idle, unless_silent},
     dialect::{Dialect, ErrorClass, QueryResult, Value, error_class},
     error::CallError,
     layout::{Change, Layout, Own},
@@ -139,11 +139,16 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
         // `sqlx` panics when a reply lacks a byte.
         let unreadable = || sqlx::Error::Protocol("the server's reply could not be read".into());
         let result = call.await.unwrap_or_else(|_| Err(unreadable()));
-        match connection.finish(result) {
-            Err(error) if error_class::<D>(&error) == ErrorClass::KeyExists => {
-                Ok(QueryResult::default())
+        let result = connection.finish(result);
+        let class = result.as_ref().err().map(error_class::<D>);
+        match (class, result) {
+            (Some(ErrorClass::KeyExists), _) => Ok(QueryResult::default()),
+            (class, result) => {
+                if class == Some(ErrorClass::ReadOnly) {
+                    close_idle(&self.pool);
+                }
+                result.map_err(CallError::Statement)
             }
-            result => result.map_err(CallError::Statement),
         }
     }
 

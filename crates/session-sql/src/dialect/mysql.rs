@@ -58,6 +58,8 @@ impl Driver for MySql {
             1020 | 1205 | 1213 => ErrorClass::Conflict,
             // server shutdown, connection killed, disconnected as idle
             1053 | 1927 | 4031 => ErrorClass::Disconnected,
+            // --read-only, read only mode
+            1290 | 1836 => ErrorClass::ReadOnly,
             // unknown column, no such table, no such index
             1054 | 1146 | 1176 => ErrorClass::TableMissing,
             _ => ErrorClass::Other,

@@ -60,6 +60,8 @@ impl Driver for Postgres {
             Some("40001" | "40P01" | "55P03" | "23505" | "42P07" | "42710") => ErrorClass::Conflict,
             // admin_shutdown, crash_shutdown, cannot_connect_now
             Some("57P01" | "57P02" | "57P03") => ErrorClass::Disconnected,
+            // read_only_sql_transaction
+            Some("25006") => ErrorClass::ReadOnly,
             // undefined_table, undefined_column
             Some("42P01" | "42703") => ErrorClass::TableMissing,
             _ => ErrorClass::Other,

@@ -1,10 +1,11 @@
 //! Servers that are killed, frozen or locked, or that end their connections.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use session_core::SessionStore;
-use session_sql::{TableName, sqlx};
-use session_tests::{MariaDb, Postgres, Server};
+use session_sql::{SqlStore, TableName, sqlx};
+use session_tests::{ChaosProxy, MariaDb, Postgres, Server};
 use sqlx::Connection;
 
 use crate::{
@@ -20,6 +21,10 @@ trait OwnServer: TestDatabase {
     const LOCK: &'static [&'static str];
     /// Counts the running statements on `sessions`, without this one.
     const RUNNING: &'static str;
+    /// Makes the server take no writes, as a demotion does.
+    const DEMOTE: &'static [&'static str];
+    /// The user in the URL and one that a read-only server refuses.
+    const USER: (&'static str, &'static str);
     /// Selects the id of a connection that used `sessions`, or 0.
     const CONNECTION_ID: &'static str;
     /// Ends the connection with the id `{}`.
@@ -34,6 +39,11 @@ impl OwnServer for sqlx::Postgres {
         &["BEGIN", "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"];
     const RUNNING: &'static str = "SELECT COUNT(*) FROM pg_stat_activity \
         WHERE state = 'active' AND query LIKE '%\"sessions\"%' AND pid <> pg_backend_pid()";
+    const DEMOTE: &'static [&'static str] = &[
+        "ALTER SYSTEM SET default_transaction_read_only = on",
+        "SELECT pg_reload_conf()",
+    ];
+    const USER: (&'static str, &'static str) = ("postgres@", "postgres@");
     const CONNECTION_ID: &'static str = "SELECT COALESCE(MAX(pid), 0)::bigint FROM pg_stat_activity \
         WHERE query LIKE '%\"sessions\"%' AND pid <> pg_backend_pid()";
     const END_CONNECTION: &'static str = "SELECT pg_terminate_backend({})";
@@ -50,6 +60,8 @@ impl OwnServer for sqlx::MySql {
     const LOCK: &'static [&'static str] = &["LOCK TABLES sessions WRITE"];
     const RUNNING: &'static str = "SELECT COUNT(*) FROM information_schema.processlist \
         WHERE command IN ('Query', 'Execute') AND info LIKE '%`sessions`%' AND id <> CONNECTION_ID()";
+    const DEMOTE: &'static [&'static str] = &["SET GLOBAL read_only = 1"];
+    const USER: (&'static str, &'static str) = ("session:session", "plain:plain");
     const CONNECTION_ID: &'static str = "SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) FROM information_schema.processlist \
         WHERE user = 'session' AND id <> CONNECTION_ID()";
     const END_CONNECTION: &'static str = "KILL {}";
@@ -67,6 +79,7 @@ each_server!(
     a_locked_table_is_an_error_in_time_and_leaves_no_statement_running,
     no_load_fails_when_the_server_ends_connections,
     a_store_can_be_made_before_its_server_runs,
+    a_server_that_was_demoted_is_left_for_its_successor,
 );
 
 async fn a_killed_server_is_an_error_in_time_until_it_is_restarted<D: OwnServer>() {
@@ -150,4 +163,39 @@ async fn a_store_can_be_made_before_its_server_runs<D: OwnServer>() {
     server.restart().await;
     store.migrate().await.expect("the migration succeeds");
     recovers_soon(&store).await;
+}
+
+/// The address leads to the new primary, and the old one still answers on its connections.
+async fn a_server_that_was_demoted_is_left_for_its_successor<D: OwnServer>() {
+    let (old, database) = D::start().await;
+    let (new, successor) = D::start().await;
+    for database in [&database, &successor] {
+        if D::USER.0 != D::USER.1 {
+            let root = Handle::<D>::new(database.url.replace(D::USER.0, "root"), ());
+            root.execute("CREATE USER plain@'%' IDENTIFIED BY 'plain'")
+                .await;
+            root.execute("GRANT ALL ON session.* TO plain@'%'").await;
+        }
+        database.migrated(&TableName::default()).await;
+    }
+    let proxy = ChaosProxy::start(old.port()).await;
+    let url = database.url.replace(D::USER.0, D::USER.1);
+    let url = url.replace(&old.port().to_string(), &proxy.port().to_string());
+    let store = SqlStore::<D>::connect(&url).unwrap();
+    let key = key();
+    let loads = || (0..10).map(|_| store.load(&key));
+    join_all(loads()).await;
+    proxy.lead_to(new.port());
+    for sql in D::DEMOTE {
+        database.execute(sql).await;
+    }
+    let began = Instant::now();
+    while !succeeds(store.insert(&key, &record(b"new"))).await {
+        assert!(began.elapsed() < Duration::from_secs(2), "it is not left");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for loaded in join_all(loads()).await {
+        let loaded = loaded.expect("the new server answers");
+        assert_eq!(loaded.expect("not the old one").bytes, b"new"[..]);
+    }
 }
