@@ -15,6 +15,8 @@ use crate::store::ExpiredSweep;
 const BATCH: usize = 500;
 /// The pause between two batches, so that requests are served meanwhile.
 const BREATH: Duration = Duration::from_millis(5);
+/// How long a shutdown waits for the batch under way.
+const LAST_BATCH: Duration = Duration::from_millis(500);
 /// A shorter pause would keep a thread busy all the time.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// A longer pause is as good as never, and its multiples could overflow.
@@ -47,7 +49,8 @@ pub async fn sweep_every(store: Arc<dyn ExpiredSweep>, pause: Duration) -> Infal
     sweep_until(store, pause, pending::<Infallible>()).await
 }
 
-/// As [`sweep_every`], until `stop` is ready. A batch that has begun is finished first.
+/// As [`sweep_every`], until `stop` is ready. A batch that has begun is finished first, within half
+/// a second; after that it is dropped.
 ///
 /// Returns the output of `stop`.
 pub async fn sweep_until<F: Future>(
@@ -63,7 +66,20 @@ pub async fn sweep_until<F: Future>(
         if let Some(stopped) = stopped_within(stop.as_mut(), rest).await {
             return stopped;
         }
-        let swept = store.sweep(BATCH).await;
+        let mut batch = pin!(store.sweep(BATCH));
+        let swept = poll_fn(|cx| match batch.as_mut().poll(cx) {
+            Poll::Ready(swept) => Poll::Ready(Ok(swept)),
+            Poll::Pending => stop.as_mut().poll(cx).map(Err),
+        });
+        let swept = match swept.await {
+            Ok(swept) => swept,
+            Err(stopped) => {
+                // A store may look at many live records before it finds the batch. To drop the call
+                // loses nothing.
+                let _swept_or_not = tokio::time::timeout(LAST_BATCH, batch).await;
+                return stopped;
+            }
+        };
         if let Ok(removed @ 1..) = swept {
             tracing::debug!(removed, "expired sessions were swept");
         }

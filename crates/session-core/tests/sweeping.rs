@@ -189,11 +189,33 @@ async fn a_batch_that_has_begun_is_finished_before_the_stop() {
         sleep(Duration::from_secs(1)).await;
     }
     stop.send(()).unwrap();
-    assert!(timeout(PAUSE, &mut sweeping).await.is_err());
+    let moment = Duration::from_millis(300);
+    assert!(timeout(moment, &mut sweeping).await.is_err());
     store.gate.as_ref().unwrap().add_permits(10);
     assert_eq!(sweeping.await.unwrap(), Ok(()));
     assert_eq!(store.left(), 100);
     assert_eq!(store.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_does_not_end_delays_the_stop_by_half_a_second() {
+    let store = Arc::new(Leftovers {
+        gate: Some(Semaphore::new(0)),
+        ..Leftovers::new(600, 0)
+    });
+    let (stop, stopped) = oneshot::channel();
+    let sweeping = tokio::spawn(sweep_until(store.clone(), PAUSE, stopped));
+    while store.calls() == 0 {
+        sleep(Duration::from_secs(1)).await;
+    }
+    let before = Instant::now();
+    stop.send(()).unwrap();
+    assert_eq!(sweeping.await.unwrap(), Ok(()));
+    assert!(
+        before.elapsed() < Duration::from_millis(600),
+        "{:?}",
+        before.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
