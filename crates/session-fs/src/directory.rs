@@ -1,8 +1,8 @@
 //! `Directory`, an open directory that only its owner can change.
 
 use std::{
-    fs::{DirBuilder, File},
-    os::unix::fs::DirBuilderExt as _,
+    fs::File,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -37,15 +37,21 @@ impl Directory {
     }
 
     /// Opens the directory at `path`. Creates it with mode 0700 if it is absent, and its parents as
-    /// well. A created directory survives a power loss.
+    /// well. Each created directory survives a power loss.
     pub(crate) fn open_or_create(path: &Path) -> Result<Self> {
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(Self::open(path)?.ok_or(Errno::NOENT)?);
         };
-        let mut parents = DirBuilder::new();
-        parents.recursive(true).mode(0o700).create(above)?;
-        let (fd, path) = (File::open(above)?.into(), above.to_owned());
-        Self { fd, path }.ensure(name, true)
+        let (opened, path) = (File::open(above), above.to_owned());
+        let above = match opened {
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::open_or_create(above)?,
+            // Its mode is not checked: it is not the store's own.
+            opened => Self {
+                fd: opened?.into(),
+                path,
+            },
+        };
+        above.ensure(name, true)
     }
 
     /// Opens the directory `name` in this one, if there is one.

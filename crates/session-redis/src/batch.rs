@@ -40,7 +40,7 @@ impl Batch {
         let _ = self.0.send((command, sender));
         let ended = (
             ErrorKind::Io,
-            "the task that sends to Redis ended: its runtime was shut down, or it panicked",
+            "the task that sends to Redis has ended, with its runtime",
         );
         reply.await.unwrap_or_else(|_| Err(ended.into()))
     }

@@ -4,6 +4,7 @@
 use std::{fs, process::Stdio};
 
 use session_core::SessionStore as _;
+use session_fs::FileStore;
 use session_tests::rounds;
 
 use crate::test_directory::{
@@ -67,6 +68,31 @@ fn a_durable_write_is_flushed_then_renamed_then_flushed() {
     let updates = "wFrD".repeat(rounds());
     assert!(calls.ends_with(&format!("wFluD{updates}uD")), "{calls}");
     assert_eq!(calls.matches('w').count(), rounds() + 1, "{calls}");
+}
+
+#[test]
+fn a_process_makes_directories() {
+    let dir = TestDirectory::inherited_or_new();
+    FileStore::open(dir.path().join("a/b/c")).unwrap();
+}
+
+#[test]
+fn each_directory_that_is_made_is_flushed() {
+    require_program("strace", "strace");
+    let dir = TestDirectory::new();
+    let log = dir.path().with_extension("strace");
+    let log = log.to_str().unwrap();
+    let strace = ["strace", "-f", "-y", "-qq", "-o", log, "-e", "trace=fsync"];
+    let mut command = dir.command(&strace, "power_loss::a_process_makes_directories", "x");
+    assert!(command.output().unwrap().status.success());
+    let log = fs::read_to_string(log).unwrap();
+    let root = dir.path().to_str().unwrap();
+    for made_in in ["", "/a", "/a/b", "/a/b/c"] {
+        assert!(
+            log.contains(&format!("<{root}{made_in}>")),
+            "{made_in:?}: {log}"
+        );
+    }
 }
 
 #[test]
