@@ -165,7 +165,7 @@ async fn logging_out_everywhere_beats_requests_in_flight(backend: Backend) {
             let ended = browser
                 .send(Method::POST, "/logout-everywhere", String::new())
                 .await;
-            assert_eq!(ended.status, 200, "round {number}: {}", ended.text());
+            assert_eq!(ended.status, 200, "round {number}: {}", demo.output());
             // A renewal beside it is ended too, under either id.
             let renewal = renewal.await.expect("it is answered");
             if let Cookie::Set(cookie) = renewal.cookie() {

@@ -231,7 +231,7 @@ impl Owned {
             owner: Some(owner.into()),
             keep,
         };
-        let (mut ended, mut failed) = (0, None);
+        let mut ends_so_far = Ends::default();
         let mut listed_keys = HashSet::new();
         let mut successors = Vec::new();
         let mut pages = self.pages(owner);
@@ -241,32 +241,36 @@ impl Owned {
                 listed_keys.insert(listed.key.clone());
                 match Header::parse(&listed.head) {
                     Ok((header, _)) if only.is_some_and(|only| header.lineage != only) => {}
+                    Ok((header, _)) if keep == Some(header.lineage) => {}
                     Ok((header, _)) => match (header.kind, header.successor) {
-                        (Kind::Live, _) => ends.push(self.end(listed, condition.clone())),
-                        (Kind::Forwarded, Some(key)) => successors.push(StoreKey::from_stored(key)),
+                        (Kind::Live, _) => {
+                            let lineage = Some(header.lineage);
+                            ends.push(self.end(listed, lineage, condition.clone()));
+                        }
+                        (Kind::Forwarded, Some(key)) => {
+                            successors.push((StoreKey::from_stored(key), header.lineage));
+                        }
                         _ => {}
                     },
                     // It may be the record that is meant.
-                    Err(error) if only.is_some() => failed = Some(error),
-                    Err(_) => ends.push(self.end(listed, condition.clone())),
+                    Err(error) if only.is_some() => ends_so_far.failed = Some(error),
+                    Err(_) => ends.push(self.end(listed, None, condition.clone())),
                 }
             }
-            ended += end_together(ends, &mut failed).await;
+            ends_so_far.wait_for(ends).await;
         }
         // Most successors are in the list themselves. A session that was renewed while the pages
         // were read may be in none of them.
         let mut ends = Vec::new();
-        for key in successors {
+        for (key, lineage) in successors {
             if rule_holds!(LogOutFollowsRenewals) && listed_keys.insert(key.clone()) {
                 let head = Bytes::new();
-                ends.push(self.end(Listed { key, head }, condition.clone()));
+                let listed = Listed { key, head };
+                ends.push(self.end(listed, Some(lineage), condition.clone()));
             }
         }
-        ended += end_together(ends, &mut failed).await;
-        match failed {
-            Some(error) if only.is_none() || ended == 0 => Err(error),
-            _ => Ok(ended),
-        }
+        ends_so_far.wait_for(ends).await;
+        ends_so_far.result(only.is_some())
     }
 
     /// The owner and the lineage of the session under `key`, which was renewed. If it had no owner,
@@ -299,8 +303,18 @@ impl Owned {
         }
     }
 
-    /// Ends the session of a record, or of its successor. Returns whether this call ended it.
-    async fn end(&self, listed: Listed, condition: EndCondition) -> Result<bool> {
+    /// Ends the session of a record, or of its successor. Returns the lineage, and whether this call
+    /// ended it.
+    async fn end(
+        &self,
+        listed: Listed,
+        lineage: Option<[u8; 16]>,
+        condition: EndCondition,
+    ) -> (Option<[u8; 16]>, Result<bool>) {
+        (lineage, self.end_record(listed, condition).await)
+    }
+
+    async fn end_record(&self, listed: Listed, condition: EndCondition) -> Result<bool> {
         let expired = live_in(&listed)
             .is_some_and(|(_, live)| self.shared.rules.is_expired(&live, self.shared.now()));
         let machine = Machine::ending(listed.key, Form::Native, condition);
@@ -377,20 +391,48 @@ impl Pages<'_> {
     }
 }
 
-/// Waits for `ends`, several at once. Returns how many ended a session.
-async fn end_together(
-    ends: Vec<impl Future<Output = Result<bool>>>,
-    failed: &mut Option<Error>,
-) -> u64 {
-    let mut ended = 0;
-    let mut ends = stream::iter(ends).buffer_unordered(AT_ONCE);
-    while let Some(end) = ends.next().await {
-        match end {
-            Ok(was_live) => ended += u64::from(was_live),
-            Err(error) => *failed = Some(error),
+/// What came of ending many sessions.
+#[derive(Default)]
+struct Ends {
+    ended: u64,
+    /// The lineages of the sessions that have ended, by this call or before.
+    lineages: HashSet<[u8; 16]>,
+    /// The lineages of listed records that were absent when they were to be ended.
+    missing: HashSet<[u8; 16]>,
+    failed: Option<Error>,
+}
+
+impl Ends {
+    /// Waits for `ends`, several at once.
+    async fn wait_for(
+        &mut self,
+        ends: Vec<impl Future<Output = (Option<[u8; 16]>, Result<bool>)>>,
+    ) {
+        let mut ends = stream::iter(ends).buffer_unordered(AT_ONCE);
+        while let Some((lineage, end)) = ends.next().await {
+            match (lineage, end) {
+                (lineage, Ok(by_this_call)) => {
+                    self.ended += u64::from(by_this_call);
+                    self.lineages.extend(lineage);
+                }
+                (Some(lineage), Err(Error::Missing)) => {
+                    self.missing.insert(lineage);
+                }
+                (_, Err(error)) => self.failed = Some(error),
+            }
         }
     }
-    ended
+
+    /// How many sessions were ended. If `one` was meant, and it was ended, other errors are none.
+    fn result(self, one: bool) -> Result<u64> {
+        // A renewal that lost to a log-out has deleted the copy that it made. The session itself has
+        // ended.
+        let lost = !self.missing.is_subset(&self.lineages);
+        match self.failed.or(lost.then_some(Error::Missing)) {
+            Some(error) if !one || self.ended == 0 => Err(error),
+            _ => Ok(self.ended),
+        }
+    }
 }
 
 /// The content without the data, and the record, if its header says that it is live.

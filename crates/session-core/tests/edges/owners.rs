@@ -602,3 +602,46 @@ async fn a_list_needs_no_tombstone_of_a_renewed_session() {
         assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 0);
     }
 }
+
+/// The copy of a session whose renewal lost to the log-out is deleted, after it was listed.
+#[tokio::test(start_paused = true)]
+async fn a_log_out_everywhere_beside_a_renewal_that_discards_its_copy_is_a_success() {
+    for keep in [false, true] {
+        let site = Site::new(signed());
+        let browser = site.logged_in("ada").await;
+        let other = site.logged_in("ada").await;
+        // The renewed session has two live records until the first one forwards to the second.
+        site.store.fail(Method::Update, Failure::Before);
+        site.store.fail(Method::Update, Failure::Before);
+        let renewed = if keep { &browser } else { &other };
+        let request = site.open(renewed).await;
+        request.renew();
+        assert!(request.answer().await.is_err());
+        let copy = site.store.last_key();
+        let request = site.open(&browser).await;
+        site.store.slow(Method::Load, 20 * MILLIS);
+        let (ended, ()) = tokio::join!(request.log_out_everywhere(keep), async {
+            tokio::time::sleep(10 * MILLIS).await;
+            site.store.evict(&copy).await;
+        });
+        assert_eq!(ended.unwrap(), 2 - u64::from(keep));
+        request.answer().await.unwrap();
+        assert_eq!(site.owner(&other).await, None);
+        assert_eq!(site.owner(&browser).await.is_some(), keep);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_out_everywhere_that_misses_a_session_is_an_error() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    let _other = site.logged_in("ada").await;
+    let lost = site.store.last_key();
+    let request = site.open(&browser).await;
+    site.store.slow(Method::Load, 20 * MILLIS);
+    let (ended, ()) = tokio::join!(request.log_out_everywhere(false), async {
+        tokio::time::sleep(10 * MILLIS).await;
+        site.store.evict(&lost).await;
+    });
+    assert!(matches!(ended, Err(Error::Missing)), "{ended:?}");
+}
