@@ -135,6 +135,18 @@ impl Machine {
                     Event::Live
                 }
             }
+            State::CheckingNew => {
+                // Another request may have given it a shorter lifetime, which ends the cookie, too.
+                if let Some(written) = &mut run.written
+                    && written.content.owner == live.content.owner
+                {
+                    let loaded = Arc::make_mut(&mut live);
+                    loaded.id.clone_from(&written.id);
+                    loaded.outdated = written.outdated;
+                    *written = live.clone();
+                }
+                Event::Live
+            }
             _ => Event::Live,
         };
         run.live = Some(live);

@@ -319,8 +319,25 @@ fn a_login_beside_the_end_of_all_sessions_sends_no_id_that_has_ended() {
     ];
     let seeds = [seed(0, None), seed(1, None)];
     let mut program = program(NATIVE, &seeds, &requests, &[2, 2, 0, 0]);
-    // The new record is inserted and ended before its request record_loaded of it.
+    // The new record is inserted and ended before its request hears of it.
     program.schedule.push(Turn::Run(0, Behaviour::Slow(300)));
     program.schedule.extend([Turn::Run(2, Behaviour::Fine); 3]);
     keeps_every_promise(&program);
+}
+
+/// The other request gives the session a shorter lifetime, under its new id.
+#[test]
+fn a_renewal_that_outlasts_a_lowered_lifetime_sends_no_id_that_has_expired() {
+    let config = Config {
+        idle: 100,
+        ..NATIVE
+    };
+    let renewal = [Step::Renew, Step::SaveDropped(3), Step::Wait(95)];
+    let requests = [
+        request(0, &[Step::Lifetime(Some(51))]),
+        request(0, &renewal),
+    ];
+    let seeds = [seed(0, Some(0))];
+    let turns = [0, 0, 2, 2, 2, 2];
+    keeps_every_promise(&program(config, &seeds, &requests, &turns));
 }
