@@ -1,4 +1,5 @@
-//! A connection of the pool for one call, and what becomes of it when the call is dropped.
+//! A connection of the pool for one call: what becomes of it afterwards, why there was none, and
+//! what happens if the server is silent or takes no writes.
 
 use std::io;
 
@@ -69,11 +70,13 @@ fn return_to_pool<D: Driver>(connection: Option<PoolConnection<D>>) {
 
 /// The result of `call`, or an error if the server is silent.
 ///
-/// The time of a request ends its calls earlier. This is for those that no request waits for.
+/// The time of a request ends its calls. This is for the others: a sweep and a migration.
 pub(crate) async fn unless_silent<D: Driver, T>(
+    operation: Operation,
     call: impl Future<Output = sqlx::Result<T>>,
 ) -> sqlx::Result<T> {
-    if D::AFTER_CANCEL == AfterCancel::Reuse {
+    let of_a_request = matches!(operation, Operation::Read | Operation::Write);
+    if of_a_request || D::AFTER_CANCEL == AfterCancel::Reuse {
         return call.await;
     }
     let silent = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into());

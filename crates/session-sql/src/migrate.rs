@@ -75,7 +75,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             }
             transaction.commit().await
         };
-        let result = unless_silent::<D, _>(create).await;
+        let result = unless_silent::<D, _>(Operation::Migration, create).await;
         connection.finish(result).map_err(CallError::Statement)?;
         // Another process may have created the table first, in another layout.
         let exists = self.table_exists(Operation::Migration).await?;
@@ -88,7 +88,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     pub(crate) async fn table_exists(&self, operation: Operation) -> Result<bool, CallError> {
         let mut connection = CallConnection::<D>::acquire(&self.pool, operation).await?;
         let facts = D::texts(connection.get_mut(), &self.queries.facts);
-        let facts = unless_silent::<D, _>(facts).await;
+        let facts = unless_silent::<D, _>(operation, facts).await;
         let facts = connection.finish(facts).map_err(CallError::Statement)?;
         if facts.iter().any(|fact| fact == "in memory") && !keeps_one_connection(&self.pool) {
             return Err(CallError::Unsuitable(

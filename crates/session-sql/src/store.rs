@@ -134,7 +134,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             _ => self.queue.permit().await,
         };
         let mut connection = CallConnection::<D>::acquire(&self.pool, operation).await?;
-        let call = unless_silent::<D, _>(D::run(connection.get_mut(), sql, values));
+        let call = unless_silent::<D, _>(operation, D::run(connection.get_mut(), sql, values));
         let call = AssertUnwindSafe(call).catch_unwind();
         // `sqlx` panics when a reply lacks a byte.
         let unreadable = || sqlx::Error::Protocol("the server's reply could not be read".into());

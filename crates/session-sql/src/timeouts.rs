@@ -24,8 +24,8 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 /// waits for a place meanwhile gets one.
 pub(crate) const RETURN: Duration = Duration::from_millis(500);
 
-/// The silence after which a connection is given up, if no request's time ends the call before. The
-/// server's own limits ([`STATEMENT`], [`LOCK`]) are over by then.
+/// The silence after which a sweep or a migration gives up its connection. The server's own limits
+/// on a statement and on a lock are over by then.
 pub(crate) const SILENCE: Duration = Duration::from_secs(4);
 
 /// The age at which a connection is replaced, so that a database behind a load balancer can move.

@@ -1,3 +1,5 @@
+//! The settings that the program reads from its environment.
+
 use std::time::Duration;
 
 use session_actix::session_core::{

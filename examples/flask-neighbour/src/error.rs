@@ -1,3 +1,5 @@
+//! Errors of a route, answered as JSON.
+
 use std::fmt;
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};

@@ -1,3 +1,5 @@
+//! The session as an answer shows it: its values, whether it is permanent, whether it is stored.
+
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde_json::{Map, Value};
 use session_actix::{Session, session_core::Result};

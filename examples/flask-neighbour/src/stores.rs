@@ -1,3 +1,5 @@
+//! Opens the store that the environment names.
+
 use std::sync::Arc;
 
 use session_actix::session_core::{

@@ -1,3 +1,5 @@
+//! Values as JSON, with tags for the types that JSON lacks.
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Values from the text and the type that a request names.
+
 use session_actix::session_core::{Dynamic, Format, Timestamp, Value};
 
 use crate::error::ApiError;

@@ -85,7 +85,7 @@ async fn one_lost_reply<D: TestDatabase>(before: usize, call: usize) {
             match call {
                 0 => drop(store.sweep(500).await),
                 1 => drop(store.migrate().await),
-                2 => drop(store.owned_by(&owner, None, 10).await),
+                2 => drop(succeeds(store.owned_by(&owner, None, 10)).await),
                 _ => {
                     succeeds(store.load(&key)).await;
                     succeeds(store.update(&key, &record, &revision)).await;
