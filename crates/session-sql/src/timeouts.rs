@@ -22,7 +22,7 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
 /// The ping with which the pool takes a connection back. Less than [`ACQUIRE`], so that a call that
 /// waits for a place meanwhile gets one.
-pub(crate) const RETURN: Duration = Duration::from_millis(500);
+pub(crate) const RETURN: Duration = Duration::from_millis(700);
 
 /// The silence after which a sweep or a migration gives up its connection. The server's own limits
 /// on a statement and on a lock are over by then.
