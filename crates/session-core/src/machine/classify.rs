@@ -179,7 +179,7 @@ impl Machine {
             LoadedRecord::Forwarded(_, until) if until > inputs.now && run.late.is_none() => {
                 run.late = Some(presented);
             }
-            // The last ones have no right but to be logged out.
+            // All that a request may do with an expired or long renewed id is to log out.
             LoadedRecord::Live(_) | LoadedRecord::Forwarded(..) => run.others.push(presented),
             LoadedRecord::Unreadable(error @ Error::LaterVersion) => {
                 run.error = Some(error);

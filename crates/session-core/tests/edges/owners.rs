@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{Error, KeyPrefix, OwnerIndex as _, Record, Session, config::Refresh};
+use session_core::{Error, KeyPrefix, OwnerIndex as _, Record, Session, StoreKey, config::Refresh};
 
 use crate::support::{Browser, Failure, Handler, Method, Site, signed};
 
@@ -603,6 +603,21 @@ async fn a_list_needs_no_tombstone_of_a_renewed_session() {
     }
 }
 
+/// Logs out everywhere. The record of `key` vanishes between its listing and its load.
+async fn everywhere_while_evicted(
+    site: &Site,
+    session: &Session,
+    keep: bool,
+    key: &StoreKey,
+) -> session_core::Result<u64> {
+    site.store.slow(Method::Load, 20 * MILLIS);
+    let vanish = async {
+        tokio::time::sleep(10 * MILLIS).await;
+        site.store.evict(key).await;
+    };
+    tokio::join!(session.log_out_everywhere(keep), vanish).0
+}
+
 /// The copy of a session whose renewal lost to the log-out is deleted, after it was listed.
 #[tokio::test(start_paused = true)]
 async fn a_log_out_everywhere_beside_a_renewal_that_discards_its_copy_is_a_success() {
@@ -619,11 +634,7 @@ async fn a_log_out_everywhere_beside_a_renewal_that_discards_its_copy_is_a_succe
         assert!(request.answer().await.is_err());
         let copy = site.store.last_key();
         let request = site.open(&browser).await;
-        site.store.slow(Method::Load, 20 * MILLIS);
-        let (ended, ()) = tokio::join!(request.log_out_everywhere(keep), async {
-            tokio::time::sleep(10 * MILLIS).await;
-            site.store.evict(&copy).await;
-        });
+        let ended = everywhere_while_evicted(&site, &request, keep, &copy).await;
         assert_eq!(ended.unwrap(), 2 - u64::from(keep));
         request.answer().await.unwrap();
         assert_eq!(site.owner(&other).await, None);
@@ -638,10 +649,6 @@ async fn a_log_out_everywhere_that_misses_a_session_is_an_error() {
     let _other = site.logged_in("ada").await;
     let lost = site.store.last_key();
     let request = site.open(&browser).await;
-    site.store.slow(Method::Load, 20 * MILLIS);
-    let (ended, ()) = tokio::join!(request.log_out_everywhere(false), async {
-        tokio::time::sleep(10 * MILLIS).await;
-        site.store.evict(&lost).await;
-    });
+    let ended = everywhere_while_evicted(&site, &request, false, &lost).await;
     assert!(matches!(ended, Err(Error::Missing)), "{ended:?}");
 }
