@@ -1,4 +1,5 @@
-//! A cart that several parts of one page change at once: two calls, a stream of events, a web socket, an upload.
+//! A cart that several parts of one page change at once: two calls, a stream of events, a web
+//! socket, an upload.
 //!
 //! Run it as `login.rs` says, with `--example cart`, beside a Redis.
 

@@ -1,4 +1,5 @@
-//! A store of your own, here a map; `cargo test -p examples --test custom_store` holds it to every promise of a store.
+//! A store of your own, here a map; `cargo test -p examples --test custom_store` holds it to every
+//! promise of a store.
 
 use session_core::{Loaded, Record, Revision, StoreKey, Write};
 use session_core::{Result, SessionStore, async_trait, conformance::Fixture};

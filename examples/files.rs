@@ -1,4 +1,5 @@
-//! Sessions in files: no server, and they survive a restart. `SESSION_FILE_DIR` names the directory.
+//! Sessions in files: no server, and they survive a restart. `SESSION_FILE_DIR` names the
+//! directory.
 //!
 //! Run it as `login.rs` says, with `--example files`.
 

@@ -1,4 +1,5 @@
-//! Tests of handlers with a `#[get]` macro: through the middleware, without it, and of a session alone.
+//! Tests of handlers with a `#[get]` macro: through the middleware, without it, and of a session
+//! alone.
 
 use actix_web::{
     App, HttpMessage as _, HttpResponse, get,

@@ -1,4 +1,5 @@
-//! A log-in form with a password check, a guard for `/account`, "remember me", a list of devices, and "log out everywhere".
+//! A log-in form with a password check, a guard for `/account`, "remember me", a list of devices,
+//! and "log out everywhere".
 //!
 //! ```sh
 //! export SECRET_KEY=$(openssl rand -base64 48)
@@ -40,7 +41,8 @@ struct LoginForm {
     remember: Option<String>,
 }
 
-/// A real application compares with a hash from its table of users, for example with the crate `argon2`.
+/// A real application compares with a hash from its table of users, for example with the crate
+/// `argon2`.
 fn password_is_right(user: &str, password: &str) -> bool {
     matches!((user, password), ("ada", "lovelace") | ("bob", "builder"))
 }
@@ -157,11 +159,13 @@ async fn log_out_everywhere(session: Session) -> Result<impl Responder, SessionE
 async fn main() -> Result<(), Box<dyn Error>> {
     // Warnings of the library, such as why a store failed, are events of `tracing`.
     tracing_subscriber::fmt().init();
-    // Who does not ask to be remembered is logged out when the browser closes or half an hour passes.
+    // Who does not ask to be remembered is logged out when the browser closes or half an hour
+    // passes.
     let settings = Settings::from_env(&Env::of_process())?
         .with_idle_timeout(HALF_AN_HOUR)
         .with_permanent(false);
-    // Another store is another line here; Redis and MongoDB need no sweep, and a SQL database needs `migrate`.
+    // Another store is another line here; Redis and MongoDB need no sweep, and a SQL database needs
+    // `migrate`.
     let store = Arc::new(FileStore::open("./sessions")?);
     actix_web::rt::spawn(sweep_every(store.clone(), settings.sweep_pause()));
     let sessions = Sessions::new(settings, store)?;

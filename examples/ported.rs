@@ -1,6 +1,8 @@
-//! A shop that was written for actix-session and actix-identity, moved here as MIGRATING.md says. Comments name what was there before.
+//! A shop that was written for actix-session and actix-identity, moved here as MIGRATING.md says.
+//! Comments name what was there before.
 //!
-//! Run it with `SECRET_KEY=$(openssl rand -base64 48) cargo run -p examples --example ported`, beside a Redis.
+//! Run it with `SECRET_KEY=$(openssl rand -base64 48) cargo run -p examples --example ported`,
+//! beside a Redis.
 
 use std::{sync::Arc, time::Duration};
 

@@ -26,7 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = session_sql::from_env(&env)?;
     let (table, pause) = (store.clone(), settings.sweep_pause());
     actix_web::rt::spawn(async move {
-        // Makes the table. While the database is down, whoever asks for a session is answered with a 503.
+        // Makes the table. While the database is down, whoever asks for a session is answered with
+        // a 503.
         while let Err(error) = table.migrate().await {
             eprintln!("there is no table yet: {error:?}");
             sleep(Duration::from_secs(1)).await;

@@ -1,6 +1,7 @@
 //! The demo as people use it: two browsers, one account, no script that is not ours.
 //!
-//! What the page at `/` must offer, as forms and links that work without JavaScript and lead back to the page:
+//! What the page at `/` must offer, as forms and links that work without JavaScript and lead back
+//! to the page:
 //!
 //! | element | meaning |
 //! |---|---|

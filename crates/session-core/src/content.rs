@@ -55,8 +55,8 @@ impl Content {
 /// A random value that names a session before and after renewals, such as in a list of devices. It
 /// gives no access to the session.
 ///
-/// It is written and parsed as 22 characters of base64url. So a handler can take it from a path or a
-/// form as `web::Path<Lineage>` or `web::Form<..>`.
+/// It is written and parsed as 22 characters of base64url. So a handler can take it from a path or
+/// a form as `web::Path<Lineage>` or `web::Form<..>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Lineage([u8; Lineage::LEN]);

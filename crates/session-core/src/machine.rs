@@ -152,8 +152,8 @@ pub(crate) struct Machine {
     extend: bool,
     /// Sessions that are to end. The last one ends first.
     endings: Vec<Ending>,
-    /// Keys of ids that the request presented besides the session's own, and that may be live: those
-    /// of further cookies, and those whose sessions have expired by this process's clock.
+    /// Keys of ids that the request presented besides the session's own, and that may be live:
+    /// those of further cookies, and those whose sessions have expired by this process's clock.
     others: Vec<(StoreKey, Form)>,
     condition: EndCondition,
     pending_cookie: PendingCookie,

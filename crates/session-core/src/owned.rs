@@ -303,8 +303,8 @@ impl Owned {
         }
     }
 
-    /// Ends the session of a record, or of its successor. Returns the lineage, and whether this call
-    /// ended it.
+    /// Ends the session of a record, or of its successor. Returns the lineage, and whether this
+    /// call ended it.
     async fn end(
         &self,
         listed: Listed,
@@ -425,8 +425,8 @@ impl Ends {
 
     /// How many sessions were ended. If `one` was meant, and it was ended, other errors are none.
     fn result(self, one: bool) -> Result<u64> {
-        // A renewal that lost to a log-out has deleted the copy that it made. The session itself has
-        // ended.
+        // A renewal that lost to a log-out has deleted the copy that it made. The session itself
+        // has ended.
         let lost = !self.missing.is_subset(&self.lineages);
         match self.failed.or(lost.then_some(Error::Missing)) {
             Some(error) if !one || self.ended == 0 => Err(error),

@@ -298,8 +298,8 @@ impl Session {
             .is_none_or(|machine| machine.live().is_none())
     }
 
-    /// A value that names the session before and after renewals, and gives no access to it. `None` if the
-    /// session is not stored yet, or if it is Flask's, whose records have none.
+    /// A value that names the session before and after renewals, and gives no access to it. `None`
+    /// if the session is not stored yet, or if it is Flask's, whose records have none.
     pub fn lineage(&self) -> Option<Lineage> {
         let lineage = self.machine_or_none()?.live()?.content.lineage?;
         Some(Lineage::from_bytes(lineage))

@@ -29,8 +29,8 @@ impl MongoStore {
     ///
     /// Does no I/O. The store runs at most 10 calls at the same time, as many as the driver's pool
     /// has connections by default. The client's options do not change these: reads go to the
-    /// primary, and writes wait for the majority and are sent once. The client stops working when the runtime ends that
-    /// created it, so create it in the application's `main`.
+    /// primary, and writes wait for the majority and are sent once. The client stops working when
+    /// the runtime ends that created it, so create it in the application's `main`.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "a client is a handle, and the other stores' constructors take theirs by value"
@@ -43,8 +43,9 @@ impl MongoStore {
     ///
     /// Does not wait for a server. Unless the URL sets them, the timeouts of server selection and
     /// of connecting, and the time between heartbeats, are 1 s each (the driver's defaults: 30 s,
-    /// 10 s, 10 s), and the pool has up to 100 connections (10). As always in `MongoDB`, a database in the URL is the one that authenticates the
-    /// user. [`with_database`](Self::with_database) sets the one for sessions.
+    /// 10 s, 10 s), and the pool has up to 100 connections (10). As always in `MongoDB`, a database
+    /// in the URL is the one that authenticates the user. [`with_database`](Self::with_database)
+    /// sets the one for sessions.
     ///
     /// # Errors
     ///

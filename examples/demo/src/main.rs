@@ -1,6 +1,8 @@
-//! Server-side sessions run for real: an Actix Web application on whichever store the environment names.
+//! Server-side sessions run for real: an Actix Web application on whichever store the environment
+//! names.
 //!
-//! `cargo run -p demo` needs no server and no configuration; the README has the table of its settings.
+//! `cargo run -p demo` needs no server and no configuration; the README has the table of its
+//! settings.
 
 mod api;
 mod devices;
@@ -146,7 +148,8 @@ async fn clean_up(opened: Opened) -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     };
     let mut removed = 0;
-    // A session's record is kept for some time after its end; whoever cleans up wants those that have ended gone.
+    // A session's record is kept for some time after its end; whoever cleans up wants those that
+    // have ended gone.
     let ended = SystemTime::now() + Record::KEPT_AFTER_END;
     loop {
         let batch = store.sweep_as_of(ended, BATCH).await?;

@@ -12,7 +12,8 @@ use session_actix::session_core::config::{ConfigError, Env};
 
 const FILE: &str = "./demo-secret.key";
 
-/// Adds the demo's own secret where the environment has none: made once, kept in a file that only its owner reads.
+/// Adds the demo's own secret where the environment has none: made once, kept in a file that only
+/// its owner reads.
 pub(crate) fn provide(env: Env) -> Result<Env, ConfigError> {
     if env.get("SECRET_KEY").is_some() {
         return Ok(env);

@@ -94,7 +94,8 @@ fn embedded<S: OwnerIndex + ExpiredSweep>(name: &'static str, store: S) -> Opene
 }
 
 impl Opened {
-    /// Makes the store's table or indexes; while the store is down it tries again, and the demo serves meanwhile.
+    /// Makes the store's table or indexes; while the store is down it tries again, and the demo
+    /// serves meanwhile.
     pub(crate) async fn prepare(&mut self) {
         let Some(preparation) = self.preparation.take() else {
             return;

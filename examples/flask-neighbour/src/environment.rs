@@ -86,7 +86,8 @@ fn flask(env: &Env) -> Result<Settings, ConfigError> {
         .overlaid(&by_the_librarys_names(env, &[]))
 }
 
-/// The same application once Flask serves nothing any more: native, under the name of Flask's cookie.
+/// The same application once Flask serves nothing any more: native, under the name of Flask's
+/// cookie.
 fn native(env: &Env, sessions: FlaskSessions) -> Result<Settings, ConfigError> {
     let flask = flask(env)?;
     let keys = match (env.bool("USE_SIGNER")?, env.get("SECRET_KEY")) {

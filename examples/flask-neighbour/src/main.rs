@@ -1,4 +1,5 @@
-//! The neighbour in Actix Web: the README beside it says what it is for, and `app.py` is the same in Flask.
+//! The neighbour in Actix Web: the README beside it says what it is for, and `app.py` is the same
+//! in Flask.
 
 mod environment;
 mod error;

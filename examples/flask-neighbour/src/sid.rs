@@ -1,4 +1,5 @@
-//! The id in an answer, which only this example shows, because tests compare it: it opens the session.
+//! The id in an answer, which only this example shows, because tests compare it: it opens the
+//! session.
 //!
 //! The library hands it to nobody, so it is read where the browser has it: in the cookies.
 

@@ -65,7 +65,8 @@ pub(crate) async fn open(environment: &Environment) -> Result<Opened, ConfigErro
     })
 }
 
-/// SQLAlchemy counts the slashes of a file's path in its own way, which a driver in the scheme tells, and makes the file.
+/// SQLAlchemy counts the slashes of a file's path in its own way, which a driver in the scheme
+/// tells, and makes the file.
 fn of_sqlalchemy(url: &str) -> String {
     match url.strip_prefix("sqlite:") {
         Some(path) if !path.contains('?') => format!("sqlite+pysqlite:{path}?mode=rwc"),
