@@ -7,13 +7,15 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::account::Account;
-use crate::binary::binary;
+use crate::binary::{optional_server_program, server_program};
 use crate::process::Recipe;
 use crate::server::Server;
 use crate::template::Template;
 use crate::wire::{connect, expect};
 
-const LOG_SIZE: &str = "--innodb-log-file-size=8M";
+/// What only one of the two has.
+const MARIADB: &[&str] = &["--innodb-log-file-size=8M"];
+const MYSQL: &[&str] = &["--mysqlx=OFF", "--skip-log-bin"];
 
 // The database and its user, made at every start.
 const FIRST: &str = "CREATE DATABASE IF NOT EXISTS session;
@@ -51,33 +53,38 @@ impl Deref for MariaDb {
     }
 }
 
+/// Where the programs are in a folder, a `MySQL` is started if it has that.
 fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
     let account = Account::for_server("mysql");
     if let Some(account) = account {
         account.own(directory);
     }
-    let server = binary("mariadbd");
-    let install = binary("mariadb-install-db");
+    let server = optional_server_program("mariadbd");
+    let (server, install) = if let Some(server) = server {
+        let install = server_program("mariadb-install-db");
+        (server, install_mariadb(&install))
+    } else {
+        let server = server_program("mysqld");
+        let install = install_mysql(&server);
+        (server, install)
+    };
+    let base = server.ancestors().nth(2).expect("it lies in usr/sbin");
     let data = directory.join("data");
     Template {
-        name: "mariadb".to_owned(),
+        name: template_name(&server),
         account,
     }
     .copy_to(&data, |fresh| {
-        let mut command = Command::new(install);
-        command.args([
-            "--no-defaults",
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            LOG_SIZE,
-        ]);
+        let mut command = install;
+        command.arg(format!("--basedir={}", base.display()));
         command.arg(format!("--datadir={}", fresh.display()));
         command
     });
     let first = directory.join("first.sql");
     fs::write(&first, FIRST).expect("the directory is writable");
-    let mut recipe = Recipe::new(server)
+    let mut recipe = Recipe::new(server.clone())
         .arg("--no-defaults")
+        .arg(format!("--basedir={}", base.display()))
         .arg(format!("--datadir={}", data.display()))
         .arg(format!("--socket={}", directory.join("socket").display()))
         .arg(format!("--pid-file={}", directory.join("pid").display()))
@@ -90,15 +97,50 @@ fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
             "--max-connections=200",
-        ])
-        .args([
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=32M",
-            LOG_SIZE,
         ])
+        .args(if is_mysql(&server) { MYSQL } else { MARIADB })
         .args(args.iter().copied());
     recipe.account = account;
     recipe
+}
+
+fn is_mysql(server: &Path) -> bool {
+    server.ends_with("mysqld")
+}
+
+/// The directory of one version is nothing for another.
+fn template_name(server: &Path) -> String {
+    let output = Command::new(server).arg("--version").output();
+    let text = output
+        .unwrap_or_else(|error| panic!("{}: {error}", server.display()))
+        .stdout;
+    let text = String::from_utf8_lossy(&text);
+    let version = text
+        .split_whitespace()
+        .skip_while(|word| *word != "Ver")
+        .nth(1);
+    let version = version.unwrap_or_else(|| panic!("no version in {text:?}"));
+    let kind = if is_mysql(server) { "mysql" } else { "mariadb" };
+    format!("{kind}-{version}")
+}
+
+fn install_mariadb(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args([
+        "--no-defaults",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        "--innodb-log-file-size=8M",
+    ]);
+    command
+}
+
+fn install_mysql(server: &Path) -> Command {
+    let mut command = Command::new(server);
+    command.args(["--no-defaults", "--initialize-insecure", "--tmpdir=/tmp"]);
+    command
 }
 
 /// The server speaks first: a packet that begins with protocol version 10, or with 255 and what is

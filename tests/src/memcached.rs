@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 use crate::account::Account;
-use crate::binary::binary;
+use crate::binary::server_program;
 use crate::process::Recipe;
 use crate::server::Server;
 use crate::wire::{ask, expect};
@@ -18,7 +18,7 @@ impl Memcached {
     /// Starts one; `args` are `memcached`'s own, such as `-m 8` or `-I 2m`.
     pub async fn start(args: &[&str]) -> Self {
         let recipe = |port: u16, _: &Path| {
-            let mut recipe = Recipe::new(binary("memcached"))
+            let mut recipe = Recipe::new(server_program("memcached"))
                 .args(["-l", "127.0.0.1", "-p", &port.to_string(), "-U", "0"])
                 .args(args);
             recipe.account = Account::for_server("memcache");

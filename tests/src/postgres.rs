@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::account::Account;
-use crate::binary::binary;
+use crate::binary::server_program;
 use crate::process::Recipe;
 use crate::server::Server;
 use crate::template::Template;
@@ -49,8 +49,8 @@ fn recipe(port: u16, directory: &Path, settings: &[&str]) -> Recipe {
     if let Some(account) = account {
         account.own(directory);
     }
-    let server = binary("postgres");
-    let initdb = binary("initdb");
+    let server = server_program("postgres");
+    let initdb = server_program("initdb");
     let data = directory.join("data");
     // Debian's path names the version; what is called may be a link to it.
     let real = server

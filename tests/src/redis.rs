@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Deref;
 
-use crate::binary::binary;
+use crate::binary::server_program;
 use crate::process::Recipe;
 use crate::server::Server;
 use crate::wire::{ask, expect};
@@ -41,7 +41,7 @@ impl Deref for RedisServer {
 }
 
 pub(crate) fn recipe(port: u16) -> Recipe {
-    Recipe::new(binary("redis-server"))
+    Recipe::new(server_program("redis-server"))
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no"])
         .args(["--repl-diskless-sync-delay", "0"])

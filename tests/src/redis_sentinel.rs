@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::binary::binary;
+use crate::binary::server_program;
 use crate::process::Recipe;
 use crate::redis::{RedisServer, answers};
 use crate::server::Server;
@@ -110,7 +110,7 @@ fn recipe(port: u16, directory: &Path, primary: &str) -> Recipe {
          sentinel down-after-milliseconds {SERVICE} 500\nsentinel failover-timeout {SERVICE} 2000\n"
     );
     fs::write(&file, text).expect("the directory is writable");
-    Recipe::new(binary("redis-server"))
+    Recipe::new(server_program("redis-server"))
         .arg(file)
         .arg("--sentinel")
 }

@@ -10,11 +10,13 @@ mod costs;
 mod deny;
 mod fuzz;
 mod lines;
+mod matrix;
 #[cfg(feature = "owners")]
 mod owners;
 mod package;
 mod paths;
 mod python;
+mod servers;
 mod setup;
 mod smoke;
 mod steps;
@@ -32,6 +34,8 @@ const USAGE: &str = "cargo xtask <command>
   ci       all that has to pass: format, lints, tests, documentation, licences, packages, demo, browser
   soak     the tests with 1,000 rounds of each race and kill and 10 million random programs, and ten minutes of each
            fuzz target; further words as for test, and then no fuzzing
+  matrix   the tests of each store on the oldest and the newest version of its server that Debian has, or on those
+           that further words name
   fuzz     each fuzz target for as many seconds as a further word says, or those that still further words name
   http-state  the cookie tests of the http-state working group, from the checkout that a further word names
   browser  drives the demo in headless Chromium; pictures in target/browser
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         ["setup"] => setup::everything(&mut steps),
         ["test", rest @ ..] => tests::run(&mut steps, rest),
         ["soak", rest @ ..] => tests::soak(&mut steps, rest),
+        ["matrix", names @ ..] => matrix::run(&mut steps, names),
         ["ci"] => ci::run(&mut steps),
         ["fuzz", seconds, names @ ..] if let Ok(seconds) = seconds.parse() => {
             fuzz::run(&mut steps, seconds, names)
