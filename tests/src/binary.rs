@@ -35,7 +35,7 @@ fn not_installed(name: &str) -> String {
 
 fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    // Debian keeps servers where an ordinary user's PATH does not lead.
+    // Distributions keep servers where an ordinary user's PATH does not lead.
     env::split_paths(&path)
         .map(|dir| dir.join(name))
         .find(|file| file.is_file())
@@ -43,7 +43,7 @@ fn find(name: &str) -> Option<PathBuf> {
 }
 
 fn in_folder(folder: &Path, name: &str) -> Option<PathBuf> {
-    ["usr/bin", "usr/sbin", "usr/local/sbin"]
+    ["usr/bin", "usr/sbin", "usr/local/sbin", "usr/libexec"]
         .map(|dir| folder.join(dir))
         .into_iter()
         .chain(postgres_directories(folder))

@@ -1,47 +1,118 @@
-//! Servers that `docker compose` runs.
+//! The services of docker-compose.yml.
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A server that `docker compose` runs and whose address the environment names.
-///
-/// All tests share it, so tests that kill it must run one after another.
+use crate::host::Host;
+
+/// Set by `cargo xtask test --compose`: the tests use the services of docker-compose.yml.
+const VARIABLE: &str = "SESSION_TEST_COMPOSE";
+
+/// Names the program that stands for `docker` while there is no Docker engine.
+const DOCKER: &str = "SESSION_TEST_DOCKER";
+
+/// Each service and its port of 127.0.0.1, as docker-compose.yml has them.
+pub const SERVICES: &[(&str, u16)] = &[
+    ("redis", 31379),
+    ("valkey", 31380),
+    ("memcached", 31211),
+    ("memcached-2", 31212),
+    ("memcached-3", 31213),
+    ("mongo", 31017),
+    ("postgres", 31432),
+    ("mariadb", 31306),
+    ("mysql", 31307),
+    ("redis-cluster-1", 31391),
+    ("redis-cluster-2", 31392),
+    ("redis-cluster-3", 31393),
+    ("redis-cluster-4", 31394),
+    ("redis-cluster-5", 31395),
+    ("redis-cluster-6", 31396),
+    ("redis-primary", 31401),
+    ("redis-replica", 31402),
+    ("redis-sentinel", 31403),
+];
+
+/// Whether the tests use the services.
+pub(crate) fn in_use() -> bool {
+    env::var_os(VARIABLE).is_some()
+}
+
+/// The port of a service, where the tests use the services.
+pub(crate) fn port(service: &str) -> Option<u16> {
+    let mut services = SERVICES.iter().filter(|_| in_use());
+    services
+        .find(|(name, _)| *name == service)
+        .map(|(_, port)| *port)
+}
+
+/// A service. All tests share it, so they run one after another.
 #[derive(Debug)]
-pub(crate) struct Service(pub(crate) &'static str);
+pub(crate) struct Service(&'static str);
 
 impl Service {
-    pub(crate) fn kill(&self) {
-        self.compose(&["kill"]);
+    /// The service on a port, where the tests use the services.
+    pub(crate) fn on(port: u16) -> Option<Self> {
+        let service = SERVICES.iter().find(|(_, own)| in_use() && *own == port);
+        service.map(|(name, _)| Self(name))
     }
 
-    pub(crate) fn start(&self) {
-        self.compose(&["up", "--detach", "--wait"]);
+    /// Puts a new one in its place, without data and with the settings of docker-compose.yml.
+    pub(crate) fn renew(&self) {
+        self.must(&["rm", "--stop", "--force"]);
+        self.must(&["up", "--detach", "--wait"]);
     }
 
-    pub(crate) fn freeze(&self) {
-        self.compose(&["pause"]);
-    }
-
-    pub(crate) fn thaw(&self) {
-        self.compose(&["unpause"]);
-    }
-
-    fn compose(&self, args: &[&str]) {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker-compose.yml");
-        let mut command = Command::new("docker");
-        command
-            .arg("compose")
-            .arg("--file")
-            .arg(file)
-            .args(args)
-            .arg(self.0);
+    fn compose(&self, args: &[&str]) -> Result<(), String> {
+        let docker = env::var_os(DOCKER).unwrap_or_else(|| "docker".into());
+        let mut command = Command::new(docker);
+        command.arg("compose").arg("--file").arg(file());
+        command.args(args).arg(self.0);
         let output = command
             .output()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        assert!(
-            output.status.success(),
-            "{command:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+            .map_err(|error| format!("{command:?}: {error}"))?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            let text = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{command:?}: {text}"))
+        }
     }
+
+    fn must(&self, args: &[&str]) {
+        self.compose(args).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+impl Host for Service {
+    fn start(&self) -> Result<(), String> {
+        self.compose(&["up", "--detach", "--wait"])
+    }
+
+    fn kill(&self) {
+        // One that has ended already cannot be killed, and one that is paused neither.
+        let _ = self.compose(&["unpause"]);
+        let _ = self.compose(&["kill"]);
+    }
+
+    fn freeze(&self) {
+        self.must(&["pause"]);
+    }
+
+    fn thaw(&self) {
+        self.must(&["unpause"]);
+    }
+}
+
+impl Drop for Service {
+    /// The next test finds it running, whatever this one has done.
+    fn drop(&mut self) {
+        let _ = self.compose(&["unpause"]);
+        let _ = self.start();
+    }
+}
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker-compose.yml")
 }

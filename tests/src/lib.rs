@@ -13,11 +13,17 @@ mod binary;
 mod chaos_proxy;
 mod chromedriver;
 mod compose;
+mod given;
 mod guard;
+mod host;
+#[cfg(feature = "sql")]
 mod mariadb;
 mod memcached;
 mod mongo;
+#[cfg(feature = "sql")]
+mod own_database;
 mod port;
+#[cfg(feature = "sql")]
 mod postgres;
 mod process;
 mod program;
@@ -27,16 +33,21 @@ mod redis_cluster;
 mod redis_sentinel;
 mod scratch;
 mod server;
+#[cfg(feature = "sql")]
+mod stand_in;
 mod template;
 mod tree;
 mod wire;
 
 pub use chaos_proxy::{ChaosProxy, Disruption};
 pub use chromedriver::ChromeDriver;
+pub use compose::SERVICES;
+#[cfg(feature = "sql")]
 pub use mariadb::MariaDb;
 pub use memcached::Memcached;
 pub use mongo::Mongo;
 pub use port::free_port;
+#[cfg(feature = "sql")]
 pub use postgres::Postgres;
 pub use program::Program;
 pub use redis::RedisServer;
@@ -45,3 +56,5 @@ pub use redis_sentinel::RedisSentinel;
 pub use scratch::{scratch_dir, target_dir};
 pub use server::Server;
 pub use session_core::conformance::rounds;
+#[cfg(feature = "sql")]
+pub use stand_in::docker;

@@ -6,8 +6,12 @@ use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
 
+use sqlx::MySqlConnection;
+
 use crate::account::Account;
 use crate::binary::{optional_server_program, server_program};
+use crate::given;
+use crate::own_database::OwnDatabase;
 use crate::process::Recipe;
 use crate::server::Server;
 use crate::template::Template;
@@ -15,33 +19,53 @@ use crate::wire::{connect, expect};
 
 /// What only one of the two has.
 const MARIADB: &[&str] = &["--innodb-log-file-size=8M"];
-const MYSQL: &[&str] = &["--mysqlx=OFF", "--skip-log-bin"];
+const MYSQL: &[&str] = &["--mysqlx=OFF", "--skip-log-bin", "--secure-file-priv=NULL"];
 
-// The database and its user, made at every start.
+// The database, its user, and a root that may come by TCP, made at every start.
 const FIRST: &str = "CREATE DATABASE IF NOT EXISTS session;
 CREATE USER IF NOT EXISTS session@'%' IDENTIFIED BY 'session';
 GRANT ALL ON *.* TO session@'%';
+CREATE USER IF NOT EXISTS root@'%' IDENTIFIED BY '';
+GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
 ";
 
 /// A `MariaDB` server with one empty database and 200 connections.
 #[derive(Debug)]
-pub struct MariaDb(Server);
+pub struct MariaDb {
+    server: Server,
+    /// On a server that runs already.
+    own: Option<OwnDatabase<MySqlConnection>>,
+}
 
 impl MariaDb {
-    /// Starts one.
+    /// Starts one. With docker compose, or where `SESSION_TEST_MYSQL_URL` names a `MariaDB` or a
+    /// `MySQL`, it is a database of its own there.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// Starts one with arguments of its own, such as `--max-connections=5`.
     pub async fn start_with(args: &[&str]) -> Self {
+        let service = "mysql://session:session@127.0.0.1:31306/session";
+        if let Some(url) = given::address("SESSION_TEST_MYSQL_URL", service) {
+            given::without_settings(args);
+            let server = Server::attach("mariadbd", given::port(&url), answers).await;
+            let own = Some(OwnDatabase::create(&url));
+            return Self { server, own };
+        }
         let recipe = |port: u16, directory: &Path| recipe(port, directory, args);
-        Self(Server::start("mariadbd", answers, recipe).await)
+        Self {
+            server: Server::start("mariadbd", answers, recipe).await,
+            own: None,
+        }
     }
 
     /// `mysql://session:session@127.0.0.1:port/session`.
     pub fn url(&self) -> String {
-        format!("mysql://session:session@127.0.0.1:{}/session", self.port())
+        self.own.as_ref().map_or_else(
+            || format!("mysql://session:session@127.0.0.1:{}/session", self.port()),
+            OwnDatabase::url,
+        )
     }
 }
 
@@ -49,12 +73,12 @@ impl Deref for MariaDb {
     type Target = Server;
 
     fn deref(&self) -> &Server {
-        &self.0
+        &self.server
     }
 }
 
 /// Where the programs are in a folder, a `MySQL` is started if it has that.
-fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
+pub(crate) fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
     let account = Account::for_server("mysql");
     if let Some(account) = account {
         account.own(directory);
@@ -145,7 +169,7 @@ fn install_mysql(server: &Path) -> Command {
 
 /// The server speaks first: a packet that begins with protocol version 10, or with 255 and what is
 /// wrong.
-fn answers(port: u16) -> io::Result<()> {
+pub(crate) fn answers(port: u16) -> io::Result<()> {
     let mut greeting = [0; 5];
     connect(port)?.read_exact(&mut greeting)?;
     expect(greeting[4] == 10, "no greeting")

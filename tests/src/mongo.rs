@@ -1,11 +1,10 @@
 //! A server for `MongoDB`'s protocol.
 
-use std::env;
 use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::path::Path;
 
-use crate::compose::Service;
+use crate::given;
 use crate::process::Recipe;
 use crate::python::python;
 use crate::server::Server;
@@ -15,9 +14,7 @@ const SCRIPT: &str = include_str!("mongo.py");
 
 /// A server that speaks `MongoDB`'s protocol: `SecantusDB`, which the set-up installs from `PyPI`.
 ///
-/// Where `SESSION_TEST_MONGODB_URL` is set, it is the genuine `mongo` service of docker-compose.yml
-/// at that address instead: one for all tests, so those that kill or freeze it need
-/// `--test-threads=1`.
+/// With docker compose, or where `SESSION_TEST_MONGODB_URL` names one, it is a genuine MongoDB.
 #[derive(Debug)]
 pub struct Mongo(Server);
 
@@ -29,15 +26,11 @@ impl Mongo {
 
     /// Starts one whose pause between removals of expired documents is `ttl_sweep` seconds.
     pub async fn start_with(ttl_sweep: f64) -> Self {
-        if let Ok(url) = env::var("SESSION_TEST_MONGODB_URL") {
-            return Self(Server::attach(Service("mongo"), port_of(&url), answers).await);
+        if let Some(url) = given::address("SESSION_TEST_MONGODB_URL", "mongodb://127.0.0.1:31017/")
+        {
+            return Self(Server::attach("mongod", given::port(&url), answers).await);
         }
-        let recipe = |port: u16, directory: &Path| {
-            Recipe::new(python())
-                .args(["-c", SCRIPT, &port.to_string()])
-                .arg(directory.join("data"))
-                .args(["session", &ttl_sweep.to_string()])
-        };
+        let recipe = |port: u16, directory: &Path| recipe(port, directory, ttl_sweep);
         Self(Server::start("SecantusDB", answers, recipe).await)
     }
 
@@ -55,19 +48,15 @@ impl Deref for Mongo {
     }
 }
 
-fn port_of(url: &str) -> u16 {
-    let port = url
-        .trim_end_matches('/')
-        .rsplit(':')
-        .next()
-        .and_then(|port| port.parse().ok());
-    port.unwrap_or_else(|| {
-        panic!("SESSION_TEST_MONGODB_URL must be mongodb://127.0.0.1:port/, not {url:?}")
-    })
+pub(crate) fn recipe(port: u16, directory: &Path, ttl_sweep: f64) -> Recipe {
+    Recipe::new(python())
+        .args(["-c", SCRIPT, &port.to_string()])
+        .arg(directory.join("data"))
+        .args(["session", &ttl_sweep.to_string()])
 }
 
 /// `{hello: 1, $db: "admin"}` in an `OP_MSG`, answered by one.
-fn answers(port: u16) -> io::Result<()> {
+pub(crate) fn answers(port: u16) -> io::Result<()> {
     let document = b"\x1f\0\0\0\x10hello\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0";
     let length = u32::try_from(16 + 5 + document.len()).expect("a short message");
     let mut message = Vec::new();

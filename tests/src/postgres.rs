@@ -1,14 +1,18 @@
 //! A `PostgreSQL` server.
 
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
+use sqlx::PgConnection;
 
 use crate::account::Account;
 use crate::binary::server_program;
+use crate::given;
+use crate::own_database::OwnDatabase;
 use crate::process::Recipe;
 use crate::server::Server;
 use crate::template::Template;
@@ -16,23 +20,41 @@ use crate::wire::{connect, expect};
 
 /// A `PostgreSQL` server with one empty database and 200 connections; it trusts everybody.
 #[derive(Debug)]
-pub struct Postgres(Server);
+pub struct Postgres {
+    server: Server,
+    /// On a server that runs already.
+    own: Option<OwnDatabase<PgConnection>>,
+}
 
 impl Postgres {
-    /// Starts one.
+    /// Starts one. With docker compose, or where `SESSION_TEST_POSTGRES_URL` names a server, it is a
+    /// database of its own there.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// Starts one with settings of its own, such as `max_connections=5`.
     pub async fn start_with(settings: &[&str]) -> Self {
+        let service = "postgres://session:session@127.0.0.1:31432/session";
+        if let Some(url) = given::address("SESSION_TEST_POSTGRES_URL", service) {
+            given::without_settings(settings);
+            let server = Server::attach("postgres", given::port(&url), accepts).await;
+            let own = Some(OwnDatabase::create(&url));
+            return Self { server, own };
+        }
         let recipe = |port: u16, directory: &Path| recipe(port, directory, settings);
-        Self(Server::start("postgres", answers, recipe).await)
+        Self {
+            server: Server::start("postgres", answers, recipe).await,
+            own: None,
+        }
     }
 
     /// `postgres://postgres@127.0.0.1:port/postgres`.
     pub fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port())
+        self.own.as_ref().map_or_else(
+            || format!("postgres://postgres@127.0.0.1:{}/postgres", self.port()),
+            OwnDatabase::url,
+        )
     }
 }
 
@@ -40,11 +62,11 @@ impl Deref for Postgres {
     type Target = Server;
 
     fn deref(&self) -> &Server {
-        &self.0
+        &self.server
     }
 }
 
-fn recipe(port: u16, directory: &Path, settings: &[&str]) -> Recipe {
+pub(crate) fn recipe(port: u16, directory: &Path, settings: &[&str]) -> Recipe {
     let account = Account::for_server("postgres");
     if let Some(account) = account {
         account.own(directory);
@@ -97,15 +119,49 @@ fn recipe(port: u16, directory: &Path, settings: &[&str]) -> Recipe {
     recipe
 }
 
-fn answers(port: u16) -> io::Result<()> {
+/// A running server's users are not known here: whether it has TLS is what it tells everybody.
+fn accepts(port: u16) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    stream.write_all(&packet(&80_877_103_u32.to_be_bytes()))?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    expect(b"SN".contains(&answer[0]), "no PostgreSQL")
+}
+
+pub(crate) fn answers(port: u16) -> io::Result<()> {
+    query(&mut log_in(port)?, "SELECT 1")
+}
+
+/// Makes the account and the database that docker-compose.yml names, unless they are there.
+pub(crate) fn make_account(port: u16) -> io::Result<()> {
+    let mut stream = log_in(port)?;
+    for sql in [
+        "CREATE ROLE session SUPERUSER LOGIN PASSWORD 'session'",
+        "CREATE DATABASE session OWNER session",
+    ] {
+        match query(&mut stream, sql) {
+            Err(error) if error.to_string().contains("already exists") => {
+                until_ready(&mut stream)?;
+            }
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+fn log_in(port: u16) -> io::Result<TcpStream> {
     let mut stream = connect(port)?;
     let mut startup = vec![0, 3, 0, 0];
     startup.extend(b"user\0postgres\0database\0postgres\0\0");
     stream.write_all(&packet(&startup))?;
     until_ready(&mut stream)?;
+    Ok(stream)
+}
+
+fn query(stream: &mut TcpStream, sql: &str) -> io::Result<()> {
     stream.write_all(b"Q")?;
-    stream.write_all(&packet(b"SELECT 1\0"))?;
-    until_ready(&mut stream)
+    stream.write_all(&packet(format!("{sql}\0").as_bytes()))?;
+    until_ready(stream)
 }
 
 /// The length, which counts itself, and the body.

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::account::Account;
 use crate::guard::Guard;
+use crate::host::Host;
 use crate::tree;
 
 /// How a process is started, the first time and again.
@@ -102,48 +103,15 @@ impl Process {
         Ok(())
     }
 
-    /// The process's own id, while it runs.
-    pub(crate) fn pid(&self) -> Option<Pid> {
-        self.running().as_ref().map(|running| running.pid)
-    }
-
-    pub(crate) fn exited(&self) -> Option<ExitStatus> {
-        let mut running = self.running();
-        let status = running
-            .as_mut()?
-            .child
-            .try_wait()
-            .expect("a child can be waited for");
-        if status.is_some() {
-            *running = None;
-        }
-        status
-    }
-
-    pub(crate) fn kill(&self) {
-        if let Some(mut running) = self.running().take() {
-            tree::kill(running.pid);
-            running.child.wait().expect("a child can be waited for");
-        }
-    }
-
     /// Sends `signal` to the process itself.
     pub(crate) fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.pid() {
+        if let Some(pid) = self.id() {
             tree::signal(pid, signal);
         }
     }
 
-    pub(crate) fn freeze(&self) {
-        if let Some(pid) = self.pid() {
-            tree::stop(pid);
-        }
-    }
-
-    pub(crate) fn thaw(&self) {
-        if let Some(pid) = self.pid() {
-            tree::resume(pid);
-        }
+    fn id(&self) -> Option<Pid> {
+        self.running().as_ref().map(|running| running.pid)
     }
 
     pub(crate) fn stdout(&self) -> String {
@@ -159,13 +127,59 @@ impl Process {
     }
 }
 
+impl Host for Process {
+    fn start(&self) -> Result<(), String> {
+        self.launch().map_err(|error| error.to_string())
+    }
+
+    fn kill(&self) {
+        if let Some(mut running) = self.running().take() {
+            tree::kill(running.pid);
+            running.child.wait().expect("a child can be waited for");
+        }
+    }
+
+    fn freeze(&self) {
+        if let Some(pid) = self.id() {
+            tree::stop(pid);
+        }
+    }
+
+    fn thaw(&self) {
+        if let Some(pid) = self.id() {
+            tree::resume(pid);
+        }
+    }
+
+    fn pid(&self) -> Option<i32> {
+        self.id().map(|pid| pid.as_raw_nonzero().get())
+    }
+
+    fn exited(&self) -> Option<ExitStatus> {
+        let mut running = self.running();
+        let status = running
+            .as_mut()?
+            .child
+            .try_wait()
+            .expect("a child can be waited for");
+        if status.is_some() {
+            *running = None;
+        }
+        status
+    }
+
+    fn output(&self) -> String {
+        self.stdout() + &self.stderr()
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         if let Some(signal) = self.recipe.farewell {
             self.thaw();
             self.signal(signal);
             let begin = Instant::now();
-            while self.pid().is_some()
+            while self.id().is_some()
                 && self.exited().is_none()
                 && begin.elapsed() < Duration::from_secs(3)
             {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::host::Host as _;
 use crate::process::{Process, Recipe};
 use crate::python::python;
 use crate::scratch::scratch_dir;
@@ -126,12 +127,12 @@ impl Program {
 
     /// The process id, while it runs.
     pub fn pid(&self) -> Option<i32> {
-        self.process.pid().map(|pid| pid.as_raw_nonzero().get())
+        self.process.pid()
     }
 
     /// What it has written to its standard output and error so far.
     pub fn output(&self) -> String {
-        self.process.stdout() + &self.process.stderr()
+        self.process.output()
     }
 
     /// Ends it by SIGKILL.

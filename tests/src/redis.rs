@@ -4,31 +4,91 @@ use std::io;
 use std::ops::Deref;
 
 use crate::binary::server_program;
+use crate::compose;
+use crate::given;
 use crate::process::Recipe;
 use crate::server::Server;
 use crate::wire::{ask, expect};
 
-/// A `redis-server` that saves nothing to disk.
+/// A `redis-server` that saves nothing to disk, and is empty.
 #[derive(Debug)]
-pub struct RedisServer(Server);
+pub struct RedisServer {
+    server: Server,
+    /// The number of the database that the tests use.
+    database: u32,
+}
 
 impl RedisServer {
     /// Starts one; `args` are `redis-server`'s own, such as `--maxmemory 2mb`, and win over the
-    /// harness's.
+    /// harness's. With docker compose, or where `SESSION_TEST_REDIS_URL` names a server, it is that,
+    /// emptied.
     pub async fn start(args: &[&str]) -> Self {
+        if let Some(url) = given::address("SESSION_TEST_REDIS_URL", "redis://127.0.0.1:31379/") {
+            given::without_settings(args);
+            return Self::given(&url).await;
+        }
+        Self::start_own(args).await
+    }
+
+    /// Starts one, whatever runs already.
+    pub(crate) async fn start_own(args: &[&str]) -> Self {
         let recipe = |port: u16, _: &std::path::Path| recipe(port).args(args);
-        Self(Server::start("redis-server", answers, recipe).await)
+        Self {
+            server: Server::start("redis-server", answers, recipe).await,
+            database: 0,
+        }
+    }
+
+    /// The service of docker compose on `port`, new and empty.
+    pub(crate) async fn service(port: u16) -> Self {
+        given::renew(port);
+        Self {
+            server: Server::attach("redis-server", port, answers).await,
+            database: 0,
+        }
+    }
+
+    async fn given(url: &str) -> Self {
+        let port = given::port(url);
+        if compose::in_use() {
+            return Self::service(port).await;
+        }
+        let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+        let server = Self {
+            server: Server::attach("redis-server", port, answers).await,
+            database: path.parse().unwrap_or(0),
+        };
+        let keys = server.command("DBSIZE");
+        assert!(
+            keys.trim() == ":0",
+            "the tests empty their database of Redis, and {url} has keys ({}): name an empty one, \
+             such as redis://127.0.0.1:6379/15",
+            keys.trim()
+        );
+        server
     }
 
     /// `redis://127.0.0.1:port/`.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port())
+        self.url_by(self.port())
+    }
+
+    /// The URL by another port, which leads to the server.
+    pub fn url_by(&self, port: u16) -> String {
+        match self.database {
+            0 => format!("redis://127.0.0.1:{port}/"),
+            database => format!("redis://127.0.0.1:{port}/{database}"),
+        }
     }
 
     /// Sends one command as a line, for example `CONFIG SET maxmemory 2mb`, and returns the
     /// server's raw reply.
     pub fn command(&self, line: &str) -> String {
-        ask(self.port(), line).unwrap_or_else(|error| panic!("no answer to {line:?}: {error}"))
+        let reply = match self.database {
+            0 => ask(self.port(), line),
+            database => ask_in(self.port(), database, line),
+        };
+        reply.unwrap_or_else(|error| panic!("no answer to {line:?}: {error}"))
     }
 }
 
@@ -36,8 +96,22 @@ impl Deref for RedisServer {
     type Target = Server;
 
     fn deref(&self) -> &Server {
-        &self.0
+        &self.server
     }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if self.database != 0 {
+            let _ = ask_in(self.port(), self.database, "FLUSHDB");
+        }
+    }
+}
+
+/// One command after `SELECT`, whose reply is left out.
+fn ask_in(port: u16, database: u32, line: &str) -> io::Result<String> {
+    let reply = ask(port, &format!("SELECT {database}\r\n{line}"))?;
+    Ok(reply.trim_start_matches("+OK\r\n").to_owned())
 }
 
 pub(crate) fn recipe(port: u16) -> Recipe {

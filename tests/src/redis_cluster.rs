@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use crate::compose;
 use crate::port::free_port;
 use crate::redis::RedisServer;
 
 const SLOTS: [&str; 3] = ["0 5460", "5461 10922", "10923 16383"];
+
+/// What a service's port for the other nodes is greater by than its own.
+pub(crate) const BUS: u16 = 100;
 
 /// A Redis Cluster of three primaries without replicas.
 #[derive(Debug)]
@@ -19,18 +23,7 @@ impl RedisCluster {
         let mut nodes = Vec::new();
         let mut bus_ports = Vec::new();
         for (number, slots) in SLOTS.iter().enumerate() {
-            let bus_port = free_port();
-            let node = RedisServer::start(&[
-                "--cluster-enabled",
-                "yes",
-                "--cluster-port",
-                &bus_port.to_string(),
-                "--cluster-announce-ip",
-                "127.0.0.1",
-                "--cluster-node-timeout",
-                "1500",
-            ])
-            .await;
+            let (node, bus_port) = node(number).await;
             ok(&node, &format!("CLUSTER ADDSLOTSRANGE {slots}"));
             ok(&node, &format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1));
             nodes.push(node);
@@ -69,6 +62,29 @@ impl RedisCluster {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// A node without slots, and the port by which nodes meet.
+async fn node(number: usize) -> (RedisServer, u16) {
+    if let Some(port) = compose::port(&format!("redis-cluster-{}", number + 1)) {
+        return (RedisServer::service(port).await, port + BUS);
+    }
+    let bus_port = free_port();
+    let arguments = arguments(bus_port);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    (RedisServer::start_own(&arguments).await, bus_port)
+}
+
+pub(crate) fn arguments(bus_port: u16) -> Vec<String> {
+    [
+        "--cluster-enabled yes --cluster-node-timeout 1500",
+        "--cluster-announce-ip 127.0.0.1",
+        &format!("--cluster-port {bus_port}"),
+    ]
+    .iter()
+    .flat_map(|words| words.split(' '))
+    .map(str::to_owned)
+    .collect()
 }
 
 fn sees_all(node: &RedisServer) -> bool {

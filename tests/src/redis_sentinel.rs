@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::binary::server_program;
+use crate::compose;
+use crate::given;
 use crate::process::Recipe;
 use crate::redis::{RedisServer, answers};
 use crate::server::Server;
@@ -24,17 +26,12 @@ pub struct RedisSentinel {
 impl RedisSentinel {
     /// Starts the three and waits until the Sentinel knows the replica and the replica follows.
     pub async fn start() -> Self {
-        let primary = RedisServer::start(&[]).await;
-        let port = primary.port().to_string();
-        let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &port]).await;
-        let sentinel = Server::start("redis-sentinel", answers, |own, dir| {
-            recipe(own, dir, &port)
-        })
-        .await;
-        let servers = Self {
-            primary,
-            replica,
-            sentinel,
+        let servers = match ["redis-primary", "redis-replica", "redis-sentinel"].map(compose::port)
+        {
+            [Some(primary), Some(replica), Some(sentinel)] => {
+                Self::services(primary, replica, sentinel).await
+            }
+            _ => Self::own().await,
         };
         let begin = Instant::now();
         while !servers.agree() {
@@ -46,6 +43,32 @@ impl RedisSentinel {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         servers
+    }
+
+    async fn own() -> Self {
+        let primary = RedisServer::start_own(&[]).await;
+        let port = primary.port();
+        let replica =
+            RedisServer::start_own(&["--replicaof", "127.0.0.1", &port.to_string()]).await;
+        let sentinel =
+            Server::start("redis-sentinel", answers, |own, dir| recipe(own, dir, port)).await;
+        Self {
+            primary,
+            replica,
+            sentinel,
+        }
+    }
+
+    async fn services(primary: u16, replica: u16, sentinel: u16) -> Self {
+        let primary = RedisServer::service(primary).await;
+        let replica = RedisServer::service(replica).await;
+        given::renew(sentinel);
+        let sentinel = Server::attach("redis-sentinel", sentinel, answers).await;
+        Self {
+            primary,
+            replica,
+            sentinel,
+        }
     }
 
     /// `redis+sentinel://127.0.0.1:port/mymaster/0`.
@@ -102,7 +125,7 @@ impl RedisSentinel {
     }
 }
 
-fn recipe(port: u16, directory: &Path, primary: &str) -> Recipe {
+pub(crate) fn recipe(port: u16, directory: &Path, primary: u16) -> Recipe {
     // A Sentinel writes what it learns back to its file, so it must have one.
     let file = directory.join("sentinel.conf");
     let text = format!(

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::path::Path;
-use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::compose::Service;
+use crate::given;
+use crate::host::Host;
 use crate::port::free_port;
 use crate::process::{Process, Recipe};
 use crate::scratch::scratch_dir;
@@ -24,14 +24,8 @@ pub struct Server {
     name: &'static str,
     port: u16,
     probe: Probe,
-    host: Host,
+    host: Box<dyn Host>,
     directory: TempDir,
-}
-
-#[derive(Debug)]
-enum Host {
-    Process(Box<Process>),
-    Compose(Service),
 }
 
 impl Server {
@@ -49,7 +43,7 @@ impl Server {
             if let Some(account) = recipe.account {
                 account.own(directory.path());
             }
-            let host = Host::Process(Box::new(Process::new(recipe, directory.path())));
+            let host = Box::new(Process::new(recipe, directory.path()));
             let server = Self {
                 name,
                 port,
@@ -68,15 +62,14 @@ impl Server {
         panic!("{reason}");
     }
 
-    /// Stands for a server that somebody else has started on `port`.
-    pub(crate) async fn attach(service: Service, port: u16, probe: Probe) -> Self {
-        let (name, directory) = (service.0, scratch_dir());
+    /// Stands for a server that runs on `port` already.
+    pub(crate) async fn attach(name: &'static str, port: u16, probe: Probe) -> Self {
         let server = Self {
             name,
             port,
             probe,
-            host: Host::Compose(service),
-            directory,
+            host: given::host(port),
+            directory: scratch_dir(),
         };
         if let Err(reason) = server.answers().await {
             panic!("{reason}");
@@ -91,10 +84,7 @@ impl Server {
 
     /// The process id, while it runs as a process of the harness.
     pub fn pid(&self) -> Option<i32> {
-        match &self.host {
-            Host::Process(process) => process.pid().map(|pid| pid.as_raw_nonzero().get()),
-            Host::Compose(_) => None,
-        }
+        self.host.pid()
     }
 
     /// The server's own directory, removed with it.
@@ -104,10 +94,7 @@ impl Server {
 
     /// Ends the server by SIGKILL and waits until it has ended.
     pub fn kill(&self) {
-        match &self.host {
-            Host::Process(process) => process.kill(),
-            Host::Compose(service) => service.kill(),
-        }
+        self.host.kill();
     }
 
     /// Kills the server if it runs, starts it again on the same port and directory, and waits until
@@ -121,35 +108,23 @@ impl Server {
 
     /// Stops all its processes by SIGSTOP: connections stay open and nothing answers.
     pub fn freeze(&self) {
-        match &self.host {
-            Host::Process(process) => process.freeze(),
-            Host::Compose(service) => service.freeze(),
-        }
+        self.host.freeze();
     }
 
     /// Lets a frozen server continue.
     pub fn thaw(&self) {
-        match &self.host {
-            Host::Process(process) => process.thaw(),
-            Host::Compose(service) => service.thaw(),
-        }
+        self.host.thaw();
     }
 
     /// What the server has written to its output so far.
     pub fn output(&self) -> String {
-        match &self.host {
-            Host::Process(process) => process.stdout() + &process.stderr(),
-            Host::Compose(_) => String::new(),
-        }
+        self.host.output()
     }
 
     async fn launch(&self) -> Result<(), String> {
-        match &self.host {
-            Host::Process(process) => process
-                .launch()
-                .map_err(|error| format!("{} cannot be started: {error}", self.name))?,
-            Host::Compose(service) => service.start(),
-        }
+        self.host
+            .start()
+            .map_err(|error| format!("{} cannot be started: {error}", self.name))?;
         self.answers().await
     }
 
@@ -162,7 +137,7 @@ impl Server {
                 .expect("a probe returns");
             // Checked after the probe, because another program on the port may answer it while our
             // process has ended.
-            if let Some(status) = self.exited() {
+            if let Some(status) = self.host.exited() {
                 return Err(format!(
                     "{} ended at its start ({status}):\n{}",
                     self.name,
@@ -180,13 +155,6 @@ impl Server {
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
-        }
-    }
-
-    fn exited(&self) -> Option<ExitStatus> {
-        match &self.host {
-            Host::Process(process) => process.exited(),
-            Host::Compose(_) => None,
         }
     }
 }

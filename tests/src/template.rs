@@ -18,8 +18,12 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Copies the template to `target`; where there is none yet, `create` fills a directory for it.
+    /// Copies the template to `target`, unless that is there already; where there is no template yet,
+    /// `create` fills a directory for it.
     pub(crate) fn copy_to(&self, target: &Path, create: impl FnOnce(&Path) -> Command) {
+        if target.exists() {
+            return;
+        }
         let kept = self.path();
         if !self.usable(&kept) {
             let directory = scratch_dir();

@@ -68,6 +68,15 @@ pub(crate) fn kill(root: Pid) {
     }
 }
 
+pub(crate) fn is_stopped(pid: Pid) -> bool {
+    stat(pid).is_some_and(|(state, _)| "Tt".contains(&state))
+}
+
+/// Whether it is gone, or only waits for its parent to hear of its end.
+pub(crate) fn has_ended(pid: Pid) -> bool {
+    stat(pid).is_none_or(|(state, _)| "ZX".contains(&state))
+}
+
 /// An error because the process has ended already is no error here.
 pub(crate) fn signal(pid: Pid, signal: Signal) {
     if let Err(error) = kill_process(pid, signal) {

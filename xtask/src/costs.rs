@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::paths::{installed, root};
+use crate::paths::root;
+use crate::setup;
 use crate::steps::{StepResult, Steps};
 
 /// The kinds of request that `crates/session-actix/examples/request_cost.rs` knows; the first has
@@ -17,12 +18,7 @@ const MANY: u32 = 1200;
 ///
 /// Instructions and not seconds, because they are the same on a busy machine.
 pub(crate) fn run(steps: &mut Steps, other: Option<&str>) -> StepResult {
-    if !installed("valgrind") {
-        return Err(
-            "valgrind counts the instructions; install it (Debian: apt-get install valgrind)"
-                .to_owned(),
-        );
-    }
+    setup::costs(steps)?;
     steps.check(
         "costs",
         "request_cost under callgrind, sessions in memory",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::paths::{cargo, root, target};
+use crate::setup;
 use crate::steps::{StepResult, Steps};
 
 /// Coverage as libFuzzer wants it. Without a sanitizer, which only the nightly compiler has: the
@@ -19,6 +20,7 @@ const HERE: &str = "host-tuple";
 
 /// Runs the fuzz targets named, or all, each for so many seconds.
 pub(crate) fn run(steps: &mut Steps, seconds: u32, names: &[&str]) -> StepResult {
+    setup::fuzz(steps)?;
     let directory = target().join("fuzz");
     let manifest = ["--manifest-path", "fuzz/Cargo.toml", "--locked"];
     let mut build = cargo(&["build", "--release", "--target", HERE]);

@@ -6,6 +6,7 @@ mod apt;
 #[cfg(feature = "browser")]
 mod browser;
 mod ci;
+mod compose;
 mod costs;
 mod deny;
 mod fuzz;
@@ -31,6 +32,7 @@ const USAGE: &str = "cargo xtask <command>
 
   setup    installs what the tests need: on Debian as root by itself, otherwise it names the line to run
   test     set-up, then every test; further words go to cargo test in place of --workspace
+           --compose first: against the services of docker-compose.yml; then further words name packages
   ci       all that has to pass: format, lints, tests, documentation, licences, packages, demo, browser
   soak     the tests with 1,000 rounds of each race and kill and 10 million random programs, and ten minutes of each
            fuzz target; further words as for test, and then no fuzzing
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let mut steps = Steps::default();
     let outcome = match words.as_slice() {
         ["setup"] => setup::everything(&mut steps),
+        ["test", "--compose", rest @ ..] => compose::test(&mut steps, rest),
         ["test", rest @ ..] => tests::run(&mut steps, rest),
         ["soak", rest @ ..] => tests::soak(&mut steps, rest),
         ["matrix", names @ ..] => matrix::run(&mut steps, names),
@@ -85,7 +88,7 @@ fn browser(steps: &mut Steps) -> StepResult {
 
 #[cfg(feature = "owners")]
 fn owners(steps: &mut Steps, words: &[&str]) -> StepResult {
-    setup::tests(steps)?;
+    setup::tests(steps, &[])?;
     steps.check("owners", "a user with very many sessions", || {
         owners::run(words)
     })

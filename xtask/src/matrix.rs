@@ -5,7 +5,6 @@ use std::process::Stdio;
 
 use crate::paths::cargo;
 use crate::servers::{ServerVersion, VERSIONS};
-use crate::setup;
 use crate::steps::{StepResult, Steps, output};
 
 /// Runs the tests on the versions that `names` select by the beginnings of their names, or on all,
@@ -19,7 +18,6 @@ pub(crate) fn run(steps: &mut Steps, names: &[&str]) -> StepResult {
         let known: Vec<_> = VERSIONS.iter().map(|it| it.name).collect();
         return Err(format!("known versions: {}", known.join(", ")));
     }
-    setup::tests(steps)?;
     let mut rows = vec![];
     let mut failures = vec![];
     for server in selected {

@@ -42,7 +42,7 @@ pub(crate) fn installed(name: &str) -> bool {
         .flatten()
         .flatten();
     env::split_paths(&path)
-        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .chain(["/usr/sbin", "/usr/local/sbin", "/usr/libexec"].map(PathBuf::from))
         .chain(postgres.map(|version| version.path().join("bin")))
         .any(|dir| dir.join(name).exists())
 }

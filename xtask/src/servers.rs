@@ -14,7 +14,7 @@ pub(crate) struct ServerVersion {
     /// The server and the first numbers of its version.
     pub(crate) name: &'static str,
     suite: &'static str,
-    package: &'static str,
+    packages: &'static [&'static str],
     /// The program that says its version.
     program: &'static str,
     /// A second name for `program`, under which the tests look for it.
@@ -28,14 +28,14 @@ pub(crate) struct ServerVersion {
 const fn server(
     name: &'static str,
     suite: &'static str,
-    package: &'static str,
+    packages: &'static [&'static str],
     program: &'static str,
     (tested, filter): (&'static str, &'static str),
 ) -> ServerVersion {
     ServerVersion {
         name,
         suite,
-        package,
+        packages,
         program,
         alias: None,
         tested,
@@ -48,63 +48,60 @@ const MEMCACHED: (&str, &str) = ("session-memcached", "");
 const POSTGRES: (&str, &str) = ("session-sql", "postgres");
 const MYSQL: (&str, &str) = ("session-sql", "mariadb");
 
+/// The server, and what its set-up calls.
+const MARIADB: &[&str] = &["mariadb-server-core", "mariadb-client-core"];
+
 /// The oldest and the newest version of each server that Debian supports.
 pub(crate) const VERSIONS: &[ServerVersion] = &[
     server(
         "redis-7.0",
         "bookworm",
-        "redis-server",
+        &["redis-server"],
         "redis-server",
         REDIS,
     ),
-    server("redis-8.0", "sid", "redis-server", "redis-server", REDIS),
+    server("redis-8.0", "sid", &["redis-server"], "redis-server", REDIS),
     ServerVersion {
         alias: Some("redis-server"),
-        ..server("valkey-9.1", "sid", "valkey-server", "valkey-server", REDIS)
+        ..server(
+            "valkey-9.1",
+            "sid",
+            &["valkey-server"],
+            "valkey-server",
+            REDIS,
+        )
     },
     server(
         "memcached-1.6.18",
         "bookworm",
-        "memcached",
+        &["memcached"],
         "memcached",
         MEMCACHED,
     ),
     server(
         "memcached-1.6.45",
         "sid",
-        "memcached",
+        &["memcached"],
         "memcached",
         MEMCACHED,
     ),
     server(
         "postgresql-15",
         "bookworm",
-        "postgresql-15",
+        &["postgresql-15"],
         "postgres",
         POSTGRES,
     ),
     server(
         "postgresql-18",
         "sid",
-        "postgresql-18",
+        &["postgresql-18"],
         "postgres",
         POSTGRES,
     ),
-    server(
-        "mariadb-10.11",
-        "bookworm",
-        "mariadb-server-core",
-        "mariadbd",
-        MYSQL,
-    ),
-    server(
-        "mariadb-11.8",
-        "sid",
-        "mariadb-server-core",
-        "mariadbd",
-        MYSQL,
-    ),
-    server("mysql-9.7", "sid", "mysql-server-core", "mysqld", MYSQL),
+    server("mariadb-10.11", "bookworm", MARIADB, "mariadbd", MYSQL),
+    server("mariadb-11.8", "sid", MARIADB, "mariadbd", MYSQL),
+    server("mysql-9.7", "sid", &["mysql-server-core"], "mysqld", MYSQL),
 ];
 
 impl ServerVersion {
@@ -113,7 +110,7 @@ impl ServerVersion {
         if !installed("patchelf") {
             apt::install(steps, &["patchelf"])?;
         }
-        let what = format!("{} from Debian's {}", self.package, self.suite);
+        let what = format!("{} from Debian's {}", self.name, self.suite);
         steps.check("server", &what, || self.unpack())
     }
 
@@ -132,8 +129,11 @@ impl ServerVersion {
     pub(crate) fn version(&self) -> Result<String, String> {
         let mut command = Command::new(self.program()?);
         let text = output(command.arg("--version"))?;
-        let numbers = text.split([' ', '=', '-', '(', '\n']).find(|word| {
-            word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit())
+        let numbers = text.split_whitespace().find_map(|word| {
+            let word = word.strip_prefix("v=").unwrap_or(word);
+            let end = word.find(|it: char| it != '.' && !it.is_ascii_digit());
+            let numbers = &word[..end.unwrap_or(word.len())];
+            numbers.contains('.').then_some(numbers)
         });
         Ok(numbers.unwrap_or(text.trim()).to_owned())
     }
@@ -149,14 +149,14 @@ impl ServerVersion {
     fn unpack(&self) -> StepResult {
         let suite = Suite::at(self.suite);
         suite.update()?;
-        let wanted = suite.wanted(self.package)?;
+        let wanted = suite.wanted(self.packages)?;
         let folder = self.folder();
         // Written last, so its presence means that all is there.
         let stamp = folder.join("packages");
         if fs::read_to_string(&stamp).is_ok_and(|text| text == wanted) {
             return Ok(());
         }
-        let archives = suite.download(self.package, &wanted)?;
+        let archives = suite.download(self.packages, &wanted)?;
         if folder.exists() {
             fs::remove_dir_all(&folder)
                 .map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -215,9 +215,9 @@ impl Suite {
         output(self.apt_get().arg("update")).map(drop)
     }
 
-    /// The archives of a package and of all that it depends on, one a line.
-    fn wanted(&self, package: &str) -> Result<String, String> {
-        let mut install = self.install(package);
+    /// The archives of the packages and of all that they depend on, one a line.
+    fn wanted(&self, packages: &[&str]) -> Result<String, String> {
+        let mut install = self.install(packages);
         // Only what is not in the cache is printed.
         let empty = self.folder.join("empty");
         install
@@ -225,19 +225,20 @@ impl Suite {
             .arg(format!("Dir::Cache::archives={}", empty.display()));
         output(install.arg("--print-uris")).map(|lines| {
             let names = lines.lines().filter_map(|line| line.split(' ').nth(1));
-            names.map(|name| format!("{name}\n")).collect()
+            names.collect::<Vec<_>>().join("\n")
         })
     }
 
-    fn download(&self, package: &str, wanted: &str) -> Result<Vec<PathBuf>, String> {
-        output(self.install(package).arg("--download-only"))?;
+    fn download(&self, packages: &[&str], wanted: &str) -> Result<Vec<PathBuf>, String> {
+        output(self.install(packages).arg("--download-only"))?;
         let archives = self.folder.join("cache/archives");
         Ok(wanted.lines().map(|name| archives.join(name)).collect())
     }
 
-    fn install(&self, package: &str) -> Command {
+    fn install(&self, packages: &[&str]) -> Command {
         let mut command = self.apt_get();
-        command.args(["install", "--yes", "--no-install-recommends", package]);
+        command.args(["install", "--yes", "--no-install-recommends"]);
+        command.args(packages);
         command
     }
 

@@ -6,33 +6,102 @@ use crate::paths::installed;
 use crate::steps::{StepResult, Steps};
 use crate::{apt, python};
 
-/// Programs the tests run, and the Debian package each is in.
-const FOR_TESTS: &[(&str, &str)] = &[
-    ("redis-server", "redis-server"),
-    ("memcached", "memcached"),
-    ("postgres", "postgresql"),
-    ("mariadbd", "mariadb-server"),
-    ("python3", "python3"),
-    ("strace", "strace"),
-    ("valgrind", "valgrind"),
-    ("c++", "g++"),
+/// A program, the Debian package it is in, and the crates whose tests run it.
+#[derive(Clone, Copy)]
+struct Program(&'static str, &'static str, &'static [&'static str]);
+
+/// Servers that the tests start.
+const SERVERS: &[Program] = &[
+    Program("redis-server", "redis-server", &["session-redis"]),
+    Program("memcached", "memcached", &["session-memcached"]),
+    Program("postgres", "postgresql", &["session-sql"]),
+    Program("mariadbd", "mariadb-server", &["session-sql"]),
 ];
 
-const FOR_BROWSER: &[(&str, &str)] = &[
-    ("chromium", "chromium"),
-    ("chromedriver", "chromium-driver"),
+/// Other programs that the tests run.
+const TOOLS: &[Program] = &[
+    Program("python3", "python3", PYTHON),
+    Program("strace", "strace", &["session-fs"]),
+];
+
+/// The crates whose tests run Python, for a server of MongoDB's protocol and for Flask.
+const PYTHON: &[&str] = &["session-mongo"];
+
+/// Its tests run every server, and programs of other packages.
+const ALL: &str = "session-tests";
+
+/// libFuzzer is in C++.
+const FOR_FUZZ: &[Program] = &[Program("c++", "g++", &[])];
+
+const FOR_COSTS: &[Program] = &[Program("valgrind", "valgrind", &[])];
+
+const FOR_BROWSER: &[Program] = &[
+    Program("chromium", "chromium", &[]),
+    Program("chromedriver", "chromium-driver", &[]),
 ];
 
 /// All that any command needs.
 pub(crate) fn everything(steps: &mut Steps) -> StepResult {
-    install(steps, &[FOR_TESTS, FOR_BROWSER].concat())?;
+    install(
+        steps,
+        &[SERVERS, TOOLS, FOR_FUZZ, FOR_COSTS, FOR_BROWSER].concat(),
+    )?;
     python::environment(steps)
 }
 
-/// The servers and tools of the tests.
-pub(crate) fn tests(steps: &mut Steps) -> StepResult {
-    install(steps, FOR_TESTS)?;
-    python::environment(steps)
+/// The servers and tools of the tests that `words` select for cargo.
+pub(crate) fn tests(steps: &mut Steps, words: &[&str]) -> StepResult {
+    selected(steps, &[SERVERS, TOOLS].concat(), words)
+}
+
+/// The tools of the tests, where the servers run already.
+pub(crate) fn tests_without_servers(steps: &mut Steps, words: &[&str]) -> StepResult {
+    selected(steps, TOOLS, words)
+}
+
+/// Whether servers of the tests are missing, and docker compose can run them.
+pub(crate) fn only_docker_has_servers(words: &[&str]) -> bool {
+    let mut servers = SERVERS.iter().filter(|it| selects(words, it.2));
+    servers.any(|server| !installed(server.0)) && docker_works()
+}
+
+/// Whether `words` for cargo select the tests of one of `packages`, or those of all.
+pub(crate) fn selects(words: &[&str], packages: &[&str]) -> bool {
+    let is_all = |word: &&str| ["--workspace", "--all"].contains(word);
+    let names_a_package = words
+        .iter()
+        .any(|word| word.starts_with("-p") || word.starts_with("--p"));
+    !names_a_package
+        || words.iter().any(is_all)
+        || words.iter().any(|word| {
+            let name = word
+                .trim_start_matches("--package=")
+                .trim_start_matches("-p");
+            name == ALL || packages.contains(&name)
+        })
+}
+
+fn selected(steps: &mut Steps, programs: &[Program], words: &[&str]) -> StepResult {
+    let needed: Vec<_> = programs
+        .iter()
+        .filter(|program| selects(words, program.2))
+        .copied()
+        .collect();
+    install(steps, &needed)?;
+    if selects(words, PYTHON) {
+        python::environment(steps)?;
+    }
+    Ok(())
+}
+
+/// What libFuzzer is compiled by.
+pub(crate) fn fuzz(steps: &mut Steps) -> StepResult {
+    install(steps, FOR_FUZZ)
+}
+
+/// What counts instructions.
+pub(crate) fn costs(steps: &mut Steps) -> StepResult {
+    install(steps, FOR_COSTS)
 }
 
 /// The browser and its driver.
@@ -41,31 +110,23 @@ pub(crate) fn browser(steps: &mut Steps) -> StepResult {
     install(steps, FOR_BROWSER)
 }
 
-fn install(steps: &mut Steps, programs: &[(&'static str, &'static str)]) -> StepResult {
-    let mut packages = missing(programs);
-    if !python::can_make_environments() {
+fn install(steps: &mut Steps, programs: &[Program]) -> StepResult {
+    let mut packages: Vec<_> = programs
+        .iter()
+        .filter(|program| !installed(program.0))
+        .map(|program| program.1)
+        .collect();
+    let runs_python = programs.iter().any(|program| program.0 == "python3");
+    if runs_python && !python::can_make_environments() {
         packages.push("python3-venv");
     }
     if packages.is_empty() {
         return Ok(());
     }
-    if docker_works() {
-        println!(
-            "docker works here, so `docker compose up --wait` starts every server for the demo; the tests start their own"
-        );
-    }
     apt::install(steps, &packages)
 }
 
-fn missing(programs: &[(&'static str, &'static str)]) -> Vec<&'static str> {
-    programs
-        .iter()
-        .filter(|(program, _)| !installed(program))
-        .map(|(_, package)| *package)
-        .collect()
-}
-
-fn docker_works() -> bool {
+pub(crate) fn docker_works() -> bool {
     let mut command = Command::new("docker");
     command
         .arg("info")

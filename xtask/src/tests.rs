@@ -2,7 +2,7 @@
 
 use crate::paths::cargo;
 use crate::steps::{StepResult, Steps};
-use crate::{fuzz, setup};
+use crate::{compose, fuzz, setup};
 
 const SOAK_ROUNDS: &str = "1000";
 const SOAK_PROGRAMS: &str = "10000000";
@@ -12,8 +12,15 @@ const SOAK_FUZZ_SECONDS: u32 = 600;
 
 /// Set-up, then every test, or those that `words` select.
 pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> StepResult {
-    setup::tests(steps)?;
-    build(steps)?;
+    if setup::only_docker_has_servers(words) {
+        println!("the servers are not installed here and Docker runs: as with --compose");
+        return compose::test(steps, words);
+    }
+    setup::tests(steps, words)?;
+    build_programs(steps, words)?;
+    if compose::is_given() {
+        return compose::test_given(steps, words);
+    }
     steps.command(
         "test",
         cargo(&["test", "--all-features", "--no-fail-fast"]).args(selection(words)),
@@ -22,8 +29,8 @@ pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> StepResult {
 
 /// The same with more rounds, and then, unless tests are selected, every fuzz target.
 pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> StepResult {
-    setup::tests(steps)?;
-    build(steps)?;
+    setup::tests(steps, words)?;
+    build_programs(steps, words)?;
     let mut soak = cargo(&["test", "--all-features", "--no-fail-fast"]);
     steps.command(
         "soak",
@@ -46,8 +53,16 @@ pub(crate) fn http_state(steps: &mut Steps, checkout: &str) -> StepResult {
     steps.command("http-state", test.env("HTTP_STATE", checkout))
 }
 
-/// Builds all there is, once: tests run programs of other packages, which `cargo test` alone would
-/// not build.
+/// Tests run programs of other packages, which `cargo test` of those alone would not build.
+fn build_programs(steps: &mut Steps, words: &[&str]) -> StepResult {
+    if setup::selects(words, &[]) {
+        build(steps)
+    } else {
+        Ok(())
+    }
+}
+
+/// Builds all there is, once.
 pub(crate) fn build(steps: &mut Steps) -> StepResult {
     steps.command(
         "build",

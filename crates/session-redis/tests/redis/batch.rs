@@ -110,7 +110,7 @@ async fn aborted_calls_fail_no_other_call() {
 async fn concurrent_calls_share_one_round_trip() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let store = store(&server.url_by(proxy.port()));
     insert(&store, "a", "one").await;
     let latency = Duration::from_millis(100);
     proxy.set(Disruption::Latency(latency));

@@ -90,7 +90,7 @@ async fn a_record_and_its_entry_are_written_by_one_command() {
 async fn a_load_is_one_round_trip() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let store = store(&server.url_by(proxy.port()));
     insert(&store, "a", "one").await;
     let latency = Duration::from_millis(60);
     proxy.set(session_tests::Disruption::Latency(latency));

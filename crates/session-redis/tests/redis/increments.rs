@@ -114,7 +114,7 @@ async fn killed_connections_fail_no_read_and_repeat_no_write() {
 async fn a_write_whose_reply_was_lost_or_cut_is_an_error_and_is_not_sent_again() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let store = store(&server.url_by(proxy.port()));
     let first = insert(&store, "counter", "0").await;
     // From here on the server knows the script.
     let write = store.update(&key("counter"), &record("0"), &first).await;
@@ -152,7 +152,7 @@ async fn a_write_whose_reply_was_lost_or_cut_is_an_error_and_is_not_sent_again()
 async fn a_read_whose_reply_was_cut_is_sent_again() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let store = store(&server.url_by(proxy.port()));
     let bytes = "0123456789";
     insert(&store, "a", bytes).await;
     for length in 0..17 {

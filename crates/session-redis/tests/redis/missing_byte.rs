@@ -15,7 +15,7 @@ const REPLY: usize = 3 + 2 + PAYLOAD.len() + 2;
 async fn proxied() -> (RedisServer, ChaosProxy, RedisStore) {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let store = store(&server.url_by(proxy.port()));
     (server, proxy, store)
 }
 

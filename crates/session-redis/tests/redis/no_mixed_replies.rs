@@ -17,7 +17,7 @@ use crate::common::{insert, key, store};
 async fn dropped_calls_and_reset_connections_mix_up_no_replies() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let store = store(&server.url_by(proxy.port()));
     let (tasks, each) = (20, rounds() * 50);
     for name in 0..tasks {
         insert(&store, &name.to_string(), &name.to_string()).await;

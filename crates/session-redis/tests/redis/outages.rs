@@ -73,7 +73,7 @@ async fn calls_to_a_frozen_server_fail_in_time_and_work_after_its_return() {
 async fn calls_over_a_silent_network_fail_in_time() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let store = store(&server.url_by(proxy.port()));
     insert(&store, "a", "one").await;
     proxy.set(Disruption::Blackhole);
     let (failed, made) = calls(&store, Duration::from_secs(2)).await;
@@ -97,7 +97,7 @@ async fn a_pause_shorter_than_the_timeout_fails_no_call() {
 async fn attempts_to_connect_to_a_server_that_is_down_are_throttled() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let store = store(&server.url_by(proxy.port()));
     insert(&store, "a", "one").await;
     server.kill();
     let before = proxy.connections();

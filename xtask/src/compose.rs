@@ -1,0 +1,259 @@
+//! The tests against running servers: `cargo xtask test --compose`, and a server of one's own that a
+//! variable names.
+
+use std::env;
+use std::fs;
+use std::process::{Command, Stdio};
+
+use crate::paths::{built, cargo, root, target};
+use crate::setup;
+use crate::steps::{StepResult, Steps, output};
+
+/// Lists the tests that a server which is running already cannot serve.
+const LIST: &str = "tests/own-server.txt";
+
+/// One variable for each server that a person can name.
+const VARIABLES: &[&str] = &[
+    "SESSION_TEST_REDIS_URL",
+    "SESSION_TEST_MEMCACHED",
+    "SESSION_TEST_MONGODB_URL",
+    "SESSION_TEST_POSTGRES_URL",
+    "SESSION_TEST_MYSQL_URL",
+];
+
+/// The packages whose tests use servers.
+const PACKAGES: &[&str] = &[
+    "session-redis",
+    "session-memcached",
+    "session-mongo",
+    "session-sql",
+    "session-tests",
+];
+
+/// Services that take the place of another: the tests, which of them, and how they find it.
+const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
+    (
+        "session-redis",
+        "",
+        "SESSION_TEST_REDIS_URL",
+        "redis://127.0.0.1:31380/",
+    ),
+    (
+        "session-sql",
+        "mariadb",
+        "SESSION_TEST_MYSQL_URL",
+        "mysql://session:session@127.0.0.1:31307/session",
+    ),
+];
+
+/// Whether the environment names a server for the tests.
+pub(crate) fn is_given() -> bool {
+    VARIABLES.iter().any(|name| env::var_os(name).is_some())
+}
+
+/// Runs the tests of servers against the services of docker-compose.yml, and the others as always.
+/// `words` select packages as `-p PACKAGE`.
+pub(crate) fn test(steps: &mut Steps, words: &[&str]) -> StepResult {
+    let engine = Engine::found(steps)?;
+    let packages: Vec<_> = words.iter().flat_map(|word| ["-p", word]).collect();
+    setup::tests_without_servers(steps, &packages)?;
+    engine.end_stand_in(steps)?;
+    let mut up = engine.compose();
+    let up = steps.command("compose", up.args(["up", "--detach", "--wait"]));
+    let outcome = up.and_then(|()| {
+        run(steps, words, |command| {
+            engine.lend(command);
+            command.env("SESSION_TEST_COMPOSE", "1");
+        })
+    });
+    engine.end_stand_in(steps)?;
+    outcome
+}
+
+/// Runs the tests against the servers that the environment names.
+pub(crate) fn test_given(steps: &mut Steps, words: &[&str]) -> StepResult {
+    run(steps, words, |_| {})
+}
+
+fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepResult {
+    let under_compose = !is_given();
+    let excluded = Excluded::read(under_compose)?;
+    let selected = |package: &str| words.is_empty() || words.contains(&package);
+    let mut failures = vec![];
+    if selected("session-tests") {
+        // Its tests run programs of other packages.
+        let mut build = cargo(&["build", "--all-features", "--package", "demo"]);
+        steps.command("build", build.args(["--package", "flask-neighbour"]))?;
+    }
+    for package in PACKAGES.iter().filter(|package| selected(package)) {
+        let mut tests = cargo_test(package);
+        lend(&mut tests);
+        let names = excluded.others(package, &tests, "")?;
+        failures.extend(
+            steps
+                .command("test", tests.arg("--exact").args(names))
+                .err(),
+        );
+    }
+    let replacements = REPLACEMENTS
+        .iter()
+        .filter(|(package, ..)| under_compose && selected(package));
+    for (package, filter, variable, url) in replacements {
+        let mut tests = cargo_test(package);
+        lend(&mut tests);
+        let names = excluded.others(package, &tests, filter)?;
+        tests.env(variable, url).arg("--exact").args(names);
+        failures.extend(run_tests(steps, &format!("{package} on {url}"), &mut tests).err());
+    }
+    if words.is_empty() {
+        let mut others = cargo(&["test", "--all-features", "--no-fail-fast", "--workspace"]);
+        for package in PACKAGES {
+            others.args(["--exclude", package]);
+        }
+        failures.extend(steps.command("test", &mut others).err());
+    }
+    excluded.report(selected);
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("\n"))
+    }
+}
+
+/// One test after another, because all share the servers.
+fn cargo_test(package: &str) -> Command {
+    let mut tests = cargo(&["test", "--all-features", "--no-fail-fast", "--package"]);
+    tests.args([package, "--tests", "--", "--test-threads=1"]);
+    tests
+}
+
+/// A step whose line does not name each test.
+fn run_tests(steps: &mut Steps, what: &str, tests: &mut Command) -> StepResult {
+    steps.check("test", what, || match tests.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the tests of {what}: {status}")),
+        Err(error) => Err(format!("cargo test: {error}")),
+    })
+}
+
+/// The tests of the list that do not run, with the reason for each.
+struct Excluded(Vec<Entry>);
+
+struct Entry {
+    package: String,
+    /// A test, or the beginning of the names of several.
+    test: String,
+    reason: String,
+}
+
+impl Excluded {
+    /// Docker compose can end, freeze and start its services: only what needs another server than
+    /// those is left out there.
+    fn read(under_compose: bool) -> Result<Self, String> {
+        let list =
+            fs::read_to_string(root().join(LIST)).map_err(|error| format!("{LIST}: {error}"))?;
+        let mut entries = vec![];
+        let lines = list.lines().filter(|line| !line.starts_with('#'));
+        for line in lines.filter(|line| !line.is_empty()) {
+            let mut fields = line.splitn(4, char::is_whitespace);
+            let mut field = || fields.next().unwrap_or_default().trim().to_owned();
+            let (kind, package, test, reason) = (field(), field(), field(), field());
+            if reason.is_empty() || !["ends", "other"].contains(&kind.as_str()) {
+                return Err(format!(
+                    "{LIST}: a line is `ends|other PACKAGE TEST REASON`, not {line:?}"
+                ));
+            }
+            if kind == "other" || !under_compose {
+                entries.push(Entry {
+                    package,
+                    test,
+                    reason,
+                });
+            }
+        }
+        Ok(Self(entries))
+    }
+
+    /// The names of the package's other tests that have `filter` in them. An entry without a test
+    /// is an error.
+    fn others(&self, package: &str, tests: &Command, filter: &str) -> Result<Vec<String>, String> {
+        let mut list = Command::new(tests.get_program());
+        list.args(tests.get_args())
+            .arg("--list")
+            .current_dir(root());
+        let listed = output(list.stderr(Stdio::inherit()))?;
+        let mut names: Vec<_> = listed
+            .lines()
+            .filter_map(|line| line.strip_suffix(": test"))
+            .collect();
+        for entry in self.0.iter().filter(|entry| entry.package == package) {
+            let before = names.len();
+            names.retain(|name| !name.starts_with(&entry.test));
+            if names.len() == before {
+                return Err(format!("{LIST}: {package} has no test {}", entry.test));
+            }
+        }
+        names.retain(|name| name.contains(filter));
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+
+    fn report(&self, selected: impl Fn(&str) -> bool) {
+        println!("\nNot run, as {LIST} says:");
+        for entry in self.0.iter().filter(|entry| selected(&entry.package)) {
+            println!("  {} {}: {}", entry.package, entry.test, entry.reason);
+        }
+    }
+}
+
+/// Docker, or the stand-in that `SESSION_STAND_IN` asks for.
+struct Engine {
+    is_stand_in: bool,
+}
+
+impl Engine {
+    fn found(steps: &mut Steps) -> Result<Self, String> {
+        let is_stand_in = env::var_os("SESSION_STAND_IN").is_some();
+        if is_stand_in {
+            println!(
+                "a stand-in for docker runs installed servers: this run says nothing about Docker"
+            );
+            let mut build = cargo(&["build", "--package", "session-tests", "--all-features"]);
+            steps.command("stand-in", &mut build)?;
+        } else if !setup::docker_works() {
+            return Err("no Docker engine runs here: docker info".to_owned());
+        }
+        Ok(Self { is_stand_in })
+    }
+
+    fn compose(&self) -> Command {
+        let program = if self.is_stand_in {
+            built("docker-stand-in")
+        } else {
+            "docker".into()
+        };
+        let mut command = Command::new(program);
+        command.arg("compose").arg("--file");
+        command.arg(root().join("docker-compose.yml"));
+        self.lend(&mut command);
+        command
+    }
+
+    /// Docker's services stay for the next run; the stand-in's end, and their data goes.
+    fn end_stand_in(&self, steps: &mut Steps) -> StepResult {
+        if self.is_stand_in {
+            steps.command("compose", self.compose().arg("down"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What the harness needs to find the engine.
+    fn lend(&self, command: &mut Command) {
+        if self.is_stand_in {
+            command
+                .env("SESSION_STAND_IN", target().join("stand-in"))
+                .env("SESSION_STAND_IN_OWNER", std::process::id().to_string())
+                .env("SESSION_TEST_DOCKER", built("docker-stand-in"));
+        }
+    }
+}
