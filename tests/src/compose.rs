@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::host::Host;
 
@@ -49,13 +50,20 @@ pub(crate) fn port(service: &str) -> Option<u16> {
 
 /// A service. All tests share it, so they run one after another.
 #[derive(Debug)]
-pub(crate) struct Service(&'static str);
+pub(crate) struct Service {
+    name: &'static str,
+    /// Whether a test has ended or frozen it and not brought it back.
+    is_away: AtomicBool,
+}
 
 impl Service {
     /// The service on a port, where the tests use the services.
     pub(crate) fn on(port: u16) -> Option<Self> {
         let service = SERVICES.iter().find(|(_, own)| in_use() && *own == port);
-        service.map(|(name, _)| Self(name))
+        service.map(|(name, _)| Self {
+            name,
+            is_away: AtomicBool::new(false),
+        })
     }
 
     /// Puts a new one in its place, without data and with the settings of docker-compose.yml.
@@ -68,7 +76,7 @@ impl Service {
         let docker = env::var_os(DOCKER).unwrap_or_else(|| "docker".into());
         let mut command = Command::new(docker);
         command.arg("compose").arg("--file").arg(file());
-        command.args(args).arg(self.0);
+        command.args(args).arg(self.name);
         let output = command
             .output()
             .map_err(|error| format!("{command:?}: {error}"))?;
@@ -87,29 +95,37 @@ impl Service {
 
 impl Host for Service {
     fn start(&self) -> Result<(), String> {
-        self.compose(&["up", "--detach", "--wait"])
+        self.compose(&["up", "--detach", "--wait"])?;
+        self.is_away.store(false, Relaxed);
+        Ok(())
     }
 
     fn kill(&self) {
         // One that has ended already cannot be killed, and one that is paused neither.
-        let _ = self.compose(&["unpause"]);
+        if self.is_away.swap(true, Relaxed) {
+            let _ = self.compose(&["unpause"]);
+        }
         let _ = self.compose(&["kill"]);
     }
 
     fn freeze(&self) {
+        self.is_away.store(true, Relaxed);
         self.must(&["pause"]);
     }
 
     fn thaw(&self) {
         self.must(&["unpause"]);
+        self.is_away.store(false, Relaxed);
     }
 }
 
 impl Drop for Service {
     /// The next test finds it running, whatever this one has done.
     fn drop(&mut self) {
-        let _ = self.compose(&["unpause"]);
-        let _ = self.start();
+        if self.is_away.load(Relaxed) {
+            let _ = self.compose(&["unpause"]);
+            let _ = self.start();
+        }
     }
 }
 

@@ -39,13 +39,18 @@ impl RedisServer {
         }
     }
 
-    /// The service of docker compose on `port`, new and empty.
-    pub(crate) async fn service(port: u16) -> Self {
-        given::renew(port);
+    /// The service of docker compose on `port`, as it is.
+    pub(crate) async fn running(port: u16) -> Self {
         Self {
             server: Server::attach("redis-server", port, answers).await,
             database: 0,
         }
+    }
+
+    /// The service of docker compose on `port`, new and empty.
+    pub(crate) async fn service(port: u16) -> Self {
+        given::renew(port);
+        Self::running(port).await
     }
 
     async fn given(url: &str) -> Self {

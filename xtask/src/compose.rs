@@ -30,21 +30,31 @@ const PACKAGES: &[&str] = &[
     "session-tests",
 ];
 
-/// Services that take the place of another: the tests, which of them, and how they find it.
-const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
-    (
-        "session-redis",
-        "",
-        "SESSION_TEST_REDIS_URL",
-        "redis://127.0.0.1:31380/",
-    ),
-    (
-        "session-sql",
-        "mariadb",
-        "SESSION_TEST_MYSQL_URL",
-        "mysql://session:session@127.0.0.1:31307/session",
-    ),
+/// Services that take the place of another.
+const REPLACEMENTS: &[Replacement] = &[
+    Replacement {
+        package: "session-redis",
+        is_run: |test| !test.contains("cluster") && !test.contains("sentinel"),
+        variable: "SESSION_TEST_REDIS_URL",
+        url: "redis://127.0.0.1:31380/",
+    },
+    Replacement {
+        package: "session-sql",
+        is_run: |test| test.contains("mariadb"),
+        variable: "SESSION_TEST_MYSQL_URL",
+        url: "mysql://session:session@127.0.0.1:31307/session",
+    },
 ];
+
+struct Replacement {
+    /// Whose tests.
+    package: &'static str,
+    /// Which of them.
+    is_run: fn(&str) -> bool,
+    /// How they find it.
+    variable: &'static str,
+    url: &'static str,
+}
 
 /// Whether the environment names a server for the tests.
 pub(crate) fn is_given() -> bool {
@@ -88,7 +98,7 @@ fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepRe
     for package in PACKAGES.iter().filter(|package| selected(package)) {
         let mut tests = cargo_test(package);
         lend(&mut tests);
-        let names = excluded.others(package, &tests, "")?;
+        let names = excluded.others(package, &tests, |_| true)?;
         failures.extend(
             steps
                 .command("test", tests.arg("--exact").args(names))
@@ -97,13 +107,14 @@ fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepRe
     }
     let replacements = REPLACEMENTS
         .iter()
-        .filter(|(package, ..)| under_compose && selected(package));
-    for (package, filter, variable, url) in replacements {
-        let mut tests = cargo_test(package);
+        .filter(|it| under_compose && selected(it.package));
+    for it in replacements {
+        let mut tests = cargo_test(it.package);
         lend(&mut tests);
-        let names = excluded.others(package, &tests, filter)?;
-        tests.env(variable, url).arg("--exact").args(names);
-        failures.extend(run_tests(steps, &format!("{package} on {url}"), &mut tests).err());
+        let names = excluded.others(it.package, &tests, it.is_run)?;
+        tests.env(it.variable, it.url).arg("--exact").args(names);
+        let what = format!("{} on {}", it.package, it.url);
+        failures.extend(run_tests(steps, &what, &mut tests).err());
     }
     if words.is_empty() {
         let mut others = cargo(&["test", "--all-features", "--no-fail-fast", "--workspace"]);
@@ -174,9 +185,13 @@ impl Excluded {
         Ok(Self(entries))
     }
 
-    /// The names of the package's other tests that have `filter` in them. An entry without a test
-    /// is an error.
-    fn others(&self, package: &str, tests: &Command, filter: &str) -> Result<Vec<String>, String> {
+    /// The names of the package's other tests that are to run. An entry without a test is an error.
+    fn others(
+        &self,
+        package: &str,
+        tests: &Command,
+        is_run: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, String> {
         let mut list = Command::new(tests.get_program());
         list.args(tests.get_args())
             .arg("--list")
@@ -193,7 +208,7 @@ impl Excluded {
                 return Err(format!("{LIST}: {package} has no test {}", entry.test));
             }
         }
-        names.retain(|name| name.contains(filter));
+        names.retain(|name| is_run(name));
         Ok(names.into_iter().map(str::to_owned).collect())
     }
 
