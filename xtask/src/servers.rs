@@ -21,6 +21,8 @@ pub(crate) struct ServerVersion {
     alias: Option<&'static str>,
     /// The crate whose tests run on it.
     pub(crate) tested: &'static str,
+    /// Its test program.
+    pub(crate) program_of_tests: &'static str,
     /// Which of its tests: those whose name has this in it.
     pub(crate) filter: &'static str,
 }
@@ -30,7 +32,7 @@ const fn server(
     suite: &'static str,
     packages: &'static [&'static str],
     program: &'static str,
-    (tested, filter): (&'static str, &'static str),
+    (tested, program_of_tests, filter): (&'static str, &'static str, &'static str),
 ) -> ServerVersion {
     ServerVersion {
         name,
@@ -39,14 +41,15 @@ const fn server(
         program,
         alias: None,
         tested,
+        program_of_tests,
         filter,
     }
 }
 
-const REDIS: (&str, &str) = ("session-redis", "");
-const MEMCACHED: (&str, &str) = ("session-memcached", "");
-const POSTGRES: (&str, &str) = ("session-sql", "postgres");
-const MYSQL: (&str, &str) = ("session-sql", "mariadb");
+const REDIS: (&str, &str, &str) = ("session-redis", "redis", "");
+const MEMCACHED: (&str, &str, &str) = ("session-memcached", "memcached", "");
+const POSTGRES: (&str, &str, &str) = ("session-sql", "sql", "postgres");
+const MYSQL: (&str, &str, &str) = ("session-sql", "sql", "mariadb");
 
 /// The server, and what its set-up calls.
 const MARIADB: &[&str] = &["mariadb-server-core", "mariadb-client-core"];

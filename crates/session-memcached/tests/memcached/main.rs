@@ -1,8 +1,9 @@
-//! Tests `MemcachedStore` against real nodes. Each test starts its own.
+//! Tests `MemcachedStore` against real nodes.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod commands_sent;
+mod conformance;
 mod cut_replies;
 mod dropped_calls;
 mod eviction;
