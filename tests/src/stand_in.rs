@@ -202,7 +202,7 @@ impl Service {
                 redis::recipe(self.port).args(["--replicaof", "127.0.0.1", &primary])
             }
             "redis-sentinel" => redis_sentinel::recipe(self.port, &self.directory, self.port - 2),
-            "mongo" => mongo::recipe(self.port, &self.directory, 60.0),
+            "mongo" => mongo::recipe(self.port, &self.directory, 5.0),
             "postgres" => postgres::recipe(self.port, &self.directory, &[]),
             "mariadb" | "mysql" => mariadb::recipe(self.port, &self.directory, &[]),
             _ if self.is_redis() => {

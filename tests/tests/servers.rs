@@ -37,11 +37,45 @@ fn state(pid: i32) -> char {
     after_name.expect("a state follows the name")
 }
 
-#[tokio::test]
-async fn redis() {
-    let server = RedisServer::start(&["--maxmemory", "3mb"]).await;
-    assert!(server.command("CONFIG GET maxmemory").contains("3145728"));
-    dies_and_returns(&server).await;
+/// Processes that the harness starts.
+mod of_its_own {
+    use super::*;
+
+    #[tokio::test]
+    async fn redis() {
+        let server = RedisServer::start(&["--maxmemory", "3mb"]).await;
+        assert!(server.command("CONFIG GET maxmemory").contains("3145728"));
+        dies_and_returns(&server).await;
+    }
+
+    #[tokio::test]
+    async fn memcached() {
+        let server = Memcached::start(&["-m", "8"]).await;
+        assert!(
+            server
+                .command("stats")
+                .contains("STAT limit_maxbytes 8388608")
+        );
+        dies_and_returns(&server).await;
+    }
+
+    #[tokio::test]
+    async fn postgres() {
+        let server = Postgres::start_with(&["max_connections=20"]).await;
+        dies_and_returns(&server).await;
+    }
+
+    #[tokio::test]
+    async fn mariadb() {
+        let server = MariaDb::start().await;
+        dies_and_returns(&server).await;
+    }
+
+    #[tokio::test]
+    async fn mongo() {
+        let server = Mongo::start_with(1.0).await;
+        dies_and_returns(&server).await;
+    }
 }
 
 #[tokio::test]
@@ -71,33 +105,4 @@ async fn redis_sentinel_promotes_the_replica() {
         );
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-}
-
-#[tokio::test]
-async fn memcached() {
-    let server = Memcached::start(&["-m", "8"]).await;
-    assert!(
-        server
-            .command("stats")
-            .contains("STAT limit_maxbytes 8388608")
-    );
-    dies_and_returns(&server).await;
-}
-
-#[tokio::test]
-async fn postgres() {
-    let server = Postgres::start_with(&["max_connections=20"]).await;
-    dies_and_returns(&server).await;
-}
-
-#[tokio::test]
-async fn mariadb() {
-    let server = MariaDb::start().await;
-    dies_and_returns(&server).await;
-}
-
-#[tokio::test]
-async fn mongo() {
-    let server = Mongo::start_with(1.0).await;
-    dies_and_returns(&server).await;
 }
