@@ -28,6 +28,7 @@ impl<D: Driver> CallConnection<D> {
             Err(error) => error,
         };
         let address = D::address(&pool.connect_options());
+        let source = D::connect_error(source);
         Err(CallError::Unreachable(Unreachable { address, source }))
     }
 

@@ -33,6 +33,11 @@ pub trait Driver: Database + fmt::Debug {
     /// Where the database is, as errors name it.
     fn address(options: &<Self::Connection as Connection>::Options) -> String;
 
+    /// The error of an attempt to connect, with what to do about it where the driver does not say.
+    fn connect_error(error: sqlx::Error) -> sqlx::Error {
+        error
+    }
+
     /// The class of an error that the database reported.
     fn error_class(error: &dyn DatabaseError) -> ErrorClass;
 

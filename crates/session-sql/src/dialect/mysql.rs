@@ -49,6 +49,15 @@ impl Driver for MySql {
         address(options.get_socket(), options.get_host(), options.get_port())
     }
 
+    fn connect_error(error: sqlx::Error) -> sqlx::Error {
+        match error {
+            sqlx::Error::Configuration(cause) if cause.to_string().contains("mysql-rsa") => {
+                sqlx::Error::Configuration(NEEDS_TLS_OR_RSA.into())
+            }
+            other => other,
+        }
+    }
+
     fn error_class(error: &dyn DatabaseError) -> ErrorClass {
         let error = error.try_downcast_ref::<MySqlDatabaseError>();
         match error.map_or(0, MySqlDatabaseError::number) {
@@ -68,6 +77,13 @@ impl Driver for MySql {
 
     statement_methods!();
 }
+
+/// The driver names a feature of its own, and not that the next log-in may succeed without it.
+const NEEDS_TLS_OR_RSA: &str = "\
+    the server asks for the password, and this connection cannot hide it: connect with TLS (the \
+    feature \"tls\" of session-sql, and no ssl-mode=DISABLED in the URL), or enable the feature \
+    \"mysql-rsa\" of session-sql. Without either, the server lets this account in only while it \
+    remembers another program's log-in, until it restarts";
 
 /// Sets the server's limits on locks and statements, and autocommit, which a server may have off.
 ///
