@@ -14,6 +14,10 @@ use crate::{
 
 /// A layout of a table. Not to be implemented elsewhere.
 pub trait Layout: Sized + fmt::Debug + Send + Sync + 'static {
+    /// Whether a sweep reads all rows in the order of [`Row::number`], because no index tells which
+    /// are due. [`Queries::sweep_select`] then begins after a number, and otherwise takes the time.
+    const SWEEPS_ALL_ROWS: bool;
+
     fn queries<D: Driver>(table: &TableName) -> Queries;
 
     /// Why a table with these facts cannot hold records of up to `limit` bytes, and what to do.
@@ -34,9 +38,6 @@ pub trait Layout: Sized + fmt::Debug + Send + Sync + 'static {
     ) -> Result<Option<Change<'a>>>;
 
     fn loaded(row: Row) -> Loaded;
-
-    /// The first value of [`Queries::sweep_select`], after a batch that ended with `last`.
-    fn sweep_start(now: i64, last: Option<&Row>) -> i64;
 
     /// The value that selects a record in the sweep's other statements.
     fn sweep_key(row: &Row) -> Value<'_>;
@@ -79,6 +80,8 @@ pub(crate) const UNKNOWN_TABLE: &str =
 pub struct Own;
 
 impl Layout for Own {
+    const SWEEPS_ALL_ROWS: bool = false;
+
     fn queries<D: Driver>(name: &TableName) -> Queries {
         let sql = |template| statement::<D>(name, template);
         Queries {
@@ -153,10 +156,6 @@ impl Layout for Own {
             revision: row.number.cast_unsigned().into(),
             expires_at: None,
         }
-    }
-
-    fn sweep_start(now: i64, _: Option<&Row>) -> i64 {
-        now
     }
 
     fn sweep_key(row: &Row) -> Value<'_> {

@@ -25,6 +25,8 @@ const MAX_KEY: usize = 255;
 pub struct Flask;
 
 impl Layout for Flask {
+    const SWEEPS_ALL_ROWS: bool = true;
+
     fn queries<D: Driver>(name: &TableName) -> Queries {
         let sql = |template| statement::<D>(name, &with_fragments(fragments::<D>(), template));
         Queries {
@@ -106,10 +108,6 @@ impl Layout for Flask {
             expires_at: Some(from_micros(row.expires_at)),
             ..Loaded::compared_by_bytes(row.bytes)
         }
-    }
-
-    fn sweep_start(_: i64, last: Option<&Row>) -> i64 {
-        last.map_or(i64::MIN, |row| row.number)
     }
 
     fn sweep_key(row: &Row) -> Value<'_> {
