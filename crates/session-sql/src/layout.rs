@@ -22,6 +22,8 @@ pub trait Layout: Sized + fmt::Debug + Send + Sync + 'static {
 
     /// Why a table with these facts cannot hold records of up to `limit` bytes, and what to do.
     ///
+    /// The text may refer to fragments, as the template of a statement does.
+    ///
     /// A fact is the name of a column, or a property that [`Queries::facts`] selects.
     fn mismatch(facts: &[String], limit: usize) -> Option<String>;
 
@@ -57,7 +59,7 @@ pub struct Change<'a> {
 }
 
 /// The columns by which a table of either layout is recognised.
-pub(crate) const OWN_COLUMNS: &str = "store_key, payload, revision, sweep_at, listed_until";
+pub(crate) const OWN_COLUMNS: &str = "store_key, payload";
 pub(crate) const FLASK_COLUMNS: &str = "id, session_id, data, expiry";
 
 /// Whether `facts` has each of the facts that `wanted` lists.
@@ -112,15 +114,16 @@ impl Layout for Own {
                  CASE WHEN listed_until > ? THEN {least}(listed_until, expires_at) ELSE expires_at END \
                  WHERE store_key IN ({placeholders}) AND expires_at > ?",
             )),
-            facts: sql("{columns}"),
+            facts: sql("{columns} UNION ALL {indexes}"),
             create: statements::<D>(name, "{create}"),
         }
     }
 
     fn mismatch(facts: &[String], _: usize) -> Option<String> {
-        let mismatch = if has(facts, OWN_COLUMNS) {
-            return None;
-        } else if has(facts, FLASK_COLUMNS) {
+        if has(facts, OWN_COLUMNS) {
+            return damage(facts);
+        }
+        let mismatch = if has(facts, FLASK_COLUMNS) {
             "has Flask-Session's layout: share it by with_flask_layout(), which needs the feature \
              \"flask\" of session-sql, or name another table with SESSION_SQL_TABLE or with_table()"
         } else {
@@ -165,6 +168,35 @@ impl Layout for Own {
     fn owner_index<D: Dialect>(store: Arc<SqlStore<D>>) -> Option<Arc<dyn OwnerIndex>> {
         Some(store)
     }
+}
+
+/// What a table of this layout lacks, and what to do.
+///
+/// Nothing is added here. What a column held cannot be restored, and an index on a large table is to
+/// be built when its owner decides.
+fn damage(facts: &[String]) -> Option<String> {
+    let columns = [
+        "revision",
+        "expires_at",
+        "sweep_at",
+        "owner",
+        "listed_until",
+    ];
+    if let Some(column) = columns.iter().find(|column| !has(facts, column)) {
+        return Some(format!(
+            "lacks the column {column}: restore it from a backup, or drop the table, which ends \
+             all sessions, and call migrate() again. If it holds something else, name another \
+             table with SESSION_SQL_TABLE or with_table()"
+        ));
+    }
+    let indexes = ["sweep_at", "owner"];
+    let lost = indexes
+        .iter()
+        .find(|name| !has(facts, &format!("index {name}")))?;
+    Some(format!(
+        "lacks the index on {lost}, without which every row is read: create it by \
+         {{create_{lost}}}"
+    ))
 }
 
 /// The values of an insert, which stores `revision`, or of an update, which compares it.

@@ -11,6 +11,7 @@ use crate::{
     dialect::Dialect,
     error::CallError,
     layout::{Layout, UNKNOWN_TABLE},
+    queries::statement,
     retry::Operation,
     store::{SqlStore, SqlTable},
 };
@@ -51,7 +52,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     ///
     /// # Errors
     ///
-    /// If the table holds something else, if the rights are missing, or if the database fails. In
+    /// If the table holds something else or lacks a column or an index, if the rights are missing,
+    /// or if the database fails. The error says what to do. In
     /// Flask-Session's layout also if `session_id` is not unique, `expiry` has a time zone, or
     /// `data` holds less than the limit.
     ///
@@ -103,7 +105,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             return Ok(false);
         }
         match L::mismatch(&facts, self.limit) {
-            Some(mismatch) => Err(self.unsuitable(&mismatch)),
+            Some(mismatch) => Err(self.unsuitable(statement::<D>(&self.table, &mismatch).as_str())),
             None => Ok(true),
         }
     }

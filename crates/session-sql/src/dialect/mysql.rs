@@ -29,6 +29,10 @@ impl Driver for MySql {
             owner VARBINARY(255), listed_until BIGINT, payload LONGBLOB NOT NULL,
             INDEX sweep_at (sweep_at), INDEX owner (owner, store_key)) ENGINE = InnoDB
         @columns SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE {here}
+        @indexes SELECT CONCAT('index ', index_name) FROM information_schema.statistics
+            WHERE {here} AND seq_in_index = 1 AND column_name = index_name
+        @create_sweep_at ALTER TABLE {table} ADD INDEX sweep_at (sweep_at), ALGORITHM = INPLACE, LOCK = NONE
+        @create_owner ALTER TABLE {table} ADD INDEX owner (owner, store_key), ALGORITHM = INPLACE, LOCK = NONE
         @here table_schema = COALESCE({schema}, DATABASE()) AND table_name = '{name}'
         @least LEAST
         @skip_locked FOR UPDATE SKIP LOCKED

@@ -25,6 +25,11 @@ impl Driver for Postgres {
             CREATE INDEX IF NOT EXISTS \"{name}_owner\" ON {table} (owner, store_key) WHERE owner IS NOT NULL
         @columns SELECT attname::text FROM pg_attribute
             WHERE attrelid = to_regclass('{table}') AND attnum > 0 AND NOT attisdropped
+        @indexes SELECT 'index ' || a.attname FROM pg_index AS i JOIN pg_attribute AS a
+            ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = to_regclass('{table}') AND i.indisvalid
+        @create_sweep_at CREATE INDEX CONCURRENTLY \"{name}_sweep_at\" ON {table} (sweep_at)
+        @create_owner CREATE INDEX CONCURRENTLY \"{name}_owner\" ON {table} (owner, store_key) WHERE owner IS NOT NULL
         @on_conflict ON CONFLICT DO NOTHING
         @least LEAST
         @skip_locked FOR UPDATE SKIP LOCKED";

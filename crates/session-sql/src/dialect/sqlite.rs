@@ -32,12 +32,14 @@ impl Driver for Sqlite {
             store_key BLOB NOT NULL PRIMARY KEY, revision INTEGER NOT NULL,
             expires_at INTEGER NOT NULL, sweep_at INTEGER NOT NULL,
             owner BLOB, listed_until INTEGER, payload BLOB NOT NULL);
-            CREATE INDEX IF NOT EXISTS {prefix}\"{name}_sweep_at\" ON \"{name}\" (sweep_at);
-            CREATE INDEX IF NOT EXISTS {prefix}\"{name}_owner\" ON \"{name}\" (owner, store_key)
-            WHERE owner IS NOT NULL
+            {create_sweep_at}; {create_owner}
+        @create_sweep_at CREATE INDEX IF NOT EXISTS {prefix}\"{name}_sweep_at\" ON \"{name}\" (sweep_at)
+        @create_owner CREATE INDEX IF NOT EXISTS {prefix}\"{name}_owner\" ON \"{name}\" (owner, store_key) WHERE owner IS NOT NULL
         @columns SELECT name FROM pragma_table_info('{name}', {schema})
             UNION ALL SELECT 'in memory' FROM pragma_database_list
             WHERE name = COALESCE({schema}, 'main') AND file = ''
+        @indexes SELECT 'index ' || i.name FROM pragma_index_list('{name}', {schema}) AS list,
+            pragma_index_info(list.name, {schema}) AS i WHERE i.seqno = 0
         @on_conflict ON CONFLICT DO NOTHING
         @update_without_indexes UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ?,
             listed_until = COALESCE(?, listed_until)

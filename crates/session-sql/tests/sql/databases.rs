@@ -32,6 +32,8 @@ pub(crate) trait TestDatabase: Dialect {
     const BYTES: &'static str;
     /// What begins a literal of bytes.
     const LITERAL: &'static str = "x'";
+    /// Drops the index of `{table}` on the column `{index}`.
+    const DROP_INDEX: &'static str = "DROP INDEX {table}_{index}";
     /// Counts the indexes of `{table}` that begin with `{column}`.
     const INDEXES: &'static str;
 
@@ -97,6 +99,7 @@ impl TestDatabase for sqlx::Postgres {
 
 impl TestDatabase for sqlx::MySql {
     const BYTES: &'static str = "VARBINARY(255)";
+    const DROP_INDEX: &'static str = "DROP INDEX {index} ON {table}";
     const INDEXES: &'static str = "SELECT COUNT(*) FROM information_schema.statistics \
         WHERE table_name = '{table}' AND column_name = '{column}' AND seq_in_index = 1";
 
