@@ -1,20 +1,28 @@
 //! Log-ins to a genuine `MySQL`, whose default accounts have `caching_sha2_password`.
 //!
-//! `cargo test -p session-sql --all-features --test mysql`, with `mysqld` in `PATH`. Without the
-//! features `tls` and `mysql-rsa` the same line tests the error that names them.
+//! `cargo test -p session-sql --all-features --test mysql`, with `SESSION_TEST_SERVERS` naming a
+//! folder with a `MySQL`, such as `cargo xtask matrix mysql` makes. Without `--all-features` it
+//! tests the error that names the features.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 use session_core::{Result, SessionStore, StoreKey};
 use session_sql::MySqlStore;
-use session_tests::MySql;
+use session_tests::MariaDb;
+
+/// A server, which the harness starts as it starts a `MariaDB`.
+async fn mysql() -> MariaDb {
+    let folder = std::env::var_os("SESSION_TEST_SERVERS");
+    folder.expect("SESSION_TEST_SERVERS must name the folder of a genuine MySQL");
+    MariaDb::start().await
+}
 
 /// A store whose pool has no connection yet.
-fn store(server: &MySql, parameters: &str) -> MySqlStore {
+fn store(server: &MariaDb, parameters: &str) -> MySqlStore {
     MySqlStore::connect(&format!("{}{parameters}", server.url())).expect("the URL is valid")
 }
 
 /// Logs in, which is what the first call of a store does.
-async fn log_in(server: &MySql, parameters: &str) -> Result<()> {
+async fn log_in(server: &MariaDb, parameters: &str) -> Result<()> {
     let store = store(server, parameters);
     store.migrate().await?;
     let key = StoreKey::from_stored("a:1".to_owned());
@@ -23,7 +31,7 @@ async fn log_in(server: &MySql, parameters: &str) -> Result<()> {
 
 /// What the server knows of the connection's encryption: empty if there is none.
 #[cfg(any(feature = "tls", feature = "mysql-rsa"))]
-async fn cipher(server: &MySql, parameters: &str) -> String {
+async fn cipher(server: &MariaDb, parameters: &str) -> String {
     let store = store(server, parameters);
     let status = "SELECT variable_value FROM performance_schema.session_status \
         WHERE variable_name = 'Ssl_cipher'";
@@ -36,7 +44,7 @@ async fn cipher(server: &MySql, parameters: &str) -> String {
 #[cfg(feature = "tls")]
 #[tokio::test]
 async fn with_tls_an_account_can_log_in_also_after_a_restart_of_the_server() {
-    let server = MySql::start().await;
+    let server = mysql().await;
     log_in(&server, "").await.unwrap();
     // The server offers TLS, and the driver takes it.
     assert_ne!(cipher(&server, "").await, "");
@@ -47,7 +55,7 @@ async fn with_tls_an_account_can_log_in_also_after_a_restart_of_the_server() {
 #[cfg(feature = "mysql-rsa")]
 #[tokio::test]
 async fn with_rsa_an_account_can_log_in_without_tls_also_after_a_restart_of_the_server() {
-    let server = MySql::start().await;
+    let server = mysql().await;
     let plain = "?ssl-mode=DISABLED";
     log_in(&server, plain).await.unwrap();
     assert_eq!(cipher(&server, plain).await, "");
@@ -59,7 +67,7 @@ async fn with_rsa_an_account_can_log_in_without_tls_also_after_a_restart_of_the_
 #[cfg(not(feature = "mysql-rsa"))]
 #[tokio::test]
 async fn without_rsa_and_tls_the_error_names_both_features_also_after_a_restart_of_the_server() {
-    let server = MySql::start().await;
+    let server = mysql().await;
     is_told(&server).await;
     other_program_logs_in(&server);
     log_in(&server, "?ssl-mode=DISABLED").await.unwrap();
@@ -68,7 +76,7 @@ async fn without_rsa_and_tls_the_error_names_both_features_also_after_a_restart_
 }
 
 #[cfg(not(feature = "mysql-rsa"))]
-async fn is_told(server: &MySql) {
+async fn is_told(server: &MariaDb) {
     let error = log_in(server, "?ssl-mode=DISABLED").await.unwrap_err();
     let first: &(dyn std::error::Error + 'static) = &error;
     let chain: Vec<_> = std::iter::successors(Some(first), |error| error.source())
@@ -83,7 +91,7 @@ async fn is_told(server: &MySql) {
 }
 
 #[cfg(not(feature = "mysql-rsa"))]
-fn other_program_logs_in(server: &MySql) {
+fn other_program_logs_in(server: &MariaDb) {
     let status = std::process::Command::new("mariadb")
         .args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1"])
         .arg(format!("--port={}", server.port()))
