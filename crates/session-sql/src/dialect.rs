@@ -21,7 +21,7 @@ pub trait Driver: Database + fmt::Debug {
     const QUOTE: char;
     /// Whether placeholders for values are numbered.
     const NUMBERED_PLACEHOLDERS: bool;
-    /// Named SQL fragments, each written as `@name text`.
+    /// Named SQL fragments, each written as `@name text` after a space.
     ///
     /// Statements refer to a fragment as `{name}`, and so do fragments before it. A `{name}`
     /// without a fragment is left out of the statement.

@@ -68,6 +68,23 @@ pub(crate) fn has(facts: &[String], wanted: &str) -> bool {
     wanted.all(|wanted| facts.iter().any(|fact| fact == wanted))
 }
 
+/// The rest of a statement that carries a record: its keys, the SQL, and the packet's own bytes.
+const REST_OF_STATEMENT: usize = 65_536;
+
+/// What to do if the server refuses statements that carry `bytes` of records.
+pub(crate) fn small_packet(facts: &[String], bytes: usize) -> Option<String> {
+    let packet = facts.iter().find_map(|fact| fact.strip_prefix("packet "))?;
+    let needed = bytes + REST_OF_STATEMENT;
+    let fits = packet.parse().is_ok_and(|packet: usize| packet >= needed);
+    (!fits).then(|| {
+        format!(
+            "can be used, but the server's max_allowed_packet is {packet}, less than the {needed} \
+             bytes that a change of the largest record needs: raise it, or lower the limit by \
+             with_limit()"
+        )
+    })
+}
+
 pub(crate) const UNKNOWN_TABLE: &str =
     "exists and holds something else: name another table with SESSION_SQL_TABLE or with_table()";
 
@@ -114,14 +131,14 @@ impl Layout for Own {
                  CASE WHEN listed_until > ? THEN {least}(listed_until, expires_at) ELSE expires_at END \
                  WHERE store_key IN ({placeholders}) AND expires_at > ?",
             )),
-            facts: sql("{columns} UNION ALL {indexes}"),
+            facts: sql("{columns} UNION ALL {indexes} {packet}"),
             create: statements::<D>(name, "{create}"),
         }
     }
 
-    fn mismatch(facts: &[String], _: usize) -> Option<String> {
+    fn mismatch(facts: &[String], limit: usize) -> Option<String> {
         if has(facts, OWN_COLUMNS) {
-            return damage(facts);
+            return damage(facts).or_else(|| small_packet(facts, limit));
         }
         let mismatch = if has(facts, FLASK_COLUMNS) {
             "has Flask-Session's layout: share it by with_flask_layout(), which needs the feature \

@@ -31,6 +31,7 @@ impl Driver for MySql {
         @columns SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE {here}
         @indexes SELECT CONCAT('index ', index_name) FROM information_schema.statistics
             WHERE {here} AND seq_in_index = 1 AND column_name = index_name
+        @packet UNION ALL SELECT CONCAT('packet ',@@max_allowed_packet)
         @create_sweep_at ALTER TABLE {table} ADD INDEX sweep_at (sweep_at), ALGORITHM = INPLACE, LOCK = NONE
         @create_owner ALTER TABLE {table} ADD INDEX owner (owner, store_key), ALGORITHM = INPLACE, LOCK = NONE
         @here table_schema = COALESCE({schema}, DATABASE()) AND table_name = '{name}'

@@ -9,7 +9,7 @@ use crate::{
     dialect::{Driver, Row, Value},
     error::CallError,
     instant::{LAST, to_micros},
-    layout::{Change, FLASK_COLUMNS, Layout, OWN_COLUMNS, UNKNOWN_TABLE, has},
+    layout::{Change, FLASK_COLUMNS, Layout, OWN_COLUMNS, UNKNOWN_TABLE, has, small_packet},
     queries::{Queries, statement, with_fragments},
     table_name::TableName,
 };
@@ -45,7 +45,7 @@ impl Layout for Flask {
                 "DELETE {delete_alias} FROM {table} {delete_source} WHERE {expired_of_batch}",
             ),
             sweep_postpone: None,
-            facts: sql("{columns} UNION ALL {flask_facts}"),
+            facts: sql("{columns} UNION ALL {flask_facts} {packet}"),
             create: vec![sql("{create_flask}")],
         }
     }
@@ -69,7 +69,8 @@ impl Layout for Flask {
                  {limit}: widen the column, or lower the limit by with_limit()"
             ));
         } else {
-            return None;
+            // A change sends the loaded bytes as well.
+            return small_packet(facts, 2 * limit);
         };
         Some(mismatch.into())
     }

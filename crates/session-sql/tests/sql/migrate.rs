@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use session_core::{ExpiredSweep, OwnerIndex, SessionStore};
 use session_sql::{SqlStore, SqliteStore, TableName, sqlx};
+use session_tests::MariaDb;
 use sqlx::sqlite::SqlitePoolOptions;
 
 use crate::{
@@ -226,6 +227,38 @@ async fn a_table_may_be_in_a_schema() {
         1
     );
     names_migrate(&database.store(&table)).await;
+}
+
+#[tokio::test]
+async fn a_server_of_mariadb_that_takes_too_small_packets_is_refused_in_both_layouts() {
+    const MIB: usize = 1 << 20;
+    let server = MariaDb::start_with(&["--max-allowed-packet=4M"]).await;
+    let database: Handle<sqlx::MySql> = Handle::new(server.url(), ());
+    let store = database.store(&TableName::default());
+    is_refused(&store, "max_allowed_packet is 4194304").await;
+    let store = store.with_limit(4 * MIB - 65_536);
+    store.migrate().await.expect("the records fit");
+    let key = key();
+    let large = |bytes| record(&vec![7; bytes]);
+    insert(&store, &key, &large(store.limit())).await;
+    assert_eq!(load(&store, &key).await.unwrap().bytes.len(), store.limit());
+
+    let flask = database
+        .store(&TableName::new("flasks").unwrap())
+        .with_flask_layout();
+    flask.migrate().await.expect("Flask's records fit");
+    database
+        .execute("ALTER TABLE flasks MODIFY data MEDIUMBLOB")
+        .await;
+    let error = flask.clone().with_limit(3 * MIB).migrate().await;
+    let error = error_chain(&error.expect_err("old and new bytes are sent"));
+    assert!(error.contains("less than the 6356992 bytes"), "{error}");
+    let fits = flask.with_limit(2 * MIB - 32_768);
+    fits.migrate().await.expect("the records fit");
+    let largest = large(fits.limit());
+    let revision = insert(&fits, &key, &largest).await;
+    let again = fits.update(&key, &largest, &revision).await;
+    assert!(again.unwrap().is_stored());
 }
 
 async fn is_refused<D: TestDatabase>(store: &SqlStore<D>, reason: &str) {
