@@ -28,7 +28,6 @@ impl<D: Driver> CallConnection<D> {
             Err(error) => error,
         };
         let address = D::address(&pool.connect_options());
-        let source = D::connect_error(source);
         Err(CallError::Unreachable(Unreachable { address, source }))
     }
 

@@ -33,8 +33,16 @@ pub trait Driver: Database + fmt::Debug {
     /// Where the database is, as errors name it.
     fn address(options: &<Self::Connection as Connection>::Options) -> String;
 
-    /// The error of an attempt to connect, with what to do about it where the driver does not say.
-    fn connect_error(error: sqlx::Error) -> sqlx::Error {
+    /// Fails if what is between this process and the server mixes up the connections' statements.
+    fn check_statements(
+        _: &mut Self::Connection,
+        _: &<Self::Connection as Connection>::Options,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send {
+        async { Ok(()) }
+    }
+
+    /// The error with what to do about it, where neither the server nor the driver says it.
+    fn explained(error: sqlx::Error) -> sqlx::Error {
         error
     }
 

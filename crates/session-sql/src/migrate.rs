@@ -66,6 +66,11 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     }
 
     async fn migrate_once(&self) -> Result<(), CallError> {
+        let mut connection = CallConnection::<D>::acquire(&self.pool, Operation::Migration).await?;
+        let options = self.pool.connect_options();
+        let check = D::check_statements(connection.get_mut(), &options);
+        let check = unless_silent::<D, _>(Operation::Migration, check).await;
+        connection.finish(check).map_err(CallError::Statement)?;
         if self.table_exists(Operation::Migration).await? {
             return Ok(());
         }

@@ -54,7 +54,7 @@ impl Driver for MySql {
         address(options.get_socket(), options.get_host(), options.get_port())
     }
 
-    fn connect_error(error: sqlx::Error) -> sqlx::Error {
+    fn explained(error: sqlx::Error) -> sqlx::Error {
         match error {
             sqlx::Error::Configuration(cause) if cause.to_string().contains("mysql-rsa") => {
                 sqlx::Error::Configuration(NEEDS_TLS_OR_RSA.into())

@@ -20,6 +20,7 @@ mod lost_reply;
 mod migrate;
 mod missing_byte;
 mod outage;
+mod pgbouncer;
 mod pool;
 mod records;
 mod settings;
