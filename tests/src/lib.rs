@@ -22,6 +22,8 @@ mod memcached;
 mod mongo;
 #[cfg(feature = "sql")]
 mod own_database;
+#[cfg(feature = "sql")]
+mod pgbouncer;
 mod port;
 #[cfg(feature = "sql")]
 mod postgres;
@@ -46,6 +48,8 @@ pub use compose::SERVICES;
 pub use mariadb::MariaDb;
 pub use memcached::Memcached;
 pub use mongo::Mongo;
+#[cfg(feature = "sql")]
+pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 #[cfg(feature = "sql")]
 pub use postgres::Postgres;

@@ -21,7 +21,7 @@ pub trait Driver: Database + fmt::Debug {
     const QUOTE: char;
     /// Whether placeholders for values are numbered.
     const NUMBERED_PLACEHOLDERS: bool;
-    /// Named SQL fragments, each written as `@name text`.
+    /// Named SQL fragments, each written as `@name text` after a space.
     ///
     /// Statements refer to a fragment as `{name}`, and so do fragments before it. A `{name}`
     /// without a fragment is left out of the statement.
@@ -32,6 +32,19 @@ pub trait Driver: Database + fmt::Debug {
 
     /// Where the database is, as errors name it.
     fn address(options: &<Self::Connection as Connection>::Options) -> String;
+
+    /// Fails if what is between this process and the server mixes up the connections' statements.
+    fn check_statements(
+        _: &mut Self::Connection,
+        _: &<Self::Connection as Connection>::Options,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send {
+        async { Ok(()) }
+    }
+
+    /// The error with what to do about it, where neither the server nor the driver says it.
+    fn explained(error: sqlx::Error) -> sqlx::Error {
+        error
+    }
 
     /// The class of an error that the database reported.
     fn error_class(error: &dyn DatabaseError) -> ErrorClass;

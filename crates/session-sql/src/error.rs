@@ -27,8 +27,11 @@ pub(crate) struct Unreachable {
 impl CallError {
     pub(crate) fn into_error<D: Driver>(self) -> Error {
         let source: BoxError = match self {
-            Self::Unreachable(unreachable) => unreachable.into(),
-            Self::Statement(error) => error.into(),
+            Self::Unreachable(Unreachable { address, source }) => {
+                let source = D::explained(source);
+                Unreachable { address, source }.into()
+            }
+            Self::Statement(error) => D::explained(error).into(),
             Self::Unsuitable(message) => message.into(),
         };
         Error::backend(D::URL_SCHEMES[0], source)

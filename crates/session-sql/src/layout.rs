@@ -14,9 +14,15 @@ use crate::{
 
 /// A layout of a table. Not to be implemented elsewhere.
 pub trait Layout: Sized + fmt::Debug + Send + Sync + 'static {
+    /// Whether a sweep reads all rows in the order of [`Row::number`], because no index tells which
+    /// are due. [`Queries::sweep_select`] then begins after a number, and otherwise takes the time.
+    const SWEEPS_ALL_ROWS: bool;
+
     fn queries<D: Driver>(table: &TableName) -> Queries;
 
     /// Why a table with these facts cannot hold records of up to `limit` bytes, and what to do.
+    ///
+    /// The text may refer to fragments, as the template of a statement does.
     ///
     /// A fact is the name of a column, or a property that [`Queries::facts`] selects.
     fn mismatch(facts: &[String], limit: usize) -> Option<String>;
@@ -34,9 +40,6 @@ pub trait Layout: Sized + fmt::Debug + Send + Sync + 'static {
     ) -> Result<Option<Change<'a>>>;
 
     fn loaded(row: Row) -> Loaded;
-
-    /// The first value of [`Queries::sweep_select`], after a batch that ended with `last`.
-    fn sweep_start(now: i64, last: Option<&Row>) -> i64;
 
     /// The value that selects a record in the sweep's other statements.
     fn sweep_key(row: &Row) -> Value<'_>;
@@ -56,13 +59,30 @@ pub struct Change<'a> {
 }
 
 /// The columns by which a table of either layout is recognised.
-pub(crate) const OWN_COLUMNS: &str = "store_key, payload, revision, sweep_at, listed_until";
+pub(crate) const OWN_COLUMNS: &str = "store_key, payload";
 pub(crate) const FLASK_COLUMNS: &str = "id, session_id, data, expiry";
 
 /// Whether `facts` has each of the facts that `wanted` lists.
 pub(crate) fn has(facts: &[String], wanted: &str) -> bool {
     let mut wanted = wanted.split(", ");
     wanted.all(|wanted| facts.iter().any(|fact| fact == wanted))
+}
+
+/// The rest of a statement that carries a record: its keys, the SQL, and the packet's own bytes.
+const REST_OF_STATEMENT: usize = 65_536;
+
+/// What to do if the server refuses statements that carry `bytes` of records.
+pub(crate) fn small_packet(facts: &[String], bytes: usize) -> Option<String> {
+    let packet = facts.iter().find_map(|fact| fact.strip_prefix("packet "))?;
+    let needed = bytes + REST_OF_STATEMENT;
+    let fits = packet.parse().is_ok_and(|packet: usize| packet >= needed);
+    (!fits).then(|| {
+        format!(
+            "can be used, but the server's max_allowed_packet is {packet}, less than the {needed} \
+             bytes that a change of the largest record needs: raise it, or lower the limit by \
+             with_limit()"
+        )
+    })
 }
 
 pub(crate) const UNKNOWN_TABLE: &str =
@@ -79,6 +99,8 @@ pub(crate) const UNKNOWN_TABLE: &str =
 pub struct Own;
 
 impl Layout for Own {
+    const SWEEPS_ALL_ROWS: bool = false;
+
     fn queries<D: Driver>(name: &TableName) -> Queries {
         let sql = |template| statement::<D>(name, template);
         Queries {
@@ -109,15 +131,16 @@ impl Layout for Own {
                  CASE WHEN listed_until > ? THEN {least}(listed_until, expires_at) ELSE expires_at END \
                  WHERE store_key IN ({placeholders}) AND expires_at > ?",
             )),
-            facts: sql("{columns}"),
+            facts: sql("{columns} UNION ALL {indexes} {packet}"),
             create: statements::<D>(name, "{create}"),
         }
     }
 
-    fn mismatch(facts: &[String], _: usize) -> Option<String> {
-        let mismatch = if has(facts, OWN_COLUMNS) {
-            return None;
-        } else if has(facts, FLASK_COLUMNS) {
+    fn mismatch(facts: &[String], limit: usize) -> Option<String> {
+        if has(facts, OWN_COLUMNS) {
+            return damage(facts).or_else(|| small_packet(facts, limit));
+        }
+        let mismatch = if has(facts, FLASK_COLUMNS) {
             "has Flask-Session's layout: share it by with_flask_layout(), which needs the feature \
              \"flask\" of session-sql, or name another table with SESSION_SQL_TABLE or with_table()"
         } else {
@@ -155,10 +178,6 @@ impl Layout for Own {
         }
     }
 
-    fn sweep_start(now: i64, _: Option<&Row>) -> i64 {
-        now
-    }
-
     fn sweep_key(row: &Row) -> Value<'_> {
         Value::Bytes(&row.key)
     }
@@ -166,6 +185,35 @@ impl Layout for Own {
     fn owner_index<D: Dialect>(store: Arc<SqlStore<D>>) -> Option<Arc<dyn OwnerIndex>> {
         Some(store)
     }
+}
+
+/// What a table of this layout lacks, and what to do.
+///
+/// Nothing is added here. What a column held cannot be restored, and an index on a large table is to
+/// be built when its owner decides.
+fn damage(facts: &[String]) -> Option<String> {
+    let columns = [
+        "revision",
+        "expires_at",
+        "sweep_at",
+        "owner",
+        "listed_until",
+    ];
+    if let Some(column) = columns.iter().find(|column| !has(facts, column)) {
+        return Some(format!(
+            "lacks the column {column}: restore it from a backup, or drop the table, which ends \
+             all sessions, and call migrate() again. If it holds something else, name another \
+             table with SESSION_SQL_TABLE or with_table()"
+        ));
+    }
+    let indexes = ["sweep_at", "owner"];
+    let lost = indexes
+        .iter()
+        .find(|name| !has(facts, &format!("index {name}")))?;
+    Some(format!(
+        "lacks the index on {lost}, without which every row is read: create it by \
+         {{create_{lost}}}"
+    ))
 }
 
 /// The values of an insert, which stores `revision`, or of an update, which compares it.

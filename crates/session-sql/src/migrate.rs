@@ -11,6 +11,7 @@ use crate::{
     dialect::Dialect,
     error::CallError,
     layout::{Layout, UNKNOWN_TABLE},
+    queries::statement,
     retry::Operation,
     store::{SqlStore, SqlTable},
 };
@@ -51,7 +52,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     ///
     /// # Errors
     ///
-    /// If the table holds something else, if the rights are missing, or if the database fails. In
+    /// If the table holds something else or lacks a column or an index, if the rights are missing,
+    /// or if the database fails. The error says what to do. In
     /// Flask-Session's layout also if `session_id` is not unique, `expiry` has a time zone, or
     /// `data` holds less than the limit.
     ///
@@ -64,6 +66,11 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     }
 
     async fn migrate_once(&self) -> Result<(), CallError> {
+        let mut connection = CallConnection::<D>::acquire(&self.pool, Operation::Migration).await?;
+        let options = self.pool.connect_options();
+        let check = D::check_statements(connection.get_mut(), &options);
+        let check = unless_silent::<D, _>(Operation::Migration, check).await;
+        connection.finish(check).map_err(CallError::Statement)?;
         if self.table_exists(Operation::Migration).await? {
             return Ok(());
         }
@@ -103,7 +110,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             return Ok(false);
         }
         match L::mismatch(&facts, self.limit) {
-            Some(mismatch) => Err(self.unsuitable(&mismatch)),
+            Some(mismatch) => Err(self.unsuitable(statement::<D>(&self.table, &mismatch).as_str())),
             None => Ok(true),
         }
     }

@@ -65,7 +65,7 @@ pub(crate) fn statements<D: Driver>(name: &TableName, template: &str) -> Vec<Sql
 ///
 /// `fragments` has the form of [`Driver::FRAGMENTS`].
 pub(crate) fn with_fragments(fragments: &str, template: &str) -> String {
-    let fragments = fragments.split('@');
+    let fragments = fragments.split(" @");
     let fragments = fragments.filter_map(|fragment| fragment.trim().split_once(' '));
     fragments.fold(template.to_owned(), |sql, (name, fragment)| {
         sql.replace(&format!("{{{name}}}"), fragment)

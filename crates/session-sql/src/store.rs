@@ -1,6 +1,11 @@
 //! The type of every store: its options, the store contract, and how a statement is run.
 
-use std::{fmt, marker::PhantomData, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    fmt,
+    marker::PhantomData,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicI64},
+};
 
 use futures_util::FutureExt as _;
 use session_core::{
@@ -34,6 +39,8 @@ pub struct SqlTable<D: Dialect, L> {
     pub(crate) queue: WriterQueue,
     /// The largest record, in bytes.
     pub(crate) limit: usize,
+    /// The row after which the next sweep of a layout without an index begins.
+    pub(crate) sweep_from: Arc<AtomicI64>,
     layout: PhantomData<L>,
 }
 
@@ -86,6 +93,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             table,
             queue,
             limit,
+            sweep_from: Arc::new(AtomicI64::new(i64::MIN)),
             layout: PhantomData,
         }
     }
@@ -229,6 +237,7 @@ impl<D: Dialect, L> Clone for SqlTable<D, L> {
             table: self.table.clone(),
             queries: Arc::clone(&self.queries),
             queue: self.queue.clone(),
+            sweep_from: Arc::clone(&self.sweep_from),
             ..*self
         }
     }

@@ -1,6 +1,9 @@
 //! The sweep: removes expired records in small batches.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    sync::atomic::Ordering,
+    time::{Instant, SystemTime},
+};
 
 use session_core::{ExpiredSweep, Result, async_trait};
 use sqlx::SqlStr;
@@ -23,13 +26,21 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
     /// `sweep_at`. A record that another transaction has locked is left to the next sweep.
     ///
     /// Flask-Session's layout has no index on the expiry, so a sweep reads the whole table by `id`.
+    /// It begins where the last one on this store or a clone stopped, and continues at the first
+    /// row, so that sweeps with a limit do not read the same live rows again and again.
+    ///
+    /// Many live rows make a call long, minutes for millions. It may be dropped at any time, and
+    /// the next one continues where it was.
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
         let now = to_micros(instant);
-        let (mut left, mut last) = (limit, None);
+        let first = self.sweep_from.load(Ordering::Relaxed);
+        // The rows of a call: those after `first`, then those up to it.
+        let (mut after, mut until) = (first, i64::MAX);
+        let mut left = limit;
         while left > 0 {
             let size = SWEEP_BATCH.min(left);
             let began = Instant::now();
-            let start = L::sweep_start(now, last.as_ref());
+            let start = if L::SWEEPS_ALL_ROWS { after } else { now };
             let batch_size = i64::try_from(size).unwrap_or(i64::MAX);
             let values = [start, batch_size].map(Value::Number);
             let select = &self.queries.sweep_select;
@@ -41,10 +52,20 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
             if let Some(postpone) = &self.queries.sweep_postpone {
                 self.run_on_batch(postpone, 2, &live, now).await?;
             }
-            if rows.len() < size {
+            let at_end = rows.len() < size;
+            if L::SWEEPS_ALL_ROWS {
+                let last = rows.last().filter(|_| !at_end);
+                after = last.map_or(i64::MIN, |row| row.number);
+                self.sweep_from.store(after, Ordering::Relaxed);
+            }
+            if at_end {
+                if first == i64::MIN || until == first {
+                    break;
+                }
+                until = first;
+            } else if after >= until {
                 break;
             }
-            last = rows.into_iter().last();
             // Other writers poll for SQLite's write lock, less and less often. A sweep that took
             // the lock again at once would keep a request waiting over many batches.
             tokio::time::sleep(began.elapsed() * 2).await;

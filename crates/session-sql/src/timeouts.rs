@@ -13,6 +13,11 @@ pub(crate) const PROBE: Duration = Duration::from_millis(100);
 /// The same attempt for a migration. No request waits for it, and the server may be busy.
 pub(crate) const MIGRATION_PROBE: Duration = Duration::from_secs(4);
 
+/// The statement that shows whether a pooler mixes up statements. It waits for a connection of the
+/// server if the pooler has only one.
+#[cfg(feature = "postgres")]
+pub(crate) const POOLER: Duration = Duration::from_secs(2);
+
 /// A connection that was idle for longer is pinged before it is used.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const TRUST_IDLE: Duration = Duration::from_secs(1);

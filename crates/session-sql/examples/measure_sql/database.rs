@@ -1,6 +1,6 @@
 //! The databases that can be measured.
 
-use std::fmt::Write;
+use std::{any::Any, fmt::Write};
 
 use session_sql::{Dialect, MySqlStore, PostgresStore, SqliteStore, sqlx};
 use session_tests::{MariaDb, Postgres, scratch_dir};
@@ -14,6 +14,8 @@ pub(crate) trait Measured: Dialect {
     const PAYLOAD: &'static str;
     /// Removes the limit that the store's pool sets on a statement.
     const NO_TIMEOUT: &'static str;
+    /// Drops the index of `{table}` that a sweep reads.
+    const DROP_INDEX: &'static str = "DROP INDEX {table}_sweep_at";
     /// The beginning of a literal of bytes.
     const BYTES: &'static str;
 
@@ -25,7 +27,10 @@ pub(crate) trait Measured: Dialect {
         literal + "'"
     }
 
-    async fn execute(connection: &mut Self::Connection, sql: String) -> sqlx::Result<()>;
+    fn execute(
+        connection: &mut Self::Connection,
+        sql: String,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
 macro_rules! execute {
@@ -46,7 +51,7 @@ impl Measured for sqlx::Sqlite {
 
 impl Measured for sqlx::Postgres {
     const PAYLOAD: &'static str = "decode(repeat('07', 300), 'hex')";
-    const NO_TIMEOUT: &'static str = "SET statement_timeout = 0";
+    const NO_TIMEOUT: &'static str = "SET statement_timeout = 0; SET lock_timeout = 0";
     const BYTES: &'static str = "'\\x";
 
     execute!();
@@ -54,24 +59,23 @@ impl Measured for sqlx::Postgres {
 
 impl Measured for sqlx::MySql {
     const PAYLOAD: &'static str = "REPEAT('7', 300)";
-    const NO_TIMEOUT: &'static str = "SET max_statement_time = 0";
+    const NO_TIMEOUT: &'static str = "SET SESSION autocommit = 1 \
+        /*M! , max_statement_time = 0 */ /*!50708 , max_execution_time = 0 */";
+    const DROP_INDEX: &'static str = "DROP INDEX sweep_at ON {table}";
     const BYTES: &'static str = "x'";
 
     execute!();
 }
 
-/// Measures the database at a URL, or starts one of the kind `name` and measures it.
-pub(crate) async fn measure_database(name: &str) -> BoxResult<()> {
+/// A server that runs for as long as this value.
+pub(crate) type Running = Box<dyn Any>;
+
+/// Starts a database of the kind `name`: its URL, and what keeps it.
+pub(crate) async fn start(name: &str) -> (String, Running) {
     match name {
-        "sqlite" => {
-            let directory = scratch_dir();
-            let file = directory.path().join("sessions.db");
-            let url = format!("sqlite://{}?mode=rwc", file.display());
-            measure(SqliteStore::connect(&url)?).await
-        }
         "postgres" => {
             let server = Postgres::start().await;
-            measure(PostgresStore::connect(&server.url())?).await
+            (server.url(), Box::new(server))
         }
         "mariadb" => {
             // Memory for the table, and room in the log for the inserts. Otherwise a save waits for
@@ -81,10 +85,24 @@ pub(crate) async fn measure_database(name: &str) -> BoxResult<()> {
                 "--innodb-log-file-size=512M",
             ])
             .await;
-            measure(MySqlStore::connect(&server.url())?).await
+            (server.url(), Box::new(server))
         }
-        url if url.starts_with("sqlite") => measure(SqliteStore::connect(url)?).await,
-        url if url.starts_with("postgres") => measure(PostgresStore::connect(url)?).await,
-        url => measure(MySqlStore::connect(url)?).await,
+        "sqlite" => {
+            let directory = scratch_dir();
+            let file = directory.path().join("sessions.db");
+            let url = format!("sqlite://{}?mode=rwc", file.display());
+            (url, Box::new(directory))
+        }
+        url => (url.to_owned(), Box::new(())),
+    }
+}
+
+/// Measures a database of the kind `name`, or the one at a URL.
+pub(crate) async fn measure_database(name: &str, what: &str) -> BoxResult<()> {
+    let (url, _running) = start(name).await;
+    match url.split(':').next() {
+        Some("sqlite") => measure(SqliteStore::connect(&url)?, what).await,
+        Some("postgres" | "postgresql") => measure(PostgresStore::connect(&url)?, what).await,
+        _ => measure(MySqlStore::connect(&url)?, what).await,
     }
 }

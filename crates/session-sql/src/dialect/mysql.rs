@@ -29,6 +29,11 @@ impl Driver for MySql {
             owner VARBINARY(255), listed_until BIGINT, payload LONGBLOB NOT NULL,
             INDEX sweep_at (sweep_at), INDEX owner (owner, store_key)) ENGINE = InnoDB
         @columns SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE {here}
+        @indexes SELECT CONCAT('index ', index_name) FROM information_schema.statistics
+            WHERE {here} AND seq_in_index = 1 AND column_name = index_name
+        @packet UNION ALL SELECT CONCAT('packet ',@@max_allowed_packet)
+        @create_sweep_at ALTER TABLE {table} ADD INDEX sweep_at (sweep_at), ALGORITHM = INPLACE, LOCK = NONE
+        @create_owner ALTER TABLE {table} ADD INDEX owner (owner, store_key), ALGORITHM = INPLACE, LOCK = NONE
         @here table_schema = COALESCE({schema}, DATABASE()) AND table_name = '{name}'
         @least LEAST
         @skip_locked FOR UPDATE SKIP LOCKED
@@ -47,6 +52,15 @@ impl Driver for MySql {
 
     fn address(options: &MySqlConnectOptions) -> String {
         address(options.get_socket(), options.get_host(), options.get_port())
+    }
+
+    fn explained(error: sqlx::Error) -> sqlx::Error {
+        match error {
+            sqlx::Error::Configuration(cause) if cause.to_string().contains("mysql-rsa") => {
+                sqlx::Error::Configuration(NEEDS_TLS_OR_RSA.into())
+            }
+            other => other,
+        }
     }
 
     fn error_class(error: &dyn DatabaseError) -> ErrorClass {
@@ -68,6 +82,13 @@ impl Driver for MySql {
 
     statement_methods!();
 }
+
+/// The driver names a feature of its own, and not that the next log-in may succeed without it.
+const NEEDS_TLS_OR_RSA: &str = "\
+    the server asks for the password, and this connection cannot hide it: connect with TLS (the \
+    feature \"tls\" of session-sql, and no ssl-mode=DISABLED in the URL), or enable the feature \
+    \"mysql-rsa\" of session-sql. Without either, the server lets this account in only while it \
+    remembers another program's log-in, until it restarts";
 
 /// Sets the server's limits on locks and statements, and autocommit, which a server may have off.
 ///

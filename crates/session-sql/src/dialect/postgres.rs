@@ -1,14 +1,25 @@
 //! `PostgreSQL`.
 
-use std::str::FromStr;
+use std::{pin::pin, str::FromStr};
 
-use sqlx::{Pool, Postgres, error::DatabaseError, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Executor, Pool, Postgres, SqlSafeStr,
+    error::DatabaseError,
+    postgres::{PgConnectOptions, PgConnection},
+};
+use tokio::time::timeout;
 
 use super::{
     AfterCancel, Driver, ErrorClass, pool_options,
     server::{address, is_usable},
 };
 use crate::timeouts;
+
+/// The driver numbers its statements, so those of two programs have the same names.
+const MIXED_UP: &str = "\
+    the connection leads to a pooler that mixes up the prepared statements of its clients, such as \
+    PgBouncer in transaction mode: a load can run another program's deletion. Use PgBouncer 1.21 or \
+    newer and set max_prepared_statements, or use its session mode";
 
 impl Driver for Postgres {
     const ONE_WRITER: bool = false;
@@ -25,6 +36,11 @@ impl Driver for Postgres {
             CREATE INDEX IF NOT EXISTS \"{name}_owner\" ON {table} (owner, store_key) WHERE owner IS NOT NULL
         @columns SELECT attname::text FROM pg_attribute
             WHERE attrelid = to_regclass('{table}') AND attnum > 0 AND NOT attisdropped
+        @indexes SELECT 'index ' || a.attname FROM pg_index AS i JOIN pg_attribute AS a
+            ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = to_regclass('{table}') AND i.indisvalid
+        @create_sweep_at CREATE INDEX CONCURRENTLY \"{name}_sweep_at\" ON {table} (sweep_at)
+        @create_owner CREATE INDEX CONCURRENTLY \"{name}_owner\" ON {table} (owner, store_key) WHERE owner IS NOT NULL
         @on_conflict ON CONFLICT DO NOTHING
         @least LEAST
         @skip_locked FOR UPDATE SKIP LOCKED";
@@ -50,6 +66,51 @@ impl Driver for Postgres {
 
     fn address(options: &PgConnectOptions) -> String {
         address(options.get_socket(), options.get_host(), options.get_port())
+    }
+
+    async fn check_statements(
+        connection: &mut PgConnection,
+        options: &PgConnectOptions,
+    ) -> sqlx::Result<()> {
+        // Nobody else has a statement with this result.
+        let mine = i64::from(getrandom::u32().unwrap_or(7));
+        let sql = AssertSqlSafe(format!("SELECT {mine}::bigint")).into_sql_str();
+        for use_other in [false, true] {
+            let mut other = None;
+            if use_other {
+                // A pooler gives this transaction the server's connection that was used last, so
+                // that the next statement runs on another one.
+                let connection = other.insert(options.connect().await?);
+                connection.execute("BEGIN").await?;
+            }
+            let found = sqlx::query_scalar::<_, i64>(sql.clone()).fetch_one(&mut *connection);
+            let mut found = pin!(found);
+            let found = match timeout(timeouts::POOLER, &mut found).await {
+                Ok(found) => found,
+                // It may wait for the only connection that the pooler has.
+                Err(_) => {
+                    drop(other);
+                    found.await
+                }
+            };
+            match found {
+                Ok(found) if found == mine => {}
+                Ok(_) | Err(sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound) => {
+                    return Err(sqlx::Error::Configuration(MIXED_UP.into()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn explained(error: sqlx::Error) -> sqlx::Error {
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        // invalid_sql_statement_name, duplicate_prepared_statement
+        if matches!(code.as_deref(), Some("26000" | "42P05")) {
+            return sqlx::Error::Configuration(MIXED_UP.into());
+        }
+        error
     }
 
     fn error_class(error: &dyn DatabaseError) -> ErrorClass {

@@ -1,11 +1,11 @@
 //! `SQLite`.
 
-use std::str::FromStr;
+use std::{path::Path, str::FromStr};
 
 use sqlx::{
     Pool, Sqlite,
     error::DatabaseError,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
 
 use super::{AfterCancel, Driver, ErrorClass, pool_options};
@@ -32,12 +32,14 @@ impl Driver for Sqlite {
             store_key BLOB NOT NULL PRIMARY KEY, revision INTEGER NOT NULL,
             expires_at INTEGER NOT NULL, sweep_at INTEGER NOT NULL,
             owner BLOB, listed_until INTEGER, payload BLOB NOT NULL);
-            CREATE INDEX IF NOT EXISTS {prefix}\"{name}_sweep_at\" ON \"{name}\" (sweep_at);
-            CREATE INDEX IF NOT EXISTS {prefix}\"{name}_owner\" ON \"{name}\" (owner, store_key)
-            WHERE owner IS NOT NULL
+            {create_sweep_at}; {create_owner}
+        @create_sweep_at CREATE INDEX IF NOT EXISTS {prefix}\"{name}_sweep_at\" ON \"{name}\" (sweep_at)
+        @create_owner CREATE INDEX IF NOT EXISTS {prefix}\"{name}_owner\" ON \"{name}\" (owner, store_key) WHERE owner IS NOT NULL
         @columns SELECT name FROM pragma_table_info('{name}', {schema})
             UNION ALL SELECT 'in memory' FROM pragma_database_list
             WHERE name = COALESCE({schema}, 'main') AND file = ''
+        @indexes SELECT 'index ' || i.name FROM pragma_index_list('{name}', {schema}) AS list,
+            pragma_index_info(list.name, {schema}) AS i WHERE i.seqno = 0
         @on_conflict ON CONFLICT DO NOTHING
         @update_without_indexes UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ?,
             listed_until = COALESCE(?, listed_until)
@@ -66,6 +68,11 @@ impl Driver for Sqlite {
                 // place of four writes a quarter.
                 .pragma("wal_autocheckpoint", "4000")
         };
+        let file = options.get_filename().to_owned();
+        let pool = pool.after_connect(move |connection, _| {
+            let file = file.clone();
+            Box::pin(async move { hide_new_file(connection, &file).await })
+        });
         Ok(pool.max_connections(CONNECTIONS).connect_lazy_with(options))
     }
 
@@ -85,6 +92,36 @@ impl Driver for Sqlite {
     }
 
     statement_methods!();
+}
+
+/// Lets only the account of this process read a file that this connection has created.
+///
+/// `SQLite` makes it readable for all, and its log is as the file is. A file that has a table, or
+/// that a group may write to, was made by somebody else, who may share it.
+async fn hide_new_file(connection: &mut SqliteConnection, file: &Path) -> sqlx::Result<()> {
+    let tables = "SELECT COUNT(*) FROM sqlite_schema";
+    if sqlx::query_scalar::<_, i64>(tables)
+        .fetch_one(connection)
+        .await?
+        > 0
+    {
+        return Ok(());
+    }
+    #[cfg(unix)]
+    for suffix in ["", "-wal", "-shm"] {
+        use std::{fs, os::unix::fs::PermissionsExt as _};
+
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        let permissions = fs::metadata(&name).map(|found| found.permissions());
+        if let Ok(mut permissions) = permissions
+            && permissions.mode() & 0o133 == 0
+        {
+            permissions.set_mode(0o600);
+            fs::set_permissions(&name, permissions)?;
+        }
+    }
+    Ok(())
 }
 
 /// The `mode` of the URL, which the parsed options do not expose.

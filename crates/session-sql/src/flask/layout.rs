@@ -9,7 +9,7 @@ use crate::{
     dialect::{Driver, Row, Value},
     error::CallError,
     instant::{LAST, to_micros},
-    layout::{Change, FLASK_COLUMNS, Layout, OWN_COLUMNS, UNKNOWN_TABLE, has},
+    layout::{Change, FLASK_COLUMNS, Layout, OWN_COLUMNS, UNKNOWN_TABLE, has, small_packet},
     queries::{Queries, statement, with_fragments},
     table_name::TableName,
 };
@@ -25,6 +25,8 @@ const MAX_KEY: usize = 255;
 pub struct Flask;
 
 impl Layout for Flask {
+    const SWEEPS_ALL_ROWS: bool = true;
+
     fn queries<D: Driver>(name: &TableName) -> Queries {
         let sql = |template| statement::<D>(name, &with_fragments(fragments::<D>(), template));
         Queries {
@@ -43,7 +45,7 @@ impl Layout for Flask {
                 "DELETE {delete_alias} FROM {table} {delete_source} WHERE {expired_of_batch}",
             ),
             sweep_postpone: None,
-            facts: sql("{columns} UNION ALL {flask_facts}"),
+            facts: sql("{columns} UNION ALL {flask_facts} {packet}"),
             create: vec![sql("{create_flask}")],
         }
     }
@@ -67,7 +69,8 @@ impl Layout for Flask {
                  {limit}: widen the column, or lower the limit by with_limit()"
             ));
         } else {
-            return None;
+            // A change sends the loaded bytes as well.
+            return small_packet(facts, 2 * limit);
         };
         Some(mismatch.into())
     }
@@ -106,10 +109,6 @@ impl Layout for Flask {
             expires_at: Some(from_micros(row.expires_at)),
             ..Loaded::compared_by_bytes(row.bytes)
         }
-    }
-
-    fn sweep_start(_: i64, last: Option<&Row>) -> i64 {
-        last.map_or(i64::MIN, |row| row.number)
     }
 
     fn sweep_key(row: &Row) -> Value<'_> {

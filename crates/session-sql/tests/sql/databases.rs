@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    fmt::Write,
     marker::PhantomData,
     sync::{
         Arc,
@@ -29,11 +30,24 @@ pub(crate) struct Handle<D> {
 pub(crate) trait TestDatabase: Dialect {
     /// The type of a column of bytes that can be a primary key.
     const BYTES: &'static str;
+    /// What begins a literal of bytes.
+    const LITERAL: &'static str = "x'";
+    /// Drops the index of `{table}` on the column `{index}`.
+    const DROP_INDEX: &'static str = "DROP INDEX {table}_{index}";
     /// Counts the indexes of `{table}` that begin with `{column}`.
     const INDEXES: &'static str;
 
     /// The server that all tests share, or a file of the test's own.
     async fn open() -> Handle<Self>;
+
+    /// Bytes as a literal of SQL.
+    fn bytes(bytes: &[u8]) -> String {
+        let mut literal = Self::LITERAL.to_owned();
+        for byte in bytes {
+            write!(literal, "{byte:02x}").expect("a String takes every write");
+        }
+        literal + "'"
+    }
 
     async fn execute(connection: &mut Self::Connection, sql: &str) -> sqlx::Result<()>;
 
@@ -70,6 +84,7 @@ impl TestDatabase for sqlx::Sqlite {
 
 impl TestDatabase for sqlx::Postgres {
     const BYTES: &'static str = "BYTEA";
+    const LITERAL: &'static str = "'\\x";
     const INDEXES: &'static str = "SELECT COUNT(*) FROM pg_indexes \
         WHERE tablename = '{table}' AND indexdef LIKE '%({column}%'";
 
@@ -84,6 +99,7 @@ impl TestDatabase for sqlx::Postgres {
 
 impl TestDatabase for sqlx::MySql {
     const BYTES: &'static str = "VARBINARY(255)";
+    const DROP_INDEX: &'static str = "DROP INDEX {index} ON {table}";
     const INDEXES: &'static str = "SELECT COUNT(*) FROM information_schema.statistics \
         WHERE table_name = '{table}' AND column_name = '{column}' AND seq_in_index = 1";
 

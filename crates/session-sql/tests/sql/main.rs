@@ -5,11 +5,13 @@
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod availability;
+mod binary_log;
 mod bytes;
 mod clock;
 mod conformance;
 mod counter;
 mod databases;
+mod file_mode;
 mod flask;
 mod full_or_read_only;
 mod isolation;
@@ -18,6 +20,7 @@ mod lost_reply;
 mod migrate;
 mod missing_byte;
 mod outage;
+mod pgbouncer;
 mod pool;
 mod records;
 mod settings;

@@ -1,11 +1,13 @@
 //! `migrate()`: what it creates, what it accepts and what it refuses.
 
+use futures_util::future::join_all;
 use session_core::{ExpiredSweep, OwnerIndex, SessionStore};
 use session_sql::{SqlStore, SqliteStore, TableName, sqlx};
+use session_tests::MariaDb;
 use sqlx::sqlite::SqlitePoolOptions;
 
 use crate::{
-    databases::{TestDatabase, each_database, unique_table},
+    databases::{Handle, TestDatabase, each_database, unique_table},
     records::{error_chain, insert, key, load, owner, record},
 };
 
@@ -14,6 +16,8 @@ each_database!(
     an_existing_table_is_checked_and_not_changed,
     the_expiry_has_no_index,
     a_table_that_lacks_a_column_is_refused_and_not_changed,
+    twenty_parallel_migrations_of_a_table_without_a_column_name_it,
+    twenty_parallel_migrations_of_a_table_without_an_index_name_the_statement_that_creates_it,
     a_table_of_something_else_is_refused_and_not_changed,
     a_table_of_flask_session_is_refused_and_not_changed,
     an_error_about_a_missing_table_names_migrate,
@@ -38,6 +42,54 @@ async fn twenty_parallel_migrations_succeed<D: TestDatabase>() {
         let key = key();
         insert(&store, &key, &record(b"x")).await;
         database.execute(&format!("DROP TABLE {table}")).await;
+    }
+}
+
+/// What each of twenty stores says of a table, which is the same for all.
+async fn twenty_refusals<D: TestDatabase>(database: &Handle<D>, table: &TableName) -> String {
+    let twenty: Vec<_> = (0..20).map(|_| database.store(table)).collect();
+    let refusals = join_all(twenty.iter().map(SqlStore::migrate)).await;
+    let mut errors: Vec<_> = refusals
+        .into_iter()
+        .map(|refused| error_chain(&refused.expect_err("the migration is refused")))
+        .collect();
+    errors.dedup();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors.swap_remove(0)
+}
+
+async fn twenty_parallel_migrations_of_a_table_without_a_column_name_it<D: TestDatabase>() {
+    for column in ["listed_until", "expires_at"] {
+        let (database, table) = (D::open().await, unique_table());
+        database.migrated(&table).await;
+        database
+            .execute(&format!("ALTER TABLE {table} DROP COLUMN {column}"))
+            .await;
+        let error = twenty_refusals(&database, &table).await;
+        let advice = format!("the table {table} lacks the column {column}: ");
+        assert!(error.contains(&advice), "{error}");
+    }
+}
+
+async fn twenty_parallel_migrations_of_a_table_without_an_index_name_the_statement_that_creates_it<
+    D: TestDatabase,
+>() {
+    for index in ["sweep_at", "owner"] {
+        let (database, table, key) = (D::open().await, unique_table(), key());
+        let store = database.migrated(&table).await;
+        insert(&store, &key, &record(b"kept")).await;
+        let drop = D::DROP_INDEX.replace("{table}", table.table());
+        database.execute(&drop.replace("{index}", index)).await;
+        let error = twenty_refusals(&database, &table).await;
+        assert!(
+            error.contains(&format!("lacks the index on {index}")),
+            "{error}"
+        );
+        let (_, statement) = error.split_once("create it by ").expect("it says how");
+        database.execute(statement).await;
+        store.migrate().await.expect("the table is whole again");
+        assert!(database.has_index(&table, index).await);
+        assert_eq!(load(&store, &key).await.unwrap().bytes, "kept");
     }
 }
 
@@ -81,10 +133,10 @@ async fn a_table_that_lacks_a_column_is_refused_and_not_changed<D: TestDatabase>
         ))
         .await;
     let store = database.store(&table);
-    is_refused(&store, "holds something else").await;
+    is_refused(&store, "lacks the column sweep_at").await;
     let insertion = store.insert(&key(), &record(b"x")).await;
     let error = error_chain(&insertion.expect_err("a column is missing"));
-    assert!(error.contains("holds something else"), "{error}");
+    assert!(error.contains("lacks the column sweep_at"), "{error}");
 }
 
 async fn a_table_of_something_else_is_refused_and_not_changed<D: TestDatabase>() {
@@ -175,6 +227,38 @@ async fn a_table_may_be_in_a_schema() {
         1
     );
     names_migrate(&database.store(&table)).await;
+}
+
+#[tokio::test]
+async fn a_server_of_mariadb_that_takes_too_small_packets_is_refused_in_both_layouts() {
+    const MIB: usize = 1 << 20;
+    let server = MariaDb::start_with(&["--max-allowed-packet=4M"]).await;
+    let database: Handle<sqlx::MySql> = Handle::new(server.url(), ());
+    let store = database.store(&TableName::default());
+    is_refused(&store, "max_allowed_packet is 4194304").await;
+    let store = store.with_limit(4 * MIB - 65_536);
+    store.migrate().await.expect("the records fit");
+    let key = key();
+    let large = |bytes| record(&vec![7; bytes]);
+    insert(&store, &key, &large(store.limit())).await;
+    assert_eq!(load(&store, &key).await.unwrap().bytes.len(), store.limit());
+
+    let flask = database
+        .store(&TableName::new("flasks").unwrap())
+        .with_flask_layout();
+    flask.migrate().await.expect("Flask's records fit");
+    database
+        .execute("ALTER TABLE flasks MODIFY data MEDIUMBLOB")
+        .await;
+    let error = flask.clone().with_limit(3 * MIB).migrate().await;
+    let error = error_chain(&error.expect_err("old and new bytes are sent"));
+    assert!(error.contains("less than the 6356992 bytes"), "{error}");
+    let fits = flask.with_limit(2 * MIB - 32_768);
+    fits.migrate().await.expect("the records fit");
+    let largest = large(fits.limit());
+    let revision = insert(&fits, &key, &largest).await;
+    let again = fits.update(&key, &largest, &revision).await;
+    assert!(again.unwrap().is_stored());
 }
 
 async fn is_refused<D: TestDatabase>(store: &SqlStore<D>, reason: &str) {

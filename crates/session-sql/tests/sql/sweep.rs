@@ -1,10 +1,14 @@
 //! The sweep, and the index on `sweep_at` that it reads.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use futures_util::future::join_all;
-use session_core::{ExpiredSweep, OwnerKey, Record, SessionStore, StoreKey};
+use session_core::{ExpiredSweep, OwnerKey, Record, SessionStore, StoreKey, sweep_until};
 use session_sql::{SqlStore, TableName, sqlx};
+use tokio::time::timeout;
 
 use crate::{
     availability::wait_until,
@@ -18,6 +22,8 @@ each_database!(
     a_live_record_that_is_due_is_postponed_to_its_end,
     a_sweep_continues_after_batches_of_live_records,
     a_sweep_that_postpones_overwrites_no_change,
+    a_dropped_sweep_has_postponed_what_it_visited,
+    a_shutdown_ends_a_sweep_of_many_postponed_records_within_a_second,
     a_sweep_removes_unlisted_records_from_the_owners_index
 );
 
@@ -129,6 +135,47 @@ async fn a_sweep_that_postpones_overwrites_no_change<D: TestDatabase>() {
     }
 }
 
+async fn a_dropped_sweep_has_postponed_what_it_visited<D: TestDatabase>() {
+    const LIVE: u64 = 20_000;
+    let (database, table) = (D::open().await, unique_table());
+    let store = database.migrated(&table).await;
+    add_due_records(&database, &table, "live", LIVE, i64::MAX / 2).await;
+    add_due_records(&database, &table, "expired", 100, 1).await;
+    let mut drops = 0;
+    // No call has the time for all the live records.
+    while timeout(Duration::from_millis(250), store.sweep(100))
+        .await
+        .map(Result::unwrap)
+        != Ok(100)
+    {
+        drops += 1;
+        assert!(drops < 500, "each call begins at the first record");
+    }
+    assert!(drops > 0, "one call visited the whole table");
+    let due = count(&table, "sweep_at < 10");
+    assert_eq!(database.number(&due).await, 0);
+    let left = database
+        .number(&count(&table, "sweep_at = expires_at"))
+        .await;
+    assert_eq!(left.cast_unsigned(), LIVE);
+}
+
+async fn a_shutdown_ends_a_sweep_of_many_postponed_records_within_a_second<D: TestDatabase>() {
+    let (database, table) = (D::open().await, unique_table());
+    let store = Arc::new(database.migrated(&table).await);
+    add_due_records(&database, &table, "live", 20_000, i64::MAX / 2).await;
+    let mut stopped = Instant::now();
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stopped = Instant::now();
+    };
+    sweep_until(store, Duration::from_millis(20), stop).await;
+    assert!(stopped.elapsed() < Duration::from_secs(1));
+    let due = count(&table, "sweep_at < 10");
+    let left = database.number(&due).await;
+    assert!((1..20_000).contains(&left), "{left} records are due");
+}
+
 async fn a_sweep_removes_unlisted_records_from_the_owners_index<D: TestDatabase>() {
     let (database, table) = (D::open().await, unique_table());
     let (store, owner) = (database.migrated(&table).await, owner());
@@ -192,6 +239,33 @@ async fn make_all_due<D: TestDatabase>(database: &Handle<D>, table: &TableName) 
     database
         .execute(&format!("UPDATE {table} SET sweep_at = 0"))
         .await;
+}
+
+/// Adds records that a sweep must check before those of later calls.
+async fn add_due_records<D: TestDatabase>(
+    database: &Handle<D>,
+    table: &TableName,
+    kind: &str,
+    records: u64,
+    expires_at: i64,
+) {
+    let due = if expires_at > 1 { 1 } else { 2 };
+    for numbers in (0..records).collect::<Vec<_>>().chunks(1000) {
+        let values: Vec<_> = numbers
+            .iter()
+            .map(|number| {
+                let key = D::bytes(format!("{kind}:{number}").as_bytes());
+                format!("({key}, 1, {expires_at}, {due}, {key})")
+            })
+            .collect();
+        let values = values.join(", ");
+        database
+            .execute(&format!(
+                "INSERT INTO {table} (store_key, revision, expires_at, sweep_at, payload) \
+                 VALUES {values}"
+            ))
+            .await;
+    }
 }
 
 async fn expires_at<D: TestDatabase>(database: &Handle<D>, table: &TableName) -> i64 {

@@ -4,7 +4,7 @@ use session_core::{ExpiredSweep, SessionStore, StoreKey};
 use session_sql::{FlaskSqlStore, SqlStore, sqlx};
 use sqlx::{Executor, mysql::MySqlPoolOptions};
 
-use super::tables::{FlaskDatabase, literal};
+use super::tables::FlaskDatabase;
 use crate::{
     databases::{TestDatabase, each_database, unique_table},
     records::{error_chain, insert, key, load, record},
@@ -23,7 +23,7 @@ async fn an_id_in_another_case_or_padded_is_another_id_in_every_collation<D: Fla
     let key = StoreKey::from_stored("session:abcABC-0123");
     let count = format!(
         "SELECT COUNT(*) FROM {table} WHERE data = {}",
-        literal::<D>(b"flask")
+        D::bytes(b"flask")
     );
     for similar in [
         "session:ABCabc-0123",

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use session_core::{SessionStore, Write};
 
-use super::tables::{FlaskDatabase, literal};
+use super::tables::FlaskDatabase;
 use crate::{
     databases::{each_database, unique_table},
     records::{insert, key, load, record},
@@ -48,10 +48,7 @@ async fn a_concurrent_save_of_flask_is_not_overwritten<D: FlaskDatabase>() {
     let store = database.with_flask_table(&table).await;
     let revision = insert(&store, &key, &record(b"ours")).await;
     database
-        .execute(&format!(
-            "UPDATE {table} SET data = {}",
-            literal::<D>(b"flask")
-        ))
+        .execute(&format!("UPDATE {table} SET data = {}", D::bytes(b"flask")))
         .await;
     let update = store.update(&key, &record(b"late"), &revision).await;
     assert_eq!(update.unwrap(), Write::Refused);

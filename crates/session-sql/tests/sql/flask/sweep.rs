@@ -1,21 +1,31 @@
 //! The sweep of Flask-Session's table, which has no index on the expiry.
 
-use session_core::ExpiredSweep;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use session_core::{ExpiredSweep, sweep_until};
+use session_sql::{MySqlStore, TableName, sqlx};
+use tokio::time::{sleep, timeout};
 
 use super::tables::FlaskDatabase;
 use crate::{
-    databases::{each_database, unique_table},
+    databases::{Handle, TestDatabase, each_database, unique_table},
     records::{insert, key, load, record},
+    statements::{one_connection, server_counter},
 };
 
 each_database!(
     a_sweep_removes_expired_rows_anywhere_in_the_table,
-    a_sweep_stops_at_its_limit_and_the_next_one_continues
+    a_sweep_stops_at_its_limit_and_the_next_one_continues,
+    a_sweep_that_stays_below_its_limit_has_visited_every_row,
+    a_shutdown_ends_a_sweep_of_many_live_rows_within_a_second
 );
 
 /// A table of 1,200 rows, of which each third has expired and each tenth has no expiry, and how
 /// many of them are due.
-async fn filled<D: FlaskDatabase>() -> (crate::databases::Handle<D>, session_sql::TableName, u64) {
+async fn filled<D: FlaskDatabase>() -> (Handle<D>, TableName, u64) {
     let (database, table) = (D::open().await, unique_table());
     database.with_flask_table(&table).await;
     let mut due = 0;
@@ -57,4 +67,118 @@ async fn a_sweep_stops_at_its_limit_and_the_next_one_continues<D: FlaskDatabase>
     let store = database.flask_store(&table);
     assert_eq!(store.sweep(300).await.unwrap(), 300);
     assert_eq!(store.sweep(usize::MAX).await.unwrap(), due - 300);
+}
+
+async fn a_sweep_that_stays_below_its_limit_has_visited_every_row<D: FlaskDatabase>() {
+    let (database, table, due) = filled::<D>().await;
+    let store = database.flask_store(&table);
+    assert_eq!(store.sweep(300).await.unwrap(), 300);
+    // Two rows before the place where that sweep stopped: a new one and one that was live.
+    database
+        .execute(&format!(
+            "INSERT INTO {table} (id, session_id) VALUES (-1, 'flask:first')"
+        ))
+        .await;
+    let first_live = format!("(SELECT MIN(id) FROM {table} WHERE expiry > '2100-01-01 00:00:00')");
+    let ends = format!(
+        "UPDATE {table} SET expiry = '2001-01-01 00:00:00' WHERE id = {}",
+        database
+            .number(&format!(
+                "SELECT {} FROM {table} LIMIT 1",
+                D::BIGINT.replace("{}", &first_live)
+            ))
+            .await
+    );
+    database.execute(&ends).await;
+    assert_eq!(store.sweep(usize::MAX).await.unwrap(), due - 300 + 2);
+    assert_eq!(store.sweep(usize::MAX).await.unwrap(), 0);
+}
+
+async fn a_shutdown_ends_a_sweep_of_many_live_rows_within_a_second<D: FlaskDatabase>() {
+    let (database, table) = (D::open().await, unique_table());
+    database.with_flask_table(&table).await;
+    add_rows(&database, &table, "live", 20_000).await;
+    let store = Arc::new(database.flask_store(&table));
+    let mut stopped = Instant::now();
+    let stop = async {
+        sleep(Duration::from_millis(300)).await;
+        stopped = Instant::now();
+    };
+    sweep_until(store, Duration::from_millis(20), stop).await;
+    assert!(stopped.elapsed() < Duration::from_secs(1));
+}
+
+/// Sweeps with a limit, and calls that were dropped, together read each row about once.
+#[tokio::test]
+async fn many_sweeps_of_a_large_table_read_each_live_row_once_or_twice() {
+    const LIVE: i64 = 10_000;
+    const EXPIRED: i64 = 3_000;
+    let (database, table) = (sqlx::MySql::open().await, unique_table());
+    database.with_flask_table(&table).await;
+    add_rows(&database, &table, "live", LIVE).await;
+    add_rows(&database, &table, "expired", EXPIRED).await;
+    let pool = one_connection(&database);
+    let store = MySqlStore::new(pool.clone())
+        .with_table(table)
+        .with_flask_layout();
+    let before = rows_read(&pool).await;
+    let mut removed = 0;
+    loop {
+        let swept = store.sweep(500).await.unwrap();
+        removed += swept;
+        if swept < 500 {
+            break;
+        }
+    }
+    assert_eq!(removed.cast_signed(), EXPIRED);
+    let read = rows_read(&pool).await - before;
+    // A batch is read once by the select, and its expired rows once more by the delete.
+    let most = 2 * LIVE + 2 * EXPIRED + 1_000;
+    assert!(read <= most, "{read} rows were read");
+}
+
+#[tokio::test]
+async fn a_sweep_continues_where_a_dropped_one_was() {
+    let (database, table) = (sqlx::Sqlite::open().await, unique_table());
+    database.with_flask_table(&table).await;
+    add_rows(&database, &table, "live", 20_000).await;
+    add_rows(&database, &table, "expired", 100).await;
+    let store = database.flask_store(&table);
+    let mut drops = 0;
+    // No call has the time for all the live rows.
+    while timeout(Duration::from_millis(250), store.sweep(100))
+        .await
+        .is_err()
+    {
+        drops += 1;
+        assert!(drops < 200, "each call begins at the first row");
+    }
+    assert!(drops > 0, "one call visited the whole table");
+    assert_eq!(database.rows(&table).await, 20_000);
+}
+
+async fn rows_read(pool: &sqlx::MySqlPool) -> i64 {
+    server_counter(pool, "Handler_read_next").await + server_counter(pool, "Handler_read_key").await
+}
+
+/// Adds rows that expire in 2999, or did in 2001.
+async fn add_rows<D: FlaskDatabase>(
+    database: &Handle<D>,
+    table: &TableName,
+    kind: &str,
+    rows: i64,
+) {
+    let expiry = if kind == "live" { 2999 } else { 2001 };
+    for rows in (0..rows).collect::<Vec<_>>().chunks(1000) {
+        let values: Vec<_> = rows
+            .iter()
+            .map(|row| format!("('{kind}:{row}', '{expiry}-01-01 00:00:00')"))
+            .collect();
+        let values = values.join(", ");
+        database
+            .execute(&format!(
+                "INSERT INTO {table} (session_id, expiry) VALUES {values}"
+            ))
+            .await;
+    }
 }

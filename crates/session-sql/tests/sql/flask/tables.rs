@@ -1,7 +1,5 @@
 //! Tables of Flask-Session in the tests' databases.
 
-use std::fmt::Write;
-
 use session_core::conformance::Fixture;
 use session_sql::{FlaskSqlStore, SqliteStore, TableName, sqlx};
 
@@ -9,8 +7,6 @@ use crate::databases::{Handle, TestDatabase};
 
 /// A database with a table of Flask-Session.
 pub(crate) trait FlaskDatabase: TestDatabase {
-    /// What opens and closes a literal of bytes.
-    const LITERAL: [&'static str; 2] = ["x'", "'"];
     /// The expression `{}` as a number of 64 bits.
     const BIGINT: &'static str = "CAST({} AS BIGINT)";
     /// Creates the table as SQLAlchemy does for Flask-Session.
@@ -53,7 +49,6 @@ impl FlaskDatabase for sqlx::Sqlite {
 }
 
 impl FlaskDatabase for sqlx::Postgres {
-    const LITERAL: [&'static str; 2] = ["'\\x", "'"];
     const FLASK_TABLE: &'static str = "CREATE TABLE {table} (id SERIAL PRIMARY KEY, session_id varchar(255) UNIQUE, \
         data bytea, expiry timestamp without time zone)";
     const CASE_INSENSITIVE: &'static str = "CREATE COLLATION IF NOT EXISTS case_insensitive \
@@ -107,7 +102,7 @@ impl<D: FlaskDatabase> Handle<D> {
 
     /// Stores a row as Flask-Session does. `expiry` is a literal or an expression.
     pub(crate) async fn insert_row(&self, table: &TableName, id: &str, data: &[u8], expiry: &str) {
-        let data = literal::<D>(data);
+        let data = D::bytes(data);
         self.execute(&format!(
             "INSERT INTO {table} (session_id, data, expiry) VALUES ('{id}', {data}, {expiry})"
         ))
@@ -135,15 +130,6 @@ impl<D: FlaskDatabase> Handle<D> {
     pub(crate) async fn rows(&self, table: &TableName) -> i64 {
         self.number(&format!("SELECT COUNT(*) FROM {table}")).await
     }
-}
-
-/// Bytes as a literal of SQL.
-pub(crate) fn literal<D: FlaskDatabase>(bytes: &[u8]) -> String {
-    let [mut literal, end] = D::LITERAL.map(str::to_owned);
-    for byte in bytes {
-        write!(literal, "{byte:02x}").expect("a String takes every write");
-    }
-    literal + &end
 }
 
 /// Two stores with a pool each, on one table of Flask-Session in the database `D`.

@@ -1,0 +1,71 @@
+//! The store behind `PgBouncer`.
+
+use futures_util::future::join_all;
+use session_core::SessionStore;
+use session_sql::{TableName, sqlx};
+use session_tests::PgBouncer;
+
+use crate::{
+    databases::Handle,
+    records::{error_chain, increment, insert, key, load, record},
+};
+
+const TRANSACTIONS: &str = "pool_mode = transaction\n";
+
+fn behind(bouncer: &PgBouncer) -> Handle<sqlx::Postgres> {
+    Handle::new(bouncer.url(), ())
+}
+
+#[tokio::test]
+async fn pgbouncer_in_session_mode_serves_every_call() {
+    let bouncer = PgBouncer::start("pool_mode = session\ndefault_pool_size = 50").await;
+    serves_every_call(&bouncer).await;
+}
+
+/// Prepared statements came with 1.21.
+#[tokio::test]
+async fn pgbouncer_in_transaction_mode_serves_every_call_or_is_refused_if_it_is_too_old() {
+    if PgBouncer::version() < (1, 21) {
+        is_refused(&PgBouncer::start(TRANSACTIONS).await).await;
+    } else {
+        let prepared = format!("{TRANSACTIONS}max_prepared_statements = 100");
+        serves_every_call(&PgBouncer::start(&prepared).await).await;
+        let none = format!("{TRANSACTIONS}max_prepared_statements = 0");
+        is_refused(&PgBouncer::start(&none).await).await;
+    }
+}
+
+/// Four stores with a pool each, so that their calls share the server's connections.
+async fn serves_every_call(bouncer: &PgBouncer) {
+    let database = behind(bouncer);
+    let table = TableName::default();
+    let stores: Vec<_> = (0..4).map(|_| database.store(&table)).collect();
+    for migrated in join_all(stores.iter().map(|store| store.migrate())).await {
+        migrated.expect("prepared statements work");
+    }
+    let counter = key();
+    insert(&stores[0], &counter, &record(&0_u64.to_be_bytes())).await;
+    let clients = stores.iter().cycle().take(40).map(|store| {
+        let counter = &counter;
+        async move {
+            for _ in 0..10 {
+                let own = key();
+                insert(store, &own, &record(b"x")).await;
+                increment(store, counter).await;
+                store.delete(&own).await.unwrap();
+                assert!(load(store, &own).await.is_none());
+            }
+        }
+    });
+    join_all(clients).await;
+    let counted = load(&stores[1], &counter).await.unwrap().bytes;
+    assert_eq!(counted, 400_u64.to_be_bytes()[..]);
+}
+
+async fn is_refused(bouncer: &PgBouncer) {
+    let refused = behind(bouncer).store(&TableName::default()).migrate().await;
+    let error = error_chain(&refused.expect_err("prepared statements do not work"));
+    for part in ["PgBouncer 1.21", "max_prepared_statements", "session mode"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
