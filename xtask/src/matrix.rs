@@ -1,7 +1,7 @@
 //! The tests of each store on other versions of its server: `cargo xtask matrix`.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::paths::cargo;
 use crate::servers::{ServerVersion, VERSIONS};
@@ -55,42 +55,55 @@ pub(crate) fn run(steps: &mut Steps, names: &[&str]) -> StepResult {
 /// Runs the tests on one version, and says how many passed.
 fn test(steps: &mut Steps, server: &ServerVersion) -> Result<String, String> {
     let version = server.version()?;
-    // Of the whole workspace, so that nothing is compiled again with fewer features.
-    let mut tests = cargo(&["test", "--workspace", "--all-features"]);
-    tests.args(["--test", server.program_of_tests, "--"]);
-    tests.args((!server.filter.is_empty()).then_some(server.filter));
-    tests.env("SESSION_TEST_SERVERS", server.folder());
+    let package = server.tests.package;
+    let what = format!("{package} on {} {version}", server.name);
     let (mut passed, mut failed) = (0, 0);
-    let what = format!("{} on {} {version}", server.tested, server.name);
     let outcome = steps.check("matrix", &what, || {
-        let failure = |error: io::Error| format!("cargo test: {error}");
-        let mut run = tests.stdout(Stdio::piped()).spawn().map_err(failure)?;
-        let lines = BufReader::new(run.stdout.take().expect("it is piped")).lines();
-        for line in lines {
-            let line = line.map_err(failure)?;
-            if let Some((more_passed, more_failed)) = counts(&line) {
-                passed += more_passed;
-                failed += more_failed;
-            }
-            writeln!(io::stdout(), "{line}").map_err(failure)?;
+        let mut failures = vec![];
+        for words in server.tests.runs {
+            let mut tests = cargo(&["test", "--no-fail-fast"]);
+            tests
+                .args(*words)
+                .env("SESSION_TEST_SERVERS", server.folder());
+            let (of_run, result) = counted(&mut tests)?;
+            passed += of_run.0;
+            failed += of_run.1;
+            failures.extend(result.err());
         }
-        let status = run.wait().map_err(failure)?;
-        match (status.success(), passed) {
-            (true, 0) => Err("no test has run".to_owned()),
-            (true, _) => Ok(()),
-            (false, _) => Err(format!("{failed} tests failed ({status})")),
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(failures.join("\n"))
         }
     });
     let row = format!(
-        "| {} | {} | {passed} | {failed} | {} |",
+        "| {} | {package} | {passed} | {failed} | {} |",
         server.label(&version),
-        server.tested,
         today()?
     );
-    match outcome {
-        Ok(()) => Ok(row),
-        Err(error) => Err(format!("{error}\n{row}")),
+    outcome.map_or_else(|error| Err(format!("{error}\n{row}")), |()| Ok(row))
+}
+
+/// Runs tests, shows their output, and counts those that passed and those that failed.
+fn counted(tests: &mut Command) -> Result<((u32, u32), StepResult), String> {
+    let failure = |error: io::Error| format!("cargo test: {error}");
+    let mut run = tests.stdout(Stdio::piped()).spawn().map_err(failure)?;
+    let (mut passed, mut failed) = (0, 0);
+    for line in BufReader::new(run.stdout.take().expect("it is piped")).lines() {
+        let line = line.map_err(failure)?;
+        if let Some((more_passed, more_failed)) = counts(&line) {
+            passed += more_passed;
+            failed += more_failed;
+        }
+        writeln!(io::stdout(), "{line}").map_err(failure)?;
     }
+    let status = run.wait().map_err(failure)?;
+    let result = match (status.success(), passed) {
+        (true, 0) => Err("no test has run".to_owned()),
+        (true, _) => Ok(()),
+        (false, _) => Err(format!("{failed} tests failed ({status})")),
+    };
+    Ok(((passed, failed), result))
 }
 
 /// The numbers of the line that ends each test program's output.
@@ -104,6 +117,6 @@ fn counts(line: &str) -> Option<(u32, u32)> {
 }
 
 fn today() -> Result<String, String> {
-    let mut date = std::process::Command::new("date");
+    let mut date = Command::new("date");
     output(date.arg("+%F")).map(|day| day.trim().to_owned())
 }

@@ -8,6 +8,13 @@ use crate::apt;
 use crate::paths::{installed, target};
 use crate::steps::{StepResult, Steps, output};
 
+/// The tests of one crate, as words for `cargo test`: each item is a run of its own.
+#[derive(Debug)]
+pub(crate) struct Tests {
+    pub(crate) package: &'static str,
+    pub(crate) runs: &'static [&'static [&'static str]],
+}
+
 /// A server in one of Debian's suites, and the tests that run on it.
 #[derive(Debug)]
 pub(crate) struct ServerVersion {
@@ -19,12 +26,8 @@ pub(crate) struct ServerVersion {
     program: &'static str,
     /// A second name for `program`, under which the tests look for it.
     alias: Option<&'static str>,
-    /// The crate whose tests run on it.
-    pub(crate) tested: &'static str,
-    /// Its test program.
-    pub(crate) program_of_tests: &'static str,
-    /// Which of its tests: those whose name has this in it.
-    pub(crate) filter: &'static str,
+    /// The tests that run on it.
+    pub(crate) tests: &'static Tests,
 }
 
 const fn server(
@@ -32,7 +35,7 @@ const fn server(
     suite: &'static str,
     packages: &'static [&'static str],
     program: &'static str,
-    (tested, program_of_tests, filter): (&'static str, &'static str, &'static str),
+    tests: &'static Tests,
 ) -> ServerVersion {
     ServerVersion {
         name,
@@ -40,16 +43,43 @@ const fn server(
         packages,
         program,
         alias: None,
-        tested,
-        program_of_tests,
-        filter,
+        tests,
     }
 }
 
-const REDIS: (&str, &str, &str) = ("session-redis", "redis", "");
-const MEMCACHED: (&str, &str, &str) = ("session-memcached", "memcached", "");
-const POSTGRES: (&str, &str, &str) = ("session-sql", "sql", "postgres");
-const MYSQL: (&str, &str, &str) = ("session-sql", "sql", "mariadb");
+// Of the whole workspace, so that nothing is compiled again with fewer features.
+const REDIS: &Tests = &Tests {
+    package: "session-redis",
+    runs: &[&["--workspace", "--all-features", "--test", "redis"]],
+};
+const MEMCACHED: &Tests = &Tests {
+    package: "session-memcached",
+    runs: &[&["--workspace", "--all-features", "--test", "memcached"]],
+};
+const POSTGRES: &Tests = &Tests {
+    package: "session-sql",
+    runs: &[&["--workspace", "--all-features", "--test", "sql", "postgres"]],
+};
+const MARIADB_TESTS: &Tests = &Tests {
+    package: "session-sql",
+    runs: &[&["--workspace", "--all-features", "--test", "sql", "mariadb"]],
+};
+const MYSQL_TESTS: &Tests = &Tests {
+    package: "session-sql",
+    runs: &[
+        &["--workspace", "--all-features", "--test", "sql", "mariadb"],
+        &["--workspace", "--all-features", "--test", "mysql"],
+        // Without TLS and RSA: the error.
+        &[
+            "--package",
+            "session-sql",
+            "--features",
+            "mysql",
+            "--test",
+            "mysql",
+        ],
+    ],
+};
 
 /// The server, and what its set-up calls.
 const MARIADB: &[&str] = &["mariadb-server-core", "mariadb-client-core"];
@@ -102,9 +132,21 @@ pub(crate) const VERSIONS: &[ServerVersion] = &[
         "postgres",
         POSTGRES,
     ),
-    server("mariadb-10.11", "bookworm", MARIADB, "mariadbd", MYSQL),
-    server("mariadb-11.8", "sid", MARIADB, "mariadbd", MYSQL),
-    server("mysql-9.7", "sid", &["mysql-server-core"], "mysqld", MYSQL),
+    server(
+        "mariadb-10.11",
+        "bookworm",
+        MARIADB,
+        "mariadbd",
+        MARIADB_TESTS,
+    ),
+    server("mariadb-11.8", "sid", MARIADB, "mariadbd", MARIADB_TESTS),
+    server(
+        "mysql-9.7",
+        "sid",
+        &["mysql-server-core"],
+        "mysqld",
+        MYSQL_TESTS,
+    ),
 ];
 
 impl ServerVersion {

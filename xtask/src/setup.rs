@@ -15,6 +15,7 @@ const SERVERS: &[Program] = &[
     Program("redis-server", "redis-server", &["session-redis"]),
     Program("memcached", "memcached", &["session-memcached"]),
     Program("postgres", "postgresql", &["session-sql"]),
+    Program("pgbouncer", "pgbouncer", &["session-sql"]),
     Program("mariadbd", "mariadb-server", &["session-sql"]),
 ];
 
