@@ -81,7 +81,10 @@ fn test(steps: &mut Steps, server: &ServerVersion) -> Result<String, String> {
         server.label(&version),
         today()?
     );
-    outcome.map_or_else(|error| Err(format!("{error}\n{row}")), |()| Ok(row))
+    match outcome {
+        Ok(()) => Ok(row),
+        Err(error) => Err(format!("{error}\n{row}")),
+    }
 }
 
 /// Runs tests, shows their output, and counts those that passed and those that failed.
