@@ -103,7 +103,7 @@ fn mariadb_has_the_limits_of_the_pool() {
     session_core::conformance::run(async {
         let store = MySql::open().await.migrated(&unique_table()).await;
         let limits = "SELECT CAST(@@autocommit = 1 AND @@lock_wait_timeout = 1 AND @@innodb_lock_wait_timeout = 1 \
-            AND @@max_statement_time = 2 AS SIGNED)";
+            /*M! AND @@max_statement_time = 2 */ /*!50708 AND @@max_execution_time = 2000 */ AS SIGNED)";
         let mut connection = store.pool().acquire().await.expect("the server answers");
         let set = MySql::number(&mut connection, limits).await;
         assert_eq!(set.expect("the limits can be read"), 1);
