@@ -215,7 +215,7 @@ impl Excluded {
     fn report(&self, selected: impl Fn(&str) -> bool) {
         println!("\nNot run, as {LIST} says:");
         for entry in self.0.iter().filter(|entry| selected(&entry.package)) {
-            println!("  {} {}: {}", entry.package, entry.test, entry.reason);
+            println!("  {} {} ({})", entry.package, entry.test, entry.reason);
         }
     }
 }
