@@ -39,7 +39,7 @@ impl<'a> Lock<'a> {
                 Err(errno) => return Err(errno.into()),
             }
             if Instant::now() >= deadline {
-                return Err(CallError::LockTimeout);
+                return Err(CallError::LockTimeout.at(&directory.path));
             }
             thread::sleep(backoff);
             backoff = (backoff * 2).min(Duration::from_micros(500));

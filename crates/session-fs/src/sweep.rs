@@ -30,7 +30,10 @@ impl ExpiredSweep for FileStore {
     /// `limit` records, the next call continues where it stopped.
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> session_core::Result<u64> {
         let store = self.clone();
-        Ok(SweepRun::start(instant, limit, move |run| store.sweep_files(run)).await?)
+        SweepRun::start(&self.root, instant, limit, move |run| {
+            store.sweep_files(run)
+        })
+        .await
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     file,
     layout::HEADER,
     lock::Lock,
+    root::Root,
     unix_time,
 };
 
@@ -31,10 +32,11 @@ impl SweepRun {
     /// Runs `sweep` on a thread that may block, until it has removed `limit` files or the caller's
     /// future is dropped. Returns how many files it removed.
     pub(crate) async fn start(
+        root: &Root,
         instant: SystemTime,
         limit: usize,
         sweep: impl FnOnce(&mut Self) -> Result<()> + Send + 'static,
-    ) -> Result<u64> {
+    ) -> session_core::Result<u64> {
         let caller = Arc::new(());
         let mut run = Self {
             caller: Arc::downgrade(&caller),
@@ -43,7 +45,7 @@ impl SweepRun {
             removed: 0,
             live: 0,
         };
-        let removed = blocking(move || sweep(&mut run).map(|()| run.removed)).await;
+        let removed = blocking(&root.path, move || sweep(&mut run).map(|()| run.removed)).await;
         drop(caller);
         removed
     }

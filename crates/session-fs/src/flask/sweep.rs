@@ -16,7 +16,7 @@ impl ExpiredSweep for CachelibStore {
             Some(root) => run.sweep_directory(&root, |run, name| sweep_file(run, &root, name)),
             None => Ok(()),
         };
-        Ok(SweepRun::start(instant, limit, sweep).await?)
+        SweepRun::start(&self.root, instant, limit, sweep).await
     }
 }
 

@@ -20,6 +20,7 @@ use session_tests::scratch_dir;
 
 use crate::test_directory::{
     TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, record, short_lived,
+    with_causes,
 };
 
 #[tokio::test]
@@ -110,6 +111,12 @@ async fn a_foreign_file_with_a_records_name_is_neither_followed_nor_replaced() {
             matches!(loaded, Err(Error::Corrupt { .. })),
             "{kind}: {loaded:?}"
         );
+        let text = with_causes(&loaded.unwrap_err());
+        let told = format!(
+            "{}: another program wrote this file: move it away",
+            file.display()
+        );
+        assert!(text.contains(&told), "{text}");
         let inserted = store.insert(&key("it"), &record("y")).await;
         assert!(!inserted.unwrap().is_stored(), "{kind}");
         let updated = store
@@ -121,6 +128,25 @@ async fn a_foreign_file_with_a_records_name_is_neither_followed_nor_replaced() {
         assert_eq!(store.sweep(10).await.unwrap(), 0, "{kind}");
         assert_eq!(snapshot(dir.path()), before, "{kind}");
         assert_eq!(fs::read_to_string(&canary).unwrap(), "unchanged", "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_marker_is_an_error_that_names_it_and_stays() {
+    for kind in [0, 1] {
+        let dir = TestDirectory::new();
+        DirBuilder::new().mode(0o700).create(dir.path()).unwrap();
+        let marker = dir.path().join(".set-up");
+        create_foreign(kind, &marker, Path::new(""));
+        let before = snapshot(dir.path());
+        let text = with_causes(&dir.store().load(&key("it")).await.unwrap_err());
+        let told = format!("{} was not made by this library", marker.display());
+        assert!(text.contains(&told), "{text}");
+        dir.store()
+            .insert(&key("it"), &record("x"))
+            .await
+            .unwrap_err();
+        assert_eq!(snapshot(dir.path()), before);
     }
 }
 
