@@ -13,8 +13,8 @@ use session_core::{
 
 use super::layout::{CacheFile, Naming, SUFFIX};
 use crate::{
-    blocking::blocking, file_mode::FileMode, layout::LARGEST, root::Root, unix_time,
-    writer_queue::WriterQueue,
+    blocking::blocking, file_mode::FileMode, layout::LARGEST, root::Root,
+    sweep_position::SweepPosition, unix_time, writer_queue::WriterQueue,
 };
 
 /// Sessions in the files of a cachelib `FileSystemCache`, shared with a Flask application.
@@ -39,6 +39,7 @@ pub struct CachelibStore {
     pub(super) naming: Naming,
     limit: usize,
     writers: Arc<WriterQueue>,
+    pub(super) position: Arc<SweepPosition>,
 }
 
 impl CachelibStore {
@@ -57,6 +58,7 @@ impl CachelibStore {
             naming: Naming::Sha256,
             limit: Self::DEFAULT_LIMIT,
             writers: WriterQueue::new(1).into(),
+            position: Arc::default(),
         }
     }
 

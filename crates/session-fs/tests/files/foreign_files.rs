@@ -97,7 +97,7 @@ async fn a_foreign_file_with_a_records_name_is_neither_followed_nor_replaced() {
     let outside = scratch_dir();
     let canary = outside.path().join("canary");
     fs::write(&canary, "unchanged").unwrap();
-    for kind in 0..KINDS {
+    for kind in 0..EMPTY {
         let dir = TestDirectory::new();
         let store = dir.store();
         insert_new(&store, &key("it"), &record("x")).await;
@@ -202,15 +202,19 @@ fn plant(directories: &[PathBuf], canary: &Path) -> Vec<PathBuf> {
             |digit: char| OsString::from(format!("{}-{:016x}", digit.to_string().repeat(64), 7));
         for kind in 0..KINDS {
             let digit = char::from_digit(u32::try_from(kind).unwrap(), 16).unwrap();
-            // An empty file with the name of an index entry is an index entry, not a foreign file.
+            // An empty file with the name of a record or an index entry is this store's.
             let not_empty = if kind == EMPTY { 0 } else { kind };
-            create_foreign(not_empty, &directory.join(like_an_entry(digit)), canary);
-            planted.push(directory.join(like_an_entry(digit)));
+            for name in [like_an_entry(digit), like_a_record(digit)] {
+                let path = directory.join(name);
+                if fs::symlink_metadata(&path).is_err() {
+                    create_foreign(not_empty, &path, canary);
+                    planted.push(path);
+                }
+            }
             for name in [
                 OsString::from(format!("foreign-{kind}")),
                 OsString::from_vec([b"\xff\xfe not utf-8", kind.to_string().as_bytes()].concat()),
                 OsString::from(format!("{kind}").repeat(255)),
-                like_a_record(digit),
                 OsString::from(format!(".staged-{}", format!("{kind}").repeat(16))),
                 OsString::from(format!(".staged-{kind}")),
                 OsString::from(format!("{kind}{kind}")),
