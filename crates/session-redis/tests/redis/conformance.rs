@@ -14,7 +14,11 @@ mod on_one_server {
 
     async fn open() -> Fixture<RedisStore> {
         let server = SERVER.get_or_start(|| RedisServer::start(&[])).await;
-        let url = format!("{}3", server.url());
+        // Database 3, unless the server has one for the tests.
+        let url = server.url();
+        let url = url
+            .strip_suffix('/')
+            .map_or(url.clone(), |it| format!("{it}/3"));
         let url = limited(
             &url,
             &[&server],
