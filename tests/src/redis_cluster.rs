@@ -1,4 +1,4 @@
-//! A Redis Cluster of three nodes.
+//! A Redis Cluster of three primaries, with or without a replica of each.
 
 use std::time::{Duration, Instant};
 
@@ -6,36 +6,77 @@ use crate::compose;
 use crate::port::free_port;
 use crate::redis::RedisServer;
 
+const LOCALHOST: &str = "127.0.0.1";
 const SLOTS: [&str; 3] = ["0 5460", "5461 10922", "10923 16383"];
 
 /// What a service's port for the other nodes is greater by than its own.
 pub(crate) const BUS: u16 = 100;
 
-/// A Redis Cluster of three primaries without replicas.
+/// A Redis Cluster of three primaries.
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<RedisServer>,
+    replicas: Vec<RedisServer>,
 }
 
+/// A node without slots, its address, and its port for the other nodes.
+struct Node(RedisServer, String, u16);
+
 impl RedisCluster {
-    /// Starts the nodes, shares the slots among them and waits until all agree.
+    /// Starts three nodes without replicas, shares the slots among them and waits until all agree.
     pub async fn start() -> Self {
         let mut nodes = Vec::new();
-        let mut bus_ports = Vec::new();
-        for (number, slots) in SLOTS.iter().enumerate() {
-            let (node, bus_port) = node(number).await;
-            ok(&node, &format!("CLUSTER ADDSLOTSRANGE {slots}"));
-            ok(&node, &format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1));
-            nodes.push(node);
-            bus_ports.push(bus_port);
+        for number in 1..=SLOTS.len() {
+            nodes.push(match compose::port(&format!("redis-cluster-{number}")) {
+                Some(port) => {
+                    let server = RedisServer::service(port).await;
+                    Node(server, LOCALHOST.to_owned(), port + BUS)
+                }
+                None => own_node(LOCALHOST).await,
+            });
         }
-        for (node, bus_port) in nodes.iter().zip(&bus_ports).skip(1) {
+        Self::of(nodes).await
+    }
+
+    /// As [`start`](Self::start), with a replica of each node. A replica takes over when its
+    /// primary has been silent for one and a half to three seconds.
+    pub async fn start_with_replicas() -> Self {
+        Self::start_at([LOCALHOST; 6]).await
+    }
+
+    /// As [`start_with_replicas`](Self::start_with_replicas), and the nodes talk to each other from
+    /// these addresses, so that a test can separate them: three nodes, then their replicas.
+    pub async fn start_at(addresses: [&str; 6]) -> Self {
+        let mut nodes = Vec::new();
+        for address in addresses {
+            nodes.push(own_node(address).await);
+        }
+        Self::of(nodes).await
+    }
+
+    /// Makes a Cluster of three nodes and their replicas.
+    async fn of(nodes: Vec<Node>) -> Self {
+        for (number, (node, slots)) in nodes.iter().zip(SLOTS).enumerate() {
+            ok(&node.0, &format!("CLUSTER ADDSLOTSRANGE {slots}"));
+            ok(&node.0, &format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1));
+        }
+        for Node(server, address, bus_port) in &nodes[1..] {
+            let port = server.port();
             ok(
-                &nodes[0],
-                &format!("CLUSTER MEET 127.0.0.1 {} {bus_port}", node.port()),
+                &nodes[0].0,
+                &format!("CLUSTER MEET {address} {port} {bus_port}"),
             );
         }
-        let cluster = Self { nodes };
+        let mut nodes: Vec<_> = nodes.into_iter().map(|node| node.0).collect();
+        let replicas = nodes.split_off(SLOTS.len());
+        let cluster = Self { nodes, replicas };
+        let met = || cluster.all().all(|node| cluster.sees_all(node));
+        cluster.until("the nodes do not meet", met).await;
+        for (node, replica) in cluster.nodes.iter().zip(&cluster.replicas) {
+            let id = node.command("CLUSTER MYID");
+            let id = id.lines().nth(1).expect("a node has an id");
+            ok(replica, &format!("CLUSTER REPLICATE {id}"));
+        }
         cluster.agrees().await;
         cluster
     }
@@ -45,18 +86,53 @@ impl RedisCluster {
         self.nodes.iter().map(RedisServer::url).collect()
     }
 
-    /// The nodes, by the slots they own in ascending order.
+    /// The nodes that are primaries at the start, by the slots they own in ascending order.
     pub fn nodes(&self) -> &[RedisServer] {
         &self.nodes
     }
 
-    /// Waits until every node sees all slots served and all nodes.
+    /// The replicas of [`nodes`](Self::nodes) at the start, in the same order.
+    pub fn replicas(&self) -> &[RedisServer] {
+        &self.replicas
+    }
+
+    /// Waits until every node sees all slots served and all nodes, and each replica follows.
     pub async fn agrees(&self) {
+        let agrees = || {
+            self.all()
+                .all(|node| self.sees_all(node) && self.follows(node))
+        };
+        self.until("the cluster does not agree", agrees).await;
+    }
+
+    fn all(&self) -> impl Iterator<Item = &RedisServer> {
+        self.nodes.iter().chain(&self.replicas)
+    }
+
+    fn sees_all(&self, node: &RedisServer) -> bool {
+        let info = node.command("CLUSTER INFO");
+        let known = format!("cluster_known_nodes:{}\r", self.all().count());
+        info.contains("cluster_state:ok")
+            && info.contains("cluster_size:3")
+            && info.contains(&known)
+    }
+
+    /// Whether the node, if it is a replica, follows, and knows all that are replicas.
+    fn follows(&self, node: &RedisServer) -> bool {
+        let replication = node.command("INFO replication");
+        let nodes = node.command("CLUSTER NODES");
+        let replicas = nodes.lines().filter(|line| line.contains("slave "));
+        replicas.count() == self.replicas.len()
+            && (replication.contains("role:master")
+                || replication.contains("master_link_status:up"))
+    }
+
+    async fn until(&self, problem: &str, mut done: impl FnMut() -> bool) {
         let begin = Instant::now();
-        while !self.nodes.iter().all(sees_all) {
+        while !done() {
             assert!(
                 begin.elapsed() < Duration::from_secs(15),
-                "the cluster does not agree:\n{}",
+                "{problem}:\n{}",
                 self.nodes[0].command("CLUSTER NODES")
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -64,34 +140,30 @@ impl RedisCluster {
     }
 }
 
-/// A node without slots, and the port by which nodes meet.
-async fn node(number: usize) -> (RedisServer, u16) {
-    if let Some(port) = compose::port(&format!("redis-cluster-{}", number + 1)) {
-        return (RedisServer::service(port).await, port + BUS);
-    }
+/// Starts a node that talks to the others from `address`.
+async fn own_node(address: &str) -> Node {
     let bus_port = free_port();
-    let arguments = arguments(bus_port);
+    let mut arguments = arguments(bus_port, address);
+    if address != LOCALHOST {
+        let apart = format!("--bind {LOCALHOST} {address} --bind-source-addr {address}");
+        arguments.extend(words(&apart));
+        arguments.extend(words("--protected-mode no"));
+    }
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    (RedisServer::start_own(&arguments).await, bus_port)
+    let server = RedisServer::start_own(&arguments).await;
+    Node(server, address.to_owned(), bus_port)
 }
 
-pub(crate) fn arguments(bus_port: u16) -> Vec<String> {
-    [
-        "--cluster-enabled yes --cluster-node-timeout 1500",
-        "--cluster-announce-ip 127.0.0.1",
-        &format!("--cluster-port {bus_port}"),
-    ]
-    .iter()
-    .flat_map(|words| words.split(' '))
-    .map(str::to_owned)
-    .collect()
+pub(crate) fn arguments(bus_port: u16, address: &str) -> Vec<String> {
+    let settings = format!(
+        "--cluster-enabled yes --cluster-node-timeout 1500 --cluster-replica-validity-factor 0 \
+         --cluster-announce-ip {address} --cluster-port {bus_port}"
+    );
+    words(&settings).collect()
 }
 
-fn sees_all(node: &RedisServer) -> bool {
-    let info = node.command("CLUSTER INFO");
-    info.contains("cluster_state:ok")
-        && info.contains("cluster_known_nodes:3")
-        && info.contains("cluster_size:3")
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(' ').map(str::to_owned)
 }
 
 fn ok(node: &RedisServer, line: &str) {

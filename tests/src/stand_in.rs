@@ -206,7 +206,8 @@ impl Service {
             "postgres" => postgres::recipe(self.port, &self.directory, &[]),
             "mariadb" | "mysql" => mariadb::recipe(self.port, &self.directory, &[]),
             _ if self.is_redis() => {
-                let arguments = redis_cluster::arguments(self.port + redis_cluster::BUS);
+                let arguments =
+                    redis_cluster::arguments(self.port + redis_cluster::BUS, "127.0.0.1");
                 redis::recipe(self.port).args(arguments)
             }
             _ => memcached::recipe(self.port),

@@ -23,6 +23,7 @@ const SERVERS: &[Program] = &[
 const TOOLS: &[Program] = &[
     Program("python3", "python3", PYTHON),
     Program("strace", "strace", &["session-fs"]),
+    Program("ip", "iproute2", &["session-redis"]),
 ];
 
 /// The crates whose tests run Python, for a server of MongoDB's protocol and for Flask.

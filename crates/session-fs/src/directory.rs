@@ -1,6 +1,7 @@
 //! `Directory`, an open directory that only its owner can change.
 
 use std::{
+    ffi::CString,
     fs::File,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -27,7 +28,7 @@ use crate::{
 pub(crate) struct Directory {
     fd: OwnedFd,
     /// The path it was opened by, for messages only.
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl Directory {
@@ -74,6 +75,27 @@ impl Directory {
         }
         self.flush_if(durable)?;
         Ok(self.child(name)?.ok_or(Errno::NOENT)?)
+    }
+
+    /// What the symbolic link `name` says, if there is one.
+    pub(crate) fn link_target(&self, name: &str) -> Result<Option<CString>> {
+        match fs::readlinkat(&self.fd, name, Vec::new()) {
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::INVAL) => Err(CallError::UnsafeDirectory {
+                path: self.path.join(name),
+                reason: "was not made by this library: move it away".into(),
+            }),
+            other => Ok(Some(other?)),
+        }
+    }
+
+    /// Creates the symbolic link `name`, unless there is something of that name. It survives a
+    /// power loss.
+    pub(crate) fn link_once(&self, name: &str, target: &str) -> IoResult<()> {
+        match fs::symlinkat(target, &self.fd, name) {
+            Err(Errno::EXIST) => Ok(()),
+            other => other.and_then(|()| self.flush_if(true)),
+        }
     }
 
     /// Creates the file `name` for writing. The umask does not change its mode.
@@ -132,7 +154,7 @@ impl Directory {
                 let reason = "must be a directory, not a symbolic link or a file".into();
                 return Err(CallError::UnsafeDirectory { path, reason });
             }
-            other => other?,
+            other => other.map_err(|errno| CallError::from(errno).at(&path))?,
         };
         let (stat, us) = (fs::fstat(&fd)?, geteuid().as_raw());
         let (owner, mode) = (stat.st_uid, stat.st_mode & 0o7777);

@@ -1,6 +1,9 @@
 //! `CallError`, which says why a file operation failed.
 
-use std::{error, fmt, io, path::PathBuf};
+use std::{
+    error, fmt, io,
+    path::{Path, PathBuf},
+};
 
 use rustix::io::Errno;
 use session_core::{BoxError, Error};
@@ -15,6 +18,8 @@ pub(crate) enum CallError {
     Io(io::Error),
     /// The directory is not safe to use. The reason says what it must be.
     UnsafeDirectory { path: PathBuf, reason: String },
+    /// Any of the others, at this path.
+    At { path: PathBuf, error: Box<Self> },
     /// Another writer held the lock for longer than the lock timeout.
     LockTimeout,
     /// The file is not a regular file, or does not start as the files of this store do.
@@ -28,9 +33,24 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
+    /// Adds the path that the message names, unless it names one already.
+    pub(crate) fn at(self, path: &Path) -> Self {
+        match self {
+            Self::At { .. } | Self::UnsafeDirectory { .. } => self,
+            other => Self::At {
+                path: path.to_owned(),
+                error: other.into(),
+            },
+        }
+    }
+
     /// Whether the operating system returned `errno`.
     pub(crate) fn is(&self, errno: Errno) -> bool {
-        matches!(self, Self::Io(error) if error.raw_os_error() == Some(errno.raw_os_error()))
+        match self {
+            Self::Io(error) => error.raw_os_error() == Some(errno.raw_os_error()),
+            Self::At { error, .. } => error.is(errno),
+            _ => false,
+        }
     }
 
     pub(crate) fn is_no_space(&self) -> bool {
@@ -38,7 +58,11 @@ impl CallError {
     }
 
     pub(crate) fn is_unreadable(&self) -> bool {
-        matches!(self, Self::ForeignFile | Self::LaterVersion | Self::Damaged)
+        match self {
+            Self::ForeignFile | Self::LaterVersion | Self::Damaged => true,
+            Self::At { error, .. } => error.is_unreadable(),
+            _ => false,
+        }
     }
 
     /// `None` for an unreadable file, for callers that treat it as absent.
@@ -80,12 +104,15 @@ impl fmt::Display for CallError {
             Self::UnsafeDirectory { path, reason } => {
                 return write!(f, "{} {reason}", path.display());
             }
+            Self::At { path, error } => return write!(f, "{}: {error}", path.display()),
             Self::LockTimeout => {
-                "another process held the lock on the directory for a second: it is slow or stopped"
+                "another process held the lock for a second: it is slow or stopped"
             }
-            Self::ForeignFile => "another program wrote the record's file: move it away",
-            Self::LaterVersion => "a later library version wrote the file: update this program",
-            Self::Damaged => "the file is truncated or changed",
+            Self::ForeignFile => "another program wrote this file: move it away",
+            Self::LaterVersion => {
+                "a later version of this library wrote this file: update this program"
+            }
+            Self::Damaged => "this file is truncated or changed",
             Self::Cancelled(_) => "the operation was cancelled",
         })
     }
@@ -95,6 +122,7 @@ impl error::Error for CallError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Io(source) => Some(source),
+            Self::At { error, .. } => error.source(),
             Self::Cancelled(source) => Some(source.as_ref()),
             _ => None,
         }

@@ -101,8 +101,11 @@ pub(crate) fn decode_head(name: &Name, file: &Bytes) -> Result<Listed, CallError
 }
 
 /// Decodes from when on a sweep may remove the file that starts with `start`. Checks no checksum.
+///
+/// An empty file is damaged and not foreign, as is one that ends within the magic. A power loss
+/// leaves such files, and they hold no data of anybody's.
 pub(crate) fn expiry(start: &[u8]) -> Result<u64, CallError> {
-    if !start.starts_with(&MAGIC) {
+    if !start.starts_with(&MAGIC) && !MAGIC.starts_with(start) {
         return Err(CallError::ForeignFile);
     }
     match start.get(8..12) {

@@ -21,6 +21,7 @@ mod settings;
 mod staged;
 mod store;
 mod sweep;
+mod sweep_position;
 mod sweep_run;
 mod sweep_schedule;
 mod unix_time;

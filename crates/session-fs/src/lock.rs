@@ -30,6 +30,14 @@ impl<'a> Lock<'a> {
     /// Waits at most [`LOCK_TIMEOUT`] for the lock, so that a frozen holder causes errors and not
     /// a growing queue.
     pub(crate) fn acquire(directory: &'a Directory) -> Result<Self, CallError> {
+        Self::acquire_while(directory, || Ok(()))
+    }
+
+    /// As [`acquire`](Self::acquire), and gives up with the error that `wanted` returns.
+    pub(crate) fn acquire_while(
+        directory: &'a Directory,
+        wanted: impl Fn() -> Result<(), CallError>,
+    ) -> Result<Self, CallError> {
         let deadline = Instant::now() + LOCK_TIMEOUT;
         let mut backoff = Duration::from_micros(20);
         loop {
@@ -38,8 +46,9 @@ impl<'a> Lock<'a> {
                 Err(Errno::WOULDBLOCK | Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
+            wanted()?;
             if Instant::now() >= deadline {
-                return Err(CallError::LockTimeout);
+                return Err(CallError::LockTimeout.at(&directory.path));
             }
             thread::sleep(backoff);
             backoff = (backoff * 2).min(Duration::from_micros(500));

@@ -45,7 +45,7 @@ impl OwnerIndex for FileStore {
         let (root, rest) = (self.root.clone(), cursor.cloned());
         let owner = Name::of(owner.as_str());
         let read = move || root.page(&owner, rest.as_ref().map(Cursor::as_bytes), limit);
-        Ok(blocking(read).await?)
+        blocking(&self.root.path, read).await
     }
 }
 
@@ -122,7 +122,7 @@ impl Root {
                     Ok(found) => records.extend(found),
                     // No request can load it, now or later.
                     Err(CallError::ForeignFile | CallError::Damaged) => {}
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(error.at(&shard.path.join(name.to_string()))),
                 }
             }
         }

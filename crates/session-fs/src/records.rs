@@ -24,7 +24,8 @@ impl Root {
         let Some(shard) = self.open_below(&[&shard_name(name.shard())])? else {
             return Ok(None);
         };
-        retry_damaged(&shard, || file::read(&shard, name))
+        let found = retry_damaged(&shard, || file::read(&shard, name));
+        found.map_err(|error| error.at(&shard.path.join(name.to_string())))
     }
 
     /// Stores a record under a key that has none.

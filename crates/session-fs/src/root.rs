@@ -1,13 +1,13 @@
 //! `Root`, the store's own directory: opens it, sets it up, and checks that it is usable.
 
 use std::{
+    ffi::CString,
+    io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
+use rustix::io::Errno;
 use session_core::config::ConfigError;
 
 use crate::{
@@ -17,12 +17,15 @@ use crate::{
     staged::{Staged, Staging},
 };
 
-/// An empty directory in the store's own. Its absence shows that a file system is not mounted and
-/// the store's path leads to the mount point.
+/// A symbolic link in the store's directory that leads nowhere. Its target is a random text that
+/// identifies the directory: if it is absent or another one, the file system is not mounted and the
+/// path leads to the mount point. A link is created with its content in one step, takes no block of
+/// the disk, and is kept by copies and backups.
 const MARKER: &str = ".set-up";
 
-const MISSING: &str = "must stay while the program runs, but is missing: mount its file system \
-                       again, or restart the program to start with an empty directory";
+const MISSING: &str = "must stay the same directory while the program runs, but is missing or \
+                       another one: mount its file system again, or restart all programs that use \
+                       it to go on with what is there now";
 
 const UNWRITABLE: &str = "must be a directory that this program can write";
 
@@ -31,8 +34,8 @@ const UNWRITABLE: &str = "must be a directory that this program can write";
 pub(crate) struct Root {
     pub(crate) path: Arc<Path>,
     pub(crate) staging: Staging,
-    /// Whether this process has found the directory with its marker.
-    was_set_up: Arc<AtomicBool>,
+    /// What the marker said when this process found the directory first.
+    identity: Arc<OnceLock<CString>>,
 }
 
 impl Root {
@@ -44,28 +47,30 @@ impl Root {
         Self {
             path: path.into(),
             staging: Staging::default(),
-            was_set_up: Arc::default(),
+            identity: Arc::default(),
         }
     }
 
     /// Opens the directory, or returns `None` if this process has never found it set up.
     ///
-    /// A directory that was set up and is now absent or lacks its marker is an error: its file
-    /// system is not mounted. If its sessions counted as absent, everybody would be logged out.
+    /// A directory that was set up and is now absent or another one is an error: its file system is
+    /// not mounted. If its sessions counted as absent, everybody would be logged out, and what was
+    /// written to another directory would be lost once the first one is back.
     pub(crate) fn open(&self) -> Result<Option<Directory>> {
         let directory = Directory::open(&self.path)?;
-        let marked = match &directory {
-            Some(directory) => directory.child(self.marker())?.is_some(),
-            None => false,
+        let marker = self.marker();
+        let found = directory.as_ref().map(|it| it.link_target(&marker));
+        let known = match found.transpose()?.flatten() {
+            Some(found) => *self.identity.get_or_init(|| found.clone()) == found,
+            None => self.identity.get().is_none(),
         };
-        if !marked && self.was_set_up.load(Ordering::Relaxed) {
-            return Err(CallError::UnsafeDirectory {
-                path: self.path.to_path_buf(),
-                reason: MISSING.into(),
-            });
+        if known {
+            return Ok(directory);
         }
-        self.was_set_up.fetch_or(marked, Ordering::Relaxed);
-        Ok(directory)
+        Err(CallError::UnsafeDirectory {
+            path: self.path.to_path_buf(),
+            reason: MISSING.into(),
+        })
     }
 
     /// Opens the directory at `path` below this one, if there is one.
@@ -79,29 +84,28 @@ impl Root {
 
     /// Opens the directory. Creates and marks it if this was never done.
     pub(crate) fn open_or_set_up(&self) -> Result<Directory> {
-        if let Some(directory) = self.open()?
-            && self.was_set_up.load(Ordering::Relaxed)
-        {
+        let set_up = || -> Result<_> { Ok(self.open()?.filter(|_| self.identity.get().is_some())) };
+        if let Some(directory) = set_up()? {
             return Ok(directory);
         }
+        let random = getrandom::u64().map_err(io::Error::from)?;
         let directory = Directory::open_or_create(&self.path)?;
-        // Always flushed. It happens once, and records without a marker would count as absent.
-        directory.ensure(self.marker().as_str(), true)?;
-        self.was_set_up.store(true, Ordering::Relaxed);
-        Ok(directory)
+        directory.link_once(&self.marker(), &format!("{random:016x}"))?;
+        // Another process may have been first. Its marker counts.
+        set_up()?.ok_or_else(|| Errno::NOENT.into())
     }
 
     /// Creates the directory if it is absent, and checks that it is usable. The error names
     /// `setting` if the path came from a setting.
     pub(crate) fn check(&self, setting: Option<&str>) -> Result<(), ConfigError> {
         self.try_write().map_err(|error| {
-            let (path, reason) = match error {
+            let (path, reason) = match error.at(&self.path) {
                 CallError::UnsafeDirectory { path, reason } => (path, reason),
-                CallError::Io(error) => (self.path.to_path_buf(), format!("{UNWRITABLE}: {error}")),
-                other => (
-                    self.path.to_path_buf(),
-                    format!("cannot be used now: {other}"),
-                ),
+                CallError::At { path, error } => match *error {
+                    CallError::Io(error) => (path, format!("{UNWRITABLE}: {error}")),
+                    other => (path, format!("cannot be used now: {other}")),
+                },
+                other => (self.path.to_path_buf(), other.to_string()),
             };
             let path = path.display();
             match setting {

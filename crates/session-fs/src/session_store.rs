@@ -16,13 +16,13 @@ impl SessionStore for FileStore {
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let (root, name) = (self.root.clone(), Name::of(key.as_str()));
-        let found = blocking(move || root.load(&name)).await?;
+        let found = blocking(&self.root.path, move || root.load(&name)).await?;
         Ok(found.map(|stored| Loaded::compared_by_bytes(stored.record)))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         let (root, key, record) = (self.root.clone(), key.clone(), record.clone());
-        let result = blocking(move || root.insert(&key, &record)).await?;
+        let result = blocking(&self.root.path, move || root.insert(&key, &record)).await?;
         self.sweep_above_threshold();
         Ok(result)
     }
@@ -31,13 +31,13 @@ impl SessionStore for FileStore {
         let (root, key, record) = (self.root.clone(), key.clone(), record.clone());
         let (shard, loaded) = (Name::of(key.as_str()).shard(), revision.clone());
         let update = move || root.update(&key, &record, &loaded);
-        Ok(self.writers.run(shard, update).await?)
+        self.writers.run(&self.root, shard, update).await
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         let (root, name) = (self.root.clone(), Name::of(key.as_str()));
         let delete = move || root.delete(&name);
-        Ok(self.writers.run(name.shard(), delete).await?)
+        self.writers.run(&self.root, name.shard(), delete).await
     }
 
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {

@@ -8,8 +8,8 @@ use std::{
 use session_core::config::ConfigError;
 
 use crate::{
-    file_mode::FileMode, layout::LARGEST, root::Root, sweep_schedule::SweepSchedule,
-    writer_queue::WriterQueue,
+    file_mode::FileMode, layout::LARGEST, root::Root, sweep_position::SweepPosition,
+    sweep_schedule::SweepSchedule, writer_queue::WriterQueue,
 };
 
 /// Sessions as files below one directory, which several processes can share.
@@ -22,6 +22,7 @@ pub struct FileStore {
     pub(crate) limit: usize,
     pub(crate) threshold: Option<u64>,
     pub(crate) writers: Arc<WriterQueue>,
+    pub(crate) position: Arc<SweepPosition>,
     pub(crate) schedule: Arc<SweepSchedule>,
 }
 
@@ -39,6 +40,7 @@ impl FileStore {
             limit: Self::DEFAULT_LIMIT,
             threshold: None,
             writers: WriterQueue::new(256).into(),
+            position: Arc::default(),
             schedule: Arc::default(),
         }
     }

@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     ffi::CStr,
+    iter::once,
     time::{Instant, SystemTime},
 };
 
@@ -30,7 +31,10 @@ impl ExpiredSweep for FileStore {
     /// `limit` records, the next call continues where it stopped.
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> session_core::Result<u64> {
         let store = self.clone();
-        Ok(SweepRun::start(instant, limit, move |run| store.sweep_files(run)).await?)
+        SweepRun::start(&self.root, instant, limit, move |run| {
+            store.sweep_files(run)
+        })
+        .await
     }
 }
 
@@ -61,15 +65,21 @@ impl FileStore {
         let Some(root) = self.root.open()? else {
             return Ok(());
         };
-        let first = self.schedule.shard();
-        for shard in (0..=u8::MAX).map(|offset| first.wrapping_add(offset)) {
+        let (first, rest) = self.position.take();
+        // First what the last call left. Then everything: files before that may have expired.
+        let whole = (0..=u8::MAX).map(|offset| (first.wrapping_add(offset), None));
+        for (shard, rest) in once((first, Some(rest))).chain(whole) {
             // A shard that cannot be swept must not keep the next call from the others.
-            self.schedule.continue_from(shard.wrapping_add(1));
-            if let Some(files) = skip_foreign(root.child(shard_name(shard)))? {
-                run.sweep_directory(&files, |run, name| sweep_record(run, &files, shard, name))?;
-            }
+            self.position.set(shard.wrapping_add(1), Vec::new());
+            let Some(files) = skip_foreign(root.child(shard_name(shard)))? else {
+                continue;
+            };
+            let mut names = rest.map_or_else(|| run.names(&files), Ok)?;
+            run.sweep_names(&mut names, |run, name| {
+                sweep_record(run, &files, shard, name)
+            })?;
             if run.is_at_limit() {
-                self.schedule.continue_from(shard);
+                self.position.set(shard, names);
                 return Ok(());
             }
         }

@@ -1,7 +1,7 @@
 //! `SweepRun`, one sweep with its limit and its counts.
 
 use std::{
-    ffi::CStr,
+    ffi::{CStr, CString},
     sync::{Arc, Weak},
     time::SystemTime,
 };
@@ -13,6 +13,7 @@ use crate::{
     file,
     layout::HEADER,
     lock::Lock,
+    root::Root,
     unix_time,
 };
 
@@ -31,10 +32,11 @@ impl SweepRun {
     /// Runs `sweep` on a thread that may block, until it has removed `limit` files or the caller's
     /// future is dropped. Returns how many files it removed.
     pub(crate) async fn start(
+        root: &Root,
         instant: SystemTime,
         limit: usize,
         sweep: impl FnOnce(&mut Self) -> Result<()> + Send + 'static,
-    ) -> Result<u64> {
+    ) -> session_core::Result<u64> {
         let caller = Arc::new(());
         let mut run = Self {
             caller: Arc::downgrade(&caller),
@@ -43,7 +45,7 @@ impl SweepRun {
             removed: 0,
             live: 0,
         };
-        let removed = blocking(move || sweep(&mut run).map(|()| run.removed)).await;
+        let removed = blocking(&root.path, move || sweep(&mut run).map(|()| run.removed)).await;
         drop(caller);
         removed
     }
@@ -52,24 +54,47 @@ impl SweepRun {
         self.removed == self.limit
     }
 
+    fn wanted(&self) -> Result<()> {
+        if self.caller.strong_count() == 0 {
+            let reason = "the sweep's future was dropped";
+            return Err(CallError::Cancelled(reason.into()));
+        }
+        Ok(())
+    }
+
+    /// The name of everything in `directory`.
+    pub(crate) fn names(&self, directory: &Directory) -> Result<Vec<CString>> {
+        let (mut entries, mut names) = (directory.entries()?, Vec::new());
+        while let Some(entry) = entries.read() {
+            self.wanted()?;
+            names.push(entry?.file_name().to_owned());
+        }
+        Ok(names)
+    }
+
+    /// Takes the `names` and calls `visit` with each, until the limit is reached.
+    pub(crate) fn sweep_names(
+        &mut self,
+        names: &mut Vec<CString>,
+        mut visit: impl FnMut(&mut Self, &CStr) -> Result<()>,
+    ) -> Result<()> {
+        while !self.is_at_limit()
+            && let Some(name) = names.pop()
+        {
+            self.wanted()?;
+            visit(self, &name)?;
+        }
+        Ok(())
+    }
+
     /// Calls `visit` with the name of everything in `directory`, until the limit is reached.
     pub(crate) fn sweep_directory(
         &mut self,
         directory: &Directory,
-        mut visit: impl FnMut(&mut Self, &CStr) -> Result<()>,
+        visit: impl FnMut(&mut Self, &CStr) -> Result<()>,
     ) -> Result<()> {
-        let mut entries = directory.entries()?;
-        while !self.is_at_limit()
-            && let Some(entry) = entries.read()
-        {
-            if self.caller.strong_count() == 0 {
-                return Err(CallError::Cancelled(
-                    "the sweep's future was dropped".into(),
-                ));
-            }
-            visit(self, entry?.file_name())?;
-        }
-        Ok(())
+        let mut names = self.names(directory)?;
+        self.sweep_names(&mut names, visit)
     }
 
     /// Removes the file called `name` if it is damaged, or if the expiry that `expiry` reads in its
@@ -93,7 +118,7 @@ impl SweepRun {
             None => {}
             Some(false) => self.live += 1,
             Some(true) => {
-                let _lock = Lock::acquire(directory)?;
+                let _lock = Lock::acquire_while(directory, || self.wanted())?;
                 let removed = is_expired()? == Some(true) && directory.unlink(name)?;
                 self.removed += u64::from(removed);
             }

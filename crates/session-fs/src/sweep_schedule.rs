@@ -1,4 +1,4 @@
-//! `SweepSchedule`, which says where the next sweep starts and when an insert may start one.
+//! `SweepSchedule`, which says when an insert may start a sweep.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,8 +11,6 @@ pub(crate) struct SweepSchedule(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The shard at which the next sweep starts.
-    shard: u8,
     /// Live sessions as far as this process knows. `None` before the first complete sweep.
     live: Option<u64>,
     /// Keeps sweeps that remove nothing from following each other without a pause.
@@ -23,15 +21,6 @@ struct State {
 const LONGEST: Duration = Duration::from_hours(1);
 
 impl SweepSchedule {
-    /// The shard at which the next sweep starts.
-    pub(crate) fn shard(&self) -> u8 {
-        self.state().shard
-    }
-
-    pub(crate) fn continue_from(&self, shard: u8) {
-        self.state().shard = shard;
-    }
-
     /// Records how many live sessions a complete sweep found.
     pub(crate) fn record_live(&self, live: u64) {
         self.state().live = Some(live);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tokio::{sync::Mutex, time::timeout};
 
-use crate::{blocking::blocking, error::CallError, lock::LOCK_TIMEOUT};
+use crate::{blocking::blocking, error::CallError, lock::LOCK_TIMEOUT, root::Root};
 
 /// A queue of this process's writers for each directory.
 ///
@@ -18,16 +18,17 @@ impl WriterQueue {
         Self((0..directories).map(|_| Mutex::new(())).collect())
     }
 
-    /// Waits for a permit to change the directory with this number, then runs `write`.
+    /// Waits for a permit to change the directory with this number below `root`, then runs `write`.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
+        root: &Root,
         directory: u8,
         write: impl FnOnce() -> Result<T, CallError> + Send + 'static,
-    ) -> Result<T, CallError> {
+    ) -> session_core::Result<T> {
         let _permit = timeout(LOCK_TIMEOUT, self.0[usize::from(directory)].lock())
             .await
-            .map_err(|_| CallError::LockTimeout)?;
-        blocking(write).await
+            .map_err(|_| CallError::LockTimeout.at(&root.path))?;
+        blocking(&root.path, write).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use session_core::{
@@ -162,6 +162,53 @@ async fn a_file_too_short_for_its_expiry_is_unreadable() {
     cache.store.delete(&cache.key).await.unwrap();
     let inserted = cache.store.insert(&cache.key, &record(b"{}")).await;
     assert!(inserted.unwrap().is_stored());
+}
+
+/// With 100 calls, the live files in front must not be read 100 times.
+#[tokio::test]
+async fn a_sweep_continues_where_the_last_one_stopped() {
+    let cache = Cache::new();
+    let live = SystemTime::now() + Duration::from_hours(1);
+    for number in 0..5000 {
+        let key = StoreKey::from_stored(format!("session:{number}"));
+        let expires_at = if number % 5 == 0 { UNIX_EPOCH } else { live };
+        let record = Record {
+            expires_at,
+            ..record(b"{}")
+        };
+        let inserted = cache.store.insert(&key, &record).await;
+        assert!(inserted.unwrap().is_stored());
+    }
+    let started = Instant::now();
+    assert_eq!(cache.store.sweep_as_of(UNIX_EPOCH, 1).await.unwrap(), 0);
+    let once = started.elapsed();
+
+    let started = Instant::now();
+    let mut calls = 0;
+    while cache.store.sweep(10).await.unwrap() == 10 {
+        calls += 1;
+    }
+    let took = started.elapsed();
+    assert_eq!(calls, 100);
+    assert_eq!(names(cache.directory.path()).len(), 4000);
+    assert!(took < once * 15, "{took:?}, once {once:?}");
+}
+
+/// After a power loss, files that were not flushed are empty.
+#[tokio::test]
+async fn a_sweep_removes_an_empty_file_with_a_sessions_name() {
+    let cache = Cache::new();
+    for name in [SHA256, MD5] {
+        fs::write(cache.path(name), "").unwrap();
+    }
+    assert_eq!(cache.store.sweep(10).await.unwrap(), 2);
+    assert!(names(cache.directory.path()).is_empty());
+    fs::write(cache.path(SHA256), [1, 0, 0]).unwrap();
+    assert_eq!(
+        cache.store.sweep(10).await.unwrap(),
+        0,
+        "it could be foreign"
+    );
 }
 
 #[tokio::test]

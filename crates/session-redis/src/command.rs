@@ -24,6 +24,11 @@ const CLUSTER_RETRY_DELAYS: [Duration; 4] = [
     Duration::from_millis(100),
 ];
 
+// A connection that is younger is not replaced unless it broke.
+const MIN_AGE_TO_REPLACE: Duration = Duration::from_secs(1);
+// Of all nodes, the driver may have asked the one for the slots that is cut off from the others.
+const MIN_AGE_TO_ASK_AGAIN: Duration = Duration::from_millis(500);
+
 /// Whether to send a command again if the connection broke before the answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
@@ -96,7 +101,7 @@ async fn connect_and_send(
     deadline: Instant,
     mut failed: Option<(Arc<Connection>, RedisError)>,
 ) -> RedisResult<Value> {
-    use ErrorClass::{Disconnected, Moved, ReadOnly, Refused, Timeout, Unreachable};
+    use ErrorClass::{ClusterDown, Disconnected, Moved, ReadOnly, Refused, Timeout, Unreachable};
     let is_cluster = worker.server.is_cluster();
     let mut delays = CLUSTER_RETRY_DELAYS.iter();
     loop {
@@ -104,8 +109,9 @@ async fn connect_and_send(
             let class = ErrorClass::of(&error);
             match class {
                 // A new connection would probably lead to the same replica.
-                ReadOnly if connection.is_new() => {}
-                Timeout | ReadOnly => worker.replace(&connection),
+                ReadOnly if connection.age() <= MIN_AGE_TO_REPLACE => {}
+                Timeout | ReadOnly => worker.replace(&connection, MIN_AGE_TO_REPLACE),
+                ClusterDown => worker.replace(&connection, MIN_AGE_TO_ASK_AGAIN),
                 // The driver reconnects to a single node of a cluster by itself.
                 Disconnected if is_cluster => {}
                 Disconnected | Unreachable => worker.discard(&connection),
@@ -113,7 +119,7 @@ async fn connect_and_send(
             }
             match class {
                 Disconnected if retry == Retry::Once => retry = Retry::Never,
-                Refused | Timeout | Disconnected => return Err(error),
+                Refused | Timeout | Disconnected | ClusterDown => return Err(error),
                 ReadOnly | Unreachable | Moved => match delays.next() {
                     Some(delay) if is_cluster => tokio::time::sleep(*delay).await,
                     _ => return Err(error),

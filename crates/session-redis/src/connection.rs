@@ -12,13 +12,12 @@ use redis::{
 
 use crate::{batch::Batch, timeouts::within};
 
-// A connection that is younger is not replaced unless it broke.
-const MIN_AGE_TO_REPLACE: Duration = Duration::from_secs(1);
-
 /// An open connection. Commands that are sent at the same time are pipelined.
 pub(crate) struct Connection {
     opened_at: Instant,
     kind: Kind,
+    /// Where the server is, if Sentinels named it.
+    primary: Option<String>,
 }
 
 pub(crate) enum Kind {
@@ -36,16 +35,26 @@ impl Connection {
         Self {
             opened_at: Instant::now(),
             kind,
+            primary: None,
         }
+    }
+
+    /// A connection to the server at `address`, which the Sentinels named.
+    pub(crate) fn to_primary(kind: Kind, address: String) -> Self {
+        let primary = Some(address);
+        Self {
+            primary,
+            ..Self::new(kind)
+        }
+    }
+
+    /// Where the server is, if Sentinels named it.
+    pub(crate) fn primary(&self) -> Option<&str> {
+        self.primary.as_deref()
     }
 
     pub(crate) fn age(&self) -> Duration {
         self.opened_at.elapsed()
-    }
-
-    /// Whether it is too young to be replaced although it did not break.
-    pub(crate) fn is_new(&self) -> bool {
-        self.age() <= MIN_AGE_TO_REPLACE
     }
 
     /// Whether the connection is open, as far as is known without sending anything.

@@ -13,6 +13,9 @@ pub(crate) enum ErrorClass {
     Moved,
     /// The server became a read-only replica. The command was not carried out.
     ReadOnly,
+    /// The node of the cluster is cut off from the others, or the cluster is down. The command was
+    /// not carried out.
+    ClusterDown,
     /// No answer in time. The command may have been carried out.
     Timeout,
     /// There was no connection to send the command on. It was not carried out.
@@ -28,6 +31,7 @@ impl ErrorClass {
                 ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain,
             ) => Self::Moved,
             ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::ReadOnly,
+            ErrorKind::Server(ServerErrorKind::ClusterDown) => Self::ClusterDown,
             ErrorKind::ClusterConnectionNotFound => Self::Unreachable,
             ErrorKind::Io if error.is_connection_refusal() => Self::Unreachable,
             ErrorKind::Io if error.is_timeout() => Self::Timeout,

@@ -7,6 +7,7 @@ mod connection;
 mod error;
 mod expiry;
 mod owner_index;
+mod primary;
 mod script;
 mod server;
 mod session_store;

@@ -11,6 +11,7 @@ use crate::{
     address::Address,
     batch::Batch,
     connection::{Connection, Kind},
+    primary::Primary,
     timeouts::{self, within},
     tls,
 };
@@ -24,6 +25,7 @@ pub(crate) struct Server {
     pub(crate) address: Address,
     pub(crate) response_timeout: Duration,
     pub(crate) connect_timeout: Duration,
+    pub(crate) primary: Arc<Primary>,
 }
 
 impl Server {
@@ -31,14 +33,32 @@ impl Server {
         matches!(self.address, Address::Cluster(..))
     }
 
-    pub(crate) async fn open(&self) -> RedisResult<Connection> {
+    /// Opens a connection. Returns `current`, which is open, if it leads to the primary that the
+    /// Sentinels name, or if they name none.
+    pub(crate) async fn open(
+        &self,
+        current: Option<Arc<Connection>>,
+    ) -> RedisResult<Arc<Connection>> {
         let kind = match &self.address {
             Address::Single(client) => self.open_single(client).await?,
             Address::Sentinel(new_client, _) => {
                 tls::install_default_provider();
                 let mut sentinels = new_client()?;
-                let primary = within(timeouts::DISCOVERY, sentinels.async_get_client()).await?;
-                self.open_single(&primary).await?
+                let limit = match &current {
+                    Some(_) => timeouts::CONFIRMATION,
+                    None => timeouts::DISCOVERY,
+                };
+                let client = match within(limit, sentinels.async_get_client()).await {
+                    Ok(client) => client,
+                    Err(error) => return self.keep(current).ok_or(error),
+                };
+                let address = client.get_connection_info().addr().to_string();
+                self.primary.named(&address);
+                if let Some(current) = current.filter(|it| it.primary() == Some(&address)) {
+                    return Ok(current);
+                }
+                let kind = self.open_single(&client).await?;
+                return Ok(Arc::new(Connection::to_primary(kind, address)));
             }
             Address::Cluster(client, _) => {
                 tls::install_default_provider();
@@ -50,7 +70,13 @@ impl Server {
                 Kind::Cluster(connection, self.response_timeout)
             }
         };
-        Ok(Connection::new(kind))
+        Ok(Arc::new(Connection::new(kind)))
+    }
+
+    /// The connection, if the Sentinels named its server last. They may be out of reach while the
+    /// server works.
+    fn keep(&self, current: Option<Arc<Connection>>) -> Option<Arc<Connection>> {
+        current.filter(|it| it.primary().is_some_and(|it| self.primary.not_named(it)))
     }
 
     async fn open_single(&self, client: &Client) -> RedisResult<Kind> {

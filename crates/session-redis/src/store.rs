@@ -109,6 +109,7 @@ impl RedisStore {
                 address,
                 response_timeout: Self::DEFAULT_RESPONSE_TIMEOUT,
                 connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
+                primary: Arc::default(),
             }),
             connections: Arc::default(),
             limit: Self::DEFAULT_LIMIT,

@@ -8,6 +8,9 @@ use redis::RedisResult;
 /// connections. A call waits for it only until its own deadline.
 pub(crate) const DISCOVERY: Duration = Duration::from_secs(3);
 
+/// How long to ask the Sentinels while there is a connection to the primary that they named before.
+pub(crate) const CONFIRMATION: Duration = Duration::from_millis(250);
+
 /// The result of `call`, or a timeout error if `call` takes longer than `limit`.
 pub(crate) async fn within<T>(
     limit: Duration,

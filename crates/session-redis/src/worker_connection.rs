@@ -8,7 +8,9 @@ use std::{
 use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::{sync::watch, time::sleep};
 
-use crate::{address::Address, connection::Connection, error::message, server::Server};
+use crate::{
+    address::Address, connection::Connection, error::message, primary::Standing, server::Server,
+};
 
 // A connection is opened no sooner than `MIN_DELAY` after the previous one, and tried again after
 // `MIN_DELAY` if that fails. Then follows a backoff from `INITIAL_BACKOFF`, doubling, to
@@ -52,9 +54,23 @@ impl WorkerConnection {
         }
     }
 
-    /// The connection, if it is open.
-    pub(crate) fn established(&self) -> Option<Arc<Connection>> {
-        self.state().established()
+    /// The connection, if it is open. `None` also if Sentinels named its server and must be asked
+    /// again before it is used.
+    pub(crate) fn established(self: &Arc<Self>) -> Option<Arc<Connection>> {
+        self.usable(&mut self.state())
+    }
+
+    fn usable(self: &Arc<Self>, state: &mut State) -> Option<Arc<Connection>> {
+        let connection = state.open()?;
+        let standing = connection
+            .primary()
+            .map(|it| self.server.primary.standing(it));
+        match standing {
+            Some(Standing::AskFirst) => return None,
+            Some(Standing::AskBeside) => drop(self.attempt(state)),
+            Some(Standing::Confirmed) | None => {}
+        }
+        Some(connection)
     }
 
     /// The connection, opened if necessary. During the backoff after a failed attempt, returns the
@@ -63,7 +79,7 @@ impl WorkerConnection {
         for _ in 0..MAX_ATTEMPTS {
             let mut attempt = {
                 let mut state = self.state();
-                if let Some(connection) = state.established() {
+                if let Some(connection) = self.usable(&mut state) {
                     return Ok(connection);
                 }
                 self.attempt(&mut state)?
@@ -94,9 +110,10 @@ impl WorkerConnection {
         let failed_before = state.backoff.is_some();
         let (running, attempt) = watch::channel(());
         let (worker, server) = (Arc::downgrade(self), Arc::clone(&self.server));
+        let current = state.open();
         tokio::spawn(async move {
             sleep(delay.unwrap_or_default()).await;
-            let mut result = server.open().await;
+            let mut result = server.open(current).await;
             // The first error may be over in a moment, so the callers wait for a second try. After
             // a timeout they have waited long enough.
             if let Err(error) = &result
@@ -104,7 +121,7 @@ impl WorkerConnection {
                 && !error.is_timeout()
             {
                 sleep(MIN_DELAY).await;
-                result = server.open().await;
+                result = server.open(None).await;
             }
             if let Some(worker) = worker.upgrade() {
                 worker.state().end_attempt(result, &server.address);
@@ -122,11 +139,12 @@ impl WorkerConnection {
     }
 
     /// Replaces a connection that may be useless although it did not break: the server does not
-    /// answer, or it became a replica.
-    pub(crate) fn replace(self: &Arc<Self>, connection: &Arc<Connection>) {
+    /// answer, it became a replica, or it is cut off from the cluster. On a cluster the connection
+    /// must be older than `min_age`.
+    pub(crate) fn replace(self: &Arc<Self>, connection: &Arc<Connection>, min_age: Duration) {
         if !self.server.is_cluster() {
             self.discard(connection);
-        } else if !connection.is_new() {
+        } else if connection.age() > min_age {
             let mut state = self.state();
             let current = state.connection.as_ref();
             if current.is_some_and(|current| Arc::ptr_eq(current, connection)) {
@@ -138,7 +156,7 @@ impl WorkerConnection {
 
     /// Whether the connection is open or a call uses this object.
     pub(crate) fn is_in_use(self: &Arc<Self>) -> bool {
-        self.established().is_some() || Arc::strong_count(self) > 1
+        self.state().open().is_some() || Arc::strong_count(self) > 1
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,19 +165,19 @@ impl WorkerConnection {
 }
 
 impl State {
-    fn established(&self) -> Option<Arc<Connection>> {
+    fn open(&self) -> Option<Arc<Connection>> {
         let connection = self.connection.as_ref();
         connection.filter(|it| it.is_open()).cloned()
     }
 
-    fn end_attempt(&mut self, result: RedisResult<Connection>, address: &Address) {
+    fn end_attempt(&mut self, result: RedisResult<Arc<Connection>>, address: &Address) {
         let previous = self.backoff.take();
         match result {
             Ok(connection) => {
                 if previous.is_some() {
                     tracing::info!("{address:?}: connected to Redis again");
                 }
-                self.connection = Some(Arc::new(connection));
+                self.connection = Some(connection);
             }
             Err(error) => {
                 if previous.is_none() {

@@ -51,8 +51,12 @@ impl CacheFile {
 }
 
 /// Decodes when the file that starts with `start` expires, in milliseconds since 1970. 0 in a file
-/// means never, which is returned as the latest instant of the format.
+/// means never, which is returned as the latest instant of the format. An empty file is damaged: a
+/// power loss leaves such files.
 pub(super) fn expiry(start: &[u8]) -> Result<u64, CallError> {
+    if start.is_empty() {
+        return Err(CallError::Damaged);
+    }
     let seconds = start.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
     match seconds.ok_or(CallError::ForeignFile)? {
         0 => Ok(u64::from(u32::MAX) * 1000),

@@ -70,8 +70,12 @@ impl CachelibStore {
 
     fn find(&self, root: &Directory, key: &StoreKey) -> Result<Found, CallError> {
         for name in self.naming.names_of(key) {
-            if let Some(file) = file::start(root, name.as_str(), LARGEST_FILE)? {
-                return Ok(Some((name, CacheFile::decode(&file)?)));
+            let read = || -> Result<Option<CacheFile>, CallError> {
+                let file = file::start(root, name.as_str(), LARGEST_FILE)?;
+                file.map(|it| CacheFile::decode(&it)).transpose()
+            };
+            if let Some(file) = read().map_err(|error| error.at(&root.path.join(&name)))? {
+                return Ok(Some((name, file)));
             }
         }
         Ok(None)

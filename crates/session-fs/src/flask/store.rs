@@ -13,8 +13,8 @@ use session_core::{
 
 use super::layout::{CacheFile, Naming, SUFFIX};
 use crate::{
-    blocking::blocking, file_mode::FileMode, layout::LARGEST, root::Root, unix_time,
-    writer_queue::WriterQueue,
+    blocking::blocking, file_mode::FileMode, layout::LARGEST, root::Root,
+    sweep_position::SweepPosition, unix_time, writer_queue::WriterQueue,
 };
 
 /// Sessions in the files of a cachelib `FileSystemCache`, shared with a Flask application.
@@ -39,6 +39,7 @@ pub struct CachelibStore {
     pub(super) naming: Naming,
     limit: usize,
     writers: Arc<WriterQueue>,
+    pub(super) position: Arc<SweepPosition>,
 }
 
 impl CachelibStore {
@@ -57,6 +58,7 @@ impl CachelibStore {
             naming: Naming::Sha256,
             limit: Self::DEFAULT_LIMIT,
             writers: WriterQueue::new(1).into(),
+            position: Arc::default(),
         }
     }
 
@@ -107,7 +109,7 @@ impl SessionStore for CachelibStore {
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let (store, key) = (self.clone(), key.clone());
-        let found = blocking(move || store.load_file(&key)).await?;
+        let found = blocking(&self.root.path, move || store.load_file(&key)).await?;
         Ok(found.map(|(_, file)| Loaded {
             expires_at: Some(unix_time::from_millis(file.expiry)),
             ..Loaded::compared_by_bytes(file.payload)
@@ -117,7 +119,7 @@ impl SessionStore for CachelibStore {
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         let (store, key, new) = (self.clone(), key.clone(), CacheFile::of(record));
         let insert = move || store.insert_file(&key, &new);
-        Ok(self.writers.run(0, insert).await?)
+        self.writers.run(&self.root, 0, insert).await
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
@@ -128,12 +130,12 @@ impl SessionStore for CachelibStore {
             new.payload = record.bytes.clone();
         }
         let update = move || store.update_file(&key, &new, &loaded);
-        Ok(self.writers.run(0, update).await?)
+        self.writers.run(&self.root, 0, update).await
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         let (store, key) = (self.clone(), key.clone());
         let delete = move || store.delete_files(&key);
-        Ok(self.writers.run(0, delete).await?)
+        self.writers.run(&self.root, 0, delete).await
     }
 }

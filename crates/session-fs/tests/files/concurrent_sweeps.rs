@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use futures_util::future::join_all;
@@ -155,6 +155,33 @@ async fn requests_stay_fast_while_thousands_of_sessions_are_swept() {
         during < usual * 4 + Duration::from_millis(100),
         "{during:?}, usually {usual:?}"
     );
+}
+
+/// With 100 calls, the live files in front must not be read 100 times.
+#[tokio::test]
+async fn a_sweep_continues_where_the_last_one_stopped() {
+    let dir = TestDirectory::new();
+    let store = dir.store();
+    for (number, key) in in_one_shard(5000).iter().enumerate() {
+        let record = match number % 5 {
+            0 => short_lived(0),
+            _ => record("x"),
+        };
+        insert_new(&store, key, &record).await;
+    }
+    let started = Instant::now();
+    assert_eq!(store.sweep_as_of(UNIX_EPOCH, 1).await.unwrap(), 0);
+    let once = started.elapsed();
+
+    let started = Instant::now();
+    let mut calls = 0;
+    while store.sweep(10).await.unwrap() == 10 {
+        calls += 1;
+    }
+    let took = started.elapsed();
+    assert_eq!(calls, 100);
+    assert_eq!(files_below(dir.path()).len(), 4000);
+    assert!(took < once * 15, "{took:?}, once {once:?}");
 }
 
 /// Loads and updates a session, and returns how long that took.

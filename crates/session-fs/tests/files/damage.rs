@@ -80,6 +80,28 @@ async fn a_damaged_record_refuses_inserts_and_can_be_deleted_and_swept() {
     assert!(!file.exists());
 }
 
+/// After a power loss, files that were not flushed are empty, or end after a few bytes. They hold
+/// nothing that could be somebody else's.
+#[tokio::test]
+async fn an_empty_file_with_a_records_name_is_a_damaged_record() {
+    for length in 0..8 {
+        let dir = TestDirectory::new();
+        let (store, lost) = (dir.store(), key("lost"));
+        let (file, whole) = stored(&dir, &lost, of_ada(PAYLOAD)).await;
+        insert_new(&store, &key("intact"), &of_ada(PAYLOAD)).await;
+        let truncate = || fs::write(&file, &whole[..length]).unwrap();
+
+        truncate();
+        assert!(keys_of_ada(&store).await == [key("intact")]);
+        assert_eq!(store.sweep(10).await.unwrap(), 1, "{length} bytes");
+        assert!(!file.exists());
+        truncate();
+        store.delete(&lost).await.unwrap();
+        assert!(!file.exists(), "{length} bytes");
+        assert!(store.load(&key("intact")).await.unwrap().is_some());
+    }
+}
+
 #[tokio::test]
 async fn a_record_of_a_later_version_is_kept() {
     let dir = TestDirectory::new();

@@ -20,6 +20,7 @@ use session_tests::scratch_dir;
 
 use crate::test_directory::{
     TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, record, short_lived,
+    with_causes,
 };
 
 #[tokio::test]
@@ -96,7 +97,7 @@ async fn a_foreign_file_with_a_records_name_is_neither_followed_nor_replaced() {
     let outside = scratch_dir();
     let canary = outside.path().join("canary");
     fs::write(&canary, "unchanged").unwrap();
-    for kind in 0..KINDS {
+    for kind in 0..EMPTY {
         let dir = TestDirectory::new();
         let store = dir.store();
         insert_new(&store, &key("it"), &record("x")).await;
@@ -110,6 +111,12 @@ async fn a_foreign_file_with_a_records_name_is_neither_followed_nor_replaced() {
             matches!(loaded, Err(Error::Corrupt { .. })),
             "{kind}: {loaded:?}"
         );
+        let text = with_causes(&loaded.unwrap_err());
+        let told = format!(
+            "{}: another program wrote this file: move it away",
+            file.display()
+        );
+        assert!(text.contains(&told), "{text}");
         let inserted = store.insert(&key("it"), &record("y")).await;
         assert!(!inserted.unwrap().is_stored(), "{kind}");
         let updated = store
@@ -121,6 +128,25 @@ async fn a_foreign_file_with_a_records_name_is_neither_followed_nor_replaced() {
         assert_eq!(store.sweep(10).await.unwrap(), 0, "{kind}");
         assert_eq!(snapshot(dir.path()), before, "{kind}");
         assert_eq!(fs::read_to_string(&canary).unwrap(), "unchanged", "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_marker_is_an_error_that_names_it_and_stays() {
+    for kind in [0, 1] {
+        let dir = TestDirectory::new();
+        DirBuilder::new().mode(0o700).create(dir.path()).unwrap();
+        let marker = dir.path().join(".set-up");
+        create_foreign(kind, &marker, Path::new(""));
+        let before = snapshot(dir.path());
+        let text = with_causes(&dir.store().load(&key("it")).await.unwrap_err());
+        let told = format!("{} was not made by this library", marker.display());
+        assert!(text.contains(&told), "{text}");
+        dir.store()
+            .insert(&key("it"), &record("x"))
+            .await
+            .unwrap_err();
+        assert_eq!(snapshot(dir.path()), before);
     }
 }
 
@@ -176,15 +202,19 @@ fn plant(directories: &[PathBuf], canary: &Path) -> Vec<PathBuf> {
             |digit: char| OsString::from(format!("{}-{:016x}", digit.to_string().repeat(64), 7));
         for kind in 0..KINDS {
             let digit = char::from_digit(u32::try_from(kind).unwrap(), 16).unwrap();
-            // An empty file with the name of an index entry is an index entry, not a foreign file.
+            // An empty file with the name of a record or an index entry is this store's.
             let not_empty = if kind == EMPTY { 0 } else { kind };
-            create_foreign(not_empty, &directory.join(like_an_entry(digit)), canary);
-            planted.push(directory.join(like_an_entry(digit)));
+            for name in [like_an_entry(digit), like_a_record(digit)] {
+                let path = directory.join(name);
+                if fs::symlink_metadata(&path).is_err() {
+                    create_foreign(not_empty, &path, canary);
+                    planted.push(path);
+                }
+            }
             for name in [
                 OsString::from(format!("foreign-{kind}")),
                 OsString::from_vec([b"\xff\xfe not utf-8", kind.to_string().as_bytes()].concat()),
                 OsString::from(format!("{kind}").repeat(255)),
-                like_a_record(digit),
                 OsString::from(format!(".staged-{}", format!("{kind}").repeat(16))),
                 OsString::from(format!(".staged-{kind}")),
                 OsString::from(format!("{kind}{kind}")),

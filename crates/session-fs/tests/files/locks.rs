@@ -9,7 +9,9 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use session_core::{Error, SessionStore as _};
 
-use crate::test_directory::{TestDirectory, files_below, insert_new, key, record, require_program};
+use crate::test_directory::{
+    TestDirectory, files_below, insert_new, key, record, require_program, with_causes,
+};
 
 #[tokio::test]
 async fn a_lock_that_is_never_released_is_an_error_within_the_lock_timeout() {
@@ -26,6 +28,8 @@ async fn a_lock_that_is_never_released_is_an_error_within_the_lock_timeout() {
     let updates = (0..8).map(|_| store.update(&key, &next, &found.revision));
     for result in futures_util::future::join_all(updates).await {
         assert!(matches!(result, Err(Error::Backend { .. })), "{result:?}");
+        let text = with_causes(&result.unwrap_err());
+        assert!(text.contains(dir.path().to_str().unwrap()), "{text}");
     }
     let took = started.elapsed();
     assert!(took < Duration::from_secs(4), "eight of them took {took:?}");

@@ -13,6 +13,7 @@ mod locks;
 mod missing_directory;
 mod permissions;
 mod power_loss;
+mod stale_handle;
 mod sweeps;
 mod test_directory;
 mod two_processes;

@@ -17,8 +17,8 @@ use session_fs::FileStore;
 use session_tests::rounds;
 
 use crate::test_directory::{
-    TestDirectory, ada, insert_new, key, of_ada, one_blocking_thread, record, report, reports,
-    require_program,
+    TestDirectory, ada, files_below, insert_new, key, of_ada, one_blocking_thread, record, report,
+    reports, require_program,
 };
 
 /// An unknown session is an error too, because it could be in the missing directory.
@@ -95,9 +95,84 @@ async fn a_missing_directory_is_an_error_until_it_is_back() {
     fs::remove_dir_all(directory).unwrap();
     assert_missing(&store, "removed").await;
     assert!(!directory.exists(), "the store created it again");
-    // A new store starts with an empty directory, and the others then use it.
-    insert_new(&dir.store(), &key("it"), &of_ada("x")).await;
-    assert_present(&store, "set up again").await;
+    // A new store, as of a program that was restarted, starts with an empty directory.
+    let restarted = dir.store();
+    insert_new(&restarted, &key("it"), &of_ada("x")).await;
+    assert_present(&restarted, "set up again").await;
+    assert_missing(&store, "set up again").await;
+}
+
+/// A process that starts while the directory is away sets up another one in its place. What the
+/// others wrote there would be lost as soon as their directory is back.
+#[tokio::test]
+async fn a_store_does_not_move_to_a_directory_that_another_process_set_up() {
+    let dir = TestDirectory::new();
+    let (store, reader, directory) = (dir.store(), dir.store(), dir.path());
+    let [aside, other] = ["aside", "other"].map(|name| directory.with_extension(name));
+    insert_new(&store, &key("it"), &of_ada("x")).await;
+    assert_present(&reader, "a reader").await;
+
+    fs::rename(directory, &aside).unwrap();
+    let late = dir.store();
+    insert_new(&late, &key("it"), &of_ada("x")).await;
+    let before = files_below(directory);
+    for store in [&store, &store.clone(), &reader] {
+        assert_missing(store, "another directory").await;
+    }
+    assert_eq!(files_below(directory), before);
+
+    fs::rename(directory, &other).unwrap();
+    fs::rename(&aside, directory).unwrap();
+    let before = files_below(directory);
+    for store in [&store, &reader] {
+        assert_present(store, "moved back").await;
+    }
+    assert_missing(&late, "the first directory").await;
+    assert_eq!(files_below(directory), before);
+}
+
+/// A new disk: the directory is copied, and the copy takes its place.
+#[tokio::test]
+async fn a_copy_can_take_the_directorys_place() {
+    let dir = TestDirectory::new();
+    let (store, directory) = (dir.store(), dir.path());
+    let aside = directory.with_extension("aside");
+    insert_new(&store, &key("it"), &of_ada("x")).await;
+    fs::rename(directory, &aside).unwrap();
+    let copied = Command::new("cp")
+        .arg("-a")
+        .args([&aside, directory])
+        .status();
+    assert!(copied.unwrap().success());
+    assert_present(&store, "a copy").await;
+}
+
+/// Many processes start at once on an empty directory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_set_a_directory_up_at_once_use_the_same_one() {
+    for round in 0..rounds() {
+        let dir = TestDirectory::new();
+        let stores: Vec<_> = (0..8).map(|_| dir.store()).collect();
+        let tasks: Vec<_> = stores
+            .iter()
+            .cloned()
+            .enumerate()
+            .map(|(number, store)| {
+                tokio::spawn(async move {
+                    insert_new(&store, &key(&number.to_string()), &record("x")).await;
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        for store in &stores {
+            for number in 0..stores.len() {
+                let found = store.load(&key(&number.to_string())).await.unwrap();
+                assert!(found.is_some(), "round {round}");
+            }
+        }
+    }
 }
 
 /// Mounts a disk over the directory, unmounts it and mounts it again.
@@ -128,8 +203,12 @@ fn a_process_unmounts_its_file_system() {
             is_empty(directory),
             "something was written into the mount point"
         );
+        let late = FileStore::open(directory).unwrap();
+        assert_missing(&store, "unmounted, and another one set up").await;
+        assert!(files_below(directory).is_empty());
         run(&["mount", "--bind", disk]);
         assert_present(&store, "mounted again").await;
+        assert_missing(&late, "mounted again").await;
         run(&["umount"]);
     });
     report("done");

@@ -2,14 +2,16 @@
 
 use std::{
     fs::{self, File},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use rustix::fs::{FlockOperation, flock};
-use session_core::{ExpiredSweep as _, Record, SessionStore as _};
+use session_core::{ExpiredSweep as _, Record, SessionStore as _, sweep_until};
 
 use crate::test_directory::{
-    TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, record, short_lived,
+    TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, one_blocking_thread,
+    record, short_lived,
 };
 
 /// After a sweep has read a file, a writer can replace it before the sweep removes it.
@@ -81,6 +83,50 @@ async fn inserts_remove_expired_entries_without_a_sweep() {
     }
     let entries = files_below(&dir.path().join("owners")).len();
     assert!(entries <= 40, "{entries} entries");
+}
+
+/// The end of a runtime waits for its threads. One that waits for another program's lock gives up.
+#[test]
+fn a_sweep_that_waits_for_a_lock_stops_when_its_future_is_dropped() {
+    let dir = TestDirectory::new();
+    let runtime = one_blocking_thread();
+    let held = runtime.block_on(async {
+        insert_new(&dir.store(), &key("it"), &short_lived(0)).await;
+        let shard = File::open(files_below(dir.path())[0].parent().unwrap()).unwrap();
+        flock(&shard, FlockOperation::LockExclusive).unwrap();
+        let store = dir.store();
+        let sweep = tokio::time::timeout(Duration::from_millis(100), store.sweep(10));
+        assert!(sweep.await.is_err(), "the sweep did not wait for the lock");
+        shard
+    });
+    let stopped = Instant::now();
+    drop(runtime);
+    let took = stopped.elapsed();
+    assert!(took < Duration::from_millis(300), "{took:?}");
+    drop(held);
+}
+
+/// As when a program shuts down while `sweep_until` looks at many live files.
+#[test]
+fn a_shutdown_during_a_sweep_takes_less_than_a_second() {
+    let dir = TestDirectory::new();
+    let runtime = one_blocking_thread();
+    let stopped = runtime.block_on(async {
+        let store = dir.store();
+        for number in 0..20_000 {
+            insert_new(&store, &key(&number.to_string()), &record("x")).await;
+        }
+        let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
+        let sweeping = tokio::spawn(sweep_until(Arc::new(store), Duration::ZERO, stopping));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let stopped = Instant::now();
+        stop.send(()).unwrap();
+        sweeping.await.unwrap().unwrap();
+        stopped
+    });
+    drop(runtime);
+    let took = stopped.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! Helpers: a directory for a test, processes that run another test in it, and records.
 
 use std::{
-    env, fmt, fs,
+    env,
+    error::Error,
+    fmt, fs,
     io::{self, Write as _},
+    iter::successors,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::{Duration, SystemTime},
@@ -184,6 +187,15 @@ pub(crate) async fn keys_of_ada(store: &FileStore) -> Vec<StoreKey> {
     let page = store.owned_by(&ada(), None, usize::MAX).await.unwrap();
     assert!(page.next.is_none());
     page.records.into_iter().map(|listed| listed.key).collect()
+}
+
+/// The messages of an error and of all its causes, as a log shows them.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let causes = successors(Some(error), |&error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Every regular file below `directory`.

@@ -12,6 +12,33 @@ use session_core::{
 use session_redis::RedisStore;
 use session_tests::RedisServer;
 
+/// The row of the README's table of rights for each server.
+pub(crate) const SERVER_ROW: &str = "each server";
+
+/// The address for a user who has, on these servers, the commands in these rows of the README's
+/// table and no others. `keys` are those that the user may use, such as `session:*`.
+pub(crate) fn limited(url: &str, servers: &[&RedisServer], keys: &str, rows: &[&str]) -> String {
+    let rights: String = rows.iter().map(|row| rights(row)).collect();
+    for server in servers {
+        let reply = server.command(&format!("ACL SETUSER app on >secret ~{keys}{rights}"));
+        assert_eq!(reply, "+OK\r\n", "{rights}");
+    }
+    url.replace("//", "//app:secret@")
+}
+
+/// The commands in a row of the README's table, as the rights of an ACL user.
+pub(crate) fn rights(row: &str) -> String {
+    let readme = include_str!("../../README.md");
+    let start = format!("| {row} |");
+    let row = readme.lines().find_map(|line| line.strip_prefix(&start));
+    let row = row.unwrap().replace("\\|", "|");
+    let quoted = row.split('`').skip(1).step_by(2);
+    let commands = quoted.flat_map(str::split_whitespace);
+    commands
+        .flat_map(|command| [" +".to_owned(), command.to_lowercase()])
+        .collect()
+}
+
 /// How long any call may take, whatever the server does.
 pub(crate) const MAX_CALL_TIME: Duration = Duration::from_millis(1_500);
 /// How soon the store must work again after the server's return.

@@ -1,10 +1,11 @@
-//! The conformance suite of `session-core`, on one server, on a cluster and behind Sentinels.
+//! The conformance suite of `session-core`, on one server, on a cluster and behind Sentinels, each
+//! with a user who has no more rights than the README says.
 
 use session_core::conformance::{Fixture, Shared};
 use session_redis::RedisStore;
 use session_tests::{RedisCluster, RedisSentinel, RedisServer};
 
-use crate::common::store;
+use crate::common::{SERVER_ROW, limited, store};
 
 mod on_one_server {
     use super::*;
@@ -13,8 +14,19 @@ mod on_one_server {
 
     async fn open() -> Fixture<RedisStore> {
         let server = SERVER.get_or_start(|| RedisServer::start(&[])).await;
-        Fixture::new(store(&server.url()))
-            .with_second(store(&server.url()).into())
+        // Database 3, unless the server has one for the tests.
+        let url = server.url();
+        let url = url
+            .strip_suffix('/')
+            .map_or(url.clone(), |it| format!("{it}/3"));
+        let url = limited(
+            &url,
+            &[&server],
+            "*",
+            &[SERVER_ROW, "a database other than 0"],
+        );
+        Fixture::new(store(&url))
+            .with_second(store(&url).into())
             .keeping(server)
     }
 
@@ -29,7 +41,9 @@ mod on_a_cluster {
 
     async fn open() -> Fixture<RedisStore> {
         let cluster = CLUSTER.get_or_start(RedisCluster::start).await;
+        let nodes: Vec<_> = cluster.nodes().iter().collect();
         let url = cluster.urls().join(",");
+        let url = limited(&url, &nodes, "*", &[SERVER_ROW, "a node of a Cluster"]);
         Fixture::new(store(&url))
             .with_second(store(&url).into())
             .keeping(cluster)
@@ -46,8 +60,11 @@ mod behind_sentinels {
 
     async fn open() -> Fixture<RedisStore> {
         let servers = SERVERS.get_or_start(RedisSentinel::start).await;
-        Fixture::new(store(&servers.url()))
-            .with_second(store(&servers.url()).into())
+        let both = [servers.primary(), servers.replica()];
+        let rows = [SERVER_ROW, "a server that Sentinels name"];
+        let url = limited(&servers.url(), &both, "*", &rows);
+        Fixture::new(store(&url))
+            .with_second(store(&url).into())
             .keeping(servers)
     }
 

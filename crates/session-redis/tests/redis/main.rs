@@ -8,9 +8,11 @@
 mod addresses;
 mod batch;
 mod cluster;
+mod cluster_failover;
 mod commands_sent;
 mod common;
 mod conformance;
+mod failover;
 mod increments;
 mod limits;
 mod missing_byte;

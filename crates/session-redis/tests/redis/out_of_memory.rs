@@ -7,7 +7,8 @@ use session_redis::RedisStore;
 use session_tests::{RedisCluster, RedisServer};
 
 use crate::common::{
-    OWNER, expiring_in, insert, key, listed, load, owned, record, store, stored, update,
+    OWNER, SERVER_ROW, expiring_in, insert, key, limited, listed, load, owned, record, store,
+    stored, update,
 };
 
 /// Fills the server with other keys until it accepts no more.
@@ -30,8 +31,10 @@ fn fill(server: &RedisServer) {
     panic!("the server still has memory");
 }
 
+/// A store of a user who has no more rights than the README says.
 async fn connected(server: &RedisServer) -> RedisStore {
-    let store = store(&server.url());
+    let rows = [SERVER_ROW];
+    let store = store(&limited(&server.url(), &[server], "session:*", &rows));
     load(&store, "first").await;
     store
 }
@@ -92,7 +95,9 @@ async fn when_out_of_memory_a_session_with_an_owner_can_end() {
     ends_when_out_of_memory(&connected(&server).await, &[&server]).await;
     let cluster = RedisCluster::start().await;
     let nodes: Vec<_> = cluster.nodes().iter().collect();
-    ends_when_out_of_memory(&store(&cluster.urls().join(",")), &nodes).await;
+    let rows = [SERVER_ROW, "a node of a Cluster"];
+    let url = limited(&cluster.urls().join(","), &nodes, "session:*", &rows);
+    ends_when_out_of_memory(&store(&url), &nodes).await;
 }
 
 async fn ends_when_out_of_memory(store: &RedisStore, nodes: &[&RedisServer]) {

@@ -12,7 +12,9 @@ use session_redis::{
 };
 use session_tests::{RedisSentinel, RedisServer};
 
-use crate::common::{bounded, insert, key, load, record, recovery, store};
+use crate::common::{
+    SERVER_ROW, bounded, insert, key, limited, load, record, recovery, rights, store,
+};
 
 async fn wait_for_replication(replica: &RedisServer, name: &str) {
     let begin = Instant::now();
@@ -86,6 +88,36 @@ async fn the_store_follows_a_planned_failover() {
     assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     store.delete(&key("a")).await.unwrap();
     assert_eq!(servers.replica().command("EXISTS session:a"), ":0\r\n");
+}
+
+/// The user of the Sentinel and that of the servers have no more rights than the README says.
+#[tokio::test]
+async fn a_sentinel_with_an_acl_is_asked_by_its_user() {
+    let servers = RedisSentinel::start().await;
+    let (port, name) = (servers.sentinel().port(), servers.service());
+    let mut admin = Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+    let user = format!(
+        "SETUSER app on >secret{}",
+        rights("a Sentinel that has an ACL")
+    );
+    let user: Vec<_> = user.split(' ').collect();
+    redis::cmd("ACL").arg(user).exec(&mut admin).unwrap();
+    let both = [servers.primary(), servers.replica()];
+    let rows = [SERVER_ROW, "a server that Sentinels name"];
+    limited("", &both, "session:*", &rows);
+    let store = RedisStore::sentinel(move || {
+        let address = ConnectionAddr::Tcp("127.0.0.1".to_owned(), port);
+        SentinelClientBuilder::new([address], name, SentinelServerType::Master)?
+            .set_client_to_sentinel_username("app")
+            .set_client_to_sentinel_password("secret")
+            .set_client_to_redis_username("app")
+            .set_client_to_redis_password("secret")
+            .build()
+    });
+    insert(&store, "a", "one").await;
+    // The Sentinel is asked again.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
 }
 
 #[tokio::test]
