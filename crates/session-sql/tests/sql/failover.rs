@@ -134,7 +134,7 @@ async fn a_replica_of_postgres_that_is_asynchronous_lacks_what_it_had_not_receiv
 }
 
 #[tokio::test]
-async fn a_request_that_loaded_what_a_promoted_postgres_lacks_can_overwrite_one_change() {
+async fn a_request_that_loaded_what_a_promoted_postgres_lacks_overwrites_no_change() {
     let server = Postgres::start().await;
     let copy = PostgresReplica::of(&server).await;
     let pair = Pair::<sqlx::Postgres>::new(server.url(), copy.url());
@@ -152,7 +152,8 @@ async fn a_request_that_loaded_what_a_promoted_postgres_lacks_can_overwrite_one_
     assert!(change.unwrap().is_stored());
     let late = record(b"late");
     let late = promoted.update(&key, &late, &of_request.revision).await;
-    assert!(late.unwrap().is_stored());
+    assert!(!late.unwrap().is_stored(), "a change was overwritten");
+    assert_eq!(load(&promoted, &key).await.unwrap().bytes, "other");
 }
 
 #[tokio::test]
