@@ -27,6 +27,8 @@ mod pgbouncer;
 mod port;
 #[cfg(feature = "sql")]
 mod postgres;
+#[cfg(feature = "sql")]
+mod postgres_replica;
 mod process;
 mod program;
 mod python;
@@ -53,6 +55,8 @@ pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 #[cfg(feature = "sql")]
 pub use postgres::Postgres;
+#[cfg(feature = "sql")]
+pub use postgres_replica::PostgresReplica;
 pub use program::Program;
 pub use redis::RedisServer;
 pub use redis_cluster::RedisCluster;

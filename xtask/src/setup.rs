@@ -17,6 +17,7 @@ const SERVERS: &[Program] = &[
     Program("postgres", "postgresql", &["session-sql"]),
     Program("pgbouncer", "pgbouncer", &["session-sql"]),
     Program("mariadbd", "mariadb-server", &["session-sql"]),
+    Program("pgbouncer", "pgbouncer", &["session-sql"]),
 ];
 
 /// Other programs that the tests run.

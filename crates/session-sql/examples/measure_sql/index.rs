@@ -38,13 +38,9 @@ pub(crate) async fn measure<D: Measured>(
     let (mut during, mut failed) = (Times::default(), 0);
     while !building.is_finished() {
         let began = Instant::now();
-        match save(store, during.len() % fill::FEW).await {
-            Ok(took) => during.push(took),
-            Err(_) => {
-                failed += 1;
-                during.push(began.elapsed());
-            }
-        }
+        let saved = save(store, during.len() % fill::FEW).await;
+        failed += usize::from(saved.is_err());
+        during.push(saved.unwrap_or_else(|_| began.elapsed()));
     }
     building.await??;
     let took = began.elapsed().as_secs_f64();

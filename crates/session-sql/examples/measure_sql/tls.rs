@@ -109,13 +109,10 @@ async fn update(store: &dyn SessionStore, size: usize) -> BoxResult<Duration> {
             entry: None,
         },
     );
-    let loaded = match store.load(&key).await? {
-        Some(loaded) => loaded,
-        None => {
-            drop(store.insert(&key, &record).await?);
-            store.load(&key).await?.ok_or("the session is missing")?
-        }
-    };
+    if store.load(&key).await?.is_none() {
+        drop(store.insert(&key, &record).await?);
+    }
+    let loaded = store.load(&key).await?.ok_or("the session is missing")?;
     let began = Instant::now();
     match store.update(&key, &record, &loaded.revision).await? {
         Write::Stored(_) => Ok(began.elapsed()),

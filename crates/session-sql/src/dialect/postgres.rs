@@ -85,13 +85,12 @@ impl Driver for Postgres {
             }
             let found = sqlx::query_scalar::<_, i64>(sql.clone()).fetch_one(&mut *connection);
             let mut found = pin!(found);
-            let found = match timeout(timeouts::POOLER, &mut found).await {
-                Ok(found) => found,
+            let found = if let Ok(found) = timeout(timeouts::POOLER, &mut found).await {
+                found
+            } else {
                 // It may wait for the only connection that the pooler has.
-                Err(_) => {
-                    drop(other);
-                    found.await
-                }
+                drop(other);
+                found.await
             };
             match found {
                 Ok(found) if found == mine => {}

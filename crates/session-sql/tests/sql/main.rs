@@ -11,6 +11,7 @@ mod clock;
 mod conformance;
 mod counter;
 mod databases;
+mod failover;
 mod file_mode;
 mod flask;
 mod full_or_read_only;

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use session_core::SessionStore;
-use session_sql::{TableName, sqlx};
+use session_sql::{SqlStore, TableName, sqlx};
 use session_tests::PgBouncer;
 
 use crate::{
@@ -40,7 +40,7 @@ async fn serves_every_call(bouncer: &PgBouncer) {
     let database = behind(bouncer);
     let table = TableName::default();
     let stores: Vec<_> = (0..4).map(|_| database.store(&table)).collect();
-    for migrated in join_all(stores.iter().map(|store| store.migrate())).await {
+    for migrated in join_all(stores.iter().map(SqlStore::migrate)).await {
         migrated.expect("prepared statements work");
     }
     let counter = key();
@@ -58,8 +58,8 @@ async fn serves_every_call(bouncer: &PgBouncer) {
         }
     });
     join_all(clients).await;
-    let counted = load(&stores[1], &counter).await.unwrap().bytes;
-    assert_eq!(counted, 400_u64.to_be_bytes()[..]);
+    let sum = load(&stores[1], &counter).await.unwrap().bytes;
+    assert_eq!(sum, 400_u64.to_be_bytes()[..]);
 }
 
 async fn is_refused(bouncer: &PgBouncer) {
