@@ -1,8 +1,9 @@
 //! A connection of the pool for one call: what becomes of it afterwards, why there was none, and
 //! what happens if the server is silent or takes no writes.
 
-use std::io;
+use std::{io, panic::AssertUnwindSafe};
 
+use futures_util::FutureExt as _;
 use sqlx::{ConnectOptions as _, Pool, pool::PoolConnection};
 use tokio::{runtime::Handle, time::timeout};
 
@@ -22,7 +23,7 @@ pub(crate) struct CallConnection<D: Driver>(Option<PoolConnection<D>>);
 
 impl<D: Driver> CallConnection<D> {
     pub(crate) async fn acquire(pool: &Pool<D>, operation: Operation) -> Result<Self, CallError> {
-        let source = match pool.acquire().await {
+        let source = match unless_unreadable(pool.acquire()).await {
             Ok(connection) => return Ok(Self(Some(connection))),
             Err(sqlx::Error::PoolTimedOut) => cause_of_timeout(pool, operation).await,
             Err(error) => error,
@@ -68,13 +69,23 @@ fn return_to_pool<D: Driver>(connection: Option<PoolConnection<D>>) {
     tokio::spawn(timeout(timeouts::RETURN, connection.return_to_pool()));
 }
 
-/// The result of `call`, or an error if the server is silent.
+/// The result of `call`, or an error if a reply cannot be read.
 ///
-/// The time of a request ends its calls. This is for the others: a sweep and a migration.
+/// The driver panics at a reply that lacks a byte, also while it connects.
+async fn unless_unreadable<T>(call: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let unreadable = || sqlx::Error::Protocol("the server's reply could not be read".into());
+    let call = AssertUnwindSafe(call).catch_unwind();
+    call.await.unwrap_or_else(|_| Err(unreadable()))
+}
+
+/// The result of `call`, or an error if a reply cannot be read or if the server is silent.
+///
+/// The time of a request ends its calls. The limit is for the others: a sweep and a migration.
 pub(crate) async fn unless_silent<D: Driver, T>(
     operation: Operation,
     call: impl Future<Output = sqlx::Result<T>>,
 ) -> sqlx::Result<T> {
+    let call = unless_unreadable(call);
     let of_a_request = matches!(operation, Operation::Read | Operation::Write);
     if of_a_request || D::AFTER_CANCEL == AfterCancel::Reuse {
         return call.await;
@@ -110,7 +121,8 @@ async fn cause_of_timeout<D: Driver>(pool: &Pool<D>, operation: Operation) -> sq
         Operation::Migration => timeouts::MIGRATION_PROBE,
         _ => timeouts::PROBE,
     };
-    match timeout(limit, pool.connect_options().connect()).await {
+    let options = pool.connect_options();
+    match timeout(limit, unless_unreadable(options.connect())).await {
         Ok(Ok(_)) => sqlx::Error::PoolTimedOut,
         Ok(Err(cause)) => cause,
         Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into(),
