@@ -108,14 +108,14 @@ impl Layout for Own {
                 "SELECT store_key, payload, revision, expires_at FROM {table} WHERE store_key = ?",
             ),
             insert: sql(
-                "INSERT INTO {table} (payload, expires_at, listed_until, sweep_at, owner, store_key, revision) \
+                "INSERT INTO {table} (payload, revision, expires_at, listed_until, sweep_at, owner, store_key) \
                  VALUES (?, ?, ?, ?, ?, ?, ?) {on_conflict}",
             ),
             // An update without an owner keeps the owner: a tombstone, which names none, must still
             // be found through the owner of its session.
             update: statements::<D>(
                 name,
-                "{update_without_indexes}UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ?, \
+                "{update_without_indexes}UPDATE {table} SET payload = ?, revision = ?, expires_at = ?, \
                  listed_until = COALESCE(?, listed_until), sweep_at = {least}(sweep_at, ?), owner = COALESCE(?, owner) WHERE store_key = ? AND revision = ?",
             ),
             delete: sql("DELETE FROM {table} WHERE store_key = ?"),
@@ -154,11 +154,7 @@ impl Layout for Own {
     }
 
     fn insert<'a, D: Driver>(key: &'a StoreKey, record: &'a Record) -> Result<Change<'a>> {
-        // Random, so that a record that replaces another one under its key repeats no revision.
-        let random = getrandom::u64().map_err(|error| Error::backend(D::URL_SCHEMES[0], error))?;
-        // Positive, and far from the largest number that the column holds.
-        let first = random >> 2;
-        Ok(change(key, record, first, first))
+        change::<D>(key, record)
     }
 
     fn update<'a, D: Driver>(
@@ -166,8 +162,12 @@ impl Layout for Own {
         record: &'a Record,
         revision: &'a Revision,
     ) -> Result<Option<Change<'a>>> {
-        let loaded = revision.as_u64();
-        Ok(loaded.map(|loaded| change(key, record, loaded, loaded.wrapping_add(1))))
+        let Some(loaded) = revision.as_u64() else {
+            return Ok(None);
+        };
+        let mut change = change::<D>(key, record)?;
+        change.values.push(Value::Number(loaded.cast_signed()));
+        Ok(Some(change))
     }
 
     fn loaded(row: Row) -> Loaded {
@@ -216,21 +216,26 @@ fn damage(facts: &[String]) -> Option<String> {
     ))
 }
 
-/// The values of an insert, which stores `revision`, or of an update, which compares it.
-fn change<'a>(key: &'a StoreKey, record: &'a Record, revision: u64, next: u64) -> Change<'a> {
+/// The values of an insert. An update takes the revision that was loaded after them.
+fn change<'a, D: Driver>(key: &'a StoreKey, record: &'a Record) -> Result<Change<'a>> {
+    // Random, so that no other bytes ever have it: not those of a record that this one replaces,
+    // nor those on a server that has an older copy.
+    let random = getrandom::u64().map_err(|error| Error::backend(D::URL_SCHEMES[0], error))?;
+    // Positive, as the column's numbers always were.
+    let revision = random >> 2;
     let end = to_micros(record.expires_at);
     let entry = record.entry.as_ref();
     let listed_until = entry.map(|entry| to_micros(entry.expires_at));
-    Change {
+    Ok(Change {
         values: vec![
             Value::Bytes(&record.bytes),
+            Value::Number(revision.cast_signed()),
             Value::Number(end),
             Value::OptionalNumber(listed_until),
             Value::Number(end.min(listed_until.unwrap_or(end))),
             Value::OptionalBytes(entry.map(|entry| entry.owner.as_str().as_bytes())),
             Value::Bytes(key.as_str().as_bytes()),
-            Value::Number(revision.cast_signed()),
         ],
-        on_success: Write::Stored(next.into()),
-    }
+        on_success: Write::Stored(revision.into()),
+    })
 }

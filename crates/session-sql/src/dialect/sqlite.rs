@@ -41,7 +41,7 @@ impl Driver for Sqlite {
         @indexes SELECT 'index ' || i.name FROM pragma_index_list('{name}', {schema}) AS list,
             pragma_index_info(list.name, {schema}) AS i WHERE i.seqno = 0
         @on_conflict ON CONFLICT DO NOTHING
-        @update_without_indexes UPDATE {table} SET payload = ?, revision = revision + 1, expires_at = ?,
+        @update_without_indexes UPDATE {table} SET payload = ?, revision = ?, expires_at = ?,
             listed_until = COALESCE(?, listed_until)
             WHERE sweep_at <= ? AND owner IS COALESCE(?, owner) AND store_key = ? AND revision = ?;
         @least MIN";
