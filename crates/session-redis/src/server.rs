@@ -9,7 +9,7 @@ use redis::{
 
 use crate::{
     address::Address,
-    batch::Batch,
+    batch::{Batch, Silences},
     connection::{Connection, Kind},
     timeouts::{self, within},
     tls,
@@ -24,6 +24,7 @@ pub(crate) struct Server {
     pub(crate) address: Address,
     pub(crate) response_timeout: Duration,
     pub(crate) connect_timeout: Duration,
+    pub(crate) silences: Silences,
 }
 
 impl Server {
@@ -88,7 +89,7 @@ impl Server {
         }
         let connect = client.get_multiplexed_async_connection_with_config(&config);
         Ok(Kind::Server {
-            batch: Batch::spawn(connect.await?),
+            batch: Batch::spawn(connect.await?, &self.silences),
             driver_task,
         })
     }
