@@ -3,16 +3,19 @@
 use std::fs;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use session_core::{KeyPrefix, SessionId, SessionStore, StoreKey};
+use session_core::{KeyPrefix, Record, SessionId, SessionStore, StoreKey, Write};
 use session_memcached::MemcachedStore;
 use session_mongo::MongoStore;
+use session_mongo::mongodb::{Client, bson::Document};
 use session_redis::RedisStore;
 use session_sql::sqlx::{self, Connection, MySqlConnection, PgConnection};
 use session_sql::{MySqlStore, PostgresStore};
 use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, Server};
 
+/// The longest that copying takes.
+const COPYING: Duration = Duration::from_secs(5);
 /// The connections that a store on `MongoDB` may use.
 const MONGO_POOL: usize = 24;
 
@@ -30,8 +33,8 @@ impl Backend {
     /// the store has such a setting.
     pub(crate) async fn store(&self, port: u16, limit: Option<Duration>) -> Arc<dyn SessionStore> {
         match self {
-            Self::Redis(_) => {
-                let store = RedisStore::connect(&format!("redis://127.0.0.1:{port}/"));
+            Self::Redis(server) => {
+                let store = RedisStore::connect(&server.url_by(port));
                 let store = store.expect("the address is valid");
                 Arc::new(match limit {
                     Some(limit) => store
@@ -144,6 +147,93 @@ impl Backend {
         }
     }
 
+    /// The store time of a request where many damages are to be met.
+    pub(crate) fn small_budget(&self) -> Duration {
+        match self {
+            // Its server is written in Python.
+            Self::Mongo(_) => Duration::from_millis(250),
+            _ => Duration::from_millis(100),
+        }
+    }
+
+    /// How many stores, each behind a proxy of its own, are damaged beside each other.
+    pub(crate) fn networks(&self) -> usize {
+        match self {
+            // A damage costs it more time than the others.
+            Self::Mongo(_) => 8,
+            _ => 4,
+        }
+    }
+
+    /// Whether the driver keeps a connection whose log-in is silent, until the system ends it.
+    pub(crate) fn keeps_silent_log_ins(&self) -> bool {
+        matches!(self, Self::Mongo(_))
+    }
+
+    /// Whether a revision is never that of other data on another server. memcached counts changes
+    /// on each server, and has no other revision.
+    pub(crate) fn tells_copies_apart(&self) -> bool {
+        !matches!(self, Self::Memcached(_))
+    }
+
+    /// Copies all sessions to another server, which is empty: with their revisions, except on
+    /// memcached, which gives its own.
+    pub(crate) async fn copy_to(&self, other: &Self) {
+        match (self, other) {
+            (Self::Redis(from), Self::Redis(to)) => {
+                to.command(&format!("REPLICAOF 127.0.0.1 {}", from.port()));
+                let (size, begin) = (from.command("DBSIZE"), Instant::now());
+                while to.command("DBSIZE") != size {
+                    assert!(begin.elapsed() < COPYING, "the replica gets no data");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                to.command("REPLICAOF NO ONE");
+            }
+            (Self::Memcached(from), Self::Memcached(_)) => {
+                let dump = from.command("lru_crawler metadump all");
+                let (from, to) = (
+                    self.store(self.port(), None),
+                    other.store(other.port(), None),
+                );
+                let (from, to) = (from.await, to.await);
+                for line in dump.lines().filter_map(|line| line.strip_prefix("key=")) {
+                    let key = line.split(' ').next().unwrap_or_default();
+                    let key = StoreKey::from_stored(key.replace("%3A", ":"));
+                    let loaded = from.load(&key).await.expect("it answers");
+                    let record = Record {
+                        bytes: loaded.expect("it is listed").bytes,
+                        expires_at: SystemTime::now() + Duration::from_secs(3600),
+                        entry: None,
+                    };
+                    let written = to.insert(&key, &record).await.expect("it answers");
+                    assert!(matches!(written, Write::Stored(_)));
+                }
+            }
+            (Self::Mongo(from), Self::Mongo(to)) => {
+                let collection = async |server: &Mongo| {
+                    let client = Client::with_uri_str(server.url()).await;
+                    let database = client
+                        .expect("the address is valid")
+                        .database("flask_session");
+                    database.collection::<Document>("sessions")
+                };
+                let (from, to) = (collection(from).await, collection(to).await);
+                let mut all = from.find(Document::new()).await.expect("it answers");
+                while all.advance().await.expect("it answers") {
+                    let document = all.deserialize_current().expect("it is a document");
+                    to.insert_one(document).await.expect("it answers");
+                }
+            }
+            (Self::Postgres(from), Self::Postgres(to)) => {
+                copy_postgres(&from.url(), &to.url()).await;
+            }
+            (Self::MariaDb(from), Self::MariaDb(to)) => {
+                copy_mariadb(&from.url(), &to.url()).await;
+            }
+            _ => panic!("two servers of one kind"),
+        }
+    }
+
     /// A call that uses a connection of its own, on a record that does not exist.
     pub(crate) async fn call(&self, store: &dyn SessionStore) -> session_core::Result<()> {
         let key = key();
@@ -188,3 +278,45 @@ fn established(port: u16) -> usize {
     });
     connections.count()
 }
+
+macro_rules! copy_rows {
+    ($name:ident, $connection:ty, $placeholders:literal) => {
+        async fn $name(from: &str, to: &str) {
+            type Row = (
+                Vec<u8>,
+                i64,
+                i64,
+                i64,
+                Option<Vec<u8>>,
+                Option<i64>,
+                Vec<u8>,
+            );
+            const SELECT: &str = "SELECT store_key, revision, expires_at, sweep_at, owner, \
+                                  listed_until, payload FROM sessions";
+            const INSERT: &str = concat!(
+                "INSERT INTO sessions (store_key, revision, expires_at, sweep_at, owner, \
+                 listed_until, payload) VALUES (",
+                $placeholders,
+                ")"
+            );
+            let mut from = <$connection>::connect(from).await.expect("it answers");
+            let mut to = <$connection>::connect(to).await.expect("it answers");
+            let rows: Vec<Row> = sqlx::query_as(SELECT)
+                .fetch_all(&mut from)
+                .await
+                .expect("it answers");
+            for row in rows {
+                let insert = sqlx::query(INSERT)
+                    .bind(row.0)
+                    .bind(row.1)
+                    .bind(row.2)
+                    .bind(row.3);
+                let insert = insert.bind(row.4).bind(row.5).bind(row.6);
+                insert.execute(&mut to).await.expect("it answers");
+            }
+        }
+    };
+}
+
+copy_rows! { copy_postgres, PgConnection, "$1, $2, $3, $4, $5, $6, $7" }
+copy_rows! { copy_mariadb, MySqlConnection, "?, ?, ?, ?, ?, ?, ?" }

@@ -40,8 +40,7 @@ impl Dice {
 
     fn disruption(&mut self) -> Disruption {
         let bytes = self.below(60);
-        let kind = std::env::var("KIND").map_or_else(|_| self.below(14), |k| k.parse().unwrap());
-        match kind {
+        match self.below(14) {
             0 => Disruption::Blackhole,
             1 => Disruption::SilentRequests,
             2 => Disruption::SilentReplies,

@@ -3,11 +3,13 @@
 //! comes back, and afterwards the store has all its connections.
 
 mod backend;
+mod copies;
 mod dice;
 mod memory;
 mod network;
 mod rounds;
 mod visitor;
+mod watch;
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -50,6 +52,14 @@ macro_rules! for_each_protocol {
                     rounds::$test(backend).await;
                 }
             )*
+
+            #[tokio::test]
+            async fn a_write_based_on_an_old_copy_wins_over_nothing_newer() {
+                let (backend, other) = ($server, $server);
+                backend.prepare().await;
+                other.prepare().await;
+                copies::a_write_based_on_an_old_copy_wins_over_nothing_newer(backend, other).await;
+            }
         }
     };
 }
@@ -58,4 +68,5 @@ for_each_protocol! {
     many_damages_at_random_messages_lose_nothing,
     damages_with_the_default_limits_are_answered_in_time,
     a_silent_network_is_answered_in_time_and_recovers,
+    silent_connections_after_a_failover_are_given_up,
 }

@@ -2,15 +2,19 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::iter::{empty, once};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use session_core::{Error, Finish, RequestSession, Saved, Session, Sessions};
 
 use crate::dice::Dice;
+use crate::network::QUICK;
+use crate::watch::Watch;
 
 /// After so many changes a visitor logs out, so that sessions stay small.
 const MOST_CHANGES: usize = 30;
+/// How many answers a failed check shows.
+const HISTORY: usize = 12;
 /// How many ended sessions a visitor keeps looking at.
 const ENDED: usize = 8;
 
@@ -18,8 +22,6 @@ pub(crate) struct Visitor {
     sessions: Sessions,
     name: String,
     dice: Dice,
-    /// The longest that an answer may take.
-    quick: Duration,
     login: Option<Login>,
     logins: usize,
     /// Cookies of sessions that have certainly ended.
@@ -41,6 +43,8 @@ struct Login {
     tried: HashSet<usize>,
     /// Whether something was answered with an error that may have ended it.
     maybe_ended: bool,
+    /// What was asked, and how it was answered, for the message of a check that fails.
+    history: VecDeque<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +71,11 @@ struct Response {
 }
 
 impl Visitor {
-    pub(crate) fn new(sessions: &Sessions, name: String, dice: Dice, quick: Duration) -> Self {
+    pub(crate) fn new(sessions: &Sessions, name: String, dice: Dice) -> Self {
         Self {
             sessions: sessions.clone(),
             name,
             dice,
-            quick,
             login: None,
             logins: 0,
             ended: VecDeque::new(),
@@ -84,7 +87,7 @@ impl Visitor {
     }
 
     /// Some requests at once, of one session.
-    pub(crate) async fn visit(&mut self) {
+    pub(crate) async fn send_requests(&mut self) {
         let Some(login) = &self.login else {
             return self.log_in().await;
         };
@@ -95,7 +98,7 @@ impl Visitor {
             1 => vec![one, Ask::LogOut, two],
             _ if next >= MOST_CHANGES => vec![Ask::LogOut],
             2 => return self.log_out_everywhere().await,
-            3 => return self.look_at_ended().await,
+            3 => return self.check_ended().await,
             4..8 => vec![Ask::Read],
             8..12 => vec![one, two, Ask::Read],
             _ => vec![one],
@@ -117,7 +120,7 @@ impl Visitor {
             }
         }
         if self.refused == refused {
-            self.look_at_ended().await;
+            self.check_ended().await;
         }
         self.refused == refused
     }
@@ -147,7 +150,8 @@ impl Visitor {
         for (ask, response) in asks.iter().zip(responses) {
             let response = response.expect("no request panics");
             self.count(&response);
-            let who = &self.name;
+            login.note(*ask, &response);
+            let who = format!("{}, {:#?}", self.name, login.history);
             match (ask, response.answer) {
                 (_, Ok(Answer::Anonymous)) => {
                     let by_another = ends && !matches!(ask, Ask::LogOut | Ask::Renew);
@@ -199,7 +203,7 @@ impl Visitor {
     async fn log_in(&mut self) {
         self.logins += 1;
         let tag = format!("{} {}", self.name, self.logins);
-        let begun = Instant::now();
+        let begun = Watch::start();
         let visit = self.sessions.begin_request();
         let answer = async {
             let session = visit.session(&mut empty()).await?;
@@ -218,6 +222,7 @@ impl Visitor {
                 stored: HashSet::new(),
                 tried: HashSet::new(),
                 maybe_ended: false,
+                history: VecDeque::from([format!("{:?}", response.answer)]),
             });
         }
     }
@@ -227,11 +232,11 @@ impl Visitor {
             return self.ask(&[Ask::LogOut]).await;
         }
         let mut login = self.login.take().expect("the visitor has a session");
-        let begun = Instant::now();
+        let begun = Watch::start();
         let ended = self.sessions.log_out_everywhere(&self.name).await;
         // All work on a user's sessions has five times a request's time.
-        let took = begun.elapsed();
-        assert!(took < self.quick * 5, "{}: {took:?}", self.name);
+        let took = begun.stop(QUICK * 5).await;
+        assert!(took < QUICK * 5, "{}: {took:?}", self.name);
         match ended {
             Ok(number) => {
                 assert!(number > 0 || login.maybe_ended, "{}: not found", self.name);
@@ -246,7 +251,7 @@ impl Visitor {
     }
 
     /// Looks whether a session has come back.
-    async fn look_at_ended(&mut self) {
+    async fn check_ended(&mut self) {
         let looks = join_all(self.ended.iter().map(|cookie| {
             let (tag, cookie) = (String::new(), cookie.clone());
             tokio::spawn(request(self.sessions.clone(), cookie, tag, Ask::Read))
@@ -270,7 +275,7 @@ impl Visitor {
         let (name, took) = (&self.name, response.took);
         self.slowest = self.slowest.max(took);
         self.answered += 1;
-        assert!(took < self.quick, "{name}: {took:?}: {:?}", response.answer);
+        assert!(took < QUICK, "{name}: {took:?}: {:?}", response.answer);
         if let Err(error) = &response.answer {
             self.refuse(error);
         }
@@ -283,9 +288,23 @@ impl Visitor {
     }
 }
 
+impl Login {
+    fn note(&mut self, ask: Ask, response: &Response) {
+        let Response {
+            answer,
+            cookie,
+            took,
+        } = response;
+        let cookie = cookie.is_some();
+        let note = format!("{ask:?}: {answer:?}, cookie: {cookie}, {took:.1?}");
+        self.history.push_front(note);
+        self.history.truncate(HISTORY);
+    }
+}
+
 /// One request, as an application would handle it.
 async fn request(sessions: Sessions, cookie: String, tag: String, ask: Ask) -> Response {
-    let begun = Instant::now();
+    let begun = Watch::start();
     let visit = sessions.begin_request();
     let answer = async {
         let session = visit.session(&mut once(cookie.as_bytes())).await?;
@@ -335,7 +354,7 @@ fn seen(session: &Session, tag: &str) -> Result<HashSet<usize>, Error> {
 async fn respond(
     visit: &RequestSession,
     mut answer: Result<Answer, Error>,
-    begun: Instant,
+    begun: Watch,
 ) -> Response {
     let headers = match (&answer, visit.finish()) {
         (Err(_), _) => visit.failed(),
@@ -354,6 +373,6 @@ async fn respond(
         answer,
         // A cookie without a value is removed.
         cookie: cookie.filter(|it| !it.ends_with('=')).map(str::to_owned),
-        took: begun.elapsed(),
+        took: begun.stop(QUICK).await,
     }
 }

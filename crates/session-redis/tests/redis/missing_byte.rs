@@ -110,7 +110,7 @@ async fn a_byte_missing_from_many_replies_mixes_up_none_of_them() {
 /// A record can contain what looks like replies. With a byte of its length missing, the rest of it
 /// is read as replies to the commands after it, and theirs as those of later commands.
 #[tokio::test]
-async fn a_record_that_looks_like_replies_is_no_reply_to_other_commands() {
+async fn a_record_that_contains_replies_is_no_reply_to_other_commands() {
     let (_server, proxy, store) = proxied().await;
     // After the six bytes that `$6` announces there is a line end, and then replies.
     let forged = "before\r\n$6\r\nforged\r\n$6\r\nforged\r\nand the rest of the record, w";
