@@ -1,44 +1,25 @@
 //! A TCP proxy that damages connections, for tests of outages.
 
-use std::io;
-use std::net::{Ipv4Addr, TcpListener as StdListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+mod connection;
+mod disruption;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, TcpListener as StdListener};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::watch;
 
-/// What a [`ChaosProxy`] does to what passes through it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Disruption {
-    /// Nothing.
-    #[default]
-    None,
-    /// Each piece of a reply comes this much later.
-    Latency(Duration),
-    /// Connections are accepted and stay open, nothing passes; what was sent arrives when the
-    /// damage ends.
-    Blackhole,
-    /// Of the next reply on any connection only so many bytes arrive, then that connection is
-    /// closed. Happens once.
-    CutReply(usize),
-    /// The next piece of a reply that is so long, on any connection, lacks the byte at this place;
-    /// all others arrive. Happens once.
-    DropByte(usize),
-    /// The next reply on any connection is swallowed and that connection closed: the server did the
-    /// work, the client does not know. Happens once.
-    DropReply,
-    /// After so many pieces of replies, on any connection, the next piece never arrives, and its
-    /// connection stays open. Happens once.
-    LoseReply(usize),
-}
+use connection::Connection;
+pub use disruption::{Disruption, Strike};
 
 /// A TCP proxy in front of a server on 127.0.0.1. It damages the connection as the test wants.
+///
+/// A piece is what one read of a socket returns: usually a request or a reply, of a large one a
+/// part. Whatever is held back, a client that closes its connection also ends that to the server.
 #[derive(Debug)]
 pub struct ChaosProxy {
     port: u16,
@@ -49,12 +30,25 @@ pub struct ChaosProxy {
 #[derive(Debug)]
 struct Shared {
     upstream: AtomicU16,
-    fault: watch::Sender<Disruption>,
-    /// Counts up for "reset all connections"; `None` ends the proxy.
-    resets: watch::Sender<Option<usize>>,
+    state: watch::Sender<State>,
+    strikes: Mutex<VecDeque<Strike>>,
     connections: AtomicUsize,
+    open: AtomicUsize,
+    held_replies: AtomicUsize,
     to_server: AtomicUsize,
     to_client: AtomicUsize,
+}
+
+/// What holds for all connections. A change wakes those that hold something back.
+#[derive(Debug, Default)]
+struct State {
+    disruption: Disruption,
+    /// Counts the ends of what [`ChaosProxy::strike`] did to single connections.
+    heals: usize,
+    /// The connections with smaller numbers are silent for good.
+    first_in_use: usize,
+    resets: usize,
+    ended: bool,
 }
 
 impl ChaosProxy {
@@ -72,9 +66,11 @@ impl ChaosProxy {
             .port();
         let shared = Arc::new(Shared {
             upstream: AtomicU16::new(upstream_port),
-            fault: watch::Sender::new(Disruption::None),
-            resets: watch::Sender::new(Some(0)),
+            state: watch::Sender::default(),
+            strikes: Mutex::default(),
             connections: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            held_replies: AtomicUsize::new(0),
             to_server: AtomicUsize::new(0),
             to_client: AtomicUsize::new(0),
         });
@@ -105,26 +101,67 @@ impl ChaosProxy {
         self.shared.upstream.store(upstream_port, Relaxed);
     }
 
+    /// Connects new clients to another server. Open connections stay open and are silent for good,
+    /// as after the failover of a machine that is gone.
+    pub fn fail_over(&self, upstream_port: u16) {
+        self.lead_to(upstream_port);
+        let first = self.shared.connections.load(Relaxed);
+        self.shared
+            .state
+            .send_modify(|state| state.first_in_use = first);
+    }
+
     /// Does this from now on, instead of what was set before.
-    pub fn set(&self, fault: Disruption) {
-        self.shared.fault.send_replace(fault);
+    pub fn set(&self, disruption: Disruption) {
+        self.shared
+            .state
+            .send_modify(|state| state.disruption = disruption);
     }
 
     /// What is set; a damage that happens once becomes `None` when it has happened.
     pub fn disruption(&self) -> Disruption {
-        *self.shared.fault.borrow()
+        self.shared.state.borrow().disruption
+    }
+
+    /// Plans a damage to a single connection, beside those that are planned already.
+    pub fn strike(&self, strike: Strike) {
+        self.shared.strikes().push_back(strike);
+    }
+
+    /// How many of the planned damages have not begun.
+    pub fn strikes_left(&self) -> usize {
+        self.shared.strikes().len()
+    }
+
+    /// Forgets the damages that have not begun. Those that have, stay.
+    pub fn plan_nothing(&self) {
+        self.shared.strikes().clear();
+    }
+
+    /// Ends what [`strike`](Self::strike) did to connections that are open: what was held back
+    /// arrives, late.
+    pub fn heal(&self) {
+        self.shared.state.send_modify(|state| state.heals += 1);
     }
 
     /// Ends every open connection by a TCP reset; new ones are accepted.
     pub fn reset_connections(&self) {
-        self.shared
-            .resets
-            .send_modify(|count| *count = count.map(|count| count + 1));
+        self.shared.state.send_modify(|state| state.resets += 1);
     }
 
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Relaxed)
+    }
+
+    /// Connections that are open.
+    pub fn open_connections(&self) -> usize {
+        self.shared.open.load(Relaxed)
+    }
+
+    /// Connections on which a reply is held back.
+    pub fn held_replies(&self) -> usize {
+        self.shared.held_replies.load(Relaxed)
     }
 
     /// Bytes that reached the server so far.
@@ -138,9 +175,15 @@ impl ChaosProxy {
     }
 }
 
+impl Shared {
+    fn strikes(&self) -> MutexGuard<'_, VecDeque<Strike>> {
+        self.strikes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for ChaosProxy {
     fn drop(&mut self) {
-        self.shared.resets.send_replace(None);
+        self.shared.state.send_modify(|state| state.ended = true);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -149,123 +192,13 @@ impl Drop for ChaosProxy {
 
 async fn accept(listener: StdListener, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).expect("a runtime is running");
-    let mut resets = shared.resets.subscribe();
+    let mut state = shared.state.subscribe();
     loop {
         tokio::select! {
             Ok((client, _)) = listener.accept() => {
-                shared.connections.fetch_add(1, Relaxed);
-                tokio::spawn(serve(client, Arc::clone(&shared)));
+                tokio::spawn(Connection::accepted(&shared).serve(client));
             }
-            _ = resets.wait_for(Option::is_none) => return,
+            _ = state.wait_for(|state| state.ended) => return,
         }
-    }
-}
-
-async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
-    let mut resets = shared.resets.subscribe();
-    let Ok(mut server) =
-        TcpStream::connect((Ipv4Addr::LOCALHOST, shared.upstream.load(Relaxed))).await
-    else {
-        // The nearest thing to the refusal that the client would have met.
-        let _ = client.set_zero_linger();
-        return;
-    };
-    let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let (from_client, to_client) = client.split();
-    let (from_server, to_server) = server.split();
-    tokio::select! {
-        _ = forward_requests(from_client, to_server, &shared) => {}
-        _ = forward_replies(from_server, to_client, &shared) => {}
-        _ = resets.changed() => {
-            let _ = (client.set_zero_linger(), server.set_zero_linger());
-        }
-    }
-}
-
-async fn forward_requests(
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
-    shared: &Shared,
-) -> io::Result<()> {
-    let mut fault = shared.fault.subscribe();
-    let mut buffer = vec![0; 65_536];
-    loop {
-        let length = from.read(&mut buffer).await?;
-        if length == 0 {
-            return Ok(());
-        }
-        let _ = fault
-            .wait_for(|fault| *fault != Disruption::Blackhole)
-            .await;
-        // Counted first: who sees the effect sees the count.
-        shared.to_server.fetch_add(length, Relaxed);
-        to.write_all(&buffer[..length]).await?;
-    }
-}
-
-async fn forward_replies(
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
-    shared: &Shared,
-) -> io::Result<()> {
-    let mut fault = shared.fault.subscribe();
-    let mut left = usize::MAX;
-    let mut buffer = vec![0; 65_536];
-    loop {
-        let mut length = from.read(&mut buffer).await?;
-        if length == 0 {
-            return Ok(());
-        }
-        let _ = fault
-            .wait_for(|fault| *fault != Disruption::Blackhole)
-            .await;
-        match shared.take_disruption(length) {
-            Disruption::LoseReply(_) => continue,
-            Disruption::Latency(latency) => tokio::time::sleep(latency).await,
-            Disruption::CutReply(bytes) => left = bytes,
-            Disruption::DropReply => left = 0,
-            Disruption::DropByte(place) => {
-                buffer.copy_within(place + 1..length, place);
-                length -= 1;
-            }
-            Disruption::None | Disruption::Blackhole => {}
-        }
-        let passed = length.min(left);
-        shared.to_client.fetch_add(passed, Relaxed);
-        to.write_all(&buffer[..passed]).await?;
-        if left <= length {
-            return Ok(());
-        }
-        if left != usize::MAX {
-            left -= passed;
-        }
-    }
-}
-
-impl Shared {
-    /// What is to be done to so many bytes; a damage that happens once belongs to the caller from
-    /// here on.
-    fn take_disruption(&self, length: usize) -> Disruption {
-        let mut taken = Disruption::None;
-        self.fault.send_if_modified(|fault| {
-            let once = match *fault {
-                Disruption::DropByte(place) if place >= length => return false,
-                Disruption::LoseReply(before @ 1..) => {
-                    *fault = Disruption::LoseReply(before - 1);
-                    return false;
-                }
-                Disruption::CutReply(_)
-                | Disruption::DropByte(_)
-                | Disruption::DropReply
-                | Disruption::LoseReply(_) => true,
-                Disruption::None | Disruption::Latency(_) | Disruption::Blackhole => false,
-            };
-            taken = *fault;
-            if once {
-                *fault = Disruption::None;
-            }
-            once
-        });
-        taken
     }
 }

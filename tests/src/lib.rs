@@ -43,7 +43,7 @@ mod template;
 mod tree;
 mod wire;
 
-pub use chaos_proxy::{ChaosProxy, Disruption};
+pub use chaos_proxy::{ChaosProxy, Disruption, Strike};
 pub use chromedriver::ChromeDriver;
 pub use compose::SERVICES;
 #[cfg(feature = "sql")]

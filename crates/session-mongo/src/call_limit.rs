@@ -1,11 +1,11 @@
-//! `CallLimit`, which limits concurrent calls to the driver and runs each call to its end.
+//! `CallLimit`, which limits concurrent calls to the driver and how long each takes.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use session_core::Result;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::{sleep, timeout},
 };
 
 use crate::error::backend_error;
@@ -17,7 +17,12 @@ pub(crate) const DEFAULT_POOL_SIZE: u32 = 10;
 /// reaches it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A limit on concurrent calls. Each call runs to its end, even if its caller is dropped.
+/// How long a call goes on when its caller was dropped. A connection that is silent by then is
+/// closed, and its place is free.
+const AFTER_CALLER: Duration = Duration::from_millis(400);
+
+/// A limit on concurrent calls. A call whose caller was dropped still gets the time to read its
+/// reply, so that its connection can be used again.
 ///
 /// The driver (3.9.1) serves one waiter of its pool's queue for each event in the pool. A waiter
 /// that was dropped stays in the queue and takes an event. After a stall in which a hundred callers
@@ -60,8 +65,12 @@ impl CallLimit {
         call: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
     ) -> Result<T> {
         let permit = permit(&self.calls).await;
+        let (_caller, dropped) = oneshot::channel();
         let call = tokio::spawn(async move {
-            let result = timeout(CALL_TIMEOUT, call).await;
+            let result = tokio::select! {
+                result = call => Ok(result),
+                () = too_long(dropped) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+            };
             drop(permit);
             result
         });
@@ -71,6 +80,12 @@ impl CallLimit {
             .map_err(backend_error)?
             .map_err(backend_error)?
             .map_err(backend_error)
+    }
+}
+
+async fn too_long(dropped: oneshot::Receiver<Infallible>) {
+    if timeout(CALL_TIMEOUT, dropped).await.is_ok() {
+        sleep(AFTER_CALLER).await;
     }
 }
 

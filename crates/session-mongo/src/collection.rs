@@ -3,7 +3,7 @@
 use std::fmt;
 
 use mongodb::{
-    Client, Collection, Database,
+    Collection, Database,
     bson::{Document, RawDocumentBuf, doc},
     options::{CollectionOptions, ReadPreference, SelectionCriteria},
 };
@@ -11,6 +11,7 @@ use session_core::{Result, Revision, Write};
 
 use crate::{
     call_limit::CallLimit,
+    clients::Clients,
     names::{CollectionName, DatabaseName},
     reply::wrote_document,
 };
@@ -22,43 +23,68 @@ const MAJORITY: i32 = 800;
 /// The collection of the sessions. A clone is a handle on the same client.
 #[derive(Clone)]
 pub(crate) struct CollectionHandle {
-    pub(crate) database: Database,
-    pub(crate) documents: Collection<RawDocumentBuf>,
-    pub(crate) call_limit: CallLimit,
+    clients: Clients,
+    database: DatabaseName,
+    name: CollectionName,
+    call_limit: CallLimit,
     pub(crate) limit: usize,
 }
 
+/// The database and the collection of one call.
+pub(crate) struct Target {
+    pub(crate) database: Database,
+    pub(crate) documents: Collection<RawDocumentBuf>,
+}
+
 impl CollectionHandle {
-    pub(crate) fn new(client: &Client, pool_size: u32, limit: usize) -> Self {
-        let database = client.database(DatabaseName::default().as_str());
+    pub(crate) fn new(clients: Clients, pool_size: u32, limit: usize) -> Self {
         Self {
-            documents: primary_collection(&database, CollectionName::default().as_str()),
-            database,
+            clients,
+            database: DatabaseName::default(),
+            name: CollectionName::default(),
             call_limit: CallLimit::new(pool_size),
             limit,
         }
     }
 
-    pub(crate) fn in_database(self, database: &DatabaseName) -> Self {
-        let database = self.database.client().database(database.as_str());
-        Self {
-            documents: primary_collection(&database, self.documents.name()),
-            database,
-            ..self
-        }
+    pub(crate) fn in_database(self, database: DatabaseName) -> Self {
+        Self { database, ..self }
     }
 
-    pub(crate) fn in_collection(self, collection: &CollectionName) -> Self {
-        Self {
-            documents: primary_collection(&self.database, collection.as_str()),
-            ..self
-        }
+    pub(crate) fn in_collection(self, name: CollectionName) -> Self {
+        Self { name, ..self }
+    }
+
+    /// Runs a call that does not wait for the majority.
+    pub(crate) async fn run<T, F>(
+        &self,
+        call: impl FnOnce(Target) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = mongodb::error::Result<T>> + Send + 'static,
+    {
+        self.call_limit.run(self.clone().on_target(call)).await
+    }
+
+    async fn on_target<T, F>(self, call: impl FnOnce(Target) -> F) -> mongodb::error::Result<T>
+    where
+        F: Future<Output = mongodb::error::Result<T>>,
+    {
+        let client = self.clients.for_call();
+        let database = client.client.database(self.database.as_str());
+        let result = call(Target {
+            documents: primary_collection(&database, self.name.as_str()),
+            database,
+        });
+        let result = result.await;
+        client.answered();
+        result
     }
 
     pub(crate) async fn find_one(&self, filter: Document) -> Result<Option<RawDocumentBuf>> {
-        let documents = self.documents.clone();
-        let find = async move { documents.find_one(filter).await };
-        self.call_limit.run(find).await
+        self.run(|target| async move { target.documents.find_one(filter).await })
+            .await
     }
 
     /// Finds the first `limit` documents that match `filter`, in the order of `_id`. Reads `_id`
@@ -68,9 +94,9 @@ impl CollectionHandle {
         filter: Document,
         limit: u32,
     ) -> Result<Vec<RawDocumentBuf>> {
-        let documents = self.documents.clone();
-        let find = async move {
-            let mut cursor = documents
+        let find = move |target: Target| async move {
+            let mut cursor = target
+                .documents
                 .find(filter)
                 .sort(doc! { "_id": 1 })
                 .projection(doc! { "head": 1 })
@@ -83,7 +109,7 @@ impl CollectionHandle {
             }
             Ok(found)
         };
-        self.call_limit.run(find).await
+        self.run(find).await
     }
 
     /// Inserts `document`, which is then at `revision`. Refused if a unique index has its key.
@@ -117,15 +143,16 @@ impl CollectionHandle {
     /// The driver's own `update_one` is sent again when a reply is lost, if the application's
     /// client has `retryWrites`. A compare-and-set must never be sent twice.
     async fn write(&self, verb: &str, field: &str, statement: Document) -> Result<bool> {
-        let (database, mut command) = (self.database.clone(), Document::new());
-        command.insert(verb, self.documents.name());
+        let mut command = Document::new();
+        command.insert(verb, self.name.as_str());
         command.insert(field, [statement]);
         command.insert(
             "writeConcern",
             doc! { "w": "majority", "wtimeout": MAJORITY },
         );
-        let run = async move { database.run_command(command).await };
-        wrote_document(&self.call_limit.write(run).await?)
+        let write = |target: Target| async move { target.database.run_command(command).await };
+        let write = self.clone().on_target(write);
+        wrote_document(&self.call_limit.write(write).await?)
     }
 }
 
@@ -152,7 +179,7 @@ impl fmt::Debug for CollectionHandle {
         f.debug_struct("CollectionHandle")
             .field(
                 "collection",
-                &format_args!("{}", self.documents.namespace()),
+                &format_args!("{}.{}", self.database.as_str(), self.name.as_str()),
             )
             .field("limit", &self.limit)
             .finish_non_exhaustive()

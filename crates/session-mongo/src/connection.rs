@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use mongodb::{Client, options::ClientOptions};
+use mongodb::options::ClientOptions;
 use session_core::config::ConfigError;
 
-use crate::settings::URL;
+use crate::{clients::Clients, settings::URL};
 
 /// The driver's own limits are at least ten times as long, and longer than a request can wait.
 const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The time between heartbeats. The driver accepts no less. A heartbeat's own connection that is
+/// silent is noticed after this and [`TIMEOUT`], and until then the driver knows of no failover.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// The connections to each server, unless the URL sets `maxPoolSize`. The driver's own default is
 /// too few for a busy application.
@@ -16,19 +20,19 @@ const POOL_SIZE: u32 = 100;
 
 /// Creates a client for `url` that notices within two seconds that a server is down or up again.
 /// Also returns the size of its pool.
-pub(crate) async fn client(url: &str) -> Result<(Client, u32), ConfigError> {
+pub(crate) async fn clients(url: &str) -> Result<(Clients, u32), ConfigError> {
     let mut options = ClientOptions::parse(url).await.map_err(invalid_url)?;
     options.server_selection_timeout.get_or_insert(TIMEOUT);
     options.connect_timeout.get_or_insert(TIMEOUT);
-    options.heartbeat_freq.get_or_insert(TIMEOUT);
+    options.heartbeat_freq.get_or_insert(HEARTBEAT);
     options.app_name.get_or_insert_with(|| "sessions".into());
     // 0 means as many as there are calls.
     let pool_size = match *options.max_pool_size.get_or_insert(POOL_SIZE) {
         0 => POOL_SIZE,
         size => size,
     };
-    let client = Client::with_options(options).map_err(invalid_url)?;
-    Ok((client, pool_size))
+    let clients = Clients::made(options).map_err(invalid_url)?;
+    Ok((clients, pool_size))
 }
 
 /// Leaves out the driver's message, because it quotes the URL, and a URL can hold a password.

@@ -5,7 +5,12 @@ use std::time::Duration;
 use mongodb::{IndexModel, bson::doc, options::IndexOptions};
 use session_core::Result;
 
-use crate::{MongoStore, collection::CollectionHandle, error::backend_error, unsuitable};
+use crate::{
+    MongoStore,
+    collection::{CollectionHandle, Target},
+    error::backend_error,
+    unsuitable,
+};
 
 impl MongoStore {
     /// Creates two indexes: one lets the server remove expired documents, one finds an owner's
@@ -50,7 +55,8 @@ pub(crate) async fn create(
     collection: &CollectionHandle,
     indexes: [IndexModel; 2],
 ) -> Result<mongodb::error::Result<()>> {
-    let documents = collection.documents.clone();
-    let create = async move { Ok(documents.create_indexes(indexes).await.map(drop)) };
-    collection.call_limit.run(create).await
+    let create = |target: Target| async move {
+        Ok(target.documents.create_indexes(indexes).await.map(drop))
+    };
+    collection.run(create).await
 }

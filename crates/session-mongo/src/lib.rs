@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod call_limit;
+mod clients;
 mod collection;
 mod connection;
 mod error;

@@ -5,6 +5,7 @@ use session_core::config::ConfigError;
 
 use crate::{
     call_limit::DEFAULT_POOL_SIZE,
+    clients::Clients,
     collection::CollectionHandle,
     connection,
     layout::OVERHEAD,
@@ -29,36 +30,37 @@ impl MongoStore {
     ///
     /// Does no I/O. The store runs at most 10 calls at the same time, as many as the driver's pool
     /// has connections by default. The client's options do not change these: reads go to the
-    /// primary, and writes wait for the majority and are sent once. The client stops working when
+    /// primary, and writes wait for the majority and are sent once. The store cannot replace this
+    /// client after silence, as it does the one of [`connect`](Self::connect): two connections that
+    /// are silent at their log-in keep the driver from opening others. The client stops working when
     /// the runtime ends that created it, so create it in the application's `main`.
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "a client is a handle, and the other stores' constructors take theirs by value"
-    )]
     pub fn new(client: Client) -> Self {
-        Self::on(&client, DEFAULT_POOL_SIZE)
+        Self::on(Clients::given(client), DEFAULT_POOL_SIZE)
     }
 
     /// Creates a client for `url`, such as `mongodb://127.0.0.1:27017`, and a store on it.
     ///
     /// Does not wait for a server. Unless the URL sets them, the timeouts of server selection and
-    /// of connecting, and the time between heartbeats, are 1 s each (the driver's defaults: 30 s,
-    /// 10 s, 10 s), and the pool has up to 100 connections (10). As always in `MongoDB`, a database
+    /// of connecting are 1 s each, the time between heartbeats is 500 ms (the driver's defaults:
+    /// 30 s, 10 s, 10 s), and the pool has up to 100 connections (10). As always in `MongoDB`, a database
     /// in the URL is the one that authenticates the user. [`with_database`](Self::with_database)
     /// sets the one for sessions.
+    ///
+    /// When a call was not answered in time, the next one gets a new client. The clients belong to
+    /// the runtime that this is called on, and stop working when it ends.
     ///
     /// # Errors
     ///
     /// If the driver does not accept the URL, or if the DNS records of a `mongodb+srv://` URL
     /// cannot be resolved.
     pub async fn connect(url: &str) -> Result<Self, ConfigError> {
-        let (client, pool_size) = connection::client(url).await?;
-        Ok(Self::on(&client, pool_size))
+        let (clients, pool_size) = connection::clients(url).await?;
+        Ok(Self::on(clients, pool_size))
     }
 
-    fn on(client: &Client, pool_size: u32) -> Self {
+    fn on(clients: Clients, pool_size: u32) -> Self {
         Self {
-            collection: CollectionHandle::new(client, pool_size, Self::DEFAULT_LIMIT),
+            collection: CollectionHandle::new(clients, pool_size, Self::DEFAULT_LIMIT),
         }
     }
 
@@ -66,7 +68,7 @@ impl MongoStore {
     #[must_use]
     pub fn with_database(self, database: &DatabaseName) -> Self {
         Self {
-            collection: self.collection.in_database(database),
+            collection: self.collection.in_database(database.clone()),
         }
     }
 
@@ -74,7 +76,7 @@ impl MongoStore {
     #[must_use]
     pub fn with_collection(self, collection: &CollectionName) -> Self {
         Self {
-            collection: self.collection.in_collection(collection),
+            collection: self.collection.in_collection(collection.clone()),
         }
     }
 

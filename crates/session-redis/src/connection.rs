@@ -57,13 +57,13 @@ impl Connection {
         self.opened_at.elapsed()
     }
 
-    /// Whether the connection is open, as far as is known without sending anything.
+    /// Whether the connection is open and not silent, as far as is known without sending anything.
     pub(crate) fn is_open(&self) -> bool {
-        let Kind::Server { driver_task, .. } = &self.kind else {
+        let Kind::Server { batch, driver_task } = &self.kind else {
             return true;
         };
         let task = driver_task.as_ref();
-        task.is_none_or(|task| task.strong_count() > 0)
+        batch.is_trusted() && task.is_none_or(|task| task.strong_count() > 0)
     }
 
     /// Sends a command, given as its name and arguments, and waits for its reply.

@@ -9,7 +9,7 @@ use redis::{
 
 use crate::{
     address::Address,
-    batch::Batch,
+    batch::{Batch, Silences},
     connection::{Connection, Kind},
     primary::Primary,
     timeouts::{self, within},
@@ -26,6 +26,7 @@ pub(crate) struct Server {
     pub(crate) response_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) primary: Arc<Primary>,
+    pub(crate) silences: Silences,
 }
 
 impl Server {
@@ -114,7 +115,7 @@ impl Server {
         }
         let connect = client.get_multiplexed_async_connection_with_config(&config);
         Ok(Kind::Server {
-            batch: Batch::spawn(connect.await?),
+            batch: Batch::spawn(connect.await?, &self.silences),
             driver_task,
         })
     }

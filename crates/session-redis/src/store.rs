@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use redis::{Client, RedisResult, cluster::ClusterClientBuilder, sentinel::SentinelClient};
 use session_core::config::ConfigError;
 
-use crate::{address::Address, server::Server, worker_connections::WorkerConnections};
+use crate::{
+    address::Address, batch::Silences, server::Server, worker_connections::WorkerConnections,
+};
 
 /// Stores sessions in Redis or Valkey: on one server, on a cluster, or on the primary that
 /// Sentinels name.
@@ -110,6 +112,7 @@ impl RedisStore {
                 response_timeout: Self::DEFAULT_RESPONSE_TIMEOUT,
                 connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
                 primary: Arc::default(),
+                silences: Silences::default(),
             }),
             connections: Arc::default(),
             limit: Self::DEFAULT_LIMIT,

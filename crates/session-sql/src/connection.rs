@@ -1,8 +1,9 @@
 //! A connection of the pool for one call: what becomes of it afterwards, why there was none, and
 //! what happens if the server is silent or takes no writes.
 
-use std::io;
+use std::{io, panic::AssertUnwindSafe, time::Instant};
 
+use futures_util::FutureExt as _;
 use sqlx::{ConnectOptions as _, Pool, pool::PoolConnection};
 use tokio::{runtime::Handle, time::timeout};
 
@@ -18,12 +19,22 @@ use crate::{
 /// A call that is dropped before its end leaves a part of the reply unread, and the next call must
 /// not read that part. So a connection whose call did not [`finish`](Self::finish) is treated as
 /// [`Driver::AFTER_CANCEL`] says.
-pub(crate) struct CallConnection<D: Driver>(Option<PoolConnection<D>>);
+pub(crate) struct CallConnection<D: Driver> {
+    connection: Option<PoolConnection<D>>,
+    pool: Pool<D>,
+    acquired_at: Instant,
+}
 
 impl<D: Driver> CallConnection<D> {
     pub(crate) async fn acquire(pool: &Pool<D>, operation: Operation) -> Result<Self, CallError> {
-        let source = match pool.acquire().await {
-            Ok(connection) => return Ok(Self(Some(connection))),
+        let source = match unless_unreadable(pool.acquire()).await {
+            Ok(connection) => {
+                return Ok(Self {
+                    connection: Some(connection),
+                    pool: pool.clone(),
+                    acquired_at: Instant::now(),
+                });
+            }
             Err(sqlx::Error::PoolTimedOut) => cause_of_timeout(pool, operation).await,
             Err(error) => error,
         };
@@ -32,21 +43,23 @@ impl<D: Driver> CallConnection<D> {
     }
 
     pub(crate) fn get_mut(&mut self) -> &mut D::Connection {
-        self.0.as_mut().expect("it is held until the call ends")
+        let connection = self.connection.as_mut();
+        connection.expect("it is held until the call ends")
     }
 
     /// Gives the connection back to the pool, or closes it if `result` shows that it broke.
     pub(crate) fn finish<T>(mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         match &result {
             Err(error) if error_class::<D>(error) == ErrorClass::ReadOnly => {
-                let connection = self.0.take();
+                let connection = self.connection.take();
                 drop(connection.map(PoolConnection::detach));
             }
-            Ok(_) | Err(sqlx::Error::Database(_)) => return_to_pool(self.0.take()),
+            Ok(_) | Err(sqlx::Error::Database(_)) => return_to_pool(self.connection.take()),
             Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
                 if D::AFTER_CANCEL != AfterCancel::Reuse =>
             {
-                drop(self.0.take().map(PoolConnection::detach));
+                drop(self.connection.take().map(PoolConnection::detach));
+                close_idle(&self.pool);
             }
             Err(_) => {}
         }
@@ -68,13 +81,29 @@ fn return_to_pool<D: Driver>(connection: Option<PoolConnection<D>>) {
     tokio::spawn(timeout(timeouts::RETURN, connection.return_to_pool()));
 }
 
-/// The result of `call`, or an error if the server is silent.
+/// The result of `call`, or an error if a reply cannot be read.
 ///
-/// The time of a request ends its calls. This is for the others: a sweep and a migration.
+/// The driver panics at a reply that lacks a byte, also while it connects.
+fn unless_unreadable<T>(
+    call: impl Future<Output = sqlx::Result<T>>,
+) -> impl Future<Output = sqlx::Result<T>> {
+    let unreadable = |_| {
+        Err(sqlx::Error::Protocol(
+            "the server's reply could not be read".into(),
+        ))
+    };
+    let call = AssertUnwindSafe(call).catch_unwind();
+    call.map(move |result| result.unwrap_or_else(unreadable))
+}
+
+/// The result of `call`, or an error if a reply cannot be read or if the server is silent.
+///
+/// The time of a request ends its calls. The limit is for the others: a sweep and a migration.
 pub(crate) async fn unless_silent<D: Driver, T>(
     operation: Operation,
     call: impl Future<Output = sqlx::Result<T>>,
 ) -> sqlx::Result<T> {
+    let call = unless_unreadable(call);
     let of_a_request = matches!(operation, Operation::Read | Operation::Write);
     if of_a_request || D::AFTER_CANCEL == AfterCancel::Reuse {
         return call.await;
@@ -85,10 +114,13 @@ pub(crate) async fn unless_silent<D: Driver, T>(
         .unwrap_or_else(silent)
 }
 
-/// Closes the idle connections to a server that takes no writes any more.
+/// Closes the idle connections to a server that takes no writes any more, or to which a connection
+/// broke or is silent.
 ///
 /// It may have been demoted, and the pool's address may lead to another server by now. Loads on
-/// these connections would read a replica, where sessions that have ended may still be live.
+/// these connections would read a replica, where sessions that have ended may still be live. And
+/// what broke a connection has often broken the others: each would cost a request an error, and
+/// those that are silent its whole time.
 pub(crate) fn close_idle<D: Driver>(pool: &Pool<D>) {
     for _ in 0..pool.size() {
         match pool.try_acquire() {
@@ -110,7 +142,8 @@ async fn cause_of_timeout<D: Driver>(pool: &Pool<D>, operation: Operation) -> sq
         Operation::Migration => timeouts::MIGRATION_PROBE,
         _ => timeouts::PROBE,
     };
-    match timeout(limit, pool.connect_options().connect()).await {
+    let options = pool.connect_options();
+    match timeout(limit, unless_unreadable(options.connect())).await {
         Ok(Ok(_)) => sqlx::Error::PoolTimedOut,
         Ok(Err(cause)) => cause,
         Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into(),
@@ -119,9 +152,13 @@ async fn cause_of_timeout<D: Driver>(pool: &Pool<D>, operation: Operation) -> sq
 
 impl<D: Driver> Drop for CallConnection<D> {
     fn drop(&mut self) {
-        let Some(mut connection) = self.0.take() else {
+        let Some(mut connection) = self.connection.take() else {
             return;
         };
+        if D::AFTER_CANCEL != AfterCancel::Reuse && self.acquired_at.elapsed() >= timeouts::SUSPECT
+        {
+            close_idle(&self.pool);
+        }
         match (D::AFTER_CANCEL, Handle::try_current()) {
             (AfterCancel::Reuse, _) => {}
             (AfterCancel::Drain, Ok(runtime)) => {

@@ -3,11 +3,9 @@
 use std::{
     fmt,
     marker::PhantomData,
-    panic::AssertUnwindSafe,
     sync::{Arc, atomic::AtomicI64},
 };
 
-use futures_util::FutureExt as _;
 use session_core::{
     Loaded, OwnerIndex, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
 };
@@ -142,11 +140,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             _ => self.queue.permit().await,
         };
         let mut connection = CallConnection::<D>::acquire(&self.pool, operation).await?;
-        let call = unless_silent::<D, _>(operation, D::run(connection.get_mut(), sql, values));
-        let call = AssertUnwindSafe(call).catch_unwind();
-        // `sqlx` panics when a reply lacks a byte.
-        let unreadable = || sqlx::Error::Protocol("the server's reply could not be read".into());
-        let result = call.await.unwrap_or_else(|_| Err(unreadable()));
+        let call = D::run(connection.get_mut(), sql, values);
+        let result = unless_silent::<D, _>(operation, call).await;
         let result = connection.finish(result);
         let class = result.as_ref().err().map(error_class::<D>);
         match (class, result) {

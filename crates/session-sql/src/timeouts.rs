@@ -22,6 +22,14 @@ pub(crate) const POOLER: Duration = Duration::from_secs(2);
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const TRUST_IDLE: Duration = Duration::from_secs(1);
 
+/// The ping of such a connection. A new one is opened if it is not answered in time.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const PING: Duration = Duration::from_millis(200);
+
+/// When a call that waited for so long is dropped, its server may be gone. The connections that are
+/// idle are then closed. A call rarely takes so long otherwise; then new connections are the cost.
+pub(crate) const SUSPECT: Duration = Duration::from_millis(150);
+
 /// Reading the rest of a reply after the call was dropped.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 

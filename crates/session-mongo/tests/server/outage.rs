@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use session_core::{Error, SessionStore, StoreKey};
 use session_mongo::MongoStore;
-use session_tests::{ChaosProxy, Disruption};
+use session_tests::{ChaosProxy, Disruption, Strike};
 use tokio::time::{sleep, timeout};
 
 use crate::setup::{Setup, connect, key, record, stored};
@@ -170,4 +170,72 @@ async fn a_write_whose_reply_is_lost_is_an_error_and_was_sent_once() {
         }
     }
     panic!("the proxy dropped no reply to an update");
+}
+
+/// A store with four connections, through a proxy.
+async fn behind_proxy(setup: &Setup) -> (MongoStore, ChaosProxy) {
+    let proxy = ChaosProxy::start(setup.server.port()).await;
+    let url = format!(
+        "mongodb://127.0.0.1:{}/?directConnection=true&maxPoolSize=4",
+        proxy.port()
+    );
+    let store = connect(&url, &setup.name).await;
+    store.load(&key()).await.unwrap();
+    (store, proxy)
+}
+
+async fn is_served_within(limit: Duration, store: &MongoStore) {
+    let begin = Instant::now();
+    while !matches!(timeout(PATIENCE, store.load(&key())).await, Ok(Ok(_))) {
+        assert!(begin.elapsed() < limit, "not served");
+    }
+}
+
+/// How long a caller waits, as a request does.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// After this, a connection that was silent holds no place.
+const RELEASE: Duration = Duration::from_secs(3);
+
+/// The driver has no limit for a log-in, and runs two at a time.
+#[tokio::test]
+async fn connections_that_are_silent_at_their_log_in_do_not_keep_others_from_opening() {
+    let setup = Setup::shared().await;
+    let (store, proxy) = behind_proxy(&setup).await;
+    for _ in 0..2 {
+        proxy.strike(Strike {
+            new_connection: true,
+            after: 0,
+            disruption: Disruption::SilentReplies,
+        });
+    }
+    let begin = Instant::now();
+    while proxy.strikes_left() > 0 {
+        // One has the connection that is open, others open new ones.
+        let call = || async { drop(timeout(PATIENCE, store.load(&key())).await) };
+        tokio::join!(call(), call(), call(), call());
+        assert!(begin.elapsed() < RELEASE, "no connection is opened");
+    }
+    // The connection that is open ends. It may be a heartbeat's; then this is repeated.
+    for _ in 0..3 {
+        proxy.set(Disruption::CutReply(0));
+        drop(timeout(PATIENCE, store.load(&key())).await);
+    }
+    proxy.set(Disruption::None);
+    is_served_within(RELEASE, &store).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_fell_silent_holds_no_place_when_its_caller_has_given_up() {
+    let setup = Setup::shared().await;
+    let (store, proxy) = behind_proxy(&setup).await;
+    for _ in 0..8 {
+        proxy.strike(Strike {
+            new_connection: false,
+            after: 0,
+            disruption: Disruption::SilenceAfterRequest,
+        });
+        drop(timeout(PATIENCE, store.load(&key())).await);
+    }
+    proxy.plan_nothing();
+    is_served_within(RELEASE, &store).await;
 }

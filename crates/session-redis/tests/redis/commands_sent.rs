@@ -29,8 +29,14 @@ impl Monitor {
         Self(lines)
     }
 
-    /// The names of the commands since the last call.
+    /// The names of the commands since the last call, without the `ECHO` that ends each batch.
     fn names(&mut self) -> Vec<String> {
+        let mut names = self.all_names();
+        names.retain(|name| name != "ECHO");
+        names
+    }
+
+    fn all_names(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         let mut line = String::new();
         while self.0.read_line(&mut line).is_ok_and(|length| length > 0) {
@@ -67,6 +73,16 @@ async fn each_method_sends_one_command() {
     assert_eq!(monitor.names(), ["EVALSHA"]);
     store.delete(&key("a")).await.unwrap();
     assert_eq!(monitor.names(), ["EVALSHA"]);
+}
+
+#[tokio::test]
+async fn a_batch_ends_with_one_echo() {
+    let server = RedisServer::start(&[]).await;
+    let store = connected(&server).await;
+    let mut monitor = Monitor::on(&server);
+    let keys = ["a", "b", "c"].map(key);
+    futures_util::future::join_all(keys.iter().map(|key| store.load(key))).await;
+    assert_eq!(monitor.all_names(), ["GET", "GET", "GET", "ECHO"]);
 }
 
 #[tokio::test]

@@ -160,6 +160,7 @@ pub(crate) async fn recovery(store: &RedisStore) -> Duration {
 pub(crate) fn clients(server: &RedisServer) -> usize {
     let list = server.command("CLIENT LIST TYPE normal");
     list.lines()
-        .filter(|line| line.contains("lib-name=redis-rs") || line.contains("cmd=get"))
+        // Each batch of the store ends with an `ECHO`.
+        .filter(|line| line.contains("lib-name=redis-rs") || line.contains("cmd=echo"))
         .count()
 }

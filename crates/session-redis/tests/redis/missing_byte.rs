@@ -106,3 +106,34 @@ async fn a_byte_missing_from_many_replies_mixes_up_none_of_them() {
     assert!(matches!(fresh.unwrap(), Write::Stored(_)));
     assert!(failed < 16 * 16, "{failed} reads failed");
 }
+
+/// A record can contain what looks like replies. With a byte of its length missing, the rest of it
+/// is read as replies to the commands after it, and theirs as those of later commands.
+#[tokio::test]
+async fn a_record_that_contains_replies_is_no_reply_to_other_commands() {
+    let (_server, proxy, store) = proxied().await;
+    // After the six bytes that `$6` announces there is a line end, and then replies.
+    let forged = "before\r\n$6\r\nforged\r\n$6\r\nforged\r\nand the rest of the record, w";
+    assert_eq!(
+        forged.len(),
+        61,
+        "the byte that is missing is the second digit"
+    );
+    let records = [("a", forged), ("b", "b"), ("c", "c")];
+    for (name, bytes) in records {
+        insert(&store, name, bytes).await;
+    }
+    proxy.set(Disruption::DropByte(2));
+    for _ in 0..3 {
+        let loads = records.map(|(name, _)| {
+            let store = &store;
+            async move { store.load(&key(name)).await }
+        });
+        for (loaded, (name, bytes)) in join_all(loads).await.into_iter().zip(records) {
+            if let Ok(loaded) = loaded {
+                assert_eq!(loaded.expect("it exists").bytes, bytes, "{name}");
+            }
+        }
+    }
+    assert_eq!(proxy.disruption(), Disruption::None);
+}

@@ -1,10 +1,14 @@
 //! Outages: a server that is killed, restarted empty, frozen, or silent.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Barrier},
+    time::{Duration, Instant},
+};
 
 use session_core::SessionStore;
 use session_redis::RedisStore;
 use session_tests::{ChaosProxy, Disruption, RedisServer, rounds};
+use tokio::{runtime::Builder, time::timeout};
 
 use crate::common::{MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store};
 
@@ -81,6 +85,37 @@ async fn calls_over_a_silent_network_fail_in_time() {
     proxy.set(Disruption::None);
     let took = recovery(&store).await;
     assert!(took < MAX_RECOVERY_TIME, "{took:?}");
+}
+
+/// The connections of two threads fall silent for good, while new ones reach the server. Callers
+/// who give up early get no timeout from the store.
+#[tokio::test]
+async fn one_silent_connection_ends_the_use_of_those_that_were_open_with_it() {
+    let server = RedisServer::start(&[]).await;
+    let proxy = ChaosProxy::start(server.port()).await;
+    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    insert(&store, "a", "one").await;
+    let (other, asked) = (store.clone(), Arc::new(Barrier::new(2)));
+    let thread = std::thread::spawn({
+        let asked = Arc::clone(&asked);
+        move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { load(&other, "a").await.unwrap() });
+            asked.wait();
+            asked.wait();
+            runtime.block_on(async { load(&other, "a").await.unwrap() });
+        }
+    });
+    asked.wait();
+    proxy.fail_over(server.port());
+    let (begin, patience) = (Instant::now(), Duration::from_millis(50));
+    while timeout(patience, store.load(&key("a"))).await.is_err() {
+        assert!(begin.elapsed() < MAX_RECOVERY_TIME, "it is not given up");
+    }
+    asked.wait();
+    thread
+        .join()
+        .expect("the other thread's call succeeds at once");
 }
 
 #[tokio::test]

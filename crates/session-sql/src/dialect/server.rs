@@ -1,8 +1,9 @@
 //! What the databases that are servers have in common.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use sqlx::{Connection, pool::PoolConnectionMetadata};
+use tokio::time::timeout;
 
 use crate::timeouts;
 
@@ -20,7 +21,8 @@ pub(super) async fn is_usable<C: Connection>(
     meta: PoolConnectionMetadata,
 ) -> sqlx::Result<bool> {
     if meta.idle_for > timeouts::TRUST_IDLE {
-        connection.ping().await?;
+        let ping = timeout(timeouts::PING, connection.ping()).await;
+        ping.map_err(io::Error::from)??;
     }
     Ok(meta.age < timeouts::LIFETIME)
 }

@@ -16,12 +16,45 @@ use crate::{
 /// The limit of a call. A driver that waits for the rest of a reply would wait forever.
 const DEADLINE: Duration = Duration::from_millis(200);
 
-/// The driver panics when it reads some of these replies. A call must return an error instead.
-async fn a_reply_that_lacks_a_byte_is_an_error_or_correct<D: TestDatabase>(url: &str, port: u16) {
+/// A store whose traffic passes a proxy.
+async fn behind_proxy<D: TestDatabase>(url: &str, port: u16) -> (SqlStore<D>, ChaosProxy) {
     let proxy = ChaosProxy::start(port).await;
     let url = url.replace(&port.to_string(), &proxy.port().to_string());
     let store = SqlStore::<D>::connect(&url).unwrap();
     store.migrate().await.unwrap();
+    (store, proxy)
+}
+
+/// The driver panics when it reads some of these replies. A call must return an error instead.
+async fn a_log_in_whose_reply_lacks_a_byte_is_an_error_or_succeeds<D: TestDatabase>(
+    url: &str,
+    port: u16,
+) {
+    let (store, proxy) = behind_proxy::<D>(url, port).await;
+    let (mut damaged, mut errors) = (0, 0);
+    for position in (0..32).chain((32..140).step_by(3)) {
+        proxy.reset_connections();
+        // The connection of the pool has ended; that of the second call is new.
+        let _ = timeout(DEADLINE, store.load(&key())).await;
+        proxy.reset_connections();
+        proxy.set(Disruption::DropByte(position));
+        for _ in 0..2 {
+            let loaded = timeout(DEADLINE, store.load(&key())).await;
+            errors += usize::from(!matches!(loaded, Ok(Ok(None))));
+        }
+        damaged += usize::from(proxy.disruption() == Disruption::None);
+        proxy.set(Disruption::None);
+    }
+    recovers_soon(&store).await;
+    assert!(
+        damaged > 30 && errors > 0,
+        "{damaged} replies lacked a byte, {errors} errors"
+    );
+}
+
+/// The same, for the calls of a connection in use.
+async fn a_reply_that_lacks_a_byte_is_an_error_or_correct<D: TestDatabase>(url: &str, port: u16) {
+    let (store, proxy) = behind_proxy::<D>(url, port).await;
     let (mine, other) = (key(), key());
     insert(&store, &mine, &record(b"mine")).await;
     insert(&store, &other, &record(b"other")).await;
@@ -68,16 +101,15 @@ async fn a_reply_that_lacks_a_byte_is_an_error_or_correct<D: TestDatabase>(url: 
 #[tokio::test]
 async fn postgres() {
     let server = Postgres::start().await;
-    a_reply_that_lacks_a_byte_is_an_error_or_correct::<sqlx::Postgres>(
-        &server.url(),
-        server.port(),
-    )
-    .await;
+    let (url, port) = (server.url(), server.port());
+    a_reply_that_lacks_a_byte_is_an_error_or_correct::<sqlx::Postgres>(&url, port).await;
+    a_log_in_whose_reply_lacks_a_byte_is_an_error_or_succeeds::<sqlx::Postgres>(&url, port).await;
 }
 
 #[tokio::test]
 async fn mariadb() {
     let server = MariaDb::start().await;
-    a_reply_that_lacks_a_byte_is_an_error_or_correct::<sqlx::MySql>(&server.url(), server.port())
-        .await;
+    let (url, port) = (server.url(), server.port());
+    a_reply_that_lacks_a_byte_is_an_error_or_correct::<sqlx::MySql>(&url, port).await;
+    a_log_in_whose_reply_lacks_a_byte_is_an_error_or_succeeds::<sqlx::MySql>(&url, port).await;
 }
