@@ -41,7 +41,9 @@ impl Deref for PostgresReplica {
 fn recipe(port: u16, directory: &Path, primary: u16) -> Recipe {
     let account = Account::for_server("postgres");
     let data = directory.join("data");
-    let mut copy = Command::new(server_program("pg_basebackup"));
+    let server = server_program("postgres");
+    // Its version's own: the one in PATH may be of another.
+    let mut copy = Command::new(server.with_file_name("pg_basebackup"));
     copy.current_dir("/").arg("-D").arg(&data).args([
         "--host=127.0.0.1",
         "--username=postgres",
@@ -60,7 +62,7 @@ fn recipe(port: u16, directory: &Path, primary: u16) -> Recipe {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let mut recipe = Recipe::new(server_program("postgres"))
+    let mut recipe = Recipe::new(server)
         .arg("-D")
         .arg(data)
         .args(["-p", &port.to_string()]);
