@@ -60,6 +60,11 @@ impl MariaDb {
         }
     }
 
+    /// Whether `start` starts a `MySQL`, which is so where a folder of programs has no `MariaDB`.
+    pub fn is_mysql() -> bool {
+        optional_server_program("mariadbd").is_none()
+    }
+
     /// `mysql://session:session@127.0.0.1:port/session`.
     pub fn url(&self) -> String {
         self.own.as_ref().map_or_else(

@@ -188,101 +188,186 @@ async fn while_the_synchronous_replica_of_postgres_is_silent_no_write_is_acknowl
     assert!(load(&store, &stored).await.is_none());
 }
 
-/// Starts a primary and its replica.
-async fn mariadb_pair() -> (MariaDb, MariaDb, Pair<sqlx::MySql>) {
-    let server = MariaDb::start_with(&["--log-bin=log", "--server-id=1"]).await;
-    let copy = MariaDb::start_with(&[
-        "--log-bin=log",
-        "--server-id=2",
-        "--log-slave-updates",
-        "--rpl-semi-sync-slave-enabled=ON",
-    ])
-    .await;
-    let pair = Pair::<sqlx::MySql>::new(server.url(), copy.url());
-    for sql in [
-        "SET GLOBAL gtid_slave_pos = ''".to_owned(),
-        format!(
-            "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, \
-             MASTER_USER = 'session', MASTER_PASSWORD = 'session', MASTER_CONNECT_RETRY = 1, \
-             MASTER_USE_GTID = slave_pos",
-            server.port()
-        ),
-        "START SLAVE".to_owned(),
-        "SET GLOBAL read_only = 1".to_owned(),
-    ] {
-        pair.replica.execute(&sql).await;
-    }
-    (server, copy, pair)
+/// What `MariaDB` and `MySQL` have different words for.
+struct Replication {
+    /// Arguments of both servers.
+    arguments: &'static [&'static str],
+    /// What a primary executes before it can wait for its replica.
+    primary: &'static [&'static str],
+    /// What a replica executes, given the port of its primary.
+    replica: fn(u16) -> Vec<String>,
+    stop_receiving: &'static str,
+    /// The state of the thread that applies, while it has nothing to do.
+    all_applied: &'static str,
+    /// How a replica becomes a primary.
+    end: [&'static str; 2],
+    /// The beginning of the settings of a primary that waits.
+    waits: &'static str,
+    /// How many replicas it can wait for.
+    waited_for: &'static str,
 }
 
-/// Lets the replica apply what it has received, and take writes.
-async fn promote_mariadb(replica: &Handle<sqlx::MySql>) -> SqlStore<sqlx::MySql> {
-    replica.execute("STOP SLAVE IO_THREAD").await;
-    let applied = "SELECT COUNT(*) FROM information_schema.processlist \
-        WHERE state LIKE 'Slave has read all relay log%'";
-    let waiting = || replica.number(applied);
-    wait_until(Duration::from_secs(20), |waiting| waiting == 1, waiting).await;
-    for sql in ["STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0"] {
-        replica.execute(sql).await;
+const MARIADB: Replication = Replication {
+    arguments: &["--log-slave-updates"],
+    primary: &[],
+    replica: |port| {
+        vec![
+            "SET GLOBAL rpl_semi_sync_slave_enabled = ON".to_owned(),
+            "SET GLOBAL gtid_slave_pos = ''".to_owned(),
+            format!(
+                "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, \
+                 MASTER_USER = 'session', MASTER_PASSWORD = 'session', MASTER_CONNECT_RETRY = 1, \
+                 MASTER_USE_GTID = slave_pos"
+            ),
+            "START SLAVE".to_owned(),
+        ]
+    },
+    stop_receiving: "STOP SLAVE IO_THREAD",
+    all_applied: "Slave has read all relay log%",
+    end: ["STOP SLAVE", "RESET SLAVE ALL"],
+    waits: "rpl_semi_sync_master",
+    waited_for: "SELECT CAST(variable_value AS SIGNED) FROM information_schema.global_status \
+        WHERE variable_name = 'Rpl_semi_sync_master_clients'",
+};
+
+const MYSQL: Replication = Replication {
+    arguments: &["--gtid-mode=ON", "--enforce-gtid-consistency=ON"],
+    primary: &["INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'"],
+    replica: |port| {
+        vec![
+            "INSTALL PLUGIN rpl_semi_sync_replica SONAME 'semisync_replica.so'".to_owned(),
+            "SET GLOBAL rpl_semi_sync_replica_enabled = ON".to_owned(),
+            format!(
+                "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port}, \
+                 SOURCE_USER = 'session', SOURCE_PASSWORD = 'session', SOURCE_CONNECT_RETRY = 1, \
+                 SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1"
+            ),
+            "START REPLICA".to_owned(),
+        ]
+    },
+    stop_receiving: "STOP REPLICA IO_THREAD",
+    all_applied: "Replica has read all relay log%",
+    end: ["STOP REPLICA", "RESET REPLICA ALL"],
+    waits: "rpl_semi_sync_source",
+    waited_for: "SELECT CAST(variable_value AS SIGNED) FROM performance_schema.global_status \
+        WHERE variable_name = 'Rpl_semi_sync_source_clients'",
+};
+
+/// A primary and its replica of `MariaDB`, or of `MySQL` where the harness starts that.
+struct MariaDbPair {
+    server: MariaDb,
+    copy: MariaDb,
+    pair: Pair<sqlx::MySql>,
+    replication: Replication,
+}
+
+impl MariaDbPair {
+    async fn start() -> Self {
+        let replication = if MariaDb::is_mysql() { MYSQL } else { MARIADB };
+        let start = async |arguments: &[&str]| {
+            let arguments = [replication.arguments, arguments].concat();
+            MariaDb::start_with(&arguments).await
+        };
+        let server = start(&["--log-bin=log", "--server-id=1"]).await;
+        let copy = start(&["--log-bin=log", "--server-id=2"]).await;
+        let pair = Pair::<sqlx::MySql>::new(server.url(), copy.url());
+        for sql in replication.primary {
+            pair.primary.execute(sql).await;
+        }
+        for sql in (replication.replica)(server.port()) {
+            pair.replica.execute(&sql).await;
+        }
+        pair.replica.execute("SET GLOBAL read_only = 1").await;
+        Self {
+            server,
+            copy,
+            pair,
+            replication,
+        }
     }
-    let store = replica.store(&TableName::default());
-    recovers_soon(&store).await;
-    store
+
+    /// Makes the primary wait for its replica at each commit, for as many milliseconds as `limit`.
+    async fn wait_for_replica(&self, limit: u32) {
+        let Self {
+            pair, replication, ..
+        } = self;
+        for setting in [
+            "wait_point = AFTER_SYNC",
+            &format!("timeout = {limit}"),
+            "enabled = ON",
+        ] {
+            let sql = format!("SET GLOBAL {}_{setting}", replication.waits);
+            pair.primary.execute(&sql).await;
+        }
+        let replicas = || pair.primary.number(replication.waited_for);
+        wait_until(Duration::from_secs(5), |replicas| replicas == 1, replicas).await;
+    }
+
+    async fn stop_receiving(&self) {
+        self.pair
+            .replica
+            .execute(self.replication.stop_receiving)
+            .await;
+    }
+
+    /// Lets the replica apply what it has received, and take writes.
+    async fn promote(&self) -> SqlStore<sqlx::MySql> {
+        self.stop_receiving().await;
+        let replica = &self.pair.replica;
+        let applied = format!(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE '{}'",
+            self.replication.all_applied
+        );
+        let waiting = || replica.number(&applied);
+        wait_until(Duration::from_secs(20), |waiting| waiting == 1, waiting).await;
+        for sql in self.replication.end {
+            replica.execute(sql).await;
+        }
+        replica.execute("SET GLOBAL read_only = 0").await;
+        let store = replica.store(&TableName::default());
+        recovers_soon(&store).await;
+        store
+    }
 }
 
 #[tokio::test]
 async fn a_replica_of_mariadb_lacks_what_it_had_not_received() {
-    let (server, _copy, pair) = mariadb_pair().await;
-    let store = pair.store().await;
+    let servers = MariaDbPair::start().await;
+    let store = servers.pair.store().await;
     let ended = key();
     insert(&store, &ended, &record(b"old")).await;
-    is_on(&pair.replica, &ended).await;
-    pair.replica.execute("STOP SLAVE IO_THREAD").await;
+    is_on(&servers.pair.replica, &ended).await;
+    servers.stop_receiving().await;
     let created = end_one_and_create_one(&store, &ended).await;
-    server.kill();
-    let promoted = promote_mariadb(&pair.replica).await;
+    servers.server.kill();
+    let promoted = servers.promote().await;
     assert!(load(&promoted, &created).await.is_none());
     // The log-out was acknowledged, and the session is live again.
     assert_eq!(load(&promoted, &ended).await.unwrap().bytes, "old");
 }
 
-/// Makes the primary wait for its replica at each commit, for as many milliseconds as `limit`.
-async fn semi_synchronous(pair: &Pair<sqlx::MySql>, limit: u32) {
-    for sql in [
-        "SET GLOBAL rpl_semi_sync_master_wait_point = AFTER_SYNC".to_owned(),
-        format!("SET GLOBAL rpl_semi_sync_master_timeout = {limit}"),
-        "SET GLOBAL rpl_semi_sync_master_enabled = ON".to_owned(),
-    ] {
-        pair.primary.execute(&sql).await;
-    }
-    let on = "SELECT CAST(variable_value AS SIGNED) FROM information_schema.global_status \
-        WHERE variable_name = 'Rpl_semi_sync_master_clients'";
-    let replicas = || pair.primary.number(on);
-    wait_until(Duration::from_secs(5), |replicas| replicas == 1, replicas).await;
-}
-
 #[tokio::test]
 async fn a_replica_of_mariadb_that_is_semi_synchronous_has_all_that_was_acknowledged() {
-    let (server, _copy, pair) = mariadb_pair().await;
-    let store = pair.store().await;
-    semi_synchronous(&pair, 3_600_000).await;
+    let servers = MariaDbPair::start().await;
+    let store = servers.pair.store().await;
+    servers.wait_for_replica(3_600_000).await;
     let writer = tokio::spawn(write_until_it_dies(store));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    server.kill();
+    servers.server.kill();
     let acknowledged = writer.await.unwrap();
-    let promoted = promote_mariadb(&pair.replica).await;
+    let promoted = servers.promote().await;
     has_all(&promoted, &acknowledged).await;
 }
 
 #[tokio::test]
 async fn a_semi_synchronous_mariadb_acknowledges_without_its_replica_after_its_time_limit() {
-    let (_server, copy, pair) = mariadb_pair().await;
-    let store = pair.store().await;
-    semi_synchronous(&pair, 500).await;
+    let servers = MariaDbPair::start().await;
+    let store = servers.pair.store().await;
+    servers.wait_for_replica(500).await;
     let ended = key();
     insert(&store, &ended, &record(b"old")).await;
-    is_on(&pair.replica, &ended).await;
-    copy.freeze();
+    is_on(&servers.pair.replica, &ended).await;
+    servers.copy.freeze();
     let began = Instant::now();
     store.delete(&ended).await.expect("it is acknowledged");
     assert!(began.elapsed() >= Duration::from_millis(400));
