@@ -109,6 +109,8 @@ pub(crate) fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
         command.arg(format!("--datadir={}", fresh.display()));
         command
     });
+    // A MySQL does not replicate from a server that has the same identity.
+    drop(fs::remove_file(data.join("auto.cnf")));
     let first = directory.join("first.sql");
     fs::write(&first, FIRST).expect("the directory is writable");
     let mut recipe = Recipe::new(server.clone())
