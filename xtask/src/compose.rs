@@ -99,11 +99,8 @@ fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepRe
         let mut tests = cargo_test(package);
         lend(&mut tests);
         let names = excluded.others(package, &tests, |_| true)?;
-        failures.extend(
-            steps
-                .command("test", tests.arg("--exact").args(names))
-                .err(),
-        );
+        tests.arg("--exact").args(names);
+        failures.extend(run_tests(steps, package, &mut tests).err());
     }
     let replacements = REPLACEMENTS
         .iter()

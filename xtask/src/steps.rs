@@ -101,8 +101,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
 
 fn line(command: &Command) -> String {
     let mut line = String::new();
-    for (name, value) in command.get_envs() {
-        let value = value.unwrap_or_default().to_string_lossy();
+    let set = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    for (name, value) in set {
+        let value = value.to_string_lossy();
         let _ = write!(line, "{}={} ", name.to_string_lossy(), quoted(&value));
     }
     line += &command.get_program().to_string_lossy();
