@@ -8,6 +8,10 @@ pub(crate) enum Candidate {
     OursRedis,
     /// Ours in a program that was built before.
     BeforeRedis,
+    /// Actix Web without sessions.
+    Bare,
+    /// The driver used by hand.
+    ByHand,
     ActixSession,
     TowerRedis,
     OursMemcached,
@@ -18,8 +22,10 @@ pub(crate) enum Candidate {
 }
 
 impl Candidate {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::OursRedis,
+        Self::Bare,
+        Self::ByHand,
         Self::ActixSession,
         Self::TowerRedis,
         Self::OursMemcached,
@@ -34,6 +40,8 @@ impl Candidate {
         match self {
             Self::OursRedis => "session-redis",
             Self::BeforeRedis => "session-redis before",
+            Self::Bare => "actix-web",
+            Self::ByHand => "by hand",
             Self::ActixSession => "actix-session",
             Self::TowerRedis => "tower-sessions-redis",
             Self::OursMemcached => "session-memcached",

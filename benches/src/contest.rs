@@ -6,17 +6,21 @@ use session_tests::{Memcached, Postgres, RedisServer, scratch_dir};
 
 use crate::{
     Result,
-    bar::{Bar, Measure},
+    bar::{Bar, Measure, Other},
     candidate::Candidate,
     contestant::Contestant,
+    cpu,
     figures::Round,
-    plan::Plan,
+    plan::{Plan, Row},
     report::{self, Entry},
     route::Route,
 };
 
 const WARM_UP: Duration = Duration::from_millis(150);
 const MEASURED: Duration = Duration::from_millis(1000);
+/// As many as keep a program busy that answers in a tenth of a millisecond.
+const USUAL_VISITORS: usize = 64;
+const TEN_KB: usize = 10_000;
 
 /// Candidates that are compared in one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,165 +48,266 @@ impl Contest {
         })
     }
 
+    /// What is measured, with whom.
+    fn rows(&self) -> Vec<(Row, &'static [Candidate])> {
+        use Candidate as C;
+        const PEERS: &[C] = &[C::OursRedis, C::ByHand, C::ActixSession, C::TowerRedis];
+        const WITH_BARE: &[C] = &[
+            C::OursRedis,
+            C::ByHand,
+            C::ActixSession,
+            C::TowerRedis,
+            C::Bare,
+        ];
+        let usual = Row::of(USUAL_VISITORS);
+        match self {
+            Self::Redis => vec![
+                (Row::of(1), PEERS),
+                (Row::of(8), PEERS),
+                (usual, WITH_BARE),
+                (Row::of(512), PEERS),
+                (usual.filled(TEN_KB), PEERS),
+                (Row::of(8).filled(100_000), PEERS),
+                (usual.sharing(), &[C::OursRedis]),
+            ],
+            Self::Before(_) => vec![(usual, &[C::OursRedis, C::BeforeRedis])],
+            Self::Memcached => vec![(usual, &[C::OursMemcached, C::OursRedis])],
+            Self::Postgres => vec![(usual, &[C::OursPostgres, C::TowerPostgres])],
+            Self::Sqlite => vec![(usual, &[C::OursSqlite, C::TowerSqlite])],
+        }
+    }
+
     fn bars(&self) -> Vec<Bar> {
         use {
             Candidate as C,
-            Route::{Change, Plain, Read},
+            Measure::{Cpu, CpuWithStore, Latency, Rate},
+            Route::{Change, Read},
         };
-        let wanted: &[(Route, C, C, Option<f64>)] = match self {
-            Self::Redis => &[
-                (Read, C::OursRedis, C::ActixSession, Some(1.6)),
-                (Read, C::OursRedis, C::TowerRedis, Some(1.3)),
-                (Change, C::OursRedis, C::ActixSession, Some(1.5)),
-                (Change, C::OursRedis, C::TowerRedis, Some(1.5)),
-                (Plain, C::OursRedis, C::ActixSession, None),
-                (Plain, C::OursRedis, C::TowerRedis, None),
-            ],
-            Self::Before(_) => &[
-                (Read, C::OursRedis, C::BeforeRedis, Some(0.97)),
-                (Change, C::OursRedis, C::BeforeRedis, Some(0.97)),
-            ],
-            Self::Memcached => &[
-                (Read, C::OursMemcached, C::OursRedis, Some(0.8)),
-                (Change, C::OursMemcached, C::OursRedis, None),
-            ],
-            Self::Postgres => &[
-                (Read, C::OursPostgres, C::TowerPostgres, Some(1.0)),
-                (Change, C::OursPostgres, C::TowerPostgres, Some(1.0)),
-            ],
-            Self::Sqlite => &[
-                (Read, C::OursSqlite, C::TowerSqlite, Some(1.0)),
-                (Change, C::OursSqlite, C::TowerSqlite, Some(1.0)),
-            ],
+        let usual = Row::of(USUAL_VISITORS);
+        let bar = |row, route, measure, ours, other, at_least| Bar {
+            row,
+            route,
+            measure,
+            ours,
+            other: Other::Candidate(other),
+            at_least,
         };
-        let mut bars = Vec::new();
-        for &(route, ours, other, at_least) in wanted {
-            for measure in [Measure::Rate, Measure::Cpu] {
-                // The Redis bars ask for both, an earlier program's for processor time alone. The
-                // rest is shown.
-                let judged = match self {
-                    Self::Redis => true,
-                    Self::Before(_) => measure == Measure::Cpu,
-                    _ => measure == Measure::Rate,
+        match self {
+            Self::Redis => {
+                let ours = |row, route, measure, other, at_least| {
+                    bar(row, route, measure, C::OursRedis, other, at_least)
                 };
-                bars.push(Bar {
-                    route,
-                    measure,
-                    ours,
-                    other,
-                    at_least: at_least.filter(|_| judged),
-                });
+                let few = Row::of(8);
+                let mut bars = vec![
+                    ours(usual, Read, Rate, C::ByHand, Some(1.2)),
+                    ours(usual, Change, Rate, C::ByHand, Some(1.0)),
+                    ours(few, Read, Rate, C::TowerRedis, Some(1.2)),
+                    ours(few, Change, Rate, C::TowerRedis, Some(1.2)),
+                    ours(usual, Read, Rate, C::ActixSession, Some(1.75)),
+                    ours(usual, Change, Rate, C::ActixSession, Some(1.9)),
+                    ours(Row::of(1), Read, Latency, C::ByHand, Some(1.0 / 1.05)),
+                    ours(
+                        usual.filled(TEN_KB),
+                        Change,
+                        CpuWithStore,
+                        C::ByHand,
+                        Some(1.0 / 1.15),
+                    ),
+                    ours(usual, Read, Cpu, C::Bare, Some(1.0 / 1.55)),
+                    Bar {
+                        row: usual.sharing(),
+                        route: Change,
+                        measure: Cpu,
+                        ours: C::OursRedis,
+                        other: Other::Micros(60.0),
+                        at_least: Some(1.0),
+                    },
+                ];
+                for (row, candidates) in self.rows() {
+                    for other in candidates.iter().filter(|it| **it != C::OursRedis) {
+                        for (route, measure) in
+                            [(Read, Rate), (Read, Cpu), (Change, Rate), (Change, Cpu)]
+                        {
+                            let is_known = bars.iter().any(|bar| {
+                                let same =
+                                    matches!(bar.other, Other::Candidate(it) if it == *other);
+                                same && bar.row == row
+                                    && bar.route == route
+                                    && bar.measure == measure
+                            });
+                            if !is_known && (*other != C::Bare || route == Read) {
+                                bars.push(ours(row, route, measure, *other, None));
+                            }
+                        }
+                    }
+                }
+                bars
             }
+            Self::Before(_) => vec![
+                bar(usual, Read, Cpu, C::OursRedis, C::BeforeRedis, Some(0.97)),
+                bar(usual, Change, Cpu, C::OursRedis, C::BeforeRedis, Some(0.97)),
+            ],
+            Self::Memcached => vec![
+                bar(usual, Read, Rate, C::OursMemcached, C::OursRedis, Some(0.8)),
+                bar(usual, Change, Rate, C::OursMemcached, C::OursRedis, None),
+            ],
+            Self::Postgres => vec![
+                bar(
+                    usual,
+                    Read,
+                    Rate,
+                    C::OursPostgres,
+                    C::TowerPostgres,
+                    Some(1.0),
+                ),
+                bar(
+                    usual,
+                    Change,
+                    Rate,
+                    C::OursPostgres,
+                    C::TowerPostgres,
+                    Some(1.0),
+                ),
+            ],
+            Self::Sqlite => vec![
+                bar(usual, Read, Rate, C::OursSqlite, C::TowerSqlite, Some(1.0)),
+                bar(
+                    usual,
+                    Change,
+                    Rate,
+                    C::OursSqlite,
+                    C::TowerSqlite,
+                    Some(1.0),
+                ),
+            ],
         }
-        bars
     }
 
     /// Starts the stores and the contestants, measures, and says whether every bar was met.
     pub(crate) async fn run(&self, plan: Plan) -> Result<bool> {
         match self {
-            Self::Redis => {
+            Self::Redis | Self::Before(_) => {
                 let server = RedisServer::start(&[]).await;
-                let url = server.url();
-                let sides = [
-                    (Candidate::OursRedis, url.as_str()),
-                    (Candidate::ActixSession, &url),
-                    (Candidate::TowerRedis, &url),
-                ];
-                self.measure(plan, &sides).await
-            }
-            Self::Before(_) => {
-                let server = RedisServer::start(&[]).await;
-                let url = server.url();
-                let sides = [
-                    (Candidate::OursRedis, url.as_str()),
-                    (Candidate::BeforeRedis, &url),
-                ];
-                self.measure(plan, &sides).await
+                let store = Store {
+                    pid: server.pid(),
+                    address: &|_| server.url(),
+                };
+                self.measure(plan, store).await
             }
             Self::Memcached => {
                 let memcached = Memcached::start(&[]).await;
                 let redis = RedisServer::start(&[]).await;
-                let sides = [
-                    (Candidate::OursMemcached, &*memcached.addr()),
-                    (Candidate::OursRedis, &redis.url()),
-                ];
-                self.measure(plan, &sides).await
+                let store = Store {
+                    pid: None,
+                    address: &|candidate| match candidate {
+                        Candidate::OursMemcached => memcached.addr(),
+                        _ => redis.url(),
+                    },
+                };
+                self.measure(plan, store).await
             }
             Self::Postgres => {
                 let server = Postgres::start().await;
-                let url = server.url();
-                let sides = [
-                    (Candidate::OursPostgres, url.as_str()),
-                    (Candidate::TowerPostgres, &url),
-                ];
-                self.measure(plan, &sides).await
+                let store = Store {
+                    pid: None,
+                    address: &|_| server.url(),
+                };
+                self.measure(plan, store).await
             }
             Self::Sqlite => {
                 let directory = scratch_dir();
-                let file = |name| {
-                    format!(
-                        "sqlite://{}?mode=rwc",
-                        directory.path().join(name).display()
-                    )
+                let store = Store {
+                    pid: None,
+                    address: &|candidate| {
+                        let file = directory.path().join(candidate.name());
+                        format!("sqlite://{}.db?mode=rwc", file.display())
+                    },
                 };
-                let sides = [
-                    (Candidate::OursSqlite, &*file("ours.db")),
-                    (Candidate::TowerSqlite, &file("theirs.db")),
-                ];
-                self.measure(plan, &sides).await
+                self.measure(plan, store).await
             }
         }
     }
 
     /// Every round measures everybody on every route, in a changing order: what disturbs the
     /// machine disturbs all alike.
-    async fn measure(&self, plan: Plan, sides: &[(Candidate, &str)]) -> Result<bool> {
-        let bars = self.bars();
-        let routes = Route::MEASURED
-            .into_iter()
-            .filter(|route| bars.iter().any(|bar| bar.route == *route));
+    async fn measure(&self, plan: Plan, store: Store<'_>) -> Result<bool> {
+        let is_wanted = |row: Row| plan.visitors.is_none_or(|number| row.visitors == number);
+        let mut bars = self.bars();
+        bars.retain(|bar| is_wanted(bar.row));
+        let mut entries = Vec::new();
+        for (row, candidates) in self.rows() {
+            if is_wanted(row) {
+                entries.extend(self.measure_row(plan, &store, row, candidates).await?);
+            }
+        }
+        report::print(&format!("{self:?}"), &entries);
+        Ok(report::judge(&bars, &entries))
+    }
+
+    async fn measure_row(
+        &self,
+        plan: Plan,
+        store: &Store<'_>,
+        row: Row,
+        candidates: &[Candidate],
+    ) -> Result<Vec<Entry>> {
         let mut contestants = Vec::new();
-        for (candidate, address) in sides {
+        for candidate in candidates {
             let program = match self {
                 Self::Before(program) if *candidate == Candidate::BeforeRedis => program.clone(),
                 _ => env::current_exe()?,
             };
-            contestants.push(Contestant::start(*candidate, &program, address, plan).await?);
+            let address = (store.address)(*candidate);
+            contestants.push(Contestant::start(*candidate, &program, &address, plan, row).await?);
         }
-        let mut entries: Vec<Entry> = routes
-            .flat_map(|route| {
-                sides
-                    .iter()
-                    .map(move |(candidate, _)| Entry::new(*candidate, route))
-            })
-            .collect();
-        for round in 0..plan.rounds {
-            for route in entries.chunks_mut(sides.len()) {
+        let mut routes = Vec::new();
+        for route in Route::MEASURED {
+            let takes_part =
+                |candidate: &&Candidate| route == Route::Read || **candidate != Candidate::Bare;
+            let entries = candidates.iter().filter(takes_part);
+            let entries = entries.map(|candidate| Entry::new(row, *candidate, route));
+            routes.push(entries.collect::<Vec<_>>());
+        }
+        for _ in 0..plan.rounds {
+            for route in &mut routes {
                 route.rotate_left(1);
                 for entry in route {
                     let contestant = contestants
                         .iter_mut()
                         .find(|contestant| contestant.candidate == entry.candidate);
                     let contestant = contestant.ok_or("a side that did not start")?;
-                    entry.rounds.push(measure(contestant, entry.route).await?);
+                    entry
+                        .rounds
+                        .push(measure(contestant, entry.route, store.pid).await?);
+                    entry.print_last();
                 }
             }
-            eprintln!("{self:?}: round {} of {}", round + 1, plan.rounds);
         }
+        let mut entries: Vec<Entry> = routes.into_iter().flatten().collect();
         entries.sort_by_key(|entry| (entry.route, entry.candidate));
-        report::print(&format!("{self:?}"), &entries);
-        Ok(report::judge(&bars, &entries))
+        Ok(entries)
     }
 }
 
-async fn measure(contestant: &mut Contestant, route: Route) -> Result<Round> {
+/// The server of the sessions.
+struct Store<'s> {
+    /// Its process, if it has one and its processor time is wanted.
+    pid: Option<i32>,
+    address: &'s dyn Fn(Candidate) -> String,
+}
+
+async fn measure(contestant: &mut Contestant, route: Route, store: Option<i32>) -> Result<Round> {
+    let store_cpu = || match store {
+        Some(pid) => cpu::used_by(pid.try_into()?),
+        None => Ok(Duration::ZERO),
+    };
     contestant.load().reconnect().await?;
     contestant.load().run(route, WARM_UP).await?;
-    let before = contestant.cpu()?;
-    let (answered, took) = contestant.load().run(route, MEASURED).await?;
+    let before = (contestant.cpu()?, store_cpu()?);
+    let answers = contestant.load().run(route, MEASURED).await?;
     Ok(Round::of(
-        answered,
-        took,
-        contestant.cpu()?.saturating_sub(before),
+        &answers,
+        contestant.cpu()?.saturating_sub(before.0),
+        store_cpu()?.saturating_sub(before.1),
     ))
 }

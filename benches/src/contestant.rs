@@ -7,7 +7,14 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::{Result, candidate::Candidate, cpu, load::Load, plan::Plan};
+use crate::{
+    Result,
+    candidate::Candidate,
+    cpu,
+    load::Load,
+    plan::{Plan, Row},
+    record,
+};
 
 /// A candidate as a process of its own: this program again, or an earlier one. It serves HTTP until
 /// its standard input ends.
@@ -25,10 +32,12 @@ impl Contestant {
         program: &Path,
         address: &str,
         plan: Plan,
+        row: Row,
     ) -> Result<Self> {
         let core = plan.core.to_string();
         let mut process = Command::new(program)
             .args(["serve", candidate.served(), address, &core])
+            .env(record::FILLER_LENGTH, row.filler.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -39,7 +48,7 @@ impl Contestant {
             .trim()
             .parse()
             .map_err(|_| format!("{} did not start", candidate.name()))?;
-        let load = Load::on(listens, plan.visitors).await?;
+        let load = Load::on(listens, row).await?;
         Ok(Self {
             candidate,
             process,

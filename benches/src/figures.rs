@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::load::Answers;
+
 /// What one round of one candidate on one route came to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
@@ -9,14 +11,21 @@ pub(crate) struct Round {
     pub(crate) rate: f64,
     /// Microseconds of processor time of the program for one request.
     pub(crate) cpu: f64,
+    /// The same of the store's process.
+    pub(crate) store_cpu: f64,
+    /// Microseconds from a request to its answer, the median.
+    pub(crate) latency: f64,
 }
 
 impl Round {
-    pub(crate) fn of(answered: u32, took: Duration, cpu: Duration) -> Self {
-        let answered = f64::from(answered);
+    pub(crate) fn of(answers: &Answers, cpu: Duration, store_cpu: Duration) -> Self {
+        let number = f64::from(answers.number);
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
         Self {
-            rate: answered / took.as_secs_f64(),
-            cpu: cpu.as_secs_f64() * 1e6 / answered,
+            rate: number / answers.took.as_secs_f64(),
+            cpu: micros(cpu) / number,
+            store_cpu: micros(store_cpu) / number,
+            latency: micros(answers.latency),
         }
     }
 }

@@ -25,7 +25,7 @@ use plan::Plan;
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 const USAGE: &str = "bench [redis|memcached|postgres|sqlite|sql|before PROGRAM]... [rounds [visitors]]: \
-                     all but the last, 9 rounds and 64 visitors unless told";
+                     all but the last, 9 rounds and all rows unless told";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -81,7 +81,7 @@ fn compare(words: &[&str]) -> Result<bool> {
     match *numbers {
         [] => {}
         [rounds] => plan.rounds = rounds,
-        [rounds, visitors] => (plan.rounds, plan.visitors) = (rounds, visitors),
+        [rounds, visitors] => (plan.rounds, plan.visitors) = (rounds, Some(visitors)),
         _ => return Err(USAGE.into()),
     }
     println!("the program measured: core {ours}; its store and its visitors: core {others:?}");

@@ -1,4 +1,11 @@
-//! The data of every session: ten keys, about 300 bytes.
+//! The data of every session: ten keys, about 300 bytes, and a filler for longer ones.
+
+use std::{env, iter::repeat_n};
+
+/// How long the filler is, in bytes.
+pub(crate) const FILLER_LENGTH: &str = "BENCH_FILLER";
+/// The key of the filler.
+pub(crate) const FILLER: &str = "filler";
 
 /// The key that is read, and the one that is counted up.
 pub(crate) const READ: &str = "user_name";
@@ -15,6 +22,12 @@ pub(crate) const TEXTS: [(&str, &str); 9] = [
     ("cart", "7781:1,4410:2,9023:1,1177:4"),
     ("came_from", "/shop/keyboards?sort=price&page=3"),
 ];
+
+/// The text that makes the session as long as the row wants it.
+pub(crate) fn filler() -> String {
+    let length = env::var(FILLER_LENGTH).ok().and_then(|it| it.parse().ok());
+    repeat_n('x', length.unwrap_or(0)).collect()
+}
 
 /// What the read route answers.
 pub(crate) fn read() -> &'static str {

@@ -14,7 +14,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const MEASURED: [Self; 3] = [Self::Read, Self::Change, Self::Plain];
+    pub(crate) const MEASURED: [Self; 2] = [Self::Read, Self::Change];
 
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,8 @@
 //! The programs that are compared: the same routes, written as each library's own example has it.
 
 mod actix_session;
+mod bare;
+mod by_hand;
 mod ours;
 mod tower_sessions;
 
@@ -33,6 +35,8 @@ pub(crate) fn run(candidate: Candidate, address: &str) -> Result<()> {
         Candidate::OursRedis | Candidate::BeforeRedis => ours::redis(address),
         Candidate::OursMemcached => ours::memcached(address),
         Candidate::OursPostgres | Candidate::OursSqlite => ours::sql(address),
+        Candidate::Bare => bare::serve(),
+        Candidate::ByHand => by_hand::redis(address),
         Candidate::ActixSession => actix_session::redis(address),
         Candidate::TowerRedis => tower_sessions::redis(address),
         Candidate::TowerPostgres => tower_sessions::postgres(address),

@@ -18,6 +18,7 @@ async fn fill(session: Session) -> Result<&'static str, SessionError> {
     for (key, text) in record::TEXTS {
         session.insert(key, text)?;
     }
+    session.insert(record::FILLER, &record::filler())?;
     session.insert(record::CHANGED, &0_u64)?;
     Ok("filled")
 }

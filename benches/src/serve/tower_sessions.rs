@@ -32,6 +32,10 @@ async fn fill(session: Session) -> Result<&'static str, StatusCode> {
         session.insert(key, text).await.map_err(failed)?;
     }
     session
+        .insert(record::FILLER, record::filler())
+        .await
+        .map_err(failed)?;
+    session
         .insert(record::CHANGED, 0_u64)
         .await
         .map_err(failed)?;

@@ -24,11 +24,16 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 pub(crate) use self::queues::Queues;
-use self::{queues::Turn, waiters::Waiters};
+use self::{
+    queues::{Stored, Turn},
+    waiters::Waiters,
+};
 use crate::{
     error::{Error, Result},
+    key::StoreKey,
     machine::{Answer, Call, Goal, Inputs, Machine, Saved},
     owned::PATIENCE,
+    record::{Loaded, Record, Revision, Write},
     rules::Presented,
     shared::Shared,
 };
@@ -71,6 +76,8 @@ struct State {
     /// Whether the call under way waits for a turn.
     waits_for_turn: bool,
     turn: Option<Turn>,
+    /// The answer to the next call, if that is a load: it came with the turn.
+    came_with_turn: Option<Box<Stored>>,
     waiters: Waiters,
 }
 
@@ -78,6 +85,9 @@ struct State {
 struct Answered {
     answer: Answer,
     turn: Option<Turn>,
+    came_with_turn: Option<Box<Stored>>,
+    /// What the call stored, if the request has the turn.
+    stored: Option<Box<Stored>>,
     took: Duration,
 }
 
@@ -414,6 +424,7 @@ impl State {
             under_way: None,
             waits_for_turn: false,
             turn: None,
+            came_with_turn: None,
             waiters: Waiters::default(),
         }
     }
@@ -439,12 +450,20 @@ impl State {
                 self.machine.fail_run();
                 return Poll::Ready(());
             };
+            let came_with_turn = self.came_with_turn.take();
+            if let (Call::Load(key), Some(stored)) = (&call, came_with_turn)
+                && *key == stored.key
+            {
+                self.answer(shared, Answer::Loaded(Ok(Some(stored.record))));
+                return Poll::Ready(());
+            }
             self.waits_for_turn = matches!(call, Call::Turn(..));
             if self.waits_for_turn {
                 // A turn is released before another one is waited for.
                 self.turn = None;
             }
-            self.under_way = Some(call_store(shared.clone(), call, self.left));
+            let call = call_store(shared.clone(), call, self.left, self.turn.is_some());
+            self.under_way = Some(call);
         }
         let Some(under_way) = &mut self.under_way else {
             return Poll::Ready(());
@@ -452,18 +471,26 @@ impl State {
         let answered = std::task::ready!(under_way.as_mut().poll(context));
         self.under_way = None;
         self.left = self.left.saturating_sub(answered.took);
+        if let Some(turn) = &mut self.turn {
+            turn.leave(answered.stored);
+        }
         if answered.turn.is_some() {
             self.turn = answered.turn;
+            self.came_with_turn = answered.came_with_turn;
         }
+        self.answer(shared, answered.answer);
+        Poll::Ready(())
+    }
+
+    fn answer(&mut self, shared: &Shared, answer: Answer) {
         let machine = &mut self.machine;
         with_inputs(shared, |inputs| {
-            machine.answer(answered.answer, inputs);
+            machine.answer(answer, inputs);
             machine.replay_unsaved(inputs.rules, inputs.now);
         });
         if !self.machine.is_running() {
             self.turn = None;
         }
-        Poll::Ready(())
     }
 }
 
@@ -484,6 +511,7 @@ fn call_store(
     shared: Arc<Shared>,
     call: Call,
     left: Duration,
+    has_turn: bool,
 ) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
     // Each kind of call has a future of its own, so that the small ones stay small.
     match call {
@@ -496,25 +524,49 @@ fn call_store(
             let (written, took) = within(left, &shared, insert).await;
             Answered::of(Answer::Written(written), took)
         }),
-        Call::Update(key, record, revision) => Box::pin(async move {
-            let update = shared.store.update(&key, &record, &revision);
-            let (written, took) = within(left, &shared, update).await;
-            Answered::of(Answer::Written(written), took)
+        Call::Update(key, record, revision) if has_turn => Box::pin(async move {
+            let since = Instant::now();
+            let mut answered = update(left, &shared, &key, &record, &revision).await;
+            if let Answer::Written(Ok(Write::Stored(revision))) = &answered.answer {
+                let record = Loaded {
+                    bytes: record.bytes,
+                    revision: revision.clone(),
+                    expires_at: None,
+                };
+                answered.stored = Some(Box::new(Stored { key, record, since }));
+            }
+            answered
         }),
+        Call::Update(key, record, revision) => {
+            Box::pin(async move { update(left, &shared, &key, &record, &revision).await })
+        }
         Call::Delete(key) => Box::pin(async move {
             let (deleted, took) = within(left, &shared, shared.store.delete(&key)).await;
             Answered::of(Answer::Deleted(deleted), took)
         }),
         Call::Turn(key, attempt) => Box::pin(async move {
             let start = Instant::now();
-            let turn = shared.queues.turn(&key, attempt, after(start, left)).await;
+            let turn = shared.queues.turn(&key, attempt, after(start, left));
+            let (turn, came_with_turn) = turn.await;
             Answered {
-                answer: Answer::Turn,
                 turn,
-                took: start.elapsed(),
+                came_with_turn,
+                ..Answered::of(Answer::Turn, start.elapsed())
             }
         }),
     }
+}
+
+async fn update(
+    left: Duration,
+    shared: &Shared,
+    key: &StoreKey,
+    record: &Record,
+    revision: &Revision,
+) -> Answered {
+    let update = shared.store.update(key, record, revision);
+    let (written, took) = within(left, shared, update).await;
+    Answered::of(Answer::Written(written), took)
 }
 
 /// The answer to `call`, or a timeout error, and the time that it took.
@@ -542,6 +594,8 @@ impl Answered {
         Self {
             answer,
             turn: None,
+            came_with_turn: None,
+            stored: None,
             took,
         }
     }

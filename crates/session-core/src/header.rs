@@ -39,6 +39,8 @@ use crate::{
 const MAGIC: u8 = 0xc1;
 const VERSION: u8 = 1;
 const FIXED: usize = 104;
+/// Where the write tag ends.
+const TAGGED: usize = 16;
 
 const OWNER: u8 = 1;
 const LABEL: u8 = 2;
@@ -191,6 +193,13 @@ impl<'t> Header<'t> {
         }
         bytes
     }
+}
+
+/// The beginning of a native record up to its write tag, which is different in each write. `None`
+/// if the bytes are no native record of this version.
+pub(crate) fn tagged(record: &[u8]) -> Option<&[u8]> {
+    let is_native = record.len() >= FIXED && record.starts_with(&[MAGIC, VERSION]);
+    is_native.then(|| &record[..TAGGED])
 }
 
 /// Where the payload of a native record begins.

@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::key::{OwnerKey, StoreKey};
+use crate::{
+    header,
+    key::{OwnerKey, StoreKey},
+};
 
 /// A record to be stored: opaque bytes under a key.
 #[derive(Clone, PartialEq, Eq)]
@@ -123,6 +126,16 @@ impl Revision {
     /// The store's own token.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// For a store whose revisions are the bytes themselves: the first bytes, if no other record
+    /// begins with them. A store may compare these instead of all, which is less work for long
+    /// records.
+    ///
+    /// These are the 16 bytes of a native record up to its write tag, which is random and different
+    /// in each write. `None` for all other bytes.
+    pub fn tagged_start(&self) -> Option<&[u8]> {
+        header::tagged(&self.0)
     }
 
     /// The number that [`From<u64>`] wrapped. `None` if this is another store's revision.

@@ -47,6 +47,12 @@ pub(crate) fn has_code<T>(answer: &RedisResult<T>, code: &str) -> bool {
     error.is_some_and(|error| error.code() == Some(code))
 }
 
+/// Whether the server does not know a word of the command, which it has not carried out.
+pub(crate) fn is_syntax_error<T>(answer: &RedisResult<T>) -> bool {
+    let error = answer.as_ref().err().filter(|it| it.code() == Some("ERR"));
+    error.is_some_and(|error| error.detail() == Some("syntax error"))
+}
+
 /// The address and the driver's error in one line.
 ///
 /// Leaves out what the server quotes of the command, because keys and records are secret. Returns

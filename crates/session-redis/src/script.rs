@@ -30,6 +30,13 @@ script! {
     UPDATE_ON_OOM,
     "allow_oom" "set_entry" "require_unchanged" "require_smaller" "write_record", None
 }
+script! {
+    UPDATE_TAGGED, "set_entry" "require_tagged" "write_record", Some(&UPDATE_TAGGED_ON_OOM)
+}
+script! {
+    UPDATE_TAGGED_ON_OOM,
+    "allow_oom" "set_entry" "require_tagged" "require_smaller" "write_record", None
+}
 script! { DELETE, "delete_record", None }
 script! { EXTEND_ENTRY, "set_entry" "extend_entry", None }
 script! { SHORTEN_ENTRY, "set_entry" "shorten_entry", Some(&SHORTEN_ENTRY_ON_OOM) }

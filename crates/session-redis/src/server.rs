@@ -1,6 +1,12 @@
 //! Opens connections to a server, to a cluster, or to the primary that Sentinels name.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, ProtocolVersion, RedisResult,
@@ -27,6 +33,26 @@ pub(crate) struct Server {
     pub(crate) connect_timeout: Duration,
     pub(crate) primary: Arc<Primary>,
     pub(crate) silences: Silences,
+    pub(crate) compares: Compares,
+}
+
+/// Whether the server may know `SET … IFEQ`: Valkey does since 8.1, Redis since 8.4. It is tried once
+/// after each connect, because the address may lead to another server by then.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Compares(Arc<AtomicBool>);
+
+impl Compares {
+    pub(crate) fn is_possible(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+
+    pub(crate) fn set_impossible(&self) {
+        self.0.store(false, Relaxed);
+    }
+
+    fn set_possible(&self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 impl Server {
@@ -59,6 +85,7 @@ impl Server {
                     return Ok(current);
                 }
                 let kind = self.open_single(&client).await?;
+                self.compares.set_possible();
                 return Ok(Arc::new(Connection::to_primary(kind, address)));
             }
             Address::Cluster(client, _) => {
@@ -71,6 +98,7 @@ impl Server {
                 Kind::Cluster(connection, self.response_timeout)
             }
         };
+        self.compares.set_possible();
         Ok(Arc::new(Connection::new(kind)))
     }
 

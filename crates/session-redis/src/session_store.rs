@@ -9,10 +9,14 @@ use session_core::{
 use crate::{
     RedisStore,
     command::Retry,
-    error::has_code,
+    error::{has_code, is_syntax_error},
     expiry::unix_millis,
-    script::{DELETE, EXTEND_ENTRY, INSERT, SHORTEN_ENTRY, UPDATE},
+    script::{DELETE, EXTEND_ENTRY, INSERT, SHORTEN_ENTRY, UPDATE, UPDATE_ON_OOM, UPDATE_TAGGED},
 };
+
+// A longer record is compared by its tag in a script, although the server knows `IFEQ`: from here on
+// sending the old bytes costs more than a script.
+const MAX_COMPARED: usize = 32 << 10;
 
 #[async_trait]
 impl SessionStore for RedisStore {
@@ -63,9 +67,8 @@ impl RedisStore {
         let (key, expires_at) = (key.as_str(), unix_millis(record.expires_at).to_string());
         let entry = record.entry.as_ref();
         let entry = entry.map(|it| (it.owner.as_str(), unix_millis(it.expires_at).to_string()));
-        let old = loaded.map_or(&b""[..], Revision::as_bytes);
         let mut keys = vec![key];
-        let mut args = vec![old, &record.bytes, expires_at.as_bytes()];
+        let mut args = vec![&b""[..], &record.bytes, expires_at.as_bytes()];
         // The time that the entry had before, if it is later than the new one.
         let mut later = 0_i64;
         match &entry {
@@ -82,7 +85,7 @@ impl RedisStore {
             None => {}
         }
         let stored: bool = match loaded {
-            Some(_) => self.run(&UPDATE, &keys, &args).await?,
+            Some(loaded) => self.replace(loaded, &keys, &mut args).await?,
             None if keys.len() > 1 => self.run(&INSERT, &keys, &args).await?,
             None => {
                 let (key, expires_at) = (key.as_bytes(), expires_at.as_bytes());
@@ -101,5 +104,46 @@ impl RedisStore {
             self.run::<()>(&SHORTEN_ENTRY, &[index], &args).await?;
         }
         Ok(Write::stored_bytes(record))
+    }
+
+    /// Replaces the record with the revision `loaded`; whether it was still there. The first of
+    /// `args`, which are those of the scripts, is not set yet.
+    async fn replace<'a>(
+        &self,
+        loaded: &'a Revision,
+        keys: &[&str],
+        args: &mut [&'a [u8]],
+    ) -> Result<bool> {
+        let tag = loaded.tagged_start();
+        let bytes = loaded.as_bytes();
+        args[0] = bytes;
+        // An entry needs a script in any case.
+        if let ([key], &mut [old, new, expires_at]) = (keys, &mut *args)
+            && (tag.is_none() || old.len() <= MAX_COMPARED)
+            && self.server.compares.is_possible()
+        {
+            let key = key.as_bytes();
+            let set = [b"SET", key, new, b"IFEQ", old, b"PXAT", expires_at];
+            let answer = self.send(&set, Retry::Never).await;
+            if has_code(&answer, "WRONGTYPE") {
+                return Ok(false);
+            }
+            if has_code(&answer, "OOM") {
+                return Box::pin(self.run(&UPDATE_ON_OOM, keys, args)).await;
+            }
+            // The server has written nothing.
+            if !is_syntax_error(&answer) {
+                return self.parse_answer(answer);
+            }
+            self.server.compares.set_impossible();
+        }
+        let script = match tag {
+            Some(tag) => {
+                args[0] = tag;
+                &UPDATE_TAGGED
+            }
+            None => &UPDATE,
+        };
+        self.run(script, keys, args).await
     }
 }

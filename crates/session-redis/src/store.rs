@@ -6,7 +6,10 @@ use redis::{Client, RedisResult, cluster::ClusterClientBuilder, sentinel::Sentin
 use session_core::config::ConfigError;
 
 use crate::{
-    address::Address, batch::Silences, server::Server, worker_connections::WorkerConnections,
+    address::Address,
+    batch::Silences,
+    server::{Compares, Server},
+    worker_connections::WorkerConnections,
 };
 
 /// Stores sessions in Redis or Valkey: on one server, on a cluster, or on the primary that
@@ -113,6 +116,7 @@ impl RedisStore {
                 connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
                 primary: Arc::default(),
                 silences: Silences::default(),
+                compares: Compares::default(),
             }),
             connections: Arc::default(),
             limit: Self::DEFAULT_LIMIT,

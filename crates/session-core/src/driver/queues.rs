@@ -2,7 +2,10 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -11,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use crate::key::StoreKey;
+use crate::{header, key::StoreKey, record::Loaded};
 
 /// The longest time that a request waits for its turn. A request that the application does not poll
 /// must not delay the others.
@@ -23,11 +26,35 @@ const LONGEST_WAIT: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Queues {
     hasher: RandomState,
-    queues: Box<[Arc<Mutex<()>>]>,
+    queues: Box<[Queue]>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Whoever has the lock has the turn. It leaves there what it stored.
+    turn: Arc<Mutex<Option<Box<Stored>>>>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// A request's turn, until it is dropped.
-pub(crate) type Turn = OwnedMutexGuard<()>;
+#[derive(Debug)]
+pub(crate) struct Turn {
+    stored: OwnedMutexGuard<Option<Box<Stored>>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What a request stored in its turn. To a request that was waiting then, this is what a load would
+/// have found.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) key: StoreKey,
+    pub(crate) record: Loaded,
+    /// When the write began.
+    pub(crate) since: Instant,
+}
+
+/// Counts a request that waits.
+struct Waiting<'q>(&'q Queue);
 
 const QUEUES: u64 = 1024;
 
@@ -35,7 +62,7 @@ impl Default for Queues {
     fn default() -> Self {
         Self {
             hasher: RandomState::new(),
-            queues: (0..QUEUES).map(|_| Arc::default()).collect(),
+            queues: (0..QUEUES).map(|_| Queue::default()).collect(),
         }
     }
 }
@@ -43,24 +70,71 @@ impl Default for Queues {
 impl Queues {
     /// Waits until no other request of this process has the turn at `key`, and then a moment for
     /// other processes. `None` if that takes too long.
-    pub(crate) async fn turn(&self, key: &StoreKey, attempt: usize, end: Instant) -> Option<Turn> {
+    ///
+    /// With the turn comes what the request before stored under the key meanwhile.
+    pub(crate) async fn turn(
+        &self,
+        key: &StoreKey,
+        attempt: usize,
+        end: Instant,
+    ) -> (Option<Turn>, Option<Box<Stored>>) {
         let start = Instant::now();
-        let queue = self.queue(key).clone();
-        let turn = timeout_at(end.min(start + LONGEST_WAIT), queue.lock_owned()).await;
+        let queue = self.queue(key);
+        let waiting = Waiting::at(queue);
+        let limit = end.min(start + LONGEST_WAIT);
+        let turn = timeout_at(limit, queue.turn.clone().lock_owned()).await;
+        drop(waiting);
+        let mut turn = turn.ok().map(|stored| Turn {
+            stored,
+            waiting: queue.waiting.clone(),
+        });
+        let mut stored = turn.as_mut().and_then(|turn| turn.stored.take());
         if attempt > 1 {
             sleep_until(end.min(Instant::now() + jitter(attempt))).await;
+            // Another process writes to the key too.
+            stored = None;
         }
-        turn.ok()
+        (
+            turn,
+            stored.filter(|it| it.key == *key && it.since >= start),
+        )
     }
 
     /// Whether a request has the turn. Another write now would only be refused, or refuse that one.
     pub(crate) fn is_busy(&self, key: &StoreKey) -> bool {
-        self.queue(key).try_lock().is_err()
+        self.queue(key).turn.try_lock().is_err()
     }
 
-    fn queue(&self, key: &StoreKey) -> &Arc<Mutex<()>> {
+    fn queue(&self, key: &StoreKey) -> &Queue {
         let hash = self.hasher.hash_one(key) % QUEUES;
         &self.queues[usize::try_from(hash).expect("a small number")]
+    }
+}
+
+impl Turn {
+    /// Leaves what was stored in this turn, if anybody waits for the next. Only a native record:
+    /// others may have an end beside their bytes.
+    pub(crate) fn leave(&mut self, stored: Option<Box<Stored>>) {
+        *self.stored = stored.filter(|it| {
+            self.waiting.load(Relaxed) > 0 && header::tagged(&it.record.bytes).is_some()
+        });
+    }
+}
+
+impl<'q> Waiting<'q> {
+    fn at(queue: &'q Queue) -> Self {
+        queue.waiting.fetch_add(1, Relaxed);
+        Self(queue)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let was_last = self.0.waiting.fetch_sub(1, Relaxed) == 1;
+        // If it gave up waiting, nobody takes what was left.
+        if was_last && let Ok(mut stored) = self.0.turn.try_lock() {
+            *stored = None;
+        }
     }
 }
 

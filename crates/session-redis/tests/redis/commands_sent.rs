@@ -6,11 +6,13 @@ use std::{
     time::Duration,
 };
 
-use session_core::SessionStore;
+use session_core::{SessionStore, Write};
 use session_redis::RedisStore;
 use session_tests::{ChaosProxy, RedisServer};
 
-use crate::common::{insert, key, listed, load, owned, record, store, stored, update};
+use crate::common::{
+    change_command, insert, key, listed, load, native, owned, record, store, stored, update,
+};
 
 /// Lists the commands that clients send while it is open, without those that scripts run.
 struct Monitor(BufReader<TcpStream>);
@@ -63,6 +65,7 @@ async fn each_method_sends_one_command() {
     let revision = insert(&store, "warm", "x").await;
     update(&store, "warm", &record("y"), &revision).await;
     store.delete(&key("warm")).await.unwrap();
+    let change_command = change_command(&server);
 
     let mut monitor = Monitor::on(&server);
     let revision = insert(&store, "a", "one").await;
@@ -70,9 +73,74 @@ async fn each_method_sends_one_command() {
     load(&store, "a").await.unwrap();
     assert_eq!(monitor.names(), ["GET"]);
     update(&store, "a", &record("two"), &revision).await;
-    assert_eq!(monitor.names(), ["EVALSHA"]);
+    assert_eq!(monitor.names(), [change_command]);
     store.delete(&key("a")).await.unwrap();
     assert_eq!(monitor.names(), ["EVALSHA"]);
+}
+
+#[tokio::test]
+async fn a_connection_tries_once_whether_the_server_compares() {
+    let server = RedisServer::start(&[]).await;
+    let store = connected(&server).await;
+    let compares = change_command(&server) == "SET";
+    let revision = insert(&store, "a", "0").await;
+    let mut monitor = Monitor::on(&server);
+    let revision = update(&store, "a", &record("1"), &revision).await;
+    let first: &[&str] = if compares {
+        &["SET"]
+    } else {
+        &["SET", "EVALSHA", "EVAL"]
+    };
+    assert_eq!(monitor.names(), first);
+    let again = if compares { "SET" } else { "EVALSHA" };
+    let revision = update(&store, "a", &record("2"), &revision).await;
+    assert_eq!(monitor.names(), [again]);
+
+    server.command("CLIENT KILL TYPE normal SKIPME yes");
+    let mut monitor = Monitor::on(&server);
+    // The read connects again. Another server may be there now.
+    load(&store, "a").await.unwrap();
+    monitor.names();
+    update(&store, "a", &record("3"), &revision).await;
+    let after_connect: &[&str] = if compares {
+        &["SET"]
+    } else {
+        &["SET", "EVALSHA"]
+    };
+    assert_eq!(monitor.names(), after_connect);
+}
+
+/// Neither does a server without `IFEQ` receive the old bytes of a native record.
+#[tokio::test]
+async fn the_old_bytes_of_a_long_record_are_not_sent() {
+    let server = RedisServer::start(&[]).await;
+    let store = connected(&server).await;
+    let received = || -> usize {
+        let stats = server.command("INFO stats");
+        let bytes = stats
+            .lines()
+            .find_map(|line| line.strip_prefix("total_net_input_bytes:"));
+        bytes.unwrap().parse().unwrap()
+    };
+    let length = 200_000;
+    let native = |tag: u8| record(native(tag, length));
+    let write = store.insert(&key("a"), &native(1)).await.unwrap();
+    let revision = update(&store, "a", &native(2), &stored(write)).await;
+    let before = received();
+    let revision = update(&store, "a", &native(3), &revision).await;
+    let sent = received() - before;
+    assert!(sent < length + 1_000, "{sent}");
+    assert_eq!(load(&store, "a").await.unwrap().bytes, native(3).bytes);
+    // One write that came between is enough, also if it differs only in its tag.
+    update(&store, "a", &native(4), &revision).await;
+    let write = store.update(&key("a"), &native(5), &revision).await;
+    assert_eq!(write.unwrap(), Write::Refused);
+    server.command("DEL session:a");
+    let write = store.update(&key("a"), &native(5), &revision).await;
+    assert_eq!(write.unwrap(), Write::Refused);
+    server.command("RPUSH session:a v");
+    let write = store.update(&key("a"), &native(5), &revision).await;
+    assert_eq!(write.unwrap(), Write::Refused);
 }
 
 #[tokio::test]

@@ -39,6 +39,30 @@ pub(crate) fn rights(row: &str) -> String {
         .collect()
 }
 
+/// The command that changes a record without an entry: a script, or `SET` with `IFEQ` where the
+/// server knows it.
+pub(crate) fn change_command(server: &RedisServer) -> &'static str {
+    let info = server.command("INFO server");
+    let since = |name: &str, first: (u32, u32)| {
+        let version = info.lines().find_map(|line| line.strip_prefix(name))?;
+        let mut numbers = version.split('.').map(|number| number.parse().unwrap());
+        Some((numbers.next()?, numbers.next()?) >= first)
+    };
+    // Valkey also names the version of Redis that it is compatible with.
+    let compares = since("valkey_version:", (8, 1)).or_else(|| since("redis_version:", (8, 4)));
+    if compares.unwrap() { "SET" } else { "EVALSHA" }
+}
+
+/// How many changes clients have sent to the server since `CONFIG RESETSTAT`.
+pub(crate) fn changes_sent(server: &RedisServer) -> usize {
+    let name = change_command(server).to_ascii_lowercase();
+    let stats = server.command("INFO commandstats");
+    let start = format!("cmdstat_{name}:calls=");
+    let calls = stats.lines().find_map(|line| line.strip_prefix(&start));
+    let calls = calls.and_then(|rest| rest.split(',').next());
+    calls.map_or(0, |calls| calls.parse().unwrap())
+}
+
 /// How long any call may take, whatever the server does.
 pub(crate) const MAX_CALL_TIME: Duration = Duration::from_millis(1_500);
 /// How soon the store must work again after the server's return.
@@ -62,6 +86,14 @@ pub(crate) fn expiring_in(ttl: Duration, bytes: impl Into<Vec<u8>>) -> Record {
         expires_at: SystemTime::now() + ttl,
         entry: None,
     }
+}
+
+/// The bytes of a record of `length` bytes that looks native, with a write tag of its own.
+pub(crate) fn native(tag: u8, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    bytes[..2].copy_from_slice(&[0xc1, 1]);
+    bytes[8..16].fill(tag);
+    bytes
 }
 
 /// A record that expires after `ttl`, with an entry of the same time in the index of [`owner`].

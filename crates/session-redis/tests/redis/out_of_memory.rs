@@ -7,8 +7,8 @@ use session_redis::RedisStore;
 use session_tests::{RedisCluster, RedisServer};
 
 use crate::common::{
-    OWNER, SERVER_ROW, expiring_in, insert, key, limited, listed, load, owned, record, store,
-    stored, update,
+    OWNER, SERVER_ROW, expiring_in, insert, key, limited, listed, load, native, owned, record,
+    store, stored, update,
 };
 
 /// Fills the server with other keys until it accepts no more.
@@ -50,6 +50,8 @@ async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
     let near_end = expiring_in(Duration::from_secs(60), "a session that ends soon");
     let near = store.insert(&key("near"), &near_end).await.unwrap();
     let near = stored(near);
+    let long = store.insert(&key("long"), &record(native(1, 40_000))).await;
+    let long = stored(long.unwrap());
     assert_eq!(server.command("CONFIG SET maxmemory 100kb"), "+OK\r\n");
 
     assert_eq!(load(&store, "a").await.unwrap().bytes, bytes);
@@ -69,6 +71,13 @@ async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
     let again = store.update(&key("a"), &change, &revision).await;
     assert!(!matches!(again, Ok(Write::Stored(_))), "{again:?}");
     assert_eq!(load(&store, "a").await.unwrap().revision, ended);
+    // Also if the session was long. A change that does not make it shorter fails.
+    let as_long = record(native(2, 40_000));
+    store
+        .update(&key("long"), &as_long, &long)
+        .await
+        .unwrap_err();
+    update(&store, "long", &tombstone, &long).await;
     // Also if the tombstone is larger than the session was.
     stored(store.update(&key("tiny"), &tombstone, &tiny).await.unwrap());
     // Also if it lasts longer than the session would have.
