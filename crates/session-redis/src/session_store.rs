@@ -14,10 +14,6 @@ use crate::{
     script::{DELETE, EXTEND_ENTRY, INSERT, SHORTEN_ENTRY, UPDATE, UPDATE_ON_OOM, UPDATE_TAGGED},
 };
 
-// A longer record is compared by its tag in a script, although the server knows `IFEQ`: from here on
-// sending the old bytes costs more than a script.
-const MAX_COMPARED: usize = 32 << 10;
-
 #[async_trait]
 impl SessionStore for RedisStore {
     fn limit(&self) -> usize {
@@ -114,12 +110,9 @@ impl RedisStore {
         keys: &[&str],
         args: &mut [&'a [u8]],
     ) -> Result<bool> {
-        let tag = loaded.tagged_start();
-        let bytes = loaded.as_bytes();
-        args[0] = bytes;
+        args[0] = loaded.as_bytes();
         // An entry needs a script in any case.
         if let ([key], &mut [old, new, expires_at]) = (keys, &mut *args)
-            && (tag.is_none() || old.len() <= MAX_COMPARED)
             && self.server.compares.is_possible()
         {
             let key = key.as_bytes();
@@ -137,7 +130,8 @@ impl RedisStore {
             }
             self.server.compares.set_impossible();
         }
-        let script = match tag {
+        // The tag is enough, and less to send and to compare.
+        let script = match loaded.tagged_start() {
             Some(tag) => {
                 args[0] = tag;
                 &UPDATE_TAGGED

@@ -11,6 +11,7 @@ mod cut_off;
 mod ended_meanwhile;
 mod expired;
 mod flask;
+mod in_turn;
 mod lifetimes;
 mod limits;
 mod outage;

@@ -110,9 +110,8 @@ async fn a_connection_tries_once_whether_the_server_compares() {
     assert_eq!(monitor.names(), after_connect);
 }
 
-/// Neither does a server without `IFEQ` receive the old bytes of a native record.
 #[tokio::test]
-async fn the_old_bytes_of_a_long_record_are_not_sent() {
+async fn a_script_is_not_sent_the_old_bytes_of_a_native_record() {
     let server = RedisServer::start(&[]).await;
     let store = connected(&server).await;
     let received = || -> usize {
@@ -129,7 +128,11 @@ async fn the_old_bytes_of_a_long_record_are_not_sent() {
     let before = received();
     let revision = update(&store, "a", &native(3), &revision).await;
     let sent = received() - before;
-    assert!(sent < length + 1_000, "{sent}");
+    let records = match change_command(&server) {
+        "SET" => 2,
+        _ => 1,
+    };
+    assert!(sent < records * length + 1_000, "{sent}");
     assert_eq!(load(&store, "a").await.unwrap().bytes, native(3).bytes);
     // One write that came between is enough, also if it differs only in its tag.
     update(&store, "a", &native(4), &revision).await;

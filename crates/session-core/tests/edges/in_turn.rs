@@ -1,0 +1,53 @@
+//! Requests of one process that change one session at the same time take turns.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::support::{Method, Site, signed};
+
+/// Each gets the record that the one before it stored together with its turn.
+#[tokio::test]
+async fn of_requests_that_wait_for_each_other_only_the_first_loads_again() {
+    let site = Site::new(signed());
+    let browser = site.visited().await;
+    let mut requests = Vec::new();
+    for _ in 0..8 {
+        requests.push(site.open(&browser).await);
+    }
+    for request in &requests {
+        let count = |n: Option<u32>| n.unwrap_or(0) + 1;
+        request.update("n", count).unwrap();
+    }
+    site.store.slow(Method::Update, Duration::from_millis(5));
+    site.store.calls();
+    for answer in join_all(requests.iter().map(|request| request.answer())).await {
+        answer.unwrap();
+    }
+    let calls = site.store.calls();
+    let count = |method| calls.iter().filter(|call| **call == method).count();
+    assert_eq!((count(Method::Load), count(Method::Update)), (1, 15));
+    assert_eq!(site.value(&browser, "n").await, Some(8));
+}
+
+/// What another process stored meanwhile is not lost.
+#[tokio::test]
+async fn a_record_that_came_with_the_turn_may_be_outdated() {
+    let site = Site::new(signed());
+    let other = site.with_settings(signed());
+    let browser = site.visited().await;
+    let mut requests = Vec::new();
+    for number in 0..16 {
+        let site = if number % 4 == 0 { &other } else { &site };
+        requests.push(site.open(&browser).await);
+    }
+    for request in &requests {
+        let count = |n: Option<u32>| n.unwrap_or(0) + 1;
+        request.update("n", count).unwrap();
+    }
+    site.store.slow(Method::Update, Duration::from_millis(2));
+    for answer in join_all(requests.iter().map(|request| request.answer())).await {
+        answer.unwrap();
+    }
+    assert_eq!(site.value(&browser, "n").await, Some(16));
+}
