@@ -80,107 +80,80 @@ impl Contest {
     fn bars(&self) -> Vec<Bar> {
         use {
             Candidate as C,
+            Measure::{Cpu, Rate},
+            Route::{Change, Read},
+        };
+        let both = |measure, ours, other, wanted: [Option<f64>; 2]| {
+            let of = |(route, at_least)| Bar {
+                row: Row::of(USUAL_VISITORS),
+                route,
+                measure,
+                ours,
+                other: Other::Candidate(other),
+                at_least,
+            };
+            [Read, Change].into_iter().zip(wanted).map(of).collect()
+        };
+        match self {
+            Self::Redis => self.redis_bars(),
+            Self::Before(_) => both(Cpu, C::OursRedis, C::BeforeRedis, [Some(0.97); 2]),
+            Self::Memcached => both(Rate, C::OursMemcached, C::OursRedis, [Some(0.8), None]),
+            Self::Postgres => both(Rate, C::OursPostgres, C::TowerPostgres, [Some(1.0); 2]),
+            Self::Sqlite => both(Rate, C::OursSqlite, C::TowerSqlite, [Some(1.0); 2]),
+        }
+    }
+
+    fn redis_bars(&self) -> Vec<Bar> {
+        use {
+            Candidate as C,
             Measure::{Cpu, CpuWithStore, Latency, Rate},
             Route::{Change, Read},
         };
-        let usual = Row::of(USUAL_VISITORS);
-        let bar = |row, route, measure, ours, other, at_least| Bar {
+        let ours = |row, route, measure, other, at_least| Bar {
             row,
             route,
             measure,
-            ours,
+            ours: C::OursRedis,
             other: Other::Candidate(other),
             at_least,
         };
-        match self {
-            Self::Redis => {
-                let ours = |row, route, measure, other, at_least| {
-                    bar(row, route, measure, C::OursRedis, other, at_least)
-                };
-                let few = Row::of(8);
-                let mut bars = vec![
-                    ours(usual, Read, Rate, C::ByHand, Some(1.2)),
-                    ours(usual, Change, Rate, C::ByHand, Some(1.0)),
-                    ours(few, Read, Rate, C::TowerRedis, Some(1.2)),
-                    ours(few, Change, Rate, C::TowerRedis, Some(1.2)),
-                    ours(usual, Read, Rate, C::ActixSession, Some(1.75)),
-                    ours(usual, Change, Rate, C::ActixSession, Some(1.9)),
-                    ours(Row::of(1), Read, Latency, C::ByHand, Some(1.0 / 1.05)),
-                    ours(
-                        usual.filled(TEN_KB),
-                        Change,
-                        CpuWithStore,
-                        C::ByHand,
-                        Some(1.0 / 1.15),
-                    ),
-                    ours(usual, Read, Cpu, C::Bare, Some(1.0 / 1.55)),
-                    Bar {
-                        row: usual.sharing(),
-                        route: Change,
-                        measure: Cpu,
-                        ours: C::OursRedis,
-                        other: Other::Micros(60.0),
-                        at_least: Some(1.0),
-                    },
-                ];
-                for (row, candidates) in self.rows() {
-                    for other in candidates.iter().filter(|it| **it != C::OursRedis) {
-                        for (route, measure) in
-                            [(Read, Rate), (Read, Cpu), (Change, Rate), (Change, Cpu)]
-                        {
-                            let is_known = bars.iter().any(|bar| {
-                                let same =
-                                    matches!(bar.other, Other::Candidate(it) if it == *other);
-                                same && bar.row == row
-                                    && bar.route == route
-                                    && bar.measure == measure
-                            });
-                            if !is_known && (*other != C::Bare || route == Read) {
-                                bars.push(ours(row, route, measure, *other, None));
-                            }
-                        }
+        let (usual, few) = (Row::of(USUAL_VISITORS), Row::of(8));
+        let long = usual.filled(TEN_KB);
+        let mut bars = vec![
+            ours(usual, Read, Rate, C::ByHand, Some(1.2)),
+            ours(usual, Change, Rate, C::ByHand, Some(1.0)),
+            ours(few, Read, Rate, C::TowerRedis, Some(1.2)),
+            ours(few, Change, Rate, C::TowerRedis, Some(1.2)),
+            ours(usual, Read, Rate, C::ActixSession, Some(1.75)),
+            ours(usual, Change, Rate, C::ActixSession, Some(1.9)),
+            ours(Row::of(1), Read, Latency, C::ByHand, Some(1.0 / 1.05)),
+            ours(long, Change, CpuWithStore, C::ByHand, Some(1.0 / 1.15)),
+            ours(usual, Read, Cpu, C::Bare, Some(1.0 / 1.55)),
+            Bar {
+                row: usual.sharing(),
+                route: Change,
+                measure: Cpu,
+                ours: C::OursRedis,
+                other: Other::Micros(60.0),
+                at_least: Some(1.0),
+            },
+        ];
+        for (row, candidates) in self.rows() {
+            for other in candidates.iter().filter(|it| **it != C::OursRedis) {
+                for (route, measure) in [(Read, Rate), (Read, Cpu), (Change, Rate), (Change, Cpu)] {
+                    let is_known = bars.iter().any(|bar| {
+                        matches!(bar.other, Other::Candidate(it) if it == *other)
+                            && bar.row == row
+                            && bar.route == route
+                            && bar.measure == measure
+                    });
+                    if !is_known && (*other != C::Bare || route == Read) {
+                        bars.push(ours(row, route, measure, *other, None));
                     }
                 }
-                bars
             }
-            Self::Before(_) => vec![
-                bar(usual, Read, Cpu, C::OursRedis, C::BeforeRedis, Some(0.97)),
-                bar(usual, Change, Cpu, C::OursRedis, C::BeforeRedis, Some(0.97)),
-            ],
-            Self::Memcached => vec![
-                bar(usual, Read, Rate, C::OursMemcached, C::OursRedis, Some(0.8)),
-                bar(usual, Change, Rate, C::OursMemcached, C::OursRedis, None),
-            ],
-            Self::Postgres => vec![
-                bar(
-                    usual,
-                    Read,
-                    Rate,
-                    C::OursPostgres,
-                    C::TowerPostgres,
-                    Some(1.0),
-                ),
-                bar(
-                    usual,
-                    Change,
-                    Rate,
-                    C::OursPostgres,
-                    C::TowerPostgres,
-                    Some(1.0),
-                ),
-            ],
-            Self::Sqlite => vec![
-                bar(usual, Read, Rate, C::OursSqlite, C::TowerSqlite, Some(1.0)),
-                bar(
-                    usual,
-                    Change,
-                    Rate,
-                    C::OursSqlite,
-                    C::TowerSqlite,
-                    Some(1.0),
-                ),
-            ],
         }
+        bars
     }
 
     /// Starts the stores and the contestants, measures, and says whether every bar was met.

@@ -70,7 +70,7 @@ impl Load {
                         .await
                         .map_err(|error| error.to_string())?;
                     let now = begin.elapsed();
-                    latencies.push(now - asked);
+                    latencies.push(now.saturating_sub(asked));
                     asked = now;
                 }
                 Ok::<_, String>((visitor, latencies))

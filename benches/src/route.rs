@@ -9,8 +9,6 @@ pub(crate) enum Route {
     Read,
     /// Changes one key, depending on what it holds.
     Change,
-    /// Does not look at the session.
-    Plain,
 }
 
 impl Route {
@@ -21,14 +19,13 @@ impl Route {
             Self::Fill => "fill",
             Self::Read => "read",
             Self::Change => "change",
-            Self::Plain => "plain",
         }
     }
 
     pub(crate) fn method(self) -> &'static str {
         match self {
             Self::Fill | Self::Change => "POST",
-            Self::Read | Self::Plain => "GET",
+            Self::Read => "GET",
         }
     }
 }

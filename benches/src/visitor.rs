@@ -77,7 +77,7 @@ impl Visitor {
                 self.visits = visits.unwrap_or_default();
                 self.visits == expected || self.shares
             }
-            Route::Fill | Route::Plain => true,
+            Route::Fill => true,
         };
         if !head.starts_with(b"HTTP/1.1 200 ") || !right {
             let text = String::from_utf8_lossy(&self.received[..whole]);
