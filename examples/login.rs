@@ -1,5 +1,5 @@
 //! A log-in form with a password check, a guard for `/account`, "remember me", a list of devices,
-//! and "log out everywhere".
+//! "log out everywhere", and a guard against requests that other sites forge.
 //!
 //! ```sh
 //! export SECRET_KEY=$(openssl rand -base64 48)
@@ -24,7 +24,7 @@ use actix_web::{
 };
 use serde::Deserialize;
 use session_actix::{
-    Session, SessionError, SessionExt, SessionMiddleware,
+    CrossSiteGuard, Session, SessionError, SessionExt, SessionMiddleware,
     session_core::{Lineage, Sessions, Settings, config::Env, sweep_every},
     sigterm_and_saves,
 };
@@ -172,6 +172,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))
+            // Added last, so it runs first: a form on another site changes nothing here.
+            .wrap(CrossSiteGuard::default())
             .service((login_form, log_in))
             .service(web::scope("/account").wrap(from_fn(members_only)).service((
                 account,

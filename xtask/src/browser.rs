@@ -15,7 +15,9 @@
 //! | button "Log out everywhere" | ends every session of the user, this one too |
 //! | `#ends` | when this session ends |
 
+mod navigations;
 mod person;
+mod sites;
 
 use std::path::PathBuf;
 
@@ -47,6 +49,7 @@ async fn story() -> Result<()> {
     let phone = Person::new("phone", &driver, &demo, &pictures).await?;
 
     let outcome = async {
+        navigations::check(&driver).await?;
         log_in_and_count(&laptop).await?;
         demo.kill();
         demo.restart().await;

@@ -17,11 +17,11 @@ use actix_web::{
     test::{TestRequest, init_service, read_body, try_call_service},
 };
 use session_actix::{
-    Session, SessionError, SessionMiddleware,
+    CrossSiteGuard, Session, SessionError, SessionMiddleware,
     session_core::{MemoryStore, SecretKeys, Sessions, Settings},
 };
 
-const USAGE: &str = "request_cost without|untouched|read|change|flask-read REQUESTS";
+const USAGE: &str = "request_cost without|guarded|untouched|read|change|flask-read REQUESTS";
 const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
 
 /// What a session holds beside its counter: some 300 bytes.
@@ -89,12 +89,14 @@ async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> 
     };
     let builder = Sessions::builder(settings, Arc::new(MemoryStore::new()));
     let sessions = builder.without_owner_lists().build()?;
-    let with_sessions = kind != "without";
+    let guarded = kind == "guarded";
+    let with_sessions = !guarded && kind != "without";
     let app = App::new()
         .wrap(Condition::new(
             with_sessions,
             SessionMiddleware::new(sessions),
         ))
+        .wrap(Condition::new(guarded, CrossSiteGuard::default()))
         .service((fill, untouched, read, change));
     let app = init_service(app).await;
     let mut browser = Browser::default();
@@ -104,7 +106,9 @@ async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> 
     }
     for visit in 1..=requests {
         let (request, expected) = match kind {
-            "without" | "untouched" => (TestRequest::get().uri("/untouched"), "ok".to_owned()),
+            "without" | "guarded" | "untouched" => {
+                (TestRequest::get().uri("/untouched"), "ok".to_owned())
+            }
             "read" | "flask-read" => (TestRequest::get().uri("/read"), READ.1.to_owned()),
             "change" => (TestRequest::post().uri("/change"), visit.to_string()),
             _ => return Err(USAGE.into()),

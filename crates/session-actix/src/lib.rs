@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod background_saves;
+mod cross_site;
 mod error;
 mod head;
 mod middleware;
@@ -11,6 +12,7 @@ mod session;
 mod slots;
 
 pub use background_saves::{finish_saves, sigterm_and_saves};
+pub use cross_site::{CrossSiteFuture, CrossSiteGuard, CrossSiteService};
 pub use middleware::{SessionMiddleware, SessionService};
 pub use request::SessionExt;
 pub use response::SessionFuture;

@@ -8,6 +8,7 @@ pub mod config;
 pub mod conformance;
 mod content;
 mod cookie;
+mod cross_site;
 mod driver;
 mod error;
 mod expiry;
@@ -41,6 +42,7 @@ pub use bytes::Bytes;
 pub use config::Settings;
 pub use content::{Lineage, NotALineage};
 pub use cookie::{CookieAttributes, SameSite};
+pub use cross_site::{CrossSiteRule, RequestSource};
 pub use driver::BackgroundSave;
 pub use error::{BoxError, Error, Result};
 #[cfg(feature = "flask")]

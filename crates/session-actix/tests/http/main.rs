@@ -6,6 +6,7 @@ mod adoption;
 mod browser;
 mod caching;
 mod cookies;
+mod cross_site;
 mod damaged_records;
 mod errors;
 mod failures;
