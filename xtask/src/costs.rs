@@ -7,12 +7,12 @@ use crate::paths::root;
 use crate::setup;
 use crate::steps::{StepResult, Steps};
 
-/// The kinds of request that `crates/session-actix/examples/request_cost.rs` knows; the first two
-/// have no sessions at all.
+/// The kinds of request that `crates/session-actix/examples/request_cost.rs` knows; the first
+/// has no sessions at all.
 const KINDS: &[&str] = &[
     "without",
-    "guarded",
     "untouched",
+    "guarded",
     "read",
     "change",
     "flask-read",

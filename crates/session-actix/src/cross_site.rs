@@ -5,15 +5,15 @@ use std::{
     future::{Future, Ready, ready},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready as ready_or_return},
+    task::{Context, Poll},
 };
 
 use actix_web::{
-    Error, HttpResponse,
-    body::{EitherBody, MessageBody},
+    Error, HttpRequest, HttpResponse,
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    error::InternalError,
     http::{
-        StatusCode,
+        ConnectionType, StatusCode,
         header::{HOST, HeaderName, HeaderValue, ORIGIN, UPGRADE},
     },
 };
@@ -39,10 +39,21 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// }
 /// ```
 ///
-/// The response is empty. To answer otherwise, add Actix's `ErrorHandlers` after this middleware.
-#[derive(Clone, Debug, Default)]
+/// The response is empty, unless [`with_answer`](Self::with_answer) gives another. To middleware that
+/// was added later it is an error (`Err`), so that the body of other responses needs no other type.
+/// Therefore Actix's `ErrorHandlers`, `DefaultHeaders` and `Logger` do not see it.
+#[derive(Clone)]
 pub struct CrossSiteGuard {
     rule: Rc<CrossSiteRule>,
+    answer: Answer,
+}
+
+type Answer = fn(&HttpRequest) -> HttpResponse;
+
+impl Default for CrossSiteGuard {
+    fn default() -> Self {
+        Self::new(CrossSiteRule::new())
+    }
 }
 
 impl CrossSiteGuard {
@@ -50,16 +61,29 @@ impl CrossSiteGuard {
     pub fn new(rule: CrossSiteRule) -> Self {
         Self {
             rule: Rc::new(rule),
+            answer: |_| HttpResponse::new(StatusCode::FORBIDDEN),
         }
+    }
+
+    /// Answers a refused request by `answer`, such as with a page that explains it.
+    #[must_use]
+    pub fn with_answer(mut self, answer: fn(&HttpRequest) -> HttpResponse) -> Self {
+        self.answer = answer;
+        self
+    }
+}
+
+impl fmt::Debug for CrossSiteGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CrossSiteGuard").field(&self.rule).finish()
     }
 }
 
 impl<S, B> Transform<S, ServiceRequest> for CrossSiteGuard
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
+    type Response = ServiceResponse<B>;
     type Error = Error;
     type Transform = CrossSiteService<S>;
     type InitError = ();
@@ -68,46 +92,62 @@ where
     fn new_transform(&self, service: S) -> Self::Future {
         ready(Ok(CrossSiteService {
             service,
-            rule: self.rule.clone(),
+            guard: self.clone(),
         }))
+    }
+}
+
+/// Why the request failed, for middleware that looks at errors.
+#[derive(Debug)]
+struct Refused;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("another site made the browser send the request")
     }
 }
 
 /// A service that [`CrossSiteGuard`] wraps.
 pub struct CrossSiteService<S> {
     service: S,
-    rule: Rc<CrossSiteRule>,
+    guard: CrossSiteGuard,
 }
 
 impl<S> fmt::Debug for CrossSiteService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CrossSiteService").field(&self.rule).finish()
+        f.debug_tuple("CrossSiteService")
+            .field(&self.guard)
+            .finish()
     }
 }
 
 impl<S, B> Service<ServiceRequest> for CrossSiteService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
+    type Response = ServiceResponse<B>;
     type Error = Error;
-    type Future = CrossSiteFuture<S::Future>;
+    type Future = CrossSiteFuture<S::Future, ServiceResponse<B>>;
 
     forward_ready!(service);
 
     #[inline]
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let upgrade = request.headers().get(UPGRADE).map(HeaderValue::as_bytes);
+        // Actix has parsed `Connection` already. Without `Upgrade` in it no handshake is accepted, and
+        // looking `Upgrade` up would cost each request as much as all the rest of this guard.
+        let upgrades = request.head().connection_type() == ConnectionType::Upgrade;
+        let upgrade = upgrades.then(|| request.headers().get(UPGRADE)).flatten();
+        let upgrade = upgrade.map(HeaderValue::as_bytes);
         let passes = !CrossSiteRule::judges(request.method().as_str(), upgrade)
-            || allows(&self.rule, &request);
+            || allows(&self.guard.rule, &request);
         let step = if passes {
             Step::Handling {
                 handling: self.service.call(request),
             }
         } else {
+            let answer = (self.guard.answer)(request.request());
             Step::Refused {
-                request: Some(request),
+                refused: ready(Err(InternalError::from_response(Refused, answer).into())),
             }
         };
         CrossSiteFuture { step }
@@ -148,44 +188,36 @@ fn shown(header: Option<&[u8]>) -> Option<String> {
 
 pin_project! {
     /// The future of a response that [`CrossSiteGuard`] let pass or refused.
-    pub struct CrossSiteFuture<F> {
+    pub struct CrossSiteFuture<F, R> {
         #[pin]
-        step: Step<F>,
+        step: Step<F, R>,
     }
 }
 
 pin_project! {
     #[project = StepNow]
-    enum Step<F> {
+    enum Step<F, R> {
         Handling { #[pin] handling: F },
-        Refused { request: Option<ServiceRequest> },
+        Refused { refused: Ready<Result<R, Error>> },
     }
 }
 
-impl<F, B> Future for CrossSiteFuture<F>
+impl<F, R> Future for CrossSiteFuture<F, R>
 where
-    F: Future<Output = Result<ServiceResponse<B>, Error>>,
-    B: MessageBody,
+    F: Future<Output = Result<R, Error>>,
 {
-    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+    type Output = Result<R, Error>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().step.project() {
-            StepNow::Handling { handling } => {
-                let result = ready_or_return!(handling.poll(context));
-                Poll::Ready(result.map(ServiceResponse::map_into_left_body))
-            }
-            StepNow::Refused { request } => {
-                let request = request.take().expect("a response is sent once");
-                let refusal = HttpResponse::new(StatusCode::FORBIDDEN);
-                Poll::Ready(Ok(request.into_response(refusal).map_into_right_body()))
-            }
+            StepNow::Handling { handling } => handling.poll(context),
+            StepNow::Refused { refused } => Pin::new(refused).poll(context),
         }
     }
 }
 
-impl<F> fmt::Debug for CrossSiteFuture<F> {
+impl<F, R> fmt::Debug for CrossSiteFuture<F, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CrossSiteFuture").finish_non_exhaustive()
     }

@@ -111,6 +111,7 @@ impl CrossSiteRule {
 
     /// Whether requests like this one are judged at all. An adapter asks this first, so that a plain
     /// `GET` costs nothing more.
+    #[inline]
     pub fn judges(method: &str, upgrade: Option<&[u8]>) -> bool {
         !matches!(method, "GET" | "HEAD" | "OPTIONS") || upgrade.is_some_and(names_websocket)
     }

@@ -139,6 +139,7 @@ const CROSS_SITE: Option<&str> = Some("cross-site");
 const NULL: Option<&str> = Some("null");
 
 /// From pages of the guarded site.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn own() -> Vec<Navigation> {
     let own = Some(OWN_ORIGIN);
     vec![
@@ -250,6 +251,7 @@ fn own() -> Vec<Navigation> {
 }
 
 /// From pages of another site.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn other_site() -> Vec<Navigation> {
     let evil = Some(EVIL_ORIGIN);
     vec![

@@ -85,11 +85,11 @@ async fn serve(listeners: [TcpListener; 2], arrivals: Arrivals) -> std::io::Resu
                     .unwrap_or_default();
                 let answer = service.call(request);
                 async move {
-                    let answer = answer.await?;
-                    arrival.passed = answer.status() != StatusCode::FORBIDDEN;
+                    let answer = answer.await;
+                    arrival.passed = answer.is_ok();
                     let mut all = arrivals.lock().expect("no handler panics");
                     all.entry(case).or_default().push(arrival);
-                    Ok(answer)
+                    answer
                 }
             })
             .to(|| async { HttpResponse::Ok().content_type("text/html").body("done") });
