@@ -3,6 +3,7 @@
 mod background_saves;
 mod cross_site;
 mod error;
+mod fresh_login;
 mod head;
 mod middleware;
 mod request;
@@ -13,6 +14,7 @@ mod slots;
 
 pub use background_saves::{finish_saves, sigterm_and_saves};
 pub use cross_site::{CrossSiteFuture, CrossSiteGuard, CrossSiteService};
+pub use fresh_login::{FreshLogin, FreshLoginService, return_path};
 pub use middleware::{SessionMiddleware, SessionService};
 pub use request::SessionExt;
 pub use response::SessionFuture;

@@ -56,6 +56,8 @@ pub enum Error {
     /// The request came with an id that was renewed, or another request's login was first. Nothing
     /// changed.
     Conflict,
+    /// Nobody is logged in to the session, or the last login is too long ago.
+    LoginNeeded,
     /// The session changed after the response's head was sent, and the change needs a cookie.
     HeadSent,
     /// The closure of an `update` used the session that it changes.
@@ -106,12 +108,14 @@ impl Error {
     /// - 503: the store failed, or other requests were always first. The client may try again.
     /// - 413: the session is too large.
     /// - 409: a conflict.
+    /// - 401: nobody is logged in, or not recently enough.
     /// - 400: a key or an owner's name cannot be used.
     /// - 500: an error that only a change of the application can fix.
     pub fn status(&self) -> u16 {
         match self {
             Self::TooLarge { .. } => 413,
             Self::Conflict => 409,
+            Self::LoginNeeded => 401,
             Self::ReservedKey | Self::OwnerTooLong { .. } => 400,
             Self::HeadSent
             | Self::Reentrant
@@ -195,6 +199,9 @@ impl fmt::Display for Error {
                 f.write_str("other requests changed the session before each attempt to save it")
             }
             Self::Conflict => f.write_str("another request renewed the session or logged in first; the change was not stored"),
+            Self::LoginNeeded => {
+                f.write_str("nobody is logged in to the session, or the last login is too long ago")
+            }
             Self::HeadSent => {
                 f.write_str("the change needs a session cookie, but the response's head was sent")
             }
