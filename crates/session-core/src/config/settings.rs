@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ConfigError;
+use super::{Assurance, ConfigError};
 use crate::{
     cookie::CookieAttributes, expiry::Timeouts, id::SessionId, key::KeyPrefix, payload::Format,
     rules::Form, secret_keys::SecretKeys,
@@ -44,6 +44,9 @@ pub struct Settings {
     pub(crate) permanent: bool,
     pub(crate) idle_timeout: Duration,
     pub(crate) absolute_timeout: Option<Duration>,
+    pub(crate) assurance: Option<Assurance>,
+    /// The longest idle timeout that a session may have of its own.
+    pub(crate) longest_idle: Duration,
     pub(crate) refresh: Refresh,
     pub(crate) store_timeout: Duration,
     pub(crate) on_store_failure: OnStoreFailure,
@@ -85,6 +88,8 @@ impl Settings {
             permanent: true,
             idle_timeout: Self::DEFAULT_IDLE_TIMEOUT,
             absolute_timeout: None,
+            assurance: None,
+            longest_idle: Duration::MAX,
             refresh: Refresh::WhenDue,
             store_timeout: Duration::from_secs(1),
             on_store_failure: OnStoreFailure::Fail,
@@ -143,8 +148,8 @@ impl Settings {
         self
     }
 
-    /// How long a session lives after its creation or its last login, whatever its use. Defaults to
-    /// no limit.
+    /// How long a session lives after its creation, its last login or its last reauthentication,
+    /// whatever its use. Defaults to no limit.
     #[must_use]
     pub fn with_absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = Some(timeout);
@@ -231,7 +236,7 @@ impl Settings {
         self.idle_timeout
     }
 
-    /// How long a session lives after its creation or its last login.
+    /// How long a session lives after its creation, its last login or its last reauthentication.
     pub fn absolute_timeout(&self) -> Option<Duration> {
         self.absolute_timeout
     }
@@ -273,7 +278,7 @@ impl Settings {
 
     pub(crate) fn timeouts(&self, idle: Option<Duration>) -> Timeouts {
         Timeouts {
-            idle: idle.unwrap_or(self.idle_timeout),
+            idle: idle.map_or(self.idle_timeout, |own| own.min(self.longest_idle)),
             absolute: self.absolute_timeout,
         }
     }
@@ -301,6 +306,7 @@ impl Settings {
         if let Some(absolute) = self.absolute_timeout {
             timeout("SESSION_ABSOLUTE_LIFETIME", absolute)?;
         }
+        self.check_assurance()?;
         if self.store_timeout.is_zero() || self.store_timeout > Duration::from_secs(60) {
             return Err(ConfigError::new(
                 "SESSION_STORE_TIMEOUT_MS",
