@@ -56,7 +56,8 @@ async fn story() -> Result<()> {
         note_and_flash(&laptop).await?;
         end_the_other_device(&laptop, &phone).await?;
         log_out_everywhere(&laptop, &phone).await?;
-        log_out(&laptop).await
+        log_out(&laptop).await?;
+        back_after_log_out(&laptop).await
     }
     .await;
     if outcome.is_err() {
@@ -142,4 +143,19 @@ async fn log_out(laptop: &Person) -> Result<()> {
     laptop.has("#notes li", 0).await?;
     laptop.click("Log out").await?;
     laptop.is_anonymous().await
+}
+
+/// The Back button shows no page of the session that was logged out.
+async fn back_after_log_out(laptop: &Person) -> Result<()> {
+    laptop.open_page().await?;
+    laptop.log_in("ada").await?;
+    laptop.open_page_as("?before").await?;
+    laptop.reads("#user", "ada").await?;
+    laptop.open_page().await?;
+    laptop.click("Log out").await?;
+    laptop.is_anonymous().await?;
+    laptop.go_back_to("?before").await?;
+    laptop.has("#user", 0).await?;
+    laptop.is_anonymous().await?;
+    laptop.picture("back-after-log-out").await
 }

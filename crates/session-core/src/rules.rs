@@ -122,7 +122,7 @@ pub(crate) struct Rules {
     pub(crate) settings: Settings,
     /// The content of a new session.
     pub(crate) blank: Content,
-    /// The largest record that the store accepts, in bytes.
+    /// The largest record that the store and the settings accept, in bytes.
     limit: usize,
     signer: Option<Signer<Hmac<Sha256>>>,
     #[cfg(feature = "flask")]
@@ -175,8 +175,8 @@ impl Rules {
             #[cfg(feature = "flask")]
             flask_signer: settings.flask_keys().map(flask::signer),
             blank: by_form!(settings.form, Content::default(), flask::blank(&settings)),
+            limit: limit.min(settings.max_bytes),
             settings,
-            limit,
         }
     }
 
@@ -355,8 +355,8 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`] if the record is larger than the store's limit, [`Error::Encode`] if the
-    /// payload cannot be encoded.
+    /// [`Error::TooLarge`] and [`Error::TooManyKeys`] if the session is beyond a limit,
+    /// [`Error::Encode`] if the payload cannot be encoded.
     pub(crate) fn record(
         &self,
         new: &mut Live,
@@ -364,6 +364,11 @@ impl Rules {
         write_tag: [u8; 8],
         encoded: Option<&Bytes>,
     ) -> Result<Record> {
+        let (count, limit) = (new.content.payload.len(), self.settings.max_keys);
+        // An unchanged payload may be from before the limit was lowered.
+        if encoded.is_none() && count > limit {
+            return Err(Error::TooManyKeys { count, limit });
+        }
         let bytes = by_form!(
             new.form,
             codec::live(&new.key, &new.content, &new.times, write_tag, encoded),

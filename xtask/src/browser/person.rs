@@ -74,6 +74,22 @@ impl Person {
         Ok(self.client.goto(&self.page).await?)
     }
 
+    /// Opens the page under an address of its own, which the history can tell apart.
+    pub(super) async fn open_page_as(&self, query: &str) -> Result<()> {
+        Ok(self.client.goto(&format!("{}{query}", self.page)).await?)
+    }
+
+    /// Presses Back until the address is that of [`open_page_as`](Self::open_page_as).
+    pub(super) async fn go_back_to(&self, query: &str) -> Result<()> {
+        for _ in 0..4 {
+            self.client.back().await?;
+            if self.client.current_url().await?.as_str().ends_with(query) {
+                return Ok(());
+            }
+        }
+        Err(self.wrong(&format!("Back does not lead to {query}")))
+    }
+
     pub(super) async fn fill(&self, field: &str, text: &str) -> Result<()> {
         let selector = format!("input[name={field}]");
         let field = self.client.find(Locator::Css(&selector)).await?;

@@ -22,6 +22,8 @@ const KNOWN: &[&str] = &[
     "SESSION_FILE_THRESHOLD",
     "SESSION_ID_LENGTH",
     "SESSION_KEY_PREFIX",
+    "SESSION_MAX_BYTES",
+    "SESSION_MAX_KEYS",
     "SESSION_MEMCACHED",
     "SESSION_MONGODB",
     "SESSION_MONGODB_COLLECT",
@@ -72,6 +74,12 @@ impl Settings {
         }
         if let Some(bytes) = env.parse("SESSION_ID_LENGTH", "a whole number of bytes")? {
             self.id_bytes = bytes;
+        }
+        if let Some(bytes) = env.parse("SESSION_MAX_BYTES", "a whole number of bytes")? {
+            self.max_bytes = bytes;
+        }
+        if let Some(keys) = env.parse("SESSION_MAX_KEYS", "a whole number of keys")? {
+            self.max_keys = keys;
         }
         if let Some(permanent) = env.bool("SESSION_PERMANENT")? {
             self.permanent = permanent;
