@@ -142,8 +142,8 @@ async fn account(session: Session) -> Result<HttpResponse, SessionError> {
     Ok(page(&body))
 }
 
-/// [`FreshLogin`] sends here whoever logged in long ago. The form is sent to its own address, so the
-/// way back stays in it.
+/// [`FreshLogin`] sends here whoever logged in long ago. The form is sent to its own address, so
+/// the way back stays in it.
 #[get("/confirm")]
 async fn confirm_form() -> HttpResponse {
     page(

@@ -24,9 +24,10 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses, with 403, requests that another site made a visitor's browser send.
 ///
-/// [`CrossSiteRule`] is the rule, with the threat that it is made for. Add this middleware after the
-/// [`SessionMiddleware`](crate::SessionMiddleware), so that it runs first and a refused request
-/// makes no call to the store. A warning in the log names the request's origin and the host.
+/// [`CrossSiteRule`] is the rule, with the threat that it is made for. Add this middleware after
+/// the [`SessionMiddleware`](crate::SessionMiddleware), so that it runs first and a refused request
+/// makes no call to the store. A warning in the log names the request's origin and the host: the
+/// security event `cross_site_refused`.
 ///
 /// ```
 /// use actix_web::App;
@@ -39,9 +40,9 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// }
 /// ```
 ///
-/// The response is empty, unless [`with_answer`](Self::with_answer) gives another. To middleware that
-/// was added later it is an error (`Err`), so that the body of other responses needs no other type.
-/// Therefore Actix's `ErrorHandlers`, `DefaultHeaders` and `Logger` do not see it.
+/// The response is empty, unless [`with_answer`](Self::with_answer) gives another. To middleware
+/// that was added later it is an error (`Err`), so that the body of other responses needs no other
+/// type. Therefore Actix's `ErrorHandlers`, `DefaultHeaders` and `Logger` do not see it.
 #[derive(Clone)]
 pub struct CrossSiteGuard {
     rule: Rc<CrossSiteRule>,
@@ -133,13 +134,13 @@ where
 
     #[inline]
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        // Actix has parsed `Connection` already. Without `Upgrade` in it no handshake is accepted, and
-        // looking `Upgrade` up would cost each request as much as all the rest of this guard.
+        // Actix has parsed `Connection` already. Without `Upgrade` in it no handshake is accepted,
+        // and looking `Upgrade` up would cost each request as much as all the rest of this guard.
         let upgrades = request.head().connection_type() == ConnectionType::Upgrade;
         let upgrade = upgrades.then(|| request.headers().get(UPGRADE)).flatten();
         let upgrade = upgrade.map(HeaderValue::as_bytes);
         let passes = !CrossSiteRule::judges(request.method().as_str(), upgrade)
-            || allows(&self.guard.rule, &request);
+            || admits(&self.guard.rule, &request);
         let step = if passes {
             Step::Handling {
                 handling: self.service.call(request),
@@ -154,36 +155,20 @@ where
     }
 }
 
-fn allows(rule: &CrossSiteRule, request: &ServiceRequest) -> bool {
+fn admits(rule: &CrossSiteRule, request: &ServiceRequest) -> bool {
     let header = |name| request.headers().get(name).map(HeaderValue::as_bytes);
     let authority = request.uri().authority().map(|it| it.as_str().as_bytes());
     let host = authority.or_else(|| header(HOST));
     let (sec_fetch_site, origin) = (header(SEC_FETCH_SITE), header(ORIGIN));
-    let allowed = rule.allows(&RequestSource {
+    let source = RequestSource {
         method: request.method().as_str(),
         path: request.uri().path(),
         host,
         upgrade: header(UPGRADE),
         sec_fetch_site,
         origin,
-    });
-    if !allowed {
-        tracing::warn!(
-            origin = shown(origin),
-            host = shown(host),
-            sec_fetch_site = shown(sec_fetch_site),
-            route = request.match_pattern(),
-            "a request from another site was refused"
-        );
-    }
-    allowed
-}
-
-/// A header as it may be in the log, whoever sent it: at most 100 characters, and nothing that can
-/// begin a line of its own.
-fn shown(header: Option<&[u8]>) -> Option<String> {
-    let text = String::from_utf8_lossy(header?);
-    Some(text.escape_debug().take(100).collect())
+    };
+    rule.admits(&source, || request.match_pattern())
 }
 
 pin_project! {

@@ -1,13 +1,18 @@
 //! Whether another site made a browser send a request: a pure function of the request's headers.
 
-use crate::config::ConfigError;
+use std::sync::Arc;
+
+use crate::{
+    config::ConfigError,
+    security_events::{Rate, SECURITY_EVENTS},
+};
 
 /// Refuses requests that another site made a visitor's browser send, without tokens in forms.
 ///
-/// **The threat.** A page that the visitor opens elsewhere submits a form, sends a `fetch`, or opens
-/// a web socket to this application. The browser adds the session's cookie if its `SameSite` allows
-/// it: `Lax` does not stop a page on another host of the same domain, and `None` stops nobody. The
-/// request then acts as the user (CWE-352).
+/// **The threat.** A page that the visitor opens elsewhere submits a form, sends a `fetch`, or
+/// opens a web socket to this application. The browser adds the session's cookie if its `SameSite`
+/// allows it: `Lax` does not stop a page on another host of the same domain, and `None` stops
+/// nobody. The request then acts as the user (CWE-352).
 ///
 /// **The rule.** The browser says where a request comes from, in headers that no page can set:
 ///
@@ -23,8 +28,8 @@ use crate::config::ConfigError;
 ///
 /// Browsers send `Sec-Fetch-Site` since 2023, to `https:` and to `localhost`. Without TLS only
 /// `Origin` is left. It is compared without its scheme, because a server behind a proxy does not
-/// know its own; so a page that an attacker served as `http:` of the same host passes as long as the
-/// browser sends no `Sec-Fetch-Site`. `Strict-Transport-Security` prevents such pages.
+/// know its own; so a page that an attacker served as `http:` of the same host passes as long as
+/// the browser sends no `Sec-Fetch-Site`. `Strict-Transport-Security` prevents such pages.
 ///
 /// **What it does not prevent.** Changes on `GET`. Requests by scripts in this application's own
 /// pages (XSS). Reading: that is what the browser's same-origin policy is for.
@@ -34,6 +39,7 @@ use crate::config::ConfigError;
 pub struct CrossSiteRule {
     origins: Vec<Box<str>>,
     paths: Vec<Box<str>>,
+    refused: Arc<Rate>,
 }
 
 /// What a request says about its origin. The headers are those that were received: `None` if the
@@ -86,12 +92,12 @@ impl CrossSiteRule {
     /// Lets requests to `path` pass, wherever they come from: such as `/hooks/stripe`, `/hooks/`
     /// with all that is below it, or `/hooks/{name}` with one segment of any text.
     ///
-    /// **Risk:** every page on the Web can make a visitor's browser send requests to this path, with
-    /// the visitor's cookie. Its handler must not rely on the session.
+    /// **Risk:** every page on the Web can make a visitor's browser send requests to this path,
+    /// with the visitor's cookie. Its handler must not rely on the session.
     ///
     /// A webhook that a program calls needs no exception. The request's path is compared as it was
-    /// sent: one with an empty segment, with `.` or `..` as a segment, or with a `%` is no exception
-    /// to the rule, because a proxy or a router may take it for another path.
+    /// sent: one with an empty segment, with `.` or `..` as a segment, or with a `%` is no
+    /// exception to the rule, because a proxy or a router may take it for another path.
     ///
     /// # Errors
     ///
@@ -109,8 +115,8 @@ impl CrossSiteRule {
         Ok(self)
     }
 
-    /// Whether requests like this one are judged at all. An adapter asks this first, so that a plain
-    /// `GET` costs nothing more.
+    /// Whether requests like this one are judged at all. An adapter asks this first, so that a
+    /// plain `GET` costs nothing more.
     #[inline]
     pub fn judges(method: &str, upgrade: Option<&[u8]>) -> bool {
         !matches!(method, "GET" | "HEAD" | "OPTIONS") || upgrade.is_some_and(names_websocket)
@@ -130,11 +136,38 @@ impl CrossSiteRule {
         from_here || self.is_excepted(request)
     }
 
+    /// As [`allows`](Self::allows), and reports a refusal as a security event
+    /// ([`SECURITY_EVENTS`]). `route` names the route, if it is known.
+    #[must_use]
+    pub fn admits(&self, request: &RequestSource<'_>, route: impl Fn() -> Option<String>) -> bool {
+        let allowed = self.allows(request);
+        if !allowed && let Some(suppressed) = self.refused.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "cross_site_refused",
+                origin = shown(request.origin),
+                host = shown(request.host),
+                sec_fetch_site = shown(request.sec_fetch_site),
+                route = route(),
+                suppressed,
+                "a request from another site was refused"
+            );
+        }
+        allowed
+    }
+
     fn is_excepted(&self, request: &RequestSource<'_>) -> bool {
         let origin = present(request.origin);
         self.origins.iter().any(|it| Some(it.as_bytes()) == origin)
             || (is_plain(request.path) && self.paths.iter().any(|it| covers(it, request.path)))
     }
+}
+
+/// A header as it may be in the log, whoever sent it: at most 100 characters, and nothing that can
+/// begin a line of its own.
+fn shown(header: Option<&[u8]>) -> Option<String> {
+    let text = String::from_utf8_lossy(header?);
+    Some(text.escape_debug().take(100).collect())
 }
 
 /// The value of a header, if it has one.

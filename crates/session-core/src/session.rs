@@ -279,9 +279,9 @@ impl Session {
         })
     }
 
-    /// When the session was created, last logged in to, or last reauthenticated. `None` if it is not stored yet. Flask's
-    /// records do not tell it, so there it is `None` unless [`log_in`](Self::log_in) was called
-    /// here.
+    /// When the session was created, last logged in to, or last reauthenticated. `None` if it is
+    /// not stored yet. Flask's records do not tell it, so there it is `None` unless
+    /// [`log_in`](Self::log_in) was called here.
     pub fn created_at(&self) -> Option<SystemTime> {
         let machine = self.machine_or_none()?;
         Some(machine.live()?.content.started_at()?.into())

@@ -25,6 +25,7 @@ mod outside_handlers;
 mod results;
 mod saved_by_handler;
 mod secrets;
+mod security_events;
 mod store_calls;
 mod streams;
 mod test_clock;

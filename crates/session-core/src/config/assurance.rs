@@ -6,9 +6,9 @@ use super::{ConfigError, Settings};
 
 /// An authentication assurance level of NIST SP 800-63B-4, for what it asks of *sessions*.
 ///
-/// It sets the lifetimes, and a cookie with `Secure` and the prefix `__Host-`. What the level asks of
-/// authenticators, such as a second factor, is the application's to do. A session has the level of
-/// its login at most: if you log in by a password alone, that is `Aal1`, whatever is set here.
+/// It sets the lifetimes, and a cookie with `Secure` and the prefix `__Host-`. What the level asks
+/// of authenticators, such as a second factor, is the application's to do. A session has the level
+/// of its login at most: if you log in by a password alone, that is `Aal1`, whatever is set here.
 ///
 /// | level | absolute timeout | idle timeout | section |
 /// |---|---|---|---|

@@ -241,13 +241,13 @@ impl Settings {
         self
     }
 
-    /// The most keys that a session may have, the library's own `_permanent` and `_flashes` included:
-    /// at least 1. Defaults to the limit of the format, 16,384.
+    /// The most keys that a session may have, the library's own `_permanent` and `_flashes`
+    /// included: at least 1. Defaults to the limit of the format, 16,384.
     ///
     /// A change, a renewal or a login of a session with more is
-    /// [`Error::TooManyKeys`](crate::Error::TooManyKeys), and the stored session stays as it was. So
-    /// if the limit is lowered, sessions that have more already can be read, kept alive, made smaller
-    /// and ended.
+    /// [`Error::TooManyKeys`](crate::Error::TooManyKeys), and the stored session stays as it was.
+    /// So if the limit is lowered, sessions that have more already can be read, kept alive, made
+    /// smaller and ended.
     #[must_use]
     pub fn with_max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;

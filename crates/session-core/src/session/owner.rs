@@ -38,8 +38,8 @@ impl Session {
 
     /// Notes that the session's user has just proved again who they are, such as by the password.
     ///
-    /// It is a login of the same user: the session gets a new id when it is saved, the data is kept,
-    /// and the absolute timeout starts again.
+    /// It is a login of the same user: the session gets a new id when it is saved, the data is
+    /// kept, and the absolute timeout starts again.
     ///
     /// # Errors
     ///
