@@ -15,6 +15,7 @@ mod lifetimes;
 mod limits;
 mod outage;
 mod owners;
+mod reauthentication;
 mod reentrant;
 mod renewal_chains;
 mod spawned;
