@@ -1,5 +1,6 @@
 //! A log-in form with a password check, a guard for `/account`, "remember me", a list of devices,
-//! and "log out everywhere".
+//! "log out everywhere", a page that asks for the password again, and a guard against requests that
+//! other sites forge.
 //!
 //! ```sh
 //! export SECRET_KEY=$(openssl rand -base64 48)
@@ -24,12 +25,13 @@ use actix_web::{
 };
 use serde::Deserialize;
 use session_actix::{
-    Session, SessionError, SessionExt, SessionMiddleware,
+    CrossSiteGuard, FreshLogin, Session, SessionError, SessionExt, SessionMiddleware, return_path,
     session_core::{Lineage, Sessions, Settings, config::Env, sweep_every},
     sigterm_and_saves,
 };
 use session_fs::FileStore;
 
+const TEN_MINUTES: Duration = Duration::from_secs(10 * 60);
 const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
 const THIRTY_DAYS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -39,6 +41,11 @@ struct LoginForm {
     password: String,
     /// A check box: absent if it is not ticked.
     remember: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PasswordForm {
+    password: String,
 }
 
 /// A real application compares with a hash from its table of users, for example with the crate
@@ -129,9 +136,37 @@ async fn account(session: Session) -> Result<HttpResponse, SessionError> {
             device.lineage().as_str(),
         );
     }
-    body += r#"</ul><form method="post" action="/account/logout"><button>Log out</button></form>
+    body += r#"</ul><a href="/account/keys">Your keys</a>
+        <form method="post" action="/account/logout"><button>Log out</button></form>
         <form method="post" action="/account/logout-everywhere"><button>Log out everywhere</button></form>"#;
     Ok(page(&body))
+}
+
+/// [`FreshLogin`] sends here whoever logged in long ago. The form is sent to its own address, so
+/// the way back stays in it.
+#[get("/confirm")]
+async fn confirm_form() -> HttpResponse {
+    page(
+        r#"<form method="post"><input name="password" type="password"><button>Go on</button></form>"#,
+    )
+}
+
+#[post("/confirm")]
+async fn confirm(
+    session: Session,
+    request: HttpRequest,
+    form: web::Form<PasswordForm>,
+) -> Result<impl Responder, SessionError> {
+    let user = session.owner().unwrap_or_default();
+    if !password_is_right(&user, &form.password) {
+        return Ok(Redirect::to(request.uri().to_string()).see_other());
+    }
+    session.reauthenticate()?;
+    Ok(Redirect::to(return_path(&request)).see_other())
+}
+
+async fn keys() -> HttpResponse {
+    page("<h1>Your keys</h1>")
 }
 
 #[post("/devices/{lineage}/end")]
@@ -172,13 +207,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))
-            .service((login_form, log_in))
-            .service(web::scope("/account").wrap(from_fn(members_only)).service((
-                account,
-                end_device,
-                log_out,
-                log_out_everywhere,
-            )))
+            // Added last, so it runs first: a form on another site changes nothing here.
+            .wrap(CrossSiteGuard::default())
+            .service((login_form, log_in, confirm_form, confirm))
+            .service(
+                web::scope("/account").wrap(from_fn(members_only)).service((
+                    account,
+                    end_device,
+                    log_out,
+                    log_out_everywhere,
+                    web::resource("/keys")
+                        .wrap(FreshLogin::within(TEN_MINUTES).or_redirect_to("/confirm"))
+                        .get(keys),
+                )),
+            )
     };
     let last_saves = sigterm_and_saves(Duration::from_secs(5));
     Ok(HttpServer::new(app)

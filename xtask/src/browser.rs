@@ -15,7 +15,9 @@
 //! | button "Log out everywhere" | ends every session of the user, this one too |
 //! | `#ends` | when this session ends |
 
+mod navigations;
 mod person;
+mod sites;
 
 use std::path::PathBuf;
 
@@ -47,13 +49,15 @@ async fn story() -> Result<()> {
     let phone = Person::new("phone", &driver, &demo, &pictures).await?;
 
     let outcome = async {
+        navigations::check(&driver).await?;
         log_in_and_count(&laptop).await?;
         demo.kill();
         demo.restart().await;
         note_and_flash(&laptop).await?;
         end_the_other_device(&laptop, &phone).await?;
         log_out_everywhere(&laptop, &phone).await?;
-        log_out(&laptop).await
+        log_out(&laptop).await?;
+        back_after_log_out(&laptop).await
     }
     .await;
     if outcome.is_err() {
@@ -139,4 +143,19 @@ async fn log_out(laptop: &Person) -> Result<()> {
     laptop.has("#notes li", 0).await?;
     laptop.click("Log out").await?;
     laptop.is_anonymous().await
+}
+
+/// The Back button shows no page of the session that was logged out.
+async fn back_after_log_out(laptop: &Person) -> Result<()> {
+    laptop.open_page().await?;
+    laptop.log_in("ada").await?;
+    laptop.open_page_as("?before").await?;
+    laptop.reads("#user", "ada").await?;
+    laptop.open_page().await?;
+    laptop.click("Log out").await?;
+    laptop.is_anonymous().await?;
+    laptop.go_back_to("?before").await?;
+    laptop.has("#user", 0).await?;
+    laptop.is_anonymous().await?;
+    laptop.picture("back-after-log-out").await
 }

@@ -7,9 +7,16 @@ use crate::paths::root;
 use crate::setup;
 use crate::steps::{StepResult, Steps};
 
-/// The kinds of request that `crates/session-actix/examples/request_cost.rs` knows; the first has
-/// no sessions at all.
-const KINDS: &[&str] = &["without", "untouched", "read", "change", "flask-read"];
+/// The kinds of request that `crates/session-actix/examples/request_cost.rs` knows; the first
+/// has no sessions at all.
+const KINDS: &[&str] = &[
+    "without",
+    "untouched",
+    "guarded",
+    "read",
+    "change",
+    "flask-read",
+];
 const FEW: u32 = 200;
 const MANY: u32 = 1200;
 

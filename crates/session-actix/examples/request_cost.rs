@@ -9,19 +9,19 @@ use actix_http::Request;
 use actix_web::{
     App,
     body::MessageBody,
-    dev::{Service, ServiceResponse},
+    dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse},
     get,
     http::header::{COOKIE, SET_COOKIE},
-    middleware::Condition,
     post, rt,
     test::{TestRequest, init_service, read_body, try_call_service},
+    web::ServiceConfig,
 };
 use session_actix::{
-    Session, SessionError, SessionMiddleware,
+    CrossSiteGuard, Session, SessionError, SessionMiddleware,
     session_core::{MemoryStore, SecretKeys, Sessions, Settings},
 };
 
-const USAGE: &str = "request_cost without|untouched|read|change|flask-read REQUESTS";
+const USAGE: &str = "request_cost without|untouched|guarded|read|change|flask-read REQUESTS";
 const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
 
 /// What a session holds beside its counter: some 300 bytes.
@@ -89,22 +89,46 @@ async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> 
     };
     let builder = Sessions::builder(settings, Arc::new(MemoryStore::new()));
     let sessions = builder.without_owner_lists().build()?;
-    let with_sessions = kind != "without";
-    let app = App::new()
-        .wrap(Condition::new(
-            with_sessions,
-            SessionMiddleware::new(sessions),
-        ))
-        .service((fill, untouched, read, change));
+    match kind {
+        "without" => send_all(App::new().configure(routes), kind, requests).await,
+        "guarded" => {
+            let app = App::new().wrap(SessionMiddleware::new(sessions));
+            let app = app.wrap(CrossSiteGuard::default());
+            send_all(app.configure(routes), kind, requests).await
+        }
+        _ => {
+            let app = App::new().wrap(SessionMiddleware::new(sessions));
+            send_all(app.configure(routes), kind, requests).await
+        }
+    }
+}
+
+fn routes(config: &mut ServiceConfig) {
+    config.service((fill, untouched, read, change));
+}
+
+async fn send_all<T, B>(app: App<T>, kind: &str, requests: u64) -> Result<(), Box<dyn Error>>
+where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = actix_web::Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
     let app = init_service(app).await;
     let mut browser = Browser::default();
-    if with_sessions {
+    if kind != "without" {
         let form = TestRequest::post().uri("/fill");
         browser.ask(&app, form, "filled").await?;
     }
     for visit in 1..=requests {
         let (request, expected) = match kind {
-            "without" | "untouched" => (TestRequest::get().uri("/untouched"), "ok".to_owned()),
+            "without" | "untouched" | "guarded" => {
+                (TestRequest::get().uri("/untouched"), "ok".to_owned())
+            }
             "read" | "flask-read" => (TestRequest::get().uri("/read"), READ.1.to_owned()),
             "change" => (TestRequest::post().uri("/change"), visit.to_string()),
             _ => return Err(USAGE.into()),

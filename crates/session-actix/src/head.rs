@@ -1,6 +1,9 @@
-//! Writes the headers of a response: the session cookie, `Vary`, `Cache-Control`.
+//! Writes the headers of a response: the session cookie, `Vary`, `Cache-Control`,
+//! `Clear-Site-Data`.
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, VARY};
+use actix_web::http::header::{
+    CACHE_CONTROL, CLEAR_SITE_DATA, HeaderMap, HeaderValue, SET_COOKIE, VARY,
+};
 use session_core::ResponseHeaders;
 
 /// Writes the session's headers into a response.
@@ -18,6 +21,12 @@ pub(crate) fn write(session: &ResponseHeaders, headers: &mut HeaderMap) {
     }
     if session.no_store && !headers.contains_key(CACHE_CONTROL) {
         forbid_caching(headers);
+    }
+    if let Some(data) = &session.clear_site_data
+        && !headers.contains_key(CLEAR_SITE_DATA)
+        && let Ok(value) = HeaderValue::try_from(data)
+    {
+        headers.insert(CLEAR_SITE_DATA, value);
     }
     if session.vary {
         vary_by_cookie(headers);

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod background_saves;
+mod cross_site;
 mod error;
+mod fresh_login;
 mod head;
 mod middleware;
 mod request;
@@ -11,6 +13,8 @@ mod session;
 mod slots;
 
 pub use background_saves::{finish_saves, sigterm_and_saves};
+pub use cross_site::{CrossSiteFuture, CrossSiteGuard, CrossSiteService};
+pub use fresh_login::{FreshLogin, FreshLoginService, return_path};
 pub use middleware::{SessionMiddleware, SessionService};
 pub use request::SessionExt;
 pub use response::SessionFuture;

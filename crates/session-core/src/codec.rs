@@ -68,7 +68,7 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
     let content = Content {
         payload,
         created_at: Some(header.created_at),
-        logged_in_at: header.logged_in_at,
+        authenticated_at: header.authenticated_at,
         idle: header.idle,
         owner: header.owner.map(Arc::from),
         label: header.label.map(Arc::from),
@@ -148,7 +148,7 @@ fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Heade
         lineage: content.lineage.unwrap_or_default(),
         expires_at: Millis::default(),
         created_at: content.created_at.unwrap_or_default(),
-        logged_in_at: content.logged_in_at,
+        authenticated_at: content.authenticated_at,
         used_at: Millis::default(),
         cookie_until: None,
         indexed_until: None,

@@ -1,14 +1,16 @@
 //! The settings: their defaults, the rules between them, and how they are read from the
 //! environment.
 
+mod assurance;
 mod env;
 mod error;
 mod from_env;
 mod settings;
 
+pub use assurance::Assurance;
 pub use env::Env;
 pub use error::ConfigError;
-pub use settings::{OnStoreFailure, Refresh, Settings};
+pub use settings::{OnStoreFailure, Refresh, Settings, SiteData};
 
 #[cfg(feature = "flask")]
 pub use crate::flask::FlaskSessions;

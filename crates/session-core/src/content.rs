@@ -20,7 +20,8 @@ pub(crate) struct Content {
     pub(crate) payload: Payload,
     /// Unknown for a session that Flask made.
     pub(crate) created_at: Option<Millis>,
-    pub(crate) logged_in_at: Option<Millis>,
+    /// The last login or reauthentication.
+    pub(crate) authenticated_at: Option<Millis>,
     /// The session's own idle timeout, if it has one.
     pub(crate) idle: Option<Duration>,
     pub(crate) owner: Option<Arc<str>>,
@@ -46,9 +47,10 @@ impl Content {
         }
     }
 
-    /// When the absolute timeout starts: at the last login, or else at the creation.
+    /// When the absolute timeout starts: at the last login or reauthentication, or else at the
+    /// creation.
     pub(crate) fn started_at(&self) -> Option<Millis> {
-        self.logged_in_at.max(self.created_at)
+        self.authenticated_at.max(self.created_at)
     }
 }
 

@@ -32,11 +32,19 @@ pub enum Error {
         /// The error that the decoder reported.
         source: BoxError,
     },
-    /// The encoded session is larger than the store accepts. The stored session is intact.
+    /// The encoded session is larger than the store or the settings accept. The stored session is
+    /// intact.
     TooLarge {
         /// The size of the encoded session in bytes.
         size: usize,
         /// The largest size accepted, in bytes.
+        limit: usize,
+    },
+    /// The session has more keys than the settings accept. The stored session is intact.
+    TooManyKeys {
+        /// The number of keys.
+        count: usize,
+        /// The largest number accepted.
         limit: usize,
     },
     /// A later release of this library wrote the record. The record is left unchanged.
@@ -56,6 +64,8 @@ pub enum Error {
     /// The request came with an id that was renewed, or another request's login was first. Nothing
     /// changed.
     Conflict,
+    /// Nobody is logged in to the session, or the last login is too long ago.
+    LoginNeeded,
     /// The session changed after the response's head was sent, and the change needs a cookie.
     HeadSent,
     /// The closure of an `update` used the session that it changes.
@@ -104,14 +114,16 @@ impl Error {
     /// The HTTP status of the response to a request that this error ended. For adapters.
     ///
     /// - 503: the store failed, or other requests were always first. The client may try again.
-    /// - 413: the session is too large.
+    /// - 413: the session is too large, or has too many keys.
     /// - 409: a conflict.
+    /// - 401: nobody is logged in, or not recently enough.
     /// - 400: a key or an owner's name cannot be used.
     /// - 500: an error that only a change of the application can fix.
     pub fn status(&self) -> u16 {
         match self {
-            Self::TooLarge { .. } => 413,
+            Self::TooLarge { .. } | Self::TooManyKeys { .. } => 413,
             Self::Conflict => 409,
+            Self::LoginNeeded => 401,
             Self::ReservedKey | Self::OwnerTooLong { .. } => 400,
             Self::HeadSent
             | Self::Reentrant
@@ -138,6 +150,7 @@ impl Error {
         matches!(
             self,
             Self::TooLarge { .. }
+                | Self::TooManyKeys { .. }
                 | Self::Conflict
                 | Self::HeadSent
                 | Self::Reentrant
@@ -175,9 +188,12 @@ impl fmt::Display for Error {
             Self::TooLarge { size, limit } => {
                 write!(
                     f,
-                    "the session has {size} bytes, the store accepts {limit}: keep less in the session, or raise the \
-                     store's limit"
+                    "the session has {size} bytes, {limit} are accepted: keep less in the session, or raise the \
+                     store's limit or SESSION_MAX_BYTES"
                 )
+            }
+            Self::TooManyKeys { count, limit } => {
+                write!(f, "the session has {count} keys, {limit} are accepted: keep fewer, or raise SESSION_MAX_KEYS")
             }
             Self::LaterVersion => {
                 f.write_str("a later release of the session library wrote the record: update this program")
@@ -195,6 +211,9 @@ impl fmt::Display for Error {
                 f.write_str("other requests changed the session before each attempt to save it")
             }
             Self::Conflict => f.write_str("another request renewed the session or logged in first; the change was not stored"),
+            Self::LoginNeeded => {
+                f.write_str("nobody is logged in to the session, or the last login is too long ago")
+            }
             Self::HeadSent => {
                 f.write_str("the change needs a session cookie, but the response's head was sent")
             }

@@ -61,7 +61,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 pub(crate) struct Timeouts {
     /// Since its last use.
     pub(crate) idle: Duration,
-    /// Since its creation or its last login. Use does not extend it.
+    /// Since its creation, its last login or its last reauthentication. Use does not extend it.
     pub(crate) absolute: Option<Duration>,
 }
 

@@ -13,7 +13,7 @@
 //!     32     16  lineage
 //!     48      8  the session's end; of a tombstone, how long it counts for requests that arrive
 //!     56      8  creation
-//!     64      8  last login, or 0
+//!     64      8  last login or reauthentication, or 0
 //!     72      8  last use that was written
 //!     80      8  end of the cookie last sent, or 0 if it ends with the browser
 //!     88      8  time of the entry in the owner's index, or 0
@@ -69,7 +69,7 @@ pub(crate) struct Header<'t> {
     pub(crate) lineage: [u8; 16],
     pub(crate) expires_at: Millis,
     pub(crate) created_at: Millis,
-    pub(crate) logged_in_at: Option<Millis>,
+    pub(crate) authenticated_at: Option<Millis>,
     pub(crate) used_at: Millis,
     pub(crate) cookie_until: Option<Millis>,
     pub(crate) indexed_until: Option<Millis>,
@@ -137,7 +137,7 @@ impl<'t> Header<'t> {
             lineage: array(fixed, 32),
             expires_at: instant(48),
             created_at: instant(56),
-            logged_in_at: optional(64),
+            authenticated_at: optional(64),
             used_at: instant(72),
             cookie_until: optional(80),
             indexed_until: optional(88),
@@ -179,7 +179,7 @@ impl<'t> Header<'t> {
         for number in [
             self.expires_at.get(),
             self.created_at.get(),
-            self.logged_in_at.map_or(0, Millis::get),
+            self.authenticated_at.map_or(0, Millis::get),
             self.used_at.get(),
             self.cookie_until.map_or(0, Millis::get),
             self.indexed_until.map_or(0, Millis::get),

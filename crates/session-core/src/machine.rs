@@ -28,6 +28,7 @@ use crate::{
     op::{Op, replay},
     record::{Loaded, Record, Revision, Write},
     rules::{Form, Live, Presented, Rules},
+    security_events,
 };
 
 /// What the machine needs from outside.
@@ -417,6 +418,8 @@ impl Machine {
             Next::Again => {
                 if matches!(run.state, State::Ending | State::DeletingEnded) {
                     self.ended = true;
+                    let ended = run.live.as_ref();
+                    security_events::log_out(ended.and_then(|live| live.content.lineage));
                 }
                 run.ended = true;
                 run.state = State::Idle;

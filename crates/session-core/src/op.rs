@@ -83,7 +83,7 @@ impl Op {
                     content.clear();
                 }
                 content.owner = Some(owner.clone());
-                content.logged_in_at = Some(now);
+                content.authenticated_at = Some(now);
             }
             Self::Lifetime(idle) => content.idle = *idle,
             Self::Label(label) => content.label.clone_from(label),

@@ -21,6 +21,7 @@ use crate::{
     payload::Payload,
     record::{Cursor, Listed},
     rules::{Form, Live, LoadedRecord},
+    security_events,
     shared::Shared,
     store::OwnerIndex,
 };
@@ -210,7 +211,9 @@ impl Owned {
     /// Ends every session of `owner` except the one with the lineage `keep`. Returns how many it
     /// ended.
     pub(crate) async fn end_all(&self, owner: &str, keep: Option<[u8; 16]>) -> Result<u64> {
-        self.end_listed(owner, None, keep).await
+        let ended = self.end_listed(owner, None, keep).await?;
+        security_events::log_out_everywhere(ended);
+        Ok(ended)
     }
 
     /// Ends the session of `owner` with this `lineage`. Returns whether there was one.

@@ -44,6 +44,8 @@ pub struct ResponseHeaders {
     /// `Cache-Control: no-store`, unless the application sets the header itself. Otherwise a
     /// browser shows it again after the log-out.
     pub no_store: bool,
+    /// The value of a `Clear-Site-Data` header, unless the application sets the header itself.
+    pub clear_site_data: Option<String>,
 }
 
 /// The work at the end of a request.
@@ -233,7 +235,11 @@ fn response_headers(
     now: Millis,
 ) -> ResponseHeaders {
     let set_cookie = machine.cookie(&shared.rules, now);
+    let clear_site_data = shared.rules.settings.clear_site_data.as_deref();
     ResponseHeaders {
+        clear_site_data: clear_site_data
+            .filter(|_| machine.removes_cookie())
+            .map(str::to_owned),
         vary: looked || set_cookie.is_some(),
         no_store: looked && shared.rules.settings.no_store && machine.had_owner(&shared.rules),
         set_cookie,

@@ -35,6 +35,7 @@ use crate::{
     payload::{Dynamic, Value},
     record::{IndexEntry, Loaded, Record, Revision},
     secret_keys::SecretKeys,
+    security_events::SecurityEvents,
     signer::Signer,
 };
 
@@ -122,9 +123,10 @@ pub(crate) struct Rules {
     pub(crate) settings: Settings,
     /// The content of a new session.
     pub(crate) blank: Content,
-    /// The largest record that the store accepts, in bytes.
+    /// The largest record that the store and the settings accept, in bytes.
     limit: usize,
     signer: Option<Signer<Hmac<Sha256>>>,
+    pub(crate) events: SecurityEvents,
     #[cfg(feature = "flask")]
     flask_signer: Option<flask::Signer>,
 }
@@ -175,8 +177,9 @@ impl Rules {
             #[cfg(feature = "flask")]
             flask_signer: settings.flask_keys().map(flask::signer),
             blank: by_form!(settings.form, Content::default(), flask::blank(&settings)),
+            events: SecurityEvents::default(),
+            limit: limit.min(settings.max_bytes),
             settings,
-            limit,
         }
     }
 
@@ -196,7 +199,13 @@ impl Rules {
         let mut candidates: Vec<Presented> = Vec::new();
         let verified = headers
             .flat_map(|header| cookie::values(header, name))
-            .filter_map(|value| self.verify_value(value));
+            .filter_map(|value| {
+                let presented = self.verify_value(value);
+                if presented.is_none() {
+                    self.events.signature_refused();
+                }
+                presented
+            });
         for presented in verified {
             if candidates.iter().all(|other| other.id != presented.id) {
                 candidates.push(presented);
@@ -355,8 +364,8 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`] if the record is larger than the store's limit, [`Error::Encode`] if the
-    /// payload cannot be encoded.
+    /// [`Error::TooLarge`] and [`Error::TooManyKeys`] if the session is beyond a limit,
+    /// [`Error::Encode`] if the payload cannot be encoded.
     pub(crate) fn record(
         &self,
         new: &mut Live,
@@ -364,12 +373,22 @@ impl Rules {
         write_tag: [u8; 8],
         encoded: Option<&Bytes>,
     ) -> Result<Record> {
+        let (count, limit) = (new.content.payload.len(), self.settings.max_keys);
+        // An unchanged payload may be from before the limit was lowered.
+        if encoded.is_none() && count > limit {
+            self.events.limit_reached(new.content.lineage);
+            return Err(Error::TooManyKeys { count, limit });
+        }
         let bytes = by_form!(
             new.form,
             codec::live(&new.key, &new.content, &new.times, write_tag, encoded),
             flask::live(&self.settings, &new.content, encoded),
         )?;
-        self.check_size(&bytes)?;
+        let (size, limit) = (bytes.len(), self.limit);
+        if size > limit {
+            self.events.limit_reached(new.content.lineage);
+            return Err(Error::TooLarge { size, limit });
+        }
         new.encoded = by_form!(new.form, codec::payload_in(&bytes), bytes.clone());
         let end = new.times.expires_at.unwrap_or_default();
         let until = new.times.indexed_until;
@@ -409,14 +428,6 @@ impl Rules {
             expires_at: reclaimed(live.form, until),
             entry,
         }
-    }
-
-    fn check_size(&self, bytes: &Bytes) -> Result<()> {
-        let (size, limit) = (bytes.len(), self.limit);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
-        Ok(())
     }
 
     fn entry(&self, content: &Content, until: Millis) -> Option<IndexEntry> {

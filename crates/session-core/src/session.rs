@@ -228,6 +228,8 @@ impl Session {
     /// Sets an idle timeout for this session, of at least one second. `None` restores the
     /// application's.
     ///
+    /// With an [assurance level](crate::config::Assurance) it counts only up to the level's.
+    ///
     /// It is stored with the session, so it also applies to later requests. For "remember me" the
     /// cookie must outlive the browser too. It does by default; with
     /// `Settings::with_permanent(false)` also call [`set_permanent(true)`](Self::set_permanent).
@@ -277,9 +279,9 @@ impl Session {
         })
     }
 
-    /// When the session was created or last logged in to. `None` if it is not stored yet. Flask's
-    /// records do not tell it, so there it is `None` unless [`log_in`](Self::log_in) was called
-    /// here.
+    /// When the session was created, last logged in to, or last reauthenticated. `None` if it is
+    /// not stored yet. Flask's records do not tell it, so there it is `None` unless
+    /// [`log_in`](Self::log_in) was called here.
     pub fn created_at(&self) -> Option<SystemTime> {
         let machine = self.machine_or_none()?;
         Some(machine.live()?.content.started_at()?.into())

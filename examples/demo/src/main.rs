@@ -20,7 +20,7 @@ use std::{
 
 use actix_web::{App, HttpServer, web};
 use session_actix::{
-    SessionMiddleware,
+    CrossSiteGuard, SessionMiddleware,
     session_core::{
         CookieAttributes, Record, Sessions, Settings,
         config::{ConfigError, Env},
@@ -106,6 +106,7 @@ async fn serve(
             .app_data(web::Data::new(name))
             .app_data(web::PayloadConfig::new(64 << 20))
             .wrap(SessionMiddleware::new(sessions.clone()))
+            .wrap(CrossSiteGuard::default())
             .configure(api::routes)
             .configure(devices::routes)
             .configure(page::routes)

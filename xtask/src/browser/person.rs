@@ -8,6 +8,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use session_tests::{ChromeDriver, Program};
+use url::Url;
 
 pub(super) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -28,8 +29,25 @@ impl Person {
         demo: &Program,
         pictures: &Path,
     ) -> Result<Self> {
+        let page = format!("{}/", demo.url());
+        Self::start(name, driver, page, pictures).await
+    }
+
+    /// Somebody who visits sites of any name; all are on this machine.
+    pub(super) async fn anywhere(name: &'static str, driver: &ChromeDriver) -> Result<Self> {
+        Self::start(name, driver, String::new(), Path::new("")).await
+    }
+
+    async fn start(
+        name: &'static str,
+        driver: &ChromeDriver,
+        page: String,
+        pictures: &Path,
+    ) -> Result<Self> {
         let mut arguments = ChromeDriver::arguments();
         arguments.push("--window-size=1000,1400");
+        arguments.push("--host-resolver-rules=MAP *.test 127.0.0.1,MAP *.localhost 127.0.0.1");
+        arguments.push("--disable-features=HttpsUpgrades");
         let options = json!({ "goog:chromeOptions": { "args": arguments } });
         let capabilities = options.as_object().cloned().unwrap_or_default();
         let mut builder = ClientBuilder::new(HttpConnector::new());
@@ -40,13 +58,36 @@ impl Person {
         Ok(Self {
             name,
             client,
-            page: format!("{}/", demo.url()),
+            page,
             pictures: pictures.to_owned(),
         })
     }
 
+    /// Opens a page that runs `script`.
+    pub(super) async fn run_on(&self, page: &str, script: &str) -> Result<()> {
+        let mut page = Url::parse(page)?;
+        page.set_fragment(Some(&script.replace('%', "%25")));
+        Ok(self.client.goto(page.as_str()).await?)
+    }
+
     pub(super) async fn open_page(&self) -> Result<()> {
         Ok(self.client.goto(&self.page).await?)
+    }
+
+    /// Opens the page under an address of its own, which the history can tell apart.
+    pub(super) async fn open_page_as(&self, query: &str) -> Result<()> {
+        Ok(self.client.goto(&format!("{}{query}", self.page)).await?)
+    }
+
+    /// Presses Back until the address is that of [`open_page_as`](Self::open_page_as).
+    pub(super) async fn go_back_to(&self, query: &str) -> Result<()> {
+        for _ in 0..4 {
+            self.client.back().await?;
+            if self.client.current_url().await?.as_str().ends_with(query) {
+                return Ok(());
+            }
+        }
+        Err(self.wrong(&format!("Back does not lead to {query}")))
     }
 
     pub(super) async fn fill(&self, field: &str, text: &str) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Caching: `Vary: Cookie` if the session was used, `no-store` if its cookie is set or a user is
-//! logged in.
+//! logged in. `Clear-Site-Data` on a log-out.
+
+use session_actix::session_core::config::SiteData;
 
 use crate::{
     browser::{browser, sessions, settings},
@@ -108,4 +110,37 @@ async fn the_handlers_cache_control_takes_precedence_over_no_store() {
     }
     browser.get("/logout").await;
     assert_eq!(browser.get("/who").await.header("cache-control"), None);
+}
+
+#[actix_web::test]
+async fn a_log_out_clears_what_the_setting_says_and_nothing_else_does() {
+    let all = [SiteData::Cache, SiteData::Cookies, SiteData::Storage];
+    for (data, expected) in [
+        (&all[..0], None),
+        (&all[..1], Some("\"cache\"")),
+        (&all[..], Some("\"cache\", \"cookies\", \"storage\"")),
+    ] {
+        let settings = settings().with_clear_site_data(data);
+        let mut browser = browser(sessions(settings, &ObservedStore::default())).await;
+        for path in ["/login/ada", "/who", "/renew", "/clear", "/plain"] {
+            assert_eq!(browser.get(path).await.header("clear-site-data"), None);
+        }
+        // The second finds nothing to end.
+        for _ in 0..2 {
+            let response = browser.get("/logout").await;
+            assert_eq!(response.header("clear-site-data"), expected);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_log_out_that_fails_clears_nothing() {
+    let store = ObservedStore::default();
+    let settings = settings().with_clear_site_data(&[SiteData::Cookies]);
+    let mut browser = browser(sessions(settings, &store)).await;
+    browser.get("/login/ada").await;
+    store.fail_updates();
+    let response = browser.get("/logout").await;
+    assert_eq!(response.status, 503);
+    assert_eq!(response.header("clear-site-data"), None);
 }

@@ -1,39 +1,13 @@
 //! Idle and absolute timeouts, by a clock that the test moves.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::Duration;
 
-use session_actix::session_core::{Clock, MemoryStore, Settings, config::Refresh};
+use session_actix::session_core::{Settings, config::Refresh};
 
 use crate::{
     browser::{browser, sessions_at, settings},
-    observed_store::ObservedStore,
+    test_clock::TestClock,
 };
-
-#[derive(Clone, Default)]
-struct TestClock(Arc<AtomicU64>);
-
-impl TestClock {
-    fn clock(&self) -> Clock {
-        let seconds = self.0.clone();
-        Arc::new(move || {
-            UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds.load(Ordering::Relaxed))
-        })
-    }
-
-    fn advance(&self, seconds: u64) {
-        self.0.fetch_add(seconds, Ordering::Relaxed);
-    }
-
-    fn store(&self) -> ObservedStore {
-        ObservedStore::new(MemoryStore::new().with_clock(self.clock()))
-    }
-}
 
 fn short() -> Settings {
     settings().with_idle_timeout(Duration::from_secs(100))

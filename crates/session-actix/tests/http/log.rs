@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, Once},
 };
 
+use session_actix::session_core::SECURITY_EVENTS;
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -25,6 +26,25 @@ impl Log {
         let log = Self::default();
         let guard = set_default(log.clone());
         (log, guard)
+    }
+
+    /// The security events since the last call: level and fields, without the message.
+    pub(crate) fn security_events(&self) -> Vec<String> {
+        let text = std::mem::take(&mut *self.0.lock().unwrap());
+        let lines = text.lines().filter(|it| it.contains(SECURITY_EVENTS));
+        let fields = lines.map(|line| {
+            let words = line.split(' ').filter(|it| !it.is_empty());
+            let fields = words.filter(|it| it.contains('=') || *it == "INFO" || *it == "WARN");
+            let shown = fields.filter(|it| !it.starts_with("message="));
+            shown.collect::<Vec<_>>().join(" ")
+        });
+        fields.collect()
+    }
+
+    pub(crate) fn warnings(&self) -> String {
+        let text = self.text();
+        let warnings = text.lines().filter(|it| it.starts_with("WARN"));
+        warnings.collect()
     }
 
     pub(crate) fn text(&self) -> String {
@@ -53,7 +73,10 @@ impl Subscriber for Log {
     }
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn event(&self, event: &Event<'_>) {
-        event.record(&mut Line(&mut self.0.lock().unwrap()));
+        let mut text = self.0.lock().unwrap();
+        let (level, target) = (event.metadata().level(), event.metadata().target());
+        write!(text, "\n{level} {target} ").unwrap();
+        event.record(&mut Line(&mut text));
     }
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}

@@ -96,7 +96,7 @@ fn the_example_in_the_formats_page_is_what_is_written() {
     let end = start.after(Duration::from_secs(900));
     let mut content = Content {
         created_at: Some(start),
-        logged_in_at: Some(start),
+        authenticated_at: Some(start),
         owner: Some("ada".into()),
         lineage: Some(std::array::from_fn(|at| {
             16 + u8::try_from(at).expect("a small number")

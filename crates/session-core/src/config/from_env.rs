@@ -8,6 +8,7 @@ use crate::{cookie::SameSite, key::KeyPrefix, payload::Format};
 /// Every name that a part of this library reads.
 const KNOWN: &[&str] = &[
     "SESSION_ABSOLUTE_LIFETIME",
+    "SESSION_ASSURANCE",
     "SESSION_CLEANUP_SECONDS",
     "SESSION_COOKIE_DOMAIN",
     "SESSION_COOKIE_HTTPONLY",
@@ -21,6 +22,8 @@ const KNOWN: &[&str] = &[
     "SESSION_FILE_THRESHOLD",
     "SESSION_ID_LENGTH",
     "SESSION_KEY_PREFIX",
+    "SESSION_MAX_BYTES",
+    "SESSION_MAX_KEYS",
     "SESSION_MEMCACHED",
     "SESSION_MONGODB",
     "SESSION_MONGODB_COLLECT",
@@ -61,12 +64,22 @@ impl Settings {
     /// The first setting that cannot be used, and what to do.
     pub fn overlaid(mut self, env: &Env) -> Result<Self, ConfigError> {
         warn_of_unknown(env);
+        // First, so that what is set beside it is compared with it.
+        if let Some(level) = env.parse("SESSION_ASSURANCE", "AAL1, AAL2 or AAL3")? {
+            self = self.with_assurance(level);
+        }
         self.overlay_cookie(env)?;
         if let Some(prefix) = env.allowing_empty("SESSION_KEY_PREFIX") {
             self.prefix = KeyPrefix::allowing_empty(prefix)?;
         }
         if let Some(bytes) = env.parse("SESSION_ID_LENGTH", "a whole number of bytes")? {
             self.id_bytes = bytes;
+        }
+        if let Some(bytes) = env.parse("SESSION_MAX_BYTES", "a whole number of bytes")? {
+            self.max_bytes = bytes;
+        }
+        if let Some(keys) = env.parse("SESSION_MAX_KEYS", "a whole number of keys")? {
+            self.max_keys = keys;
         }
         if let Some(permanent) = env.bool("SESSION_PERMANENT")? {
             self.permanent = permanent;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::ConfigError;
+use super::{Assurance, ConfigError};
 use crate::{
     cookie::CookieAttributes, expiry::Timeouts, id::SessionId, key::KeyPrefix, payload::Format,
-    rules::Form, secret_keys::SecretKeys,
+    record::Record, rules::Form, secret_keys::SecretKeys,
 };
 
 /// When the use of a session moves its expiry.
@@ -34,6 +34,28 @@ pub enum OnStoreFailure {
     Anonymous,
 }
 
+/// What a browser keeps for a site, as `Clear-Site-Data` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SiteData {
+    /// Responses that the browser cached for the origin.
+    Cache,
+    /// The cookies of the whole registrable domain.
+    Cookies,
+    /// What scripts of the origin stored, and its service workers.
+    Storage,
+}
+
+impl SiteData {
+    fn directive(self) -> &'static str {
+        match self {
+            Self::Cache => "\"cache\"",
+            Self::Cookies => "\"cookies\"",
+            Self::Storage => "\"storage\"",
+        }
+    }
+}
+
 /// Everything that an application can choose. The defaults are the safest choices.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -44,10 +66,16 @@ pub struct Settings {
     pub(crate) permanent: bool,
     pub(crate) idle_timeout: Duration,
     pub(crate) absolute_timeout: Option<Duration>,
+    pub(crate) assurance: Option<Assurance>,
+    /// The longest idle timeout that a session may have of its own.
+    pub(crate) longest_idle: Duration,
     pub(crate) refresh: Refresh,
     pub(crate) store_timeout: Duration,
     pub(crate) on_store_failure: OnStoreFailure,
     pub(crate) no_store: bool,
+    pub(crate) clear_site_data: Option<Box<str>>,
+    pub(crate) max_bytes: usize,
+    pub(crate) max_keys: usize,
     pub(crate) last_seen: Duration,
     pub(crate) sweep_pause: Duration,
     /// The form of new sessions.
@@ -85,10 +113,15 @@ impl Settings {
             permanent: true,
             idle_timeout: Self::DEFAULT_IDLE_TIMEOUT,
             absolute_timeout: None,
+            assurance: None,
+            longest_idle: Duration::MAX,
             refresh: Refresh::WhenDue,
             store_timeout: Duration::from_secs(1),
             on_store_failure: OnStoreFailure::Fail,
             no_store: true,
+            clear_site_data: None,
+            max_bytes: usize::MAX,
+            max_keys: usize::MAX,
             last_seen: Duration::from_hours(1),
             sweep_pause: Duration::from_secs(300),
             form: Form::Native,
@@ -143,8 +176,8 @@ impl Settings {
         self
     }
 
-    /// How long a session lives after its creation or its last login, whatever its use. Defaults to
-    /// no limit.
+    /// How long a session lives after its creation, its last login or its last reauthentication,
+    /// whatever its use. Defaults to no limit.
     #[must_use]
     pub fn with_absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = Some(timeout);
@@ -180,6 +213,44 @@ impl Settings {
     #[must_use]
     pub fn with_no_store(mut self, no_store: bool) -> Self {
         self.no_store = no_store;
+        self
+    }
+
+    /// What the response to a log-out asks the browser to delete, in `Clear-Site-Data`. Defaults to
+    /// nothing: the session's cookie is removed by itself.
+    ///
+    /// [`SiteData::Cookies`] deletes the cookies of the whole registrable domain: a log-out at
+    /// `shop.example.org` logs the browser out at `forum.example.org`, too. The others delete what
+    /// the origin stored, for all users of the browser profile. Browsers heed the header only over
+    /// TLS. A handler that sets it itself takes precedence.
+    #[must_use]
+    pub fn with_clear_site_data(mut self, data: &[SiteData]) -> Self {
+        let names: Vec<_> = data.iter().map(|it| it.directive()).collect();
+        self.clear_site_data = (!names.is_empty()).then(|| names.join(", ").into());
+        self
+    }
+
+    /// The largest record of a session in bytes, header included: at least 1,024. Defaults to the
+    /// store's limit, which applies in any case.
+    ///
+    /// A change beyond it is [`Error::TooLarge`](crate::Error::TooLarge), and the stored session
+    /// stays as it was. So a visitor cannot fill the store by one session.
+    #[must_use]
+    pub fn with_max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// The most keys that a session may have, the library's own `_permanent` and `_flashes`
+    /// included: at least 1. Defaults to the limit of the format, 16,384.
+    ///
+    /// A change, a renewal or a login of a session with more is
+    /// [`Error::TooManyKeys`](crate::Error::TooManyKeys), and the stored session stays as it was.
+    /// So if the limit is lowered, sessions that have more already can be read, kept alive, made
+    /// smaller and ended.
+    #[must_use]
+    pub fn with_max_keys(mut self, keys: usize) -> Self {
+        self.max_keys = keys;
         self
     }
 
@@ -231,7 +302,7 @@ impl Settings {
         self.idle_timeout
     }
 
-    /// How long a session lives after its creation or its last login.
+    /// How long a session lives after its creation, its last login or its last reauthentication.
     pub fn absolute_timeout(&self) -> Option<Duration> {
         self.absolute_timeout
     }
@@ -273,7 +344,7 @@ impl Settings {
 
     pub(crate) fn timeouts(&self, idle: Option<Duration>) -> Timeouts {
         Timeouts {
-            idle: idle.unwrap_or(self.idle_timeout),
+            idle: idle.map_or(self.idle_timeout, |own| own.min(self.longest_idle)),
             absolute: self.absolute_timeout,
         }
     }
@@ -301,6 +372,7 @@ impl Settings {
         if let Some(absolute) = self.absolute_timeout {
             timeout("SESSION_ABSOLUTE_LIFETIME", absolute)?;
         }
+        self.check_assurance()?;
         if self.store_timeout.is_zero() || self.store_timeout > Duration::from_secs(60) {
             return Err(ConfigError::new(
                 "SESSION_STORE_TIMEOUT_MS",
@@ -312,6 +384,15 @@ impl Settings {
                 "SESSION_CLEANUP_SECONDS",
                 "must be at least 1 (second)",
             ));
+        }
+        if self.max_bytes < Record::HEAD {
+            return Err(ConfigError::new(
+                "SESSION_MAX_BYTES",
+                format!("must be at least {}", Record::HEAD),
+            ));
+        }
+        if self.max_keys == 0 {
+            return Err(ConfigError::new("SESSION_MAX_KEYS", "must be at least 1"));
         }
         if self.is_native() {
             self.prefix.refuse_empty()?;

@@ -69,7 +69,7 @@ pub(crate) fn decode(loaded: &Loaded, format: Format) -> Result<Option<Stored>> 
             .filter(|idle| *idle > 0)
             .map(Duration::from_millis),
         owner: notes.owner.map(Arc::from),
-        logged_in_at: None,
+        authenticated_at: None,
         label: notes.label.map(Arc::from),
         lineage: None,
     };

@@ -12,7 +12,7 @@ fn header() -> Header<'static> {
         lineage: [3; 16],
         expires_at: Millis::new(4),
         created_at: Millis::new(5),
-        logged_in_at: Some(Millis::new(6)),
+        authenticated_at: Some(Millis::new(6)),
         used_at: Millis::new(7),
         cookie_until: None,
         indexed_until: Some(Millis::new(8)),

@@ -192,6 +192,7 @@ impl Machine {
                     error = source,
                     "a session record cannot be read; its user is treated as logged out"
                 );
+                inputs.rules.events.record_unreadable();
                 if !more && run.late.is_none() {
                     run.key = Some(presented);
                     return Event::Unreadable;

@@ -16,12 +16,15 @@ use crate::{
     key::StoreKey,
     op::Op,
     rules::{Form, Live},
+    security_events,
 };
 
 /// The data of a run that ended.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct FinishedRun {
     login: bool,
+    /// The session got its first record.
+    inserted: bool,
     sends_cookie: bool,
     was_ending: bool,
     ended: bool,
@@ -31,6 +34,25 @@ struct FinishedRun {
     written: Option<Arc<Live>>,
     key: Option<(StoreKey, Form)>,
     not_allowed: Option<NotAllowed>,
+}
+
+/// Reports what a security log records.
+fn report(end: RunEnd, finished: &FinishedRun, inputs: &Inputs<'_>) {
+    let events = &inputs.rules.events;
+    let lineage = |live: &Option<Arc<Live>>| live.as_ref().and_then(|it| it.content.lineage);
+    match end {
+        RunEnd::Stored | RunEnd::StoredUnderNewId | RunEnd::StoredElsewhere if finished.login => {
+            security_events::login(lineage(&finished.written));
+        }
+        RunEnd::StoredUnderNewId if !finished.inserted => {
+            security_events::renewal(lineage(&finished.written));
+        }
+        RunEnd::Late => events.late_id(),
+        RunEnd::ChangesDropped if matches!(finished.not_allowed, Some(NotAllowed::OtherOwner)) => {
+            events.foreign_owner(lineage(&finished.live));
+        }
+        _ => {}
+    }
 }
 
 /// The result for those who wait for the run.
@@ -86,6 +108,7 @@ impl Machine {
         let changes = !run.ops.is_empty();
         let mut finished = FinishedRun {
             login: Op::login(&run.ops).is_some(),
+            inserted: run.state == State::Inserting,
             sends_cookie: run.sends_cookie,
             was_ending: matches!(run.state, State::LoadingToEnd | State::Ending),
             ended: run.ended,
@@ -107,6 +130,9 @@ impl Machine {
             self.pending_cookie = PendingCookie::Removal;
         }
         self.others.append(&mut run.others);
+        if let Some(inputs) = &inputs {
+            report(end, &finished, inputs);
+        }
         let result = result_for_callers(end, &mut finished);
         self.apply_end(end, finished);
         if result.is_ok()

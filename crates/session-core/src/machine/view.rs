@@ -143,6 +143,11 @@ impl Machine {
         }
     }
 
+    /// Whether the response removes the cookie: the session was logged out.
+    pub(crate) fn removes_cookie(&self) -> bool {
+        self.pending_cookie == PendingCookie::Removal
+    }
+
     /// The key of the id that the response's head is to carry.
     pub(super) fn pending_key(&self) -> Option<&StoreKey> {
         let live = match &self.origin {

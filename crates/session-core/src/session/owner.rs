@@ -1,11 +1,15 @@
 //! Login, and the sessions of the same owner, as handlers use them.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::Session;
 use crate::{
-    content::Lineage,
+    content::{Content, Lineage},
     error::{Error, Result},
+    expiry::Millis,
     header::MAX_OWNER,
     op::Op,
     owned::{Owned, OwnedSession},
@@ -30,6 +34,50 @@ impl Session {
             return Err(Error::OwnerTooLong { limit: MAX_OWNER });
         }
         self.change(Op::LogIn(owner.into()))
+    }
+
+    /// Notes that the session's user has just proved again who they are, such as by the password.
+    ///
+    /// It is a login of the same user: the session gets a new id when it is saved, the data is
+    /// kept, and the absolute timeout starts again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LoginNeeded`] if nobody is logged in, or if the request came with an id that was
+    /// renewed meanwhile. [`Error::Conflict`] if another request ended this session meanwhile; the
+    /// save fails with it, too, if that is found only then.
+    pub fn reauthenticate(&self) -> Result<()> {
+        let owner = self.owner().ok_or(Error::LoginNeeded)?;
+        self.log_in(&owner)
+    }
+
+    /// When the session's user last proved who they are, by [`log_in`](Self::log_in) or
+    /// [`reauthenticate`](Self::reauthenticate). `None` if nobody is logged in. Records in Flask's
+    /// form do not tell it, so there it is `None` from the next request on.
+    pub fn authenticated_at(&self) -> Option<SystemTime> {
+        let authenticated = |content: &Content| {
+            let owned = content.owner.is_some();
+            content.authenticated_at.filter(|_| owned)
+        };
+        self.read(authenticated).flatten().map(SystemTime::from)
+    }
+
+    /// Refuses a session whose user did not prove who they are within this time. For what is worth
+    /// asking for the password again, such as a change of the password or a payment.
+    ///
+    /// The clock is that of this process; see `SECURITY.md` on clocks that differ. A login from the
+    /// future, by a clock that is ahead, counts as one of now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LoginNeeded`], whose response is a 401, if the login is older, or if nobody is
+    /// logged in.
+    pub fn require_login_within(&self, time: Duration) -> Result<()> {
+        let authenticated = self.authenticated_at().map(Millis::from);
+        match authenticated {
+            Some(at) if self.now().since(at) <= time => Ok(()),
+            _ => Err(Error::LoginNeeded),
+        }
     }
 
     /// The owner of the session: the user that is logged in. `None` if nobody is.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use session_core::{Finish, Saved, Session, Settings, config::Refresh};
+use session_core::{
+    Finish, Saved, Session, Settings,
+    config::{Assurance, Refresh},
+};
 
 use crate::support::{Browser, Method, Request, Site, signed};
 
@@ -436,4 +439,23 @@ async fn judging_a_session_expired_writes_nothing() {
     site.request(&browser, |session| assert!(session.keys().is_empty()))
         .await;
     assert_eq!(site.store.calls(), [Method::Load]);
+}
+
+#[tokio::test]
+async fn a_lifetime_of_its_own_counts_up_to_the_assurance_level() {
+    let site = Site::new(signed());
+    let browser = site.logged_in("ada").await;
+    site.request(&browser, |session| session.set_lifetime(Some(DAY * 30)))
+        .await;
+    // The level is raised, and applies to this session at once.
+    let site = site.with_settings(signed().with_assurance(Assurance::Aal2));
+    let minute = Duration::from_secs(60);
+    for _ in 0..10 {
+        site.time.advance(59 * minute);
+        assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+        site.request(&browser, |session| session.set_lifetime(Some(DAY * 300)))
+            .await;
+    }
+    site.time.advance(60 * minute);
+    assert_eq!(site.owner(&browser).await, None);
 }

@@ -1,4 +1,4 @@
-//! No store gets a record beyond its limit.
+//! No store gets a record beyond its limit or that of the settings.
 
 use session_core::{Error, KeyPrefix, Record, Session, Settings};
 
@@ -64,4 +64,69 @@ async fn the_longest_prefix_owner_and_label_give_no_record_beyond_the_smallest_l
     assert_eq!(site.sessions.log_out_everywhere(&owner).await.unwrap(), 1);
     assert_eq!(site.owner(&browser).await, None);
     assert!(site.store.largest() <= Record::HEAD);
+}
+
+#[tokio::test]
+async fn no_session_grows_beyond_the_limit_of_bytes_in_the_settings() {
+    let site = Site::new(signed().with_max_bytes(2000));
+    let browser = site.logged_in("ada").await;
+    // The largest text that fits.
+    let mut stored = 0;
+    for size in 1000..2000 {
+        let request = site.open(&browser).await;
+        request.insert("text", &"x".repeat(size)).unwrap();
+        match request.answer().await {
+            Ok(_) => stored = size,
+            Err(Error::TooLarge {
+                size: 2001,
+                limit: 2000,
+            }) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(site.store.largest(), 2000);
+    let text: String = site.value(&browser, "text").await.unwrap();
+    assert_eq!(text.len(), stored);
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn no_session_has_more_keys_than_the_settings_say() {
+    let site = Site::new(signed().with_max_keys(3));
+    let browser = site.logged_in("ada").await;
+    let insert = async |key: &str| {
+        let request = site.open(&browser).await;
+        request.insert(key, &1).unwrap();
+        request.answer().await.map(drop)
+    };
+    for key in ["a", "b", "c", "a"] {
+        insert(key).await.unwrap();
+    }
+    let refused = insert("d").await;
+    assert!(
+        matches!(refused, Err(Error::TooManyKeys { count: 4, limit: 3 })),
+        "{refused:?}"
+    );
+    let keys = site.open(&browser).await.keys();
+    assert_eq!(keys, ["a", "b", "c"]);
+    // Concurrent changes are counted together.
+    site.request(&browser, |session| drop(session.remove("c")))
+        .await;
+    let (one, other) = (site.open(&browser).await, site.open(&browser).await);
+    one.insert("c", &1).unwrap();
+    other.insert("d", &1).unwrap();
+    one.answer().await.unwrap();
+    assert!(matches!(
+        other.answer().await,
+        Err(Error::TooManyKeys { .. })
+    ));
+    // A limit that is lowered stops no one who reads, stays, removes or logs out.
+    let site = site.with_settings(signed().with_max_keys(2));
+    site.request(&browser, Session::extend).await;
+    assert_eq!(site.open(&browser).await.keys().len(), 3);
+    site.request(&browser, |session| drop(session.remove("a")))
+        .await;
+    assert_eq!(site.open(&browser).await.keys().len(), 2);
+    site.request(&browser, Session::log_out).await;
+    assert_eq!(site.owner(&browser).await, None);
 }

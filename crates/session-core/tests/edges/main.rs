@@ -16,6 +16,7 @@ mod lifetimes;
 mod limits;
 mod outage;
 mod owners;
+mod reauthentication;
 mod reentrant;
 mod renewal_chains;
 mod spawned;

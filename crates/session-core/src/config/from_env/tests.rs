@@ -26,6 +26,8 @@ fn every_setting_is_turned_by_its_name() {
         ("SESSION_COOKIE_PARTITIONED", "yes"),
         ("SESSION_KEY_PREFIX", "app:"),
         ("SESSION_ID_LENGTH", "16"),
+        ("SESSION_MAX_BYTES", "4096"),
+        ("SESSION_MAX_KEYS", "50"),
         ("SESSION_PERMANENT", "off"),
         ("PERMANENT_SESSION_LIFETIME", "60"),
         ("SESSION_ABSOLUTE_LIFETIME", "600"),
@@ -41,6 +43,7 @@ fn every_setting_is_turned_by_its_name() {
     assert_eq!(all.cookie.same_site, Some(SameSite::None));
     assert_eq!(all.prefix.as_str(), "app:");
     assert_eq!(all.id_bytes, 16);
+    assert_eq!((all.max_bytes, all.max_keys), (4096, 50));
     assert!(!all.permanent);
     assert_eq!(all.idle_timeout.as_secs(), 60);
     assert_eq!(all.absolute_timeout.unwrap().as_secs(), 600);
@@ -57,6 +60,8 @@ fn what_cannot_be_used_is_refused_in_one_line_that_names_it() {
         ("SESSION_COOKIE_SECURE", "false"),
         ("SESSION_COOKIE_DOMAIN", "example.org"),
         ("SESSION_COOKIE_SAMESITE", "sometimes"),
+        ("SESSION_MAX_BYTES", "1023"),
+        ("SESSION_MAX_KEYS", "0"),
         ("SESSION_KEY_PREFIX", "a b"),
         ("SESSION_ID_LENGTH", "8"),
         ("SESSION_ID_LENGTH", "thirty-two"),

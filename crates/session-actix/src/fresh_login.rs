@@ -1,0 +1,210 @@
+//! Asks for the password again before what is worth it.
+
+use std::{
+    collections::HashMap,
+    fmt::{self, Write as _},
+    future::{Ready, ready},
+    marker::PhantomData,
+    rc::Rc,
+    time::Duration,
+};
+
+use actix_web::{
+    Error, HttpRequest, HttpResponse,
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    http::{Method, header::LOCATION},
+    web::Query,
+};
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use session_core::Error as SessionError;
+
+use crate::{DefaultSession, SessionExt};
+
+/// The parameter of the form's address that says where to come back to.
+const NEXT: &str = "next";
+
+/// Lets only sessions pass whose user logged in, or proved again who they are, a short time ago.
+///
+/// The others get a 401, or are redirected to a form and come back. The form's handler checks the
+/// password, calls [`reauthenticate`](session_core::Session::reauthenticate), and redirects to
+/// [`return_path`]. Add this middleware before the
+/// [`SessionMiddleware`](crate::SessionMiddleware).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_web::{App, HttpResponse, web};
+/// use session_actix::{FreshLogin, SessionMiddleware, session_core::Sessions};
+///
+/// fn guarded(sessions: Sessions) {
+///     let ten_minutes = FreshLogin::within(Duration::from_secs(600)).or_redirect_to("/confirm");
+///     App::new()
+///         .service(web::resource("/email").wrap(ten_minutes).get(HttpResponse::Ok))
+///         .wrap(SessionMiddleware::new(sessions));
+/// }
+/// ```
+///
+/// In a handler, `session.require_login_within(..)?` answers 401 likewise.
+pub struct FreshLogin<N = DefaultSession> {
+    within: Duration,
+    form: Option<Rc<str>>,
+    name: PhantomData<fn() -> N>,
+}
+
+impl FreshLogin {
+    /// Demands a login, or a reauthentication, of at most this age.
+    pub fn within(time: Duration) -> Self {
+        Self::named_within(time)
+    }
+}
+
+impl<N> FreshLogin<N> {
+    /// As [`within`](FreshLogin::within), for the session named `N`.
+    pub fn named_within(time: Duration) -> Self {
+        Self {
+            within: time,
+            form: None,
+            name: PhantomData,
+        }
+    }
+
+    /// Redirects to `form`, such as `/confirm`, with the request's own path and query as the
+    /// parameter `next`. Only GET and HEAD are redirected, because a browser cannot come back to
+    /// another method with its body; those still get the 401. So guard the page with the form, too.
+    #[must_use]
+    pub fn or_redirect_to(mut self, form: &str) -> Self {
+        self.form = Some(form.into());
+        self
+    }
+
+    fn answer(&self, request: &HttpRequest, error: &SessionError) -> HttpResponse {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        match self.form.as_deref() {
+            Some(form) if reads && matches!(error, SessionError::LoginNeeded) => {
+                let own = request.uri().path_and_query();
+                let own = own.map_or("/", |it| it.as_str());
+                let mark = if form.contains('?') { '&' } else { '?' };
+                let form = format!("{form}{mark}{NEXT}={}", escaped(own));
+                HttpResponse::SeeOther()
+                    .insert_header((LOCATION, form))
+                    .finish()
+            }
+            _ => actix_web::ResponseError::error_response(error),
+        }
+    }
+}
+
+/// Where the form that [`FreshLogin`] redirected to shall lead back to: the parameter `next` of
+/// this request's address, if it is a path of this application. Otherwise `/`.
+///
+/// A path on another host, such as `//example.org`, is not followed, so the form is no open
+/// redirect.
+pub fn return_path(request: &HttpRequest) -> String {
+    let query = Query::<HashMap<String, String>>::from_query(request.query_string());
+    let next = query.ok().and_then(|mut query| query.remove(NEXT));
+    next.filter(|path| is_local(path))
+        .unwrap_or_else(|| "/".to_owned())
+}
+
+/// Whether every browser takes `path` for one of this host. Browsers take a backslash for a slash,
+/// and skip tabs and line breaks.
+fn is_local(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+fn escaped(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            escaped.push(byte.into());
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
+}
+
+impl<N> Clone for FreshLogin<N> {
+    fn clone(&self) -> Self {
+        Self {
+            within: self.within,
+            form: self.form.clone(),
+            name: PhantomData,
+        }
+    }
+}
+
+impl<N> fmt::Debug for FreshLogin<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FreshLogin")
+            .field("within", &self.within)
+            .field("form", &self.form)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<N, S, B> Transform<S, ServiceRequest> for FreshLogin<N>
+where
+    N: 'static,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = FreshLoginService<N, S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(FreshLoginService {
+            service: Rc::new(service),
+            guard: self.clone(),
+        }))
+    }
+}
+
+/// A service that [`FreshLogin`] wraps.
+pub struct FreshLoginService<N, S> {
+    service: Rc<S>,
+    guard: FreshLogin<N>,
+}
+
+impl<N, S> fmt::Debug for FreshLoginService<N, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FreshLoginService")
+            .field(&self.guard)
+            .finish()
+    }
+}
+
+impl<N, S, B> Service<ServiceRequest> for FreshLoginService<N, S>
+where
+    N: 'static,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let (service, guard) = (self.service.clone(), self.guard.clone());
+        async move {
+            let session = request.named_session::<N>().await?;
+            if let Err(error) = session.require_login_within(guard.within) {
+                let answer = guard.answer(request.request(), &error);
+                return Ok(request.into_response(answer).map_into_right_body());
+            }
+            drop(session);
+            Ok(service.call(request).await?.map_into_left_body())
+        }
+        .boxed_local()
+    }
+}

@@ -1,0 +1,172 @@
+//! What a security log records, with its names and fields, over HTTP.
+
+use actix_web::{
+    App, HttpRequest, HttpResponse,
+    body::{MessageBody, to_bytes},
+    cookie::Cookie,
+    dev::{Service, ServiceResponse},
+    http::header::{COOKIE, SET_COOKIE},
+    test::{TestRequest, init_service, try_call_service},
+    web,
+};
+use session_actix::{CrossSiteGuard, Session, SessionError, SessionMiddleware};
+use tokio::{join, sync::Notify};
+
+use crate::{
+    browser::{sessions, settings},
+    log::Log,
+    observed_store::ObservedStore,
+};
+
+/// The path says what is done. The response is the session's lineage.
+async fn act(
+    session: Session,
+    request: HttpRequest,
+    go_on: web::Data<Notify>,
+) -> Result<HttpResponse, SessionError> {
+    match request.match_info().query("act") {
+        "ada" => session.log_in("ada")?,
+        "bob" => session.log_in("bob")?,
+        "reauthenticate" => session.reauthenticate()?,
+        "renew" => session.renew(),
+        "logout" => session.log_out(),
+        "everywhere" => {
+            session.log_out_everywhere(false).await?;
+        }
+        "big" => session.insert("a", &"x".repeat(5000))?,
+        "many" => {
+            for key in ["a", "b", "c", "d"] {
+                session.insert(key, &1)?;
+            }
+        }
+        "slow" => {
+            go_on.notified().await;
+            session.insert("a", &1)?;
+        }
+        _ => {}
+    }
+    let lineage = session.lineage().map(|it| it.to_string());
+    Ok(HttpResponse::Ok().body(lineage.unwrap_or_default()))
+}
+
+/// Sends a request with `cookie`. Returns the cookie from then on, and the lineage.
+async fn send<B: MessageBody + 'static>(
+    app: &impl Service<actix_http::Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    path: &str,
+    cookie: &str,
+) -> (String, String) {
+    let request = TestRequest::post().uri(path);
+    let request = request.insert_header((COOKIE, cookie)).to_request();
+    let response = try_call_service(app, request).await.unwrap();
+    let set = response.headers().get(SET_COOKIE).map(|it| {
+        let set = Cookie::parse(it.to_str().unwrap()).unwrap();
+        format!("{}={}", set.name(), set.value())
+    });
+    let body = to_bytes(response.into_body()).await.ok().unwrap();
+    let lineage = String::from_utf8(body.to_vec()).unwrap();
+    (set.unwrap_or_else(|| cookie.to_owned()), lineage)
+}
+
+macro_rules! application {
+    ($store:expr, $go_on:expr) => {{
+        let settings = settings().with_max_bytes(3000).with_max_keys(3);
+        init_service(
+            App::new()
+                .app_data($go_on)
+                .wrap(SessionMiddleware::new(sessions(settings, $store)))
+                .wrap(CrossSiteGuard::default())
+                .route("/{act}", web::post().to(act)),
+        )
+        .await
+    }};
+}
+
+#[actix_web::test]
+async fn each_event_has_its_name_and_its_fields() {
+    let (store, go_on) = (ObservedStore::default(), web::Data::new(Notify::new()));
+    let app = application!(&store, go_on.clone());
+    let (log, _guard) = Log::of_this_thread();
+    let events = || log.security_events();
+
+    let (first, _) = send(&app, "/ada", "a=b").await;
+    let (_, lineage) = send(&app, "/who", &first).await;
+    let named = |level: &str, event: &str| format!("{level} event=\"{event}\" lineage={lineage}");
+    assert_eq!(events(), [named("INFO", "login")]);
+
+    let (second, _) = send(&app, "/renew", &first).await;
+    assert_eq!(events(), [named("INFO", "renewal")]);
+    let (cookie, _) = send(&app, "/reauthenticate", &second).await;
+    assert_eq!(events(), [named("INFO", "login")]);
+
+    send(&app, "/who", &second).await;
+    assert_eq!(events(), ["WARN event=\"late_id\" suppressed=0"]);
+
+    let forged = format!("{cookie}A");
+    send(&app, "/who", &forged).await;
+    assert_eq!(events(), ["WARN event=\"signature_refused\" suppressed=0"]);
+
+    for path in ["/big", "/many"] {
+        send(&app, path, &cookie).await;
+        assert_eq!(events(), [named("WARN", "limit_reached") + " suppressed=0"]);
+    }
+
+    store.set_mangle(Some(|bytes| bytes[..50].to_vec()));
+    send(&app, "/who", &cookie).await;
+    assert_eq!(events(), ["WARN event=\"record_unreadable\" suppressed=0"]);
+    store.set_mangle(None);
+
+    // Somebody else logs in with the same browser while a request of the first user is under way.
+    let ((), bob) = join!(
+        async {
+            send(&app, "/slow", &cookie).await;
+        },
+        async {
+            let (bob, _) = send(&app, "/bob", &cookie).await;
+            go_on.notify_one();
+            bob
+        }
+    );
+    let foreign = named("WARN", "foreign_owner") + " suppressed=0";
+    assert_eq!(events(), [named("INFO", "login"), foreign]);
+
+    send(&app, "/logout", &bob).await;
+    assert_eq!(events(), [named("INFO", "log_out")]);
+
+    let mut cookie = String::new();
+    for _ in 0..2 {
+        (cookie, _) = send(&app, "/ada", "a=b").await;
+    }
+    events();
+    send(&app, "/everywhere", &cookie).await;
+    let found = events();
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(
+        found[..2]
+            .iter()
+            .all(|it| it.starts_with("INFO event=\"log_out\" lineage="))
+    );
+    assert_eq!(found[2], "INFO event=\"log_out_everywhere\" ended=2");
+}
+
+#[actix_web::test]
+async fn a_refusal_of_the_guard_is_one_too_and_floods_are_bounded() {
+    let go_on = web::Data::new(Notify::new());
+    let app = application!(&ObservedStore::default(), go_on);
+    let (log, _guard) = Log::of_this_thread();
+    for _ in 0..100 {
+        let request = TestRequest::post()
+            .uri("/ada")
+            .insert_header(("Host", "shop.example"))
+            .insert_header(("Sec-Fetch-Site", "cross-site"))
+            .insert_header(("Origin", "https://attacker.example"));
+        let refused = try_call_service(&app, request.to_request()).await;
+        assert!(refused.is_err());
+        send(&app, "/who", "__Host-session=forged").await;
+    }
+    let events = log.security_events();
+    let refused = "WARN event=\"cross_site_refused\" origin=\"https://attacker.example\" \
+                   host=\"shop.example\" sec_fetch_site=\"cross-site\" route=\"/{act}\" suppressed=0";
+    assert_eq!(events[0], refused);
+    // Two seconds at most went by.
+    assert!((20..=60).contains(&events.len()), "{}", events.len());
+}

@@ -1,0 +1,200 @@
+//! What a security log records (ASVS 5.0, 16.3): events with fixed names and fields.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::content::Lineage;
+
+/// The `tracing` target of security events.
+///
+/// Each event has the field `event`, which is one of these names. `lineage` names the session
+/// ([`Session::lineage`](crate::Session::lineage)), where it is known. No field has an id, a store
+/// key or a payload.
+///
+/// | `event` | level | when | further fields |
+/// |---|---|---|---|
+/// | `login` | info | a login or a reauthentication was stored | `lineage` |
+/// | `renewal` | info | a session got a new id without a login | `lineage` |
+/// | `log_out` | info | the end of a session was stored; also for each session that a user ends from a list | `lineage` |
+/// | `log_out_everywhere` | info | all sessions of a user were ended, or all but one | `ended`: how many |
+/// | `signature_refused` | warn | a cookie of the session's name has no valid signature, or no valid form | `suppressed` |
+/// | `late_id` | warn | a request came with an id that was renewed less than 90 seconds before | `suppressed` |
+/// | `foreign_owner` | warn | a session belonged to another user by the time a change was to be stored; the change was dropped | `lineage`, `suppressed` |
+/// | `limit_reached` | warn | a change was refused because the session is too large | `lineage`, `suppressed` |
+/// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `suppressed` |
+/// | `cross_site_refused` | warn | [`CrossSiteRule`](crate::CrossSiteRule) refused a request | `origin`, `host`, `sec_fetch_site`, `route`, `suppressed` |
+///
+/// Anybody can cause the events of level warn. Of each, at most 10 in a second are logged per
+/// `Sessions` or rule. `suppressed` is how many were not logged since the one before. The
+/// application logs what only it knows, such as a wrong password, and the user of a login beside
+/// its `lineage`.
+pub const SECURITY_EVENTS: &str = "session::security";
+
+/// How many events of a kind are logged in a second.
+const PER_SECOND: u32 = 10;
+
+/// Events that a stranger can cause, and how many of each were logged in the current second.
+#[derive(Debug, Default)]
+pub(crate) struct SecurityEvents {
+    signature_refused: Rate,
+    late_id: Rate,
+    foreign_owner: Rate,
+    limit_reached: Rate,
+    record_unreadable: Rate,
+}
+
+/// Bounds how often an event is logged.
+#[derive(Debug, Default)]
+pub(crate) struct Rate(Mutex<Second>);
+
+#[derive(Debug, Default)]
+struct Second {
+    began: Option<Instant>,
+    logged: u32,
+    suppressed: u64,
+}
+
+impl Rate {
+    /// How many events were suppressed since the last one that was logged, if this one is to be
+    /// logged.
+    pub(crate) fn admit(&self) -> Option<u64> {
+        self.admit_at(Instant::now())
+    }
+
+    fn admit_at(&self, now: Instant) -> Option<u64> {
+        // A panic elsewhere leaves the numbers usable.
+        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = |began| now.duration_since(began) >= Duration::from_secs(1);
+        if second.began.is_none_or(is_over) {
+            second.began = Some(now);
+            second.logged = 0;
+        }
+        if second.logged == PER_SECOND {
+            second.suppressed += 1;
+            return None;
+        }
+        second.logged += 1;
+        Some(std::mem::take(&mut second.suppressed))
+    }
+}
+
+impl SecurityEvents {
+    pub(crate) fn signature_refused(&self) {
+        if let Some(suppressed) = self.signature_refused.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "signature_refused",
+                suppressed,
+                "a session cookie without a valid signature was ignored"
+            );
+        }
+    }
+
+    pub(crate) fn late_id(&self) {
+        if let Some(suppressed) = self.late_id.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "late_id",
+                suppressed,
+                "a request came with an id that was renewed"
+            );
+        }
+    }
+
+    pub(crate) fn foreign_owner(&self, lineage: Option<[u8; 16]>) {
+        if let Some(suppressed) = self.foreign_owner.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "foreign_owner",
+                lineage = shown(lineage),
+                suppressed,
+                "a change was dropped, because the session belongs to another user by now"
+            );
+        }
+    }
+
+    pub(crate) fn limit_reached(&self, lineage: Option<[u8; 16]>) {
+        if let Some(suppressed) = self.limit_reached.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "limit_reached",
+                lineage = shown(lineage),
+                suppressed,
+                "a change was refused, because the session is too large"
+            );
+        }
+    }
+
+    pub(crate) fn record_unreadable(&self) {
+        if let Some(suppressed) = self.record_unreadable.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "record_unreadable",
+                suppressed,
+                "a session record cannot be read; its user is treated as logged out"
+            );
+        }
+    }
+}
+
+pub(crate) fn login(lineage: Option<[u8; 16]>) {
+    tracing::info!(
+        target: SECURITY_EVENTS,
+        event = "login",
+        lineage = shown(lineage),
+        "a user logged in"
+    );
+}
+
+pub(crate) fn renewal(lineage: Option<[u8; 16]>) {
+    tracing::info!(
+        target: SECURITY_EVENTS,
+        event = "renewal",
+        lineage = shown(lineage),
+        "a session got a new id"
+    );
+}
+
+pub(crate) fn log_out(lineage: Option<[u8; 16]>) {
+    tracing::info!(
+        target: SECURITY_EVENTS,
+        event = "log_out",
+        lineage = shown(lineage),
+        "a session ended"
+    );
+}
+
+pub(crate) fn log_out_everywhere(ended: u64) {
+    tracing::info!(
+        target: SECURITY_EVENTS,
+        event = "log_out_everywhere",
+        ended,
+        "the sessions of a user were ended"
+    );
+}
+
+fn shown(lineage: Option<[u8; 16]>) -> Option<impl tracing::Value> {
+    let lineage = lineage.map(Lineage::from_bytes);
+    lineage.map(|it: Lineage| tracing::field::display(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_bounded_and_counted() {
+        let (rate, start) = (Rate::default(), Instant::now());
+        let millis = |it| start + Duration::from_millis(it);
+        for it in 0..10 {
+            assert_eq!(rate.admit_at(millis(it)), Some(0));
+        }
+        for it in 0..1000 {
+            assert_eq!(rate.admit_at(millis(10 + it * 900 / 1000)), None);
+        }
+        assert_eq!(rate.admit_at(millis(1000)), Some(1000));
+        assert_eq!(rate.admit_at(millis(1001)), Some(0));
+    }
+}
