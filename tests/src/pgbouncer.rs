@@ -51,9 +51,9 @@ impl PgBouncer {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port())
     }
 
-    /// The database without it.
-    pub fn direct_url(&self) -> String {
-        self.postgres.url()
+    /// The server behind it.
+    pub fn postgres(&self) -> &Postgres {
+        &self.postgres
     }
 }
 

@@ -42,8 +42,11 @@ fn recipe(port: u16, directory: &Path, primary: u16) -> Recipe {
     let account = Account::for_server("postgres");
     let data = directory.join("data");
     let server = server_program("postgres");
-    // Its version's own: the one in PATH may be of another.
-    let mut copy = Command::new(server.with_file_name("pg_basebackup"));
+    // Its version's own, beside what may be called by a link: the one in PATH may be of another.
+    let real = server
+        .canonicalize()
+        .unwrap_or_else(|error| panic!("{}: {error}", server.display()));
+    let mut copy = Command::new(real.with_file_name("pg_basebackup"));
     copy.current_dir("/").arg("-D").arg(&data).args([
         "--host=127.0.0.1",
         "--username=postgres",

@@ -83,6 +83,30 @@ impl RedisSentinel {
         }
     }
 
+    /// Starts another Sentinel and waits until it knows the others.
+    pub async fn another_sentinel(&self, others: usize) -> Server {
+        let primary = self.primary.port();
+        let sentinel = Server::start("redis-sentinel", answers, |own, dir| {
+            recipe(own, dir, primary)
+        })
+        .await;
+        let known = format!(
+            "\r\nnum-other-sentinels\r\n${}\r\n{others}\r\n",
+            others.to_string().len()
+        );
+        let question = format!("SENTINEL MASTER {SERVICE}");
+        let begin = Instant::now();
+        while !ask(sentinel.port(), &question).is_ok_and(|reply| reply.contains(&known)) {
+            assert!(
+                begin.elapsed() < Duration::from_secs(20),
+                "the sentinel does not know {others} others:\n{}",
+                sentinel.output()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        sentinel
+    }
+
     /// `redis+sentinel://127.0.0.1:port/mymaster/0`.
     pub fn url(&self) -> String {
         format!(

@@ -88,7 +88,8 @@ pub(crate) fn test_given(steps: &mut Steps, words: &[&str]) -> StepResult {
 fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepResult {
     let under_compose = !is_given();
     let excluded = Excluded::read(under_compose)?;
-    let selected = |package: &str| words.is_empty() || words.contains(&package);
+    let chosen = packages(words)?;
+    let selected = |package: &str| chosen.is_empty() || chosen.contains(&package);
     let mut failures = vec![];
     if selected("session-tests") {
         // Its tests run programs of other packages.
@@ -113,11 +114,16 @@ fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepRe
         let what = format!("{} on {}", it.package, it.url);
         failures.extend(run_tests(steps, &what, &mut tests).err());
     }
-    if words.is_empty() {
-        let mut others = cargo(&["test", "--all-features", "--no-fail-fast", "--workspace"]);
+    let mut others = cargo(&["test", "--all-features", "--no-fail-fast"]);
+    let without_servers = chosen.iter().filter(|name| !PACKAGES.contains(name));
+    if chosen.is_empty() {
+        others.arg("--workspace");
         for package in PACKAGES {
             others.args(["--exclude", package]);
         }
+        failures.extend(steps.command("test", &mut others).err());
+    } else if without_servers.clone().next().is_some() {
+        others.args(without_servers.flat_map(|name| ["--package", name]));
         failures.extend(steps.command("test", &mut others).err());
     }
     excluded.report(selected);
@@ -126,6 +132,25 @@ fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepRe
     } else {
         Err(failures.join("\n"))
     }
+}
+
+/// The packages that `words` name, as `cargo test` takes them: `-p PACKAGE`. Here the `-p` may be
+/// left out.
+fn packages<'w>(words: &[&'w str]) -> Result<Vec<&'w str>, String> {
+    let mut packages = vec![];
+    for word in words
+        .iter()
+        .filter(|word| !["-p", "--package"].contains(word))
+    {
+        let name = word.strip_prefix("--package=").unwrap_or(word);
+        if name.starts_with('-') {
+            return Err(format!(
+                "{word}: with servers that run already, crates alone can be selected: -p session-redis"
+            ));
+        }
+        packages.push(name);
+    }
+    Ok(packages)
 }
 
 /// One test after another, because all share the servers.

@@ -1,6 +1,6 @@
 //! Where the sessions are: one server, a cluster or Sentinels, parsed from an address.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use redis::{
     Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisResult, TlsMode,
@@ -10,17 +10,18 @@ use redis::{
 };
 use session_core::config::ConfigError;
 
-use crate::settings;
-
-type NewClient = dyn Fn() -> RedisResult<SentinelClient> + Send + Sync;
+use crate::{
+    sentinels::{NewClient, Sentinels},
+    settings,
+};
 
 #[derive(Clone)]
 pub(crate) enum Address {
     Single(Box<Client>),
     /// The client, and the nodes for `Debug`. They are empty if the client was made elsewhere.
     Cluster(Box<ClusterClient>, String),
-    /// Makes a client of the Sentinels. The text is for `Debug`, as above.
-    Sentinel(Arc<NewClient>, String),
+    /// The Sentinels. The text is for `Debug`, as above.
+    Sentinel(Sentinels, String),
 }
 
 impl Address {
@@ -98,17 +99,17 @@ fn parse_sentinel(scheme: &str, rest: &str) -> Result<Address, ConfigError> {
     if scheme == "rediss" {
         servers = servers.set_tls_mode(TlsMode::Secure);
     }
-    let name = name.to_owned();
     let names = names(&sentinels);
-    let new_client = move || {
-        SentinelClient::build(
-            sentinels.clone(),
-            &name,
-            Some(servers.clone()),
-            SentinelServerType::Master,
-        )
-    };
-    Ok(Address::Sentinel(Arc::new(new_client), names))
+    let name = name.to_owned();
+    let clients = sentinels.into_iter().map(|sentinel| {
+        let (name, servers) = (name.clone(), servers.clone());
+        let new_client = move || {
+            let (sentinel, servers) = (vec![sentinel.clone()], Some(servers.clone()));
+            SentinelClient::build(sentinel, &name, servers, SentinelServerType::Master)
+        };
+        Box::new(new_client) as Box<NewClient>
+    });
+    Ok(Address::Sentinel(Sentinels::new(clients), names))
 }
 
 /// The hosts and ports, separated by commas.

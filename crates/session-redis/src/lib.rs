@@ -9,6 +9,7 @@ mod expiry;
 mod owner_index;
 mod primary;
 mod script;
+mod sentinels;
 mod server;
 mod session_store;
 mod settings;

@@ -68,18 +68,17 @@ impl Server {
     ) -> RedisResult<Arc<Connection>> {
         let kind = match &self.address {
             Address::Single(client) => self.open_single(client).await?,
-            Address::Sentinel(new_client, _) => {
+            Address::Sentinel(sentinels, _) => {
                 tls::install_default_provider();
-                let mut sentinels = new_client()?;
                 let limit = match &current {
                     Some(_) => timeouts::CONFIRMATION,
                     None => timeouts::DISCOVERY,
                 };
-                let client = match within(limit, sentinels.async_get_client()).await {
-                    Ok(client) => client,
+                let known = current.as_ref().and_then(|it| it.primary());
+                let (client, address) = match sentinels.primary(known, limit).await {
+                    Ok(named) => named,
                     Err(error) => return self.keep(current).ok_or(error),
                 };
-                let address = client.get_connection_info().addr().to_string();
                 self.primary.named(&address);
                 if let Some(current) = current.filter(|it| it.primary() == Some(&address)) {
                     return Ok(current);

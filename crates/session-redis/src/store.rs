@@ -8,6 +8,7 @@ use session_core::config::ConfigError;
 use crate::{
     address::Address,
     batch::Silences,
+    sentinels::{NewClient, Sentinels},
     server::{Compares, Server},
     worker_connections::WorkerConnections,
 };
@@ -55,15 +56,19 @@ impl RedisStore {
         Address::cluster(nodes, String::new()).map(Self::on)
     }
 
-    /// Creates a store on the primary that Sentinels name. The store asks the Sentinels whenever it
-    /// opens a connection.
+    /// Creates a store on the primary that most of the Sentinels name. The store asks all of them
+    /// whenever it opens a connection, and once a second.
     ///
-    /// `make` returns the driver's client with the server type `Master`. The store calls it for
-    /// each connection, because the client cannot be cloned and each worker thread needs its own.
-    pub fn sentinel(
-        make: impl Fn() -> RedisResult<SentinelClient> + Send + Sync + 'static,
-    ) -> Self {
-        Self::on(Address::Sentinel(Arc::new(make), String::new()))
+    /// Each function returns the driver's client of *one* Sentinel, with the server type `Master`.
+    /// A client of several would wait for those that do not answer. The store calls the functions
+    /// each time it asks, because such a client cannot be cloned.
+    pub fn sentinel<F>(clients: impl IntoIterator<Item = F>) -> Self
+    where
+        F: Fn() -> RedisResult<SentinelClient> + Send + Sync + 'static,
+    {
+        let clients = clients.into_iter();
+        let clients = clients.map(|it| Box::new(it) as Box<NewClient>);
+        Self::on(Address::Sentinel(Sentinels::new(clients), String::new()))
     }
 
     /// Creates a store at an address. Does no I/O.

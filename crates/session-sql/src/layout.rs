@@ -138,7 +138,9 @@ impl Layout for Own {
 
     fn mismatch(facts: &[String], limit: usize) -> Option<String> {
         if has(facts, OWN_COLUMNS) {
-            return damage(facts).or_else(|| small_packet(facts, limit));
+            return damage(facts)
+                .or_else(|| small_column(facts, limit))
+                .or_else(|| small_packet(facts, limit));
         }
         let mismatch = if has(facts, FLASK_COLUMNS) {
             "has Flask-Session's layout: share it by with_flask_layout(), which needs the feature \
@@ -206,14 +208,39 @@ fn damage(facts: &[String]) -> Option<String> {
              table with SESSION_SQL_TABLE or with_table()"
         ));
     }
+    if !has(facts, "index store_key") {
+        return Some(
+            "lacks the primary key on store_key, without which a session can have two records: \
+             create it by {create_store_key}"
+                .into(),
+        );
+    }
     let indexes = ["sweep_at", "owner"];
     let lost = indexes
         .iter()
         .find(|name| !has(facts, &format!("index {name}")))?;
+    if has(facts, &format!("incomplete {lost}")) {
+        return Some(format!(
+            "has an index on {lost} that was not completed. If nobody is building it, remove it by \
+             {{drop_{lost}}} and call migrate() again"
+        ));
+    }
     Some(format!(
         "lacks the index on {lost}, without which every row is read: create it by \
          {{create_{lost}}}"
     ))
+}
+
+/// The column for the payload must hold what the store accepts.
+fn small_column(facts: &[String], limit: usize) -> Option<String> {
+    let room = facts.iter().find_map(|fact| fact.strip_prefix("room "))?;
+    let holds: usize = room.parse().ok()?;
+    (holds < limit).then(|| {
+        format!(
+            "has a column payload that holds {holds} bytes, less than the limit of {limit}: make \
+             it a LONGBLOB, or lower the limit by with_limit()"
+        )
+    })
 }
 
 /// The values of an insert, and all but the last of an update.

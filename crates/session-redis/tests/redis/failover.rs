@@ -14,7 +14,7 @@ use session_redis::{
     RedisStore,
     redis::{self, Client},
 };
-use session_tests::{RedisSentinel, RedisServer};
+use session_tests::{RedisSentinel, RedisServer, Server};
 
 use crate::common::{
     MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store, stored,
@@ -279,6 +279,51 @@ async fn a_primary_that_is_cut_off_takes_writes_until_the_store_asks_the_sentine
     lost.assert_within(a_moment_before(cut)..promoted + MAX_RECOVERY_TIME);
 }
 
+/// Three Sentinels, of which the first in the store's address is silent, such as its machine.
+async fn with_a_silent_sentinel() -> (RedisSentinel, [Server; 2], RedisStore) {
+    let servers = RedisSentinel::start().await;
+    let silent = servers.another_sentinel(1).await;
+    let other = servers.another_sentinel(2).await;
+    let ports = [silent.port(), other.port(), servers.sentinel().port()];
+    let hosts = ports.map(|port| format!("127.0.0.1:{port}")).join(",");
+    allow_app(&servers);
+    let address = format!(
+        "redis+sentinel://app:secret@{hosts}/{}/0",
+        servers.service()
+    );
+    let store = store(&address);
+    silent.freeze();
+    (servers, [silent, other], store)
+}
+
+#[tokio::test]
+async fn a_silent_sentinel_hides_no_promotion_that_the_others_name() {
+    let (servers, _sentinels, store) = with_a_silent_sentinel().await;
+    let mut cut = None;
+    let outage = async || {
+        cut_off(servers.primary());
+        cut = Some(Instant::now());
+    };
+    let promoted = async || promoted(&servers).await;
+    let (promoted, lost) = fail_over(&store, outage, promoted, async || {}).await;
+    lost.assert_within(a_moment_before(cut)..promoted + MAX_RECOVERY_TIME);
+}
+
+#[tokio::test]
+async fn a_silent_sentinel_costs_no_call() {
+    let (_servers, _sentinels, store) = with_a_silent_sentinel().await;
+    let mut times = vec![];
+    for name in ["first", "a", "b", "c"] {
+        // Also the first call of a thread, and those after a pause, wait for the Sentinels.
+        let (took, written) = bounded(store.insert(&key(name), &record("x"))).await;
+        assert!(written.unwrap().is_stored());
+        times.push(took);
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+    }
+    let fastest = times[1..].iter().min().unwrap();
+    assert!(*fastest < Duration::from_millis(150), "{times:?}");
+}
+
 /// With `min-replicas-max-lag 1` the primary refuses writes once it has had no replica for a while.
 #[tokio::test]
 async fn a_primary_that_is_cut_off_soon_refuses_writes_if_it_needs_a_replica() {
@@ -343,10 +388,14 @@ async fn a_thread_that_was_idle_does_not_believe_a_primary_that_was_frozen() {
 
 /// A store of a user whom [`cut_off`] leaves in.
 fn app_store(servers: &RedisSentinel) -> RedisStore {
+    allow_app(servers);
+    store(&servers.url().replace("//", "//app:secret@"))
+}
+
+fn allow_app(servers: &RedisSentinel) {
     for server in [servers.primary(), servers.replica()] {
         server.command("ACL SETUSER app on >secret ~* +@all");
     }
-    store(&servers.url().replace("//", "//app:secret@"))
 }
 
 /// Refuses Sentinel and replica, which log in as the default user, and nobody else. To them, the

@@ -57,10 +57,10 @@ async fn sessions_survive_a_failover() {
 async fn the_store_follows_a_planned_failover() {
     let servers = RedisSentinel::start().await;
     let (port, name) = (servers.sentinel().port(), servers.service());
-    let store = RedisStore::sentinel(move || {
+    let store = RedisStore::sentinel([move || {
         let address = ConnectionAddr::Tcp("127.0.0.1".to_owned(), port);
         SentinelClientBuilder::new([address], name, SentinelServerType::Master)?.build()
-    });
+    }]);
     insert(&store, "a", "one").await;
     wait_for_replication(servers.replica(), "a").await;
     let sentinel = Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
@@ -105,7 +105,7 @@ async fn a_sentinel_with_an_acl_is_asked_by_its_user() {
     let both = [servers.primary(), servers.replica()];
     let rows = [SERVER_ROW, "a server that Sentinels name"];
     limited("", &both, "session:*", &rows);
-    let store = RedisStore::sentinel(move || {
+    let store = RedisStore::sentinel([move || {
         let address = ConnectionAddr::Tcp("127.0.0.1".to_owned(), port);
         SentinelClientBuilder::new([address], name, SentinelServerType::Master)?
             .set_client_to_sentinel_username("app")
@@ -113,7 +113,7 @@ async fn a_sentinel_with_an_acl_is_asked_by_its_user() {
             .set_client_to_redis_username("app")
             .set_client_to_redis_password("secret")
             .build()
-    });
+    }]);
     insert(&store, "a", "one").await;
     // The Sentinel is asked again.
     tokio::time::sleep(Duration::from_millis(1_500)).await;

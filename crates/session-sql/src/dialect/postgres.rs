@@ -38,7 +38,20 @@ impl Driver for Postgres {
             WHERE attrelid = to_regclass('{table}') AND attnum > 0 AND NOT attisdropped
         @indexes SELECT 'index ' || a.attname FROM pg_index AS i JOIN pg_attribute AS a
             ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-            WHERE i.indrelid = to_regclass('{table}') AND i.indisvalid
+            LEFT JOIN pg_attribute AS b ON b.attrelid = i.indrelid AND b.attnum = i.indkey[1]
+            WHERE i.indrelid = to_regclass('{table}') AND i.indisvalid AND CASE a.attname
+            WHEN 'store_key' THEN i.indisunique AND i.indnatts = 1 AND i.indpred IS NULL
+            WHEN 'owner' THEN b.attname = 'store_key' AND COALESCE(pg_get_expr(i.indpred, i.indrelid),
+                '(owner IS NOT NULL)') = '(owner IS NOT NULL)'
+            ELSE i.indpred IS NULL END
+            UNION ALL SELECT 'incomplete ' || a.attname FROM pg_index AS i JOIN pg_class AS c
+            ON c.oid = i.indexrelid JOIN pg_attribute AS a
+            ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = to_regclass('{table}') AND NOT i.indisvalid
+            AND c.relname = '{name}_' || a.attname
+        @create_store_key ALTER TABLE {table} ADD PRIMARY KEY (store_key)
+        @drop_sweep_at DROP INDEX CONCURRENTLY {prefix}\"{name}_sweep_at\"
+        @drop_owner DROP INDEX CONCURRENTLY {prefix}\"{name}_owner\"
         @create_sweep_at CREATE INDEX CONCURRENTLY \"{name}_sweep_at\" ON {table} (sweep_at)
         @create_owner CREATE INDEX CONCURRENTLY \"{name}_owner\" ON {table} (owner, store_key) WHERE owner IS NOT NULL
         @on_conflict ON CONFLICT DO NOTHING

@@ -34,6 +34,8 @@ pub(crate) trait TestDatabase: Dialect {
     const LITERAL: &'static str = "x'";
     /// Drops the index of `{table}` on the column `{index}`.
     const DROP_INDEX: &'static str = "DROP INDEX {table}_{index}";
+    /// Drops the primary key of `{table}`, one statement after another.
+    const DROP_PRIMARY_KEY: &'static [&'static str];
     /// Counts the indexes of `{table}` that begin with `{column}`.
     const INDEXES: &'static str;
 
@@ -70,6 +72,14 @@ macro_rules! statements {
 
 impl TestDatabase for sqlx::Sqlite {
     const BYTES: &'static str = "BLOB";
+    // A primary key cannot be dropped from a table of SQLite, but be left out of a copy.
+    const DROP_PRIMARY_KEY: &'static [&'static str] = &[
+        "CREATE TABLE copy AS SELECT * FROM {table}",
+        "DROP TABLE {table}",
+        "ALTER TABLE copy RENAME TO {table}",
+        "CREATE INDEX {table}_sweep_at ON {table} (sweep_at)",
+        "CREATE INDEX {table}_owner ON {table} (owner, store_key)",
+    ];
     const INDEXES: &'static str = "SELECT COUNT(*) FROM sqlite_schema \
         WHERE type = 'index' AND name = '{table}_{column}'";
 
@@ -84,6 +94,8 @@ impl TestDatabase for sqlx::Sqlite {
 
 impl TestDatabase for sqlx::Postgres {
     const BYTES: &'static str = "BYTEA";
+    const DROP_PRIMARY_KEY: &'static [&'static str] =
+        &["ALTER TABLE {table} DROP CONSTRAINT {table}_pkey"];
     const LITERAL: &'static str = "'\\x";
     const INDEXES: &'static str = "SELECT COUNT(*) FROM pg_indexes \
         WHERE tablename = '{table}' AND indexdef LIKE '%({column}%'";
@@ -100,6 +112,7 @@ impl TestDatabase for sqlx::Postgres {
 impl TestDatabase for sqlx::MySql {
     const BYTES: &'static str = "VARBINARY(255)";
     const DROP_INDEX: &'static str = "DROP INDEX {index} ON {table}";
+    const DROP_PRIMARY_KEY: &'static [&'static str] = &["ALTER TABLE {table} DROP PRIMARY KEY"];
     const INDEXES: &'static str = "SELECT COUNT(*) FROM information_schema.statistics \
         WHERE table_name = '{table}' AND column_name = '{column}' AND seq_in_index = 1";
 

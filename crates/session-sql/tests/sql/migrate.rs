@@ -18,6 +18,7 @@ each_database!(
     a_table_that_lacks_a_column_is_refused_and_not_changed,
     twenty_parallel_migrations_of_a_table_without_a_column_name_it,
     twenty_parallel_migrations_of_a_table_without_an_index_name_the_statement_that_creates_it,
+    a_table_without_its_primary_key_is_refused_until_it_is_created,
     a_table_of_something_else_is_refused_and_not_changed,
     a_table_of_flask_session_is_refused_and_not_changed,
     an_error_about_a_missing_table_names_migrate,
@@ -91,6 +92,88 @@ async fn twenty_parallel_migrations_of_a_table_without_an_index_name_the_stateme
         assert!(database.has_index(&table, index).await);
         assert_eq!(load(&store, &key).await.unwrap().bytes, "kept");
     }
+}
+
+async fn a_table_without_its_primary_key_is_refused_until_it_is_created<D: TestDatabase>() {
+    let (database, table, key) = (D::open().await, unique_table(), key());
+    let store = database.migrated(&table).await;
+    for sql in D::DROP_PRIMARY_KEY {
+        let sql = sql.replace("{table}", table.table());
+        database.execute(&sql).await;
+    }
+    let error = twenty_refusals(&database, &table).await;
+    assert!(
+        error.contains("lacks the primary key on store_key"),
+        "{error}"
+    );
+    let (_, statement) = error.split_once("create it by ").expect("it says how");
+    database.execute(statement).await;
+    store.migrate().await.expect("the table is whole again");
+    insert(&store, &key, &record(b"one")).await;
+    assert!(
+        !store
+            .insert(&key, &record(b"two"))
+            .await
+            .unwrap()
+            .is_stored()
+    );
+}
+
+#[tokio::test]
+async fn the_advice_for_postgres_works_after_it_was_interrupted() {
+    let (database, table) = (sqlx::Postgres::open().await, unique_table());
+    let store = database.migrated(&table).await;
+    let name = table.table();
+    database
+        .execute(&format!("DROP INDEX {name}_sweep_at"))
+        .await;
+    let error = error_chain(&store.migrate().await.unwrap_err());
+    let (_, create) = error.split_once("create it by ").expect("it says how");
+    let create = create.to_owned();
+    // A transaction keeps the statement waiting, and its author gives up.
+    let [mut other, mut own] = [database.connect().await, database.connect().await];
+    for sql in ["BEGIN", &format!("DELETE FROM {name} WHERE false")] {
+        sqlx::Postgres::execute(&mut other, sql).await.unwrap();
+    }
+    let limit = "SET statement_timeout = '1s'";
+    sqlx::Postgres::execute(&mut own, limit).await.unwrap();
+    let given_up = sqlx::Postgres::execute(&mut own, &create).await;
+    assert!(given_up.is_err());
+    sqlx::Postgres::execute(&mut other, "ROLLBACK")
+        .await
+        .unwrap();
+    let error = error_chain(&store.migrate().await.unwrap_err());
+    let (_, advice) = error.split_once("remove it by ").expect("it says how");
+    let (drop, _) = advice.split_once(" and call").expect("it says what then");
+    database.execute(drop).await;
+    assert!(error_chain(&store.migrate().await.unwrap_err()).ends_with(&create));
+    database.execute(&create).await;
+    store.migrate().await.expect("the table is whole again");
+}
+
+#[tokio::test]
+async fn an_index_that_serves_no_sweep_of_postgres_is_not_taken_for_one() {
+    let (database, table) = (sqlx::Postgres::open().await, unique_table());
+    let store = database.migrated(&table).await;
+    let name = table.table();
+    for sql in [
+        format!("DROP INDEX {name}_sweep_at"),
+        format!("CREATE INDEX {name}_other ON {name} (sweep_at) WHERE revision < 0"),
+    ] {
+        database.execute(&sql).await;
+    }
+    is_refused(&store, "lacks the index on sweep_at").await;
+}
+
+#[tokio::test]
+async fn a_payload_column_of_mariadb_that_holds_less_than_the_limit_is_refused() {
+    let (database, table) = (sqlx::MySql::open().await, unique_table());
+    let store = database.migrated(&table).await;
+    let narrow = format!("ALTER TABLE {table} MODIFY payload BLOB NOT NULL");
+    database.execute(&narrow).await;
+    is_refused(&store, "a column payload that holds 65535 bytes").await;
+    let narrow = store.with_limit(65_000);
+    narrow.migrate().await.expect("the limit fits");
 }
 
 async fn an_existing_table_is_checked_and_not_changed<D: TestDatabase>() {

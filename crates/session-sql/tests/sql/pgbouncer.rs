@@ -6,6 +6,7 @@ use session_sql::{SqlStore, TableName, sqlx};
 use session_tests::PgBouncer;
 
 use crate::{
+    availability::{recovers_soon, succeeds},
     databases::Handle,
     records::{error_chain, increment, insert, key, load, record},
 };
@@ -33,6 +34,27 @@ async fn pgbouncer_in_transaction_mode_serves_every_call_or_is_refused_if_it_is_
         let none = format!("{TRANSACTIONS}max_prepared_statements = 0");
         is_refused(&PgBouncer::start(&none).await).await;
     }
+}
+
+/// By default it tries a server that was down again after 15 s.
+#[tokio::test]
+async fn behind_pgbouncer_calls_succeed_soon_after_a_restart_of_the_server() {
+    let settings = if PgBouncer::version() < (1, 21) {
+        "pool_mode = session\ndefault_pool_size = 50"
+    } else {
+        "pool_mode = transaction\nmax_prepared_statements = 100"
+    };
+    let bouncer = PgBouncer::start(&format!("{settings}\nserver_login_retry = 1")).await;
+    let store = behind(&bouncer).migrated(&TableName::default()).await;
+    let kept = key();
+    insert(&store, &kept, &record(b"kept")).await;
+    bouncer.postgres().kill();
+    for _ in 0..10 {
+        assert!(!succeeds(store.load(&kept)).await);
+    }
+    bouncer.postgres().restart().await;
+    recovers_soon(&store).await;
+    assert_eq!(load(&store, &kept).await.unwrap().bytes, "kept");
 }
 
 /// Four stores with a pool each, so that their calls share the server's connections.
