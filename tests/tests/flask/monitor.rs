@@ -11,6 +11,8 @@ use crate::store::Store;
 /// What `MONITOR` tells of one key: every write to it that Redis carried out, in order.
 pub(crate) struct Monitor {
     key: String,
+    /// Whether the server knows `SET … IFEQ`. `MONITOR` also shows a command that it does not know.
+    compares: bool,
     socket: TcpStream,
     lines: JoinHandle<Vec<String>>,
 }
@@ -20,50 +22,86 @@ pub(crate) struct Monitor {
 pub(crate) enum Written {
     /// By Flask-Session, whatever was there.
     Flask(Map<String, Value>),
-    /// By this library's script, which found the bytes that it had loaded.
+    /// By this library, which found the bytes that it had loaded.
     Actix(Map<String, Value>),
 }
 
 impl Monitor {
     pub(crate) async fn of(key: String) -> Self {
         let mut socket = TcpStream::connect(("127.0.0.1", Store::redis_port().await)).unwrap();
-        socket.write_all(b"MONITOR\r\n").unwrap();
         let mut reader = BufReader::new(socket.try_clone().unwrap());
-        let mut started = String::new();
-        reader.read_line(&mut started).unwrap();
-        assert_eq!(started, "+OK\r\n");
+        let mut ask = |command: &str| {
+            socket.write_all(command.as_bytes()).unwrap();
+            let mut reply = String::new();
+            reader.read_line(&mut reply).unwrap();
+            reply
+        };
+        // There is no such record, so nothing is written.
+        let reply = ask("SET monitor:absent new IFEQ old\r\n");
+        let compares = !reply.starts_with("-ERR");
+        if compares {
+            assert_eq!(reply, "$-1\r\n");
+        }
+        assert_eq!(ask("MONITOR\r\n"), "+OK\r\n");
         let lines = std::thread::spawn(move || reader.lines().map_while(Result::ok).collect());
-        Self { key, socket, lines }
+        Self {
+            key,
+            compares,
+            socket,
+            lines,
+        }
     }
 
     pub(crate) fn end(self) -> Vec<Written> {
         self.socket.shutdown(std::net::Shutdown::Both).unwrap();
         let lines = self.lines.join().unwrap();
-        lines
-            .iter()
-            .filter_map(|line| written(&self.key, line))
-            .collect()
+        let (mut current, mut history) = (None, Vec::new());
+        for line in &lines {
+            let Some((head, command)) = line.split_once("] ") else {
+                continue;
+            };
+            let words = words(command);
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            let ["SET", key, value, options @ ..] = words[..] else {
+                continue;
+            };
+            let compared = match options {
+                ["IFEQ", old, ..] => {
+                    Some(self.compares && current.as_deref().is_none_or(|it| it == *old))
+                }
+                _ => None,
+            };
+            if key != self.key || compared == Some(false) {
+                continue;
+            }
+            current = Some(value.to_owned());
+            let session = serde_json::from_str(value).unwrap();
+            let is_ours = compared.is_some() || head.ends_with(" lua");
+            history.push(if is_ours {
+                Written::Actix(session)
+            } else {
+                Written::Flask(session)
+            });
+        }
+        history
     }
 }
 
-/// `+<time> [<database> <client, or "lua">] "SET" "<key>" "<value>" ..`, with JSON for the value.
-fn written(key: &str, line: &str) -> Option<Written> {
-    let (head, command) = line.split_once("] \"")?;
-    let start = format!("SET\" \"{key}\" \"");
-    let value = command.strip_prefix(&start)?;
-    let mut text = String::new();
-    let mut characters = value.chars();
-    loop {
-        match characters.next()? {
-            '"' => break,
-            '\\' => text.push(characters.next()?),
-            other => text.push(other),
+/// The words of `"SET" "<key>" "<value>" …`.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut characters) = (Vec::new(), command.chars());
+    while characters.next() == Some('"') {
+        let mut word = String::new();
+        loop {
+            match characters.next() {
+                Some('"') | None => break,
+                Some('\\') => word.extend(characters.next()),
+                Some(other) => word.push(other),
+            }
         }
+        words.push(word);
+        // The space between.
+        characters.next();
     }
-    let session = serde_json::from_str(&text).unwrap();
-    Some(if head.ends_with(" lua") {
-        Written::Actix(session)
-    } else {
-        Written::Flask(session)
-    })
+    words
 }
