@@ -36,6 +36,7 @@ impl Account {
         })
     }
 
+    #[cfg(feature = "sql")]
     pub(crate) fn uid(self) -> u32 {
         self.uid
     }

@@ -39,6 +39,7 @@ mod scratch;
 mod server;
 #[cfg(feature = "sql")]
 mod stand_in;
+#[cfg(feature = "sql")]
 mod template;
 mod tree;
 mod wire;

@@ -55,14 +55,14 @@ impl Monitor {
     pub(crate) fn end(self) -> Vec<Written> {
         self.socket.shutdown(std::net::Shutdown::Both).unwrap();
         let lines = self.lines.join().unwrap();
-        let (mut current, mut history) = (None, Vec::new());
+        let (mut current, mut history) = (None::<String>, Vec::new());
         for line in &lines {
             let Some((head, command)) = line.split_once("] ") else {
                 continue;
             };
             let words = words(command);
             let words: Vec<_> = words.iter().map(String::as_str).collect();
-            let ["SET", key, value, options @ ..] = words[..] else {
+            let ["SET", key, value, options @ ..] = words.as_slice() else {
                 continue;
             };
             let compared = match options {
@@ -71,10 +71,10 @@ impl Monitor {
                 }
                 _ => None,
             };
-            if key != self.key || compared == Some(false) {
+            if *key != self.key || compared == Some(false) {
                 continue;
             }
-            current = Some(value.to_owned());
+            current = Some((*value).to_owned());
             let session = serde_json::from_str(value).unwrap();
             let is_ours = compared.is_some() || head.ends_with(" lua");
             history.push(if is_ours {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::support::{Method, Site, signed};
+use crate::support::{Method, Request, Site, signed};
 
 /// Each gets the record that the one before it stored together with its turn, if that write began
 /// while it waited.
@@ -22,7 +22,7 @@ async fn of_requests_that_wait_for_each_other_only_the_first_load_again() {
     }
     site.store.slow(Method::Update, Duration::from_millis(5));
     site.store.calls();
-    for answer in join_all(requests.iter().map(|request| request.answer())).await {
+    for answer in join_all(requests.iter().map(Request::answer)).await {
         answer.unwrap();
     }
     let calls = site.store.calls();
@@ -48,7 +48,7 @@ async fn a_record_that_came_with_the_turn_may_be_outdated() {
         request.update("n", count).unwrap();
     }
     site.store.slow(Method::Update, Duration::from_millis(2));
-    for answer in join_all(requests.iter().map(|request| request.answer())).await {
+    for answer in join_all(requests.iter().map(Request::answer)).await {
         answer.unwrap();
     }
     assert_eq!(site.value(&browser, "n").await, Some(16));
