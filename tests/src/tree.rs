@@ -68,11 +68,13 @@ pub(crate) fn kill(root: Pid) {
     }
 }
 
+#[cfg(feature = "sql")]
 pub(crate) fn is_stopped(pid: Pid) -> bool {
     stat(pid).is_some_and(|(state, _)| "Tt".contains(&state))
 }
 
 /// Whether it is gone, or only waits for its parent to hear of its end.
+#[cfg(feature = "sql")]
 pub(crate) fn has_ended(pid: Pid) -> bool {
     stat(pid).is_none_or(|(state, _)| "ZX".contains(&state))
 }
