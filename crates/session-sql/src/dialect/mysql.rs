@@ -29,10 +29,11 @@ impl Driver for MySql {
             owner VARBINARY(255), listed_until BIGINT, payload LONGBLOB NOT NULL,
             INDEX sweep_at (sweep_at), INDEX owner (owner, store_key)) ENGINE = InnoDB
         @columns SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE {here}
-        @indexes SELECT CONCAT('index ', IF(index_name = 'PRIMARY', 'store_key', index_name))
-            FROM information_schema.statistics WHERE {here} AND sub_part IS NULL GROUP BY index_name
-            HAVING GROUP_CONCAT(column_name ORDER BY seq_in_index) LIKE CASE index_name
-            WHEN 'PRIMARY' THEN 'store_key' WHEN 'owner' THEN 'owner,store_key%' ELSE CONCAT(index_name, '%') END
+        @indexes SELECT CONCAT('index ', IF(name = 'PRIMARY', 'store_key', name)) FROM
+            (SELECT index_name AS name, GROUP_CONCAT(column_name ORDER BY seq_in_index) AS columns_of
+            FROM information_schema.statistics WHERE {here} AND sub_part IS NULL GROUP BY index_name) AS found
+            WHERE columns_of LIKE CASE name
+            WHEN 'PRIMARY' THEN 'store_key' WHEN 'owner' THEN 'owner,store_key%' ELSE CONCAT(name, '%') END
             UNION ALL SELECT CONCAT('room ', character_octet_length) FROM information_schema.columns
             WHERE {here} AND column_name = 'payload'
         @packet UNION ALL SELECT CONCAT('packet ',@@max_allowed_packet)
