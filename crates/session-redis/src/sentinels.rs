@@ -6,8 +6,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::{Client, RedisResult, sentinel::SentinelClient};
 use tokio::time::{Instant, timeout_at};
 
-/// How long the others may take once one Sentinel has named a server that few name.
-const AFTER_FIRST: Duration = Duration::from_millis(50);
+use crate::timeouts;
+
+/// How long the others may take once one Sentinel has named a server. The first answer may be that
+/// of one that is near, and cut off together with the old primary.
+const AFTER_FIRST: Duration = timeouts::CONFIRMATION;
 
 /// Makes a client of one Sentinel.
 pub(crate) type NewClient = dyn Fn() -> RedisResult<SentinelClient> + Send + Sync;
