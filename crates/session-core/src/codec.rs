@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 use crate::{
     content::Content,
+    encryption::EncryptionKeys,
     error::{Error, Result},
     expiry::Millis,
-    header::{Header, Kind, MAX_OWNER, binding, payload_offset},
+    header::{Header, Kind, MAX_OWNER, binding},
     key::StoreKey,
     payload::{Format, Payload},
 };
@@ -42,8 +43,13 @@ pub(crate) struct Times {
 /// # Errors
 ///
 /// [`Error::Corrupt`] if it is damaged or was written under another key, [`Error::LaterVersion`] if
-/// a later release of this library wrote it.
-pub(crate) fn decode(key: &StoreKey, bytes: &Bytes) -> Result<Stored> {
+/// a later release of this library wrote it, [`Error::UnknownEncryptionKey`] if none of `keys`
+/// encrypted it.
+pub(crate) fn decode(
+    key: &StoreKey,
+    bytes: &Bytes,
+    keys: Option<&EncryptionKeys>,
+) -> Result<Stored> {
     let (header, length) = Header::parse(bytes)?;
     if binding(key) != Some(header.binding) {
         return Err(Error::corrupt("the record was written under another key"));
@@ -54,7 +60,15 @@ pub(crate) fn decode(key: &StoreKey, bytes: &Bytes) -> Result<Stored> {
         }
         (Kind::Forwarded, None) | (Kind::Ended, _) => Stored::Ended,
         (Kind::Live, _) => {
-            let encoded = bytes.slice(length..);
+            let encoded = match keys {
+                _ if header.is_encrypted => keys
+                    .ok_or(Error::UnknownEncryptionKey)?
+                    .decrypt(key, bytes, length)?,
+                Some(keys) if !keys.accepts_plain() => {
+                    return Err(Error::corrupt("the record's payload is not encrypted"));
+                }
+                _ => bytes.slice(length..),
+            };
             let payload = Payload::decode(encoded.clone(), Format::MessagePack)?
                 .ok_or_else(|| Error::corrupt("the record of a live session has no payload"))?;
             let (content, times) = of_header(&header, payload);
@@ -83,15 +97,16 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
     (content, times)
 }
 
-/// The bytes of a live session under `key`. `encoded` is the payload, if it did not change since
-/// the load.
+/// The bytes of a live session under `key`, and the encoded payload in them. `encoded` is the
+/// payload, if it did not change since the load.
 pub(crate) fn live(
     key: &StoreKey,
     content: &Content,
     times: &Times,
     write_tag: [u8; 8],
     encoded: Option<&Bytes>,
-) -> Result<Bytes> {
+    keys: Option<&EncryptionKeys>,
+) -> Result<(Bytes, Bytes)> {
     // An owner from a record of Flask's form may be longer.
     let owner = content.owner.as_ref();
     if owner.is_some_and(|it| it.len() > MAX_OWNER) {
@@ -102,6 +117,7 @@ pub(crate) fn live(
         None => content.payload.encode(Format::MessagePack)?.into(),
     };
     let mut bytes = Header {
+        is_encrypted: keys.is_some(),
         expires_at: times.expires_at.unwrap_or_default(),
         used_at: times.used_at.unwrap_or_default(),
         cookie_until: times.cookie_until,
@@ -109,8 +125,15 @@ pub(crate) fn live(
         ..header(key, content, write_tag)
     }
     .write(payload.len());
+    if let Some(keys) = keys {
+        keys.encrypt(key, &mut bytes, &payload)?;
+        return Ok((bytes.into(), payload));
+    }
+    let length = bytes.len();
     bytes.extend_from_slice(&payload);
-    Ok(bytes.into())
+    let bytes = Bytes::from(bytes);
+    let payload = bytes.slice(length..);
+    Ok((bytes, payload))
 }
 
 /// The bytes of a tombstone. With a `successor` it is a forwarding tombstone.
@@ -135,11 +158,6 @@ pub(crate) fn tombstone(
     header.write(0).into()
 }
 
-/// The payload in the bytes of a live record.
-pub(crate) fn payload_in(bytes: &Bytes) -> Bytes {
-    bytes.slice(payload_offset(bytes).min(bytes.len())..)
-}
-
 fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Header<'c> {
     Header {
         kind: Kind::Live,
@@ -156,6 +174,7 @@ fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Heade
         owner: content.owner.as_deref(),
         label: content.label.as_deref(),
         successor: None,
+        is_encrypted: false,
     }
 }
 

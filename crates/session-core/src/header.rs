@@ -20,7 +20,8 @@
 //!     96      8  idle timeout of its own in milliseconds, or 0
 //!    104         optional fields in the order of their flags; each has two bytes of
 //!                length and so many bytes:
-//!                1 owner, 2 label, 4 key of the successor, all UTF-8
+//!                1 owner, 2 label, 4 key of the successor, all UTF-8; flag 8 has no field: the
+//!                payload is encrypted
 //! ```
 //!
 //! Numbers are big-endian; times are milliseconds since 1970. A record of a later version, of an
@@ -45,6 +46,7 @@ const TAGGED: usize = 16;
 const OWNER: u8 = 1;
 const LABEL: u8 = 2;
 const SUCCESSOR: u8 = 4;
+const ENCRYPTED: u8 = 8;
 
 /// The longest name of an owner, in bytes.
 pub(crate) const MAX_OWNER: usize = 512;
@@ -77,6 +79,8 @@ pub(crate) struct Header<'t> {
     pub(crate) owner: Option<&'t str>,
     pub(crate) label: Option<&'t str>,
     pub(crate) successor: Option<&'t str>,
+    /// Whether the payload is encrypted.
+    pub(crate) is_encrypted: bool,
 }
 
 impl<'t> Header<'t> {
@@ -100,7 +104,7 @@ impl<'t> Header<'t> {
             2 => Kind::Ended,
             _ => return Err(Error::LaterVersion),
         };
-        if fixed[1] > VERSION || flags & !(OWNER | LABEL | SUCCESSOR) != 0 {
+        if fixed[1] > VERSION || flags & !(OWNER | LABEL | SUCCESSOR | ENCRYPTED) != 0 {
             return Err(Error::LaterVersion);
         }
         let length = usize::from(u16::from_be_bytes(array(fixed, 4)));
@@ -145,6 +149,7 @@ impl<'t> Header<'t> {
             owner,
             label,
             successor,
+            is_encrypted: flags & ENCRYPTED != 0,
         };
         Ok((header, length))
     }
@@ -156,7 +161,7 @@ impl<'t> Header<'t> {
             (LABEL, self.label),
             (SUCCESSOR, self.successor),
         ];
-        let mut flags = 0;
+        let mut flags = if self.is_encrypted { ENCRYPTED } else { 0 };
         let mut length = FIXED;
         for (flag, text) in fields {
             if let Some(text) = text {
@@ -202,12 +207,14 @@ pub(crate) fn tagged(record: &[u8]) -> Option<&[u8]> {
     is_native.then(|| &record[..TAGGED])
 }
 
-/// Where the payload of a native record begins.
-pub(crate) fn payload_offset(record: &[u8]) -> usize {
-    record
-        .get(4..6)
-        .and_then(|length| length.try_into().ok())
-        .map_or(0, |length| usize::from(u16::from_be_bytes(length)))
+/// Twelve bytes of a header that are random and new in each write: the write tag, and four of the
+/// lineage.
+#[cfg(feature = "encryption")]
+pub(crate) fn nonce(header: &[u8]) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[..8].copy_from_slice(&header[8..16]);
+    nonce[8..].copy_from_slice(&header[32..36]);
+    nonce
 }
 
 /// The value that binds a record to its key: 128 bits of the id's digest. If somebody swaps two

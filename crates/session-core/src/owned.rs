@@ -134,7 +134,7 @@ impl Owned {
             for listed in records {
                 let header = match Header::parse(&listed.head) {
                     Ok((header, _)) => header,
-                    Err(error @ Error::LaterVersion) => return Err(error),
+                    Err(error) if error.others_can_read() => return Err(error),
                     Err(error) => {
                         tracing::warn!(
                             key = ?listed.key,

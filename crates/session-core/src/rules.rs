@@ -260,7 +260,7 @@ impl Rules {
         };
         let stored = by_form!(
             form,
-            codec::decode(key, &loaded.bytes).map(Some),
+            codec::decode(key, &loaded.bytes, self.settings.encryption.as_ref()).map(Some),
             flask::decode(&loaded, self.settings.format),
         );
         match stored {
@@ -379,17 +379,18 @@ impl Rules {
             self.events.limit_reached(new.content.lineage);
             return Err(Error::TooManyKeys { count, limit });
         }
-        let bytes = by_form!(
+        let keys = self.settings.encryption.as_ref();
+        let (bytes, encoded) = by_form!(
             new.form,
-            codec::live(&new.key, &new.content, &new.times, write_tag, encoded),
-            flask::live(&self.settings, &new.content, encoded),
+            codec::live(&new.key, &new.content, &new.times, write_tag, encoded, keys),
+            flask::live(&self.settings, &new.content, encoded).map(|it| (it.clone(), it)),
         )?;
         let (size, limit) = (bytes.len(), self.limit);
         if size > limit {
             self.events.limit_reached(new.content.lineage);
             return Err(Error::TooLarge { size, limit });
         }
-        new.encoded = by_form!(new.form, codec::payload_in(&bytes), bytes.clone());
+        new.encoded = encoded;
         let end = new.times.expires_at.unwrap_or_default();
         let until = new.times.indexed_until;
         let entry = (until != before.indexed_until && rule_holds!(IndexIsWritten))

@@ -1,11 +1,12 @@
 //! What a security log records (ASVS 5.0, 16.3): events with fixed names and fields.
 
 use std::{
+    error::Error as _,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::content::Lineage;
+use crate::{Error, content::Lineage};
 
 /// The `tracing` target of security events.
 ///
@@ -23,7 +24,7 @@ use crate::content::Lineage;
 /// | `late_id` | warn | a request came with an id that was renewed less than 90 seconds before | `suppressed` |
 /// | `foreign_owner` | warn | a session belonged to another user by the time a change was to be stored; the change was dropped | `lineage`, `suppressed` |
 /// | `limit_reached` | warn | a change was refused because the session is too large | `lineage`, `suppressed` |
-/// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `suppressed` |
+/// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `reason`, `suppressed` |
 /// | `cross_site_refused` | warn | [`CrossSiteRule`](crate::CrossSiteRule) refused a request | `origin`, `host`, `sec_fetch_site`, `route`, `suppressed` |
 ///
 /// Anybody can cause the events of level warn. Of each, at most 10 in a second are logged per
@@ -127,11 +128,12 @@ impl SecurityEvents {
         }
     }
 
-    pub(crate) fn record_unreadable(&self) {
+    pub(crate) fn record_unreadable(&self, error: &Error) {
         if let Some(suppressed) = self.record_unreadable.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
                 event = "record_unreadable",
+                reason = error.source().unwrap_or(error),
                 suppressed,
                 "a session record cannot be read; its user is treated as logged out"
             );

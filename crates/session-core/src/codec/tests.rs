@@ -34,8 +34,10 @@ fn a_live_session_comes_back_as_it_was() {
         cookie_until: Some(Millis::new(3)),
         indexed_until: None,
     };
-    let bytes = live(&key('a'), &content(), &times, TAG, None).unwrap();
-    let Stored::Live(back, back_times, _) = decode(&key('a'), &bytes).unwrap() else {
+    let bytes = live(&key('a'), &content(), &times, TAG, None, None)
+        .unwrap()
+        .0;
+    let Stored::Live(back, back_times, _) = decode(&key('a'), &bytes, None).unwrap() else {
         panic!("a live session");
     };
     assert_eq!(back_times, times);
@@ -49,8 +51,10 @@ fn a_live_session_comes_back_as_it_was() {
 
 #[test]
 fn a_record_under_another_key_is_refused() {
-    let bytes = live(&key('a'), &content(), &Times::default(), TAG, None).unwrap();
-    assert!(decode(&key('b'), &bytes).is_err());
+    let bytes = live(&key('a'), &content(), &Times::default(), TAG, None, None)
+        .unwrap()
+        .0;
+    assert!(decode(&key('b'), &bytes, None).is_err());
 }
 
 #[test]
@@ -59,11 +63,14 @@ fn a_tombstone_names_its_successor_and_keeps_its_owner() {
     let forwarded = tombstone(&key('a'), &content(), Some(&key('b')), until, TAG);
     assert!(Header::parse(&forwarded).unwrap().0.owner == Some("alice"));
     assert!(matches!(
-        decode(&key('a'), &forwarded).unwrap(),
+        decode(&key('a'), &forwarded, None).unwrap(),
         Stored::Forwarded(to, end) if to == key('b') && end == until
     ));
     let ended = tombstone(&key('a'), &content(), None, until, TAG);
-    assert!(matches!(decode(&key('a'), &ended).unwrap(), Stored::Ended));
+    assert!(matches!(
+        decode(&key('a'), &ended, None).unwrap(),
+        Stored::Ended
+    ));
 }
 
 #[test]
@@ -71,7 +78,7 @@ fn what_is_not_ours_is_corrupt() {
     let flask = b"\x82\xaa_permanent\xc3\xa1a\xa1x";
     for bad in [&flask[..], b"\x81", b"\xff", b"garbage"] {
         assert!(
-            decode(&key('a'), &Bytes::from_static(bad)).is_err(),
+            decode(&key('a'), &Bytes::from_static(bad), None).is_err(),
             "{bad:?}"
         );
     }
@@ -112,6 +119,6 @@ fn the_example_in_the_formats_page_is_what_is_written() {
         indexed_until: Some(start.after(Duration::from_secs(1950))),
     };
     let tag = [1, 2, 3, 4, 5, 6, 7, 8];
-    let written = live(&key, &content, &times, tag, None).unwrap();
+    let written = live(&key, &content, &times, tag, None, None).unwrap().0;
     assert_eq!(written, bytes);
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Assurance, ConfigError};
 use crate::{
-    cookie::CookieAttributes, expiry::Timeouts, id::SessionId, key::KeyPrefix, payload::Format,
-    record::Record, rules::Form, secret_keys::SecretKeys,
+    cookie::CookieAttributes, encryption::EncryptionKeys, expiry::Timeouts, id::SessionId,
+    key::KeyPrefix, payload::Format, record::Record, rules::Form, secret_keys::SecretKeys,
 };
 
 /// When the use of a session moves its expiry.
@@ -60,6 +60,7 @@ impl SiteData {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) keys: Option<SecretKeys>,
+    pub(crate) encryption: Option<EncryptionKeys>,
     pub(crate) cookie: CookieAttributes,
     pub(crate) prefix: KeyPrefix,
     pub(crate) id_bytes: usize,
@@ -107,6 +108,7 @@ impl Settings {
     pub fn unsigned() -> Self {
         Self {
             keys: None,
+            encryption: None,
             cookie: CookieAttributes::default(),
             prefix: KeyPrefix::default(),
             id_bytes: SessionId::DEFAULT_BYTES,
@@ -136,6 +138,18 @@ impl Settings {
     #[must_use]
     pub fn with_keys(mut self, keys: SecretKeys) -> Self {
         self.keys = Some(keys);
+        self
+    }
+
+    /// Encrypts what sessions hold, before a store sees it. By default it is not encrypted.
+    ///
+    /// The header of a record stays readable: times, owner, label and lineage. Whoever can write to
+    /// the store can change neither: the record would be treated as damaged. With the feature
+    /// `encryption`.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn with_encryption(mut self, keys: EncryptionKeys) -> Self {
+        self.encryption = Some(keys);
         self
     }
 
@@ -405,6 +419,27 @@ impl Settings {
         }
         #[cfg(feature = "flask")]
         self.check_flask()?;
+        self.check_encryption()?;
+        Ok(())
+    }
+
+    /// Records in Flask's form are never encrypted.
+    fn check_encryption(&self) -> Result<(), ConfigError> {
+        let Some(keys) = &self.encryption else {
+            return Ok(());
+        };
+        if !self.form.has_header() {
+            return Err(ConfigError::new(
+                "SESSION_ENCRYPTION_KEY",
+                "is not for the Flask profile: Flask could not read the sessions",
+            ));
+        }
+        if self.forms.iter().any(|form| !form.has_header()) && !keys.accepts_plain() {
+            return Err(ConfigError::new(
+                "SESSION_ENCRYPTION_ACCEPT_PLAIN",
+                "must be true if Flask's sessions are read, too: they are not encrypted",
+            ));
+        }
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ fn header() -> Header<'static> {
         owner: Some("ada"),
         label: Some("Firefox on Linux"),
         successor: None,
+        is_encrypted: false,
     }
 }
 
@@ -27,6 +28,10 @@ fn header() -> Header<'static> {
 fn a_header_is_read_as_it_was_written() {
     for header in [
         header(),
+        Header {
+            is_encrypted: true,
+            ..header()
+        },
         Header {
             kind: Kind::Forwarded,
             label: None,
@@ -50,7 +55,7 @@ fn a_header_is_read_as_it_was_written() {
 #[test]
 fn what_a_later_release_may_write_is_distinguished_from_damage() {
     let good = header().write(0);
-    for (offset, value) in [(1, 2), (1, 255), (2, 3), (3, 0x0b)] {
+    for (offset, value) in [(1, 2), (1, 255), (2, 3), (3, 0x13)] {
         let mut bytes = good.clone();
         bytes[offset] = value;
         assert!(

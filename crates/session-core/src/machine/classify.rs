@@ -181,18 +181,12 @@ impl Machine {
             }
             // All that a request may do with an expired or long renewed id is to log out.
             LoadedRecord::Live(_) | LoadedRecord::Forwarded(..) => run.others.push(presented),
-            LoadedRecord::Unreadable(error @ Error::LaterVersion) => {
+            LoadedRecord::Unreadable(error) if error.others_can_read() => {
                 run.error = Some(error);
                 return Event::Failed;
             }
             LoadedRecord::Unreadable(error) => {
-                let source = std::error::Error::source(&error).unwrap_or(&error);
-                tracing::warn!(
-                    key = ?candidate.key,
-                    error = source,
-                    "a session record cannot be read; its user is treated as logged out"
-                );
-                inputs.rules.events.record_unreadable();
+                inputs.rules.events.record_unreadable(&error);
                 if !more && run.late.is_none() {
                     run.key = Some(presented);
                     return Event::Unreadable;

@@ -8,6 +8,7 @@ mod cancelled;
 mod cookies;
 mod cost;
 mod cut_off;
+mod encryption;
 mod ended_meanwhile;
 mod expired;
 mod flask;

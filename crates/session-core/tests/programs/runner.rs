@@ -15,7 +15,7 @@ use std::{
 };
 
 use session_core::{
-    CookieAttributes, Finish, Lineage, SecretKeys, Session, Sessions, Settings,
+    CookieAttributes, EncryptionKeys, Finish, Lineage, SecretKeys, Session, Sessions, Settings,
     config::FlaskSessions,
 };
 use tokio::{runtime::Runtime, time::Instant};
@@ -236,6 +236,12 @@ impl Bench {
         if config.signed {
             let keys = SecretKeys::new("Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP");
             settings = settings.with_keys(keys.expect("the key is strong"));
+            if !flask {
+                let keys = EncryptionKeys::new("Uc4mZr1yP9vWt6xKi3dLn8cHg0eTb2fQ");
+                let keys = keys.expect("the key is strong");
+                let reads_flask = config.layout != Layout::Native;
+                settings = settings.with_encryption(keys.accepting_plain(reads_flask));
+            }
         }
         settings = match config.layout {
             _ if flask => settings,
