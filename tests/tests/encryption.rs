@@ -5,7 +5,7 @@
 mod site;
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 
@@ -56,8 +56,8 @@ async fn stored(demo: &Demo, backend: Backend) -> Vec<u8> {
         Backend::Redis => {
             let client = redis::Client::open(address("SESSION_REDIS")).expect("a valid address");
             let mut server = client.get_connection().expect("the server answers");
-            let keys: Vec<String> = server.keys("*session:*").expect("a reply");
-            let value = |key: &String| redis::cmd("GET").arg(key).query(&mut server);
+            let keys: Vec<String> = server.keys("*").expect("a reply");
+            let mut value = |key: &String| redis::cmd("GET").arg(key).query(&mut server);
             keys.iter()
                 .filter_map(|key| value(key).ok())
                 .flat_map(|value: Vec<u8>| value)
@@ -100,7 +100,11 @@ fn files(directory: &Path) -> Vec<u8> {
         if path.is_dir() {
             bytes.extend(files(&path));
         } else {
-            bytes.extend(fs::read(&path).expect("the file can be read"));
+            match fs::read(&path) {
+                // The store has replaced or removed it meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                read => bytes.extend(read.expect("the file can be read")),
+            }
         }
     }
     bytes
@@ -123,6 +127,6 @@ fn memcached(address: &str) -> Vec<u8> {
     let dump = String::from_utf8_lossy(&dump).into_owned();
     dump.lines()
         .filter_map(|line| line.strip_prefix("key=")?.split(' ').next())
-        .flat_map(|key| ask(format!("get {key}\r\n")))
+        .flat_map(|key| ask(format!("get {}\r\n", key.replace("%3A", ":"))))
         .collect()
 }

@@ -241,7 +241,7 @@ fn encryption_is_set_up_as_it_was_meant_or_is_an_error() {
             "SESSION_ENCRYPTION_KEY must not contain a comma",
         ),
         (
-            ("SESSION_ENCRYPTION_KEY_FALLBACKS", OLDER),
+            ("SESSION_ENCRYPTION_KEY_FALLBACKS", "short"),
             "SESSION_ENCRYPTION_KEY is needed",
         ),
         (

@@ -94,7 +94,7 @@ fn the_newest_key_encrypts_and_every_key_decrypts() {
 }
 
 #[test]
-fn equal_payloads_look_different_in_each_write() {
+fn equal_payloads_differ_in_each_write() {
     let (keys, key) = (keys(OLD), store_key('a'));
     let [one, other] = [1, 2].map(|write_tag| {
         let mut record = header(write_tag);
