@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
 };
@@ -39,6 +39,9 @@ pub(crate) struct Batch {
     calls: mpsc::UnboundedSender<Call>,
     /// How many callers wait for a reply.
     waiting: AtomicUsize,
+    /// Whether the last batch had several commands. Then the next one probably has, too, and
+    /// nothing is gained if its first command goes ahead.
+    was_shared: Arc<AtomicBool>,
 }
 
 impl Batch {
@@ -54,13 +57,16 @@ impl Batch {
             line: Arc::clone(&line),
             calls: sender,
             waiting: AtomicUsize::new(0),
+            was_shared: Arc::default(),
         };
+        let was_shared = Arc::clone(&batch.was_shared);
         // The task runs after the requests that are ready now, so their commands are in the queue
         // by then. It ends when the batch is dropped.
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(MAX_COMMANDS);
             while calls.recv_many(&mut batch, MAX_COMMANDS).await > 0 {
                 let batch = mem::replace(&mut batch, Vec::with_capacity(MAX_COMMANDS));
+                was_shared.store(batch.len() > 1, Relaxed);
                 tokio::spawn(Arc::clone(&line).send_batch(batch));
             }
         });
@@ -75,7 +81,7 @@ impl Batch {
     /// Sends the command with those that are issued at the same time, and waits for its reply.
     pub(crate) async fn send(&self, command: Cmd) -> RedisResult<Value> {
         let waiting = Waiting::new(&self.waiting);
-        if waiting.is_alone {
+        if waiting.is_alone && !self.was_shared.load(Relaxed) {
             return RunToEnd(Some(Box::pin(Arc::clone(&self.line).send_alone(command)))).await;
         }
         let (sender, reply) = oneshot::channel();

@@ -15,7 +15,7 @@ use actix_web::{
 };
 use session_actix::{
     CrossSiteGuard, Session, SessionError, SessionMiddleware,
-    session_core::{MemoryStore, SecretKeys, Sessions, Settings},
+    session_core::{EncryptionKeys, MemoryStore, SecretKeys, Sessions, Settings},
 };
 
 const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
@@ -76,12 +76,17 @@ async fn change_without() -> String {
 pub(super) async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> {
     let settings = match kind {
         "flask-read" => Settings::flask(),
+        "encrypted-read" => {
+            Settings::new(SecretKeys::new(SECRET)?).with_encryption(EncryptionKeys::new(SECRET)?)
+        }
         _ => Settings::new(SecretKeys::new(SECRET)?),
     };
     let builder = Sessions::builder(settings, Arc::new(MemoryStore::new()));
     let sessions = builder.without_owner_lists().build()?;
     match kind {
-        "without" | "read-without" | "change-without" => send_all(App::new().configure(routes), kind, requests).await,
+        "without" | "read-without" | "change-without" => {
+            send_all(App::new().configure(routes), kind, requests).await
+        }
         "guarded" => {
             let app = App::new().wrap(SessionMiddleware::new(sessions));
             let app = app.wrap(CrossSiteGuard::default());
@@ -121,7 +126,9 @@ where
             "without" | "untouched" | "guarded" => {
                 (TestRequest::get().uri("/untouched"), "ok".to_owned())
             }
-            "read" | "flask-read" => (TestRequest::get().uri("/read"), READ.1.to_owned()),
+            "read" | "encrypted-read" | "flask-read" => {
+                (TestRequest::get().uri("/read"), READ.1.to_owned())
+            }
             "read-without" => (TestRequest::get().uri("/read-without"), READ.1.to_owned()),
             "change-without" => (TestRequest::post().uri("/change-without"), "1".to_owned()),
             "change" => (TestRequest::post().uri("/change"), visit.to_string()),
