@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use session_core::config::FlaskSessions;
-use session_core::{EncryptionKeys, Error, Settings};
+use session_core::{EncryptionKeys, Error, Session, Settings};
 
 use crate::support::{Site, keys, signed};
 
@@ -30,12 +30,13 @@ async fn is_readable(site: &Site) -> bool {
 #[tokio::test]
 async fn the_store_never_sees_what_a_session_holds() {
     for encrypts in [false, true] {
-        let site = match encrypts {
-            true => site(encrypted(OLD)),
-            false => Site::new(signed()),
+        let site = if encrypts {
+            site(encrypted(OLD))
+        } else {
+            Site::new(signed())
         };
         let browser = site.logged_in("ada").await;
-        let insert = |session: &session_core::Session| session.insert("a", &SECRET).unwrap();
+        let insert = |session: &Session| session.insert("a", &SECRET).unwrap();
         site.request(&browser, insert).await;
         assert_eq!(is_readable(&site).await, !encrypts);
         // A change, a refresh, a new id, and a login write it again.
@@ -49,7 +50,7 @@ async fn the_store_never_sees_what_a_session_holds() {
         );
         site.request(&browser, |_| {}).await;
         assert_eq!(is_readable(&site).await, !encrypts);
-        site.request(&browser, |session| session.renew()).await;
+        site.request(&browser, Session::renew).await;
         assert_eq!(is_readable(&site).await, !encrypts);
         site.request(&browser, |session| session.log_in("bob").unwrap())
             .await;
@@ -125,9 +126,9 @@ async fn a_size_limit_counts_what_is_stored() {
         request.answer().await.map(|_| ())
     };
     fill(1000).await.unwrap();
-    let size = site.store.bytes(&site.store.last_key()).await.len();
-    fill(1000 + 2000 - size).await.unwrap();
-    let refused = fill(1000 + 2001 - size).await;
+    let length = site.store.bytes(&site.store.last_key()).await.len();
+    fill(1000 + 2000 - length).await.unwrap();
+    let refused = fill(1000 + 2001 - length).await;
     assert!(
         matches!(
             refused,
