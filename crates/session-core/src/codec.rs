@@ -26,7 +26,7 @@ pub(crate) enum Stored {
     Ended,
 }
 
-/// The times of a live record, which writes move.
+/// What each write of a live record sets anew, beside the content: times for the most part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Times {
     /// The session's end as its last write computed it. Unknown if a Flask layout cannot tell it.
@@ -36,6 +36,9 @@ pub(crate) struct Times {
     pub(crate) cookie_until: Option<Millis>,
     /// The time of the entry in the owner's index.
     pub(crate) indexed_until: Option<Millis>,
+    /// The login that inserted the record may still be refused. It counts to the sessions of its
+    /// owner only if the owner's [record of logins](logins) names it, until the next write.
+    pub(crate) provisional: bool,
 }
 
 /// Decodes the record that was found under `key`.
@@ -59,6 +62,7 @@ pub(crate) fn decode(
             Stored::Forwarded(StoreKey::from_stored(successor), header.expires_at)
         }
         (Kind::Forwarded, None) | (Kind::Ended, _) => Stored::Ended,
+        (Kind::Logins, _) => return Err(Error::corrupt("the record is not that of a session")),
         (Kind::Live, _) => {
             let encoded = match keys {
                 _ if header.is_encrypted => keys
@@ -93,6 +97,7 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
         used_at: Some(header.used_at),
         cookie_until: header.cookie_until,
         indexed_until: header.indexed_until,
+        provisional: header.provisional,
     };
     (content, times)
 }
@@ -122,6 +127,7 @@ pub(crate) fn live(
         used_at: times.used_at.unwrap_or_default(),
         cookie_until: times.cookie_until,
         indexed_until: times.indexed_until,
+        provisional: times.provisional,
         ..header(key, content, write_tag)
     }
     .write(payload.len());
@@ -175,7 +181,43 @@ fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Heade
         label: content.label.as_deref(),
         successor: None,
         is_encrypted: false,
+        provisional: false,
     }
+}
+
+/// The bytes of the record under `key` that names the latest logins of an owner by the
+/// [bindings](binding) of their keys. None of them needs it after `until`.
+pub(crate) fn logins(
+    key: &StoreKey,
+    bindings: &[[u8; 16]],
+    until: Millis,
+    write_tag: [u8; 8],
+) -> Bytes {
+    let nobody = Content::default();
+    let header = Header {
+        kind: Kind::Logins,
+        expires_at: until,
+        ..header(key, &nobody, write_tag)
+    };
+    let mut bytes = header.write(16 * bindings.len());
+    bytes.extend(bindings.as_flattened());
+    bytes.into()
+}
+
+/// What [`logins`] wrote: the bindings, and until when they are needed.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub(crate) fn read_logins(key: &StoreKey, bytes: &[u8]) -> Result<(Vec<[u8; 16]>, Millis)> {
+    let (header, length) = Header::parse(bytes)?;
+    let (bindings, rest) = bytes[length..].as_chunks();
+    if header.kind != Kind::Logins || binding(key) != Some(header.binding) || !rest.is_empty() {
+        return Err(Error::corrupt(
+            "the record is not that of an owner's logins",
+        ));
+    }
+    Ok((bindings.to_vec(), header.expires_at))
 }
 
 #[cfg(test)]

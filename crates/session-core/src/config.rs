@@ -10,7 +10,7 @@ mod settings;
 pub use assurance::Assurance;
 pub use env::Env;
 pub use error::ConfigError;
-pub use settings::{OnStoreFailure, Refresh, Settings, SiteData};
+pub use settings::{OnMaxPerUser, OnStoreFailure, Refresh, Settings, SiteData};
 
 #[cfg(feature = "flask")]
 pub use crate::flask::FlaskSessions;

@@ -32,7 +32,7 @@ use crate::{
     error::{Error, Result},
     key::StoreKey,
     machine::{Answer, Call, Goal, Inputs, Machine, Saved},
-    owned::PATIENCE,
+    owned::{Owned, PATIENCE},
     record::{Loaded, Record, Revision, Write},
     rules::Presented,
     shared::Shared,
@@ -543,6 +543,11 @@ fn call_store(
         Call::Delete(key) => Box::pin(async move {
             let (deleted, took) = within(left, &shared, shared.store.delete(&key)).await;
             Answered::of(Answer::Deleted(deleted), took)
+        }),
+        Call::Admit(login) => Box::pin(async move {
+            let admit = async { Owned::of(&shared)?.admit(&login).await };
+            let (admitted, took) = within(left, &shared, admit).await;
+            Answered::of(Answer::Admitted(admitted), took)
         }),
         Call::Turn(key, attempt) => Box::pin(async move {
             let start = Instant::now();

@@ -80,6 +80,12 @@ pub enum Error {
         /// The largest size accepted, in bytes.
         limit: usize,
     },
+    /// The user has as many sessions as the settings accept, so the login is refused. Nothing
+    /// changed.
+    TooManySessions {
+        /// The largest number accepted.
+        limit: usize,
+    },
     /// A value could not be encoded.
     Encode {
         /// The error that the encoder reported.
@@ -119,6 +125,7 @@ impl Error {
     /// - 503: the store failed, or other requests were always first. The client may try again.
     /// - 413: the session is too large, or has too many keys.
     /// - 409: a conflict.
+    /// - 403: the user has too many sessions for another login.
     /// - 401: nobody is logged in, or not recently enough.
     /// - 400: a key or an owner's name cannot be used.
     /// - 500: an error that only a change of the application can fix.
@@ -126,6 +133,7 @@ impl Error {
         match self {
             Self::TooLarge { .. } | Self::TooManyKeys { .. } => 413,
             Self::Conflict => 409,
+            Self::TooManySessions { .. } => 403,
             Self::LoginNeeded => 401,
             Self::ReservedKey | Self::OwnerTooLong { .. } => 400,
             Self::HeadSent
@@ -155,6 +163,7 @@ impl Error {
             self,
             Self::TooLarge { .. }
                 | Self::TooManyKeys { .. }
+                | Self::TooManySessions { .. }
                 | Self::Conflict
                 | Self::HeadSent
                 | Self::Reentrant
@@ -203,6 +212,9 @@ impl fmt::Display for Error {
             }
             Self::TooManyKeys { count, limit } => {
                 write!(f, "the session has {count} keys, {limit} are accepted: keep fewer, or raise SESSION_MAX_KEYS")
+            }
+            Self::TooManySessions { limit } => {
+                write!(f, "the user has {limit} sessions already: end one of them, or raise SESSION_MAX_PER_USER")
             }
             Self::LaterVersion => {
                 f.write_str("a later release of the session library wrote the record: update this program")

@@ -4,8 +4,8 @@
 //! offset  bytes
 //!      0      1  0xC1, which neither MessagePack nor JSON begins with: to Flask it is no session
 //!      1      1  version of the format: 1
-//!      2      1  kind: 0 live, 1 forwarded, 2 ended
-//!      3      1  flags: which of the optional fields follow
+//!      2      1  kind: 0 live, 1 forwarded, 2 ended, 3 logins of an owner
+//!      3      1  flags: which of the optional fields follow; 128 if the record is provisional
 //!      4      2  length of the header with its optional fields; the payload begins there
 //!      6      2  0
 //!      8      8  write tag: random, another one in each write
@@ -23,6 +23,8 @@
 //!                1 owner, 2 label, 4 key of the successor, all UTF-8; flag 8 has no field: the
 //!                payload is encrypted
 //! ```
+//!
+//! The payload of a record of kind 3 is the key bindings of provisional records, 16 bytes each.
 //!
 //! Numbers are big-endian; times are milliseconds since 1970. A record of a later version, of an
 //! unknown kind or with an unknown flag comes from a later release of this library, and is not
@@ -47,6 +49,7 @@ const OWNER: u8 = 1;
 const LABEL: u8 = 2;
 const SUCCESSOR: u8 = 4;
 const ENCRYPTED: u8 = 8;
+const PROVISIONAL: u8 = 128;
 
 /// The longest name of an owner, in bytes.
 pub(crate) const MAX_OWNER: usize = 512;
@@ -60,6 +63,8 @@ pub(crate) enum Kind {
     /// A renewed session, which continues under another key.
     Forwarded,
     Ended,
+    /// No session: it names the latest logins of an owner, whose number is limited.
+    Logins,
 }
 
 /// A header whose texts are borrowed from the record.
@@ -81,6 +86,8 @@ pub(crate) struct Header<'t> {
     pub(crate) successor: Option<&'t str>,
     /// Whether the payload is encrypted.
     pub(crate) is_encrypted: bool,
+    /// As [`Times::provisional`](crate::codec::Times::provisional).
+    pub(crate) provisional: bool,
 }
 
 impl<'t> Header<'t> {
@@ -102,9 +109,11 @@ impl<'t> Header<'t> {
             0 => Kind::Live,
             1 => Kind::Forwarded,
             2 => Kind::Ended,
+            3 => Kind::Logins,
             _ => return Err(Error::LaterVersion),
         };
-        if fixed[1] > VERSION || flags & !(OWNER | LABEL | SUCCESSOR | ENCRYPTED) != 0 {
+        let known = OWNER | LABEL | SUCCESSOR | ENCRYPTED | PROVISIONAL;
+        if fixed[1] > VERSION || flags & !known != 0 {
             return Err(Error::LaterVersion);
         }
         let length = usize::from(u16::from_be_bytes(array(fixed, 4)));
@@ -150,6 +159,7 @@ impl<'t> Header<'t> {
             label,
             successor,
             is_encrypted: flags & ENCRYPTED != 0,
+            provisional: flags & PROVISIONAL != 0,
         };
         Ok((header, length))
     }
@@ -162,6 +172,9 @@ impl<'t> Header<'t> {
             (SUCCESSOR, self.successor),
         ];
         let mut flags = if self.is_encrypted { ENCRYPTED } else { 0 };
+        if self.provisional {
+            flags |= PROVISIONAL;
+        }
         let mut length = FIXED;
         for (flag, text) in fields {
             if let Some(text) = text {
@@ -173,6 +186,7 @@ impl<'t> Header<'t> {
             Kind::Live => 0,
             Kind::Forwarded => 1,
             Kind::Ended => 2,
+            Kind::Logins => 3,
         };
         let mut bytes = Vec::with_capacity(length + payload);
         bytes.extend([MAGIC, VERSION, kind, flags]);

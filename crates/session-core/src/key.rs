@@ -71,6 +71,14 @@ impl KeyPrefix {
     }
 }
 
+impl KeyPrefix {
+    /// The key of the record that names the latest logins of `owner`, if their number is limited:
+    /// prefix + `logins:` + SHA-256 of the name in hexadecimal.
+    pub(crate) fn logins_key(&self, owner: &str) -> StoreKey {
+        StoreKey(hex_after(&format!("{}logins:", self.0), owner.as_bytes()))
+    }
+}
+
 impl Default for KeyPrefix {
     fn default() -> Self {
         Self("session:".into())

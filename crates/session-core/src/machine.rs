@@ -48,8 +48,20 @@ pub(crate) enum Call {
     Insert(StoreKey, Record),
     Update(StoreKey, Record, Revision),
     Delete(StoreKey),
+    /// Admits a login whose record is stored, if the number of its owner's sessions is limited.
+    Admit(Login),
     /// Waits for the request's turn at the key. The number says how often the save was tried.
     Turn(StoreKey, usize),
+}
+
+/// A login whose record is stored, and which may be beyond the limit of its owner's sessions.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) owner: Arc<str>,
+    pub(crate) key: StoreKey,
+    pub(crate) lineage: [u8; 16],
+    /// The end of the session, unless it is used.
+    pub(crate) expires_at: Millis,
 }
 
 /// The answer to a [`Call`].
@@ -58,6 +70,7 @@ pub(crate) enum Answer {
     Loaded(Result<Option<Loaded>>),
     Written(Result<Write>),
     Deleted(Result<()>),
+    Admitted(Result<()>),
     Turn,
 }
 
@@ -368,7 +381,8 @@ impl Machine {
             }
             Answer::Written(Ok(Write::Refused)) => Event::Refused,
             Answer::Written(Err(error)) => {
-                run.error = Some(error);
+                // The reason why a login is withdrawn is what its caller gets.
+                run.error.get_or_insert(error);
                 Event::Failed
             }
             Answer::Deleted(deleted) => {
@@ -379,6 +393,11 @@ impl Machine {
                     );
                 }
                 Event::Deleted
+            }
+            Answer::Admitted(Ok(())) => run.admitted_event(),
+            Answer::Admitted(Err(error)) => {
+                run.error = Some(error);
+                Event::Failed
             }
             Answer::Turn => {
                 let state = run.queued_for;

@@ -48,6 +48,10 @@ pub enum Rule {
     LogOutFollowsRenewals,
     /// If the application logs out during a save, the session ends after the save.
     LogOutDuringSaveHolds,
+    /// A login ends its owner's oldest sessions, if they are too many.
+    OldestEnds,
+    /// Of two logins that would be one too many, the slower one starts again.
+    LoginsAreCompared,
 }
 
 /// Every rule.
@@ -66,6 +70,8 @@ pub const RULES: &[Rule] = &[
     Rule::IndexIsWritten,
     Rule::LogOutFollowsRenewals,
     Rule::LogOutDuringSaveHolds,
+    Rule::OldestEnds,
+    Rule::LoginsAreCompared,
 ];
 
 /// A row of the table as text, and how often it was used in this process.

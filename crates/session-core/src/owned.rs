@@ -1,5 +1,7 @@
 //! A user's sessions: listed by their headers, page by page, and ended many at once.
 
+mod admission;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -11,10 +13,11 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    codec::of_header,
+    codec::{Times, of_header},
     content::{Content, Lineage},
     driver::{Aim, Drive, Request, after},
     error::{Error, Result},
+    expiry::Millis,
     header::{Header, Kind},
     key::{OwnerKey, StoreKey},
     machine::{EndCondition, Goal, Machine, table::rule_holds},
@@ -75,6 +78,16 @@ impl OwnedSession {
     }
 }
 
+/// A live record of an owner, without its data.
+struct LiveRecord {
+    key: StoreKey,
+    lineage: [u8; 16],
+    content: Content,
+    times: Times,
+    /// When its session ends unless it is used.
+    end: Millis,
+}
+
 /// Work on an owner's sessions, with its own time limit.
 pub(crate) struct Owned {
     shared: Arc<Shared>,
@@ -125,10 +138,29 @@ impl Owned {
 
     /// The live sessions of `owner`, the oldest first.
     pub(crate) async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
-        // If a session is renewed meanwhile, both its records are listed, or only the tombstone
-        // under its old key.
         let mut sessions: HashMap<[u8; 16], OwnedSession> = HashMap::new();
-        let mut renewed: HashMap<[u8; 16], StoreKey> = HashMap::new();
+        for live in self.live_records(owner).await? {
+            let session = OwnedSession {
+                lineage: Lineage::from_bytes(live.lineage),
+                used_at: live.times.used_at.map(Into::into),
+                expires_at: live.end.into(),
+                content: live.content,
+            };
+            let known = sessions.get(&live.lineage);
+            if known.is_none_or(|known| known.expires_at < session.expires_at) {
+                sessions.insert(live.lineage, session);
+            }
+        }
+        let mut sessions: Vec<_> = sessions.into_values().collect();
+        sessions.sort_by_key(OwnedSession::created_at);
+        Ok(sessions)
+    }
+
+    /// The records of `owner`'s live sessions. A session that is renewed meanwhile may have two.
+    async fn live_records(&self, owner: &str) -> Result<Vec<LiveRecord>> {
+        let mut found = Vec::new();
+        let mut listed_keys = HashSet::new();
+        let mut successors = Vec::new();
         let mut pages = self.pages(owner);
         while let Some(records) = pages.next().await? {
             for listed in records {
@@ -145,54 +177,35 @@ impl Owned {
                     }
                 };
                 if let Some(successor) = header.successor {
-                    renewed.insert(header.lineage, StoreKey::from_stored(successor));
-                } else if let Some((content, live)) = live_in(&listed) {
-                    self.add(&mut sessions, owner, content, &live);
+                    successors.push(StoreKey::from_stored(successor));
+                } else if let Some((_, live)) = live_in(&listed) {
+                    found.extend(self.live_record(owner, &live));
                 }
+                listed_keys.insert(listed.key);
             }
         }
-        let mut follows = Vec::new();
-        for (lineage, successor) in renewed {
-            if !sessions.contains_key(&lineage) {
-                follows.push(self.live_behind(successor));
-            }
-        }
+        // Most successors are in the list themselves. A session that was renewed while the pages
+        // were read may be in none of them.
+        successors.retain(|key| listed_keys.insert(key.clone()));
+        let follows = successors.into_iter().map(|key| self.live_behind(key));
         let mut follows = stream::iter(follows).buffer_unordered(AT_ONCE);
         while let Some(live) = follows.next().await {
-            if let Some(live) = live? {
-                self.add(&mut sessions, owner, live.content.clone(), &live);
-            }
+            found.extend(live?.and_then(|live| self.live_record(owner, &live)));
         }
-        let mut sessions: Vec<_> = sessions.into_values().collect();
-        sessions.sort_by_key(OwnedSession::created_at);
-        Ok(sessions)
+        Ok(found)
     }
 
-    /// Adds the session of `live` to `sessions`, if it is `owner`'s and has not ended.
-    fn add(
-        &self,
-        sessions: &mut HashMap<[u8; 16], OwnedSession>,
-        owner: &str,
-        content: Content,
-        live: &Live,
-    ) {
-        let end = self.shared.rules.end(live);
-        let (Some(lineage), Some(end)) = (content.lineage, end) else {
-            return;
-        };
-        if content.owner.as_deref() != Some(owner) || end <= self.shared.now() {
-            return;
-        }
-        let session = OwnedSession {
-            content,
-            lineage: Lineage::from_bytes(lineage),
-            used_at: live.times.used_at.map(Into::into),
-            expires_at: end.into(),
-        };
-        let known = sessions.get(&lineage);
-        if known.is_none_or(|known| known.expires_at < session.expires_at) {
-            sessions.insert(lineage, session);
-        }
+    /// The record of `live`, if its session is `owner`'s and has not ended.
+    fn live_record(&self, owner: &str, live: &Live) -> Option<LiveRecord> {
+        let end = self.shared.rules.end(live)?;
+        let counts = live.content.owner.as_deref() == Some(owner) && end > self.shared.now();
+        counts.then_some(LiveRecord {
+            key: live.key.clone(),
+            lineage: live.content.lineage?,
+            content: live.content.clone(),
+            times: live.times,
+            end,
+        })
     }
 
     /// The live record that the one under `key` was renewed to.
@@ -218,16 +231,16 @@ impl Owned {
 
     /// Ends the session of `owner` with this `lineage`. Returns whether there was one.
     pub(crate) async fn end_one(&self, owner: &str, lineage: &Lineage) -> Result<bool> {
-        let ended = self.end_listed(owner, Some(lineage.to_bytes()), None).await;
-        Ok(ended? > 0)
+        let only = HashSet::from([lineage.to_bytes()]);
+        Ok(self.end_listed(owner, Some(&only), None).await? > 0)
     }
 
-    /// Ends the sessions of `owner`: all, or the one with the lineage `only`; never the one with
+    /// Ends the sessions of `owner`: all, or those with the lineages `only`; never the one with
     /// the lineage `keep`. Returns how many it ended.
     async fn end_listed(
         &self,
         owner: &str,
-        only: Option<[u8; 16]>,
+        only: Option<&HashSet<[u8; 16]>>,
         keep: Option<[u8; 16]>,
     ) -> Result<u64> {
         let condition = EndCondition {
@@ -243,7 +256,8 @@ impl Owned {
             for listed in records {
                 listed_keys.insert(listed.key.clone());
                 match Header::parse(&listed.head) {
-                    Ok((header, _)) if only.is_some_and(|only| header.lineage != only) => {}
+                    Ok((header, _)) if only.is_some_and(|only| !only.contains(&header.lineage)) => {
+                    }
                     Ok((header, _)) if keep == Some(header.lineage) => {}
                     Ok((header, _)) => match (header.kind, header.successor) {
                         (Kind::Live, _) => {
@@ -255,7 +269,7 @@ impl Owned {
                         }
                         _ => {}
                     },
-                    // It may be the record that is meant.
+                    // It may be a record that is meant.
                     Err(error) if only.is_some() => ends_so_far.failed = Some(error),
                     Err(_) => ends.push(self.end(listed, None, condition.clone())),
                 }
@@ -273,7 +287,7 @@ impl Owned {
             }
         }
         ends_so_far.wait_for(ends).await;
-        ends_so_far.result(only.is_some())
+        ends_so_far.result(only.map_or(usize::MAX, HashSet::len))
     }
 
     /// The owner and the lineage of the session under `key`, which was renewed. If it had no owner,
@@ -426,13 +440,13 @@ impl Ends {
         }
     }
 
-    /// How many sessions were ended. If `one` was meant, and it was ended, other errors are none.
-    fn result(self, one: bool) -> Result<u64> {
+    /// How many sessions were ended. If so many were meant as were ended, other errors are none.
+    fn result(self, meant: usize) -> Result<u64> {
         // A renewal that lost to a log-out has deleted the copy that it made. The session itself
         // has ended.
         let lost = !self.missing.is_subset(&self.lineages);
         match self.failed.or(lost.then_some(Error::Missing)) {
-            Some(error) if !one || self.ended == 0 => Err(error),
+            Some(error) if self.ended < meant as u64 => Err(error),
             _ => Ok(self.ended),
         }
     }

@@ -356,6 +356,7 @@ impl Rules {
             used_at: Some(now),
             cookie_until,
             indexed_until,
+            provisional: false,
         }
     }
 
@@ -376,7 +377,7 @@ impl Rules {
         let (count, limit) = (new.content.payload.len(), self.settings.max_keys);
         // An unchanged payload may be from before the limit was lowered.
         if encoded.is_none() && count > limit {
-            self.events.limit_reached(new.content.lineage);
+            self.events.limit_reached(new.content.lineage, "keys");
             return Err(Error::TooManyKeys { count, limit });
         }
         let keys = self.settings.encryption.as_ref();
@@ -387,7 +388,7 @@ impl Rules {
         )?;
         let (size, limit) = (bytes.len(), self.limit);
         if size > limit {
-            self.events.limit_reached(new.content.lineage);
+            self.events.limit_reached(new.content.lineage, "bytes");
             return Err(Error::TooLarge { size, limit });
         }
         new.encoded = encoded;
@@ -429,6 +430,13 @@ impl Rules {
             expires_at: reclaimed(live.form, until),
             entry,
         }
+    }
+
+    /// Whether a new record of `content`, which replaces one of the owner `before`, is another
+    /// session of its owner, whose number is limited.
+    pub(crate) fn is_limited(&self, content: &Content, before: Option<&Arc<str>>) -> bool {
+        let owner = content.owner.as_ref();
+        self.settings.max_per_user.is_some() && owner.is_some() && owner != before
     }
 
     fn entry(&self, content: &Content, until: Millis) -> Option<IndexEntry> {

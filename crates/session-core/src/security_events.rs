@@ -23,7 +23,7 @@ use crate::{Error, content::Lineage};
 /// | `signature_refused` | warn | a cookie of the session's name has no valid signature, or no valid form | `suppressed` |
 /// | `late_id` | warn | a request came with an id that was renewed less than 90 seconds before | `suppressed` |
 /// | `foreign_owner` | warn | a session belonged to another user by the time a change was to be stored; the change was dropped | `lineage`, `suppressed` |
-/// | `limit_reached` | warn | a change was refused because the session is too large | `lineage`, `suppressed` |
+/// | `limit_reached` | warn | `limit` is `bytes` or `keys`: a change was refused because the session is too large. `limit` is `sessions`: a user has the most sessions, so a login was refused, or ended others | `lineage`, `limit`, `suppressed` |
 /// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `reason`, `suppressed` |
 /// | `cross_site_refused` | warn | [`CrossSiteRule`](crate::CrossSiteRule) refused a request | `origin`, `host`, `sec_fetch_site`, `route`, `suppressed` |
 ///
@@ -116,14 +116,16 @@ impl SecurityEvents {
         }
     }
 
-    pub(crate) fn limit_reached(&self, lineage: Option<[u8; 16]>) {
+    /// `limit` is `bytes`, `keys` or `sessions`.
+    pub(crate) fn limit_reached(&self, lineage: Option<[u8; 16]>, limit: &'static str) {
         if let Some(suppressed) = self.limit_reached.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
                 event = "limit_reached",
                 lineage = shown(lineage),
+                limit,
                 suppressed,
-                "a change was refused, because the session is too large"
+                "a session or a user has reached a limit"
             );
         }
     }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
     Lineage,
-    config::{ConfigError, Settings},
+    config::{ConfigError, OnMaxPerUser, Settings},
     cookie::CookieAttributes,
     driver::{BackgroundSave, Unsaved},
     memory::{Clock, MemoryStore},
@@ -66,6 +66,21 @@ impl SessionsBuilder {
             return Err(ConfigError::new(
                 "the store's limit",
                 format!("is {limit} bytes: at least {} are needed", Record::HEAD),
+            ));
+        }
+        let (most, policy) = (self.settings.max_per_user, self.settings.on_max_per_user);
+        if most.is_some() && !(self.owner_lists && self.can_list_owners()) {
+            return Err(ConfigError::new(
+                "SESSION_MAX_PER_USER",
+                "needs a store and settings with which a user's sessions can be listed: leave it unset beside memcached, \
+                 beside Flask's sessions, and with without_owner_lists()",
+            ));
+        }
+        let logins = Record::HEAD + 16 * most.unwrap_or_default();
+        if policy == OnMaxPerUser::RefuseLogin && limit < logins {
+            return Err(ConfigError::new(
+                "SESSION_MAX_PER_USER",
+                format!("needs a store whose limit is at least {logins} bytes"),
             ));
         }
         let mut shared = Shared::of(self.settings, self.store.clone());

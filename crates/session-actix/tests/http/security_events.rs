@@ -9,6 +9,7 @@ use actix_web::{
     test::{TestRequest, init_service, try_call_service},
     web,
 };
+use session_actix::session_core::config::OnMaxPerUser;
 use session_actix::{CrossSiteGuard, Session, SessionError, SessionMiddleware};
 use tokio::{join, sync::Notify};
 
@@ -68,8 +69,15 @@ async fn send<B: MessageBody + 'static>(
 }
 
 macro_rules! application {
-    ($store:expr, $go_on:expr) => {{
-        let settings = settings().with_max_bytes(3000).with_max_keys(3);
+    ($store:expr, $go_on:expr) => {
+        application!(
+            $store,
+            $go_on,
+            settings().with_max_bytes(3000).with_max_keys(3)
+        )
+    };
+    ($store:expr, $go_on:expr, $settings:expr) => {{
+        let settings = $settings;
         init_service(
             App::new()
                 .app_data($go_on)
@@ -105,9 +113,10 @@ async fn each_event_has_its_name_and_its_fields() {
     send(&app, "/who", &forged).await;
     assert_eq!(events(), ["WARN event=\"signature_refused\" suppressed=0"]);
 
-    for path in ["/big", "/many"] {
+    for (path, limit) in [("/big", "bytes"), ("/many", "keys")] {
         send(&app, path, &cookie).await;
-        assert_eq!(events(), [named("WARN", "limit_reached") + " suppressed=0"]);
+        let reached = format!(" limit=\"{limit}\" suppressed=0");
+        assert_eq!(events(), [named("WARN", "limit_reached") + &reached]);
     }
 
     store.set_mangle(Some(|bytes| bytes[..50].to_vec()));
@@ -148,6 +157,36 @@ async fn each_event_has_its_name_and_its_fields() {
             .all(|it| it.starts_with("INFO event=\"log_out\" lineage="))
     );
     assert_eq!(found[2], "INFO event=\"log_out_everywhere\" ended=2");
+}
+
+#[actix_web::test]
+async fn a_login_beyond_the_limit_is_refused_or_ends_another_and_is_logged() {
+    let (log, _guard) = Log::of_this_thread();
+    for policy in [OnMaxPerUser::RefuseLogin, OnMaxPerUser::EndOldest] {
+        let settings = settings().with_max_per_user(1).with_on_max_per_user(policy);
+        let store = ObservedStore::default();
+        let app = application!(&store, web::Data::new(Notify::new()), settings);
+        send(&app, "/ada", "a=b").await;
+        log.security_events();
+        let request = TestRequest::post().uri("/ada").to_request();
+        let response = try_call_service(&app, request).await.unwrap();
+        let refused = policy == OnMaxPerUser::RefuseLogin;
+        let status = if refused { 403 } else { 200 };
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers().contains_key(SET_COOKIE), !refused);
+        let events = log.security_events();
+        let names = |it: &String| it.split(['"', '"']).nth(1).unwrap().to_owned();
+        let reached = events.iter().find(|it| names(it) == "limit_reached");
+        assert!(
+            reached
+                .unwrap()
+                .ends_with(" limit=\"sessions\" suppressed=0")
+        );
+        let all: Vec<_> = events.iter().map(names).collect();
+        let others: &[_] = if refused { &[] } else { &["login"] };
+        let ended: &[_] = if refused { &[] } else { &["log_out"] };
+        assert_eq!(all, [ended, &["limit_reached"], others].concat());
+    }
 }
 
 #[actix_web::test]

@@ -33,6 +33,7 @@ fn a_live_session_comes_back_as_it_was() {
         used_at: Some(Millis::new(4)),
         cookie_until: Some(Millis::new(3)),
         indexed_until: None,
+        provisional: true,
     };
     let bytes = live(&key('a'), &content(), &times, TAG, None, None)
         .unwrap()
@@ -117,6 +118,7 @@ fn the_example_in_the_formats_page_is_what_is_written() {
         used_at: Some(start),
         cookie_until: Some(end),
         indexed_until: Some(start.after(Duration::from_secs(1950))),
+        provisional: false,
     };
     let tag = [1, 2, 3, 4, 5, 6, 7, 8];
     let written = live(&key, &content, &times, tag, None, None).unwrap().0;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConfigError, Env, Refresh, Settings};
+use super::{ConfigError, Env, OnMaxPerUser, Refresh, Settings};
 #[cfg(feature = "encryption")]
 use crate::EncryptionKeys;
 use crate::{cookie::SameSite, key::KeyPrefix, payload::Format};
@@ -29,10 +29,12 @@ const KNOWN: &[&str] = &[
     "SESSION_KEY_PREFIX",
     "SESSION_MAX_BYTES",
     "SESSION_MAX_KEYS",
+    "SESSION_MAX_PER_USER",
     "SESSION_MEMCACHED",
     "SESSION_MONGODB",
     "SESSION_MONGODB_COLLECT",
     "SESSION_MONGODB_DB",
+    "SESSION_ON_MAX_PER_USER",
     "SESSION_PERMANENT",
     "SESSION_REDIS",
     "SESSION_REFRESH_EACH_REQUEST",
@@ -85,6 +87,20 @@ impl Settings {
         }
         if let Some(keys) = env.parse("SESSION_MAX_KEYS", "a whole number of keys")? {
             self.max_keys = keys;
+        }
+        if let Some(most) = env.parse("SESSION_MAX_PER_USER", "a whole number of sessions")? {
+            self.max_per_user = Some(most);
+        }
+        match env.get("SESSION_ON_MAX_PER_USER") {
+            None => {}
+            Some("end-oldest") => self.on_max_per_user = OnMaxPerUser::EndOldest,
+            Some("refuse-login") => self.on_max_per_user = OnMaxPerUser::RefuseLogin,
+            Some(_) => {
+                return Err(ConfigError::new(
+                    "SESSION_ON_MAX_PER_USER",
+                    "must be end-oldest or refuse-login",
+                ));
+            }
         }
         if let Some(permanent) = env.bool("SESSION_PERMANENT")? {
             self.permanent = permanent;

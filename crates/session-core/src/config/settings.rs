@@ -34,6 +34,17 @@ pub enum OnStoreFailure {
     Anonymous,
 }
 
+/// What a login does if its user has the most sessions already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnMaxPerUser {
+    /// It ends the session whose login is longest ago. The default.
+    EndOldest,
+    /// It fails with [`Error::TooManySessions`](crate::Error::TooManySessions), whose response is a
+    /// 403.
+    RefuseLogin,
+}
+
 /// What a browser keeps for a site, as `Clear-Site-Data` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -77,6 +88,8 @@ pub struct Settings {
     pub(crate) clear_site_data: Option<Box<str>>,
     pub(crate) max_bytes: usize,
     pub(crate) max_keys: usize,
+    pub(crate) max_per_user: Option<usize>,
+    pub(crate) on_max_per_user: OnMaxPerUser,
     pub(crate) last_seen: Duration,
     pub(crate) sweep_pause: Duration,
     /// The form of new sessions.
@@ -124,6 +137,8 @@ impl Settings {
             clear_site_data: None,
             max_bytes: usize::MAX,
             max_keys: usize::MAX,
+            max_per_user: None,
+            on_max_per_user: OnMaxPerUser::EndOldest,
             last_seen: Duration::from_hours(1),
             sweep_pause: Duration::from_secs(300),
             form: Form::Native,
@@ -268,6 +283,36 @@ impl Settings {
         self
     }
 
+    /// The most live sessions that a user may have at once: 1 to 1,000. Defaults to no limit.
+    ///
+    /// Once all logins that were under way are answered, no user has more, whatever the number of
+    /// processes and of logins at the same moment. A session counts until it has ended, and a
+    /// session that is renewed, or whose own user logs in again, counts once. It needs a store that
+    /// can list a user's sessions. A login costs one list more, and beside
+    /// [`RefuseLogin`](OnMaxPerUser::RefuseLogin) one load and one write.
+    ///
+    /// The limit applies when a user logs in. If it is lowered, a user with more sessions keeps
+    /// them until the next login. If a login is undone because another request of the same browser
+    /// was first, or because the store failed, what it had ended for its sake stays ended.
+    #[must_use]
+    pub fn with_max_per_user(mut self, sessions: usize) -> Self {
+        self.max_per_user = Some(sessions);
+        self
+    }
+
+    /// What a login does if its user has the most sessions already. Defaults to
+    /// [`OnMaxPerUser::EndOldest`].
+    ///
+    /// With [`RefuseLogin`](OnMaxPerUser::RefuseLogin) a session whose cookie was lost, by a
+    /// browser or because an answer did not arrive, counts until its idle timeout. So give its user
+    /// a way to end it, such as
+    /// [`Sessions::log_out_everywhere`](crate::Sessions::log_out_everywhere) after the password.
+    #[must_use]
+    pub fn with_on_max_per_user(mut self, policy: OnMaxPerUser) -> Self {
+        self.on_max_per_user = policy;
+        self
+    }
+
     /// How exact the time of last use is in a list of a user's sessions. Defaults to an hour.
     ///
     /// A logged-in session that is in use costs at most one write in each period. The setting has
@@ -334,6 +379,16 @@ impl Settings {
     /// Whether responses that depend on a session with an owner carry `Cache-Control: no-store`.
     pub fn no_store(&self) -> bool {
         self.no_store
+    }
+
+    /// The most live sessions that a user may have at once.
+    pub fn max_per_user(&self) -> Option<usize> {
+        self.max_per_user
+    }
+
+    /// What a login does if its user has the most sessions already.
+    pub fn on_max_per_user(&self) -> OnMaxPerUser {
+        self.on_max_per_user
     }
 
     /// How exact the time of last use is in a list of a user's sessions.
@@ -407,6 +462,15 @@ impl Settings {
         }
         if self.max_keys == 0 {
             return Err(ConfigError::new("SESSION_MAX_KEYS", "must be at least 1"));
+        }
+        if self
+            .max_per_user
+            .is_some_and(|it| !(1..=1000).contains(&it))
+        {
+            return Err(ConfigError::new(
+                "SESSION_MAX_PER_USER",
+                "must be 1 to 1000",
+            ));
         }
         if self.is_native() {
             self.prefix.refuse_empty()?;

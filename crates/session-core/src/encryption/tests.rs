@@ -28,6 +28,7 @@ fn header(write_tag: u8) -> Vec<u8> {
         label: None,
         successor: None,
         is_encrypted: true,
+        provisional: false,
     };
     header.write(0)
 }

@@ -21,6 +21,7 @@ fn header() -> Header<'static> {
         label: Some("Firefox on Linux"),
         successor: None,
         is_encrypted: false,
+        provisional: false,
     }
 }
 
@@ -44,6 +45,16 @@ fn a_header_is_read_as_it_was_written() {
             label: None,
             ..header()
         },
+        Header {
+            provisional: true,
+            ..header()
+        },
+        Header {
+            kind: Kind::Logins,
+            owner: None,
+            label: None,
+            ..header()
+        },
     ] {
         let mut bytes = header.write(7);
         let length = bytes.len();
@@ -55,7 +66,7 @@ fn a_header_is_read_as_it_was_written() {
 #[test]
 fn what_a_later_release_may_write_is_distinguished_from_damage() {
     let good = header().write(0);
-    for (offset, value) in [(1, 2), (1, 255), (2, 3), (3, 0x13)] {
+    for (offset, value) in [(1, 2), (1, 255), (2, 4), (3, 0x13)] {
         let mut bytes = good.clone();
         bytes[offset] = value;
         assert!(

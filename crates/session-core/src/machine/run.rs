@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Call, Goal,
+    Call, Goal, Login,
     table::{Event, State},
 };
 use crate::{
@@ -52,6 +52,8 @@ pub(super) struct Run {
     pub(super) rebased: bool,
     /// The session that is to end is that of [another cookie](super::Ending::Presented).
     pub(super) may_be_dead: bool,
+    /// The record that is being written is another session of its owner, whose number is limited.
+    pub(super) limited: bool,
     /// As [`Machine`](super::Machine) has them.
     pub(super) others: Vec<(StoreKey, Form)>,
     /// This run ended a session, or found that it has ended.
@@ -97,6 +99,7 @@ impl Run {
             not_allowed: None,
             rebased: false,
             may_be_dead: false,
+            limited: false,
             others: Vec::new(),
             ended: false,
             logged_out: false,
@@ -133,6 +136,7 @@ impl Run {
         let written = self.written.as_ref();
         let listed = written.is_some_and(|new| new.times.indexed_until.is_some());
         match self.state {
+            State::Inserting | State::Copying if self.limited => Event::StoredLimited,
             State::Updating if self.lacks_tombstones() && written.is_none() => Event::StoredNil,
             State::Forwarding | State::ForwardingAgain | State::Ending
                 if self.lacks_tombstones() =>
@@ -142,6 +146,26 @@ impl Run {
             State::Forwarding | State::ForwardingAgain if listed => Event::StoredListed,
             _ => Event::Stored,
         }
+    }
+
+    /// The event for a login that was admitted.
+    pub(super) fn admitted_event(&self) -> Event {
+        if self.live.is_some() {
+            Event::AdmittedCopy
+        } else {
+            Event::Admitted
+        }
+    }
+
+    /// The login whose record was written.
+    pub(super) fn login(&self) -> Option<Login> {
+        let new = self.written.as_ref()?;
+        Some(Login {
+            owner: new.content.owner.clone()?,
+            key: new.key.clone(),
+            lineage: new.content.lineage?,
+            expires_at: new.times.expires_at?,
+        })
     }
 
     /// Whether entering `state` counts as another attempt. Only such states could repeat without

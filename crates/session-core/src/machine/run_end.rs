@@ -27,6 +27,8 @@ struct FinishedRun {
     inserted: bool,
     sends_cookie: bool,
     was_ending: bool,
+    /// A login was not admitted.
+    withdrawn: bool,
     ended: bool,
     may_be_dead: bool,
     error: Option<Error>,
@@ -111,6 +113,7 @@ impl Machine {
             inserted: run.state == State::Inserting,
             sends_cookie: run.sends_cookie,
             was_ending: matches!(run.state, State::LoadingToEnd | State::Ending),
+            withdrawn: run.state == State::Withdrawing,
             ended: run.ended,
             may_be_dead: run.may_be_dead,
             error: run.error.take(),
@@ -211,11 +214,7 @@ impl Machine {
                     }
                     // The session continues under an id that another response carries.
                     (Some(NotAllowed::LoginOvertaken), Some(live)) => {
-                        // These changes were made for the user whose login was overtaken.
-                        if !self.ops.is_empty() {
-                            self.ops.clear();
-                            self.unreported = Some(Error::Conflict);
-                        }
+                        self.drop_changes_of_a_login();
                         Origin::Live(live)
                     }
                     _ => match replace(&mut self.origin, Origin::Ended) {
@@ -228,6 +227,9 @@ impl Machine {
             RunEnd::Missing | RunEnd::Unreadable | RunEnd::Failed => {
                 if end == RunEnd::Missing {
                     self.forget_pending_id();
+                }
+                if finished.withdrawn {
+                    self.drop_changes_of_a_login();
                 }
                 if finished.was_ending {
                     let ending = match (key, live) {
@@ -246,6 +248,15 @@ impl Machine {
             | RunEnd::HeadSent
             | RunEnd::Conflict
             | RunEnd::NotLoaded => {}
+        }
+    }
+
+    /// Drops the changes that were made meanwhile for the user whose login failed. The next save
+    /// says so.
+    fn drop_changes_of_a_login(&mut self) {
+        if !self.ops.is_empty() {
+            self.ops.clear();
+            self.unreported = Some(Error::Conflict);
         }
     }
 

@@ -30,6 +30,12 @@ pub(crate) enum State {
     CheckingId,
     /// Inserts the record of a renewal under a new id.
     Copying,
+    /// Finds out whether the login whose record was inserted is within the limit of its owner's
+    /// sessions, and ends others if the settings say so.
+    Admitting,
+    /// Replaces the new record of a login that was not admitted by the tombstone of an ended
+    /// session.
+    Withdrawing,
     /// Replaces the renewed record by a tombstone that names the new record.
     Forwarding,
     /// Sends the same write once more, because its first answer was lost.
@@ -37,7 +43,7 @@ pub(crate) enum State {
     /// Loads the renewed record to see which request replaced it.
     CheckingWinner,
     /// Loads the new record. The owner's index has named it since the insert, so "log out
-    /// everywhere" may have ended it.
+    /// everywhere", or another login, may have ended it.
     CheckingNew,
     /// Deletes the renewed record of Flask's form, which holds nil.
     DeletingRenewed,
@@ -115,11 +121,17 @@ pub(crate) enum Event {
     Stored,
     /// Stored, and the owner's index named the new record before.
     StoredListed,
+    /// Stored, and the number of the owner's sessions is limited.
+    StoredLimited,
     /// Stored, and the record is Flask's nil now.
     StoredNil,
     Refused,
     /// The call failed, or it is unknown whether it was carried out.
     Failed,
+    /// The login is within the limit, and the session had no record before.
+    Admitted,
+    /// The login is within the limit, and the record before is to be replaced.
+    AdmittedCopy,
     /// The record was deleted. If that failed, it stays until it expires.
     Deleted,
     /// The turn has come, or the wait was too long.
@@ -215,6 +227,7 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Idle, E::ChangesNotLoaded, N::Done(O::NotLoaded)),
     // The first record. If the id is taken, another one is tried.
     (S::Inserting, E::Stored, N::Done(O::StoredUnderNewId)),
+    (S::Inserting, E::StoredLimited, N::Go(S::Admitting)),
     (S::Inserting, E::Refused, N::Go(S::Inserting)),
     (S::Inserting, E::Failed, N::Done(O::Failed)),
     // A change. If it is refused, it is replayed on what another request stored. If its answer is
@@ -253,8 +266,20 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     // A renewal. The new record is inserted before the old one is replaced. So one of several
     // concurrent renewals wins, and the user has a session at every moment.
     (S::Copying, E::Stored, N::Go(S::Forwarding)),
+    (S::Copying, E::StoredLimited, N::Go(S::Admitting)),
     (S::Copying, E::Refused, N::Go(S::Copying)),
     (S::Copying, E::Failed, N::Done(O::Failed)),
+    // The limit of an owner's sessions. The new record was inserted before, so that of several
+    // logins at once each sees the others or is seen by them. The record before is replaced
+    // afterwards, so that a login that is refused leaves the session as it was.
+    (S::Admitting, E::Admitted, N::Go(S::CheckingNew)),
+    (S::Admitting, E::AdmittedCopy, N::Go(S::Forwarding)),
+    (S::Admitting, E::Failed, N::Go(S::Withdrawing)),
+    // It is not deleted: another login that finds it in its list and wants to end it would take an
+    // absent record for a lost one.
+    (S::Withdrawing, E::Stored, N::Done(O::Failed)),
+    (S::Withdrawing, E::Refused, N::Done(O::Failed)),
+    (S::Withdrawing, E::Failed, N::Done(O::Failed)),
     (S::Forwarding, E::Stored, N::Done(O::StoredUnderNewId)),
     // "Log out everywhere" may have ended the new record, because the owner's index names it.
     (S::Forwarding, E::StoredListed, N::Go(S::CheckingNew)),

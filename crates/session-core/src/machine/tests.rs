@@ -82,6 +82,7 @@ impl Site {
                 Answer::Deleted(Ok(()))
             }
             Call::Turn(..) => Answer::Turn,
+            Call::Admit(_) => unreachable!("no number of sessions is limited"),
         }
     }
 

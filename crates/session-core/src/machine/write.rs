@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     codec::Times,
+    config::OnMaxPerUser,
     content::Content,
     error::{Error, Result},
     id::SessionId,
@@ -64,6 +65,12 @@ impl Machine {
             State::DeletingRenewed | State::DeletingEnded | State::DeletingEmptied => {
                 run.live.as_ref().map(|live| Call::Delete(live.key.clone()))
             }
+            State::Admitting => run.login().map(Call::Admit),
+            State::Withdrawing => run.written.take().map(|new| {
+                let (rules, now) = (inputs.rules, inputs.now);
+                let tombstone = rules.tombstone(&new, None, now, random_tag(inputs.random));
+                Call::Update(new.key.clone(), tombstone, new.revision.clone())
+            }),
             State::DiscardingToRetry | State::DiscardingToFollow => {
                 run.written.take().map(|new| Call::Delete(new.key.clone()))
             }
@@ -107,7 +114,13 @@ impl Machine {
         let id = SessionId::filled(rules.settings.id_bytes, |bytes| (inputs.random)(bytes));
         let key = rules.key_of(form, &id);
         let before = Times::default();
-        let times = rules.times(form, &content, &before, true, inputs.now);
+        let replaced = self.run.as_ref().and_then(|run| run.live.as_ref());
+        let owner = replaced.and_then(|live| live.content.owner.as_ref());
+        let limited = form.has_header() && rules.is_limited(&content, owner);
+        let times = Times {
+            provisional: limited && rules.settings.on_max_per_user == OnMaxPerUser::RefuseLogin,
+            ..rules.times(form, &content, &before, true, inputs.now)
+        };
         let mut new = Live {
             key,
             form,
@@ -123,6 +136,7 @@ impl Machine {
         match record {
             Ok(record) => {
                 run.sends_cookie = true;
+                run.limited = limited;
                 run.call = Some(Call::Insert(new.key.clone(), record));
                 run.written = Some(Arc::new(new));
             }

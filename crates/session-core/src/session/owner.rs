@@ -24,6 +24,13 @@ impl Session {
     /// meanwhile, the login creates a session of its own. The session that the request came with
     /// continues under its new id.
     ///
+    /// With [`Settings::with_max_per_user`](crate::Settings::with_max_per_user) the save of the
+    /// login ends the user's oldest session, or fails with [`Error::TooManySessions`] if the user
+    /// has the most. Then the session stays as it was, and all changes of the save are dropped. So a
+    /// handler that wants to show a page of its own calls [`save`](Self::save) after the login. The
+    /// save fails with [`Error::Conflict`] if so many other logins of the user were faster that this
+    /// session would be the oldest.
+    ///
     /// # Errors
     ///
     /// [`Error::Conflict`] if another request ended this session meanwhile. [`Error::OwnerTooLong`]

@@ -20,6 +20,7 @@ mod owners;
 mod reauthentication;
 mod reentrant;
 mod renewal_chains;
+mod sessions_per_user;
 mod spawned;
 mod support;
 mod taken;

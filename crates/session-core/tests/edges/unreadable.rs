@@ -10,8 +10,8 @@ type Tamper = fn(&mut Vec<u8>);
 /// What makes a record one of a later release: its version, its kind, an unknown field.
 const LATER: [Tamper; 3] = [
     |bytes| bytes[1] = 2,
-    |bytes| bytes[2] = 3,
-    |bytes| bytes[3] |= 0x80,
+    |bytes| bytes[2] = 99,
+    |bytes| bytes[3] |= 0x40,
 ];
 
 /// What makes it unreadable: cut short, another key's, no record at all, a payload that is none.
@@ -60,7 +60,7 @@ async fn a_record_of_a_later_release_is_an_error_to_every_request() {
         let restore = |bytes: &mut Vec<u8>| {
             bytes[1] = 1;
             bytes[2] = 0;
-            bytes[3] &= 0x7f;
+            bytes[3] &= !0x40;
         };
         site.store.tamper(&key, restore).await;
         assert_eq!(site.value(&browser, "kept").await, Some(1));

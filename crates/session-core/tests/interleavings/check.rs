@@ -1,5 +1,7 @@
 //! Checks every promise on the result of a run.
 
+use session_core::config::OnMaxPerUser;
+
 use crate::{
     explain::explained,
     records::{Live, key_of, live_records},
@@ -26,6 +28,10 @@ pub(crate) async fn violations(scene: &Scene, run: &Run) -> Vec<&'static str> {
         reachable,
         failures: Vec::new(),
     };
+    if let Some((most, policy)) = scene.limit {
+        check.limit(most, policy);
+        return check.failures;
+    }
     check.records();
     check.ends();
     check.answers();
@@ -60,6 +66,61 @@ impl<'r> Check<'r> {
     fn holds(&mut self, holds: bool, what: &'static str) {
         if !holds {
             self.failures.push(what);
+        }
+    }
+
+    /// No user has more sessions than the limit whose ids were sent. Without a failure or an end, a
+    /// login is refused or overtaken only for the sake of as many others, and the newest are left.
+    fn limit(&mut self, most: usize, policy: OnMaxPerUser) {
+        let known: Vec<_> = self.run.known_ids().iter().map(|id| key_of(id)).collect();
+        let of_user = |it: &&&Live| it.data.owner.as_deref() == Some("U");
+        let live: Vec<_> = self
+            .all
+            .iter()
+            .filter(|it| known.contains(&it.key))
+            .collect();
+        let live: Vec<_> = live.iter().filter(of_user).collect();
+        self.holds(live.len() <= most, "a user has too many sessions");
+        let elsewhere = |act: &Act| matches!(act, Act::LogInElsewhere(_));
+        // All other logins are to the session that every request came with.
+        let sessions = |acts: &mut dyn Iterator<Item = &Act>| {
+            let (others, own): (Vec<_>, Vec<_>) = acts.partition(|it| elsewhere(it));
+            others.len() + usize::from(own.contains(&&Act::LogIn("U")))
+        };
+        let logins = sessions(&mut self.scene.acts.iter());
+        let had_one = usize::from(self.scene.owner == Some("U"));
+        let ends = self.scene.acts.iter().any(ends);
+        if ends || self.run.failures > 0 {
+            return;
+        }
+        self.holds(
+            live.len() == most.min(logins + had_one),
+            "a user has fewer sessions than allowed",
+        );
+        let answered: Vec<_> = self.answered().collect();
+        let with = |status| {
+            let same = answered.iter().filter(move |(_, it)| it.status == status);
+            same.map(|(act, _)| *act)
+        };
+        let succeeded = sessions(&mut with(200));
+        self.holds(with(503).count() == 0, "a login failed for no reason");
+        match policy {
+            OnMaxPerUser::RefuseLogin => self.holds(
+                succeeded == logins.min(most - had_one),
+                "another number of logins than allowed has succeeded",
+            ),
+            _ => self.holds(
+                with(403).count() == 0 && succeeded >= logins.min(most),
+                "too few logins have succeeded",
+            ),
+        }
+        if policy == OnMaxPerUser::EndOldest && self.scene.acts.iter().all(elsewhere) {
+            let newest = self.run.answers.iter().rev().take(most);
+            let lives = |answer: &Option<Answer>| {
+                let id = answer.as_ref().and_then(|it| it.cookie.id());
+                id.is_some_and(|id| live.iter().any(|it| it.key == key_of(id)))
+            };
+            self.holds(newest.map(lives).all(|it| it), "a newer session was ended");
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use session_core::{Clock, CookieAttributes, OwnerIndex, Sessions, Settings};
+use session_core::{Clock, CookieAttributes, OwnerIndex, Sessions, Settings, config::OnMaxPerUser};
 
 /// A clock that stands still unless the test moves it.
 #[derive(Clone, Debug, Default)]
@@ -27,15 +27,25 @@ impl TestClock {
     }
 }
 
-/// Sessions with an idle timeout far beyond any pause, and unsigned cookies.
-pub(crate) fn sessions(store: Arc<dyn OwnerIndex>, clock: &TestClock) -> Sessions {
-    let settings = Settings::unsigned()
+/// Sessions with an idle timeout far beyond any pause, and unsigned cookies. With a `limit`, a user
+/// has so many at most.
+pub(crate) fn sessions(
+    store: Arc<dyn OwnerIndex>,
+    clock: &TestClock,
+    limit: Option<(usize, OnMaxPerUser)>,
+) -> Sessions {
+    let mut settings = Settings::unsigned()
         .with_cookie(CookieAttributes {
             name: "session".into(),
             ..CookieAttributes::default()
         })
         .with_idle_timeout(Duration::from_secs(100_000))
         .with_store_timeout(Duration::from_secs(10));
+    if let Some((most, policy)) = limit {
+        settings = settings
+            .with_max_per_user(most)
+            .with_on_max_per_user(policy);
+    }
     let builder = Sessions::builder(settings, store).with_clock(clock.clock());
     builder.build().expect("the settings are right")
 }

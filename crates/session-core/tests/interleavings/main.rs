@@ -17,9 +17,11 @@ mod store;
 mod under_way;
 
 use request::Act::{
-    Clear, Elsewhere, Everywhere, Inc, LogIn, LogOut, Remove, Renew, RenewInc, Set, Touch,
+    Clear, Elsewhere, Everywhere, Inc, LogIn, LogInElsewhere, LogOut, Remove, Renew, RenewInc, Set,
+    Touch,
 };
 use scene::Scene;
+use session_core::config::OnMaxPerUser::{EndOldest, RefuseLogin};
 
 #[test]
 fn changes_beside_each_other_are_all_kept() {
@@ -132,4 +134,50 @@ fn a_request_that_outlasts_a_tombstone_gets_an_error() {
     Scene::of(&[Inc, LogOut]).with_pause().every_order();
     Scene::of(&[Renew, Renew]).with_pause().every_order();
     Scene::of(&[Inc, Renew, LogOut]).with_pause().some_orders();
+}
+
+#[test]
+fn logins_at_once_leave_exactly_as_many_sessions_as_a_user_may_have() {
+    for policy in [EndOldest, RefuseLogin] {
+        let elsewhere = LogInElsewhere("U");
+        let at_most = |acts: &[_], most| Scene::of(acts).at_most(most, policy);
+        at_most(&[elsewhere, elsewhere], 1).every_order();
+        at_most(&[elsewhere, elsewhere], 2).every_order();
+        at_most(&[LogIn("U"), elsewhere], 1).every_order();
+        for most in 1..=3 {
+            at_most(&[elsewhere, elsewhere, elsewhere], most).some_orders();
+            at_most(&[elsewhere, elsewhere, elsewhere, elsewhere], most).some_orders();
+        }
+        at_most(&[LogIn("U"), LogIn("U"), elsewhere], 1).some_orders();
+    }
+}
+
+#[test]
+fn a_session_counts_while_it_is_renewed_and_no_more_after_its_end() {
+    for policy in [EndOldest, RefuseLogin] {
+        let elsewhere = LogInElsewhere("U");
+        let at_most = |acts: &[_], most| Scene::of(acts).owned_by("U").at_most(most, policy);
+        at_most(&[Renew, elsewhere], 1).every_order();
+        at_most(&[Inc, elsewhere], 1).every_order();
+        at_most(&[Renew, Renew, elsewhere], 1).some_orders();
+        at_most(&[Renew, elsewhere, elsewhere], 2).some_orders();
+        at_most(&[LogOut, elsewhere], 1).every_order();
+        at_most(&[LogOut, elsewhere, elsewhere], 1).some_orders();
+        at_most(&[Everywhere, elsewhere, elsewhere], 1).some_orders();
+    }
+}
+
+#[test]
+fn no_failure_gives_a_user_more_sessions_than_the_limit() {
+    for policy in [EndOldest, RefuseLogin] {
+        let elsewhere = LogInElsewhere("U");
+        let at_most = |acts: &[_]| Scene::of(acts).at_most(1, policy).with_failures(1);
+        at_most(&[elsewhere]).every_order();
+        at_most(&[elsewhere, elsewhere]).some_orders();
+        at_most(&[LogIn("U"), elsewhere]).some_orders();
+        at_most(&[elsewhere, elsewhere])
+            .with_failures(2)
+            .some_orders();
+        at_most(&[Renew, elsewhere]).owned_by("U").some_orders();
+    }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Act {
     Renew,
     RenewInc,
     LogIn(&'static str),
+    /// Logs in with a browser that has no cookie.
+    LogInElsewhere(&'static str),
     LogOut,
     /// Logs the owner of the scene out everywhere, by name, as an administrator does.
     Everywhere,
@@ -80,7 +82,10 @@ async fn serve(
         sessions.log_out_everywhere(owner).await?;
         return Ok(None);
     }
-    let header = format!("session={id}");
+    let header = match act {
+        Act::LogInElsewhere(_) => String::new(),
+        _ => format!("session={id}"),
+    };
     let session = request_session
         .session(&mut std::iter::once(header.as_bytes()))
         .await?;
@@ -115,7 +120,7 @@ fn change(session: &Session, act: Act) -> Result<()> {
             session.renew();
             increment()?;
         }
-        Act::LogIn(owner) => session.log_in(owner)?,
+        Act::LogIn(owner) | Act::LogInElsewhere(owner) => session.log_in(owner)?,
         Act::LogOut => session.log_out(),
     }
     Ok(())
@@ -132,6 +137,7 @@ fn cookie_change(set_cookie: Option<&str>) -> CookieChange {
 fn status(error: &Error) -> u16 {
     match error {
         Error::Conflict => 409,
+        Error::TooManySessions { .. } => 403,
         _ => 503,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use session_core::{ExpiredSweep, MemoryStore, conformance::rounds};
+use session_core::{ExpiredSweep, MemoryStore, config::OnMaxPerUser, conformance::rounds};
 
 use crate::{
     check,
@@ -31,6 +31,7 @@ pub(crate) struct Scene {
     pub(crate) due: bool,
     failures: usize,
     pub(crate) pause: bool,
+    pub(crate) limit: Option<(usize, OnMaxPerUser)>,
 }
 
 impl Scene {
@@ -41,6 +42,7 @@ impl Scene {
             due: false,
             failures: 0,
             pause: false,
+            limit: None,
         }
     }
 
@@ -68,6 +70,20 @@ impl Scene {
             pause: true,
             ..self
         }
+    }
+
+    /// A user has so many sessions at most.
+    pub(crate) fn at_most(self, most: usize, policy: OnMaxPerUser) -> Self {
+        Self {
+            limit: Some((most, policy)),
+            ..self
+        }
+    }
+
+    /// How much later one login is than another. Beside a limit no two may be at the same time: the
+    /// same decisions must lead to the same run.
+    fn second(&self) -> Duration {
+        Duration::from_secs(self.limit.is_some().into())
     }
 
     /// Runs the scene in every order.
@@ -121,7 +137,7 @@ impl Scene {
             clock.pass(Duration::from_secs(40_000));
         }
         let mut run = Run {
-            sessions: sessions(Arc::new(store.inner.clone()), &clock),
+            sessions: sessions(Arc::new(store.inner.clone()), &clock, self.limit),
             store: store.clone(),
             id: id.clone(),
             lineage,
@@ -139,6 +155,7 @@ impl Scene {
             .collect();
         loop {
             for index in 0..requests.len() {
+                clock.pass(self.second());
                 advance_to_command(&mut run, &mut requests, index).await;
             }
             let ready: Vec<_> = (0..requests.len())
@@ -157,6 +174,7 @@ impl Scene {
             let may_pause = usize::from(self.pause && !run.paused && handling);
             let way = path.choose(ready.len() + late + may_pause);
             if way < ready.len() {
+                clock.pass(self.second());
                 self.step(path, &mut run, &mut requests, ready[way]).await;
             } else if way < ready.len() + late {
                 let command = store.shared().late.remove(way - ready.len());
@@ -204,7 +222,7 @@ impl Scene {
     }
 
     async fn prepare(&self, store: &PausingStore, clock: &TestClock) -> (String, String) {
-        let sessions = sessions(Arc::new(store.inner.clone()), clock);
+        let sessions = sessions(Arc::new(store.inner.clone()), clock, self.limit);
         let request_session = sessions.begin_request();
         let session = request_session
             .session(&mut std::iter::empty())

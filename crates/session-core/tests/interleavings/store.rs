@@ -108,11 +108,13 @@ impl PausingStore {
 
     async fn wait_for_turn(&self, command: &Command) {
         let mut paused = false;
-        poll_fn(|_| {
+        poll_fn(|cx| {
             if paused {
                 return Poll::Ready(());
             }
             paused = true;
+            // Work on many sessions polls only those of its calls that were woken.
+            cx.waker().wake_by_ref();
             self.shared().waiting = Some(command.clone());
             Poll::Pending
         })

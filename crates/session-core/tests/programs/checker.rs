@@ -13,7 +13,7 @@ use session_core::{Session, Sessions};
 
 use crate::{
     history::{Change, End, History, Kind, Promise, State, Target, user_of},
-    program::{Program, Step, Turn},
+    program::{Program, Step, Turn, USERS},
     runner::Run,
 };
 
@@ -66,6 +66,7 @@ fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     };
     check.ended_means_ended(broken);
     check.one_id_opens_a_session(broken);
+    check.no_user_has_too_many_sessions(broken);
     check.an_id_from_before_a_login_is_dead(broken);
     check.stored_means_stored(broken);
     check.what_was_not_stored_is_not_there(broken);
@@ -218,6 +219,26 @@ impl Check<'_, '_> {
             if self.live[..index].iter().any(|it| it.group == probe.group) {
                 let text = format!("two ids of session {} are live", probe.group);
                 broken.push((Promise::Ended, text));
+            }
+        }
+    }
+
+    /// *A user has no more sessions than the limit*, once all logins are answered. What is lost or
+    /// damaged, or has expired by a clock that is set back later, is not counted.
+    fn no_user_has_too_many_sessions(&self, broken: &mut Broken) {
+        let program = self.run.program;
+        let Some(limit) = program.config.limit else {
+            return;
+        };
+        if program.evicts() || program.clock_steps() > 0 {
+            return;
+        }
+        for user in 0..USERS.len() {
+            let live = self.live.iter().filter(|it| it.user == Some(user));
+            let groups: BTreeSet<_> = live.map(|it| it.group).collect();
+            if groups.len() > limit.most {
+                let text = format!("user {user} has the sessions {groups:?}, and {limit:?}");
+                broken.push((Promise::Limited, text));
             }
         }
     }
@@ -405,7 +426,8 @@ impl Check<'_, '_> {
         let world = self.run.bench.store.world();
         for (r, request) in self.run.program.requests.iter().enumerate() {
             let steps = request.steps.len() + request.task.len() + request.after.len() + 2;
-            let most = CALLS_PER_STEP * steps as u64;
+            let limited = self.run.program.config.limit.is_some();
+            let most = CALLS_PER_STEP * steps as u64 * if limited { 4 } else { 1 };
             let calls = world.counts[2 * r].calls + world.counts[2 * r + 1].calls;
             if calls > most {
                 let text = format!("request {r} made {calls} calls of the store");
@@ -444,6 +466,37 @@ fn comes_later(other: &Change, change: &Change) -> bool {
         return other.began > change.began;
     }
     other.done.is_none_or(|done| done >= change.began)
+}
+
+/// *A login is refused only if its user has as many sessions as the limit.*
+pub(crate) fn refused(run: &Run<'_>, r: usize) {
+    let mut history = run.history.borrow_mut();
+    let own = |it: &&Change| it.request == Some(r);
+    let logins = history
+        .changes
+        .iter()
+        .filter(own)
+        .filter_map(|it| match it.kind {
+            Kind::LogIn(user) => Some(user),
+            _ => None,
+        });
+    let most = run.program.config.limit.map_or(0, |it| it.most);
+    let has_enough = logins.collect::<BTreeSet<_>>().into_iter().any(|user| {
+        // A login that failed meanwhile may have been admitted before.
+        let arrived = history.requests[r].arrived;
+        let counts =
+            |it: &&Change| it.state != State::Absent || it.done.is_some_and(|done| done >= arrived);
+        let others = history
+            .changes
+            .iter()
+            .filter(counts)
+            .filter(|it| it.kind == Kind::LogIn(user) && it.request != Some(r));
+        others.count() >= most
+    });
+    if !has_enough {
+        let text = format!("the login of request {r} is refused, and there are too few others");
+        history.violate(Promise::Limited, text);
+    }
 }
 
 /// *A change is dropped only where the session ended, or is another user's.*

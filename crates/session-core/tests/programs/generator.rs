@@ -1,6 +1,8 @@
 //! Generates a program from a number.
 
-use crate::program::{Behaviour, Config, Layout, Open, Program, Request, Seed, Step, Turn, Use};
+use crate::program::{
+    Behaviour, Config, Layout, Limit, Open, Program, Request, Seed, Step, Turn, USERS, Use,
+};
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
 #[derive(Clone, Debug)]
@@ -55,6 +57,7 @@ pub(crate) fn program(seed: u64) -> Program {
     match dice.below(100) {
         0..25 => clicks(&mut dice),
         25..30 => unknown_renewal(&mut dice),
+        30..35 => limited(&mut dice),
         _ => races(&mut dice),
     }
 }
@@ -87,6 +90,7 @@ fn config(dice: &mut Dice, idle: &[u64]) -> Config {
             .permille(250)
             .then(|| dice.of(&[idle / 2 + 1, idle * 3, idle * 4])),
         anonymous: dice.permille(60),
+        limit: None,
     }
 }
 
@@ -188,6 +192,42 @@ fn unknown_renewal(dice: &mut Dice) -> Program {
     }
     let confirmed = dice.weighted(&[(6, Behaviour::Fine), (1, Behaviour::ErrorBefore)]);
     program.schedule.push(Turn::Run(0, confirmed));
+    program
+}
+
+/// Logins of a user who may have one or two sessions, most of them with a browser of their own.
+fn limited(dice: &mut Dice) -> Program {
+    let mut program = races(dice);
+    let most = 1 + dice.index(2);
+    program.config.layout = Layout::Native;
+    program.config.limit = Some(Limit {
+        most,
+        refuses: dice.permille(500),
+    });
+    let mut left = [most; USERS.len()];
+    for seed in &mut program.seeds {
+        seed.flask = false;
+        seed.user = seed.user.filter(|user| {
+            let fits = left[*user] > 0;
+            left[*user] -= usize::from(fits);
+            fits
+        });
+    }
+    for (number, request) in program.requests.iter_mut().enumerate() {
+        if dice.permille(300) {
+            continue;
+        }
+        if dice.permille(600) {
+            request.browser = program.seeds.len() + number;
+        }
+        request.open = Open::First;
+        request
+            .steps
+            .insert(0, Step::LogIn(dice.weighted(&[(5, 0), (1, 1)])));
+        if dice.permille(500) {
+            request.steps.insert(1, Step::Save);
+        }
+    }
     program
 }
 

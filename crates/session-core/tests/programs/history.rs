@@ -20,6 +20,7 @@ pub(crate) enum Promise {
     Removal,
     Budget,
     Bounded,
+    Limited,
     /// Nothing panics.
     Panics,
 }
@@ -211,6 +212,7 @@ pub(crate) fn meaning_of(error: &Error) -> ErrorMeaning {
         | Error::NotLoaded
         | Error::Missing
         | Error::Expired
+        | Error::TooManySessions { .. }
         | Error::NoOwnerIndex => ErrorMeaning::NothingStored,
         _ => ErrorMeaning::Unknown,
     }

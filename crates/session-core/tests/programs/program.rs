@@ -42,6 +42,15 @@ pub(crate) struct Config {
     pub(crate) absolute: Option<u64>,
     /// A session that cannot be loaded is anonymous, instead of an error.
     pub(crate) anonymous: bool,
+    pub(crate) limit: Option<Limit>,
+}
+
+/// The most sessions of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Limit {
+    pub(crate) most: usize,
+    /// A login beyond it is refused. Otherwise the oldest session ends.
+    pub(crate) refuses: bool,
 }
 
 /// [`Refresh`], which is no key of a map.

@@ -170,6 +170,9 @@ async fn perform<'s>(
             run.changes(r, thread, session, Kind::LogIn(user), |session| {
                 session.log_in(USERS[user])
             });
+            if run.program.config.limit.is_some_and(|it| !it.refuses) {
+                run.history.borrow_mut().ended_users.push((user, None));
+            }
             if session.owner().as_deref() == Some(USERS[user]) {
                 let mut history = run.history.borrow_mut();
                 history.requests[r].logged_in = true;

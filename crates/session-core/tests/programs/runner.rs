@@ -16,7 +16,7 @@ use std::{
 
 use session_core::{
     CookieAttributes, EncryptionKeys, Finish, Lineage, SecretKeys, Session, Sessions, Settings,
-    config::FlaskSessions,
+    config::{FlaskSessions, OnMaxPerUser},
 };
 use tokio::{runtime::Runtime, time::Instant};
 
@@ -232,6 +232,16 @@ impl Bench {
             .with_on_store_failure(config.on_store_failure());
         if let Some(absolute) = config.absolute {
             settings = settings.with_absolute_timeout(Duration::from_secs(absolute));
+        }
+        if let Some(limit) = config.limit {
+            let policy = if limit.refuses {
+                OnMaxPerUser::RefuseLogin
+            } else {
+                OnMaxPerUser::EndOldest
+            };
+            settings = settings
+                .with_max_per_user(limit.most)
+                .with_on_max_per_user(policy);
         }
         if config.signed {
             let keys = SecretKeys::new("Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP");

@@ -88,6 +88,7 @@ fn smaller(program: &Program) -> Vec<Program> {
         add(&|it| it.seeds[seed].lowered = false);
     }
     add(&|it| it.dropped_calls_arrive = false);
+    add(&|it| it.config.limit = None);
     add(&|it| it.config.absolute = None);
     add(&|it| it.config.anonymous = false);
     add(&|it| it.config.permanent = true);

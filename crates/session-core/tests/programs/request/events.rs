@@ -457,6 +457,9 @@ impl Run<'_> {
     }
 
     pub(super) fn failed(&self, r: usize, error: &Error) {
+        if let Error::TooManySessions { .. } = error {
+            checker::refused(self, r);
+        }
         let mut history = self.history.borrow_mut();
         history.add_trace(|| format!("request {r}: {error}"));
         if meaning_of(error) == ErrorMeaning::Unknown {

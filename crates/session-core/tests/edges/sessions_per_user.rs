@@ -1,0 +1,211 @@
+//! The most sessions that a user may have at once: whether the oldest ends or the login is refused.
+
+use std::time::Duration;
+
+use session_core::{
+    Error, KeyPrefix, MemoryStore, Session, Sessions, Settings, config::OnMaxPerUser,
+};
+use tokio::task::JoinSet;
+
+use crate::support::{Browser, Method, Site, signed};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn at_most(most: usize, policy: OnMaxPerUser) -> Settings {
+    signed()
+        .with_max_per_user(most)
+        .with_on_max_per_user(policy)
+}
+
+fn refusing(most: usize) -> Site {
+    Site::new(at_most(most, OnMaxPerUser::RefuseLogin))
+}
+
+fn ending(most: usize) -> Site {
+    Site::new(at_most(most, OnMaxPerUser::EndOldest))
+}
+
+/// A login that is answered one second after the one before.
+async fn log_in(site: &Site, owner: &str) -> Result<Browser, Error> {
+    site.time.advance(SECOND);
+    let browser = site.browser();
+    log_in_with(site, &browser, owner).await?;
+    Ok(browser)
+}
+
+async fn log_in_with(site: &Site, browser: &Browser, owner: &str) -> Result<(), Error> {
+    let request = site.open(browser).await;
+    request.log_in(owner).unwrap();
+    request.answer().await.map(drop)
+}
+
+fn is_refused(login: &Result<impl Sized, Error>, most: usize) -> bool {
+    matches!(login, Err(Error::TooManySessions { limit }) if *limit == most)
+}
+
+async fn live(site: &Site, owner: &str) -> usize {
+    site.sessions.owner_sessions(owner).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn the_session_with_the_oldest_login_ends() {
+    let site = ending(2);
+    let (first, second) = (
+        log_in(&site, "ada").await.unwrap(),
+        log_in(&site, "ada").await.unwrap(),
+    );
+    let bob = log_in(&site, "bob").await.unwrap();
+    // Its login is the newest then, and it counts once.
+    log_in_with(&site, &first, "ada").await.unwrap();
+    site.request(&second, Session::renew).await;
+    assert_eq!(live(&site, "ada").await, 2);
+    let third = log_in(&site, "ada").await.unwrap();
+    assert_eq!(site.owner(&second).await, None);
+    for (browser, owner) in [(&first, "ada"), (&third, "ada"), (&bob, "bob")] {
+        assert_eq!(site.owner(browser).await.as_deref(), Some(owner));
+    }
+    assert_eq!(live(&site, "ada").await, 2);
+}
+
+#[tokio::test]
+async fn a_login_beyond_the_limit_is_refused_and_leaves_the_session_as_it_was() {
+    let site = refusing(2);
+    let first = log_in(&site, "ada").await.unwrap();
+    log_in(&site, "ada").await.unwrap();
+    // With and without a record before.
+    let visitor = site.visited().await;
+    for browser in [&visitor, &site.browser()] {
+        let request = site.open(browser).await;
+        request.insert("b", &1).unwrap();
+        request.log_in("ada").unwrap();
+        let refused = request.save().await;
+        assert!(is_refused(&refused, 2), "{refused:?}");
+        assert_eq!(refused.unwrap_err().status(), 403);
+        assert_eq!(request.owner(), None);
+        assert!(!request.contains("b"));
+        // The request may go on.
+        request.insert("c", &1).unwrap();
+        request.answer().await.unwrap();
+        assert_eq!(site.value::<u8>(browser, "c").await, Some(1));
+    }
+    assert_eq!(site.value::<u8>(&visitor, "a").await, Some(1));
+    assert_eq!(live(&site, "ada").await, 2);
+    // Somebody else is not concerned, and a place that becomes free is taken.
+    log_in_with(&site, &visitor, "bob").await.unwrap();
+    site.request(&first, Session::log_out).await;
+    log_in_with(&site, &visitor, "ada").await.unwrap();
+    let refused = log_in(&site, "ada").await;
+    assert!(is_refused(&refused, 2), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_session_counts_once_however_often_it_is_renewed_or_logged_in_to() {
+    for site in [refusing(1), ending(1)] {
+        let browser = log_in(&site, "ada").await.unwrap();
+        for _ in 0..3 {
+            site.request(&browser, Session::renew).await;
+            site.time.advance(SECOND);
+            log_in_with(&site, &browser, "ada").await.unwrap();
+            site.request(&browser, |session| session.insert("b", &1).unwrap())
+                .await;
+        }
+        assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+        // Another user's login takes the session, and gives the place free.
+        log_in_with(&site, &browser, "bob").await.unwrap();
+        log_in(&site, "ada").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_does_not_count() {
+    let day = Duration::from_secs(86_400);
+    for policy in [OnMaxPerUser::RefuseLogin, OnMaxPerUser::EndOldest] {
+        let site = Site::new(at_most(1, policy).with_idle_timeout(day));
+        let first = log_in(&site, "ada").await.unwrap();
+        site.time.advance(day);
+        let second = log_in(&site, "ada").await.unwrap();
+        assert_eq!(site.owner(&first).await, None);
+        site.request(&second, |session| session.insert("b", &1).unwrap())
+            .await;
+        site.sessions.log_out_everywhere("ada").await.unwrap();
+        log_in(&site, "ada").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sessions_from_before_the_limit_count() {
+    let site = Site::new(signed());
+    for _ in 0..3 {
+        log_in(&site, "ada").await.unwrap();
+    }
+    let refuses = site.with_settings(at_most(2, OnMaxPerUser::RefuseLogin));
+    assert!(is_refused(&log_in(&refuses, "ada").await, 2));
+    assert_eq!(live(&site, "ada").await, 3);
+    let ends = site.with_settings(at_most(2, OnMaxPerUser::EndOldest));
+    log_in(&ends, "ada").await.unwrap();
+    assert_eq!(live(&site, "ada").await, 2);
+    assert!(is_refused(&log_in(&refuses, "ada").await, 2));
+}
+
+#[tokio::test]
+async fn a_login_that_nobody_was_told_of_takes_no_place() {
+    // The record of logins cannot be written, and the login cannot be undone.
+    let site = refusing(1);
+    let browser = site.browser();
+    let request = site.open(&browser).await;
+    request.log_in("ada").unwrap();
+    site.store.go_down(&[Method::OwnedBy, Method::Update]);
+    assert!(matches!(request.answer().await, Err(Error::Backend { .. })));
+    site.store.come_up();
+    assert_eq!(site.owner(&browser).await, None);
+    log_in(&site, "ada").await.unwrap();
+    assert!(is_refused(&log_in(&site, "ada").await, 1));
+}
+
+#[tokio::test]
+async fn many_logins_at_once_leave_exactly_as_many_as_the_limit() {
+    for policy in [OnMaxPerUser::RefuseLogin, OnMaxPerUser::EndOldest] {
+        for most in [1, 3, 50] {
+            let store = std::sync::Arc::new(MemoryStore::new());
+            let process = || Sessions::new(at_most(most, policy), store.clone()).unwrap();
+            let processes = [process(), process()];
+            let mut logins = JoinSet::new();
+            for number in 0..50 {
+                let sessions = processes[number % 2].clone();
+                logins.spawn(async move {
+                    let log_in = |session: &Session| session.log_in("ada");
+                    sessions.cookie_of(log_in).await
+                });
+            }
+            let logins = logins.join_all().await;
+            let succeeded = logins.iter().filter(|it| it.is_ok()).count();
+            let left = processes[0].owner_sessions("ada").await.unwrap().len();
+            assert_eq!(left, most, "{policy:?}");
+            if policy == OnMaxPerUser::RefuseLogin {
+                assert_eq!(succeeded, most);
+                assert!(logins.iter().all(|it| it.is_ok() || is_refused(it, most)));
+            }
+        }
+    }
+}
+
+#[test]
+fn it_needs_a_list_of_a_users_sessions() {
+    let store = || std::sync::Arc::new(MemoryStore::new());
+    for settings in [
+        at_most(2, OnMaxPerUser::EndOldest),
+        at_most(2, OnMaxPerUser::RefuseLogin),
+    ] {
+        let builder = Sessions::builder(settings, store()).without_owner_lists();
+        let refused = builder.build().unwrap_err().to_string();
+        assert!(refused.contains("SESSION_MAX_PER_USER"), "{refused}");
+    }
+    for most in [0, 1001] {
+        let refused = Sessions::new(signed().with_max_per_user(most), store());
+        assert!(refused.unwrap_err().to_string().contains("1 to 1000"));
+    }
+    let prefix = KeyPrefix::new(&"p".repeat(128)).unwrap();
+    let settings = at_most(1000, OnMaxPerUser::RefuseLogin).with_key_prefix(prefix);
+    assert!(Site::with_limit(settings.clone(), 17_023).is_err());
+    assert!(Site::with_limit(settings, 17_024).is_ok());
+}
