@@ -48,6 +48,12 @@ pub enum Rule {
     LogOutFollowsRenewals,
     /// If the application logs out during a save, the session ends after the save.
     LogOutDuringSaveHolds,
+    /// The first request that presents the id of a rotation notes it.
+    FirstUseIsNoted,
+    /// No other request does.
+    OnlyItsUseIsNoted,
+    /// A rotated id is refused some time after the next one was presented.
+    GraceEnds,
 }
 
 /// Every rule.
@@ -66,6 +72,9 @@ pub const RULES: &[Rule] = &[
     Rule::IndexIsWritten,
     Rule::LogOutFollowsRenewals,
     Rule::LogOutDuringSaveHolds,
+    Rule::FirstUseIsNoted,
+    Rule::OnlyItsUseIsNoted,
+    Rule::GraceEnds,
 ];
 
 /// A row of the table as text, and how often it was used in this process.

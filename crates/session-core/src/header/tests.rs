@@ -20,6 +20,8 @@ fn header() -> Header<'static> {
         owner: Some("ada"),
         label: Some("Firefox on Linux"),
         successor: None,
+        id_use: Some(IdUse::NotYet),
+        nonce: None,
     }
 }
 
@@ -31,6 +33,13 @@ fn a_header_is_read_as_it_was_written() {
             kind: Kind::Forwarded,
             label: None,
             successor: Some("session:abc"),
+            ..header()
+        },
+        Header {
+            kind: Kind::Forwarded,
+            successor: Some("session:abc"),
+            id_use: Some(IdUse::Since(Millis::new(10))),
+            nonce: Some(Nonce::of([11; 32])),
             ..header()
         },
         Header {
@@ -50,7 +59,7 @@ fn a_header_is_read_as_it_was_written() {
 #[test]
 fn what_a_later_release_may_write_is_distinguished_from_damage() {
     let good = header().write(0);
-    for (offset, value) in [(1, 2), (1, 255), (2, 3), (3, 0x0b)] {
+    for (offset, value) in [(1, 2), (1, 255), (2, 3), (3, 0x2b)] {
         let mut bytes = good.clone();
         bytes[offset] = value;
         assert!(

@@ -19,6 +19,7 @@ mod owners;
 mod reauthentication;
 mod reentrant;
 mod renewal_chains;
+mod rotated;
 mod spawned;
 mod support;
 mod taken;

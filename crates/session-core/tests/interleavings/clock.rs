@@ -27,15 +27,21 @@ impl TestClock {
     }
 }
 
+/// After so much use, an id is rotated in the scenes that say so.
+pub(crate) const PERIOD: Duration = Duration::from_secs(1000);
+
 /// Sessions with an idle timeout far beyond any pause, and unsigned cookies.
-pub(crate) fn sessions(store: Arc<dyn OwnerIndex>, clock: &TestClock) -> Sessions {
-    let settings = Settings::unsigned()
+pub(crate) fn sessions(store: Arc<dyn OwnerIndex>, clock: &TestClock, rotates: bool) -> Sessions {
+    let mut settings = Settings::unsigned()
         .with_cookie(CookieAttributes {
             name: "session".into(),
             ..CookieAttributes::default()
         })
         .with_idle_timeout(Duration::from_secs(100_000))
         .with_store_timeout(Duration::from_secs(10));
+    if rotates {
+        settings = settings.with_rotation(PERIOD);
+    }
     let builder = Sessions::builder(settings, store).with_clock(clock.clock());
     builder.build().expect("the settings are right")
 }

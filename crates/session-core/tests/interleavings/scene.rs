@@ -6,7 +6,7 @@ use session_core::{ExpiredSweep, MemoryStore, conformance::rounds};
 
 use crate::{
     check,
-    clock::{TestClock, sessions},
+    clock::{PERIOD, TestClock, sessions},
     explore::Path,
     request::Act,
     run::Run,
@@ -29,6 +29,8 @@ pub(crate) struct Scene {
     pub(crate) acts: Vec<Act>,
     pub(crate) owner: Option<&'static str>,
     pub(crate) due: bool,
+    /// The id of the session is to be rotated.
+    pub(crate) rotates: bool,
     failures: usize,
     pub(crate) pause: bool,
 }
@@ -39,6 +41,7 @@ impl Scene {
             acts: acts.to_vec(),
             owner: None,
             due: false,
+            rotates: false,
             failures: 0,
             pause: false,
         }
@@ -55,6 +58,14 @@ impl Scene {
     /// Using the session moves its expiry.
     pub(crate) fn due(self) -> Self {
         Self { due: true, ..self }
+    }
+
+    /// Each request that is answered is to rotate the id, if none has.
+    pub(crate) fn rotating(self) -> Self {
+        Self {
+            rotates: true,
+            ..self
+        }
     }
 
     /// So many commands of any request fail, in one of the ways there are, or its process crashes.
@@ -120,9 +131,13 @@ impl Scene {
         if self.due {
             clock.pass(Duration::from_secs(40_000));
         }
+        if self.rotates {
+            clock.pass(PERIOD);
+        }
         let mut run = Run {
-            sessions: sessions(Arc::new(store.inner.clone()), &clock),
+            sessions: sessions(Arc::new(store.inner.clone()), &clock, self.rotates),
             store: store.clone(),
+            clock: clock.clone(),
             id: id.clone(),
             lineage,
             answers: vec![None; self.acts.len()],
@@ -204,7 +219,7 @@ impl Scene {
     }
 
     async fn prepare(&self, store: &PausingStore, clock: &TestClock) -> (String, String) {
-        let sessions = sessions(Arc::new(store.inner.clone()), clock);
+        let sessions = sessions(Arc::new(store.inner.clone()), clock, self.rotates);
         let request_session = sessions.begin_request();
         let session = request_session
             .session(&mut std::iter::empty())

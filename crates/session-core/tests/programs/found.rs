@@ -14,6 +14,7 @@ pub(crate) const NATIVE: Config = Config {
     idle: 1000,
     absolute: None,
     anonymous: false,
+    rotation: None,
 };
 
 pub(crate) fn seed(browser: usize, user: Option<usize>) -> Seed {
