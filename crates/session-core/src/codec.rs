@@ -10,7 +10,8 @@ use crate::{
     encryption::EncryptionKeys,
     error::{Error, Result},
     expiry::Millis,
-    header::{Header, Kind, MAX_OWNER, binding},
+    header::{Header, IdUse, Kind, MAX_OWNER, binding},
+    id::Nonce,
     key::StoreKey,
     payload::{Format, Payload},
 };
@@ -20,10 +21,30 @@ use crate::{
 pub(crate) enum Stored {
     /// Content, times, and the encoded payload.
     Live(Content, Times, Bytes),
-    /// A renewed session: the successor's key, and the time until which requests that arrive heed
-    /// the tombstone.
-    Forwarded(StoreKey, Millis),
+    /// A renewed session.
+    Forwarded(Forwarding),
     Ended,
+}
+
+/// What a forwarding tombstone says.
+#[derive(Debug)]
+pub(crate) struct Forwarding {
+    /// The key of the successor.
+    pub(crate) successor: StoreKey,
+    /// Until when requests that arrive heed the tombstone.
+    pub(crate) until: Millis,
+    /// If a rotation wrote it, what requests that arrive need beside.
+    pub(crate) rotation: Option<Rotation>,
+}
+
+/// What the tombstone of a rotation says.
+#[derive(Debug)]
+pub(crate) struct Rotation {
+    pub(crate) nonce: Nonce,
+    pub(crate) owner: Option<Arc<str>>,
+    pub(crate) lineage: [u8; 16],
+    /// The use of the id that was rotated, if a rotation made that, too.
+    pub(crate) id_use: Option<IdUse>,
 }
 
 /// What each write of a live record sets anew, beside the content: times for the most part.
@@ -36,9 +57,18 @@ pub(crate) struct Times {
     pub(crate) cookie_until: Option<Millis>,
     /// The time of the entry in the owner's index.
     pub(crate) indexed_until: Option<Millis>,
+    /// The use of the record's id, if a rotation made it, or a renewal while rotation was on.
+    pub(crate) id_use: Option<IdUse>,
     /// The login that inserted the record may still be refused. It counts to the sessions of its
     /// owner only if the owner's [record of logins](logins) names it, until the next write.
     pub(crate) provisional: bool,
+}
+
+/// What a forwarding tombstone is to name.
+pub(crate) struct Successor<'s> {
+    pub(crate) key: &'s StoreKey,
+    /// The nonce of a rotation, and the use of the id that is rotated.
+    pub(crate) rotation: Option<(Nonce, Option<IdUse>)>,
 }
 
 /// Decodes the record that was found under `key`.
@@ -58,9 +88,16 @@ pub(crate) fn decode(
         return Err(Error::corrupt("the record was written under another key"));
     }
     Ok(match (header.kind, header.successor) {
-        (Kind::Forwarded, Some(successor)) => {
-            Stored::Forwarded(StoreKey::from_stored(successor), header.expires_at)
-        }
+        (Kind::Forwarded, Some(successor)) => Stored::Forwarded(Forwarding {
+            successor: StoreKey::from_stored(successor),
+            until: header.expires_at,
+            rotation: header.nonce.map(|nonce| Rotation {
+                nonce,
+                owner: header.owner.map(Arc::from),
+                lineage: header.lineage,
+                id_use: header.id_use,
+            }),
+        }),
         (Kind::Forwarded, None) | (Kind::Ended, _) => Stored::Ended,
         (Kind::Logins, _) => return Err(Error::corrupt("the record is not that of a session")),
         (Kind::Live, _) => {
@@ -98,6 +135,7 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
         cookie_until: header.cookie_until,
         indexed_until: header.indexed_until,
         provisional: header.provisional,
+        id_use: header.id_use,
     };
     (content, times)
 }
@@ -128,6 +166,7 @@ pub(crate) fn live(
         cookie_until: times.cookie_until,
         indexed_until: times.indexed_until,
         provisional: times.provisional,
+        id_use: times.id_use,
         ..header(key, content, write_tag)
     }
     .write(payload.len());
@@ -142,11 +181,12 @@ pub(crate) fn live(
     Ok((bytes, payload))
 }
 
-/// The bytes of a tombstone. With a `successor` it is a forwarding tombstone.
+/// The bytes of a tombstone. With a `successor` it is a forwarding tombstone, and with a nonce that
+/// of a rotation.
 pub(crate) fn tombstone(
     key: &StoreKey,
     content: &Content,
-    successor: Option<&StoreKey>,
+    successor: Option<&Successor<'_>>,
     until: Millis,
     write_tag: [u8; 8],
 ) -> Bytes {
@@ -158,7 +198,9 @@ pub(crate) fn tombstone(
         },
         expires_at: until,
         label: None,
-        successor: successor.map(StoreKey::as_str),
+        successor: successor.map(|it| it.key.as_str()),
+        nonce: successor.and_then(|it| it.rotation).map(|it| it.0),
+        id_use: successor.and_then(|it| it.rotation).and_then(|it| it.1),
         ..header(key, content, write_tag)
     };
     header.write(0).into()
@@ -182,6 +224,8 @@ fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Heade
         successor: None,
         is_encrypted: false,
         provisional: false,
+        id_use: None,
+        nonce: None,
     }
 }
 

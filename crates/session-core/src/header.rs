@@ -20,8 +20,10 @@
 //!     96      8  idle timeout of its own in milliseconds, or 0
 //!    104         optional fields in the order of their flags; each has two bytes of
 //!                length and so many bytes:
-//!                1 owner, 2 label, 4 key of the successor, all UTF-8; flag 8 has no field: the
-//!                payload is encrypted
+//!                1 owner, 2 label, 4 key of the successor, all UTF-8;
+//!                8 first use of the id, 8 bytes, 0 if there was none; 16 nonce of a rotation,
+//!                32 bytes. Flags without a field: 64 the payload is encrypted, 128 the
+//!                record is provisional
 //! ```
 //!
 //! The payload of a record of kind 3 is the key bindings of provisional records, 16 bytes each.
@@ -35,6 +37,7 @@ use std::time::Duration;
 use crate::{
     error::{Error, Result},
     expiry::{Millis, millis},
+    id::Nonce,
     key::StoreKey,
     record::Record,
 };
@@ -48,7 +51,9 @@ const TAGGED: usize = 16;
 const OWNER: u8 = 1;
 const LABEL: u8 = 2;
 const SUCCESSOR: u8 = 4;
-const ENCRYPTED: u8 = 8;
+const ID_USE: u8 = 8;
+const NONCE: u8 = 16;
+const ENCRYPTED: u8 = 64;
 const PROVISIONAL: u8 = 128;
 
 /// The longest name of an owner, in bytes.
@@ -65,6 +70,15 @@ pub(crate) enum Kind {
     Ended,
     /// No session: it names the latest logins of an owner, whose number is limited.
     Logins,
+}
+
+/// Whether a request has presented the id of a record. It is stored for ids that a rotation made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdUse {
+    /// None has, so the browser may not have it.
+    NotYet,
+    /// The first one then. Or the id was made then, and not by a rotation.
+    Since(Millis),
 }
 
 /// A header whose texts are borrowed from the record.
@@ -88,6 +102,9 @@ pub(crate) struct Header<'t> {
     pub(crate) is_encrypted: bool,
     /// As [`Times::provisional`](crate::codec::Times::provisional).
     pub(crate) provisional: bool,
+    pub(crate) id_use: Option<IdUse>,
+    /// In the tombstone of a rotation: what makes the successor's id from the old one.
+    pub(crate) nonce: Option<Nonce>,
 }
 
 impl<'t> Header<'t> {
@@ -112,7 +129,7 @@ impl<'t> Header<'t> {
             3 => Kind::Logins,
             _ => return Err(Error::LaterVersion),
         };
-        let known = OWNER | LABEL | SUCCESSOR | ENCRYPTED | PROVISIONAL;
+        let known = OWNER | LABEL | SUCCESSOR | ID_USE | NONCE | ENCRYPTED | PROVISIONAL;
         if fixed[1] > VERSION || flags & !known != 0 {
             return Err(Error::LaterVersion);
         }
@@ -120,7 +137,7 @@ impl<'t> Header<'t> {
         let mut rest = bytes
             .get(FIXED..length)
             .ok_or_else(|| Error::corrupt("the record's header is cut short"))?;
-        let mut text = |flag: u8| -> Result<Option<&'t str>> {
+        let mut field = |flag: u8| -> Result<Option<&'t [u8]>> {
             if flags & flag == 0 {
                 return Ok(None);
             }
@@ -131,12 +148,19 @@ impl<'t> Header<'t> {
                 })
                 .ok_or_else(|| Error::corrupt("a field of the record's header is cut short"))?;
             rest = others;
-            std::str::from_utf8(field).map(Some).map_err(Error::corrupt)
+            Ok(Some(field))
         };
-        let (owner, label, successor) = (text(OWNER)?, text(LABEL)?, text(SUCCESSOR)?);
+        let (owner, label, successor) = (field(OWNER)?, field(LABEL)?, field(SUCCESSOR)?);
+        let (owner, label, successor) = (text(owner)?, text(label)?, text(successor)?);
+        let (id_use, nonce) = if flags & (ID_USE | NONCE) == 0 {
+            (None, None)
+        } else {
+            (exact(field(ID_USE)?)?, exact(field(NONCE)?)?.map(Nonce::of))
+        };
         if length > Record::HEAD
             || !rest.is_empty()
             || (kind == Kind::Forwarded) != successor.is_some()
+            || (nonce.is_some() && successor.is_none())
         {
             return Err(Error::corrupt("the record's header is inconsistent"));
         }
@@ -160,26 +184,37 @@ impl<'t> Header<'t> {
             successor,
             is_encrypted: flags & ENCRYPTED != 0,
             provisional: flags & PROVISIONAL != 0,
+            id_use: id_use.map(|bytes| match u64::from_be_bytes(bytes) {
+                0 => IdUse::NotYet,
+                millis => IdUse::Since(Millis::new(millis)),
+            }),
+            nonce,
         };
         Ok((header, length))
     }
 
     /// The header as bytes, with capacity for a payload of `payload` bytes after it.
     pub(crate) fn write(&self, payload: usize) -> Vec<u8> {
+        let id_use = self.id_use.map(|id_use| match id_use {
+            IdUse::NotYet => [0; 8],
+            IdUse::Since(first) => first.get().to_be_bytes(),
+        });
         let fields = [
-            (OWNER, self.owner),
-            (LABEL, self.label),
-            (SUCCESSOR, self.successor),
+            (OWNER, self.owner.map(str::as_bytes)),
+            (LABEL, self.label.map(str::as_bytes)),
+            (SUCCESSOR, self.successor.map(str::as_bytes)),
+            (ID_USE, id_use.as_ref().map(|it| &it[..])),
+            (NONCE, self.nonce.as_ref().map(|it| &it.as_bytes()[..])),
         ];
         let mut flags = if self.is_encrypted { ENCRYPTED } else { 0 };
         if self.provisional {
             flags |= PROVISIONAL;
         }
         let mut length = FIXED;
-        for (flag, text) in fields {
-            if let Some(text) = text {
+        for (flag, field) in fields {
+            if let Some(field) = field {
                 flags |= flag;
-                length += 2 + text.len();
+                length += 2 + field.len();
             }
         }
         let kind = match self.kind {
@@ -206,9 +241,9 @@ impl<'t> Header<'t> {
         ] {
             bytes.extend(number.to_be_bytes());
         }
-        for text in fields.into_iter().filter_map(|(_, text)| text) {
-            bytes.extend(short(text.len()));
-            bytes.extend(text.as_bytes());
+        for field in fields.into_iter().filter_map(|(_, field)| field) {
+            bytes.extend(short(field.len()));
+            bytes.extend(field);
         }
         bytes
     }
@@ -248,6 +283,20 @@ fn digit(character: u8) -> Option<u8> {
         b'a'..=b'f' => Some(character - b'a' + 10),
         _ => None,
     }
+}
+
+fn text(field: Option<&[u8]>) -> Result<Option<&str>> {
+    field
+        .map(std::str::from_utf8)
+        .transpose()
+        .map_err(Error::corrupt)
+}
+
+fn exact<const N: usize>(field: Option<&[u8]>) -> Result<Option<[u8; N]>> {
+    field
+        .map(<[u8; N]>::try_from)
+        .transpose()
+        .map_err(Error::corrupt)
 }
 
 fn array<const N: usize>(fixed: &[u8; FIXED], offset: usize) -> [u8; N] {

@@ -32,6 +32,7 @@ mod owned;
 mod payload;
 mod record;
 mod request_session;
+mod rotation;
 mod rules;
 mod secret_keys;
 mod security_events;

@@ -10,6 +10,7 @@
 mod calls;
 mod classify;
 mod plan;
+mod rotation;
 mod run;
 mod run_end;
 pub(crate) mod table;
@@ -27,6 +28,7 @@ use crate::{
     key::StoreKey,
     op::{Op, replay},
     record::{Loaded, Record, Revision, Write},
+    rotation::Refused,
     rules::{Form, Live, Presented, Rules},
     security_events,
 };
@@ -129,6 +131,9 @@ enum Ending {
     /// The session of another cookie of the request, which may be dead already. It may also be
     /// live: another cookie came first, or it has expired only by this process's clock.
     Presented(StoreKey, Form),
+    /// The session of an id that was rotated long ago, and that the request presented. Its own
+    /// cookie stays.
+    Rotated(Refused),
     /// The session could not be loaded, so its end cannot be confirmed.
     NotLoaded,
 }
@@ -445,7 +450,9 @@ impl Machine {
                 run.live = None;
                 run.key = None;
                 run.may_be_dead = false;
-                if self.endings.is_empty() {
+                let of_rotated = run.ends_rotated.take().is_some();
+                let others = |it: &Ending| !matches!(it, Ending::Rotated(_));
+                if !of_rotated && !self.endings.iter().any(others) {
                     self.pending_cookie = PendingCookie::Removal;
                 }
                 self.plan(inputs);

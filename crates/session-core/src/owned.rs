@@ -214,7 +214,7 @@ impl Owned {
             let loaded = self.within(self.shared.store.load(&key)).await?;
             match self.shared.rules.read(&key, Form::Native, loaded) {
                 LoadedRecord::Live(live) => return Ok(Some(live)),
-                LoadedRecord::Forwarded(successor, _) => key = successor,
+                LoadedRecord::Forwarded(forwarding) => key = forwarding.successor,
                 LoadedRecord::Ended | LoadedRecord::Absent => return Ok(None),
                 LoadedRecord::Unreadable(error) => return Err(error),
             }
@@ -304,14 +304,14 @@ impl Owned {
                 LoadedRecord::Live(live) => {
                     return Ok((live.content.owner.clone(), live.content.lineage));
                 }
-                LoadedRecord::Forwarded(successor, _) => {
+                LoadedRecord::Forwarded(forwarding) => {
                     let header = bytes.as_deref().map(Header::parse).transpose()?;
                     if let Some((owner, lineage)) =
                         header.and_then(|(header, _)| Some((header.owner?, header.lineage)))
                     {
                         return Ok((Some(owner.into()), Some(lineage)));
                     }
-                    key = successor;
+                    key = forwarding.successor;
                 }
                 LoadedRecord::Ended => return Err(Error::Conflict),
                 LoadedRecord::Absent => return Err(Error::Missing),
@@ -468,6 +468,7 @@ fn live_in(listed: &Listed) -> Option<(Content, Live)> {
         encoded: listed.head.clone(),
         revision: crate::Revision::new(listed.head.clone()),
         outdated: false,
+        presented: false,
     };
     Some((content, live))
 }

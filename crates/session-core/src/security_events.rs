@@ -18,10 +18,12 @@ use crate::{Error, content::Lineage};
 /// |---|---|---|---|
 /// | `login` | info | a login or a reauthentication was stored | `lineage` |
 /// | `renewal` | info | a session got a new id without a login | `lineage` |
+/// | `rotation` | info | a session got a new id because its id was in use for the [period of rotation](crate::Settings::with_rotation) | `lineage` |
 /// | `log_out` | info | the end of a session was stored; also for each session that a user ends from a list | `lineage` |
 /// | `log_out_everywhere` | info | all sessions of a user were ended, or all but one | `ended`: how many |
 /// | `signature_refused` | warn | a cookie of the session's name has no valid signature, or no valid form | `suppressed` |
 /// | `late_id` | warn | a request came with an id that was renewed less than 90 seconds before | `suppressed` |
+/// | `rotated_id` | warn | a request came with an id that was rotated, more than 30 seconds after the id that follows was first presented: somebody copied a cookie, or a browser lost one | `lineage`, `suppressed` |
 /// | `foreign_owner` | warn | a session belonged to another user by the time a change was to be stored; the change was dropped | `lineage`, `suppressed` |
 /// | `limit_reached` | warn | `limit` is `bytes` or `keys`: a change was refused because the session is too large. `limit` is `sessions`: a user has the most sessions, so a login was refused, or ended others | `lineage`, `limit`, `suppressed` |
 /// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `reason`, `suppressed` |
@@ -41,6 +43,7 @@ const PER_SECOND: u32 = 10;
 pub(crate) struct SecurityEvents {
     signature_refused: Rate,
     late_id: Rate,
+    rotated_id: Rate,
     foreign_owner: Rate,
     limit_reached: Rate,
     record_unreadable: Rate,
@@ -104,6 +107,18 @@ impl SecurityEvents {
         }
     }
 
+    pub(crate) fn rotated_id(&self, lineage: [u8; 16]) {
+        if let Some(suppressed) = self.rotated_id.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "rotated_id",
+                lineage = shown(Some(lineage)),
+                suppressed,
+                "a request came with an id that was rotated long ago"
+            );
+        }
+    }
+
     pub(crate) fn foreign_owner(&self, lineage: Option<[u8; 16]>) {
         if let Some(suppressed) = self.foreign_owner.admit() {
             tracing::warn!(
@@ -158,6 +173,15 @@ pub(crate) fn renewal(lineage: Option<[u8; 16]>) {
         event = "renewal",
         lineage = shown(lineage),
         "a session got a new id"
+    );
+}
+
+pub(crate) fn rotation(lineage: Option<[u8; 16]>) {
+    tracing::info!(
+        target: SECURITY_EVENTS,
+        event = "rotation",
+        lineage = shown(lineage),
+        "a session's id was rotated"
     );
 }
 

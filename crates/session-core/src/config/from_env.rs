@@ -38,6 +38,8 @@ const KNOWN: &[&str] = &[
     "SESSION_PERMANENT",
     "SESSION_REDIS",
     "SESSION_REFRESH_EACH_REQUEST",
+    "SESSION_ROTATED_ID_ENDS_SESSION",
+    "SESSION_ROTATION_SECONDS",
     "SESSION_SERIALIZATION_FORMAT",
     "SESSION_SQL",
     "SESSION_SQLALCHEMY_SCHEMA",
@@ -110,6 +112,12 @@ impl Settings {
         }
         if let Some(absolute) = seconds(env, "SESSION_ABSOLUTE_LIFETIME")? {
             self.absolute_timeout = Some(absolute);
+        }
+        if let Some(period) = seconds(env, "SESSION_ROTATION_SECONDS")? {
+            self.rotation = Some(period);
+        }
+        if let Some(ends) = env.bool("SESSION_ROTATED_ID_ENDS_SESSION")? {
+            self.rotated_id_ends_session = ends;
         }
         if let Some(pause) = seconds(env, "SESSION_CLEANUP_SECONDS")? {
             self.sweep_pause = pause;

@@ -91,6 +91,8 @@ pub struct Settings {
     pub(crate) max_per_user: Option<usize>,
     pub(crate) on_max_per_user: OnMaxPerUser,
     pub(crate) last_seen: Duration,
+    pub(crate) rotation: Option<Duration>,
+    pub(crate) rotated_id_ends_session: bool,
     pub(crate) sweep_pause: Duration,
     /// The form of new sessions.
     pub(crate) form: Form,
@@ -140,6 +142,8 @@ impl Settings {
             max_per_user: None,
             on_max_per_user: OnMaxPerUser::EndOldest,
             last_seen: Duration::from_hours(1),
+            rotation: None,
+            rotated_id_ends_session: false,
             sweep_pause: Duration::from_secs(300),
             form: Form::Native,
             forms: Form::Native.only_this(),
@@ -324,6 +328,40 @@ impl Settings {
         self
     }
 
+    /// Gives a session a new id by itself when its id has been in use for this period: some hours
+    /// or days, and at least one second. Defaults to never.
+    ///
+    /// So a cookie that leaked, such as in a log or a backup, is of no use after a while, and its
+    /// use by somebody else shows: a [security event](crate::SECURITY_EVENTS) named `rotated_id`.
+    /// No request of the same browser becomes anonymous by it. Until a request presents the new id,
+    /// requests with the old one go on in the session and are answered with the new cookie; then
+    /// they go on for 30 seconds without one; then they are refused. A login, a log-out and
+    /// [`renew`](crate::Session::renew) leave the old ids no such time.
+    ///
+    /// A rotation costs three writes: the new record, the old one's tombstone, and the note that
+    /// the new id was presented. A request with the old id loads two records, or three if it is
+    /// answered with the cookie. The tombstone, of about 300 bytes, is kept as long as the session
+    /// may live: up to its absolute timeout, or without one for an idle timeout after the rotation.
+    ///
+    /// `SECURITY.md` says what is detected, and what is a false alarm. Sessions that are shared
+    /// with Flask cannot be rotated.
+    #[must_use]
+    pub fn with_rotation(mut self, period: Duration) -> Self {
+        self.rotation = Some(period);
+        self
+    }
+
+    /// Whether a request with an id that was rotated long ago ends the session, whoever has it by
+    /// now. Defaults to false: the request is refused, and nothing else.
+    ///
+    /// One of the two is a thief, and nobody knows which. But whoever has an old id can then log
+    /// the user out, and so does a browser whose profile was restored from a backup.
+    #[must_use]
+    pub fn with_rotated_id_ending_session(mut self, ends: bool) -> Self {
+        self.rotated_id_ends_session = ends;
+        self
+    }
+
     /// The pause between two sweeps of expired records. Defaults to 300 seconds.
     #[must_use]
     pub fn with_sweep_pause(mut self, pause: Duration) -> Self {
@@ -396,6 +434,16 @@ impl Settings {
         self.last_seen
     }
 
+    /// After which time in use a session's id is rotated.
+    pub fn rotation(&self) -> Option<Duration> {
+        self.rotation
+    }
+
+    /// Whether a request with an id that was rotated long ago ends the session.
+    pub fn rotated_id_ends_session(&self) -> bool {
+        self.rotated_id_ends_session
+    }
+
     /// How new sessions are stored.
     pub fn form(&self) -> Form {
         self.form
@@ -440,6 +488,15 @@ impl Settings {
         timeout("PERMANENT_SESSION_LIFETIME", self.idle_timeout)?;
         if let Some(absolute) = self.absolute_timeout {
             timeout("SESSION_ABSOLUTE_LIFETIME", absolute)?;
+        }
+        if let Some(period) = self.rotation {
+            timeout("SESSION_ROTATION_SECONDS", period)?;
+            if !self.is_native() {
+                return Err(ConfigError::new(
+                    "SESSION_ROTATION_SECONDS",
+                    "is not for sessions that are shared with Flask, which knows no tombstones; leave it unset",
+                ));
+            }
         }
         self.check_assurance()?;
         if self.store_timeout.is_zero() || self.store_timeout > Duration::from_secs(60) {

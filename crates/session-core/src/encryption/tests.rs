@@ -27,6 +27,8 @@ fn header(write_tag: u8) -> Vec<u8> {
         owner: Some("ada"),
         label: None,
         successor: None,
+        id_use: None,
+        nonce: None,
         is_encrypted: true,
         provisional: false,
     };

@@ -22,6 +22,8 @@ fn header() -> Header<'static> {
         successor: None,
         is_encrypted: false,
         provisional: false,
+        id_use: Some(IdUse::NotYet),
+        nonce: None,
     }
 }
 
@@ -37,6 +39,13 @@ fn a_header_is_read_as_it_was_written() {
             kind: Kind::Forwarded,
             label: None,
             successor: Some("session:abc"),
+            ..header()
+        },
+        Header {
+            kind: Kind::Forwarded,
+            successor: Some("session:abc"),
+            id_use: Some(IdUse::Since(Millis::new(10))),
+            nonce: Some(Nonce::of([11; 32])),
             ..header()
         },
         Header {
@@ -66,7 +75,7 @@ fn a_header_is_read_as_it_was_written() {
 #[test]
 fn what_a_later_release_may_write_is_distinguished_from_damage() {
     let good = header().write(0);
-    for (offset, value) in [(1, 2), (1, 255), (2, 4), (3, 0x13)] {
+    for (offset, value) in [(1, 2), (1, 255), (2, 4), (3, 0x2b)] {
         let mut bytes = good.clone();
         bytes[offset] = value;
         assert!(

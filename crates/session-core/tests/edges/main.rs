@@ -20,6 +20,7 @@ mod owners;
 mod reauthentication;
 mod reentrant;
 mod renewal_chains;
+mod rotated;
 mod sessions_per_user;
 mod spawned;
 mod support;

@@ -67,8 +67,12 @@ fn made(act: Act, scene: &Scene, data: &Data) -> Data {
             }
             data.owner = Some(owner.to_owned());
         }
-        Act::LogInElsewhere(_) => {}
-        Act::Touch | Act::Renew | Act::LogOut | Act::Everywhere | Act::Elsewhere => {}
+        Act::Touch
+        | Act::Renew
+        | Act::LogOut
+        | Act::Everywhere
+        | Act::Elsewhere
+        | Act::LogInElsewhere(_) => {}
     }
     data
 }

@@ -21,6 +21,7 @@ pub(crate) enum Promise {
     Budget,
     Bounded,
     Limited,
+    Rotated,
     /// Nothing panics.
     Panics,
 }
@@ -82,6 +83,7 @@ pub(crate) struct RequestLog {
     /// Every session that the request worked on.
     pub(crate) groups: Vec<usize>,
     pub(crate) arrived: u64,
+    pub(crate) arrived_at: Option<Instant>,
     pub(crate) opened_at: Option<SystemTime>,
     /// It came with an id that was renewed before, and has not logged in since.
     pub(crate) late: bool,

@@ -124,6 +124,19 @@ async fn open(
     }
 }
 
+fn log_in(run: &Run<'_>, r: usize, thread: usize, session: &Session, user: usize) {
+    run.changes(r, thread, session, Kind::LogIn(user), |session| {
+        session.log_in(USERS[user])
+    });
+    if run.program.config.limit.is_some_and(|it| !it.refuses) {
+        run.history.borrow_mut().ended_users.push((user, None));
+    }
+    if session.owner().as_deref() == Some(USERS[user]) {
+        let mut history = run.history.borrow_mut();
+        history.requests[r].logged_in = true;
+    }
+}
+
 async fn perform<'s>(
     run: &Run<'_>,
     r: usize,
@@ -166,18 +179,7 @@ async fn perform<'s>(
             session.clear();
             Ok(())
         }),
-        Step::LogIn(user) => {
-            run.changes(r, thread, session, Kind::LogIn(user), |session| {
-                session.log_in(USERS[user])
-            });
-            if run.program.config.limit.is_some_and(|it| !it.refuses) {
-                run.history.borrow_mut().ended_users.push((user, None));
-            }
-            if session.owner().as_deref() == Some(USERS[user]) {
-                let mut history = run.history.borrow_mut();
-                history.requests[r].logged_in = true;
-            }
-        }
+        Step::LogIn(user) => log_in(run, r, thread, session, user),
         Step::Save => {
             let taken = run.history.borrow_mut().take_up(r);
             let ended = run.ended_sessions(r);

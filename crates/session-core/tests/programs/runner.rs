@@ -243,6 +243,9 @@ impl Bench {
                 .with_max_per_user(limit.most)
                 .with_on_max_per_user(policy);
         }
+        if let Some(period) = config.rotation {
+            settings = settings.with_rotation(Duration::from_secs(period));
+        }
         if config.signed {
             let keys = SecretKeys::new("Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP");
             settings = settings.with_keys(keys.expect("the key is strong"));
@@ -293,6 +296,10 @@ impl Run<'_> {
         for seed in &self.program.seeds {
             self.create_seed_session(seed).await;
         }
+        let period = self.program.config.rotation.unwrap_or(0);
+        self.bench
+            .wall
+            .set(i64::try_from(period).expect("a few seconds"));
         self.bench.store.world().open = false;
         let broken = self.bench.broken.borrow().clone();
         let _broken = broken.map(|it| it.apply(&self.bench.store));
