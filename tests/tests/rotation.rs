@@ -36,7 +36,8 @@ struct Site {
 impl Site {
     /// Sends requests with the same cookie at once: half of them ask who it is, the others
     /// increment `n`. Half of them go to the other process.
-    async fn burst(&self, browser: &Browser) -> Vec<Answer> {
+    /// `None` is one whose connection ended before the answer.
+    async fn burst(&self, browser: &Browser) -> Vec<Option<Answer>> {
         let mut requests = Vec::new();
         for number in 0..REQUESTS {
             let browser = browser.at(self.demos[number / 2 % 2].url());
@@ -46,7 +47,7 @@ impl Site {
                 } else {
                     (Method::POST, "/increment/n")
                 };
-                browser.send(method, path, String::new()).await
+                browser.try_send(method, path, String::new()).await.ok()
             }));
         }
         let mut answers = Vec::new();
@@ -66,24 +67,27 @@ impl Site {
 #[derive(Debug, Default)]
 struct Increments {
     certain: u64,
-    /// With those that a 503 answered: nobody knows whether they are stored.
+    /// With those that a 503 or nothing answered: nobody knows whether they are stored.
     possible: u64,
 }
 
 impl Increments {
-    fn count(&mut self, answer: &Answer) {
-        self.certain += u64::from(answer.status == 200);
+    fn count(&mut self, answer: Option<&Answer>) {
+        self.certain += u64::from(answer.is_some_and(|it| it.status == 200));
         self.possible += 1;
     }
 }
 
 /// The only cookie that the answers set, if they set one.
-fn new_cookie(answers: &[Answer]) -> Option<String> {
-    let mut set = answers.iter().filter_map(|answer| match answer.cookie() {
-        Cookie::Set(cookie) => Some(cookie),
-        Cookie::Untouched => None,
-        Cookie::Removed => panic!("nobody logged out"),
-    });
+fn new_cookie(answers: &[Option<Answer>]) -> Option<String> {
+    let mut set = answers
+        .iter()
+        .flatten()
+        .filter_map(|answer| match answer.cookie() {
+            Cookie::Set(cookie) => Some(cookie),
+            Cookie::Untouched => None,
+            Cookie::Removed => panic!("nobody logged out"),
+        });
     let first = set.next()?;
     assert!(set.all(|it| it == first), "two cookies were set");
     Some(first)
@@ -92,8 +96,10 @@ fn new_cookie(answers: &[Answer]) -> Option<String> {
 /// Sends a request again while the store does not answer, and says so.
 async fn answered(site: &Site, browser: &Browser, method: Method, path: &str) -> Answer {
     loop {
-        let answer = browser.send(method.clone(), path, String::new()).await;
-        if answer.status != 503 {
+        let answer = browser.try_send(method.clone(), path, String::new()).await;
+        if let Ok(answer) = answer
+            && answer.status != 503
+        {
             return answer;
         }
         site.unavailable.fetch_add(1, Relaxed);
@@ -102,7 +108,12 @@ async fn answered(site: &Site, browser: &Browser, method: Method, path: &str) ->
 
 /// Rotates the id of a session some times and ends it, while requests are under way.
 async fn play(site: Arc<Site>, user: String) {
-    let mut browser = site.demos[0].logged_in(&user).await;
+    let nobody = site.demos[0].browser();
+    let login = answered(&site, &nobody, Method::POST, &format!("/login?user={user}")).await;
+    let Cookie::Set(cookie) = login.cookie() else {
+        panic!("no login: {}", login.text());
+    };
+    let mut browser = nobody.holding(&cookie);
     let mut known = vec![browser.cookie().expect("it has one").to_owned()];
     let mut increments = Increments::default();
     let mut used = Instant::now();
@@ -114,32 +125,34 @@ async fn play(site: Arc<Site>, user: String) {
             let (status, text) = (answer.status, answer.text());
             format!("{user}, {rotation}: {status} {text}\n{}", site.output())
         };
+        let mut failures = 0;
         for (number, answer) in answers.iter().enumerate() {
-            assert!([200, 503].contains(&answer.status), "{}", context(answer));
             if number % 2 == 1 {
-                increments.count(answer);
-            } else if answer.status == 200 {
+                increments.count(answer.as_ref());
+            }
+            failures += usize::from(answer.as_ref().is_none_or(|it| it.status == 503));
+            let Some(answer) = answer else { continue };
+            assert!([200, 503].contains(&answer.status), "{}", context(answer));
+            if number % 2 == 0 && answer.status == 200 {
                 assert_eq!(answer.json()["user"], user, "{}", context(answer));
             }
         }
-        let failures = answers.iter().filter(|it| it.status == 503).count();
         site.unavailable.fetch_add(failures, Relaxed);
         let Some(new) = new_cookie(&answers) else {
-            assert!(failures > 0, "no rotation: {}", context(&answers[0]));
+            // Neither a rotation that fails nor a first use that cannot be noted fails a request.
+            site.unavailable.fetch_add(1, Relaxed);
+            used = Instant::now();
             continue;
         };
         assert!(!known.contains(&new), "{user}, {rotation}: an old id");
         // The old id goes on as long as no request presents the new one, and is answered with it.
         let old = browser.at(site.demos[rotation % 2].url());
-        let late = old.send(Method::POST, "/increment/n", String::new()).await;
-        increments.count(&late);
-        if late.status == 200 {
-            assert_eq!(
-                late.cookie(),
-                Cookie::Set(new.clone()),
-                "{}",
-                context(&late)
-            );
+        let late = old.try_send(Method::POST, "/increment/n", String::new());
+        let late = late.await.ok();
+        increments.count(late.as_ref());
+        if let Some(late) = late.filter(|it| it.status == 200) {
+            let cookie = Cookie::Set(new.clone());
+            assert_eq!(late.cookie(), cookie, "{}", context(&late));
         }
         browser = browser.holding(&new);
         let first = answered(&site, &browser, Method::GET, "/whoami").await;
@@ -147,10 +160,13 @@ async fn play(site: Arc<Site>, user: String) {
         used = Instant::now();
         // If the store did not answer, the request may not have noted that it was the first.
         if site.unavailable.load(Relaxed) == 0 {
-            let late = old.send(Method::POST, "/increment/n", String::new()).await;
-            increments.count(&late);
-            assert_ne!(late.status, 409, "{}", context(&late));
-            assert!(late.status == 503 || late.cookie() == Cookie::Untouched);
+            let late = old.try_send(Method::POST, "/increment/n", String::new());
+            let late = late.await.ok();
+            increments.count(late.as_ref());
+            if let Some(late) = late.filter(|it| it.status != 503) {
+                assert_eq!(late.status, 200, "{}", context(&late));
+                assert_eq!(late.cookie(), Cookie::Untouched);
+            }
         }
         known.push(new);
         rotation += 1;
@@ -175,7 +191,7 @@ async fn play(site: Arc<Site>, user: String) {
     let leave = answered(&site, &leaving, Method::POST, "/logout");
     let (answers, left) = tokio::join!(site.burst(&browser), leave);
     assert_eq!((left.status, left.cookie()), (200, Cookie::Removed));
-    for answer in &answers {
+    for answer in answers.iter().flatten() {
         if let Cookie::Set(cookie) = answer.cookie() {
             known.push(cookie);
         }
@@ -227,5 +243,6 @@ async fn rotations_beside_parallel_requests(backend: Backend) {
         site.rotations.load(Relaxed),
         begin.elapsed()
     );
-    assert!(unavailable * 100 <= requests, "the store hardly answered");
+    // Otherwise the promises were hardly tried.
+    assert!(unavailable * 10 <= requests, "the store hardly answered");
 }
