@@ -1,5 +1,7 @@
 //! What a security log records, with its names and fields, over HTTP.
 
+use std::time::Duration;
+
 use actix_web::{
     App, HttpRequest, HttpResponse,
     body::{MessageBody, to_bytes},
@@ -168,6 +170,8 @@ async fn a_login_beyond_the_limit_is_refused_or_ends_another_and_is_logged() {
         let app = application!(&store, web::Data::new(Notify::new()), settings);
         send(&app, "/ada", "a=b").await;
         log.security_events();
+        // Of two logins in one millisecond, chance says which is the newer.
+        actix_web::rt::time::sleep(Duration::from_millis(2)).await;
         let request = TestRequest::post().uri("/ada").to_request();
         let response = try_call_service(&app, request).await.unwrap();
         let refused = policy == OnMaxPerUser::RefuseLogin;

@@ -290,8 +290,9 @@ impl Settings {
     /// The most live sessions that a user may have at once: 1 to 1,000. Defaults to no limit.
     ///
     /// Once all logins that were under way are answered, no user has more, whatever the number of
-    /// processes and of logins at the same moment. A session counts until it has ended, and a
-    /// session that is renewed, or whose own user logs in again, counts once. It needs a store that
+    /// processes and of logins at the same moment. Of two in the same millisecond, chance says which
+    /// is the older. A session counts until it has ended, and a session that is renewed, or whose
+    /// own user logs in again, counts once. It needs a store that
     /// can list a user's sessions. A login costs one list more, and beside
     /// [`RefuseLogin`](OnMaxPerUser::RefuseLogin) one load and one write.
     ///

@@ -349,8 +349,9 @@ impl Machine {
         };
         self.run = None;
         // A response that failed could not check that the id is still the session's. Nor could one
-        // whose rotation failed.
-        if result.is_err() && goal == Goal::Finish && self.pending_cookie == PendingCookie::Id {
+        // whose rotation failed; its new id is not needed, because the old one leads to it.
+        let unchecked = self.pending_cookie == PendingCookie::Id || rotates.is_some();
+        if result.is_err() && goal == Goal::Finish && unchecked {
             self.forget_pending_id();
         }
         // The session goes on under its old id, or both ids lead to it.
