@@ -6,7 +6,6 @@ mod site;
 
 use std::collections::BTreeMap;
 
-use session_tests::Program;
 use site::{Backend, Browser, Demo};
 
 const LOGINS: usize = 50;

@@ -16,6 +16,10 @@ use crate::{
 
 /// A decoded record.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, and most are live"
+)]
 pub(crate) enum Stored {
     /// Content, times, and the encoded payload.
     Live(Content, Times, Bytes),
@@ -75,6 +79,7 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
         authenticated_at: header.authenticated_at,
         idle: header.idle,
         owner: header.owner.map(Arc::from),
+        provider_session: header.provider_session.map(Arc::from),
         label: header.label.map(Arc::from),
         lineage: Some(header.lineage),
     };
@@ -162,6 +167,7 @@ fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Heade
         owner: content.owner.as_deref(),
         label: content.label.as_deref(),
         successor: None,
+        provider_session: content.provider_session.as_deref(),
         provisional: false,
     }
 }

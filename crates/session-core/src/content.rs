@@ -25,6 +25,9 @@ pub(crate) struct Content {
     /// The session's own idle timeout, if it has one.
     pub(crate) idle: Option<Duration>,
     pub(crate) owner: Option<Arc<str>>,
+    /// The [digest](crate::key::digest_of_sid) of the identity provider's session that it belongs
+    /// to.
+    pub(crate) provider_session: Option<Arc<str>>,
     /// The session's name in a list of devices.
     pub(crate) label: Option<Arc<str>>,
     /// The bytes of its [`Lineage`].

@@ -20,7 +20,8 @@
 //!     96      8  idle timeout of its own in milliseconds, or 0
 //!    104         optional fields in the order of their flags; each has two bytes of
 //!                length and so many bytes:
-//!                1 owner, 2 label, 4 key of the successor, all UTF-8
+//!                1 owner, 2 label, 4 key of the successor, 8 digest of the identity
+//!                provider's session, all UTF-8
 //! ```
 //!
 //! The payload of a record of kind 3 is the key bindings of provisional records, 16 bytes each.
@@ -47,6 +48,7 @@ const TAGGED: usize = 16;
 const OWNER: u8 = 1;
 const LABEL: u8 = 2;
 const SUCCESSOR: u8 = 4;
+const PROVIDER_SESSION: u8 = 8;
 const PROVISIONAL: u8 = 128;
 
 /// The longest name of an owner, in bytes.
@@ -82,6 +84,7 @@ pub(crate) struct Header<'t> {
     pub(crate) owner: Option<&'t str>,
     pub(crate) label: Option<&'t str>,
     pub(crate) successor: Option<&'t str>,
+    pub(crate) provider_session: Option<&'t str>,
     /// As [`Times::provisional`](crate::codec::Times::provisional).
     pub(crate) provisional: bool,
 }
@@ -108,7 +111,9 @@ impl<'t> Header<'t> {
             3 => Kind::Logins,
             _ => return Err(Error::LaterVersion),
         };
-        if fixed[1] > VERSION || flags & !(OWNER | LABEL | SUCCESSOR | PROVISIONAL) != 0 {
+        if fixed[1] > VERSION
+            || flags & !(OWNER | LABEL | SUCCESSOR | PROVIDER_SESSION | PROVISIONAL) != 0
+        {
             return Err(Error::LaterVersion);
         }
         let length = usize::from(u16::from_be_bytes(array(fixed, 4)));
@@ -129,6 +134,7 @@ impl<'t> Header<'t> {
             std::str::from_utf8(field).map(Some).map_err(Error::corrupt)
         };
         let (owner, label, successor) = (text(OWNER)?, text(LABEL)?, text(SUCCESSOR)?);
+        let provider_session = text(PROVIDER_SESSION)?;
         if length > Record::HEAD
             || !rest.is_empty()
             || (kind == Kind::Forwarded) != successor.is_some()
@@ -153,6 +159,7 @@ impl<'t> Header<'t> {
             owner,
             label,
             successor,
+            provider_session,
             provisional: flags & PROVISIONAL != 0,
         };
         Ok((header, length))
@@ -164,6 +171,7 @@ impl<'t> Header<'t> {
             (OWNER, self.owner),
             (LABEL, self.label),
             (SUCCESSOR, self.successor),
+            (PROVIDER_SESSION, self.provider_session),
         ];
         let mut flags = if self.provisional { PROVISIONAL } else { 0 };
         let mut length = FIXED;

@@ -138,6 +138,8 @@ enum Ending {
 pub(crate) struct EndCondition {
     /// Only sessions of this owner.
     pub(crate) owner: Option<Arc<str>>,
+    /// Only those that belong to the identity provider's session with this digest.
+    pub(crate) provider_session: Option<Arc<str>>,
     /// Not the session of this lineage.
     pub(crate) keep: Option<[u8; 16]>,
 }

@@ -48,8 +48,12 @@ pub enum Rule {
     LogOutFollowsRenewals,
     /// If the application logs out during a save, the session ends after the save.
     LogOutDuringSaveHolds,
+    /// The owner's index names a session by that of its identity provider, too.
+    ProviderSessionIsListed,
     /// A login ends its owner's oldest sessions, if they are too many.
     OldestEnds,
+    /// A login whose owner's sessions are limited ends those that have expired.
+    ExpiredSessionsEnd,
     /// Of two logins that would be one too many, the slower one starts again.
     LoginsAreCompared,
 }
@@ -70,7 +74,9 @@ pub const RULES: &[Rule] = &[
     Rule::IndexIsWritten,
     Rule::LogOutFollowsRenewals,
     Rule::LogOutDuringSaveHolds,
+    Rule::ProviderSessionIsListed,
     Rule::OldestEnds,
+    Rule::ExpiredSessionsEnd,
     Rule::LoginsAreCompared,
 ];
 

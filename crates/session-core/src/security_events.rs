@@ -18,7 +18,7 @@ use crate::content::Lineage;
 /// | `login` | info | a login or a reauthentication was stored | `lineage` |
 /// | `renewal` | info | a session got a new id without a login | `lineage` |
 /// | `log_out` | info | the end of a session was stored; also for each session that a user ends from a list | `lineage` |
-/// | `log_out_everywhere` | info | all sessions of a user were ended, or all but one | `ended`: how many |
+/// | `log_out_everywhere` | info | all sessions of a user were ended, or all but one, or those of an identity provider's session | `ended`: how many |
 /// | `signature_refused` | warn | a cookie of the session's name has no valid signature, or no valid form | `suppressed` |
 /// | `late_id` | warn | a request came with an id that was renewed less than 90 seconds before | `suppressed` |
 /// | `foreign_owner` | warn | a session belonged to another user by the time a change was to be stored; the change was dropped | `lineage`, `suppressed` |

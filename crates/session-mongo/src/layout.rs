@@ -40,7 +40,10 @@ pub(crate) fn fields(record: &Record, revision: ObjectId) -> Document {
         "expires_at": encode_time(record.expires_at),
     };
     if let Some(entry) = &record.entry {
-        fields.insert("owner", encode_bytes(entry.owner.as_str().as_bytes()));
+        // The index has an entry for each element of an array.
+        let names = entry.names().map(|it| encode_bytes(it.as_str().as_bytes()));
+        let names: Vec<_> = names.collect();
+        fields.insert("owner", names);
         fields.insert("listed_until", encode_time(entry.expires_at));
     }
     fields
@@ -103,6 +106,7 @@ mod tests {
             expires_at: UNIX_EPOCH + Duration::from_micros(1_234_567_891_001),
             entry: Some(IndexEntry {
                 owner: prefix.owner_key("owner"),
+                provider_session: Some(prefix.provider_session_key("sid")),
                 expires_at: UNIX_EPOCH,
             }),
         };

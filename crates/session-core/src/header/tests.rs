@@ -20,6 +20,7 @@ fn header() -> Header<'static> {
         owner: Some("ada"),
         label: Some("Firefox on Linux"),
         successor: None,
+        provider_session: None,
         provisional: false,
     }
 }
@@ -42,6 +43,7 @@ fn a_header_is_read_as_it_was_written() {
         },
         Header {
             provisional: true,
+            provider_session: Some("9f86d081"),
             ..header()
         },
         Header {

@@ -98,12 +98,12 @@ impl Machine {
         }
         let event = match run.state {
             State::LoadingToEnd => {
-                let owner = live.content.owner.as_ref();
-                let kept =
-                    self.condition.keep.is_some() && live.content.lineage == self.condition.keep;
-                let allowed =
-                    self.condition.owner.is_none() || owner == self.condition.owner.as_ref();
-                if allowed && !kept {
+                let (content, condition) = (&live.content, &self.condition);
+                let kept = condition.keep.is_some() && content.lineage == condition.keep;
+                let allowed = condition.owner.is_none() || content.owner == condition.owner;
+                let belongs = condition.provider_session.is_none()
+                    || content.provider_session == condition.provider_session;
+                if allowed && belongs && !kept {
                     Event::Live
                 } else {
                     Event::LiveOfOther

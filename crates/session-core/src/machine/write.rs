@@ -192,7 +192,12 @@ impl Machine {
     ) {
         let rules = inputs.rules;
         fill_own_fields(live.form, &mut content, inputs);
-        let times = rules.times(live.form, &content, &live.times, sends_cookie, inputs.now);
+        let mut before = live.times;
+        // A new name needs an entry.
+        if content.provider_session != live.content.provider_session {
+            before.indexed_until = None;
+        }
+        let times = rules.times(live.form, &content, &before, sends_cookie, inputs.now);
         let unchanged = self.run.as_ref().is_some_and(|run| run.ops.is_empty())
             && content.created_at == live.content.created_at;
         let mut new = Live {
@@ -206,7 +211,7 @@ impl Machine {
             outdated: live.outdated && !sends_cookie,
         };
         let encoded = unchanged.then_some(&live.encoded);
-        let record = rules.record(&mut new, &live.times, random_tag(inputs.random), encoded);
+        let record = rules.record(&mut new, &before, random_tag(inputs.random), encoded);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {

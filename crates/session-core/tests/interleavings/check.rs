@@ -115,12 +115,12 @@ impl<'r> Check<'r> {
             ),
         }
         if policy == OnMaxPerUser::EndOldest && self.scene.acts.iter().all(elsewhere) {
-            let newest = self.run.answers.iter().rev().take(most);
+            let mut newest = self.run.answers.iter().rev().take(most);
             let lives = |answer: &Option<Answer>| {
                 let id = answer.as_ref().and_then(|it| it.cookie.id());
                 id.is_some_and(|id| live.iter().any(|it| it.key == key_of(id)))
             };
-            self.holds(newest.map(lives).all(|it| it), "a newer session was ended");
+            self.holds(newest.all(lives), "a newer session was ended");
         }
     }
 
@@ -277,5 +277,5 @@ impl<'r> Check<'r> {
 }
 
 fn ends(act: &Act) -> bool {
-    matches!(act, Act::LogOut | Act::Everywhere)
+    matches!(act, Act::LogOut | Act::Everywhere | Act::BackChannel)
 }

@@ -123,6 +123,8 @@ pub(crate) enum Target {
 pub(crate) enum End {
     /// Of a session, whoever's it is.
     One(Target),
+    /// Of the sessions that came from the provider's session of a user.
+    From { user: usize, began: u64 },
     /// Of a user's sessions, or one of them, whose login was answered before.
     User {
         user: usize,
@@ -181,6 +183,8 @@ pub(crate) struct Change {
     pub(crate) refused: bool,
     /// A save took it up that nobody polls: what became of it only that one and the answer say.
     pub(crate) held: bool,
+    /// It is a login that the identity provider vouches for.
+    pub(crate) from_provider: bool,
 }
 
 /// What a browser relies on when it comes again.

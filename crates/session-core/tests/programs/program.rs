@@ -151,6 +151,8 @@ pub(crate) enum Step {
     Renew,
     Extend,
     LogIn(usize),
+    /// An identity provider, which has one session for each user, vouches for the user.
+    LogInFrom(usize),
     LogOut,
     Everywhere {
         keep: bool,
@@ -159,6 +161,8 @@ pub(crate) enum Step {
     EndOne(usize),
     /// As an administrator does.
     EndAllOf(usize),
+    /// Ends the provider's session of a user, as its back-channel log-out does.
+    EndFrom(usize),
     List,
     Lifetime(Option<u64>),
     Permanent(bool),

@@ -268,6 +268,7 @@ impl Run<'_> {
             saves: 0,
             refused: false,
             held: false,
+            from_provider: false,
         });
     }
 
