@@ -52,8 +52,6 @@ pub enum Rule {
     ProviderSessionIsListed,
     /// A login ends its owner's oldest sessions, if they are too many.
     OldestEnds,
-    /// A login whose owner's sessions are limited ends those that have expired.
-    ExpiredSessionsEnd,
     /// Of two logins that would be one too many, the slower one starts again.
     LoginsAreCompared,
 }
@@ -76,7 +74,6 @@ pub const RULES: &[Rule] = &[
     Rule::LogOutDuringSaveHolds,
     Rule::ProviderSessionIsListed,
     Rule::OldestEnds,
-    Rule::ExpiredSessionsEnd,
     Rule::LoginsAreCompared,
 ];
 

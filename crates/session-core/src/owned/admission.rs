@@ -62,14 +62,15 @@ impl Owned {
 
     /// The records of the owner's sessions, without those that have expired. A request that loaded
     /// such a session in time could still store its changes, and so go on with it. So they are
-    /// ended.
+    /// ended. The login's own session has not expired, whatever the clock says.
     async fn unexpired(&self, login: &Login) -> Result<Vec<OwnedRecord>> {
         let records = self.records(&login.owner).await?;
-        let (expired, live): (Vec<_>, Vec<_>) = records.into_iter().partition(|it| it.has_expired);
+        let has_expired = |it: &OwnedRecord| it.has_expired && it.lineage != login.lineage;
+        let (expired, live): (Vec<_>, Vec<_>) = records.into_iter().partition(has_expired);
         let alive: HashSet<_> = live.iter().map(|it| it.lineage).collect();
         let expired = expired.into_iter().map(|it| it.lineage);
         let expired: HashSet<_> = expired.filter(|it| !alive.contains(it)).collect();
-        if !expired.is_empty() && rule_holds!(ExpiredSessionsEnd) {
+        if !expired.is_empty() {
             match self.end_of_owner(&login.owner, Some(&expired), None).await {
                 // What is absent by now, no request can go on with.
                 Ok(_) | Err(Error::Missing) => {}

@@ -21,7 +21,7 @@ use session_core::{Finish, Result, Saved, Session, Sessions, StoreKey};
 
 use crate::{
     history::{End, Kind, Promise, State},
-    program::{Open, Step, USERS, Use},
+    program::{Limit, Open, Step, USERS, Use},
     runner::Run,
 };
 
@@ -334,7 +334,9 @@ fn log_in(
     if let Some(login) = history.changes.last_mut() {
         login.from_provider = from_provider;
     }
-    if run.program.config.limit.is_some_and(|it| !it.refuses) {
+    // What has expired by the clock is ended, although a request still uses it.
+    let ends = |it: Limit| !it.refuses || run.may_be_slow;
+    if run.program.config.limit.is_some_and(ends) {
         history.ended_users.push((user, None));
     }
     if session.owner().as_deref() == Some(USERS[user]) {
