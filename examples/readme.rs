@@ -1,4 +1,4 @@
-//! The programs in the README, in CONTRIBUTING.md and in MIGRATING.md, compiled by `cargo test --doc`; the examples are the files beside this one.
+//! The programs in the README, in CONTRIBUTING.md, HARDENING.md and MIGRATING.md, compiled by `cargo test --doc`; the examples are the files beside this one.
 
 /// The README.
 #[cfg(doctest)]
@@ -17,3 +17,9 @@ pub struct Contributing;
 #[doc = include_str!("../MIGRATING.md")]
 #[derive(Debug)]
 pub struct Migrating;
+
+/// HARDENING.md.
+#[cfg(doctest)]
+#[doc = include_str!("../HARDENING.md")]
+#[derive(Debug)]
+pub struct Hardening;

@@ -52,6 +52,7 @@ impl Contest {
     fn rows(&self) -> Vec<(Row, &'static [Candidate])> {
         use Candidate as C;
         const PEERS: &[C] = &[C::OursRedis, C::ByHand, C::ActixSession, C::TowerRedis];
+        const BEFORE: &[C] = &[C::OursRedis, C::BeforeRedis];
         const WITH_BARE: &[C] = &[
             C::OursRedis,
             C::ByHand,
@@ -70,7 +71,9 @@ impl Contest {
                 (Row::of(8).filled(100_000), PEERS),
                 (usual.sharing(), &[C::OursRedis]),
             ],
-            Self::Before(_) => vec![(usual, &[C::OursRedis, C::BeforeRedis])],
+            Self::Before(_) => [Row::of(1), Row::of(8), usual]
+                .map(|row| (row, BEFORE))
+                .to_vec(),
             Self::Memcached => vec![(usual, &[C::OursMemcached, C::OursRedis])],
             Self::Postgres => vec![(usual, &[C::OursPostgres, C::TowerPostgres])],
             Self::Sqlite => vec![(usual, &[C::OursSqlite, C::TowerSqlite])],

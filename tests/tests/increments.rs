@@ -10,12 +10,29 @@ use reqwest::Method;
 use serde_json::json;
 use session_tests::rounds;
 use site::{Answer, Backend, Demo, percentile};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 const CONNECTIONS: usize = 32;
 const WRITERS: usize = 8;
 
+/// Files are tested with the usual deadline, which needs the whole machine.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
+enum Turn {
+    Alone(#[expect(dead_code, reason = "it is held")] RwLockWriteGuard<'static, ()>),
+    BesideOthers(#[expect(dead_code, reason = "it is held")] RwLockReadGuard<'static, ()>),
+}
+
+async fn turn(backend: Backend) -> Turn {
+    match backend {
+        Backend::Filesystem => Turn::Alone(MACHINE.write().await),
+        _ => Turn::BesideOthers(MACHINE.read().await),
+    }
+}
+
 on_shared_stores! { two_processes_lose_no_increment }
 async fn two_processes_lose_no_increment(backend: Backend) {
+    let _turn = turn(backend).await;
     let soak = rounds() >= 1000;
     let wanted = if soak || backend == Backend::Filesystem {
         10_000
@@ -91,6 +108,7 @@ async fn two_processes_lose_no_increment(backend: Backend) {
 
 on_shared_stores! { writers_of_different_keys_all_succeed }
 async fn writers_of_different_keys_all_succeed(backend: Backend) {
+    let _turn = turn(backend).await;
     let demo = Demo::on(backend).await;
     let other = demo.beside().await;
     let mut browser = demo.logged_in("anna").await;

@@ -2,7 +2,7 @@
 //! variable names.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::process::{Command, Stdio};
 
 use crate::paths::{built, cargo, root, target};
@@ -64,6 +64,7 @@ pub(crate) fn is_given() -> bool {
 /// Runs the tests of servers against the services of docker-compose.yml, and the others as always.
 /// `words` select packages as `-p PACKAGE`.
 pub(crate) fn test(steps: &mut Steps, words: &[&str]) -> StepResult {
+    let _only_run = only_run()?;
     let engine = Engine::found(steps)?;
     let packages: Vec<_> = words.iter().flat_map(|word| ["-p", word]).collect();
     setup::tests_without_servers(steps, &packages)?;
@@ -78,6 +79,21 @@ pub(crate) fn test(steps: &mut Steps, words: &[&str]) -> StepResult {
     });
     engine.end_stand_in(steps)?;
     outcome
+}
+
+/// Held by one run of this machine: the services have fixed ports, and a second run would end and
+/// freeze those of the first.
+fn only_run() -> Result<File, String> {
+    let path = env::temp_dir().join("session-test-compose.lock");
+    let failure = |error| format!("{}: {error}", path.display());
+    let lock = File::create(&path).map_err(failure)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            Err("the tests against compose run already on this machine: wait for their end".into())
+        }
+        Err(TryLockError::Error(error)) => Err(failure(error)),
+    }
 }
 
 /// Runs the tests against the servers that the environment names.

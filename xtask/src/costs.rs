@@ -15,6 +15,7 @@ const KINDS: &[&str] = &[
     "guarded",
     "read",
     "change",
+    "encrypted-read",
     "flask-read",
 ];
 const FEW: u32 = 200;

@@ -1,8 +1,10 @@
 //! Paths of the workspace, of cargo and of programs.
 
 use std::env;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 /// The directory of the workspace.
 pub(crate) fn root() -> &'static Path {
@@ -26,6 +28,9 @@ pub(crate) fn built(name: &str) -> PathBuf {
     program.with_file_name(name)
 }
 
+/// More tests at once than there are cores: most of the time they wait for their servers.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
 /// The cargo that runs this, in the workspace.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new("cargo");
@@ -38,6 +43,10 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
         }) {
             command.env_remove(name);
         }
+    }
+    if env::var_os(TEST_THREADS).is_none() {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        command.env(TEST_THREADS, (cores + 2).to_string());
     }
     command
 }

@@ -7,26 +7,44 @@ use bytes::Bytes;
 
 use crate::{
     content::Content,
+    encryption::EncryptionKeys,
     error::{Error, Result},
     expiry::Millis,
-    header::{Header, Kind, MAX_OWNER, binding, payload_offset},
+    header::{Header, IdUse, Kind, MAX_OWNER, binding},
+    id::Nonce,
     key::StoreKey,
     payload::{Format, Payload},
 };
 
 /// A decoded record.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is taken apart at once, and most are live"
-)]
 pub(crate) enum Stored {
     /// Content, times, and the encoded payload.
     Live(Content, Times, Bytes),
-    /// A renewed session: the successor's key, and the time until which requests that arrive heed
-    /// the tombstone.
-    Forwarded(StoreKey, Millis),
+    /// A renewed session.
+    Forwarded(Forwarding),
     Ended,
+}
+
+/// What a forwarding tombstone says.
+#[derive(Debug)]
+pub(crate) struct Forwarding {
+    /// The key of the successor.
+    pub(crate) successor: StoreKey,
+    /// Until when requests that arrive heed the tombstone.
+    pub(crate) until: Millis,
+    /// If a rotation wrote it, what requests that arrive need beside.
+    pub(crate) rotation: Option<Rotation>,
+}
+
+/// What the tombstone of a rotation says.
+#[derive(Debug)]
+pub(crate) struct Rotation {
+    pub(crate) nonce: Nonce,
+    pub(crate) owner: Option<Arc<str>>,
+    pub(crate) lineage: [u8; 16],
+    /// The use of the id that was rotated, if a rotation made that, too.
+    pub(crate) id_use: Option<IdUse>,
 }
 
 /// What each write of a live record sets anew, beside the content: times for the most part.
@@ -39,9 +57,18 @@ pub(crate) struct Times {
     pub(crate) cookie_until: Option<Millis>,
     /// The time of the entry in the owner's index.
     pub(crate) indexed_until: Option<Millis>,
+    /// The use of the record's id, if a rotation made it, or a renewal while rotation was on.
+    pub(crate) id_use: Option<IdUse>,
     /// The login that inserted the record may still be refused. It counts to the sessions of its
     /// owner only if the owner's [record of logins](logins) names it, until the next write.
     pub(crate) provisional: bool,
+}
+
+/// What a forwarding tombstone is to name.
+pub(crate) struct Successor<'s> {
+    pub(crate) key: &'s StoreKey,
+    /// The nonce of a rotation, and the use of the id that is rotated.
+    pub(crate) rotation: Option<(Nonce, Option<IdUse>)>,
 }
 
 /// Decodes the record that was found under `key`.
@@ -49,20 +76,40 @@ pub(crate) struct Times {
 /// # Errors
 ///
 /// [`Error::Corrupt`] if it is damaged or was written under another key, [`Error::LaterVersion`] if
-/// a later release of this library wrote it.
-pub(crate) fn decode(key: &StoreKey, bytes: &Bytes) -> Result<Stored> {
+/// a later release of this library wrote it, [`Error::UnknownEncryptionKey`] if none of `keys`
+/// encrypted it.
+pub(crate) fn decode(
+    key: &StoreKey,
+    bytes: &Bytes,
+    keys: Option<&EncryptionKeys>,
+) -> Result<Stored> {
     let (header, length) = Header::parse(bytes)?;
     if binding(key) != Some(header.binding) {
         return Err(Error::corrupt("the record was written under another key"));
     }
     Ok(match (header.kind, header.successor) {
-        (Kind::Forwarded, Some(successor)) => {
-            Stored::Forwarded(StoreKey::from_stored(successor), header.expires_at)
-        }
+        (Kind::Forwarded, Some(successor)) => Stored::Forwarded(Forwarding {
+            successor: StoreKey::from_stored(successor),
+            until: header.expires_at,
+            rotation: header.nonce.map(|nonce| Rotation {
+                nonce,
+                owner: header.owner.map(Arc::from),
+                lineage: header.lineage,
+                id_use: header.id_use,
+            }),
+        }),
         (Kind::Forwarded, None) | (Kind::Ended, _) => Stored::Ended,
         (Kind::Logins, _) => return Err(Error::corrupt("the record is not that of a session")),
         (Kind::Live, _) => {
-            let encoded = bytes.slice(length..);
+            let encoded = match keys {
+                _ if header.is_encrypted => keys
+                    .ok_or(Error::UnknownEncryptionKey)?
+                    .decrypt(key, bytes, length)?,
+                Some(keys) if !keys.accepts_plain() => {
+                    return Err(Error::corrupt("the record's payload is not encrypted"));
+                }
+                _ => bytes.slice(length..),
+            };
             let payload = Payload::decode(encoded.clone(), Format::MessagePack)?
                 .ok_or_else(|| Error::corrupt("the record of a live session has no payload"))?;
             let (content, times) = of_header(&header, payload);
@@ -79,7 +126,7 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
         authenticated_at: header.authenticated_at,
         idle: header.idle,
         owner: header.owner.map(Arc::from),
-        provider_session: header.provider_session.map(Arc::from),
+        provider_session: header.provider_session.map(Arc::new),
         label: header.label.map(Arc::from),
         lineage: Some(header.lineage),
     };
@@ -89,19 +136,21 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
         cookie_until: header.cookie_until,
         indexed_until: header.indexed_until,
         provisional: header.provisional,
+        id_use: header.id_use,
     };
     (content, times)
 }
 
-/// The bytes of a live session under `key`. `encoded` is the payload, if it did not change since
-/// the load.
+/// The bytes of a live session under `key`, and the encoded payload in them. `encoded` is the
+/// payload, if it did not change since the load.
 pub(crate) fn live(
     key: &StoreKey,
     content: &Content,
     times: &Times,
     write_tag: [u8; 8],
     encoded: Option<&Bytes>,
-) -> Result<Bytes> {
+    keys: Option<&EncryptionKeys>,
+) -> Result<(Bytes, Bytes)> {
     // An owner from a record of Flask's form may be longer.
     let owner = content.owner.as_ref();
     if owner.is_some_and(|it| it.len() > MAX_OWNER) {
@@ -112,23 +161,34 @@ pub(crate) fn live(
         None => content.payload.encode(Format::MessagePack)?.into(),
     };
     let mut bytes = Header {
+        is_encrypted: keys.is_some(),
         expires_at: times.expires_at.unwrap_or_default(),
         used_at: times.used_at.unwrap_or_default(),
         cookie_until: times.cookie_until,
         indexed_until: times.indexed_until,
         provisional: times.provisional,
+        id_use: times.id_use,
+        provider_session: content.provider_session.as_deref().copied(),
         ..header(key, content, write_tag)
     }
     .write(payload.len());
+    if let Some(keys) = keys {
+        keys.encrypt(key, &mut bytes, &payload)?;
+        return Ok((bytes.into(), payload));
+    }
+    let length = bytes.len();
     bytes.extend_from_slice(&payload);
-    Ok(bytes.into())
+    let bytes = Bytes::from(bytes);
+    let payload = bytes.slice(length..);
+    Ok((bytes, payload))
 }
 
-/// The bytes of a tombstone. With a `successor` it is a forwarding tombstone.
+/// The bytes of a tombstone. With a `successor` it is a forwarding tombstone, and with a nonce that
+/// of a rotation.
 pub(crate) fn tombstone(
     key: &StoreKey,
     content: &Content,
-    successor: Option<&StoreKey>,
+    successor: Option<&Successor<'_>>,
     until: Millis,
     write_tag: [u8; 8],
 ) -> Bytes {
@@ -140,15 +200,12 @@ pub(crate) fn tombstone(
         },
         expires_at: until,
         label: None,
-        successor: successor.map(StoreKey::as_str),
+        successor: successor.map(|it| it.key.as_str()),
+        nonce: successor.and_then(|it| it.rotation).map(|it| it.0),
+        id_use: successor.and_then(|it| it.rotation).and_then(|it| it.1),
         ..header(key, content, write_tag)
     };
     header.write(0).into()
-}
-
-/// The payload in the bytes of a live record.
-pub(crate) fn payload_in(bytes: &Bytes) -> Bytes {
-    bytes.slice(payload_offset(bytes).min(bytes.len())..)
 }
 
 fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Header<'c> {
@@ -167,8 +224,11 @@ fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Heade
         owner: content.owner.as_deref(),
         label: content.label.as_deref(),
         successor: None,
-        provider_session: content.provider_session.as_deref(),
+        is_encrypted: false,
         provisional: false,
+        id_use: None,
+        nonce: None,
+        provider_session: None,
     }
 }
 

@@ -49,6 +49,9 @@ pub enum Error {
     },
     /// A later release of this library wrote the record. The record is left unchanged.
     LaterVersion,
+    /// The record is encrypted with a key that this application does not have. The record is left
+    /// unchanged.
+    UnknownEncryptionKey,
     /// An earlier save of the same request failed, and its result is unknown.
     Unknown,
     /// The session's record is absent from the store without a tombstone, so it may have ended or
@@ -144,6 +147,7 @@ impl Error {
             | Self::Timeout { .. }
             | Self::Corrupt { .. }
             | Self::LaterVersion
+            | Self::UnknownEncryptionKey
             | Self::Unknown
             | Self::Missing
             | Self::Expired
@@ -166,6 +170,11 @@ impl Error {
                 | Self::Encode { .. }
                 | Self::Decode { .. }
         )
+    }
+
+    /// Whether another process of the application can read the record that this one cannot.
+    pub(crate) fn others_can_read(&self) -> bool {
+        matches!(self, Self::LaterVersion | Self::UnknownEncryptionKey)
     }
 
     /// The error for a value that cannot be encoded.
@@ -210,6 +219,10 @@ impl fmt::Display for Error {
             Self::LaterVersion => {
                 f.write_str("a later release of the session library wrote the record: update this program")
             }
+            Self::UnknownEncryptionKey => f.write_str(
+                "the session record is encrypted with a key that this program does not have: add it to \
+                 SESSION_ENCRYPTION_KEY_FALLBACKS",
+            ),
             Self::Unknown => {
                 f.write_str("an earlier save of this request failed; its changes may or may not be stored")
             }

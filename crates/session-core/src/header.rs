@@ -7,7 +7,7 @@
 //!      2      1  kind: 0 live, 1 forwarded, 2 ended, 3 logins of an owner
 //!      3      1  flags: which of the optional fields follow; 128 if the record is provisional
 //!      4      2  length of the header with its optional fields; the payload begins there
-//!      6      2  0
+//!      6      2  0; anything else is for later releases
 //!      8      8  write tag: random, another one in each write
 //!     16     16  key binding: the last half of the digest that the store key ends with
 //!     32     16  lineage
@@ -20,22 +20,25 @@
 //!     96      8  idle timeout of its own in milliseconds, or 0
 //!    104         optional fields in the order of their flags; each has two bytes of
 //!                length and so many bytes:
-//!                1 owner, 2 label, 4 key of the successor, 8 digest of the identity
-//!                provider's session, all UTF-8
+//!                1 owner, 2 label, 4 key of the successor, all UTF-8;
+//!                8 first use of the id, 8 bytes, 0 if there was none; 16 nonce of a rotation,
+//!                32 bytes; 32 digest of the identity provider's session, 32 bytes. Flags
+//!                without a field: 64 the payload is encrypted, 128 the record is provisional
 //! ```
 //!
 //! The payload of a record of kind 3 is the key bindings of provisional records, 16 bytes each.
 //!
 //! Numbers are big-endian; times are milliseconds since 1970. A record of a later version, of an
-//! unknown kind or with an unknown flag comes from a later release of this library, and is not
-//! touched.
+//! unknown kind or with other bytes than 0 at offset 6 comes from a later release of this library,
+//! and is not touched.
 
 use std::time::Duration;
 
 use crate::{
     error::{Error, Result},
     expiry::{Millis, millis},
-    key::StoreKey,
+    id::Nonce,
+    key::{SidDigest, StoreKey},
     record::Record,
 };
 
@@ -48,7 +51,10 @@ const TAGGED: usize = 16;
 const OWNER: u8 = 1;
 const LABEL: u8 = 2;
 const SUCCESSOR: u8 = 4;
-const PROVIDER_SESSION: u8 = 8;
+const ID_USE: u8 = 8;
+const NONCE: u8 = 16;
+const PROVIDER_SESSION: u8 = 32;
+const ENCRYPTED: u8 = 64;
 const PROVISIONAL: u8 = 128;
 
 /// The longest name of an owner, in bytes.
@@ -65,6 +71,15 @@ pub(crate) enum Kind {
     Ended,
     /// No session: it names the latest logins of an owner, whose number is limited.
     Logins,
+}
+
+/// Whether a request has presented the id of a record. It is stored for ids that a rotation made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdUse {
+    /// None has, so the browser may not have it.
+    NotYet,
+    /// The first one then. Or the id was made then, and not by a rotation.
+    Since(Millis),
 }
 
 /// A header whose texts are borrowed from the record.
@@ -84,9 +99,15 @@ pub(crate) struct Header<'t> {
     pub(crate) owner: Option<&'t str>,
     pub(crate) label: Option<&'t str>,
     pub(crate) successor: Option<&'t str>,
-    pub(crate) provider_session: Option<&'t str>,
+    /// Whether the payload is encrypted.
+    pub(crate) is_encrypted: bool,
     /// As [`Times::provisional`](crate::codec::Times::provisional).
     pub(crate) provisional: bool,
+    pub(crate) id_use: Option<IdUse>,
+    /// In the tombstone of a rotation: what makes the successor's id from the old one.
+    pub(crate) nonce: Option<Nonce>,
+    /// As [`Content::provider_session`](crate::content::Content::provider_session).
+    pub(crate) provider_session: Option<SidDigest>,
 }
 
 impl<'t> Header<'t> {
@@ -111,16 +132,14 @@ impl<'t> Header<'t> {
             3 => Kind::Logins,
             _ => return Err(Error::LaterVersion),
         };
-        if fixed[1] > VERSION
-            || flags & !(OWNER | LABEL | SUCCESSOR | PROVIDER_SESSION | PROVISIONAL) != 0
-        {
+        if fixed[1] > VERSION || fixed[6..8] != [0, 0] {
             return Err(Error::LaterVersion);
         }
         let length = usize::from(u16::from_be_bytes(array(fixed, 4)));
         let mut rest = bytes
             .get(FIXED..length)
             .ok_or_else(|| Error::corrupt("the record's header is cut short"))?;
-        let mut text = |flag: u8| -> Result<Option<&'t str>> {
+        let mut field = |flag: u8| -> Result<Option<&'t [u8]>> {
             if flags & flag == 0 {
                 return Ok(None);
             }
@@ -131,13 +150,24 @@ impl<'t> Header<'t> {
                 })
                 .ok_or_else(|| Error::corrupt("a field of the record's header is cut short"))?;
             rest = others;
-            std::str::from_utf8(field).map(Some).map_err(Error::corrupt)
+            Ok(Some(field))
         };
-        let (owner, label, successor) = (text(OWNER)?, text(LABEL)?, text(SUCCESSOR)?);
-        let provider_session = text(PROVIDER_SESSION)?;
+        let (owner, label, successor) = (field(OWNER)?, field(LABEL)?, field(SUCCESSOR)?);
+        let (owner, label, successor) = (text(owner)?, text(label)?, text(successor)?);
+        let (id_use, nonce, provider_session) = if flags & (ID_USE | NONCE | PROVIDER_SESSION) == 0
+        {
+            (None, None, None)
+        } else {
+            (
+                exact(field(ID_USE)?)?,
+                exact(field(NONCE)?)?.map(Nonce::of),
+                exact(field(PROVIDER_SESSION)?)?,
+            )
+        };
         if length > Record::HEAD
             || !rest.is_empty()
             || (kind == Kind::Forwarded) != successor.is_some()
+            || (nonce.is_some() && successor.is_none())
         {
             return Err(Error::corrupt("the record's header is inconsistent"));
         }
@@ -159,26 +189,44 @@ impl<'t> Header<'t> {
             owner,
             label,
             successor,
-            provider_session,
+            is_encrypted: flags & ENCRYPTED != 0,
             provisional: flags & PROVISIONAL != 0,
+            id_use: id_use.map(|bytes| match u64::from_be_bytes(bytes) {
+                0 => IdUse::NotYet,
+                millis => IdUse::Since(Millis::new(millis)),
+            }),
+            nonce,
+            provider_session,
         };
         Ok((header, length))
     }
 
     /// The header as bytes, with capacity for a payload of `payload` bytes after it.
     pub(crate) fn write(&self, payload: usize) -> Vec<u8> {
+        let id_use = self.id_use.map(|id_use| match id_use {
+            IdUse::NotYet => [0; 8],
+            IdUse::Since(first) => first.get().to_be_bytes(),
+        });
         let fields = [
-            (OWNER, self.owner),
-            (LABEL, self.label),
-            (SUCCESSOR, self.successor),
-            (PROVIDER_SESSION, self.provider_session),
+            (OWNER, self.owner.map(str::as_bytes)),
+            (LABEL, self.label.map(str::as_bytes)),
+            (SUCCESSOR, self.successor.map(str::as_bytes)),
+            (ID_USE, id_use.as_ref().map(|it| &it[..])),
+            (NONCE, self.nonce.as_ref().map(|it| &it.as_bytes()[..])),
+            (
+                PROVIDER_SESSION,
+                self.provider_session.as_ref().map(|it| &it[..]),
+            ),
         ];
-        let mut flags = if self.provisional { PROVISIONAL } else { 0 };
+        let mut flags = if self.is_encrypted { ENCRYPTED } else { 0 };
+        if self.provisional {
+            flags |= PROVISIONAL;
+        }
         let mut length = FIXED;
-        for (flag, text) in fields {
-            if let Some(text) = text {
+        for (flag, field) in fields {
+            if let Some(field) = field {
                 flags |= flag;
-                length += 2 + text.len();
+                length += 2 + field.len();
             }
         }
         let kind = match self.kind {
@@ -205,9 +253,9 @@ impl<'t> Header<'t> {
         ] {
             bytes.extend(number.to_be_bytes());
         }
-        for text in fields.into_iter().filter_map(|(_, text)| text) {
-            bytes.extend(short(text.len()));
-            bytes.extend(text.as_bytes());
+        for field in fields.into_iter().filter_map(|(_, field)| field) {
+            bytes.extend(short(field.len()));
+            bytes.extend(field);
         }
         bytes
     }
@@ -220,12 +268,14 @@ pub(crate) fn tagged(record: &[u8]) -> Option<&[u8]> {
     is_native.then(|| &record[..TAGGED])
 }
 
-/// Where the payload of a native record begins.
-pub(crate) fn payload_offset(record: &[u8]) -> usize {
-    record
-        .get(4..6)
-        .and_then(|length| length.try_into().ok())
-        .map_or(0, |length| usize::from(u16::from_be_bytes(length)))
+/// Twelve bytes of a header that are random and new in each write: the write tag, and four of the
+/// lineage.
+#[cfg(feature = "encryption")]
+pub(crate) fn nonce(header: &[u8]) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[..8].copy_from_slice(&header[8..16]);
+    nonce[8..].copy_from_slice(&header[32..36]);
+    nonce
 }
 
 /// The value that binds a record to its key: 128 bits of the id's digest. If somebody swaps two
@@ -245,6 +295,20 @@ fn digit(character: u8) -> Option<u8> {
         b'a'..=b'f' => Some(character - b'a' + 10),
         _ => None,
     }
+}
+
+fn text(field: Option<&[u8]>) -> Result<Option<&str>> {
+    field
+        .map(std::str::from_utf8)
+        .transpose()
+        .map_err(Error::corrupt)
+}
+
+fn exact<const N: usize>(field: Option<&[u8]>) -> Result<Option<[u8; N]>> {
+    field
+        .map(<[u8; N]>::try_from)
+        .transpose()
+        .map_err(Error::corrupt)
 }
 
 fn array<const N: usize>(fixed: &[u8; FIXED], offset: usize) -> [u8; N] {

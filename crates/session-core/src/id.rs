@@ -3,7 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use zeroize::Zeroizing;
+
+const SUCCESSOR: &[u8] = b"session-core successor of a rotated id, version 1";
 
 /// The secret in the cookie. Whoever has it has the session.
 ///
@@ -51,6 +55,24 @@ impl SessionId {
         Self(Arc::new(Zeroizing::new(text)))
     }
 
+    /// The id of `bytes` bytes that a rotation with this `nonce` gives the session of this id.
+    ///
+    /// It is HMAC-SHA-256, keyed by this id, of a label, the nonce and the number of the block. So
+    /// whoever knows only the nonce, which the store has, or only the old id, does not know it.
+    pub(crate) fn successor(&self, nonce: &Nonce, bytes: usize) -> Self {
+        let keyed = Hmac::<Sha256>::new_from_slice(self.as_str().as_bytes())
+            .expect("HMAC takes keys of any length")
+            .chain_update(SUCCESSOR)
+            .chain_update(nonce.0);
+        Self::filled(bytes, |raw| {
+            for (block, number) in raw.chunks_mut(32).zip(0_u8..) {
+                let made = keyed.clone().chain_update([number]).finalize();
+                let made = Zeroizing::new(<[u8; 32]>::from(made.into_bytes()));
+                block.copy_from_slice(&made[..block.len()]);
+            }
+        })
+    }
+
     /// The secret, for the cookie and the store key. Never log it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -63,9 +85,59 @@ impl fmt::Debug for SessionId {
     }
 }
 
+/// A random value of a rotation. With the old id it gives the new one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Nonce([u8; Self::LEN]);
+
+impl Nonce {
+    pub(crate) const LEN: usize = 32;
+
+    pub(crate) fn of(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nonce(..)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_successor_is_an_id_that_needs_both_the_old_id_and_the_nonce() {
+        for bytes in [16, 32, 48, 90] {
+            let (id, other) = (SessionId::random(bytes), SessionId::random(bytes));
+            let (nonce, another) = (Nonce::of([1; 32]), Nonce::of([2; 32]));
+            let successor = id.successor(&nonce, bytes);
+            assert!(SessionId::from_native(successor.as_str(), bytes).is_some());
+            assert!(successor == id.successor(&nonce, bytes));
+            assert!(successor != id);
+            assert!(successor != id.successor(&another, bytes));
+            assert!(successor != other.successor(&nonce, bytes));
+        }
+        // The blocks of a long one differ.
+        let long = SessionId::random(90).successor(&Nonce::of([1; 32]), 90);
+        assert!(long.as_str()[..40] != long.as_str()[43..83]);
+    }
+
+    /// Computed by Python: `hmac.new(id, label + nonce + b"\0", "sha256")`.
+    #[test]
+    fn a_successor_stays_the_same_in_every_release() {
+        let id = SessionId::of("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into());
+        let successor = id.successor(&Nonce::of([7; 32]), 32);
+        assert_eq!(
+            successor.as_str(),
+            "5DtdubWBa9YIVIOvmZXx4_lfEALlvwYKYebFGjHzMb4"
+        );
+    }
 
     #[test]
     fn a_random_id_is_valid_and_differs_from_the_next() {

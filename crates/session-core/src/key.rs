@@ -77,7 +77,8 @@ impl KeyPrefix {
     }
 
     /// The same, of the [digest](digest_of_sid).
-    pub(crate) fn key_of_sid(&self, digest: &str) -> OwnerKey {
+    pub(crate) fn key_of_sid(&self, digest: &SidDigest) -> OwnerKey {
+        let digest = hex(digest, &mut [0; 64]).to_owned();
         OwnerKey(format!("{}{SID}{digest}", self.0).into())
     }
 }
@@ -94,10 +95,11 @@ impl OwnerKey {
 /// has it there.
 const SID: &str = "sid:";
 
-/// The SHA-256 of an identity provider's session `sid`, in hexadecimal. This is what a record has of
-/// it.
-pub(crate) fn digest_of_sid(sid: &str) -> Arc<str> {
-    hex_after("", sid.as_bytes())
+/// The SHA-256 of an identity provider's session `sid`. This is what a record has of it.
+pub(crate) type SidDigest = [u8; 32];
+
+pub(crate) fn digest_of_sid(sid: &str) -> SidDigest {
+    Sha256::digest(sid).into()
 }
 
 impl KeyPrefix {

@@ -10,6 +10,11 @@ mod content;
 mod cookie;
 mod cross_site;
 mod driver;
+#[cfg(feature = "encryption")]
+mod encryption;
+#[cfg(not(feature = "encryption"))]
+#[path = "no_encryption.rs"]
+mod encryption;
 mod error;
 mod expiry;
 #[cfg(feature = "flask")]
@@ -27,6 +32,7 @@ mod owned;
 mod payload;
 mod record;
 mod request_session;
+mod rotation;
 mod rules;
 mod secret_keys;
 mod security_events;
@@ -45,6 +51,8 @@ pub use content::{Lineage, NotALineage};
 pub use cookie::{CookieAttributes, SameSite};
 pub use cross_site::{CrossSiteRule, RequestSource};
 pub use driver::BackgroundSave;
+#[cfg(feature = "encryption")]
+pub use encryption::EncryptionKeys;
 pub use error::{BoxError, Error, Result};
 #[cfg(feature = "flask")]
 pub use flask::flask_login_id;

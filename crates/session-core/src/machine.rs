@@ -10,6 +10,7 @@
 mod calls;
 mod classify;
 mod plan;
+mod rotation;
 mod run;
 mod run_end;
 pub(crate) mod table;
@@ -24,9 +25,10 @@ use crate::{
     content::Content,
     error::{Error, Result},
     expiry::Millis,
-    key::StoreKey,
+    key::{SidDigest, StoreKey},
     op::{Op, replay},
     record::{Loaded, Record, Revision, Write},
+    rotation::Refused,
     rules::{Form, Live, Presented, Rules},
     security_events,
 };
@@ -129,6 +131,9 @@ enum Ending {
     /// The session of another cookie of the request, which may be dead already. It may also be
     /// live: another cookie came first, or it has expired only by this process's clock.
     Presented(StoreKey, Form),
+    /// The session of an id that was rotated long ago, and that the request presented. Its own
+    /// cookie stays.
+    Rotated(Refused),
     /// The session could not be loaded, so its end cannot be confirmed.
     NotLoaded,
 }
@@ -138,8 +143,8 @@ enum Ending {
 pub(crate) struct EndCondition {
     /// Only sessions of this owner.
     pub(crate) owner: Option<Arc<str>>,
-    /// Only those that belong to the identity provider's session with this digest.
-    pub(crate) provider_session: Option<Arc<str>>,
+    /// Only those that belong to this session of an identity provider.
+    pub(crate) provider_session: Option<Arc<SidDigest>>,
     /// Not the session of this lineage.
     pub(crate) keep: Option<[u8; 16]>,
 }
@@ -447,7 +452,9 @@ impl Machine {
                 run.live = None;
                 run.key = None;
                 run.may_be_dead = false;
-                if self.endings.is_empty() {
+                let of_rotated = run.ends_rotated.take().is_some();
+                let others = |it: &Ending| !matches!(it, Ending::Rotated(_));
+                if !of_rotated && !self.endings.iter().any(others) {
                     self.pending_cookie = PendingCookie::Removal;
                 }
                 self.plan(inputs);

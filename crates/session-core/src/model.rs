@@ -54,6 +54,12 @@ pub enum Rule {
     OldestEnds,
     /// Of two logins that would be one too many, the slower one starts again.
     LoginsAreCompared,
+    /// The first request that presents the id of a rotation notes it.
+    FirstUseIsNoted,
+    /// No other request does.
+    OnlyItsUseIsNoted,
+    /// A rotated id is refused some time after the next one was presented.
+    GraceEnds,
 }
 
 /// Every rule.
@@ -75,6 +81,9 @@ pub const RULES: &[Rule] = &[
     Rule::ProviderSessionIsListed,
     Rule::OldestEnds,
     Rule::LoginsAreCompared,
+    Rule::FirstUseIsNoted,
+    Rule::OnlyItsUseIsNoted,
+    Rule::GraceEnds,
 ];
 
 /// A row of the table as text, and how often it was used in this process.

@@ -6,6 +6,7 @@ use crate::{
     content::{Content, FLASHES, PERMANENT},
     error::{Error, Result},
     expiry::Millis,
+    key::SidDigest,
     payload::{Format, Value},
     rules::Form,
 };
@@ -27,8 +28,8 @@ pub(crate) enum Op {
     Flash(Message),
     /// Removes the messages that were returned, and none that were added since.
     TakeFlashes(Vec<Message>),
-    /// Of an owner, and the digest of the identity provider's session if one vouches for them.
-    LogIn(Arc<str>, Option<Arc<str>>),
+    /// Of an owner, and the identity provider's session if one vouches for them.
+    LogIn(Arc<str>, Option<Arc<SidDigest>>),
     Lifetime(Option<Duration>),
     Permanent(bool),
     Label(Option<Arc<str>>),

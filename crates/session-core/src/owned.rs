@@ -171,7 +171,7 @@ impl Owned {
             for listed in records {
                 let header = match Header::parse(&listed.head) {
                     Ok((header, _)) => header,
-                    Err(error @ Error::LaterVersion) => return Err(error),
+                    Err(error) if error.others_can_read() => return Err(error),
                     Err(error) => {
                         tracing::warn!(
                             key = ?listed.key,
@@ -219,7 +219,7 @@ impl Owned {
             let loaded = self.within(self.shared.store.load(&key)).await?;
             match self.shared.rules.read(&key, Form::Native, loaded) {
                 LoadedRecord::Live(live) => return Ok(Some(live)),
-                LoadedRecord::Forwarded(successor, _) => key = successor,
+                LoadedRecord::Forwarded(forwarding) => key = forwarding.successor,
                 LoadedRecord::Ended | LoadedRecord::Absent => return Ok(None),
                 LoadedRecord::Unreadable(error) => return Err(error),
             }
@@ -230,12 +230,12 @@ impl Owned {
     /// ended.
     pub(crate) async fn end_provider_session(&self, sid: &str) -> Result<u64> {
         let condition = EndCondition {
-            provider_session: Some(digest_of_sid(sid)),
+            provider_session: Some(Arc::new(digest_of_sid(sid))),
             ..EndCondition::default()
         };
         let key = self.shared.rules.settings.prefix.provider_session_key(sid);
         let ended = self.end_listed(&key, condition, None).await?;
-        security_events::log_out_everywhere(ended);
+        security_events::back_channel_log_out(ended);
         Ok(ended)
     }
 
@@ -336,14 +336,14 @@ impl Owned {
                 LoadedRecord::Live(live) => {
                     return Ok((live.content.owner.clone(), live.content.lineage));
                 }
-                LoadedRecord::Forwarded(successor, _) => {
+                LoadedRecord::Forwarded(forwarding) => {
                     let header = bytes.as_deref().map(Header::parse).transpose()?;
                     if let Some((owner, lineage)) =
                         header.and_then(|(header, _)| Some((header.owner?, header.lineage)))
                     {
                         return Ok((Some(owner.into()), Some(lineage)));
                     }
-                    key = successor;
+                    key = forwarding.successor;
                 }
                 LoadedRecord::Ended => return Err(Error::Conflict),
                 LoadedRecord::Absent => return Err(Error::Missing),
@@ -500,6 +500,7 @@ fn live_in(listed: &Listed) -> Option<(Content, Live)> {
         encoded: listed.head.clone(),
         revision: crate::Revision::new(listed.head.clone()),
         outdated: false,
+        presented: false,
     };
     Some((content, live))
 }

@@ -23,7 +23,7 @@ use sha2::Sha256;
 #[cfg(feature = "flask")]
 use crate::flask;
 use crate::{
-    codec::{self, Stored, Times},
+    codec::{self, Forwarding, Stored, Successor, Times},
     config::{ConfigError, Refresh, Settings},
     content::{Content, PERMANENT},
     cookie::{self, CookieLifetime},
@@ -113,7 +113,7 @@ impl Form {
 }
 
 /// How long requests that arrive with the id heed a tombstone.
-const TOMBSTONE_LIFE: Duration = Duration::from_secs(90);
+pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(90);
 
 /// How many valid cookies of the session's name are considered.
 const MAX_CANDIDATES: usize = 4;
@@ -155,15 +155,15 @@ pub(crate) struct Live {
     pub(crate) revision: Revision,
     /// Whether an older key signed the cookie.
     pub(crate) outdated: bool,
+    /// Whether the request came with this id: it did not get it by a rotation or a renewal.
+    pub(crate) presented: bool,
 }
 
 /// What a load found under a key.
 #[derive(Debug)]
 pub(crate) enum LoadedRecord {
     Live(Arc<Live>),
-    /// The successor's key, and the time until which requests that arrive with the id heed the
-    /// tombstone.
-    Forwarded(StoreKey, Millis),
+    Forwarded(Forwarding),
     Ended,
     Absent,
     Unreadable(Error),
@@ -260,7 +260,7 @@ impl Rules {
         };
         let stored = by_form!(
             form,
-            codec::decode(key, &loaded.bytes).map(Some),
+            codec::decode(key, &loaded.bytes, self.settings.encryption.as_ref()).map(Some),
             flask::decode(&loaded, self.settings.format),
         );
         match stored {
@@ -273,10 +273,9 @@ impl Rules {
                 encoded,
                 revision: loaded.revision,
                 outdated: false,
+                presented: false,
             })),
-            Ok(Some(Stored::Forwarded(successor, until))) => {
-                LoadedRecord::Forwarded(successor, until)
-            }
+            Ok(Some(Stored::Forwarded(forwarding))) => LoadedRecord::Forwarded(forwarding),
             Ok(Some(Stored::Ended)) => LoadedRecord::Ended,
             Ok(None) => LoadedRecord::Absent,
             Err(error) => LoadedRecord::Unreadable(error),
@@ -317,7 +316,7 @@ impl Rules {
     }
 
     /// The end by the absolute timeout, if there is one.
-    fn deadline(&self, content: &Content) -> Option<Millis> {
+    pub(crate) fn deadline(&self, content: &Content) -> Option<Millis> {
         let deadline = self.timeouts(content).deadline(content.started_at()?);
         deadline.filter(|_| rule_holds!(AbsoluteTimeoutIsKept))
     }
@@ -357,6 +356,7 @@ impl Rules {
             cookie_until,
             indexed_until,
             provisional: false,
+            id_use: before.id_use,
         }
     }
 
@@ -380,17 +380,18 @@ impl Rules {
             self.events.limit_reached(new.content.lineage, "keys");
             return Err(Error::TooManyKeys { count, limit });
         }
-        let bytes = by_form!(
+        let keys = self.settings.encryption.as_ref();
+        let (bytes, encoded) = by_form!(
             new.form,
-            codec::live(&new.key, &new.content, &new.times, write_tag, encoded),
-            flask::live(&self.settings, &new.content, encoded),
+            codec::live(&new.key, &new.content, &new.times, write_tag, encoded, keys),
+            flask::live(&self.settings, &new.content, encoded).map(|it| (it.clone(), it)),
         )?;
         let (size, limit) = (bytes.len(), self.limit);
         if size > limit {
             self.events.limit_reached(new.content.lineage, "bytes");
             return Err(Error::TooLarge { size, limit });
         }
-        new.encoded = by_form!(new.form, codec::payload_in(&bytes), bytes.clone());
+        new.encoded = encoded;
         let end = new.times.expires_at.unwrap_or_default();
         let until = new.times.indexed_until;
         let entry = (until != before.indexed_until && rule_holds!(IndexIsWritten))
@@ -408,11 +409,16 @@ impl Rules {
     pub(crate) fn tombstone(
         &self,
         live: &Live,
-        successor: Option<&StoreKey>,
+        successor: Option<&Successor<'_>>,
         now: Millis,
         write_tag: [u8; 8],
     ) -> Record {
         let until = now.after(TOMBSTONE_LIFE);
+        // Requests with a rotated id come as long as there is the session.
+        let kept_until = match successor {
+            Some(successor) if successor.rotation.is_some() => self.longest_end(live, now),
+            _ => until,
+        };
         // The entry of a renewed session leads to its successor. The entry of an ended session is
         // not needed any more.
         let listed_until = successor.map_or(now, |_| until);
@@ -426,7 +432,7 @@ impl Rules {
                 codec::tombstone(&live.key, &live.content, successor, until, write_tag),
                 flask::nil(),
             ),
-            expires_at: reclaimed(live.form, until),
+            expires_at: reclaimed(live.form, kept_until),
             entry,
         }
     }
@@ -505,7 +511,7 @@ impl Rules {
     fn refresh_due(&self, live: &Live, now: Millis) -> bool {
         let undated =
             self.settings.absolute_timeout.is_some() && live.content.started_at().is_none();
-        if live.outdated || undated {
+        if live.outdated || undated || Self::is_first_use(live) {
             return true;
         }
         match self.settings.refresh {
@@ -592,7 +598,7 @@ impl Rules {
         by_form!(form, cookie::removal(cookie), flask::removal(cookie))
     }
 
-    fn timeouts(&self, content: &Content) -> Timeouts {
+    pub(crate) fn timeouts(&self, content: &Content) -> Timeouts {
         self.settings.timeouts(content.idle)
     }
 }

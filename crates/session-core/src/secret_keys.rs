@@ -30,13 +30,7 @@ impl SecretKeys {
 
     /// The key that signs, from the environment.
     pub(crate) fn from_env_text(secret: &str) -> Result<Self, ConfigError> {
-        if secret.contains(',') {
-            return Err(ConfigError::new(
-                "SECRET_KEY",
-                "must not contain a comma: SECRET_KEY_FALLBACKS, where this key goes when you replace it, is split \
-                 at commas; `openssl rand -base64 48` makes one without",
-            ));
-        }
+        refuse_comma("SECRET_KEY", secret)?;
         // Spaces around it are removed, as in the list of older keys.
         Self::new(secret.trim_ascii())
     }
@@ -56,6 +50,19 @@ impl SecretKeys {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(|secret| &secret[..])
     }
+}
+
+pub(crate) fn refuse_comma(name: &str, secret: &str) -> Result<(), ConfigError> {
+    if secret.contains(',') {
+        return Err(ConfigError::new(
+            name,
+            format!(
+                "must not contain a comma: {name}_FALLBACKS, where this key goes when you replace it, is split at \
+                 commas; `openssl rand -base64 48` makes one without"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 pub(crate) fn is_blank(secret: &[u8]) -> bool {

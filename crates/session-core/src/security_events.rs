@@ -1,11 +1,12 @@
 //! What a security log records (ASVS 5.0, 16.3): events with fixed names and fields.
 
 use std::{
+    error::Error as _,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::content::Lineage;
+use crate::{Error, content::Lineage};
 
 /// The `tracing` target of security events.
 ///
@@ -17,13 +18,16 @@ use crate::content::Lineage;
 /// |---|---|---|---|
 /// | `login` | info | a login or a reauthentication was stored | `lineage` |
 /// | `renewal` | info | a session got a new id without a login | `lineage` |
+/// | `rotation` | info | a session got a new id because its id was in use for the [period of rotation](crate::Settings::with_rotation) | `lineage` |
 /// | `log_out` | info | the end of a session was stored; also for each session that a user ends from a list | `lineage` |
-/// | `log_out_everywhere` | info | all sessions of a user were ended, or all but one, or those of an identity provider's session | `ended`: how many |
+/// | `log_out_everywhere` | info | all sessions of a user were ended, or all but one | `ended`: how many |
+/// | `back_channel_log_out` | info | the sessions that belong to an identity provider's session were ended | `ended`: how many |
 /// | `signature_refused` | warn | a cookie of the session's name has no valid signature, or no valid form | `suppressed` |
 /// | `late_id` | warn | a request came with an id that was renewed less than 90 seconds before | `suppressed` |
+/// | `rotated_id` | warn | a request came with an id that was rotated, more than 30 seconds after the id that follows was first presented: somebody copied a cookie, or a browser lost one | `lineage`, `suppressed` |
 /// | `foreign_owner` | warn | a session belonged to another user by the time a change was to be stored; the change was dropped | `lineage`, `suppressed` |
 /// | `limit_reached` | warn | `limit` is `bytes` or `keys`: a change was refused because the session is too large. `limit` is `sessions`: a user has the most sessions, so a login was refused, or ended others | `lineage`, `limit`, `suppressed` |
-/// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `suppressed` |
+/// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `reason`, `suppressed` |
 /// | `cross_site_refused` | warn | [`CrossSiteRule`](crate::CrossSiteRule) refused a request | `origin`, `host`, `sec_fetch_site`, `route`, `suppressed` |
 ///
 /// Anybody can cause the events of level warn. Of each, at most 10 in a second are logged per
@@ -40,6 +44,7 @@ const PER_SECOND: u32 = 10;
 pub(crate) struct SecurityEvents {
     signature_refused: Rate,
     late_id: Rate,
+    rotated_id: Rate,
     foreign_owner: Rate,
     limit_reached: Rate,
     record_unreadable: Rate,
@@ -103,6 +108,18 @@ impl SecurityEvents {
         }
     }
 
+    pub(crate) fn rotated_id(&self, lineage: [u8; 16]) {
+        if let Some(suppressed) = self.rotated_id.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "rotated_id",
+                lineage = shown(Some(lineage)),
+                suppressed,
+                "a request came with an id that was rotated long ago"
+            );
+        }
+    }
+
     pub(crate) fn foreign_owner(&self, lineage: Option<[u8; 16]>) {
         if let Some(suppressed) = self.foreign_owner.admit() {
             tracing::warn!(
@@ -129,11 +146,12 @@ impl SecurityEvents {
         }
     }
 
-    pub(crate) fn record_unreadable(&self) {
+    pub(crate) fn record_unreadable(&self, error: &Error) {
         if let Some(suppressed) = self.record_unreadable.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
                 event = "record_unreadable",
+                reason = error.source().unwrap_or(error),
                 suppressed,
                 "a session record cannot be read; its user is treated as logged out"
             );
@@ -159,6 +177,15 @@ pub(crate) fn renewal(lineage: Option<[u8; 16]>) {
     );
 }
 
+pub(crate) fn rotation(lineage: Option<[u8; 16]>) {
+    tracing::info!(
+        target: SECURITY_EVENTS,
+        event = "rotation",
+        lineage = shown(lineage),
+        "a session's id was rotated"
+    );
+}
+
 pub(crate) fn log_out(lineage: Option<[u8; 16]>) {
     tracing::info!(
         target: SECURITY_EVENTS,
@@ -174,6 +201,15 @@ pub(crate) fn log_out_everywhere(ended: u64) {
         event = "log_out_everywhere",
         ended,
         "the sessions of a user were ended"
+    );
+}
+
+pub(crate) fn back_channel_log_out(ended: u64) {
+    tracing::info!(
+        target: SECURITY_EVENTS,
+        event = "back_channel_log_out",
+        ended,
+        "the sessions that belong to an identity provider's session were ended"
     );
 }
 

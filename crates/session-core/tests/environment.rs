@@ -213,3 +213,45 @@ async fn an_empty_prefix_is_flasks_where_its_sessions_are_shared() {
     let (_, session) = open(&sessions(moving.unwrap(), &store), Some(cookie)).await;
     assert_eq!(session.get::<String>("_user_id").unwrap().unwrap(), "ada");
 }
+
+#[test]
+fn encryption_is_set_up_as_it_was_meant_or_is_an_error() {
+    let set = |more: &[(&str, &str)]| native(&[&[("SECRET_KEY", NEWEST)], more].concat());
+    let debug = |settings: &Settings| format!("{settings:?}");
+    let both = [
+        ("SESSION_ENCRYPTION_KEY", NEWEST),
+        (
+            "SESSION_ENCRYPTION_KEY_FALLBACKS",
+            "old-key-0123456789-abcdefghijklmnop, older-key-9876543210-qrstuvwxyzabcd",
+        ),
+        ("SESSION_ENCRYPTION_ACCEPT_PLAIN", "true"),
+    ];
+    assert!(debug(&set(&both).unwrap()).contains("EncryptionKeys(3)"));
+    assert!(debug(&set(&[]).unwrap()).contains("encryption: None"));
+    for (wrong, message) in [
+        (
+            ("SESSION_ENCRYPTION_KEY", "short"),
+            "SESSION_ENCRYPTION_KEY must be at least",
+        ),
+        (
+            (
+                "SESSION_ENCRYPTION_KEY",
+                "with, a comma-0123456789-abcdefghij",
+            ),
+            "SESSION_ENCRYPTION_KEY must not contain a comma",
+        ),
+        (
+            ("SESSION_ENCRYPTION_KEY_FALLBACKS", "short"),
+            "SESSION_ENCRYPTION_KEY is needed",
+        ),
+        (
+            ("SESSION_ENCRYPTION_ACCEPT_PLAIN", "true"),
+            "SESSION_ENCRYPTION_KEY is needed",
+        ),
+    ] {
+        let error = set(&[wrong]).unwrap_err();
+        assert!(error.contains(message), "{wrong:?}: {error}");
+    }
+    let error = flask(&[("SESSION_ENCRYPTION_KEY", NEWEST)]).unwrap_err();
+    assert!(error.contains("Flask could not read"), "{error}");
+}

@@ -3,14 +3,19 @@
 use std::{
     hash::{BuildHasher, RandomState},
     mem,
+    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    task::{Context, Poll, ready},
 };
 
 use redis::{Cmd, ErrorKind, Pipeline, RedisResult, Value, aio::MultiplexedConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 // All commands of a batch wait for the reply to the last one.
 const MAX_COMMANDS: usize = 16;
@@ -28,42 +33,41 @@ pub(crate) struct Silences(Arc<AtomicUsize>);
 ///
 /// The driver pipelines single calls too, but its overhead for each is larger than Redis's own
 /// work. A batch shares the overhead among the commands that a busy thread issues at once. A
-/// single command is sent immediately.
+/// command that is alone is passed to the driver at once, without a task in between.
 pub(crate) struct Batch {
+    line: Arc<Line>,
     calls: mpsc::UnboundedSender<Call>,
-    silences: Silences,
-    /// How many there had been when the connection was opened.
-    before: usize,
+    /// How many callers wait for a reply.
+    waiting: AtomicUsize,
+    /// Whether the last batch had several commands. Then the next one probably has, too, and
+    /// nothing is gained if its first command goes ahead.
+    was_shared: Arc<AtomicBool>,
 }
 
 impl Batch {
     pub(crate) fn spawn(connection: MultiplexedConnection, silences: &Silences) -> Self {
         let (sender, mut calls) = mpsc::unbounded_channel();
-        let (silences, before) = (silences.clone(), silences.0.load(Relaxed));
-        let batch = Self {
-            calls: sender,
+        let line = Arc::new(Line {
+            connection,
             silences: silences.clone(),
-            before,
+            before: silences.0.load(Relaxed),
+            number: AtomicU64::new(RandomState::new().hash_one(0)),
+        });
+        let batch = Self {
+            line: Arc::clone(&line),
+            calls: sender,
+            waiting: AtomicUsize::new(0),
+            was_shared: Arc::default(),
         };
+        let was_shared = Arc::clone(&batch.was_shared);
         // The task runs after the requests that are ready now, so their commands are in the queue
         // by then. It ends when the batch is dropped.
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(MAX_COMMANDS);
-            // Random, so that no record can contain the number that comes.
-            let mut number = RandomState::new().hash_one(0);
             while calls.recv_many(&mut batch, MAX_COMMANDS).await > 0 {
                 let batch = mem::replace(&mut batch, Vec::with_capacity(MAX_COMMANDS));
-                let (connection, silences) = (connection.clone(), silences.clone());
-                number = number.wrapping_add(1);
-                // A task also because callers may be dropped before the silence is long enough.
-                tokio::spawn(async move {
-                    if send_batch(connection, batch, number).await {
-                        // Once for all connections that the same silence concerns.
-                        let _ = silences
-                            .0
-                            .compare_exchange(before, before + 1, Relaxed, Relaxed);
-                    }
-                });
+                was_shared.store(batch.len() > 1, Relaxed);
+                tokio::spawn(Arc::clone(&line).send_batch(batch));
             }
         });
         batch
@@ -71,11 +75,15 @@ impl Batch {
 
     /// Whether no silence was met since the connection was opened.
     pub(crate) fn is_trusted(&self) -> bool {
-        self.silences.0.load(Relaxed) == self.before
+        self.line.silences.0.load(Relaxed) == self.line.before
     }
 
     /// Sends the command with those that are issued at the same time, and waits for its reply.
     pub(crate) async fn send(&self, command: Cmd) -> RedisResult<Value> {
+        let waiting = Waiting::new(&self.waiting);
+        if waiting.is_alone && !self.was_shared.load(Relaxed) {
+            return RunToEnd(Some(Box::pin(Arc::clone(&self.line).send_alone(command)))).await;
+        }
         let (sender, reply) = oneshot::channel();
         // If the runtime of the task was shut down, this drops the sender and so ends the wait.
         let _ = self.calls.send((command, sender));
@@ -87,34 +95,121 @@ impl Batch {
     }
 }
 
-/// Sends the commands and passes on the replies. Whether the connection must not be used any more.
-///
-/// Redis does not number its replies. If a part of them is missing, or if a length lacks a digit
-/// and a record is read as replies, all replies from there on are those to other commands. So the
-/// last command echoes a number, and if its reply is not this number, none of the replies is used.
-async fn send_batch(mut connection: MultiplexedConnection, batch: Vec<Call>, number: u64) -> bool {
-    let mut pipeline = Pipeline::with_capacity(batch.len() + 1);
-    let mut senders = Vec::with_capacity(batch.len());
-    for (command, sender) in batch {
-        pipeline.add_command(command);
-        senders.push(sender);
+/// Counts a caller as long as it waits.
+struct Waiting<'b> {
+    count: &'b AtomicUsize,
+    is_alone: bool,
+}
+
+impl<'b> Waiting<'b> {
+    fn new(count: &'b AtomicUsize) -> Self {
+        let is_alone = count.fetch_add(1, Relaxed) == 0;
+        Self { count, is_alone }
     }
-    pipeline.cmd("ECHO").arg(number);
-    let replies = connection.send_packed_commands(&pipeline, 0, senders.len() + 1);
-    let (replies, is_unusable) = match replies.await {
-        Ok(replies) => match with_last(replies, number) {
-            Ok(replies) => (replies, false),
-            Err(error) => (vec![Err(error); senders.len()], true),
-        },
-        Err(error) => {
-            let is_silent = error.is_timeout();
-            (vec![Err(error); senders.len()], is_silent)
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
+    }
+}
+
+/// An exchange that goes on in a task of its own if its caller is dropped, because callers may be
+/// dropped before a silence is long enough to be one.
+struct RunToEnd(Option<Pin<Box<dyn Future<Output = RedisResult<Value>> + Send>>>);
+
+impl Future for RunToEnd {
+    type Output = RedisResult<Value>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let exchange = self.0.as_mut().expect("it has not ended");
+        let reply = ready!(exchange.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(reply)
+    }
+}
+
+impl Drop for RunToEnd {
+    fn drop(&mut self) {
+        // Without a runtime the driver's task has ended, too.
+        if let (Some(exchange), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(exchange);
         }
-    };
-    for (sender, reply) in senders.into_iter().zip(replies) {
-        let _ = sender.send(reply);
     }
-    is_unusable
+}
+
+/// The driver's connection, and what tells whether it can still be used.
+struct Line {
+    connection: MultiplexedConnection,
+    silences: Silences,
+    /// How many there had been when the connection was opened.
+    before: usize,
+    /// What the next `ECHO` says. It begins at random, so that no record can contain it.
+    number: AtomicU64,
+}
+
+impl Line {
+    async fn send_batch(self: Arc<Self>, batch: Vec<Call>) {
+        let mut pipeline = Pipeline::with_capacity(batch.len() + 1);
+        let mut senders = Vec::with_capacity(batch.len());
+        for (command, sender) in batch {
+            pipeline.add_command(command);
+            senders.push(sender);
+        }
+        match self.exchange(pipeline, senders.len()).await {
+            Ok(replies) => {
+                for (sender, reply) in senders.into_iter().zip(replies) {
+                    let _ = sender.send(reply);
+                }
+            }
+            Err(error) => {
+                for sender in senders {
+                    let _ = sender.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn send_alone(self: Arc<Self>, command: Cmd) -> RedisResult<Value> {
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.add_command(command);
+        let mut replies = self.exchange(pipeline, 1).await?;
+        replies.pop().expect("there is a reply to each command")
+    }
+
+    /// Sends the commands, `count` of them, and returns their replies.
+    ///
+    /// Redis does not number its replies. If a part of them is missing, or if a length lacks a
+    /// digit and a record is read as replies, all replies from there on are those to other
+    /// commands. So the last command echoes a number, and if its reply is not this number, none of
+    /// the replies is used.
+    async fn exchange(
+        &self,
+        mut pipeline: Pipeline,
+        count: usize,
+    ) -> RedisResult<Vec<RedisResult<Value>>> {
+        let number = self.number.fetch_add(1, Relaxed);
+        pipeline.cmd("ECHO").arg(number);
+        let mut connection = self.connection.clone();
+        let replies = connection.send_packed_commands(&pipeline, 0, count + 1);
+        let (result, is_unusable) = match replies.await {
+            Ok(replies) => {
+                let result = with_last(replies, number);
+                let is_unusable = result.is_err();
+                (result, is_unusable)
+            }
+            Err(error) => {
+                let is_silent = error.is_timeout();
+                (Err(error), is_silent)
+            }
+        };
+        if is_unusable {
+            // Once for all connections that the same silence concerns.
+            let (before, silences) = (self.before, &self.silences.0);
+            let _ = silences.compare_exchange(before, before + 1, Relaxed, Relaxed);
+        }
+        result
+    }
 }
 
 /// The replies before the last, which must be `number`.

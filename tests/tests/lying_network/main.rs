@@ -16,10 +16,10 @@ use std::hash::{BuildHasher, RandomState};
 use backend::Backend;
 use dice::Dice;
 use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer};
-use tokio::sync::Mutex;
+use tokio::sync::RwLock;
 
-/// Times and memory are measured, so one test at a time.
-static EXCLUSIVE: Mutex<()> = Mutex::const_new(());
+/// A test that measures the memory of the process, with both processors busy, runs alone.
+static MACHINE: RwLock<()> = RwLock::const_new(());
 
 /// Random numbers, whose seed is printed. `SESSION_TEST_SEED` repeats them.
 fn dice() -> Dice {
@@ -31,7 +31,7 @@ fn dice() -> Dice {
     Dice::new(seed)
 }
 
-/// One test for each protocol.
+/// Each test for each protocol.
 macro_rules! for_each_protocol {
     ($($test:ident),* $(,)?) => {
         for_each_protocol! { @ redis, Backend::Redis(RedisServer::start(&[]).await), [$($test)*] }
@@ -46,15 +46,24 @@ macro_rules! for_each_protocol {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $test() {
-                    let _alone = EXCLUSIVE.lock().await;
+                    let _beside_others = MACHINE.read().await;
                     let backend = $server;
                     backend.prepare().await;
                     rounds::$test(backend).await;
                 }
             )*
 
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn many_damages_at_random_messages_lose_nothing() {
+                let _alone = MACHINE.write().await;
+                let backend = $server;
+                backend.prepare().await;
+                rounds::many_damages_at_random_messages_lose_nothing(backend).await;
+            }
+
             #[tokio::test]
             async fn a_write_based_on_an_old_copy_wins_over_nothing_newer() {
+                let _beside_others = MACHINE.read().await;
                 let (backend, other) = ($server, $server);
                 backend.prepare().await;
                 other.prepare().await;
@@ -65,7 +74,6 @@ macro_rules! for_each_protocol {
 }
 
 for_each_protocol! {
-    many_damages_at_random_messages_lose_nothing,
     damages_with_the_default_limits_are_answered_in_time,
     a_silent_network_is_answered_in_time_and_recovers,
     silent_connections_after_a_failover_are_given_up,

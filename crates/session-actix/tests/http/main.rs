@@ -23,6 +23,7 @@ mod nested;
 mod observed_store;
 mod outside_handlers;
 mod results;
+mod rotation;
 mod saved_by_handler;
 mod secrets;
 mod security_events;

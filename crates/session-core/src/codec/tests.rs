@@ -34,9 +34,12 @@ fn a_live_session_comes_back_as_it_was() {
         cookie_until: Some(Millis::new(3)),
         indexed_until: None,
         provisional: true,
+        id_use: Some(IdUse::NotYet),
     };
-    let bytes = live(&key('a'), &content(), &times, TAG, None).unwrap();
-    let Stored::Live(back, back_times, _) = decode(&key('a'), &bytes).unwrap() else {
+    let bytes = live(&key('a'), &content(), &times, TAG, None, None)
+        .unwrap()
+        .0;
+    let Stored::Live(back, back_times, _) = decode(&key('a'), &bytes, None).unwrap() else {
         panic!("a live session");
     };
     assert_eq!(back_times, times);
@@ -50,21 +53,49 @@ fn a_live_session_comes_back_as_it_was() {
 
 #[test]
 fn a_record_under_another_key_is_refused() {
-    let bytes = live(&key('a'), &content(), &Times::default(), TAG, None).unwrap();
-    assert!(decode(&key('b'), &bytes).is_err());
+    let bytes = live(&key('a'), &content(), &Times::default(), TAG, None, None)
+        .unwrap()
+        .0;
+    assert!(decode(&key('b'), &bytes, None).is_err());
 }
 
 #[test]
 fn a_tombstone_names_its_successor_and_keeps_its_owner() {
     let until = Millis::new(5000);
-    let forwarded = tombstone(&key('a'), &content(), Some(&key('b')), until, TAG);
+    let b = key('b');
+    let plain = Successor {
+        key: &b,
+        rotation: None,
+    };
+    let forwarded = tombstone(&key('a'), &content(), Some(&plain), until, TAG);
     assert!(Header::parse(&forwarded).unwrap().0.owner == Some("alice"));
     assert!(matches!(
-        decode(&key('a'), &forwarded).unwrap(),
-        Stored::Forwarded(to, end) if to == key('b') && end == until
+        decode(&key('a'), &forwarded, None).unwrap(),
+        Stored::Forwarded(it) if it.successor == b && it.until == until && it.rotation.is_none()
     ));
+    let used = Some(IdUse::Since(until));
+    let rotated = Successor {
+        key: &b,
+        rotation: Some((Nonce::of([9; 32]), used)),
+    };
+    let forwarded = tombstone(&key('a'), &content(), Some(&rotated), until, TAG);
+    let Stored::Forwarded(Forwarding {
+        successor,
+        rotation: Some(rotation),
+        ..
+    }) = decode(&key('a'), &forwarded, None).unwrap()
+    else {
+        panic!("the tombstone of a rotation");
+    };
+    assert_eq!((successor, rotation.nonce), (b, Nonce::of([9; 32])));
+    assert_eq!(rotation.owner.as_deref(), Some("alice"));
+    assert_eq!(Some(rotation.lineage), content().lineage);
+    assert_eq!(rotation.id_use, used);
     let ended = tombstone(&key('a'), &content(), None, until, TAG);
-    assert!(matches!(decode(&key('a'), &ended).unwrap(), Stored::Ended));
+    assert!(matches!(
+        decode(&key('a'), &ended, None).unwrap(),
+        Stored::Ended
+    ));
 }
 
 #[test]
@@ -72,7 +103,7 @@ fn what_is_not_ours_is_corrupt() {
     let flask = b"\x82\xaa_permanent\xc3\xa1a\xa1x";
     for bad in [&flask[..], b"\x81", b"\xff", b"garbage"] {
         assert!(
-            decode(&key('a'), &Bytes::from_static(bad)).is_err(),
+            decode(&key('a'), &Bytes::from_static(bad), None).is_err(),
             "{bad:?}"
         );
     }
@@ -112,8 +143,9 @@ fn the_example_in_the_formats_page_is_what_is_written() {
         cookie_until: Some(end),
         indexed_until: Some(start.after(Duration::from_secs(1950))),
         provisional: false,
+        id_use: None,
     };
     let tag = [1, 2, 3, 4, 5, 6, 7, 8];
-    let written = live(&key, &content, &times, tag, None).unwrap();
+    let written = live(&key, &content, &times, tag, None, None).unwrap().0;
     assert_eq!(written, bytes);
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::{ConfigError, Env, OnMaxPerUser, Refresh, Settings};
+#[cfg(feature = "encryption")]
+use crate::EncryptionKeys;
 use crate::{cookie::SameSite, key::KeyPrefix, payload::Format};
 
 /// Every name that a part of this library reads.
@@ -17,6 +19,9 @@ const KNOWN: &[&str] = &[
     "SESSION_COOKIE_PATH",
     "SESSION_COOKIE_SAMESITE",
     "SESSION_COOKIE_SECURE",
+    "SESSION_ENCRYPTION_ACCEPT_PLAIN",
+    "SESSION_ENCRYPTION_KEY",
+    "SESSION_ENCRYPTION_KEY_FALLBACKS",
     "SESSION_FILE_DIR",
     "SESSION_FILE_MODE",
     "SESSION_FILE_THRESHOLD",
@@ -33,6 +38,8 @@ const KNOWN: &[&str] = &[
     "SESSION_PERMANENT",
     "SESSION_REDIS",
     "SESSION_REFRESH_EACH_REQUEST",
+    "SESSION_ROTATED_ID_ENDS_SESSION",
+    "SESSION_ROTATION_SECONDS",
     "SESSION_SERIALIZATION_FORMAT",
     "SESSION_SQL",
     "SESSION_SQLALCHEMY_SCHEMA",
@@ -106,6 +113,12 @@ impl Settings {
         if let Some(absolute) = seconds(env, "SESSION_ABSOLUTE_LIFETIME")? {
             self.absolute_timeout = Some(absolute);
         }
+        if let Some(period) = seconds(env, "SESSION_ROTATION_SECONDS")? {
+            self.rotation = Some(period);
+        }
+        if let Some(ends) = env.bool("SESSION_ROTATED_ID_ENDS_SESSION")? {
+            self.rotated_id_ends_session = ends;
+        }
         if let Some(pause) = seconds(env, "SESSION_CLEANUP_SECONDS")? {
             self.sweep_pause = pause;
         }
@@ -131,6 +144,7 @@ impl Settings {
             }
         }
         self.overlay_keys(env)?;
+        self.overlay_encryption(env)?;
         self.check()?;
         Ok(self)
     }
@@ -185,6 +199,49 @@ impl Settings {
         }
         self.keys = Some(keys);
         Ok(())
+    }
+}
+
+#[cfg(feature = "encryption")]
+impl Settings {
+    fn overlay_encryption(&mut self, env: &Env) -> Result<(), ConfigError> {
+        if let Some(secret) = env.get("SESSION_ENCRYPTION_KEY") {
+            self.encryption = Some(EncryptionKeys::from_env_text(secret)?);
+        }
+        let older = env.get("SESSION_ENCRYPTION_KEY_FALLBACKS");
+        let accepts_plain = env.bool("SESSION_ENCRYPTION_ACCEPT_PLAIN")?;
+        let Some(mut keys) = self.encryption.take() else {
+            return if older.is_some() || accepts_plain == Some(true) {
+                Err(ConfigError::new(
+                    "SESSION_ENCRYPTION_KEY",
+                    "is needed if another SESSION_ENCRYPTION_* is set",
+                ))
+            } else {
+                Ok(())
+            };
+        };
+        for older in older.into_iter().flat_map(|list| list.split(',')) {
+            keys = keys.with_fallback(older.trim_ascii())?;
+        }
+        self.encryption = Some(match accepts_plain {
+            Some(accepts) => keys.accepting_plain(accepts),
+            None => keys,
+        });
+        Ok(())
+    }
+}
+
+#[cfg(not(feature = "encryption"))]
+impl Settings {
+    #[expect(clippy::unused_self, reason = "it has no keys without the feature")]
+    fn overlay_encryption(&self, env: &Env) -> Result<(), ConfigError> {
+        match env.get("SESSION_ENCRYPTION_KEY") {
+            None => Ok(()),
+            Some(_) => Err(ConfigError::new(
+                "SESSION_ENCRYPTION_KEY",
+                "needs the Cargo feature `encryption` of session-actix",
+            )),
+        }
     }
 }
 

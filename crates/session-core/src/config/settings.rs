@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Assurance, ConfigError};
 use crate::{
-    cookie::CookieAttributes, expiry::Timeouts, id::SessionId, key::KeyPrefix, payload::Format,
-    record::Record, rules::Form, secret_keys::SecretKeys,
+    cookie::CookieAttributes, encryption::EncryptionKeys, expiry::Timeouts, id::SessionId,
+    key::KeyPrefix, payload::Format, record::Record, rules::Form, secret_keys::SecretKeys,
 };
 
 /// When the use of a session moves its expiry.
@@ -71,6 +71,7 @@ impl SiteData {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) keys: Option<SecretKeys>,
+    pub(crate) encryption: Option<EncryptionKeys>,
     pub(crate) cookie: CookieAttributes,
     pub(crate) prefix: KeyPrefix,
     pub(crate) id_bytes: usize,
@@ -90,6 +91,8 @@ pub struct Settings {
     pub(crate) max_per_user: Option<usize>,
     pub(crate) on_max_per_user: OnMaxPerUser,
     pub(crate) last_seen: Duration,
+    pub(crate) rotation: Option<Duration>,
+    pub(crate) rotated_id_ends_session: bool,
     pub(crate) sweep_pause: Duration,
     /// The form of new sessions.
     pub(crate) form: Form,
@@ -120,6 +123,7 @@ impl Settings {
     pub fn unsigned() -> Self {
         Self {
             keys: None,
+            encryption: None,
             cookie: CookieAttributes::default(),
             prefix: KeyPrefix::default(),
             id_bytes: SessionId::DEFAULT_BYTES,
@@ -138,6 +142,8 @@ impl Settings {
             max_per_user: None,
             on_max_per_user: OnMaxPerUser::EndOldest,
             last_seen: Duration::from_hours(1),
+            rotation: None,
+            rotated_id_ends_session: false,
             sweep_pause: Duration::from_secs(300),
             form: Form::Native,
             forms: Form::Native.only_this(),
@@ -151,6 +157,18 @@ impl Settings {
     #[must_use]
     pub fn with_keys(mut self, keys: SecretKeys) -> Self {
         self.keys = Some(keys);
+        self
+    }
+
+    /// Encrypts what sessions hold, before a store sees it. By default it is not encrypted.
+    ///
+    /// The header of a record stays readable: times, owner, label and lineage. Whoever can write to
+    /// the store can change neither: the record would be treated as damaged. With the feature
+    /// `encryption`.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn with_encryption(mut self, keys: EncryptionKeys) -> Self {
+        self.encryption = Some(keys);
         self
     }
 
@@ -272,8 +290,9 @@ impl Settings {
     /// The most live sessions that a user may have at once: 1 to 1,000. Defaults to no limit.
     ///
     /// Once all logins that were under way are answered, no user has more, whatever the number of
-    /// processes and of logins at the same moment. A session counts until it has ended, and a
-    /// session that is renewed, or whose own user logs in again, counts once. It needs a store that
+    /// processes and of logins at the same moment. Of two in the same millisecond, chance says which
+    /// is the older. A session counts until it has ended, and a session that is renewed, or whose
+    /// own user logs in again, counts once. It needs a store that
     /// can list a user's sessions. A login costs one list more, and beside
     /// [`RefuseLogin`](OnMaxPerUser::RefuseLogin) one load and one write.
     ///
@@ -307,6 +326,40 @@ impl Settings {
     #[must_use]
     pub fn with_last_seen(mut self, period: Duration) -> Self {
         self.last_seen = period;
+        self
+    }
+
+    /// Gives a session a new id by itself when its id has been in use for this period: some hours
+    /// or days, and at least one second. Defaults to never.
+    ///
+    /// So a cookie that leaked, such as in a log or a backup, is of no use after a while, and its
+    /// use by somebody else shows: a [security event](crate::SECURITY_EVENTS) named `rotated_id`.
+    /// No request of the same browser becomes anonymous by it. Until a request presents the new id,
+    /// requests with the old one go on in the session and are answered with the new cookie; then
+    /// they go on for 30 seconds without one; then they are refused. A login, a log-out and
+    /// [`renew`](crate::Session::renew) leave the old ids no such time.
+    ///
+    /// A rotation costs three writes: the new record, the old one's tombstone, and the note that
+    /// the new id was presented. A request with the old id loads two records, or three if it is
+    /// answered with the cookie. The tombstone, of about 300 bytes, is kept as long as the session
+    /// may live: up to its absolute timeout, or without one for an idle timeout after the rotation.
+    ///
+    /// `SECURITY.md` says what is detected, and what is a false alarm. Sessions that are shared
+    /// with Flask cannot be rotated.
+    #[must_use]
+    pub fn with_rotation(mut self, period: Duration) -> Self {
+        self.rotation = Some(period);
+        self
+    }
+
+    /// Whether a request with an id that was rotated long ago ends the session, whoever has it by
+    /// now. Defaults to false: the request is refused, and nothing else.
+    ///
+    /// One of the two is a thief, and nobody knows which. But whoever has an old id can then log
+    /// the user out, and so does a browser whose profile was restored from a backup.
+    #[must_use]
+    pub fn with_rotated_id_ending_session(mut self, ends: bool) -> Self {
+        self.rotated_id_ends_session = ends;
         self
     }
 
@@ -382,6 +435,16 @@ impl Settings {
         self.last_seen
     }
 
+    /// After which time in use a session's id is rotated.
+    pub fn rotation(&self) -> Option<Duration> {
+        self.rotation
+    }
+
+    /// Whether a request with an id that was rotated long ago ends the session.
+    pub fn rotated_id_ends_session(&self) -> bool {
+        self.rotated_id_ends_session
+    }
+
     /// How new sessions are stored.
     pub fn form(&self) -> Form {
         self.form
@@ -427,6 +490,15 @@ impl Settings {
         if let Some(absolute) = self.absolute_timeout {
             timeout("SESSION_ABSOLUTE_LIFETIME", absolute)?;
         }
+        if let Some(period) = self.rotation {
+            timeout("SESSION_ROTATION_SECONDS", period)?;
+            if !self.is_native() {
+                return Err(ConfigError::new(
+                    "SESSION_ROTATION_SECONDS",
+                    "is not for sessions that are shared with Flask, which knows no tombstones; leave it unset",
+                ));
+            }
+        }
         self.check_assurance()?;
         if self.store_timeout.is_zero() || self.store_timeout > Duration::from_secs(60) {
             return Err(ConfigError::new(
@@ -469,6 +541,27 @@ impl Settings {
         }
         #[cfg(feature = "flask")]
         self.check_flask()?;
+        self.check_encryption()?;
+        Ok(())
+    }
+
+    /// Records in Flask's form are never encrypted.
+    fn check_encryption(&self) -> Result<(), ConfigError> {
+        let Some(keys) = &self.encryption else {
+            return Ok(());
+        };
+        if !self.form.has_header() {
+            return Err(ConfigError::new(
+                "SESSION_ENCRYPTION_KEY",
+                "is not for the Flask profile: Flask could not read the sessions",
+            ));
+        }
+        if self.forms.iter().any(|form| !form.has_header()) && !keys.accepts_plain() {
+            return Err(ConfigError::new(
+                "SESSION_ENCRYPTION_ACCEPT_PLAIN",
+                "must be true if Flask's sessions are read, too: they are not encrypted",
+            ));
+        }
         Ok(())
     }
 }

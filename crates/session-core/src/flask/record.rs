@@ -137,7 +137,9 @@ mod tests {
         // Flask's.
         let key = StoreKey::from_stored(format!("session:{}", "0".repeat(64)));
         let content = Content::default();
-        let native = codec::live(&key, &content, &Times::default(), [7; 8], None).unwrap();
+        let native = codec::live(&key, &content, &Times::default(), [7; 8], None, None)
+            .unwrap()
+            .0;
         assert!(decoded(native).is_err());
     }
 

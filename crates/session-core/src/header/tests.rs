@@ -20,8 +20,11 @@ fn header() -> Header<'static> {
         owner: Some("ada"),
         label: Some("Firefox on Linux"),
         successor: None,
-        provider_session: None,
+        is_encrypted: false,
         provisional: false,
+        id_use: Some(IdUse::NotYet),
+        nonce: None,
+        provider_session: None,
     }
 }
 
@@ -30,9 +33,20 @@ fn a_header_is_read_as_it_was_written() {
     for header in [
         header(),
         Header {
+            is_encrypted: true,
+            ..header()
+        },
+        Header {
             kind: Kind::Forwarded,
             label: None,
             successor: Some("session:abc"),
+            ..header()
+        },
+        Header {
+            kind: Kind::Forwarded,
+            successor: Some("session:abc"),
+            id_use: Some(IdUse::Since(Millis::new(10))),
+            nonce: Some(Nonce::of([11; 32])),
             ..header()
         },
         Header {
@@ -43,7 +57,7 @@ fn a_header_is_read_as_it_was_written() {
         },
         Header {
             provisional: true,
-            provider_session: Some("9f86d081"),
+            provider_session: Some([9; 32]),
             ..header()
         },
         Header {
@@ -63,7 +77,7 @@ fn a_header_is_read_as_it_was_written() {
 #[test]
 fn what_a_later_release_may_write_is_distinguished_from_damage() {
     let good = header().write(0);
-    for (offset, value) in [(1, 2), (1, 255), (2, 4), (3, 0x13)] {
+    for (offset, value) in [(1, 2), (1, 255), (2, 4), (6, 1), (7, 1)] {
         let mut bytes = good.clone();
         bytes[offset] = value;
         assert!(
@@ -86,6 +100,7 @@ fn the_longest_header_fits_the_head_of_a_record() {
     let longest = Header {
         owner: Some(&"o".repeat(MAX_OWNER)),
         label: Some(&"l".repeat(MAX_LABEL)),
+        provider_session: Some([9; 32]),
         ..header()
     }
     .write(0);

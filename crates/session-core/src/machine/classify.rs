@@ -8,9 +8,11 @@ use super::{
     table::{Event, State, rule_holds},
 };
 use crate::{
+    codec::Forwarding,
     error::Error,
     op::Op,
     record::Loaded,
+    rotation::{Access, Rotated},
     rules::{Live, LoadedRecord},
 };
 
@@ -46,13 +48,18 @@ impl Machine {
         };
         match found {
             LoadedRecord::Live(live) => self.classify_live(live, inputs),
-            LoadedRecord::Forwarded(successor, until) => {
+            LoadedRecord::Forwarded(Forwarding {
+                successor,
+                until,
+                rotation,
+            }) => {
                 if run.state == State::CheckingWinner
                     && run.written.as_ref().is_some_and(|new| new.key == successor)
                 {
                     return Event::ForwardedToOurs;
                 }
                 run.key = Some((successor, form));
+                run.only_rotations &= rotation.is_some();
                 // It was renewed, so it must be somewhere, unless that was long ago.
                 run.may_be_dead &= until <= inputs.now;
                 Event::Forwarded
@@ -95,14 +102,25 @@ impl Machine {
             let live = Arc::make_mut(&mut live);
             live.id.clone_from(&before.id);
             live.outdated = before.outdated;
+            live.presented = before.presented;
         }
+        let rotated = known.is_none() && run.only_rotations && run.renews();
         let event = match run.state {
             State::LoadingToEnd => {
                 let (content, condition) = (&live.content, &self.condition);
+                let owner = content.owner.as_ref();
                 let kept = condition.keep.is_some() && content.lineage == condition.keep;
-                let allowed = condition.owner.is_none() || content.owner == condition.owner;
+                let allowed = condition.owner.is_none() || owner == condition.owner.as_ref();
                 let belongs = condition.provider_session.is_none()
                     || content.provider_session == condition.provider_session;
+                // The rotated id was another user's.
+                if run
+                    .ends_rotated
+                    .as_ref()
+                    .is_some_and(|it| it.owner.as_ref() != owner)
+                {
+                    return Event::Ended;
+                }
                 if allowed && belongs && !kept {
                     Event::Live
                 } else {
@@ -113,7 +131,7 @@ impl Machine {
                 let owner = live.content.owner.as_ref();
                 let same_user = run.owner.is_none() || owner == run.owner.as_ref();
                 let allowed = match Op::login(&run.ops) {
-                    Some(login) if known.is_none() => owner == Some(login),
+                    Some(login) if known.is_none() && !rotated => owner == Some(login),
                     _ => same_user,
                 };
                 if !allowed && rule_holds!(OwnerIsChecked) {
@@ -129,7 +147,9 @@ impl Machine {
                     run.error = Some(Error::Expired);
                     return Event::Absent;
                 }
-                if run.state == State::Rebasing && run.ops.is_empty() && !run.extend {
+                if run.state == State::Rebasing && rotated {
+                    Event::LiveToRenew
+                } else if run.state == State::Rebasing && run.ops.is_empty() && !run.extend {
                     Event::LiveUnchanged
                 } else {
                     Event::Live
@@ -143,6 +163,7 @@ impl Machine {
                     let loaded = Arc::make_mut(&mut live);
                     loaded.id.clone_from(&written.id);
                     loaded.outdated = written.outdated;
+                    loaded.presented = written.presented;
                     *written = live.clone();
                 }
                 Event::Live
@@ -162,53 +183,82 @@ impl Machine {
         let Some(candidate) = run.candidate.take() else {
             return Event::Failed;
         };
-        let more = !run.candidates.is_empty();
-        let presented = (candidate.key.clone(), candidate.form);
+        let rotated = run.rotated.take();
+        let presented = match &rotated {
+            Some(first) => (first.key.clone(), first.form),
+            None => (candidate.key.clone(), candidate.form),
+        };
+        let mut event = Event::Absent;
         match found {
             LoadedRecord::Live(mut live) if !inputs.rules.is_expired(&live, inputs.now) => {
-                let with_id = Arc::make_mut(&mut live);
-                with_id.id = Some(candidate.id);
-                with_id.outdated = candidate.outdated;
-                run.live = Some(live);
-                let further = take(&mut run.candidates).into_iter();
-                let further = further.rev().map(|other| (other.key, other.form));
-                run.others
-                    .extend(run.late.take().into_iter().chain(further));
-                return Event::Live;
+                let (owner, id_use) = (live.content.owner.as_ref(), live.times.id_use);
+                if let Some(access) = run.admit(rotated.as_ref(), owner, id_use, inputs.now) {
+                    let lineage = live.content.lineage;
+                    let with_id = Arc::make_mut(&mut live);
+                    with_id.id = (access != Access::WithoutId).then_some(candidate.id);
+                    with_id.outdated = candidate.outdated;
+                    with_id.presented = access == Access::Own;
+                    run.sends_cookie = access == Access::WithId;
+                    run.live = Some(live);
+                    let further = take(&mut run.candidates).into_iter();
+                    let further = further.rev().map(|other| (other.key, other.form));
+                    run.others
+                        .extend(run.late.take().into_iter().chain(further));
+                    self.settle_refused(lineage, inputs);
+                    return Event::Live;
+                }
             }
-            LoadedRecord::Forwarded(_, until) if until > inputs.now && run.late.is_none() => {
-                run.late = Some(presented);
+            LoadedRecord::Forwarded(forwarding) => {
+                let until = forwarding.until;
+                let next = inputs.rules.successor(&candidate, &forwarding);
+                if let (Some(next), Some(rotation)) = (next, forwarding.rotation) {
+                    let (owner, id_use) = (rotation.owner.as_ref(), rotation.id_use);
+                    let access = run.admit(rotated.as_ref(), owner, id_use, inputs.now);
+                    // If the request presents the next id as well, that one counts.
+                    let known = run.candidates.iter().any(|it| it.key == next.key);
+                    if let Some(access) = access.filter(|_| !known) {
+                        run.rotated = Some(Rotated::by(rotation, rotated, access, presented));
+                        run.candidates.push(next);
+                        return Event::Rotated;
+                    }
+                } else if until > inputs.now && run.late.is_none() {
+                    run.late = Some(presented);
+                } else {
+                    run.others.push(presented);
+                }
             }
             // All that a request may do with an expired or long renewed id is to log out.
-            LoadedRecord::Live(_) | LoadedRecord::Forwarded(..) => run.others.push(presented),
-            LoadedRecord::Unreadable(error @ Error::LaterVersion) => {
+            LoadedRecord::Live(_) => run.others.push(presented),
+            LoadedRecord::Unreadable(error) if error.others_can_read() => {
                 run.error = Some(error);
                 return Event::Failed;
             }
             LoadedRecord::Unreadable(error) => {
-                let source = std::error::Error::source(&error).unwrap_or(&error);
-                tracing::warn!(
-                    key = ?candidate.key,
-                    error = source,
-                    "a session record cannot be read; its user is treated as logged out"
-                );
-                inputs.rules.events.record_unreadable();
-                if !more && run.late.is_none() {
+                inputs.rules.events.record_unreadable(&error);
+                if run.candidates.is_empty() && run.late.is_none() {
                     run.key = Some(presented);
-                    return Event::Unreadable;
+                    event = Event::Unreadable;
+                } else {
+                    run.others.push(presented);
                 }
-                run.others.push(presented);
             }
-            LoadedRecord::Ended if !more && run.late.is_none() => return Event::Ended,
-            _ => {}
+            LoadedRecord::Ended => event = Event::Ended,
+            LoadedRecord::Absent => {}
         }
-        match &run.late {
-            _ if more => Event::TryNext,
-            Some(late) => {
-                run.key = Some(late.clone());
+        if !run.candidates.is_empty() {
+            return Event::TryNext;
+        }
+        self.settle_refused(None, inputs);
+        match self
+            .run
+            .as_mut()
+            .and_then(|run| run.late.clone().zip(Some(run)))
+        {
+            Some((late, run)) => {
+                run.key = Some(late);
                 Event::Forwarded
             }
-            None => Event::Absent,
+            None => event,
         }
     }
 

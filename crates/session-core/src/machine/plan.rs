@@ -39,6 +39,12 @@ impl Machine {
                 run.may_be_dead = true;
                 return Event::EndsUnloaded;
             }
+            Some(Ending::Rotated(refused)) => {
+                run.key = Some((refused.key.clone(), refused.form));
+                run.may_be_dead = true;
+                run.ends_rotated = Some(refused);
+                return Event::EndsUnloaded;
+            }
             Some(Ending::NotLoaded) => {
                 self.endings.push(Ending::NotLoaded);
                 return Event::ChangesNotLoaded;
@@ -66,7 +72,7 @@ impl Machine {
                 run.key = Some((live.key.clone(), live.form));
                 Event::ReloadRequested
             }
-            Origin::Live(_) if run.renew || (login && rule_holds!(LoginRenews)) => {
+            Origin::Live(_) if run.renews() => {
                 if head_sent {
                     return Event::NeedsSentHead;
                 }

@@ -3,14 +3,18 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Call, Goal, Login,
-    table::{Event, State},
+    Call, Goal, Login, Saved,
+    table::{Event, State, rule_holds},
 };
 use crate::{
     error::Error,
+    expiry::Millis,
+    header::IdUse,
+    id::Nonce,
     key::StoreKey,
     op::Op,
     record::Record,
+    rotation::{Access, Refused, Rotated},
     rules::{Form, Live, Presented},
 };
 
@@ -44,6 +48,16 @@ pub(super) struct Run {
     pub(super) candidate: Option<Presented>,
     /// A presented id that was renewed, while the other ids are tried.
     pub(super) late: Option<(StoreKey, Form)>,
+    /// The presented id that led to the candidate by rotations.
+    pub(super) rotated: Option<Rotated>,
+    /// A presented id that was rotated long ago, while the other ids are tried.
+    pub(super) refused: Option<Refused>,
+    /// What the save has come to, if it is done and this is the rotation after it.
+    pub(super) rotates: Option<Saved>,
+    /// The nonce of that rotation.
+    pub(super) nonce: Option<Nonce>,
+    /// Every tombstone that led to the record was that of a rotation.
+    pub(super) only_rotations: bool,
     pub(super) error: Option<Error>,
     pub(super) sends_cookie: bool,
     /// Why this request may not use the live record that was loaded.
@@ -54,6 +68,8 @@ pub(super) struct Run {
     pub(super) may_be_dead: bool,
     /// The record that is being written is another session of its owner, whose number is limited.
     pub(super) limited: bool,
+    /// The session that is to end is that of a [rotated id](super::Ending::Rotated).
+    pub(super) ends_rotated: Option<Refused>,
     /// As [`Machine`](super::Machine) has them.
     pub(super) others: Vec<(StoreKey, Form)>,
     /// This run ended a session, or found that it has ended.
@@ -94,17 +110,49 @@ impl Run {
             candidates: Vec::new(),
             candidate: None,
             late: None,
+            rotated: None,
+            refused: None,
+            rotates: None,
+            nonce: None,
+            only_rotations: true,
             error: None,
             sends_cookie: false,
             not_allowed: None,
             rebased: false,
             may_be_dead: false,
             limited: false,
+            ends_rotated: None,
             others: Vec::new(),
             ended: false,
             logged_out: false,
             forgets_id: false,
         }
+    }
+
+    /// What the request may do with the record of a candidate. `rotated` led to it; `owner` and
+    /// `id_use` are those of the record.
+    pub(super) fn admit(
+        &mut self,
+        rotated: Option<&Rotated>,
+        owner: Option<&Arc<str>>,
+        id_use: Option<IdUse>,
+        now: Millis,
+    ) -> Option<Access> {
+        let Some(rotated) = rotated else {
+            return Some(Access::Own);
+        };
+        match rotated.access(owner, id_use, now) {
+            Ok(access) => Some(access),
+            Err(refused) => {
+                self.refused.get_or_insert(refused);
+                None
+            }
+        }
+    }
+
+    /// Whether the run gives the session a new id because the application asks for it.
+    pub(super) fn renews(&self) -> bool {
+        self.renew || (Op::login(&self.ops).is_some() && rule_holds!(LoginRenews))
     }
 
     pub(super) fn next_candidate(&mut self) -> Option<Call> {

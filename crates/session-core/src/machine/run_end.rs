@@ -9,12 +9,13 @@ use std::{
 use super::{
     Ending, Goal, Inputs, Machine, Origin, PendingCookie, Saved,
     run::{NotAllowed, Run},
-    table::{RunEnd, State, rule_holds},
+    table::{Event, RunEnd, State, rule_holds},
 };
 use crate::{
     error::{Error, Result},
     key::StoreKey,
     op::Op,
+    rotation::Refused,
     rules::{Form, Live},
     security_events,
 };
@@ -31,11 +32,33 @@ struct FinishedRun {
     withdrawn: bool,
     ended: bool,
     may_be_dead: bool,
+    ends_rotated: Option<Refused>,
+    rotates: bool,
+    /// A presented id was rotated long ago.
+    refused: bool,
     error: Option<Error>,
     live: Option<Arc<Live>>,
     written: Option<Arc<Live>>,
     key: Option<(StoreKey, Form)>,
     not_allowed: Option<NotAllowed>,
+}
+
+impl FinishedRun {
+    /// The session that the run was to end, and that has not ended.
+    fn unended(&self) -> Option<Ending> {
+        if !self.was_ending {
+            return None;
+        }
+        match (&self.ends_rotated, &self.key, &self.live) {
+            (Some(refused), ..) => Some(Ending::Rotated(refused.clone())),
+            (None, Some((key, form)), _) if self.may_be_dead => {
+                Some(Ending::Presented(key.clone(), *form))
+            }
+            (None, _, Some(live)) => Some(Ending::Live(live.clone())),
+            (None, Some((key, form)), None) => Some(Ending::Unloaded(key.clone(), *form)),
+            (None, None, None) => None,
+        }
+    }
 }
 
 /// Reports what a security log records.
@@ -46,11 +69,17 @@ fn report(end: RunEnd, finished: &FinishedRun, inputs: &Inputs<'_>) {
         RunEnd::Stored | RunEnd::StoredUnderNewId | RunEnd::StoredElsewhere if finished.login => {
             security_events::login(lineage(&finished.written));
         }
+        RunEnd::StoredUnderNewId if finished.rotates => {
+            security_events::rotation(lineage(&finished.written));
+        }
         RunEnd::StoredUnderNewId if !finished.inserted => {
             security_events::renewal(lineage(&finished.written));
         }
-        RunEnd::Late => events.late_id(),
-        RunEnd::ChangesDropped if matches!(finished.not_allowed, Some(NotAllowed::OtherOwner)) => {
+        RunEnd::Late if !finished.refused => events.late_id(),
+        RunEnd::ChangesDropped
+            if matches!(finished.not_allowed, Some(NotAllowed::OtherOwner))
+                && !finished.rotates =>
+        {
             events.foreign_owner(lineage(&finished.live));
         }
         _ => {}
@@ -116,6 +145,9 @@ impl Machine {
             withdrawn: run.state == State::Withdrawing,
             ended: run.ended,
             may_be_dead: run.may_be_dead,
+            ends_rotated: run.ends_rotated.take(),
+            rotates: run.rotates.is_some(),
+            refused: run.refused.is_some(),
             error: run.error.take(),
             live: run.live.take(),
             written: run.written.take(),
@@ -138,11 +170,16 @@ impl Machine {
         }
         let result = result_for_callers(end, &mut finished);
         self.apply_end(end, finished);
-        if result.is_ok()
-            && let Some(inputs) = inputs
-            && self.restart_for_log_out()
+        if let Some(inputs) = inputs
+            && let Ok(saved) = &result
         {
-            self.plan(inputs);
+            if self.restart_for_log_out() {
+                self.plan(inputs);
+            } else if self.restart_for_rotation(*saved, inputs) {
+                self.transition(Event::RotationDue, inputs);
+            } else {
+                self.end_run(result);
+            }
         } else {
             self.end_run(result);
         }
@@ -150,10 +187,12 @@ impl Machine {
 
     /// Sets the session's origin and the pending cookie.
     fn apply_end(&mut self, end: RunEnd, finished: FinishedRun) {
+        let unended = finished.unended();
         let (live, written, key) = (finished.live, finished.written, finished.key);
         match end {
             RunEnd::Opened | RunEnd::Reloaded => {
                 self.origin = live.map_or(Origin::New, Origin::Live);
+                self.send_id_if(finished.sends_cookie);
                 self.drop_unknown_id();
             }
             RunEnd::Late => {
@@ -204,7 +243,9 @@ impl Machine {
                 }
                 self.forget_pending_id();
                 if let Origin::Live(live) = &mut self.origin {
-                    Arc::make_mut(live).id = None;
+                    let live = Arc::make_mut(live);
+                    live.id = None;
+                    live.presented = false;
                 }
             }
             RunEnd::ChangesDropped => {
@@ -231,17 +272,7 @@ impl Machine {
                 if finished.withdrawn {
                     self.drop_changes_of_a_login();
                 }
-                if finished.was_ending {
-                    let ending = match (key, live) {
-                        (Some((key, form)), _) if finished.may_be_dead => {
-                            Some(Ending::Presented(key, form))
-                        }
-                        (_, Some(live)) => Some(Ending::Live(live)),
-                        (Some((key, form)), None) => Some(Ending::Unloaded(key, form)),
-                        (None, None) => None,
-                    };
-                    self.endings.extend(ending);
-                }
+                self.endings.extend(unended);
             }
             RunEnd::Unchanged
             | RunEnd::NotEnded
@@ -310,21 +341,36 @@ impl Machine {
             goal,
             logged_out,
             forgets_id,
+            rotates,
             ..
         }) = self.run.as_ref()
         else {
             return;
         };
         self.run = None;
+        // A response that failed could not check that the id is still the session's. Nor could one
+        // whose rotation failed; its new id is not needed, because the old one leads to it.
+        let unchecked = self.pending_cookie == PendingCookie::Id || rotates.is_some();
+        if result.is_err() && goal == Goal::Finish && unchecked {
+            self.forget_pending_id();
+        }
+        // The session goes on under its old id, or both ids lead to it.
+        let result = match (rotates, result) {
+            (Some(saved), Err(error)) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a session's id could not be rotated; a later request tries again"
+                );
+                Ok(saved)
+            }
+            (Some(saved), Ok(_)) => Ok(saved),
+            (None, result) => result,
+        };
         if let Err(error) = &result
             && goal != Goal::Reload
             && !error.changed_nothing()
         {
             self.write_unknown = rule_holds!(UnknownStaysUnknown);
-        }
-        // A response that failed could not check that the id is still the session's.
-        if result.is_err() && goal == Goal::Finish && self.pending_cookie == PendingCookie::Id {
-            self.forget_pending_id();
         }
         if logged_out && rule_holds!(LogOutDuringSaveHolds) {
             self.log_out_origin();

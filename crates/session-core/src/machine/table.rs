@@ -28,7 +28,7 @@ pub(crate) enum State {
     /// Loads the record whose id the response is to carry, to see whether it is still the
     /// session's.
     CheckingId,
-    /// Inserts the record of a renewal under a new id.
+    /// Inserts the record of a renewal or of a rotation under a new id.
     Copying,
     /// Finds out whether the login whose record was inserted is within the limit of its owner's
     /// sessions, and ends others if the settings say so.
@@ -87,6 +87,8 @@ pub(crate) enum Event {
     CookiePending,
     /// The application called `reload`.
     ReloadRequested,
+    /// The save is done, and the id is to be rotated.
+    RotationDue,
     /// A cookie is needed, but the head was sent.
     NeedsSentHead,
     /// The request arrived with a renewed id, and changes something.
@@ -101,6 +103,9 @@ pub(crate) enum Event {
     Live,
     /// A live session that this request may use, and nothing is left to write.
     LiveUnchanged,
+    /// A live session that this request is to renew: rotations led to it, which a renewal or a login
+    /// outlasts.
+    LiveToRenew,
     /// A live session that this request may not use or end, because it belongs to another user, or
     /// because the log-out keeps it.
     LiveOfOther,
@@ -108,6 +113,8 @@ pub(crate) enum Event {
     ForwardedToOurs,
     /// A tombstone that names another record.
     Forwarded,
+    /// The tombstone of a rotation, when the request presented the id and may go on.
+    Rotated,
     /// The tombstone of an ended session.
     Ended,
     /// No record, or Flask's nil.
@@ -205,6 +212,8 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     // The session of a request. If a presented id is not live, the next one is tried.
     (S::Opening, E::Live, N::Done(O::Opened)),
     (S::Opening, E::TryNext, N::Go(S::Opening)),
+    // The id after a rotated one is tried.
+    (S::Opening, E::Rotated, N::Go(S::Opening)),
     (S::Opening, E::Forwarded, N::Done(O::Late)),
     (S::Opening, E::Ended, N::Done(O::Anonymous)),
     (S::Opening, E::Absent, N::Done(O::Anonymous)),
@@ -221,6 +230,8 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Idle, E::RefreshDue, N::Go(S::Refreshing)),
     (S::Idle, E::CookiePending, N::Go(S::CheckingId)),
     (S::Idle, E::ReloadRequested, N::Go(S::Reloading)),
+    // If it fails, the save has succeeded all the same.
+    (S::Idle, E::RotationDue, N::Go(S::Copying)),
     (S::Idle, E::NeedsSentHead, N::Done(O::HeadSent)),
     (S::Idle, E::ArrivedLate, N::Done(O::Conflict)),
     (S::Idle, E::ChangesEnded, N::Done(O::ChangesDropped)),
@@ -238,6 +249,8 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Updating, E::Failed, N::Done(O::Failed)),
     (S::Rebasing, E::Live, N::Go(S::Updating)),
     (S::Rebasing, E::LiveUnchanged, N::Done(O::Followed)),
+    // A rotation gives the old id a grace, which a renewal or a login must not leave it.
+    (S::Rebasing, E::LiveToRenew, N::Go(S::Copying)),
     (S::Rebasing, E::LiveOfOther, N::Done(O::ChangesDropped)),
     (S::Rebasing, E::Forwarded, N::Go(S::Rebasing)),
     (S::Rebasing, E::Ended, N::Done(O::ChangesDropped)),

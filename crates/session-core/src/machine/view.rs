@@ -128,7 +128,8 @@ impl Machine {
             && self.unreported.is_none()
             && !self.write_unknown
             && !undelivered_error;
-        let refreshes = |live| !self.expiry_moved && rules.refreshes(live, now);
+        let refreshes =
+            |live| (!self.expiry_moved && rules.refreshes(live, now)) || rules.rotates(live, now);
         idle && !self.is_dirty() && !self.sends_id() && !self.live().is_some_and(refreshes)
     }
 

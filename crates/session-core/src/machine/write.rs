@@ -9,14 +9,15 @@ use super::{
     table::{Event, RunEnd, State, rule_holds},
 };
 use crate::{
-    codec::Times,
+    codec::{Successor, Times},
     config::OnMaxPerUser,
     content::Content,
     error::{Error, Result},
+    header::IdUse,
     id::SessionId,
     op::replay,
     record::Revision,
-    rules::{Form, Live},
+    rules::{Form, Live, Rules},
 };
 
 /// How often a save is tried. The request's store time usually ends it earlier.
@@ -101,6 +102,7 @@ impl Machine {
                 if let Some(run) = &mut self.run {
                     run.live = Some(live);
                 }
+                self.prepare_rotation(inputs);
                 self.insert(form, content, inputs);
             }
             Err(error) => self.end_run(Err(error)),
@@ -111,9 +113,19 @@ impl Machine {
     pub(super) fn insert(&mut self, form: Form, mut content: Content, inputs: &mut Inputs<'_>) {
         let rules = inputs.rules;
         fill_own_fields(form, &mut content, inputs);
-        let id = SessionId::filled(rules.settings.id_bytes, |bytes| (inputs.random)(bytes));
+        let bytes = rules.settings.id_bytes;
+        let (id, id_use, encoded) = if let Some((live, old, nonce)) = self.rotation() {
+            let id = old.successor(&nonce, bytes);
+            (id, Some(IdUse::NotYet), Some(live.encoded.clone()))
+        } else {
+            let id = SessionId::filled(bytes, |raw| (inputs.random)(raw));
+            (id, rules.id_use_of_new(&content, inputs.now), None)
+        };
         let key = rules.key_of(form, &id);
-        let before = Times::default();
+        let before = Times {
+            id_use,
+            ..Times::default()
+        };
         let replaced = self.run.as_ref().and_then(|run| run.live.as_ref());
         let owner = replaced.and_then(|live| live.content.owner.as_ref());
         let limited = form.has_header() && rules.is_limited(&content, owner);
@@ -130,8 +142,10 @@ impl Machine {
             encoded: Bytes::new(),
             revision: Revision::new(Bytes::new()),
             outdated: false,
+            presented: false,
         };
-        let record = rules.record(&mut new, &before, random_tag(inputs.random), None);
+        let tag = random_tag(inputs.random);
+        let record = rules.record(&mut new, &before, tag, encoded.as_ref());
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
@@ -198,6 +212,10 @@ impl Machine {
             before.indexed_until = None;
         }
         let times = rules.times(live.form, &content, &before, sends_cookie, inputs.now);
+        let times = Times {
+            id_use: Rules::id_use_after(&live, inputs.now),
+            ..times
+        };
         let unchanged = self.run.as_ref().is_some_and(|run| run.ops.is_empty())
             && content.created_at == live.content.created_at;
         let mut new = Live {
@@ -209,6 +227,7 @@ impl Machine {
             encoded: Bytes::new(),
             revision: Revision::new(Bytes::new()),
             outdated: live.outdated && !sends_cookie,
+            presented: live.presented,
         };
         let encoded = unchanged.then_some(&live.encoded);
         let record = rules.record(&mut new, &before, random_tag(inputs.random), encoded);
@@ -236,10 +255,14 @@ impl Machine {
         let (Some(live), Some(new)) = (&run.live, &run.written) else {
             return self.fail_run();
         };
-        let tombstone =
-            inputs
-                .rules
-                .tombstone(live, Some(&new.key), inputs.now, random_tag(inputs.random));
+        let successor = Successor {
+            key: &new.key,
+            rotation: run.nonce.map(|nonce| (nonce, live.times.id_use)),
+        };
+        let tag = random_tag(inputs.random);
+        let tombstone = inputs
+            .rules
+            .tombstone(live, Some(&successor), inputs.now, tag);
         run.tombstone = Some(Box::new(tombstone));
         run.call = run.reforward();
     }

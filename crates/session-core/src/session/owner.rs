@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     expiry::Millis,
     header::MAX_OWNER,
-    key::digest_of_sid,
+    key::{SidDigest, digest_of_sid},
     op::Op,
     owned::{Owned, OwnedSession},
 };
@@ -38,10 +38,14 @@ impl Session {
     /// if the name has more than 512 bytes. [`Error::NotLoaded`] if the session could not be
     /// loaded.
     pub fn log_in(&self, owner: &str) -> Result<()> {
+        self.log_in_from(owner, None)
+    }
+
+    fn log_in_from(&self, owner: &str, provider_session: Option<SidDigest>) -> Result<()> {
         if owner.len() > MAX_OWNER {
             return Err(Error::OwnerTooLong { limit: MAX_OWNER });
         }
-        self.change(Op::LogIn(owner.into(), None))
+        self.change(Op::LogIn(owner.into(), provider_session.map(Arc::new)))
     }
 
     /// As [`log_in`](Self::log_in), for a user that an identity provider has authenticated. `sid` is
@@ -63,10 +67,7 @@ impl Session {
         if self.0.shared().owners.is_none() {
             return Err(Error::NoOwnerIndex);
         }
-        if owner.len() > MAX_OWNER {
-            return Err(Error::OwnerTooLong { limit: MAX_OWNER });
-        }
-        self.change(Op::LogIn(owner.into(), Some(digest_of_sid(sid))))
+        self.log_in_from(owner, Some(digest_of_sid(sid)))
     }
 
     /// Notes that the session's user has just proved again who they are, such as by the password.

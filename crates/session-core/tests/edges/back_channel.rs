@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use session_core::{Error, OwnerIndex as _, Session, Settings};
+use session_core::{Error, OwnerIndex as _, Session, Settings, config::OnMaxPerUser};
 
 use crate::support::{Browser, Site, signed};
 
@@ -117,6 +117,33 @@ async fn a_second_login_that_joins_the_first_is_found_too() {
     let expected = u64::from(joined.is_ok());
     let ended = site.sessions.end_provider_session("s1").await.unwrap();
     assert_eq!(ended, expected);
+}
+
+#[tokio::test]
+async fn neither_limit_nor_list_counts_by_the_providers_session() {
+    for policy in [OnMaxPerUser::EndOldest, OnMaxPerUser::RefuseLogin] {
+        let settings = signed().with_max_per_user(1).with_on_max_per_user(policy);
+        let site = Site::new(settings);
+        let ada = from_provider(&site, "ada", "s1").await;
+        let bob = from_provider(&site, "bob", "s1").await;
+        for (browser, user) in [(&ada, "ada"), (&bob, "bob")] {
+            assert_eq!(site.owner(browser).await.as_deref(), Some(user));
+            let listed = site.sessions.owner_sessions(user).await.unwrap();
+            assert_eq!(listed.len(), 1);
+        }
+        // One of another session of the provider is one more of the user.
+        let browser = site.browser();
+        let again = site.open(&browser).await;
+        again.log_in_from_provider("ada", "s2").unwrap();
+        let refused = again.answer().await.is_err();
+        assert_eq!(refused, policy == OnMaxPerUser::RefuseLogin);
+        assert_eq!(site.owner(&ada).await.is_some(), refused);
+        let ended = 1 + u64::from(refused);
+        assert_eq!(
+            site.sessions.end_provider_session("s1").await.unwrap(),
+            ended
+        );
+    }
 }
 
 #[tokio::test]

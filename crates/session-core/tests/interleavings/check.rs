@@ -1,6 +1,8 @@
 //! Checks every promise on the result of a run.
 
-use session_core::config::OnMaxPerUser;
+use std::time::Duration;
+
+use session_core::{Finish, config::OnMaxPerUser};
 
 use crate::{
     explain::explained,
@@ -38,6 +40,7 @@ pub(crate) async fn violations(scene: &Scene, run: &Run) -> Vec<&'static str> {
     check.logins();
     check.data();
     check.browsers();
+    check.rotation().await;
     check.failures
 }
 
@@ -233,7 +236,8 @@ impl<'r> Check<'r> {
             .any(|act| matches!(act, Act::LogIn(by) if owner.is_some_and(|it| it != *by)));
         // A refreshed cookie that comes after the renewed one can replace it in the browser; no
         // server can order that.
-        let unordered = self.scene.due || self.run.failures > 0;
+        // So can the cookie of a rotation replace that of a renewal which was answered later.
+        let unordered = self.scene.due || self.scene.rotates || self.run.failures > 0;
         if self.reachable.is_empty() || self.ended() || takes_over || unordered {
             return;
         }
@@ -246,6 +250,49 @@ impl<'r> Check<'r> {
             all_live,
             "a browser ends with a dead id while its session lives",
         );
+    }
+
+    /// A rotation makes no request anonymous, and once the browser uses the new id, the old one
+    /// leads nowhere after a while.
+    async fn rotation(&mut self) {
+        if !self.scene.rotates {
+            return;
+        }
+        let renews = |act: &Act| matches!(act, Act::Renew | Act::RenewInc | Act::LogIn(_));
+        let gives_up = self.scene.acts.iter().any(|act| renews(act) || ends(act));
+        let anonymous = self.answered().any(|(_, answer)| answer.anonymous);
+        self.holds(gives_up || !anonymous, "a request was anonymous");
+        if self.ended() {
+            let alive = is_live(self.run, &self.run.id).await;
+            self.holds(!alive, "the old id leads to a session that has ended");
+        }
+        // The browser has what was sent to it last, and whoever else has the old id.
+        let mut newest = self.run.id.clone();
+        for _ in 0..2 {
+            if let Some(id) = self.used(&newest).await {
+                newest = id;
+            }
+        }
+        let lives = is_live(self.run, &newest).await;
+        let expected = !self.reachable.is_empty() && !gives_up && self.run.failures == 0;
+        self.holds(lives || !expected, "the id that was sent last is dead");
+        self.run.clock.pass(Duration::from_secs(30));
+        let stays = newest == self.run.id || !is_live(self.run, &self.run.id).await;
+        self.holds(stays, "an id that was rotated opens its session for ever");
+    }
+
+    /// Sends a request with `id`. Returns the id that the answer sets.
+    async fn used(&self, id: &str) -> Option<String> {
+        let request_session = self.run.sessions.begin_request();
+        let header = format!("session={id}");
+        let opened = request_session.session(&mut std::iter::once(header.as_bytes()));
+        opened.await.expect("memory does not fail");
+        let set_cookie = match request_session.finish() {
+            Finish::Ready(outcome) => outcome.set_cookie,
+            Finish::Pending(saving) => saving.await.expect("memory does not fail").set_cookie,
+        }?;
+        let id = set_cookie.split([';', '=']).nth(1)?;
+        (!id.is_empty()).then(|| id.to_owned())
     }
 
     fn answered(&self) -> impl Iterator<Item = (&'r Act, &'r Answer)> + use<'r> {

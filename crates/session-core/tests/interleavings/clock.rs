@@ -27,12 +27,16 @@ impl TestClock {
     }
 }
 
+/// After so much use, an id is rotated in the scenes that say so.
+pub(crate) const PERIOD: Duration = Duration::from_secs(1000);
+
 /// Sessions with an idle timeout far beyond any pause, and unsigned cookies. With a `limit`, a user
 /// has so many at most.
 pub(crate) fn sessions(
     store: Arc<dyn OwnerIndex>,
     clock: &TestClock,
     limit: Option<(usize, OnMaxPerUser)>,
+    rotates: bool,
 ) -> Sessions {
     let mut settings = Settings::unsigned()
         .with_cookie(CookieAttributes {
@@ -45,6 +49,9 @@ pub(crate) fn sessions(
         settings = settings
             .with_max_per_user(most)
             .with_on_max_per_user(policy);
+    }
+    if rotates {
+        settings = settings.with_rotation(PERIOD);
     }
     let builder = Sessions::builder(settings, store).with_clock(clock.clock());
     builder.build().expect("the settings are right")

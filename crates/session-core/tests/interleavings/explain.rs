@@ -67,13 +67,13 @@ fn made(act: Act, scene: &Scene, data: &Data) -> Data {
             }
             data.owner = Some(owner.to_owned());
         }
-        Act::LogInElsewhere(_)
-        | Act::Touch
+        Act::Touch
         | Act::Renew
         | Act::LogOut
         | Act::Everywhere
         | Act::BackChannel
-        | Act::Elsewhere => {}
+        | Act::Elsewhere
+        | Act::LogInElsewhere(_) => {}
     }
     data
 }

@@ -97,6 +97,72 @@ fn log_out_everywhere_misses_no_session_whose_login_was_answered() {
 }
 
 #[test]
+fn a_rotation_makes_no_request_anonymous_and_loses_nothing() {
+    Scene::of(&[Touch, Touch]).rotating().every_order();
+    Scene::of(&[Inc, Inc]).rotating().every_order();
+    Scene::of(&[Touch, Touch, Inc]).rotating().some_orders();
+    Scene::of(&[Inc, Inc, Inc, Touch]).rotating().some_orders();
+    Scene::of(&[Touch, Inc])
+        .owned_by("U")
+        .rotating()
+        .every_order();
+    Scene::of(&[Touch, Inc]).due().rotating().every_order();
+}
+
+#[test]
+fn a_renewal_a_login_and_a_log_out_win_over_a_rotation() {
+    Scene::of(&[Touch, Renew]).rotating().every_order();
+    Scene::of(&[Touch, LogIn("U")]).rotating().every_order();
+    Scene::of(&[Touch, LogOut]).rotating().every_order();
+    Scene::of(&[Touch, LogIn("V")])
+        .owned_by("U")
+        .rotating()
+        .every_order();
+    Scene::of(&[Touch, Everywhere])
+        .owned_by("U")
+        .rotating()
+        .every_order();
+    Scene::of(&[Touch, RenewInc, Inc]).rotating().some_orders();
+    Scene::of(&[Touch, LogIn("U"), Inc])
+        .rotating()
+        .some_orders();
+    Scene::of(&[Touch, Touch, LogOut]).rotating().some_orders();
+    Scene::of(&[Touch, Renew, LogOut, Inc])
+        .rotating()
+        .some_orders();
+    Scene::of(&[Touch, Elsewhere, Inc])
+        .owned_by("U")
+        .rotating()
+        .some_orders();
+}
+
+#[test]
+fn no_failure_of_a_rotation_makes_a_request_anonymous_or_revives_a_session() {
+    Scene::of(&[Touch])
+        .rotating()
+        .with_failures(2)
+        .every_order();
+    Scene::of(&[Inc]).rotating().with_failures(1).every_order();
+    Scene::of(&[Touch, Inc])
+        .rotating()
+        .with_failures(1)
+        .some_orders();
+    Scene::of(&[Touch, LogOut])
+        .rotating()
+        .with_failures(1)
+        .some_orders();
+    Scene::of(&[Touch, LogIn("U")])
+        .rotating()
+        .with_failures(2)
+        .some_orders();
+    Scene::of(&[Touch, Everywhere])
+        .owned_by("U")
+        .rotating()
+        .with_failures(1)
+        .some_orders();
+}
+
+#[test]
 fn no_single_failure_loses_revives_or_doubles_anything() {
     Scene::of(&[Inc]).with_failures(1).every_order();
     Scene::of(&[Renew]).with_failures(1).every_order();

@@ -36,6 +36,8 @@ pub(crate) enum Act {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) cookie: CookieChange,
+    /// The request found no session.
+    pub(crate) anonymous: bool,
 }
 
 /// What the answer says to the browser.
@@ -64,7 +66,16 @@ pub(crate) async fn run(
     owner: &'static str,
 ) -> Answer {
     let request_session = sessions.begin_request();
-    let served = serve(&sessions, &request_session, pause, &id, act, owner).await;
+    let mut anonymous = false;
+    let served = serve(
+        &sessions,
+        &request_session,
+        pause,
+        (&id, &mut anonymous),
+        act,
+        owner,
+    )
+    .await;
     let (status, cookie) = match &served {
         Ok(cookie) => (200, cookie.clone()),
         Err(error) => (status(error), request_session.failed().set_cookie),
@@ -72,6 +83,7 @@ pub(crate) async fn run(
     Answer {
         status,
         cookie: cookie_change(cookie.as_deref()),
+        anonymous,
     }
 }
 
@@ -79,7 +91,7 @@ async fn serve(
     sessions: &Sessions,
     request_session: &Arc<RequestSession>,
     pause: Option<PausingStore>,
-    id: &str,
+    (id, anonymous): (&str, &mut bool),
     act: Act,
     owner: &str,
 ) -> Result<Option<String>> {
@@ -98,6 +110,7 @@ async fn serve(
     let session = request_session
         .session(&mut std::iter::once(header.as_bytes()))
         .await?;
+    *anonymous = session.is_new();
     if let Some(store) = pause {
         store.handle().await;
     }

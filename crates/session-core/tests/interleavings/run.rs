@@ -2,13 +2,14 @@
 
 use session_core::Sessions;
 
-use crate::{request::Answer, store::PausingStore};
+use crate::{clock::TestClock, request::Answer, store::PausingStore};
 
 /// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) sessions: Sessions,
     pub(crate) store: PausingStore,
+    pub(crate) clock: TestClock,
     /// The id that every request came with.
     pub(crate) id: String,
     /// The lineage of its session.

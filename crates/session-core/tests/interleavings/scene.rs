@@ -6,7 +6,7 @@ use session_core::{ExpiredSweep, MemoryStore, config::OnMaxPerUser, conformance:
 
 use crate::{
     check,
-    clock::{TestClock, sessions},
+    clock::{PERIOD, TestClock, sessions},
     explore::Path,
     request::{Act, SID},
     run::Run,
@@ -29,6 +29,8 @@ pub(crate) struct Scene {
     pub(crate) acts: Vec<Act>,
     pub(crate) owner: Option<&'static str>,
     pub(crate) due: bool,
+    /// The id of the session is to be rotated.
+    pub(crate) rotates: bool,
     failures: usize,
     pub(crate) pause: bool,
     pub(crate) limit: Option<(usize, OnMaxPerUser)>,
@@ -40,6 +42,7 @@ impl Scene {
             acts: acts.to_vec(),
             owner: None,
             due: false,
+            rotates: false,
             failures: 0,
             pause: false,
             limit: None,
@@ -57,6 +60,14 @@ impl Scene {
     /// Using the session moves its expiry.
     pub(crate) fn due(self) -> Self {
         Self { due: true, ..self }
+    }
+
+    /// Each request that is answered is to rotate the id, if none has.
+    pub(crate) fn rotating(self) -> Self {
+        Self {
+            rotates: true,
+            ..self
+        }
     }
 
     /// So many commands of any request fail, in one of the ways there are, or its process crashes.
@@ -136,9 +147,18 @@ impl Scene {
         if self.due {
             clock.pass(Duration::from_secs(40_000));
         }
+        if self.rotates {
+            clock.pass(PERIOD);
+        }
         let mut run = Run {
-            sessions: sessions(Arc::new(store.inner.clone()), &clock, self.limit),
+            sessions: sessions(
+                Arc::new(store.inner.clone()),
+                &clock,
+                self.limit,
+                self.rotates,
+            ),
             store: store.clone(),
+            clock: clock.clone(),
             id: id.clone(),
             lineage,
             answers: vec![None; self.acts.len()],
@@ -222,7 +242,12 @@ impl Scene {
     }
 
     async fn prepare(&self, store: &PausingStore, clock: &TestClock) -> (String, String) {
-        let sessions = sessions(Arc::new(store.inner.clone()), clock, self.limit);
+        let sessions = sessions(
+            Arc::new(store.inner.clone()),
+            clock,
+            self.limit,
+            self.rotates,
+        );
         let request_session = sessions.begin_request();
         let session = request_session
             .session(&mut std::iter::empty())

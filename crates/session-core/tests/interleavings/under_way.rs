@@ -36,7 +36,7 @@ impl Request {
     ) -> Self {
         let pause = scene.pause.then(|| store.clone());
         let owner = scene.owner.unwrap_or("U");
-        let sessions = sessions(Arc::new(store.clone()), clock, scene.limit);
+        let sessions = sessions(Arc::new(store.clone()), clock, scene.limit, scene.rotates);
         Self {
             future: Box::pin(run(sessions, pause, id.to_owned(), act, owner)),
             at_command: false,

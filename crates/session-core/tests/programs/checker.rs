@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use session_core::{Session, Sessions};
+use session_core::{Finish, Session, Sessions};
 
 use crate::{
     history::{Change, End, History, Kind, Promise, State, Target, user_of},
@@ -23,6 +23,8 @@ pub(crate) const STORE_TIME: Duration = Duration::from_secs(1);
 pub(crate) const LIST_TIME: Duration = Duration::from_secs(5);
 /// Timers go by milliseconds.
 pub(crate) const TOLERANCE: Duration = Duration::from_millis(20);
+/// For how many seconds a rotated id goes on once the next one was presented.
+const GRACE: i64 = 30;
 /// The most store calls that one step of a request may cost while three others are under way.
 const CALLS_PER_STEP: u64 = 40;
 
@@ -50,6 +52,9 @@ pub(crate) async fn check(run: &Run<'_>) {
     }
     let mut broken = Vec::new();
     check_history(run, &live, &mut broken);
+    if run.program.config.rotation.is_some() {
+        ids_are_rotated(run, &live, &mut broken).await;
+    }
     everything_ends(run, &live, &mut broken).await;
     let mut history = run.history.borrow_mut();
     for (promise, text) in broken {
@@ -65,7 +70,10 @@ fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
         live,
     };
     check.ended_means_ended(broken);
-    check.one_id_opens_a_session(broken);
+    // The old ids of a rotation open it, too, for a while.
+    if run.program.config.rotation.is_none() {
+        check.one_id_opens_a_session(broken);
+    }
     check.no_user_has_too_many_sessions(broken);
     check.an_id_from_before_a_login_is_dead(broken);
     check.stored_means_stored(broken);
@@ -93,6 +101,66 @@ async fn everything_ends(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
             broken.push((Promise::Expired, text));
         }
     }
+}
+
+/// *An id is rotated when it is due, and the old one is refused after a while.* If a browser uses
+/// the newest id of a session, no other one opens it half a minute later. If it goes on, the id is
+/// rotated again.
+async fn ids_are_rotated(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
+    // What is broken may show only now.
+    let broken_rule = run.bench.broken.borrow().clone();
+    let _broken = broken_rule.map(|it| it.apply(&run.bench.store));
+    let mut cookies: Vec<_> = live
+        .iter()
+        .map(|it| (it.cookie.clone(), it.group))
+        .collect();
+    let mut number = 0;
+    while number < cookies.len() {
+        let (cookie, group) = cookies[number].clone();
+        let newer = uses(&run.sessions[0], &cookie).await;
+        if let Some(newer) = newer
+            && cookies.iter().all(|(it, _)| *it != newer)
+        {
+            cookies.push((newer, group));
+        }
+        number += 1;
+    }
+    // The last one may have been found before a request presented it.
+    for (cookie, _) in &cookies {
+        uses(&run.sessions[0], cookie).await;
+    }
+    let clocks = i64::try_from(run.program.clock_steps()).expect("some seconds");
+    run.bench.wall.set(GRACE + clocks);
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for (cookie, group) in cookies {
+        if opens(&run.sessions[0], &cookie).await.is_none() {
+            continue;
+        }
+        if found.iter().any(|(_, it)| *it == group) {
+            let text = format!("two ids of session {group} are live after a while");
+            broken.push((Promise::Rotated, text));
+        }
+        found.push((cookie, group));
+    }
+    for (cookie, group) in found {
+        let newer = uses(&run.sessions[0], &cookie).await;
+        if newer.is_none_or(|newer| newer == cookie) {
+            let text = format!("the id of session {group} is not rotated");
+            broken.push((Promise::Rotated, text));
+        }
+    }
+}
+
+/// Sends a whole request with `cookie`. Returns the cookie that the answer sets.
+async fn uses(sessions: &Sessions, cookie: &str) -> Option<String> {
+    let request_session = sessions.begin_request();
+    let opened = request_session.session(&mut std::iter::once(cookie.as_bytes()));
+    opened.await.ok()?;
+    let set_cookie = match request_session.finish() {
+        Finish::Ready(outcome) => outcome.set_cookie,
+        Finish::Pending(saving) => saving.await.ok()?.set_cookie,
+    };
+    set_cookie?.split(';').next().map(str::to_owned)
 }
 
 /// The session that `cookie` opens, if it is live.
@@ -325,7 +393,10 @@ impl Check<'_, '_> {
     fn may_have_ended_unseen(&self, change: &Change) -> bool {
         let own = |it: &&Change| it.request == change.request;
         self.history.changes.iter().filter(own).any(|it| {
-            let ended = |user| self.history.ended_users.iter().any(|(it, _)| *it == user);
+            let ended = |user| {
+                self.history.ended_users.iter().any(|(it, _)| *it == user)
+                    || self.history.ended_by_provider.contains(&user)
+            };
             matches!(it.kind, Kind::LogIn(user) if ended(user))
         })
     }

@@ -15,6 +15,7 @@ pub(crate) const NATIVE: Config = Config {
     absolute: None,
     anonymous: false,
     limit: None,
+    rotation: None,
 };
 
 pub(crate) fn seed(browser: usize, user: Option<usize>) -> Seed {

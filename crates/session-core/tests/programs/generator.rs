@@ -58,14 +58,16 @@ pub(crate) fn program(seed: u64) -> Program {
         0..25 => clicks(&mut dice),
         25..30 => unknown_renewal(&mut dice),
         30..35 => limited(&mut dice),
-        38..41 => from_provider(&mut dice),
+        35..39 => lost_rotation(&mut dice),
+        39..44 => from_provider(&mut dice),
         _ => races(&mut dice),
     }
 }
 
 /// One of so many, because each needs handles of its own that are kept.
 fn config(dice: &mut Dice, idle: &[u64]) -> Config {
-    let mut dice = Dice(dice.below(CONFIGS));
+    let number = dice.below(CONFIGS);
+    let (mut dice, mut further) = (Dice(number), Dice(!number));
     let dice = &mut dice;
     let layout = dice.weighted(&[
         (60, Layout::Native),
@@ -92,6 +94,7 @@ fn config(dice: &mut Dice, idle: &[u64]) -> Config {
             .then(|| dice.of(&[idle / 2 + 1, idle * 3, idle * 4])),
         anonymous: dice.permille(60),
         limit: None,
+        rotation: (layout == Layout::Native && further.permille(300)).then_some(1),
     }
 }
 
@@ -234,7 +237,11 @@ fn limited(dice: &mut Dice) -> Program {
 
 /// Logins that an identity provider vouches for, and its back-channel log-outs.
 fn from_provider(dice: &mut Dice) -> Program {
-    let mut program = races(dice);
+    let mut program = if dice.permille(300) {
+        limited(dice)
+    } else {
+        races(dice)
+    };
     program.config.layout = Layout::Native;
     for seed in &mut program.seeds {
         seed.flask = false;
@@ -253,11 +260,71 @@ fn from_provider(dice: &mut Dice) -> Program {
         for step in request.steps.iter_mut().chain(&mut request.task) {
             match *step {
                 Step::LogIn(user) if dice.permille(500) => *step = Step::LogInFrom(user),
-                Step::EndAllOf(user) => *step = Step::EndFrom(user),
+                Step::EndAllOf(user) if dice.permille(500) => *step = Step::EndFrom(user),
                 _ => {}
             }
         }
     }
+    program
+}
+
+/// A rotation whose answer is lost or fails, beside other requests, and one that comes later with
+/// whatever cookie the browser has.
+fn lost_rotation(dice: &mut Dice) -> Program {
+    let mut program = races(dice);
+    program.config = Config {
+        layout: Layout::Native,
+        absolute: None,
+        anonymous: false,
+        idle: 1000,
+        rotation: Some(1),
+        ..program.config
+    };
+    let user = dice.permille(500).then_some(0);
+    program.seeds = vec![Seed {
+        browser: 0,
+        user,
+        flask: false,
+        stale: false,
+        lifetime: None,
+        lowered: false,
+    }];
+    let step = |dice: &mut Dice| {
+        let steps = [Step::Mark, Step::Count, Step::Save, Step::Read, Step::Pause];
+        dice.of(&steps)
+    };
+    program.requests = (0..3)
+        .map(|number| Request {
+            browser: 0,
+            process: dice.index(2),
+            open: Open::First,
+            steps: (0..dice.index(3)).map(|_| step(dice)).collect(),
+            task: Vec::new(),
+            after: (0..dice.index(2)).map(|_| step(dice)).collect(),
+            answer_lost: number < 2 && dice.permille(500),
+        })
+        .collect();
+    program.schedule = vec![Turn::Run(0, Behaviour::Fine), Turn::Run(2, Behaviour::Fine)];
+    for _ in 0..dice.index(8) {
+        let behaviour = dice.weighted(&[
+            (12, Behaviour::Fine),
+            (1, Behaviour::ErrorBefore),
+            (1, Behaviour::ErrorAfter),
+            (1, Behaviour::LostAfter),
+            (1, Behaviour::Late),
+        ]);
+        program
+            .schedule
+            .push(Turn::Run(2 * dice.index(2), behaviour));
+    }
+    if dice.permille(200) {
+        program.schedule.push(Turn::Crash(0));
+    }
+    let pause = dice.of(&[1, 15, 61]);
+    program
+        .schedule
+        .extend([Turn::All(0), Turn::All(1), Turn::Late]);
+    program.schedule.extend([Turn::Pass(pause), Turn::All(2)]);
     program
 }
 

@@ -21,6 +21,7 @@ pub(crate) enum Promise {
     Budget,
     Bounded,
     Limited,
+    Rotated,
     /// Nothing panics.
     Panics,
 }
@@ -42,6 +43,8 @@ pub(crate) struct History {
     pub(crate) ends: Vec<End>,
     /// Users whom somebody tried to log out everywhere, and the session that was to be kept.
     pub(crate) ended_users: Vec<(usize, Option<usize>)>,
+    /// Users whose provider's session somebody tried to end.
+    pub(crate) ended_by_provider: Vec<usize>,
     /// The trace of the run, if it is wanted.
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) expected: Vec<Option<Expected>>,
@@ -82,6 +85,7 @@ pub(crate) struct RequestLog {
     /// Every session that the request worked on.
     pub(crate) groups: Vec<usize>,
     pub(crate) arrived: u64,
+    pub(crate) arrived_at: Option<Instant>,
     pub(crate) opened_at: Option<SystemTime>,
     /// It came with an id that was renewed before, and has not logged in since.
     pub(crate) late: bool,
@@ -357,6 +361,11 @@ impl History {
                 .ended_users
                 .iter()
                 .any(|(user, keep)| *keep != Some(group) && self.may_be_of(group, *user))
+            || self.changes.iter().any(|it| {
+                let ended =
+                    matches!(it.kind, Kind::LogIn(user) if self.ended_by_provider.contains(&user));
+                ended && it.from_provider && self.may_be_in(it, group)
+            })
     }
 
     fn may_be_of(&self, group: usize, user: usize) -> bool {

@@ -42,6 +42,9 @@ pub(crate) struct Config {
     pub(crate) absolute: Option<u64>,
     /// A session that cannot be loaded is anonymous, instead of an error.
     pub(crate) anonymous: bool,
+    /// Each id is rotated after so many seconds of use. So much time passes before the first
+    /// request.
+    pub(crate) rotation: Option<u64>,
     pub(crate) limit: Option<Limit>,
 }
 
@@ -280,6 +283,24 @@ impl Program {
             Turn::Clock(by) => by.unsigned_abs(),
             _ => 0,
         });
-        steps.sum()
+        steps.sum::<u64>() + self.config.rotation.unwrap_or(0)
+    }
+
+    /// Whether no request renews an id, logs in, or ends a session.
+    pub(crate) fn only_rotates(&self) -> bool {
+        self.config.rotation.is_some()
+            && self.steps().all(|step| {
+                !matches!(
+                    step,
+                    Step::Renew
+                        | Step::LogIn(_)
+                        | Step::LogInFrom(_)
+                        | Step::LogOut
+                        | Step::Everywhere { .. }
+                        | Step::EndOne(_)
+                        | Step::EndAllOf(_)
+                        | Step::EndFrom(_)
+                )
+            })
     }
 }

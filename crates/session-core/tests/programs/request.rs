@@ -346,9 +346,13 @@ fn log_in(
 
 /// Ends the sessions of a user, or those that came from the provider's session of the user.
 async fn end_all_of(run: &Run<'_>, r: usize, user: usize, step: Step, began: u64) {
-    run.history.borrow_mut().ended_users.push((user, None));
     let sessions: &Sessions = &run.sessions[run.program.requests[r].process];
     let from_provider = step == Step::EndFrom(user);
+    if from_provider {
+        run.history.borrow_mut().ended_by_provider.push(user);
+    } else {
+        run.history.borrow_mut().ended_users.push((user, None));
+    }
     let ending = async {
         if from_provider {
             sessions.end_provider_session(USERS[user]).await

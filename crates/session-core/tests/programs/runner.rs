@@ -15,7 +15,7 @@ use std::{
 };
 
 use session_core::{
-    CookieAttributes, Finish, Lineage, SecretKeys, Session, Sessions, Settings,
+    CookieAttributes, EncryptionKeys, Finish, Lineage, SecretKeys, Session, Sessions, Settings,
     config::{FlaskSessions, OnMaxPerUser},
 };
 use tokio::{runtime::Runtime, time::Instant};
@@ -243,9 +243,18 @@ impl Bench {
                 .with_max_per_user(limit.most)
                 .with_on_max_per_user(policy);
         }
+        if let Some(period) = config.rotation {
+            settings = settings.with_rotation(Duration::from_secs(period));
+        }
         if config.signed {
             let keys = SecretKeys::new("Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP");
             settings = settings.with_keys(keys.expect("the key is strong"));
+            if !flask {
+                let keys = EncryptionKeys::new("Uc4mZr1yP9vWt6xKi3dLn8cHg0eTb2fQ");
+                let keys = keys.expect("the key is strong");
+                let reads_flask = config.layout != Layout::Native;
+                settings = settings.with_encryption(keys.accepting_plain(reads_flask));
+            }
         }
         settings = match config.layout {
             _ if flask => settings,
@@ -287,6 +296,10 @@ impl Run<'_> {
         for seed in &self.program.seeds {
             self.create_seed_session(seed).await;
         }
+        let period = self.program.config.rotation.unwrap_or(0);
+        self.bench
+            .wall
+            .set(i64::try_from(period).expect("a few seconds"));
         self.bench.store.world().open = false;
         let broken = self.bench.broken.borrow().clone();
         let _broken = broken.map(|it| it.apply(&self.bench.store));

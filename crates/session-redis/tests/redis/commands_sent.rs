@@ -147,13 +147,21 @@ async fn a_script_is_not_sent_the_old_bytes_of_a_native_record() {
 }
 
 #[tokio::test]
-async fn a_batch_ends_with_one_echo() {
+async fn a_batch_ends_with_one_echo_and_a_first_command_goes_alone() {
     let server = RedisServer::start(&[]).await;
     let store = connected(&server).await;
     let mut monitor = Monitor::on(&server);
     let keys = ["a", "b", "c"].map(key);
-    futures_util::future::join_all(keys.iter().map(|key| store.load(key))).await;
+    let load_all = || futures_util::future::join_all(keys.iter().map(|key| store.load(key)));
+    load_all().await;
+    assert_eq!(monitor.all_names(), ["GET", "ECHO", "GET", "GET", "ECHO"]);
+    // While there is somebody to share with, it shares.
+    load_all().await;
     assert_eq!(monitor.all_names(), ["GET", "GET", "GET", "ECHO"]);
+    store.load(&keys[0]).await.unwrap();
+    load_all().await;
+    let again = ["GET", "ECHO", "GET", "ECHO", "GET", "GET", "ECHO"];
+    assert_eq!(monitor.all_names(), again);
 }
 
 #[tokio::test]

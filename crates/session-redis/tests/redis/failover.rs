@@ -14,7 +14,7 @@ use session_redis::{
     RedisStore,
     redis::{self, Client},
 };
-use session_tests::{RedisSentinel, RedisServer, Server};
+use session_tests::{ChaosProxy, Disruption, RedisSentinel, RedisServer, Server};
 
 use crate::common::{
     MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store, stored,
@@ -322,6 +322,26 @@ async fn a_silent_sentinel_costs_no_call() {
     }
     let fastest = times[1..].iter().min().unwrap();
     assert!(*fastest < Duration::from_millis(150), "{times:?}");
+}
+
+/// A Sentinel that is cut off together with the old primary is near, and answers before the others.
+#[tokio::test]
+async fn a_near_sentinel_does_not_outrun_the_others() {
+    let (old, new) = (RedisSentinel::start().await, RedisSentinel::start().await);
+    let other = new.another_sentinel(1).await;
+    let mut sentinels = vec![format!("127.0.0.1:{}", old.sentinel().port())];
+    let mut far = vec![];
+    for sentinel in [new.sentinel(), &other] {
+        let proxy = ChaosProxy::start(sentinel.port()).await;
+        proxy.set(Disruption::Latency(Duration::from_millis(40)));
+        sentinels.push(format!("127.0.0.1:{}", proxy.port()));
+        far.push(proxy);
+    }
+    let address = format!("redis+sentinel://{}/mymaster/0", sentinels.join(","));
+    let store = store(&address);
+    insert(&store, "a", "one").await;
+    assert_eq!(new.primary().command("EXISTS session:a"), ":1\r\n");
+    assert_eq!(old.primary().command("EXISTS session:a"), ":0\r\n");
 }
 
 /// With `min-replicas-max-lag 1` the primary refuses writes once it has had no replica for a while.

@@ -32,6 +32,8 @@ fn every_setting_is_turned_by_its_name() {
         ("PERMANENT_SESSION_LIFETIME", "60"),
         ("SESSION_ABSOLUTE_LIFETIME", "600"),
         ("SESSION_CLEANUP_SECONDS", "7"),
+        ("SESSION_ROTATION_SECONDS", "86400"),
+        ("SESSION_ROTATED_ID_ENDS_SESSION", "true"),
         ("SESSION_STORE_TIMEOUT_MS", "250"),
         ("SESSION_REFRESH_EACH_REQUEST", "false"),
     ])
@@ -48,6 +50,8 @@ fn every_setting_is_turned_by_its_name() {
     assert_eq!(all.idle_timeout.as_secs(), 60);
     assert_eq!(all.absolute_timeout.unwrap().as_secs(), 600);
     assert_eq!(all.sweep_pause.as_secs(), 7);
+    assert_eq!(all.rotation().unwrap().as_secs(), 86_400);
+    assert!(all.rotated_id_ends_session());
     assert_eq!(all.store_timeout.as_millis(), 250);
     assert_eq!(all.refresh, Refresh::OnChange);
     assert!(all.keys.is_some());
@@ -70,6 +74,8 @@ fn what_cannot_be_used_is_refused_in_one_line_that_names_it() {
         ("SESSION_ABSOLUTE_LIFETIME", "-1"),
         ("SESSION_STORE_TIMEOUT_MS", "0"),
         ("SESSION_CLEANUP_SECONDS", "0"),
+        ("SESSION_ROTATION_SECONDS", "0"),
+        ("SESSION_ROTATED_ID_ENDS_SESSION", "perhaps"),
         ("SESSION_SERIALIZATION_FORMAT", "json"),
         ("SESSION_SERIALIZATION_FORMAT", "pickle"),
         ("SECRET_KEY_FALLBACKS", "short"),

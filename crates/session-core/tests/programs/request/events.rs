@@ -22,6 +22,9 @@ use crate::{
 
 use super::{ITEMS, Listed};
 
+/// Less than the time for which a rotated id goes on.
+const AT_ONCE: Duration = Duration::from_secs(25);
+
 impl Run<'_> {
     /// Counts the store time of one of the library's calls; a call before the head shares the
     /// request's, one after it has its own.
@@ -98,6 +101,7 @@ impl Run<'_> {
         let presented = history.group_of(first);
         let log = &mut history.requests[r];
         log.arrived = tick;
+        log.arrived_at = Some(Instant::now());
         first.clone_into(&mut log.cookie);
         log.presented = presented;
     }
@@ -134,6 +138,29 @@ impl Run<'_> {
         history.add_trace(|| format!("request {r}: opened {session:?} of {user:?}"));
         drop(history);
         self.check_expected(r, session);
+        self.check_rotation(r, session);
+    }
+
+    /// *A rotation makes no request anonymous*, whatever fails, if it came with the cookie that its
+    /// browser got last.
+    fn check_rotation(&self, r: usize, session: &Session) {
+        let program = self.program;
+        let mut history = self.history.borrow_mut();
+        let log = &history.requests[r];
+        let at_once = log.arrived_at.is_some_and(|it| it.elapsed() < AT_ONCE);
+        let known = log.presented.is_some_and(|it| !history.groups[it].stale);
+        let passed = self.started.elapsed().as_secs() + program.clock_steps() + 2;
+        let absolute = program.config.absolute.unwrap_or(u64::MAX);
+        let alive = passed < program.shortest_idle().min(absolute);
+        if session.is_new()
+            && (known && at_once && alive)
+            && program.only_rotates()
+            && !program.evicts()
+            && !program.config.anonymous
+        {
+            let text = format!("request {r} is anonymous, and nothing but rotations happened");
+            history.violate(Promise::LoggedIn, text);
+        }
     }
 
     /// An active user is still logged in.

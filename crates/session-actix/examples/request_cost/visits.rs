@@ -1,9 +1,6 @@
-//! One visitor asks for one kind of page again and again; the sessions are in memory.
-//!
-//! `cargo xtask costs` runs this under callgrind and says what one request of each kind costs. By
-//! itself it prints nothing. It ends with an error if an answer is not the right one.
+//! The pages, and one visitor.
 
-use std::{error::Error, sync::Arc, thread};
+use std::{error::Error, sync::Arc};
 
 use actix_http::Request;
 use actix_web::{
@@ -12,16 +9,15 @@ use actix_web::{
     dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse},
     get,
     http::header::{COOKIE, SET_COOKIE},
-    post, rt,
+    post,
     test::{TestRequest, init_service, read_body, try_call_service},
     web::ServiceConfig,
 };
 use session_actix::{
     CrossSiteGuard, Session, SessionError, SessionMiddleware,
-    session_core::{MemoryStore, SecretKeys, Sessions, Settings},
+    session_core::{EncryptionKeys, MemoryStore, SecretKeys, Sessions, Settings},
 };
 
-const USAGE: &str = "request_cost without|untouched|guarded|read|change|flask-read REQUESTS";
 const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
 
 /// What a session holds beside its counter: some 300 bytes.
@@ -64,33 +60,33 @@ async fn change(session: Session) -> Result<String, SessionError> {
     Ok(visits.to_string())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let [kind, requests] = words.as_slice() else {
-        return Err(USAGE.into());
-    };
-    let requests = requests.parse()?;
-    // Where the main thread's stack begins depends on the environment, and some copies take longer
-    // for it.
-    let done = thread::scope(|scope| {
-        let program = scope.spawn(|| {
-            let visit = rt::System::new().block_on(send_requests(kind, requests));
-            visit.map_err(|error| error.to_string())
-        });
-        program.join()
-    });
-    Ok(done.map_err(|_| "a handler panicked")??)
+/// As [`read`], without sessions.
+#[get("/read-without")]
+async fn read_without() -> String {
+    READ.1.to_owned()
 }
 
-async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> {
+/// As [`change`], without sessions.
+#[post("/change-without")]
+async fn change_without() -> String {
+    1.to_string()
+}
+
+/// Sends so many requests of one kind, of one visitor.
+pub(super) async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> {
     let settings = match kind {
         "flask-read" => Settings::flask(),
+        "encrypted-read" => {
+            Settings::new(SecretKeys::new(SECRET)?).with_encryption(EncryptionKeys::new(SECRET)?)
+        }
         _ => Settings::new(SecretKeys::new(SECRET)?),
     };
     let builder = Sessions::builder(settings, Arc::new(MemoryStore::new()));
     let sessions = builder.without_owner_lists().build()?;
     match kind {
-        "without" => send_all(App::new().configure(routes), kind, requests).await,
+        "without" | "read-without" | "change-without" => {
+            send_all(App::new().configure(routes), kind, requests).await
+        }
         "guarded" => {
             let app = App::new().wrap(SessionMiddleware::new(sessions));
             let app = app.wrap(CrossSiteGuard::default());
@@ -105,6 +101,7 @@ async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> 
 
 fn routes(config: &mut ServiceConfig) {
     config.service((fill, untouched, read, change));
+    config.service((read_without, change_without));
 }
 
 async fn send_all<T, B>(app: App<T>, kind: &str, requests: u64) -> Result<(), Box<dyn Error>>
@@ -120,7 +117,7 @@ where
 {
     let app = init_service(app).await;
     let mut browser = Browser::default();
-    if kind != "without" {
+    if !kind.ends_with("without") {
         let form = TestRequest::post().uri("/fill");
         browser.ask(&app, form, "filled").await?;
     }
@@ -129,9 +126,13 @@ where
             "without" | "untouched" | "guarded" => {
                 (TestRequest::get().uri("/untouched"), "ok".to_owned())
             }
-            "read" | "flask-read" => (TestRequest::get().uri("/read"), READ.1.to_owned()),
+            "read" | "encrypted-read" | "flask-read" => {
+                (TestRequest::get().uri("/read"), READ.1.to_owned())
+            }
+            "read-without" => (TestRequest::get().uri("/read-without"), READ.1.to_owned()),
+            "change-without" => (TestRequest::post().uri("/change-without"), "1".to_owned()),
             "change" => (TestRequest::post().uri("/change"), visit.to_string()),
-            _ => return Err(USAGE.into()),
+            _ => return Err(format!("{kind} is no kind of request").into()),
         };
         browser.ask(&app, request, &expected).await?;
     }
