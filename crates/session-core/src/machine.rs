@@ -274,7 +274,7 @@ impl Machine {
         });
         let unreported = self.unreported.take();
         if let Some(error) = unreported.or_else(|| self.undelivered_error(goal)) {
-            self.end_run(Err(error));
+            self.refuse(error, inputs);
         } else if self.write_unknown && goal != Goal::Reload {
             self.end_run(Err(Error::Unknown));
         } else {

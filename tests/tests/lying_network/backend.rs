@@ -151,7 +151,7 @@ impl Backend {
     pub(crate) fn small_budget(&self) -> Duration {
         match self {
             // Its server is written in Python.
-            Self::Mongo(_) => Duration::from_millis(400),
+            Self::Mongo(_) => Duration::from_millis(250),
             _ => Duration::from_millis(100),
         }
     }

@@ -100,7 +100,9 @@ impl Network {
             });
             let asked: Vec<_> = asked.collect();
             let mut reason = String::new();
-            for result in join_all(asked).await {
+            let (asked, control_is_served) =
+                tokio::join!(join_all(asked), self.control.is_served());
+            for result in asked {
                 let (visitor, is_served) = result.expect("no check fails");
                 if !is_served {
                     visitor.last_error().clone_into(&mut reason);
@@ -113,10 +115,10 @@ impl Network {
                 return begin.elapsed();
             } else if served {
                 group = self.visitors.len();
-            } else if late {
-                let busy = !self.control.is_served().await;
-                assert!(busy && excuses < EXCUSES, "{what}: not healthy: {reason}");
+            } else if !control_is_served && excuses < EXCUSES {
                 (begin, excuses) = (Watch::start(), excuses + 1);
+            } else {
+                assert!(!late, "{what}: not healthy: {reason}");
             }
         }
     }

@@ -17,7 +17,8 @@ impl Machine {
             Origin::Live(live) => inputs.rules.rotates(live, inputs.now),
             _ => false,
         };
-        if !due || run.goal != Goal::Finish || run.rotates.is_some() || self.head_sent {
+        let settled = run.rotates.is_some() || run.refusal.is_some();
+        if !due || run.goal != Goal::Finish || settled || self.head_sent {
             return false;
         }
         let owner = match &self.origin {

@@ -54,6 +54,9 @@ pub(super) struct Run {
     pub(super) refused: Option<Refused>,
     /// What the save has come to, if it is done and this is the rotation after it.
     pub(super) rotates: Option<Saved>,
+    /// Why the save was refused, if it was and this is the check of an id that an earlier save is to
+    /// send.
+    pub(super) refusal: Option<Error>,
     /// The nonce of that rotation.
     pub(super) nonce: Option<Nonce>,
     /// Every tombstone that led to the record was that of a rotation.
@@ -113,6 +116,7 @@ impl Run {
             rotated: None,
             refused: None,
             rotates: None,
+            refusal: None,
             nonce: None,
             only_rotations: true,
             error: None,

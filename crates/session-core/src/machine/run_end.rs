@@ -170,19 +170,44 @@ impl Machine {
         }
         let result = result_for_callers(end, &mut finished);
         self.apply_end(end, finished);
-        if let Some(inputs) = inputs
-            && let Ok(saved) = &result
-        {
-            if self.restart_for_log_out() {
-                self.plan(inputs);
-            } else if self.restart_for_rotation(*saved, inputs) {
-                self.transition(Event::RotationDue, inputs);
-            } else {
-                self.end_run(result);
+        match (result, inputs) {
+            (Ok(saved), Some(inputs)) => {
+                if self.restart_for_log_out() {
+                    self.plan(inputs);
+                } else if self.restart_for_rotation(saved, inputs) {
+                    self.transition(Event::RotationDue, inputs);
+                } else {
+                    self.end_run(Ok(saved));
+                }
             }
-        } else {
-            self.end_run(result);
+            (Err(error), Some(inputs)) => self.refuse(error, inputs),
+            (result, None) => self.end_run(result),
         }
+    }
+
+    /// Ends the run with an error. If the request ends and an earlier save is to send a new id, the
+    /// run first checks that the id is still the session's, unless the store failed.
+    pub(super) fn refuse(&mut self, error: Error, inputs: &mut Inputs<'_>) {
+        let sends = self.pending_cookie == PendingCookie::NewId && !self.head_sent;
+        let key = match &self.origin {
+            Origin::Live(live) if sends && error.changed_nothing() => (live.key.clone(), live.form),
+            _ => return self.end_run(Err(error)),
+        };
+        let ends_request = |run: &&mut Run| {
+            run.goal == Goal::Finish && run.rotates.is_none() && run.refusal.is_none()
+        };
+        let Some(run) = self.run.as_mut().filter(ends_request) else {
+            return self.end_run(Err(error));
+        };
+        *run = Run {
+            awaited: run.awaited,
+            logged_out: run.logged_out,
+            forgets_id: run.forgets_id,
+            key: Some(key),
+            refusal: Some(error),
+            ..Run::new(run.number, run.goal)
+        };
+        self.transition(Event::CookiePending, inputs);
     }
 
     /// Sets the session's origin and the pending cookie.
@@ -311,6 +336,7 @@ impl Machine {
             awaited: run.awaited,
             ops: take(&mut self.ops),
             renew: take(&mut self.renew),
+            refusal: run.refusal.take(),
             ..Run::new(run.number, run.goal)
         };
         self.log_out_origin();
@@ -335,19 +361,20 @@ impl Machine {
     }
 
     pub(super) fn end_run(&mut self, result: Result<Saved>) {
-        let Some(&Run {
+        let Some(Run {
             number,
             awaited,
             goal,
             logged_out,
             forgets_id,
             rotates,
+            refusal,
             ..
-        }) = self.run.as_ref()
+        }) = self.run.take()
         else {
             return;
         };
-        self.run = None;
+        let result = refusal.map_or(result, Err);
         // A response that failed could not check that the id is still the session's. Nor could one
         // whose rotation failed; its new id is not needed, because the old one leads to it.
         let unchecked = self.pending_cookie == PendingCookie::Id || rotates.is_some();

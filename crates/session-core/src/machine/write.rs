@@ -88,7 +88,7 @@ impl Machine {
         let form = inputs.rules.settings.form;
         match self.apply_changes(None, inputs) {
             Ok(content) => self.insert(form, content, inputs),
-            Err(error) => self.end_run(Err(error)),
+            Err(error) => self.refuse(error, inputs),
         }
     }
 
@@ -105,7 +105,7 @@ impl Machine {
                 self.prepare_rotation(inputs);
                 self.insert(form, content, inputs);
             }
-            Err(error) => self.end_run(Err(error)),
+            Err(error) => self.refuse(error, inputs),
         }
     }
 
@@ -154,7 +154,7 @@ impl Machine {
                 run.call = Some(Call::Insert(new.key.clone(), record));
                 run.written = Some(Arc::new(new));
             }
-            Err(error) => self.end_run(Err(error)),
+            Err(error) => self.refuse(error, inputs),
         }
     }
 
@@ -164,7 +164,7 @@ impl Machine {
         };
         let content = match self.apply_changes_in_time(&live, inputs) {
             Ok(content) => content,
-            Err(error) => return self.end_run(Err(error)),
+            Err(error) => return self.refuse(error, inputs),
         };
         let emptied = !live.form.has_header() && content.is_empty();
         let sends_cookie = live.id.is_some()
@@ -246,7 +246,7 @@ impl Machine {
             Err(_) if run.state == State::Refreshing => {
                 self.transition(Event::Failed, inputs);
             }
-            Err(error) => self.end_run(Err(error)),
+            Err(error) => self.refuse(error, inputs),
         }
     }
 

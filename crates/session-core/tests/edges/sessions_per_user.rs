@@ -99,6 +99,27 @@ async fn a_login_beyond_the_limit_is_refused_and_leaves_the_session_as_it_was() 
 }
 
 #[tokio::test]
+async fn a_refused_login_sends_no_id_that_has_ended_since() {
+    for ends in [true, false] {
+        let site = refusing(1);
+        log_in(&site, "ada").await.unwrap();
+        let browser = site.browser();
+        let request = site.open(&browser).await;
+        request.log_in("bob").unwrap();
+        let _saved = request.save().await.unwrap();
+        if ends {
+            site.sessions.log_out_everywhere("bob").await.unwrap();
+        }
+        request.log_in("ada").unwrap();
+        let refused = request.answer().await;
+        assert!(is_refused(&refused, 1), "{:?}", refused.err());
+        assert_eq!(browser.header("/").is_some(), !ends);
+        let bob = site.owner(&browser).await;
+        assert_eq!(bob.as_deref(), Some("bob").filter(|_| !ends));
+    }
+}
+
+#[tokio::test]
 async fn a_session_counts_once_however_often_it_is_renewed_or_logged_in_to() {
     for site in [refusing(1), ending(1)] {
         let browser = log_in(&site, "ada").await.unwrap();
