@@ -166,7 +166,8 @@ async fn each_event_has_its_name_and_its_fields() {
     );
     assert_eq!(found[2], "INFO event=\"log_out_everywhere\" ended=2");
 
-    let (_, lineage) = send(&app, "/provider", "a=b").await;
+    let (cookie, _) = send(&app, "/provider", "a=b").await;
+    let (_, lineage) = send(&app, "/who", &cookie).await;
     events();
     send(&app, "/back-channel", "a=b").await;
     let ended = "INFO event=\"back_channel_log_out\" ended=1".to_owned();
