@@ -5,8 +5,8 @@ use std::sync::Arc;
 use session_core::config::{ConfigError, Env};
 
 use crate::{
-    dialect::Dialect, migrate::SqlSessions, sqlalchemy_url::without_driver, store::SqlStore,
-    table_name::TableName,
+    connection::Connections, dialect::Dialect, migrate::SqlSessions,
+    sqlalchemy_url::without_driver, store::SqlStore, table_name::TableName,
 };
 
 const URL: &str = "SESSION_SQL";
@@ -45,7 +45,7 @@ impl<D: Dialect> SqlStore<D> {
             return Err(unknown_scheme(D::URL_SCHEMES));
         }
         D::pool(&url)
-            .map(Self::new)
+            .map(|pool| Self::on(Connections::own(pool)))
             .map_err(|error| ConfigError::new(URL, format!("is not a valid database URL: {error}")))
     }
 
