@@ -104,6 +104,7 @@ async fn serve(
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(name))
+            .app_data(web::Data::new(sessions.clone()))
             .app_data(web::PayloadConfig::new(64 << 20))
             .wrap(SessionMiddleware::new(sessions.clone()))
             .wrap(CrossSiteGuard::default())
