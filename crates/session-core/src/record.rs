@@ -37,8 +37,8 @@ pub struct IndexEntry {
     /// to name a record whose later entry does not have that name: `session-core` looks into the
     /// record.
     pub provider_session: Option<OwnerKey>,
-    /// Until when the index must name the record, under each name. It is never before the session's end. After this
-    /// time the entry must leave the list, even if the record stays; see
+    /// Until when the index must name the record, under each name. It is never before the session's
+    /// end. After this time the entry must leave the list, even if the record stays; see
     /// [`owned_by`](crate::OwnerIndex::owned_by).
     pub expires_at: SystemTime,
 }
