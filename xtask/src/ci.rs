@@ -85,6 +85,19 @@ fn features(steps: &mut Steps) -> StepResult {
             &mut cargo(&["check", "--package", "session-sql", "--features", database]),
         )?;
     }
+    // Each store by itself, in the crate that knows all of them.
+    for store in ["filesystem", "redis", "memcached", "mongodb", "sqlite"] {
+        steps.command(
+            "features",
+            &mut cargo(&[
+                "check",
+                "--package",
+                "actix-server-sessions",
+                "--features",
+                store,
+            ]),
+        )?;
+    }
     // The tests of a log-in without TLS and RSA, which need a genuine MySQL to run.
     let check = ["check", "--package", "session-sql", "--test", "mysql"];
     steps.command("features", &mut cargo(&check))?;
