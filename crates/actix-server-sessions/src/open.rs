@@ -7,8 +7,6 @@ use session_actix::session_core::{
     config::{ConfigError, Env},
 };
 
-#[cfg(feature = "flask")]
-use crate::flask::shares;
 use crate::{preparation::Preparation, store_type::StoreType};
 
 /// A store, and what it needs from the application.
@@ -22,8 +20,16 @@ pub(crate) struct OpenStore {
 
 /// The store of this type, as `env` describes it, in the layout that `settings` need.
 #[cfg_attr(
-    not(feature = "flask"),
-    expect(unused_variables, reason = "there is one layout without Flask's")
+    not(all(
+        feature = "flask",
+        any(
+            feature = "mongodb",
+            feature = "sqlite",
+            feature = "postgres",
+            feature = "mysql"
+        )
+    )),
+    expect(unused_variables, reason = "the other stores have one layout")
 )]
 pub(crate) async fn open(
     store_type: StoreType,
@@ -48,7 +54,7 @@ pub(crate) async fn open(
         StoreType::MongoDb => {
             let store = session_mongo::MongoStore::from_env(env).await?;
             #[cfg(feature = "flask")]
-            if shares(settings) {
+            if crate::flask::shares(settings) {
                 let store = store.with_flask_layout();
                 let indexes = Preparation::new(store.clone(), |store| async move {
                     store.ensure_indexes().await
@@ -64,7 +70,7 @@ pub(crate) async fn open(
         StoreType::Sql => {
             let store = session_sql::from_env(env)?;
             #[cfg(feature = "flask")]
-            if shares(settings) {
+            if crate::flask::shares(settings) {
                 let store = store.with_flask_layout();
                 let migration =
                     Preparation::new(store.clone(), |store| async move { store.migrate().await });

@@ -12,6 +12,15 @@ type Attempt = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 pub(crate) struct Preparation(Box<dyn Fn() -> Attempt + Send + Sync>);
 
 impl Preparation {
+    #[cfg_attr(
+        not(any(
+            feature = "mongodb",
+            feature = "sqlite",
+            feature = "postgres",
+            feature = "mysql"
+        )),
+        expect(dead_code, reason = "no other store has a table or an index")
+    )]
     pub(crate) fn new<S, F>(store: S, prepare: impl Fn(S) -> F + Send + Sync + 'static) -> Self
     where
         S: Clone + Send + Sync + 'static,
