@@ -38,6 +38,16 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         "memcached",
         &["actix-web", "memcache"],
     ),
+    (
+        "actix-server-sessions",
+        "mongodb",
+        &["actix-web", "mongodb", "sha1"],
+    ),
+    (
+        "actix-server-sessions",
+        "sqlite",
+        &["actix-web", "sqlx-sqlite", "libsqlite3-sys"],
+    ),
 ];
 
 /// An application compiles the store that it uses and no other.

@@ -24,8 +24,8 @@ pub(crate) fn checked(
     let refuse = |reason: &str| Err(ConfigError::new(SETTING, reason));
     match store_type {
         StoreType::Filesystem if shares(&settings) => refuse(
-            "is filesystem, where Flask-Session writes pickle, which is not read here: let Flask use cachelib with \
-             JSON, and set SESSION_TYPE=cachelib",
+            "is filesystem, where Flask-Session writes pickle, which is not read here: let Flask \
+             use cachelib with JSON, and set SESSION_TYPE=cachelib",
         ),
         StoreType::Memory if shares(&settings) => {
             refuse("is memory, which no Flask application can share: choose another store")
@@ -34,14 +34,15 @@ pub(crate) fn checked(
             "is cachelib, whose files are only for sharing with Flask: set SESSION_TYPE=filesystem",
         ),
         StoreType::Cachelib if settings.flask_sessions() == FlaskSessions::Keep => refuse(
-            "is cachelib, where sessions cannot stay in Flask's form, because Flask does not read MessagePack there: \
-             use FlaskSessions::Move",
+            "is cachelib, where sessions cannot stay in Flask's form, because Flask does not read \
+             MessagePack there: use FlaskSessions::Move",
         ),
         StoreType::Cachelib if settings.form() == Form::Flask => {
             if env.get(FORMAT).is_some_and(|format| format != "json") {
                 return Err(ConfigError::new(
                     FORMAT,
-                    "must be json or unset with SESSION_TYPE=cachelib, because Flask writes JSON or pickle there",
+                    "must be json or unset with SESSION_TYPE=cachelib, because Flask writes JSON \
+                     or pickle there",
                 ));
             }
             Ok(settings.with_format(Format::Json))

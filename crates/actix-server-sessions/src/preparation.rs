@@ -67,7 +67,7 @@ impl Preparation {
 fn warn_of(error: &Error) {
     tracing::warn!(
         error = error as &dyn StdError,
-        "the store lacks its table or its indexes; trying again once a second, and requests that use the session \
-         fail meanwhile"
+        "the store lacks its table or its indexes; trying again once a second, and requests that \
+         use the session fail meanwhile"
     );
 }

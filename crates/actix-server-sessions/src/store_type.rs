@@ -102,7 +102,8 @@ impl StoreType {
         ConfigError::new(
             SETTING,
             format!(
-                "is {}, but this store is not compiled in: enable the Cargo feature {} of actix-server-sessions",
+                "is {}, but this store is not compiled in: enable the Cargo feature {} of \
+                 actix-server-sessions",
                 self.name(),
                 self.row().features
             ),
@@ -164,8 +165,8 @@ mod tests {
     #[test]
     fn an_unknown_type_lists_those_that_are_known() {
         let error = of("cassandra").unwrap_err().to_string();
-        let expected = "SESSION_TYPE must be one of filesystem, redis, memcached, mongodb, sql, sqlalchemy, cachelib, \
-                        memory";
+        let expected = "SESSION_TYPE must be one of filesystem, redis, memcached, mongodb, sql, \
+                        sqlalchemy, cachelib, memory";
         assert_eq!(error, expected);
         let unset = of("").unwrap_err().to_string();
         assert_eq!(unset, expected.replace("must be", "is needed:"));

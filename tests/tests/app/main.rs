@@ -1,5 +1,5 @@
-//! The program `session-app` as a process, on the real stores: the configurations of Flask-Session's
-//! tutorials, and what happens at the start, during an outage and at the end.
+//! The program `session-app` as a process, on the real stores: the configurations of
+//! Flask-Session's tutorials, and what happens at the start, during an outage and at the end.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod browser;

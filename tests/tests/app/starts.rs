@@ -51,6 +51,7 @@ async fn a_setting_of_another_store_is_a_warning() {
         ("SESSION_REDIS", "redis://127.0.0.1:6379"),
     ];
     let app = app(&settings).await;
-    let warning = "SESSION_REDIS is for SESSION_TYPE=redis and is ignored, because SESSION_TYPE is filesystem";
+    let warning = "SESSION_REDIS is for SESSION_TYPE=redis and is ignored, because SESSION_TYPE \
+                   is filesystem";
     assert!(app.output().contains(warning), "{}", app.output());
 }
