@@ -101,8 +101,8 @@ impl Contest {
             Self::Redis => self.redis_bars(),
             Self::Before(_) => both(Cpu, C::OursRedis, C::BeforeRedis, [Some(0.97); 2]),
             Self::Memcached => both(Rate, C::OursMemcached, C::OursRedis, [Some(0.8), None]),
-            Self::Postgres => both(Rate, C::OursPostgres, C::TowerPostgres, [Some(1.0); 2]),
-            Self::Sqlite => both(Rate, C::OursSqlite, C::TowerSqlite, [Some(1.0); 2]),
+            Self::Postgres => both(Rate, C::OursPostgres, C::TowerPostgres, [Some(1.05); 2]),
+            Self::Sqlite => both(Rate, C::OursSqlite, C::TowerSqlite, [Some(1.2), Some(1.05)]),
         }
     }
 

@@ -52,6 +52,7 @@ fn planted(bytes: &[u8]) -> (MemoryStore, Bench) {
         bytes: Bytes::copy_from_slice(bytes),
         expires_at: later,
         entry: Some(IndexEntry {
+            provider_session: None,
             owner: KeyPrefix::default().owner_key(OWNER),
             expires_at: later,
         }),

@@ -125,6 +125,8 @@ async fn memcached_says_that_it_cannot() {
             (Method::DELETE, "/sessions/any"),
             (Method::POST, "/logout-everywhere"),
             (Method::POST, "/logout-everywhere?keep_current=true"),
+            (Method::POST, "/backchannel-logout?sid=any"),
+            (Method::POST, "/login?user=anna&sid=any"),
         ] {
             let answer = browser.send(method, path, String::new()).await;
             assert_eq!(

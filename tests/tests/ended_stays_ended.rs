@@ -15,16 +15,20 @@ use site::{Answer, Backend, Browser, Cookie, Demo};
 use tokio::task::JoinHandle;
 
 const AT_ONCE: usize = 8;
+const ENCRYPTION: (&str, &str) = ("SESSION_ENCRYPTION_KEY", "Uc4mZr1yP9vWt6xKi3dLn8cHg0eTb2fQ");
 
 /// Plays `rounds` rounds, some at a time, each with a user of its own.
-async fn play<F>(demo: Demo, rounds: usize, round: fn(Arc<Demo>, Browser, usize) -> F)
-where
+async fn play<F>(
+    demo: Demo,
+    rounds: usize,
+    round: impl Fn(Arc<Demo>, Browser, usize) -> F + Clone + Send + 'static,
+) where
     F: Future<Output = ()> + Send + 'static,
 {
     let demo = Arc::new(demo);
     let players: Vec<_> = (0..AT_ONCE)
         .map(|player| {
-            let demo = Arc::clone(&demo);
+            let (demo, round) = (Arc::clone(&demo), round.clone());
             tokio::spawn(async move {
                 for number in (player..rounds).step_by(AT_ONCE) {
                     let browser = demo.logged_in(&format!("user{number}")).await;
@@ -178,6 +182,65 @@ async fn logging_out_everywhere_beats_requests_in_flight(backend: Backend) {
         },
     )
     .await;
+}
+
+async fn from_provider(demo: &Demo, user: &str, sid: &str) -> Browser {
+    let mut browser = demo.browser();
+    let answer = browser.post(&format!("/login?user={user}&sid={sid}")).await;
+    assert_eq!(answer.status, 200, "{}", demo.output());
+    browser
+}
+
+on_stores! {
+    a_back_channel_log_out_beats_requests_in_flight: filesystem Filesystem, redis Redis, mongodb Mongo, sqlite Sqlite,
+    postgres Postgres, mariadb MariaDb
+}
+async fn a_back_channel_log_out_beats_requests_in_flight(backend: Backend) {
+    for encryption in [&[][..], &[ENCRYPTION]] {
+        let demo = Demo::with(backend.settings().await, encryption).await;
+        let beside = Arc::new(demo.beside().await);
+        play(
+            demo,
+            rounds().div_ceil(2),
+            move |demo, same_user, number| {
+                let beside = beside.clone();
+                async move {
+                    let (user, sid) = (format!("user{number}"), format!("sid{number}"));
+                    let mut kept = [
+                        same_user,
+                        from_provider(&demo, &user, &user).await,
+                        from_provider(&demo, &sid, &user).await,
+                        from_provider(&demo, "bert", "sid").await,
+                    ];
+                    let one = from_provider(&demo, &user, &sid).await;
+                    let other = from_provider(&beside, &user, &sid).await;
+                    let mut late = in_flight(&one, number).await;
+                    late.extend(in_flight(&other, number).await);
+                    late.extend(in_flight(&one.at(beside.url()), number).await);
+                    let renewal = send(&other.at(demo.url()), Method::POST, "/renew");
+                    let path = format!("/backchannel-logout?sid={sid}");
+                    let provider = beside.browser();
+                    let ended = provider.send(Method::POST, &path, String::new()).await;
+                    assert_eq!(ended.status, 200, "round {number}: {}", beside.output());
+                    // A renewal beside it is ended too, under either id.
+                    let renewal = renewal.await.expect("it is answered");
+                    if let Cookie::Set(cookie) = renewal.cookie() {
+                        is_dead(other.clone().holding(&cookie), number).await;
+                    }
+                    late.push(send(&one, Method::GET, "/slow?ms=1"));
+                    assert_nothing_revived(&one, late, number).await;
+                    is_dead(one.at(beside.url()), number).await;
+                    is_dead(other.at(demo.url()), number).await;
+                    for browser in &mut kept {
+                        assert!(browser.user().await.is_string(), "round {number}");
+                    }
+                    let again = provider.send(Method::POST, &path, String::new()).await;
+                    assert_eq!(again.json(), json!({ "ended": 0 }), "round {number}");
+                }
+            },
+        )
+        .await;
+    }
 }
 
 on_every_store! { a_logout_beats_a_renewal_beside_it }

@@ -18,6 +18,7 @@
 mod navigations;
 mod person;
 mod sites;
+mod tls;
 
 use std::path::PathBuf;
 

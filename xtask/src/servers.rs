@@ -58,16 +58,41 @@ const MEMCACHED: &Tests = &Tests {
 };
 const POSTGRES: &Tests = &Tests {
     package: "session-sql",
-    runs: &[&["--workspace", "--all-features", "--test", "sql", "postgres"]],
+    runs: &[
+        &["--workspace", "--all-features", "--test", "sql", "postgres"],
+        &[
+            "--workspace",
+            "--all-features",
+            "--test",
+            "logins_at_once",
+            "postgres",
+        ],
+    ],
 };
 const MARIADB_TESTS: &Tests = &Tests {
     package: "session-sql",
-    runs: &[&["--workspace", "--all-features", "--test", "sql", "mariadb"]],
+    runs: &[
+        &["--workspace", "--all-features", "--test", "sql", "mariadb"],
+        &[
+            "--workspace",
+            "--all-features",
+            "--test",
+            "logins_at_once",
+            "mariadb",
+        ],
+    ],
 };
 const MYSQL_TESTS: &Tests = &Tests {
     package: "session-sql",
     runs: &[
         &["--workspace", "--all-features", "--test", "sql", "mariadb"],
+        &[
+            "--workspace",
+            "--all-features",
+            "--test",
+            "logins_at_once",
+            "mariadb",
+        ],
         &["--workspace", "--all-features", "--test", "mysql"],
         // Without TLS and RSA: the error.
         &[

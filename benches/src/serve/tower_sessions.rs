@@ -16,7 +16,7 @@ use tower_sessions_redis_store::{
 use tower_sessions_sqlx_store::{
     PostgresStore, SqliteStore,
     sqlx::{
-        PgPool, SqlitePool,
+        Database, pool::PoolOptions,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
@@ -76,7 +76,7 @@ pub(super) fn redis(url: &str) -> Result<()> {
 
 pub(super) fn postgres(url: &str) -> Result<()> {
     runtime()?.block_on(async {
-        let store = PostgresStore::new(PgPool::connect(url).await?);
+        let store = PostgresStore::new(pool_options(10).connect(url).await?);
         store.migrate().await?;
         serve(store).await
     })
@@ -92,10 +92,20 @@ pub(super) fn sqlite(url: &str) -> Result<()> {
             .synchronous(SqliteSynchronous::Normal)
             .pragma("cache_size", "-16384")
             .pragma("wal_autocheckpoint", "4000");
-        let store = SqliteStore::new(SqlitePool::connect_with(options).await?);
+        let store = SqliteStore::new(pool_options(4).connect_with(options).await?);
         store.migrate().await?;
         serve(store).await
     })
+}
+
+/// The settings of the pool that `session-sql` makes. With the defaults, which its README has, each
+/// call pings its connection before it uses it.
+fn pool_options<D: Database>(most: u32) -> PoolOptions<D> {
+    PoolOptions::new()
+        .max_connections(most)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
 fn runtime() -> std::io::Result<runtime::Runtime> {

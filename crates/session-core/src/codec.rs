@@ -126,6 +126,7 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
         authenticated_at: header.authenticated_at,
         idle: header.idle,
         owner: header.owner.map(Arc::from),
+        provider_session: header.provider_session.map(Arc::new),
         label: header.label.map(Arc::from),
         lineage: Some(header.lineage),
     };
@@ -167,6 +168,7 @@ pub(crate) fn live(
         indexed_until: times.indexed_until,
         provisional: times.provisional,
         id_use: times.id_use,
+        provider_session: content.provider_session.as_deref().copied(),
         ..header(key, content, write_tag)
     }
     .write(payload.len());
@@ -226,6 +228,7 @@ fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Heade
         provisional: false,
         id_use: None,
         nonce: None,
+        provider_session: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use crate::{expiry::Millis, payload::Payload};
+use crate::{expiry::Millis, key::SidDigest, payload::Payload};
 
 /// Whether the cookie outlives the browser. Key and meaning are Flask's.
 pub(crate) const PERMANENT: &str = "_permanent";
@@ -25,6 +25,8 @@ pub(crate) struct Content {
     /// The session's own idle timeout, if it has one.
     pub(crate) idle: Option<Duration>,
     pub(crate) owner: Option<Arc<str>>,
+    /// The identity provider's session that it belongs to.
+    pub(crate) provider_session: Option<Arc<SidDigest>>,
     /// The session's name in a list of devices.
     pub(crate) label: Option<Arc<str>>,
     /// The bytes of its [`Lineage`].

@@ -7,7 +7,7 @@
 //!      2      1  kind: 0 live, 1 forwarded, 2 ended, 3 logins of an owner
 //!      3      1  flags: which of the optional fields follow; 128 if the record is provisional
 //!      4      2  length of the header with its optional fields; the payload begins there
-//!      6      2  0
+//!      6      2  0; anything else is for later releases
 //!      8      8  write tag: random, another one in each write
 //!     16     16  key binding: the last half of the digest that the store key ends with
 //!     32     16  lineage
@@ -22,15 +22,15 @@
 //!                length and so many bytes:
 //!                1 owner, 2 label, 4 key of the successor, all UTF-8;
 //!                8 first use of the id, 8 bytes, 0 if there was none; 16 nonce of a rotation,
-//!                32 bytes. Flags without a field: 64 the payload is encrypted, 128 the
-//!                record is provisional
+//!                32 bytes; 32 digest of the identity provider's session, 32 bytes. Flags
+//!                without a field: 64 the payload is encrypted, 128 the record is provisional
 //! ```
 //!
 //! The payload of a record of kind 3 is the key bindings of provisional records, 16 bytes each.
 //!
 //! Numbers are big-endian; times are milliseconds since 1970. A record of a later version, of an
-//! unknown kind or with an unknown flag comes from a later release of this library, and is not
-//! touched.
+//! unknown kind or with other bytes than 0 at offset 6 comes from a later release of this library,
+//! and is not touched.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ use crate::{
     error::{Error, Result},
     expiry::{Millis, millis},
     id::Nonce,
-    key::StoreKey,
+    key::{SidDigest, StoreKey},
     record::Record,
 };
 
@@ -53,6 +53,7 @@ const LABEL: u8 = 2;
 const SUCCESSOR: u8 = 4;
 const ID_USE: u8 = 8;
 const NONCE: u8 = 16;
+const PROVIDER_SESSION: u8 = 32;
 const ENCRYPTED: u8 = 64;
 const PROVISIONAL: u8 = 128;
 
@@ -105,6 +106,8 @@ pub(crate) struct Header<'t> {
     pub(crate) id_use: Option<IdUse>,
     /// In the tombstone of a rotation: what makes the successor's id from the old one.
     pub(crate) nonce: Option<Nonce>,
+    /// As [`Content::provider_session`](crate::content::Content::provider_session).
+    pub(crate) provider_session: Option<SidDigest>,
 }
 
 impl<'t> Header<'t> {
@@ -129,8 +132,7 @@ impl<'t> Header<'t> {
             3 => Kind::Logins,
             _ => return Err(Error::LaterVersion),
         };
-        let known = OWNER | LABEL | SUCCESSOR | ID_USE | NONCE | ENCRYPTED | PROVISIONAL;
-        if fixed[1] > VERSION || flags & !known != 0 {
+        if fixed[1] > VERSION || fixed[6..8] != [0, 0] {
             return Err(Error::LaterVersion);
         }
         let length = usize::from(u16::from_be_bytes(array(fixed, 4)));
@@ -152,10 +154,15 @@ impl<'t> Header<'t> {
         };
         let (owner, label, successor) = (field(OWNER)?, field(LABEL)?, field(SUCCESSOR)?);
         let (owner, label, successor) = (text(owner)?, text(label)?, text(successor)?);
-        let (id_use, nonce) = if flags & (ID_USE | NONCE) == 0 {
-            (None, None)
+        let (id_use, nonce, provider_session) = if flags & (ID_USE | NONCE | PROVIDER_SESSION) == 0
+        {
+            (None, None, None)
         } else {
-            (exact(field(ID_USE)?)?, exact(field(NONCE)?)?.map(Nonce::of))
+            (
+                exact(field(ID_USE)?)?,
+                exact(field(NONCE)?)?.map(Nonce::of),
+                exact(field(PROVIDER_SESSION)?)?,
+            )
         };
         if length > Record::HEAD
             || !rest.is_empty()
@@ -189,6 +196,7 @@ impl<'t> Header<'t> {
                 millis => IdUse::Since(Millis::new(millis)),
             }),
             nonce,
+            provider_session,
         };
         Ok((header, length))
     }
@@ -205,6 +213,10 @@ impl<'t> Header<'t> {
             (SUCCESSOR, self.successor.map(str::as_bytes)),
             (ID_USE, id_use.as_ref().map(|it| &it[..])),
             (NONCE, self.nonce.as_ref().map(|it| &it.as_bytes()[..])),
+            (
+                PROVIDER_SESSION,
+                self.provider_session.as_ref().map(|it| &it[..]),
+            ),
         ];
         let mut flags = if self.is_encrypted { ENCRYPTED } else { 0 };
         if self.provisional {

@@ -69,6 +69,37 @@ impl KeyPrefix {
     pub fn owner_key(&self, owner: &str) -> OwnerKey {
         OwnerKey(hex_after(&format!("{}owner:", self.0), owner.as_bytes()))
     }
+
+    /// The key of the list of the sessions that belong to an identity provider's session `sid`:
+    /// prefix + `sid:` + SHA-256 of the name in hexadecimal.
+    pub fn provider_session_key(&self, sid: &str) -> OwnerKey {
+        self.key_of_sid(&digest_of_sid(sid))
+    }
+
+    /// The same, of the [digest](digest_of_sid).
+    pub(crate) fn key_of_sid(&self, digest: &SidDigest) -> OwnerKey {
+        let digest = hex(digest, &mut [0; 64]).to_owned();
+        OwnerKey(format!("{}{SID}{digest}", self.0).into())
+    }
+}
+
+impl OwnerKey {
+    /// Whether it is the key of an identity provider's session, and not that of an owner.
+    pub fn is_provider_session(&self) -> bool {
+        let digest = self.0.len().saturating_sub(2 * 32);
+        self.0.get(..digest).is_some_and(|it| it.ends_with(SID))
+    }
+}
+
+/// What stands before the digest in the key of an identity provider's session. No key of an owner
+/// has it there.
+const SID: &str = "sid:";
+
+/// The SHA-256 of an identity provider's session `sid`. This is what a record has of it.
+pub(crate) type SidDigest = [u8; 32];
+
+pub(crate) fn digest_of_sid(sid: &str) -> SidDigest {
+    Sha256::digest(sid).into()
 }
 
 impl KeyPrefix {
@@ -145,7 +176,8 @@ opaque_key! {
     StoreKey
 }
 opaque_key! {
-    /// The key of the list of an owner's sessions. [`KeyPrefix`] makes it, never a store.
+    /// The key of the list of an owner's sessions, or of those that belong to an identity provider's
+    /// session. [`KeyPrefix`] makes it, never a store.
     OwnerKey
 }
 
@@ -159,6 +191,17 @@ mod tests {
             assert!(KeyPrefix::new(bad).is_err(), "{bad:?}");
         }
         assert!(KeyPrefix::new(&"x".repeat(128)).is_ok());
+    }
+
+    #[test]
+    fn an_owner_is_no_session_of_a_provider() {
+        for prefix in ["session:", "sid:", "owner:"] {
+            let prefix = KeyPrefix::new(prefix).unwrap();
+            let (owner, sid) = (prefix.owner_key("a"), prefix.provider_session_key("a"));
+            assert_ne!(owner, sid);
+            assert!(sid.is_provider_session() && !owner.is_provider_session());
+        }
+        assert!(!OwnerKey::from_stored("sid:").is_provider_session());
     }
 
     #[test]

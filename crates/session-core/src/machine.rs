@@ -25,7 +25,7 @@ use crate::{
     content::Content,
     error::{Error, Result},
     expiry::Millis,
-    key::StoreKey,
+    key::{SidDigest, StoreKey},
     op::{Op, replay},
     record::{Loaded, Record, Revision, Write},
     rotation::Refused,
@@ -143,6 +143,8 @@ enum Ending {
 pub(crate) struct EndCondition {
     /// Only sessions of this owner.
     pub(crate) owner: Option<Arc<str>>,
+    /// Only those that belong to this session of an identity provider.
+    pub(crate) provider_session: Option<Arc<SidDigest>>,
     /// Not the session of this lineage.
     pub(crate) keep: Option<[u8; 16]>,
 }

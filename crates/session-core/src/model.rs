@@ -48,6 +48,8 @@ pub enum Rule {
     LogOutFollowsRenewals,
     /// If the application logs out during a save, the session ends after the save.
     LogOutDuringSaveHolds,
+    /// The owner's index names a session by that of its identity provider, too.
+    ProviderSessionIsListed,
     /// A login ends its owner's oldest sessions, if they are too many.
     OldestEnds,
     /// Of two logins that would be one too many, the slower one starts again.
@@ -76,6 +78,7 @@ pub const RULES: &[Rule] = &[
     Rule::IndexIsWritten,
     Rule::LogOutFollowsRenewals,
     Rule::LogOutDuringSaveHolds,
+    Rule::ProviderSessionIsListed,
     Rule::OldestEnds,
     Rule::LoginsAreCompared,
     Rule::FirstUseIsNoted,

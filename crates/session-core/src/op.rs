@@ -6,6 +6,7 @@ use crate::{
     content::{Content, FLASHES, PERMANENT},
     error::{Error, Result},
     expiry::Millis,
+    key::SidDigest,
     payload::{Format, Value},
     rules::Form,
 };
@@ -27,7 +28,8 @@ pub(crate) enum Op {
     Flash(Message),
     /// Removes the messages that were returned, and none that were added since.
     TakeFlashes(Vec<Message>),
-    LogIn(Arc<str>),
+    /// Of an owner, and the identity provider's session if one vouches for them.
+    LogIn(Arc<str>, Option<Arc<SidDigest>>),
     Lifetime(Option<Duration>),
     Permanent(bool),
     Label(Option<Arc<str>>),
@@ -78,9 +80,13 @@ impl Op {
                 }
                 set_flashes(content, &queue, format)?;
             }
-            Self::LogIn(owner) => {
+            Self::LogIn(owner, provider_session) => {
                 if content.owner.as_ref().is_some_and(|before| before != owner) {
                     content.clear();
+                    content.provider_session = None;
+                }
+                if provider_session.is_some() {
+                    content.provider_session.clone_from(provider_session);
                 }
                 content.owner = Some(owner.clone());
                 content.authenticated_at = Some(now);
@@ -119,7 +125,7 @@ impl Op {
 
     pub(crate) fn login(ops: &[Self]) -> Option<&Arc<str>> {
         ops.iter().rev().find_map(|op| match op {
-            Self::LogIn(owner) => Some(owner),
+            Self::LogIn(owner, _) => Some(owner),
             _ => None,
         })
     }
@@ -165,7 +171,7 @@ impl fmt::Debug for Op {
             Self::Clear(_) => "Clear",
             Self::Flash(_) => "Flash",
             Self::TakeFlashes(_) => "TakeFlashes",
-            Self::LogIn(_) => "LogIn",
+            Self::LogIn(..) => "LogIn",
             Self::Lifetime(_) => "Lifetime",
             Self::Permanent(_) => "Permanent",
             Self::Label(_) => "Label",

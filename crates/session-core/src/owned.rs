@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     expiry::Millis,
     header::{Header, Kind},
-    key::{OwnerKey, StoreKey},
+    key::{OwnerKey, StoreKey, digest_of_sid},
     machine::{EndCondition, Goal, Machine, table::rule_holds},
     payload::Payload,
     record::{Cursor, Listed},
@@ -78,14 +78,15 @@ impl OwnedSession {
     }
 }
 
-/// A live record of an owner, without its data.
-struct LiveRecord {
+/// A record of an owner that is no tombstone, without its data.
+struct OwnedRecord {
     key: StoreKey,
     lineage: [u8; 16],
     content: Content,
     times: Times,
     /// When its session ends unless it is used.
     end: Millis,
+    has_expired: bool,
 }
 
 /// Work on an owner's sessions, with its own time limit.
@@ -139,7 +140,10 @@ impl Owned {
     /// The live sessions of `owner`, the oldest first.
     pub(crate) async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
         let mut sessions: HashMap<[u8; 16], OwnedSession> = HashMap::new();
-        for live in self.live_records(owner).await? {
+        for live in self.records(owner).await? {
+            if live.has_expired {
+                continue;
+            }
             let session = OwnedSession {
                 lineage: Lineage::from_bytes(live.lineage),
                 used_at: live.times.used_at.map(Into::into),
@@ -156,12 +160,13 @@ impl Owned {
         Ok(sessions)
     }
 
-    /// The records of `owner`'s live sessions. A session that is renewed meanwhile may have two.
-    async fn live_records(&self, owner: &str) -> Result<Vec<LiveRecord>> {
+    /// The records of `owner`'s sessions that have not ended, or only by time. A session that is
+    /// renewed meanwhile may have two.
+    async fn records(&self, owner: &str) -> Result<Vec<OwnedRecord>> {
         let mut found = Vec::new();
         let mut listed_keys = HashSet::new();
         let mut successors = Vec::new();
-        let mut pages = self.pages(owner);
+        let mut pages = self.pages(&self.shared.rules.settings.prefix.owner_key(owner));
         while let Some(records) = pages.next().await? {
             for listed in records {
                 let header = match Header::parse(&listed.head) {
@@ -179,7 +184,7 @@ impl Owned {
                 if let Some(successor) = header.successor {
                     successors.push(StoreKey::from_stored(successor));
                 } else if let Some((_, live)) = live_in(&listed) {
-                    found.extend(self.live_record(owner, &live));
+                    found.extend(self.record(owner, &live));
                 }
                 listed_keys.insert(listed.key);
             }
@@ -190,21 +195,21 @@ impl Owned {
         let follows = successors.into_iter().map(|key| self.live_behind(key));
         let mut follows = stream::iter(follows).buffer_unordered(AT_ONCE);
         while let Some(live) = follows.next().await {
-            found.extend(live?.and_then(|live| self.live_record(owner, &live)));
+            found.extend(live?.and_then(|live| self.record(owner, &live)));
         }
         Ok(found)
     }
 
-    /// The record of `live`, if its session is `owner`'s and has not ended.
-    fn live_record(&self, owner: &str, live: &Live) -> Option<LiveRecord> {
+    /// The record of `live`, if its session is `owner`'s.
+    fn record(&self, owner: &str, live: &Live) -> Option<OwnedRecord> {
         let end = self.shared.rules.end(live)?;
-        let counts = live.content.owner.as_deref() == Some(owner) && end > self.shared.now();
-        counts.then_some(LiveRecord {
+        (live.content.owner.as_deref() == Some(owner)).then_some(OwnedRecord {
             key: live.key.clone(),
             lineage: live.content.lineage?,
             content: live.content.clone(),
             times: live.times,
             end,
+            has_expired: end <= self.shared.now(),
         })
     }
 
@@ -221,10 +226,23 @@ impl Owned {
         }
     }
 
+    /// Ends every session that belongs to the identity provider's session `sid`. Returns how many it
+    /// ended.
+    pub(crate) async fn end_provider_session(&self, sid: &str) -> Result<u64> {
+        let condition = EndCondition {
+            provider_session: Some(Arc::new(digest_of_sid(sid))),
+            ..EndCondition::default()
+        };
+        let key = self.shared.rules.settings.prefix.provider_session_key(sid);
+        let ended = self.end_listed(&key, condition, None).await?;
+        security_events::back_channel_log_out(ended);
+        Ok(ended)
+    }
+
     /// Ends every session of `owner` except the one with the lineage `keep`. Returns how many it
     /// ended.
     pub(crate) async fn end_all(&self, owner: &str, keep: Option<[u8; 16]>) -> Result<u64> {
-        let ended = self.end_listed(owner, None, keep).await?;
+        let ended = self.end_of_owner(owner, None, keep).await?;
         security_events::log_out_everywhere(ended);
         Ok(ended)
     }
@@ -232,12 +250,12 @@ impl Owned {
     /// Ends the session of `owner` with this `lineage`. Returns whether there was one.
     pub(crate) async fn end_one(&self, owner: &str, lineage: &Lineage) -> Result<bool> {
         let only = HashSet::from([lineage.to_bytes()]);
-        Ok(self.end_listed(owner, Some(&only), None).await? > 0)
+        Ok(self.end_of_owner(owner, Some(&only), None).await? > 0)
     }
 
     /// Ends the sessions of `owner`: all, or those with the lineages `only`; never the one with
     /// the lineage `keep`. Returns how many it ended.
-    async fn end_listed(
+    async fn end_of_owner(
         &self,
         owner: &str,
         only: Option<&HashSet<[u8; 16]>>,
@@ -246,11 +264,25 @@ impl Owned {
         let condition = EndCondition {
             owner: Some(owner.into()),
             keep,
+            ..EndCondition::default()
         };
+        let key = self.shared.rules.settings.prefix.owner_key(owner);
+        self.end_listed(&key, condition, only).await
+    }
+
+    /// Ends the sessions that are listed under `name` and that `condition` allows: all, or those
+    /// with the lineages `only`. Returns how many it ended.
+    async fn end_listed(
+        &self,
+        name: &OwnerKey,
+        condition: EndCondition,
+        only: Option<&HashSet<[u8; 16]>>,
+    ) -> Result<u64> {
+        let keep = condition.keep;
         let mut ends_so_far = Ends::default();
         let mut listed_keys = HashSet::new();
         let mut successors = Vec::new();
-        let mut pages = self.pages(owner);
+        let mut pages = self.pages(name);
         while let Some(records) = pages.next().await? {
             let mut ends = Vec::new();
             for listed in records {
@@ -347,11 +379,11 @@ impl Owned {
         }
     }
 
-    /// The owner's index, page by page.
-    fn pages(&self, owner: &str) -> Pages<'_> {
+    /// What is listed under `name`, page by page.
+    fn pages(&self, name: &OwnerKey) -> Pages<'_> {
         Pages {
             work: self,
-            owner: self.shared.rules.settings.prefix.owner_key(owner),
+            owner: name.clone(),
             cursor: None,
             done: false,
         }

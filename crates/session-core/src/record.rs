@@ -26,15 +26,28 @@ pub struct Record {
     pub entry: Option<IndexEntry>,
 }
 
-/// An entry in the index of an owner's sessions.
+/// An entry in the index of an owner's sessions. A record may be listed under a second name, too,
+/// with the same promises.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
     /// The owner of the session.
     pub owner: OwnerKey,
-    /// Until when the index must name the record. It is never before the session's end. After this
+    /// The session of the identity provider that the session belongs to, if there is one. Its key is
+    /// never that of an owner. [`OwnerKey::is_provider_session`] tells them apart. A list may go on
+    /// to name a record whose later entry does not have that name: `session-core` looks into the
+    /// record.
+    pub provider_session: Option<OwnerKey>,
+    /// Until when the index must name the record, under each name. It is never before the session's end. After this
     /// time the entry must leave the list, even if the record stays; see
     /// [`owned_by`](crate::OwnerIndex::owned_by).
     pub expires_at: SystemTime,
+}
+
+impl IndexEntry {
+    /// The keys of the lists that must name the record.
+    pub fn names(&self) -> impl Iterator<Item = &OwnerKey> {
+        std::iter::once(&self.owner).chain(&self.provider_session)
+    }
 }
 
 /// A record that was loaded.

@@ -447,6 +447,11 @@ impl Rules {
     fn entry(&self, content: &Content, until: Millis) -> Option<IndexEntry> {
         Some(IndexEntry {
             owner: self.settings.prefix.owner_key(content.owner.as_deref()?),
+            provider_session: content
+                .provider_session
+                .as_ref()
+                .map(|digest| self.settings.prefix.key_of_sid(digest))
+                .filter(|_| rule_holds!(ProviderSessionIsListed)),
             expires_at: until.into(),
         })
     }

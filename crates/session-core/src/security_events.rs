@@ -21,6 +21,7 @@ use crate::{Error, content::Lineage};
 /// | `rotation` | info | a session got a new id because its id was in use for the [period of rotation](crate::Settings::with_rotation) | `lineage` |
 /// | `log_out` | info | the end of a session was stored; also for each session that a user ends from a list | `lineage` |
 /// | `log_out_everywhere` | info | all sessions of a user were ended, or all but one | `ended`: how many |
+/// | `back_channel_log_out` | info | the sessions that belong to an identity provider's session were ended | `ended`: how many |
 /// | `signature_refused` | warn | a cookie of the session's name has no valid signature, or no valid form | `suppressed` |
 /// | `late_id` | warn | a request came with an id that was renewed less than 90 seconds before | `suppressed` |
 /// | `rotated_id` | warn | a request came with an id that was rotated, more than 30 seconds after the id that follows was first presented: somebody copied a cookie, or a browser lost one | `lineage`, `suppressed` |
@@ -200,6 +201,15 @@ pub(crate) fn log_out_everywhere(ended: u64) {
         event = "log_out_everywhere",
         ended,
         "the sessions of a user were ended"
+    );
+}
+
+pub(crate) fn back_channel_log_out(ended: u64) {
+    tracing::info!(
+        target: SECURITY_EVENTS,
+        event = "back_channel_log_out",
+        ended,
+        "the sessions that belong to an identity provider's session were ended"
     );
 }
 

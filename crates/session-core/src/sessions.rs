@@ -214,6 +214,21 @@ impl Sessions {
         Owned::of(&self.0)?.end_one(owner, lineage).await
     }
 
+    /// Ends every session that belongs to the session `sid` of an identity provider: those that
+    /// [`Session::log_in_from_provider`](crate::Session::log_in_from_provider) logged in with it, and
+    /// their renewals. Returns how many it ended. For the logout token of OpenID Connect Back-Channel
+    /// Logout 1.0, once the application has validated it.
+    ///
+    /// What it promises is what [`log_out_everywhere`](Self::log_out_everywhere) promises for an
+    /// owner: a login with this `sid` that is still in flight survives.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails. Some sessions may have been ended then; call it again.
+    pub async fn end_provider_session(&self, sid: &str) -> crate::Result<u64> {
+        Owned::of(&self.0)?.end_provider_session(sid).await
+    }
+
     /// Ends every session of `owner`, for example after a password change. Returns how many it
     /// ended.
     ///

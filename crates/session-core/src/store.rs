@@ -27,7 +27,8 @@ use crate::{
 /// times exact to the second or better, and up to the year 2200.
 ///
 /// **Index.** Both writes treat [`Record::entry`] in the same way. With an entry, the owner's index
-/// names the key until the entry's time, from the moment that the call returns. Without an entry,
+/// names the key until the entry's time, from the moment that the call returns, under each of the
+/// entry's [names](crate::IndexEntry::names). Without an entry,
 /// the index stays unchanged. A store without an index ignores the entry. An entry that moves to a
 /// later time is written before the record, and one that moves to an earlier time after it. So a
 /// failure in between never leaves a session that the index does not name. A refused write moves no

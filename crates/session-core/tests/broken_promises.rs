@@ -79,6 +79,7 @@ defects! {
     a_store_that_can_list_offers_its_index: IndexIsHidden;
     owned_by_lists_an_owners_records_and_no_others:
         IndexForgets, IndexIgnoresTheOwner, IndexListsTheUnlisted, IndexPagesNeverEnd, HandlesAreApart;
+    a_record_is_listed_under_both_of_its_names: IndexForgetsTheSecondName, IndexIgnoresUpdates;
     a_page_gives_the_head_of_each_record: IndexGivesNoHead, IndexKeepsTheFirstHead;
     a_page_keeps_to_its_limit: IndexGivesAllAtOnce;
     pages_miss_no_record_while_others_change: IndexPagesByNumber, IndexPagesByTime;

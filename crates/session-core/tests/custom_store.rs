@@ -17,7 +17,7 @@ struct MapStore(Arc<Mutex<Map>>);
 #[derive(Debug, Default)]
 struct Map {
     records: HashMap<StoreKey, Record>,
-    /// The index: which owner has which record, and until when it is listed.
+    /// The index: which name lists which record, and until when.
     entries: BTreeMap<(OwnerKey, StoreKey), SystemTime>,
 }
 
@@ -35,8 +35,10 @@ impl MapStore {
         }
         map.records.insert(key.clone(), record.clone());
         if let Some(entry) = &record.entry {
-            let listed = (entry.owner.clone(), key.clone());
-            map.entries.insert(listed, entry.expires_at);
+            for name in entry.names() {
+                let listed = (name.clone(), key.clone());
+                map.entries.insert(listed, entry.expires_at);
+            }
         }
         Write::stored_bytes(record)
     }

@@ -144,7 +144,11 @@ async fn devices(store: &FileStore) -> Result<(), Box<dyn Error>> {
 fn owned(owner: &OwnerKey, expires_at: SystemTime) -> Record {
     let owner = owner.clone();
     Record {
-        entry: Some(IndexEntry { owner, expires_at }),
+        entry: Some(IndexEntry {
+            owner,
+            provider_session: None,
+            expires_at,
+        }),
         ..record(expires_at)
     }
 }

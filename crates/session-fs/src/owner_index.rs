@@ -58,7 +58,8 @@ pub(crate) fn entry_time(record: &Record, old: u64) -> u64 {
 
 impl Root {
     /// Creates the entry of `record`, which has the file name `name`, or changes its time from
-    /// `old`. Times are in milliseconds since 1970, and 0 means that there is no entry yet.
+    /// `old`, under each of its owner's names. Times are in milliseconds since 1970, and 0 means
+    /// that there is no entry yet.
     pub(crate) fn change_entry(
         &self,
         root: &Directory,
@@ -69,7 +70,20 @@ impl Root {
         let Some(entry) = &record.entry else {
             return Ok(());
         };
-        let owner = Name::of(entry.owner.as_str());
+        for owner in entry.names() {
+            self.change_entry_of(root, &Name::of(owner.as_str()), name, record, old)?;
+        }
+        Ok(())
+    }
+
+    fn change_entry_of(
+        &self,
+        root: &Directory,
+        owner: &Name,
+        name: &Name,
+        record: &Record,
+        old: u64,
+    ) -> Result<()> {
         let from = entry_name(name, old);
         let to = entry_name(name, entry_time(record, old));
         let durable = self.staging.durable;

@@ -25,6 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         bytes: bytes.into(),
         expires_at: until,
         entry: Some(IndexEntry {
+            provider_session: None,
             owner: ada.clone(),
             expires_at: until,
         }),

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use mongodb::bson::{
     Binary, DateTime, Document, RawDocument, doc, oid::ObjectId, spec::BinarySubtype,
 };
-use session_core::{Error, Listed, Loaded, Record, Result, Revision, StoreKey};
+use session_core::{Error, Listed, Loaded, OwnerKey, Record, Result, Revision, StoreKey};
 
-/// The most bytes that a document takes besides its record: a key and an owner of 250 bytes each,
-/// field names and lengths.
+/// The most bytes that a document takes besides its record: three keys of 250 bytes each, field
+/// names and lengths.
 pub(crate) const OVERHEAD: usize = 1024;
 
 /// Binary and not text, because a collation of the collection can make different texts equal.
@@ -40,7 +40,13 @@ pub(crate) fn fields(record: &Record, revision: ObjectId) -> Document {
         "expires_at": encode_time(record.expires_at),
     };
     if let Some(entry) = &record.entry {
-        fields.insert("owner", encode_bytes(entry.owner.as_str().as_bytes()));
+        let name = |key: &OwnerKey| encode_bytes(key.as_str().as_bytes());
+        let owner = name(&entry.owner);
+        match &entry.provider_session {
+            None => fields.insert("owner", owner),
+            // The index has an entry for each element of an array.
+            Some(sid) => fields.insert("owner", vec![owner, name(sid)]),
+        };
         fields.insert("listed_until", encode_time(entry.expires_at));
     }
     fields
@@ -103,6 +109,7 @@ mod tests {
             expires_at: UNIX_EPOCH + Duration::from_micros(1_234_567_891_001),
             entry: Some(IndexEntry {
                 owner: prefix.owner_key("owner"),
+                provider_session: Some(prefix.provider_session_key("sid")),
                 expires_at: UNIX_EPOCH,
             }),
         };

@@ -46,8 +46,9 @@ impl MongoStore {
     /// in the URL is the one that authenticates the user. [`with_database`](Self::with_database)
     /// sets the one for sessions.
     ///
-    /// When a call was not answered in time, the next one gets a new client. The clients belong to
-    /// the runtime that this is called on, and stop working when it ends.
+    /// When a call was not answered in time, the next one gets a new client, which has 1 s for its
+    /// first answer, and twice as long each time that nothing came. The clients belong to the
+    /// runtime that this is called on, and stop working when it ends.
     ///
     /// # Errors
     ///

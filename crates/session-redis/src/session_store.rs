@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use session_core::{
-    Loaded, OwnerIndex, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
+    IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, SessionStore, StoreKey,
+    Write, async_trait,
 };
 
 use crate::{
@@ -61,24 +62,26 @@ impl RedisStore {
         loaded: Option<&Revision>,
     ) -> Result<Write> {
         let (key, expires_at) = (key.as_str(), unix_millis(record.expires_at).to_string());
-        let entry = record.entry.as_ref();
-        let entry = entry.map(|it| (it.owner.as_str(), unix_millis(it.expires_at).to_string()));
+        let names = record.entry.iter().flat_map(IndexEntry::names);
+        let time = record.entry.as_ref().map(|it| unix_millis(it.expires_at));
+        let time = time.map_or(String::new(), |it| it.to_string());
         let mut keys = vec![key];
         let mut args = vec![&b""[..], &record.bytes, expires_at.as_bytes()];
-        // The time that the entry had before, if it is later than the new one.
-        let mut later = 0_i64;
-        match &entry {
-            // On a cluster the entry needs a script of its own, because the index may be on another
-            // node than the record.
-            Some((index, time)) if self.server.is_cluster() => {
+        // Indexes whose entry had a later time than the new one, and that time.
+        let mut later = Vec::new();
+        if self.server.is_cluster() {
+            // The entry needs a script of its own, because the index may be on another node than
+            // the record.
+            for index in names.map(OwnerKey::as_str) {
                 let args = [key.as_bytes(), time.as_bytes()];
-                later = self.run(&EXTEND_ENTRY, &[index], &args).await?;
+                match self.run::<i64>(&EXTEND_ENTRY, &[index], &args).await? {
+                    0 => {}
+                    before => later.push((index, before.to_string())),
+                }
             }
-            Some((index, time)) => {
-                keys.push(index);
-                args.push(time.as_bytes());
-            }
-            None => {}
+        } else if record.entry.is_some() {
+            keys.extend(names.map(OwnerKey::as_str));
+            args.push(time.as_bytes());
         }
         let stored: bool = match loaded {
             Some(loaded) => self.replace(loaded, &keys, &mut args).await?,
@@ -92,11 +95,8 @@ impl RedisStore {
         if !stored {
             return Ok(Write::Refused);
         }
-        if let Some((index, time)) = &entry
-            && later != 0
-        {
-            let later = later.to_string();
-            let args = [key.as_bytes(), time.as_bytes(), later.as_bytes()];
+        for (index, before) in later {
+            let args = [key.as_bytes(), time.as_bytes(), before.as_bytes()];
             self.run::<()>(&SHORTEN_ENTRY, &[index], &args).await?;
         }
         Ok(Write::stored_bytes(record))

@@ -18,6 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         bytes: text.into(),
         expires_at: SystemTime::now() + Duration::from_secs(seconds),
         entry: Some(IndexEntry {
+            provider_session: None,
             owner: ada.clone(),
             expires_at: SystemTime::now() + Duration::from_secs(seconds),
         }),

@@ -1,18 +1,107 @@
-//! A connection of the pool for one call: what becomes of it afterwards, why there was none, and
-//! what happens if the server is silent or takes no writes.
+//! The connections of a store, and one for each call: what becomes of it afterwards, why there was
+//! none, and what happens if the server is silent or takes no writes.
 
-use std::{io, panic::AssertUnwindSafe, time::Instant};
+use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt as _;
 use sqlx::{ConnectOptions as _, Pool, pool::PoolConnection};
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{runtime::Handle, sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
     dialect::{AfterCancel, Driver, ErrorClass, error_class},
     error::{CallError, Unreachable},
+    kept::{KeptConnections, Lent},
     retry::Operation,
     timeouts,
 };
+
+/// The pool of a store, and the connections that its calls keep.
+pub(crate) struct Connections<D: Driver> {
+    pool: Pool<D>,
+    /// `None` if the pool is the application's, which needs the connections itself.
+    kept: Option<Arc<KeptConnections<D>>>,
+}
+
+impl<D: Driver> Connections<D> {
+    pub(crate) fn of_application(pool: Pool<D>) -> Self {
+        Self { pool, kept: None }
+    }
+
+    pub(crate) fn own(pool: Pool<D>) -> Self {
+        let kept = Some(Arc::new(KeptConnections::new(&pool)));
+        Self { pool, kept }
+    }
+
+    pub(crate) fn pool(&self) -> &Pool<D> {
+        &self.pool
+    }
+
+    pub(crate) async fn acquire(
+        &self,
+        operation: Operation,
+    ) -> Result<CallConnection<D>, CallError> {
+        let source = match self.try_acquire().await {
+            Ok((connection, place)) => {
+                return Ok(CallConnection {
+                    connection: Some(connection),
+                    connections: self.clone(),
+                    acquired_at: Instant::now(),
+                    _place: place,
+                });
+            }
+            Err(sqlx::Error::PoolTimedOut) => cause_of_timeout(&self.pool, operation).await,
+            Err(error) => error,
+        };
+        let address = D::address(&self.pool.connect_options());
+        Err(CallError::Unreachable(Unreachable { address, source }))
+    }
+
+    async fn try_acquire(&self) -> sqlx::Result<(Lent<D>, Option<OwnedSemaphorePermit>)> {
+        let Some(kept) = &self.kept else {
+            let connection = unless_unreadable(self.pool.acquire()).await?;
+            return Ok((Lent::new(connection), None));
+        };
+        let place = kept.place(&self.pool).await?;
+        let connection = unless_unreadable(kept.acquire(&self.pool)).await?;
+        Ok((connection, Some(place)))
+    }
+
+    fn give_back(&self, connection: Option<Lent<D>>) {
+        match (connection, &self.kept) {
+            (Some(connection), Some(kept)) => kept.keep(connection, &self.pool),
+            (Some(connection), None) => return_to_pool(connection.connection),
+            (None, _) => {}
+        }
+    }
+
+    /// Closes the idle connections to a server that takes no writes any more, or to which a
+    /// connection broke or is silent.
+    ///
+    /// It may have been demoted, and the pool's address may lead to another server by now. Loads on
+    /// these connections would read a replica, where sessions that have ended may still be live. And
+    /// what broke a connection has often broken the others: each would cost a request an error, and
+    /// those that are silent its whole time.
+    pub(crate) fn close_idle(&self) {
+        if let Some(kept) = &self.kept {
+            kept.close_all();
+        }
+        for _ in 0..self.pool.size() {
+            match self.pool.try_acquire() {
+                Some(connection) => drop(connection.detach()),
+                None => return,
+            }
+        }
+    }
+}
+
+impl<D: Driver> Clone for Connections<D> {
+    fn clone(&self) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            kept: self.kept.clone(),
+        }
+    }
+}
 
 /// A connection of the pool, held for one call.
 ///
@@ -20,50 +109,40 @@ use crate::{
 /// not read that part. So a connection whose call did not [`finish`](Self::finish) is treated as
 /// [`Driver::AFTER_CANCEL`] says.
 pub(crate) struct CallConnection<D: Driver> {
-    connection: Option<PoolConnection<D>>,
-    pool: Pool<D>,
+    connection: Option<Lent<D>>,
+    connections: Connections<D>,
     acquired_at: Instant,
+    /// Free when the connection is kept for the next call, closed, or on its way to the pool.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<D: Driver> CallConnection<D> {
-    pub(crate) async fn acquire(pool: &Pool<D>, operation: Operation) -> Result<Self, CallError> {
-        let source = match unless_unreadable(pool.acquire()).await {
-            Ok(connection) => {
-                return Ok(Self {
-                    connection: Some(connection),
-                    pool: pool.clone(),
-                    acquired_at: Instant::now(),
-                });
-            }
-            Err(sqlx::Error::PoolTimedOut) => cause_of_timeout(pool, operation).await,
-            Err(error) => error,
-        };
-        let address = D::address(&pool.connect_options());
-        Err(CallError::Unreachable(Unreachable { address, source }))
-    }
-
     pub(crate) fn get_mut(&mut self) -> &mut D::Connection {
-        let connection = self.connection.as_mut();
-        connection.expect("it is held until the call ends")
+        let lent = self.connection.as_mut();
+        &mut lent.expect("it is held until the call ends").connection
     }
 
-    /// Gives the connection back to the pool, or closes it if `result` shows that it broke.
+    /// Keeps the connection for another call, or closes it if `result` shows that it broke.
     pub(crate) fn finish<T>(mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         match &result {
-            Err(error) if error_class::<D>(error) == ErrorClass::ReadOnly => {
-                let connection = self.connection.take();
-                drop(connection.map(PoolConnection::detach));
+            Err(error) if error_class::<D>(error) == ErrorClass::ReadOnly => self.close(),
+            Ok(_) | Err(sqlx::Error::Database(_)) => {
+                self.connections.give_back(self.connection.take());
             }
-            Ok(_) | Err(sqlx::Error::Database(_)) => return_to_pool(self.connection.take()),
             Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
                 if D::AFTER_CANCEL != AfterCancel::Reuse =>
             {
-                drop(self.connection.take().map(PoolConnection::detach));
-                close_idle(&self.pool);
+                self.close();
+                self.connections.close_idle();
             }
             Err(_) => {}
         }
         result
+    }
+
+    fn close(&mut self) {
+        let lent = self.connection.take();
+        drop(lent.map(|lent| lent.connection.detach()));
     }
 }
 
@@ -71,10 +150,7 @@ impl<D: Driver> CallConnection<D> {
 ///
 /// The pool pings it first, and holds its place until the reply comes. A server or a path that is
 /// silent must not use up the places, so the wait is limited here: the pool itself has no limit.
-fn return_to_pool<D: Driver>(connection: Option<PoolConnection<D>>) {
-    let Some(mut connection) = connection else {
-        return;
-    };
+pub(crate) fn return_to_pool<D: Driver>(mut connection: PoolConnection<D>) {
     if D::AFTER_CANCEL == AfterCancel::Reuse {
         return drop(connection);
     }
@@ -114,22 +190,6 @@ pub(crate) async fn unless_silent<D: Driver, T>(
         .unwrap_or_else(silent)
 }
 
-/// Closes the idle connections to a server that takes no writes any more, or to which a connection
-/// broke or is silent.
-///
-/// It may have been demoted, and the pool's address may lead to another server by now. Loads on
-/// these connections would read a replica, where sessions that have ended may still be live. And
-/// what broke a connection has often broken the others: each would cost a request an error, and
-/// those that are silent its whole time.
-pub(crate) fn close_idle<D: Driver>(pool: &Pool<D>) {
-    for _ in 0..pool.size() {
-        match pool.try_acquire() {
-            Some(connection) => drop(connection.detach()),
-            None => return,
-        }
-    }
-}
-
 /// Why the pool had no connection in time.
 ///
 /// The pool repeats attempts that fail and does not report their errors. So one more attempt is
@@ -152,12 +212,12 @@ async fn cause_of_timeout<D: Driver>(pool: &Pool<D>, operation: Operation) -> sq
 
 impl<D: Driver> Drop for CallConnection<D> {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else {
+        let Some(Lent { mut connection, .. }) = self.connection.take() else {
             return;
         };
         if D::AFTER_CANCEL != AfterCancel::Reuse && self.acquired_at.elapsed() >= timeouts::SUSPECT
         {
-            close_idle(&self.pool);
+            self.connections.close_idle();
         }
         match (D::AFTER_CANCEL, Handle::try_current()) {
             (AfterCancel::Reuse, _) => {}

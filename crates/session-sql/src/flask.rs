@@ -45,7 +45,7 @@ impl<D: Dialect> SqlStore<D> {
     #[must_use]
     pub fn with_flask_layout(self) -> FlaskSqlStore<D> {
         let limit = self.limit.min(FlaskSqlStore::<D>::DEFAULT_LIMIT);
-        SqlTable::build(self.pool, self.table, self.queue, limit)
+        SqlTable::build(self.connections, self.table, self.queue, limit)
     }
 }
 

@@ -108,15 +108,16 @@ impl Layout for Own {
                 "SELECT store_key, payload, revision, expires_at FROM {table} WHERE store_key = ?",
             ),
             insert: sql(
-                "INSERT INTO {table} (payload, revision, expires_at, listed_until, sweep_at, owner, store_key) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?) {on_conflict}",
+                "INSERT INTO {table} (payload, revision, expires_at, listed_until, sweep_at, owner, \
+                 provider_session, store_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?) {on_conflict}",
             ),
             // An update without an owner keeps the owner: a tombstone, which names none, must still
             // be found through the owner of its session.
             update: statements::<D>(
                 name,
                 "{update_without_indexes}UPDATE {table} SET payload = ?, revision = ?, expires_at = ?, \
-                 listed_until = COALESCE(?, listed_until), sweep_at = {least}(sweep_at, ?), owner = COALESCE(?, owner) WHERE store_key = ? AND revision = ?",
+                 listed_until = COALESCE(?, listed_until), sweep_at = {least}(sweep_at, ?), owner = COALESCE(?, owner), \
+                 provider_session = COALESCE(?, provider_session) WHERE store_key = ? AND revision = ?",
             ),
             delete: sql("DELETE FROM {table} WHERE store_key = ?"),
             sweep_select: sql(
@@ -127,7 +128,8 @@ impl Layout for Own {
                 "DELETE {delete_alias} FROM {table} {delete_source} WHERE store_key IN ({placeholders}) AND expires_at <= ?",
             ),
             sweep_postpone: Some(sql(
-                "UPDATE {table} {by_key} SET owner = CASE WHEN listed_until > ? THEN owner END, sweep_at = \
+                "UPDATE {table} {by_key} SET owner = CASE WHEN listed_until > ? THEN owner END, \
+                 provider_session = CASE WHEN listed_until > ? THEN provider_session END, sweep_at = \
                  CASE WHEN listed_until > ? THEN {least}(listed_until, expires_at) ELSE expires_at END \
                  WHERE store_key IN ({placeholders}) AND expires_at > ?",
             )),
@@ -199,6 +201,7 @@ fn damage(facts: &[String]) -> Option<String> {
         "expires_at",
         "sweep_at",
         "owner",
+        "provider_session",
         "listed_until",
     ];
     if let Some(column) = columns.iter().find(|column| !has(facts, column)) {
@@ -215,7 +218,7 @@ fn damage(facts: &[String]) -> Option<String> {
                 .into(),
         );
     }
-    let indexes = ["sweep_at", "owner"];
+    let indexes = ["sweep_at", "owner", "provider_session"];
     let lost = indexes
         .iter()
         .find(|name| !has(facts, &format!("index {name}")))?;
@@ -253,6 +256,7 @@ fn change<'a, D: Driver>(key: &'a StoreKey, record: &'a Record) -> Result<Change
     let revision = random >> 2;
     let end = to_micros(record.expires_at);
     let entry = record.entry.as_ref();
+    let sid = entry.and_then(|entry| entry.provider_session.as_ref());
     let listed_until = entry.map(|entry| to_micros(entry.expires_at));
     Ok(Change {
         values: vec![
@@ -262,6 +266,7 @@ fn change<'a, D: Driver>(key: &'a StoreKey, record: &'a Record) -> Result<Change
             Value::OptionalNumber(listed_until),
             Value::Number(end.min(listed_until.unwrap_or(end))),
             Value::OptionalBytes(entry.map(|entry| entry.owner.as_str().as_bytes())),
+            Value::OptionalBytes(sid.map(|sid| sid.as_str().as_bytes())),
             Value::Bytes(key.as_str().as_bytes()),
         ],
         on_success: Write::Stored(revision.into()),

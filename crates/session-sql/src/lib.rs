@@ -16,6 +16,7 @@ mod error;
 #[cfg(feature = "flask")]
 mod flask;
 mod instant;
+mod kept;
 mod layout;
 mod migrate;
 mod owner_index;

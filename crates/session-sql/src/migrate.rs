@@ -7,7 +7,7 @@ use session_core::{ExpiredSweep, OwnerIndex, Result, async_trait};
 use sqlx::Connection;
 
 use crate::{
-    connection::{CallConnection, unless_silent},
+    connection::unless_silent,
     dialect::Dialect,
     error::CallError,
     layout::{Layout, UNKNOWN_TABLE},
@@ -66,15 +66,15 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     }
 
     async fn migrate_once(&self) -> Result<(), CallError> {
-        let mut connection = CallConnection::<D>::acquire(&self.pool, Operation::Migration).await?;
-        let options = self.pool.connect_options();
+        let mut connection = self.connections.acquire(Operation::Migration).await?;
+        let options = self.pool().connect_options();
         let check = D::check_statements(connection.get_mut(), &options);
         let check = unless_silent::<D, _>(Operation::Migration, check).await;
         connection.finish(check).map_err(CallError::Statement)?;
         if self.table_exists(Operation::Migration).await? {
             return Ok(());
         }
-        let mut connection = CallConnection::acquire(&self.pool, Operation::Migration).await?;
+        let mut connection = self.connections.acquire(Operation::Migration).await?;
         let create = async {
             let mut transaction = connection.get_mut().begin().await?;
             for sql in &self.queries.create {
@@ -93,11 +93,11 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
 
     /// Whether the table exists; an error if it exists and the store cannot use it.
     pub(crate) async fn table_exists(&self, operation: Operation) -> Result<bool, CallError> {
-        let mut connection = CallConnection::<D>::acquire(&self.pool, operation).await?;
+        let mut connection = self.connections.acquire(operation).await?;
         let facts = D::texts(connection.get_mut(), &self.queries.facts);
         let facts = unless_silent::<D, _>(operation, facts).await;
         let facts = connection.finish(facts).map_err(CallError::Statement)?;
-        if facts.iter().any(|fact| fact == "in memory") && !keeps_one_connection(&self.pool) {
+        if facts.iter().any(|fact| fact == "in memory") && !keeps_one_connection(self.pool()) {
             return Err(CallError::Unsuitable(
                 "a database in memory ends with its connection: \
                  give the pool exactly one connection and never close it, or use connect()"

@@ -1,4 +1,5 @@
-//! Lists of an owner's sessions, by the index on the column `owner`.
+//! Lists of an owner's sessions, by the index on the column `owner`, and of those of an identity
+//! provider's session, by the one on `provider_session`.
 
 use std::time::SystemTime;
 
@@ -14,11 +15,16 @@ use crate::{
     store::SqlStore,
 };
 
-/// A page of an owner's records, with the first [`Record::HEAD`](session_core::Record::HEAD) bytes
+/// A page of the records under a name of the column `owner`, with the first [`Record::HEAD`](session_core::Record::HEAD) bytes
 /// of each.
 const PAGE: &str = "SELECT store_key, substr(payload, 1, 1024), revision, expires_at \
     FROM {table} {by_owner} \
     WHERE owner = ? AND store_key > ? AND listed_until > ? ORDER BY store_key LIMIT ?";
+
+/// The same of the column `provider_session`.
+const PAGE_BY_SID: &str = "SELECT store_key, substr(payload, 1, 1024), revision, expires_at \
+    FROM {table} {by_provider_session} \
+    WHERE provider_session = ? AND store_key > ? AND listed_until > ? ORDER BY store_key LIMIT ?";
 
 #[async_trait]
 impl<D: Dialect> OwnerIndex for SqlStore<D> {
@@ -36,7 +42,8 @@ impl<D: Dialect> OwnerIndex for SqlStore<D> {
             Value::Number(to_micros(SystemTime::now())),
             Value::Number(i64::try_from(limit).unwrap_or(i64::MAX)),
         ];
-        let sql = statement::<D>(&self.table, PAGE);
+        let by_sid = owner.is_provider_session();
+        let sql = statement::<D>(&self.table, if by_sid { PAGE_BY_SID } else { PAGE });
         let rows = self.run(Operation::Read, &sql, &values).await?.rows;
         let last = rows.last().filter(|_| rows.len() >= limit);
         let next = last.map(|row| Cursor::new(row.key.clone()));

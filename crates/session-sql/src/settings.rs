@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use session_core::config::{ConfigError, Env};
 
 use crate::{
+    connection::Connections,
     dialect::Dialect,
     migrate::SqlSessions,
     sqlalchemy_url::{of_sqlalchemy, without_driver},
@@ -52,7 +53,8 @@ impl<D: Dialect> SqlStore<D> {
         if !D::URL_SCHEMES.contains(&scheme(url)) {
             return Err(unknown_scheme(setting, D::URL_SCHEMES));
         }
-        D::pool(url).map(Self::new).map_err(|error| {
+        let store = D::pool(url).map(|pool| Self::on(Connections::own(pool)));
+        store.map_err(|error| {
             ConfigError::new(*setting, format!("is not a valid database URL: {error}"))
         })
     }

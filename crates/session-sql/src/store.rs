@@ -12,7 +12,7 @@ use session_core::{
 use sqlx::{Pool, SqlStr};
 
 use crate::{
-    connection::{CallConnection, close_idle, unless_silent},
+    connection::{Connections, unless_silent},
     dialect::{Dialect, ErrorClass, QueryResult, Value, error_class},
     error::CallError,
     layout::{Change, Layout, Own},
@@ -31,7 +31,7 @@ pub type SqlStore<D> = SqlTable<D, Own>;
 
 /// A store of sessions in a table with the layout `L`. [`SqlStore`] has the library's own layout.
 pub struct SqlTable<D: Dialect, L> {
-    pub(crate) pool: Pool<D>,
+    pub(crate) connections: Connections<D>,
     pub(crate) table: TableName,
     pub(crate) queries: Arc<Queries>,
     pub(crate) queue: WriterQueue,
@@ -62,14 +62,18 @@ impl<D: Dialect> SqlStore<D> {
     /// (`statement_timeout` and the like). [`connect`](Self::connect) sets both below the time that
     /// a request has.
     pub fn new(pool: Pool<D>) -> Self {
+        Self::on(Connections::of_application(pool))
+    }
+
+    pub(crate) fn on(connections: Connections<D>) -> Self {
         let (table, queue) = (TableName::default(), WriterQueue::new::<D>());
-        Self::build(pool, table, queue, Self::DEFAULT_LIMIT)
+        Self::build(connections, table, queue, Self::DEFAULT_LIMIT)
     }
 
     /// Keeps the sessions in `table`. Default: `sessions`.
     #[must_use]
     pub fn with_table(self, table: TableName) -> Self {
-        Self::build(self.pool, table, self.queue, self.limit)
+        Self::build(self.connections, table, self.queue, self.limit)
     }
 
     /// Accepts records of up to `bytes`, or of what the database can hold if that is less. Default:
@@ -84,9 +88,14 @@ impl<D: Dialect> SqlStore<D> {
 }
 
 impl<D: Dialect, L: Layout> SqlTable<D, L> {
-    pub(crate) fn build(pool: Pool<D>, table: TableName, queue: WriterQueue, limit: usize) -> Self {
+    pub(crate) fn build(
+        connections: Connections<D>,
+        table: TableName,
+        queue: WriterQueue,
+        limit: usize,
+    ) -> Self {
         Self {
-            pool,
+            connections,
             queries: Arc::new(L::queries::<D>(&table)),
             table,
             queue,
@@ -98,7 +107,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
 
     /// The pool that the store uses.
     pub fn pool(&self) -> &Pool<D> {
-        &self.pool
+        self.connections.pool()
     }
 
     /// Runs one statement, and retries it as [`Retry`] allows.
@@ -139,7 +148,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             Operation::Read => None,
             _ => self.queue.permit().await,
         };
-        let mut connection = CallConnection::<D>::acquire(&self.pool, operation).await?;
+        let mut connection = self.connections.acquire(operation).await?;
         let call = D::run(connection.get_mut(), sql, values);
         let result = unless_silent::<D, _>(operation, call).await;
         let result = connection.finish(result);
@@ -148,7 +157,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             (Some(ErrorClass::KeyExists), _) => Ok(QueryResult::default()),
             (class, result) => {
                 if class == Some(ErrorClass::ReadOnly) {
-                    close_idle(&self.pool);
+                    self.connections.close_idle();
                 }
                 result.map_err(CallError::Statement)
             }
@@ -228,7 +237,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
 impl<D: Dialect, L> Clone for SqlTable<D, L> {
     fn clone(&self) -> Self {
         Self {
-            pool: self.pool.clone(),
+            connections: self.connections.clone(),
             table: self.table.clone(),
             queries: Arc::clone(&self.queries),
             queue: self.queue.clone(),

@@ -50,7 +50,7 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
             let removed = self.run_on_batch(&self.queries.sweep_delete, 0, &expired, now);
             left = left.saturating_sub(removed.await?);
             if let Some(postpone) = &self.queries.sweep_postpone {
-                self.run_on_batch(postpone, 2, &live, now).await?;
+                self.run_on_batch(postpone, 3, &live, now).await?;
             }
             let at_end = rows.len() < size;
             if L::SWEEPS_ALL_ROWS {

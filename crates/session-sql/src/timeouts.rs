@@ -33,6 +33,12 @@ pub(crate) const SUSPECT: Duration = Duration::from_millis(150);
 /// Reading the rest of a reply after the call was dropped.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
+/// How long calls keep a connection before the pool gets it back and pings it.
+pub(crate) const KEPT: Duration = Duration::from_secs(1);
+
+/// How long they keep one that no call uses.
+pub(crate) const KEPT_IDLE: Duration = Duration::from_millis(100);
+
 /// The ping with which the pool takes a connection back. Less than [`ACQUIRE`], so that a call that
 /// waits for a place meanwhile gets one.
 pub(crate) const RETURN: Duration = Duration::from_millis(700);

@@ -53,11 +53,13 @@ async fn who_am_i(session: Session) -> impl Responder {
 #[derive(Deserialize)]
 struct Login {
     user: String,
+    /// As an identity provider's ID token has it.
+    sid: Option<String>,
 }
 
 #[post("/login")]
 async fn log_in(session: Session, request: HttpRequest, login: Query<Login>) -> Answer {
-    visitor::log_in(&session, &request, &login.user)?;
+    visitor::log_in(&session, &request, &login.user, login.sid.as_deref())?;
     Ok(Json(json!({ "user": login.user })))
 }
 

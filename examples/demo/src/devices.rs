@@ -2,13 +2,13 @@
 
 use actix_server_sessions::{
     Session,
-    session_core::{Error, Lineage, OwnedSession},
+    session_core::{Error, Lineage, OwnedSession, Sessions},
 };
 use actix_web::{
     HttpResponse, delete, get,
     http::StatusCode,
     post,
-    web::{Json, Path, Query, ServiceConfig},
+    web::{Data, Json, Path, Query, ServiceConfig},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,7 +19,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .service(list)
         .service(end)
-        .service(log_out_everywhere);
+        .service(log_out_everywhere)
+        .service(back_channel_log_out);
 }
 
 #[get("/sessions")]
@@ -77,5 +78,21 @@ async fn log_out_everywhere(
     query: Query<Everywhere>,
 ) -> Result<Json<Value>, ApiError> {
     let ended = session.log_out_everywhere(query.keep_current).await?;
+    Ok(Json(json!({ "ended": ended })))
+}
+
+#[derive(Deserialize)]
+struct BackChannel {
+    sid: String,
+}
+
+/// Where an identity provider says that its user has logged out. A real site takes the `sid` from a
+/// logout token that it has validated. Here everybody may log in and out as anybody.
+#[post("/backchannel-logout")]
+async fn back_channel_log_out(
+    sessions: Data<Sessions>,
+    query: Query<BackChannel>,
+) -> Result<Json<Value>, ApiError> {
+    let ended = sessions.end_provider_session(&query.sid).await?;
     Ok(Json(json!({ "ended": ended })))
 }

@@ -81,6 +81,7 @@ async fn serve(env: &Env, sessions: AppSessions) -> Result<(), Box<dyn std::erro
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(name))
+            .app_data(web::Data::new(sessions.sessions().clone()))
             .app_data(web::PayloadConfig::new(64 << 20))
             .wrap(sessions.middleware())
             .wrap(CrossSiteGuard::default())
@@ -108,7 +109,8 @@ async fn serve(env: &Env, sessions: AppSessions) -> Result<(), Box<dyn std::erro
     }
     for bound in server.addrs() {
         announce(&format!(
-            "Listening on http://{bound} with sessions in {}; choose another store with SESSION_TYPE={TYPES}",
+            "Listening on http://{bound} with sessions in {}; choose another store with \
+             SESSION_TYPE={TYPES}",
             name.0,
         ));
     }

@@ -12,6 +12,7 @@ pub(crate) fn log_in(
     session: &Session,
     request: &HttpRequest,
     user: &str,
+    sid: Option<&str>,
 ) -> std::result::Result<(), ApiError> {
     if user.is_empty() {
         return Err(ApiError::refused(
@@ -19,7 +20,10 @@ pub(crate) fn log_in(
             "a user has a name",
         ));
     }
-    session.log_in(user)?;
+    match sid {
+        Some(sid) => session.log_in_from_provider(user, sid)?,
+        None => session.log_in(user)?,
+    }
     // Its name in the list of the user's devices.
     let agent = request.headers().get(USER_AGENT);
     session.set_label(agent.and_then(|it| it.to_str().ok()));

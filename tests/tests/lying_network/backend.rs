@@ -156,15 +156,6 @@ impl Backend {
         }
     }
 
-    /// How many stores, each behind a proxy of its own, are damaged beside each other.
-    pub(crate) fn networks(&self) -> usize {
-        match self {
-            // A damage costs it more time than the others.
-            Self::Mongo(_) => 8,
-            _ => 4,
-        }
-    }
-
     /// Whether the driver keeps a connection whose log-in is silent, until the system ends it.
     pub(crate) fn keeps_silent_log_ins(&self) -> bool {
         matches!(self, Self::Mongo(_))

@@ -116,11 +116,6 @@ impl Network {
             } else if served {
                 group = self.visitors.len();
             } else if !control_is_served && excuses < EXCUSES {
-                eprintln!(
-                    "EXCUSE {what} {excuses} {:?} control {}",
-                    begin.elapsed(),
-                    self.control.last_error()
-                );
                 (begin, excuses) = (Watch::start(), excuses + 1);
             } else {
                 assert!(!late, "{what}: not healthy: {reason}");

@@ -16,6 +16,8 @@ use crate::network::{Network, RECOVERY, WORKERS};
 /// The most damages in a round. Soak's 10,000 then need 2,000 rounds or more.
 const STRIKES: usize = 5;
 const VISITORS: usize = 4;
+/// How many stores, each behind a proxy of its own, are damaged beside each other.
+const NETWORKS: usize = 4;
 /// How much the resident memory may grow between the first tenth of the damages and the end.
 const GROWTH: usize = 24 << 20;
 
@@ -35,8 +37,7 @@ pub(crate) async fn many_damages_at_random_messages_lose_nothing(backend: Backen
     drop(Backtrace::force_capture().to_string());
     let (begin, sums, mut dice) = (Instant::now(), Arc::new(Sums::default()), dice());
     let damages = rounds() * 2 * STRIKES;
-    let beside = backend.networks();
-    let playing: Vec<_> = (0..beside)
+    let playing: Vec<_> = (0..NETWORKS)
         .map(|_| {
             let (backend, sums, dice) = (Arc::clone(&backend), Arc::clone(&sums), dice.fork());
             tokio::spawn(async move {
@@ -70,7 +71,7 @@ pub(crate) async fn many_damages_at_random_messages_lose_nothing(backend: Backen
     assert!(grown < GROWTH, "memory grew by {grown} bytes");
     let most = backend.most_connections(WORKERS);
     // Each damage may cost all of them, not more.
-    assert!(opened <= (struck + beside) * most, "{opened} connections");
+    assert!(opened <= (struck + NETWORKS) * most, "{opened} connections");
     for network in &networks {
         if backend.keeps_silent_log_ins() {
             network.proxy.heal();
@@ -89,7 +90,7 @@ pub(crate) async fn many_damages_at_random_messages_lose_nothing(backend: Backen
     }
     // Beside each there is one without a proxy.
     eventually("connections stay at the server", || async {
-        backend.connections().await <= others + 2 * beside * most
+        backend.connections().await <= others + 2 * NETWORKS * most
     })
     .await;
     drop(networks);

@@ -6,13 +6,15 @@ use std::fmt::Write as _;
 use session_tests::ChromeDriver;
 
 use super::person::{Person, Result};
-use super::sites::Sites;
+use super::{sites::Sites, tls};
 
 /// Pages. Browsers send `Sec-Fetch-Site` to hosts below `localhost`, and over TLS; not to `.test`.
 const OWN: &str = "http://shop.localhost:{shop}/page/";
 const EVIL: &str = "http://evil.localhost:{other}/page/";
 const SIBLING: &str = "http://pay.shop.localhost:{other}/page/";
 const OTHER_PORT: &str = "http://shop.localhost:{other}/page/";
+const SECURE_OWN: &str = "https://shop.localhost:{secure}/page/";
+const SECURE_EVIL: &str = "https://evil.localhost:{secure}/page/";
 const PLAIN_OWN: &str = "http://shop.test:{shop}/page/";
 const PLAIN_EVIL: &str = "http://evil.test:{other}/page/";
 const PLAIN_SIBLING: &str = "http://pay.shop.test:{other}/page/";
@@ -129,6 +131,7 @@ const OWN_ORIGIN: &str = "http://shop.localhost:{shop}";
 const EVIL_ORIGIN: &str = "http://evil.localhost:{other}";
 const SIBLING_ORIGIN: &str = "http://pay.shop.localhost:{other}";
 const OTHER_PORT_ORIGIN: &str = "http://shop.localhost:{other}";
+const SECURE_ORIGIN: &str = "https://shop.localhost:{secure}";
 const PLAIN_ORIGIN: &str = "http://shop.test:{shop}";
 const PLAIN_EVIL_ORIGIN: &str = "http://evil.test:{other}";
 const PLAIN_SIBLING_ORIGIN: &str = "http://pay.shop.test:{other}";
@@ -524,6 +527,42 @@ fn plain() -> Vec<Navigation> {
     ]
 }
 
+/// From a page with TLS to a site without. The scheme is part of the site.
+fn secure() -> Vec<Navigation> {
+    let own = Some(SECURE_ORIGIN);
+    vec![
+        navigation(
+            "form",
+            SECURE_OWN,
+            FORM,
+            ("POST", CROSS_SITE, NULL),
+            Refused,
+        ),
+        navigation(
+            "fetch",
+            SECURE_OWN,
+            FETCH_BLIND,
+            ("POST", CROSS_SITE, own),
+            Refused,
+        ),
+        navigation(
+            "web socket",
+            SECURE_OWN,
+            SOCKET,
+            ("GET", None, own),
+            Refused,
+        ),
+        navigation(
+            "form of another site",
+            SECURE_EVIL,
+            FORM,
+            ("POST", CROSS_SITE, NULL),
+            Refused,
+        ),
+        navigation("link", SECURE_OWN, LINK, ("GET", CROSS_SITE, None), Passes),
+    ]
+}
+
 /// Does all of it and prints what arrived.
 pub(super) async fn check(driver: &ChromeDriver) -> Result<()> {
     let sites = Sites::start()?;
@@ -535,11 +574,13 @@ pub(super) async fn check(driver: &ChromeDriver) -> Result<()> {
 
 async fn visit_all(sites: &Sites, person: &Person) -> Result<()> {
     let [shop, other] = sites.ports;
+    let with_tls = tls::in_front_of(shop)?;
     let filled = |text: &str| {
         let text = text.replace("{shop}", &shop.to_string());
-        text.replace("{other}", &other.to_string())
+        let text = text.replace("{other}", &other.to_string());
+        text.replace("{secure}", &with_tls.to_string())
     };
-    let everything = [own(), other_site(), same_site(), plain()];
+    let everything = [own(), other_site(), same_site(), plain(), secure()];
     let mut wrong = String::new();
     println!(
         "\n| page | what | method | `Sec-Fetch-Site` | `Origin` | passed |\n|---|---|---|---|---|---|"

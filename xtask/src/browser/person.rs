@@ -48,7 +48,10 @@ impl Person {
         arguments.push("--window-size=1000,1400");
         arguments.push("--host-resolver-rules=MAP *.test 127.0.0.1,MAP *.localhost 127.0.0.1");
         arguments.push("--disable-features=HttpsUpgrades");
-        let options = json!({ "goog:chromeOptions": { "args": arguments } });
+        let options = json!({
+            "goog:chromeOptions": { "args": arguments },
+            "acceptInsecureCerts": true,
+        });
         let capabilities = options.as_object().cloned().unwrap_or_default();
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let client = builder

@@ -11,7 +11,7 @@ use actix_web::{
     test::{TestRequest, init_service, try_call_service},
     web,
 };
-use session_actix::session_core::config::OnMaxPerUser;
+use session_actix::session_core::{Sessions, config::OnMaxPerUser};
 use session_actix::{CrossSiteGuard, Session, SessionError, SessionMiddleware};
 use tokio::{join, sync::Notify};
 
@@ -26,10 +26,15 @@ async fn act(
     session: Session,
     request: HttpRequest,
     go_on: web::Data<Notify>,
+    sessions: web::Data<Sessions>,
 ) -> Result<HttpResponse, SessionError> {
     match request.match_info().query("act") {
         "ada" => session.log_in("ada")?,
         "bob" => session.log_in("bob")?,
+        "provider" => session.log_in_from_provider("ada", "s1")?,
+        "back-channel" => {
+            sessions.end_provider_session("s1").await?;
+        }
         "reauthenticate" => session.reauthenticate()?,
         "renew" => session.renew(),
         "logout" => session.log_out(),
@@ -79,11 +84,12 @@ macro_rules! application {
         )
     };
     ($store:expr, $go_on:expr, $settings:expr) => {{
-        let settings = $settings;
+        let sessions = sessions($settings, $store);
         init_service(
             App::new()
                 .app_data($go_on)
-                .wrap(SessionMiddleware::new(sessions(settings, $store)))
+                .app_data(web::Data::new(sessions.clone()))
+                .wrap(SessionMiddleware::new(sessions))
                 .wrap(CrossSiteGuard::default())
                 .route("/{act}", web::post().to(act)),
         )
@@ -159,6 +165,14 @@ async fn each_event_has_its_name_and_its_fields() {
             .all(|it| it.starts_with("INFO event=\"log_out\" lineage="))
     );
     assert_eq!(found[2], "INFO event=\"log_out_everywhere\" ended=2");
+
+    let (cookie, _) = send(&app, "/provider", "a=b").await;
+    let (_, lineage) = send(&app, "/who", &cookie).await;
+    events();
+    send(&app, "/back-channel", "a=b").await;
+    let ended = "INFO event=\"back_channel_log_out\" ended=1".to_owned();
+    let log_out = format!("INFO event=\"log_out\" lineage={lineage}");
+    assert_eq!(events(), [log_out, ended]);
 }
 
 #[actix_web::test]

@@ -60,6 +60,7 @@ macro_rules! __owner_promises {
         $($each)+! { $context
             a_store_that_can_list_offers_its_index
             owned_by_lists_an_owners_records_and_no_others
+            a_record_is_listed_under_both_of_its_names
             a_page_gives_the_head_of_each_record
             a_page_keeps_to_its_limit
             pages_miss_no_record_while_others_change

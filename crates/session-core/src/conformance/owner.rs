@@ -33,10 +33,20 @@ fn listed_until(bytes: &[u8], owner: &OwnerKey, until: SystemTime) -> Record {
     Record {
         entry: Some(IndexEntry {
             owner: owner.clone(),
+            provider_session: Some(second_name(owner)),
             expires_at: until,
         }),
         ..record(bytes)
     }
+}
+
+/// The second name of every record of `owner` here, so that both lists are the same.
+fn second_name(owner: &OwnerKey) -> OwnerKey {
+    let (prefix, digest) = owner
+        .as_str()
+        .rsplit_once("owner:")
+        .expect("it is the key of an owner");
+    OwnerKey::from_stored(format!("{prefix}sid:{digest}"))
 }
 
 fn listed(bytes: &[u8], owner: &OwnerKey) -> Record {
@@ -98,7 +108,8 @@ async fn keys_of<S: OwnerIndex + ?Sized>(
     walk.heads.into_keys().collect()
 }
 
-/// Checks that the owner's pages name exactly the expected records, however small the pages are.
+/// Checks that the owner's pages, and those of the second name, name exactly the expected records,
+/// however small the pages are.
 async fn lists<S: OwnerIndex + ?Sized>(
     fixture: &Fixture<S>,
     owner: &OwnerKey,
@@ -106,12 +117,65 @@ async fn lists<S: OwnerIndex + ?Sized>(
 ) {
     let expected: BTreeSet<_> = expected.iter().map(|key| (*key).clone()).collect();
     for limit in [1, 2, 3, 100] {
-        let keys = keys_of(fixture, owner, limit).await;
+        for name in [owner, &second_name(owner)] {
+            let keys = keys_of(fixture, name, limit).await;
+            assert_eq!(
+                keys, expected,
+                "the owner's list or that of the second name, in pages of {limit}, is wrong"
+            );
+        }
+    }
+}
+
+/// A record is listed under each name that its entry has, and under no other. An owner whose name is
+/// that of a provider's session is another list.
+pub async fn a_record_is_listed_under_both_of_its_names<S: OwnerIndex + ?Sized>(
+    fixture: &Fixture<S>,
+) {
+    let store = fixture.store();
+    let owners = [fixture.owner(), fixture.owner()];
+    let sids = [fixture.owner(), fixture.owner()].map(|it| second_name(&it));
+    let (all, other) = ([fixture.key(), fixture.key(), fixture.key()], fixture.key());
+    let with = |owner: &OwnerKey, sid: Option<&OwnerKey>, until| Record {
+        entry: Some(IndexEntry {
+            owner: owner.clone(),
+            provider_session: sid.cloned(),
+            expires_at: until,
+        }),
+        ..record(b"it")
+    };
+    let hour = after(HOUR);
+    for (key, owner, sid) in [
+        (&all[0], &owners[0], Some(&sids[0])),
+        (&all[1], &owners[0], Some(&sids[1])),
+        (&all[2], &owners[1], Some(&sids[0])),
+        (&other, &owners[0], None),
+    ] {
+        stored(store.insert(key, &with(owner, sid, hour)).await);
+    }
+    let names = async |name: &OwnerKey, expected: &[&StoreKey]| {
+        let keys = keys_of(fixture, name, 100).await;
+        let expected: BTreeSet<_> = expected.iter().map(|key| (*key).clone()).collect();
         assert_eq!(
             keys, expected,
-            "the owner's list, in pages of {limit}, is wrong"
+            "the list of one of a record's two names is wrong"
         );
-    }
+    };
+    names(&owners[0], &[&all[0], &all[1], &other]).await;
+    names(&owners[1], &[&all[2]]).await;
+    names(&sids[0], &[&all[0], &all[2]]).await;
+    names(&sids[1], &[&all[1]]).await;
+    names(&second_name(&owners[0]), &[]).await;
+    // Both entries end with the session, and one that gets its second name later is listed, too.
+    let loaded = found(store.load(&all[0]).await, b"it");
+    let ended = with(&owners[0], Some(&sids[0]), SystemTime::now());
+    stored(store.update(&all[0], &ended, &loaded.revision).await);
+    let loaded = found(store.load(&other).await, b"it");
+    let adopted = with(&owners[0], Some(&sids[1]), hour);
+    stored(store.update(&other, &adopted, &loaded.revision).await);
+    names(&sids[1], &[&all[1], &other]).await;
+    done(store.delete(&all[1]).await);
+    names(&sids[1], &[&other]).await;
 }
 
 /// [`SessionStore::owner_index`](crate::SessionStore::owner_index) returns the store. Otherwise
@@ -523,10 +587,12 @@ async fn stays_listed<S: OwnerIndex + ?Sized>(
     for _ in 0..3 {
         let another = listed(b"another", owner);
         stored(fixture.store().insert(&fixture.key(), &another).await);
-        assert!(
-            keys_of(fixture, owner, 2).await.contains(key),
-            "a record left its owner's list before its time"
-        );
+        for name in [owner, &second_name(owner)] {
+            assert!(
+                keys_of(fixture, name, 2).await.contains(key),
+                "a record left its owner's list, or that of the second name, before its time"
+            );
+        }
     }
 }
 
@@ -536,11 +602,14 @@ async fn eventually_lists<S: OwnerIndex + ?Sized>(
     owner: &OwnerKey,
     enough: impl Fn(&Walk<'_, S>) -> bool,
 ) {
-    let last = after(SLACK);
+    let (last, second) = (after(SLACK), second_name(owner));
     loop {
-        let walk = Walk::new(fixture, owner, 100).finish().await;
+        let mut walk = Walk::new(fixture, owner, 100).finish().await;
         if enough(&walk) {
-            return;
+            walk = Walk::new(fixture, &second, 100).finish().await;
+            if enough(&walk) {
+                return;
+            }
         }
         assert!(
             SystemTime::now() < last,

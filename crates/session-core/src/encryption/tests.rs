@@ -29,6 +29,7 @@ fn header(write_tag: u8) -> Vec<u8> {
         successor: None,
         id_use: None,
         nonce: None,
+        provider_session: None,
         is_encrypted: true,
         provisional: false,
     };

@@ -68,6 +68,7 @@ pub(crate) fn decode(loaded: &Loaded, format: Format) -> Result<Option<Stored>> 
             .idle
             .filter(|idle| *idle > 0)
             .map(Duration::from_millis),
+        provider_session: None,
         owner: notes.owner.map(Arc::from),
         authenticated_at: None,
         label: notes.label.map(Arc::from),

@@ -24,6 +24,7 @@ fn header() -> Header<'static> {
         provisional: false,
         id_use: Some(IdUse::NotYet),
         nonce: None,
+        provider_session: None,
     }
 }
 
@@ -56,6 +57,7 @@ fn a_header_is_read_as_it_was_written() {
         },
         Header {
             provisional: true,
+            provider_session: Some([9; 32]),
             ..header()
         },
         Header {
@@ -75,7 +77,7 @@ fn a_header_is_read_as_it_was_written() {
 #[test]
 fn what_a_later_release_may_write_is_distinguished_from_damage() {
     let good = header().write(0);
-    for (offset, value) in [(1, 2), (1, 255), (2, 4), (3, 0x2b)] {
+    for (offset, value) in [(1, 2), (1, 255), (2, 4), (6, 1), (7, 1)] {
         let mut bytes = good.clone();
         bytes[offset] = value;
         assert!(
@@ -98,6 +100,7 @@ fn the_longest_header_fits_the_head_of_a_record() {
     let longest = Header {
         owner: Some(&"o".repeat(MAX_OWNER)),
         label: Some(&"l".repeat(MAX_LABEL)),
+        provider_session: Some([9; 32]),
         ..header()
     }
     .write(0);

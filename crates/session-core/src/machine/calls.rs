@@ -17,7 +17,7 @@ impl Machine {
     ///
     /// If the change cannot be applied. Then nothing is recorded.
     pub(crate) fn change(&mut self, op: Op, rules: &Rules, now: Millis) -> Result<()> {
-        if let Op::LogIn(_) = &op {
+        if let Op::LogIn(..) = &op {
             match self.visible_origin() {
                 Origin::Ended | Origin::OtherOwner(..) => return Err(Error::Conflict),
                 Origin::NotLoaded => return Err(Error::NotLoaded),
@@ -37,7 +37,7 @@ impl Machine {
             return Ok(());
         }
         let login = match &op {
-            Op::LogIn(owner) => Some(owner.clone()),
+            Op::LogIn(owner, _) => Some(owner.clone()),
             _ => None,
         };
         let before = self.view(rules).owner.clone();

@@ -107,11 +107,12 @@ impl Machine {
         let rotated = known.is_none() && run.only_rotations && run.renews();
         let event = match run.state {
             State::LoadingToEnd => {
-                let owner = live.content.owner.as_ref();
-                let kept =
-                    self.condition.keep.is_some() && live.content.lineage == self.condition.keep;
-                let allowed =
-                    self.condition.owner.is_none() || owner == self.condition.owner.as_ref();
+                let (content, condition) = (&live.content, &self.condition);
+                let owner = content.owner.as_ref();
+                let kept = condition.keep.is_some() && content.lineage == condition.keep;
+                let allowed = condition.owner.is_none() || owner == condition.owner.as_ref();
+                let belongs = condition.provider_session.is_none()
+                    || content.provider_session == condition.provider_session;
                 // The rotated id was another user's.
                 if run
                     .ends_rotated
@@ -120,7 +121,7 @@ impl Machine {
                 {
                     return Event::Ended;
                 }
-                if allowed && !kept {
+                if allowed && belongs && !kept {
                     Event::Live
                 } else {
                     Event::LiveOfOther

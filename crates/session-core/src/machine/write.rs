@@ -206,7 +206,12 @@ impl Machine {
     ) {
         let rules = inputs.rules;
         fill_own_fields(live.form, &mut content, inputs);
-        let times = rules.times(live.form, &content, &live.times, sends_cookie, inputs.now);
+        let mut before = live.times;
+        // A new name needs an entry.
+        if content.provider_session != live.content.provider_session {
+            before.indexed_until = None;
+        }
+        let times = rules.times(live.form, &content, &before, sends_cookie, inputs.now);
         let times = Times {
             id_use: Rules::id_use_after(&live, inputs.now),
             ..times
@@ -225,7 +230,7 @@ impl Machine {
             presented: live.presented,
         };
         let encoded = unchanged.then_some(&live.encoded);
-        let record = rules.record(&mut new, &live.times, random_tag(inputs.random), encoded);
+        let record = rules.record(&mut new, &before, random_tag(inputs.random), encoded);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {

@@ -153,14 +153,16 @@ impl Records {
     }
 
     fn list(&mut self, entry: &IndexEntry, key: &StoreKey) {
-        let IndexEntry { owner, expires_at } = entry;
-        let keys = self.owners.entry(owner.clone()).or_default();
-        if let Some(before) = keys.insert(key.clone(), *expires_at) {
+        let expires_at = entry.expires_at;
+        for name in entry.names() {
+            let keys = self.owners.entry(name.clone()).or_default();
+            if let Some(before) = keys.insert(key.clone(), expires_at) {
+                self.entries_by_expiry
+                    .remove(&(before, name.clone(), key.clone()));
+            }
             self.entries_by_expiry
-                .remove(&(before, owner.clone(), key.clone()));
+                .insert((expires_at, name.clone(), key.clone()));
         }
-        self.entries_by_expiry
-            .insert((*expires_at, owner.clone(), key.clone()));
     }
 
     /// Removes up to `limit` entries whose time has passed.

@@ -39,6 +39,7 @@ fn listed(expires_at: u64, until: u64) -> Record {
         bytes: Bytes::from_static(b"bytes"),
         expires_at: at(expires_at),
         entry: Some(IndexEntry {
+            provider_session: None,
             owner: ada(),
             expires_at: at(until),
         }),

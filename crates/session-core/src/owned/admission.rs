@@ -20,6 +20,9 @@
 //! named before has inserted its session before, so the list shows it. So no more than n are
 //! admitted. A login is refused only if n others count, each of which was admitted and is live.
 //!
+//! **What has expired** does not count, and is ended by a tombstone, because a request that loaded it
+//! in time may otherwise go on with it.
+//!
 //! The next write of a provisional record makes it an ordinary one, which counts by itself. Nobody
 //! writes it before its login was admitted, because its id was sent to nobody and no tombstone names
 //! it. So the record of logins is needed only as long as the sessions that it names would live if
@@ -28,7 +31,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Owned;
+use super::{Owned, OwnedRecord};
 use crate::{
     codec,
     config::OnMaxPerUser,
@@ -57,12 +60,32 @@ impl Owned {
         }
     }
 
+    /// The records of the owner's sessions, without those that have expired. A request that loaded
+    /// such a session in time could still store its changes, and so go on with it. So they are
+    /// ended. The login's own session has not expired, whatever the clock says.
+    async fn unexpired(&self, login: &Login) -> Result<Vec<OwnedRecord>> {
+        let records = self.records(&login.owner).await?;
+        let has_expired = |it: &OwnedRecord| it.has_expired && it.lineage != login.lineage;
+        let (expired, live): (Vec<_>, Vec<_>) = records.into_iter().partition(has_expired);
+        let alive: HashSet<_> = live.iter().map(|it| it.lineage).collect();
+        let expired = expired.into_iter().map(|it| it.lineage);
+        let expired: HashSet<_> = expired.filter(|it| !alive.contains(it)).collect();
+        if !expired.is_empty() {
+            match self.end_of_owner(&login.owner, Some(&expired), None).await {
+                // What is absent by now, no request can go on with.
+                Ok(_) | Err(Error::Missing) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(live)
+    }
+
     /// Ends all but the `most` newest sessions of the owner.
     async fn end_oldest(&self, login: &Login, most: usize) -> Result<()> {
         loop {
             let mut logins: HashMap<[u8; 16], Option<Millis>> = HashMap::new();
             let mut is_listed = false;
-            for live in self.live_records(&login.owner).await? {
+            for live in self.unexpired(login).await? {
                 let at = logins.entry(live.lineage).or_default();
                 *at = live.content.started_at().max(*at);
                 is_listed |= live.key == login.key;
@@ -77,7 +100,7 @@ impl Owned {
             if oldest.is_empty() || !rule_holds!(OldestEnds) {
                 return Ok(());
             }
-            match self.end_listed(&login.owner, Some(&oldest), None).await {
+            match self.end_of_owner(&login.owner, Some(&oldest), None).await {
                 Ok(_) => {
                     let events = &self.shared.rules.events;
                     events.limit_reached(Some(login.lineage), "sessions");
@@ -103,7 +126,7 @@ impl Owned {
                 .map(|loaded| codec::read_logins(&key, &loaded.bytes));
             let (named, until) = read.transpose()?.unwrap_or_default();
             let (mut counted, mut still_named) = (HashSet::new(), vec![own]);
-            for live in self.live_records(&login.owner).await? {
+            for live in self.unexpired(login).await? {
                 let name = binding(&live.key).filter(|name| named.contains(name));
                 if live.times.provisional {
                     still_named.extend(name);

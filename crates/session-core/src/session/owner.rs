@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     expiry::Millis,
     header::MAX_OWNER,
+    key::{SidDigest, digest_of_sid},
     op::Op,
     owned::{Owned, OwnedSession},
 };
@@ -37,10 +38,36 @@ impl Session {
     /// if the name has more than 512 bytes. [`Error::NotLoaded`] if the session could not be
     /// loaded.
     pub fn log_in(&self, owner: &str) -> Result<()> {
+        self.log_in_from(owner, None)
+    }
+
+    fn log_in_from(&self, owner: &str, provider_session: Option<SidDigest>) -> Result<()> {
         if owner.len() > MAX_OWNER {
             return Err(Error::OwnerTooLong { limit: MAX_OWNER });
         }
-        self.change(Op::LogIn(owner.into()))
+        self.change(Op::LogIn(owner.into(), provider_session.map(Arc::new)))
+    }
+
+    /// As [`log_in`](Self::log_in), for a user that an identity provider has authenticated. `sid` is
+    /// the claim of that name in the ID token, which names the provider's session (OpenID Connect
+    /// Back-Channel Logout 1.0, 2.1). [`Sessions::end_provider_session`] ends the session by it. If
+    /// there are several providers, put the issuer before it, because a `sid` is unique only within
+    /// one.
+    ///
+    /// The session belongs to that `sid` until it ends, also after renewals and after further logins
+    /// of the same user without one. A record holds the SHA-256 of the `sid`.
+    ///
+    /// [`Sessions::end_provider_session`]: crate::Sessions::end_provider_session
+    ///
+    /// # Errors
+    ///
+    /// Those of `log_in`, and [`Error::NoOwnerIndex`] if the store or the settings cannot list
+    /// sessions, as beside Flask's.
+    pub fn log_in_from_provider(&self, owner: &str, sid: &str) -> Result<()> {
+        if self.0.shared().owners.is_none() {
+            return Err(Error::NoOwnerIndex);
+        }
+        self.log_in_from(owner, Some(digest_of_sid(sid)))
     }
 
     /// Notes that the session's user has just proved again who they are, such as by the password.

@@ -47,6 +47,7 @@ pub(crate) enum Defect {
     DebugShowsAll,
     IndexIsHidden,
     IndexForgets,
+    IndexForgetsTheSecondName,
     IndexIgnoresTheOwner,
     IndexListsTheUnlisted,
     IndexGivesNoHead,

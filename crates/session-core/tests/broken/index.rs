@@ -4,6 +4,15 @@ use session_core::{Cursor, Listed, OwnerIndex};
 
 use super::*;
 
+impl Observed {
+    fn note(&mut self, entry: &IndexEntry, key: &StoreKey) {
+        for name in entry.names() {
+            let list = self.listed.entry(name.clone()).or_default();
+            list.insert(key.clone(), entry.expires_at);
+        }
+    }
+}
+
 impl BrokenStore {
     /// The record with the entry that the inner store is given for it.
     pub(super) fn as_listed(&self, key: &StoreKey, record: &Record) -> Record {
@@ -12,6 +21,7 @@ impl BrokenStore {
             let seen = self.observed();
             record.entry = seen.listed.keys().next().map(|owner| IndexEntry {
                 owner: owner.clone(),
+                provider_session: None,
                 expires_at: record.expires_at,
             });
         }
@@ -20,6 +30,11 @@ impl BrokenStore {
             && let Some(held) = self.entry_of(&entry.owner, key)
         {
             entry.expires_at = entry.expires_at.max(held);
+        }
+        if self.defect == Defect::IndexForgetsTheSecondName
+            && let Some(entry) = &mut record.entry
+        {
+            entry.provider_session = None;
         }
         record
     }
@@ -30,7 +45,7 @@ impl BrokenStore {
 
     /// Keeps an index of this store's own, for the defects that have one.
     pub(super) async fn list(&self, key: &StoreKey, record: &Record, write: &Write) -> Result<()> {
-        let Some(IndexEntry { owner, expires_at }) = record.entry.clone() else {
+        let Some(entry) = record.entry.clone() else {
             if self.defect == Defect::IndexForgetsAtAnUpdateWithout && write.is_stored() {
                 for list in self.observed().listed.values_mut() {
                     list.remove(key);
@@ -40,11 +55,7 @@ impl BrokenStore {
         };
         if !write.is_stored() {
             if self.defect == Defect::IndexFollowsTheRefused {
-                self.observed()
-                    .listed
-                    .entry(owner)
-                    .or_default()
-                    .insert(key.clone(), expires_at);
+                self.observed().note(&entry, key);
             }
             return Ok(());
         }
@@ -53,24 +64,18 @@ impl BrokenStore {
             .entry(key.clone())
             .or_insert_with(|| record.bytes.clone());
         if self.defect == Defect::IndexReadsThenWrites {
-            let mut list = self
-                .observed()
-                .listed
-                .get(&owner)
-                .cloned()
-                .unwrap_or_default();
+            let lists = self.observed().listed.clone();
             Self::between().await;
-            list.insert(key.clone(), expires_at);
-            self.observed().listed.insert(owner, list);
+            for name in entry.names() {
+                let mut list = lists.get(name).cloned().unwrap_or_default();
+                list.insert(key.clone(), entry.expires_at);
+                self.observed().listed.insert(name.clone(), list);
+            }
         } else {
             if self.defect == Defect::IndexWritesLate {
                 Self::between().await;
             }
-            let mut seen = self.observed();
-            seen.listed
-                .entry(owner)
-                .or_default()
-                .insert(key.clone(), expires_at);
+            self.observed().note(&entry, key);
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ async fn the_longest_prefix_owner_and_label_give_no_record_beyond_the_smallest_l
         site.request(&browser, |session| {
             session.set_label(Some(&label));
             session.set_lifetime(Some(Settings::DEFAULT_IDLE_TIMEOUT * 2));
-            session.log_in(owner).unwrap();
+            session.log_in_from_provider(owner, "s1").unwrap();
         })
         .await;
         site.request(&browser, Session::renew).await;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod after_head;
+mod back_channel;
 mod cancelled;
 mod cookies;
 mod cost;

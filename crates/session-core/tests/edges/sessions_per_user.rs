@@ -230,3 +230,19 @@ fn it_needs_a_list_of_a_users_sessions() {
     assert!(Site::with_limit(settings.clone(), 17_023).is_err());
     assert!(Site::with_limit(settings, 17_024).is_ok());
 }
+
+#[tokio::test]
+async fn a_request_that_outlasts_its_session_does_not_bring_it_back_beside_a_login() {
+    let day = Duration::from_secs(86_400);
+    for policy in [OnMaxPerUser::RefuseLogin, OnMaxPerUser::EndOldest] {
+        let site = Site::new(at_most(1, policy).with_idle_timeout(day));
+        let first = log_in(&site, "ada").await.unwrap();
+        let request = site.open(&first).await;
+        site.time.advance(day + SECOND);
+        log_in(&site, "ada").await.unwrap();
+        request.insert("a", &1).unwrap();
+        request.answer().await.unwrap();
+        assert_eq!(site.owner(&first).await, None);
+        assert_eq!(live(&site, "ada").await, 1);
+    }
+}

@@ -324,5 +324,5 @@ impl<'r> Check<'r> {
 }
 
 fn ends(act: &Act) -> bool {
-    matches!(act, Act::LogOut | Act::Everywhere)
+    matches!(act, Act::LogOut | Act::Everywhere | Act::BackChannel)
 }

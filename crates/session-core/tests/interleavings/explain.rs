@@ -71,6 +71,7 @@ fn made(act: Act, scene: &Scene, data: &Data) -> Data {
         | Act::Renew
         | Act::LogOut
         | Act::Everywhere
+        | Act::BackChannel
         | Act::Elsewhere
         | Act::LogInElsewhere(_) => {}
     }

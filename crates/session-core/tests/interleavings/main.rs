@@ -17,8 +17,8 @@ mod store;
 mod under_way;
 
 use request::Act::{
-    Clear, Elsewhere, Everywhere, Inc, LogIn, LogInElsewhere, LogOut, Remove, Renew, RenewInc, Set,
-    Touch,
+    BackChannel, Clear, Elsewhere, Everywhere, Inc, LogIn, LogInElsewhere, LogOut, Remove, Renew,
+    RenewInc, Set, Touch,
 };
 use scene::Scene;
 use session_core::config::OnMaxPerUser::{EndOldest, RefuseLogin};
@@ -246,4 +246,16 @@ fn no_failure_gives_a_user_more_sessions_than_the_limit() {
             .some_orders();
         at_most(&[Renew, elsewhere]).owned_by("U").some_orders();
     }
+}
+
+#[test]
+fn a_back_channel_log_out_misses_no_session_of_the_provider() {
+    let owned = |acts: &[_]| Scene::of(acts).owned_by("U");
+    owned(&[BackChannel, Renew]).every_order();
+    owned(&[BackChannel, Inc]).every_order();
+    owned(&[BackChannel, LogIn("V")]).every_order();
+    owned(&[BackChannel, Renew, Touch]).due().some_orders();
+    owned(&[BackChannel, Renew, Renew]).some_orders();
+    owned(&[BackChannel, Renew, LogOut]).some_orders();
+    owned(&[BackChannel, Renew]).with_failures(1).some_orders();
 }

@@ -6,6 +6,9 @@ use session_core::{Error, Finish, RequestSession, Result, Session, Sessions};
 
 use crate::store::PausingStore;
 
+/// The identity provider's session that the owner of a scene came from.
+pub(crate) const SID: &str = "s1";
+
 /// What a request does with its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
@@ -22,6 +25,8 @@ pub(crate) enum Act {
     LogOut,
     /// Logs the owner of the scene out everywhere, by name, as an administrator does.
     Everywhere,
+    /// Ends the identity provider's session, as its back-channel log-out does.
+    BackChannel,
     /// Logs the session's owner out everywhere else.
     Elsewhere,
 }
@@ -94,6 +99,10 @@ async fn serve(
         sessions.log_out_everywhere(owner).await?;
         return Ok(None);
     }
+    if act == Act::BackChannel {
+        sessions.end_provider_session(SID).await?;
+        return Ok(None);
+    }
     let header = match act {
         Act::LogInElsewhere(_) => String::new(),
         _ => format!("session={id}"),
@@ -127,7 +136,7 @@ fn change(session: &Session, act: Act) -> Result<()> {
         Act::Remove(key) => drop(session.remove(key)),
         Act::Inc => increment()?,
         Act::Clear => session.clear(),
-        Act::Touch | Act::Everywhere | Act::Elsewhere => {}
+        Act::Touch | Act::BackChannel | Act::Everywhere | Act::Elsewhere => {}
         Act::Renew => session.renew(),
         Act::RenewInc => {
             session.renew();

@@ -8,7 +8,7 @@ use crate::{
     check,
     clock::{PERIOD, TestClock, sessions},
     explore::Path,
-    request::Act,
+    request::{Act, SID},
     run::Run,
     store::{Failure, PausingStore},
     under_way::{Request, advance_to_command, poll},
@@ -256,7 +256,8 @@ impl Scene {
         session.insert("a", &0).expect("a number can be encoded");
         session.insert("n", &0).expect("a number can be encoded");
         if let Some(owner) = self.owner {
-            session.log_in(owner).expect("nothing fails yet");
+            let log_in = session.log_in_from_provider(owner, SID);
+            log_in.expect("nothing fails yet");
         }
         let session_core::Finish::Pending(saving) = request_session.finish() else {
             panic!("there is something to save");

@@ -239,6 +239,12 @@ impl Check<'_, '_> {
                 let alive = match end {
                     End::One(Target::Group(group)) => probe.group == *group,
                     End::One(Target::Cookie(cookie)) => probe.cookie == *cookie,
+                    End::From { user, began } => {
+                        probe.user == Some(*user)
+                            && self.came_from_provider(*user, probe.group, *began)
+                            && !self.login_in_flight(*user, probe.group, *began)
+                            && !self.trace_is_lost(probe.group, *began)
+                    }
                     End::User {
                         user,
                         only,
@@ -258,6 +264,19 @@ impl Check<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Whether the provider vouched for the user in a login that was answered before, and the
+    /// session was nobody else's.
+    fn came_from_provider(&self, user: usize, group: usize, began: u64) -> bool {
+        let vouched = self.history.changes.iter().any(|it| {
+            it.from_provider
+                && it.kind == Kind::LogIn(user)
+                && it.group == Some(group)
+                && it.state == State::Stored
+                && it.answered.is_some_and(|answered| answered < began)
+        });
+        vouched && self.history.logins_of(group).all(|it| it == user)
     }
 
     /// Whether a login of the user on the session had not been answered before.
@@ -374,7 +393,10 @@ impl Check<'_, '_> {
     fn may_have_ended_unseen(&self, change: &Change) -> bool {
         let own = |it: &&Change| it.request == change.request;
         self.history.changes.iter().filter(own).any(|it| {
-            let ended = |user| self.history.ended_users.iter().any(|(it, _)| *it == user);
+            let ended = |user| {
+                self.history.ended_users.iter().any(|(it, _)| *it == user)
+                    || self.history.ended_by_provider.contains(&user)
+            };
             matches!(it.kind, Kind::LogIn(user) if ended(user))
         })
     }
@@ -630,6 +652,10 @@ pub(crate) fn reloaded(run: &Run<'_>, r: usize, session: &Session, began: u64) {
 /// be dead.
 pub(crate) fn sent(run: &Run<'_>, r: usize, cookie: &str) {
     if live_now(run, cookie).is_some() || run.program.evicts() {
+        return;
+    }
+    // A request whose login was not admitted did not get the records that the list loaded.
+    if run.program.config.limit.is_some() && !run.history.borrow().requests[r].ok {
         return;
     }
     let world = run.bench.store.world();

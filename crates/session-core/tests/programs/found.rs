@@ -1,7 +1,7 @@
 //! Regression tests: small programs that once broke a promise.
 
 use crate::{
-    program::{Behaviour, Config, Layout, Open, Program, Request, Seed, Step, Turn, Use},
+    program::{Behaviour, Config, Layout, Limit, Open, Program, Request, Seed, Step, Turn, Use},
     runner::Bench,
 };
 
@@ -342,4 +342,49 @@ fn a_renewal_that_outlasts_a_lowered_lifetime_sends_no_id_that_has_expired() {
     let seeds = [seed(0, Some(0))];
     let turns = [0, 0, 2, 2, 2, 2];
     keeps_every_promise(&program(config, &seeds, &requests, &turns));
+}
+
+fn limited(most: usize, refuses: bool) -> Config {
+    Config {
+        limit: Some(Limit { most, refuses }),
+        ..NATIVE
+    }
+}
+
+#[test]
+fn what_was_changed_while_a_login_was_refused_is_not_kept_for_nobody() {
+    let refused = Request {
+        task: vec![Step::Put],
+        ..request(1, &[Step::LogIn(0), Step::Save])
+    };
+    let requests = [request(0, &[Step::LogIn(0)]), refused];
+    let seeds = [seed(2, Some(0))];
+    let mut program = program(limited(2, true), &seeds, &requests, &[2, 3]);
+    program.schedule.push(Turn::All(0));
+    keeps_every_promise(&program);
+}
+
+#[test]
+fn a_request_that_outlasts_its_session_does_not_bring_it_back_beside_a_login() {
+    for refuses in [true, false] {
+        let config = Config {
+            idle: 20,
+            ..limited(1, refuses)
+        };
+        let requests = [
+            request(2, &[Step::LogIn(0), Step::Wait(40)]),
+            request(0, &[Step::Wait(40)]),
+        ];
+        keeps_every_promise(&program(config, &[seed(0, Some(0))], &requests, &[0]));
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_while_a_login_is_admitted_does_not_end_it() {
+    for refuses in [true, false] {
+        let login = request(0, &[Step::LogIn(0), Step::Save, Step::Count]);
+        let mut program = program(limited(1, refuses), &[], &[login], &[0]);
+        program.schedule.push(Turn::Clock(1000));
+        keeps_every_promise(&program);
+    }
 }

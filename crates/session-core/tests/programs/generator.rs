@@ -59,6 +59,7 @@ pub(crate) fn program(seed: u64) -> Program {
         25..30 => unknown_renewal(&mut dice),
         30..35 => limited(&mut dice),
         35..39 => lost_rotation(&mut dice),
+        39..44 => from_provider(&mut dice),
         _ => races(&mut dice),
     }
 }
@@ -229,6 +230,39 @@ fn limited(dice: &mut Dice) -> Program {
             .insert(0, Step::LogIn(dice.weighted(&[(5, 0), (1, 1)])));
         if dice.permille(500) {
             request.steps.insert(1, Step::Save);
+        }
+    }
+    program
+}
+
+/// Logins that an identity provider vouches for, and its back-channel log-outs.
+fn from_provider(dice: &mut Dice) -> Program {
+    let mut program = if dice.permille(300) {
+        limited(dice)
+    } else {
+        races(dice)
+    };
+    program.config.layout = Layout::Native;
+    for seed in &mut program.seeds {
+        seed.flask = false;
+    }
+    for request in &mut program.requests {
+        let start = dice.weighted(&[
+            (3, None),
+            (4, Some(Step::LogInFrom(0))),
+            (3, Some(Step::EndFrom(0))),
+        ]);
+        if let Some(start) = start {
+            request.open = Open::First;
+            request.steps.insert(0, start);
+            request.steps.insert(1, Step::Save);
+        }
+        for step in request.steps.iter_mut().chain(&mut request.task) {
+            match *step {
+                Step::LogIn(user) if dice.permille(500) => *step = Step::LogInFrom(user),
+                Step::EndAllOf(user) if dice.permille(500) => *step = Step::EndFrom(user),
+                _ => {}
+            }
         }
     }
     program

@@ -43,6 +43,8 @@ pub(crate) struct History {
     pub(crate) ends: Vec<End>,
     /// Users whom somebody tried to log out everywhere, and the session that was to be kept.
     pub(crate) ended_users: Vec<(usize, Option<usize>)>,
+    /// Users whose provider's session somebody tried to end.
+    pub(crate) ended_by_provider: Vec<usize>,
     /// The trace of the run, if it is wanted.
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) expected: Vec<Option<Expected>>,
@@ -125,6 +127,8 @@ pub(crate) enum Target {
 pub(crate) enum End {
     /// Of a session, whoever's it is.
     One(Target),
+    /// Of the sessions that came from the provider's session of a user.
+    From { user: usize, began: u64 },
     /// Of a user's sessions, or one of them, whose login was answered before.
     User {
         user: usize,
@@ -183,6 +187,8 @@ pub(crate) struct Change {
     pub(crate) refused: bool,
     /// A save took it up that nobody polls: what became of it only that one and the answer say.
     pub(crate) held: bool,
+    /// It is a login that the identity provider vouches for.
+    pub(crate) from_provider: bool,
 }
 
 /// What a browser relies on when it comes again.
@@ -355,6 +361,11 @@ impl History {
                 .ended_users
                 .iter()
                 .any(|(user, keep)| *keep != Some(group) && self.may_be_of(group, *user))
+            || self.changes.iter().any(|it| {
+                let ended =
+                    matches!(it.kind, Kind::LogIn(user) if self.ended_by_provider.contains(&user));
+                ended && it.from_provider && self.may_be_in(it, group)
+            })
     }
 
     fn may_be_of(&self, group: usize, user: usize) -> bool {

@@ -154,6 +154,8 @@ pub(crate) enum Step {
     Renew,
     Extend,
     LogIn(usize),
+    /// An identity provider, which has one session for each user, vouches for the user.
+    LogInFrom(usize),
     LogOut,
     Everywhere {
         keep: bool,
@@ -162,6 +164,8 @@ pub(crate) enum Step {
     EndOne(usize),
     /// As an administrator does.
     EndAllOf(usize),
+    /// Ends the provider's session of a user, as its back-channel log-out does.
+    EndFrom(usize),
     List,
     Lifetime(Option<u64>),
     Permanent(bool),
@@ -290,10 +294,12 @@ impl Program {
                     step,
                     Step::Renew
                         | Step::LogIn(_)
+                        | Step::LogInFrom(_)
                         | Step::LogOut
                         | Step::Everywhere { .. }
                         | Step::EndOne(_)
                         | Step::EndAllOf(_)
+                        | Step::EndFrom(_)
                 )
             })
     }

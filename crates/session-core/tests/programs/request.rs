@@ -21,7 +21,7 @@ use session_core::{Finish, Result, Saved, Session, Sessions, StoreKey};
 
 use crate::{
     history::{End, Kind, Promise, State},
-    program::{Open, Step, USERS, Use},
+    program::{Limit, Open, Step, USERS, Use},
     runner::Run,
 };
 
@@ -124,19 +124,6 @@ async fn open(
     }
 }
 
-fn log_in(run: &Run<'_>, r: usize, thread: usize, session: &Session, user: usize) {
-    run.changes(r, thread, session, Kind::LogIn(user), |session| {
-        session.log_in(USERS[user])
-    });
-    if run.program.config.limit.is_some_and(|it| !it.refuses) {
-        run.history.borrow_mut().ended_users.push((user, None));
-    }
-    if session.owner().as_deref() == Some(USERS[user]) {
-        let mut history = run.history.borrow_mut();
-        history.requests[r].logged_in = true;
-    }
-}
-
 async fn perform<'s>(
     run: &Run<'_>,
     r: usize,
@@ -179,7 +166,8 @@ async fn perform<'s>(
             session.clear();
             Ok(())
         }),
-        Step::LogIn(user) => log_in(run, r, thread, session, user),
+        Step::LogIn(user) => log_in(run, r, thread, session, (user, false)),
+        Step::LogInFrom(user) => log_in(run, r, thread, session, (user, true)),
         Step::Save => {
             let taken = run.history.borrow_mut().take_up(r);
             let ended = run.ended_sessions(r);
@@ -215,7 +203,11 @@ async fn perform<'s>(
             run.record_log_out(r, session);
             session.log_out();
         }
-        Step::Everywhere { .. } | Step::EndOne(_) | Step::EndAllOf(_) | Step::List => {
+        Step::Everywhere { .. }
+        | Step::EndOne(_)
+        | Step::EndAllOf(_)
+        | Step::EndFrom(_)
+        | Step::List => {
             owned(run, r, number, session, step).await;
         }
         Step::Lifetime(own) => session.set_lifetime(own.map(Duration::from_secs)),
@@ -314,28 +306,72 @@ async fn owned(run: &Run<'_>, r: usize, thread: usize, session: &Session, step: 
                 );
             }
         }
-        Step::EndAllOf(user) => {
-            run.history.borrow_mut().ended_users.push((user, None));
-            let sessions: &Sessions = &run.sessions[run.program.requests[r].process];
-            let ended = run
-                .within_list_time(sessions.log_out_everywhere(USERS[user]))
-                .await
-                .answer;
-            if ended.is_ok() {
-                run.claims(
-                    r,
-                    End::User {
-                        user,
-                        only: None,
-                        keep: None,
-                        began,
-                    },
-                );
-            }
+        Step::EndAllOf(user) | Step::EndFrom(user) => {
+            end_all_of(run, r, user, step, began).await;
         }
         _ => {
             let _listed = run.within_list_time(session.owner_sessions()).await;
         }
+    }
+}
+
+/// Logs a user in; whether the identity provider vouches for them.
+fn log_in(
+    run: &Run<'_>,
+    r: usize,
+    thread: usize,
+    session: &Session,
+    (user, from_provider): (usize, bool),
+) {
+    run.changes(r, thread, session, Kind::LogIn(user), |session| {
+        if from_provider {
+            session.log_in_from_provider(USERS[user], USERS[user])
+        } else {
+            session.log_in(USERS[user])
+        }
+    });
+    let mut history = run.history.borrow_mut();
+    if let Some(login) = history.changes.last_mut() {
+        login.from_provider = from_provider;
+    }
+    // What has expired by the clock is ended, although a request still uses it.
+    let ends = |it: Limit| !it.refuses || run.may_be_slow;
+    if run.program.config.limit.is_some_and(ends) {
+        history.ended_users.push((user, None));
+    }
+    if session.owner().as_deref() == Some(USERS[user]) {
+        history.requests[r].logged_in = true;
+    }
+}
+
+/// Ends the sessions of a user, or those that came from the provider's session of the user.
+async fn end_all_of(run: &Run<'_>, r: usize, user: usize, step: Step, began: u64) {
+    let sessions: &Sessions = &run.sessions[run.program.requests[r].process];
+    let from_provider = step == Step::EndFrom(user);
+    if from_provider {
+        run.history.borrow_mut().ended_by_provider.push(user);
+    } else {
+        run.history.borrow_mut().ended_users.push((user, None));
+    }
+    let ending = async {
+        if from_provider {
+            sessions.end_provider_session(USERS[user]).await
+        } else {
+            sessions.log_out_everywhere(USERS[user]).await
+        }
+    };
+    if run.within_list_time(ending).await.answer.is_ok() {
+        let end = if from_provider {
+            End::From { user, began }
+        } else {
+            End::User {
+                user,
+                only: None,
+                keep: None,
+                began,
+            }
+        };
+        run.claims(r, end);
     }
 }
 

@@ -389,6 +389,7 @@ impl Run<'_> {
                 saves: 1,
                 refused: false,
                 held: false,
+                from_provider: false,
             });
         }
         history.items += 2;

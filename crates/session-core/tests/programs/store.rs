@@ -529,15 +529,17 @@ impl World {
         if let Some(entry) = &record.entry
             && self.broken != Some(Broken::IndexForgets)
         {
-            let same = |it: &&mut Entry| it.owner == entry.owner && it.key == *key;
-            if let Some(listed) = self.entries.iter_mut().find(same) {
-                listed.expires_at = entry.expires_at;
-            } else {
+            for name in entry.names() {
+                let same = |it: &&mut Entry| it.owner == *name && it.key == *key;
+                if let Some(listed) = self.entries.iter_mut().find(same) {
+                    listed.expires_at = entry.expires_at;
+                    continue;
+                }
                 let number = revision.wrapping_mul(0x9E37_79B9_7F4A_7C15);
                 let position = self.entries.partition_point(|it| it.number < number);
                 let listed = Entry {
                     number,
-                    owner: entry.owner.clone(),
+                    owner: name.clone(),
                     key: key.clone(),
                     expires_at: entry.expires_at,
                 };

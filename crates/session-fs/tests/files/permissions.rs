@@ -224,7 +224,11 @@ async fn no_key_leads_out_of_the_directory() {
         let expires_at = record(name).expires_at;
         let owner = OwnerKey::from_stored(name);
         let record = Record {
-            entry: Some(IndexEntry { owner, expires_at }),
+            entry: Some(IndexEntry {
+                owner,
+                provider_session: None,
+                expires_at,
+            }),
             ..record(name)
         };
         insert_new(&store, &key, &record).await;

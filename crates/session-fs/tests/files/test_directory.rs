@@ -168,6 +168,7 @@ pub(crate) fn ada() -> OwnerKey {
 /// `record` with an entry in [`ada`]'s index that has the same time.
 pub(crate) fn listed(record: Record) -> Record {
     let entry = IndexEntry {
+        provider_session: None,
         owner: ada(),
         expires_at: record.expires_at,
     };

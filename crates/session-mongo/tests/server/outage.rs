@@ -239,3 +239,24 @@ async fn a_connection_that_fell_silent_holds_no_place_when_its_caller_has_given_
     proxy.plan_nothing();
     is_served_within(RELEASE, &store).await;
 }
+
+/// A new client needs more round trips for its first call than one that has connections.
+#[tokio::test]
+async fn a_server_far_away_is_reached_again_after_one_silent_call() {
+    const PATIENCE: Duration = Duration::from_millis(400);
+    let setup = Setup::shared().await;
+    let (store, proxy) = behind_proxy(&setup).await;
+    is_served_within(RELEASE, &store).await;
+    proxy.set(Disruption::Latency(Duration::from_millis(280)));
+    for _ in 0..2 {
+        proxy.strike(Strike {
+            new_connection: false,
+            after: 0,
+            disruption: Disruption::SilenceAfterRequest,
+        });
+        let begin = Instant::now();
+        while !matches!(timeout(PATIENCE, store.load(&key())).await, Ok(Ok(_))) {
+            assert!(begin.elapsed() < RELEASE, "not served");
+        }
+    }
+}

@@ -126,6 +126,7 @@ pub(crate) fn record_for(bytes: &[u8], lifetime: Duration) -> Record {
 /// `record` with an entry in the index of `owner` that has the same time.
 pub(crate) fn listed(record: Record, owner: &OwnerKey) -> Record {
     let entry = IndexEntry {
+        provider_session: None,
         owner: owner.clone(),
         expires_at: record.expires_at,
     };

@@ -106,6 +106,7 @@ pub(crate) fn owned_until(expires_at: SystemTime, bytes: impl Into<Vec<u8>>) -> 
         bytes: bytes.into().into(),
         expires_at,
         entry: Some(IndexEntry {
+            provider_session: None,
             owner: owner(),
             expires_at,
         }),

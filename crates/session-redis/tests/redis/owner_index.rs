@@ -85,6 +85,7 @@ async fn an_entry_has_exactly_the_time_of_the_last_write() {
         let at = SystemTime::now() + Duration::from_secs(seconds);
         let changed = Record {
             entry: Some(IndexEntry {
+                provider_session: None,
                 owner: owner(),
                 expires_at: at,
             }),

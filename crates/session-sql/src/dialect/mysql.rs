@@ -26,25 +26,29 @@ impl Driver for MySql {
         @create CREATE TABLE IF NOT EXISTS {table} (
             store_key VARBINARY(255) NOT NULL PRIMARY KEY, revision BIGINT NOT NULL,
             expires_at BIGINT NOT NULL, sweep_at BIGINT NOT NULL,
-            owner VARBINARY(255), listed_until BIGINT, payload LONGBLOB NOT NULL,
-            INDEX sweep_at (sweep_at), INDEX owner (owner, store_key)) ENGINE = InnoDB
+            owner VARBINARY(255), provider_session VARBINARY(255), listed_until BIGINT,
+            payload LONGBLOB NOT NULL, INDEX sweep_at (sweep_at), INDEX owner (owner, store_key),
+            INDEX provider_session (provider_session, store_key)) ENGINE = InnoDB
         @columns SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE {here}
         @indexes SELECT CONCAT('index ', IF(name = 'PRIMARY', 'store_key', name)) FROM
             (SELECT index_name AS name, GROUP_CONCAT(column_name ORDER BY seq_in_index) AS columns_of
             FROM information_schema.statistics WHERE {here} AND sub_part IS NULL GROUP BY index_name) AS found
             WHERE columns_of LIKE CASE name
-            WHEN 'PRIMARY' THEN 'store_key' WHEN 'owner' THEN 'owner,store_key%' ELSE CONCAT(name, '%') END
+            WHEN 'PRIMARY' THEN 'store_key' WHEN 'owner' THEN 'owner,store_key%'
+            WHEN 'provider_session' THEN 'provider_session,store_key%' ELSE CONCAT(name, '%') END
             UNION ALL SELECT CONCAT('room ', character_octet_length) FROM information_schema.columns
             WHERE {here} AND column_name = 'payload'
         @packet UNION ALL SELECT CONCAT('packet ',@@max_allowed_packet)
         @create_store_key ALTER TABLE {table} ADD PRIMARY KEY (store_key), ALGORITHM = INPLACE, LOCK = NONE
         @create_sweep_at ALTER TABLE {table} ADD INDEX sweep_at (sweep_at), ALGORITHM = INPLACE, LOCK = NONE
         @create_owner ALTER TABLE {table} ADD INDEX owner (owner, store_key), ALGORITHM = INPLACE, LOCK = NONE
+        @create_provider_session ALTER TABLE {table} ADD INDEX provider_session (provider_session, store_key), ALGORITHM = INPLACE, LOCK = NONE
         @here table_schema = COALESCE({schema}, DATABASE()) AND table_name = '{name}'
         @least LEAST
         @skip_locked FOR UPDATE SKIP LOCKED
         @by_sweep_at FORCE INDEX (sweep_at)
         @by_owner FORCE INDEX (owner)
+        @by_provider_session FORCE INDEX (provider_session)
         @by_key FORCE INDEX (PRIMARY)
         @delete_alias expired
         @delete_source AS expired FORCE INDEX (PRIMARY)";

@@ -31,18 +31,21 @@ impl Driver for Postgres {
         @create CREATE TABLE IF NOT EXISTS {table} (
             store_key BYTEA NOT NULL PRIMARY KEY, revision BIGINT NOT NULL,
             expires_at BIGINT NOT NULL, sweep_at BIGINT NOT NULL,
-            owner BYTEA, listed_until BIGINT, payload BYTEA NOT NULL);
+            owner BYTEA, provider_session BYTEA, listed_until BIGINT, payload BYTEA NOT NULL);
             CREATE INDEX IF NOT EXISTS \"{name}_sweep_at\" ON {table} (sweep_at);
-            CREATE INDEX IF NOT EXISTS \"{name}_owner\" ON {table} (owner, store_key) WHERE owner IS NOT NULL
+            CREATE INDEX IF NOT EXISTS \"{name}_owner\" ON {table} (owner, store_key) WHERE owner IS NOT NULL;
+            CREATE INDEX IF NOT EXISTS \"{name}_provider_session\" ON {table} (provider_session, store_key)
+            WHERE provider_session IS NOT NULL
         @columns SELECT attname::text FROM pg_attribute
             WHERE attrelid = to_regclass('{table}') AND attnum > 0 AND NOT attisdropped
         @indexes SELECT 'index ' || a.attname FROM pg_index AS i JOIN pg_attribute AS a
             ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
             LEFT JOIN pg_attribute AS b ON b.attrelid = i.indrelid AND b.attnum = i.indkey[1]
-            WHERE i.indrelid = to_regclass('{table}') AND i.indisvalid AND CASE a.attname
-            WHEN 'store_key' THEN i.indisunique AND i.indnatts = 1 AND i.indpred IS NULL
-            WHEN 'owner' THEN b.attname = 'store_key' AND COALESCE(pg_get_expr(i.indpred, i.indrelid),
-                '(owner IS NOT NULL)') = '(owner IS NOT NULL)'
+            WHERE i.indrelid = to_regclass('{table}') AND i.indisvalid AND CASE
+            WHEN a.attname = 'store_key' THEN i.indisunique AND i.indnatts = 1 AND i.indpred IS NULL
+            WHEN a.attname IN ('owner', 'provider_session') THEN b.attname = 'store_key' AND
+                COALESCE(pg_get_expr(i.indpred, i.indrelid), '(' || a.attname || ' IS NOT NULL)')
+                = '(' || a.attname || ' IS NOT NULL)'
             ELSE i.indpred IS NULL END
             UNION ALL SELECT 'incomplete ' || a.attname FROM pg_index AS i JOIN pg_class AS c
             ON c.oid = i.indexrelid JOIN pg_attribute AS a
@@ -52,6 +55,8 @@ impl Driver for Postgres {
         @create_store_key ALTER TABLE {table} ADD PRIMARY KEY (store_key)
         @drop_sweep_at DROP INDEX CONCURRENTLY {prefix}\"{name}_sweep_at\"
         @drop_owner DROP INDEX CONCURRENTLY {prefix}\"{name}_owner\"
+        @drop_provider_session DROP INDEX CONCURRENTLY {prefix}\"{name}_provider_session\"
+        @create_provider_session CREATE INDEX CONCURRENTLY \"{name}_provider_session\" ON {table} (provider_session, store_key) WHERE provider_session IS NOT NULL
         @create_sweep_at CREATE INDEX CONCURRENTLY \"{name}_sweep_at\" ON {table} (sweep_at)
         @create_owner CREATE INDEX CONCURRENTLY \"{name}_owner\" ON {table} (owner, store_key) WHERE owner IS NOT NULL
         @on_conflict ON CONFLICT DO NOTHING

@@ -31,25 +31,27 @@ impl Driver for Sqlite {
         @create CREATE TABLE IF NOT EXISTS {table} (
             store_key BLOB NOT NULL PRIMARY KEY, revision INTEGER NOT NULL,
             expires_at INTEGER NOT NULL, sweep_at INTEGER NOT NULL,
-            owner BLOB, listed_until INTEGER, payload BLOB NOT NULL);
-            {create_sweep_at}; {create_owner}
+            owner BLOB, provider_session BLOB, listed_until INTEGER, payload BLOB NOT NULL);
+            {create_sweep_at}; {create_owner}; {create_provider_session}
         @create_store_key CREATE UNIQUE INDEX IF NOT EXISTS {prefix}\"{name}_store_key\" ON \"{name}\" (store_key)
         @create_sweep_at CREATE INDEX IF NOT EXISTS {prefix}\"{name}_sweep_at\" ON \"{name}\" (sweep_at)
         @create_owner CREATE INDEX IF NOT EXISTS {prefix}\"{name}_owner\" ON \"{name}\" (owner, store_key) WHERE owner IS NOT NULL
+        @create_provider_session CREATE INDEX IF NOT EXISTS {prefix}\"{name}_provider_session\" ON \"{name}\" (provider_session, store_key) WHERE provider_session IS NOT NULL
         @columns SELECT name FROM pragma_table_info('{name}', {schema})
             UNION ALL SELECT 'in memory' FROM pragma_database_list
             WHERE name = COALESCE({schema}, 'main') AND file = ''
         @indexes SELECT 'index ' || i.name FROM pragma_index_list('{name}', {schema}) AS list,
-            pragma_index_info(list.name, {schema}) AS i WHERE i.seqno = 0 AND CASE i.name
-            WHEN 'store_key' THEN list.\"unique\" AND NOT list.partial AND
+            pragma_index_info(list.name, {schema}) AS i WHERE i.seqno = 0 AND CASE
+            WHEN i.name = 'store_key' THEN list.\"unique\" AND NOT list.partial AND
                 (SELECT COUNT(*) FROM pragma_index_info(list.name, {schema})) = 1
-            WHEN 'owner' THEN EXISTS (SELECT 1 FROM pragma_index_info(list.name, {schema})
+            WHEN i.name IN ('owner', 'provider_session') THEN EXISTS (SELECT 1 FROM pragma_index_info(list.name, {schema})
                 WHERE seqno = 1 AND name = 'store_key')
             ELSE NOT list.partial END
         @on_conflict ON CONFLICT DO NOTHING
         @update_without_indexes UPDATE {table} SET payload = ?, revision = ?, expires_at = ?,
             listed_until = COALESCE(?, listed_until)
-            WHERE sweep_at <= ? AND owner IS COALESCE(?, owner) AND store_key = ? AND revision = ?;
+            WHERE sweep_at <= ? AND owner IS COALESCE(?, owner)
+            AND provider_session IS COALESCE(?, provider_session) AND store_key = ? AND revision = ?;
         @least MIN";
 
     fn pool(url: &str) -> sqlx::Result<Pool<Self>> {

@@ -79,6 +79,7 @@ impl TestDatabase for sqlx::Sqlite {
         "ALTER TABLE copy RENAME TO {table}",
         "CREATE INDEX {table}_sweep_at ON {table} (sweep_at)",
         "CREATE INDEX {table}_owner ON {table} (owner, store_key)",
+        "CREATE INDEX {table}_provider_session ON {table} (provider_session, store_key)",
     ];
     const INDEXES: &'static str = "SELECT COUNT(*) FROM sqlite_schema \
         WHERE type = 'index' AND name = '{table}_{column}'";

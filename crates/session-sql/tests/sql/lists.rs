@@ -19,7 +19,8 @@ fn postgres_reads_each_entry_of_the_index_once() {
         let owner = KeyPrefix::default().owner_key("bob");
         database
             .execute(&format!(
-                "INSERT INTO {} SELECT md5(i::text)::bytea, 1, {end}, {end}, '{}', {end}, 'x' \
+                "INSERT INTO {} (store_key, revision, expires_at, sweep_at, owner, listed_until, payload) \
+                 SELECT md5(i::text)::bytea, 1, {end}, {end}, '{}', {end}, 'x' \
                  FROM generate_series(1, {ROWS}) AS i",
                 table.table(),
                 owner.as_str(),

@@ -30,7 +30,8 @@ each_server!(
 );
 
 /// A store whose traffic passes a proxy.
-async fn behind_proxy<D: TestDatabase>() -> (SqlStore<D>, ChaosProxy, Box<dyn Any + Send + Sync>) {
+pub(crate) async fn behind_proxy<D: TestDatabase>()
+-> (SqlStore<D>, ChaosProxy, Box<dyn Any + Send + Sync>) {
     let mut database = D::open().await;
     let table = unique_table();
     let port = database.url.rsplit(':').next().unwrap().split('/').next();

@@ -16,6 +16,7 @@ mod file_mode;
 mod flask;
 mod full_or_read_only;
 mod isolation;
+mod kept_connections;
 mod lists;
 mod lost_reply;
 mod migrate;

@@ -75,7 +75,7 @@ async fn twenty_parallel_migrations_of_a_table_without_a_column_name_it<D: TestD
 async fn twenty_parallel_migrations_of_a_table_without_an_index_name_the_statement_that_creates_it<
     D: TestDatabase,
 >() {
-    for index in ["sweep_at", "owner"] {
+    for index in ["sweep_at", "owner", "provider_session"] {
         let (database, table, key) = (D::open().await, unique_table(), key());
         let store = database.migrated(&table).await;
         insert(&store, &key, &record(b"kept")).await;
@@ -194,6 +194,7 @@ async fn the_expiry_has_no_index<D: TestDatabase>() {
     database.migrated(&table).await;
     for (column, indexed) in [
         ("owner", true),
+        ("provider_session", true),
         ("sweep_at", true),
         ("expires_at", false),
         ("listed_until", false),

@@ -26,6 +26,7 @@ pub(crate) fn lasting(payload: &[u8], time: Duration) -> Record {
 /// The record with an entry in the owner's index, until the record expires.
 pub(crate) fn owned(owner: &OwnerKey, record: Record) -> Record {
     let entry = IndexEntry {
+        provider_session: None,
         owner: owner.clone(),
         expires_at: record.expires_at,
     };

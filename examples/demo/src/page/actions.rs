@@ -28,7 +28,7 @@ struct Login {
 
 #[post("/page/login")]
 async fn log_in(session: Session, request: HttpRequest, login: Form<Login>) -> Answer {
-    visitor::log_in(&session, &request, login.user.trim())?;
+    visitor::log_in(&session, &request, login.user.trim(), None)?;
     session.flash("info", &format!("Welcome, {}.", login.user.trim()))?;
     Ok(back())
 }

@@ -295,6 +295,7 @@ impl Run<'_> {
             saves: 0,
             refused: false,
             held: false,
+            from_provider: false,
         });
     }
 
