@@ -8,7 +8,7 @@ use std::{
 
 use sqlx::{Pool, pool::PoolConnection};
 use tokio::{
-    runtime::Handle,
+    runtime::{Handle, Id},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
@@ -23,6 +23,9 @@ use crate::{connection::return_to_pool, dialect::Driver, timeouts};
 ///
 /// Calls wait here for a place, not in the pool, which does not know of the connections that are
 /// kept.
+///
+/// A connection ends with the runtime that it was used on. So only calls on the same runtime get it:
+/// an Actix application has one for each worker.
 pub(crate) struct KeptConnections<D: Driver> {
     /// As many as the pool may have connections.
     places: Arc<Semaphore>,
@@ -40,6 +43,7 @@ struct State<D: Driver> {
 
 struct Kept<D: Driver> {
     connection: Lent<D>,
+    runtime: Id,
     since: Instant,
 }
 
@@ -73,12 +77,18 @@ impl<D: Driver> KeptConnections<D> {
 
     /// The connection of an earlier call, or one of the pool.
     pub(crate) async fn acquire(&self, pool: &Pool<D>) -> sqlx::Result<Lent<D>> {
+        let runtime = Handle::current().id();
         {
             let mut state = self.state();
-            if !pool.is_closed()
-                && let Some(kept) = state.connections.pop()
-            {
-                return Ok(kept.connection);
+            let mine = |kept: &Kept<D>| kept.runtime == runtime;
+            let place = state.connections.iter().rposition(mine);
+            if let Some(place) = place.filter(|_| !pool.is_closed()) {
+                return Ok(state.connections.remove(place).connection);
+            }
+            let is_full = pool.size() >= pool.options().get_max_connections();
+            if is_full && !state.connections.is_empty() {
+                // The pool pings it, and may open another one in its place.
+                return_to_pool(state.connections.remove(0).connection.connection);
             }
             state.waiting += 1;
         }
@@ -94,8 +104,10 @@ impl<D: Driver> KeptConnections<D> {
             drop(state);
             return return_to_pool(connection.connection);
         }
+        let runtime = Handle::current().id();
         state.connections.push(Kept {
             connection,
+            runtime,
             since: Instant::now(),
         });
         if !state.task_runs {
@@ -103,6 +115,7 @@ impl<D: Driver> KeptConnections<D> {
             drop(state);
             let task = Task {
                 kept: Arc::downgrade(self),
+                runtime,
                 is_done: false,
             };
             tokio::spawn(task.run(pool.clone()));
@@ -111,9 +124,7 @@ impl<D: Driver> KeptConnections<D> {
 
     /// Closes the connections that no call uses.
     pub(crate) fn close_all(&self) {
-        for kept in take(&mut self.state().connections) {
-            drop(kept.connection.connection.detach());
-        }
+        close(take(&mut self.state().connections));
     }
 
     fn state(&self) -> MutexGuard<'_, State<D>> {
@@ -130,6 +141,12 @@ impl<D: Driver> Lent<D> {
     }
 }
 
+fn close<D: Driver>(connections: impl IntoIterator<Item = Kept<D>>) {
+    for kept in connections {
+        drop(kept.connection.connection.detach());
+    }
+}
+
 struct Waits<'k, D: Driver>(&'k KeptConnections<D>);
 
 impl<D: Driver> Drop for Waits<'_, D> {
@@ -142,6 +159,7 @@ impl<D: Driver> Drop for Waits<'_, D> {
 /// next connection that is kept begins another one.
 struct Task<D: Driver> {
     kept: Weak<KeptConnections<D>>,
+    runtime: Id,
     is_done: bool,
 }
 
@@ -177,7 +195,13 @@ impl<D: Driver> Drop for Task<D> {
         if !self.is_done
             && let Some(kept) = self.kept.upgrade()
         {
-            kept.state().task_runs = false;
+            let mut state = kept.state();
+            state.task_runs = false;
+            close(
+                state
+                    .connections
+                    .extract_if(.., |it| it.runtime == self.runtime),
+            );
         }
     }
 }

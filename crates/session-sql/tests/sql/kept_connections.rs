@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use session_core::SessionStore as _;
-use session_sql::SqlStore;
-use tokio::time::sleep;
+use session_sql::{SqlStore, sqlx};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::{sleep, timeout},
+};
 
 use crate::{
-    databases::{TestDatabase, each_server},
+    databases::{TestDatabase, each_server, unique_table},
     lost_reply::behind_proxy,
     records::{insert, key, load, record},
 };
@@ -71,8 +74,47 @@ async fn a_pool_that_is_closed_gets_its_connections_back<D: TestDatabase>() {
     let (store, proxy, _guard) = behind_proxy::<D>().await;
     let key = key();
     insert(&store, &key, &record(b"one")).await;
-    let closed = tokio::time::timeout(SOON, store.pool().close()).await;
+    let closed = timeout(SOON, store.pool().close()).await;
     closed.expect("no connection is kept");
     until("a connection is open", || proxy.open_connections() == 0).await;
     store.load(&key).await.expect_err("the pool is closed");
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// As if `migrate` ran before the server, or a worker ended after a call.
+fn no_call_gets_a_connection_of_a_runtime_that_ended<D: TestDatabase>() {
+    let first = runtime();
+    let (store, _database) = first.block_on(async {
+        let database = D::open().await;
+        (database.migrated(&unique_table()).await, database)
+    });
+    // A call on such a connection may wait for ever.
+    let insert_on = |runtime: &Runtime| {
+        runtime.block_on(async {
+            let (key, record) = (key(), record(b"one"));
+            let insert = timeout(SOON, insert(&store, &key, &record)).await;
+            insert.expect("the server answers");
+        });
+    };
+    for _ in 0..5 {
+        let worker = runtime();
+        insert_on(&first);
+        insert_on(&worker);
+        drop(worker);
+        insert_on(&runtime());
+        insert_on(&first);
+    }
+}
+
+#[test]
+fn no_call_gets_a_connection_of_a_runtime_that_ended_on_postgres() {
+    no_call_gets_a_connection_of_a_runtime_that_ended::<sqlx::Postgres>();
+}
+
+#[test]
+fn no_call_gets_a_connection_of_a_runtime_that_ended_on_mariadb() {
+    no_call_gets_a_connection_of_a_runtime_that_ended::<sqlx::MySql>();
 }
