@@ -8,17 +8,16 @@
 //!
 //! The Flask application has the same values, and `SESSION_REFRESH_EACH_REQUEST = False`.
 
-use std::{error::Error, sync::Arc};
+use std::error::Error;
 
-use actix_web::{App, HttpServer, get, web};
-use session_actix::{
-    Session, SessionError, SessionMiddleware,
+use actix_server_sessions::{
+    AppSessions, Session, SessionError,
     session_core::{
-        Sessions, Settings,
+        Settings,
         config::{Env, Refresh},
     },
 };
-use session_redis::RedisStore;
+use actix_web::{App, HttpServer, get, web};
 
 #[get("/")]
 async fn index(session: Session) -> Result<String, SessionError> {
@@ -39,17 +38,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::flask()
         .with_refresh(Refresh::OnChange)
         .overlaid(&env)?;
-    let store = match env.get("SESSION_TYPE") {
-        Some("redis") => Arc::new(RedisStore::from_env(&env)?),
-        other => return Err(format!("SESSION_TYPE is {other:?}; this program knows redis").into()),
-    };
-    let sessions = Sessions::builder(settings, store)
-        .without_owner_lists()
-        .build()?;
-    let app = move || {
-        App::new()
-            .wrap(SessionMiddleware::new(sessions.clone()))
-            .service((index, set))
-    };
-    Ok(HttpServer::new(app).bind("127.0.0.1:8080")?.run().await?)
+    let sessions = AppSessions::start(settings, &env).await?;
+    let app = move || App::new().wrap(sessions.middleware()).service((index, set));
+    let server = HttpServer::new(app).shutdown_signal(AppSessions::shutdown());
+    Ok(server.bind("127.0.0.1:8080")?.run().await?)
 }

@@ -88,6 +88,12 @@ fn features(steps: &mut Steps) -> StepResult {
     // The tests of a log-in without TLS and RSA, which need a genuine MySQL to run.
     let check = ["check", "--package", "session-sql", "--test", "mysql"];
     steps.command("features", &mut cargo(&check))?;
+    // One of each kind: a store that is swept, one that is not, one that has a table.
+    for features in ["filesystem,flask", "memcached", "sqlite"] {
+        let mut lint = cargo(&["clippy", "--package", "actix-server-sessions"]);
+        lint.args(["--features", features, "--", "-D", "warnings"]);
+        steps.command("features", &mut lint)?;
+    }
     // Each alone: what only one of them uses is dead code without it.
     for features in ["", "flask", "conformance", "model"] {
         let mut lint = cargo(&[

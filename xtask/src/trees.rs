@@ -30,6 +30,24 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("session-sql", "mysql", &["sqlx-mysql", "sha1"]),
     ("session-actix", "", &["actix-web"]),
     ("session-actix", "flask", &["actix-web", "sha1"]),
+    ("actix-server-sessions", "", &["actix-web"]),
+    ("actix-server-sessions", "filesystem", &["actix-web"]),
+    ("actix-server-sessions", "redis", &["actix-web", "redis"]),
+    (
+        "actix-server-sessions",
+        "memcached",
+        &["actix-web", "memcache"],
+    ),
+    (
+        "actix-server-sessions",
+        "mongodb",
+        &["actix-web", "mongodb", "sha1"],
+    ),
+    (
+        "actix-server-sessions",
+        "sqlite",
+        &["actix-web", "sqlx-sqlite", "libsqlite3-sys"],
+    ),
 ];
 
 /// An application compiles the store that it uses and no other.

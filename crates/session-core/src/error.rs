@@ -22,6 +22,14 @@ pub enum Error {
         /// The error that its driver reported.
         source: BoxError,
     },
+    /// What the store keeps its records in, such as a table, is missing, incomplete, or holds
+    /// something else. Calls fail until somebody changes that or the settings.
+    Unsuitable {
+        /// The store's name, such as `postgres`.
+        store: &'static str,
+        /// What is wrong, and what to do.
+        source: BoxError,
+    },
     /// The store did not answer within the request's store time.
     Timeout {
         /// The store time that was used up.
@@ -144,6 +152,7 @@ impl Error {
             | Self::NoMiddleware { .. }
             | Self::CookieInUse { .. } => 500,
             Self::Backend { .. }
+            | Self::Unsuitable { .. }
             | Self::Timeout { .. }
             | Self::Corrupt { .. }
             | Self::LaterVersion
@@ -153,6 +162,15 @@ impl Error {
             | Self::Expired
             | Self::NotLoaded
             | Self::Contended => 503,
+        }
+    }
+
+    /// The error of a backend, which is named `store`, that cannot be used until somebody changes
+    /// something.
+    pub fn unsuitable(store: &'static str, source: impl Into<BoxError>) -> Self {
+        Self::Unsuitable {
+            store,
+            source: source.into(),
         }
     }
 
@@ -196,6 +214,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Backend { store, .. } => write!(f, "the session store {store} failed"),
+            Self::Unsuitable { store, .. } => write!(f, "the session store {store} cannot be used"),
             Self::Timeout { budget } => {
                 write!(
                     f,
@@ -272,6 +291,7 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Backend { source, .. }
+            | Self::Unsuitable { source, .. }
             | Self::Corrupt { source }
             | Self::Encode { source }
             | Self::Decode { source } => Some(source.as_ref()),

@@ -11,7 +11,8 @@ use std::{
 };
 
 use session_core::{
-    Error, ExpiredSweep as _, Record, SessionStore as _, StoreKey, conformance::Fixture,
+    Error, ExpiredSweep as _, Record, SessionStore as _, StoreKey, config::Env,
+    conformance::Fixture,
 };
 use session_fs::CachelibStore;
 use session_tests::scratch_dir;
@@ -269,4 +270,17 @@ fn an_unsafe_directory_is_refused_with_advice() {
         error,
         format!("{path} must not be writable by group or others (mode 0770): run chmod 0700 on it")
     );
+}
+
+#[test]
+fn the_environment_names_the_directory() {
+    let from = |path: &str| CachelibStore::from_env(&Env::from_iter([("SESSION_CACHELIB", path)]));
+    let directory = scratch_dir();
+    let below = directory.path().join("cache");
+    let store = from(below.to_str().unwrap()).unwrap();
+    assert_eq!(store.directory(), below);
+    assert!(below.is_dir());
+    let env = Env::from_iter([("SESSION_CACHELIB", "/dev/null")]);
+    let error = CachelibStore::from_env(&env).unwrap_err().to_string();
+    assert!(error.starts_with("SESSION_CACHELIB "), "{error}");
 }

@@ -12,6 +12,11 @@ pub(crate) fn backend_error(source: impl Into<BoxError>) -> Error {
     Error::backend(STORE, source)
 }
 
+/// A collection that holds something else than this store's sessions, or too many of them.
+pub(crate) fn unsuitable_error(reason: &'static str) -> Error {
+    Error::unsuitable(STORE, reason)
+}
+
 /// An error that the server reported for a write, with its `errmsg` and `code`.
 pub(crate) fn write_error(error: &Document) -> Error {
     let text = error.get_str("errmsg").unwrap_or("no reason given");

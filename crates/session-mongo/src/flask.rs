@@ -13,7 +13,7 @@ use session_core::{
 use crate::{
     MongoStore,
     collection::CollectionHandle,
-    error::backend_error,
+    error::{backend_error, unsuitable_error},
     indexes::{create, expiry_index},
     layout::{bytes, encode_bytes},
     reply::DUPLICATE_KEY,
@@ -69,7 +69,7 @@ impl FlaskMongoStore {
     pub async fn ensure_indexes(&self) -> Result<()> {
         let own_layout = doc! { "_id": { "$type": "binData" } };
         if self.collection.find_one(own_layout).await?.is_some() {
-            return Err(backend_error(OWN_LAYOUT));
+            return Err(unsuitable_error(OWN_LAYOUT));
         }
         let id = IndexOptions::builder().unique(true).build();
         let id = IndexModel::builder().keys(doc! { "id": 1 }).options(id);
@@ -77,7 +77,7 @@ impl FlaskMongoStore {
         let created = create(&self.collection, indexes).await?;
         created.map_err(|error| match *error.kind {
             ErrorKind::Command(ref command) if command.code == DUPLICATE_KEY => {
-                backend_error(DUPLICATES)
+                unsuitable_error(DUPLICATES)
             }
             _ => backend_error(error),
         })

@@ -8,7 +8,7 @@ use session_core::Result;
 use crate::{
     MongoStore,
     collection::{CollectionHandle, Target},
-    error::backend_error,
+    error::{backend_error, unsuitable_error},
     unsuitable,
 };
 
@@ -31,7 +31,7 @@ impl MongoStore {
         // large the collection is.
         let foreign = doc! { "_id": { "$type": ["objectId", "string", "number", "object"] } };
         if let Some(document) = self.collection.find_one(foreign).await? {
-            return Err(backend_error(unsuitable::reason(&document)));
+            return Err(unsuitable_error(unsuitable::reason(&document)));
         }
         let owner = IndexModel::builder().keys(doc! { "owner": 1, "_id": 1, "listed_until": 1 });
         let indexes = [expiry_index("expires_at"), owner.build()];

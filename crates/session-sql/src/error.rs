@@ -32,7 +32,7 @@ impl CallError {
                 Unreachable { address, source }.into()
             }
             Self::Statement(error) => D::explained(error).into(),
-            Self::Unsuitable(message) => message.into(),
+            Self::Unsuitable(message) => return Error::unsuitable(D::URL_SCHEMES[0], message),
         };
         Error::backend(D::URL_SCHEMES[0], source)
     }

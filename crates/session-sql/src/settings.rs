@@ -1,15 +1,20 @@
 //! Stores from a URL or from the `SESSION_SQL*` settings.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use session_core::config::{ConfigError, Env};
 
 use crate::{
-    connection::Connections, dialect::Dialect, migrate::SqlSessions,
-    sqlalchemy_url::without_driver, store::SqlStore, table_name::TableName,
+    connection::Connections,
+    dialect::Dialect,
+    migrate::SqlSessions,
+    sqlalchemy_url::{of_sqlalchemy, without_driver},
+    store::SqlStore,
+    table_name::TableName,
 };
 
 const URL: &str = "SESSION_SQL";
+const SQLALCHEMY_URL: &str = "SESSION_SQLALCHEMY";
 const TABLE: [&str; 2] = ["SESSION_SQL_TABLE", "SESSION_SQLALCHEMY_TABLE"];
 const SCHEMA: [&str; 2] = ["SESSION_SQL_SCHEMA", "SESSION_SQLALCHEMY_SCHEMA"];
 
@@ -40,25 +45,31 @@ impl<D: Dialect> SqlStore<D> {
     ///
     /// If the URL is one of another database, or cannot be parsed.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
-        let url = without_driver(url);
-        if !D::URL_SCHEMES.contains(&scheme(&url)) {
-            return Err(unknown_scheme(D::URL_SCHEMES));
+        Self::of(&Address::given(url))
+    }
+
+    fn of(address: &Address<'_>) -> Result<Self, ConfigError> {
+        let Address { setting, url } = address;
+        if !D::URL_SCHEMES.contains(&scheme(url)) {
+            return Err(unknown_scheme(setting, D::URL_SCHEMES));
         }
-        D::pool(&url)
-            .map(|pool| Self::on(Connections::own(pool)))
-            .map_err(|error| ConfigError::new(URL, format!("is not a valid database URL: {error}")))
+        let store = D::pool(url).map(|pool| Self::on(Connections::own(pool)));
+        store.map_err(|error| {
+            ConfigError::new(*setting, format!("is not a valid database URL: {error}"))
+        })
     }
 
     /// The store of the settings `SESSION_SQL`, `SESSION_SQL_TABLE` and `SESSION_SQL_SCHEMA`.
     ///
     /// `SESSION_SQLALCHEMY_TABLE` and `SESSION_SQLALCHEMY_SCHEMA` are aliases of the last two.
+    /// `SESSION_SQLALCHEMY` is a URL as `SQLAlchemy` reads it, used if `SESSION_SQL` is unset: three
+    /// slashes begin a relative path of `SQLite`, four an absolute one, and the file is created.
     ///
     /// # Errors
     ///
     /// If the value of a setting is not valid. The message names the setting.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
-        let url = env.get(URL).unwrap_or(DEFAULT_URL);
-        Ok(Self::connect(url)?.with_table(table(env)?))
+        Ok(Self::of(&Address::from_env(env))?.with_table(table(env)?))
     }
 }
 
@@ -69,7 +80,7 @@ impl<D: Dialect> SqlStore<D> {
 /// If the driver of the database is not compiled in, in which case the message names the Cargo
 /// feature to enable, or if the URL cannot be parsed.
 pub fn connect(url: &str) -> Result<Arc<dyn SqlSessions>, ConfigError> {
-    open(url, &TableName::default())
+    open(&Address::given(url), &TableName::default())
 }
 
 /// The store of the settings in `env`; see [`SqlStore::from_env`]. `SESSION_SQL` defaults to
@@ -79,29 +90,54 @@ pub fn connect(url: &str) -> Result<Arc<dyn SqlSessions>, ConfigError> {
 ///
 /// If the driver of the database is not compiled in, or the value of a setting is not valid.
 pub fn from_env(env: &Env) -> Result<Arc<dyn SqlSessions>, ConfigError> {
-    open(env.get(URL).unwrap_or(DEFAULT_URL), &table(env)?)
+    open(&Address::from_env(env), &table(env)?)
 }
 
-fn open(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
-    let url = &*without_driver(url);
-    match feature(url) {
-        #[cfg(feature = "sqlite")]
-        Some("sqlite") => open_as::<sqlx::Sqlite>(url, table),
-        #[cfg(feature = "postgres")]
-        Some("postgres") => open_as::<sqlx::Postgres>(url, table),
-        #[cfg(feature = "mysql")]
-        Some("mysql") => open_as::<sqlx::MySql>(url, table),
-        Some(feature) => Err(not_compiled_in(url, feature)),
-        None => {
-            let compiled = DATABASES.iter().filter(|(_, compiled, _)| *compiled);
-            let schemes: Vec<_> = compiled.flat_map(|it| it.2).copied().collect();
-            Err(unknown_scheme(&schemes))
+/// A URL that the drivers read, and the setting that errors about it name.
+struct Address<'a> {
+    setting: &'static str,
+    url: Cow<'a, str>,
+}
+
+impl<'a> Address<'a> {
+    fn given(url: &'a str) -> Self {
+        let (setting, url) = (URL, without_driver(url));
+        Self { setting, url }
+    }
+
+    fn from_env(env: &'a Env) -> Self {
+        match (env.get(URL), env.get(SQLALCHEMY_URL)) {
+            (None, Some(url)) => Self {
+                setting: SQLALCHEMY_URL,
+                url: of_sqlalchemy(url).into(),
+            },
+            (url, _) => Self::given(url.unwrap_or(DEFAULT_URL)),
         }
     }
 }
 
-fn open_as<D: Dialect>(url: &str, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
-    let store = SqlStore::<D>::connect(url)?;
+fn open(address: &Address<'_>, table: &TableName) -> Result<Arc<dyn SqlSessions>, ConfigError> {
+    match feature(&address.url) {
+        #[cfg(feature = "sqlite")]
+        Some("sqlite") => open_as::<sqlx::Sqlite>(address, table),
+        #[cfg(feature = "postgres")]
+        Some("postgres") => open_as::<sqlx::Postgres>(address, table),
+        #[cfg(feature = "mysql")]
+        Some("mysql") => open_as::<sqlx::MySql>(address, table),
+        Some(feature) => Err(not_compiled_in(address, feature)),
+        None => {
+            let compiled = DATABASES.iter().filter(|(_, compiled, _)| *compiled);
+            let schemes: Vec<_> = compiled.flat_map(|it| it.2).copied().collect();
+            Err(unknown_scheme(address.setting, &schemes))
+        }
+    }
+}
+
+fn open_as<D: Dialect>(
+    address: &Address<'_>,
+    table: &TableName,
+) -> Result<Arc<dyn SqlSessions>, ConfigError> {
+    let store = SqlStore::<D>::of(address)?;
     Ok(Arc::new(store.with_table(table.clone())))
 }
 
@@ -126,28 +162,28 @@ fn feature(url: &str) -> Option<&'static str> {
     known.map(|(feature, ..)| *feature)
 }
 
-fn not_compiled_in(url: &str, feature: &str) -> ConfigError {
-    let scheme = scheme(url);
+fn not_compiled_in(address: &Address<'_>, feature: &str) -> ConfigError {
+    let scheme = scheme(&address.url);
     ConfigError::new(
-        URL,
+        address.setting,
         format!(
             "begins with {scheme}:, but the driver for it is not compiled in: \
-             enable the feature \"{feature}\" of session-sql in Cargo.toml"
+             enable the Cargo feature \"{feature}\""
         ),
     )
 }
 
 /// The message does not repeat the URL, which may hold a password.
-fn unknown_scheme(known: &[&str]) -> ConfigError {
+fn unknown_scheme(setting: &'static str, known: &[&str]) -> ConfigError {
     if known.is_empty() {
         return ConfigError::new(
-            URL,
-            "cannot be used, because no driver is compiled in: enable the feature \"sqlite\", \
-             \"postgres\" or \"mysql\" of session-sql in Cargo.toml",
+            setting,
+            "cannot be used, because no driver is compiled in: enable the Cargo feature \"sqlite\", \
+             \"postgres\" or \"mysql\"",
         );
     }
     let schemes = known.join(":, ");
-    ConfigError::new(URL, format!("must begin with one of {schemes}:"))
+    ConfigError::new(setting, format!("must begin with one of {schemes}:"))
 }
 
 #[cfg(test)]
@@ -164,8 +200,8 @@ mod tests {
             ("mariadb://ada:hunter2@h/d", "mysql"),
         ] {
             assert_eq!(super::feature(url), Some(feature), "{url}");
-            let error = not_compiled_in(url, feature).to_string();
-            let advice = format!("enable the feature \"{feature}\" of session-sql");
+            let error = not_compiled_in(&Address::given(url), feature).to_string();
+            let advice = format!("enable the Cargo feature \"{feature}\"");
             assert!(error.contains(&advice), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
@@ -174,9 +210,9 @@ mod tests {
     #[test]
     fn a_url_of_an_unknown_database_names_the_known_schemes() {
         assert!(feature("redis://h").is_none() && feature("hunter2").is_none());
-        let error = unknown_scheme(&["mysql", "mariadb"]).to_string();
+        let error = unknown_scheme(URL, &["mysql", "mariadb"]).to_string();
         assert_eq!(error, "SESSION_SQL must begin with one of mysql:, mariadb:");
-        let error = unknown_scheme(&[]).to_string();
+        let error = unknown_scheme(URL, &[]).to_string();
         assert!(
             error.contains("\"sqlite\", \"postgres\" or \"mysql\""),
             "{error}"

@@ -23,9 +23,45 @@ pub(crate) fn without_driver(url: &str) -> Cow<'_, str> {
     }
 }
 
+/// A URL that is certain to be `SQLAlchemy`'s, with a driver or without, as one of this crate.
+///
+/// `SQLAlchemy` creates `SQLite`'s file.
+pub(crate) fn of_sqlalchemy(url: &str) -> String {
+    let with_driver = match url.strip_prefix("sqlite:") {
+        Some(path) => format!("sqlite+pysqlite:{path}"),
+        None => url.to_owned(),
+    };
+    let mut url = without_driver(&with_driver).into_owned();
+    if url.starts_with("sqlite://") && !url.contains(":memory:") && !url.contains("mode=") {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str("mode=rwc");
+    }
+    url
+}
+
 #[cfg(test)]
 mod tests {
-    use super::without_driver;
+    use super::{of_sqlalchemy, without_driver};
+
+    #[test]
+    fn sqlalchemys_sqlite_counts_slashes_in_its_way_and_creates_the_file() {
+        for (sqlalchemy, ours) in [
+            ("sqlite:////tmp/a.db", "sqlite:///tmp/a.db?mode=rwc"),
+            ("sqlite:///a.db", "sqlite://a.db?mode=rwc"),
+            ("sqlite+pysqlite:///a.db", "sqlite://a.db?mode=rwc"),
+            (
+                "sqlite:///a.db?cache=shared",
+                "sqlite://a.db?cache=shared&mode=rwc",
+            ),
+            ("sqlite:///a.db?mode=rw", "sqlite://a.db?mode=rw"),
+            ("sqlite://", "sqlite::memory:"),
+            ("sqlite:///:memory:", "sqlite://:memory:"),
+            ("postgresql+psycopg2://h/d", "postgresql://h/d"),
+            ("mysql+pymysql://h/d", "mysql://h/d"),
+        ] {
+            assert_eq!(of_sqlalchemy(sqlalchemy), ours);
+        }
+    }
 
     #[test]
     fn a_python_driver_is_removed() {

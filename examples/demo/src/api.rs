@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use actix_server_sessions::Session;
 use actix_web::{
     HttpRequest, HttpResponse, Responder, delete, get,
     http::StatusCode,
@@ -10,7 +11,6 @@ use actix_web::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use session_actix::Session;
 
 use crate::{
     StoreName,

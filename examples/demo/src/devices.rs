@@ -1,5 +1,9 @@
 //! The routes about the other sessions of the same user: "my devices".
 
+use actix_server_sessions::{
+    Session,
+    session_core::{Error, Lineage, OwnedSession, Sessions},
+};
 use actix_web::{
     HttpResponse, delete, get,
     http::StatusCode,
@@ -8,10 +12,6 @@ use actix_web::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use session_actix::{
-    Session,
-    session_core::{Error, Lineage, OwnedSession, Sessions},
-};
 
 use crate::{api::unix_seconds, error::ApiError};
 

@@ -1,8 +1,8 @@
 use std::fmt;
 
+use actix_server_sessions::session_core::{Error, Saved};
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde_json::json;
-use session_actix::session_core::{Error, Saved};
 
 /// An error of one of the demo's routes.
 #[derive(Debug)]

@@ -9,33 +9,25 @@ mod devices;
 mod error;
 mod page;
 mod secret;
-mod stores;
 mod visitor;
 
-use std::{
-    io,
-    process::ExitCode,
-    time::{Duration, SystemTime},
-};
+use std::{io, process::ExitCode, time::SystemTime};
 
-use actix_web::{App, HttpServer, web};
-use session_actix::{
-    CrossSiteGuard, SessionMiddleware,
+use actix_server_sessions::{
+    AppSessions, CrossSiteGuard,
     session_core::{
-        CookieAttributes, Record, Sessions, Settings,
+        CookieAttributes, Record, Settings,
         config::{ConfigError, Env},
-        sweep_every,
     },
-    sigterm_and_saves,
 };
-use stores::Opened;
+use actix_web::{App, HttpServer, web};
 
 /// The store's name, for the answers that show it.
 #[derive(Clone, Copy, Debug)]
 struct StoreName(&'static str);
 
-/// How long saves of clients that hung up may hold up the end of the process.
-const LAST_SAVES: Duration = Duration::from_secs(5);
+/// Another store than the one it uses, for whoever wants to try one.
+const TYPES: &str = "filesystem|redis|memcached|mongodb|sql|memory";
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -57,27 +49,15 @@ fn main() -> ExitCode {
 }
 
 async fn run(cleanup: bool) -> Result<(), Box<dyn std::error::Error>> {
-    let env = Env::of_process().or("SESSION_FILE_DIR", "./demo-sessions");
-    let mut opened = stores::open(&env).await?;
+    let mut env = Env::of_process().or("SESSION_TYPE", "filesystem");
+    if env.get("SESSION_TYPE") == Some("filesystem") {
+        env = env.or("SESSION_FILE_DIR", "./demo-sessions");
+    }
+    let sessions = AppSessions::start(settings(&env)?, &env).await?;
     if cleanup {
-        return clean_up(opened).await;
+        return clean_up(&sessions).await;
     }
-    let settings = settings(&env)?;
-    let pause = settings.sweep_pause();
-    let name = StoreName(opened.name);
-    opened.prepare().await;
-    if let Some(swept) = opened.swept {
-        actix_web::rt::spawn(sweep_every(swept, pause));
-    }
-    let builder = Sessions::builder(settings, opened.store);
-    let builder = if builder.can_list_owners() {
-        builder
-    } else {
-        // It says so itself: 501.
-        builder.without_owner_lists()
-    };
-    let sessions = builder.build()?;
-    serve(&env, sessions, name).await
+    serve(&env, sessions).await
 }
 
 /// Plain HTTP from here, so the cookie is without `Secure` and the name without a prefix.
@@ -94,25 +74,22 @@ fn settings(env: &Env) -> Result<Settings, ConfigError> {
     Settings::unsigned().with_cookie(cookie).overlaid(&env)
 }
 
-async fn serve(
-    env: &Env,
-    sessions: Sessions,
-    name: StoreName,
-) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(env: &Env, sessions: AppSessions) -> Result<(), Box<dyn std::error::Error>> {
     let address = env.get("DEMO_ADDR").unwrap_or("127.0.0.1:8080");
-    let secure = sessions.settings().cookie().secure;
+    let secure = sessions.sessions().settings().cookie().secure;
+    let name = StoreName(sessions.store_type());
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(name))
-            .app_data(web::Data::new(sessions.clone()))
+            .app_data(web::Data::new(sessions.sessions().clone()))
             .app_data(web::PayloadConfig::new(64 << 20))
-            .wrap(SessionMiddleware::new(sessions.clone()))
+            .wrap(sessions.middleware())
             .wrap(CrossSiteGuard::default())
             .configure(api::routes)
             .configure(devices::routes)
             .configure(page::routes)
     })
-    .shutdown_signal(sigterm_and_saves(LAST_SAVES));
+    .shutdown_signal(AppSessions::shutdown());
     if let Some(workers) = env.parse("DEMO_WORKERS", "a whole number of threads, at least 1")? {
         if workers == 0 {
             return Err(ConfigError::new("DEMO_WORKERS", "must be at least 1").into());
@@ -132,20 +109,20 @@ async fn serve(
     }
     for bound in server.addrs() {
         announce(&format!(
-            "Listening on http://{bound} with sessions in {}; choose another store with SESSION_TYPE={}",
+            "Listening on http://{bound} with sessions in {}; choose another store with \
+             SESSION_TYPE={TYPES}",
             name.0,
-            stores::TYPES
         ));
     }
     Ok(server.run().await?)
 }
 
-async fn clean_up(opened: Opened) -> Result<(), Box<dyn std::error::Error>> {
+async fn clean_up(sessions: &AppSessions) -> Result<(), Box<dyn std::error::Error>> {
     const BATCH: usize = 500;
-    let Some(store) = opened.swept else {
+    let Some(store) = sessions.expired_sweep() else {
         announce(&format!(
             "0 expired sessions removed: {} removes them by itself",
-            opened.name
+            sessions.store_type()
         ));
         return Ok(());
     };

@@ -4,16 +4,16 @@ mod actions;
 
 use std::time::SystemTime;
 
+use actix_server_sessions::{
+    Session,
+    session_core::{Error, OwnedSession},
+};
 use actix_web::{
     HttpResponse, get,
     http::header::ContentType,
     web::{Data, ServiceConfig},
 };
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use session_actix::{
-    Session,
-    session_core::{Error, OwnedSession},
-};
 
 use crate::{StoreName, error::ApiError};
 

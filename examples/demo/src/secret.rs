@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
+use actix_server_sessions::session_core::config::{ConfigError, Env};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use session_actix::session_core::config::{ConfigError, Env};
 
 const FILE: &str = "./demo-secret.key";
 

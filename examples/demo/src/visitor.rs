@@ -1,10 +1,10 @@
 //! What the JSON routes and the page both do with the visitor's session.
 
+use actix_server_sessions::{Session, session_core::Result};
 use actix_web::{
     HttpRequest,
     http::{StatusCode, header::USER_AGENT},
 };
-use session_actix::{Session, session_core::Result};
 
 use crate::error::ApiError;
 

@@ -2,13 +2,24 @@
 
 use std::time::Duration;
 
-use session_actix::session_core::{
+use actix_server_sessions::session_core::{
     Format, SecretKeys, Settings,
     config::{ConfigError, Env, FlaskSessions},
 };
 
-/// The names of the settings here, and in the library.
+/// What `STORE` may be, and the library's name for its `URL`.
+const STORES: &[(&str, &str)] = &[
+    ("redis", "SESSION_REDIS"),
+    ("memcached", "SESSION_MEMCACHED"),
+    ("cachelib", "SESSION_CACHELIB"),
+    ("sqlalchemy", "SESSION_SQLALCHEMY"),
+    ("mongodb", "SESSION_MONGODB"),
+];
+
+/// The names of the other settings here, and in the library.
 const NAMES: &[(&str, &str)] = &[
+    ("STORE", "SESSION_TYPE"),
+    ("TABLE", "SESSION_SQLALCHEMY_TABLE"),
     ("SECRET_KEY", "SECRET_KEY"),
     ("USE_SIGNER", "SESSION_USE_SIGNER"),
     ("PREFIX", "SESSION_KEY_PREFIX"),
@@ -30,9 +41,8 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the environment says.
 pub(crate) struct Environment {
-    pub(crate) store: String,
-    pub(crate) url: Option<String>,
-    pub(crate) table: Option<String>,
+    /// Describes the store, by the library's names.
+    pub(crate) store: Env,
     pub(crate) port: u16,
     pub(crate) settings: Settings,
     pub(crate) format: Format,
@@ -40,12 +50,18 @@ pub(crate) struct Environment {
 
 impl Environment {
     pub(crate) fn read(env: &Env) -> Result<Self, ConfigError> {
-        let Some(store) = env.get("STORE") else {
-            return Err(ConfigError::new(
-                "STORE",
-                format!("must be one of {}", crate::stores::ALL),
-            ));
+        let store = env.get("STORE").unwrap_or_default();
+        let Some((_, url)) = STORES.iter().find(|(name, _)| *name == store) else {
+            let names: Vec<_> = STORES.iter().map(|(name, _)| *name).collect();
+            let reason = format!("must be one of {}", names.join(", "));
+            return Err(ConfigError::new("STORE", reason));
         };
+        if store == "sqlalchemy" && env.get("URL").is_none() {
+            return Err(ConfigError::new(
+                "URL",
+                "must be set: a SQLAlchemy URL such as sqlite:////tmp/sessions.db",
+            ));
+        }
         // What a native application does with Flask's sessions; `None` in the Flask profile.
         let flask_sessions = flask_sessions(env)?;
         let settings = match flask_sessions {
@@ -61,9 +77,8 @@ impl Environment {
             _ => Format::MessagePack,
         };
         Ok(Self {
-            store: store.to_owned(),
-            url: env.get("URL").map(str::to_owned),
-            table: env.get("TABLE").map(str::to_owned),
+            store: by_the_librarys_names(env, &["FORMAT"])
+                .or(url, env.get("URL").unwrap_or_default()),
             port: env.parse("PORT", "a port, or 0")?.unwrap_or(0),
             settings: settings.with_format(format),
             format,
@@ -112,9 +127,12 @@ fn by_the_librarys_names(env: &Env, without: &[&str]) -> Env {
         .collect()
 }
 
-fn by_our_names(error: &ConfigError) -> ConfigError {
+/// The error with the names of the settings here.
+pub(crate) fn by_our_names(error: &ConfigError) -> ConfigError {
     let ours = |text: &str| {
-        NAMES.iter().fold(text.to_owned(), |text, (ours, name)| {
+        let urls = STORES.iter().map(|(_, name)| ("URL", *name));
+        let names = NAMES.iter().copied().chain(urls);
+        names.fold(text.to_owned(), |text, (ours, name)| {
             text.replace(name, ours)
         })
     };

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode};
-use serde_json::json;
-use session_actix::{
+use actix_server_sessions::{
     SessionError,
     session_core::{Error, Saved},
 };
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use serde_json::json;
 
 /// An error of a route, answered as JSON.
 #[derive(Debug)]

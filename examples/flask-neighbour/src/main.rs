@@ -6,18 +6,14 @@ mod error;
 mod routes;
 mod sid;
 mod state;
-mod stores;
 mod tagged;
 mod typed;
 
 use std::{error::Error, io, net::TcpListener, process::ExitCode};
 
+use actix_server_sessions::{AppSessions, session_core::config::Env};
 use actix_web::{App, HttpServer, middleware::from_fn, web};
-use environment::Environment;
-use session_actix::{
-    SessionMiddleware,
-    session_core::{Sessions, config::Env, sweep_every},
-};
+use environment::{Environment, by_our_names};
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -37,23 +33,19 @@ fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let environment = Environment::read(&Env::of_process())?;
-    let opened = stores::open(&environment).await?;
-    if let Some(swept) = opened.swept {
-        actix_web::rt::spawn(sweep_every(swept, environment.settings.sweep_pause()));
-    }
     let format = environment.format;
-    let builder = Sessions::builder(environment.settings, opened.store);
-    let sessions = builder.without_owner_lists().build()?;
+    let sessions = AppSessions::start(environment.settings, &environment.store).await;
+    let sessions = sessions.map_err(|error| by_our_names(&error))?;
     let listener = TcpListener::bind(("127.0.0.1", environment.port))
         .map_err(|error| format!("PORT {} cannot be used: {error}", environment.port))?;
     announce(listener.local_addr()?.port());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(format))
-            .wrap(SessionMiddleware::new(sessions.clone()))
+            .wrap(sessions.middleware())
             // Outside of the session: the id of a new one is chosen when it is saved.
             .wrap(from_fn(sid::show))
-            .app_data(sid::CookieName::of(&sessions))
+            .app_data(sid::CookieName::of(sessions.sessions()))
             .configure(routes::all)
     });
     // Whoever stops it has started two.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use actix_server_sessions::{Session, session_core::Format};
 use actix_web::{
     FromRequest, Handler, HttpResponse, Resource, Responder,
     web::{self, Bytes, Data, Json, Query, QueryConfig, ServiceConfig},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use session_actix::{Session, session_core::Format};
 
 use crate::{error::ApiError, state::State, tagged::tagged, typed::typed};
 

@@ -3,6 +3,7 @@
 //!
 //! The library hands it to nobody, so it is read where the browser has it: in the cookies.
 
+use actix_server_sessions::session_core::{SessionId, Sessions};
 use actix_web::{
     Error,
     body::{BoxBody, MessageBody},
@@ -11,7 +12,6 @@ use actix_web::{
     middleware::Next,
 };
 use serde_json::json;
-use session_actix::session_core::{SessionId, Sessions};
 
 use crate::state::State;
 

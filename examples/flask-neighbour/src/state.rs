@@ -1,8 +1,8 @@
 //! The session as an answer shows it: its values, whether it is permanent, whether it is stored.
 
+use actix_server_sessions::{Session, session_core::Result};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde_json::{Map, Value};
-use session_actix::{Session, session_core::Result};
 
 use crate::{error::ApiError, tagged::tagged};
 

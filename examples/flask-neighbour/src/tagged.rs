@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use actix_server_sessions::session_core::{Dynamic, Timestamp};
 use serde_json::{Value, json};
-use session_actix::session_core::{Dynamic, Timestamp};
 
 const EXACT: u64 = 1 << 53;
 

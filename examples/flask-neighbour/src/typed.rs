@@ -1,6 +1,6 @@
 //! Values from the text and the type that a request names.
 
-use session_actix::session_core::{Dynamic, Format, Timestamp, Value};
+use actix_server_sessions::session_core::{Dynamic, Format, Timestamp, Value};
 
 use crate::error::ApiError;
 

@@ -11,6 +11,7 @@ use crate::{cookie::SameSite, key::KeyPrefix, payload::Format};
 const KNOWN: &[&str] = &[
     "SESSION_ABSOLUTE_LIFETIME",
     "SESSION_ASSURANCE",
+    "SESSION_CACHELIB",
     "SESSION_CLEANUP_SECONDS",
     "SESSION_COOKIE_DOMAIN",
     "SESSION_COOKIE_HTTPONLY",
@@ -42,6 +43,7 @@ const KNOWN: &[&str] = &[
     "SESSION_ROTATION_SECONDS",
     "SESSION_SERIALIZATION_FORMAT",
     "SESSION_SQL",
+    "SESSION_SQLALCHEMY",
     "SESSION_SQLALCHEMY_SCHEMA",
     "SESSION_SQLALCHEMY_TABLE",
     "SESSION_SQL_SCHEMA",
@@ -239,7 +241,7 @@ impl Settings {
             None => Ok(()),
             Some(_) => Err(ConfigError::new(
                 "SESSION_ENCRYPTION_KEY",
-                "needs the Cargo feature `encryption` of session-actix",
+                "needs the Cargo feature `encryption`",
             )),
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use session_core::{
     Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
-    config::ConfigError,
+    config::{ConfigError, Env},
 };
 
 use super::layout::{CacheFile, Naming, SUFFIX};
@@ -16,6 +16,8 @@ use crate::{
     blocking::blocking, file_mode::FileMode, layout::LARGEST, root::Root,
     sweep_position::SweepPosition, unix_time, writer_queue::WriterQueue,
 };
+
+const DIRECTORY: &str = "SESSION_CACHELIB";
 
 /// Sessions in the files of a cachelib `FileSystemCache`, shared with a Flask application.
 ///
@@ -60,6 +62,19 @@ impl CachelibStore {
             writers: WriterQueue::new(1).into(),
             position: Arc::default(),
         }
+    }
+
+    /// Creates a store from `SESSION_CACHELIB` (default `flask_session`), the directory; Flask has
+    /// a cache object. Checks the directory at once, as [`check`](Self::check) does.
+    ///
+    /// # Errors
+    ///
+    /// See [`FileStore::check`](crate::FileStore::check).
+    pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
+        let directory = env.get(DIRECTORY);
+        let store = Self::new(directory.unwrap_or("flask_session"));
+        store.root.check(directory.map(|_| DIRECTORY))?;
+        Ok(store)
     }
 
     /// Names new files by MD5, as cachelib does up to 0.15. Also finds files that are named by

@@ -185,7 +185,7 @@ async fn the_two_layouts_refuse_each_others_collections() {
 }
 
 fn error_message(result: Result<()>) -> String {
-    let Err(Error::Backend { source, .. }) = result else {
+    let Err(Error::Unsuitable { source, .. }) = result else {
         panic!("not refused: {result:?}");
     };
     source.to_string()

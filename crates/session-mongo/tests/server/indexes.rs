@@ -140,7 +140,7 @@ async fn sessions_work_without_the_right_to_create_indexes() {
 }
 
 fn reason(result: Result<()>) -> String {
-    let Err(Error::Backend { source, .. }) = result else {
+    let Err(Error::Unsuitable { source, .. }) = result else {
         panic!("not refused: {result:?}");
     };
     source.to_string()

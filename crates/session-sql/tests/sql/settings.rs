@@ -2,6 +2,7 @@
 
 use session_core::config::Env;
 use session_sql::{MySqlStore, PostgresStore, TableName};
+use session_tests::scratch_dir;
 
 #[test]
 fn debug_and_errors_show_no_password() {
@@ -63,4 +64,36 @@ fn the_settings_name_database_and_table() {
     }
     let error = of(&[("SESSION_SQL_TABLE", "a b")]).unwrap_err();
     assert_eq!(error.name(), "SESSION_SQL_TABLE");
+}
+
+#[test]
+fn sqlalchemys_url_is_read_unless_ours_is_set() {
+    let of = |settings: &[(&str, &str)]| {
+        let env: Env = settings.iter().copied().collect();
+        session_sql::from_env(&env).map_err(|error| error.to_string())
+    };
+    let bad = ("SESSION_SQLALCHEMY", "oracle://ada:hunter2@localhost/shop");
+    let error = of(&[bad]).unwrap_err();
+    assert!(
+        error.starts_with("SESSION_SQLALCHEMY must begin"),
+        "{error}"
+    );
+    assert!(!error.contains("hunter2"), "{error}");
+    of(&[bad, ("SESSION_SQL", "postgres://localhost/shop")]).unwrap();
+    of(&[("SESSION_SQLALCHEMY", "postgresql+psycopg2://localhost/shop")]).unwrap();
+}
+
+#[tokio::test]
+async fn sqlalchemys_three_slashes_are_a_relative_path_and_four_an_absolute_one() {
+    let directory = scratch_dir();
+    let file = directory.path().join("sessions.db");
+    // The absolute path has a slash of its own.
+    let url = format!("sqlite:///{}", file.display());
+    let env = Env::from_iter([("SESSION_SQLALCHEMY", &*url)]);
+    session_sql::from_env(&env)
+        .unwrap()
+        .migrate()
+        .await
+        .unwrap();
+    assert!(file.exists());
 }

@@ -1,3 +1,4 @@
+use actix_server_sessions::Session;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::LOCATION,
@@ -5,7 +6,6 @@ use actix_web::{
     web::{Form, ServiceConfig},
 };
 use serde::Deserialize;
-use session_actix::Session;
 
 use crate::{devices::end_named, error::ApiError, visitor};
 

@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+mod app_sessions;
+#[cfg(feature = "flask")]
+mod flask;
+mod open;
+mod preparation;
+mod store_type;
+
+pub use app_sessions::AppSessions;
+pub use session_actix::*;

@@ -1,0 +1,60 @@
+//! A log-in and a counter, in the store that the environment names: the program of `tests/app`. It
+//! listens on `ADDR`.
+
+use std::{env, error::Error, net::SocketAddr};
+
+use actix_server_sessions::{AppSessions, Session, SessionError};
+use actix_web::{App, HttpServer, get, post, web};
+
+#[get("/")]
+async fn home(session: Session) -> String {
+    let user = session.owner();
+    format!("hello {}", user.as_deref().unwrap_or("stranger"))
+}
+
+#[get("/count")]
+async fn count(session: Session) -> Result<String, SessionError> {
+    let visits = session.update("visits", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+    Ok(format!("visit {visits}"))
+}
+
+#[post("/login/{user}")]
+async fn log_in(session: Session, user: web::Path<String>) -> Result<&'static str, SessionError> {
+    session.log_in(&user)?; // check the password first
+    Ok("welcome")
+}
+
+#[post("/logout")]
+async fn log_out(session: Session) -> &'static str {
+    session.log_out();
+    "bye"
+}
+
+#[get("/plain")]
+async fn plain() -> &'static str {
+    "no session here"
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().init();
+    let sessions = AppSessions::from_env().await?;
+    let app = move || {
+        App::new()
+            .wrap(sessions.middleware())
+            .service((home, count, log_in, log_out, plain))
+    };
+    let address = env::var("ADDR").unwrap_or("127.0.0.1:8080".into());
+    let server = HttpServer::new(app)
+        .shutdown_signal(AppSessions::shutdown())
+        .bind(address)?;
+    for bound in server.addrs() {
+        announce(bound);
+    }
+    Ok(server.run().await?)
+}
+
+#[expect(clippy::print_stdout, reason = "a program says where it listens")]
+fn announce(bound: SocketAddr) {
+    println!("listening on http://{bound}");
+}
