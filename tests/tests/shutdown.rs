@@ -11,6 +11,8 @@ use site::{Backend, Browser, Demo, Rude};
 /// Of each reply of the store: long enough to hang up and end the demo in between, and less than
 /// its driver waits.
 const SLOWNESS: Duration = Duration::from_millis(350);
+/// A pool pings a connection that no call used for 100 ms. Less than the handler waits.
+const AFTERWARDS: Duration = Duration::from_millis(400);
 /// What the demo waits for saves, and a slow machine's share.
 const BOUND: Duration = Duration::from_secs(5 + 4);
 
@@ -66,6 +68,8 @@ impl Scene {
         // So that the change is refused, and has to be made again on what is stored then.
         let mut beside = self.browser.at(self.other.url());
         assert!(beside.put("/data/k", &json!(1)).await.is_empty_success());
+        // A driver may have something to send after its last call.
+        tokio::time::sleep(AFTERWARDS).await;
         let before = self.proxy.bytes_to_server();
         self.until("the change is sent", || {
             self.proxy.bytes_to_server() > before

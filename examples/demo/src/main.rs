@@ -7,6 +7,7 @@
 mod api;
 mod devices;
 mod error;
+mod error_page;
 mod page;
 mod secret;
 mod visitor;
@@ -20,7 +21,7 @@ use actix_server_sessions::{
         config::{ConfigError, Env},
     },
 };
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer, middleware::from_fn, web};
 
 /// The store's name, for the answers that show it.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,21 @@ struct StoreName(&'static str);
 /// Another store than the one it uses, for whoever wants to try one.
 const TYPES: &str = "filesystem|redis|memcached|mongodb|sql|memory";
 
+const HELP: &str = "\
+A site that shows server-side sessions. Open its address in a browser.
+
+usage: demo            serve
+       demo cleanup    remove expired sessions once
+       demo --help     this text
+
+environment:
+  DEMO_ADDR       the address to listen on (127.0.0.1:8080)
+  PORT            the port on 127.0.0.1, if DEMO_ADDR is not set
+  DEMO_WORKERS    the number of worker threads (one for each processor core)
+  SESSION_TYPE    filesystem|redis|memcached|mongodb|sql|memory (filesystem)
+  SESSION_...     the other settings: see the table in the README
+  RUST_LOG        what is logged (warn)";
+
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -36,9 +52,19 @@ fn main() -> ExitCode {
         )
         .with_writer(io::stderr)
         .init();
-    let cleanup = std::env::args()
-        .nth(1)
-        .is_some_and(|argument| argument == "cleanup");
+    let argument = std::env::args().nth(1);
+    let cleanup = match argument.as_deref() {
+        None => false,
+        Some("cleanup") => true,
+        Some("--help" | "-h") => {
+            announce(HELP);
+            return ExitCode::SUCCESS;
+        }
+        Some(other) => {
+            eprintln!("demo: there is no {other}\n\n{HELP}");
+            return ExitCode::FAILURE;
+        }
+    };
     match actix_web::rt::System::new().block_on(run(cleanup)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -75,7 +101,9 @@ fn settings(env: &Env) -> Result<Settings, ConfigError> {
 }
 
 async fn serve(env: &Env, sessions: AppSessions) -> Result<(), Box<dyn std::error::Error>> {
-    let address = env.get("DEMO_ADDR").unwrap_or("127.0.0.1:8080");
+    let port = env.parse::<u16>("PORT", "a port, at most 65535")?;
+    let local = format!("127.0.0.1:{}", port.unwrap_or(8080));
+    let address = env.get("DEMO_ADDR").unwrap_or(&local);
     let secure = sessions.sessions().settings().cookie().secure;
     let name = StoreName(sessions.store_type());
     let mut server = HttpServer::new(move || {
@@ -85,9 +113,11 @@ async fn serve(env: &Env, sessions: AppSessions) -> Result<(), Box<dyn std::erro
             .app_data(web::PayloadConfig::new(64 << 20))
             .wrap(sessions.middleware())
             .wrap(CrossSiteGuard::default())
+            .wrap(from_fn(error_page::error_pages))
             .configure(api::routes)
             .configure(devices::routes)
             .configure(page::routes)
+            .default_service(web::to(error_page::no_such_page))
     })
     .shutdown_signal(AppSessions::shutdown());
     if let Some(workers) = env.parse("DEMO_WORKERS", "a whole number of threads, at least 1")? {

@@ -15,7 +15,12 @@ use actix_web::{
 };
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::{StoreName, error::ApiError};
+use crate::{StoreName, error::ApiError, visitor::is_data};
+
+/// A picture of the site for the browser's tab.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
+    %3Ccircle cx='8' cy='8' r='7' fill='%232456c8'/%3E%3Cpath d='M5 8l2 2 4-4' stroke='white' \
+    stroke-width='2' fill='none'/%3E%3C/svg%3E";
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config.service(page);
@@ -45,30 +50,36 @@ fn whole(
     devices: Option<&[OwnedSession]>,
     store: &str,
 ) -> Markup {
+    let content = html! {
+        header { h1 { "Sessions demo" } (whose(session)) }
+        @if !flashes.is_empty() {
+            ul #flashes role="status" {
+                @for (_, message) in flashes { li { (message) } }
+            }
+        }
+        @if session.owner().is_none() { (log_in()) }
+        (counter(session))
+        (notes(session))
+        @if session.owner().is_some() { (device_list(session, devices)) }
+        (facts(session, store))
+        script { (PreEscaped(include_str!("page.js"))) }
+    };
+    document("Sessions demo", &content)
+}
+
+/// A page of the site.
+pub(crate) fn document(title: &str, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Sessions demo" }
+                title { (title) }
+                link rel="icon" href=(ICON);
                 style { (PreEscaped(include_str!("page.css"))) }
             }
-            body {
-                main {
-                    header { h1 { "Sessions demo" } (whose(session)) }
-                    @if !flashes.is_empty() {
-                        ul #flashes role="status" {
-                            @for (_, message) in flashes { li { (message) } }
-                        }
-                    }
-                    @if session.owner().is_none() { (log_in()) }
-                    (counter(session))
-                    (notes(session))
-                    @if session.owner().is_some() { (device_list(session, devices)) }
-                    (facts(session, store))
-                }
-            }
+            body { main { (content) } }
         }
     }
 }
@@ -90,27 +101,31 @@ fn log_in() -> Markup {
         section {
             h2 { "Log in" }
             form method="post" action="/page/login" {
-                label for="user" { "Any name will do" }
-                input #login name="user" required maxlength="80" autocomplete="username" aria-label="User name";
+                label for="login" { "Your name, any will do" }
+                input #login name="user" required maxlength="80" autocomplete="username";
                 button { "Log in" }
+                label.choice {
+                    input type="checkbox" name="forget" value="yes";
+                    "Log me out when I close the browser"
+                }
             }
         }
     }
 }
 
 fn counter(session: &Session) -> Markup {
-    let count = session
-        .get::<i64>("count")
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    let number = |key| session.get::<i64>(key).ok().flatten().unwrap_or_default();
     html! {
         section {
             h2 { "A counter" }
             form.count method="post" action="/page/count" {
-                output #counter { (count) }
+                output #counter { (number("count")) }
                 button { "Count" }
-                span.soft { "No click is lost, however many tabs click at once." }
+                button.quiet #burst type="button" hidden { "50 clicks at once" }
+            }
+            p.soft {
+                "No click is lost, however many come at once. A second counter, which reads the "
+                "number, adds one and writes it back, has " output #naive { (number("naive")) } "."
             }
         }
     }
@@ -128,7 +143,8 @@ fn notes(session: &Session) -> Markup {
             @if notes.is_empty() { p.soft { "None yet." } }
             ul #notes { @for note in notes { li { (note) } } }
             form method="post" action="/page/note" {
-                input name="note" required maxlength="500" aria-label="A new note";
+                label for="note" { "A new note" }
+                input #note name="note" required maxlength="500";
                 button { "Add note" }
             }
         }
@@ -149,7 +165,12 @@ fn device_list(session: &Session, devices: Option<&[OwnedSession]>) -> Markup {
                                 span {
                                     (name(device.label().unwrap_or_default()))
                                     br;
-                                    small { "since " (date(device.created_at())) }
+                                    small {
+                                        "since " (date(device.created_at()))
+                                        @if let Some(seen) = device.last_seen() {
+                                            br; "last seen " (date(Some(seen)))
+                                        }
+                                    }
                                 }
                                 @if Some(device.lineage()) == current.as_ref() {
                                     span.soft { "this one" }
@@ -174,12 +195,26 @@ fn facts(session: &Session, store: &str) -> Markup {
         section {
             h2 { "This session" }
             dl {
-                dt { "Kept in" } dd { (store) }
+                dt { "The cookie holds" } dd { "a random id and its signature, nothing else" }
+                dt { "The store holds" } dd #record {
+                    @let keys = held(session);
+                    @if keys.is_empty() { "nothing yet" }
+                    @for (key, value) in keys { code { (key) ": " (value) } br; }
+                }
+                dt { "The store is" } dd { (store) }
                 dt { "Created" } dd { (date(session.created_at())) }
                 dt { "Ends" } dd #ends { (date(session.expires_at())) @if session.expires_at().is_some() { ", unless you come back" } }
             }
         }
     }
+}
+
+/// The session's keys and values, as JSON.
+fn held(session: &Session) -> Vec<(String, String)> {
+    let keys = session.keys().into_iter().filter(|key| is_data(key));
+    let text = |key: &str| session.get::<serde_json::Value>(key).ok().flatten();
+    keys.filter_map(|key| text(&key).map(|value| (key, value.to_string())))
+        .collect()
 }
 
 /// A browser's user agent as people would say it.

@@ -1,5 +1,7 @@
 //! What the JSON routes and the page both do with the visitor's session.
 
+use std::time::Duration;
+
 use actix_server_sessions::{Session, session_core::Result};
 use actix_web::{
     HttpRequest,
@@ -7,6 +9,9 @@ use actix_web::{
 };
 
 use crate::error::ApiError;
+
+/// What a request does between reading a number and writing it.
+const WORK: Duration = Duration::from_millis(5);
 
 pub(crate) fn log_in(
     session: &Session,
@@ -33,6 +38,13 @@ pub(crate) fn log_in(
 /// Adds one to the number under `key`, whatever others add at the same moment.
 pub(crate) fn increment(session: &Session, key: &str) -> Result<i64> {
     session.update(key, |n: Option<i64>| n.unwrap_or(0).saturating_add(1))
+}
+
+/// How an application without `update` would do it: what others add meanwhile is lost.
+pub(crate) async fn increment_naively(session: &Session, key: &str) -> Result<()> {
+    let number: Option<i64> = session.get(key)?;
+    tokio::time::sleep(WORK).await;
+    session.insert(key, &number.unwrap_or(0).saturating_add(1))
 }
 
 /// Whether the application itself put a value under `key`; the others are Flask's names.

@@ -24,11 +24,16 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[derive(Deserialize)]
 struct Login {
     user: String,
+    /// Whether the cookie ends with the browser.
+    forget: Option<String>,
 }
 
 #[post("/page/login")]
 async fn log_in(session: Session, request: HttpRequest, login: Form<Login>) -> Answer {
     visitor::log_in(&session, &request, login.user.trim(), None)?;
+    if login.forget.is_some() {
+        session.set_permanent(false);
+    }
     session.flash("info", &format!("Welcome, {}.", login.user.trim()))?;
     Ok(back())
 }
@@ -43,6 +48,7 @@ async fn log_out(session: Session) -> Answer {
 #[post("/page/count")]
 async fn count(session: Session) -> Answer {
     visitor::increment(&session, "count")?;
+    visitor::increment_naively(&session, "naive").await?;
     Ok(back())
 }
 

@@ -1,0 +1,83 @@
+//! Errors as pages in the site's style, for browsers. Scripts get what the routes answer.
+
+use actix_web::{
+    Error, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{ACCEPT, CONTENT_TYPE, ContentType, TryIntoHeaderValue as _},
+    },
+    middleware::Next,
+};
+use maud::{Markup, html};
+
+use crate::page::document;
+
+/// Answers an error with a page, if the client asks for HTML.
+pub(crate) async fn error_pages(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let accepts = request.headers().get(ACCEPT);
+    let is_browser = accepts.is_some_and(|it| it.as_bytes().starts_with(b"text/html"));
+    if !is_browser {
+        return next
+            .call(request)
+            .await
+            .map(ServiceResponse::map_into_boxed_body);
+    }
+    let http_request = request.request().clone();
+    let response = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        Err(error) => ServiceResponse::new(http_request, HttpResponse::from_error(error)),
+    };
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return Ok(response);
+    }
+    Ok(response.map_body(|head, _| {
+        if let Ok(html) = ContentType::html().try_into_value() {
+            head.headers_mut().insert(CONTENT_TYPE, html);
+        }
+        BoxBody::new(page_of(status).into_string())
+    }))
+}
+
+/// The answer to a path that no route has.
+pub(crate) async fn no_such_page() -> HttpResponse {
+    HttpResponse::NotFound().finish()
+}
+
+fn page_of(status: StatusCode) -> Markup {
+    let (title, text) = match status {
+        StatusCode::SERVICE_UNAVAILABLE => (
+            "The session store does not answer",
+            "Nothing is lost: your session and your cookie are as they were. Try again in a moment.",
+        ),
+        StatusCode::NOT_FOUND => ("There is no such page", "The address may be mistyped."),
+        StatusCode::FORBIDDEN => (
+            "This was refused",
+            "Another site sent this request, or the user has too many sessions.",
+        ),
+        StatusCode::CONFLICT => (
+            "Something else was first",
+            "Another request renewed this session meanwhile. Open the page again.",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => (
+            "That is too large",
+            "The session was not changed; what it held before is still there.",
+        ),
+        _ => (
+            status.canonical_reason().unwrap_or("An error"),
+            "The log of the demo says more.",
+        ),
+    };
+    document(
+        title,
+        &html! {
+            header { h1 { (title) } span.soft { (status.as_str()) } }
+            section { p { (text) } p { a href="/" { "Open the page again" } } }
+        },
+    )
+}
