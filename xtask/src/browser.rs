@@ -8,6 +8,7 @@
 //! | `input[name=user]`, button "Log in" | only while anonymous |
 //! | `#user` | the name of who is logged in |
 //! | `#counter`, button "Count" | the number of clicks in this session |
+//! | button "50 clicks at once", `#naive` | with JavaScript: as many requests at once; a counter that loses some of them |
 //! | `input[name=note]`, button "Add note", `#notes li` | the notes of this session, the text as typed |
 //! | `#flashes li` | messages, shown once; adding a note leaves one |
 //! | `#devices li` | one for each live session of the user; all but this one's with a button "End this one" |
@@ -26,7 +27,7 @@ use session_tests::{ChromeDriver, Program, free_port};
 
 use crate::paths::target;
 use crate::steps::StepResult;
-use person::{Person, Result};
+use person::{DESKTOP, PHONE, Person, Result};
 
 const NOTE: &str = "milk & <b>bread</b>, \"äöü\"";
 
@@ -46,8 +47,8 @@ async fn story() -> Result<()> {
     let mut demo = Program::start("demo", &[("DEMO_ADDR", &address)]).await;
     let driver = ChromeDriver::start().await;
     let pictures = pictures()?;
-    let laptop = Person::new("laptop", &driver, &demo, &pictures).await?;
-    let phone = Person::new("phone", &driver, &demo, &pictures).await?;
+    let laptop = Person::new("laptop", DESKTOP, &driver, &demo, &pictures).await?;
+    let phone = Person::new("phone", PHONE, &driver, &demo, &pictures).await?;
 
     let outcome = async {
         navigations::check(&driver).await?;
@@ -55,6 +56,7 @@ async fn story() -> Result<()> {
         demo.kill();
         demo.restart().await;
         note_and_flash(&laptop).await?;
+        count_fifty_times_at_once(&laptop).await?;
         end_the_other_device(&laptop, &phone).await?;
         log_out_everywhere(&laptop, &phone).await?;
         log_out(&laptop).await?;
@@ -110,6 +112,25 @@ async fn note_and_flash(laptop: &Person) -> Result<()> {
     laptop.has("#notes li", 1).await
 }
 
+/// The session's counter has every click. The one that reads and writes has lost some.
+async fn count_fifty_times_at_once(laptop: &Person) -> Result<()> {
+    let before = [
+        laptop.number("#counter").await?,
+        laptop.number("#naive").await?,
+    ];
+    laptop.click("50 clicks at once").await?;
+    laptop
+        .reads("#counter", &(before[0] + 50).to_string())
+        .await?;
+    let naive = laptop.number("#naive").await? - before[1];
+    laptop.picture("fifty-clicks").await?;
+    if (1..50).contains(&naive) {
+        Ok(())
+    } else {
+        Err(format!("the naive counter has {naive} of 50 clicks").into())
+    }
+}
+
 async fn end_the_other_device(laptop: &Person, phone: &Person) -> Result<()> {
     laptop.has("#devices li", 1).await?;
     phone.open_page().await?;
@@ -132,8 +153,7 @@ async fn log_out_everywhere(laptop: &Person, phone: &Person) -> Result<()> {
     phone.has("#devices li", 2).await?;
     phone.click("Log out everywhere").await?;
     phone.is_anonymous().await?;
-    laptop.open_page().await?;
-    laptop.is_anonymous().await?;
+    laptop.becomes_anonymous().await?;
     laptop.picture("logged-out-everywhere").await
 }
 
@@ -143,7 +163,10 @@ async fn log_out(laptop: &Person) -> Result<()> {
     // What the sessions ended above held is gone with them.
     laptop.has("#notes li", 0).await?;
     laptop.click("Log out").await?;
-    laptop.is_anonymous().await
+    laptop.is_anonymous().await?;
+    laptop.open_page_as("nothing").await?;
+    laptop.reads("h1", "There is no such page").await?;
+    laptop.picture("no-such-page").await
 }
 
 /// The Back button shows no page of the session that was logged out.

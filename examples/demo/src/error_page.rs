@@ -3,7 +3,8 @@
 use actix_web::{
     Error, HttpResponse,
     body::{BoxBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{ResponseHead, ServiceRequest, ServiceResponse},
+    error::InternalError,
     http::{
         StatusCode,
         header::{ACCEPT, CONTENT_TYPE, ContentType, TryIntoHeaderValue as _},
@@ -27,21 +28,29 @@ pub(crate) async fn error_pages(
             .await
             .map(ServiceResponse::map_into_boxed_body);
     }
-    let http_request = request.request().clone();
-    let response = match next.call(request).await {
-        Ok(response) => response.map_into_boxed_body(),
-        Err(error) => ServiceResponse::new(http_request, HttpResponse::from_error(error)),
-    };
-    let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
-        return Ok(response);
-    }
-    Ok(response.map_body(|head, _| {
-        if let Ok(html) = ContentType::html().try_into_value() {
-            head.headers_mut().insert(CONTENT_TYPE, html);
+    match next.call(request).await {
+        Ok(response) if is_error(response.status()) => {
+            Ok(response.map_body(|head, _| page_for(head)))
         }
-        BoxBody::new(page_of(status).into_string())
-    }))
+        Ok(response) => Ok(response.map_into_boxed_body()),
+        Err(error) => {
+            let mut response = HttpResponse::from_error(error);
+            let page = page_for(response.head_mut());
+            Err(InternalError::from_response("", response.set_body(page)).into())
+        }
+    }
+}
+
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+/// The page of an error with this head, which then says that it is one.
+fn page_for(head: &mut ResponseHead) -> BoxBody {
+    if let Ok(html) = ContentType::html().try_into_value() {
+        head.headers_mut().insert(CONTENT_TYPE, html);
+    }
+    BoxBody::new(page_of(head.status).into_string())
 }
 
 /// The answer to a path that no route has.

@@ -14,6 +14,10 @@ pub(super) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A desktop's window with the light theme, and a phone's with the dark one.
+pub(super) const DESKTOP: &[&str] = &["--window-size=1000,1400"];
+pub(super) const PHONE: &[&str] = &["--window-size=500,1400", "--force-dark-mode"];
+
 /// Somebody at a browser with cookies of its own.
 pub(super) struct Person {
     name: &'static str,
@@ -23,29 +27,32 @@ pub(super) struct Person {
 }
 
 impl Person {
+    /// With a window of this kind.
     pub(super) async fn new(
         name: &'static str,
+        window: &[&'static str],
         driver: &ChromeDriver,
         demo: &Program,
         pictures: &Path,
     ) -> Result<Self> {
         let page = format!("{}/", demo.url());
-        Self::start(name, driver, page, pictures).await
+        Self::start(name, window, driver, page, pictures).await
     }
 
     /// Somebody who visits sites of any name; all are on this machine.
     pub(super) async fn anywhere(name: &'static str, driver: &ChromeDriver) -> Result<Self> {
-        Self::start(name, driver, String::new(), Path::new("")).await
+        Self::start(name, DESKTOP, driver, String::new(), Path::new("")).await
     }
 
     async fn start(
         name: &'static str,
+        window: &[&'static str],
         driver: &ChromeDriver,
         page: String,
         pictures: &Path,
     ) -> Result<Self> {
         let mut arguments = ChromeDriver::arguments();
-        arguments.push("--window-size=1000,1400");
+        arguments.extend(window);
         arguments.push("--host-resolver-rules=MAP *.test 127.0.0.1,MAP *.localhost 127.0.0.1");
         arguments.push("--disable-features=HttpsUpgrades");
         let options = json!({
@@ -130,6 +137,24 @@ impl Person {
     pub(super) async fn log_in(&self, user: &str) -> Result<()> {
         self.fill("user", user).await?;
         self.click("Log in").await
+    }
+
+    /// The number that the first element of `selector` shows.
+    pub(super) async fn number(&self, selector: &str) -> Result<u64> {
+        let element = self.client.find(Locator::Css(selector)).await?;
+        Ok(element.text().await?.trim().parse()?)
+    }
+
+    /// The page shows by itself, without being opened again, that nobody is logged in any more.
+    pub(super) async fn becomes_anonymous(&self) -> Result<()> {
+        let begin = std::time::Instant::now();
+        while self.is_anonymous().await.is_err() {
+            if begin.elapsed() > PATIENCE {
+                return Err(self.wrong("the page does not notice the log-out"));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
     }
 
     /// The first element that `selector` finds has exactly this text.
