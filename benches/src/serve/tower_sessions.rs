@@ -16,7 +16,8 @@ use tower_sessions_redis_store::{
 use tower_sessions_sqlx_store::{
     PostgresStore, SqliteStore,
     sqlx::{
-        Database, pool::PoolOptions,
+        Database,
+        pool::PoolOptions,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
