@@ -123,8 +123,8 @@ pub(crate) struct Rules {
     pub(crate) settings: Settings,
     /// The content of a new session.
     pub(crate) blank: Content,
-    /// The largest record that the store and the settings accept, in bytes.
-    limit: usize,
+    /// The largest record that the store accepts, in bytes.
+    store_limit: usize,
     signer: Option<Signer<Hmac<Sha256>>>,
     pub(crate) events: SecurityEvents,
     #[cfg(feature = "flask")]
@@ -178,7 +178,7 @@ impl Rules {
             flask_signer: settings.flask_keys().map(flask::signer),
             blank: by_form!(settings.form, Content::default(), flask::blank(&settings)),
             events: SecurityEvents::default(),
-            limit: limit.min(settings.max_bytes),
+            store_limit: limit,
             settings,
         }
     }
@@ -360,8 +360,11 @@ impl Rules {
         }
     }
 
-    /// The record of `new`, which replaces one with the times `before`. `encoded` is the payload,
-    /// if it did not change since the load. Sets `new.encoded`.
+    /// The record of `new`, which has the times `before` so far, and takes the place of `replaced`.
+    /// `encoded` is the payload, if it did not change since the load. Sets `new.encoded`.
+    ///
+    /// The limits of the settings stop what makes a session larger. So a session from before a limit
+    /// was lowered can be renewed, used and made smaller.
     ///
     /// # Errors
     ///
@@ -370,13 +373,14 @@ impl Rules {
     pub(crate) fn record(
         &self,
         new: &mut Live,
+        replaced: Option<&Live>,
         before: &Times,
         write_tag: [u8; 8],
         encoded: Option<&Bytes>,
     ) -> Result<Record> {
         let (count, limit) = (new.content.payload.len(), self.settings.max_keys);
-        // An unchanged payload may be from before the limit was lowered.
-        if encoded.is_none() && count > limit {
+        let is_more = || replaced.is_none_or(|it| count > it.content.payload.len());
+        if count > limit && is_more() {
             self.events.limit_reached(new.content.lineage, "keys");
             return Err(Error::TooManyKeys { count, limit });
         }
@@ -386,7 +390,13 @@ impl Rules {
             codec::live(&new.key, &new.content, &new.times, write_tag, encoded, keys),
             flask::live(&self.settings, &new.content, encoded).map(|it| (it.clone(), it)),
         )?;
-        let (size, limit) = (bytes.len(), self.limit);
+        let is_longer = replaced.is_none_or(|it| encoded.len() > it.encoded.len());
+        let limit = if is_longer {
+            self.store_limit.min(self.settings.max_bytes)
+        } else {
+            self.store_limit
+        };
+        let size = bytes.len();
         if size > limit {
             self.events.limit_reached(new.content.lineage, "bytes");
             return Err(Error::TooLarge { size, limit });

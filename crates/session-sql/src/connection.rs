@@ -18,7 +18,7 @@ use crate::{
 /// The pool of a store, and the connections that its calls keep.
 pub(crate) struct Connections<D: Driver> {
     pool: Pool<D>,
-    /// `None` if the pool is the application's, which needs the connections itself.
+    /// `None` if the pool is the application's, or has a single connection.
     kept: Option<Arc<KeptConnections<D>>>,
 }
 
@@ -28,7 +28,7 @@ impl<D: Driver> Connections<D> {
     }
 
     pub(crate) fn own(pool: Pool<D>) -> Self {
-        let kept = Some(Arc::new(KeptConnections::new(&pool)));
+        let kept = KeptConnections::new(&pool).map(Arc::new);
         Self { pool, kept }
     }
 
@@ -61,8 +61,7 @@ impl<D: Driver> Connections<D> {
             let connection = unless_unreadable(self.pool.acquire()).await?;
             return Ok((Lent::new(connection), None));
         };
-        let place = kept.place(&self.pool).await?;
-        let connection = unless_unreadable(kept.acquire(&self.pool)).await?;
+        let (connection, place) = unless_unreadable(kept.acquire(&self.pool)).await?;
         Ok((connection, Some(place)))
     }
 
@@ -220,12 +219,14 @@ impl<D: Driver> Drop for CallConnection<D> {
             self.connections.close_idle();
         }
         match (D::AFTER_CANCEL, Handle::try_current()) {
-            (AfterCancel::Reuse, _) => {}
+            (AfterCancel::Reuse, Ok(_)) => {}
             (AfterCancel::Drain, Ok(runtime)) => {
                 runtime.spawn(timeout(timeouts::DRAIN, connection.return_to_pool()));
             }
             // Not `close`, which waits for a server that may not answer.
-            (AfterCancel::Drain | AfterCancel::Close, _) => drop(connection.detach()),
+            (AfterCancel::Reuse | AfterCancel::Drain, Err(_)) | (AfterCancel::Close, _) => {
+                drop(connection.detach());
+            }
         }
     }
 }

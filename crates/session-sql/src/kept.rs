@@ -3,29 +3,33 @@
 use std::{
     mem::take,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Instant,
 };
 
 use sqlx::{Pool, pool::PoolConnection};
 use tokio::{
     runtime::{Handle, Id},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
+    time::{Instant, sleep_until, timeout_at},
 };
 
-use crate::{connection::return_to_pool, dialect::Driver, timeouts};
+use crate::{
+    connection::return_to_pool,
+    dialect::{AfterCancel, Driver},
+    timeouts,
+};
 
 /// Connections between two calls.
 ///
 /// The pool (`sqlx` 0.9) pings each connection that it takes back, which is a second round trip for
 /// each call. So a call leaves its connection to the next one. The pool gets it back, and pings it,
-/// once in [`timeouts::KEPT`], and when no call has come for [`timeouts::KEPT_IDLE`].
+/// [`timeouts::KEPT`] after it lent it, used or not. So whoever else waits for a connection of the
+/// pool gets one.
 ///
 /// Calls wait here for a place, not in the pool, which does not know of the connections that are
 /// kept.
 ///
-/// A connection ends with the runtime that it was used on. So only calls on the same runtime get it:
-/// an Actix application has one for each worker.
+/// A connection to a server ends with the runtime that it was used on. So only calls on the same
+/// runtime get it: an Actix application has one for each worker.
 pub(crate) struct KeptConnections<D: Driver> {
     /// As many as the pool may have connections.
     places: Arc<Semaphore>,
@@ -37,88 +41,94 @@ struct State<D: Driver> {
     connections: Vec<Kept<D>>,
     /// The calls that have a place and wait for the pool.
     waiting: usize,
-    /// Whether a task gives connections back that no call uses.
-    task_runs: bool,
+    /// The runtimes with a task that gives their connections back.
+    tasks: Vec<Id>,
 }
 
 struct Kept<D: Driver> {
     connection: Lent<D>,
     runtime: Id,
-    since: Instant,
 }
 
 /// A connection that the pool has lent.
 pub(crate) struct Lent<D: Driver> {
     pub(crate) connection: PoolConnection<D>,
-    since: Instant,
+    /// When the pool gets it back at the latest, unless a call uses it.
+    until: Instant,
 }
 
 impl<D: Driver> KeptConnections<D> {
-    pub(crate) fn new(pool: &Pool<D>) -> Self {
+    /// `None` if the pool has a single connection, which others need as well.
+    pub(crate) fn new(pool: &Pool<D>) -> Option<Self> {
         let places = pool.options().get_max_connections() as usize;
-        Self {
+        (places > 1).then(|| Self {
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
             state: Mutex::new(State {
                 connections: Vec::new(),
                 waiting: 0,
-                task_runs: false,
+                tasks: Vec::new(),
             }),
-        }
+        })
     }
 
-    /// A place for a call. Waits as long as for a connection of the pool.
-    pub(crate) async fn place(&self, pool: &Pool<D>) -> sqlx::Result<OwnedSemaphorePermit> {
-        let place = Arc::clone(&self.places).acquire_owned();
-        let place = timeout(pool.options().get_acquire_timeout(), place).await;
-        place
-            .map_err(|_| sqlx::Error::PoolTimedOut)?
-            .map_err(|_| sqlx::Error::PoolClosed)
-    }
-
-    /// The connection of an earlier call, or one of the pool.
-    pub(crate) async fn acquire(&self, pool: &Pool<D>) -> sqlx::Result<Lent<D>> {
-        let runtime = Handle::current().id();
-        {
-            let mut state = self.state();
-            let mine = |kept: &Kept<D>| kept.runtime == runtime;
-            let place = state.connections.iter().rposition(mine);
-            if let Some(place) = place.filter(|_| !pool.is_closed()) {
-                return Ok(state.connections.remove(place).connection);
-            }
-            let is_full = pool.size() >= pool.options().get_max_connections();
-            if is_full && !state.connections.is_empty() {
-                // The pool pings it, and may open another one in its place.
-                return_to_pool(state.connections.remove(0).connection.connection);
-            }
-            state.waiting += 1;
+    /// A place for a call, and the connection of an earlier call or one of the pool. Waits no longer
+    /// than the pool does.
+    pub(crate) async fn acquire(
+        &self,
+        pool: &Pool<D>,
+    ) -> sqlx::Result<(Lent<D>, OwnedSemaphorePermit)> {
+        let end = Instant::now() + pool.options().get_acquire_timeout();
+        let late = |_| sqlx::Error::PoolTimedOut;
+        let place = timeout_at(end, Arc::clone(&self.places).acquire_owned());
+        let place = place.await.map_err(late)?;
+        let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
+        if let Some(kept) = self.kept_or_wait(pool) {
+            return Ok((kept, place));
         }
         let _waits = Waits(self);
-        pool.acquire().await.map(Lent::new)
+        let connection = timeout_at(end, pool.acquire()).await.map_err(late)??;
+        Ok((Lent::new(connection), place))
+    }
+
+    /// A connection that this runtime can use. Without one, the caller counts as waiting, and if the
+    /// pool may open no other, it gets the one that was used least recently.
+    fn kept_or_wait(&self, pool: &Pool<D>) -> Option<Lent<D>> {
+        let runtime = Handle::current().id();
+        let mut state = self.state();
+        let is_mine =
+            |kept: &Kept<D>| D::AFTER_CANCEL == AfterCancel::Reuse || kept.runtime == runtime;
+        if let Some(place) = state.connections.iter().rposition(is_mine) {
+            let Kept { connection, .. } = state.connections.remove(place);
+            if Instant::now() < connection.until && !pool.is_closed() {
+                return Some(connection);
+            }
+            return_to_pool(connection.connection);
+        } else if !state.connections.is_empty()
+            && pool.size() >= pool.options().get_max_connections()
+        {
+            return_to_pool(state.connections.remove(0).connection.connection);
+        }
+        state.waiting += 1;
+        None
     }
 
     /// Keeps a connection for the next call, or gives it back.
     pub(crate) fn keep(self: &Arc<Self>, connection: Lent<D>, pool: &Pool<D>) {
+        let runtime = Handle::current().id();
         let mut state = self.state();
-        let is_due = connection.since.elapsed() >= timeouts::KEPT;
-        if is_due || state.waiting > 0 || pool.is_closed() {
+        if Instant::now() >= connection.until || state.waiting > 0 || pool.is_closed() {
             drop(state);
             return return_to_pool(connection.connection);
         }
-        let runtime = Handle::current().id();
         state.connections.push(Kept {
             connection,
             runtime,
-            since: Instant::now(),
         });
-        if !state.task_runs {
-            state.task_runs = true;
+        if !state.tasks.contains(&runtime) {
+            state.tasks.push(runtime);
             drop(state);
-            let task = Task {
-                kept: Arc::downgrade(self),
-                runtime,
-                is_done: false,
-            };
-            tokio::spawn(task.run(pool.clone()));
+            let kept = Arc::downgrade(self);
+            tokio::spawn(Task { kept, runtime }.run(pool.clone()));
         }
     }
 
@@ -136,7 +146,7 @@ impl<D: Driver> Lent<D> {
     pub(crate) fn new(connection: PoolConnection<D>) -> Self {
         Self {
             connection,
-            since: Instant::now(),
+            until: Instant::now() + timeouts::KEPT,
         }
     }
 }
@@ -155,48 +165,56 @@ impl<D: Driver> Drop for Waits<'_, D> {
     }
 }
 
-/// Gives connections back that no call uses. Ends when none is left, or with its runtime; then the
-/// next connection that is kept begins another one.
+/// Gives the connections of a runtime back in time. Ends when none is left, or with the runtime,
+/// whose connections to a server have ended then.
 struct Task<D: Driver> {
     kept: Weak<KeptConnections<D>>,
     runtime: Id,
-    is_done: bool,
 }
 
 impl<D: Driver> Task<D> {
     async fn run(mut self, pool: Pool<D>) {
-        loop {
-            sleep(timeouts::KEPT_IDLE).await;
-            let Some(kept) = self.kept.upgrade() else {
-                return;
-            };
-            let mut state = kept.state();
-            let is_used = |kept: &Kept<D>| kept.since.elapsed() < timeouts::KEPT_IDLE;
-            let first_used = state.connections.iter().position(is_used);
-            let unused = match first_used {
-                Some(first) if !pool.is_closed() => state.connections.drain(..first).collect(),
-                _ => take(&mut state.connections),
-            };
-            self.is_done = state.connections.is_empty();
-            state.task_runs = !self.is_done;
-            drop(state);
-            for kept in unused {
-                return_to_pool(kept.connection.connection);
-            }
-            if self.is_done {
-                return;
-            }
+        while let Some(next) = self.give_back(&pool) {
+            sleep_until(next).await;
         }
+        // The runtime may have another task by now.
+        self.kept = Weak::new();
+    }
+
+    /// Gives back what is due. Returns when the next one is.
+    fn give_back(&self, pool: &Pool<D>) -> Option<Instant> {
+        let kept = self.kept.upgrade()?;
+        let now = Instant::now();
+        let is_mine = |kept: &Kept<D>| kept.runtime == self.runtime;
+        let is_due = |kept: &mut Kept<D>| {
+            is_mine(kept) && (now >= kept.connection.until || pool.is_closed())
+        };
+        let mut state = kept.state();
+        let due: Vec<_> = state.connections.extract_if(.., is_due).collect();
+        let mine = state.connections.iter().filter(|kept| is_mine(kept));
+        let next = mine.map(|kept| kept.connection.until).min();
+        if next.is_none() {
+            state.tasks.retain(|task| *task != self.runtime);
+        }
+        drop(state);
+        for kept in due {
+            return_to_pool(kept.connection.connection);
+        }
+        next
     }
 }
 
 impl<D: Driver> Drop for Task<D> {
     fn drop(&mut self) {
-        if !self.is_done
-            && let Some(kept) = self.kept.upgrade()
-        {
-            let mut state = kept.state();
-            state.task_runs = false;
+        let Some(kept) = self.kept.upgrade() else {
+            return;
+        };
+        let mut state = kept.state();
+        let Some(place) = state.tasks.iter().position(|task| *task == self.runtime) else {
+            return;
+        };
+        state.tasks.swap_remove(place);
+        if D::AFTER_CANCEL != AfterCancel::Reuse {
             close(
                 state
                     .connections

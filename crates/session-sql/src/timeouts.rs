@@ -33,11 +33,9 @@ pub(crate) const SUSPECT: Duration = Duration::from_millis(150);
 /// Reading the rest of a reply after the call was dropped.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
-/// How long calls keep a connection before the pool gets it back and pings it.
-pub(crate) const KEPT: Duration = Duration::from_secs(1);
-
-/// How long they keep one that no call uses.
-pub(crate) const KEPT_IDLE: Duration = Duration::from_millis(100);
+/// How long calls keep a connection before the pool gets it back and pings it. Whoever waits in the
+/// pool waits for that, so it is much less than [`ACQUIRE`].
+pub(crate) const KEPT: Duration = Duration::from_millis(50);
 
 /// The ping with which the pool takes a connection back. Less than [`ACQUIRE`], so that a call that
 /// waits for a place meanwhile gets one.

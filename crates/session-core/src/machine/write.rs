@@ -126,8 +126,10 @@ impl Machine {
             id_use,
             ..Times::default()
         };
-        let replaced = self.run.as_ref().and_then(|run| run.live.as_ref());
-        let owner = replaced.and_then(|live| live.content.owner.as_ref());
+        let replaced = self.run.as_ref().and_then(|run| run.live.clone());
+        let owner = replaced
+            .as_ref()
+            .and_then(|live| live.content.owner.as_ref());
         let limited = form.has_header() && rules.is_limited(&content, owner);
         let times = Times {
             provisional: limited && rules.settings.on_max_per_user == OnMaxPerUser::RefuseLogin,
@@ -145,7 +147,13 @@ impl Machine {
             presented: false,
         };
         let tag = random_tag(inputs.random);
-        let record = rules.record(&mut new, &before, tag, encoded.as_ref());
+        let record = rules.record(
+            &mut new,
+            replaced.as_deref(),
+            &before,
+            tag,
+            encoded.as_ref(),
+        );
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {
@@ -230,7 +238,8 @@ impl Machine {
             presented: live.presented,
         };
         let encoded = unchanged.then_some(&live.encoded);
-        let record = rules.record(&mut new, &before, random_tag(inputs.random), encoded);
+        let tag = random_tag(inputs.random);
+        let record = rules.record(&mut new, Some(&live), &before, tag, encoded);
         let Some(run) = &mut self.run else { return };
         match record {
             Ok(record) => {

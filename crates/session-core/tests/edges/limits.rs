@@ -1,8 +1,12 @@
 //! No store gets a record beyond its limit or that of the settings.
 
+use std::time::Duration;
+
+#[cfg(feature = "encryption")]
+use session_core::EncryptionKeys;
 use session_core::{Error, KeyPrefix, Record, Session, Settings};
 
-use crate::support::{Site, signed};
+use crate::support::{Browser, Site, signed};
 
 /// The settings whose keys are the longest, and with them the tombstone of a renewal.
 fn longest_prefix() -> Settings {
@@ -129,4 +133,75 @@ async fn no_session_has_more_keys_than_the_settings_say() {
     assert_eq!(site.open(&browser).await.keys().len(), 2);
     site.request(&browser, Session::log_out).await;
     assert_eq!(site.owner(&browser).await, None);
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+fn for_a_day() -> Settings {
+    signed().with_idle_timeout(DAY)
+}
+
+/// Uses the session for days, renews it, and makes it smaller.
+async fn goes_on_with(site: &Site, browser: &Browser) {
+    for _ in 0..4 {
+        site.time.advance(DAY / 2);
+        site.request(browser, |_| {}).await;
+    }
+    for work in [
+        Session::renew as fn(&Session),
+        |session| session.reauthenticate().unwrap(),
+        |session| session.set_label(Some("laptop")),
+        |session| drop(session.remove("b")),
+    ] {
+        let request = site.open(browser).await;
+        work(&request);
+        request.answer().await.unwrap();
+    }
+    assert_eq!(site.owner(browser).await.as_deref(), Some("ada"));
+    assert_eq!(site.value::<u8>(browser, "b").await, None);
+}
+
+/// A user with a session of three keys and 3,000 bytes.
+async fn with_a_large_session(site: &Site) -> Browser {
+    let browser = site.logged_in("ada").await;
+    site.request(&browser, |session| {
+        session.insert("a", &"a".repeat(3000)).unwrap();
+        session.insert("b", &1).unwrap();
+        session.insert("c", &1).unwrap();
+    })
+    .await;
+    browser
+}
+
+#[tokio::test]
+async fn a_limit_that_is_lowered_ends_no_session_and_stops_only_growth() {
+    let lowered = [
+        for_a_day().with_max_bytes(2000),
+        for_a_day().with_max_keys(1),
+        for_a_day().with_max_bytes(2000).with_rotation(DAY / 4),
+    ];
+    for settings in lowered {
+        let site = Site::new(for_a_day());
+        let browser = with_a_large_session(&site).await;
+        let site = site.with_settings(settings);
+        goes_on_with(&site, &browser).await;
+        let request = site.open(&browser).await;
+        request.insert("a", &"a".repeat(3001)).unwrap();
+        request.insert("d", &1).unwrap();
+        let answered = request.answer().await;
+        let Err(Error::TooLarge { .. } | Error::TooManyKeys { .. }) = answered else {
+            panic!("{answered:?}");
+        };
+    }
+}
+
+#[cfg(feature = "encryption")]
+#[tokio::test]
+async fn encryption_that_is_switched_on_ends_no_session_at_the_limit() {
+    let keys = EncryptionKeys::new("Uc4mZr1yP9vWt6xKi3dLn8cHg0eTb2fQ").unwrap();
+    let site = Site::new(for_a_day());
+    let browser = with_a_large_session(&site).await;
+    let settings = for_a_day().with_max_bytes(site.store.largest());
+    let site = site.with_settings(settings.with_encryption(keys.accepting_plain(true)));
+    goes_on_with(&site, &browser).await;
 }
