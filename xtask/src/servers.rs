@@ -69,30 +69,25 @@ const POSTGRES: &Tests = &Tests {
         ],
     ],
 };
+const ON_MARIADB: [&[&str]; 2] = [
+    &["--workspace", "--all-features", "--test", "sql", "mariadb"],
+    &[
+        "--workspace",
+        "--all-features",
+        "--test",
+        "logins_at_once",
+        "mariadb",
+    ],
+];
 const MARIADB_TESTS: &Tests = &Tests {
     package: "session-sql",
-    runs: &[
-        &["--workspace", "--all-features", "--test", "sql", "mariadb"],
-        &[
-            "--workspace",
-            "--all-features",
-            "--test",
-            "logins_at_once",
-            "mariadb",
-        ],
-    ],
+    runs: &ON_MARIADB,
 };
 const MYSQL_TESTS: &Tests = &Tests {
     package: "session-sql",
     runs: &[
-        &["--workspace", "--all-features", "--test", "sql", "mariadb"],
-        &[
-            "--workspace",
-            "--all-features",
-            "--test",
-            "logins_at_once",
-            "mariadb",
-        ],
+        ON_MARIADB[0],
+        ON_MARIADB[1],
         &["--workspace", "--all-features", "--test", "mysql"],
         // Without TLS and RSA: the error.
         &[

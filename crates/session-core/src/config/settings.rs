@@ -266,8 +266,10 @@ impl Settings {
     /// The largest record of a session in bytes, header included: at least 1,024. Defaults to the
     /// store's limit, which applies in any case.
     ///
-    /// A change beyond it is [`Error::TooLarge`](crate::Error::TooLarge), and the stored session
-    /// stays as it was. So a visitor cannot fill the store by one session.
+    /// Data that make a session larger than that are
+    /// [`Error::TooLarge`](crate::Error::TooLarge), and the stored session stays as it was. So a
+    /// visitor cannot fill the store by one session. Renewals, logins and what makes a session
+    /// smaller are not stopped. The fields that they write, less than 1 KiB, may exceed the limit.
     #[must_use]
     pub fn with_max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
@@ -277,10 +279,9 @@ impl Settings {
     /// The most keys that a session may have, the library's own `_permanent` and `_flashes`
     /// included: at least 1. Defaults to the limit of the format, 16,384.
     ///
-    /// A change, a renewal or a login of a session with more is
-    /// [`Error::TooManyKeys`](crate::Error::TooManyKeys), and the stored session stays as it was.
-    /// So if the limit is lowered, sessions that have more already can be read, kept alive, made
-    /// smaller and ended.
+    /// A change that adds keys beyond that is [`Error::TooManyKeys`](crate::Error::TooManyKeys), and
+    /// the stored session stays as it was. If the limit is lowered, sessions that have more already
+    /// go on, and can be renewed and made smaller.
     #[must_use]
     pub fn with_max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
