@@ -368,7 +368,7 @@ impl Machine {
                 Err(error @ Error::Corrupt { .. }) => self.classify_corrupt(error, inputs),
                 Err(error) => {
                     run.error = Some(error);
-                    Event::Failed
+                    run.failed_event()
                 }
             },
             Answer::Written(Ok(Write::Stored(revision))) => {
@@ -390,7 +390,7 @@ impl Machine {
             Answer::Written(Err(error)) => {
                 // The reason why a login is withdrawn is what its caller gets.
                 run.error.get_or_insert(error);
-                Event::Failed
+                run.failed_event()
             }
             Answer::Deleted(deleted) => {
                 if let Err(error) = deleted {

@@ -141,7 +141,7 @@ impl Owned {
     pub(crate) async fn list(&self, owner: &str) -> Result<Vec<OwnedSession>> {
         let mut sessions: HashMap<[u8; 16], OwnedSession> = HashMap::new();
         for live in self.records(owner).await? {
-            if live.has_expired {
+            if live.has_expired || live.times.provisional {
                 continue;
             }
             let session = OwnedSession {
@@ -161,11 +161,14 @@ impl Owned {
     }
 
     /// The records of `owner`'s sessions that have not ended, or only by time. A session that is
-    /// renewed meanwhile may have two.
+    /// renewed meanwhile may have two. One that a fresh tombstone names is not provisional any more,
+    /// whatever its header says: the request that made it may be at work on it.
     async fn records(&self, owner: &str) -> Result<Vec<OwnedRecord>> {
         let mut found = Vec::new();
         let mut listed_keys = HashSet::new();
         let mut successors = Vec::new();
+        let mut fresh = HashSet::new();
+        let now = self.shared.now();
         let mut pages = self.pages(&self.shared.rules.settings.prefix.owner_key(owner));
         while let Some(records) = pages.next().await? {
             for listed in records {
@@ -182,7 +185,11 @@ impl Owned {
                     }
                 };
                 if let Some(successor) = header.successor {
-                    successors.push(StoreKey::from_stored(successor));
+                    let successor = StoreKey::from_stored(successor);
+                    if header.expires_at > now {
+                        fresh.insert(successor.clone());
+                    }
+                    successors.push(successor);
                 } else if let Some((_, live)) = live_in(&listed) {
                     found.extend(self.record(owner, &live));
                 }
@@ -196,6 +203,9 @@ impl Owned {
         let mut follows = stream::iter(follows).buffer_unordered(AT_ONCE);
         while let Some(live) = follows.next().await {
             found.extend(live?.and_then(|live| self.record(owner, &live)));
+        }
+        for record in &mut found {
+            record.times.provisional &= !fresh.contains(&record.key);
         }
         Ok(found)
     }

@@ -447,11 +447,15 @@ impl Rules {
         }
     }
 
+    /// Whether a session of `content` counts to a limit.
+    pub(crate) fn counts(&self, content: &Content) -> bool {
+        self.settings.max_per_user.is_some() && content.owner.is_some()
+    }
+
     /// Whether a new record of `content`, which replaces one of the owner `before`, is another
     /// session of its owner, whose number is limited.
     pub(crate) fn is_limited(&self, content: &Content, before: Option<&Arc<str>>) -> bool {
-        let owner = content.owner.as_ref();
-        self.settings.max_per_user.is_some() && owner.is_some() && owner != before
+        self.counts(content) && content.owner.as_ref() != before
     }
 
     fn entry(&self, content: &Content, until: Millis) -> Option<IndexEntry> {
@@ -521,7 +525,8 @@ impl Rules {
     fn refresh_due(&self, live: &Live, now: Millis) -> bool {
         let undated =
             self.settings.absolute_timeout.is_some() && live.content.started_at().is_none();
-        if live.outdated || undated || Self::is_first_use(live) {
+        let provisional = live.times.provisional && rule_holds!(UsedRecordCounts);
+        if live.outdated || undated || provisional || Self::is_first_use(live) {
             return true;
         }
         match self.settings.refresh {

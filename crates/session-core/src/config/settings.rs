@@ -293,13 +293,19 @@ impl Settings {
     /// Once all logins that were under way are answered, no user has more, whatever the number of
     /// processes and of logins at the same moment. Of two in the same millisecond, chance says which
     /// is the older. A session counts until it has ended, and a session that is renewed, or whose
-    /// own user logs in again, counts once. It needs a store that
-    /// can list a user's sessions. A login costs one list more, and beside
-    /// [`RefuseLogin`](OnMaxPerUser::RefuseLogin) one load and one write.
+    /// own user logs in again, counts once. It needs a store that can list a user's sessions. A login
+    /// costs one list more, and beside [`RefuseLogin`](OnMaxPerUser::RefuseLogin) one load and one
+    /// write.
     ///
     /// The limit applies when a user logs in. If it is lowered, a user with more sessions keeps
     /// them until the next login. If a login is undone because another request of the same browser
     /// was first, or because the store failed, what it had ended for its sake stays ended.
+    ///
+    /// A login, a renewal or a rotation that failed takes no place, and is in no list. If the store
+    /// was down, so that nothing could be undone, a login counts for six times the [store
+    /// timeout](Self::with_store_timeout) and ten seconds, and a renewal for 90 seconds. If only the
+    /// last write of a login failed, the browser is logged in although the answer was an error; a
+    /// later login may end that session if it was not used since.
     #[must_use]
     pub fn with_max_per_user(mut self, sessions: usize) -> Self {
         self.max_per_user = Some(sessions);
@@ -310,7 +316,7 @@ impl Settings {
     /// [`OnMaxPerUser::EndOldest`].
     ///
     /// With [`RefuseLogin`](OnMaxPerUser::RefuseLogin) a session whose cookie was lost, by a
-    /// browser or because an answer did not arrive, counts until its idle timeout. So give its user
+    /// browser or because a successful answer did not arrive, counts until its idle timeout. So give its user
     /// a way to end it, such as
     /// [`Sessions::log_out_everywhere`](crate::Sessions::log_out_everywhere) after the password.
     #[must_use]

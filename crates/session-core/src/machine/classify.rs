@@ -156,6 +156,7 @@ impl Machine {
                 }
             }
             State::CheckingNew => {
+                let mut event = Event::Live;
                 // Another request may have given it a shorter lifetime, which ends the cookie, too.
                 if let Some(written) = &mut run.written
                     && written.content.owner == live.content.owner
@@ -165,8 +166,11 @@ impl Machine {
                     loaded.outdated = written.outdated;
                     loaded.presented = written.presented;
                     *written = live.clone();
+                    if live.times.provisional {
+                        event = Event::LiveProvisional;
+                    }
                 }
-                Event::Live
+                event
             }
             _ => Event::Live,
         };

@@ -187,6 +187,7 @@ impl Run {
     pub(super) fn stored_event(&self) -> Event {
         let written = self.written.as_ref();
         let listed = written.is_some_and(|new| new.times.indexed_until.is_some());
+        let provisional = written.is_some_and(|new| new.times.provisional);
         match self.state {
             State::Inserting | State::Copying if self.limited => Event::StoredLimited,
             State::Updating if self.lacks_tombstones() && written.is_none() => Event::StoredNil,
@@ -195,8 +196,17 @@ impl Run {
             {
                 Event::StoredNil
             }
+            State::Forwarding | State::ForwardingAgain if provisional => Event::StoredProvisional,
             State::Forwarding | State::ForwardingAgain if listed => Event::StoredListed,
             _ => Event::Stored,
+        }
+    }
+
+    /// The event for a call that failed.
+    pub(super) fn failed_event(&self) -> Event {
+        match self.state {
+            State::ForwardingAgain | State::CheckingWinner if self.limited => Event::FailedAdmitted,
+            _ => Event::Failed,
         }
     }
 

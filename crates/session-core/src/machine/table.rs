@@ -33,6 +33,8 @@ pub(crate) enum State {
     /// Finds out whether the login whose record was inserted is within the limit of its owner's
     /// sessions, and ends others if the settings say so.
     Admitting,
+    /// Replaces the new record, which is provisional, by one that counts to the limit.
+    Confirming,
     /// Replaces the new record of a login that was not admitted by the tombstone of an ended
     /// session.
     Withdrawing,
@@ -103,6 +105,8 @@ pub(crate) enum Event {
     Live,
     /// A live session that this request may use, and nothing is left to write.
     LiveUnchanged,
+    /// A live session whose record is provisional.
+    LiveProvisional,
     /// A live session that this request is to renew: rotations led to it, which a renewal or a login
     /// outlasts.
     LiveToRenew,
@@ -128,13 +132,17 @@ pub(crate) enum Event {
     Stored,
     /// Stored, and the owner's index named the new record before.
     StoredListed,
-    /// Stored, and the number of the owner's sessions is limited.
+    /// Stored, and it is one more session of an owner whose sessions are limited.
     StoredLimited,
+    /// Stored, and the new record is provisional.
+    StoredProvisional,
     /// Stored, and the record is Flask's nil now.
     StoredNil,
     Refused,
     /// The call failed, or it is unknown whether it was carried out.
     Failed,
+    /// As *Failed*, for a login that was admitted.
+    FailedAdmitted,
     /// The login is within the limit, and the session had no record before.
     Admitted,
     /// The login is within the limit, and the record before is to be replaced.
@@ -285,9 +293,14 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     // The limit of an owner's sessions. The new record was inserted before, so that of several
     // logins at once each sees the others or is seen by them. The record before is replaced
     // afterwards, so that a login that is refused leaves the session as it was.
-    (S::Admitting, E::Admitted, N::Go(S::CheckingNew)),
+    (S::Admitting, E::Admitted, N::Go(S::Confirming)),
     (S::Admitting, E::AdmittedCopy, N::Go(S::Forwarding)),
     (S::Admitting, E::Failed, N::Go(S::Withdrawing)),
+    // Until then a record is provisional, so that what is left of a login or a renewal that failed
+    // takes nobody's place. If it is refused, another request wrote it, or ended the session.
+    (S::Confirming, E::Stored, N::Done(O::StoredUnderNewId)),
+    (S::Confirming, E::Refused, N::Go(S::CheckingNew)),
+    (S::Confirming, E::Failed, N::Done(O::Failed)),
     // It is not deleted: another login that finds it in its list and wants to end it would take an
     // absent record for a lost one.
     (S::Withdrawing, E::Stored, N::Done(O::Failed)),
@@ -296,6 +309,7 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Forwarding, E::Stored, N::Done(O::StoredUnderNewId)),
     // "Log out everywhere" may have ended the new record, because the owner's index names it.
     (S::Forwarding, E::StoredListed, N::Go(S::CheckingNew)),
+    (S::Forwarding, E::StoredProvisional, N::Go(S::Confirming)),
     (S::Forwarding, E::StoredNil, N::Go(S::DeletingRenewed)),
     (S::Forwarding, E::Refused, N::Queue(S::CheckingWinner)),
     // The only write that may be sent again: it has the same bytes and the same revision, and the
@@ -303,9 +317,16 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Forwarding, E::Failed, N::Go(S::ForwardingAgain)),
     (S::ForwardingAgain, E::Stored, N::Done(O::StoredUnderNewId)),
     (S::ForwardingAgain, E::StoredListed, N::Go(S::CheckingNew)),
+    (
+        S::ForwardingAgain,
+        E::StoredProvisional,
+        N::Go(S::Confirming),
+    ),
     (S::ForwardingAgain, E::StoredNil, N::Go(S::DeletingRenewed)),
     (S::ForwardingAgain, E::Refused, N::Go(S::CheckingWinner)),
     (S::ForwardingAgain, E::Failed, N::Done(O::Failed)),
+    // If the record before was replaced all the same, nobody has the id that follows.
+    (S::ForwardingAgain, E::FailedAdmitted, N::Go(S::Withdrawing)),
     (S::CheckingWinner, E::ForwardedToOurs, N::Go(S::CheckingNew)),
     (S::CheckingWinner, E::Live, N::Go(S::DiscardingToRetry)),
     (
@@ -317,7 +338,9 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::CheckingWinner, E::Absent, N::Go(S::DiscardingToFollow)),
     (S::CheckingWinner, E::Unreadable, N::Done(O::Unreadable)),
     (S::CheckingWinner, E::Failed, N::Done(O::Failed)),
+    (S::CheckingWinner, E::FailedAdmitted, N::Go(S::Withdrawing)),
     (S::CheckingNew, E::Live, N::Done(O::StoredUnderNewId)),
+    (S::CheckingNew, E::LiveProvisional, N::Go(S::Confirming)),
     (S::CheckingNew, E::Forwarded, N::Done(O::StoredElsewhere)),
     (S::CheckingNew, E::Ended, N::Done(O::ChangesDropped)),
     (S::CheckingNew, E::Absent, N::Done(O::Missing)),

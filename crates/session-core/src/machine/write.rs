@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     codec::{Successor, Times},
-    config::OnMaxPerUser,
     content::Content,
     error::{Error, Result},
     header::IdUse,
@@ -42,13 +41,10 @@ impl Machine {
             | State::CheckingRefresh
             | State::CheckingId
             | State::LoadingToEnd => run.key.as_ref().map(|(key, _)| Call::Load(key.clone())),
-            State::CheckingNew => run.written.as_ref().map(|new| {
-                // The new record is stored. Even if this load fails, the response carries the new
-                // id.
-                self.origin = Origin::Live(new.clone());
-                self.pending_cookie = PendingCookie::NewId;
-                Call::Load(new.key.clone())
-            }),
+            State::CheckingNew => self
+                .keep_new_record()
+                .map(|new| Call::Load(new.key.clone())),
+            State::Confirming => return self.enter_confirming(inputs),
             State::CheckingWinner => run.live.as_ref().map(|live| Call::Load(live.key.clone())),
             State::Inserting => return self.enter_inserting(inputs),
             State::Copying => return self.enter_copying(inputs),
@@ -77,10 +73,49 @@ impl Machine {
             }
             State::Idle | State::Queued => None,
         };
+        let Some(run) = &mut self.run else {
+            return;
+        };
         run.call = call;
         if run.call.is_none() {
             debug_assert!(false, "{state:?} without what it is about");
             self.fail_run();
+        }
+    }
+
+    /// The new record of this run. It is the session's by now: even if what follows fails, the
+    /// response carries its id.
+    fn keep_new_record(&mut self) -> Option<Arc<Live>> {
+        let new = self.run.as_ref()?.written.clone()?;
+        self.origin = Origin::Live(new.clone());
+        self.pending_cookie = PendingCookie::NewId;
+        Some(new)
+    }
+
+    pub(super) fn enter_confirming(&mut self, inputs: &mut Inputs<'_>) {
+        let Some(new) = self.keep_new_record() else {
+            return self.fail_run();
+        };
+        let mut confirmed = (*new).clone();
+        confirmed.times.provisional = false;
+        let tag = random_tag(inputs.random);
+        let record = inputs.rules.record(
+            &mut confirmed,
+            Some(&new),
+            &new.times,
+            tag,
+            Some(&new.encoded),
+        );
+        let Some(run) = &mut self.run else { return };
+        match record {
+            Ok(record) => {
+                run.call = Some(Call::Update(new.key.clone(), record, new.revision.clone()));
+                run.written = Some(Arc::new(confirmed));
+            }
+            Err(error) => {
+                run.error = Some(error);
+                self.transition(Event::Failed, inputs);
+            }
         }
     }
 
@@ -132,7 +167,7 @@ impl Machine {
             .and_then(|live| live.content.owner.as_ref());
         let limited = form.has_header() && rules.is_limited(&content, owner);
         let times = Times {
-            provisional: limited && rules.settings.on_max_per_user == OnMaxPerUser::RefuseLogin,
+            provisional: form.has_header() && rules.counts(&content),
             ..rules.times(form, &content, &before, true, inputs.now)
         };
         let mut new = Live {

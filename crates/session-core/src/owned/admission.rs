@@ -11,36 +11,54 @@
 //! these: it sees a part of the same sessions, and what is one of the n newest of all is one of the
 //! n newest of any part. A login that is not among them itself was overtaken, and is undone.
 //!
+//! A login of the future is from a process whose clock is fast. It is taken for the oldest:
+//! otherwise nobody could log in before that time. So processes whose clocks differ by more than
+//! [`CLOCK_TOLERANCE`] do not have the same order, and of two logins at the same moment each may end
+//! the other. No user has more sessions than allowed then, but may have less.
+//!
 //! **The login is refused.** Here two logins that see each other must not both give up, and one that
 //! was admitted must stay. Inserts and lists alone cannot decide that; a compare-and-set can. So
 //! each owner has one more record, which names the logins that were admitted. What a login inserts
-//! is *provisional*: it counts only if that record names it. A login loads the record of logins,
-//! lists the sessions, counts those that are not provisional or are named, and adds itself by
-//! compare-and-set if they are less than n. If another login was faster, it starts again. Whoever is
-//! named before has inserted its session before, so the list shows it. So no more than n are
-//! admitted. A login is refused only if n others count, each of which was admitted and is live.
+//! counts only if that record names it, until it counts by itself. A login loads the record of
+//! logins, lists the sessions, counts those that count, and adds itself by compare-and-set if they
+//! are less than n. If another login was faster, it starts again. Whoever is named before has
+//! inserted its session before, so the list shows it. So no more than n are admitted. A login is
+//! refused only if n others count, each of which was admitted and is live.
 //!
 //! **What has expired** does not count, and is ended by a tombstone, because a request that loaded it
 //! in time may otherwise go on with it.
 //!
-//! The next write of a provisional record makes it an ordinary one, which counts by itself. Nobody
-//! writes it before its login was admitted, because its id was sent to nobody and no tombstone names
-//! it. So the record of logins is needed only as long as the sessions that it names would live if
-//! they were never used, and it expires after that. A login that was cut off leaves a provisional
-//! record that nothing names: it takes nobody's place.
+//! **What was left unfinished** must take nobody's place, or a failure of the store could lock a user
+//! out. So each new record of a session with an owner is *provisional*, also that of a renewal or a
+//! rotation. Once the record before is replaced, one more write makes it an ordinary record, and so
+//! does any other write. A provisional record of a renewal counts if a tombstone names it; as long
+//! as there is none, the renewed record counts. That of a login does not count any more once no
+//! request can be at work on it. Then it is ended, so that a process whose clock is slow cannot go
+//! on with it after all. That its login was answered with an error is certain.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-use super::{Owned, OwnedRecord};
+use super::{Owned, OwnedRecord, PATIENCE};
 use crate::{
     codec,
     config::OnMaxPerUser,
     error::{Error, Result},
     expiry::Millis,
-    header::binding,
+    header::{IdUse, binding},
     machine::{Login, table::rule_holds},
     record::{Record, Write},
 };
+
+/// How far the login of a session may be in the future. Clocks that a time service keeps right
+/// differ by some milliseconds.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
+
+/// How far the clocks of two processes may differ before one takes a login of the other that is
+/// under way for one that was cut off.
+const CUT_OFF_TOLERANCE: Duration = Duration::from_secs(10);
 
 impl Owned {
     /// Admits `login`, whose record is stored, or says why it must be undone.
@@ -60,18 +78,26 @@ impl Owned {
         }
     }
 
-    /// The records of the owner's sessions, without those that have expired. A request that loaded
-    /// such a session in time could still store its changes, and so go on with it. So they are
-    /// ended. The login's own session has not expired, whatever the clock says.
-    async fn unexpired(&self, login: &Login) -> Result<Vec<OwnedRecord>> {
+    /// The records of the owner's sessions, without those that have expired, and without those that
+    /// are provisional because a request was cut off.
+    ///
+    /// A request could still go on with these, so they are ended. But a rotation succeeds although
+    /// its record is still provisional. The login's own session is not over, whatever the clock says.
+    async fn under_way_or_live(&self, login: &Login) -> Result<Vec<OwnedRecord>> {
         let records = self.records(&login.owner).await?;
-        let has_expired = |it: &OwnedRecord| it.has_expired && it.lineage != login.lineage;
-        let (expired, live): (Vec<_>, Vec<_>) = records.into_iter().partition(has_expired);
+        let is_over = |it: &OwnedRecord| {
+            it.lineage != login.lineage && (it.has_expired || self.was_cut_off(it))
+        };
+        let (over, live): (Vec<_>, Vec<_>) = records.into_iter().partition(is_over);
         let alive: HashSet<_> = live.iter().map(|it| it.lineage).collect();
-        let expired = expired.into_iter().map(|it| it.lineage);
-        let expired: HashSet<_> = expired.filter(|it| !alive.contains(it)).collect();
-        if !expired.is_empty() {
-            match self.end_of_owner(&login.owner, Some(&expired), None).await {
+        let ends = |it: &OwnedRecord| {
+            let is_rotated = it.times.id_use == Some(IdUse::NotYet);
+            (it.has_expired || !is_rotated) && !alive.contains(&it.lineage)
+        };
+        let over = over.into_iter().filter(ends).map(|it| it.lineage);
+        let over: HashSet<_> = over.collect();
+        if !over.is_empty() {
+            match self.end_of_owner(&login.owner, Some(&over), None).await {
                 // What is absent by now, no request can go on with.
                 Ok(_) | Err(Error::Missing) => {}
                 Err(error) => return Err(error),
@@ -80,14 +106,28 @@ impl Owned {
         Ok(live)
     }
 
+    /// Whether a record is provisional, and no request can be at work on it any more.
+    fn was_cut_off(&self, record: &OwnedRecord) -> bool {
+        let timeout = self.shared.rules.settings.store_timeout;
+        let longest = timeout.saturating_mul(1 + PATIENCE) + CUT_OFF_TOLERANCE;
+        let written = record.times.used_at;
+        record.times.provisional
+            && written.is_none_or(|at| self.shared.now().since(at) > longest)
+            && rule_holds!(CutOffLoginsEnd)
+    }
+
     /// Ends all but the `most` newest sessions of the owner.
     async fn end_oldest(&self, login: &Login, most: usize) -> Result<()> {
         loop {
             let mut logins: HashMap<[u8; 16], Option<Millis>> = HashMap::new();
             let mut is_listed = false;
-            for live in self.unexpired(login).await? {
+            let listed = self.under_way_or_live(login).await?;
+            let latest = self.shared.now().after(CLOCK_TOLERANCE);
+            for live in listed {
+                let is_own = live.lineage == login.lineage;
+                let started = live.content.started_at();
                 let at = logins.entry(live.lineage).or_default();
-                *at = live.content.started_at().max(*at);
+                *at = started.filter(|it| is_own || *it <= latest).max(*at);
                 is_listed |= live.key == login.key;
             }
             let mut newest: Vec<_> = logins.into_iter().map(|(it, at)| (at, it)).collect();
@@ -126,7 +166,7 @@ impl Owned {
                 .map(|loaded| codec::read_logins(&key, &loaded.bytes));
             let (named, until) = read.transpose()?.unwrap_or_default();
             let (mut counted, mut still_named) = (HashSet::new(), vec![own]);
-            for live in self.unexpired(login).await? {
+            for live in self.under_way_or_live(login).await? {
                 let name = binding(&live.key).filter(|name| named.contains(name));
                 if live.times.provisional {
                     still_named.extend(name);

@@ -7,9 +7,13 @@ use session_core::{
 };
 use tokio::task::JoinSet;
 
-use crate::support::{Browser, Method, Site, signed};
+use crate::support::{Browser, Failure, Method, Site, signed};
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const POLICIES: [OnMaxPerUser; 2] = [OnMaxPerUser::RefuseLogin, OnMaxPerUser::EndOldest];
+/// When no request can be at work on a login any more: six times the store timeout, and ten seconds.
+const CUT_OFF: Duration = Duration::from_secs(16);
 
 fn at_most(most: usize, policy: OnMaxPerUser) -> Settings {
     signed()
@@ -181,6 +185,154 @@ async fn a_login_that_nobody_was_told_of_takes_no_place() {
     assert_eq!(site.owner(&browser).await, None);
     log_in(&site, "ada").await.unwrap();
     assert!(is_refused(&log_in(&site, "ada").await, 1));
+}
+
+#[tokio::test]
+async fn a_login_that_did_not_replace_the_visitors_session_takes_no_place() {
+    for first in [Failure::Before, Failure::After] {
+        for by_the_same in [true, false] {
+            let site = refusing(1);
+            let visitor = site.visited().await;
+            for failure in [first, Failure::Before] {
+                site.store.fail(Method::Update, failure);
+            }
+            assert!(log_in_with(&site, &visitor, "ada").await.is_err());
+            site.store.forget_failures();
+            assert_eq!(site.owner(&visitor).await, None);
+            assert_eq!(live(&site, "ada").await, 0);
+            let stranger = site.browser();
+            let browser = if by_the_same { visitor } else { stranger };
+            log_in_with(&site, &browser, "ada").await.unwrap();
+            assert!(is_refused(&log_in(&site, "ada").await, 1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_outage_left_of_a_login_takes_no_place_for_long() {
+    let site = refusing(1);
+    let visitor = site.visited().await;
+    site.store.go_down(&[Method::Update]);
+    assert!(log_in_with(&site, &visitor, "ada").await.is_err());
+    site.store.come_up();
+    assert_eq!(live(&site, "ada").await, 0);
+    assert!(is_refused(&log_in(&site, "ada").await, 1));
+    site.time.advance(CUT_OFF);
+    log_in(&site, "ada").await.unwrap();
+    assert!(is_refused(&log_in(&site, "ada").await, 1));
+
+    let site = ending(2);
+    let (first, second) = (site.browser(), site.visited().await);
+    log_in_with(&site, &first, "ada").await.unwrap();
+    site.time.advance(SECOND);
+    site.store.go_down(&[Method::Update]);
+    assert!(log_in_with(&site, &second, "ada").await.is_err());
+    site.store.come_up();
+    site.time.advance(CUT_OFF);
+    log_in(&site, "ada").await.unwrap();
+    assert_eq!(site.owner(&first).await.as_deref(), Some("ada"));
+    assert_eq!(live(&site, "ada").await, 2);
+}
+
+#[tokio::test]
+async fn what_a_failure_left_of_a_renewal_or_a_rotation_takes_no_place() {
+    for policy in POLICIES {
+        for rotates in [true, false] {
+            let site = Site::new(at_most(1, policy).with_rotation(HOUR));
+            let browser = log_in(&site, "ada").await.unwrap();
+            if rotates {
+                site.time.advance(HOUR);
+            }
+            for _ in 0..2 {
+                site.store.fail(Method::Update, Failure::Before);
+            }
+            let request = site.open(&browser).await;
+            if !rotates {
+                request.renew();
+            }
+            assert_eq!(request.answer().await.is_ok(), rotates);
+            assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+            assert_eq!(live(&site, "ada").await, 1);
+            site.request(&browser, Session::log_out).await;
+            assert_eq!(live(&site, "ada").await, 0);
+            log_in(&site, "ada").await.unwrap();
+            assert_eq!(live(&site, "ada").await, 1);
+        }
+    }
+}
+
+/// What the last write of a login, a renewal or a rotation has done is unknown.
+#[tokio::test]
+async fn a_session_counts_from_its_first_use_although_its_last_write_failed() {
+    for policy in POLICIES {
+        for rotates in [true, false] {
+            let site = Site::new(at_most(1, policy).with_rotation(HOUR));
+            let browser = log_in(&site, "ada").await.unwrap();
+            if rotates {
+                site.time.advance(HOUR);
+            }
+            for failure in [Failure::Nothing, Failure::Before] {
+                site.store.fail(Method::Update, failure);
+            }
+            let request = site.open(&browser).await;
+            if !rotates {
+                request.renew();
+            }
+            // The browser has the new id, or its old one leads there.
+            assert_eq!(request.answer().await.is_ok(), rotates);
+            site.time.advance(HOUR / 2);
+            for _ in 0..2 {
+                site.request(&browser, |_| {}).await;
+            }
+            assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+            assert_eq!(live(&site, "ada").await, 1);
+            let next = log_in(&site, "ada").await;
+            if policy == OnMaxPerUser::RefuseLogin {
+                assert!(is_refused(&next, 1), "{next:?}");
+            } else {
+                next.unwrap();
+                assert_eq!(site.owner(&browser).await, None);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_another_request_found_first_counts_although_its_login_could_not_say_so() {
+    for policy in POLICIES {
+        let site = Site::new(at_most(1, policy));
+        let visitor = site.visited().await;
+        // The first try replaces the visitor's session, and the second one finds that out.
+        let failures = [Failure::After, Failure::Nothing, Failure::Nothing];
+        for failure in failures {
+            site.store.fail(Method::Update, failure);
+        }
+        log_in_with(&site, &visitor, "ada").await.unwrap();
+        site.time.advance(HOUR);
+        assert_eq!(live(&site, "ada").await, 1);
+        let next = log_in(&site, "ada").await;
+        assert_eq!(next.is_ok(), policy == OnMaxPerUser::EndOldest);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_fast_locks_nobody_out() {
+    let settings = || at_most(1, OnMaxPerUser::EndOldest);
+    for ahead in [5 * SECOND, HOUR] {
+        let site = Site::new(settings());
+        let fast = site.fast(settings(), ahead);
+        let first = fast.browser();
+        log_in_with(&fast, &first, "ada").await.unwrap();
+        let second = log_in(&site, "ada").await.unwrap();
+        assert_eq!(site.owner(&first).await, None);
+        log_in_with(&fast, &first, "ada").await.unwrap();
+        assert_eq!(site.owner(&second).await, None);
+        // The clock is right by now.
+        site.time.advance(ahead / 2);
+        let third = log_in(&site, "ada").await.unwrap();
+        assert_eq!(site.owner(&third).await.as_deref(), Some("ada"));
+        assert_eq!(live(&site, "ada").await, 1);
+    }
 }
 
 #[tokio::test]

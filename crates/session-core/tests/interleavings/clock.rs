@@ -12,18 +12,31 @@ use session_core::{Clock, CookieAttributes, OwnerIndex, Sessions, Settings, conf
 
 /// A clock that stands still unless the test moves it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TestClock(Arc<AtomicU64>);
+pub(crate) struct TestClock {
+    passed: Arc<AtomicU64>,
+    ahead: Duration,
+}
 
 impl TestClock {
     pub(crate) fn clock(&self) -> Clock {
-        let passed = self.0.clone();
+        let passed = self.passed.clone();
+        let start = UNIX_EPOCH + Duration::from_secs(1_800_000_000) + self.ahead;
         Arc::new(move || -> SystemTime {
-            UNIX_EPOCH + Duration::from_secs(1_800_000_000 + passed.load(Ordering::Relaxed))
+            start + Duration::from_millis(passed.load(Ordering::Relaxed))
         })
     }
 
+    /// The same time by a clock that is ahead of this one.
+    pub(crate) fn ahead(&self, ahead: Duration) -> Self {
+        Self {
+            ahead,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn pass(&self, time: Duration) {
-        self.0.fetch_add(time.as_secs(), Ordering::Relaxed);
+        let millis = u64::try_from(time.as_millis()).expect("no pause is so long");
+        self.passed.fetch_add(millis, Ordering::Relaxed);
     }
 }
 

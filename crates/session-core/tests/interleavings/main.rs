@@ -16,6 +16,8 @@ mod scene;
 mod store;
 mod under_way;
 
+use std::time::Duration;
+
 use request::Act::{
     BackChannel, Clear, Elsewhere, Everywhere, Inc, LogIn, LogInElsewhere, LogOut, Remove, Renew,
     RenewInc, Set, Touch,
@@ -245,6 +247,24 @@ fn no_failure_gives_a_user_more_sessions_than_the_limit() {
             .with_failures(2)
             .some_orders();
         at_most(&[Renew, elsewhere]).owned_by("U").some_orders();
+    }
+}
+
+#[test]
+fn no_clock_gives_a_user_more_sessions_than_the_limit() {
+    // A process takes what another one inserts for the rest of a login from long ago.
+    let minute = Duration::from_secs(60);
+    for policy in [EndOldest, RefuseLogin] {
+        let elsewhere = LogInElsewhere("U");
+        let at_most = |acts: &[_]| {
+            let scene = Scene::of(acts).at_most(1, policy);
+            scene.with_clocks_apart(minute)
+        };
+        at_most(&[elsewhere, elsewhere]).every_order();
+        at_most(&[LogIn("U"), elsewhere]).every_order();
+        at_most(&[elsewhere, LogIn("U")]).every_order();
+        at_most(&[elsewhere, elsewhere, elsewhere]).some_orders();
+        at_most(&[Renew, elsewhere]).owned_by("U").every_order();
     }
 }
 

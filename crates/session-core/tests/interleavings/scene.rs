@@ -34,6 +34,8 @@ pub(crate) struct Scene {
     failures: usize,
     pub(crate) pause: bool,
     pub(crate) limit: Option<(usize, OnMaxPerUser)>,
+    /// By how much the clock of each request's process is ahead of the one before.
+    pub(crate) clocks_differ: Duration,
 }
 
 impl Scene {
@@ -46,6 +48,7 @@ impl Scene {
             failures: 0,
             pause: false,
             limit: None,
+            clocks_differ: Duration::ZERO,
         }
     }
 
@@ -91,10 +94,18 @@ impl Scene {
         }
     }
 
+    /// Each request is served by a process whose clock is so far ahead of the one before.
+    pub(crate) fn with_clocks_apart(self, clocks_differ: Duration) -> Self {
+        Self {
+            clocks_differ,
+            ..self
+        }
+    }
+
     /// How much later one login is than another. Beside a limit no two may be at the same time: the
     /// same decisions must lead to the same run.
-    fn second(&self) -> Duration {
-        Duration::from_secs(self.limit.is_some().into())
+    fn moment(&self) -> Duration {
+        Duration::from_millis(self.limit.is_some().into())
     }
 
     /// Runs the scene in every order.
@@ -171,11 +182,15 @@ impl Scene {
         let mut requests: Vec<_> = self
             .acts
             .iter()
-            .map(|act| Some(Request::new(self, &store, &clock, &id, *act)))
+            .zip(0..)
+            .map(|(act, number)| {
+                let clock = clock.ahead(self.clocks_differ * number);
+                Some(Request::new(self, &store, &clock, &id, *act))
+            })
             .collect();
         loop {
             for index in 0..requests.len() {
-                clock.pass(self.second());
+                clock.pass(self.moment());
                 advance_to_command(&mut run, &mut requests, index).await;
             }
             let ready: Vec<_> = (0..requests.len())
@@ -194,7 +209,7 @@ impl Scene {
             let may_pause = usize::from(self.pause && !run.paused && handling);
             let way = path.choose(ready.len() + late + may_pause);
             if way < ready.len() {
-                clock.pass(self.second());
+                clock.pass(self.moment());
                 self.step(path, &mut run, &mut requests, ready[way]).await;
             } else if way < ready.len() + late {
                 let command = store.shared().late.remove(way - ready.len());

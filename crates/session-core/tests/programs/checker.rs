@@ -12,7 +12,7 @@ use std::{
 use session_core::{Finish, Session, Sessions};
 
 use crate::{
-    history::{Change, End, History, Kind, Promise, State, Target, user_of},
+    history::{Change, End, History, Kind, Promise, RequestLog, State, Target, user_of},
     program::{Program, Step, Turn, USERS},
     runner::Run,
 };
@@ -25,6 +25,9 @@ pub(crate) const LIST_TIME: Duration = Duration::from_secs(5);
 pub(crate) const TOLERANCE: Duration = Duration::from_millis(20);
 /// For how many seconds a rotated id goes on once the next one was presented.
 const GRACE: i64 = 30;
+/// For how many seconds a user's list follows the tombstone of a renewal, and a little more. By then
+/// no request can be at work on the new record.
+const CUT_OFF: i64 = 92;
 /// The most store calls that one step of a request may cost while three others are under way.
 const CALLS_PER_STEP: u64 = 40;
 
@@ -52,6 +55,9 @@ pub(crate) async fn check(run: &Run<'_>) {
     }
     let mut broken = Vec::new();
     check_history(run, &live, &mut broken);
+    if run.program.config.limit.is_some() && run.program.answers_everything() {
+        what_failed_takes_no_place(run, &live, &mut broken).await;
+    }
     if run.program.config.rotation.is_some() {
         ids_are_rotated(run, &live, &mut broken).await;
     }
@@ -83,6 +89,30 @@ fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     check.requests_are_bounded(broken);
     check.a_taken_id_is_not_overwritten(broken);
     check.what_cannot_be_read_is_not_overwritten(broken);
+}
+
+/// *What was left by a request that failed takes no place.* When no request can be at work on it any
+/// more, a user's list has only sessions that some cookie opens.
+async fn what_failed_takes_no_place(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
+    run.bench.wall.set(CUT_OFF);
+    for (number, user) in USERS.into_iter().enumerate() {
+        let Ok(listed) = run.sessions[0].owner_sessions(user).await else {
+            continue;
+        };
+        for session in listed {
+            let history = run.history.borrow();
+            let group = history.named(*session.lineage());
+            // If another request went on in what a lost renewal left, it is a session.
+            let works = |it: &&RequestLog| group.is_some_and(|group| it.groups.contains(&group));
+            let went_on = history.requests.iter().filter(works).count() > 1;
+            drop(history);
+            let is_known = |group| live.iter().any(|it| it.group == group);
+            if !group.is_some_and(is_known) && !went_on {
+                let text = format!("user {number} has a session that nobody has: {group:?}");
+                broken.push((Promise::Limited, text));
+            }
+        }
+    }
 }
 
 /// *What is not used ends.* After the longest idle timeout there is in the program, or the absolute

@@ -234,6 +234,16 @@ impl Program {
         turns && self.requests.iter().all(|it| !it.answer_lost)
     }
 
+    /// Whether each request and each save is answered, whatever fails, and the store forgets nothing.
+    pub(crate) fn answers_everything(&self) -> bool {
+        let crashes = |it: &Turn| matches!(it, Turn::Crash(_));
+        let dropped = |it: &Step| matches!(it, Step::SaveDropped(_) | Step::SaveHeld(_));
+        !self.evicts()
+            && self.clock_steps() == 0
+            && !self.schedule.iter().any(crashes)
+            && !self.steps().any(dropped)
+    }
+
     /// Whether the store forgets a record before its time, or damages one.
     pub(crate) fn evicts(&self) -> bool {
         let evicts = |it: &Turn| matches!(it, Turn::Evict(_) | Turn::Damage(_) | Turn::Later(_));

@@ -36,6 +36,8 @@ impl Method {
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
+    /// None yet.
+    Nothing,
     /// Nothing was done.
     Before,
     /// It was done, and its answer is lost.
@@ -242,7 +244,7 @@ impl TestStore {
                 let _done = call.await?;
                 Err(Error::backend("test", "the answer is lost"))
             }
-            None => call.await,
+            Some(Failure::Nothing) | None => call.await,
         };
         self.wait(method, number, When::After).await;
         answer
