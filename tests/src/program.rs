@@ -38,6 +38,13 @@ impl Program {
         Self::launch(name, Recipe::new(path(name)), logs, directory, env).await
     }
 
+    /// As [`start`](Self::start), with an argument.
+    pub async fn start_with(name: &str, argument: &str, env: &[(&str, &str)]) -> Self {
+        let (logs, directory) = fresh();
+        let recipe = Recipe::new(path(name)).arg(argument);
+        Self::launch(name, recipe, logs, directory, env).await
+    }
+
     /// Starts a Python program of this workspace, such as `examples/flask-neighbour/app.py`, as
     /// [`start`](Self::start) does another one.
     pub async fn start_python(script: &str, env: &[(&str, &str)]) -> Self {

@@ -15,13 +15,17 @@
 //! | button "Log out" | ends this session |
 //! | button "Log out everywhere" | ends every session of the user, this one too |
 //! | `#ends` | when this session ends |
+//! | buttons "Stop the store", "Start the store" | of the Redis that `demo redis` starts; the second one is on the page of the error |
 
 mod navigations;
 mod person;
 mod sites;
 mod tls;
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use session_tests::{ChromeDriver, Program, free_port};
 
@@ -52,6 +56,7 @@ async fn story() -> Result<()> {
 
     let outcome = async {
         navigations::check(&driver).await?;
+        stop_and_start_the_store(&driver, &pictures).await?;
         log_in_and_count(&laptop).await?;
         demo.kill();
         demo.restart().await;
@@ -93,6 +98,38 @@ async fn log_in_and_count(laptop: &Person) -> Result<()> {
     laptop.has("#ends", 1).await?;
     laptop.session_cookie_is_hidden_from_scripts().await?;
     laptop.picture("logged-in").await
+}
+
+/// While the store is stopped, the page says so, and nothing is lost.
+async fn stop_and_start_the_store(driver: &ChromeDriver, pictures: &Path) -> Result<()> {
+    let address = format!("127.0.0.1:{}", free_port());
+    let demo = Program::start_with("demo", "redis", &[("DEMO_ADDR", &address)]).await;
+    let visitor = Person::new("store", DESKTOP, driver, &demo, pictures).await?;
+    let outcome = async {
+        visitor.open_page().await?;
+        visitor.log_in("ada").await?;
+        visitor.click("Count").await?;
+        let begin = Instant::now();
+        visitor.click("Stop the store").await?;
+        visitor
+            .reads("h1", "The session store does not answer")
+            .await?;
+        if begin.elapsed() > Duration::from_secs(3) {
+            return Err("the page took longer than 3 seconds to say that the store is down".into());
+        }
+        visitor.picture("stopped").await?;
+        visitor.click("Start the store").await?;
+        visitor.reads("#user", "ada").await?;
+        visitor.reads("#counter", "1").await?;
+        visitor.picture("started-again").await
+    }
+    .await;
+    if outcome.is_err() {
+        visitor.picture("failed").await?;
+        eprintln!("{}", demo.output());
+    }
+    visitor.close().await?;
+    outcome
 }
 
 /// The demo was killed and started again before this: nothing of the session may be lost.

@@ -10,10 +10,14 @@ use actix_web::{
         header::{ACCEPT, CONTENT_TYPE, ContentType, TryIntoHeaderValue as _},
     },
     middleware::Next,
+    web::Data,
 };
 use maud::{Markup, html};
 
-use crate::page::document;
+use crate::{
+    own_redis::{self, OwnRedis},
+    page::document,
+};
 
 /// Answers an error with a page, if the client asks for HTML.
 pub(crate) async fn error_pages(
@@ -28,14 +32,15 @@ pub(crate) async fn error_pages(
             .await
             .map(ServiceResponse::map_into_boxed_body);
     }
+    let own = request.app_data::<Data<OwnRedis>>().is_some();
     match next.call(request).await {
         Ok(response) if is_error(response.status()) => {
-            Ok(response.map_body(|head, _| page_for(head)))
+            Ok(response.map_body(|head, _| page_for(head, own)))
         }
         Ok(response) => Ok(response.map_into_boxed_body()),
         Err(error) => {
             let mut response = HttpResponse::from_error(error);
-            let page = page_for(response.head_mut());
+            let page = page_for(response.head_mut(), own);
             Err(InternalError::from_response("", response.set_body(page)).into())
         }
     }
@@ -45,12 +50,13 @@ fn is_error(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }
 
-/// The page of an error with this head, which then says that it is one.
-fn page_for(head: &mut ResponseHead) -> BoxBody {
+/// The page of an error with this head, which then says that it is one. `own`: the store is one that
+/// the page can start.
+fn page_for(head: &mut ResponseHead, own: bool) -> BoxBody {
     if let Ok(html) = ContentType::html().try_into_value() {
         head.headers_mut().insert(CONTENT_TYPE, html);
     }
-    BoxBody::new(page_of(head.status).into_string())
+    BoxBody::new(page_of(head.status, own).into_string())
 }
 
 /// The answer to a path that no route has.
@@ -58,7 +64,7 @@ pub(crate) async fn no_such_page() -> HttpResponse {
     HttpResponse::NotFound().finish()
 }
 
-fn page_of(status: StatusCode) -> Markup {
+fn page_of(status: StatusCode, own: bool) -> Markup {
     let (title, text) = match status {
         StatusCode::SERVICE_UNAVAILABLE => (
             "The session store does not answer",
@@ -86,7 +92,11 @@ fn page_of(status: StatusCode) -> Markup {
         title,
         &html! {
             header { h1 { (title) } span.soft { (status.as_str()) } }
-            section { p { (text) } p { a href="/" { "Open the page again" } } }
+            section {
+                p { (text) }
+                @if own && status == StatusCode::SERVICE_UNAVAILABLE { (own_redis::start_button()) }
+                p { a href="/" { "Open the page again" } }
+            }
         },
     )
 }

@@ -8,6 +8,7 @@ mod api;
 mod devices;
 mod error;
 mod error_page;
+mod own_redis;
 mod page;
 mod secret;
 mod visitor;
@@ -25,7 +26,12 @@ use actix_server_sessions::{
         config::{ConfigError, Env},
     },
 };
-use actix_web::{App, HttpServer, middleware::from_fn, web};
+use actix_web::{
+    App, HttpServer,
+    middleware::from_fn,
+    web::{self, Data},
+};
+use own_redis::OwnRedis;
 
 /// The store's name, for the answers that show it.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +44,7 @@ const HELP: &str = "\
 A site that shows server-side sessions. Open its address in a browser.
 
 usage: demo            serve
+       demo redis      serve, with a Redis server of its own that the page can stop
        demo cleanup    remove expired sessions once
        demo --help     this text
 
@@ -57,9 +64,10 @@ fn main() -> ExitCode {
         .with_writer(io::stderr)
         .init();
     let argument = std::env::args().nth(1);
-    let cleanup = match argument.as_deref() {
-        None => false,
-        Some("cleanup") => true,
+    let task = match argument.as_deref() {
+        None => Task::Serve,
+        Some("redis") => Task::ServeWithRedis,
+        Some("cleanup") => Task::CleanUp,
         Some("--help" | "-h") => {
             announce(HELP);
             return ExitCode::SUCCESS;
@@ -69,7 +77,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match actix_web::rt::System::new().block_on(run(cleanup)) {
+    match actix_web::rt::System::new().block_on(run(task)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("demo: {error}");
@@ -78,16 +86,30 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(cleanup: bool) -> Result<(), Box<dyn std::error::Error>> {
-    let mut env = Env::of_process().or("SESSION_TYPE", "filesystem");
+/// What it is started for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Serve,
+    ServeWithRedis,
+    CleanUp,
+}
+
+async fn run(task: Task) -> Result<(), Box<dyn std::error::Error>> {
+    let (own, env) = if task == Task::ServeWithRedis {
+        let (own, env) = OwnRedis::start(Env::of_process()).await?;
+        (Some(Data::new(own)), env)
+    } else {
+        (None, Env::of_process())
+    };
+    let mut env = env.or("SESSION_TYPE", "filesystem");
     if env.get("SESSION_TYPE") == Some("filesystem") {
         env = env.or("SESSION_FILE_DIR", "./demo-sessions");
     }
     let sessions = AppSessions::start(settings(&env)?, &env).await?;
-    if cleanup {
+    if task == Task::CleanUp {
         return clean_up(&sessions).await;
     }
-    serve(&env, sessions).await
+    serve(&env, sessions, own).await
 }
 
 /// Plain HTTP from here, so the cookie is without `Secure` and the name without a prefix.
@@ -104,7 +126,11 @@ fn settings(env: &Env) -> Result<Settings, ConfigError> {
     Settings::unsigned().with_cookie(cookie).overlaid(&env)
 }
 
-async fn serve(env: &Env, sessions: AppSessions) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(
+    env: &Env,
+    sessions: AppSessions,
+    own: Option<Data<OwnRedis>>,
+) -> Result<(), Box<dyn std::error::Error>> {
     let port = env.parse::<u16>("PORT", "a port, at most 65535")?;
     let local = format!("127.0.0.1:{}", port.unwrap_or(8080));
     let address = env.get("DEMO_ADDR").unwrap_or(&local);
@@ -112,8 +138,8 @@ async fn serve(env: &Env, sessions: AppSessions) -> Result<(), Box<dyn std::erro
     let name = StoreName(sessions.store_type());
     let mut server = HttpServer::new(move || {
         App::new()
-            .app_data(web::Data::new(name))
-            .app_data(web::Data::new(sessions.sessions().clone()))
+            .app_data(Data::new(name))
+            .app_data(Data::new(sessions.sessions().clone()))
             .app_data(web::PayloadConfig::new(64 << 20))
             .wrap(sessions.middleware())
             .wrap(CrossSiteGuard::default())
@@ -121,6 +147,11 @@ async fn serve(env: &Env, sessions: AppSessions) -> Result<(), Box<dyn std::erro
             .configure(api::routes)
             .configure(devices::routes)
             .configure(page::routes)
+            .configure(|config| {
+                if let Some(own) = &own {
+                    config.app_data(own.clone()).configure(own_redis::routes);
+                }
+            })
             .default_service(web::to(error_page::no_such_page))
     })
     .shutdown_signal(AppSessions::shutdown());

@@ -15,7 +15,12 @@ use actix_web::{
 };
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::{StoreName, error::ApiError, visitor::is_data};
+use crate::{
+    StoreName,
+    error::ApiError,
+    own_redis::{self, OwnRedis},
+    visitor::is_data,
+};
 
 /// A picture of the site for the browser's tab.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
@@ -28,7 +33,11 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 }
 
 #[get("/")]
-async fn page(session: Session, store: Data<StoreName>) -> Result<HttpResponse, ApiError> {
+async fn page(
+    session: Session,
+    store: Data<StoreName>,
+    own: Option<Data<OwnRedis>>,
+) -> Result<HttpResponse, ApiError> {
     let devices = match session.owner_sessions().await {
         Err(Error::NoOwnerIndex) => None,
         devices => Some(devices?),
@@ -38,6 +47,7 @@ async fn page(session: Session, store: Data<StoreName>) -> Result<HttpResponse, 
         session.take_flashes()?,
         devices.as_deref(),
         store.0,
+        own.is_some(),
     );
     Ok(HttpResponse::Ok()
         .content_type(ContentType::html())
@@ -49,6 +59,7 @@ fn whole(
     flashes: Vec<(String, String)>,
     devices: Option<&[OwnedSession]>,
     store: &str,
+    can_stop: bool,
 ) -> Markup {
     let content = html! {
         header { h1 { "Sessions demo" } (whose(session)) }
@@ -62,6 +73,7 @@ fn whole(
         (notes(session))
         @if session.owner().is_some() { (device_list(session, devices)) }
         (facts(session, store))
+        @if can_stop { (own_redis::stop_button()) }
         script { (PreEscaped(include_str!("page.js"))) }
     };
     document("Sessions demo", &content)
