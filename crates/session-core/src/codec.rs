@@ -118,6 +118,20 @@ pub(crate) fn decode(
     })
 }
 
+/// What the header under `key` says. That is enough to end the session.
+///
+/// # Errors
+///
+/// As [`decode`], if the header itself is damaged.
+pub(crate) fn decode_header(key: &StoreKey, bytes: &[u8]) -> Result<Stored> {
+    let (header, _) = Header::parse(bytes)?;
+    if header.kind != Kind::Live || binding(key) != Some(header.binding) {
+        return Err(Error::corrupt("the record is not that of a live session"));
+    }
+    let (content, times) = of_header(&header, Payload::default());
+    Ok(Stored::Live(content, times, Bytes::new()))
+}
+
 /// The content and the times of a live record.
 pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Times) {
     let content = Content {

@@ -549,6 +549,11 @@ fn call_store(
             let (admitted, took) = within(left, &shared, admit).await;
             Answered::of(Answer::Admitted(admitted), took)
         }),
+        Call::EndCopies(owner, lineage) => Box::pin(async move {
+            let end = async { Owned::of(&shared)?.end_copies(&owner, lineage).await };
+            let (ended, took) = within(left, &shared, end).await;
+            Answered::of(Answer::Deleted(ended), took)
+        }),
         Call::Turn(key, attempt) => Box::pin(async move {
             let start = Instant::now();
             let turn = shared.queues.turn(&key, attempt, after(start, left));

@@ -42,6 +42,7 @@ use crate::{
     record::Record,
 };
 
+/// The first byte of each record. No MessagePack and no JSON begins with it.
 const MAGIC: u8 = 0xc1;
 const VERSION: u8 = 1;
 const FIXED: usize = 104;
@@ -61,6 +62,11 @@ const PROVISIONAL: u8 = 128;
 pub(crate) const MAX_OWNER: usize = 512;
 /// The longest label, in bytes.
 pub(crate) const MAX_LABEL: usize = 256;
+
+/// Whether this library wrote `record`, which may be damaged.
+pub(crate) fn has_mark(record: &[u8]) -> bool {
+    record.first() == Some(&MAGIC)
+}
 
 /// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,6 +52,8 @@ pub(crate) enum Call {
     Delete(StoreKey),
     /// Admits a login whose record is stored, if the number of its owner's sessions is limited.
     Admit(Login),
+    /// Ends what is left of an ended session, by its owner and its lineage.
+    EndCopies(Arc<str>, [u8; 16]),
     /// Waits for the request's turn at the key. The number says how often the save was tried.
     Turn(StoreKey, usize),
 }
@@ -139,7 +141,7 @@ enum Ending {
 }
 
 /// Which sessions a log-out may end.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct EndCondition {
     /// Only sessions of this owner.
     pub(crate) owner: Option<Arc<str>>,
@@ -442,10 +444,15 @@ impl Machine {
                 run.call = Some(Call::Turn(key, run.attempts));
             }
             Next::Again => {
-                if matches!(run.state, State::Ending | State::DeletingEnded) {
+                if matches!(
+                    run.state,
+                    State::Ending | State::DeletingEnded | State::EndingCopies
+                ) {
                     self.ended = true;
-                    let ended = run.live.as_ref();
-                    security_events::log_out(ended.and_then(|live| live.content.lineage));
+                    let ended = run.live.as_ref().map(|live| &live.content);
+                    if let Some(ended) = ended.filter(|it| it.owner.is_some()) {
+                        security_events::log_out(ended.lineage);
+                    }
                 }
                 run.ended = true;
                 run.state = State::Idle;

@@ -54,10 +54,6 @@ pub enum Rule {
     OldestEnds,
     /// Of two logins that would be one too many, the slower one starts again.
     LoginsAreCompared,
-    /// What is left of a login that was cut off takes nobody's place.
-    CutOffLoginsEnd,
-    /// A record that is used counts to the limit of its owner's sessions.
-    UsedRecordCounts,
     /// The first request that presents the id of a rotation notes it.
     FirstUseIsNoted,
     /// No other request does.
@@ -85,8 +81,6 @@ pub const RULES: &[Rule] = &[
     Rule::ProviderSessionIsListed,
     Rule::OldestEnds,
     Rule::LoginsAreCompared,
-    Rule::CutOffLoginsEnd,
-    Rule::UsedRecordCounts,
     Rule::FirstUseIsNoted,
     Rule::OnlyItsUseIsNoted,
     Rule::GraceEnds,

@@ -161,14 +161,11 @@ impl Owned {
     }
 
     /// The records of `owner`'s sessions that have not ended, or only by time. A session that is
-    /// renewed meanwhile may have two. One that a fresh tombstone names is not provisional any more,
-    /// whatever its header says: the request that made it may be at work on it.
+    /// renewed meanwhile may have two.
     async fn records(&self, owner: &str) -> Result<Vec<OwnedRecord>> {
         let mut found = Vec::new();
         let mut listed_keys = HashSet::new();
         let mut successors = Vec::new();
-        let mut fresh = HashSet::new();
-        let now = self.shared.now();
         let mut pages = self.pages(&self.shared.rules.settings.prefix.owner_key(owner));
         while let Some(records) = pages.next().await? {
             for listed in records {
@@ -185,12 +182,10 @@ impl Owned {
                     }
                 };
                 if let Some(successor) = header.successor {
-                    let successor = StoreKey::from_stored(successor);
-                    if header.expires_at > now {
-                        fresh.insert(successor.clone());
-                    }
-                    successors.push(successor);
-                } else if let Some((_, live)) = live_in(&listed) {
+                    successors.push(StoreKey::from_stored(successor));
+                } else if self.shared.rules.may_open(&header)
+                    && let Some((_, live)) = live_in(&listed)
+                {
                     found.extend(self.record(owner, &live));
                 }
                 listed_keys.insert(listed.key);
@@ -203,9 +198,6 @@ impl Owned {
         let mut follows = stream::iter(follows).buffer_unordered(AT_ONCE);
         while let Some(live) = follows.next().await {
             found.extend(live?.and_then(|live| self.record(owner, &live)));
-        }
-        for record in &mut found {
-            record.times.provisional &= !fresh.contains(&record.key);
         }
         Ok(found)
     }
@@ -255,6 +247,12 @@ impl Owned {
         let ended = self.end_of_owner(owner, None, keep).await?;
         security_events::log_out_everywhere(ended);
         Ok(ended)
+    }
+
+    /// Ends what is left of `owner`'s session with this `lineage`, which has ended.
+    pub(crate) async fn end_copies(&self, owner: &str, lineage: [u8; 16]) -> Result<()> {
+        let only = HashSet::from([lineage]);
+        self.end_of_owner(owner, Some(&only), None).await.map(drop)
     }
 
     /// Ends the session of `owner` with this `lineage`. Returns whether there was one.
@@ -312,7 +310,7 @@ impl Owned {
                         _ => {}
                     },
                     // It may be a record that is meant.
-                    Err(error) if only.is_some() => ends_so_far.failed = Some(error),
+                    Err(error) if only.is_some() => ends_so_far.unread = Some(error),
                     Err(_) => ends.push(self.end(listed, None, condition.clone())),
                 }
             }
@@ -454,11 +452,15 @@ impl Pages<'_> {
 #[derive(Default)]
 struct Ends {
     ended: u64,
+    /// The lineages of those that this call has ended.
+    by_this_call: HashSet<[u8; 16]>,
     /// The lineages of the sessions that have ended, by this call or before.
     lineages: HashSet<[u8; 16]>,
     /// The lineages of listed records that were absent when they were to be ended.
     missing: HashSet<[u8; 16]>,
     failed: Option<Error>,
+    /// Why a record could not be read that may belong to one of the sessions meant.
+    unread: Option<Error>,
 }
 
 impl Ends {
@@ -471,7 +473,10 @@ impl Ends {
         while let Some((lineage, end)) = ends.next().await {
             match (lineage, end) {
                 (lineage, Ok(by_this_call)) => {
-                    self.ended += u64::from(by_this_call);
+                    // A renewal that failed has left a session a second record.
+                    let is_new =
+                        by_this_call && lineage.is_none_or(|it| self.by_this_call.insert(it));
+                    self.ended += u64::from(is_new);
                     self.lineages.extend(lineage);
                 }
                 (Some(lineage), Err(Error::Missing)) => {
@@ -482,14 +487,16 @@ impl Ends {
         }
     }
 
-    /// How many sessions were ended. If so many were meant as were ended, other errors are none.
+    /// How many sessions were ended. If so many were meant as were ended, a record that could not be
+    /// read belongs to none of them.
     fn result(self, meant: usize) -> Result<u64> {
         // A renewal that lost to a log-out has deleted the copy that it made. The session itself
         // has ended.
         let lost = !self.missing.is_subset(&self.lineages);
-        match self.failed.or(lost.then_some(Error::Missing)) {
-            Some(error) if self.ended < meant as u64 => Err(error),
-            _ => Ok(self.ended),
+        let unread = self.unread.filter(|_| self.ended < meant as u64);
+        match self.failed.or(lost.then_some(Error::Missing)).or(unread) {
+            Some(error) => Err(error),
+            None => Ok(self.ended),
         }
     }
 }

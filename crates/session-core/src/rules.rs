@@ -27,8 +27,10 @@ use crate::{
     config::{ConfigError, Refresh, Settings},
     content::{Content, PERMANENT},
     cookie::{self, CookieLifetime},
+    encryption::EncryptionKeys,
     error::{Error, Result},
     expiry::{Millis, Timeouts, cookie_age, cookie_end},
+    header::Header,
     id::SessionId,
     key::StoreKey,
     machine::table::rule_holds,
@@ -263,6 +265,33 @@ impl Rules {
             codec::decode(key, &loaded.bytes, self.settings.encryption.as_ref()).map(Some),
             flask::decode(&loaded, self.settings.format),
         );
+        Self::found(key, form, loaded, stored)
+    }
+
+    /// Like [`read`](Self::read), for a session that is to end. For that its data may be damaged, or
+    /// encrypted by an unknown key.
+    pub(crate) fn read_to_end(
+        &self,
+        key: &StoreKey,
+        form: Form,
+        loaded: Option<Loaded>,
+    ) -> LoadedRecord {
+        let again = loaded.clone().filter(|_| form.has_header());
+        match (self.read(key, form, loaded), again) {
+            (LoadedRecord::Unreadable(error), Some(loaded)) => {
+                let stored = codec::decode_header(key, &loaded.bytes).map_err(|_| error);
+                Self::found(key, form, loaded, stored.map(Some))
+            }
+            (found, _) => found,
+        }
+    }
+
+    fn found(
+        key: &StoreKey,
+        form: Form,
+        loaded: Loaded,
+        stored: Result<Option<Stored>>,
+    ) -> LoadedRecord {
         match stored {
             Ok(Some(Stored::Live(content, times, encoded))) => LoadedRecord::Live(Arc::new(Live {
                 key: key.clone(),
@@ -447,6 +476,13 @@ impl Rules {
         }
     }
 
+    /// Whether a live record with this header is more than a damaged one: one that is not encrypted
+    /// may be, if the settings say so.
+    pub(crate) fn may_open(&self, header: &Header<'_>) -> bool {
+        let keys = self.settings.encryption.as_ref();
+        header.is_encrypted || keys.is_none_or(EncryptionKeys::accepts_plain)
+    }
+
     /// Whether a session of `content` counts to a limit.
     pub(crate) fn counts(&self, content: &Content) -> bool {
         self.settings.max_per_user.is_some() && content.owner.is_some()
@@ -525,8 +561,7 @@ impl Rules {
     fn refresh_due(&self, live: &Live, now: Millis) -> bool {
         let undated =
             self.settings.absolute_timeout.is_some() && live.content.started_at().is_none();
-        let provisional = live.times.provisional && rule_holds!(UsedRecordCounts);
-        if live.outdated || undated || provisional || Self::is_first_use(live) {
+        if live.outdated || undated || live.times.provisional || Self::is_first_use(live) {
             return true;
         }
         match self.settings.refresh {

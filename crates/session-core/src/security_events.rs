@@ -17,9 +17,9 @@ use crate::{Error, content::Lineage};
 /// | `event` | level | when | further fields |
 /// |---|---|---|---|
 /// | `login` | info | a login or a reauthentication was stored | `lineage` |
-/// | `renewal` | info | a session got a new id without a login | `lineage` |
-/// | `rotation` | info | a session got a new id because its id was in use for the [period of rotation](crate::Settings::with_rotation) | `lineage` |
-/// | `log_out` | info | the end of a session was stored; also for each session that a user ends from a list | `lineage` |
+/// | `renewal` | info | a user's session got a new id without a login | `lineage` |
+/// | `rotation` | info | a user's session got a new id because its id was in use for the [period of rotation](crate::Settings::with_rotation) | `lineage` |
+/// | `log_out` | info | the end of a user's session was stored; also for each session that a user ends from a list | `lineage` |
 /// | `log_out_everywhere` | info | all sessions of a user were ended, or all but one | `ended`: how many |
 /// | `back_channel_log_out` | info | the sessions that belong to an identity provider's session were ended | `ended`: how many |
 /// | `signature_refused` | warn | a cookie of the session's name has no valid signature, or no valid form | `suppressed` |
@@ -30,7 +30,8 @@ use crate::{Error, content::Lineage};
 /// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `reason`, `suppressed` |
 /// | `cross_site_refused` | warn | [`CrossSiteRule`](crate::CrossSiteRule) refused a request | `origin`, `host`, `sec_fetch_site`, `route`, `suppressed` |
 ///
-/// Anybody can cause the events of level warn. Of each, at most 10 in a second are logged per
+/// Sessions that nobody is logged in to have no events of level info: they concern no user, and
+/// anybody could cause them. Anybody can cause the events of level warn. Of each, at most 10 in a second are logged per
 /// `Sessions` or rule. `suppressed` is how many were not logged since the one before. The
 /// application logs what only it knows, such as a wrong password, and the user of a login beside
 /// its `lineage`.

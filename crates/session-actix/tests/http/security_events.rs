@@ -41,6 +41,7 @@ async fn act(
         "everywhere" => {
             session.log_out_everywhere(false).await?;
         }
+        "visit" => session.insert("a", &1)?,
         "big" => session.insert("a", &"x".repeat(5000))?,
         "many" => {
             for key in ["a", "b", "c", "d"] {
@@ -173,6 +174,16 @@ async fn each_event_has_its_name_and_its_fields() {
     let ended = "INFO event=\"back_channel_log_out\" ended=1".to_owned();
     let log_out = format!("INFO event=\"log_out\" lineage={lineage}");
     assert_eq!(events(), [log_out, ended]);
+}
+
+#[actix_web::test]
+async fn what_a_visitor_does_who_is_not_logged_in_is_no_event() {
+    let app = application!(&ObservedStore::default(), web::Data::new(Notify::new()));
+    let (log, _guard) = Log::of_this_thread();
+    let (cookie, _) = send(&app, "/visit", "a=b").await;
+    let (cookie, _) = send(&app, "/renew", &cookie).await;
+    send(&app, "/logout", &cookie).await;
+    assert_eq!(log.security_events(), [""; 0]);
 }
 
 #[actix_web::test]

@@ -80,11 +80,12 @@ impl Settings {
     pub fn with_assurance(mut self, level: Assurance) -> Self {
         self.assurance = Some(level);
         self.longest_idle = level.idle_timeout();
-        if self.idle_timeout == Self::DEFAULT_IDLE_TIMEOUT {
+        if !self.idle_is_set {
             self.idle_timeout = level.idle_timeout();
         }
-        let absolute = self.absolute_timeout;
-        self.absolute_timeout = Some(absolute.unwrap_or(level.absolute_timeout()));
+        if !self.absolute_is_set {
+            self.absolute_timeout = Some(level.absolute_timeout());
+        }
         self.cookie.secure = true;
         if !has_prefix(&self.cookie.name) {
             self.cookie.name.insert_str(0, "__Host-");
@@ -208,6 +209,30 @@ mod tests {
             ] {
                 assert_eq!(wrong.check().unwrap_err().name(), name, "{level}");
             }
+        }
+    }
+
+    #[test]
+    fn a_lifetime_that_equals_the_default_is_explicit_all_the_same() {
+        let settings = Settings::unsigned()
+            .with_idle_timeout(Settings::DEFAULT_IDLE_TIMEOUT)
+            .with_assurance(Assurance::Aal2);
+        let refused = settings.check().unwrap_err();
+        assert_eq!(refused.name(), "PERMANENT_SESSION_LIFETIME");
+    }
+
+    #[test]
+    fn the_environment_replaces_the_level_of_the_code() {
+        for (level, absolute, idle) in LEVELS {
+            let name = level.to_string();
+            let env: Env = [("SESSION_ASSURANCE", name.as_str()), SECRET]
+                .into_iter()
+                .collect();
+            let settings = Settings::unsigned().with_assurance(Assurance::Aal1);
+            let settings = settings.overlaid(&env).unwrap();
+            assert_eq!(settings.check(), Ok(()), "{level}");
+            assert_eq!(settings.idle_timeout().as_secs(), idle);
+            assert_eq!(settings.absolute_timeout().unwrap().as_secs(), absolute);
         }
     }
 

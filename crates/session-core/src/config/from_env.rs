@@ -110,10 +110,10 @@ impl Settings {
             self.permanent = permanent;
         }
         if let Some(idle) = seconds(env, "PERMANENT_SESSION_LIFETIME")? {
-            self.idle_timeout = idle;
+            self = self.with_idle_timeout(idle);
         }
         if let Some(absolute) = seconds(env, "SESSION_ABSOLUTE_LIFETIME")? {
-            self.absolute_timeout = Some(absolute);
+            self = self.with_absolute_timeout(absolute);
         }
         if let Some(period) = seconds(env, "SESSION_ROTATION_SECONDS")? {
             self.rotation = Some(period);

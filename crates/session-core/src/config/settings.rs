@@ -68,6 +68,7 @@ impl SiteData {
 }
 
 /// Everything that an application can choose. The defaults are the safest choices.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) keys: Option<SecretKeys>,
@@ -78,6 +79,9 @@ pub struct Settings {
     pub(crate) permanent: bool,
     pub(crate) idle_timeout: Duration,
     pub(crate) absolute_timeout: Option<Duration>,
+    /// Whether each timeout was set by itself, and not by a level.
+    pub(crate) idle_is_set: bool,
+    pub(crate) absolute_is_set: bool,
     pub(crate) assurance: Option<Assurance>,
     /// The longest idle timeout that a session may have of its own.
     pub(crate) longest_idle: Duration,
@@ -130,6 +134,8 @@ impl Settings {
             permanent: true,
             idle_timeout: Self::DEFAULT_IDLE_TIMEOUT,
             absolute_timeout: None,
+            idle_is_set: false,
+            absolute_is_set: false,
             assurance: None,
             longest_idle: Duration::MAX,
             refresh: Refresh::WhenDue,
@@ -206,6 +212,7 @@ impl Settings {
     #[must_use]
     pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
+        self.idle_is_set = true;
         self
     }
 
@@ -214,6 +221,7 @@ impl Settings {
     #[must_use]
     pub fn with_absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = Some(timeout);
+        self.absolute_is_set = true;
         self
     }
 
@@ -294,18 +302,18 @@ impl Settings {
     /// processes and of logins at the same moment. Of two in the same millisecond, chance says which
     /// is the older. A session counts until it has ended, and a session that is renewed, or whose
     /// own user logs in again, counts once. It needs a store that can list a user's sessions. A login
-    /// costs one list more, and beside [`RefuseLogin`](OnMaxPerUser::RefuseLogin) one load and one
-    /// write.
+    /// costs one list and one write more, and beside [`RefuseLogin`](OnMaxPerUser::RefuseLogin)
+    /// another load and another write. A log-out costs one list more.
     ///
     /// The limit applies when a user logs in. If it is lowered, a user with more sessions keeps
-    /// them until the next login. If a login is undone because another request of the same browser
-    /// was first, or because the store failed, what it had ended for its sake stays ended.
+    /// them until the next login. All processes must have the same limit and the same policy. If a
+    /// login is undone because another request of the same browser was first, or because the store
+    /// failed, what it had ended for its sake stays ended.
     ///
-    /// A login, a renewal or a rotation that failed takes no place, and is in no list. If the store
-    /// was down, so that nothing could be undone, a login counts for six times the [store
-    /// timeout](Self::with_store_timeout) and ten seconds, and a renewal for 90 seconds. If only the
-    /// last write of a login failed, the browser is logged in although the answer was an error; a
-    /// later login may end that session if it was not used since.
+    /// A login that failed takes no place, and is in no list. If the store was down, so that it could
+    /// not be undone, it counts for six times the [store timeout](Self::with_store_timeout) and ten
+    /// seconds. If only its last write failed, the browser is logged in although the answer was an
+    /// error; as long as the session is not used, a login at the limit ends it before all others.
     #[must_use]
     pub fn with_max_per_user(mut self, sessions: usize) -> Self {
         self.max_per_user = Some(sessions);
@@ -315,10 +323,11 @@ impl Settings {
     /// What a login does if its user has the most sessions already. Defaults to
     /// [`OnMaxPerUser::EndOldest`].
     ///
-    /// With [`RefuseLogin`](OnMaxPerUser::RefuseLogin) a session whose cookie was lost, by a
-    /// browser or because a successful answer did not arrive, counts until its idle timeout. So give its user
-    /// a way to end it, such as
-    /// [`Sessions::log_out_everywhere`](crate::Sessions::log_out_everywhere) after the password.
+    /// With [`RefuseLogin`](OnMaxPerUser::RefuseLogin) every session counts until it ends, also one
+    /// that nobody can use any more: its cookie was lost, the key that signed its cookie or encrypted
+    /// its data was dropped, or its data are damaged. So give its user a way to end it, such as
+    /// [`Sessions::log_out_everywhere`](crate::Sessions::log_out_everywhere) after the password. If
+    /// you drop a key to end all sessions, empty the store as well.
     #[must_use]
     pub fn with_on_max_per_user(mut self, policy: OnMaxPerUser) -> Self {
         self.on_max_per_user = policy;

@@ -32,7 +32,11 @@ impl Machine {
             (_, _, Some((key, form)), _) => (key.clone(), *form),
             _ => return Event::Failed,
         };
-        let found = inputs.rules.read(&key, form, loaded);
+        let found = if run.state == State::LoadingToEnd {
+            inputs.rules.read_to_end(&key, form, loaded)
+        } else {
+            inputs.rules.read(&key, form, loaded)
+        };
         if run.state == State::Opening {
             return self.classify_presented(found, inputs);
         }
@@ -105,6 +109,19 @@ impl Machine {
             live.presented = before.presented;
         }
         let rotated = known.is_none() && run.only_rotations && run.renews();
+        // Renewals, rotations and logins keep the lineage. Whoever can write to the store could have
+        // made a tombstone that leads to somebody else's session.
+        let seen = seen.filter(|_| run.state != State::LoadingToEnd);
+        let lineage = run.live.as_ref().or(seen).and_then(|it| it.content.lineage);
+        let is_another = known.is_none() && lineage.is_some() && live.content.lineage != lineage;
+        if is_another {
+            run.not_allowed = Some(NotAllowed::OtherOwner);
+            run.live = Some(live);
+            return match run.state {
+                State::Rebasing | State::Reloading | State::LoadingToEnd => Event::LiveOfOther,
+                _ => Event::Live,
+            };
+        }
         let event = match run.state {
             State::LoadingToEnd => {
                 let (content, condition) = (&live.content, &self.condition);

@@ -69,7 +69,8 @@ pub(super) struct Run {
     pub(super) rebased: bool,
     /// The session that is to end is that of [another cookie](super::Ending::Presented).
     pub(super) may_be_dead: bool,
-    /// The record that is being written is another session of its owner, whose number is limited.
+    /// The record that is being written is another session of its owner, whose number is limited, or
+    /// ends one.
     pub(super) limited: bool,
     /// The session that is to end is that of a [rotated id](super::Ending::Rotated).
     pub(super) ends_rotated: Option<Refused>,
@@ -189,7 +190,9 @@ impl Run {
         let listed = written.is_some_and(|new| new.times.indexed_until.is_some());
         let provisional = written.is_some_and(|new| new.times.provisional);
         match self.state {
-            State::Inserting | State::Copying if self.limited => Event::StoredLimited,
+            State::Inserting | State::Copying | State::Ending if self.limited => {
+                Event::StoredLimited
+            }
             State::Updating if self.lacks_tombstones() && written.is_none() => Event::StoredNil,
             State::Forwarding | State::ForwardingAgain | State::Ending
                 if self.lacks_tombstones() =>

@@ -30,6 +30,8 @@ struct FinishedRun {
     was_ending: bool,
     /// A login was not admitted.
     withdrawn: bool,
+    /// The new record is stored, and the request has its id.
+    has_new_id: bool,
     ended: bool,
     may_be_dead: bool,
     ends_rotated: Option<Refused>,
@@ -65,14 +67,23 @@ impl FinishedRun {
 fn report(end: RunEnd, finished: &FinishedRun, inputs: &Inputs<'_>) {
     let events = &inputs.rules.events;
     let lineage = |live: &Option<Arc<Live>>| live.as_ref().and_then(|it| it.content.lineage);
+    // What a visitor does who is not logged in concerns no user, and anybody could do it often.
+    let has_owner = finished
+        .written
+        .as_ref()
+        .is_some_and(|it| it.content.owner.is_some());
     match end {
         RunEnd::Stored | RunEnd::StoredUnderNewId | RunEnd::StoredElsewhere if finished.login => {
             security_events::login(lineage(&finished.written));
         }
-        RunEnd::StoredUnderNewId if finished.rotates => {
+        // The answer is an error, and the browser is logged in.
+        RunEnd::Failed if finished.login && finished.has_new_id => {
+            security_events::login(lineage(&finished.written));
+        }
+        RunEnd::StoredUnderNewId if finished.rotates && has_owner => {
             security_events::rotation(lineage(&finished.written));
         }
-        RunEnd::StoredUnderNewId if !finished.inserted => {
+        RunEnd::StoredUnderNewId if !finished.rotates && !finished.inserted && has_owner => {
             security_events::renewal(lineage(&finished.written));
         }
         RunEnd::Late if !finished.refused => events.late_id(),
@@ -143,6 +154,7 @@ impl Machine {
             sends_cookie: run.sends_cookie,
             was_ending: matches!(run.state, State::LoadingToEnd | State::Ending),
             withdrawn: run.state == State::Withdrawing,
+            has_new_id: matches!(run.state, State::Confirming | State::CheckingNew),
             ended: run.ended,
             may_be_dead: run.may_be_dead,
             ends_rotated: run.ends_rotated.take(),

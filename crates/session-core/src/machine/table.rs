@@ -57,6 +57,9 @@ pub(crate) enum State {
     LoadingToEnd,
     /// Replaces the record by the tombstone of an ended session.
     Ending,
+    /// Ends what a renewal that failed may have left of the ended session, which its owner's index
+    /// names.
+    EndingCopies,
     /// Deletes the ended record of Flask's form, which holds nil.
     DeletingEnded,
     /// Deletes the emptied record of Flask's form, which holds nil.
@@ -132,7 +135,7 @@ pub(crate) enum Event {
     Stored,
     /// Stored, and the owner's index named the new record before.
     StoredListed,
-    /// Stored, and it is one more session of an owner whose sessions are limited.
+    /// Stored, and the number of the owner's sessions is limited.
     StoredLimited,
     /// Stored, and the new record is provisional.
     StoredProvisional,
@@ -147,7 +150,7 @@ pub(crate) enum Event {
     Admitted,
     /// The login is within the limit, and the record before is to be replaced.
     AdmittedCopy,
-    /// The record was deleted. If that failed, it stays until it expires.
+    /// The record was deleted, or its copies ended. If that failed, they stay until they expire.
     Deleted,
     /// The turn has come, or the wait was too long.
     Turn,
@@ -296,8 +299,8 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::Admitting, E::Admitted, N::Go(S::Confirming)),
     (S::Admitting, E::AdmittedCopy, N::Go(S::Forwarding)),
     (S::Admitting, E::Failed, N::Go(S::Withdrawing)),
-    // Until then a record is provisional, so that what is left of a login or a renewal that failed
-    // takes nobody's place. If it is refused, another request wrote it, or ended the session.
+    // Until then the record of a login is provisional, so that what is left of one that failed takes
+    // nobody's place. If it is refused, another request wrote it, or ended the session.
     (S::Confirming, E::Stored, N::Done(O::StoredUnderNewId)),
     (S::Confirming, E::Refused, N::Go(S::CheckingNew)),
     (S::Confirming, E::Failed, N::Done(O::Failed)),
@@ -360,10 +363,12 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::LoadingToEnd, E::Unreadable, N::Done(O::Unreadable)),
     (S::LoadingToEnd, E::Failed, N::Done(O::Failed)),
     (S::Ending, E::Stored, N::Again),
+    (S::Ending, E::StoredLimited, N::Go(S::EndingCopies)),
     (S::Ending, E::StoredNil, N::Go(S::DeletingEnded)),
     (S::Ending, E::Refused, N::Queue(S::LoadingToEnd)),
     (S::Ending, E::Failed, N::Done(O::Failed)),
     (S::DeletingEnded, E::Deleted, N::Again),
+    (S::EndingCopies, E::Deleted, N::Again),
     // A reload.
     (S::Reloading, E::Live, N::Done(O::Reloaded)),
     (S::Reloading, E::LiveOfOther, N::Done(O::ChangesDropped)),

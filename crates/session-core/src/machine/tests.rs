@@ -82,7 +82,9 @@ impl Site {
                 Answer::Deleted(Ok(()))
             }
             Call::Turn(..) => Answer::Turn,
-            Call::Admit(_) => unreachable!("no number of sessions is limited"),
+            Call::Admit(_) | Call::EndCopies(..) => {
+                unreachable!("no number of sessions is limited")
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Call, Inputs, Machine, Origin, PendingCookie,
+    Call, EndCondition, Inputs, Machine, Origin, PendingCookie,
     table::{Event, RunEnd, State, rule_holds},
 };
 use crate::{
@@ -53,6 +53,9 @@ impl Machine {
             State::Forwarding => return self.enter_forwarding(inputs),
             State::ForwardingAgain => run.reforward(),
             State::Ending => run.live.as_ref().map(|live| {
+                let by_request = self.condition == EndCondition::default();
+                run.limited =
+                    by_request && live.form.has_header() && inputs.rules.counts(&live.content);
                 let tombstone =
                     inputs
                         .rules
@@ -63,6 +66,10 @@ impl Machine {
                 run.live.as_ref().map(|live| Call::Delete(live.key.clone()))
             }
             State::Admitting => run.login().map(Call::Admit),
+            State::EndingCopies => run.live.as_ref().and_then(|live| {
+                let owner = live.content.owner.clone()?;
+                Some(Call::EndCopies(owner, live.content.lineage?))
+            }),
             State::Withdrawing => run.written.take().map(|new| {
                 let (rules, now) = (inputs.rules, inputs.now);
                 let tombstone = rules.tombstone(&new, None, now, random_tag(inputs.random));
@@ -167,7 +174,7 @@ impl Machine {
             .and_then(|live| live.content.owner.as_ref());
         let limited = form.has_header() && rules.is_limited(&content, owner);
         let times = Times {
-            provisional: form.has_header() && rules.counts(&content),
+            provisional: limited,
             ..rules.times(form, &content, &before, true, inputs.now)
         };
         let mut new = Live {

@@ -19,8 +19,8 @@
 //! **The login is refused.** Here two logins that see each other must not both give up, and one that
 //! was admitted must stay. Inserts and lists alone cannot decide that; a compare-and-set can. So
 //! each owner has one more record, which names the logins that were admitted. What a login inserts
-//! counts only if that record names it, until it counts by itself. A login loads the record of
-//! logins, lists the sessions, counts those that count, and adds itself by compare-and-set if they
+//! is *provisional*: it counts only if that record names it, until it is an ordinary one. A login
+//! loads the record of logins, lists the sessions, counts, and adds itself by compare-and-set if they
 //! are less than n. If another login was faster, it starts again. Whoever is named before has
 //! inserted its session before, so the list shows it. So no more than n are admitted. A login is
 //! refused only if n others count, each of which was admitted and is live.
@@ -29,12 +29,12 @@
 //! in time may otherwise go on with it.
 //!
 //! **What was left unfinished** must take nobody's place, or a failure of the store could lock a user
-//! out. So each new record of a session with an owner is *provisional*, also that of a renewal or a
-//! rotation. Once the record before is replaced, one more write makes it an ordinary record, and so
-//! does any other write. A provisional record of a renewal counts if a tombstone names it; as long
-//! as there is none, the renewed record counts. That of a login does not count any more once no
-//! request can be at work on it. Then it is ended, so that a process whose clock is slow cannot go
-//! on with it after all. That its login was answered with an error is certain.
+//! out. So the record of a login is *provisional*. Once the record before is replaced, one more write
+//! makes it an ordinary one, and so does any other write. If a record is still provisional when no
+//! request can be at work on it any more, its login was answered with an error. It is taken for the
+//! oldest, or else ended if it takes the last place; so a process whose clock is slow cannot go on
+//! with it after all. A renewal inserts a copy of the same lineage, which counts together with the
+//! session. If the renewal fails, the copy stays. A log-out ends it with the session.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -47,7 +47,7 @@ use crate::{
     config::OnMaxPerUser,
     error::{Error, Result},
     expiry::Millis,
-    header::{IdUse, binding},
+    header::{binding, has_mark},
     machine::{Login, table::rule_holds},
     record::{Record, Write},
 };
@@ -78,42 +78,41 @@ impl Owned {
         }
     }
 
-    /// The records of the owner's sessions, without those that have expired, and without those that
-    /// are provisional because a request was cut off.
-    ///
-    /// A request could still go on with these, so they are ended. But a rotation succeeds although
-    /// its record is still provisional. The login's own session is not over, whatever the clock says.
-    async fn under_way_or_live(&self, login: &Login) -> Result<Vec<OwnedRecord>> {
+    /// The records of the owner's sessions, without those that have expired. A request that loaded
+    /// such a session in time could still store its changes, and so go on with it. So they are
+    /// ended. The login's own session has not expired, whatever the clock says.
+    async fn unexpired(&self, login: &Login) -> Result<Vec<OwnedRecord>> {
         let records = self.records(&login.owner).await?;
-        let is_over = |it: &OwnedRecord| {
-            it.lineage != login.lineage && (it.has_expired || self.was_cut_off(it))
-        };
-        let (over, live): (Vec<_>, Vec<_>) = records.into_iter().partition(is_over);
+        let has_expired = |it: &OwnedRecord| it.has_expired && it.lineage != login.lineage;
+        let (expired, live): (Vec<_>, Vec<_>) = records.into_iter().partition(has_expired);
         let alive: HashSet<_> = live.iter().map(|it| it.lineage).collect();
-        let ends = |it: &OwnedRecord| {
-            let is_rotated = it.times.id_use == Some(IdUse::NotYet);
-            (it.has_expired || !is_rotated) && !alive.contains(&it.lineage)
-        };
-        let over = over.into_iter().filter(ends).map(|it| it.lineage);
-        let over: HashSet<_> = over.collect();
-        if !over.is_empty() {
-            match self.end_of_owner(&login.owner, Some(&over), None).await {
-                // What is absent by now, no request can go on with.
-                Ok(_) | Err(Error::Missing) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let expired = expired.into_iter().map(|it| it.lineage);
+        self.end_those(login, expired.filter(|it| !alive.contains(it)).collect())
+            .await?;
         Ok(live)
     }
 
-    /// Whether a record is provisional, and no request can be at work on it any more.
-    fn was_cut_off(&self, record: &OwnedRecord) -> bool {
+    /// Ends the owner's sessions with these lineages.
+    async fn end_those(&self, login: &Login, lineages: HashSet<[u8; 16]>) -> Result<()> {
+        if lineages.is_empty() {
+            return Ok(());
+        }
+        match self.end_of_owner(&login.owner, Some(&lineages), None).await {
+            // What is absent by now, no request can go on with.
+            Ok(_) | Err(Error::Missing) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a record is that of another login, which cannot be under way any more and did not come
+    /// to its end.
+    fn was_cut_off(&self, record: &OwnedRecord, login: &Login) -> bool {
         let timeout = self.shared.rules.settings.store_timeout;
         let longest = timeout.saturating_mul(1 + PATIENCE) + CUT_OFF_TOLERANCE;
         let written = record.times.used_at;
         record.times.provisional
+            && record.lineage != login.lineage
             && written.is_none_or(|at| self.shared.now().since(at) > longest)
-            && rule_holds!(CutOffLoginsEnd)
     }
 
     /// Ends all but the `most` newest sessions of the owner.
@@ -121,13 +120,16 @@ impl Owned {
         loop {
             let mut logins: HashMap<[u8; 16], Option<Millis>> = HashMap::new();
             let mut is_listed = false;
-            let listed = self.under_way_or_live(login).await?;
+            let listed = self.unexpired(login).await?;
             let latest = self.shared.now().after(CLOCK_TOLERANCE);
             for live in listed {
                 let is_own = live.lineage == login.lineage;
-                let started = live.content.started_at();
+                let is_early = |it: &Millis| is_own || *it <= latest;
+                let is_whole = !self.was_cut_off(&live, login);
+                let content = &live.content;
+                let logged_in = content.authenticated_at.or(content.created_at);
                 let at = logins.entry(live.lineage).or_default();
-                *at = started.filter(|it| is_own || *it <= latest).max(*at);
+                *at = logged_in.filter(is_early).filter(|_| is_whole).max(*at);
                 is_listed |= live.key == login.key;
             }
             let mut newest: Vec<_> = logins.into_iter().map(|(it, at)| (at, it)).collect();
@@ -164,14 +166,28 @@ impl Owned {
             let read = loaded
                 .as_ref()
                 .map(|loaded| codec::read_logins(&key, &loaded.bytes));
-            let (named, until) = read.transpose()?.unwrap_or_default();
+            let is_ours = loaded.as_ref().is_some_and(|it| has_mark(&it.bytes));
+            let (named, until) = match read.transpose() {
+                // It is written anew. Only logins that are under way are lost.
+                Err(error) if is_ours && !error.others_can_read() => {
+                    rules.events.record_unreadable(&error);
+                    Default::default()
+                }
+                read => read?.unwrap_or_default(),
+            };
             let (mut counted, mut still_named) = (HashSet::new(), vec![own]);
-            for live in self.under_way_or_live(login).await? {
+            let mut cut_off = HashSet::new();
+            for live in self.unexpired(login).await? {
                 let name = binding(&live.key).filter(|name| named.contains(name));
                 if live.times.provisional {
                     still_named.extend(name);
                 }
-                if !live.times.provisional || name.is_some() {
+                if live.times.provisional && name.is_none() {
+                    continue;
+                }
+                if self.was_cut_off(&live, login) {
+                    cut_off.insert(live.lineage);
+                } else {
                     counted.insert(live.lineage);
                 }
             }
@@ -179,6 +195,10 @@ impl Owned {
             if counted.len() >= most {
                 rules.events.limit_reached(Some(login.lineage), "sessions");
                 return Err(Error::TooManySessions { limit: most });
+            }
+            cut_off.retain(|it| !counted.contains(it));
+            if counted.len() + cut_off.len() >= most {
+                self.end_those(login, cut_off).await?;
             }
             let until = until.max(login.expires_at);
             let mut write_tag = [0; 8];

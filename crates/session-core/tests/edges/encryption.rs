@@ -74,7 +74,7 @@ async fn the_next_write_encrypts_with_the_newest_key() {
 }
 
 #[tokio::test]
-async fn a_record_of_an_unknown_key_is_an_error_and_is_not_overwritten() {
+async fn a_record_of_an_unknown_key_is_an_error_and_can_be_ended_alone() {
     let old = site(encrypted(OLD));
     let browser = old.logged_in("ada").await;
     old.request(&browser, |session| session.insert("a", &1).unwrap())
@@ -88,15 +88,51 @@ async fn a_record_of_an_unknown_key_is_an_error_and_is_not_overwritten() {
             matches!(opened, Err(Error::UnknownEncryptionKey)),
             "{opened:?}"
         );
-        let ended = other.sessions.log_out_everywhere("ada").await;
-        assert!(
-            matches!(ended, Err(Error::UnknownEncryptionKey)),
-            "{ended:?}"
-        );
     }
     assert_eq!(old.store.bytes(&key).await, bytes);
     assert_eq!(browser.header("/"), before);
     assert_eq!(old.value(&browser, "a").await, Some(1));
+    // For that the header is enough.
+    let other = old.with_settings(signed().with_encryption(encrypted(NEW)));
+    assert_eq!(other.sessions.log_out_everywhere("ada").await.unwrap(), 1);
+    assert_eq!(old.owner(&browser).await, None);
+}
+
+/// A tombstone is not encrypted, so whoever can write to the store can make one.
+#[tokio::test]
+async fn a_forged_tombstone_leads_to_no_other_session() {
+    for writes in [true, false] {
+        let site = site(encrypted(OLD));
+        let victim = site.logged_in("ada").await;
+        site.request(&victim, |session| session.insert("iban", &"DE00").unwrap())
+            .await;
+        let victims_key = site.store.last_key();
+        let other = site.visited().await;
+        let template = site.store.last_key();
+        site.request(&other, Session::renew).await;
+        let tombstone = site.store.bytes(&template).await;
+        let attacker = site.visited().await;
+        let own_key = site.store.last_key();
+        let request = site.open(&attacker).await;
+        let forge = |bytes: &mut Vec<u8>| {
+            let own = std::mem::replace(bytes, tombstone);
+            // Key binding and lineage, and the successor at the end.
+            bytes[16..48].copy_from_slice(&own[16..48]);
+            let successor = victims_key.as_str().as_bytes();
+            let at = bytes.len() - successor.len();
+            bytes[at..].copy_from_slice(successor);
+        };
+        site.store.tamper(&own_key, forge).await;
+        if writes {
+            request.insert("iban", &"XX99").unwrap();
+            let _saved = request.save().await;
+        } else {
+            let _reloaded = request.reload().await;
+        }
+        assert_eq!(request.get::<String>("iban").unwrap(), None);
+        let iban = site.value::<String>(&victim, "iban").await;
+        assert_eq!(iban.as_deref(), Some("DE00"));
+    }
 }
 
 #[tokio::test]

@@ -652,3 +652,45 @@ async fn a_log_out_everywhere_that_misses_a_session_is_an_error() {
     let ended = everywhere_while_evicted(&site, &request, false, &lost).await;
     assert!(matches!(ended, Err(Error::Missing)), "{ended:?}");
 }
+
+/// A renewal that failed leaves a second record.
+async fn with_a_failed_renewal(site: &Site) -> Browser {
+    let browser = site.logged_in("ada").await;
+    for _ in 0..2 {
+        site.store.fail(Method::Update, Failure::Before);
+    }
+    let request = site.open(&browser).await;
+    request.renew();
+    assert!(request.answer().await.is_err());
+    browser
+}
+
+#[tokio::test]
+async fn a_session_of_which_one_record_could_not_be_ended_is_an_error() {
+    for failing in 0..4 {
+        for method in [Method::Load, Method::Update] {
+            let site = Site::new(signed());
+            let browser = with_a_failed_renewal(&site).await;
+            let list = site.sessions.owner_sessions("ada").await.unwrap();
+            for _ in 0..failing {
+                site.store.fail(method, Failure::Nothing);
+            }
+            site.store.fail(method, Failure::Before);
+            let ended = site.sessions.end_owner_session("ada", list[0].lineage());
+            let ended = ended.await;
+            site.store.forget_failures();
+            let lives = site.owner(&browser).await.is_some();
+            assert_eq!(ended.is_err(), failing < 2, "{method:?} {failing}");
+            assert!(ended.is_err() || !lives, "{method:?} {failing}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_a_failed_renewal_left_twice_counts_once() {
+    let site = Site::new(signed());
+    with_a_failed_renewal(&site).await;
+    assert_eq!(site.sessions.owner_sessions("ada").await.unwrap().len(), 1);
+    assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 1);
+    assert_eq!(site.sessions.log_out_everywhere("ada").await.unwrap(), 0);
+}

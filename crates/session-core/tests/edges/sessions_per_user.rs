@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use session_core::{
-    Error, KeyPrefix, MemoryStore, Session, Sessions, Settings, config::OnMaxPerUser,
+    EncryptionKeys, Error, KeyPrefix, MemoryStore, Session, Sessions, Settings,
+    config::OnMaxPerUser,
 };
 use tokio::task::JoinSet;
 
@@ -189,12 +190,18 @@ async fn a_login_that_nobody_was_told_of_takes_no_place() {
 
 #[tokio::test]
 async fn a_login_that_did_not_replace_the_visitors_session_takes_no_place() {
-    for first in [Failure::Before, Failure::After] {
+    use Failure::{After, Before, Nothing};
+    // The first try and the second one, and the loads of the visitor's session, of the record of
+    // logins and of the visitor's session again.
+    let both = |first| [first, Before].map(|it| (Method::Update, it)).to_vec();
+    let mut not_seen = [After, Nothing].map(|it| (Method::Update, it)).to_vec();
+    not_seen.extend([Nothing, Nothing, Before].map(|it| (Method::Load, it)));
+    for failures in [both(Before), both(After), not_seen] {
         for by_the_same in [true, false] {
             let site = refusing(1);
             let visitor = site.visited().await;
-            for failure in [first, Failure::Before] {
-                site.store.fail(Method::Update, failure);
+            for (method, failure) in &failures {
+                site.store.fail(*method, *failure);
             }
             assert!(log_in_with(&site, &visitor, "ada").await.is_err());
             site.store.forget_failures();
@@ -261,29 +268,23 @@ async fn what_a_failure_left_of_a_renewal_or_a_rotation_takes_no_place() {
     }
 }
 
-/// What the last write of a login, a renewal or a rotation has done is unknown.
+/// The answer was an error, and the browser has the new id.
 #[tokio::test]
-async fn a_session_counts_from_its_first_use_although_its_last_write_failed() {
+async fn a_session_counts_from_its_first_use_although_the_last_write_of_its_login_failed() {
     for policy in POLICIES {
-        for rotates in [true, false] {
-            let site = Site::new(at_most(1, policy).with_rotation(HOUR));
-            let browser = log_in(&site, "ada").await.unwrap();
-            if rotates {
-                site.time.advance(HOUR);
-            }
-            for failure in [Failure::Nothing, Failure::Before] {
+        for failure in [Failure::Before, Failure::After] {
+            let site = Site::new(at_most(1, policy));
+            let browser = site.visited().await;
+            for failure in [Failure::Nothing, failure] {
                 site.store.fail(Method::Update, failure);
             }
-            let request = site.open(&browser).await;
-            if !rotates {
-                request.renew();
-            }
-            // The browser has the new id, or its old one leads there.
-            assert_eq!(request.answer().await.is_ok(), rotates);
-            site.time.advance(HOUR / 2);
-            for _ in 0..2 {
-                site.request(&browser, |_| {}).await;
-            }
+            assert!(log_in_with(&site, &browser, "ada").await.is_err());
+            assert_eq!(
+                live(&site, "ada").await,
+                usize::from(failure == Failure::After)
+            );
+            site.time.advance(HOUR);
+            site.request(&browser, |_| {}).await;
             assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
             assert_eq!(live(&site, "ada").await, 1);
             let next = log_in(&site, "ada").await;
@@ -298,20 +299,38 @@ async fn a_session_counts_from_its_first_use_although_its_last_write_failed() {
 }
 
 #[tokio::test]
-async fn a_session_that_another_request_found_first_counts_although_its_login_could_not_say_so() {
+async fn a_login_whose_last_write_failed_is_ended_only_for_the_sake_of_the_limit() {
     for policy in POLICIES {
-        let site = Site::new(at_most(1, policy));
-        let visitor = site.visited().await;
-        // The first try replaces the visitor's session, and the second one finds that out.
-        let failures = [Failure::After, Failure::Nothing, Failure::Nothing];
-        for failure in failures {
+        let site = Site::new(at_most(2, policy));
+        let browser = site.visited().await;
+        for failure in [Failure::Nothing, Failure::Before] {
             site.store.fail(Method::Update, failure);
         }
-        log_in_with(&site, &visitor, "ada").await.unwrap();
+        assert!(log_in_with(&site, &browser, "ada").await.is_err());
         site.time.advance(HOUR);
-        assert_eq!(live(&site, "ada").await, 1);
-        let next = log_in(&site, "ada").await;
-        assert_eq!(next.is_ok(), policy == OnMaxPerUser::EndOldest);
+        log_in(&site, "ada").await.unwrap();
+        assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+        // A login that nobody was told of makes room before all others.
+        let second = log_in(&site, "ada").await.unwrap();
+        assert_eq!(site.owner(&browser).await, None);
+        assert_eq!(site.owner(&second).await.as_deref(), Some("ada"));
+        assert_eq!(live(&site, "ada").await, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_login_whose_first_try_to_replace_the_visitors_session_failed_counts() {
+    for policy in POLICIES {
+        for first in [Failure::Before, Failure::After] {
+            let site = Site::new(at_most(1, policy));
+            let visitor = site.visited().await;
+            site.store.fail(Method::Update, first);
+            log_in_with(&site, &visitor, "ada").await.unwrap();
+            site.time.advance(HOUR);
+            assert_eq!(live(&site, "ada").await, 1);
+            let next = log_in(&site, "ada").await;
+            assert_eq!(next.is_ok(), policy == OnMaxPerUser::EndOldest);
+        }
     }
 }
 
@@ -332,6 +351,52 @@ async fn a_clock_that_was_fast_locks_nobody_out() {
         let third = log_in(&site, "ada").await.unwrap();
         assert_eq!(site.owner(&third).await.as_deref(), Some("ada"));
         assert_eq!(live(&site, "ada").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_fast_when_a_visitor_came_does_not_age_the_login() {
+    let settings = || at_most(2, OnMaxPerUser::EndOldest);
+    let site = Site::new(settings());
+    let visitor = site.fast(settings(), HOUR).visited().await;
+    let oldest = log_in(&site, "ada").await.unwrap();
+    site.time.advance(SECOND);
+    log_in_with(&site, &visitor, "ada").await.unwrap();
+    log_in(&site, "ada").await.unwrap();
+    assert_eq!(site.owner(&oldest).await, None);
+    assert_eq!(site.owner(&visitor).await.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn a_damaged_record_of_logins_locks_nobody_out() {
+    let site = refusing(2);
+    log_in(&site, "ada").await.unwrap();
+    let logins = site.store.last_key();
+    site.store.tamper(&logins, |bytes| bytes.truncate(50)).await;
+    log_in(&site, "ada").await.unwrap();
+    assert!(is_refused(&log_in(&site, "ada").await, 2));
+    // A later release may have written it.
+    site.store.tamper(&logins, |bytes| bytes[1] = 2).await;
+    let login = log_in(&site, "ada").await;
+    assert!(matches!(login, Err(Error::LaterVersion)), "{login:?}");
+}
+
+#[tokio::test]
+async fn sessions_that_are_damaged_for_want_of_encryption_count_to_no_limit() {
+    let keys = || EncryptionKeys::new("Uc4mZr1yP9vWt6xKi3dLn8cHg0eTb2fQ").unwrap();
+    for policy in POLICIES {
+        for idle in [HOUR, 2 * HOUR] {
+            let settings = || at_most(1, policy).with_idle_timeout(idle);
+            let site = Site::new(settings());
+            let before = log_in(&site, "ada").await.unwrap();
+            // With the shorter timeout it has expired.
+            site.time.advance(HOUR);
+            let site = site.with_settings(settings().with_encryption(keys()));
+            assert_eq!(site.owner(&before).await, None);
+            let after = log_in(&site, "ada").await.unwrap();
+            assert_eq!(site.owner(&after).await.as_deref(), Some("ada"));
+            assert_eq!(live(&site, "ada").await, 1);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ const LATER: [Tamper; 3] = [
     |bytes| bytes[6] = 1,
 ];
 
-/// What makes it unreadable: cut short, another key's, no record at all, a payload that is none.
+/// What makes it unreadable: cut short, another key's, no record at all, data that are none.
 const DAMAGED: [Tamper; 4] = [
     |bytes| bytes.truncate(50),
     |bytes| bytes[20] ^= 1,
@@ -23,6 +23,9 @@ const DAMAGED: [Tamper; 4] = [
         bytes.pop();
     },
 ];
+
+/// The first three are no record of a live session at all.
+const DAMAGED_HEADER: &[Tamper] = DAMAGED.split_at(3).0;
 
 /// What a request does; last the login, which a request that could not load its session is refused
 /// at once.
@@ -124,10 +127,10 @@ async fn reloading_a_record_of_a_later_release_is_an_error() {
 
 #[tokio::test]
 async fn a_log_out_everywhere_that_meets_an_unreadable_record_is_an_error_and_ends_the_others() {
-    for tamper in LATER.into_iter().chain(DAMAGED) {
+    for tamper in LATER.iter().chain(DAMAGED_HEADER) {
         let site = Site::new(signed());
         let before = site.logged_in("ada").await;
-        let (_, key, bytes) = tampered(&site, tamper).await;
+        let (_, key, bytes) = tampered(&site, *tamper).await;
         let after = site.logged_in("ada").await;
         assert!(site.sessions.log_out_everywhere("ada").await.is_err());
         assert_eq!(site.owner(&before).await, None);
@@ -137,12 +140,17 @@ async fn a_log_out_everywhere_that_meets_an_unreadable_record_is_an_error_and_en
 }
 
 #[tokio::test]
-async fn a_damaged_record_reads_as_empty_and_a_log_out_of_it_is_an_error() {
+async fn a_damaged_record_reads_as_empty_and_a_log_out_of_it_is_an_error_if_its_header_is_damaged()
+{
     for tamper in DAMAGED {
         let site = Site::new(signed());
         let (browser, ..) = tampered(&site, tamper).await;
+        assert!(site.open(&browser).await.keys().is_empty());
+    }
+    for tamper in DAMAGED_HEADER {
+        let site = Site::new(signed());
+        let (browser, ..) = tampered(&site, *tamper).await;
         let request = site.open(&browser).await;
-        assert!(request.keys().is_empty());
         request.log_out();
         let answered = request.answer().await;
         assert!(
@@ -182,12 +190,12 @@ async fn a_list_that_meets_a_record_of_a_later_release_is_an_error() {
 
 #[tokio::test]
 async fn to_end_a_device_whose_record_cannot_be_read_is_an_error() {
-    for tamper in LATER.into_iter().chain(DAMAGED) {
+    for tamper in LATER.iter().chain(DAMAGED_HEADER) {
         let site = Site::new(signed());
         let browser = site.logged_in("ada").await;
         let device = site.logged_in("ada").await;
         let lineage = site.open(&device).await.lineage().unwrap();
-        site.store.tamper(&site.store.last_key(), tamper).await;
+        site.store.tamper(&site.store.last_key(), *tamper).await;
         let ended = site.open(&browser).await.end_owner_session(&lineage).await;
         assert!(ended.is_err(), "{ended:?}");
         // One that can be read is ended beside it.
@@ -197,4 +205,22 @@ async fn to_end_a_device_whose_record_cannot_be_read_is_an_error() {
         assert!(request.end_owner_session(&lineage).await.unwrap());
         assert_eq!(site.owner(&other).await, None);
     }
+}
+
+#[tokio::test]
+async fn a_session_whose_data_are_damaged_can_be_ended() {
+    let tamper = DAMAGED[3];
+    let site = Site::new(signed());
+    let (browser, ..) = tampered(&site, tamper).await;
+    let request = site.open(&browser).await;
+    request.log_out();
+    request.answer().await.unwrap();
+    assert_eq!(browser.header("/"), None);
+    tampered(&site, tamper).await;
+    let list = site.sessions.owner_sessions("ada").await.unwrap();
+    let ended = site.sessions.end_owner_session("ada", list[0].lineage());
+    assert!(ended.await.unwrap());
+    tampered(&site, tamper).await;
+    let ended = site.sessions.log_out_everywhere("ada").await;
+    assert_eq!(ended.unwrap(), 1);
 }

@@ -55,8 +55,11 @@ pub(crate) async fn check(run: &Run<'_>) {
     }
     let mut broken = Vec::new();
     check_history(run, &live, &mut broken);
-    if run.program.config.limit.is_some() && run.program.answers_everything() {
-        what_failed_takes_no_place(run, &live, &mut broken).await;
+    if run.program.config.limit.is_some()
+        && run.program.answers_everything()
+        && run.program.only_logs_in()
+    {
+        failed_logins_take_no_place(run, &live, &mut broken).await;
     }
     if run.program.config.rotation.is_some() {
         ids_are_rotated(run, &live, &mut broken).await;
@@ -91,9 +94,9 @@ fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     check.what_cannot_be_read_is_not_overwritten(broken);
 }
 
-/// *What was left by a request that failed takes no place.* When no request can be at work on it any
-/// more, a user's list has only sessions that some cookie opens.
-async fn what_failed_takes_no_place(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
+/// *A login that failed takes no place.* When no request can be at work on it any more, a user's list
+/// has only sessions that some cookie opens.
+async fn failed_logins_take_no_place(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
     run.bench.wall.set(CUT_OFF);
     for (number, user) in USERS.into_iter().enumerate() {
         let Ok(listed) = run.sessions[0].owner_sessions(user).await else {

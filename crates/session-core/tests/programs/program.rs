@@ -244,6 +244,19 @@ impl Program {
             && !self.steps().any(dropped)
     }
 
+    /// Whether nobody is logged in before, each request logs in once at most, and no id is renewed
+    /// otherwise.
+    pub(crate) fn only_logs_in(&self) -> bool {
+        let once = |it: &Request| {
+            let logs_in = |it: &&Step| matches!(it, Step::LogIn(_) | Step::LogInFrom(_));
+            it.steps.iter().filter(logs_in).count() <= 1
+        };
+        self.config.rotation.is_none()
+            && self.seeds.iter().all(|it| it.user.is_none())
+            && self.requests.iter().all(once)
+            && !self.steps().any(|it| matches!(it, Step::Renew))
+    }
+
     /// Whether the store forgets a record before its time, or damages one.
     pub(crate) fn evicts(&self) -> bool {
         let evicts = |it: &Turn| matches!(it, Turn::Evict(_) | Turn::Damage(_) | Turn::Later(_));
