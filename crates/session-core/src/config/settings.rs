@@ -327,7 +327,7 @@ impl Settings {
     /// that nobody can use any more: its cookie was lost, the key that signed its cookie or encrypted
     /// its data was dropped, or its data are damaged. So give its user a way to end it, such as
     /// [`Sessions::log_out_everywhere`](crate::Sessions::log_out_everywhere) after the password. If
-    /// you drop a key to end all sessions, empty the store as well.
+    /// you drop a key to end all sessions, change the key prefix as well.
     #[must_use]
     pub fn with_on_max_per_user(mut self, policy: OnMaxPerUser) -> Self {
         self.on_max_per_user = policy;
