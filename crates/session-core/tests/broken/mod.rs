@@ -50,9 +50,9 @@ impl BrokenStore {
         Self {
             defect,
             timeless: inner.clone().with_clock(Arc::new(|| UNIX_EPOCH)),
-            outlived: inner
-                .clone()
-                .with_clock(Arc::new(|| UNIX_EPOCH + Duration::from_secs(10_000_000 * 3600))),
+            outlived: inner.clone().with_clock(Arc::new(|| {
+                UNIX_EPOCH + Duration::from_secs(10_000_000 * 3600)
+            })),
             inner,
             observed: Arc::default(),
             wire: Arc::default(),
