@@ -76,15 +76,25 @@ fn document(steps: &mut Steps) -> StepResult {
 
 /// Each choice of features that a user can make and `--all-features` hides.
 fn features(steps: &mut Steps) -> StepResult {
-    for package in ["session-fs", "session-mongo", "session-actix"] {
-        steps.command("features", &mut cargo(&["check", "--package", package]))?;
+    for package in package::names()? {
+        steps.command("features", &mut cargo(&["check", "--package", &package]))?;
     }
     for database in ["sqlite", "postgres", "mysql"] {
-        steps.command(
-            "features",
-            &mut cargo(&["check", "--package", "session-sql", "--features", database]),
-        )?;
+        let check = ["check", "--package", "session-sql", "--features", database];
+        steps.command("features", &mut cargo(&check))?;
     }
+    // Each alone: what only one of them uses is dead code without it.
+    for features in ["", "cluster", "sentinel", "tls"] {
+        let mut lint = cargo(&["clippy", "--package", "session-redis", "--features"]);
+        lint.args([features, "--", "-D", "warnings"]);
+        steps.command("features", &mut lint)?;
+    }
+    // A URL that needs a feature is an error that names it.
+    let mut test = cargo(&["test", "--lib"]);
+    for package in ["session-redis", "session-sql", "session-mongo"] {
+        test.args(["--package", package]);
+    }
+    steps.command("features", &mut test)?;
     // The tests of a log-in without TLS and RSA, which need a genuine MySQL to run.
     let check = ["check", "--package", "session-sql", "--test", "mysql"];
     steps.command("features", &mut cargo(&check))?;

@@ -10,8 +10,10 @@ mod compose;
 mod costs;
 mod deny;
 mod fuzz;
+mod lean;
 mod lines;
 mod matrix;
+mod oldest;
 #[cfg(feature = "owners")]
 mod owners;
 mod package;
@@ -30,7 +32,8 @@ use steps::{StepResult, Steps};
 
 const USAGE: &str = "cargo xtask <command>
 
-  setup    installs what the tests need: on Debian as root by itself, otherwise it names the line to run
+  setup    installs what the tests need: on Debian as root by itself, otherwise it names the line to run. And builds
+           the programs that tests run. After it, `cargo test -p CRATE --all-features` works by itself
   test     set-up, then every test; further words go to cargo test in place of --workspace
            --compose first: against the services of docker-compose.yml; then further words name packages
   ci       all that has to pass: format, lints, tests, documentation, licences, packages, demo, browser
@@ -44,6 +47,8 @@ const USAGE: &str = "cargo xtask <command>
   owners   a user with very many sessions: time of lists and log-outs on each store; further words: log-ins and
            log-outs (100000), live sessions (1000), stores (all)
   costs    instructions of one request of each kind; a further word names another checkout to compare with
+  lean     what a first build of the README's program costs beside actix-session; a further word: rounds (1)
+  oldest   builds each crate with the oldest Rust that its Cargo.toml names
   lines    code lines of each crate without tests and comments; a further word as for costs";
 
 fn main() -> ExitCode {
@@ -51,7 +56,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut steps = Steps::default();
     let outcome = match words.as_slice() {
-        ["setup"] => setup::everything(&mut steps),
+        ["setup"] => setup::everything(&mut steps).and_then(|()| tests::build_programs(&mut steps)),
         ["test", "--compose", rest @ ..] => compose::test(&mut steps, rest),
         ["test", rest @ ..] => tests::run(&mut steps, rest),
         ["soak", rest @ ..] => tests::soak(&mut steps, rest),
@@ -65,6 +70,9 @@ fn main() -> ExitCode {
         ["browser"] => browser(&mut steps),
         ["costs"] => costs::run(&mut steps, None),
         ["costs", checkout] => costs::run(&mut steps, Some(checkout)),
+        ["lean"] => lean::run(&mut steps, 1),
+        ["lean", rounds] if let Ok(rounds) = rounds.parse() => lean::run(&mut steps, rounds),
+        ["oldest"] => oldest::run(&mut steps),
         ["lines"] => lines::run(&mut steps, None),
         ["lines", checkout] => lines::run(&mut steps, Some(checkout)),
         _ => {

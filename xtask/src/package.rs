@@ -20,7 +20,8 @@ pub(crate) fn check(steps: &mut Steps) -> StepResult {
     )
 }
 
-fn names() -> Result<Vec<String>, String> {
+/// The names of all crates under crates/.
+pub(crate) fn names() -> Result<Vec<String>, String> {
     let entries =
         fs::read_dir(root().join("crates")).map_err(|error| format!("crates: {error}"))?;
     let mut names: Vec<_> = entries

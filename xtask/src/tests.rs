@@ -17,7 +17,7 @@ pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> StepResult {
         return compose::test(steps, words);
     }
     setup::tests(steps, words)?;
-    build_programs(steps, words)?;
+    build_selected(steps, words)?;
     if compose::is_given() {
         return compose::test_given(steps, words);
     }
@@ -30,7 +30,7 @@ pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> StepResult {
 /// The same with more rounds, and then, unless tests are selected, every fuzz target.
 pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> StepResult {
     setup::tests(steps, words)?;
-    build_programs(steps, words)?;
+    build_selected(steps, words)?;
     let mut soak = cargo(&["test", "--all-features", "--no-fail-fast"]);
     steps.command(
         "soak",
@@ -53,8 +53,17 @@ pub(crate) fn http_state(steps: &mut Steps, checkout: &str) -> StepResult {
     steps.command("http-state", test.env("HTTP_STATE", checkout))
 }
 
-/// Tests run programs of other packages, which `cargo test` of those alone would not build.
-fn build_programs(steps: &mut Steps, words: &[&str]) -> StepResult {
+/// The programs of other packages that tests run, and `cargo test` of one package does not build.
+pub(crate) fn build_programs(steps: &mut Steps) -> StepResult {
+    let mut build = cargo(&["build", "--bins", "--all-features"]);
+    for package in ["demo", "flask-neighbour", "session-tests"] {
+        build.args(["--package", package]);
+    }
+    steps.command("programs", &mut build)
+}
+
+/// All there is, if tests are selected that run programs.
+fn build_selected(steps: &mut Steps, words: &[&str]) -> StepResult {
     if setup::selects(words, &[]) {
         build(steps)
     } else {

@@ -3,13 +3,14 @@
 use crate::paths::{cargo, root};
 use crate::steps::{StepResult, Steps, output};
 
-/// What must not come along uninvited: drivers, the framework, and what Flask's signatures need.
+/// What must not come along uninvited: drivers, the framework, TLS, and what Flask's signatures need.
 const FOREIGN: &[&str] = &[
     "actix-web",
     "hyper",
     "memcache",
     "mongodb",
     "redis",
+    "ring",
     "sqlx-mysql",
     "sqlx-postgres",
     "sqlx-sqlite",
@@ -23,8 +24,9 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("session-core", "conformance", &[]),
     ("session-fs", "", &[]),
     ("session-redis", "", &["redis"]),
+    ("session-redis", "tls", &["redis", "ring"]),
     ("session-memcached", "", &["memcache"]),
-    ("session-mongo", "", &["mongodb", "sha1"]),
+    ("session-mongo", "", &["mongodb", "ring", "sha1"]),
     ("session-sql", "sqlite", &["sqlx-sqlite", "libsqlite3-sys"]),
     ("session-sql", "postgres", &["sqlx-postgres"]),
     ("session-sql", "mysql", &["sqlx-mysql", "sha1"]),
@@ -41,7 +43,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     (
         "actix-server-sessions",
         "mongodb",
-        &["actix-web", "mongodb", "sha1"],
+        &["actix-web", "mongodb", "ring", "sha1"],
     ),
     (
         "actix-server-sessions",

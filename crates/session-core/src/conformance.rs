@@ -155,7 +155,7 @@ macro_rules! expired_sweep_tests {
 }
 
 const DEFAULT_ROUNDS: usize = 50;
-const TIME_PER_DEFAULT_ROUNDS: Duration = Duration::from_mins(1);
+const TIME_PER_DEFAULT_ROUNDS: Duration = Duration::from_secs(60);
 
 /// How often each race is repeated: `SESSION_TEST_ROUNDS` of the environment, or 50.
 pub fn rounds() -> usize {

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{expiry::Millis, key::SidDigest, payload::Payload};
 
@@ -61,8 +61,7 @@ impl Content {
 ///
 /// It is written and parsed as 22 characters of base64url. So a handler can take it from a path or
 /// a form as `web::Path<Lineage>` or `web::Form<..>`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lineage([u8; Lineage::LEN]);
 
 impl Lineage {
@@ -117,17 +116,16 @@ impl FromStr for Lineage {
     }
 }
 
-impl TryFrom<String> for Lineage {
-    type Error = NotALineage;
-
-    fn try_from(text: String) -> Result<Self, NotALineage> {
-        text.parse()
+impl Serialize for Lineage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
-impl From<Lineage> for String {
-    fn from(lineage: Lineage) -> Self {
-        lineage.as_str().to_owned()
+impl<'de> Deserialize<'de> for Lineage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
     }
 }
 

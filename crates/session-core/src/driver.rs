@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// Used instead of a time limit that is too large for the clock: a day.
-const FOREVER: Duration = Duration::from_hours(24);
+const FOREVER: Duration = Duration::from_secs(24 * 3600);
 
 /// A request's session, its store calls, and the callers that wait for them.
 pub(crate) struct Request {

@@ -119,7 +119,7 @@ impl Record {
 
     /// How long a native record is kept after its session's end, because clocks differ and uploads
     /// take time.
-    pub const KEPT_AFTER_END: Duration = Duration::from_mins(10);
+    pub const KEPT_AFTER_END: Duration = Duration::from_secs(10 * 60);
 }
 
 /// An opaque token of the loaded bytes, like HTTP's `ETag`. Only the store creates and interprets

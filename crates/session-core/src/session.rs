@@ -247,7 +247,8 @@ impl Session {
     /// Sets the name of this session in lists of the user's sessions, such as "Firefox on Linux".
     /// At most 256 bytes; the rest is cut off.
     pub fn set_label(&self, label: Option<&str>) {
-        let label = label.map(|label| label[..label.floor_char_boundary(MAX_LABEL)].into());
+        let end = |label: &str| (0..=MAX_LABEL).rfind(|at| label.is_char_boundary(*at));
+        let label = label.map(|label| label[..end(label).unwrap_or_default()].into());
         self.change_surely(Op::Label(label));
     }
 

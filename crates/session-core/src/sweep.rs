@@ -20,7 +20,7 @@ const LAST_BATCH: Duration = Duration::from_millis(500);
 /// A shorter pause would keep a thread busy all the time.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// A longer pause is as good as never, and its multiples could overflow.
-const MAX_PAUSE: Duration = Duration::from_hours(24 * 365);
+const MAX_PAUSE: Duration = Duration::from_secs(24 * 365 * 3600);
 /// After this many failures in a row the pause no longer grows: it is 8 times the usual one.
 const MAX_DOUBLINGS: u32 = 3;
 

@@ -20,7 +20,7 @@ use tokio::{
 };
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
-const PAUSE: Duration = Duration::from_mins(5);
+const PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// A store with nothing in it but a number of expired records.
 #[derive(Debug)]

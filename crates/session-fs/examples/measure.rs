@@ -24,7 +24,7 @@ const WRITERS: usize = 8;
 const LOG_INS: usize = 100_000;
 /// How long ended sessions stay in the list. Long enough for all log-ins and log-outs on a slow
 /// disk.
-const TOMBSTONES: Duration = Duration::from_mins(3);
+const TOMBSTONES: Duration = Duration::from_secs(3 * 60);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -38,11 +38,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = FileStore::open(directory)?;
 
     devices(&store).await?;
-    let mut keys = insert(&store, SMALL, Duration::from_hours(24)).await?;
+    let mut keys = insert(&store, SMALL, Duration::from_secs(24 * 3600)).await?;
     requests(&store, &keys, "").await?;
     sweep(&store, &keys).await?;
     let started = Instant::now();
-    keys.extend(insert(&store, sessions - SMALL, Duration::from_hours(24)).await?);
+    keys.extend(insert(&store, sessions - SMALL, Duration::from_secs(24 * 3600)).await?);
     println!("{} inserted in {:.1?}", sessions - SMALL, started.elapsed());
     requests(&store, &keys, "").await?;
     sweep(&store, &keys).await?;
@@ -116,7 +116,7 @@ async fn devices(store: &FileStore) -> Result<(), Box<dyn Error>> {
             for _ in 0..LOG_INS / WRITERS {
                 let key =
                     KeyPrefix::default().hashed_key(&SessionId::random(SessionId::DEFAULT_BYTES));
-                let session = owned(&owner, SystemTime::now() + Duration::from_hours(24));
+                let session = owned(&owner, SystemTime::now() + Duration::from_secs(24 * 3600));
                 if let Write::Stored(revision) = store.insert(&key, &session).await? {
                     let result = store.update(&key, &owned(&owner, until), &revision).await?;
                     assert!(result.is_stored(), "no other request changes the record");
@@ -176,7 +176,7 @@ async fn requests(store: &FileStore, keys: &[StoreKey], when: &str) -> Result<()
         let started = Instant::now();
         let loaded = store.load(key).await?.ok_or("a session is missing")?;
         loads.push(started.elapsed());
-        let next = record(SystemTime::now() + Duration::from_hours(24));
+        let next = record(SystemTime::now() + Duration::from_secs(24 * 3600));
         let started = Instant::now();
         let result = store.update(key, &next, &loaded.revision).await?;
         saves.push(started.elapsed());

@@ -18,7 +18,7 @@ struct State {
 }
 
 /// After this time a sweep that an insert started is assumed to have failed.
-const LONGEST: Duration = Duration::from_hours(1);
+const LONGEST: Duration = Duration::from_secs(3600);
 
 impl SweepSchedule {
     /// Records how many live sessions a complete sweep found.

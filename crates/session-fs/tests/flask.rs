@@ -128,7 +128,7 @@ async fn an_expiry_of_zero_means_never() {
     let cache = Cache::new();
     fs::write(cache.path(SHA256), [&[0; 4], &FILE[4..]].concat()).unwrap();
     let found = cache.store.load(&cache.key).await.unwrap().unwrap();
-    let far = SystemTime::now() + Duration::from_hours(24 * 365 * 50);
+    let far = SystemTime::now() + Duration::from_secs(24 * 365 * 50 * 3600);
     assert!(found.expires_at > Some(far));
     assert_eq!(cache.store.sweep(10).await.unwrap(), 0);
     let expired = Record {
@@ -169,7 +169,7 @@ async fn a_file_too_short_for_its_expiry_is_unreadable() {
 #[tokio::test]
 async fn a_sweep_continues_where_the_last_one_stopped() {
     let cache = Cache::new();
-    let live = SystemTime::now() + Duration::from_hours(1);
+    let live = SystemTime::now() + Duration::from_secs(3600);
     for number in 0..5000 {
         let key = StoreKey::from_stored(format!("session:{number}"));
         let expires_at = if number % 5 == 0 { UNIX_EPOCH } else { live };

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let key = KeyPrefix::default().hashed_key(&SessionId::random(SessionId::DEFAULT_BYTES));
     let record = |text: &str| Record {
         bytes: text.to_owned().into(),
-        expires_at: SystemTime::now() + Duration::from_mins(30),
+        expires_at: SystemTime::now() + Duration::from_secs(30 * 60),
         entry: None,
     };
 

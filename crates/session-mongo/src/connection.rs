@@ -21,6 +21,13 @@ const POOL_SIZE: u32 = 100;
 /// Creates a client for `url` that notices within two seconds that a server is down or up again.
 /// Also returns the size of its pool.
 pub(crate) async fn clients(url: &str) -> Result<(Clients, u32), ConfigError> {
+    if url.starts_with("mongodb+srv:") && !cfg!(feature = "dns-resolver") {
+        return Err(ConfigError::new(
+            URL,
+            "begins with mongodb+srv:, which is not compiled in: enable the Cargo feature \
+             \"dns-resolver\"",
+        ));
+    }
     let mut options = ClientOptions::parse(url).await.map_err(invalid_url)?;
     options.server_selection_timeout.get_or_insert(TIMEOUT);
     options.connect_timeout.get_or_insert(TIMEOUT);
@@ -41,8 +48,24 @@ fn invalid_url(_: mongodb::error::Error) -> ConfigError {
         "must be a mongodb:// or mongodb+srv:// URL that the driver accepts, with user and \
          password percent-encoded"
     } else {
-        "must be a mongodb:// URL that the driver accepts, with user and password \
-         percent-encoded (mongodb+srv:// needs the feature dns-resolver)"
+        "must be a mongodb:// URL that the driver accepts, with user and password percent-encoded"
     };
     ConfigError::new(URL, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `cargo test -p session-mongo --lib` does not enable the feature.
+    #[cfg(not(feature = "dns-resolver"))]
+    #[tokio::test]
+    async fn a_url_that_needs_dns_records_names_the_feature() {
+        let error = clients("mongodb+srv://ada:hunter2@h").await.err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "SESSION_MONGODB begins with mongodb+srv:, which is not compiled in: enable the Cargo \
+             feature \"dns-resolver\""
+        );
+    }
 }

@@ -52,7 +52,8 @@ impl MongoStore {
     ///
     /// # Errors
     ///
-    /// If the driver does not accept the URL, or if the DNS records of a `mongodb+srv://` URL
+    /// If the driver does not accept the URL, if a `mongodb+srv://` URL comes without the feature
+    /// `dns-resolver`, or if the DNS records of a `mongodb+srv://` URL
     /// cannot be resolved.
     pub async fn connect(url: &str) -> Result<Self, ConfigError> {
         let (clients, pool_size) = connection::clients(url).await?;

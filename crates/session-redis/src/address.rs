@@ -2,25 +2,25 @@
 
 use std::fmt;
 
-use redis::{
-    Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisResult, TlsMode,
-    cluster::{ClusterClient, ClusterClientBuilder},
-    io::tcp::TcpSettings,
-    sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
-};
+#[cfg(feature = "cluster")]
+use redis::cluster::ClusterClient;
+use redis::{Client, ConnectionInfo, IntoConnectionInfo};
 use session_core::config::ConfigError;
 
-use crate::{
-    sentinels::{NewClient, Sentinels},
-    settings,
-};
+#[cfg(feature = "cluster")]
+use crate::cluster;
+#[cfg(feature = "sentinel")]
+use crate::sentinels::{self, Sentinels};
+use crate::settings;
 
 #[derive(Clone)]
 pub(crate) enum Address {
     Single(Box<Client>),
     /// The client, and the nodes for `Debug`. They are empty if the client was made elsewhere.
+    #[cfg(feature = "cluster")]
     Cluster(Box<ClusterClient>, String),
     /// The Sentinels. The text is for `Debug`, as above.
+    #[cfg(feature = "sentinel")]
     Sentinel(Sentinels, String),
 }
 
@@ -28,8 +28,14 @@ impl Address {
     /// Parses an address. The error does not repeat it, because it may contain a password.
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
         let text = text.trim();
-        if let Some((scheme @ ("redis" | "rediss"), rest)) = text.split_once("+sentinel://") {
-            return parse_sentinel(scheme, rest);
+        match text.split_once("+sentinel://") {
+            #[cfg(feature = "sentinel")]
+            Some((scheme @ ("redis" | "rediss"), rest)) => return sentinels::address(scheme, rest),
+            #[cfg(not(feature = "sentinel"))]
+            Some(("redis" | "rediss", _)) => {
+                return Err(not_compiled_in("names Sentinels", "sentinel"));
+            }
+            _ => {}
         }
         let nodes = text.split(',').map(str::trim).filter(|url| !url.is_empty());
         let nodes = nodes.map(parse_url).collect::<Result<Vec<_>, _>>()?;
@@ -39,28 +45,21 @@ impl Address {
                 let client = Client::open(node.clone()).map_err(|_| invalid_form())?;
                 Ok(Self::Single(Box::new(client)))
             }
-            _ => {
-                let names = names(&nodes);
-                Self::cluster(ClusterClient::builder(nodes), names).map_err(|_| {
-                    invalid(
-                        "names a cluster: all nodes must be redis:// or all rediss://, with the \
-                         same user and password and with database 0",
-                    )
-                })
-            }
+            #[cfg(feature = "cluster")]
+            _ => cluster::address(nodes),
+            #[cfg(not(feature = "cluster"))]
+            _ => Err(not_compiled_in("names a cluster", "cluster")),
         }
     }
 
-    /// Turns the driver's retries off, because the driver cannot tell a read from a
-    /// compare-and-set.
-    pub(crate) fn cluster(nodes: ClusterClientBuilder, names: String) -> RedisResult<Self> {
-        let client = nodes
-            .retries(0)
-            .overall_response_timeout(None)
-            .tcp_settings(TcpSettings::default().set_nodelay(true))
-            .use_protocol(ProtocolVersion::RESP3)
-            .build()?;
-        Ok(Self::Cluster(Box::new(client), names))
+    pub(crate) fn is_cluster(&self) -> bool {
+        match self {
+            Self::Single(_) => false,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(..) => true,
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(..) => false,
+        }
     }
 }
 
@@ -72,62 +71,36 @@ impl fmt::Debug for Address {
                 let info = client.get_connection_info();
                 write!(f, "{}/{}", info.addr(), info.redis_settings().db())
             }
+            #[cfg(feature = "cluster")]
             Self::Cluster(_, names) => write!(f, "cluster({names})"),
+            #[cfg(feature = "sentinel")]
             Self::Sentinel(_, names) => write!(f, "sentinel({names})"),
         }
     }
 }
 
-/// Parses `[user[:password]@]host:port,host:port/name[/db]`. The user and the password are those of
-/// the servers, not of the Sentinels.
-fn parse_sentinel(scheme: &str, rest: &str) -> Result<Address, ConfigError> {
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (name, db) = path.split_once('/').unwrap_or((path, "0"));
-    let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
-    if name.is_empty() || hosts.is_empty() {
-        return Err(invalid(
-            "names Sentinels: it must be \
-             redis+sentinel://host:port,host:port/name-of-the-primary/db",
-        ));
-    }
-    let node = parse_url(format!("{scheme}://{user}localhost/{db}"))?;
-    let sentinels = hosts.split(',').map(with_port);
-    let sentinels = sentinels.map(|host| parse_url(format!("{scheme}://{host}")));
-    let sentinels = sentinels.collect::<Result<Vec<_>, _>>()?;
-    let mut servers = SentinelNodeConnectionInfo::default()
-        .set_redis_connection_info(node.redis_settings().clone());
-    if scheme == "rediss" {
-        servers = servers.set_tls_mode(TlsMode::Secure);
-    }
-    let names = names(&sentinels);
-    let name = name.to_owned();
-    let clients = sentinels.into_iter().map(|sentinel| {
-        let (name, servers) = (name.clone(), servers.clone());
-        let new_client = move || {
-            let (sentinel, servers) = (vec![sentinel.clone()], Some(servers.clone()));
-            SentinelClient::build(sentinel, &name, servers, SentinelServerType::Master)
-        };
-        Box::new(new_client) as Box<NewClient>
-    });
-    Ok(Address::Sentinel(Sentinels::new(clients), names))
-}
-
 /// The hosts and ports, separated by commas.
-fn names(nodes: &[ConnectionInfo]) -> String {
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+pub(crate) fn names(nodes: &[ConnectionInfo]) -> String {
     let names = nodes.iter().map(|node| node.addr().to_string());
     names.collect::<Vec<_>>().join(",")
 }
 
-/// Adds the Sentinels' default port, which is not that of the servers.
-fn with_port(host: &str) -> String {
-    // An IPv6 address has colons too, but in brackets.
-    let has_port = host.rsplit(']').next().is_some_and(|it| it.contains(':'));
-    let port = if has_port { "" } else { ":26379" };
-    format!("{host}{port}")
+pub(crate) fn parse_url(url: &str) -> Result<ConnectionInfo, ConfigError> {
+    url.into_connection_info().map_err(|_| {
+        if url.starts_with("rediss:") && !cfg!(feature = "tls") {
+            not_compiled_in("names a server over TLS", "tls")
+        } else {
+            invalid_form()
+        }
+    })
 }
 
-fn parse_url(url: impl IntoConnectionInfo) -> Result<ConnectionInfo, ConfigError> {
-    url.into_connection_info().map_err(|_| invalid_form())
+/// The error of an address that needs a Cargo feature which is not enabled.
+fn not_compiled_in(what: &str, feature: &str) -> ConfigError {
+    invalid(&format!(
+        "{what}, which is not compiled in: enable the Cargo feature \"{feature}\""
+    ))
 }
 
 fn invalid_form() -> ConfigError {
@@ -138,7 +111,7 @@ fn invalid_form() -> ConfigError {
     )
 }
 
-fn invalid(reason: &str) -> ConfigError {
+pub(crate) fn invalid(reason: &str) -> ConfigError {
     ConfigError::new(settings::ADDRESS, reason)
 }
 
@@ -154,15 +127,30 @@ mod tests {
     fn every_form_is_parsed() {
         assert_eq!(debug(settings::DEFAULT_ADDRESS), "127.0.0.1:6379/0");
         assert_eq!(debug(" redis://user:secret@host:7000/3 "), "host:7000/3");
-        assert_eq!(debug("rediss://host"), "host:6379/0");
         assert_eq!(
             debug("redis+unix:///run/redis.sock?db=2"),
             "/run/redis.sock/2"
         );
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn servers_over_tls_are_parsed() {
+        assert_eq!(debug("rediss://host"), "host:6379/0");
+    }
+
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn clusters_are_parsed() {
         assert_eq!(
             debug("redis://:secret@a:1, redis://:secret@b:2"),
             "cluster(a:1,b:2)"
         );
+    }
+
+    #[cfg(all(feature = "sentinel", feature = "tls"))]
+    #[test]
+    fn sentinels_are_parsed() {
         assert_eq!(
             debug("redis+sentinel://a:1,b:2/primary/1"),
             "sentinel(a:1,b:2)"
@@ -171,6 +159,42 @@ mod tests {
             debug("rediss+sentinel://u:p@a/primary"),
             "sentinel(a:26379)"
         );
+    }
+
+    /// `cargo test -p session-redis --lib` enables none of the features.
+    #[test]
+    fn an_address_whose_feature_is_not_enabled_names_it() {
+        for (is_enabled, feature, urls) in [
+            (
+                cfg!(feature = "tls"),
+                "tls",
+                &[
+                    "rediss://:secret@a",
+                    "rediss://:secret@a,rediss://:secret@b",
+                ][..],
+            ),
+            (
+                cfg!(feature = "cluster"),
+                "cluster",
+                &["redis://:secret@a,redis://:secret@b"],
+            ),
+            (
+                cfg!(feature = "sentinel"),
+                "sentinel",
+                &[
+                    "redis+sentinel://:secret@a/primary",
+                    "rediss+sentinel://:secret@a/primary",
+                ],
+            ),
+        ] {
+            for url in urls.iter().filter(|_| !is_enabled) {
+                let error = Address::parse(url).unwrap_err().to_string();
+                let advice = format!("enable the Cargo feature \"{feature}\"");
+                assert!(error.starts_with(settings::ADDRESS), "{error}");
+                assert!(error.ends_with(&advice), "{error}");
+                assert!(!error.contains("secret"), "{error}");
+            }
+        }
     }
 
     #[test]
@@ -188,13 +212,5 @@ mod tests {
             assert_eq!(error.name(), settings::ADDRESS);
             assert!(!error.to_string().contains("secret"), "{error}");
         }
-    }
-
-    #[test]
-    fn sentinels_have_a_default_port_of_their_own() {
-        assert_eq!(with_port("a"), "a:26379");
-        assert_eq!(with_port("a:1"), "a:1");
-        assert_eq!(with_port("[::1]"), "[::1]:26379");
-        assert_eq!(with_port("[::1]:1"), "[::1]:1");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{FromRedisValue, RedisError, RedisResult, Value, from_redis_value};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Value, from_redis_value};
 use session_core::{Error, Result};
 use tokio::time::Instant;
 
@@ -92,6 +92,14 @@ impl RedisStore {
     }
 }
 
+/// The driver's command, allocated in its final size: growing would copy a record several times.
+pub(crate) fn packed(command: &[&[u8]]) -> Cmd {
+    let size = command.iter().map(|part| part.len()).sum();
+    let mut packed = Cmd::with_capacity(command.len(), size);
+    packed.arg(command);
+    packed
+}
+
 /// Sends the command until it is answered or must not be sent again. Connects if necessary.
 /// `failed` is the first attempt, if there was one.
 async fn connect_and_send(
@@ -102,7 +110,7 @@ async fn connect_and_send(
     mut failed: Option<(Arc<Connection>, RedisError)>,
 ) -> RedisResult<Value> {
     use ErrorClass::{ClusterDown, Disconnected, Moved, ReadOnly, Refused, Timeout, Unreachable};
-    let is_cluster = worker.server.is_cluster();
+    let is_cluster = worker.server.address.is_cluster();
     let mut delays = CLUSTER_RETRY_DELAYS.iter();
     loop {
         if let Some((connection, error)) = failed {

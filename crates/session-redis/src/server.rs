@@ -8,18 +8,20 @@ use std::{
     time::Duration,
 };
 
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, ProtocolVersion, RedisResult,
-    cluster::ClusterConfig,
-};
+#[cfg(feature = "tls")]
+use redis::ConnectionAddr;
+use redis::{AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, RedisResult};
 
+#[cfg(feature = "cluster")]
+use crate::cluster;
+#[cfg(feature = "sentinel")]
+use crate::primary::Primary;
+#[cfg(feature = "tls")]
+use crate::tls;
 use crate::{
     address::Address,
     batch::{Batch, Silences},
     connection::{Connection, Kind},
-    primary::Primary,
-    timeouts::{self, within},
-    tls,
 };
 
 // Enough for the commands of many requests at once, so that a burst does not wait for the buffer.
@@ -31,6 +33,7 @@ pub(crate) struct Server {
     pub(crate) address: Address,
     pub(crate) response_timeout: Duration,
     pub(crate) connect_timeout: Duration,
+    #[cfg(feature = "sentinel")]
     pub(crate) primary: Arc<Primary>,
     pub(crate) silences: Silences,
     pub(crate) compares: Compares,
@@ -50,66 +53,41 @@ impl Compares {
         self.0.store(false, Relaxed);
     }
 
-    fn set_possible(&self) {
+    pub(crate) fn set_possible(&self) {
         self.0.store(true, Relaxed);
     }
 }
 
 impl Server {
-    pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self.address, Address::Cluster(..))
-    }
-
     /// Opens a connection. Returns `current`, which is open, if it leads to the primary that the
     /// Sentinels name, or if they name none.
+    #[cfg_attr(
+        not(feature = "sentinel"),
+        expect(unused_variables, reason = "only Sentinels can confirm a connection")
+    )]
     pub(crate) async fn open(
         &self,
         current: Option<Arc<Connection>>,
     ) -> RedisResult<Arc<Connection>> {
         let kind = match &self.address {
             Address::Single(client) => self.open_single(client).await?,
-            Address::Sentinel(sentinels, _) => {
-                tls::install_default_provider();
-                let limit = match &current {
-                    Some(_) => timeouts::CONFIRMATION,
-                    None => timeouts::DISCOVERY,
-                };
-                let known = current.as_ref().and_then(|it| it.primary());
-                let (client, address) = match sentinels.primary(known, limit).await {
-                    Ok(named) => named,
-                    Err(error) => return self.keep(current).ok_or(error),
-                };
-                self.primary.named(&address);
-                if let Some(current) = current.filter(|it| it.primary() == Some(&address)) {
-                    return Ok(current);
-                }
-                let kind = self.open_single(&client).await?;
-                self.compares.set_possible();
-                return Ok(Arc::new(Connection::to_primary(kind, address)));
-            }
+            #[cfg(feature = "sentinel")]
+            Address::Sentinel(sentinels, _) => return self.open_primary(sentinels, current).await,
+            #[cfg(feature = "cluster")]
             Address::Cluster(client, _) => {
+                #[cfg(feature = "tls")]
                 tls::install_default_provider();
-                let config = ClusterConfig::new()
-                    .set_connection_timeout(self.connect_timeout)
-                    .set_response_timeout(self.response_timeout);
-                let open = client.get_async_connection_with_config(config);
-                let connection = within(timeouts::DISCOVERY, open).await?;
-                Kind::Cluster(connection, self.response_timeout)
+                let (connect, response) = (self.connect_timeout, self.response_timeout);
+                Kind::Cluster(cluster::connect(client, connect, response).await?, response)
             }
         };
         self.compares.set_possible();
         Ok(Arc::new(Connection::new(kind)))
     }
 
-    /// The connection, if the Sentinels named its server last. They may be out of reach while the
-    /// server works.
-    fn keep(&self, current: Option<Arc<Connection>>) -> Option<Arc<Connection>> {
-        current.filter(|it| it.primary().is_some_and(|it| self.primary.not_named(it)))
-    }
-
-    async fn open_single(&self, client: &Client) -> RedisResult<Kind> {
-        let addr = client.get_connection_info().addr();
-        if matches!(addr, ConnectionAddr::TcpTls { .. }) {
+    pub(crate) async fn open_single(&self, client: &Client) -> RedisResult<Kind> {
+        #[cfg(feature = "tls")]
+        if let ConnectionAddr::TcpTls { .. } = client.get_connection_info().addr() {
             tls::install_default_provider();
         }
         match self.connect(client, ProtocolVersion::RESP3).await {

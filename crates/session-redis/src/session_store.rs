@@ -69,7 +69,7 @@ impl RedisStore {
         let mut args = vec![&b""[..], &record.bytes, expires_at.as_bytes()];
         // Indexes whose entry had a later time than the new one, and that time.
         let mut later = Vec::new();
-        if self.server.is_cluster() {
+        if self.server.address.is_cluster() {
             // The entry needs a script of its own, because the index may be on another node than
             // the record.
             for index in names.map(OwnerKey::as_str) {

@@ -2,13 +2,22 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use redis::{Client, RedisResult, cluster::ClusterClientBuilder, sentinel::SentinelClient};
+use redis::Client;
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+use redis::RedisResult;
+#[cfg(feature = "cluster")]
+use redis::cluster::ClusterClientBuilder;
+#[cfg(feature = "sentinel")]
+use redis::sentinel::SentinelClient;
 use session_core::config::ConfigError;
 
+#[cfg(feature = "cluster")]
+use crate::cluster;
+#[cfg(feature = "sentinel")]
+use crate::sentinels::{NewClient, Sentinels};
 use crate::{
     address::Address,
     batch::Silences,
-    sentinels::{NewClient, Sentinels},
     server::{Compares, Server},
     worker_connections::WorkerConnections,
 };
@@ -38,6 +47,9 @@ impl RedisStore {
     ///
     /// The store sets `TCP_NODELAY`, and uses RESP3 if the server supports it. It takes all other
     /// settings from the client.
+    ///
+    /// Over TLS, the application enables the feature `tls` of this crate, or the TLS of the driver
+    /// that it prefers.
     pub fn new(client: Client) -> Self {
         Self::on(Address::Single(Box::new(client)))
     }
@@ -52,8 +64,10 @@ impl RedisStore {
     /// # Errors
     ///
     /// If there are no nodes, or if their addresses do not fit together.
+    #[cfg(feature = "cluster")]
     pub fn cluster(nodes: ClusterClientBuilder) -> RedisResult<Self> {
-        Address::cluster(nodes, String::new()).map(Self::on)
+        let client = Box::new(cluster::client(nodes)?);
+        Ok(Self::on(Address::Cluster(client, String::new())))
     }
 
     /// Creates a store on the primary that most of the Sentinels name. The store asks all of them
@@ -62,6 +76,7 @@ impl RedisStore {
     /// Each function returns the driver's client of *one* Sentinel, with the server type `Master`.
     /// A client of several would wait for those that do not answer. The store calls the functions
     /// each time it asks, because such a client cannot be cloned.
+    #[cfg(feature = "sentinel")]
     pub fn sentinel<F>(clients: impl IntoIterator<Item = F>) -> Self
     where
         F: Fn() -> RedisResult<SentinelClient> + Send + Sync + 'static,
@@ -76,15 +91,17 @@ impl RedisStore {
     /// The address has one of these forms:
     ///
     /// - `redis://[user[:password]@]host[:port][/db]`
-    /// - `rediss://…`, the same over TLS
+    /// - `rediss://…`, the same over TLS, with the feature `tls`
     /// - `redis+unix:///path/to/socket[?db=1]`
-    /// - several of the first two, separated by commas, for a cluster
-    /// - `redis+sentinel://[user[:password]@]host:port,host:port/name[/db]` for Sentinels
+    /// - several of the first two, separated by commas, for a cluster, with the feature `cluster`
+    /// - `redis+sentinel://[user[:password]@]host:port,host:port/name[/db]` for Sentinels, with the feature
+    ///   `sentinel`
     /// - `rediss+sentinel://…`, the same over TLS
     ///
     /// # Errors
     ///
-    /// If the address has none of these forms.
+    /// If the address has none of these forms, or needs a feature that is not enabled. The message
+    /// names the feature.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
         Address::parse(url).map(Self::on)
     }
@@ -119,6 +136,7 @@ impl RedisStore {
                 address,
                 response_timeout: Self::DEFAULT_RESPONSE_TIMEOUT,
                 connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
+                #[cfg(feature = "sentinel")]
                 primary: Arc::default(),
                 silences: Silences::default(),
                 compares: Compares::default(),

@@ -6,9 +6,11 @@ use redis::RedisResult;
 
 /// How long to look for a cluster's nodes or for the primary behind Sentinels, which takes several
 /// connections. A call waits for it only until its own deadline.
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) const DISCOVERY: Duration = Duration::from_secs(3);
 
 /// How long to ask the Sentinels while there is a connection to the primary that they named before.
+#[cfg(feature = "sentinel")]
 pub(crate) const CONFIRMATION: Duration = Duration::from_millis(250);
 
 /// The result of `call`, or a timeout error if `call` takes longer than `limit`.

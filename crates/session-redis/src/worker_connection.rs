@@ -8,9 +8,9 @@ use std::{
 use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::{sync::watch, time::sleep};
 
-use crate::{
-    address::Address, connection::Connection, error::message, primary::Standing, server::Server,
-};
+#[cfg(feature = "sentinel")]
+use crate::primary::Standing;
+use crate::{address::Address, connection::Connection, error::message, server::Server};
 
 // A connection is opened no sooner than `MIN_DELAY` after the previous one, and tried again after
 // `MIN_DELAY` if that fails. Then follows a backoff from `INITIAL_BACKOFF`, doubling, to
@@ -60,15 +60,22 @@ impl WorkerConnection {
         self.usable(&mut self.state())
     }
 
+    #[cfg_attr(
+        not(feature = "sentinel"),
+        expect(
+            clippy::unused_self,
+            reason = "only Sentinels can take a primary's place away"
+        )
+    )]
     fn usable(self: &Arc<Self>, state: &mut State) -> Option<Arc<Connection>> {
         let connection = state.open()?;
-        let standing = connection
-            .primary()
-            .map(|it| self.server.primary.standing(it));
-        match standing {
-            Some(Standing::AskFirst) => return None,
-            Some(Standing::AskBeside) => drop(self.attempt(state)),
-            Some(Standing::Confirmed) | None => {}
+        #[cfg(feature = "sentinel")]
+        if let Some(primary) = connection.primary() {
+            match self.server.primary.standing(primary) {
+                Standing::AskFirst => return None,
+                Standing::AskBeside => drop(self.attempt(state)),
+                Standing::Confirmed => {}
+            }
         }
         Some(connection)
     }
@@ -142,7 +149,7 @@ impl WorkerConnection {
     /// answer, it became a replica, or it is cut off from the cluster. On a cluster the connection
     /// must be older than `min_age`.
     pub(crate) fn replace(self: &Arc<Self>, connection: &Arc<Connection>, min_age: Duration) {
-        if !self.server.is_cluster() {
+        if !self.server.address.is_cluster() {
             self.discard(connection);
         } else if connection.age() > min_age {
             let mut state = self.state();

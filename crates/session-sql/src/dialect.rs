@@ -33,6 +33,11 @@ pub trait Driver: Database + fmt::Debug {
     /// Where the database is, as errors name it.
     fn address(options: &<Self::Connection as Connection>::Options) -> String;
 
+    /// Whether these options refuse a connection without TLS.
+    fn needs_tls(_: &<Self::Connection as Connection>::Options) -> bool {
+        false
+    }
+
     /// Fails if what is between this process and the server mixes up the connections' statements.
     fn check_statements(
         _: &mut Self::Connection,

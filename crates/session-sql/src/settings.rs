@@ -43,7 +43,8 @@ impl<D: Dialect> SqlStore<D> {
     ///
     /// # Errors
     ///
-    /// If the URL is one of another database, or cannot be parsed.
+    /// If the URL is one of another database, asks for TLS without the feature `tls`, or cannot be
+    /// parsed.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
         Self::of(&Address::given(url))
     }
@@ -53,10 +54,17 @@ impl<D: Dialect> SqlStore<D> {
         if !D::URL_SCHEMES.contains(&scheme(url)) {
             return Err(unknown_scheme(setting, D::URL_SCHEMES));
         }
-        let store = D::pool(url).map(|pool| Self::on(Connections::own(pool)));
-        store.map_err(|error| {
+        let pool = D::pool(url).map_err(|error| {
             ConfigError::new(*setting, format!("is not a valid database URL: {error}"))
-        })
+        })?;
+        if D::needs_tls(&pool.connect_options()) && !cfg!(feature = "tls") {
+            return Err(ConfigError::new(
+                *setting,
+                "asks for TLS by its sslmode, but TLS is not compiled in: enable the Cargo feature \
+                 \"tls\"",
+            ));
+        }
+        Ok(Self::on(Connections::own(pool)))
     }
 
     /// The store of the settings `SESSION_SQL`, `SESSION_SQL_TABLE` and `SESSION_SQL_SCHEMA`.
@@ -77,8 +85,8 @@ impl<D: Dialect> SqlStore<D> {
 ///
 /// # Errors
 ///
-/// If the driver of the database is not compiled in, in which case the message names the Cargo
-/// feature to enable, or if the URL cannot be parsed.
+/// If the driver of the database, or TLS that the URL asks for, is not compiled in, in which case the
+/// message names the Cargo feature to enable, or if the URL cannot be parsed.
 pub fn connect(url: &str) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     open(&Address::given(url), &TableName::default())
 }
@@ -88,7 +96,7 @@ pub fn connect(url: &str) -> Result<Arc<dyn SqlSessions>, ConfigError> {
 ///
 /// # Errors
 ///
-/// If the driver of the database is not compiled in, or the value of a setting is not valid.
+/// If the driver of the database or TLS is not compiled in, or the value of a setting is not valid.
 pub fn from_env(env: &Env) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     open(&Address::from_env(env), &table(env)?)
 }
@@ -204,6 +212,36 @@ mod tests {
             let advice = format!("enable the Cargo feature \"{feature}\"");
             assert!(error.contains(&advice), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    /// `cargo test -p session-sql --lib` does not enable the feature.
+    #[tokio::test]
+    async fn a_url_that_asks_for_tls_which_is_not_compiled_in_names_the_feature() {
+        for url in [
+            "postgres://ada:hunter2@h/d?sslmode=require",
+            "postgresql+psycopg2://ada:hunter2@h/d?sslmode=verify-full",
+            "mysql://ada:hunter2@h/d?ssl-mode=REQUIRED",
+            "mysql://ada:hunter2@h/d?ssl-mode=VERIFY_CA",
+        ] {
+            let error = connect(url).err().map(|error| error.to_string());
+            if cfg!(feature = "tls") {
+                assert_eq!(error, None, "{url}");
+                continue;
+            }
+            let error = error.unwrap();
+            assert!(error.starts_with("SESSION_SQL asks for TLS"), "{error}");
+            assert!(
+                error.ends_with("enable the Cargo feature \"tls\""),
+                "{error}"
+            );
+        }
+        for url in [
+            "postgres://h/d?sslmode=prefer",
+            "mysql://h/d",
+            "sqlite::memory:",
+        ] {
+            assert!(connect(url).is_ok(), "{url}");
         }
     }
 

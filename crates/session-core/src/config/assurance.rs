@@ -29,9 +29,9 @@ impl Assurance {
     /// The longest absolute timeout that the level allows.
     pub fn absolute_timeout(self) -> Duration {
         match self {
-            Self::Aal1 => Duration::from_hours(30 * 24),
-            Self::Aal2 => Duration::from_hours(24),
-            Self::Aal3 => Duration::from_hours(12),
+            Self::Aal1 => Duration::from_secs(30 * 24 * 3600),
+            Self::Aal2 => Duration::from_secs(24 * 3600),
+            Self::Aal3 => Duration::from_secs(12 * 3600),
         }
     }
 
@@ -39,8 +39,8 @@ impl Assurance {
     pub fn idle_timeout(self) -> Duration {
         match self {
             Self::Aal1 => self.absolute_timeout(),
-            Self::Aal2 => Duration::from_hours(1),
-            Self::Aal3 => Duration::from_mins(15),
+            Self::Aal2 => Duration::from_secs(3600),
+            Self::Aal3 => Duration::from_secs(15 * 60),
         }
     }
 }

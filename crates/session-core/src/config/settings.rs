@@ -147,7 +147,7 @@ impl Settings {
             max_keys: usize::MAX,
             max_per_user: None,
             on_max_per_user: OnMaxPerUser::EndOldest,
-            last_seen: Duration::from_hours(1),
+            last_seen: Duration::from_secs(3600),
             rotation: None,
             rotated_id_ends_session: false,
             sweep_pause: Duration::from_secs(300),

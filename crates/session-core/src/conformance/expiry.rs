@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{key::StoreKey, record::Write, store::SessionStore};
 
-const YEAR: Duration = Duration::from_hours(8766);
+const YEAR: Duration = Duration::from_secs(8766 * 3600);
 const SECONDS_OF_31_BITS: Duration = Duration::from_secs(0x8000_0000);
 /// How many records are tested after their time, because a backend may remove one between two
 /// calls.

@@ -15,8 +15,8 @@ const GRANULARITY: Duration = Duration::from_secs(1);
 /// Long enough for a slow store on a busy machine to find a record before its time.
 const SHORT_LIFE: Duration = Duration::from_millis(900);
 
-pub(super) const HOUR: Duration = Duration::from_hours(1);
-pub(super) const DAY: Duration = Duration::from_hours(24);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn after(time: Duration) -> SystemTime {
     SystemTime::now() + time

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use serde::{
-    Deserialize, Deserializer as _, Serialize,
+    Deserialize, Deserializer, Serialize,
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::{
@@ -68,8 +68,32 @@ pub(super) fn pairs(text: &[u8], most: usize) -> Result<Vec<(Cow<'_, str>, &str)
 
 struct Pairs(usize);
 
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+/// A text, borrowed if no character of it is escaped.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyText;
+
+        impl<'de> Visitor<'de> for AnyText {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(text.into()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(text.to_owned().into()))
+            }
+        }
+
+        deserializer.deserialize_str(AnyText)
+    }
+}
 
 impl<'de> Visitor<'de> for Pairs {
     type Value = Vec<(Cow<'de, str>, &'de str)>;

@@ -33,12 +33,13 @@ impl TryFrom<Timestamp> for SystemTime {
 
     /// Fails if `SystemTime` cannot represent the instant: on Windows, before 1601.
     fn try_from(instant: Timestamp) -> Result<Self, TimestampError> {
-        let nanos = instant.to_nanos();
-        let away = Duration::from_nanos_u128(nanos.unsigned_abs());
-        let time = match nanos {
+        let away = Duration::from_secs(instant.seconds().unsigned_abs());
+        let second = match instant.seconds() {
             ..0 => UNIX_EPOCH.checked_sub(away),
             _ => UNIX_EPOCH.checked_add(away),
         };
+        let nanos = Duration::from_nanos(instant.nanos().into());
+        let time = second.and_then(|it| it.checked_add(nanos));
         time.ok_or(TimestampError)
     }
 }

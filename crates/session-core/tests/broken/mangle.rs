@@ -61,7 +61,9 @@ impl BrokenStore {
                     .expect("no test writes before 1970");
                 return UNIX_EPOCH + Duration::from_secs(age.as_secs() + 1);
             }
-            Defect::ExpiryBeyond30DaysIsCut => SystemTime::now() + Duration::from_hours(30 * 24),
+            Defect::ExpiryBeyond30DaysIsCut => {
+                SystemTime::now() + Duration::from_secs(30 * 24 * 3600)
+            }
             Defect::ExpiryHas31Bits => UNIX_EPOCH + Duration::from_secs(0x7fff_ffff),
             Defect::ExpiryHas32Bits => UNIX_EPOCH + Duration::from_secs(0xffff_ffff),
             _ => return expires_at,

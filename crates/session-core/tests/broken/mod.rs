@@ -50,9 +50,9 @@ impl BrokenStore {
         Self {
             defect,
             timeless: inner.clone().with_clock(Arc::new(|| UNIX_EPOCH)),
-            outlived: inner
-                .clone()
-                .with_clock(Arc::new(|| UNIX_EPOCH + Duration::from_hours(10_000_000))),
+            outlived: inner.clone().with_clock(Arc::new(|| {
+                UNIX_EPOCH + Duration::from_secs(10_000_000 * 3600)
+            })),
             inner,
             observed: Arc::default(),
             wire: Arc::default(),
@@ -174,7 +174,7 @@ impl SessionStore for BrokenStore {
         Ok(match (self.defect, loaded) {
             (Defect::LoadInvents, None) => Some(Loaded::compared_by_bytes(Bytes::new())),
             (Defect::LoadProlongs, Some(mut loaded)) => {
-                loaded.expires_at = Some(SystemTime::now() + Duration::from_hours(3));
+                loaded.expires_at = Some(SystemTime::now() + Duration::from_secs(3 * 3600));
                 Some(loaded)
             }
             (Defect::LoadTellsNoExpiry, Some(mut loaded)) => {

@@ -135,7 +135,7 @@ async fn no_session_has_more_keys_than_the_settings_say() {
     assert_eq!(site.owner(&browser).await, None);
 }
 
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn for_a_day() -> Settings {
     signed().with_idle_timeout(DAY)

@@ -44,7 +44,7 @@ fn a_process_writes() {
                 .is_stored(),
             "update" => {
                 let revision = found.unwrap().revision;
-                let far = SystemTime::now() + Duration::from_hours(9);
+                let far = SystemTime::now() + Duration::from_secs(9 * 3600);
                 let refreshed = Record {
                     expires_at: far,
                     ..record(NEW)

@@ -126,7 +126,7 @@ pub(crate) fn one_blocking_thread() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
-        .thread_keep_alive(Duration::from_mins(1))
+        .thread_keep_alive(Duration::from_secs(60))
         .build()
         .expect("there are threads for a runtime")
 }
@@ -139,7 +139,7 @@ pub(crate) fn key(name: &str) -> StoreKey {
 pub(crate) fn record(bytes: impl Into<Vec<u8>>) -> Record {
     Record {
         bytes: bytes.into().into(),
-        expires_at: SystemTime::now() + Duration::from_hours(1),
+        expires_at: SystemTime::now() + Duration::from_secs(3600),
         entry: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// For how many more seconds the node keeps the item, or `None` if there is no item.
 fn seconds_left(node: &Memcached, key: &StoreKey) -> Option<i64> {

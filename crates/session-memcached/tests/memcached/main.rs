@@ -24,7 +24,7 @@ use session_core::{
 use session_memcached::MemcachedStore;
 use session_tests::Memcached;
 
-const HOUR: Duration = Duration::from_hours(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn open(nodes: &str) -> MemcachedStore {
     MemcachedStore::connect(nodes).unwrap()

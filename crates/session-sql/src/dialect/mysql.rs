@@ -5,7 +5,7 @@ use std::str::FromStr;
 use sqlx::{
     AssertSqlSafe, Executor, MySql, Pool,
     error::DatabaseError,
-    mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError},
+    mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlSslMode},
 };
 
 use super::{
@@ -62,6 +62,11 @@ impl Driver for MySql {
 
     fn address(options: &MySqlConnectOptions) -> String {
         address(options.get_socket(), options.get_host(), options.get_port())
+    }
+
+    fn needs_tls(options: &MySqlConnectOptions) -> bool {
+        let mode = options.get_ssl_mode();
+        !matches!(mode, MySqlSslMode::Disabled | MySqlSslMode::Preferred)
     }
 
     fn explained(error: sqlx::Error) -> sqlx::Error {

@@ -5,7 +5,7 @@ use std::{pin::pin, str::FromStr};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Executor, Pool, Postgres, SqlSafeStr,
     error::DatabaseError,
-    postgres::{PgConnectOptions, PgConnection},
+    postgres::{PgConnectOptions, PgConnection, PgSslMode},
 };
 use tokio::time::timeout;
 
@@ -84,6 +84,14 @@ impl Driver for Postgres {
 
     fn address(options: &PgConnectOptions) -> String {
         address(options.get_socket(), options.get_host(), options.get_port())
+    }
+
+    fn needs_tls(options: &PgConnectOptions) -> bool {
+        let mode = options.get_ssl_mode();
+        !matches!(
+            mode,
+            PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer
+        )
     }
 
     async fn check_statements(
