@@ -33,7 +33,7 @@ const USAGE: &str = "cargo xtask <command>
   setup    installs what the tests need: on Debian as root by itself, otherwise it names the line to run
   test     set-up, then every test; further words go to cargo test in place of --workspace
            --compose first: against the services of docker-compose.yml; then further words name packages
-  ci       all that has to pass: format, lints, tests, documentation, licences, packages, demo, browser
+  ci       all that has to pass: format, lints, tests, costs, documentation, licences, packages, demo, browser
   soak     the tests with 1,000 rounds of each race and kill and 10 million random programs, and ten minutes of each
            fuzz target; further words as for test, and then no fuzzing
   matrix   the tests of each store on the oldest and the newest version of its server that Debian has, or on those
@@ -44,6 +44,7 @@ const USAGE: &str = "cargo xtask <command>
   owners   a user with very many sessions: time of lists and log-outs on each store; further words: log-ins and
            log-outs (100000), live sessions (1000), stores (all)
   costs    instructions of one request of each kind; a further word names another checkout to compare with
+           check: compares with the figures that are written down, as CI does; renew: writes them down
   lines    code lines of each crate without tests and comments; a further word as for costs";
 
 fn main() -> ExitCode {
@@ -64,6 +65,8 @@ fn main() -> ExitCode {
         ["owners", words @ ..] => owners(&mut steps, words),
         ["browser"] => browser(&mut steps),
         ["costs"] => costs::run(&mut steps, None),
+        ["costs", "check"] => costs::guard::check(&mut steps),
+        ["costs", "renew"] => costs::guard::renew(&mut steps),
         ["costs", checkout] => costs::run(&mut steps, Some(checkout)),
         ["lines"] => lines::run(&mut steps, None),
         ["lines", checkout] => lines::run(&mut steps, Some(checkout)),
