@@ -2,7 +2,7 @@
 
 use crate::paths::{cargo, target};
 use crate::steps::{StepResult, Steps};
-use crate::{deny, matrix, package, setup, smoke, tests, trees};
+use crate::{costs, deny, matrix, package, setup, smoke, tests, trees};
 
 /// Each by itself, so that one run shows all that is wrong; the quick ones first.
 const CHECKS: &[fn(&mut Steps) -> StepResult] = &[
@@ -12,6 +12,7 @@ const CHECKS: &[fn(&mut Steps) -> StepResult] = &[
     lint,
     document,
     |steps| tests::run(steps, &[]),
+    costs::guard::compare,
     matrix::newest,
     smoke::check,
     crate::browser,

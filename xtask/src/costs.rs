@@ -1,5 +1,7 @@
 //! Instructions for each kind of request: `cargo xtask costs`.
 
+pub(crate) mod guard;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -7,8 +9,8 @@ use crate::paths::root;
 use crate::setup;
 use crate::steps::{StepResult, Steps};
 
-/// The kinds of request that `crates/session-actix/examples/request_cost.rs` knows; the first
-/// has no sessions at all.
+/// The kinds of request that `crates/session-actix/examples/request_cost` knows; the first has no
+/// sessions at all.
 const KINDS: &[&str] = &[
     "without",
     "untouched",
@@ -18,8 +20,10 @@ const KINDS: &[&str] = &[
     "encrypted-read",
     "flask-read",
 ];
-const FEW: u32 = 200;
-const MANY: u32 = 1200;
+const FEW: u32 = 100;
+const MANY: u32 = 600;
+
+const CALLGRIND: [&str; 2] = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
 
 /// What one request of each kind costs in instructions, beside that of another checkout if one is
 /// named.
@@ -40,28 +44,37 @@ pub(crate) fn run(steps: &mut Steps, other: Option<&str>) -> StepResult {
 }
 
 fn measure(checkout: &Path) -> Result<Vec<f64>, String> {
+    let runner = format!(
+        "target.'cfg(all())'.runner = 'valgrind {}'",
+        CALLGRIND.join(" ")
+    );
+    let optimised = || {
+        let mut run = Command::new("cargo");
+        run.args(["run", "--quiet", "--release", "--locked"])
+            .args(["--package", "session-actix", "--example", "request_cost"])
+            .args(["--config", &runner, "--"])
+            .current_dir(checkout);
+        run
+    };
     KINDS
         .iter()
-        .map(|kind| per_request(checkout, kind))
+        .map(|kind| per_request(optimised, kind))
         .collect()
 }
 
 /// The difference between many requests and few, so that starting and stopping do not count.
-fn per_request(checkout: &Path, kind: &str) -> Result<f64, String> {
-    let few = instructions(checkout, kind, FEW)?;
-    let many = instructions(checkout, kind, MANY)?;
+/// `command` runs `request_cost` under callgrind.
+fn per_request(command: impl Fn() -> Command, kind: &str) -> Result<f64, String> {
+    let few = instructions(command(), kind, FEW)?;
+    let many = instructions(command(), kind, MANY)?;
     Ok((many - few) / f64::from(MANY - FEW))
 }
 
-fn instructions(checkout: &Path, kind: &str, requests: u32) -> Result<f64, String> {
-    const RUNNER: &str =
-        "target.'cfg(all())'.runner = 'valgrind --tool=callgrind --callgrind-out-file=/dev/null'";
-    let mut run = Command::new("cargo");
-    run.args(["run", "--quiet", "--release", "--locked"])
-        .args(["--package", "session-actix", "--example", "request_cost"])
-        .args(["--config", RUNNER, "--", kind, &requests.to_string()])
-        .current_dir(checkout);
-    let output = run.output().map_err(|error| format!("cargo: {error}"))?;
+fn instructions(mut command: Command, kind: &str, requests: u32) -> Result<f64, String> {
+    command.args([kind, &requests.to_string()]);
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
     let report = String::from_utf8_lossy(&output.stderr);
     let collected = report
         .lines()
@@ -69,7 +82,7 @@ fn instructions(checkout: &Path, kind: &str, requests: u32) -> Result<f64, Strin
         .and_then(|(_, instructions)| instructions.trim().parse().ok());
     collected
         .filter(|_| output.status.success())
-        .ok_or_else(|| format!("{} {kind}: {report}", checkout.display()))
+        .ok_or_else(|| format!("{command:?}: {report}"))
 }
 
 fn print(before: Option<&[f64]>, now: &[f64]) {

@@ -36,7 +36,7 @@ const USAGE: &str = "cargo xtask <command>
            the programs that tests run. After it, `cargo test -p CRATE --all-features` works by itself
   test     set-up, then every test; further words go to cargo test in place of --workspace
            --compose first: against the services of docker-compose.yml; then further words name packages
-  ci       all that has to pass: format, lints, tests, documentation, licences, packages, demo, browser
+  ci       all that has to pass: format, lints, tests, costs, documentation, licences, packages, demo, browser
   soak     the tests with 1,000 rounds of each race and kill and 10 million random programs, and ten minutes of each
            fuzz target; further words as for test, and then no fuzzing
   matrix   the tests of each store on the oldest and the newest version of its server that Debian has, or on those
@@ -47,6 +47,7 @@ const USAGE: &str = "cargo xtask <command>
   owners   a user with very many sessions: time of lists and log-outs on each store; further words: log-ins and
            log-outs (100000), live sessions (1000), stores (all)
   costs    instructions of one request of each kind; a further word names another checkout to compare with
+           check: compares with the figures that are written down, as CI does; renew: writes them down
   lean     what a first build of the README's program costs beside actix-session; a further word: rounds (1)
   oldest   builds each crate with the oldest Rust that its Cargo.toml names
   lines    code lines of each crate without tests and comments; a further word as for costs";
@@ -69,6 +70,8 @@ fn main() -> ExitCode {
         ["owners", words @ ..] => owners(&mut steps, words),
         ["browser"] => browser(&mut steps),
         ["costs"] => costs::run(&mut steps, None),
+        ["costs", "check"] => costs::guard::check(&mut steps),
+        ["costs", "renew"] => costs::guard::renew(&mut steps),
         ["costs", checkout] => costs::run(&mut steps, Some(checkout)),
         ["lean"] => lean::run(&mut steps, 1),
         ["lean", rounds] if let Ok(rounds) = rounds.parse() => lean::run(&mut steps, rounds),
