@@ -89,7 +89,7 @@ impl Bench {
     /// # Errors
     ///
     /// If the session cannot be opened.
-    pub fn open(&self, headers: &[&[u8]]) -> Result<(Arc<RequestSession>, Session)> {
+    pub fn open(&self, headers: &[&[u8]]) -> Result<(RequestSession, Session)> {
         let visit = self.sessions.begin_request();
         let session = run(visit.session(&mut headers.iter().copied()))?;
         Ok((visit, session))
@@ -100,7 +100,7 @@ impl Bench {
     /// # Errors
     ///
     /// If the session cannot be opened.
-    pub fn open_id(&self, id: &str) -> Result<(Arc<RequestSession>, Session)> {
+    pub fn open_id(&self, id: &str) -> Result<(RequestSession, Session)> {
         self.open(&[format!("{}={id}", self.cookie).as_bytes()])
     }
 

@@ -16,7 +16,7 @@ pub use background_saves::{finish_saves, sigterm_and_saves};
 pub use cross_site::{CrossSiteFuture, CrossSiteGuard, CrossSiteService};
 pub use fresh_login::{FreshLogin, FreshLoginService, return_path};
 pub use middleware::{SessionMiddleware, SessionService};
-pub use request::SessionExt;
+pub use request::{Extracting, SessionExt};
 pub use response::SessionFuture;
 pub use session::{DefaultSession, Session};
 pub use session_core;

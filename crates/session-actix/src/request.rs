@@ -2,20 +2,22 @@
 
 use std::{
     any::TypeId,
-    future::{Future, ready},
-    sync::Arc,
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
 };
 
 use actix_web::{
-    HttpMessage, HttpRequest,
-    dev::ServiceRequest,
+    FromRequest, HttpMessage, HttpRequest,
+    dev::{Payload, ServiceRequest},
     guard::GuardContext,
     http::header::{COOKIE, HeaderMap, HeaderValue},
 };
-use futures_util::future::{FutureExt, TryFutureExt};
-use session_core::{Error, RequestSession, Result};
+use session_core::{Error, OpenSession, RequestSession, Result};
 
-use crate::{DefaultSession, Session, slots::Slots};
+use crate::{DefaultSession, Session, SessionError, slots::Slots};
 
 /// The session of a request, for code other than handlers: middleware and extractors.
 pub trait SessionExt {
@@ -39,21 +41,53 @@ pub trait SessionExt {
 
 impl SessionExt for HttpRequest {
     fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static {
-        let request_session = find_request_session::<N>(self, || self.match_pattern());
-        load(
-            request_session.map_err(|error| session_of_test(self, error)),
-            self.headers(),
-        )
+        open(self, || self.match_pattern())
     }
 }
 
 impl SessionExt for ServiceRequest {
     fn named_session<N: 'static>(&self) -> impl Future<Output = Result<Session<N>>> + 'static {
-        let request_session = find_request_session::<N>(self, || self.match_pattern());
-        load(
-            request_session.map_err(|error| session_of_test(self, error)),
-            self.headers(),
-        )
+        open(self, || self.match_pattern())
+    }
+}
+
+impl<N: 'static> FromRequest for Session<N> {
+    type Error = SessionError;
+    type Future = Extracting<N>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        open(request, || request.match_pattern())
+    }
+}
+
+/// The future of the extractor [`Session`].
+#[must_use]
+pub struct Extracting<N> {
+    step: Step,
+    name: PhantomData<fn() -> N>,
+}
+
+enum Step {
+    Opening(OpenSession),
+    /// Without a middleware. `None` once it is returned.
+    Done(Option<Result<session_core::Session>>),
+}
+
+impl<N> Future for Extracting<N> {
+    type Output = Result<Session<N>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let session = match &mut self.step {
+            Step::Opening(opening) => ready!(Pin::new(opening).poll(context)),
+            Step::Done(session) => session.take().expect("not polled after its end"),
+        };
+        Poll::Ready(session.map(Into::into))
+    }
+}
+
+impl<N> fmt::Debug for Extracting<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extracting").finish_non_exhaustive()
     }
 }
 
@@ -77,7 +111,7 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 fn find_request_session<N: 'static>(
     request: &impl HttpMessage,
     route: impl Fn() -> Option<String>,
-) -> Result<Arc<RequestSession>> {
+) -> Result<RequestSession> {
     let extensions = request.extensions();
     let Some(slots) = extensions.get::<Slots>() else {
         return Err(no_middleware(route()));
@@ -100,23 +134,26 @@ fn no_middleware(route: Option<String>) -> Error {
 }
 
 /// The session that a test put into the request, if there is no middleware.
-fn session_of_test<N: 'static>(request: &impl HttpMessage, error: Error) -> Result<Session<N>> {
+fn session_of_test<N: 'static>(
+    request: &impl HttpMessage,
+    error: Error,
+) -> Result<session_core::Session> {
     match (&error, request.extensions().get::<Session<N>>()) {
-        (Error::NoMiddleware { .. }, Some(session)) => Ok(session.clone()),
+        (Error::NoMiddleware { .. }, Some(session)) => Ok((**session).clone()),
         _ => Err(error),
     }
 }
 
-fn load<N: 'static>(
-    request_session: Result<Arc<RequestSession>, Result<Session<N>>>,
-    headers: &HeaderMap,
-) -> impl Future<Output = Result<Session<N>>> + use<N> {
-    // Not an `async` block, which would store the inner future twice.
-    match request_session {
-        Ok(request_session) => request_session
-            .session(&mut cookies(headers))
-            .map_ok(Into::into)
-            .left_future(),
-        Err(session) => ready(session).right_future(),
-    }
+fn open<N: 'static>(
+    request: &impl HttpMessage,
+    route: impl Fn() -> Option<String>,
+) -> Extracting<N> {
+    let step = match find_request_session::<N>(request, route) {
+        Ok(request_session) => {
+            Step::Opening(request_session.session(&mut cookies(request.headers())))
+        }
+        Err(error) => Step::Done(Some(session_of_test::<N>(request, error))),
+    };
+    let name = PhantomData;
+    Extracting { step, name }
 }

@@ -5,7 +5,6 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -110,10 +109,7 @@ where
                     let Some(slot) = this.slot else {
                         return Poll::Ready(result.map(ServiceResponse::map_into_left_body));
                     };
-                    match slot
-                        .leave()
-                        .map_or_else(nothing, |session| session.finish())
-                    {
+                    match slot.leave().map_or_else(nothing, RequestSession::finish) {
                         Finish::Ready(headers) => {
                             return Poll::Ready(respond(result, &headers));
                         }
@@ -148,7 +144,7 @@ fn nothing() -> Finish {
 }
 
 fn open_untouched(
-    request_session: &Arc<RequestSession>,
+    request_session: &RequestSession,
     request: &ServiceRequest,
 ) -> impl Future<Output = ()> + use<> {
     let opening = request_session.open_untouched(&mut cookies(request.headers()));

@@ -7,18 +7,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use session_core::{Error, ResponseHeaders, Result};
+use session_core::{Error, Finishing, ResponseHeaders, Result};
 
 use crate::background_saves;
 
-type PendingSave = Pin<Box<dyn Future<Output = Result<ResponseHeaders>> + Send>>;
-
 /// A save that runs to its end: within the request, or in a background task if the request is
 /// dropped because the client hung up.
-pub(crate) struct Saving(Option<PendingSave>);
+pub(crate) struct Saving(Option<Finishing>);
 
 impl Saving {
-    pub(crate) fn new(save: PendingSave) -> Self {
+    pub(crate) fn new(save: Finishing) -> Self {
         Self(Some(save))
     }
 }
@@ -29,7 +27,7 @@ impl Future for Saving {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let save = self.0.as_mut().expect("not polled after its end");
         // The application's closures may run again in here, on newer data.
-        let step = catch_unwind(AssertUnwindSafe(|| save.as_mut().poll(context)));
+        let step = catch_unwind(AssertUnwindSafe(|| Pin::new(save).poll(context)));
         let saved = match step {
             Ok(step) => ready!(step),
             Err(_) => Err(Error::backend(

@@ -1,11 +1,6 @@
-//! The extractor: a session as an argument of a handler.
+//! The session as handlers have it. `request.rs` extracts it.
 
 use std::{fmt, marker::PhantomData, ops::Deref};
-
-use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use futures_util::future::{FutureExt, LocalBoxFuture};
-
-use crate::{SessionError, SessionExt};
 
 /// The name of an application's only session. For each further session declare a type.
 #[derive(Clone, Copy, Debug)]
@@ -54,14 +49,5 @@ impl<N> Clone for Session<N> {
 impl<N> fmt::Debug for Session<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.session, f)
-    }
-}
-
-impl<N: 'static> FromRequest for Session<N> {
-    type Error = SessionError;
-    type Future = LocalBoxFuture<'static, Result<Self, SessionError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        request.named_session::<N>().boxed_local()
     }
 }

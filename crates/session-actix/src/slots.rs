@@ -5,7 +5,6 @@ use std::{
     cell::{Cell, OnceCell},
     iter,
     rc::Rc,
-    sync::Arc,
 };
 
 use actix_web::{HttpMessage, dev::ServiceRequest};
@@ -19,7 +18,7 @@ pub(crate) struct Slot {
     sessions: Sessions,
     /// Created when the session is asked for, so that a route that does not use it does not pay for
     /// it.
-    request_session: OnceCell<Arc<RequestSession>>,
+    request_session: OnceCell<RequestSession>,
     has_left: Cell<bool>,
     inside: OnceCell<Inside>,
 }
@@ -41,7 +40,7 @@ pub(crate) struct Slots(Rc<Slot>);
 
 impl Slot {
     /// The request's session. The first call creates it.
-    pub(crate) fn request_session(&self) -> &Arc<RequestSession> {
+    pub(crate) fn request_session(&self) -> &RequestSession {
         self.request_session.get_or_init(|| {
             let request_session = self.sessions.begin_request_with(background_saves::spawn);
             if self.has_left.get() {
@@ -58,7 +57,7 @@ impl Slot {
     }
 
     /// Records that the response leaves the middleware. Returns the session that is to be finished.
-    pub(crate) fn leave(&self) -> Option<&Arc<RequestSession>> {
+    pub(crate) fn leave(&self) -> Option<&RequestSession> {
         self.has_left.set(true);
         self.request_session.get()
     }
@@ -139,7 +138,7 @@ impl Slots {
     /// The request's session named `name`: that of the innermost middleware which the response has
     /// not left. If it has left all, as in a stream, that of the innermost. `None` without a
     /// middleware of this name.
-    pub(crate) fn request_session(&self, name: TypeId) -> Option<Result<Arc<RequestSession>>> {
+    pub(crate) fn request_session(&self, name: TypeId) -> Option<Result<RequestSession>> {
         let named = || self.all().filter(|it| it.name == name);
         let slot = named()
             .find(|it| !it.serving_slot().has_left.get())

@@ -156,10 +156,7 @@ pub(crate) fn live(
     if owner.is_some_and(|it| it.len() > MAX_OWNER) {
         return Err(Error::OwnerTooLong { limit: MAX_OWNER });
     }
-    let payload = match encoded {
-        Some(encoded) => encoded.clone(),
-        None => content.payload.encode(Format::MessagePack)?.into(),
-    };
+    let room = encoded.map_or_else(|| content.payload.room(), Bytes::len);
     let mut bytes = Header {
         is_encrypted: keys.is_some(),
         expires_at: times.expires_at.unwrap_or_default(),
@@ -171,13 +168,21 @@ pub(crate) fn live(
         provider_session: content.provider_session.as_deref().copied(),
         ..header(key, content, write_tag)
     }
-    .write(payload.len());
+    .write(room);
     if let Some(keys) = keys {
+        let payload = match encoded {
+            Some(encoded) => encoded.clone(),
+            None => content.payload.encode(Format::MessagePack)?.into(),
+        };
         keys.encrypt(key, &mut bytes, &payload)?;
         return Ok((bytes.into(), payload));
     }
     let length = bytes.len();
-    bytes.extend_from_slice(&payload);
+    match encoded {
+        Some(encoded) => bytes.extend_from_slice(encoded),
+        // Into the record, and not into a buffer that is copied.
+        None => content.payload.append_to(&mut bytes)?,
+    }
     let bytes = Bytes::from(bytes);
     let payload = bytes.slice(length..);
     Ok((bytes, payload))

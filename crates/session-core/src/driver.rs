@@ -15,7 +15,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -48,6 +48,8 @@ pub(crate) struct Request {
     /// The number of the thread that holds the lock, or 0.
     holder: AtomicUsize,
     route: OnceLock<String>,
+    /// Whether code of the application asked for the session.
+    looked_at: AtomicBool,
     unsaved: Unsaved,
 }
 
@@ -114,6 +116,7 @@ impl Request {
             state: Mutex::new(state),
             holder: AtomicUsize::new(0),
             route: OnceLock::new(),
+            looked_at: AtomicBool::new(false),
             unsaved,
         }
     }
@@ -131,6 +134,14 @@ impl Request {
 
     pub(crate) fn set_route(&self, route: String) {
         let _first = self.route.set(route);
+    }
+
+    pub(crate) fn note_look(&self) {
+        self.looked_at.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_looked_at(&self) -> bool {
+        self.looked_at.load(Ordering::Relaxed)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -336,6 +347,10 @@ impl Drive {
             waiter: None,
             end: None,
         }
+    }
+
+    pub(crate) fn request(&self) -> &Arc<Request> {
+        &self.request
     }
 }
 

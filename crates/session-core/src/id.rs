@@ -13,7 +13,15 @@ const SUCCESSOR: &[u8] = b"session-core successor of a rotated id, version 1";
 ///
 /// It has no `Display` and no serialisation, and its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SessionId(Arc<Zeroizing<String>>);
+pub struct SessionId(Arc<Text>);
+
+/// The characters of an id, in place, so that an id is one allocation.
+#[derive(PartialEq, Eq)]
+struct Text {
+    /// Zero after the end.
+    characters: Zeroizing<[u8; SessionId::MAX_LEN]>,
+    len: usize,
+}
 
 impl SessionId {
     /// The fewest random bytes an id may have: 128 bits (ASVS 5.0, 7.2.3).
@@ -23,6 +31,9 @@ impl SessionId {
     /// The most random bytes an id may have, so that every store key stays within memcached's 250
     /// bytes.
     pub const MAX_BYTES: usize = 90;
+
+    /// The most characters: those of so many bytes in base64url. Flask's ids have no more either.
+    pub(crate) const MAX_LEN: usize = 120;
 
     /// A new id of `bytes` random bytes from the operating system's generator, as base64url.
     ///
@@ -40,7 +51,11 @@ impl SessionId {
         let bytes = bytes.clamp(Self::MIN_BYTES, Self::MAX_BYTES);
         let mut raw = Zeroizing::new([0; Self::MAX_BYTES]);
         fill(&mut raw[..bytes]);
-        Self::of(URL_SAFE_NO_PAD.encode(&raw[..bytes]))
+        let mut characters = Zeroizing::new([0; Self::MAX_LEN]);
+        let len = URL_SAFE_NO_PAD
+            .encode_slice(&raw[..bytes], &mut characters[..])
+            .expect("the buffer has the length of the longest id");
+        Self(Arc::new(Text { characters, len }))
     }
 
     /// Accepts only what `random(bytes)` can return: exact length, exact alphabet, canonical
@@ -48,11 +63,15 @@ impl SessionId {
     pub fn from_native(text: &str, bytes: usize) -> Option<Self> {
         let mut raw = Zeroizing::new([0; Self::MAX_BYTES + 3]);
         let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut raw[..]).ok()?;
-        (decoded == bytes).then(|| Self::of(text.to_owned()))
+        (decoded == bytes).then(|| Self::of(text))
     }
 
-    pub(crate) fn of(text: String) -> Self {
-        Self(Arc::new(Zeroizing::new(text)))
+    /// Takes up to [`MAX_LEN`](Self::MAX_LEN) ASCII characters.
+    pub(crate) fn of(text: &str) -> Self {
+        let mut characters = Zeroizing::new([0; Self::MAX_LEN]);
+        characters[..text.len()].copy_from_slice(text.as_bytes());
+        let len = text.len();
+        Self(Arc::new(Text { characters, len }))
     }
 
     /// The id of `bytes` bytes that a rotation with this `nonce` gives the session of this id.
@@ -74,8 +93,9 @@ impl SessionId {
     }
 
     /// The secret, for the cookie and the store key. Never log it.
+    #[expect(clippy::missing_panics_doc, reason = "an id is ASCII")]
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0.characters[..self.0.len]).expect("an id is ASCII")
     }
 }
 
@@ -131,7 +151,7 @@ mod tests {
     /// Computed by Python: `hmac.new(id, label + nonce + b"\0", "sha256")`.
     #[test]
     fn a_successor_stays_the_same_in_every_release() {
-        let id = SessionId::of("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into());
+        let id = SessionId::of("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
         let successor = id.successor(&Nonce::of([7; 32]), 32);
         assert_eq!(
             successor.as_str(),

@@ -124,11 +124,14 @@ fn length_error() -> ConfigError {
     )
 }
 
+/// `prefix`, of up to 192 bytes, and the SHA-256 of `secret`. In one allocation.
 fn hex_after(prefix: &str, secret: &[u8]) -> Arc<str> {
-    let mut text = String::with_capacity(prefix.len() + 64);
-    text.push_str(prefix);
-    text.push_str(hex(&Sha256::digest(secret), &mut [0; 64]));
-    text.into()
+    let mut text = [0; 192 + 64];
+    let (start, digest) = text.split_at_mut(prefix.len());
+    start.copy_from_slice(prefix.as_bytes());
+    hex(&Sha256::digest(secret), &mut digest[..64]);
+    let text = &text[..prefix.len() + 64];
+    std::str::from_utf8(text).expect("a prefix is ASCII").into()
 }
 
 /// `bytes` in hexadecimal. `buffer` must be twice as long.

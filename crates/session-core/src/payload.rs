@@ -112,24 +112,50 @@ impl Payload {
         self.encode_with(None, format)
     }
 
+    /// Appends the payload in `MessagePack`, which takes up to [`room`](Self::room) bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Self::encode).
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) -> Result<()> {
+        self.append(out, None, Format::MessagePack)
+    }
+
+    /// How many bytes the payload has at most where each value is in the format already.
+    pub(crate) fn room(&self) -> usize {
+        room(self.len(), self.entries.iter())
+    }
+
     /// Encodes the payload with one more entry at the end. No other entry may have its key.
     pub(crate) fn encode_with(
         &self,
         last: Option<(&str, &Value)>,
         format: Format,
     ) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.append(&mut out, last, format)?;
+        Ok(out)
+    }
+
+    /// JSON only to an empty `out`.
+    fn append(
+        &self,
+        out: &mut Vec<u8>,
+        last: Option<(&str, &Value)>,
+        format: Format,
+    ) -> Result<()> {
         let last = last.map(|(key, value)| (key.as_bytes(), value.as_bytes(), value.format()));
         let count = self.len() + usize::from(last.is_some());
         if count > MAX_KEYS {
             return Err(Error::encode(TOO_MANY_KEYS));
         }
         let entries = self.entries.iter().chain(last);
-        let mut out = Vec::with_capacity(size(entries.clone()) + (count + 1) * MAX_HEAD);
+        out.reserve(room(count, entries.clone()));
         if format == Format::MessagePack {
-            msgpack::write_head(&mut out, count).map_err(Error::encode)?;
+            msgpack::write_head(out, count).map_err(Error::encode)?;
         }
         for entry in entries {
-            write_entry(&mut out, entry, format).map_err(|reason| {
+            write_entry(out, entry, format).map_err(|reason| {
                 let named = str::from_utf8(entry.0).map(|key| format!("the value of {key:?}"));
                 let named = named.unwrap_or("an entry whose key is not text".into());
                 Error::encode(format!("{named} cannot be written: {reason}"))
@@ -138,7 +164,7 @@ impl Payload {
         if format == Format::Json {
             out.extend_from_slice(if count == 0 { b"{}" } else { b"}" });
         }
-        Ok(out)
+        Ok(())
     }
 
     /// Decodes the value of `key`, if there is one.
@@ -201,6 +227,11 @@ impl fmt::Debug for Payload {
         let (keys, bytes) = (self.len(), size(self.entries.iter()));
         write!(f, "Payload({keys} keys, {bytes} bytes)")
     }
+}
+
+/// The size of `count` entries with what an encoding adds at most.
+fn room<'a>(count: usize, entries: impl Iterator<Item = Entry<'a>>) -> usize {
+    size(entries) + (count + 1) * MAX_HEAD
 }
 
 /// The size of keys and values in bytes, without what an encoding adds.

@@ -127,18 +127,28 @@ impl Record {
 ///
 /// It may be the bytes themselves, a version number or a CAS token. Two loads of an unchanged
 /// record return equal revisions; after a change the revision is different.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Revision(Bytes);
+#[derive(Clone)]
+pub struct Revision(Token);
+
+/// A number has no allocation.
+#[derive(Clone)]
+enum Token {
+    Number([u8; 8]),
+    Bytes(Bytes),
+}
 
 impl Revision {
     /// Wraps the store's own token.
     pub fn new(token: impl Into<Bytes>) -> Self {
-        Self(token.into())
+        Self(Token::Bytes(token.into()))
     }
 
     /// The store's own token.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Token::Number(bytes) => bytes,
+            Token::Bytes(bytes) => bytes,
+        }
     }
 
     /// For a store whose revisions are the bytes themselves: the first bytes, if no other record
@@ -148,18 +158,26 @@ impl Revision {
     /// These are the 16 bytes of a native record up to its write tag, which is random and different
     /// in each write. `None` for all other bytes.
     pub fn tagged_start(&self) -> Option<&[u8]> {
-        header::tagged(&self.0)
+        header::tagged(self.as_bytes())
     }
 
     /// The number that [`From<u64>`] wrapped. `None` if this is another store's revision.
     pub fn as_u64(&self) -> Option<u64> {
-        self.0[..].try_into().ok().map(u64::from_be_bytes)
+        self.as_bytes().try_into().ok().map(u64::from_be_bytes)
     }
 }
 
+impl PartialEq for Revision {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Revision {}
+
 impl From<u64> for Revision {
     fn from(number: u64) -> Self {
-        Self(Bytes::copy_from_slice(&number.to_be_bytes()))
+        Self(Token::Number(number.to_be_bytes()))
     }
 }
 
@@ -218,6 +236,6 @@ impl fmt::Debug for Listed {
 impl fmt::Debug for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A store may use the stored bytes themselves as the token.
-        write!(f, "Revision({} bytes)", self.0.len())
+        write!(f, "Revision({} bytes)", self.as_bytes().len())
     }
 }

@@ -4,10 +4,8 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -26,10 +24,14 @@ const UNTOUCHED_SHARE: u32 = 10;
 
 /// One request's use of the session. The session is loaded when it is first asked for, and only
 /// once.
-pub struct RequestSession {
-    request: Arc<Request>,
-    looked: AtomicBool,
-}
+///
+/// This is a handle: clones share the session.
+#[derive(Clone)]
+pub struct RequestSession(Arc<Request>);
+
+/// The future of [`RequestSession::session`].
+#[must_use]
+pub struct OpenSession(Drive);
 
 /// The session's part of the response's head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,17 +55,25 @@ pub struct ResponseHeaders {
 pub enum Finish {
     /// There is nothing to save.
     Ready(ResponseHeaders),
-    /// There is something to save. The future must run to its end, even if the client hangs up. If
-    /// it fails, [`RequestSession::failed`] has the headers.
-    Pending(Pin<Box<dyn Future<Output = Result<ResponseHeaders>> + Send>>),
+    /// There is something to save.
+    Pending(Finishing),
+}
+
+/// The save at the end of a request. It must run to its end, even if the client hangs up. If it
+/// fails, [`RequestSession::failed`] has the headers.
+#[must_use]
+pub struct Finishing {
+    looked: bool,
+    /// The store time that it may take at most.
+    most: Option<Duration>,
+    drive: Drive,
+    /// What the first save came to, if a second one is under way.
+    first: Option<Saved>,
 }
 
 impl RequestSession {
     pub(crate) fn new(shared: Arc<Shared>, unsaved: Unsaved) -> Self {
-        Self {
-            request: Arc::new(Request::of_request_session(shared, unsaved)),
-            looked: AtomicBool::new(false),
-        }
+        Self(Arc::new(Request::of_request_session(shared, unsaved)))
     }
 
     /// The session of the request that came with these `Cookie` headers. The first call makes one
@@ -74,35 +84,15 @@ impl RequestSession {
     /// # Errors
     ///
     /// If the store fails, unless the application chose [`OnStoreFailure::Anonymous`].
-    pub fn session(
-        self: &Arc<Self>,
-        cookie_headers: &mut dyn Iterator<Item = &[u8]>,
-    ) -> impl Future<Output = Result<Session>> + Send + use<> {
-        self.looked.store(true, Ordering::Relaxed);
-        let (request, opening) = (self.request.clone(), self.opening(cookie_headers));
-        async move {
-            match opening.await {
-                Ok(_) => {}
-                Err(error)
-                    if request.shared().rules.settings.on_store_failure
-                        == OnStoreFailure::Anonymous =>
-                {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the session could not be loaded; the request continues with an empty one"
-                    );
-                    request.lock()?.continue_unloaded();
-                }
-                Err(error) => return Err(error),
-            }
-            Ok(Session::of(request))
-        }
+    pub fn session(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> OpenSession {
+        self.0.note_look();
+        OpenSession(self.opening(cookie_headers))
     }
 
     /// The session, if it was loaded before. For code that cannot wait, such as a guard.
     pub fn loaded(&self) -> Option<Session> {
-        self.looked.store(true, Ordering::Relaxed);
-        self.is_opened().then(|| Session::of(self.request.clone()))
+        self.0.note_look();
+        self.is_opened().then(|| Session::of(self.0.clone()))
     }
 
     /// Opens the session only to refresh it, without making the response depend on it.
@@ -115,7 +105,7 @@ impl RequestSession {
     ///
     /// If the store fails, or takes longer.
     pub fn open_untouched(
-        self: &Arc<Self>,
+        &self,
         cookie_headers: &mut dyn Iterator<Item = &[u8]>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
         let opening = self.opening(cookie_headers);
@@ -130,14 +120,14 @@ impl RequestSession {
 
     /// Names the route, for the warning about changes that are not saved. The first name counts.
     pub fn set_route(&self, route: String) {
-        self.request.set_route(route);
+        self.0.set_route(route);
     }
 
     /// Ends the request's use of the session before the response's head is sent. It saves the
     /// changes.
     pub fn finish(&self) -> Finish {
-        let looked = self.looked.load(Ordering::Relaxed);
-        let request = self.request.clone();
+        let request = self.0.clone();
+        let looked = request.was_looked_at();
         let shared = request.shared();
         if let Ok(mut machine) = request.lock() {
             // Nobody can have changed a session that was never opened.
@@ -150,38 +140,12 @@ impl RequestSession {
                 return Finish::Ready(response_headers(looked, shared, &machine, now));
             }
         }
-        let most = (!looked).then(|| self.untouched_budget());
-        Finish::Pending(Box::pin(async move {
-            if let Some(most) = most {
-                request.limit(most)?;
-            }
-            let mut finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
-            // Another part of the request may have changed the session meanwhile, which is also
-            // before the head.
-            if let Ok(first) = finished
-                && request.lock()?.is_dirty()
-            {
-                finished = Drive::new(request.clone(), Aim::Reach(Goal::Finish)).await;
-                // The response must not claim that nothing was stored.
-                if first == Saved::Stored
-                    && let Err(error) = &finished
-                    && (error.changed_nothing() || matches!(error, Error::Missing | Error::Expired))
-                {
-                    tracing::warn!(
-                        error = error as &dyn std::error::Error,
-                        "only a part of the request's changes was stored; the response is an error"
-                    );
-                    finished = Err(Error::Unknown);
-                }
-            }
-            let mut machine = request.lock()?;
-            machine.close_head();
-            // Changes that were dropped because the session ended are no error: the response
-            // carries no cookie.
-            let _dropped_or_not = finished?;
-            let shared = request.shared();
-            Ok(response_headers(looked, shared, &machine, shared.now()))
-        }))
+        Finish::Pending(Finishing {
+            looked,
+            most: (!looked).then(|| self.untouched_budget()),
+            drive: Drive::new(request.clone(), Aim::Reach(Goal::Finish)),
+            first: None,
+        })
     }
 
     /// Ends the request's use of the session although its handler did not return, because the
@@ -191,7 +155,7 @@ impl RequestSession {
     /// they are dropped, and a warning counts them. This holds even if a task keeps a handle of the
     /// session. What the task changes afterwards is treated as after the response's head.
     pub fn cut_off(&self) {
-        self.request.cut_off();
+        self.0.cut_off();
     }
 
     /// The headers of a response whose session could not be saved, or not all of it.
@@ -199,8 +163,8 @@ impl RequestSession {
     /// They carry the cookie for what is known to be stored, such as a login that the handler saved
     /// before the store failed. Otherwise the browser's cookie is left alone.
     pub fn failed(&self) -> ResponseHeaders {
-        let shared = self.request.shared();
-        let known = self.request.lock().map_or_else(
+        let shared = self.0.shared();
+        let known = self.0.lock().map_or_else(
             |_| ResponseHeaders::default(),
             |machine| response_headers(true, shared, &machine, shared.now()),
         );
@@ -211,20 +175,83 @@ impl RequestSession {
     }
 
     fn untouched_budget(&self) -> Duration {
-        self.request.shared().rules.settings.store_timeout / UNTOUCHED_SHARE
+        self.0.shared().rules.settings.store_timeout / UNTOUCHED_SHARE
     }
 
     fn is_opened(&self) -> bool {
-        self.request.lock().is_ok_and(|machine| machine.is_opened())
+        self.0.lock().is_ok_and(|machine| machine.is_opened())
     }
 
     fn opening(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> Drive {
         let candidates = if self.is_opened() {
             Vec::new()
         } else {
-            self.request.shared().rules.presented(cookie_headers)
+            self.0.shared().rules.presented(cookie_headers)
         };
-        Drive::new(self.request.clone(), Aim::Open(candidates))
+        Drive::new(self.0.clone(), Aim::Open(candidates))
+    }
+}
+
+impl Future for OpenSession {
+    type Output = Result<Session>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let opened = ready!(Pin::new(&mut self.0).poll(context));
+        let request = self.0.request();
+        if let Err(error) = opened {
+            if request.shared().rules.settings.on_store_failure != OnStoreFailure::Anonymous {
+                return Poll::Ready(Err(error));
+            }
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the session could not be loaded; the request continues with an empty one"
+            );
+            request.lock()?.continue_unloaded();
+        }
+        Poll::Ready(Ok(Session::of(request.clone())))
+    }
+}
+
+impl Future for Finishing {
+    type Output = Result<ResponseHeaders>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let request = this.drive.request().clone();
+        if let Some(most) = this.most.take() {
+            request.limit(most)?;
+        }
+        let saved = loop {
+            let saved = ready!(Pin::new(&mut this.drive).poll(context));
+            match (this.first, saved) {
+                // Another part of the request may have changed the session meanwhile, which is also
+                // before the head.
+                (None, Ok(saved)) if request.lock()?.is_dirty() => {
+                    this.first = Some(saved);
+                    this.drive = Drive::new(request.clone(), Aim::Reach(Goal::Finish));
+                }
+                // The response must not claim that nothing was stored.
+                (Some(Saved::Stored), Err(error))
+                    if error.changed_nothing()
+                        || matches!(error, Error::Missing | Error::Expired) =>
+                {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "only a part of the request's changes was stored; the response is an error"
+                    );
+                    break Err(Error::Unknown);
+                }
+                (_, saved) => break saved,
+            }
+        };
+        let mut machine = request.lock()?;
+        machine.close_head();
+        // Changes that were dropped because the session ended are no error: the response carries no
+        // cookie.
+        let _dropped_or_not = saved?;
+        let shared = request.shared();
+        let headers = response_headers(this.looked, shared, &machine, shared.now());
+        Poll::Ready(Ok(headers))
     }
 }
 
@@ -251,6 +278,18 @@ impl fmt::Debug for RequestSession {
         f.debug_struct("RequestSession")
             .field("opened", &self.is_opened())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OpenSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSession").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Finishing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finishing").finish_non_exhaustive()
     }
 }
 

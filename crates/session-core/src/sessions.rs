@@ -127,8 +127,8 @@ impl Sessions {
     /// If its last handle is dropped before [`RequestSession::finish`], or while a
     /// [`save`](crate::Session::save) is under way, changes that are not saved are lost, and a
     /// warning counts them.
-    pub fn begin_request(&self) -> Arc<RequestSession> {
-        Arc::new(RequestSession::new(self.0.clone(), Unsaved::Counted))
+    pub fn begin_request(&self) -> RequestSession {
+        RequestSession::new(self.0.clone(), Unsaved::Counted)
     }
 
     /// As [`begin_request`](Self::begin_request), but with a function that completes a save when
@@ -138,11 +138,8 @@ impl Sessions {
     ///
     /// An adapter spawns a task in `finish`. `finish` is called where the handle is dropped, so it
     /// must not block.
-    pub fn begin_request_with(&self, finish: fn(BackgroundSave)) -> Arc<RequestSession> {
-        Arc::new(RequestSession::new(
-            self.0.clone(),
-            Unsaved::Finished(finish),
-        ))
+    pub fn begin_request_with(&self, finish: fn(BackgroundSave)) -> RequestSession {
+        RequestSession::new(self.0.clone(), Unsaved::Finished(finish))
     }
 
     /// Unsigned sessions in a new memory store, for tests. The cookie is named `session` and needs

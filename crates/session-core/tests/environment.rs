@@ -21,7 +21,7 @@ fn sessions(settings: Settings, store: &Arc<MemoryStore>) -> Sessions {
     builder.without_owner_lists().build().unwrap()
 }
 
-async fn open(sessions: &Sessions, cookie: Option<&str>) -> (Arc<RequestSession>, Session) {
+async fn open(sessions: &Sessions, cookie: Option<&str>) -> (RequestSession, Session) {
     let request_session = sessions.begin_request();
     let mut headers = cookie.map(str::as_bytes).into_iter();
     let session = request_session.session(&mut headers).await.unwrap();

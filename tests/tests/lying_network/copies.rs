@@ -1,7 +1,6 @@
 //! Two servers behind one address, of which the second has a copy of old data.
 
 use std::iter::{empty, once};
-use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::config::Settings;
@@ -46,7 +45,7 @@ impl Swapped {
     }
 
     /// The request and its session, if it has one.
-    async fn load(&self, cookie: &str) -> Result<Option<(Arc<RequestSession>, Session)>, Error> {
+    async fn load(&self, cookie: &str) -> Result<Option<(RequestSession, Session)>, Error> {
         let visit = self.sessions.begin_request();
         let session = visit.session(&mut once(cookie.as_bytes())).await;
         let session = session.inspect_err(|error| assert_eq!(error.status(), 503, "{error:?}"))?;

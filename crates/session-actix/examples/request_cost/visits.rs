@@ -69,7 +69,7 @@ async fn read_without() -> String {
 /// As [`change`], without sessions.
 #[post("/change-without")]
 async fn change_without() -> String {
-    1.to_string()
+    1_u64.to_string()
 }
 
 /// Sends so many requests of one kind, of one visitor.

@@ -32,18 +32,17 @@ pub(crate) fn id_in(value: &str, signer: Option<&Signer>) -> Option<(SessionId, 
 
 impl SessionId {
     const FLASK_MIN_LEN: usize = 22;
-    const FLASK_MAX_LEN: usize = 120;
 
     /// Accepts ids that Flask-Session makes: base64url of any length (0.6 and later) or a UUID
     /// (0.5).
     ///
     /// With the feature `flask`.
     pub fn from_flask(text: &str) -> Option<Self> {
-        let fits = (Self::FLASK_MIN_LEN..=Self::FLASK_MAX_LEN).contains(&text.len())
+        let fits = (Self::FLASK_MIN_LEN..=Self::MAX_LEN).contains(&text.len())
             && text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        fits.then(|| Self::of(text.to_owned()))
+        fits.then(|| Self::of(text))
     }
 }
 

@@ -163,7 +163,7 @@ impl Deref for Answer {
 /// A request under way.
 #[derive(Debug)]
 pub(crate) struct Request<'b> {
-    pub(crate) inner: Arc<RequestSession>,
+    pub(crate) inner: RequestSession,
     pub(crate) session: Session,
     browser: &'b Browser,
 }

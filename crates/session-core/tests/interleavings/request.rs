@@ -1,7 +1,5 @@
 //! One request of a scene, and its answer.
 
-use std::sync::Arc;
-
 use session_core::{Error, Finish, RequestSession, Result, Session, Sessions};
 
 use crate::store::PausingStore;
@@ -89,7 +87,7 @@ pub(crate) async fn run(
 
 async fn serve(
     sessions: &Sessions,
-    request_session: &Arc<RequestSession>,
+    request_session: &RequestSession,
     pause: Option<PausingStore>,
     (id, anonymous): (&str, &mut bool),
     act: Act,

@@ -107,7 +107,7 @@ pub(crate) async fn assist(run: &Run<'_>, r: usize, session: Session) {
 async fn open(
     run: &Run<'_>,
     r: usize,
-    request_session: &Arc<session_core::RequestSession>,
+    request_session: &session_core::RequestSession,
     header: &str,
 ) -> Option<Session> {
     let opening = request_session.session(&mut std::iter::once(header.as_bytes()));

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
 
@@ -54,7 +54,7 @@ impl Browser {
     }
 
     /// The session of a request for `/`.
-    pub(crate) async fn session(&self, request_session: &Arc<RequestSession>) -> Result<Session> {
+    pub(crate) async fn session(&self, request_session: &RequestSession) -> Result<Session> {
         let header = self.header("/");
         request_session
             .session(&mut header.as_deref().map(str::as_bytes).into_iter())
