@@ -43,7 +43,6 @@ fn a_future_has_less_than_a_kilobyte() {
         ("reload", size_of_val(&session.reload())),
         ("the save at the end", size_of::<Finishing>()),
     ] {
-        println!("{name}: {size} bytes");
         assert!(size < 1024, "{name}: {size} bytes");
     }
 }

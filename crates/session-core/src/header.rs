@@ -7,18 +7,18 @@
 //!      2      1  kind: 0 live, 1 forwarded, 2 ended, 3 logins of an owner
 //!      3      1  flags: which of the optional fields follow; 128 if the record is provisional
 //!      4      2  length of the header with its optional fields; the payload begins there
-//!      6      2  0; anything else is for later releases
+//!      6      1  which of the optional times follow: 1 last login or reauthentication, 2 end of the
+//!                cookie last sent, which otherwise ends with the browser, 4 time of the entry in
+//!                the owner's index, 8 idle timeout of its own in milliseconds
+//!      7      1  0; anything else is for later releases, as are other bits at offset 6
 //!      8      8  write tag: random, another one in each write
 //!     16     16  key binding: the last half of the digest that the store key ends with
 //!     32     16  lineage
-//!     48      8  the session's end; of a tombstone, how long it counts for requests that arrive
-//!     56      8  creation
-//!     64      8  last login or reauthentication, or 0
-//!     72      8  last use that was written
-//!     80      8  end of the cookie last sent, or 0 if it ends with the browser
-//!     88      8  time of the entry in the owner's index, or 0
-//!     96      8  idle timeout of its own in milliseconds, or 0
-//!    104         optional fields in the order of their flags; each has two bytes of
+//!     48      6  the session's end; of a tombstone, how long it counts for requests that arrive
+//!     54      6  creation
+//!     60      6  last use that was written
+//!     66         optional times in the order of their bits, 6 bytes each and never 0
+//!                optional fields in the order of their flags; each has two bytes of
 //!                length and so many bytes:
 //!                1 owner, 2 label, 4 key of the successor, all UTF-8;
 //!                8 first use of the id, 8 bytes, 0 if there was none; 16 nonce of a rotation,
@@ -29,8 +29,8 @@
 //! The payload of a record of kind 3 is the key bindings of provisional records, 16 bytes each.
 //!
 //! Numbers are big-endian; times are milliseconds since 1970. A record of a later version, of an
-//! unknown kind or with other bytes than 0 at offset 6 comes from a later release of this library,
-//! and is not touched.
+//! unknown kind or with unknown bits at offset 6 comes from a later release of this library, and is
+//! not touched.
 
 use std::time::Duration;
 
@@ -45,7 +45,9 @@ use crate::{
 /// The first byte of each record. No MessagePack and no JSON begins with it.
 const MAGIC: u8 = 0xc1;
 const VERSION: u8 = 1;
-const FIXED: usize = 104;
+const FIXED: usize = 66;
+/// The length of a time. The largest is 8,900 years after 1970.
+const TIME: usize = 6;
 /// Where the write tag ends.
 const TAGGED: usize = 16;
 
@@ -57,6 +59,12 @@ const NONCE: u8 = 16;
 const PROVIDER_SESSION: u8 = 32;
 const ENCRYPTED: u8 = 64;
 const PROVISIONAL: u8 = 128;
+
+const AUTHENTICATED: u8 = 1;
+const COOKIE_UNTIL: u8 = 2;
+const INDEXED_UNTIL: u8 = 4;
+const IDLE: u8 = 8;
+const TIMES: u8 = AUTHENTICATED | COOKIE_UNTIL | INDEXED_UNTIL | IDLE;
 
 /// The longest name of an owner, in bytes.
 pub(crate) const MAX_OWNER: usize = 512;
@@ -138,13 +146,29 @@ impl<'t> Header<'t> {
             3 => Kind::Logins,
             _ => return Err(Error::LaterVersion),
         };
-        if fixed[1] > VERSION || fixed[6..8] != [0, 0] {
+        if fixed[1] > VERSION || fixed[6] & !TIMES != 0 || fixed[7] != 0 {
             return Err(Error::LaterVersion);
         }
         let length = usize::from(u16::from_be_bytes(array(fixed, 4)));
         let mut rest = bytes
             .get(FIXED..length)
             .ok_or_else(|| Error::corrupt("the record's header is cut short"))?;
+        let mut optional = |flag: u8| -> Result<Option<u64>> {
+            if fixed[6] & flag == 0 {
+                return Ok(None);
+            }
+            let time = rest.split_first_chunk::<TIME>().map(|(time, others)| {
+                rest = others;
+                number(*time)
+            });
+            time.filter(|it| *it != 0)
+                .map(Some)
+                .ok_or_else(|| Error::corrupt("a time of the record's header is missing"))
+        };
+        let authenticated_at = optional(AUTHENTICATED)?.map(Millis::new);
+        let cookie_until = optional(COOKIE_UNTIL)?.map(Millis::new);
+        let indexed_until = optional(INDEXED_UNTIL)?.map(Millis::new);
+        let idle = optional(IDLE)?.map(Duration::from_millis);
         let mut field = |flag: u8| -> Result<Option<&'t [u8]>> {
             if flags & flag == 0 {
                 return Ok(None);
@@ -177,21 +201,19 @@ impl<'t> Header<'t> {
         {
             return Err(Error::corrupt("the record's header is inconsistent"));
         }
-        let instant = |offset| Millis::new(u64::from_be_bytes(array(fixed, offset)));
-        let optional = |offset| Some(instant(offset)).filter(|it| *it != Millis::default());
-        let idle = u64::from_be_bytes(array(fixed, 96));
+        let instant = |offset| Millis::new(number(array(fixed, offset)));
         let header = Self {
             kind,
             write_tag: array(fixed, 8),
             binding: array(fixed, 16),
             lineage: array(fixed, 32),
             expires_at: instant(48),
-            created_at: instant(56),
-            authenticated_at: optional(64),
-            used_at: instant(72),
-            cookie_until: optional(80),
-            indexed_until: optional(88),
-            idle: (idle > 0).then(|| Duration::from_millis(idle)),
+            created_at: instant(54),
+            authenticated_at,
+            used_at: instant(60),
+            cookie_until,
+            indexed_until,
+            idle,
             owner,
             label,
             successor,
@@ -228,7 +250,21 @@ impl<'t> Header<'t> {
         if self.provisional {
             flags |= PROVISIONAL;
         }
+        let times = [
+            (AUTHENTICATED, self.authenticated_at.map(Millis::get)),
+            (COOKIE_UNTIL, self.cookie_until.map(Millis::get)),
+            (INDEXED_UNTIL, self.indexed_until.map(Millis::get)),
+            (IDLE, self.idle.map(millis)),
+        ]
+        .map(|(flag, time)| (flag, time.filter(|it| *it != 0)));
         let mut length = FIXED;
+        let mut times_flags = 0;
+        for (flag, time) in times {
+            if time.is_some() {
+                times_flags |= flag;
+                length += TIME;
+            }
+        }
         for (flag, field) in fields {
             if let Some(field) = field {
                 flags |= flag;
@@ -244,20 +280,14 @@ impl<'t> Header<'t> {
         let mut bytes = Vec::with_capacity(length + payload);
         bytes.extend([MAGIC, VERSION, kind, flags]);
         bytes.extend(short(length));
-        bytes.extend([0, 0]);
+        bytes.extend([times_flags, 0]);
         bytes.extend(self.write_tag);
         bytes.extend(self.binding);
         bytes.extend(self.lineage);
-        for number in [
-            self.expires_at.get(),
-            self.created_at.get(),
-            self.authenticated_at.map_or(0, Millis::get),
-            self.used_at.get(),
-            self.cookie_until.map_or(0, Millis::get),
-            self.indexed_until.map_or(0, Millis::get),
-            self.idle.map_or(0, millis),
-        ] {
-            bytes.extend(number.to_be_bytes());
+        let always = [self.expires_at, self.created_at, self.used_at].map(Millis::get);
+        let optional = times.into_iter().filter_map(|(_, time)| time);
+        for time in always.into_iter().chain(optional) {
+            bytes.extend(short_time(time));
         }
         for field in fields.into_iter().filter_map(|(_, field)| field) {
             bytes.extend(short(field.len()));
@@ -321,6 +351,19 @@ fn array<const N: usize>(fixed: &[u8; FIXED], offset: usize) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(&fixed[offset..offset + N]);
     array
+}
+
+fn number(time: [u8; TIME]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes[8 - TIME..].copy_from_slice(&time);
+    u64::from_be_bytes(bytes)
+}
+
+fn short_time(millis: u64) -> [u8; TIME] {
+    let millis = millis.min((1 << (8 * TIME)) - 1).to_be_bytes();
+    let mut time = [0; TIME];
+    time.copy_from_slice(&millis[8 - TIME..]);
+    time
 }
 
 /// The lengths of owners, labels and keys are far below the maximum.

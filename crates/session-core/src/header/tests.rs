@@ -77,7 +77,7 @@ fn a_header_is_read_as_it_was_written() {
 #[test]
 fn what_a_later_release_may_write_is_distinguished_from_damage() {
     let good = header().write(0);
-    for (offset, value) in [(1, 2), (1, 255), (2, 4), (6, 1), (7, 1)] {
+    for (offset, value) in [(1, 2), (1, 255), (2, 4), (6, 16), (6, 128), (7, 1)] {
         let mut bytes = good.clone();
         bytes[offset] = value;
         assert!(
@@ -93,6 +93,53 @@ fn what_a_later_release_may_write_is_distinguished_from_damage() {
             "{offset}: {value}"
         );
     }
+}
+
+#[test]
+fn a_header_without_optional_fields_has_at_most_80_bytes() {
+    let visitor = Header {
+        authenticated_at: None,
+        indexed_until: None,
+        idle: None,
+        owner: None,
+        label: None,
+        id_use: None,
+        ..header()
+    };
+    assert_eq!(visitor.write(0).len(), 66);
+    let until = Some(Millis::new(8));
+    let with_cookie = Header {
+        cookie_until: until,
+        ..visitor.clone()
+    };
+    assert_eq!(with_cookie.write(0).len(), 72);
+    let with_all_times = Header {
+        authenticated_at: until,
+        indexed_until: until,
+        idle: Some(Duration::from_secs(9)),
+        ..with_cookie
+    };
+    assert_eq!(with_all_times.write(0).len(), 90);
+}
+
+#[test]
+fn a_time_beyond_six_bytes_is_the_largest() {
+    let far = Header {
+        idle: Some(Duration::MAX),
+        expires_at: Millis::new(u64::MAX),
+        ..header()
+    };
+    let bytes = far.write(0);
+    let (header, _) = Header::parse(&bytes).unwrap();
+    assert_eq!(header.idle, Some(Duration::from_millis((1 << 48) - 1)));
+    assert_eq!(header.expires_at, Millis::new((1 << 48) - 1));
+}
+
+#[test]
+fn an_optional_time_of_zero_is_damage() {
+    let mut bytes = header().write(0);
+    bytes[66..72].fill(0);
+    assert!(matches!(Header::parse(&bytes), Err(Error::Corrupt { .. })));
 }
 
 #[test]
@@ -143,6 +190,8 @@ proptest! {
     fn any_bytes_are_a_header_or_an_error(mut bytes: Vec<u8>, known: bool) {
         if known && bytes.len() > 4 {
             bytes[..4].copy_from_slice(&[MAGIC, VERSION, 0, 7]);
+            bytes.get_mut(6).into_iter().for_each(|it| *it &= TIMES);
+            bytes.get_mut(7).into_iter().for_each(|it| *it = 0);
         }
         if let Ok((header, length)) = Header::parse(&bytes) {
             prop_assert!(length <= bytes.len());

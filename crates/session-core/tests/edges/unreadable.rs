@@ -11,7 +11,7 @@ type Tamper = fn(&mut Vec<u8>);
 const LATER: [Tamper; 3] = [
     |bytes| bytes[1] = 2,
     |bytes| bytes[2] = 99,
-    |bytes| bytes[6] = 1,
+    |bytes| bytes[7] = 1,
 ];
 
 /// What makes it unreadable: cut short, another key's, no record at all, data that are none.
@@ -63,7 +63,7 @@ async fn a_record_of_a_later_release_is_an_error_to_every_request() {
         let restore = |bytes: &mut Vec<u8>| {
             bytes[1] = 1;
             bytes[2] = 0;
-            bytes[6] = 0;
+            bytes[7] = 0;
         };
         site.store.tamper(&key, restore).await;
         assert_eq!(site.value(&browser, "kept").await, Some(1));

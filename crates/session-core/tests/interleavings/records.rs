@@ -42,8 +42,10 @@ pub(crate) async fn live_records(run: &Run) -> Vec<Live> {
         }
         let header = usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
         let owner = (bytes[3] & 1 == 1).then(|| {
-            let length = usize::from(u16::from_be_bytes([bytes[104], bytes[105]]));
-            String::from_utf8(bytes[106..106 + length].to_vec()).expect("a name is text")
+            let times = usize::try_from(bytes[6].count_ones()).expect("a small number");
+            let fields = &bytes[66 + 6 * times..];
+            let length = usize::from(u16::from_be_bytes([fields[0], fields[1]]));
+            String::from_utf8(fields[2..2 + length].to_vec()).expect("a name is text")
         });
         let lineage = URL_SAFE_NO_PAD.encode(&bytes[32..48]);
         let payload = Payload::decode(bytes[header..].to_vec(), Format::MessagePack)
