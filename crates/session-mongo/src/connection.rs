@@ -53,12 +53,11 @@ fn invalid_url(_: mongodb::error::Error) -> ConfigError {
     ConfigError::new(URL, reason)
 }
 
-#[cfg(test)]
+/// For `cargo test -p session-mongo --lib`, which does not enable the feature.
+#[cfg(all(test, not(feature = "dns-resolver")))]
 mod tests {
     use super::*;
 
-    /// `cargo test -p session-mongo --lib` does not enable the feature.
-    #[cfg(not(feature = "dns-resolver"))]
     #[tokio::test]
     async fn a_url_that_needs_dns_records_names_the_feature() {
         let error = clients("mongodb+srv://ada:hunter2@h").await.err().unwrap();
