@@ -49,7 +49,7 @@ pub(crate) struct Request {
     holder: AtomicUsize,
     route: OnceLock<String>,
     /// Whether code of the application asked for the session.
-    looked_at: AtomicBool,
+    requested: AtomicBool,
     unsaved: Unsaved,
 }
 
@@ -116,7 +116,7 @@ impl Request {
             state: Mutex::new(state),
             holder: AtomicUsize::new(0),
             route: OnceLock::new(),
-            looked_at: AtomicBool::new(false),
+            requested: AtomicBool::new(false),
             unsaved,
         }
     }
@@ -136,12 +136,12 @@ impl Request {
         let _first = self.route.set(route);
     }
 
-    pub(crate) fn note_look(&self) {
-        self.looked_at.store(true, Ordering::Relaxed);
+    pub(crate) fn mark_requested(&self) {
+        self.requested.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn was_looked_at(&self) -> bool {
-        self.looked_at.load(Ordering::Relaxed)
+    pub(crate) fn was_requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

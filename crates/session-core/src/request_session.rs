@@ -63,7 +63,7 @@ pub enum Finish {
 /// fails, [`RequestSession::failed`] has the headers.
 #[must_use]
 pub struct Finishing {
-    looked: bool,
+    requested: bool,
     /// The store time that it may take at most.
     most: Option<Duration>,
     drive: Drive,
@@ -85,13 +85,13 @@ impl RequestSession {
     ///
     /// If the store fails, unless the application chose [`OnStoreFailure::Anonymous`].
     pub fn session(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> OpenSession {
-        self.0.note_look();
+        self.0.mark_requested();
         OpenSession(self.opening(cookie_headers))
     }
 
     /// The session, if it was loaded before. For code that cannot wait, such as a guard.
     pub fn loaded(&self) -> Option<Session> {
-        self.0.note_look();
+        self.0.mark_requested();
         self.is_opened().then(|| Session::of(self.0.clone()))
     }
 
@@ -127,7 +127,7 @@ impl RequestSession {
     /// changes.
     pub fn finish(&self) -> Finish {
         let request = self.0.clone();
-        let looked = request.was_looked_at();
+        let requested = request.was_requested();
         let shared = request.shared();
         if let Ok(mut machine) = request.lock() {
             // Nobody can have changed a session that was never opened.
@@ -137,12 +137,12 @@ impl RequestSession {
                 if rule_holds!(LateSessionKnowsHead) || !unused {
                     machine.close_head();
                 }
-                return Finish::Ready(response_headers(looked, shared, &machine, now));
+                return Finish::Ready(response_headers(requested, shared, &machine, now));
             }
         }
         Finish::Pending(Finishing {
-            looked,
-            most: (!looked).then(|| self.untouched_budget()),
+            requested,
+            most: (!requested).then(|| self.untouched_budget()),
             drive: Drive::new(request.clone(), Aim::Reach(Goal::Finish)),
             first: None,
         })
@@ -250,13 +250,13 @@ impl Future for Finishing {
         // cookie.
         let _dropped_or_not = saved?;
         let shared = request.shared();
-        let headers = response_headers(this.looked, shared, &machine, shared.now());
+        let headers = response_headers(this.requested, shared, &machine, shared.now());
         Poll::Ready(Ok(headers))
     }
 }
 
 fn response_headers(
-    looked: bool,
+    requested: bool,
     shared: &Shared,
     machine: &Machine,
     now: Millis,
@@ -267,8 +267,8 @@ fn response_headers(
         clear_site_data: clear_site_data
             .filter(|_| machine.removes_cookie())
             .map(str::to_owned),
-        vary: looked || set_cookie.is_some(),
-        no_store: looked && shared.rules.settings.no_store && machine.had_owner(&shared.rules),
+        vary: requested || set_cookie.is_some(),
+        no_store: requested && shared.rules.settings.no_store && machine.had_owner(&shared.rules),
         set_cookie,
     }
 }
