@@ -59,8 +59,10 @@ pub(crate) struct Times {
     pub(crate) indexed_until: Option<Millis>,
     /// The use of the record's id, if a rotation made it, or a renewal while rotation was on.
     pub(crate) id_use: Option<IdUse>,
-    /// The login that inserted the record may still be refused. It counts to the sessions of its
-    /// owner only if the owner's [record of logins](logins) names it, until the next write.
+    /// The login that inserted the record is under way, or was cut off. The next write of the record
+    /// makes it count to the sessions of its owner as any other. Until then it counts only while the
+    /// login may be under way and, if logins can be refused, only if the owner's
+    /// [record of logins](logins) names it.
     pub(crate) provisional: bool,
 }
 

@@ -25,6 +25,8 @@ use tokio::{
 /// Where it keeps what it holds.
 const DIRECTORY: &str = "./demo-redis";
 const START: Duration = Duration::from_secs(5);
+/// By then each worker of the site has tried to connect again: the longest pause is half a second.
+const RECONNECT: Duration = Duration::from_millis(600);
 
 pub(crate) struct OwnRedis {
     port: u16,
@@ -117,6 +119,7 @@ async fn stop(own: Data<OwnRedis>) -> io::Result<HttpResponse> {
 #[post("/page/store/start")]
 async fn start(own: Data<OwnRedis>) -> io::Result<HttpResponse> {
     own.run().await?;
+    sleep(RECONNECT).await;
     Ok(back())
 }
 

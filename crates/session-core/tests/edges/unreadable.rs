@@ -8,9 +8,10 @@ use crate::support::{Browser, Handler, Site, signed};
 type Tamper = fn(&mut Vec<u8>);
 
 /// What makes a record one of a later release: its version, its kind, a flag that is unknown here.
-const LATER: [Tamper; 3] = [
+const LATER: [Tamper; 4] = [
     |bytes| bytes[1] = 2,
     |bytes| bytes[2] = 99,
+    |bytes| bytes[6] |= 0x80,
     |bytes| bytes[7] = 1,
 ];
 
@@ -63,6 +64,7 @@ async fn a_record_of_a_later_release_is_an_error_to_every_request() {
         let restore = |bytes: &mut Vec<u8>| {
             bytes[1] = 1;
             bytes[2] = 0;
+            bytes[6] &= 0x7f;
             bytes[7] = 0;
         };
         site.store.tamper(&key, restore).await;
