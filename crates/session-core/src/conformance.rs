@@ -3,9 +3,9 @@
 //!
 //! `conformance_tests!` takes an async expression that opens a [`Fixture`] of the store. It expands
 //! to one `#[test]` for each promise that every store makes. A store that can list an owner's
-//! sessions adds [`owner_index_tests!`](crate::owner_index_tests), and one that must be swept adds
-//! [`expired_sweep_tests!`](crate::expired_sweep_tests). If a later version adds a promise, the
-//! macros include it.
+//! sessions adds [`owner_index_tests!`](crate::owner_index_tests), one that must be swept adds
+//! [`expired_sweep_tests!`](crate::expired_sweep_tests), and one whose records can all be read adds
+//! [`scan_tests!`](crate::scan_tests). If a later version adds a promise, the macros include it.
 //!
 //! While you develop a store, name the promises that it does not keep yet:
 //! `conformance_tests!(open(), except: [the_longest_key_works])`. Such a test passes only while the
@@ -22,6 +22,7 @@
 //! session_core::conformance_tests!(async { open() });
 //! session_core::owner_index_tests!(async { open() });
 //! session_core::expired_sweep_tests!(async { open() });
+//! session_core::scan_tests!(async { open() });
 //! # fn main() {}
 //! ```
 //!
@@ -80,6 +81,7 @@ mod list;
 mod load;
 mod owner;
 mod races;
+mod scan;
 mod shared;
 mod sweep;
 mod tasks;
@@ -101,6 +103,7 @@ pub use keys::*;
 pub use load::*;
 pub use owner::*;
 pub use races::*;
+pub use scan::*;
 pub use shared::Shared;
 pub use sweep::*;
 pub use update::*;
@@ -113,6 +116,8 @@ pub const STORE_PROMISES: &[&str] = crate::__store_promises!((names), []);
 pub const OWNER_PROMISES: &[&str] = crate::__owner_promises!((names), []);
 /// The names of the promises of stores that must be swept.
 pub const SWEEP_PROMISES: &[&str] = crate::__sweep_promises!((names), []);
+/// The names of the promises of stores whose records can all be read.
+pub const SCAN_PROMISES: &[&str] = crate::__scan_promises!((names), []);
 
 /// One test for each promise of [`SessionStore`](crate::SessionStore).
 ///
@@ -154,6 +159,19 @@ macro_rules! expired_sweep_tests {
     };
 }
 
+/// One test for each promise of [`Scan`](crate::Scan).
+///
+/// Takes an async expression of a [`Fixture`]; see [`conformance`](crate::conformance).
+#[macro_export]
+macro_rules! scan_tests {
+    ($open:expr $(, except: [$($except:ident),* $(,)?])? $(,)?) => {
+        $crate::__scan_promises!(
+            ($crate::__promise_tests),
+            [$open, &[$($(::core::stringify!($except)),*)?]]
+        );
+    };
+}
+
 const DEFAULT_ROUNDS: usize = 50;
 const TIME_PER_DEFAULT_ROUNDS: Duration = Duration::from_secs(60);
 
@@ -171,7 +189,13 @@ pub fn rounds() -> usize {
 #[doc(hidden)]
 pub fn check(promise: &str, except: &[&str], test: impl Future<Output = ()>) {
     for name in except {
-        let known = [STORE_PROMISES, OWNER_PROMISES, SWEEP_PROMISES].concat();
+        let known = [
+            STORE_PROMISES,
+            OWNER_PROMISES,
+            SWEEP_PROMISES,
+            SCAN_PROMISES,
+        ]
+        .concat();
         assert!(known.contains(name), "there is no promise {name}");
     }
     if !except.contains(&promise) {

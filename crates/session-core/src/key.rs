@@ -76,6 +76,25 @@ impl KeyPrefix {
         self.key_of_sid(&digest_of_sid(sid))
     }
 
+    /// What the keys of records begin with, each before 64 hexadecimal digits: the prefix in those of
+    /// sessions, and `logins:` after it in those of the records of logins.
+    pub fn record_starts(&self) -> [String; 2] {
+        [self.0.to_string(), format!("{}{LOGINS}", self.0)]
+    }
+
+    /// Whether this prefix makes such a key for a record. A key of `session:b:` is none of
+    /// `session:`.
+    pub fn is_of_record(&self, key: &str) -> bool {
+        let Some(rest) = key.strip_prefix(&*self.0) else {
+            return false;
+        };
+        let digest = rest.strip_prefix(LOGINS).unwrap_or(rest);
+        digest.len() == 64
+            && digest
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
     /// The same, of the [digest](digest_of_sid).
     pub(crate) fn key_of_sid(&self, digest: &SidDigest) -> OwnerKey {
         let digest = hex(digest, &mut [0; 64]).to_owned();
@@ -94,6 +113,8 @@ impl OwnerKey {
 /// What stands before the digest in the key of an identity provider's session. No key of an owner
 /// has it there.
 const SID: &str = "sid:";
+/// The same in the key of a record of logins.
+const LOGINS: &str = "logins:";
 
 /// The SHA-256 of an identity provider's session `sid`. This is what a record has of it.
 pub(crate) type SidDigest = [u8; 32];
@@ -106,7 +127,7 @@ impl KeyPrefix {
     /// The key of the record that names the latest logins of `owner`, if their number is limited:
     /// prefix + `logins:` + SHA-256 of the name in hexadecimal.
     pub(crate) fn logins_key(&self, owner: &str) -> StoreKey {
-        StoreKey(hex_after(&format!("{}logins:", self.0), owner.as_bytes()))
+        StoreKey(hex_after(&format!("{}{LOGINS}", self.0), owner.as_bytes()))
     }
 }
 
@@ -205,6 +226,31 @@ mod tests {
             assert!(sid.is_provider_session() && !owner.is_provider_session());
         }
         assert!(!OwnerKey::from_stored("sid:").is_provider_session());
+    }
+
+    #[test]
+    fn a_prefix_knows_the_keys_of_its_records() {
+        let id = SessionId::random(32);
+        for text in ["session:", "logins:", "a"] {
+            let prefix = KeyPrefix::new(text).unwrap();
+            let longer = KeyPrefix::new(&format!("{text}b:")).unwrap();
+            for key in [prefix.hashed_key(&id), prefix.logins_key("ada")] {
+                assert!(prefix.is_of_record(key.as_str()));
+                assert!(!longer.is_of_record(key.as_str()));
+                let starts = prefix.record_starts();
+                assert!(starts.iter().any(|it| {
+                    key.as_str()
+                        .strip_prefix(&**it)
+                        .is_some_and(|it| it.len() == 64)
+                }));
+            }
+            for other in [longer.hashed_key(&id), longer.logins_key("ada")] {
+                assert!(!prefix.is_of_record(other.as_str()));
+            }
+            assert!(!prefix.is_of_record(prefix.owner_key("ada").as_str()));
+            assert!(!prefix.is_of_record(prefix.provider_session_key("sid").as_str()));
+            assert!(!prefix.is_of_record(&prefix.hashed_key(&id).as_str().to_uppercase()));
+        }
     }
 
     #[test]

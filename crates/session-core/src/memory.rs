@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use self::records::Records;
 use crate::{
     error::{Error, Result},
-    key::{OwnerKey, StoreKey},
-    record::{Cursor, Loaded, Page, Record, Revision, Write},
-    store::{ExpiredSweep, OwnerIndex, SessionStore},
+    key::{KeyPrefix, OwnerKey, StoreKey},
+    record::{Cursor, Listed, Loaded, Page, Record, Revision, Write},
+    store::{ExpiredSweep, OwnerIndex, Scan, SessionStore},
 };
 
 /// A source of the time, such as `SystemTime::now`.
@@ -116,6 +116,10 @@ impl SessionStore for MemoryStore {
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
         Some(self)
     }
+
+    fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
+        Some(self)
+    }
 }
 
 #[async_trait]
@@ -137,17 +141,38 @@ impl OwnerIndex for MemoryStore {
         cursor: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page> {
-        let after = cursor
-            .map(|cursor| std::str::from_utf8(cursor.as_bytes()).map(StoreKey::from_stored))
-            .transpose()
-            .map_err(Error::corrupt)?;
-        let now = self.now();
-        let (records, next) = self.records().owned_by(owner, after, limit, now);
-        Ok(Page {
-            records,
-            next: next.map(|key| Cursor::new(key.as_str().as_bytes().to_vec())),
-        })
+        let (after, now) = (key_of(cursor)?, self.now());
+        Ok(page(self.records().owned_by(owner, after, limit, now)))
     }
+}
+
+#[async_trait]
+impl Scan for MemoryStore {
+    async fn records(
+        &self,
+        prefix: &KeyPrefix,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page> {
+        let after = key_of(cursor)?;
+        Ok(page(self.records().of_prefix(
+            prefix,
+            after.as_ref(),
+            limit,
+        )))
+    }
+}
+
+/// A cursor is the last key of the page before.
+fn key_of(cursor: Option<&Cursor>) -> Result<Option<StoreKey>> {
+    let text = cursor.map(|cursor| std::str::from_utf8(cursor.as_bytes()));
+    let text = text.transpose().map_err(Error::corrupt)?;
+    Ok(text.map(StoreKey::from_stored))
+}
+
+fn page((records, last): (Vec<Listed>, Option<StoreKey>)) -> Page {
+    let next = last.map(|key| Cursor::new(key.as_str().as_bytes().to_vec()));
+    Page { records, next }
 }
 
 #[cfg(test)]

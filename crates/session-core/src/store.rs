@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     error::Result,
-    key::{OwnerKey, StoreKey},
+    key::{KeyPrefix, OwnerKey, StoreKey},
     record::{Cursor, Loaded, Page, Record, Revision, Write},
 };
 
@@ -80,6 +80,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
         None
     }
+
+    /// All records of the store, page by page: `Some(self)` if the store implements [`Scan`].
+    ///
+    /// `None`, the default, means that nobody can count, list or copy all sessions.
+    fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
+        None
+    }
 }
 
 /// A store whose backend does not remove expired records by itself: files, SQL, memory.
@@ -138,6 +145,39 @@ pub trait OwnerIndex: SessionStore {
     async fn owned_by(
         &self,
         owner: &OwnerKey,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page>;
+}
+
+/// A store whose records can all be read, page by page: for whoever counts, lists, ends or copies
+/// all sessions. No request needs it.
+///
+/// Such a store must return itself from [`SessionStore::scan`].
+#[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot list all of its records",
+    note = "it does not implement `Scan`: leave its tests out"
+)]
+pub trait Scan: SessionStore {
+    /// A page of about `limit` of the records whose keys `prefix` makes
+    /// ([`KeyPrefix::is_of_record`]), from `cursor`, or from the start. In no particular order.
+    ///
+    /// A record that was inserted before the first page was requested, and not removed before the
+    /// last page was returned, is on at least one of the pages. A page may hold fewer records than
+    /// `limit`, or none, and still have a [`next`](Page::next). It may hold a few more than
+    /// `limit`. A `cursor` may come from another handle, or from another process.
+    ///
+    /// A record whose [`expires_at`](Record::expires_at) has passed may be on a page or not. What
+    /// is under such a key and is no record of this store, because something else wrote it, is on
+    /// no page.
+    ///
+    /// Applications use the store meanwhile. So no single command to the backend may keep others
+    /// waiting: it reads at most a few thousand keys, and the heads of at most a thousand records,
+    /// whatever `limit` is. Where the backend allows it, it reads the heads alone.
+    async fn records(
+        &self,
+        prefix: &KeyPrefix,
         cursor: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page>;

@@ -5,7 +5,9 @@ mod broken;
 use std::{collections::BTreeSet, fs, path::Path, thread};
 
 use broken::{BrokenStore, Defect};
-use session_core::conformance::{self, Fixture, OWNER_PROMISES, STORE_PROMISES, SWEEP_PROMISES};
+use session_core::conformance::{
+    self, Fixture, OWNER_PROMISES, SCAN_PROMISES, STORE_PROMISES, SWEEP_PROMISES,
+};
 
 macro_rules! defects {
     ($($promise:ident: $($defect:ident),+;)+) => {
@@ -99,6 +101,13 @@ defects! {
     sweep_keeps_to_its_limit: SweepIgnoresItsLimit;
     sweep_before_any_time_has_passed_removes_none: SweepTakesTheLive;
     sweep_spares_what_is_written_beside_it: SweepChecksThenDeletes;
+    a_store_that_can_be_scanned_offers_it: ScanIsHidden;
+    a_scan_finds_the_records_of_its_prefix_and_no_others:
+        ScanForgets, ScanIgnoresThePrefix, ScanIgnoresCase, HandlesAreApart;
+    a_scan_gives_the_head_of_each_record: ScanGivesNoHead;
+    a_page_of_a_scan_keeps_to_its_limit: ScanGivesAllAtOnce;
+    a_scan_misses_no_record_while_others_change: ScanPagesByNumber;
+    a_dropped_page_of_a_scan_disturbs_no_other_call: ScanMixesAnswers;
 }
 
 #[test]
@@ -108,10 +117,15 @@ fn every_broken_promise_is_noticed() {
 
 #[test]
 fn every_promise_is_broken_here_and_listed_for_the_stores() {
-    let listed: BTreeSet<_> = [STORE_PROMISES, OWNER_PROMISES, SWEEP_PROMISES]
-        .concat()
-        .into_iter()
-        .collect();
+    let listed: BTreeSet<_> = [
+        STORE_PROMISES,
+        OWNER_PROMISES,
+        SWEEP_PROMISES,
+        SCAN_PROMISES,
+    ]
+    .concat()
+    .into_iter()
+    .collect();
     assert_eq!(listed, PROMISES.iter().copied().collect());
 
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/conformance");
@@ -138,4 +152,5 @@ mod with_a_defect_elsewhere {
 
     session_core::conformance_tests!(async { open() });
     session_core::owner_index_tests!(async { open() });
+    session_core::scan_tests!(async { open() });
 }

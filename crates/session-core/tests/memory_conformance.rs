@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use session_core::{ExpiredSweep, MemoryStore, OwnerIndex, SessionStore, conformance::Fixture};
+use session_core::{
+    ExpiredSweep, MemoryStore, OwnerIndex, Scan, SessionStore, conformance::Fixture,
+};
 
 mod as_itself {
     use super::*;
@@ -14,6 +16,7 @@ mod as_itself {
     session_core::conformance_tests!(async { open() });
     session_core::owner_index_tests!(async { open() });
     session_core::expired_sweep_tests!(async { open() });
+    session_core::scan_tests!(async { open() });
 }
 
 mod behind_a_trait_object {
@@ -31,7 +34,12 @@ mod behind_a_trait_object {
         Fixture::<dyn ExpiredSweep>::of(Arc::new(MemoryStore::new())).with_told_expiry()
     }
 
+    fn scanned() -> Fixture<dyn Scan> {
+        Fixture::<dyn Scan>::of(Arc::new(MemoryStore::new())).with_told_expiry()
+    }
+
     session_core::conformance_tests!(async { store() });
     session_core::owner_index_tests!(async { index() });
     session_core::expired_sweep_tests!(async { swept() });
+    session_core::scan_tests!(async { scanned() });
 }

@@ -17,6 +17,7 @@ mod name;
 mod owner_index;
 mod records;
 mod root;
+mod scan;
 mod session_store;
 mod settings;
 mod staged;

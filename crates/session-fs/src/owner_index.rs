@@ -170,7 +170,7 @@ impl Root {
 }
 
 /// Reads the head of the record called `name`, if there is one.
-fn read_head(shard: &Directory, name: &Name) -> Result<Option<Listed>> {
+pub(crate) fn read_head(shard: &Directory, name: &Name) -> Result<Option<Listed>> {
     retry_damaged(shard, || {
         let start = file::start(shard, name.to_string(), OVERHEAD + Record::HEAD)?;
         start.map(|it| layout::decode_head(name, &it)).transpose()

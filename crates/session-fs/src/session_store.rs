@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session_core::{
-    Loaded, OwnerIndex, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
+    Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write, async_trait,
 };
 
 use crate::{blocking::blocking, name::Name, store::FileStore};
@@ -41,6 +41,10 @@ impl SessionStore for FileStore {
     }
 
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
+
+    fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         Some(self)
     }
 }

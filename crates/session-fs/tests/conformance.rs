@@ -15,6 +15,7 @@ fn open() -> Fixture<FileStore> {
 session_core::conformance_tests!(async { open() });
 session_core::owner_index_tests!(async { open() });
 session_core::expired_sweep_tests!(async { open() });
+session_core::scan_tests!(async { open() });
 
 mod durable {
     use session_core::conformance::Fixture;

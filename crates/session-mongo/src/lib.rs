@@ -13,6 +13,7 @@ mod layout;
 mod names;
 mod owner_index;
 mod reply;
+mod scan;
 mod session_store;
 mod settings;
 mod store;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mongodb::bson::oid::ObjectId;
 use session_core::{
-    Loaded, OwnerIndex, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
+    Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write, async_trait,
 };
 
 use crate::{
@@ -46,6 +46,10 @@ impl SessionStore for MongoStore {
     }
 
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
+
+    fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         Some(self)
     }
 }

@@ -7,7 +7,7 @@ use redis::{
     Value,
     cluster::{ClusterClient, ClusterClientBuilder, ClusterConfig},
     cluster_async::ClusterConnection,
-    cluster_routing::SingleNodeRoutingInfo,
+    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     io::tcp::TcpSettings,
 };
 use session_core::config::ConfigError;
@@ -63,6 +63,17 @@ pub(crate) async fn send(mut cluster: ClusterConnection, command: &[&[u8]]) -> R
     asking.cmd("ASKING").add_command(packed(command));
     let mut replies = cluster.route_pipeline(asking, 0, 2, node).await?;
     replies.pop().map_or(answer, Value::extract_error)
+}
+
+/// Sends a command to the primary that has the slot.
+pub(crate) async fn send_to_slot(
+    mut cluster: ClusterConnection,
+    slot: u16,
+    command: &[&[u8]],
+) -> RedisResult<Value> {
+    let primary = Route::new(slot, SlotAddr::Master);
+    let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(primary));
+    cluster.route_command(packed(command), routing).await
 }
 
 /// The node that imports the key's slot, if the error is the redirection `ASK`.

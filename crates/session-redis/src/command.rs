@@ -92,6 +92,19 @@ impl RedisStore {
     }
 }
 
+#[cfg(feature = "cluster")]
+impl RedisStore {
+    /// Sends a command that changes nothing to the primary of a cluster that has the slot.
+    pub(crate) async fn send_to_slot(&self, slot: u16, command: &[&[u8]]) -> RedisResult<Value> {
+        let worker = self.connections.of_current_worker(&self.server)?;
+        let connection = within(self.server.connect_timeout, worker.get_or_connect()).await?;
+        match connection.send_to_slot(slot, command).await {
+            Some(answer) => answer,
+            None => connection.send(command).await,
+        }
+    }
+}
+
 /// The driver's command, allocated in its final size: growing would copy a record several times.
 pub(crate) fn packed(command: &[&[u8]]) -> Cmd {
     let size = command.iter().map(|part| part.len()).sum();

@@ -87,4 +87,19 @@ impl Connection {
             }
         }
     }
+
+    /// As [`send`](Self::send), to the primary that has the slot. `None` if this is no connection
+    /// to a cluster.
+    #[cfg(feature = "cluster")]
+    pub(crate) async fn send_to_slot(
+        &self,
+        slot: u16,
+        command: &[&[u8]],
+    ) -> Option<RedisResult<Value>> {
+        let Kind::Cluster(connection, response_timeout) = &self.kind else {
+            return None;
+        };
+        let answer = cluster::send_to_slot(connection.clone(), slot, command);
+        Some(within(*response_timeout, answer).await)
+    }
 }

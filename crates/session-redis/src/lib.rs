@@ -12,6 +12,7 @@ mod expiry;
 mod owner_index;
 #[cfg(feature = "sentinel")]
 mod primary;
+mod scan;
 mod script;
 #[cfg(feature = "sentinel")]
 mod sentinels;

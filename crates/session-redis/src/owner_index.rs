@@ -65,7 +65,7 @@ impl RedisStore {
     }
 
     /// The first bytes of the records. Leaves out keys without a record.
-    async fn heads(&self, keys: &[String]) -> Result<Vec<Listed>> {
+    pub(crate) async fn heads(&self, keys: &[String]) -> Result<Vec<Listed>> {
         let last = (Record::HEAD - 1).to_string();
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(MAX_READS) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use session_core::{
-    IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, SessionStore, StoreKey,
-    Write, async_trait,
+    IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, Scan, SessionStore,
+    StoreKey, Write, async_trait,
 };
 
 use crate::{
@@ -39,6 +39,10 @@ impl SessionStore for RedisStore {
     }
 
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
+
+    fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         Some(self)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use session_core::{Error, Loaded, OwnerIndex, Record, Result, Revision, StoreKey, Write};
+use session_core::{Error, Loaded, OwnerIndex, Record, Result, Revision, Scan, StoreKey, Write};
 
 use crate::{
     dialect::{Dialect, Driver, Row, Value},
@@ -46,6 +46,11 @@ pub trait Layout: Sized + fmt::Debug + Send + Sync + 'static {
 
     /// The store as an owner index, if the layout has one.
     fn owner_index<D: Dialect>(_: Arc<SqlTable<D, Self>>) -> Option<Arc<dyn OwnerIndex>> {
+        None
+    }
+
+    /// The store as one whose records can all be read, if the layout has their keys.
+    fn scan<D: Dialect>(_: Arc<SqlTable<D, Self>>) -> Option<Arc<dyn Scan>> {
         None
     }
 }
@@ -187,6 +192,10 @@ impl Layout for Own {
     }
 
     fn owner_index<D: Dialect>(store: Arc<SqlStore<D>>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(store)
+    }
+
+    fn scan<D: Dialect>(store: Arc<SqlStore<D>>) -> Option<Arc<dyn Scan>> {
         Some(store)
     }
 }

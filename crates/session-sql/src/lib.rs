@@ -23,6 +23,7 @@ mod migrate;
 mod owner_index;
 mod queries;
 mod retry;
+mod scan;
 mod settings;
 mod sqlalchemy_url;
 mod store;

@@ -8,7 +8,7 @@ use session_core::{
 };
 
 use crate::{
-    dialect::{Dialect, Value},
+    dialect::{Dialect, Row, Value},
     instant::to_micros,
     queries::statement,
     retry::Operation,
@@ -45,18 +45,23 @@ impl<D: Dialect> OwnerIndex for SqlStore<D> {
         let by_sid = owner.is_provider_session();
         let sql = statement::<D>(&self.table, if by_sid { PAGE_BY_SID } else { PAGE });
         let rows = self.run(Operation::Read, &sql, &values).await?.rows;
-        let last = rows.last().filter(|_| rows.len() >= limit);
-        let next = last.map(|row| Cursor::new(row.key.clone()));
-        let records = rows.into_iter().map(|row| {
-            let key = String::from_utf8(row.key).map_err(Error::corrupt)?;
-            Ok(Listed {
-                key: StoreKey::from_stored(key),
-                head: row.bytes.into(),
-            })
-        });
-        Ok(Page {
-            records: records.collect::<Result<_>>()?,
-            next,
-        })
+        page_of(rows, limit)
     }
+}
+
+/// A page of up to `limit` rows in the order of their keys.
+pub(crate) fn page_of(rows: Vec<Row>, limit: usize) -> Result<Page> {
+    let last = rows.last().filter(|_| rows.len() >= limit);
+    let next = last.map(|row| Cursor::new(row.key.clone()));
+    let records = rows.into_iter().map(|row| {
+        let key = String::from_utf8(row.key).map_err(Error::corrupt)?;
+        Ok(Listed {
+            key: StoreKey::from_stored(key),
+            head: row.bytes.into(),
+        })
+    });
+    Ok(Page {
+        records: records.collect::<Result<_>>()?,
+        next,
+    })
 }

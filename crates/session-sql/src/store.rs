@@ -7,7 +7,7 @@ use std::{
 };
 
 use session_core::{
-    Loaded, OwnerIndex, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
+    Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write, async_trait,
 };
 use sqlx::{Pool, SqlStr};
 
@@ -218,6 +218,10 @@ impl<D: Dialect, L: Layout> SessionStore for SqlTable<D, L> {
 
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
         L::owner_index(self)
+    }
+
+    fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
+        L::scan(self)
     }
 }
 

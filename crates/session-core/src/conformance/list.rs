@@ -92,6 +92,22 @@ macro_rules! __sweep_promises {
     };
 }
 
+/// Calls `$each!` with `[$context]` and the promises of stores whose records can all be read.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __scan_promises {
+    (($($each:tt)+), $context:tt) => {
+        $($each)+! { $context
+            a_store_that_can_be_scanned_offers_it
+            a_scan_finds_the_records_of_its_prefix_and_no_others
+            a_scan_gives_the_head_of_each_record
+            a_page_of_a_scan_keeps_to_its_limit
+            a_scan_misses_no_record_while_others_change
+            a_dropped_page_of_a_scan_disturbs_no_other_call
+        }
+    };
+}
+
 /// One test for each promise.
 #[doc(hidden)]
 #[macro_export]

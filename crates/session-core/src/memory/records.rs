@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    key::{OwnerKey, StoreKey},
+    key::{KeyPrefix, OwnerKey, StoreKey},
     record::{IndexEntry, Listed, Loaded, Record, Write},
 };
 
@@ -136,20 +136,43 @@ impl Records {
             .map(|(key, _)| key)
             .take(limit.max(1))
             .collect();
-        let next = (page.len() >= limit.max(1))
-            .then(|| page.last().map(|key| (*key).clone()))
-            .flatten();
+        self.page(&page, limit)
+    }
+
+    /// Up to `limit` records whose keys `prefix` makes and that come after `after`, and the last of
+    /// these keys if there may be more.
+    ///
+    /// It goes through all keys, because keeping them in order would cost each write.
+    pub(super) fn of_prefix(
+        &self,
+        prefix: &KeyPrefix,
+        after: Option<&StoreKey>,
+        limit: usize,
+    ) -> (Vec<Listed>, Option<StoreKey>) {
+        let mut page: Vec<_> = self
+            .by_key
+            .keys()
+            .filter(|key| prefix.is_of_record(key.as_str()) && after < Some(*key))
+            .collect();
+        page.sort_unstable();
+        page.truncate(limit.max(1));
+        self.page(&page, limit)
+    }
+
+    /// The records of `page`, and its last key if it is full.
+    fn page(&self, page: &[&StoreKey], limit: usize) -> (Vec<Listed>, Option<StoreKey>) {
+        let last = page.last().filter(|_| page.len() >= limit.max(1));
         let records = page
-            .into_iter()
+            .iter()
             .filter_map(|key| {
-                let bytes = &self.by_key.get(key)?.bytes;
+                let bytes = &self.by_key.get(*key)?.bytes;
                 Some(Listed {
-                    key: key.clone(),
+                    key: (*key).clone(),
                     head: bytes.slice(..bytes.len().min(Record::HEAD)),
                 })
             })
             .collect();
-        (records, next)
+        (records, last.map(|key| (*key).clone()))
     }
 
     fn list(&mut self, entry: &IndexEntry, key: &StoreKey) {

@@ -3,6 +3,7 @@
 mod defect;
 mod index;
 mod mangle;
+mod scan;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -13,7 +14,8 @@ use std::{
 
 use session_core::{
     Bytes, Error, ExpiredSweep, IndexEntry, Loaded, MemoryStore, OwnerIndex, OwnerKey, Page,
-    Record, Result, Revision, SessionStore, StoreKey, Write, async_trait, conformance::Fixture,
+    Record, Result, Revision, Scan, SessionStore, StoreKey, Write, async_trait,
+    conformance::Fixture,
 };
 
 pub(crate) use defect::Defect;
@@ -325,6 +327,10 @@ impl SessionStore for BrokenStore {
 
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
         (self.defect != Defect::IndexIsHidden).then_some(self as Arc<dyn OwnerIndex>)
+    }
+
+    fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
+        (self.defect != Defect::ScanIsHidden).then_some(self as Arc<dyn Scan>)
     }
 }
 

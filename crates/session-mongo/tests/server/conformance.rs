@@ -22,3 +22,4 @@ async fn open() -> Fixture<MongoStore> {
 
 session_core::conformance_tests!(open());
 session_core::owner_index_tests!(open());
+session_core::scan_tests!(open());

@@ -14,6 +14,7 @@ use session_tests::RedisServer;
 
 /// The row of the README's table of rights for each server.
 pub(crate) const SERVER_ROW: &str = "each server";
+pub(crate) const SCAN_ROW: &str = "each server, for who lists all sessions";
 
 /// The address for a user who has, on these servers, the commands in these rows of the README's
 /// table and no others. `keys` are those that the user may use, such as `session:*`.

@@ -5,7 +5,7 @@ use session_core::conformance::{Fixture, Shared};
 use session_redis::RedisStore;
 use session_tests::{RedisCluster, RedisSentinel, RedisServer};
 
-use crate::common::{SERVER_ROW, limited, store};
+use crate::common::{SCAN_ROW, SERVER_ROW, limited, store};
 
 mod on_one_server {
     use super::*;
@@ -23,7 +23,7 @@ mod on_one_server {
             &url,
             &[&server],
             "*",
-            &[SERVER_ROW, "a database other than 0"],
+            &[SERVER_ROW, "a database other than 0", SCAN_ROW],
         );
         Fixture::new(store(&url))
             .with_second(store(&url).into())
@@ -32,6 +32,7 @@ mod on_one_server {
 
     session_core::conformance_tests!(open());
     session_core::owner_index_tests!(open());
+    session_core::scan_tests!(open());
 }
 
 mod on_a_cluster {
@@ -43,7 +44,12 @@ mod on_a_cluster {
         let cluster = CLUSTER.get_or_start(RedisCluster::start).await;
         let nodes: Vec<_> = cluster.nodes().iter().collect();
         let url = cluster.urls().join(",");
-        let url = limited(&url, &nodes, "*", &[SERVER_ROW, "a node of a Cluster"]);
+        let url = limited(
+            &url,
+            &nodes,
+            "*",
+            &[SERVER_ROW, "a node of a Cluster", SCAN_ROW],
+        );
         Fixture::new(store(&url))
             .with_second(store(&url).into())
             .keeping(cluster)
@@ -51,6 +57,7 @@ mod on_a_cluster {
 
     session_core::conformance_tests!(open());
     session_core::owner_index_tests!(open());
+    session_core::scan_tests!(open());
 }
 
 mod behind_sentinels {
@@ -61,7 +68,7 @@ mod behind_sentinels {
     async fn open() -> Fixture<RedisStore> {
         let servers = SERVERS.get_or_start(RedisSentinel::start).await;
         let both = [servers.primary(), servers.replica()];
-        let rows = [SERVER_ROW, "a server that Sentinels name"];
+        let rows = [SERVER_ROW, "a server that Sentinels name", SCAN_ROW];
         let url = limited(&servers.url(), &both, "*", &rows);
         Fixture::new(store(&url))
             .with_second(store(&url).into())
@@ -70,4 +77,5 @@ mod behind_sentinels {
 
     session_core::conformance_tests!(open());
     session_core::owner_index_tests!(open());
+    session_core::scan_tests!(open());
 }

@@ -8,6 +8,7 @@ macro_rules! conformance_of {
 
             session_core::conformance_tests!($open(TableName::default()));
             session_core::owner_index_tests!($open(TableName::default()));
+            session_core::scan_tests!($open(TableName::default()));
 
             mod sweep {
                 use super::*;
