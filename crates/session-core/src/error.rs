@@ -107,6 +107,8 @@ pub enum Error {
     /// A user's sessions cannot be listed: the application was built
     /// [`without_owner_lists`](crate::SessionsBuilder::without_owner_lists).
     NoOwnerIndex,
+    /// The store cannot list all of its records, or has sessions in Flask's form.
+    NoScan,
     /// No middleware of this session wraps the route.
     NoMiddleware {
         /// The pattern of the route, if known.
@@ -149,6 +151,7 @@ impl Error {
             | Self::Encode { .. }
             | Self::Decode { .. }
             | Self::NoOwnerIndex
+            | Self::NoScan
             | Self::NoMiddleware { .. }
             | Self::CookieInUse { .. } => 500,
             Self::Backend { .. }
@@ -272,6 +275,9 @@ impl fmt::Display for Error {
             Self::Decode { .. } => f.write_str("the value is not of the requested type"),
             Self::NoOwnerIndex => f.write_str(
                 "the sessions were built without_owner_lists, so a user's sessions cannot be listed",
+            ),
+            Self::NoScan => f.write_str(
+                "the store cannot list all of its sessions, or it has those of a Flask application, too",
             ),
             Self::NoMiddleware { route } => write!(
                 f,

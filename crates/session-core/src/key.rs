@@ -102,6 +102,14 @@ impl KeyPrefix {
     }
 }
 
+impl StoreKey {
+    /// The prefix that made the key of a session's record.
+    pub(crate) fn prefix(&self) -> Option<KeyPrefix> {
+        let prefix = self.0.get(..self.0.len().checked_sub(64)?)?;
+        KeyPrefix::allowing_empty(prefix).ok()
+    }
+}
+
 impl OwnerKey {
     /// Whether it is the key of an identity provider's session, and not that of an owner.
     pub fn is_provider_session(&self) -> bool {

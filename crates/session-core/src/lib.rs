@@ -3,6 +3,7 @@
 
 #[cfg(feature = "actix-web")]
 mod actix;
+mod all_sessions;
 mod codec;
 pub mod config;
 #[cfg(feature = "conformance")]
@@ -28,6 +29,7 @@ mod memory;
 #[cfg(feature = "model")]
 #[doc(hidden)]
 pub mod model;
+mod moving;
 mod op;
 mod owned;
 mod payload;
@@ -45,6 +47,7 @@ mod store;
 mod sweep;
 mod timestamp;
 
+pub use all_sessions::{AllSessions, CopiedPage, SessionsPage, StoredSession};
 pub use async_trait::async_trait;
 pub use bytes::Bytes;
 pub use config::Settings;
@@ -61,6 +64,7 @@ pub use id::SessionId;
 pub use key::{KeyPrefix, OwnerKey, StoreKey};
 pub use machine::Saved;
 pub use memory::{Clock, MemoryStore};
+pub use moving::Moving;
 pub use owned::OwnedSession;
 pub use payload::{Dynamic, Format, Payload, Value, is_pickle};
 pub use record::{Cursor, IndexEntry, Listed, Loaded, Page, Record, Revision, Write};

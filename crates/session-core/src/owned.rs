@@ -374,16 +374,11 @@ impl Owned {
     async fn end_record(&self, listed: Listed, condition: EndCondition) -> Result<bool> {
         let expired = live_in(&listed)
             .is_some_and(|(_, live)| self.shared.rules.is_expired(&live, self.shared.now()));
-        let machine = Machine::ending(listed.key, Form::Native, condition);
         let left = self.end.saturating_duration_since(Instant::now());
-        let request = Arc::new(Request::new(self.shared.clone(), machine, left));
-        match Drive::new(request.clone(), Aim::Reach(Goal::Save)).await {
+        match end_record(&self.shared, listed.key, condition, left).await {
             // It had expired, and was swept meanwhile.
             Err(Error::Missing) if expired => Ok(false),
-            ended => {
-                let _ended = ended?;
-                Ok(request.lock()?.has_ended_one())
-            }
+            ended => ended,
         }
     }
 
@@ -414,6 +409,20 @@ impl Owned {
             .store_timeout
             .saturating_mul(PATIENCE)
     }
+}
+
+/// Ends the session of the record under `key`, or of its successor, if `condition` allows it. Returns
+/// whether this call ended it.
+pub(crate) async fn end_record(
+    shared: &Arc<Shared>,
+    key: StoreKey,
+    condition: EndCondition,
+    left: Duration,
+) -> Result<bool> {
+    let machine = Machine::ending(key, Form::Native, condition);
+    let request = Arc::new(Request::new(shared.clone(), machine, left));
+    let _ended = Drive::new(request.clone(), Aim::Reach(Goal::Save)).await?;
+    Ok(request.lock()?.has_ended_one())
 }
 
 impl Drop for Owned {

@@ -185,6 +185,11 @@ impl Rules {
         }
     }
 
+    /// The largest record that the store accepts, in bytes.
+    pub(crate) fn store_limit(&self) -> usize {
+        self.store_limit
+    }
+
     /// The form to which a session of `form` moves with its next change or new id, if it moves.
     pub(crate) fn next_form(&self, form: Form) -> Option<Form> {
         by_form!(form, None, self.settings.flask.next_form)

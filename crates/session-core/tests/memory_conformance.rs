@@ -43,3 +43,21 @@ mod behind_a_trait_object {
     session_core::expired_sweep_tests!(async { swept() });
     session_core::scan_tests!(async { scanned() });
 }
+
+mod on_the_move {
+    use session_core::Moving;
+
+    use super::*;
+
+    fn open() -> Fixture<Moving> {
+        let stores = [MemoryStore::new(), MemoryStore::new()];
+        let [new, old] = stores.map(|it| Arc::new(it) as Arc<dyn SessionStore>);
+        Fixture::new(Moving::new(new.clone(), old.clone()))
+            .with_second(Arc::new(Moving::announced(new, old)))
+            .with_told_expiry()
+    }
+
+    session_core::conformance_tests!(async { open() });
+    session_core::owner_index_tests!(async { open() });
+    session_core::scan_tests!(async { open() });
+}

@@ -53,7 +53,7 @@ impl Root {
                 read += 1;
                 match read_head(&shard, &name) {
                     Ok(found) => {
-                        records.extend(found.filter(|it| prefix.is_of_record(it.key.as_str())))
+                        records.extend(found.filter(|it| prefix.is_of_record(it.key.as_str())));
                     }
                     // No request can load it, now or later.
                     Err(CallError::ForeignFile | CallError::Damaged) => {}

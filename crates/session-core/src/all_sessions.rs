@@ -1,0 +1,439 @@
+//! All sessions of a store, whoever they belong to: to count, list, end and copy them.
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+
+use crate::{
+    Lineage,
+    codec::{self, of_header},
+    error::{Error, Result},
+    expiry::Millis,
+    header::{Header, Kind},
+    key::StoreKey,
+    machine::EndCondition,
+    moving::Moving,
+    owned::end_record,
+    payload::Payload,
+    record::{Cursor, IndexEntry, Listed, Record, Write},
+    rules::{Form, LoadedRecord, Rules},
+    sessions::Sessions,
+    shared::Shared,
+    store::Scan,
+};
+
+/// How many records are copied or moved at once.
+const AT_ONCE: usize = 32;
+
+/// All sessions of an application, for its administrators.
+///
+/// [`Sessions::all`] returns it.
+#[derive(Clone)]
+pub struct AllSessions {
+    shared: Arc<Shared>,
+    scan: Arc<dyn Scan>,
+}
+
+/// A live session, as its record's header describes it.
+#[derive(Clone)]
+pub struct StoredSession {
+    key: StoreKey,
+    lineage: Lineage,
+    owner: Option<Arc<str>>,
+    label: Option<Arc<str>>,
+    created_at: SystemTime,
+    authenticated_at: Option<SystemTime>,
+    used_at: SystemTime,
+    expires_at: SystemTime,
+}
+
+impl StoredSession {
+    /// A value that names the session before and after renewals, and gives no access to it.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// The user that the session belongs to.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    /// The label that [`Session::set_label`](crate::Session::set_label) gave it.
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// When it was created.
+    pub fn created_at(&self) -> SystemTime {
+        self.created_at
+    }
+
+    /// When its user last logged in or reauthenticated.
+    pub fn authenticated_at(&self) -> Option<SystemTime> {
+        self.authenticated_at
+    }
+
+    /// When it was last used, as exactly as [`OwnedSession::last_seen`](crate::OwnedSession::last_seen)
+    /// says it.
+    pub fn last_seen(&self) -> SystemTime {
+        self.used_at
+    }
+
+    /// When it ends unless it is used.
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+}
+
+impl fmt::Debug for StoredSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredSession")
+            .field("lineage", &self.lineage)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A page of an application's records.
+#[derive(Debug)]
+pub struct SessionsPage {
+    /// The live sessions. One may be on more than one page.
+    pub sessions: Vec<StoredSession>,
+    /// Records of sessions whose time has passed. The store removes them ten minutes later.
+    pub expired: u64,
+    /// What renewed and ended sessions leave for a while, and the records of logins.
+    pub tombstones: u64,
+    /// Why each of the other records cannot be read.
+    pub unreadable: Vec<Error>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<Cursor>,
+}
+
+/// What came of a page of [`AllSessions::copy`] or [`Sessions::carry`].
+#[derive(Debug, Default)]
+pub struct CopiedPage {
+    /// Records that are in the other store now, and were not before.
+    pub copied: u64,
+    /// Records that it had already, or that moved by a request.
+    pub present: u64,
+    /// Records whose time has passed.
+    pub expired: u64,
+    /// Why each of the other records was left where it is.
+    pub failed: Vec<Error>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<Cursor>,
+}
+
+impl CopiedPage {
+    /// Waits for `copies`, several at once.
+    async fn of(
+        copies: impl Iterator<Item = impl Future<Output = Result<Copied>>>,
+        next: Option<Cursor>,
+    ) -> Self {
+        let mut page = Self {
+            next,
+            ..Self::default()
+        };
+        let mut outcomes = stream::iter(copies).buffer_unordered(AT_ONCE);
+        while let Some(outcome) = outcomes.next().await {
+            match outcome {
+                Ok(Copied::Now) => page.copied += 1,
+                Ok(Copied::Before) => page.present += 1,
+                Ok(Copied::Expired) => page.expired += 1,
+                Err(error) => page.failed.push(error),
+            }
+        }
+        page
+    }
+}
+
+enum Copied {
+    Now,
+    Before,
+    Expired,
+}
+
+impl Sessions {
+    /// All sessions, whoever they belong to.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot list all of its records, or if the sessions are not in native form only.
+    pub fn all(&self) -> Result<AllSessions> {
+        let shared = &self.0;
+        if !shared.rules.settings.is_native() {
+            return Err(Error::NoScan);
+        }
+        let scan = shared.store.clone().scan().ok_or(Error::NoScan)?;
+        let shared = shared.clone();
+        Ok(AllSessions { shared, scan })
+    }
+
+    /// Moves a page of the records that are still in the old store of `moving`, the store of these
+    /// sessions, from `cursor` or from the start. [`Moving`] says when.
+    ///
+    /// It may be stopped at any time, and begun again at any page.
+    ///
+    /// # Errors
+    ///
+    /// If the old store cannot list its records, or fails. Records that cannot be moved are on the
+    /// page.
+    pub async fn carry(
+        &self,
+        moving: &Moving,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<CopiedPage> {
+        let rules = &self.0.rules;
+        let scan = moving.old().scan().ok_or(Error::NoScan)?;
+        let page = scan.records(&rules.settings.prefix, cursor, limit).await?;
+        let now = self.0.now();
+        let moves = page.records.iter().map(async |listed| {
+            let expired = Header::parse(&listed.head)
+                .is_ok_and(|(header, _)| rules.copied_until(&header, now).is_none());
+            let kept_until = |bytes: &Bytes| {
+                let (header, _) = Header::parse(bytes).ok()?;
+                Some(rules.copied_until(&header, now)?.into())
+            };
+            Ok(match moving.carry(&listed.key, kept_until).await? {
+                true => Copied::Now,
+                false if expired => Copied::Expired,
+                false => Copied::Before,
+            })
+        });
+        Ok(CopiedPage::of(moves, page.next).await)
+    }
+}
+
+impl AllSessions {
+    /// A page of about `limit` sessions, from `cursor`, or from the start. In no particular order.
+    ///
+    /// A session that was created before the first page was requested, and does not end before the
+    /// last one was returned, is on at least one of the pages, or two if it is renewed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<SessionsPage> {
+        let rules = &self.shared.rules;
+        let page = self.scan.records(&rules.settings.prefix, cursor, limit);
+        let page = page.await?;
+        let now = self.shared.now();
+        let mut sessions = SessionsPage {
+            sessions: Vec::new(),
+            expired: 0,
+            tombstones: 0,
+            unreadable: Vec::new(),
+            next: page.next,
+        };
+        for Listed { key, head } in page.records {
+            match Header::parse(&head) {
+                Err(error) => sessions.unreadable.push(error),
+                Ok((header, _)) if header.kind != Kind::Live => sessions.tombstones += 1,
+                Ok((header, _)) => match rules.end_of(&header) {
+                    end if end <= now => sessions.expired += 1,
+                    end => sessions.sessions.push(StoredSession {
+                        key,
+                        lineage: Lineage::from_bytes(header.lineage),
+                        owner: header.owner.map(Into::into),
+                        label: header.label.map(Into::into),
+                        created_at: header.created_at.into(),
+                        authenticated_at: header.authenticated_at.map(Into::into),
+                        used_at: header.used_at.into(),
+                        expires_at: end.into(),
+                    }),
+                },
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// Ends the session, or its successor if it was renewed since. Returns whether this call ended
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn end(&self, session: &StoredSession) -> Result<bool> {
+        let key = session.key.clone();
+        let left = self.shared.rules.settings.store_timeout;
+        end_record(&self.shared, key, EndCondition::default(), left).await
+    }
+
+    /// The data of the session, or `None` if it has ended or was renewed.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or if the data cannot be read.
+    pub async fn values(&self, session: &StoredSession) -> Result<Option<Payload>> {
+        let loaded = self.shared.store.load(&session.key).await?;
+        match self.shared.rules.read(&session.key, Form::Native, loaded) {
+            LoadedRecord::Live(live) => Ok(Some(live.content.payload.clone())),
+            LoadedRecord::Unreadable(error) => Err(error),
+            _ => Ok(None),
+        }
+    }
+
+    /// Copies a page of the records to the store of `to`, from `cursor` or from the start: under its
+    /// prefix, and encrypted as its settings say. What is there already stays as it is. If
+    /// `is_rehearsal`, only reads.
+    ///
+    /// For a store that no application writes to. [`Moving`] moves sessions beside applications.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails. Records that cannot be copied are on the page.
+    pub async fn copy(
+        &self,
+        to: &Sessions,
+        cursor: Option<&Cursor>,
+        limit: usize,
+        is_rehearsal: bool,
+    ) -> Result<CopiedPage> {
+        let prefix = &self.shared.rules.settings.prefix;
+        let page = self.scan.records(prefix, cursor, limit).await?;
+        let records = page.records.into_iter();
+        let copies = records.map(|listed| self.copy_record(to, listed, is_rehearsal));
+        Ok(CopiedPage::of(copies, page.next).await)
+    }
+
+    async fn copy_record(
+        &self,
+        to: &Sessions,
+        listed: Listed,
+        is_rehearsal: bool,
+    ) -> Result<Copied> {
+        let Some(loaded) = self.shared.store.load(&listed.key).await? else {
+            return Ok(Copied::Expired);
+        };
+        let (from, now) = (&self.shared.rules, self.shared.now());
+        let Some((key, record)) = from.copy(&to.0.rules, &listed.key, &loaded.bytes, now)? else {
+            return Ok(Copied::Expired);
+        };
+        if is_rehearsal {
+            let found = to.0.store.load(&key).await?;
+            return Ok(found.map_or(Copied::Now, |_| Copied::Before));
+        }
+        match to.0.store.insert(&key, &record).await? {
+            Write::Stored(_) => Ok(Copied::Now),
+            Write::Refused => Ok(Copied::Before),
+        }
+    }
+}
+
+impl Rules {
+    /// When the session of a live record ends unless it is used.
+    fn end_of(&self, header: &Header<'_>) -> Millis {
+        let (content, times) = of_header(header, Payload::default());
+        let timeouts = self.timeouts(&content);
+        let used = header.used_at.after(timeouts.idle);
+        let deadline = self.deadline(&content).unwrap_or(header.expires_at);
+        times.expires_at.unwrap_or(used).min(used).min(deadline)
+    }
+
+    /// Until when a store has to keep a copy of the record with this header. `None` if its time has
+    /// passed.
+    fn copied_until(&self, header: &Header<'_>, now: Millis) -> Option<Millis> {
+        let end = match header.kind {
+            Kind::Live => self.end_of(header),
+            // Requests with a rotated id come as long as there is the session.
+            Kind::Forwarded if header.nonce.is_some() => {
+                let (content, _) = of_header(header, Payload::default());
+                let idle = now.after(self.timeouts(&content).idle);
+                self.deadline(&content).unwrap_or(idle)
+            }
+            Kind::Forwarded | Kind::Ended | Kind::Logins => header.expires_at,
+        };
+        (end > now).then(|| end.after(Record::KEPT_AFTER_END))
+    }
+
+    /// The copy of the record under `key` for the rules `to`. `None` if its time has passed.
+    fn copy(
+        &self,
+        to: &Self,
+        key: &StoreKey,
+        bytes: &Bytes,
+        now: Millis,
+    ) -> Result<Option<(StoreKey, Record)>> {
+        let (header, _) = Header::parse(bytes)?;
+        let Some(until) = self.copied_until(&header, now) else {
+            return Ok(None);
+        };
+        let moved = |key: &str| {
+            let rest = key.strip_prefix(self.settings.prefix.as_str());
+            let rest = rest.ok_or_else(|| Error::corrupt("the record names a key of others"))?;
+            let key = format!("{}{rest}", to.settings.prefix.as_str());
+            Ok(StoreKey::from_stored(key))
+        };
+        let new_key = moved(key.as_str())?;
+        let keys = (&self.settings.encryption, &to.settings.encryption);
+        let (copy, listed_until) = match header.kind {
+            Kind::Live => {
+                let same_key = new_key == *key || !header.is_encrypted;
+                let copy = if keys.0.is_none() && keys.1.is_none() && same_key {
+                    bytes.clone()
+                } else {
+                    self.encoded_anew(to, key, &new_key, bytes)?
+                };
+                (copy, header.indexed_until)
+            }
+            Kind::Forwarded => {
+                let successor = moved(header.successor.unwrap_or_default())?;
+                let until = header.expires_at;
+                let successor = Some(successor.as_str());
+                let header = Header {
+                    successor,
+                    ..header.clone()
+                };
+                (header.write(0).into(), Some(until))
+            }
+            Kind::Ended | Kind::Logins => (bytes.clone(), None),
+        };
+        let limit = to.store_limit();
+        if copy.len() > limit {
+            let size = copy.len();
+            return Err(Error::TooLarge { size, limit });
+        }
+        let prefix = &to.settings.prefix;
+        let entry = header
+            .owner
+            .zip(listed_until)
+            .map(|(owner, until)| IndexEntry {
+                owner: prefix.owner_key(owner),
+                provider_session: header.provider_session.map(|it| prefix.key_of_sid(&it)),
+                expires_at: until.into(),
+            });
+        let record = Record {
+            bytes: copy,
+            expires_at: until.into(),
+            entry,
+        };
+        Ok(Some((new_key, record)))
+    }
+
+    /// A live record under another key, encrypted as `to` says.
+    fn encoded_anew(
+        &self,
+        to: &Self,
+        key: &StoreKey,
+        new_key: &StoreKey,
+        bytes: &Bytes,
+    ) -> Result<Bytes> {
+        let keys = self.settings.encryption.as_ref();
+        let codec::Stored::Live(content, times, encoded) = codec::decode(key, bytes, keys)? else {
+            return Err(Error::corrupt("the record is not that of a live session"));
+        };
+        let tag = getrandom::u64().map_err(|error| Error::backend("copy", error))?;
+        let (tag, keys) = (tag.to_be_bytes(), to.settings.encryption.as_ref());
+        Ok(codec::live(new_key, &content, &times, tag, Some(&encoded), keys)?.0)
+    }
+}
+
+impl fmt::Debug for AllSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AllSessions")
+            .field("store", &self.scan)
+            .finish_non_exhaustive()
+    }
+}
