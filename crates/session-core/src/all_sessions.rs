@@ -14,7 +14,7 @@ use crate::{
     key::StoreKey,
     machine::EndCondition,
     moving::Moving,
-    owned::end_record,
+    owned::{PATIENCE, end_record},
     payload::Payload,
     record::{Cursor, IndexEntry, Listed, Record, Write},
     rules::{Form, LoadedRecord, Rules},
@@ -187,7 +187,8 @@ impl Sessions {
     ) -> Result<CopiedPage> {
         let rules = &self.0.rules;
         let scan = moving.old().scan().ok_or(Error::NoScan)?;
-        let page = scan.records(&rules.settings.prefix, cursor, limit).await?;
+        let page = scan.records(&rules.settings.prefix, cursor, limit);
+        let page = within(rules, page).await?;
         let now = self.0.now();
         let moves = page.records.iter().map(async |listed| {
             let expired = Header::parse(&listed.head)
@@ -196,7 +197,8 @@ impl Sessions {
                 let (header, _) = Header::parse(bytes).ok()?;
                 Some(rules.copied_until(&header, now)?.into())
             };
-            Ok(match moving.carry(&listed.key, kept_until).await? {
+            let moved = within(rules, moving.carry(&listed.key, kept_until));
+            Ok(match moved.await? {
                 true => Copied::Now,
                 false if expired => Copied::Expired,
                 false => Copied::Before,
@@ -218,7 +220,7 @@ impl AllSessions {
     pub async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<SessionsPage> {
         let rules = &self.shared.rules;
         let page = self.scan.records(&rules.settings.prefix, cursor, limit);
-        let page = page.await?;
+        let page = within(rules, page).await?;
         let now = self.shared.now();
         let mut sessions = SessionsPage {
             sessions: Vec::new(),
@@ -267,8 +269,9 @@ impl AllSessions {
     ///
     /// If the store fails, or if the data cannot be read.
     pub async fn values(&self, session: &StoredSession) -> Result<Option<Payload>> {
-        let loaded = self.shared.store.load(&session.key).await?;
-        match self.shared.rules.read(&session.key, Form::Native, loaded) {
+        let rules = &self.shared.rules;
+        let loaded = within(rules, self.shared.store.load(&session.key)).await?;
+        match rules.read(&session.key, Form::Native, loaded) {
             LoadedRecord::Live(live) => Ok(Some(live.content.payload.clone())),
             LoadedRecord::Unreadable(error) => Err(error),
             _ => Ok(None),
@@ -291,10 +294,12 @@ impl AllSessions {
         limit: usize,
         is_rehearsal: bool,
     ) -> Result<CopiedPage> {
-        let prefix = &self.shared.rules.settings.prefix;
-        let page = self.scan.records(prefix, cursor, limit).await?;
+        let rules = &self.shared.rules;
+        let page = self.scan.records(&rules.settings.prefix, cursor, limit);
+        let page = within(rules, page).await?;
         let records = page.records.into_iter();
-        let copies = records.map(|listed| self.copy_record(to, listed, is_rehearsal));
+        let copies =
+            records.map(|listed| within(rules, self.copy_record(to, listed, is_rehearsal)));
         Ok(CopiedPage::of(copies, page.next).await)
     }
 
@@ -320,6 +325,13 @@ impl AllSessions {
             Write::Refused => Ok(Copied::Before),
         }
     }
+}
+
+/// The answer to `call`, or an error if it takes as long as all work on a user's sessions may take.
+async fn within<T>(rules: &Rules, call: impl Future<Output = Result<T>>) -> Result<T> {
+    let budget = rules.settings.store_timeout.saturating_mul(PATIENCE);
+    let answer = tokio::time::timeout(budget, call).await;
+    answer.unwrap_or(Err(Error::Timeout { budget }))
 }
 
 impl Rules {

@@ -108,6 +108,12 @@ impl StoreKey {
         let prefix = self.0.get(..self.0.len().checked_sub(64)?)?;
         KeyPrefix::allowing_empty(prefix).ok()
     }
+
+    /// Whether it is the key of the record of an owner's logins.
+    pub(crate) fn is_of_logins(&self) -> bool {
+        let digest = self.0.len().saturating_sub(64);
+        self.0.get(..digest).is_some_and(|it| it.ends_with(LOGINS))
+    }
 }
 
 impl OwnerKey {

@@ -44,8 +44,8 @@ use crate::{
 /// neither store, or in the old one, needs both. If one is down, such a request is an error; nothing
 /// counts as absent that may be there.
 ///
-/// The first change of a session costs two more calls, of the old store. The end of one costs one
-/// more.
+/// A new session costs one more call, of the old store, and so does the end of one. The first change
+/// of a session costs two more.
 ///
 /// Not for sessions in Flask's form, whose ends leave nothing behind that a late move would meet.
 /// Records that expire are swept in each store by itself.
@@ -260,7 +260,14 @@ impl SessionStore for Moving {
                 Write::Refused => Write::Refused,
             });
         }
-        // In the old store, because that is where other processes may insert it, too.
+        if !key.is_of_logins() {
+            // The id of a session is random: nobody else inserts it meanwhile.
+            if self.old.load(key).await?.is_some() {
+                return Ok(Write::Refused);
+            }
+            return Ok(stored_in_new(self.new.insert(key, record).await?, record));
+        }
+        // The key of an owner's logins is not, and others may insert it into the old store.
         if !self.old.insert(key, &mark(record)).await?.is_stored() {
             return Ok(Write::Refused);
         }

@@ -550,7 +550,11 @@ impl Check<'_, '_> {
         for (r, request) in self.run.program.requests.iter().enumerate() {
             let steps = request.steps.len() + request.task.len() + request.after.len() + 2;
             let limited = self.run.program.config.limit.is_some();
-            let most = CALLS_PER_STEP * steps as u64 * if limited { 4 } else { 1 };
+            let moves = self.run.program.config.moving.is_some();
+            let most = CALLS_PER_STEP
+                * steps as u64
+                * if limited { 4 } else { 1 }
+                * if moves { 5 } else { 1 };
             let calls = world.counts[2 * r].calls + world.counts[2 * r + 1].calls;
             if calls > most {
                 let text = format!("request {r} made {calls} calls of the store");

@@ -15,6 +15,7 @@ pub(crate) const NATIVE: Config = Config {
     absolute: None,
     anonymous: false,
     limit: None,
+    moving: None,
     rotation: None,
 };
 

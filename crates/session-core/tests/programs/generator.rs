@@ -1,7 +1,7 @@
 //! Generates a program from a number.
 
 use crate::program::{
-    Behaviour, Config, Layout, Limit, Open, Program, Request, Seed, Step, Turn, USERS, Use,
+    Behaviour, Config, Layout, Limit, Moves, Open, Program, Request, Seed, Step, Turn, USERS, Use,
 };
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
@@ -60,6 +60,7 @@ pub(crate) fn program(seed: u64) -> Program {
         30..35 => limited(&mut dice),
         35..39 => lost_rotation(&mut dice),
         39..44 => from_provider(&mut dice),
+        44..52 => moving(&mut dice),
         _ => races(&mut dice),
     }
 }
@@ -94,6 +95,7 @@ fn config(dice: &mut Dice, idle: &[u64]) -> Config {
             .then(|| dice.of(&[idle / 2 + 1, idle * 3, idle * 4])),
         anonymous: dice.permille(60),
         limit: None,
+        moving: None,
         rotation: (layout == Layout::Native && further.permille(300)).then_some(1),
     }
 }
@@ -263,6 +265,27 @@ fn from_provider(dice: &mut Dice) -> Program {
                 Step::EndAllOf(user) if dice.permille(500) => *step = Step::EndFrom(user),
                 _ => {}
             }
+        }
+    }
+    program
+}
+
+/// Sessions that move to another store meanwhile.
+fn moving(dice: &mut Dice) -> Program {
+    let mut program = match dice.below(4) {
+        0 => limited(dice),
+        1 => unknown_renewal(dice),
+        _ => races(dice),
+    };
+    program.config.layout = Layout::Native;
+    program.config.moving = Some(dice.of(&[Moves::Both, Moves::One]));
+    for seed in &mut program.seeds {
+        seed.flask = false;
+    }
+    for request in &mut program.requests {
+        if request.open == Open::First && dice.permille(400) {
+            let place = dice.index(request.steps.len() + 1);
+            request.steps.insert(place, Step::Carry);
         }
     }
     program

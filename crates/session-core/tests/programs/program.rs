@@ -46,6 +46,16 @@ pub(crate) struct Config {
     /// request.
     pub(crate) rotation: Option<u64>,
     pub(crate) limit: Option<Limit>,
+    pub(crate) moving: Option<Moves>,
+}
+
+/// Sessions move to another store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Moves {
+    /// By both processes.
+    Both,
+    /// By the first process. The second one knows that they do.
+    One,
 }
 
 /// The most sessions of a user.
@@ -167,6 +177,8 @@ pub(crate) enum Step {
     /// Ends the provider's session of a user, as its back-channel log-out does.
     EndFrom(usize),
     List,
+    /// Moves all that are still in the old store, as an administrator does.
+    Carry,
     Lifetime(Option<u64>),
     Permanent(bool),
     /// The handler takes its time: that many seconds.

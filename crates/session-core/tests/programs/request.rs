@@ -22,7 +22,7 @@ use session_core::{Finish, Result, Saved, Session, Sessions, StoreKey};
 use crate::{
     history::{End, Kind, Promise, State},
     program::{Limit, Open, Step, USERS, Use},
-    runner::Run,
+    runner::{Run, moving},
 };
 
 /// The most values that a program adds; each has a digit of the counter.
@@ -210,6 +210,7 @@ async fn perform<'s>(
         | Step::List => {
             owned(run, r, number, session, step).await;
         }
+        Step::Carry => carry(run, r).await,
         Step::Lifetime(own) => session.set_lifetime(own.map(Duration::from_secs)),
         Step::Permanent(permanent) => session.set_permanent(permanent),
         Step::Wait(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
@@ -373,6 +374,23 @@ async fn end_all_of(run: &Run<'_>, r: usize, user: usize, step: Step, began: u64
         };
         run.claims(r, end);
     }
+}
+
+/// Moves all that are still in the old store. What fails is left where it is.
+async fn carry(run: &Run<'_>, r: usize) {
+    let sessions: &Sessions = &run.sessions[run.program.requests[r].process];
+    let moving = moving(&run.bench.store);
+    let mut next = None;
+    let carrying = async {
+        loop {
+            next = sessions.carry(&moving, next.as_ref(), 1).await?.next;
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    };
+    // Nobody waits for it, so it may take its time.
+    let _answer = run.without_its_time(carrying).await;
 }
 
 /// Changes the session inside of the closure of an update; it has to end, one way or the other.

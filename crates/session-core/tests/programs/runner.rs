@@ -15,7 +15,8 @@ use std::{
 };
 
 use session_core::{
-    CookieAttributes, EncryptionKeys, Finish, Lineage, SecretKeys, Session, Sessions, Settings,
+    CookieAttributes, EncryptionKeys, Finish, Lineage, Moving, SecretKeys, Session, SessionStore,
+    Sessions, Settings,
     config::{FlaskSessions, OnMaxPerUser},
 };
 use tokio::{runtime::Runtime, time::Instant};
@@ -26,9 +27,9 @@ use crate::{
     checker,
     clock::WallClock,
     history::{Change, History, Kind, Promise, State, Violation, user_of},
-    program::{Behaviour, Config, Layout, Program, Seed, Step, Turn, USERS},
+    program::{Behaviour, Config, Layout, Moves, Program, Seed, Step, Turn, USERS},
     request::{assist, serve},
-    store::Store,
+    store::{MovingStore, Store},
 };
 
 /// The longest pause before a retry; time that goes by while a thread pauses before one.
@@ -59,6 +60,8 @@ enum Which {
     Before,
     /// Before the timeouts were made shorter.
     Longer,
+    /// Before sessions moved.
+    Unmoved,
     /// One whose store is what the store was earlier, for the checker.
     Earlier,
 }
@@ -262,7 +265,21 @@ impl Bench {
             Layout::Move => settings.with_flask_sessions(FlaskSessions::Move),
             Layout::Native | Layout::Flask => settings,
         };
-        let builder = Sessions::builder(settings, Arc::new(store)).with_clock(self.wall.clock());
+        let store: Arc<dyn SessionStore> = match (config.moving, which) {
+            (None, _) | (_, Which::Before | Which::Longer | Which::Unmoved | Which::Flask) => {
+                Arc::new(store)
+            }
+            (Some(Moves::One), Which::Process(1)) => {
+                let both = Moving::announced(Arc::new(store.beside()), Arc::new(store.clone()));
+                let both = Arc::new(both);
+                Arc::new(MovingStore { both, one: store })
+            }
+            _ => {
+                let both = Arc::new(moving(&store));
+                Arc::new(MovingStore { both, one: store })
+            }
+        };
+        let builder = Sessions::builder(settings, store).with_clock(self.wall.clock());
         let builder = if builder.can_list_owners() {
             builder
         } else {
@@ -270,6 +287,11 @@ impl Bench {
         };
         builder.build().expect("the settings are right")
     }
+}
+
+/// The store and the one beside it, while sessions move.
+pub(crate) fn moving(store: &Store) -> Moving {
+    Moving::new(Arc::new(store.beside()), Arc::new(store.clone()))
 }
 
 impl Run<'_> {
@@ -337,6 +359,7 @@ impl Run<'_> {
                 Which::Flask
             }
             Seed { lowered: true, .. } => Which::Longer,
+            _ if config.moving.is_some() => Which::Unmoved,
             _ => Which::Process(0),
         };
         let request_session = self.bench.sessions(config, which).begin_request();

@@ -11,8 +11,8 @@ use std::{
 };
 
 use session_core::{
-    Bytes, Cursor, Error, Listed, Loaded, OwnerIndex, OwnerKey, Page, Record, Result, Revision,
-    SessionStore, StoreKey, Write, async_trait,
+    Bytes, Cursor, Error, IndexEntry, KeyPrefix, Listed, Loaded, Moving, OwnerIndex, OwnerKey,
+    Page, Record, Result, Revision, Scan, SessionStore, StoreKey, Write, async_trait,
 };
 
 use crate::program::Behaviour;
@@ -36,7 +36,20 @@ const THEIRS: &[u8] = b"somebody else's";
 ///
 /// It keeps the contract, unless a [promise](Broken) is broken on purpose.
 #[derive(Clone)]
-pub(crate) struct Store(Arc<Mutex<World>>);
+pub(crate) struct Store {
+    world: Arc<Mutex<World>>,
+    side: Side,
+}
+
+/// Sessions may move from one store to another. Both are in one world, under other keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Old,
+    New,
+}
+
+/// What the keys of the new store begin with in the world.
+const NEW: &str = "new ";
 
 /// A promise that the store does not keep, to show that the checker sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +105,8 @@ pub(crate) struct World {
 pub(crate) struct Counts {
     pub(crate) calls: u64,
     pub(crate) last_began: u64,
+    /// Calls of two stores, each of which is carried out as several.
+    in_calls: u32,
 }
 
 #[derive(Clone)]
@@ -124,6 +139,8 @@ enum Command {
     Update(StoreKey, Record, Revision),
     Delete(StoreKey),
     OwnedBy(OwnerKey, u64),
+    /// The next record of the new store or of the old one, from this place in the order of the keys.
+    Records(bool, usize),
 }
 
 impl Command {
@@ -134,6 +151,7 @@ impl Command {
             Self::Update(..) => "an update",
             Self::Delete(_) => "a delete",
             Self::OwnedBy(..) => "a page of a list",
+            Self::Records(..) => "a page of a scan",
         }
     }
 }
@@ -147,11 +165,71 @@ enum Reply {
 
 impl Store {
     pub(crate) fn new() -> Self {
-        Self(Arc::default())
+        Self::of(World::default())
+    }
+
+    fn of(world: World) -> Self {
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            side: Side::Old,
+        }
+    }
+
+    /// The store that the sessions move to.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            world: self.world.clone(),
+            side: Side::New,
+        }
+    }
+
+    /// The key in the world.
+    fn key(&self, key: &StoreKey) -> StoreKey {
+        match self.side {
+            Side::Old => key.clone(),
+            Side::New => StoreKey::from_stored(format!("{NEW}{}", key.as_str())),
+        }
+    }
+
+    /// The name in the world.
+    fn owner(&self, owner: &OwnerKey) -> OwnerKey {
+        match self.side {
+            Side::Old => owner.clone(),
+            Side::New => OwnerKey::from_stored(format!("{NEW}{}", owner.as_str())),
+        }
+    }
+
+    /// The record in the world.
+    fn record(&self, record: &Record) -> Record {
+        let entry = record.entry.clone().map(|entry| IndexEntry {
+            owner: self.owner(&entry.owner),
+            provider_session: entry.provider_session.map(|it| self.owner(&it)),
+            ..entry
+        });
+        Record {
+            entry,
+            ..record.clone()
+        }
+    }
+
+    /// The page with the keys of this store.
+    fn page(&self, page: Page) -> Page {
+        let records = page.records.into_iter().map(|it| {
+            let key = it.key.as_str();
+            let key = key.strip_prefix(NEW).unwrap_or(key);
+            Listed {
+                key: StoreKey::from_stored(key),
+                ..it
+            }
+        });
+        Page {
+            records: records.collect(),
+            next: page.next,
+        }
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn call(&self, command: Command) -> Result<Reply> {
@@ -180,7 +258,10 @@ impl Store {
                 Ok(reply)
             }
             Behaviour::Taken => {
-                if let Command::Insert(key, record) = &command {
+                // Nobody else has a record under a key that sessions move to.
+                if let Command::Insert(key, record) = &command
+                    && self.side == Side::Old
+                {
                     self.world().take(key, record);
                 }
                 Ok(self.world().carry_out(&command))
@@ -285,7 +366,9 @@ impl World {
         });
         let counts = &mut self.counts[thread];
         counts.calls += 1;
-        counts.last_began = tick;
+        if counts.in_calls == 0 {
+            counts.last_began = tick;
+        }
         id
     }
 
@@ -396,11 +479,11 @@ impl World {
 
     /// A store with the records as they were at `tick`.
     pub(crate) fn earlier(&self, tick: u64) -> Store {
-        Store(Arc::new(Mutex::new(World {
+        Store::of(World {
             records: self.records_at(tick),
             open: true,
             ..World::default()
-        })))
+        })
     }
 
     /// When the store was changed up to `tick`, the last time first.
@@ -502,6 +585,7 @@ impl World {
                 Reply::Deleted
             }
             Command::OwnedBy(owner, from) => Reply::Page(self.owned_by(owner, *from)),
+            Command::Records(new, from) => Reply::Page(self.after(*new, *from)),
         }
     }
 
@@ -560,6 +644,23 @@ impl World {
         self.undo.push((tick, key.clone(), before));
     }
 
+    fn after(&self, new: bool, from: usize) -> Page {
+        let keys = self.keys.iter().enumerate().skip(from);
+        let mut keys = keys.filter(|(_, key)| key.as_str().starts_with(NEW) == new);
+        let found = keys.find_map(|(place, key)| Some((place, key, self.records.get(key)?)));
+        let (place, record) = match found {
+            None => (None, None),
+            Some((place, key, held)) => {
+                let (key, head) = (key.clone(), held.bytes.clone());
+                (Some(place + 1), Some(Listed { key, head }))
+            }
+        };
+        Page {
+            records: record.into_iter().collect(),
+            next: place.map(|it| Cursor::new(it.to_be_bytes().to_vec())),
+        }
+    }
+
     fn owned_by(&self, owner: &OwnerKey, from: u64) -> Page {
         let listed = |it: &&Entry| it.owner == *owner && it.number >= from;
         let mut entries = self.entries.iter().filter(listed);
@@ -589,27 +690,31 @@ impl SessionStore for Store {
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        match self.call(Command::Load(key.clone())).await? {
+        match self.call(Command::Load(self.key(key))).await? {
             Reply::Loaded(loaded) => Ok(loaded),
             _ => unreachable!("a load is answered as a load"),
         }
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        let insert = Command::Insert(key.clone(), record.clone());
+        let insert = Command::Insert(self.key(key), self.record(record));
         Ok(written(self.call(insert).await?))
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
-        let update = Command::Update(key.clone(), record.clone(), revision.clone());
+        let update = Command::Update(self.key(key), self.record(record), revision.clone());
         Ok(written(self.call(update).await?))
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
-        self.call(Command::Delete(key.clone())).await.map(drop)
+        self.call(Command::Delete(self.key(key))).await.map(drop)
     }
 
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
+
+    fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         Some(self)
     }
 }
@@ -625,10 +730,103 @@ impl OwnerIndex for Store {
         let from = cursor.map_or(0, |it| {
             u64::from_be_bytes(it.as_bytes().try_into().expect("our own cursor"))
         });
-        match self.call(Command::OwnedBy(owner.clone(), from)).await? {
-            Reply::Page(page) => Ok(page),
+        match self.call(Command::OwnedBy(self.owner(owner), from)).await? {
+            Reply::Page(page) => Ok(self.page(page)),
             _ => unreachable!("a listing is answered as a listing"),
         }
+    }
+}
+
+#[async_trait]
+impl Scan for Store {
+    async fn records(&self, _: &KeyPrefix, cursor: Option<&Cursor>, _: usize) -> Result<Page> {
+        let from = cursor.map_or(0, |it| {
+            usize::from_be_bytes(it.as_bytes().try_into().expect("our own cursor"))
+        });
+        let all = Command::Records(self.side == Side::New, from);
+        match self.call(all).await? {
+            Reply::Page(page) => Ok(self.page(page)),
+            _ => unreachable!("a scan is answered as one"),
+        }
+    }
+}
+
+/// The store and the one beside it, while sessions move from the first to the second. What began is
+/// a call of both, however many calls of one it takes.
+#[derive(Debug)]
+pub(crate) struct MovingStore {
+    pub(crate) both: Arc<Moving>,
+    pub(crate) one: Store,
+}
+
+impl MovingStore {
+    async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let _in_call = InCall::begin(&self.one);
+        call.await
+    }
+}
+
+/// A call of both stores that is under way.
+struct InCall<'s>(&'s Store, usize);
+
+impl<'s> InCall<'s> {
+    /// `None` if calls are carried out at once.
+    fn begin(store: &'s Store) -> Option<Self> {
+        let mut world = store.world();
+        if world.open {
+            return None;
+        }
+        let (thread, tick) = (world.current, world.tick());
+        world.counts[thread].last_began = tick;
+        world.counts[thread].in_calls += 1;
+        Some(Self(store, thread))
+    }
+}
+
+impl Drop for InCall<'_> {
+    fn drop(&mut self) {
+        if let Some(counts) = self.0.world().counts.get_mut(self.1) {
+            counts.in_calls = counts.in_calls.saturating_sub(1);
+        }
+    }
+}
+
+#[async_trait]
+impl SessionStore for MovingStore {
+    fn limit(&self) -> usize {
+        self.both.limit()
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
+        self.call(self.both.load(key)).await
+    }
+
+    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        self.call(self.both.insert(key, record)).await
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
+        self.call(self.both.update(key, record, revision)).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<()> {
+        self.call(self.both.delete(key)).await
+    }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl OwnerIndex for MovingStore {
+    async fn owned_by(
+        &self,
+        owner: &OwnerKey,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page> {
+        self.call(self.both.owned_by(owner, cursor, limit)).await
     }
 }
 

@@ -53,13 +53,11 @@ impl Run<'_> {
         answer
     }
 
-    /// Counts the time of a call on a user's sessions. The request does not get the records that
-    /// such a call loads.
-    pub(super) async fn within_list_time<T>(
+    /// Runs what is no part of a request, whose store calls the program schedules with it.
+    pub(super) async fn without_its_time<T>(
         &self,
         call: impl Future<Output = Result<T>>,
     ) -> Listed<T> {
-        let began = Instant::now();
         let mut call = pin!(call);
         let mut loaded_at = HashMap::new();
         let answer = poll_fn(|cx| {
@@ -69,12 +67,23 @@ impl Run<'_> {
             polled
         })
         .await;
+        Listed { answer, loaded_at }
+    }
+
+    /// Counts the time of a call on a user's sessions. The request does not get the records that
+    /// such a call loads.
+    pub(super) async fn within_list_time<T>(
+        &self,
+        call: impl Future<Output = Result<T>>,
+    ) -> Listed<T> {
+        let began = Instant::now();
+        let listed = self.without_its_time(call).await;
         let elapsed = began.elapsed();
         if elapsed > LIST_TIME + TOLERANCE {
             let text = format!("a call on a user's sessions took {elapsed:?}");
             self.history.borrow_mut().violate(Promise::Budget, text);
         }
-        Listed { answer, loaded_at }
+        listed
     }
 
     /// The request's own session was among those that were ended.
