@@ -11,12 +11,7 @@ use session_actix::{
     },
     sigterm_and_saves,
 };
-
-use crate::{
-    open::{OpenStore, open},
-    preparation::Preparation,
-    store_type::StoreType,
-};
+use session_stores::{OpenStore, Preparation, StoreType};
 
 /// How long saves of clients that hung up may hold up the end of the process.
 const LAST_SAVES: Duration = Duration::from_secs(5);
@@ -77,13 +72,13 @@ impl AppSessions {
     pub async fn start(settings: Settings, env: &Env) -> Result<Self, ConfigError> {
         let store_type = StoreType::of(env)?;
         #[cfg(feature = "flask")]
-        let settings = crate::flask::checked(settings, store_type, env)?;
+        let settings = session_stores::checked(settings, store_type, env)?;
         store_type.warn_of_others_settings(env);
         let OpenStore {
             store,
             swept,
             preparation,
-        } = open(store_type, &settings, env).await?;
+        } = store_type.open(&settings, env).await?;
         let pause = settings.sweep_pause();
         let builder = Sessions::builder(settings, store);
         let builder = if builder.can_list_owners() {

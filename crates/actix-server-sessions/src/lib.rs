@@ -2,11 +2,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod app_sessions;
-#[cfg(feature = "flask")]
-mod flask;
-mod open;
-mod preparation;
-mod store_type;
 
 pub use app_sessions::AppSessions;
 pub use session_actix::*;

@@ -1,18 +1,25 @@
 //! The values of `SESSION_TYPE`: the Cargo feature of each, and the settings that belong to it.
 
-use session_actix::session_core::config::{ConfigError, Env};
+use session_core::config::{ConfigError, Env};
 
 pub(crate) const SETTING: &str = "SESSION_TYPE";
 
 /// A store that `SESSION_TYPE` can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StoreType {
+pub enum StoreType {
+    /// Files, one for each session.
     Filesystem,
+    /// Redis or Valkey.
     Redis,
+    /// memcached.
     Memcached,
+    /// `MongoDB`.
     MongoDb,
+    /// A table of `SQLite`, `PostgreSQL`, `MySQL` or `MariaDB`.
     Sql,
+    /// Files as cachelib writes them, to share with Flask.
     Cachelib,
+    /// This process's memory.
     Memory,
 }
 
@@ -73,7 +80,11 @@ const TABLE: &[Row] = &[
 
 impl StoreType {
     /// The store that `SESSION_TYPE` names, compiled in or not.
-    pub(crate) fn of(env: &Env) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    ///
+    /// If it is unset or names no store. The message lists the names.
+    pub fn of(env: &Env) -> Result<Self, ConfigError> {
         let Some(name) = env.get(SETTING) else {
             return Err(Self::unset(None));
         };
@@ -82,18 +93,20 @@ impl StoreType {
             .ok_or_else(|| ConfigError::new(SETTING, format!("must be {}", known())))
     }
 
-    pub(crate) fn is_set(env: &Env) -> bool {
+    /// Whether `SESSION_TYPE` is set.
+    pub fn is_set(env: &Env) -> bool {
         env.get(SETTING).is_some()
     }
 
     /// The error of an environment that names no store, and what else is wrong with it.
-    pub(crate) fn unset(also: Option<ConfigError>) -> ConfigError {
+    pub fn unset(also: Option<ConfigError>) -> ConfigError {
         let also = also.map(|error| format!("; and {error}"));
         let also = also.unwrap_or_default();
         ConfigError::new(SETTING, format!("is needed: {}{also}", known()))
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name, as `SESSION_TYPE` has it. `sqlalchemy` is `sql` here.
+    pub fn name(self) -> &'static str {
         self.row().names[0]
     }
 
@@ -102,8 +115,7 @@ impl StoreType {
         ConfigError::new(
             SETTING,
             format!(
-                "is {}, but this store is not compiled in: enable the Cargo feature {} of \
-                 actix-server-sessions",
+                "is {}, but this store is not compiled in: enable the Cargo feature {}",
                 self.name(),
                 self.row().features
             ),
@@ -111,7 +123,7 @@ impl StoreType {
     }
 
     /// Warns about each setting that is for another store.
-    pub(crate) fn warn_of_others_settings(self, env: &Env) {
+    pub fn warn_of_others_settings(self, env: &Env) {
         for (name, other) in self.others_settings(env) {
             tracing::warn!(
                 "{name} is for SESSION_TYPE={other} and is ignored, because SESSION_TYPE is {}",
@@ -188,7 +200,7 @@ mod tests {
             ("cachelib", "\"filesystem\" and \"flask\""),
         ] {
             let error = of(name).unwrap().not_compiled_in().to_string();
-            let advice = format!("enable the Cargo feature {features} of actix-server-sessions");
+            let advice = format!("enable the Cargo feature {features}");
             assert!(
                 error.starts_with("SESSION_TYPE is ") && error.ends_with(&advice),
                 "{error}"

@@ -1,15 +1,15 @@
 //! Creating the table or the indexes of a store, now or as soon as its server is up.
 
-use std::{error::Error as StdError, future::Future, pin::Pin, time::Duration};
+use std::{error::Error as StdError, fmt, future::Future, pin::Pin, time::Duration};
 
-use session_actix::session_core::{Error, Result, config::ConfigError};
+use session_core::{Error, Result, config::ConfigError};
 
 const PAUSE: Duration = Duration::from_secs(1);
 
 type Attempt = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// What has to be done to a store once, before it can hold sessions.
-pub(crate) struct Preparation(Box<dyn Fn() -> Attempt + Send + Sync>);
+pub struct Preparation(Box<dyn Fn() -> Attempt + Send + Sync>);
 
 impl Preparation {
     #[cfg_attr(
@@ -29,9 +29,12 @@ impl Preparation {
         Self(Box::new(move || Box::pin(prepare(store.clone()))))
     }
 
-    /// Tries once. Returns itself if a later try may succeed, and an error if only a change of the
-    /// settings or of the database helps.
-    pub(crate) async fn first_try(self) -> Result<Option<Self>, ConfigError> {
+    /// Tries once. Returns itself if a later try may succeed.
+    ///
+    /// # Errors
+    ///
+    /// If only a change of the settings or of the database helps.
+    pub async fn first_try(self) -> Result<Option<Self>, ConfigError> {
         match (self.0)().await {
             Ok(()) => Ok(None),
             Err(Error::Unsuitable { source, .. }) => Err(ConfigError::new(
@@ -46,7 +49,7 @@ impl Preparation {
     }
 
     /// Tries until it succeeds.
-    pub(crate) async fn until_done(self) {
+    pub async fn until_done(self) {
         let mut logged = None;
         loop {
             tokio::time::sleep(PAUSE).await;
@@ -61,6 +64,12 @@ impl Preparation {
             }
             logged = Some(reason);
         }
+    }
+}
+
+impl fmt::Debug for Preparation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Preparation").finish_non_exhaustive()
     }
 }
 

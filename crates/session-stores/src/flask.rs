@@ -1,6 +1,6 @@
 //! Which stores can be shared with a Flask application, and with which settings.
 
-use session_actix::session_core::{
+use session_core::{
     Format, Settings,
     config::{ConfigError, Env, FlaskSessions, Form},
 };
@@ -14,9 +14,12 @@ pub(crate) fn shares(settings: &Settings) -> bool {
     settings.form() == Form::Flask || settings.flask_sessions() != FlaskSessions::Ignore
 }
 
-/// The settings, with what this store needs for sharing; an error if Flask or this library could
-/// not read what the other writes.
-pub(crate) fn checked(
+/// The settings, with what this store needs for sharing with Flask.
+///
+/// # Errors
+///
+/// If Flask or this library could not read what the other writes.
+pub fn checked(
     settings: Settings,
     store_type: StoreType,
     env: &Env,
@@ -53,7 +56,7 @@ pub(crate) fn checked(
 
 #[cfg(test)]
 mod tests {
-    use session_actix::session_core::SecretKeys;
+    use session_core::SecretKeys;
 
     use super::*;
 
