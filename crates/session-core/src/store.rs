@@ -1,6 +1,10 @@
 //! The contract of a store: the traits that it implements.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 
@@ -86,6 +90,53 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// `None`, the default, means that nobody can count, list or copy all sessions.
     fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         None
+    }
+
+    /// What is wrong with the backend, as far as it can be asked: its version, its clock, its memory,
+    /// its indexes. For operators; no request needs it. Reads only.
+    ///
+    /// # Errors
+    ///
+    /// If the backend cannot be asked. What the rights do not allow to ask is a [`Finding`].
+    async fn diagnose(&self) -> Result<Vec<Finding>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Something that is wrong with a store, or that may become so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is, as a sentence.
+    pub problem: String,
+    /// What to do about it, as a sentence.
+    pub remedy: String,
+}
+
+impl Finding {
+    /// A finding.
+    pub fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// The finding that the backend's clock, which showed `time` when the question was sent at
+    /// `asked` and answered at `answered`, differs by more than a second from this machine's.
+    pub fn of_clock(time: SystemTime, asked: SystemTime, answered: SystemTime) -> Option<Self> {
+        let behind = asked.duration_since(time).unwrap_or_default();
+        let ahead = time.duration_since(answered).unwrap_or_default();
+        let difference = behind.max(ahead);
+        (difference > Duration::from_secs(1)).then(|| {
+            Self::new(
+                format!(
+                    "The server's clock is {:.1} s {} that of this machine.",
+                    difference.as_secs_f64(),
+                    if ahead > behind { "ahead of" } else { "behind" }
+                ),
+                "Synchronise both clocks, such as by chrony: records are removed by the server's.",
+            )
+        })
     }
 }
 

@@ -5,6 +5,7 @@ mod call_limit;
 mod clients;
 mod collection;
 mod connection;
+mod diagnosis;
 mod error;
 #[cfg(feature = "flask")]
 mod flask;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use mongodb::bson::oid::ObjectId;
 use session_core::{
-    Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write, async_trait,
+    Finding, Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write,
+    async_trait,
 };
 
 use crate::{
@@ -51,5 +52,9 @@ impl SessionStore for MongoStore {
 
     fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         Some(self)
+    }
+
+    async fn diagnose(&self) -> Result<Vec<Finding>> {
+        self.findings().await
     }
 }

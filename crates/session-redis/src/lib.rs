@@ -7,6 +7,7 @@ mod batch;
 mod cluster;
 mod command;
 mod connection;
+mod diagnosis;
 mod error;
 mod expiry;
 mod owner_index;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use session_core::{
-    IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, Scan, SessionStore,
-    StoreKey, Write, async_trait,
+    Finding, IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, Scan,
+    SessionStore, StoreKey, Write, async_trait,
 };
 
 use crate::{
@@ -44,6 +44,10 @@ impl SessionStore for RedisStore {
 
     fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         Some(self)
+    }
+
+    async fn diagnose(&self) -> Result<Vec<Finding>> {
+        self.findings().await
     }
 }
 

@@ -27,6 +27,10 @@ pub trait Driver: Database + fmt::Debug {
     /// without a fragment is left out of the statement.
     const FRAGMENTS: &'static str;
 
+    /// Selects the server's time in microseconds since 1970, as text. `None` if its clock is this
+    /// machine's.
+    const NOW: Option<&'static str>;
+
     /// A pool whose waits are within a request's time. It connects when it is first used.
     fn pool(url: &str) -> sqlx::Result<Pool<Self>>;
 

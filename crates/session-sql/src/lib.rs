@@ -12,6 +12,7 @@
 )]
 
 mod connection;
+mod diagnosis;
 mod dialect;
 mod error;
 #[cfg(feature = "flask")]

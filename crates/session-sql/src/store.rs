@@ -7,7 +7,8 @@ use std::{
 };
 
 use session_core::{
-    Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write, async_trait,
+    Finding, Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write,
+    async_trait,
 };
 use sqlx::{Pool, SqlStr};
 
@@ -222,6 +223,10 @@ impl<D: Dialect, L: Layout> SessionStore for SqlTable<D, L> {
 
     fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         L::scan(self)
+    }
+
+    async fn diagnose(&self) -> Result<Vec<Finding>> {
+        self.findings().await
     }
 }
 

@@ -35,7 +35,7 @@ impl Preparation {
     ///
     /// If only a change of the settings or of the database helps.
     pub async fn first_try(self) -> Result<Option<Self>, ConfigError> {
-        match (self.0)().await {
+        match self.run().await {
             Ok(()) => Ok(None),
             Err(Error::Unsuitable { source, .. }) => Err(ConfigError::new(
                 "the store",
@@ -48,12 +48,21 @@ impl Preparation {
         }
     }
 
+    /// Does it.
+    ///
+    /// # Errors
+    ///
+    /// If it fails now.
+    pub async fn run(&self) -> Result<()> {
+        (self.0)().await
+    }
+
     /// Tries until it succeeds.
     pub async fn until_done(self) {
         let mut logged = None;
         loop {
             tokio::time::sleep(PAUSE).await;
-            let Err(error) = (self.0)().await else {
+            let Err(error) = self.run().await else {
                 tracing::info!("the store is prepared now");
                 return;
             };

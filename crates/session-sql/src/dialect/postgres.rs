@@ -27,6 +27,8 @@ impl Driver for Postgres {
     const AFTER_CANCEL: AfterCancel = AfterCancel::Drain;
     const QUOTE: char = '"';
     const NUMBERED_PLACEHOLDERS: bool = true;
+    const NOW: Option<&'static str> =
+        Some("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text");
     const FRAGMENTS: &'static str = "
         @create CREATE TABLE IF NOT EXISTS {table} (
             store_key BYTEA NOT NULL PRIMARY KEY, revision BIGINT NOT NULL,

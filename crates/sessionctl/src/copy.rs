@@ -1,0 +1,155 @@
+//! `copy`: sessions from one store to another.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use indicatif::{ProgressBar, ProgressStyle};
+use session_stores::session_core::{
+    Bytes, CopiedPage, Cursor, Moving, Record, SessionId, Sessions,
+};
+
+use crate::{
+    args::Copy,
+    failure::{Failure, Outcome, described},
+    opened::Opened,
+    selection::{PAGE, Walk},
+};
+
+/// How many reasons are printed one by one.
+const REASONS: usize = 5;
+
+pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Outcome, Failure> {
+    let other = opened.other(&copy.to, copy.to_prefix.as_deref()).await?;
+    let same_prefix =
+        opened.sessions.settings().key_prefix() == other.sessions.settings().key_prefix();
+    if same_prefix && !copy.dry_run && is_same_store(opened, &other).await? {
+        return Err(Failure::Usage(
+            "--to is the store that it copies from: name another store, or another prefix with --to-prefix".into(),
+        ));
+    }
+    let moving = Moving::new(other.store.clone(), opened.store.clone());
+    let on_both = Sessions::builder(opened.sessions.settings().clone(), Arc::new(moving.clone()));
+    let on_both = on_both.without_owner_lists().build()?;
+    let mut cursor = match &copy.state {
+        Some(file) => noted(file)?,
+        None => None,
+    };
+    let bar = progress(opened).await?;
+    let (mut all, mut reasons) = (CopiedPage::default(), 0);
+    loop {
+        let page = if copy.moving {
+            on_both.carry(&moving, cursor.as_ref(), PAGE).await?
+        } else {
+            let from = opened.all()?;
+            from.copy(&other.sessions, cursor.as_ref(), PAGE, copy.dry_run)
+                .await?
+        };
+        all.copied += page.copied;
+        all.present += page.present;
+        all.expired += page.expired;
+        for error in &page.failed {
+            if reasons < REASONS {
+                bar.suspend(|| eprintln!("a record was left where it is: {}", described(error)));
+            }
+            reasons += 1;
+        }
+        bar.inc(page.copied + page.present + page.expired + page.failed.len() as u64);
+        cursor = page.next;
+        if let Some(file) = &copy.state {
+            note(file, cursor.as_ref())?;
+        }
+        if cursor.is_none() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    let what = match (copy.dry_run, copy.moving) {
+        (true, _) => "would be copied",
+        (_, true) => "moved",
+        _ => "copied",
+    };
+    println!(
+        "{} record(s) {what}, {} were there already, {} had expired, {reasons} could not be read or written",
+        all.copied, all.present, all.expired
+    );
+    Ok(if reasons > 0 {
+        Outcome::Incomplete
+    } else {
+        Outcome::Done
+    })
+}
+
+/// Whether what is written to one store is found in the other, whatever their addresses.
+async fn is_same_store(one: &Opened, other: &Opened) -> Result<bool, Failure> {
+    let id = SessionId::random(SessionId::DEFAULT_BYTES);
+    let key = other.sessions.settings().key_prefix().hashed_key(&id);
+    let record = Record {
+        bytes: Bytes::from_static(b"sessionctl copy"),
+        expires_at: SystemTime::now() + Duration::from_secs(60),
+        entry: None,
+    };
+    let written = other.store.insert(&key, &record).await?;
+    let found = one.store.load(&key).await;
+    other.store.delete(&key).await?;
+    Ok(written.is_stored() && found?.is_some())
+}
+
+/// A bar with as many records as there are, with rate and time left. On standard error, and only on
+/// a terminal.
+async fn progress(opened: &Opened) -> Result<ProgressBar, Failure> {
+    let bar = ProgressBar::no_length();
+    if bar.is_hidden() {
+        return Ok(bar);
+    }
+    let mut walk = Walk::new(opened);
+    let mut records = 0;
+    while let Some(page) = walk.next().await? {
+        records += page.len() as u64;
+    }
+    records += walk.expired + walk.tombstones + walk.unreadable.len() as u64;
+    bar.set_length(records);
+    let style = ProgressStyle::with_template(
+        "{bar:30} {human_pos} of {human_len} records, {per_sec}, {eta} left",
+    );
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Ok(bar)
+}
+
+/// Where a copy that was interrupted came to. `None` if there was none.
+fn noted(file: &Path) -> Result<Option<Cursor>, Failure> {
+    let text = match fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        text => text?,
+    };
+    if text.trim() == DONE {
+        return Ok(None);
+    }
+    let cursor = STANDARD_NO_PAD.decode(text.trim()).map_err(|_| {
+        Failure::Usage(format!(
+            "{} was not written by `sessionctl copy`: name another file with --state",
+            file.display()
+        ))
+    })?;
+    Ok(Some(Cursor::new(cursor)))
+}
+
+/// What the file says when all is copied. It is no base64.
+const DONE: &str = "done.";
+
+/// Notes where the next page begins. The file is replaced in one step.
+fn note(file: &Path, cursor: Option<&Cursor>) -> Result<(), Failure> {
+    let text = cursor.map_or(DONE.to_owned(), |it| STANDARD_NO_PAD.encode(it.as_bytes()));
+    let mut staged = file.as_os_str().to_owned();
+    staged.push(".new");
+    fs::write(&staged, text)?;
+    Ok(fs::rename(&staged, file)?)
+}

@@ -1,0 +1,91 @@
+//! `end`: ends sessions.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    time::SystemTime,
+};
+
+use session_stores::session_core::StoredSession;
+
+use crate::{
+    args::End,
+    failure::{Failure, Outcome, described},
+    opened::Opened,
+    selection::{Walk, find},
+};
+
+pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Outcome, Failure> {
+    if let Some(lineage) = &end.meant.lineage {
+        let session = find(opened, lineage).await?;
+        if !end.yes && !agrees("End 1 session?")? {
+            return Ok(Outcome::Incomplete);
+        }
+        let ended = opened.all()?.end(&session).await?;
+        println!("{} session ended", u8::from(ended));
+        return Ok(Outcome::Done);
+    }
+    let which = &end.meant.which;
+    let everything_of_a_user = which.older_than.is_none() && which.idle_for.is_none();
+    if let (Some(owner), true) = (&which.owner, everything_of_a_user)
+        && opened.sessions.has_owner_lists()
+    {
+        let count = opened.sessions.owner_sessions(owner).await?.len();
+        if !end.yes && !agrees(&format!("End {count} session(s) of one user?"))? {
+            return Ok(Outcome::Incomplete);
+        }
+        let ended = opened.sessions.log_out_everywhere(owner).await?;
+        println!("{ended} session(s) ended");
+        return Ok(Outcome::Done);
+    }
+    let now = SystemTime::now();
+    if !end.yes {
+        let mut count = 0;
+        let mut walk = Walk::new(opened);
+        while let Some(sessions) = walk.next().await? {
+            count += sessions.iter().filter(|it| which.includes(it, now)).count();
+        }
+        if !agrees(&format!("End {count} session(s)?"))? {
+            return Ok(Outcome::Incomplete);
+        }
+    }
+    let (mut ended, mut failed) = (0_u64, 0_u64);
+    let mut walk = Walk::new(opened);
+    while let Some(sessions) = walk.next().await? {
+        for session in sessions.iter().filter(|it| which.includes(it, now)) {
+            match end_one(opened, session).await {
+                Ok(done) => ended += u64::from(done),
+                Err(error) => {
+                    failed += 1;
+                    eprintln!("{}: {error}", session.lineage().as_str());
+                }
+            }
+        }
+    }
+    println!("{ended} session(s) ended");
+    if failed > 0 {
+        eprintln!("{failed} session(s) could not be ended: run it again");
+        return Ok(Outcome::Incomplete);
+    }
+    Ok(walk.report())
+}
+
+async fn end_one(opened: &Opened, session: &StoredSession) -> Result<bool, String> {
+    let all = opened.all().map_err(|error| error.to_string())?;
+    let ended = all.end(session).await;
+    ended.map_err(|error| described(&error))
+}
+
+/// Asks. Without a terminal the answer is an error that names `--yes`.
+fn agrees(question: &str) -> Result<bool, Failure> {
+    let input = io::stdin();
+    if !input.is_terminal() {
+        return Err(Failure::Usage(format!(
+            "{question} Nobody can be asked: add --yes"
+        )));
+    }
+    eprint!("{question} [y/N] ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    input.lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,72 @@
+//! How a command ends.
+
+use std::{error::Error as _, fmt, io};
+
+use session_stores::session_core::{self, config::ConfigError};
+
+/// What a command came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    /// Some records could not be read or copied, or `doctor` found problems.
+    Incomplete,
+}
+
+/// Why a command could not do what it should.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Wrong usage or settings, and what to do.
+    Usage(String),
+    Store(session_core::Error),
+    Io(io::Error),
+}
+
+impl Failure {
+    /// The exit status.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Store(_) | Self::Io(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) => f.write_str(text),
+            Self::Store(error) => f.write_str(&described(error)),
+            Self::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn described(error: &session_core::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl From<session_core::Error> for Failure {
+    fn from(error: session_core::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

@@ -1,0 +1,139 @@
+//! The store that a command works on.
+
+use std::{sync::Arc, time::Duration};
+
+use session_stores::{
+    OpenStore, Preparation, StoreType,
+    session_core::{
+        AllSessions, ExpiredSweep, KeyPrefix, SessionStore, Sessions, Settings,
+        config::{ConfigError, Env},
+    },
+};
+
+use crate::{args::StoreArguments, failure::Failure};
+
+/// An administrator waits longer for a page than a visitor does.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Nothing is signed here. Settings without a key are an error, so there has to be one.
+const NEVER_SIGNS: &str = "sessionctl-signs-nothing-8Jq2vX5mZ0c4";
+
+/// The opened store, and the sessions in it.
+pub(crate) struct Opened {
+    pub(crate) sessions: Sessions,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) store_type: StoreType,
+    pub(crate) swept: Option<Arc<dyn ExpiredSweep>>,
+    pub(crate) preparation: Option<Preparation>,
+    pub(crate) env: Env,
+}
+
+impl Opened {
+    pub(crate) async fn new(arguments: &StoreArguments) -> Result<Self, Failure> {
+        let env = Env::of_process();
+        let env = match &arguments.store {
+            None => env,
+            Some(url) => with_url(env, url)?,
+        };
+        Self::of(env, arguments.prefix.as_deref()).await
+    }
+
+    /// Another store, with the other settings of this one.
+    pub(crate) async fn other(&self, url: &str, prefix: Option<&str>) -> Result<Self, Failure> {
+        let prefix = prefix.unwrap_or(self.sessions.settings().key_prefix().as_str());
+        Self::of(with_url(self.env.clone(), url)?, Some(prefix)).await
+    }
+
+    async fn of(env: Env, prefix: Option<&str>) -> Result<Self, Failure> {
+        let env = env.or("SECRET_KEY", NEVER_SIGNS);
+        let mut settings = Settings::from_env(&env)?.with_store_timeout(STORE_TIMEOUT);
+        if let Some(prefix) = prefix {
+            settings = settings.with_key_prefix(KeyPrefix::new(prefix)?);
+        }
+        let store_type = StoreType::of(&env)?;
+        if store_type == StoreType::Memory {
+            let reason = "is memory, which ends with its process: there is nothing to see";
+            return Err(ConfigError::new("SESSION_TYPE", reason).into());
+        }
+        let OpenStore {
+            store,
+            swept,
+            preparation,
+        } = store_type.open(&settings, &env).await?;
+        let builder = Sessions::builder(settings, store.clone());
+        let builder = if builder.can_list_owners() {
+            builder
+        } else {
+            builder.without_owner_lists()
+        };
+        Ok(Self {
+            sessions: builder.build()?,
+            store,
+            store_type,
+            swept,
+            preparation,
+            env,
+        })
+    }
+
+    pub(crate) fn all(&self) -> Result<AllSessions, Failure> {
+        Ok(self.sessions.all()?)
+    }
+}
+
+/// The settings of the store that `url` names, in place of those of the environment.
+fn with_url(env: Env, url: &str) -> Result<Env, Failure> {
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| unknown(url))?;
+    let (store_type, setting, value) = match scheme {
+        "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" => {
+            ("redis", "SESSION_REDIS", url)
+        }
+        "postgres" | "postgresql" | "mysql" | "mariadb" | "sqlite" => ("sql", "SESSION_SQL", url),
+        "mongodb" | "mongodb+srv" => ("mongodb", "SESSION_MONGODB", url),
+        "memcached" => ("memcached", "SESSION_MEMCACHED", rest),
+        "file" => ("filesystem", "SESSION_FILE_DIR", rest),
+        _ => return Err(unknown(url)),
+    };
+    let keep = |name: &str| {
+        name != "SESSION_TYPE" && name != setting && !name.starts_with("SESSION_SQLALCHEMY")
+    };
+    let names: Vec<_> = env.names().filter(|name| keep(name)).collect();
+    let kept = names
+        .iter()
+        .filter_map(|name| Some((*name, env.get(name)?)));
+    let own = [("SESSION_TYPE", store_type), (setting, value)];
+    Ok(kept.chain(own).collect())
+}
+
+fn unknown(url: &str) -> Failure {
+    let scheme = url.split("://").next().unwrap_or_default();
+    Failure::Usage(format!(
+        "there is no store for {scheme}://: use redis://, rediss://, redis+unix://, redis+sentinel://, \
+         postgres://, mysql://, sqlite://, mongodb://, memcached:// or file://"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_replaces_the_store_of_the_environment_and_nothing_else() {
+        let env = Env::from_iter([
+            ("SESSION_TYPE", "redis"),
+            ("SESSION_REDIS", "redis://elsewhere"),
+            ("SESSION_KEY_PREFIX", "myapp:"),
+        ]);
+        let env = with_url(env, "postgres://host/db").unwrap();
+        assert_eq!(env.get("SESSION_TYPE"), Some("sql"));
+        assert_eq!(env.get("SESSION_SQL"), Some("postgres://host/db"));
+        assert_eq!(env.get("SESSION_KEY_PREFIX"), Some("myapp:"));
+        let env = with_url(env, "file:///var/sessions").unwrap();
+        assert_eq!(env.get("SESSION_FILE_DIR"), Some("/var/sessions"));
+        let error = with_url(env, "etcd://host").unwrap_err().to_string();
+        assert!(
+            error.starts_with("there is no store for etcd://"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! Which sessions a command is about.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime},
+};
+
+use session_stores::session_core::{Cursor, Error, Lineage, StoredSession};
+
+use crate::{
+    args::Which,
+    failure::{Failure, Outcome, described},
+    opened::Opened,
+};
+
+/// How many records a page has.
+pub(crate) const PAGE: usize = 1000;
+
+impl Which {
+    /// Whether the session is one of those.
+    pub(crate) fn includes(&self, session: &StoredSession, now: SystemTime) -> bool {
+        let since = |time: SystemTime| now.duration_since(time).unwrap_or(Duration::ZERO);
+        let owner = self.owner.as_deref();
+        owner.is_none_or(|owner| session.owner() == Some(owner))
+            && !(self.anonymous && session.owner().is_some())
+            && self
+                .older_than
+                .is_none_or(|age| since(session.created_at()) >= age)
+            && self
+                .idle_for
+                .is_none_or(|idle| since(session.last_seen()) >= idle)
+    }
+}
+
+/// All sessions, page by page, each of them once.
+pub(crate) struct Walk<'o> {
+    opened: &'o Opened,
+    cursor: Option<Cursor>,
+    done: bool,
+    seen: HashSet<Lineage>,
+    pub(crate) expired: u64,
+    pub(crate) tombstones: u64,
+    pub(crate) unreadable: Vec<Error>,
+}
+
+impl<'o> Walk<'o> {
+    pub(crate) fn new(opened: &'o Opened) -> Self {
+        Self {
+            opened,
+            cursor: None,
+            done: false,
+            seen: HashSet::new(),
+            expired: 0,
+            tombstones: 0,
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// The next page. `None` after the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<StoredSession>>, Failure> {
+        if self.done {
+            return Ok(None);
+        }
+        let page = self.opened.all()?.page(self.cursor.as_ref(), PAGE).await?;
+        self.cursor = page.next;
+        self.done = self.cursor.is_none();
+        self.expired += page.expired;
+        self.tombstones += page.tombstones;
+        self.unreadable.extend(page.unreadable);
+        let mut sessions = page.sessions;
+        sessions.retain(|it| self.seen.insert(*it.lineage()));
+        Ok(Some(sessions))
+    }
+
+    /// Says which records could not be read, on standard error.
+    pub(crate) fn report(&self) -> Outcome {
+        let Some(first) = self.unreadable.first() else {
+            return Outcome::Done;
+        };
+        eprintln!(
+            "{} record(s) cannot be read, the first because: {}",
+            self.unreadable.len(),
+            described(first)
+        );
+        Outcome::Incomplete
+    }
+}
+
+/// The session with this lineage.
+pub(crate) async fn find(opened: &Opened, lineage: &str) -> Result<StoredSession, Failure> {
+    let wanted: Lineage = lineage.parse().map_err(|_| {
+        Failure::Usage(format!(
+            "{lineage:?} is no lineage: it has 22 characters, as `sessionctl ls` prints it"
+        ))
+    })?;
+    let mut walk = Walk::new(opened);
+    while let Some(sessions) = walk.next().await? {
+        if let Some(found) = sessions.into_iter().find(|it| *it.lineage() == wanted) {
+            return Ok(found);
+        }
+    }
+    Err(Failure::Usage(format!(
+        "there is no live session {lineage}: it has ended, or is under another prefix or in another store"
+    )))
+}

@@ -1,0 +1,8 @@
+//! Each command on each store, on real servers; and sessions that move between stores while they are
+//! used.
+
+mod commands;
+mod copies;
+mod doctor;
+mod moving;
+mod support;

@@ -1,0 +1,174 @@
+//! Sessions that move between stores while they are used: nothing is lost, and nothing comes back.
+
+use std::{
+    collections::HashMap,
+    process::{Child, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use session_core::{Finish, Moving, Sessions};
+use session_tests::{rounds, scratch_dir};
+
+use crate::support::{Store, command, found, log_in, run, settings};
+
+/// How many visitors change sessions meanwhile.
+const VISITORS: usize = 6;
+
+/// What is known of a session: by whom it was acknowledged.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    cookie: String,
+    owner: Option<String>,
+    count: u64,
+    ended: bool,
+}
+
+/// One request: it counts, renews its id, or logs out. Returns the new cookie, if there is one.
+async fn visit(sessions: &Sessions, known: &mut Known, turn: usize) {
+    let request = sessions.begin_request();
+    let cookie = [known.cookie.as_bytes()];
+    let session = request.session(&mut cookie.into_iter()).await.unwrap();
+    let count = session.get::<u64>("n").unwrap();
+    assert_eq!(count, (!known.ended).then_some(known.count), "{known:?}");
+    if known.ended {
+        return;
+    }
+    match turn % 11 {
+        0 => session.log_out(),
+        1 => session.renew(),
+        _ => {}
+    }
+    if turn % 11 != 0 {
+        session
+            .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+            .unwrap();
+    }
+    let headers = match request.finish() {
+        Finish::Ready(headers) => headers,
+        Finish::Pending(saving) => saving.await.unwrap(),
+    };
+    if turn % 11 == 0 {
+        known.ended = true;
+        return;
+    }
+    known.count += 1;
+    if let Some(cookie) = headers.set_cookie {
+        known.cookie = cookie.split(';').next().unwrap().to_owned();
+    }
+}
+
+/// Moves all sessions from one store to the other, killing the program that moves them, with
+/// visitors beside.
+async fn move_all(from: &Store, to: &Store, known: &mut HashMap<usize, Known>) {
+    let moving = Moving::new(to.store.clone(), from.store.clone());
+    let sessions = Sessions::new(settings(), Arc::new(moving)).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut parts: Vec<Vec<(usize, Known)>> = vec![Vec::new(); VISITORS];
+    for (number, it) in known.drain() {
+        parts[number % VISITORS].push((number, it));
+    }
+    let visitors: Vec<_> = parts
+        .into_iter()
+        .enumerate()
+        .map(|(visitor, mut own)| {
+            let (sessions, stop) = (sessions.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut turn = visitor * 7;
+                while !stop.load(Ordering::Relaxed) {
+                    turn += 1;
+                    let at = (turn * 31) % own.len();
+                    visit(&sessions, &mut own[at].1, turn).await;
+                }
+                own
+            })
+        })
+        .collect();
+    let directory = scratch_dir();
+    let state = directory.path().join("state");
+    let words = [
+        "--store", &from.url, "copy", "--moving", "--to", &to.url, "--state",
+    ];
+    let words = [&words[..], &[state.to_str().unwrap()]].concat();
+    for kill in 0..3 {
+        let child: Child = command(&words, &[]).stdout(Stdio::null()).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(40 + 60 * kill)).await;
+        kill_it(child);
+    }
+    let copied = tokio::task::spawn_blocking({
+        let words: Vec<String> = words.iter().map(|it| (*it).to_owned()).collect();
+        move || {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            run(&words, &[])
+        }
+    });
+    let copied = copied.await.unwrap();
+    assert_eq!(copied.code, 0, "{}{}", copied.out, copied.err);
+    stop.store(true, Ordering::Relaxed);
+    for visitor in visitors {
+        known.extend(visitor.await.unwrap());
+    }
+}
+
+fn kill_it(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+    thread::yield_now();
+}
+
+async fn moves_between(from: &Store, to: &Store) {
+    let count = rounds().clamp(1, 2000) * 4;
+    let mut known = HashMap::new();
+    for number in 0..count {
+        let owner = (number % 3 > 0).then(|| format!("user {}", number % (count / 4 + 1)));
+        let cookie = log_in(&from.sessions(), owner.as_deref()).await;
+        let it = Known {
+            cookie,
+            owner,
+            ..Known::default()
+        };
+        known.insert(number, it);
+    }
+    move_all(from, to, &mut known).await;
+    // The new store alone has all of it now, and the old one nothing.
+    for it in known.values() {
+        let expected = (!it.ended).then(|| (it.owner.clone(), it.count));
+        assert_eq!(
+            found(&to.sessions(), &it.cookie).await,
+            expected,
+            "{} {}",
+            from.url,
+            to.url
+        );
+    }
+    let left = from.run(&["count", "--json"]).json();
+    assert_eq!(left[0]["sessions"], 0, "{left:?}");
+    for owner in (0..5).map(|it| format!("user {it}")) {
+        let live = known
+            .values()
+            .filter(|it| !it.ended && it.owner.as_deref() == Some(&owner));
+        let listed = to.sessions().owner_sessions(&owner).await.unwrap();
+        assert_eq!(listed.len(), live.count(), "{owner} in {}", to.url);
+    }
+    to.run(&["end", "--all", "--yes"]).ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_and_nothing_comes_back_between_any_two_stores_and_on_the_way_back() {
+    let stores = [
+        Store::redis().await,
+        Store::postgres().await,
+        Store::sqlite().await,
+        Store::files().await,
+    ];
+    for (number, from) in stores.iter().enumerate() {
+        for to in &stores[number + 1..] {
+            moves_between(from, to).await;
+            moves_between(to, from).await;
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The stores, and the program.
+
+use std::{any::Any, process::Command};
+
+use serde_json::Value;
+use session_core::{
+    CookieAttributes, EncryptionKeys, SecretKeys, SessionStore, Sessions, Settings, config::Env,
+};
+use session_stores::StoreType;
+use session_tests::{MariaDb, Mongo, Postgres, RedisCluster, RedisServer, scratch_dir};
+
+pub(crate) const SECRET: &str = "correct-horse-battery-staple-41-bottles";
+
+/// A store on a real server, and its settings.
+pub(crate) struct Store {
+    pub(crate) url: String,
+    pub(crate) store: std::sync::Arc<dyn SessionStore>,
+    _guard: Box<dyn Any + Send>,
+}
+
+impl Store {
+    pub(crate) async fn redis() -> Self {
+        Self::on(RedisServer::start(&[]).await).await
+    }
+
+    pub(crate) async fn on(server: RedisServer) -> Self {
+        let url = server.url();
+        Self::of("redis", "SESSION_REDIS", &url, &url, server).await
+    }
+
+    pub(crate) async fn cluster() -> Self {
+        let cluster = RedisCluster::start().await;
+        let url = cluster.urls().join(",");
+        Self::of("redis", "SESSION_REDIS", &url, &url, cluster).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let server = Postgres::start().await;
+        let url = server.url();
+        Self::of("sql", "SESSION_SQL", &url, &url, server).await
+    }
+
+    pub(crate) async fn mariadb() -> Self {
+        let server = MariaDb::start().await;
+        let url = server.url();
+        Self::of("sql", "SESSION_SQL", &url, &url, server).await
+    }
+
+    pub(crate) async fn sqlite() -> Self {
+        let directory = scratch_dir();
+        let file = directory.path().join("sessions.db");
+        let url = format!("sqlite://{}?mode=rwc", file.display());
+        Self::of("sql", "SESSION_SQL", &url, &url, directory).await
+    }
+
+    pub(crate) async fn mongodb() -> Self {
+        let server = Mongo::start().await;
+        let url = server.url();
+        Self::of("mongodb", "SESSION_MONGODB", &url, &url, server).await
+    }
+
+    pub(crate) async fn files() -> Self {
+        let directory = scratch_dir();
+        let path = directory.path().join("sessions").display().to_string();
+        let url = format!("file://{path}");
+        Self::of("filesystem", "SESSION_FILE_DIR", &path, &url, directory).await
+    }
+
+    async fn of(
+        store_type: &str,
+        setting: &str,
+        value: &str,
+        url: &str,
+        guard: impl Any + Send,
+    ) -> Self {
+        let env = Env::from_iter([("SESSION_TYPE", store_type), (setting, value)]);
+        let settings = settings();
+        let opened = StoreType::of(&env).unwrap().open(&settings, &env).await;
+        let opened = opened.unwrap();
+        if let Some(preparation) = opened.preparation {
+            preparation.run().await.unwrap();
+        }
+        Self {
+            url: url.to_owned(),
+            store: opened.store,
+            _guard: Box::new(guard),
+        }
+    }
+
+    /// Every store that can list all of its sessions.
+    pub(crate) async fn all() -> Vec<Self> {
+        vec![
+            Self::redis().await,
+            Self::cluster().await,
+            Self::postgres().await,
+            Self::mariadb().await,
+            Self::sqlite().await,
+            Self::mongodb().await,
+            Self::files().await,
+        ]
+    }
+
+    pub(crate) fn sessions(&self) -> Sessions {
+        Sessions::new(settings(), self.store.clone()).unwrap()
+    }
+
+    pub(crate) fn encrypted(&self, key: &str) -> Sessions {
+        let keys = EncryptionKeys::new(key).unwrap();
+        Sessions::new(settings().with_encryption(keys), self.store.clone()).unwrap()
+    }
+
+    /// Runs the program on this store.
+    pub(crate) fn run(&self, words: &[&str]) -> Ran {
+        let store = ["--store", &self.url];
+        run(&[&store[..], words].concat(), &[])
+    }
+}
+
+pub(crate) fn settings() -> Settings {
+    let cookie = CookieAttributes {
+        name: "session".into(),
+        secure: false,
+        ..CookieAttributes::default()
+    };
+    Settings::new(SecretKeys::new(SECRET).unwrap()).with_cookie(cookie)
+}
+
+/// What the program printed, and its exit status.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) code: i32,
+}
+
+pub(crate) fn run(words: &[&str], env: &[(&str, &str)]) -> Ran {
+    let output = command(words, env).output().unwrap();
+    Ran {
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code().unwrap_or(-1),
+    }
+}
+
+pub(crate) fn command(words: &[&str], env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sessionctl"));
+    command
+        .args(words)
+        .env("NO_COLOR", "1")
+        .envs(env.iter().copied());
+    command
+}
+
+impl Ran {
+    /// What it printed, if it succeeded.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self.out
+    }
+
+    #[track_caller]
+    pub(crate) fn json(self) -> Vec<Value> {
+        let out = self.ok();
+        out.lines()
+            .map(|it| serde_json::from_str(it).unwrap())
+            .collect()
+    }
+}
+
+/// Creates a session, and returns its cookie.
+pub(crate) async fn log_in(sessions: &Sessions, owner: Option<&str>) -> String {
+    let change = |session: &session_core::Session| {
+        session.insert("n", &0)?;
+        session.insert("note", &"a planted note")?;
+        match owner {
+            Some(owner) => {
+                session.set_label(Some("Firefox"));
+                session.log_in(owner)
+            }
+            None => Ok(()),
+        }
+    };
+    sessions.cookie_of(change).await.unwrap()
+}
+
+/// The owner of the session with this cookie, and its counter.
+pub(crate) async fn found(sessions: &Sessions, cookie: &str) -> Option<(Option<String>, u64)> {
+    let visit = sessions.begin_request();
+    let session = visit
+        .session(&mut [cookie.as_bytes()].into_iter())
+        .await
+        .unwrap();
+    let n = session.get::<u64>("n").unwrap()?;
+    Some((session.owner().map(|it| it.to_string()), n))
+}
