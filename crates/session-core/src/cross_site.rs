@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     config::ConfigError,
+    measure,
     security_events::{Rate, SECURITY_EVENTS},
 };
 
@@ -141,6 +142,9 @@ impl CrossSiteRule {
     #[must_use]
     pub fn admits(&self, request: &RequestSource<'_>, route: impl Fn() -> Option<String>) -> bool {
         let allowed = self.allows(request);
+        if !allowed {
+            measure::security_event("cross_site_refused");
+        }
         if !allowed && let Some(suppressed) = self.refused.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,

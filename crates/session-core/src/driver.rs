@@ -32,6 +32,7 @@ use crate::{
     error::{Error, Result},
     key::StoreKey,
     machine::{Answer, Call, Goal, Inputs, Machine, Saved},
+    measure::{self, Operation, Outcome},
     owned::{Owned, PATIENCE},
     record::{Loaded, Record, Revision, Write},
     rules::Presented,
@@ -531,12 +532,13 @@ fn call_store(
     // Each kind of call has a future of its own, so that the small ones stay small.
     match call {
         Call::Load(key) => Box::pin(async move {
-            let (loaded, took) = within(left, &shared, shared.store.load(&key)).await;
+            let load = shared.store.load(&key);
+            let (loaded, took) = measured(Operation::Load, left, &shared, load).await;
             Answered::of(Answer::Loaded(loaded), took)
         }),
         Call::Insert(key, record) => Box::pin(async move {
             let insert = shared.store.insert(&key, &record);
-            let (written, took) = within(left, &shared, insert).await;
+            let (written, took) = measured(Operation::Insert, left, &shared, insert).await;
             Answered::of(Answer::Written(written), took)
         }),
         Call::Update(key, record, revision) if has_turn => Box::pin(async move {
@@ -556,7 +558,8 @@ fn call_store(
             Box::pin(async move { update(left, &shared, &key, &record, &revision).await })
         }
         Call::Delete(key) => Box::pin(async move {
-            let (deleted, took) = within(left, &shared, shared.store.delete(&key)).await;
+            let delete = shared.store.delete(&key);
+            let (deleted, took) = measured(Operation::Delete, left, &shared, delete).await;
             Answered::of(Answer::Deleted(deleted), took)
         }),
         Call::Admit(login) => Box::pin(async move {
@@ -590,8 +593,20 @@ async fn update(
     revision: &Revision,
 ) -> Answered {
     let update = shared.store.update(key, record, revision);
-    let (written, took) = within(left, shared, update).await;
+    let (written, took) = measured(Operation::Update, left, shared, update).await;
     Answered::of(Answer::Written(written), took)
+}
+
+/// As [`within`], for one call of the store.
+async fn measured<T: Outcome>(
+    operation: Operation,
+    left: Duration,
+    shared: &Shared,
+    call: impl Future<Output = Result<T>>,
+) -> (Result<T>, Duration) {
+    let (answer, took) = within(left, shared, measure::spanned(operation, call)).await;
+    measure::store_call(operation, took, &answer);
+    (answer, took)
 }
 
 /// The answer to `call`, or a timeout error, and the time that it took.

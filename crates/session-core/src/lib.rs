@@ -25,6 +25,7 @@ mod header;
 mod id;
 mod key;
 mod machine;
+mod measure;
 mod memory;
 #[cfg(feature = "model")]
 #[doc(hidden)]
@@ -63,6 +64,8 @@ pub use flask::flask_login_id;
 pub use id::SessionId;
 pub use key::{KeyPrefix, OwnerKey, StoreKey};
 pub use machine::Saved;
+#[cfg(feature = "metrics")]
+pub use measure::METRICS;
 pub use memory::{Clock, MemoryStore};
 pub use moving::Moving;
 pub use owned::OwnedSession;

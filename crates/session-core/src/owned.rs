@@ -21,6 +21,7 @@ use crate::{
     header::{Header, Kind},
     key::{OwnerKey, StoreKey, digest_of_sid},
     machine::{EndCondition, Goal, Machine, table::rule_holds},
+    measure::{self, Operation},
     payload::Payload,
     record::{Cursor, Listed},
     rules::{Form, Live, LoadedRecord},
@@ -450,7 +451,13 @@ impl Pages<'_> {
         }
         let index = &self.work.index;
         let page = index.owned_by(&self.owner, self.cursor.as_ref(), PAGE);
-        let page = self.work.within(page).await?;
+        let began = Instant::now();
+        let page = self
+            .work
+            .within(measure::spanned(Operation::List, page))
+            .await;
+        measure::store_call(Operation::List, began.elapsed(), &page);
+        let page = page?;
         self.cursor = page.next;
         self.done = self.cursor.is_none();
         Ok(Some(page.records))

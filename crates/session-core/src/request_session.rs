@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     expiry::Millis,
     machine::{Goal, Machine, Saved, table::rule_holds},
+    measure,
     session::Session,
     shared::Shared,
 };
@@ -137,6 +138,9 @@ impl RequestSession {
                 if rule_holds!(LateSessionKnowsHead) || !unused {
                     machine.close_head();
                 }
+                if requested && !unused {
+                    measure::request(None);
+                }
                 return Finish::Ready(response_headers(requested, shared, &machine, now));
             }
         }
@@ -199,6 +203,7 @@ impl Future for OpenSession {
         let opened = ready!(Pin::new(&mut self.0).poll(context));
         let request = self.0.request();
         if let Err(error) = opened {
+            measure::request(Some(&error));
             if request.shared().rules.settings.on_store_failure != OnStoreFailure::Anonymous {
                 return Poll::Ready(Err(error));
             }
@@ -246,6 +251,9 @@ impl Future for Finishing {
         };
         let mut machine = request.lock()?;
         machine.close_head();
+        if this.requested {
+            measure::request(saved.as_ref().err());
+        }
         // Changes that were dropped because the session ended are no error: the response carries no
         // cookie.
         let _dropped_or_not = saved?;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Error, content::Lineage};
+use crate::{Error, content::Lineage, measure};
 
 /// The `tracing` target of security events.
 ///
@@ -88,6 +88,7 @@ impl Rate {
 
 impl SecurityEvents {
     pub(crate) fn signature_refused(&self) {
+        measure::security_event("signature_refused");
         if let Some(suppressed) = self.signature_refused.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
@@ -99,6 +100,7 @@ impl SecurityEvents {
     }
 
     pub(crate) fn late_id(&self) {
+        measure::security_event("late_id");
         if let Some(suppressed) = self.late_id.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
@@ -110,6 +112,7 @@ impl SecurityEvents {
     }
 
     pub(crate) fn rotated_id(&self, lineage: [u8; 16]) {
+        measure::security_event("rotated_id");
         if let Some(suppressed) = self.rotated_id.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
@@ -122,6 +125,7 @@ impl SecurityEvents {
     }
 
     pub(crate) fn foreign_owner(&self, lineage: Option<[u8; 16]>) {
+        measure::security_event("foreign_owner");
         if let Some(suppressed) = self.foreign_owner.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
@@ -135,6 +139,7 @@ impl SecurityEvents {
 
     /// `limit` is `bytes`, `keys` or `sessions`.
     pub(crate) fn limit_reached(&self, lineage: Option<[u8; 16]>, limit: &'static str) {
+        measure::security_event("limit_reached");
         if let Some(suppressed) = self.limit_reached.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
@@ -148,6 +153,7 @@ impl SecurityEvents {
     }
 
     pub(crate) fn record_unreadable(&self, error: &Error) {
+        measure::security_event("record_unreadable");
         if let Some(suppressed) = self.record_unreadable.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
@@ -161,6 +167,7 @@ impl SecurityEvents {
 }
 
 pub(crate) fn login(lineage: Option<[u8; 16]>) {
+    measure::security_event("login");
     tracing::info!(
         target: SECURITY_EVENTS,
         event = "login",
@@ -170,6 +177,7 @@ pub(crate) fn login(lineage: Option<[u8; 16]>) {
 }
 
 pub(crate) fn renewal(lineage: Option<[u8; 16]>) {
+    measure::security_event("renewal");
     tracing::info!(
         target: SECURITY_EVENTS,
         event = "renewal",
@@ -179,6 +187,7 @@ pub(crate) fn renewal(lineage: Option<[u8; 16]>) {
 }
 
 pub(crate) fn rotation(lineage: Option<[u8; 16]>) {
+    measure::security_event("rotation");
     tracing::info!(
         target: SECURITY_EVENTS,
         event = "rotation",
@@ -188,6 +197,7 @@ pub(crate) fn rotation(lineage: Option<[u8; 16]>) {
 }
 
 pub(crate) fn log_out(lineage: Option<[u8; 16]>) {
+    measure::security_event("log_out");
     tracing::info!(
         target: SECURITY_EVENTS,
         event = "log_out",
@@ -197,6 +207,7 @@ pub(crate) fn log_out(lineage: Option<[u8; 16]>) {
 }
 
 pub(crate) fn log_out_everywhere(ended: u64) {
+    measure::security_event("log_out_everywhere");
     tracing::info!(
         target: SECURITY_EVENTS,
         event = "log_out_everywhere",
@@ -206,6 +217,7 @@ pub(crate) fn log_out_everywhere(ended: u64) {
 }
 
 pub(crate) fn back_channel_log_out(ended: u64) {
+    measure::security_event("back_channel_log_out");
     tracing::info!(
         target: SECURITY_EVENTS,
         event = "back_channel_log_out",

@@ -1,12 +1,20 @@
 //! One application's sessions: settings and store, and what an administrator does with them.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::{Instant, timeout};
 
 use crate::{
     Lineage,
     config::{ConfigError, OnMaxPerUser, Settings},
     cookie::CookieAttributes,
     driver::{BackgroundSave, Unsaved},
+    error::Error,
+    id::SessionId,
     memory::{Clock, MemoryStore},
     owned::{Owned, OwnedSession},
     record::Record,
@@ -191,6 +199,27 @@ impl Sessions {
     /// [`without_owner_lists`](SessionsBuilder::without_owner_lists).
     pub fn has_owner_lists(&self) -> bool {
         self.0.owners.is_some()
+    }
+
+    /// Asks the store for a record that does not exist, for a readiness probe. Returns how long the
+    /// answer took.
+    ///
+    /// It costs the store what any request costs it, and takes the
+    /// [store time](Settings::with_store_timeout) of a request at most. A process whose store is down
+    /// still serves routes without a session, so decide whether it is to get no requests then.
+    ///
+    /// # Errors
+    ///
+    /// Why the store cannot be used: it is down or slow, or lacks its table.
+    pub async fn check_store(&self) -> crate::Result<Duration> {
+        let settings = self.settings();
+        let id = SessionId::random(settings.id_bytes);
+        let began = Instant::now();
+        let budget = settings.store_timeout;
+        let key = settings.prefix.hashed_key(&id);
+        let answer = timeout(budget, self.0.store.load(&key)).await;
+        answer.unwrap_or(Err(Error::Timeout { budget }))?;
+        Ok(began.elapsed())
     }
 
     /// Lists the live sessions of `owner`, the oldest first, for an administrator's page.

@@ -7,10 +7,13 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use crate::store::ExpiredSweep;
+use crate::{
+    measure::{self, Operation},
+    store::ExpiredSweep,
+};
 
 const BATCH: usize = 500;
 /// The pause between two batches, so that requests are served meanwhile.
@@ -66,7 +69,8 @@ pub async fn sweep_until<F: Future>(
         if let Some(stopped) = stopped_within(stop.as_mut(), rest).await {
             return stopped;
         }
-        let mut batch = pin!(store.sweep(BATCH));
+        let began = Instant::now();
+        let mut batch = pin!(measure::spanned(Operation::Sweep, store.sweep(BATCH)));
         let swept = poll_fn(|cx| match batch.as_mut().poll(cx) {
             Poll::Ready(swept) => Poll::Ready(Ok(swept)),
             Poll::Pending => stop.as_mut().poll(cx).map(Err),
@@ -80,7 +84,9 @@ pub async fn sweep_until<F: Future>(
                 return stopped;
             }
         };
+        measure::store_call(Operation::Sweep, began.elapsed(), &swept);
         if let Ok(removed @ 1..) = swept {
+            measure::swept(removed);
             tracing::debug!(removed, "expired sessions were swept");
         }
         rest = match swept {

@@ -8,6 +8,7 @@ mod api;
 mod devices;
 mod error;
 mod error_page;
+mod operations;
 mod own_redis;
 mod page;
 mod secret;
@@ -136,10 +137,12 @@ async fn serve(
     let address = env.get("DEMO_ADDR").unwrap_or(&local);
     let secure = sessions.sessions().settings().cookie().secure;
     let name = StoreName(sessions.store_type());
+    let metrics = Data::new(operations::collect()?);
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(Data::new(name))
             .app_data(Data::new(sessions.sessions().clone()))
+            .app_data(metrics.clone())
             .app_data(web::PayloadConfig::new(64 << 20))
             .wrap(sessions.middleware())
             .wrap(CrossSiteGuard::default())
@@ -147,6 +150,7 @@ async fn serve(
             .configure(api::routes)
             .configure(devices::routes)
             .configure(page::routes)
+            .configure(operations::routes)
             .configure(|config| {
                 if let Some(own) = &own {
                     config.app_data(own.clone()).configure(own_redis::routes);
