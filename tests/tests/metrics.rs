@@ -24,7 +24,9 @@ async fn metrics(browser: &Browser) -> HashMap<String, f64> {
 fn sum(metrics: &HashMap<String, f64>, name: &str, attributes: &[&str]) -> f64 {
     let is_meant = |series: &str| {
         series.starts_with(&format!("{name}{{"))
-            && attributes.iter().all(|attribute| series.contains(attribute))
+            && attributes
+                .iter()
+                .all(|attribute| series.contains(attribute))
     };
     let meant = metrics.iter().filter(|(series, _)| is_meant(series));
     meant.map(|(_, value)| value).sum()
@@ -35,13 +37,19 @@ const REQUESTS: &str = "session_request_count";
 const EVENTS: &str = "session_security_event_count";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fault_moves_its_metric() {
+async fn each_failure_raises_its_metric() {
     let redis = RedisServer::start(&[]).await;
     let demo = Demo::with(Backend::Redis.at(&redis.url()), &[]).await;
     let mut ada = demo.logged_in("ada").await;
     assert_eq!(ada.get("/health").await.status, 200);
     let healthy = metrics(&ada).await;
-    assert!(sum(&healthy, CALLS, &["operation=\"insert\"", "outcome=\"stored\""]) > 0.0);
+    assert!(
+        sum(
+            &healthy,
+            CALLS,
+            &["operation=\"insert\"", "outcome=\"stored\""]
+        ) > 0.0
+    );
     assert!(sum(&healthy, REQUESTS, &["outcome=\"done\""]) > 0.0);
     assert!(sum(&healthy, EVENTS, &["event=\"login\""]) > 0.0);
     assert!(sum(&healthy, CALLS, &["outcome=\"backend\""]) == 0.0);
@@ -73,12 +81,16 @@ async fn each_fault_moves_its_metric() {
     assert!(sum(&now, CALLS, &["operation=\"load\"", "outcome=\"absent\""]) > 0.0);
     let bob = demo.logged_in("bob").await;
     redis.kill();
-    assert_eq!(bob.send(Method::GET, "/whoami", String::new()).await.status, 503);
+    assert_eq!(
+        bob.send(Method::GET, "/whoami", String::new()).await.status,
+        503
+    );
     let health = bob.send(Method::GET, "/health", String::new()).await;
     assert_eq!(health.status, 503);
     assert!(health.text().contains("redis"), "{}", health.text());
     let now = metrics(&bob).await;
-    let failed = sum(&now, CALLS, &["outcome=\"backend\""]) + sum(&now, CALLS, &["outcome=\"timeout\""]);
+    let failed =
+        sum(&now, CALLS, &["outcome=\"backend\""]) + sum(&now, CALLS, &["outcome=\"timeout\""]);
     assert!(failed > 0.0);
     assert!(sum(&now, REQUESTS, &["outcome=\"store\""]) > 0.0);
     let all: String = now.keys().cloned().collect();

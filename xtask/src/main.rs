@@ -14,6 +14,7 @@ mod lean;
 mod lines;
 mod matrix;
 mod oldest;
+mod ops;
 #[cfg(feature = "owners")]
 mod owners;
 mod package;
@@ -50,6 +51,7 @@ const USAGE: &str = "cargo xtask <command>
            check: compares with the figures that are written down, as CI does; renew: writes them down
   lean     what a first build of the README's program costs beside actix-session; a further word: rounds (1)
   oldest   builds each crate with the oldest Rust that its Cargo.toml names
+  ops      checks the alert rules by promtool, and the names of metrics in ops/
   lines    code lines of each crate without tests and comments; a further word as for costs";
 
 fn main() -> ExitCode {
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         ["lean"] => lean::run(&mut steps, 1),
         ["lean", rounds] if let Ok(rounds) = rounds.parse() => lean::run(&mut steps, rounds),
         ["oldest"] => oldest::run(&mut steps),
+        ["ops"] => ops::check(&mut steps),
         ["lines"] => lines::run(&mut steps, None),
         ["lines", checkout] => lines::run(&mut steps, Some(checkout)),
         _ => {

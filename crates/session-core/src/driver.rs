@@ -32,7 +32,7 @@ use crate::{
     error::{Error, Result},
     key::StoreKey,
     machine::{Answer, Call, Goal, Inputs, Machine, Saved},
-    measure::{self, Operation, Outcome},
+    measure::{self, Described, Operation},
     owned::{Owned, PATIENCE},
     record::{Loaded, Record, Revision, Write},
     rules::Presented,
@@ -598,7 +598,7 @@ async fn update(
 }
 
 /// As [`within`], for one call of the store.
-async fn measured<T: Outcome>(
+async fn measured<T: Described>(
     operation: Operation,
     left: Duration,
     shared: &Shared,

@@ -24,12 +24,12 @@ pub(crate) enum Operation {
     not(feature = "metrics"),
     expect(dead_code, reason = "only metrics ask")
 )]
-pub(crate) trait Outcome {
-    fn outcome(&self) -> &'static str;
+pub(crate) trait Described {
+    fn result(&self) -> &'static str;
 }
 
-impl Outcome for Option<Loaded> {
-    fn outcome(&self) -> &'static str {
+impl Described for Option<Loaded> {
+    fn result(&self) -> &'static str {
         match self.as_ref().map(|it| it.bytes.get(..3)) {
             None => "absent",
             // What a renewed and an ended session leave begin so.
@@ -40,8 +40,8 @@ impl Outcome for Option<Loaded> {
     }
 }
 
-impl Outcome for Write {
-    fn outcome(&self) -> &'static str {
+impl Described for Write {
+    fn result(&self) -> &'static str {
         match self {
             Self::Stored(_) => "stored",
             Self::Refused => "refused",
@@ -49,20 +49,20 @@ impl Outcome for Write {
     }
 }
 
-impl Outcome for () {
-    fn outcome(&self) -> &'static str {
+impl Described for () {
+    fn result(&self) -> &'static str {
         "done"
     }
 }
 
-impl Outcome for u64 {
-    fn outcome(&self) -> &'static str {
+impl Described for u64 {
+    fn result(&self) -> &'static str {
         "done"
     }
 }
 
-impl Outcome for Page {
-    fn outcome(&self) -> &'static str {
+impl Described for Page {
+    fn result(&self) -> &'static str {
         "done"
     }
 }
@@ -133,11 +133,11 @@ pub(crate) fn spanned<F: Future>(_: Operation, call: F) -> F {
     not(feature = "metrics"),
     expect(unused_variables, reason = "it is nothing")
 )]
-pub(crate) fn store_call<T: Outcome>(operation: Operation, took: Duration, answer: &Result<T>) {
+pub(crate) fn store_call<T: Described>(operation: Operation, took: Duration, answer: &Result<T>) {
     #[cfg(feature = "metrics")]
     {
         let outcome = match answer {
-            Ok(answer) => answer.outcome(),
+            Ok(answer) => answer.result(),
             Err(Error::Timeout { .. }) => "timeout",
             Err(Error::Backend { .. }) => "backend",
             Err(Error::Unsuitable { .. }) => "unsuitable",

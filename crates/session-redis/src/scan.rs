@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_begins_again_if_its_node_is_gone() {
+    fn a_scan_begins_again_without_its_node() {
         let node = |name: &str, slot| Node {
             name: name.into(),
             slot,

@@ -16,7 +16,7 @@ use session_stores::session_core::{
 
 use crate::{
     args::Copy,
-    failure::{Failure, Outcome, described},
+    failure::{Completion, Failure, described},
     opened::Opened,
     selection::{PAGE, Walk},
 };
@@ -24,7 +24,7 @@ use crate::{
 /// How many reasons are printed one by one.
 const REASONS: usize = 5;
 
-pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Outcome, Failure> {
+pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Failure> {
     let other = opened.other(&copy.to, copy.to_prefix.as_deref()).await?;
     let same_prefix =
         opened.sessions.settings().key_prefix() == other.sessions.settings().key_prefix();
@@ -79,9 +79,9 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Outcome, Failur
         all.copied, all.present, all.expired
     );
     Ok(if reasons > 0 {
-        Outcome::Incomplete
+        Completion::Incomplete
     } else {
-        Outcome::Done
+        Completion::Done
     })
 }
 

@@ -10,7 +10,7 @@ use session_stores::session_core::{Bytes, Finding, IndexEntry, Lineage, Record, 
 
 use crate::{
     args::Doctor,
-    failure::{Failure, Outcome, described},
+    failure::{Completion, Failure, described},
     opened::Opened,
     output::{BAD, GOOD},
     selection::Walk,
@@ -22,7 +22,7 @@ const OWNERS: usize = 200;
 /// A call of the store that takes longer is a finding. A request waits for several.
 const SLOW: Duration = Duration::from_millis(100);
 
-pub(crate) async fn doctor(opened: &Opened, doctor: &Doctor) -> Result<Outcome, Failure> {
+pub(crate) async fn doctor(opened: &Opened, doctor: &Doctor) -> Result<Completion, Failure> {
     let findings = findings(opened).await;
     if findings.is_empty() && !doctor.json {
         let name = opened.store_type.name();
@@ -32,7 +32,7 @@ pub(crate) async fn doctor(opened: &Opened, doctor: &Doctor) -> Result<Outcome, 
 }
 
 /// What it says of settings with which no store can be opened.
-pub(crate) fn of_usage(doctor: &Doctor, problem: &str) -> Outcome {
+pub(crate) fn of_usage(doctor: &Doctor, problem: &str) -> Completion {
     let finding = Finding::new(
         format!("{problem}."),
         "No process with these settings starts.",
@@ -40,7 +40,7 @@ pub(crate) fn of_usage(doctor: &Doctor, problem: &str) -> Outcome {
     report(doctor, &[finding])
 }
 
-fn report(doctor: &Doctor, findings: &[Finding]) -> Outcome {
+fn report(doctor: &Doctor, findings: &[Finding]) -> Completion {
     for Finding { problem, remedy } in findings {
         if doctor.json {
             println!("{}", json!({ "problem": problem, "remedy": remedy }));
@@ -49,9 +49,9 @@ fn report(doctor: &Doctor, findings: &[Finding]) -> Outcome {
         }
     }
     if findings.is_empty() {
-        Outcome::Done
+        Completion::Done
     } else {
-        Outcome::Incomplete
+        Completion::Incomplete
     }
 }
 

@@ -9,20 +9,20 @@ use session_stores::session_core::StoredSession;
 
 use crate::{
     args::End,
-    failure::{Failure, Outcome, described},
+    failure::{Completion, Failure, described},
     opened::Opened,
     selection::{Walk, find},
 };
 
-pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Outcome, Failure> {
+pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failure> {
     if let Some(lineage) = &end.meant.lineage {
         let session = find(opened, lineage).await?;
         if !end.yes && !agrees("End 1 session?")? {
-            return Ok(Outcome::Incomplete);
+            return Ok(Completion::Incomplete);
         }
         let ended = opened.all()?.end(&session).await?;
         println!("{} session ended", u8::from(ended));
-        return Ok(Outcome::Done);
+        return Ok(Completion::Done);
     }
     let which = &end.meant.which;
     let everything_of_a_user = which.older_than.is_none() && which.idle_for.is_none();
@@ -31,11 +31,11 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Outcome, Failure> 
     {
         let count = opened.sessions.owner_sessions(owner).await?.len();
         if !end.yes && !agrees(&format!("End {count} session(s) of one user?"))? {
-            return Ok(Outcome::Incomplete);
+            return Ok(Completion::Incomplete);
         }
         let ended = opened.sessions.log_out_everywhere(owner).await?;
         println!("{ended} session(s) ended");
-        return Ok(Outcome::Done);
+        return Ok(Completion::Done);
     }
     let now = SystemTime::now();
     if !end.yes {
@@ -45,7 +45,7 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Outcome, Failure> 
             count += sessions.iter().filter(|it| which.includes(it, now)).count();
         }
         if !agrees(&format!("End {count} session(s)?"))? {
-            return Ok(Outcome::Incomplete);
+            return Ok(Completion::Incomplete);
         }
     }
     let (mut ended, mut failed) = (0_u64, 0_u64);
@@ -64,7 +64,7 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Outcome, Failure> 
     println!("{ended} session(s) ended");
     if failed > 0 {
         eprintln!("{failed} session(s) could not be ended: run it again");
-        return Ok(Outcome::Incomplete);
+        return Ok(Completion::Incomplete);
     }
     Ok(walk.report())
 }

@@ -6,7 +6,7 @@ use session_stores::session_core::{self, config::ConfigError};
 
 /// What a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Completion {
     Done,
     /// Some records could not be read or copied, or `doctor` found problems.
     Incomplete,

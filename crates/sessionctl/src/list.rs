@@ -7,7 +7,7 @@ use session_stores::session_core::Payload;
 
 use crate::{
     args::{Count, Ls, Show},
-    failure::{Failure, Outcome},
+    failure::{Completion, Failure},
     opened::Opened,
     output::{self, at, shown},
     selection::{Walk, find},
@@ -16,7 +16,7 @@ use crate::{
 /// How many rows a table has before it is printed, so that its columns have one width.
 const ROWS: usize = 1000;
 
-pub(crate) async fn ls(opened: &Opened, ls: &Ls) -> Result<Outcome, Failure> {
+pub(crate) async fn ls(opened: &Opened, ls: &Ls) -> Result<Completion, Failure> {
     let (now, mut left) = (SystemTime::now(), ls.limit.unwrap_or(usize::MAX));
     let mut table = output::table(&output::HEADINGS);
     let mut walk = Walk::new(opened);
@@ -48,7 +48,7 @@ pub(crate) async fn ls(opened: &Opened, ls: &Ls) -> Result<Outcome, Failure> {
     Ok(walk.report())
 }
 
-pub(crate) async fn count(opened: &Opened, count: &Count) -> Result<Outcome, Failure> {
+pub(crate) async fn count(opened: &Opened, count: &Count) -> Result<Completion, Failure> {
     let now = SystemTime::now();
     let mut walk = Walk::new(opened);
     let (mut sessions, mut anonymous, mut owners) = (0_u64, 0_u64, HashSet::new());
@@ -85,7 +85,7 @@ pub(crate) async fn count(opened: &Opened, count: &Count) -> Result<Outcome, Fai
     Ok(walk.report())
 }
 
-pub(crate) async fn show(opened: &Opened, show: &Show) -> Result<Outcome, Failure> {
+pub(crate) async fn show(opened: &Opened, show: &Show) -> Result<Completion, Failure> {
     let session = find(opened, &show.lineage).await?;
     if show.owner.is_some() && session.owner() != show.owner.as_deref() {
         return Err(Failure::Usage("the session is another user's".into()));
@@ -102,7 +102,7 @@ pub(crate) async fn show(opened: &Opened, show: &Show) -> Result<Outcome, Failur
             object.insert("values".into(), Value::Object(values));
         }
         println!("{object}");
-        return Ok(Outcome::Done);
+        return Ok(Completion::Done);
     }
     let none = || "-".to_owned();
     for (name, value) in [
@@ -122,7 +122,7 @@ pub(crate) async fn show(opened: &Opened, show: &Show) -> Result<Outcome, Failur
     for (name, value) in values.unwrap_or_default() {
         println!("{:<10} {value}", shown(&name));
     }
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }
 
 /// The values as JSON. What JSON does not have, such as bytes, is described.

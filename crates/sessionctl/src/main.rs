@@ -19,7 +19,7 @@ use std::{io, process::ExitCode};
 use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Command};
-use failure::{Failure, Outcome};
+use failure::{Completion, Failure};
 use opened::Opened;
 
 #[tokio::main]
@@ -35,8 +35,8 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     arguments.color.write_global();
     match run(&arguments).await {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Incomplete) => ExitCode::from(3),
+        Ok(Completion::Done) => ExitCode::SUCCESS,
+        Ok(Completion::Incomplete) => ExitCode::from(3),
         Err(failure) => {
             anstream::eprintln!("{}sessionctl:{:#} {failure}", output::BAD, output::BAD);
             ExitCode::from(failure.code())
@@ -44,16 +44,16 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+async fn run(arguments: &Arguments) -> Result<Completion, Failure> {
     match &arguments.command {
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(*shell, &mut command, "sessionctl", &mut io::stdout());
-            return Ok(Outcome::Done);
+            return Ok(Completion::Done);
         }
         Command::Man => {
             clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout())?;
-            return Ok(Outcome::Done);
+            return Ok(Completion::Done);
         }
         _ => {}
     }
@@ -73,6 +73,6 @@ async fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         Command::Copy(copy) => copy::copy(&opened, copy).await,
         Command::Doctor(doctor) => doctor::doctor(&opened, doctor).await,
         Command::Watch(watch) => watch::watch(&opened, watch).await,
-        Command::Completions { .. } | Command::Man => Ok(Outcome::Done),
+        Command::Completions { .. } | Command::Man => Ok(Completion::Done),
     }
 }

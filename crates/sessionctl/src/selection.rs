@@ -9,7 +9,7 @@ use session_stores::session_core::{Cursor, Error, Lineage, StoredSession};
 
 use crate::{
     args::Which,
-    failure::{Failure, Outcome, described},
+    failure::{Completion, Failure, described},
     opened::Opened,
 };
 
@@ -73,16 +73,16 @@ impl<'o> Walk<'o> {
     }
 
     /// Says which records could not be read, on standard error.
-    pub(crate) fn report(&self) -> Outcome {
+    pub(crate) fn report(&self) -> Completion {
         let Some(first) = self.unreadable.first() else {
-            return Outcome::Done;
+            return Completion::Done;
         };
         eprintln!(
             "{} record(s) cannot be read, the first because: {}",
             self.unreadable.len(),
             described(first)
         );
-        Outcome::Incomplete
+        Completion::Incomplete
     }
 }
 

@@ -1,20 +1,20 @@
 //! `sweep` and `migrate`.
 
 use crate::{
-    failure::{Failure, Outcome},
+    failure::{Completion, Failure},
     opened::Opened,
 };
 
 /// How many records a call of the sweep removes at most.
 const BATCH: usize = 10_000;
 
-pub(crate) async fn sweep(opened: &Opened) -> Result<Outcome, Failure> {
+pub(crate) async fn sweep(opened: &Opened) -> Result<Completion, Failure> {
     let Some(swept) = &opened.swept else {
         println!(
             "{} removes expired records by itself",
             opened.store_type.name()
         );
-        return Ok(Outcome::Done);
+        return Ok(Completion::Done);
     };
     let mut removed = 0;
     loop {
@@ -25,15 +25,15 @@ pub(crate) async fn sweep(opened: &Opened) -> Result<Outcome, Failure> {
         }
     }
     println!("{removed} expired record(s) removed");
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }
 
-pub(crate) async fn migrate(opened: Opened) -> Result<Outcome, Failure> {
+pub(crate) async fn migrate(opened: Opened) -> Result<Completion, Failure> {
     let Some(preparation) = opened.preparation else {
         println!("{} needs no table and no index", opened.store_type.name());
-        return Ok(Outcome::Done);
+        return Ok(Completion::Done);
     };
     preparation.run().await?;
     println!("the table or the indexes are there");
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }

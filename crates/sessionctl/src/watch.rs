@@ -10,14 +10,14 @@ use tokio::{signal, time::sleep};
 
 use crate::{
     args::Watch,
-    failure::{Failure, Outcome},
+    failure::{Completion, Failure},
     opened::Opened,
     selection::Walk,
 };
 
-pub(crate) async fn watch(opened: &Opened, watch: &Watch) -> Result<Outcome, Failure> {
+pub(crate) async fn watch(opened: &Opened, watch: &Watch) -> Result<Completion, Failure> {
     let mut before: Option<HashSet<Lineage>> = None;
-    let mut outcome = Outcome::Done;
+    let mut outcome = Completion::Done;
     println!(
         "TIME (UTC)            SESSIONS  USERS  USED   NEW  ENDED  UNREADABLE  PAGE (SLOWEST)"
     );
@@ -51,7 +51,7 @@ pub(crate) async fn watch(opened: &Opened, watch: &Watch) -> Result<Outcome, Fai
             slowest.as_millis(),
         );
         if !walk.unreadable.is_empty() {
-            outcome = Outcome::Incomplete;
+            outcome = Completion::Incomplete;
         }
         before = Some(lineages);
         if watch.times == Some(number) {

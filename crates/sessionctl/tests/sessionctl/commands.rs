@@ -1,10 +1,10 @@
 //! Each command on each store.
 
-use crate::support::{Ran, Store, found, log_in, run};
+use crate::support::{Place, Ran, found, log_in, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_command_works_on_each_store() {
-    for store in Store::all().await {
+    for store in Place::all().await {
         let sessions = store.sessions();
         let mut cookies = Vec::new();
         for owner in [Some("ada"), Some("ada"), Some("bob"), None, None] {
@@ -17,7 +17,7 @@ async fn each_command_works_on_each_store() {
             .await
             .unwrap();
         eve.log_out();
-        eve.save().await.unwrap();
+        let _saved = eve.save().await.unwrap();
         drop(visit);
 
         let listed = store.run(&["ls", "--json"]).json();

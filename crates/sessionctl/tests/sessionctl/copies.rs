@@ -4,13 +4,13 @@ use std::{fs, process::Stdio, thread, time::Duration};
 
 use session_tests::scratch_dir;
 
-use crate::support::{Store, command, found, log_in, run};
+use crate::support::{Place, command, found, log_in, run};
 
 const KEY: &str = "Uc4mZr1yP9vWt6xKi3dLn8cHg0eTb2fQ";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_has_the_same_sessions_and_leaves_the_others_alone() {
-    let stores = Store::all().await;
+    let stores = Place::all().await;
     for (number, from) in stores.iter().enumerate() {
         let to = &stores[(number + 1) % stores.len()];
         let sessions = from.sessions();
@@ -41,7 +41,7 @@ async fn a_copy_has_the_same_sessions_and_leaves_the_others_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_has_another_prefix_and_another_encryption() {
-    let (from, to) = (Store::redis().await, Store::sqlite().await);
+    let (from, to) = (Place::redis().await, Place::sqlite().await);
     let cookie = log_in(&from.encrypted(KEY), Some("ada")).await;
     let words = ["--store", &from.url, "copy", "--to", &to.url];
     let lacks = run(&[&words[..], &["--to-prefix", "other:"]].concat(), &[]);
@@ -64,7 +64,7 @@ async fn a_copy_has_another_prefix_and_another_encryption() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_killed_goes_on_where_it_was() {
     const SESSIONS: usize = 3000;
-    let (from, to) = (Store::files().await, Store::sqlite().await);
+    let (from, to) = (Place::files().await, Place::sqlite().await);
     let sessions = from.sessions();
     for _ in 0..SESSIONS {
         log_in(&sessions, None).await;

@@ -5,7 +5,7 @@ use std::process::Command;
 use session_core::{Bytes, Record, SessionId};
 use session_tests::RedisServer;
 
-use crate::support::{Store, log_in, run, settings};
+use crate::support::{Place, log_in, run, settings};
 
 /// The problems that it names.
 fn problems(url: &str, env: &[(&str, &str)]) -> Vec<String> {
@@ -35,7 +35,7 @@ fn names(found: &[String], expected: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_store_has_no_problem() {
-    for store in Store::all().await {
+    for store in Place::all().await {
         log_in(&store.sessions(), Some("ada")).await;
         assert_eq!(
             problems(&store.url, &[]),
@@ -61,7 +61,7 @@ async fn each_broken_set_up_is_named() {
 
     let redis = RedisServer::start(&[]).await;
     let port = redis.port();
-    let store = Store::on(redis).await;
+    let store = Place::on(redis).await;
     log_in(&store.sessions(), Some("ada")).await;
     let index = settings().key_prefix().owner_key("ada");
     let mut removed = Command::new("redis-cli");
@@ -69,7 +69,7 @@ async fn each_broken_set_up_is_named() {
     assert_eq!(removed.output().unwrap().stdout, b"1\n");
     names(&problems(&store.url, &[]), "not in their owner's index");
 
-    let store = Store::files().await;
+    let store = Place::files().await;
     let id = SessionId::random(SessionId::DEFAULT_BYTES);
     let record = Record {
         bytes: Bytes::from_static(b"no record of a session"),
@@ -95,7 +95,7 @@ async fn each_broken_set_up_is_named() {
         "{found:#?}"
     );
 
-    let store = Store::files().await;
+    let store = Place::files().await;
     let plain = ("SESSION_COOKIE_SECURE", "false");
     names(
         &problems(&store.url, &[plain]),

@@ -8,13 +8,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt, stream};
 use session_core::{Finish, Moving, Sessions};
 use session_tests::{rounds, scratch_dir};
 
-use crate::support::{Store, command, found, log_in, run, settings};
+use crate::support::{Place, command, found, log_in, run, settings};
 
 /// How many visitors change sessions meanwhile.
 const VISITORS: usize = 6;
@@ -29,7 +30,7 @@ struct Known {
 }
 
 /// One request: it counts, renews its id, or logs out. Returns the new cookie, if there is one.
-async fn visit(sessions: &Sessions, known: &mut Known, turn: usize) {
+async fn send_request(sessions: &Sessions, known: &mut Known, turn: usize) {
     let request = sessions.begin_request();
     let cookie = [known.cookie.as_bytes()];
     let session = request.session(&mut cookie.into_iter()).await.unwrap();
@@ -43,7 +44,8 @@ async fn visit(sessions: &Sessions, known: &mut Known, turn: usize) {
         1 => session.renew(),
         _ => {}
     }
-    if turn % 11 != 0 {
+    let ends = turn.is_multiple_of(11);
+    if !ends {
         session
             .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
             .unwrap();
@@ -52,19 +54,23 @@ async fn visit(sessions: &Sessions, known: &mut Known, turn: usize) {
         Finish::Ready(headers) => headers,
         Finish::Pending(saving) => saving.await.unwrap(),
     };
-    if turn % 11 == 0 {
+    if ends {
         known.ended = true;
         return;
     }
     known.count += 1;
     if let Some(cookie) = headers.set_cookie {
-        known.cookie = cookie.split(';').next().unwrap().to_owned();
+        cookie
+            .split(';')
+            .next()
+            .unwrap()
+            .clone_into(&mut known.cookie);
     }
 }
 
 /// Moves all sessions from one store to the other, killing the program that moves them, with
 /// visitors beside.
-async fn move_all(from: &Store, to: &Store, known: &mut HashMap<usize, Known>) {
+async fn move_all(from: &Place, to: &Place, known: &mut HashMap<usize, Known>) {
     let moving = Moving::new(to.store.clone(), from.store.clone());
     let sessions = Sessions::new(settings(), Arc::new(moving)).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
@@ -78,13 +84,15 @@ async fn move_all(from: &Store, to: &Store, known: &mut HashMap<usize, Known>) {
         .map(|(visitor, mut own)| {
             let (sessions, stop) = (sessions.clone(), stop.clone());
             tokio::spawn(async move {
-                let mut turn = visitor * 7;
+                let (mut turn, mut times) = (visitor * 7, Vec::new());
                 while !stop.load(Ordering::Relaxed) {
                     turn += 1;
                     let at = (turn * 31) % own.len();
-                    visit(&sessions, &mut own[at].1, turn).await;
+                    let began = Instant::now();
+                    send_request(&sessions, &mut own[at].1, turn).await;
+                    times.push(began.elapsed());
                 }
-                own
+                (own, times)
             })
         })
         .collect();
@@ -106,12 +114,33 @@ async fn move_all(from: &Store, to: &Store, known: &mut HashMap<usize, Known>) {
             run(&words, &[])
         }
     });
+    let began = Instant::now();
     let copied = copied.await.unwrap();
     assert_eq!(copied.code, 0, "{}{}", copied.out, copied.err);
+    let took = began.elapsed();
     stop.store(true, Ordering::Relaxed);
+    let mut times = Vec::new();
     for visitor in visitors {
-        known.extend(visitor.await.unwrap());
+        let (own, mut took) = visitor.await.unwrap();
+        known.extend(own);
+        times.append(&mut took);
     }
+    times.sort_unstable();
+    let p99 = times
+        .get(times.len() * 99 / 100)
+        .copied()
+        .unwrap_or_default();
+    eprintln!(
+        "{} to {}: {} in {took:?}; {} requests beside, 99 % within {p99:?}",
+        scheme(from),
+        scheme(to),
+        copied.out.trim(),
+        times.len(),
+    );
+}
+
+fn scheme(store: &Place) -> &str {
+    store.url.split(':').next().unwrap_or_default()
 }
 
 fn kill_it(mut child: Child) {
@@ -120,19 +149,23 @@ fn kill_it(mut child: Child) {
     thread::yield_now();
 }
 
-async fn moves_between(from: &Store, to: &Store) {
-    let count = rounds().clamp(1, 2000) * 4;
-    let mut known = HashMap::new();
-    for number in 0..count {
-        let owner = (number % 3 > 0).then(|| format!("user {}", number % (count / 4 + 1)));
-        let cookie = log_in(&from.sessions(), owner.as_deref()).await;
-        let it = Known {
-            cookie,
-            owner,
-            ..Known::default()
-        };
-        known.insert(number, it);
-    }
+async fn moves_between(from: &Place, to: &Place) {
+    let count = rounds() * 4;
+    let sessions = from.sessions();
+    let created = (0..count).map(|number| {
+        let sessions = sessions.clone();
+        async move {
+            let owner = (number % 3 > 0).then(|| format!("user {}", number % (count / 10 + 1)));
+            let cookie = log_in(&sessions, owner.as_deref()).await;
+            let it = Known {
+                cookie,
+                owner,
+                ..Known::default()
+            };
+            (number, it)
+        }
+    });
+    let mut known = stream::iter(created).buffer_unordered(16).collect().await;
     move_all(from, to, &mut known).await;
     // The new store alone has all of it now, and the old one nothing.
     for it in known.values() {
@@ -160,10 +193,10 @@ async fn moves_between(from: &Store, to: &Store) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_and_nothing_comes_back_between_any_two_stores_and_on_the_way_back() {
     let stores = [
-        Store::redis().await,
-        Store::postgres().await,
-        Store::sqlite().await,
-        Store::files().await,
+        Place::redis().await,
+        Place::postgres().await,
+        Place::sqlite().await,
+        Place::files().await,
     ];
     for (number, from) in stores.iter().enumerate() {
         for to in &stores[number + 1..] {

@@ -12,13 +12,13 @@ use session_tests::{MariaDb, Mongo, Postgres, RedisCluster, RedisServer, scratch
 pub(crate) const SECRET: &str = "correct-horse-battery-staple-41-bottles";
 
 /// A store on a real server, and its settings.
-pub(crate) struct Store {
+pub(crate) struct Place {
     pub(crate) url: String,
     pub(crate) store: std::sync::Arc<dyn SessionStore>,
     _guard: Box<dyn Any + Send>,
 }
 
-impl Store {
+impl Place {
     pub(crate) async fn redis() -> Self {
         Self::on(RedisServer::start(&[]).await).await
     }
