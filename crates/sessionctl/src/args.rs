@@ -1,4 +1,5 @@
 //! The words of the command line.
+#![expect(clippy::doc_markdown, reason = "they are what the program prints as its help")]
 
 use std::{path::PathBuf, time::Duration};
 
