@@ -1,5 +1,8 @@
 //! The words of the command line.
-#![expect(clippy::doc_markdown, reason = "they are what the program prints as its help")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "they are what the program prints as its help"
+)]
 
 use std::{path::PathBuf, time::Duration};
 

@@ -101,7 +101,7 @@ async fn writes(opened: &Opened) -> Result<(), Finding> {
         if store
             .load(&key)
             .await?
-            .is_none_or(|it| it.bytes != &b"1"[..])
+            .is_none_or(|it| it.bytes != b"1"[..])
         {
             return Ok(Some("what was written was not read"));
         }

@@ -33,7 +33,7 @@ impl Opened {
         let env = Env::of_process();
         let env = match &arguments.store {
             None => env,
-            Some(url) => with_url(env, url)?,
+            Some(url) => with_url(&env, url)?,
         };
         Self::of(env, arguments.prefix.as_deref()).await
     }
@@ -41,7 +41,7 @@ impl Opened {
     /// Another store, with the other settings of this one.
     pub(crate) async fn other(&self, url: &str, prefix: Option<&str>) -> Result<Self, Failure> {
         let prefix = prefix.unwrap_or(self.sessions.settings().key_prefix().as_str());
-        Self::of(with_url(self.env.clone(), url)?, Some(prefix)).await
+        Self::of(with_url(&self.env, url)?, Some(prefix)).await
     }
 
     async fn of(env: Env, prefix: Option<&str>) -> Result<Self, Failure> {
@@ -82,7 +82,7 @@ impl Opened {
 }
 
 /// The settings of the store that `url` names, in place of those of the environment.
-fn with_url(env: Env, url: &str) -> Result<Env, Failure> {
+fn with_url(env: &Env, url: &str) -> Result<Env, Failure> {
     let (scheme, rest) = url.split_once("://").ok_or_else(|| unknown(url))?;
     let (store_type, setting, value) = match scheme {
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" => {
@@ -124,13 +124,13 @@ mod tests {
             ("SESSION_REDIS", "redis://elsewhere"),
             ("SESSION_KEY_PREFIX", "myapp:"),
         ]);
-        let env = with_url(env, "postgres://host/db").unwrap();
+        let env = with_url(&env, "postgres://host/db").unwrap();
         assert_eq!(env.get("SESSION_TYPE"), Some("sql"));
         assert_eq!(env.get("SESSION_SQL"), Some("postgres://host/db"));
         assert_eq!(env.get("SESSION_KEY_PREFIX"), Some("myapp:"));
-        let env = with_url(env, "file:///var/sessions").unwrap();
+        let env = with_url(&env, "file:///var/sessions").unwrap();
         assert_eq!(env.get("SESSION_FILE_DIR"), Some("/var/sessions"));
-        let error = with_url(env, "etcd://host").unwrap_err().to_string();
+        let error = with_url(&env, "etcd://host").unwrap_err().to_string();
         assert!(
             error.starts_with("there is no store for etcd://"),
             "{error}"
