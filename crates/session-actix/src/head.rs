@@ -1,78 +1,48 @@
-//! Writes the headers of a response: the session cookie, `Vary`, `Cache-Control`,
-//! `Clear-Site-Data`.
+//! The headers of a response, for core to write the session's into.
 
 use actix_web::http::header::{
-    CACHE_CONTROL, CLEAR_SITE_DATA, HeaderMap, HeaderValue, SET_COOKIE, VARY,
+    CACHE_CONTROL, CLEAR_SITE_DATA, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY,
 };
-use session_core::ResponseHeaders;
+use bytes::Bytes;
+use session_core::{
+    ResponseHeaders,
+    adapter::{self, Field, Head},
+};
+
+struct Headers<'h>(&'h mut HeaderMap);
+
+impl Head for Headers<'_> {
+    fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        self.0.get_all(name(field)).map(HeaderValue::as_bytes)
+    }
+
+    fn set(&mut self, field: Field, value: Bytes) -> bool {
+        let value = HeaderValue::from_maybe_shared(value);
+        value.map(|it| self.0.insert(name(field), it)).is_ok()
+    }
+
+    fn add(&mut self, field: Field, value: Bytes) -> bool {
+        let value = HeaderValue::from_maybe_shared(value);
+        value.map(|it| self.0.append(name(field), it)).is_ok()
+    }
+}
+
+fn name(field: Field) -> HeaderName {
+    match field {
+        Field::CacheControl => CACHE_CONTROL,
+        Field::ClearSiteData => CLEAR_SITE_DATA,
+        Field::SetCookie => SET_COOKIE,
+        Field::Vary => VARY,
+    }
+}
 
 /// Writes the session's headers into a response.
 pub(crate) fn write(session: &ResponseHeaders, headers: &mut HeaderMap) {
-    if let Some(cookie) = &session.set_cookie {
-        match HeaderValue::try_from(cookie) {
-            Ok(value) => {
-                headers.append(SET_COOKIE, value);
-                forbid_caching(headers);
-            }
-            Err(error) => {
-                tracing::error!(%error, "the session cookie is no valid header value and was not sent: check its domain and path");
-            }
-        }
-    }
-    if session.no_store && !headers.contains_key(CACHE_CONTROL) {
-        forbid_caching(headers);
-    }
-    if let Some(data) = &session.clear_site_data
-        && !headers.contains_key(CLEAR_SITE_DATA)
-        && let Ok(value) = HeaderValue::try_from(data)
-    {
-        headers.insert(CLEAR_SITE_DATA, value);
-    }
-    if session.vary {
-        vary_by_cookie(headers);
-    }
+    adapter::write_head(session, &mut Headers(headers));
 }
 
-/// Copies the cookies that others set to the response that replaces theirs. That response is not
-/// cached, because one of the cookies may belong to another session.
+/// Copies the cookies that others set to the response that replaces theirs.
 pub(crate) fn keep_cookies(from: &HeaderMap, to: &mut HeaderMap) {
-    for cookie in from.get_all(SET_COOKIE) {
-        to.append(SET_COOKIE, cookie.clone());
-        forbid_caching(to);
-    }
-}
-
-/// Session ids must not be cached (OWASP Session Management Cheat Sheet).
-fn forbid_caching(headers: &mut HeaderMap) {
-    let forbidden = headers
-        .get_all(CACHE_CONTROL)
-        .any(|value| names(value, "no-store"));
-    if !forbidden {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-}
-
-/// Without this a shared cache gives one visitor's page to another (CVE-2023-30861).
-fn vary_by_cookie(headers: &mut HeaderMap) {
-    if !headers.contains_key(VARY) {
-        headers.insert(VARY, HeaderValue::from_static("Cookie"));
-        return;
-    }
-    if headers
-        .get_all(VARY)
-        .any(|value| names(value, "cookie") || names(value, "*"))
-    {
-        return;
-    }
-    let others: Vec<&[u8]> = headers.get_all(VARY).map(HeaderValue::as_bytes).collect();
-    let merged = [&others[..], &[b"Cookie"]].concat().join(&b", "[..]);
-    let merged = HeaderValue::from_bytes(&merged).unwrap_or(HeaderValue::from_static("Cookie"));
-    headers.insert(VARY, merged);
-}
-
-fn names(value: &HeaderValue, name: &str) -> bool {
-    value
-        .as_bytes()
-        .split(|byte| *byte == b',')
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+    let cookies = from.get_all(SET_COOKIE).map(HeaderValue::as_bytes);
+    adapter::keep_cookies(cookies, &mut Headers(to));
 }

@@ -5,6 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -15,9 +16,12 @@ use actix_web::{
 };
 use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
-use session_core::{Finish, RequestSession, ResponseHeaders};
+use session_core::{
+    Finish, ResponseHeaders,
+    adapter::{Saving, Slot, opened_untouched},
+};
 
-use crate::{error, head, request::cookies, saving::Saving, slots::Slot};
+use crate::{error, head, request::cookies};
 
 pin_project! {
     /// The future of a response whose session was saved.
@@ -29,7 +33,7 @@ pin_project! {
         S: Service<ServiceRequest>,
     {
         // `None` if an outer middleware handles the session, or this one is refused.
-        slot: Option<Rc<Slot>>,
+        slot: Option<Arc<Slot>>,
         #[pin]
         step: Step<S, B>,
     }
@@ -72,12 +76,16 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
     #[inline]
-    pub(crate) fn new(slot: Option<Rc<Slot>>, service: &Rc<S>, request: ServiceRequest) -> Self {
+    pub(crate) fn new(slot: Option<Arc<Slot>>, service: &Rc<S>, request: ServiceRequest) -> Self {
         let step = match &slot {
-            Some(slot) if slot.is_opened_untouched() => Step::Opening {
-                opening: Box::pin(open_untouched(slot.request_session(), &request)),
-                call: Some((service.clone(), request)),
-            },
+            Some(slot) if slot.is_opened_untouched() => {
+                let session = slot.request_session();
+                let opening = opened_untouched(&session, &mut cookies(request.headers()));
+                Step::Opening {
+                    opening: Box::pin(opening),
+                    call: Some((service.clone(), request)),
+                }
+            }
             _ => Step::Handling {
                 handling: service.call(request),
             },
@@ -109,7 +117,8 @@ where
                     let Some(slot) = this.slot else {
                         return Poll::Ready(result.map(ServiceResponse::map_into_left_body));
                     };
-                    match slot.leave().map_or_else(nothing, RequestSession::finish) {
+                    let used = slot.leave();
+                    match used.map_or_else(nothing, |it| it.finish()) {
                         Finish::Ready(headers) => {
                             return Poll::Ready(respond(result, &headers));
                         }
@@ -141,22 +150,6 @@ where
 /// What is left to do for a request that did not use the session: nothing.
 fn nothing() -> Finish {
     Finish::Ready(ResponseHeaders::default())
-}
-
-fn open_untouched(
-    request_session: &RequestSession,
-    request: &ServiceRequest,
-) -> impl Future<Output = ()> + use<> {
-    let opening = request_session.open_untouched(&mut cookies(request.headers()));
-    async {
-        if let Err(error) = opening.await {
-            // A store that fails must not fail a route that does not use the session.
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the expiry of a session could not be moved; a later request tries again"
-            );
-        }
-    }
 }
 
 /// Adds the session's headers to the response of the handler.

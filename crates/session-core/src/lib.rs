@@ -3,6 +3,10 @@
 
 #[cfg(feature = "actix-web")]
 mod actix;
+#[cfg(feature = "adapter")]
+pub mod adapter;
+#[cfg(feature = "axum-core")]
+mod axum;
 mod codec;
 pub mod config;
 #[cfg(feature = "conformance")]
@@ -21,6 +25,8 @@ mod expiry;
 #[cfg(feature = "flask")]
 mod flask;
 mod header;
+#[cfg(feature = "http")]
+mod http;
 mod id;
 mod key;
 mod machine;

@@ -7,16 +7,18 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use session_core::{Error, Finishing, ResponseHeaders, Result};
-
-use crate::background_saves;
+use super::background_saves;
+use crate::{Error, Finishing, RequestSession, ResponseHeaders, Result};
 
 /// A save that runs to its end: within the request, or in a background task if the request is
 /// dropped because the client hung up.
-pub(crate) struct Saving(Option<Finishing>);
+#[derive(Debug)]
+#[must_use]
+pub struct Saving(Option<Finishing>);
 
 impl Saving {
-    pub(crate) fn new(save: Finishing) -> Self {
+    /// The save at the end of a request.
+    pub fn new(save: Finishing) -> Self {
         Self(Some(save))
     }
 }
@@ -44,6 +46,23 @@ impl Drop for Saving {
     fn drop(&mut self) {
         if let Some(rest) = self.0.take() {
             background_saves::spawn(rest);
+        }
+    }
+}
+
+/// Opens the session before a handler that may not ask for it. A store that fails must not fail a
+/// route that does not use the session, so a failure is only logged.
+pub fn opened_untouched(
+    request_session: &RequestSession,
+    cookie_headers: &mut dyn Iterator<Item = &[u8]>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let opening = request_session.open_untouched(cookie_headers);
+    async {
+        if let Err(error) = opening.await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the expiry of a session could not be moved; a later request tries again"
+            );
         }
     }
 }

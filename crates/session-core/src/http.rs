@@ -1,0 +1,62 @@
+//! Errors as responses of the crate `http`, and its headers.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName,
+    header::{CACHE_CONTROL, SET_COOKIE, VARY},
+};
+use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
+
+use crate::Error;
+use crate::adapter::{Field, Head};
+
+impl Error {
+    /// The response to a request that this error ended: the status and its name, and nothing of the
+    /// cause, which goes to the log.
+    pub fn to_response<B: From<String>>(&self) -> Response<B> {
+        let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        tracing::warn!(
+            status = status.as_u16(),
+            error = self as &dyn std::error::Error,
+            "a session error ended the request"
+        );
+        let body = status.canonical_reason().unwrap_or_default().to_owned();
+        let mut response = Response::new(body.into());
+        *response.status_mut() = status;
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl Head for HeaderMap {
+    fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        self.get_all(name(field))
+            .into_iter()
+            .map(HeaderValue::as_bytes)
+    }
+
+    fn set(&mut self, field: Field, value: Bytes) -> bool {
+        HeaderValue::from_maybe_shared(value)
+            .map(|value| self.insert(name(field), value))
+            .is_ok()
+    }
+
+    fn add(&mut self, field: Field, value: Bytes) -> bool {
+        HeaderValue::from_maybe_shared(value)
+            .map(|value| self.append(name(field), value))
+            .is_ok()
+    }
+}
+
+fn name(field: Field) -> HeaderName {
+    match field {
+        Field::CacheControl => CACHE_CONTROL,
+        Field::ClearSiteData => HeaderName::from_static("clear-site-data"),
+        Field::SetCookie => SET_COOKIE,
+        Field::Vary => VARY,
+    }
+}
