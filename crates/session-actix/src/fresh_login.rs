@@ -9,13 +9,13 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpRequest, HttpResponse,
+    Error, HttpRequest,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::{header::LOCATION, uri::PathAndQuery},
+    http::uri::PathAndQuery,
 };
 use futures_util::future::{FutureExt, LocalBoxFuture};
-use session_core::adapter::{self, FreshLoginRule, Refusal};
+use session_core::adapter::{self, FreshLoginRule};
 
 use crate::{DefaultSession, SessionExt};
 
@@ -69,15 +69,6 @@ impl<N> FreshLogin<N> {
     pub fn or_redirect_to(mut self, form: &str) -> Self {
         self.rule = self.rule.or_redirect_to(form);
         self
-    }
-}
-
-fn answer(refusal: &Refusal) -> HttpResponse {
-    match refusal {
-        Refusal::Redirect(form) => HttpResponse::SeeOther()
-            .insert_header((LOCATION, form.as_str()))
-            .finish(),
-        Refusal::Error(error) => actix_web::ResponseError::error_response(error),
     }
 }
 
@@ -158,7 +149,7 @@ where
             let own = request.uri().path_and_query().map(PathAndQuery::as_str);
             let admitted = guard.rule.admit(&session, request.method().as_str(), own);
             if let Err(refusal) = admitted {
-                let answer = answer(&refusal);
+                let answer = refusal.actix_response();
                 return Ok(request.into_response(answer).map_into_right_body());
             }
             drop(session);

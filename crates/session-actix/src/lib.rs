@@ -4,7 +4,6 @@
 mod cross_site;
 mod error;
 mod fresh_login;
-mod head;
 mod middleware;
 mod request;
 mod response;

@@ -13,15 +13,16 @@ use actix_web::{
     Error, HttpResponse,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse},
+    http::header::{HeaderMap, HeaderValue, SET_COOKIE},
 };
 use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
 use session_core::{
     Finish, ResponseHeaders,
-    adapter::{Saving, Slot, opened_untouched},
+    adapter::{Saving, Slot, keep_cookies, opened_untouched, write_head},
 };
 
-use crate::{error, head, request::cookies};
+use crate::{error, request::cookies};
 
 pin_project! {
     /// The future of a response whose session was saved.
@@ -173,7 +174,7 @@ where
                     response.map_body(|head, _| EitherBody::right(error::fail(head, status)))
                 }
             };
-            head::write(headers, response.headers_mut());
+            write_head(headers, response.headers_mut());
             Ok(response)
         }
         Err(mut inner) => {
@@ -199,15 +200,15 @@ where
     match result {
         Ok(response) => {
             let mut instead = HttpResponse::from_error(failure);
-            head::keep_cookies(response.headers(), instead.headers_mut());
-            head::write(headers, instead.headers_mut());
+            keep_cookies(set_cookies(response.headers()), instead.headers_mut());
+            write_head(headers, instead.headers_mut());
             Ok(response.into_response(instead).map_into_right_body())
         }
         Err(inner) => {
             let replaced = inner.error_response();
             let mut failure = Error::from(failure);
             failure.add_response_mapper(move |mut response| {
-                head::keep_cookies(replaced.headers(), response.headers_mut());
+                keep_cookies(set_cookies(replaced.headers()), response.headers_mut());
                 response
             });
             Err(with_headers(failure, headers))
@@ -215,12 +216,16 @@ where
     }
 }
 
+fn set_cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(SET_COOKIE).map(HeaderValue::as_bytes)
+}
+
 /// Adds the session's headers to the response that `error` becomes.
 fn with_headers(mut error: Error, headers: &ResponseHeaders) -> Error {
     if *headers != ResponseHeaders::default() {
         let headers = headers.clone();
         error.add_response_mapper(move |mut response| {
-            head::write(&headers, response.headers_mut());
+            write_head(&headers, response.headers_mut());
             response
         });
     }

@@ -5,10 +5,13 @@ use http::{
     HeaderMap, HeaderName,
     header::{CACHE_CONTROL, SET_COOKIE, VARY},
 };
-use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{LOCATION, RETRY_AFTER},
+};
 
 use crate::Error;
-use crate::adapter::{Field, Head};
+use crate::adapter::{Field, Head, Refusal};
 
 impl Error {
     /// The response to a request that this error ended: the status and its name, and nothing of the
@@ -29,6 +32,23 @@ impl Error {
                 .insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+impl Refusal {
+    /// The response.
+    pub fn to_response<B: From<String>>(&self) -> Response<B> {
+        match self {
+            Self::Error(error) => error.to_response(),
+            Self::Redirect(form) => {
+                let mut response = Response::new(String::new().into());
+                *response.status_mut() = StatusCode::SEE_OTHER;
+                if let Ok(form) = HeaderValue::try_from(form) {
+                    response.headers_mut().insert(LOCATION, form);
+                }
+                response
+            }
+        }
     }
 }
 

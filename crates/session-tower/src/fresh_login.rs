@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery};
+use http::{Request, Response, Uri, uri::PathAndQuery};
 use session_core::adapter::{self, FreshLoginRule, Refusal};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -81,21 +81,6 @@ pub fn return_path(form: &Uri) -> String {
     adapter::return_path(form.query())
 }
 
-fn answer<B: From<String>>(refusal: Refusal) -> Response<B> {
-    match refusal {
-        Refusal::Error(error) => error.to_response(),
-        Refusal::Redirect(form) => {
-            let mut answer = Response::new(String::new().into());
-            *answer.status_mut() = StatusCode::SEE_OTHER;
-            match HeaderValue::try_from(form) {
-                Ok(form) => drop(answer.headers_mut().insert(LOCATION, form)),
-                Err(_) => *answer.status_mut() = StatusCode::UNAUTHORIZED,
-            }
-            answer
-        }
-    }
-}
-
 impl<N, S> Layer<S> for FreshLogin<N> {
     type Service = FreshLoginService<N, S>;
 
@@ -160,7 +145,7 @@ where
                 }
             };
             match refusal {
-                Some(refusal) => Ok(answer(refusal)),
+                Some(refusal) => Ok(refusal.to_response()),
                 None => service.call(request).await,
             }
         })

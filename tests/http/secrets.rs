@@ -2,16 +2,14 @@
 
 use std::fmt::Write as _;
 
-use crate::{
+use session_core::{KeyPrefix, Saved, SessionId};
+
+use super::{
     browser::{Browser, SECRET, sessions, settings},
     log::Log,
     observed_store::ObservedStore,
 };
-use actix_web::{App, web};
-use session_actix::{
-    Session, SessionError, SessionMiddleware,
-    session_core::{KeyPrefix, Saved, SessionId},
-};
+use crate::framework::{App, Session, SessionError, shown};
 
 const CANARY: &str = "a canary in the payload";
 
@@ -29,21 +27,18 @@ async fn fail(session: Session) -> Result<&'static str, SessionError> {
     Ok("")
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn nothing_shows_an_id_a_key_a_payload_or_a_secret() {
     let (log, _logging) = Log::of_this_thread();
     let store = ObservedStore::default();
     let sessions = sessions(settings(), &store);
-    let middleware = SessionMiddleware::new(sessions.clone());
-    let mut shown = format!("{sessions:?} {middleware:?} {:?} {store:?}", settings());
-    let app = actix_web::test::init_service(
-        App::new()
-            .wrap(middleware)
-            .route("/show", web::get().to(show))
-            .route("/fail", web::get().to(fail)),
-    )
-    .await;
-    let mut browser = Browser::of(app);
+    let middleware = shown(&sessions);
+    let mut shown = format!("{sessions:?} {middleware} {:?} {store:?}", settings());
+    let app = App::new()
+        .route("/show", show)
+        .route("/fail", fail)
+        .sessions(sessions);
+    let mut browser = Browser::of(app).await;
     for _ in 0..2 {
         shown += &browser.get("/show").await.body;
     }

@@ -1,34 +1,27 @@
 //! What a security log records, with its names and fields, over HTTP.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use actix_web::{
-    App, HttpRequest, HttpResponse,
-    body::{MessageBody, to_bytes},
-    cookie::Cookie,
-    dev::{Service, ServiceResponse},
-    http::header::{COOKIE, SET_COOKIE},
-    test::{TestRequest, init_service, try_call_service},
-    web,
-};
-use session_actix::session_core::{Sessions, config::OnMaxPerUser};
-use session_actix::{CrossSiteGuard, Session, SessionError, SessionMiddleware};
+use http::{Request, header::COOKIE};
+use session_core::{CrossSiteRule, Sessions, Settings, config::OnMaxPerUser};
 use tokio::{join, sync::Notify};
 
-use crate::{
+use super::{
+    Answer,
     browser::{sessions, settings},
     log::Log,
     observed_store::ObservedStore,
 };
+use crate::framework::{App, Running, Session, SessionError, Visit};
 
 /// The path says what is done. The response is the session's lineage.
 async fn act(
     session: Session,
-    request: HttpRequest,
-    go_on: web::Data<Notify>,
-    sessions: web::Data<Sessions>,
-) -> Result<HttpResponse, SessionError> {
-    match request.match_info().query("act") {
+    visit: Visit,
+    go_on: Arc<Notify>,
+    sessions: Sessions,
+) -> Result<Answer, SessionError> {
+    match &*visit.argument() {
         "ada" => session.log_in("ada")?,
         "bob" => session.log_in("bob")?,
         "provider" => session.log_in_from_provider("ada", "s1")?,
@@ -55,53 +48,37 @@ async fn act(
         _ => {}
     }
     let lineage = session.lineage().map(|it| it.to_string());
-    Ok(HttpResponse::Ok().body(lineage.unwrap_or_default()))
+    Ok(Answer::new(lineage.unwrap_or_default()))
 }
 
 /// Sends a request with `cookie`. Returns the cookie from then on, and the lineage.
-async fn send<B: MessageBody + 'static>(
-    app: &impl Service<actix_http::Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    path: &str,
-    cookie: &str,
-) -> (String, String) {
-    let request = TestRequest::post().uri(path);
-    let request = request.insert_header((COOKIE, cookie)).to_request();
-    let response = try_call_service(app, request).await.unwrap();
-    let set = response.headers().get(SET_COOKIE).map(|it| {
-        let set = Cookie::parse(it.to_str().unwrap()).unwrap();
-        format!("{}={}", set.name(), set.value())
-    });
-    let body = to_bytes(response.into_body()).await.ok().unwrap();
-    let lineage = String::from_utf8(body.to_vec()).unwrap();
-    (set.unwrap_or_else(|| cookie.to_owned()), lineage)
+async fn send(app: &Running, path: &str, cookie: &str) -> (String, String) {
+    let request = Request::post(path).header(COOKIE, cookie);
+    let response = app.send(request.body(String::new()).unwrap()).await;
+    let set = response.session_cookie();
+    (set.unwrap_or_else(|| cookie.to_owned()), response.body)
 }
 
-macro_rules! application {
-    ($store:expr, $go_on:expr) => {
-        application!(
-            $store,
-            $go_on,
-            settings().with_max_bytes(3000).with_max_keys(3)
-        )
-    };
-    ($store:expr, $go_on:expr, $settings:expr) => {{
-        let sessions = sessions($settings, $store);
-        init_service(
-            App::new()
-                .app_data($go_on)
-                .app_data(web::Data::new(sessions.clone()))
-                .wrap(SessionMiddleware::new(sessions))
-                .wrap(CrossSiteGuard::default())
-                .route("/{act}", web::post().to(act)),
-        )
+fn small() -> Settings {
+    settings().with_max_bytes(3000).with_max_keys(3)
+}
+
+async fn application(store: &ObservedStore, go_on: &Arc<Notify>, settings: Settings) -> Running {
+    let sessions = sessions(settings, store);
+    let (go_on, all) = (go_on.clone(), sessions.clone());
+    let act = move |session, visit| act(session, visit, go_on.clone(), all.clone());
+    App::new()
+        .route("/{act}", act)
+        .sessions(sessions)
+        .guard(CrossSiteRule::new())
+        .start()
         .await
-    }};
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn each_event_has_its_name_and_its_fields() {
-    let (store, go_on) = (ObservedStore::default(), web::Data::new(Notify::new()));
-    let app = application!(&store, go_on.clone());
+    let (store, go_on) = (ObservedStore::default(), Arc::new(Notify::new()));
+    let app = application(&store, &go_on, small()).await;
     let (log, _guard) = Log::of_this_thread();
     let events = || log.security_events();
 
@@ -176,9 +153,9 @@ async fn each_event_has_its_name_and_its_fields() {
     assert_eq!(events(), [log_out, ended]);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn what_a_visitor_does_who_is_not_logged_in_is_no_event() {
-    let app = application!(&ObservedStore::default(), web::Data::new(Notify::new()));
+    let app = application(&ObservedStore::default(), &Arc::default(), small()).await;
     let (log, _guard) = Log::of_this_thread();
     let (cookie, _) = send(&app, "/visit", "a=b").await;
     let (cookie, _) = send(&app, "/renew", &cookie).await;
@@ -186,23 +163,23 @@ async fn what_a_visitor_does_who_is_not_logged_in_is_no_event() {
     assert_eq!(log.security_events(), [""; 0]);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_login_beyond_the_limit_is_refused_or_ends_another_and_is_logged() {
     let (log, _guard) = Log::of_this_thread();
     for policy in [OnMaxPerUser::RefuseLogin, OnMaxPerUser::EndOldest] {
         let settings = settings().with_max_per_user(1).with_on_max_per_user(policy);
         let store = ObservedStore::default();
-        let app = application!(&store, web::Data::new(Notify::new()), settings);
+        let app = application(&store, &Arc::default(), settings).await;
         send(&app, "/ada", "a=b").await;
         log.security_events();
         // Of two logins in one millisecond, chance says which is the newer.
-        actix_web::rt::time::sleep(Duration::from_millis(2)).await;
-        let request = TestRequest::post().uri("/ada").to_request();
-        let response = try_call_service(&app, request).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let request = Request::post("/ada").body(String::new());
+        let response = app.send(request.unwrap()).await;
         let refused = policy == OnMaxPerUser::RefuseLogin;
         let status = if refused { 403 } else { 200 };
-        assert_eq!(response.status(), status);
-        assert_eq!(response.headers().contains_key(SET_COOKIE), !refused);
+        assert_eq!(response.status, status);
+        assert_eq!(response.session_cookie().is_some(), !refused);
         let events = log.security_events();
         let names = |it: &String| it.split(['"', '"']).nth(1).unwrap().to_owned();
         let reached = events.iter().find(|it| names(it) == "limit_reached");
@@ -218,19 +195,17 @@ async fn a_login_beyond_the_limit_is_refused_or_ends_another_and_is_logged() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_refusal_of_the_guard_is_one_too_and_floods_are_bounded() {
-    let go_on = web::Data::new(Notify::new());
-    let app = application!(&ObservedStore::default(), go_on);
+    let app = application(&ObservedStore::default(), &Arc::default(), small()).await;
     let (log, _guard) = Log::of_this_thread();
     for _ in 0..100 {
-        let request = TestRequest::post()
-            .uri("/ada")
-            .insert_header(("Host", "shop.example"))
-            .insert_header(("Sec-Fetch-Site", "cross-site"))
-            .insert_header(("Origin", "https://attacker.example"));
-        let refused = try_call_service(&app, request.to_request()).await;
-        assert!(refused.is_err());
+        let request = Request::post("/ada")
+            .header("Host", "shop.example")
+            .header("Sec-Fetch-Site", "cross-site")
+            .header("Origin", "https://attacker.example");
+        let refused = app.send(request.body(String::new()).unwrap()).await;
+        assert_eq!(refused.status, 403);
         send(&app, "/who", "__Host-session=forged").await;
     }
     let events = log.security_events();

@@ -7,107 +7,94 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpResponse, test, web};
-use futures_util::{FutureExt, stream};
-use session_actix::{Session, SessionError, SessionMiddleware, finish_saves};
+use futures_util::FutureExt;
 
-use crate::{
+use super::{
+    Answer,
     browser::{Browser, act, sessions, settings},
     log::Log,
     observed_store::ObservedStore,
 };
+use crate::framework::{App, Session, SessionError, Visit, adapter::finish_saves, streamed};
 
 /// These tests share the process's count of background saves.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-type HandlerResult = Result<HttpResponse, SessionError>;
+type HandlerResult = Result<Answer, SessionError>;
 
-async fn change_then_freeze(session: Session, store: web::Data<ObservedStore>) -> HandlerResult {
+async fn change_then_freeze(session: Session, visit: Visit) -> HandlerResult {
     session.insert("cart", &1)?;
-    store.set_frozen(true);
-    Ok(HttpResponse::Ok().finish())
+    visit.store().set_frozen(true);
+    Ok(Answer::ok())
 }
 
-async fn panic_on_replay(session: Session, store: web::Data<ObservedStore>) -> HandlerResult {
+async fn panic_on_replay(session: Session, visit: Visit) -> HandlerResult {
     let runs = AtomicUsize::new(0);
     session.update("n", move |n: Option<i64>| {
         assert_eq!(runs.fetch_add(1, Ordering::Relaxed), 0, "run again");
         n.unwrap_or(0) + 1
     })?;
-    store.refuse_update();
-    Ok(HttpResponse::Ok().finish())
+    visit.store().refuse_update();
+    Ok(Answer::ok())
 }
 
 /// A handler with its own timeout around `save`.
-async fn log_out_impatiently(session: Session, store: web::Data<ObservedStore>) -> HandlerResult {
+async fn log_out_impatiently(session: Session, visit: Visit) -> HandlerResult {
     session.log_out();
-    store.set_frozen(true);
+    visit.store().set_frozen(true);
     let saved = tokio::time::timeout(Duration::from_millis(20), session.save()).await;
-    store.set_frozen(false);
+    visit.store().set_frozen(false);
     let text = if saved.is_ok() { "done" } else { "timed out" };
-    Ok(HttpResponse::Ok().body(text))
+    Ok(Answer::new(text.to_owned()))
 }
 
 /// A handler that does what the path says and then does not return.
-async fn work_slowly(
-    session: Session,
-    store: web::Data<ObservedStore>,
-    path: web::Path<String>,
-) -> HandlerResult {
+async fn work_slowly(session: Session, visit: Visit) -> HandlerResult {
+    let path = visit.argument();
     if path.starts_with("logout") {
         session.log_out();
     } else {
         session.insert("cart", &1)?;
     }
     if path.ends_with("-saved") {
-        store.set_frozen(true);
+        visit.store().set_frozen(true);
         let _saved = session.save().await?;
     }
     pending().await
 }
 
 /// The same, with a task that keeps the session.
-async fn work_slowly_beside_a_task(
-    session: Session,
-    store: web::Data<ObservedStore>,
-    path: web::Path<String>,
-) -> HandlerResult {
+async fn work_slowly_beside_a_task(session: Session, visit: Visit) -> HandlerResult {
     let kept = session.clone();
-    actix_web::rt::spawn(async move {
+    tokio::spawn(async move {
         pending::<()>().await;
         drop(kept);
     });
-    work_slowly(session, store, path).await
+    work_slowly(session, visit).await
 }
 
 /// A body that changes the session and saves it.
-async fn stream_slowly(session: Session, store: web::Data<ObservedStore>) -> HttpResponse {
-    HttpResponse::Ok().streaming(stream::once(async move {
+async fn stream_slowly(session: Session, visit: Visit) -> Answer {
+    let store = visit.store();
+    Answer::new(streamed(async move {
         session.insert("cart", &1).unwrap();
         store.set_frozen(true);
-        let saved = session.save().await;
-        Ok::<_, actix_web::Error>(web::Bytes::from(format!("{saved:?}")))
+        format!("{:?}", session.save().await)
     }))
 }
 
-macro_rules! browser_of {
-    ($store:expr) => {
-        Browser::of(
-            test::init_service(
-                App::new()
-                    .app_data(web::Data::new($store.clone()))
-                    .wrap(SessionMiddleware::new(sessions(settings(), $store)))
-                    .route("/freeze", web::get().to(change_then_freeze))
-                    .route("/impatient", web::get().to(log_out_impatiently))
-                    .route("/slow/{work}", web::get().to(work_slowly))
-                    .route("/kept/{work}", web::get().to(work_slowly_beside_a_task))
-                    .route("/stream", web::get().to(stream_slowly))
-                    .route("/panic", web::get().to(panic_on_replay))
-                    .route("/{act:.*}", web::get().to(act)),
-            )
-            .await,
-        )
-    };
+async fn browser_of(store: &ObservedStore) -> Browser {
+    let app = App::new()
+        .route("/freeze", change_then_freeze)
+        .route("/impatient", log_out_impatiently)
+        .route("/slow/{work}", work_slowly)
+        .route("/kept/{work}", work_slowly_beside_a_task)
+        .route("/stream", stream_slowly)
+        .route("/panic", panic_on_replay)
+        .route("/{*act}", act)
+        .sessions(sessions(settings(), store))
+        .store(store);
+    Browser::of(app).await
 }
 
 /// Runs `work` until it waits for the store, then drops it.
@@ -122,11 +109,11 @@ async fn hang_up(work: impl Future) {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_change_is_saved_although_the_client_hung_up() {
     let _guard = ONE_AT_A_TIME.lock().await;
     let store = ObservedStore::default();
-    let mut browser = browser_of!(&store);
+    let mut browser = browser_of(&store).await;
     browser.get("/set/a").await;
     let cookie = browser.cookie().into_bytes();
     hang_up(browser.send("/freeze", Some(cookie))).await;
@@ -142,7 +129,7 @@ async fn a_change_is_saved_although_the_client_hung_up() {
 async fn after_drop(path: &str) -> (String, String) {
     let (log, _logging) = Log::of_this_thread();
     let store = ObservedStore::default();
-    let mut browser = browser_of!(&store);
+    let mut browser = browser_of(&store).await;
     browser.get("/login/ada").await;
     let cookie = browser.cookie().into_bytes();
     hang_up(browser.send(path, Some(cookie))).await;
@@ -153,7 +140,7 @@ async fn after_drop(path: &str) -> (String, String) {
     (format!("{who} {cart}"), log.warnings())
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_save_that_has_begun_is_finished_although_its_handler_is_dropped() {
     let _guard = ONE_AT_A_TIME.lock().await;
     for (path, left) in [
@@ -168,7 +155,7 @@ async fn a_save_that_has_begun_is_finished_although_its_handler_is_dropped() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn if_a_handler_is_dropped_its_logout_is_done_and_its_changes_are_logged_as_not_saved() {
     let _guard = ONE_AT_A_TIME.lock().await;
     for path in ["/slow", "/kept"] {
@@ -183,10 +170,10 @@ async fn if_a_handler_is_dropped_its_logout_is_done_and_its_changes_are_logged_a
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_logout_whose_save_was_dropped_is_done_before_the_response() {
     let store = ObservedStore::default();
-    let mut browser = browser_of!(&store);
+    let mut browser = browser_of(&store).await;
     browser.get("/login/ada").await;
     let cookie = browser.cookie();
     let response = browser.get("/impatient").await;
@@ -199,10 +186,10 @@ async fn a_logout_whose_save_was_dropped_is_done_before_the_response() {
     assert_eq!(browser.get("/who").await.body, "nobody");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_panic_while_the_session_is_saved_is_a_503() {
     let store = ObservedStore::default();
-    let mut browser = browser_of!(&store);
+    let mut browser = browser_of(&store).await;
     browser.get("/set/n").await;
     let response = browser.get("/panic").await;
     assert_eq!(response.status.as_u16(), 503);

@@ -1,13 +1,13 @@
 //! The session cookie: when it is set, with which attributes, and how it is removed.
 
-use session_actix::session_core::{CookieAttributes, SameSite, SecretKeys};
+use session_core::{CookieAttributes, SameSite, SecretKeys};
 
-use crate::{
+use super::{
     browser::{browser, sessions, settings},
     observed_store::ObservedStore,
 };
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_first_change_sets_one_cookie_with_the_safest_attributes() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     let response = browser.get("/set/a").await;
@@ -23,7 +23,7 @@ async fn a_first_change_sets_one_cookie_with_the_safest_attributes() {
     assert_eq!(rest, "Secure; HttpOnly; Path=/; SameSite=Lax");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_unchanged_id_is_not_sent_again() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/set/a").await;
@@ -32,7 +32,7 @@ async fn an_unchanged_id_is_not_sent_again() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn reading_sets_no_cookie_and_stores_nothing() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
@@ -42,7 +42,7 @@ async fn reading_sets_no_cookie_and_stores_nothing() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_logout_removes_the_cookie_even_of_an_ended_session() {
     let removal = "__Host-session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Secure; HttpOnly; Path=/; SameSite=Lax";
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
@@ -55,7 +55,7 @@ async fn a_logout_removes_the_cookie_even_of_an_ended_session() {
     assert_eq!(browser.get("/logout").await.set_cookies(), [removal]);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn cookies_that_others_set_are_kept() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     let response = browser.get("/other-cookie/a").await;
@@ -68,7 +68,7 @@ async fn cookies_that_others_set_are_kept() {
     );
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn changes_are_saved_whatever_the_status() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     let failed = browser.get("/fail/a").await;
@@ -85,7 +85,7 @@ async fn changes_are_saved_whatever_the_status() {
     assert_eq!(browser.get("/get/kept").await.body, "1");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_error_of_an_inner_service_carries_a_new_sessions_cookie() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     let refused = browser.get("/refuse").await;
@@ -97,7 +97,7 @@ async fn an_error_of_an_inner_service_carries_a_new_sessions_cookie() {
     assert_eq!(browser.get("/get/kept").await.body, "1");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_cookie_that_is_not_permanent_ends_with_the_browser() {
     let mut browser = browser(sessions(
         settings().with_permanent(false),
@@ -112,7 +112,7 @@ async fn a_cookie_that_is_not_permanent_ends_with_the_browser() {
     );
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn another_applications_signature_opens_nothing() {
     let store = ObservedStore::default();
     let mut ours = browser(sessions(settings(), &store)).await;
@@ -125,7 +125,7 @@ async fn another_applications_signature_opens_nothing() {
     assert_eq!(store.calls(), 0);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn the_removal_has_the_attributes_that_the_cookie_was_set_with() {
     fn identity(cookie: &str) -> Vec<&str> {
         let mut parts: Vec<_> = cookie
@@ -156,7 +156,7 @@ async fn the_removal_has_the_attributes_that_the_cookie_was_set_with() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn no_sequence_of_operations_sets_two_cookies_or_a_malformed_one() {
     let paths = [
         "/set/a",

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use session_actix::session_core::{
+use session_core::{
     MemoryStore,
     config::{OnStoreFailure, Refresh},
 };
 
-use crate::{
+use super::{
     browser::{Response, browser, sessions, settings},
     log::Log,
     observed_store::ObservedStore,
@@ -23,7 +23,7 @@ fn assert_unavailable(response: &Response) {
     );
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_outage_is_a_503_without_details_and_leaves_the_cookie_alone() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
@@ -44,7 +44,7 @@ async fn an_outage_is_a_503_without_details_and_leaves_the_cookie_alone() {
     assert_eq!(browser.get("/get/a").await.body, "1");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_first_change_that_cannot_be_stored_is_no_success() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
@@ -60,7 +60,7 @@ async fn a_first_change_that_cannot_be_stored_is_no_success() {
     assert_unavailable(&browser.get("/refuse").await);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_request_waits_for_a_frozen_store_only_for_the_store_time() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(
@@ -83,7 +83,7 @@ async fn a_request_waits_for_a_frozen_store_only_for_the_store_time() {
     assert_eq!(browser.get("/get/a").await.body, "1");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_failure_is_logged_once() {
     let (log, _logging) = Log::of_this_thread();
     let store = ObservedStore::default();
@@ -98,7 +98,7 @@ async fn a_failure_is_logged_once() {
     assert_eq!(failed, 2, "{log}");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_route_that_does_not_use_the_session_hardly_waits_for_a_frozen_store() {
     let store = ObservedStore::default();
     let settings = settings().with_refresh(Refresh::EveryRequest);
@@ -117,7 +117,7 @@ async fn a_route_that_does_not_use_the_session_hardly_waits_for_a_frozen_store()
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_application_may_continue_with_an_anonymous_session_that_cannot_be_changed() {
     let store = ObservedStore::default();
     let settings = settings().with_on_store_failure(OnStoreFailure::Anonymous);
@@ -133,7 +133,7 @@ async fn an_application_may_continue_with_an_anonymous_session_that_cannot_be_ch
     assert_eq!(browser.get("/get/b").await.body, "none");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_session_too_large_is_refused_and_the_stored_one_is_intact() {
     let store = ObservedStore::new(MemoryStore::new().with_limit(1024));
     let mut browser = browser(sessions(settings(), &store)).await;

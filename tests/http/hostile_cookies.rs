@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use session_actix::session_core::SessionId;
+use session_core::SessionId;
 
-use crate::{
+use super::{
     browser::{browser, sessions, settings},
     observed_store::ObservedStore,
 };
 
-#[actix_web::test]
+#[tokio::test]
 async fn malformed_and_invented_ids_never_reach_the_store() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
@@ -68,7 +68,7 @@ async fn malformed_and_invented_ids_never_reach_the_store() {
     assert_eq!(browser.get("/who").await.body, "ada");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn hostile_cookies_beside_it_neither_hide_nor_forge_the_session() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;
@@ -108,7 +108,7 @@ async fn hostile_cookies_beside_it_neither_hide_nor_forge_the_session() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn only_the_cookie_carries_an_id() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;
@@ -118,7 +118,7 @@ async fn only_the_cookie_carries_an_id() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_header_of_100_kib_costs_milliseconds() {
     let browser = browser(sessions(settings(), &ObservedStore::default())).await;
     for piece in [&b"a=b;"[..], b";", b"__Host-session=x;", b"="] {

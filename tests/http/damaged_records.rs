@@ -1,11 +1,11 @@
 //! Damaged records: they count as absent, and the next change uses another id.
 
-use crate::{
+use super::{
     browser::{browser, sessions, settings},
     observed_store::ObservedStore,
 };
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_damaged_record_counts_as_absent_and_the_next_change_gets_another_id() {
     let mangles: [fn(Vec<u8>) -> Vec<u8>; 4] = [
         |_| Vec::new(),

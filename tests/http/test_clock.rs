@@ -8,9 +8,9 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use session_actix::session_core::{Clock, MemoryStore};
+use session_core::{Clock, MemoryStore};
 
-use crate::observed_store::ObservedStore;
+use super::observed_store::ObservedStore;
 
 #[derive(Clone, Default)]
 pub(crate) struct TestClock(Arc<AtomicU64>);

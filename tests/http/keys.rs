@@ -1,15 +1,15 @@
 //! Rotation of signing keys while users stay logged in.
 
-use session_actix::session_core::{SecretKeys, Settings};
+use session_core::{SecretKeys, Settings};
 
-use crate::{
+use super::{
     browser::{SECRET, browser, sessions, settings},
     observed_store::ObservedStore,
 };
 
 const NEWER: &str = "k2Tq8wZr5xVb1nMs7yLp4cJd9gHf3aQe";
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_new_key_logs_nobody_out_and_signs_new_cookies() {
     signs_new_cookies(settings()).await;
     signs_new_cookies(settings().with_permanent(false)).await;

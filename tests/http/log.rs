@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, Once},
 };
 
-use session_actix::session_core::SECURITY_EVENTS;
+use session_core::SECURITY_EVENTS;
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},

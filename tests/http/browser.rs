@@ -5,23 +5,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::observed_store::ObservedStore;
-use actix_web::{
-    App, HttpRequest, HttpResponse,
-    body::MessageBody,
-    cookie::{Cookie, SameSite},
-    dev::{Service, ServiceResponse},
-    http::{
-        StatusCode,
-        header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE},
-    },
-    test::{TestRequest, init_service, read_body, try_call_service},
-    web,
+use http::{
+    HeaderMap, Request, StatusCode,
+    header::{COOKIE, HeaderValue, SET_COOKIE},
 };
-use session_actix::{
-    Session, SessionError, SessionMiddleware,
-    session_core::{Clock, SecretKeys, Sessions, Settings},
-};
+use session_core::{Clock, SecretKeys, Sessions, Settings};
+
+use super::{Answer, Teapot, observed_store::ObservedStore};
+use crate::framework::{App, Running, Session, SessionError, Visit};
 
 pub(crate) const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
 
@@ -39,17 +30,16 @@ pub(crate) fn sessions_at(settings: Settings, store: &ObservedStore, clock: Cloc
 }
 
 /// The handler of most tests. The path says what it does.
-pub(crate) async fn act(
-    session: Session,
-    request: HttpRequest,
-) -> Result<HttpResponse, SessionError> {
-    let path = request.match_info().query("act").to_owned();
+pub(crate) async fn act(session: Session, visit: Visit) -> Result<Answer, SessionError> {
+    let path = visit.argument();
     let (verb, rest) = path.split_once('/').unwrap_or((&path, ""));
     match verb {
         "set" => session.insert(rest, &1)?,
         "get" => {
             let value = session.get::<i64>(rest)?;
-            return Ok(HttpResponse::Ok().body(value.map_or("none".into(), |it| it.to_string())));
+            return Ok(Answer::new(
+                value.map_or("none".into(), |it| it.to_string()),
+            ));
         }
         "big" => session.insert("big", &"x".repeat(rest.parse().unwrap()))?,
         "increment" => {
@@ -61,43 +51,38 @@ pub(crate) async fn act(
         "login" => session.log_in(rest)?,
         "logout" => session.log_out(),
         "who" => {
-            return Ok(HttpResponse::Ok()
-                .body(session.owner().map_or("nobody".into(), |it| it.to_string())));
+            let owner = session.owner();
+            return Ok(Answer::new(
+                owner.map_or("nobody".into(), |it| it.to_string()),
+            ));
         }
         "fail" => {
             session.insert(rest, &1)?;
-            return Ok(HttpResponse::InternalServerError().finish());
+            return Ok(Answer::ok().with_status(500));
         }
         "other-cookie" => {
             session.insert(rest, &1)?;
-            return Ok(HttpResponse::Ok()
-                .cookie(
-                    Cookie::build("lang", "en")
-                        .same_site(SameSite::Lax)
-                        .finish(),
-                )
-                .finish());
+            return Ok(Answer::ok().with_header("Set-Cookie", "lang=en; SameSite=Lax"));
         }
         "cached" => {
-            return Ok(HttpResponse::Ok()
-                .insert_header(("Vary", "Accept"))
-                .insert_header(("Cache-Control", "public"))
-                .finish());
+            return Ok(Answer::ok()
+                .with_header("Vary", "Accept")
+                .with_header("Cache-Control", "public"));
         }
         _ => unreachable!("no test requests {path}"),
     }
-    Ok(HttpResponse::Ok().finish())
+    Ok(Answer::ok())
 }
 
 /// A handler that changes the session and then fails with an error of another kind.
-async fn refuse(session: Session) -> Result<HttpResponse, actix_web::Error> {
+async fn refuse(session: Session) -> Result<Answer, Teapot> {
     session.insert("kept", &1)?;
-    Err(actix_web::error::ErrorImATeapot("no coffee"))
+    Err(Teapot)
 }
 
 /// A browser of one application. It keeps one cookie until the cookie's end.
-pub(crate) struct Browser<S> {
-    service: S,
+pub(crate) struct Browser {
+    service: Running,
     cookie: Option<StoredCookie>,
     clock: Clock,
 }
@@ -127,6 +112,7 @@ impl StoredCookie {
     }
 }
 
+/// A response as it was sent.
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -137,8 +123,21 @@ impl Response {
     pub(crate) fn set_cookies(&self) -> Vec<&str> {
         self.headers
             .get_all(SET_COOKIE)
+            .into_iter()
             .map(|it| it.to_str().unwrap())
             .collect()
+    }
+
+    pub(crate) fn cookie_names(&self) -> Vec<&str> {
+        let cookies = self.set_cookies().into_iter();
+        cookies.map(|it| it.split('=').next().unwrap()).collect()
+    }
+
+    /// The first cookie that is set, as a browser sends it.
+    pub(crate) fn session_cookie(&self) -> Option<String> {
+        let cookies = self.set_cookies();
+        let pair = cookies.first()?.split(';').next()?;
+        Some(pair.to_owned())
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -147,32 +146,23 @@ impl Response {
 }
 
 /// An application with `sessions`: the routes of `act`, and `/plain`, which uses no session.
-pub(crate) async fn browser(
-    sessions: Sessions,
-) -> Browser<
-    impl Service<
-        actix_http::Request,
-        Response = ServiceResponse<impl MessageBody>,
-        Error = actix_web::Error,
-    >,
-> {
-    let service = init_service(
+pub(crate) async fn browser(sessions: Sessions) -> Browser {
+    Browser::of(
         App::new()
-            .wrap(SessionMiddleware::new(sessions))
-            .route("/plain", web::get().to(|| async { "ok" }))
-            .route("/refuse", web::get().to(refuse))
-            .route("/{act:.*}", web::get().to(act)),
+            .route("/plain", async || "ok")
+            .route("/refuse", refuse)
+            .route("/{*act}", act)
+            .sessions(sessions),
     )
-    .await;
-    Browser::of(service)
+    .await
 }
 
-impl<S, B> Browser<S>
-where
-    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    B: MessageBody,
-{
-    pub(crate) fn of(service: S) -> Self {
+impl Browser {
+    pub(crate) async fn of(app: App) -> Self {
+        Self::at_service(app.start().await)
+    }
+
+    pub(crate) fn at_service(service: Running) -> Self {
         Self {
             service,
             cookie: None,
@@ -202,34 +192,13 @@ where
 
     /// Sends a request with another `Cookie` header.
     pub(crate) async fn send(&self, path: &str, cookies: Option<Vec<u8>>) -> Response {
-        let mut request = TestRequest::get().uri(path);
+        let mut request = Request::get(path);
         if let Some(cookies) = cookies {
-            request = request.insert_header((COOKIE, HeaderValue::from_bytes(&cookies).unwrap()));
+            request = request.header(COOKIE, HeaderValue::from_bytes(&cookies).unwrap());
         }
-        match try_call_service(&self.service, request.to_request()).await {
-            Ok(response) => {
-                let (status, headers) = (response.status(), response.headers().clone());
-                Response {
-                    status,
-                    headers,
-                    body: text(&read_body(response).await),
-                }
-            }
-            Err(error) => {
-                let response = error.error_response();
-                let (status, headers) = (response.status(), response.headers().clone());
-                let body = actix_web::body::to_bytes(response.into_body())
-                    .await
-                    .ok()
-                    .map(|it| text(&it))
-                    .unwrap_or_default();
-                Response {
-                    status,
-                    headers,
-                    body,
-                }
-            }
-        }
+        self.service
+            .send(request.body(String::new()).unwrap())
+            .await
     }
 
     /// The cookie's name and value, as the browser sends it.
@@ -248,8 +217,4 @@ where
             end: None,
         });
     }
-}
-
-fn text(bytes: &web::Bytes) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }

@@ -1,14 +1,14 @@
 //! Caching: `Vary: Cookie` if the session was used, `no-store` if its cookie is set or a user is
 //! logged in. `Clear-Site-Data` on a log-out.
 
-use session_actix::session_core::config::SiteData;
+use session_core::config::SiteData;
 
-use crate::{
+use super::{
     browser::{browser, sessions, settings},
     observed_store::ObservedStore,
 };
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_response_that_used_the_session_varies_by_cookie() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     for path in [
@@ -29,7 +29,7 @@ async fn a_response_that_used_the_session_varies_by_cookie() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_response_that_did_not_use_the_session_has_no_caching_headers() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/set/a").await;
@@ -44,7 +44,7 @@ async fn a_response_that_did_not_use_the_session_has_no_caching_headers() {
     );
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_response_that_sets_the_cookie_is_not_stored() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     for path in ["/set/a", "/renew", "/login/ada", "/logout"] {
@@ -57,7 +57,7 @@ async fn a_response_that_sets_the_cookie_is_not_stored() {
     assert_eq!(browser.get("/get/a").await.header("cache-control"), None);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_response_that_used_a_users_session_is_not_stored() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;
@@ -78,7 +78,7 @@ async fn a_response_that_used_a_users_session_is_not_stored() {
     assert_eq!(browser.get("/who").await.header("cache-control"), None);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn no_store_for_users_pages_can_be_turned_off() {
     let settings = settings().with_no_store(false);
     let mut browser = browser(sessions(settings, &ObservedStore::default())).await;
@@ -87,7 +87,7 @@ async fn no_store_for_users_pages_can_be_turned_off() {
     assert_eq!(browser.get("/who").await.header("cache-control"), None);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn the_handlers_caching_headers_are_kept() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     let response = browser.get("/cached").await;
@@ -95,7 +95,7 @@ async fn the_handlers_caching_headers_are_kept() {
     assert_eq!(response.header("cache-control"), Some("public"));
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn the_handlers_cache_control_takes_precedence_over_no_store() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;
@@ -112,7 +112,7 @@ async fn the_handlers_cache_control_takes_precedence_over_no_store() {
     assert_eq!(browser.get("/who").await.header("cache-control"), None);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_log_out_clears_what_the_setting_says_and_nothing_else_does() {
     let all = [SiteData::Cache, SiteData::Cookies, SiteData::Storage];
     for (data, expected) in [
@@ -133,7 +133,7 @@ async fn a_log_out_clears_what_the_setting_says_and_nothing_else_does() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_log_out_that_fails_clears_nothing() {
     let store = ObservedStore::default();
     let settings = settings().with_clear_site_data(&[SiteData::Cookies]);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use session_actix::session_core::Settings;
+use session_core::Settings;
 
-use crate::{
+use super::{
     browser::{browser, sessions_at, settings},
     log::Log,
     test_clock::TestClock,
@@ -16,7 +16,7 @@ fn rotating() -> Settings {
     settings().with_rotation(Duration::from_secs(DAY))
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn the_cookie_changes_once_a_day_and_the_old_one_goes_on_for_a_while() {
     let clock = TestClock::default();
     let store = clock.store();
@@ -54,7 +54,7 @@ async fn the_cookie_changes_once_a_day_and_the_old_one_goes_on_for_a_while() {
     assert_eq!(browser.get("/get/n").await.body, "4");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn its_events_have_their_names_and_fields_and_no_id() {
     let (log, _guard) = Log::of_this_thread();
     let clock = TestClock::default();

@@ -1,11 +1,11 @@
 //! Logging in and out.
 
-use crate::{
+use super::{
     browser::{browser, sessions, settings},
     observed_store::ObservedStore,
 };
 
-#[actix_web::test]
+#[tokio::test]
 async fn logging_in_renews_the_id_and_keeps_the_data() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/set/cart").await;
@@ -24,7 +24,7 @@ async fn logging_in_renews_the_id_and_keeps_the_data() {
     assert_eq!(browser.get("/who").await.body, "ada");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn another_users_session_is_emptied_first() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;
@@ -34,7 +34,7 @@ async fn another_users_session_is_emptied_first() {
     assert_eq!(browser.get("/who").await.body, "bob");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_request_with_a_renewed_id_is_anonymous_and_changes_nothing() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;
@@ -61,7 +61,7 @@ async fn a_request_with_a_renewed_id_is_anonymous_and_changes_nothing() {
     assert_eq!(browser.get("/who").await.body, "ada");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_login_with_a_renewed_id_starts_a_session_of_its_own() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/set/a").await;
@@ -73,7 +73,7 @@ async fn a_login_with_a_renewed_id_starts_a_session_of_its_own() {
     assert_eq!(browser.get("/get/a").await.body, "none");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_logout_with_a_renewed_id_ends_the_successor() {
     let mut browser = browser(sessions(settings(), &ObservedStore::default())).await;
     browser.get("/login/ada").await;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use session_actix::session_core::{
+use session_core::{
     Cursor, Error, Loaded, MemoryStore, OwnerIndex, OwnerKey, Page, Record, Result, Revision,
     SessionStore, StoreKey, Write, async_trait,
 };

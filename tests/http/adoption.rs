@@ -1,13 +1,13 @@
 //! Only the server issues ids: an unknown id is not adopted, and an id in use is not issued again.
 
-use session_actix::session_core::{SessionId, Settings};
+use session_core::{SessionId, Settings};
 
-use crate::{
+use super::{
     browser::{browser, sessions, settings},
     observed_store::ObservedStore,
 };
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_id_that_the_server_did_not_issue_is_never_adopted() {
     let mut browser = browser(sessions(Settings::unsigned(), &ObservedStore::default())).await;
     for _ in 0..50 {
@@ -22,7 +22,7 @@ async fn an_id_that_the_server_did_not_issue_is_never_adopted() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_id_in_use_is_never_issued_again() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use session_actix::session_core::{Settings, config::Refresh};
+use session_core::{Settings, config::Refresh};
 
-use crate::{
+use super::{
     browser::{browser, sessions_at, settings},
     test_clock::TestClock,
 };
@@ -13,7 +13,7 @@ fn short() -> Settings {
     settings().with_idle_timeout(Duration::from_secs(100))
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_idle_session_ends_and_a_used_one_does_not() {
     let clock = TestClock::default();
     let store = clock.store();
@@ -34,7 +34,7 @@ async fn an_idle_session_ends_and_a_used_one_does_not() {
     assert_eq!(browser.get("/who").await.body, "nobody");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_refresh_waits_until_a_tenth_of_the_timeout_has_passed() {
     let clock = TestClock::default();
     let store = clock.store();
@@ -53,7 +53,7 @@ async fn a_refresh_waits_until_a_tenth_of_the_timeout_has_passed() {
     assert_eq!(store.calls(), 2, "a load and an update");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn without_refresh_only_a_change_moves_the_expiry() {
     let clock = TestClock::default();
     let store = clock.store();
@@ -91,7 +91,7 @@ async fn stays_logged_in(refresh: Refresh) {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_visitor_who_changes_something_often_stays_logged_in() {
     for refresh in [
         Refresh::OnChange,
@@ -103,7 +103,7 @@ async fn a_visitor_who_changes_something_often_stays_logged_in() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn use_and_renewal_keep_the_absolute_timeout_and_a_login_restarts_it() {
     let clock = TestClock::default();
     let store = clock.store();
@@ -130,7 +130,7 @@ async fn use_and_renewal_keep_the_absolute_timeout_and_a_login_restarts_it() {
     assert_eq!(browser.get("/who").await.body, "nobody");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_refresh_that_fails_does_not_fail_the_request() {
     let clock = TestClock::default();
     let store = clock.store();

@@ -1,11 +1,11 @@
 //! The number of store calls of each request.
 
-use crate::{
+use super::{
     browser::{browser, sessions, settings},
     observed_store::ObservedStore,
 };
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_route_that_does_not_use_the_session_makes_no_call() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;
@@ -15,7 +15,7 @@ async fn a_route_that_does_not_use_the_session_makes_no_call() {
     assert_eq!(store.calls(), 0);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn reading_makes_one_call_and_changing_two() {
     let store = ObservedStore::default();
     let mut browser = browser(sessions(settings(), &store)).await;

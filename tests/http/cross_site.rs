@@ -1,80 +1,54 @@
 //! Requests that another site made the browser send are refused before anything happens.
 
-use actix_web::{
-    App, HttpRequest, HttpResponse,
-    body::{MessageBody, to_bytes},
-    dev::{Service, ServiceResponse},
-    http::{
-        ConnectionType, StatusCode,
-        header::{HOST, ORIGIN, SET_COOKIE},
-    },
-    test::{TestRequest, init_service, try_call_service},
-    web::{self, Bytes},
+use http::{
+    Request, StatusCode,
+    header::{HOST, ORIGIN, SET_COOKIE},
+    request::Builder,
 };
-use session_actix::{CrossSiteGuard, SessionMiddleware, session_core::CrossSiteRule};
+use session_core::CrossSiteRule;
 
-use crate::{
+use super::{
+    Answer,
     browser::{act, sessions, settings},
     log::Log,
     observed_store::ObservedStore,
 };
+use crate::framework::{App, Running, Visit};
 
 const HERE: &str = "shop.example";
 const OWN: &str = "https://shop.example";
 const ATTACKER: &str = "https://attacker.example";
 const PARTNER: &str = "https://partner.example";
 
-async fn guarded(
-    store: &ObservedStore,
-    rule: CrossSiteRule,
-) -> impl Service<
-    actix_http::Request,
-    Response = ServiceResponse<impl MessageBody + use<>>,
-    Error = actix_web::Error,
-> + use<> {
-    let sessions = sessions(settings(), store);
-    init_service(
-        App::new()
-            .wrap(SessionMiddleware::new(sessions))
-            .wrap(CrossSiteGuard::new(rule))
-            .route("/hooks/{act:.*}", web::post().to(act))
-            .route("/{act:.*}", web::route().to(act)),
-    )
-    .await
+async fn guarded(store: &ObservedStore, rule: CrossSiteRule) -> Running {
+    App::new()
+        .route("/hooks/{*act}", act)
+        .route("/{*act}", act)
+        .sessions(sessions(settings(), store))
+        .guard(rule)
+        .start()
+        .await
 }
 
 /// The response as a server sends it: status, whether it sets a cookie, body.
-async fn answer<B: MessageBody + 'static>(
-    app: &impl Service<actix_http::Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    request: actix_http::Request,
-) -> (StatusCode, bool, Bytes) {
-    let response = match try_call_service(app, request).await {
-        Ok(response) => response.into_parts().1.map_into_boxed_body(),
-        Err(error) => error.error_response(),
-    };
-    let (status, sets_cookie) = (
-        response.status(),
-        response.headers().contains_key(SET_COOKIE),
-    );
-    (
-        status,
-        sets_cookie,
-        to_bytes(response.into_body()).await.unwrap_or_default(),
-    )
+async fn answer(app: &Running, request: Builder) -> (StatusCode, bool, String) {
+    let response = app.send(request.body(String::new()).unwrap()).await;
+    let sets_cookie = response.headers.contains_key(SET_COOKIE);
+    (response.status, sets_cookie, response.body)
 }
 
-fn post(path: &str, site: Option<&str>, origin: Option<&str>) -> TestRequest {
-    let mut request = TestRequest::post().uri(path).insert_header((HOST, HERE));
+fn post(path: &str, site: Option<&str>, origin: Option<&str>) -> Builder {
+    let mut request = Request::post(path).header(HOST, HERE);
     if let Some(site) = site {
-        request = request.insert_header(("Sec-Fetch-Site", site));
+        request = request.header("Sec-Fetch-Site", site);
     }
     if let Some(origin) = origin {
-        request = request.insert_header((ORIGIN, origin));
+        request = request.header(ORIGIN, origin);
     }
     request
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_request_from_another_site_is_a_403_and_makes_no_store_call() {
     let store = ObservedStore::default();
     let rule = CrossSiteRule::new()
@@ -102,7 +76,7 @@ async fn a_request_from_another_site_is_a_403_and_makes_no_store_call() {
         ("/hooks/set/a", Some("cross-site"), Some(ATTACKER), true),
         ("/hooks/../set/a", Some("cross-site"), Some(ATTACKER), false),
     ] {
-        let (found, sets_cookie, body) = answer(&app, post(path, site, origin).to_request()).await;
+        let (found, sets_cookie, body) = answer(&app, post(path, site, origin)).await;
         let case = format!("{path} {site:?} {origin:?}");
         let status = if passes {
             StatusCode::OK
@@ -116,72 +90,56 @@ async fn a_request_from_another_site_is_a_403_and_makes_no_store_call() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn reading_passes_and_a_web_socket_does_not() {
     let store = ObservedStore::default();
     let app = guarded(&store, CrossSiteRule::new()).await;
-    let from_attacker = |request: TestRequest| {
-        let request = request.uri("/who").insert_header((HOST, HERE));
-        request.insert_header((ORIGIN, ATTACKER))
-    };
+    let get = || Request::get("/who");
     for (request, status) in [
-        (TestRequest::get(), StatusCode::OK),
+        (get(), StatusCode::OK),
+        (get().header("Sec-Fetch-Site", "cross-site"), StatusCode::OK),
         (
-            TestRequest::get().insert_header(("Sec-Fetch-Site", "cross-site")),
-            StatusCode::OK,
-        ),
-        (
-            TestRequest::get().insert_header(("Upgrade", "websocket")),
+            get()
+                .header("Connection", "keep-alive, Upgrade")
+                .header("Upgrade", "websocket"),
             StatusCode::FORBIDDEN,
         ),
-        (TestRequest::delete(), StatusCode::FORBIDDEN),
+        (Request::delete("/who"), StatusCode::FORBIDDEN),
     ] {
-        let mut request = from_attacker(request).to_request();
-        if request.head().headers().contains_key("Upgrade") {
-            // What a server makes of `Connection: keep-alive, Upgrade`.
-            request
-                .head_mut()
-                .set_connection_type(ConnectionType::Upgrade);
-        }
+        let request = request.header(HOST, HERE).header(ORIGIN, ATTACKER);
         assert_eq!(answer(&app, request).await.0, status);
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn the_host_is_the_one_that_the_request_was_sent_to() {
     let store = ObservedStore::default();
     let app = guarded(&store, CrossSiteRule::new()).await;
     for (request, passes) in [
         // HTTP/2 has it in the target.
-        (TestRequest::post().uri("https://shop.example/who"), true),
+        (Request::post("https://shop.example/who"), true),
+        (Request::post("https://attacker.example/who"), false),
         (
-            TestRequest::post().uri("https://attacker.example/who"),
-            false,
-        ),
-        (
-            TestRequest::post()
-                .uri("/who")
-                .insert_header((HOST, "shop.example:8080")),
+            Request::post("/who").header(HOST, "shop.example:8080"),
             false,
         ),
         // What a proxy says is nothing that a browser vouches for.
         (
-            TestRequest::post()
-                .uri("/who")
-                .insert_header((HOST, "inner:8080"))
-                .insert_header(("X-Forwarded-Host", HERE))
-                .insert_header(("Forwarded", "host=shop.example")),
+            Request::post("/who")
+                .header(HOST, "inner:8080")
+                .header("X-Forwarded-Host", HERE)
+                .header("Forwarded", "host=shop.example"),
             false,
         ),
-        (TestRequest::post().uri("/who"), false),
+        (Request::post("/who"), false),
     ] {
-        let request = request.insert_header((ORIGIN, OWN)).to_request();
+        let request = request.header(ORIGIN, OWN);
         let passed = answer(&app, request).await.0 == StatusCode::OK;
         assert_eq!(passed, passes);
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_refusal_is_logged_with_both_origins_and_nothing_else() {
     let store = ObservedStore::default();
     let app = guarded(&store, CrossSiteRule::new()).await;
@@ -191,8 +149,8 @@ async fn a_refusal_is_logged_with_both_origins_and_nothing_else() {
         Some("cross-site"),
         Some(ATTACKER),
     )
-    .insert_header(("Cookie", "__Host-session=secret"));
-    answer(&app, request.to_request()).await;
+    .header("Cookie", "__Host-session=secret");
+    answer(&app, request).await;
     let text = log.text();
     for shown in [ATTACKER, HERE, "cross-site", "a request from another site"] {
         assert!(text.contains(shown), "{shown}: {text}");
@@ -200,31 +158,28 @@ async fn a_refusal_is_logged_with_both_origins_and_nothing_else() {
     assert!(!text.contains("secret"), "{text}");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_hostile_header_cannot_forge_or_flood_the_log() {
     let store = ObservedStore::default();
     let app = guarded(&store, CrossSiteRule::new()).await;
     let (log, _guard) = Log::of_this_thread();
     let origin = format!("https://a\tb\u{1b}[2J\u{202e}{}", "x".repeat(5000));
     let request = post("/set/a", None, Some(&origin.replace('\u{1b}', "")));
-    answer(&app, request.to_request()).await;
+    answer(&app, request).await;
     let text = log.text();
     assert!(text.len() < 1000, "{}", text.len());
     assert!(!text.contains(['\t', '\u{202e}']), "{text}");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn the_application_may_answer_a_refusal_itself() {
-    let teapot = |request: &HttpRequest| {
-        HttpResponse::ImATeapot().body(format!("not {} from there", request.path()))
-    };
     let app = App::new()
-        .wrap(CrossSiteGuard::default().with_answer(teapot))
-        .route("/{path}", web::route().to(HttpResponse::Ok));
-    let app = init_service(app).await;
-    let (status, _, body) = answer(&app, post("/set", Some("cross-site"), None).to_request()).await;
+        .route("/{path}", async |_: Visit| Answer::ok())
+        .guard_with_teapot();
+    let app = app.start().await;
+    let (status, _, body) = answer(&app, post("/set", Some("cross-site"), None)).await;
     assert_eq!(status, StatusCode::IM_A_TEAPOT);
     assert_eq!(body, "not /set from there");
-    let (status, ..) = answer(&app, TestRequest::get().uri("/set").to_request()).await;
+    let (status, ..) = answer(&app, Request::get("/set")).await;
     assert_eq!(status, StatusCode::OK);
 }
