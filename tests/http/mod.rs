@@ -12,6 +12,7 @@ mod cross_site;
 mod damaged_records;
 mod failures;
 mod fresh_login;
+mod header;
 mod hostile_cookies;
 mod id_only_in_cookie;
 mod interrupted;

@@ -9,7 +9,7 @@ use actix_web::{
     http::header::{COOKIE, HeaderMap, HeaderValue},
 };
 use session_core::{
-    Result,
+    Carrier, Result,
     adapter::{Opening, Slots},
 };
 
@@ -68,8 +68,16 @@ impl<N: 'static> Session<N> {
     }
 }
 
-pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(COOKIE).map(HeaderValue::as_bytes)
+/// The values of the header that carries the session's id.
+pub(crate) fn carried<'h>(
+    headers: &'h HeaderMap,
+    carrier: Carrier<'_>,
+) -> impl Iterator<Item = &'h [u8]> + use<'h> {
+    let values = match carrier {
+        Carrier::Cookie => headers.get_all(COOKIE),
+        Carrier::Header(name) => headers.get_all(name),
+    };
+    values.map(HeaderValue::as_bytes)
 }
 
 fn open<N: 'static>(
@@ -81,7 +89,7 @@ fn open<N: 'static>(
     Slots::open(
         extensions.get(),
         TypeId::of::<N>(),
-        &mut cookies(request.headers()),
+        |carrier| carried(request.headers(), carrier),
         route,
         of_test,
     )

@@ -22,7 +22,7 @@ use session_core::{
     adapter::{Saving, Slot, keep_cookies, opened_untouched, write_head},
 };
 
-use crate::{error, request::cookies};
+use crate::{error, request::carried};
 
 pin_project! {
     /// The future of a response whose session was saved.
@@ -81,9 +81,9 @@ where
         let step = match &slot {
             Some(slot) if slot.is_opened_untouched() => {
                 let session = slot.request_session();
-                let opening = opened_untouched(&session, &mut cookies(request.headers()));
+                let headers = request.headers();
                 Step::Opening {
-                    opening: Box::pin(opening),
+                    opening: opened_untouched(&session, |carrier| carried(headers, carrier)),
                     call: Some((service.clone(), request)),
                 }
             }

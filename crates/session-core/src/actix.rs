@@ -64,6 +64,17 @@ impl Head for HeaderMap {
         value.map(|it| self.insert(name(field), it)).is_ok()
     }
 
+    fn set_named(&mut self, name: &str, value: Bytes) -> bool {
+        let name = HeaderName::try_from(name);
+        match (name, HeaderValue::from_maybe_shared(value)) {
+            (Ok(name), Ok(value)) => {
+                self.insert(name, value);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn add(&mut self, field: Field, value: Bytes) -> bool {
         let value = HeaderValue::from_maybe_shared(value);
         value.map(|it| self.append(name(field), it)).is_ok()

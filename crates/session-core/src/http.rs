@@ -65,6 +65,17 @@ impl Head for HeaderMap {
             .is_ok()
     }
 
+    fn set_named(&mut self, name: &str, value: Bytes) -> bool {
+        let name = HeaderName::try_from(name);
+        match (name, HeaderValue::from_maybe_shared(value)) {
+            (Ok(name), Ok(value)) => {
+                self.insert(name, value);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn add(&mut self, field: Field, value: Bytes) -> bool {
         HeaderValue::from_maybe_shared(value)
             .map(|value| self.append(name(field), value))

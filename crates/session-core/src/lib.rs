@@ -70,7 +70,9 @@ pub use memory::{Clock, MemoryStore};
 pub use owned::OwnedSession;
 pub use payload::{Dynamic, Format, Payload, Value, is_pickle};
 pub use record::{Cursor, IndexEntry, Listed, Loaded, Page, Record, Revision, Write};
-pub use request_session::{Finish, Finishing, OpenSession, RequestSession, ResponseHeaders};
+pub use request_session::{
+    Carrier, Finish, Finishing, OpenSession, RequestSession, ResponseHeaders,
+};
 pub use secret_keys::SecretKeys;
 pub use security_events::SECURITY_EVENTS;
 pub use session::Session;

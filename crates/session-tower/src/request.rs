@@ -4,7 +4,7 @@ use std::{any::TypeId, future::Future};
 
 use http::{Extensions, HeaderMap, HeaderValue, Request, header::COOKIE, request::Parts};
 use session_core::{
-    Result,
+    Carrier, Result,
     adapter::{Opening, Slots},
 };
 
@@ -81,7 +81,7 @@ fn open<N: 'static>(extensions: &Extensions, headers: &HeaderMap) -> Extracting<
     Slots::open(
         extensions.get(),
         name,
-        &mut cookies(headers),
+        |carrier| carried(headers, carrier),
         route,
         of_test,
     )
@@ -92,11 +92,16 @@ fn loaded<N: 'static>(extensions: &Extensions) -> Option<Session<N>> {
     session.map(Into::into)
 }
 
-pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers
-        .get_all(COOKIE)
-        .into_iter()
-        .map(HeaderValue::as_bytes)
+/// The values of the header that carries the session's id.
+pub(crate) fn carried<'h>(
+    headers: &'h HeaderMap,
+    carrier: Carrier<'_>,
+) -> impl Iterator<Item = &'h [u8]> + use<'h> {
+    let values = match carrier {
+        Carrier::Cookie => headers.get_all(COOKIE),
+        Carrier::Header(name) => headers.get_all(name),
+    };
+    values.into_iter().map(HeaderValue::as_bytes)
 }
 
 /// The pattern of the route, if the framework says it.

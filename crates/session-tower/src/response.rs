@@ -17,7 +17,7 @@ use session_core::{
 };
 use tower_service::Service;
 
-use crate::request::cookies;
+use crate::request::carried;
 
 pin_project! {
     /// The future of a response whose session was saved.
@@ -72,7 +72,7 @@ where
         let untouched = slot.as_ref().filter(|slot| slot.is_opened_untouched());
         let opening = untouched.map(|slot| {
             let session = slot.request_session();
-            Box::pin(opened_untouched(&session, &mut cookies(request.headers())))
+            opened_untouched(&session, |carrier| carried(request.headers(), carrier))
         });
         let step = match opening {
             Some(opening) => {

@@ -1,5 +1,5 @@
-//! Writes the headers of a response: the session cookie, `Vary`, `Cache-Control`,
-//! `Clear-Site-Data`.
+//! Writes the headers of a response: the session cookie or the header in its place, `Vary`,
+//! `Cache-Control`, `Clear-Site-Data`.
 
 use bytes::Bytes;
 
@@ -26,6 +26,9 @@ pub trait Head {
     /// Sets `field` to one value. Returns whether that is a valid one.
     fn set(&mut self, field: Field, value: Bytes) -> bool;
 
+    /// Sets the header `name` to one value. Returns whether both are valid.
+    fn set_named(&mut self, name: &str, value: Bytes) -> bool;
+
     /// Adds a value to those of `field`. Returns whether it is a valid one.
     fn add(&mut self, field: Field, value: Bytes) -> bool;
 }
@@ -41,6 +44,10 @@ pub fn write_head(session: &ResponseHeaders, head: &mut impl Head) {
             );
         }
     }
+    if let (Some(header), Some(id)) = (&session.id_header, &session.set_id) {
+        head.set_named(header.response(), Bytes::copy_from_slice(id.as_bytes()));
+        forbid_caching(head);
+    }
     if session.no_store && !has(head, Field::CacheControl) {
         forbid_caching(head);
     }
@@ -53,7 +60,10 @@ pub fn write_head(session: &ResponseHeaders, head: &mut impl Head) {
         );
     }
     if session.vary {
-        vary_by_cookie(head);
+        match &session.id_header {
+            None => vary_by(Bytes::from_static(b"Cookie"), head),
+            Some(header) => vary_by(Bytes::copy_from_slice(header.request().as_bytes()), head),
+        }
     }
 }
 
@@ -70,27 +80,26 @@ pub fn keep_cookies<'v>(cookies: impl Iterator<Item = &'v [u8]>, head: &mut impl
 fn forbid_caching(head: &mut impl Head) {
     let forbidden = head
         .values(Field::CacheControl)
-        .any(|value| names(value, "no-store"));
+        .any(|value| names(value, b"no-store"));
     if !forbidden {
         head.set(Field::CacheControl, Bytes::from_static(b"no-store"));
     }
 }
 
 /// Without this a shared cache gives one visitor's page to another (CVE-2023-30861).
-fn vary_by_cookie(head: &mut impl Head) {
-    let cookie = Bytes::from_static(b"Cookie");
+fn vary_by(header: Bytes, head: &mut impl Head) {
     if !has(head, Field::Vary) {
-        head.set(Field::Vary, cookie);
+        head.set(Field::Vary, header);
         return;
     }
-    let said = |name| head.values(Field::Vary).any(|value| names(value, name));
-    if said("cookie") || said("*") {
+    let said = |name: &[u8]| head.values(Field::Vary).any(|value| names(value, name));
+    if said(&header) || said(b"*") {
         return;
     }
     let others: Vec<&[u8]> = head.values(Field::Vary).collect();
-    let merged = [&others[..], &[b"Cookie"]].concat().join(&b", "[..]);
+    let merged = [&others[..], &[&header]].concat().join(&b", "[..]);
     if !head.set(Field::Vary, merged.into()) {
-        head.set(Field::Vary, cookie);
+        head.set(Field::Vary, header);
     }
 }
 
@@ -98,8 +107,8 @@ fn has(head: &impl Head, field: Field) -> bool {
     head.values(field).next().is_some()
 }
 
-fn names(value: &[u8], name: &str) -> bool {
+fn names(value: &[u8], name: &[u8]) -> bool {
     value
         .split(|byte| *byte == b',')
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(name))
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::background_saves;
-use crate::{Error, Finishing, RequestSession, ResponseHeaders, Result};
+use crate::{Carrier, Error, Finishing, RequestSession, ResponseHeaders, Result};
 
 /// A save that runs to its end: within the request, or in a background task if the request is
 /// dropped because the client hung up.
@@ -52,17 +52,17 @@ impl Drop for Saving {
 
 /// Opens the session before a handler that may not ask for it. A store that fails must not fail a
 /// route that does not use the session, so a failure is only logged.
-pub fn opened_untouched(
+pub fn opened_untouched<'h, I: Iterator<Item = &'h [u8]>>(
     request_session: &RequestSession,
-    cookie_headers: &mut dyn Iterator<Item = &[u8]>,
-) -> impl Future<Output = ()> + Send + use<> {
-    let opening = request_session.open_untouched(cookie_headers);
-    async {
+    values: impl FnOnce(Carrier<'_>) -> I,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let opening = request_session.open_untouched(&mut values(request_session.carrier()));
+    Box::pin(async {
         if let Err(error) = opening.await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the expiry of a session could not be moved; a later request tries again"
             );
         }
-    }
+    })
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{background_saves, opening::Opening};
-use crate::{Error, RequestSession, Result, Session, Sessions, config::Refresh};
+use crate::{Carrier, Error, RequestSession, Result, Session, Sessions, config::Refresh};
 
 /// What one middleware does for one request.
 #[derive(Debug)]
@@ -91,8 +91,13 @@ impl Slot {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cookie(&self) -> &str {
-        &self.sessions.settings().cookie().name
+    /// Which header, and for a cookie which name in it.
+    fn carrier(&self) -> (Carrier<'_>, &str) {
+        let settings = self.sessions.settings();
+        match Carrier::of(settings) {
+            Carrier::Cookie => (Carrier::Cookie, &settings.cookie().name),
+            header @ Carrier::Header(name) => (header, name),
+        }
     }
 
     /// Enters this slot inside of `outer`. Returns it, unless one of those handles its session or
@@ -105,9 +110,9 @@ impl Slot {
             slots.map(Slot::serving_slot).filter(|it| !it.has_left())
         };
         let same = around().find(|it| it.sessions.is_same(&self.sessions));
-        let of_one_cookie = around().find(|it| it.cookie() == self.cookie());
-        let refused = same.is_none() && of_one_cookie.is_some();
-        let shared = same.or(of_one_cookie).cloned();
+        let of_one_carrier = around().find(|it| it.carrier() == self.carrier());
+        let refused = same.is_none() && of_one_carrier.is_some();
+        let shared = same.or(of_one_carrier).cloned();
         let mine = shared.is_none().then(|| self.clone());
         let _first = self.inside.set(Inside {
             outer,
@@ -153,11 +158,12 @@ impl Slots {
     /// Opens the session named `name` of the request that has `found` in its extensions. In a debug
     /// build it is told its `route`, for the warning about changes that are not saved.
     ///
-    /// `of_test` is the session that a test put into a request without a middleware.
-    pub fn open<S>(
+    /// `values` are those of a header of the request. `of_test` is the session that a test put into
+    /// a request without a middleware.
+    pub fn open<'h, S, I: Iterator<Item = &'h [u8]>>(
         found: Option<&Self>,
         name: TypeId,
-        cookie_headers: &mut dyn Iterator<Item = &[u8]>,
+        values: impl FnOnce(Carrier<'_>) -> I,
         route: impl Fn() -> Option<String>,
         of_test: impl FnOnce() -> Option<Session>,
     ) -> Opening<S> {
@@ -168,7 +174,8 @@ impl Slots {
                 {
                     request_session.set_route(route);
                 }
-                Opening::of(request_session.session(cookie_headers))
+                let mut values = values(request_session.carrier());
+                Opening::of(request_session.session(&mut values))
             }
             Some(Err(error)) => Opening::done(Err(error)),
             None => Opening::done(of_test().ok_or_else(|| Error::NoMiddleware {
@@ -192,7 +199,7 @@ impl Slots {
             .or_else(|| named().next())?;
         Some(if slot.is_refused() {
             Err(Error::CookieInUse {
-                name: slot.cookie().into(),
+                name: slot.carrier().1.into(),
             })
         } else {
             Ok(slot.serving_slot().request_session())
