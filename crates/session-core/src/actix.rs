@@ -64,6 +64,10 @@ impl Head for HeaderMap {
         value.map(|it| self.insert(name(field), it)).is_ok()
     }
 
+    fn set_static(&mut self, field: Field, value: &'static str) {
+        self.insert(name(field), HeaderValue::from_static(value));
+    }
+
     fn set_named(&mut self, name: &str, value: Bytes) -> bool {
         let name = HeaderName::try_from(name);
         match (name, HeaderValue::from_maybe_shared(value)) {

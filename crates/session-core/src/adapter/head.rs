@@ -26,6 +26,9 @@ pub trait Head {
     /// Sets `field` to one value. Returns whether that is a valid one.
     fn set(&mut self, field: Field, value: Bytes) -> bool;
 
+    /// As [`set`](Self::set), to a valid value.
+    fn set_static(&mut self, field: Field, value: &'static str);
+
     /// Sets the header `name` to one value. Returns whether both are valid.
     fn set_named(&mut self, name: &str, value: Bytes) -> bool;
 
@@ -61,8 +64,9 @@ pub fn write_head(session: &ResponseHeaders, head: &mut impl Head) {
     }
     if session.vary {
         match &session.id_header {
-            None => vary_by(Bytes::from_static(b"Cookie"), head),
-            Some(header) => vary_by(Bytes::copy_from_slice(header.request().as_bytes()), head),
+            None if !has(head, Field::Vary) => head.set_static(Field::Vary, "Cookie"),
+            None => vary_by("Cookie", head),
+            Some(header) => vary_by(header.request(), head),
         }
     }
 }
@@ -80,26 +84,22 @@ pub fn keep_cookies<'v>(cookies: impl Iterator<Item = &'v [u8]>, head: &mut impl
 fn forbid_caching(head: &mut impl Head) {
     let forbidden = head
         .values(Field::CacheControl)
-        .any(|value| names(value, b"no-store"));
+        .any(|value| names(value, "no-store"));
     if !forbidden {
-        head.set(Field::CacheControl, Bytes::from_static(b"no-store"));
+        head.set_static(Field::CacheControl, "no-store");
     }
 }
 
 /// Without this a shared cache gives one visitor's page to another (CVE-2023-30861).
-fn vary_by(header: Bytes, head: &mut impl Head) {
-    if !has(head, Field::Vary) {
-        head.set(Field::Vary, header);
-        return;
-    }
-    let said = |name: &[u8]| head.values(Field::Vary).any(|value| names(value, name));
-    if said(&header) || said(b"*") {
+fn vary_by(header: &str, head: &mut impl Head) {
+    let said = |name| head.values(Field::Vary).any(|value| names(value, name));
+    if said(header) || said("*") {
         return;
     }
     let others: Vec<&[u8]> = head.values(Field::Vary).collect();
-    let merged = [&others[..], &[&header]].concat().join(&b", "[..]);
-    if !head.set(Field::Vary, merged.into()) {
-        head.set(Field::Vary, header);
+    let merged = [&others[..], &[header.as_bytes()]].concat();
+    if !head.set(Field::Vary, merged.join(&b", "[..]).into()) {
+        head.set(Field::Vary, Bytes::copy_from_slice(header.as_bytes()));
     }
 }
 
@@ -107,8 +107,8 @@ fn has(head: &impl Head, field: Field) -> bool {
     head.values(field).next().is_some()
 }
 
-fn names(value: &[u8], name: &[u8]) -> bool {
+fn names(value: &[u8], name: &str) -> bool {
     value
         .split(|byte| *byte == b',')
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(name))
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
 }

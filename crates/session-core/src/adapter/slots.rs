@@ -3,7 +3,10 @@
 use std::{
     any::TypeId,
     iter,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{background_saves, opening::Opening};
@@ -14,16 +17,13 @@ use crate::{Carrier, Error, RequestSession, Result, Session, Sessions, config::R
 pub struct Slot {
     name: TypeId,
     sessions: Sessions,
-    stage: Mutex<Stage>,
-    inside: OnceLock<Inside>,
-}
-
-#[derive(Debug, Default)]
-struct Stage {
     /// Created when the session is asked for, so that a route that does not use it does not pay for
     /// it.
-    request_session: Option<RequestSession>,
-    has_left: bool,
+    request_session: Mutex<Option<RequestSession>>,
+    /// Set while that is locked, so that no session is created between it and the end of the
+    /// request.
+    has_left: AtomicBool,
+    inside: OnceLock<Inside>,
 }
 
 /// What a middleware has found around itself.
@@ -46,17 +46,16 @@ pub struct Slots(Arc<Slot>);
 impl Slot {
     /// The request's session. The first call creates it.
     pub fn request_session(&self) -> RequestSession {
-        let mut stage = self.stage();
-        if let Some(request_session) = &stage.request_session {
-            return request_session.clone();
-        }
-        let request_session = self.sessions.begin_request_with(background_saves::spawn);
-        if stage.has_left {
-            // Tells it that the head was sent.
-            drop(request_session.finish());
-        }
-        stage.request_session = Some(request_session.clone());
-        request_session
+        let mut created = self.lock();
+        let request_session = created.get_or_insert_with(|| {
+            let request_session = self.sessions.begin_request_with(background_saves::spawn);
+            if self.has_left() {
+                // Tells it that the head was sent.
+                drop(request_session.finish());
+            }
+            request_session
+        });
+        request_session.clone()
     }
 
     /// Whether the session is to be opened although nobody asked for it.
@@ -67,13 +66,14 @@ impl Slot {
     /// Records that the response leaves the middleware. Returns the session that is to be finished,
     /// if it was asked for.
     pub fn leave(&self) -> Option<RequestSession> {
-        let mut stage = self.stage();
-        stage.has_left = true;
-        stage.request_session.clone()
+        let created = self.lock();
+        self.has_left.store(true, Ordering::Relaxed);
+        created.clone()
     }
 
     /// Ends the use of the session if the handler is dropped before its response: see
     /// [`RequestSession::cut_off`]. Does nothing after [`leave`](Self::leave).
+    #[inline]
     pub fn cut_off(&self) {
         if self.has_left() {
             return;
@@ -83,12 +83,14 @@ impl Slot {
         }
     }
 
+    #[inline]
     fn has_left(&self) -> bool {
-        self.stage().has_left
+        self.has_left.load(Ordering::Relaxed)
     }
 
-    fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<RequestSession>> {
+        let locked = self.request_session.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which header, and for a cookie which name in it.
@@ -145,7 +147,8 @@ impl Slots {
         let slot = Arc::new(Slot {
             name,
             sessions: sessions.clone(),
-            stage: Mutex::default(),
+            request_session: Mutex::default(),
+            has_left: AtomicBool::new(false),
             inside: OnceLock::new(),
         });
         // Inserted without a look-up first: nearly always there is no outer middleware.

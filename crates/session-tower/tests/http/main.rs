@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod framework;
+mod services;
 #[path = "../../../../tests/http/mod.rs"]
 mod suite;
