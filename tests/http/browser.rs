@@ -12,7 +12,7 @@ use http::{
 use session_core::{Clock, SecretKeys, Sessions, Settings};
 
 use super::{Answer, Teapot, observed_store::ObservedStore};
-use crate::framework::{App, Running, Session, SessionError, Visit};
+use crate::framework::{App, Incoming, Running, Session, SessionError};
 
 pub(crate) const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
 
@@ -30,8 +30,8 @@ pub(crate) fn sessions_at(settings: Settings, store: &ObservedStore, clock: Cloc
 }
 
 /// The handler of most tests. The path says what it does.
-pub(crate) async fn act(session: Session, visit: Visit) -> Result<Answer, SessionError> {
-    let path = visit.argument();
+pub(crate) async fn act(session: Session, incoming: Incoming) -> Result<Answer, SessionError> {
+    let path = incoming.argument();
     let (verb, rest) = path.split_once('/').unwrap_or((&path, ""));
     match verb {
         "set" => session.insert(rest, &1)?,

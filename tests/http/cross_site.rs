@@ -13,7 +13,7 @@ use super::{
     log::Log,
     observed_store::ObservedStore,
 };
-use crate::framework::{App, Running, Visit};
+use crate::framework::{App, Incoming, Running};
 
 const HERE: &str = "shop.example";
 const OWN: &str = "https://shop.example";
@@ -174,7 +174,7 @@ async fn a_hostile_header_cannot_forge_or_flood_the_log() {
 #[tokio::test]
 async fn the_application_may_answer_a_refusal_itself() {
     let app = App::new()
-        .route("/{path}", async |_: Visit| Answer::ok())
+        .route("/{path}", async |_: Incoming| Answer::ok())
         .guard_with_teapot();
     let app = app.start().await;
     let (status, _, body) = answer(&app, post("/set", Some("cross-site"), None)).await;

@@ -13,7 +13,7 @@ use super::{
     browser::{sessions_at, settings},
     test_clock::TestClock,
 };
-use crate::framework::{App, Running, Session, SessionError, Visit, adapter::FreshLogin};
+use crate::framework::{App, Incoming, Running, Session, SessionError, adapter::FreshLogin};
 
 const TEN_MINUTES: u64 = 600;
 
@@ -23,9 +23,9 @@ async fn log_in(session: Session) -> Result<&'static str, SessionError> {
     Ok("")
 }
 
-async fn confirm(session: Session, visit: Visit) -> Result<Answer, SessionError> {
+async fn confirm(session: Session, incoming: Incoming) -> Result<Answer, SessionError> {
     session.reauthenticate()?;
-    let back = visit.return_path();
+    let back = incoming.return_path();
     Ok(Answer::ok().with_status(303).with_header("Location", back))
 }
 
@@ -113,7 +113,9 @@ async fn an_old_login_is_refused_until_the_user_proves_again_who_they_are() {
 
 #[tokio::test]
 async fn the_way_back_stays_on_this_host() {
-    let app = App::new().route("/confirm", async |visit: Visit| visit.return_path());
+    let app = App::new().route("/confirm", async |incoming: Incoming| {
+        incoming.return_path()
+    });
     let app = app.start().await;
     let back = async |query: &str| {
         let request = Request::get(format!("/confirm{query}"));

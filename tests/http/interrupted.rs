@@ -15,67 +15,67 @@ use super::{
     log::Log,
     observed_store::ObservedStore,
 };
-use crate::framework::{App, Session, SessionError, Visit, adapter::finish_saves, streamed};
+use crate::framework::{App, Incoming, Session, SessionError, adapter::finish_saves, streamed};
 
 /// These tests share the process's count of background saves.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 type HandlerResult = Result<Answer, SessionError>;
 
-async fn change_then_freeze(session: Session, visit: Visit) -> HandlerResult {
+async fn change_then_freeze(session: Session, incoming: Incoming) -> HandlerResult {
     session.insert("cart", &1)?;
-    visit.store().set_frozen(true);
+    incoming.store().set_frozen(true);
     Ok(Answer::ok())
 }
 
-async fn panic_on_replay(session: Session, visit: Visit) -> HandlerResult {
+async fn panic_on_replay(session: Session, incoming: Incoming) -> HandlerResult {
     let runs = AtomicUsize::new(0);
     session.update("n", move |n: Option<i64>| {
         assert_eq!(runs.fetch_add(1, Ordering::Relaxed), 0, "run again");
         n.unwrap_or(0) + 1
     })?;
-    visit.store().refuse_update();
+    incoming.store().refuse_update();
     Ok(Answer::ok())
 }
 
 /// A handler with its own timeout around `save`.
-async fn log_out_impatiently(session: Session, visit: Visit) -> HandlerResult {
+async fn log_out_impatiently(session: Session, incoming: Incoming) -> HandlerResult {
     session.log_out();
-    visit.store().set_frozen(true);
+    incoming.store().set_frozen(true);
     let saved = tokio::time::timeout(Duration::from_millis(20), session.save()).await;
-    visit.store().set_frozen(false);
+    incoming.store().set_frozen(false);
     let text = if saved.is_ok() { "done" } else { "timed out" };
     Ok(Answer::new(text.to_owned()))
 }
 
 /// A handler that does what the path says and then does not return.
-async fn work_slowly(session: Session, visit: Visit) -> HandlerResult {
-    let path = visit.argument();
+async fn work_slowly(session: Session, incoming: Incoming) -> HandlerResult {
+    let path = incoming.argument();
     if path.starts_with("logout") {
         session.log_out();
     } else {
         session.insert("cart", &1)?;
     }
     if path.ends_with("-saved") {
-        visit.store().set_frozen(true);
+        incoming.store().set_frozen(true);
         let _saved = session.save().await?;
     }
     pending().await
 }
 
 /// The same, with a task that keeps the session.
-async fn work_slowly_beside_a_task(session: Session, visit: Visit) -> HandlerResult {
+async fn work_slowly_beside_a_task(session: Session, incoming: Incoming) -> HandlerResult {
     let kept = session.clone();
     tokio::spawn(async move {
         pending::<()>().await;
         drop(kept);
     });
-    work_slowly(session, visit).await
+    work_slowly(session, incoming).await
 }
 
 /// A body that changes the session and saves it.
-async fn stream_slowly(session: Session, visit: Visit) -> Answer {
-    let store = visit.store();
+async fn stream_slowly(session: Session, incoming: Incoming) -> Answer {
+    let store = incoming.store();
     Answer::new(streamed(async move {
         session.insert("cart", &1).unwrap();
         store.set_frozen(true);

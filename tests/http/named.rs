@@ -9,7 +9,7 @@ use super::{
     log::Log,
     observed_store::ObservedStore,
 };
-use crate::framework::{App, Running, Session, SessionError, Visit};
+use crate::framework::{App, Incoming, Running, Session, SessionError};
 
 fn admin_sessions(store: &ObservedStore) -> Sessions {
     let cookie = CookieAttributes {
@@ -48,10 +48,14 @@ async fn get(app: &Running, path: &str) -> Response {
 }
 
 /// Changes both sessions, and then fails if the path says so.
-async fn cached(shop: Session, admin: Session<Admin>, visit: Visit) -> Result<Answer, Teapot> {
+async fn cached(
+    shop: Session,
+    admin: Session<Admin>,
+    incoming: Incoming,
+) -> Result<Answer, Teapot> {
     shop.insert("who", "shopper")?;
     admin.log_in("root")?;
-    if visit.argument() == "fails" {
+    if incoming.argument() == "fails" {
         return Err(Teapot);
     }
     let answer = Answer::new("secret".to_owned());

@@ -8,7 +8,7 @@ use super::{
     browser::{Browser, act, sessions, settings},
     observed_store::ObservedStore,
 };
-use crate::framework::{App, Session, SessionError, Visit, streamed};
+use crate::framework::{App, Incoming, Session, SessionError, streamed};
 
 fn with_cookie_name(name: &str) -> Settings {
     settings().with_cookie(CookieAttributes {
@@ -38,9 +38,9 @@ async fn both(session: Session, admin: Session<Admin>) -> Result<String, Session
     Ok(format!("{:?}", admin.get::<i64>("a")?))
 }
 
-async fn streamed_by_admin(visit: Visit) -> Answer {
+async fn streamed_by_admin(incoming: Incoming) -> Answer {
     Answer::new(streamed(async move {
-        match visit.admin_session().await {
+        match incoming.admin_session().await {
             Ok(session) => format!("{:?}", session.get::<i64>("hits")),
             Err(error) => error.to_string(),
         }

@@ -6,37 +6,37 @@ use super::{
     browser::{Browser, act, sessions, settings},
     observed_store::ObservedStore,
 };
-use crate::framework::{App, Session, SessionError, Visit};
+use crate::framework::{App, Incoming, Session, SessionError};
 
 type HandlerResult = Result<Answer, SessionError>;
 
-async fn log_in_then_fail(session: Session, visit: Visit) -> HandlerResult {
+async fn log_in_then_fail(session: Session, incoming: Incoming) -> HandlerResult {
     session.log_in("ada")?;
     let _saved = session.save().await?;
-    visit.store().set_down(true);
+    incoming.store().set_down(true);
     session.insert("cart", &1)?;
     Ok(Answer::ok())
 }
 
-async fn log_out_then_fail(session: Session, visit: Visit) -> HandlerResult {
+async fn log_out_then_fail(session: Session, incoming: Incoming) -> HandlerResult {
     session.log_out();
     let _saved = session.save().await?;
-    visit.store().set_down(true);
+    incoming.store().set_down(true);
     session.insert("cart", &1)?;
     Ok(Answer::ok())
 }
 
-async fn log_in_then_fail_to_log_out(session: Session, visit: Visit) -> HandlerResult {
+async fn log_in_then_fail_to_log_out(session: Session, incoming: Incoming) -> HandlerResult {
     session.log_in("ada")?;
     let _saved = session.save().await?;
-    visit.store().set_down(true);
+    incoming.store().set_down(true);
     session.log_out();
     Ok(Answer::ok())
 }
 
-async fn log_out_and_fail_to_insert(session: Session, visit: Visit) -> HandlerResult {
+async fn log_out_and_fail_to_insert(session: Session, incoming: Incoming) -> HandlerResult {
     session.log_out();
-    visit.store().fail_inserts();
+    incoming.store().fail_inserts();
     session.insert("cart", &1)?;
     Ok(Answer::ok())
 }

@@ -12,16 +12,16 @@ use super::{
     log::Log,
     observed_store::ObservedStore,
 };
-use crate::framework::{App, Running, Session, SessionError, Visit};
+use crate::framework::{App, Incoming, Running, Session, SessionError};
 
 /// The path says what is done. The response is the session's lineage.
 async fn act(
     session: Session,
-    visit: Visit,
+    incoming: Incoming,
     go_on: Arc<Notify>,
     sessions: Sessions,
 ) -> Result<Answer, SessionError> {
-    match &*visit.argument() {
+    match &*incoming.argument() {
         "ada" => session.log_in("ada")?,
         "bob" => session.log_in("bob")?,
         "provider" => session.log_in_from_provider("ada", "s1")?,
@@ -34,7 +34,7 @@ async fn act(
         "everywhere" => {
             session.log_out_everywhere(false).await?;
         }
-        "visit" => session.insert("a", &1)?,
+        "incoming" => session.insert("a", &1)?,
         "big" => session.insert("a", &"x".repeat(5000))?,
         "many" => {
             for key in ["a", "b", "c", "d"] {
@@ -66,7 +66,7 @@ fn small() -> Settings {
 async fn application(store: &ObservedStore, go_on: &Arc<Notify>, settings: Settings) -> Running {
     let sessions = sessions(settings, store);
     let (go_on, all) = (go_on.clone(), sessions.clone());
-    let act = move |session, visit| act(session, visit, go_on.clone(), all.clone());
+    let act = move |session, incoming| act(session, incoming, go_on.clone(), all.clone());
     App::new()
         .route("/{act}", act)
         .sessions(sessions)
@@ -157,7 +157,7 @@ async fn each_event_has_its_name_and_its_fields() {
 async fn what_a_visitor_does_who_is_not_logged_in_is_no_event() {
     let app = application(&ObservedStore::default(), &Arc::default(), small()).await;
     let (log, _guard) = Log::of_this_thread();
-    let (cookie, _) = send(&app, "/visit", "a=b").await;
+    let (cookie, _) = send(&app, "/incoming", "a=b").await;
     let (cookie, _) = send(&app, "/renew", &cookie).await;
     send(&app, "/logout", &cookie).await;
     assert_eq!(log.security_events(), [""; 0]);

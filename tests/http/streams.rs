@@ -8,7 +8,7 @@ use super::{
     log::Log,
     observed_store::ObservedStore,
 };
-use crate::framework::{App, Session, Visit, streamed};
+use crate::framework::{App, Incoming, Session, streamed};
 
 async fn saved_in_the_body(session: Session) -> Answer {
     Answer::new(streamed(async move {
@@ -77,10 +77,10 @@ async fn a_stream_logs_out_even_if_a_later_change_needs_a_cookie() {
 }
 
 /// The session is first used in the body, and changed there as the path says.
-async fn first_used_in_the_body(visit: Visit) -> Answer {
+async fn first_used_in_the_body(incoming: Incoming) -> Answer {
     Answer::new(streamed(async move {
-        let session = visit.session().await.unwrap();
-        match &*visit.argument() {
+        let session = incoming.session().await.unwrap();
+        match &*incoming.argument() {
             "insert" => session.insert("late", &1).unwrap(),
             "renew" => session.renew(),
             "login" => session.log_in("bob").unwrap(),

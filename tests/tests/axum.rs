@@ -36,9 +36,19 @@ fn number(text: &str, name: &str) -> usize {
     digits[..end.unwrap_or(digits.len())].parse().unwrap()
 }
 
+async fn send_in_turn(app: Router, cookie: String, requests: usize) {
+    for n in 1..=requests {
+        let request = Request::get("/").header("cookie", &cookie);
+        let request = request.body(Body::empty()).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 100).await;
+        assert_eq!(body.unwrap(), n.to_string());
+    }
+}
+
 /// Each of `CLIENTS` visitors sends `each` requests, one after the other. Returns how long it took
 /// all, and checks that no change of any is lost.
-fn visit(store: Arc<dyn SessionStore>, each: usize, meanwhile: impl FnOnce()) -> Duration {
+fn send_all(store: Arc<dyn SessionStore>, each: usize, meanwhile: impl FnOnce()) -> Duration {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
@@ -50,15 +60,6 @@ fn visit(store: Arc<dyn SessionStore>, each: usize, meanwhile: impl FnOnce()) ->
     let app = Router::new()
         .route("/", get(count))
         .layer(SessionLayer::new(sessions.clone()));
-    let client = async move |cookie: String, app: Router| {
-        for n in 1..=each {
-            let request = Request::get("/").header("cookie", &cookie);
-            let request = request.body(Body::empty()).unwrap();
-            let response = app.clone().oneshot(request).await.unwrap();
-            let body = axum::body::to_bytes(response.into_body(), 100).await;
-            assert_eq!(body.unwrap(), n.to_string());
-        }
-    };
     // All requests are in tasks, so each is on one of the runtime's threads.
     runtime.block_on(async {
         let cookies = (0..CLIENTS).map(|_| {
@@ -70,7 +71,7 @@ fn visit(store: Arc<dyn SessionStore>, each: usize, meanwhile: impl FnOnce()) ->
         let begin = Instant::now();
         let clients = cookies.into_iter().map(|cookie| {
             let cookie = cookie.unwrap().unwrap();
-            tokio::spawn(client.clone()(cookie, app.clone()))
+            tokio::spawn(send_in_turn(app.clone(), cookie, each))
         });
         for client in join_all(clients).await {
             client.unwrap();
@@ -89,7 +90,7 @@ async fn each_thread_has_one_connection_to_redis_and_shares_its_round_trips() {
     let each = rounds();
     let took = tokio::task::spawn_blocking(move || {
         let mut connections = 0;
-        let took = visit(store, each, || {
+        let took = send_all(store, each, || {
             connections = number(&server.command("INFO"), "connected_clients");
         });
         (took, connections, server.command("INFO"))
@@ -115,7 +116,7 @@ async fn each_thread_has_few_connections_to_memcached() {
     let each = rounds();
     let took = tokio::task::spawn_blocking(move || {
         let mut connections = 0;
-        let took = visit(store, each, || {
+        let took = send_all(store, each, || {
             connections = number(&server.command("stats"), "curr_connections");
         });
         (took, connections)

@@ -42,9 +42,9 @@ pub(crate) fn streamed(text: impl Future<Output = String> + 'static) -> Body {
 }
 
 /// What a handler sees of its request.
-pub(crate) struct Visit(HttpRequest);
+pub(crate) struct Incoming(HttpRequest);
 
-impl Visit {
+impl Incoming {
     /// The part of the path that the route's only pattern stands for.
     pub(crate) fn argument(&self) -> String {
         let mut found = self.0.match_info().iter();
@@ -70,7 +70,7 @@ impl Visit {
     }
 }
 
-impl FromRequest for Visit {
+impl FromRequest for Incoming {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
 

@@ -40,12 +40,12 @@ pub(crate) fn streamed(text: impl Future<Output = String> + Send + 'static) -> B
 }
 
 /// What a handler sees of its request.
-pub(crate) struct Visit {
+pub(crate) struct Incoming {
     parts: Parts,
     argument: String,
 }
 
-impl Visit {
+impl Incoming {
     /// The part of the path that the route's only pattern stands for.
     pub(crate) fn argument(&self) -> String {
         self.argument.clone()
@@ -74,7 +74,7 @@ impl Visit {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Visit {
+impl<S: Send + Sync> FromRequestParts<S> for Incoming {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
