@@ -110,7 +110,7 @@ async fn each_thread_has_one_connection_to_redis_and_shares_its_round_trips() {
 }
 
 #[tokio::test]
-async fn each_thread_has_few_connections_to_memcached() {
+async fn the_threads_of_a_runtime_share_its_connections_to_memcached() {
     let server = Memcached::start(&[]).await;
     let store = Arc::new(MemcachedStore::connect(&server.addr()).unwrap());
     let each = rounds();
@@ -122,8 +122,8 @@ async fn each_thread_has_few_connections_to_memcached() {
         (took, connections)
     });
     let (took, connections) = took.await.unwrap();
-    // The server counts its own listener and whoever asks.
-    assert!(connections <= THREADS + 3, "{connections}");
+    // At most 32 for a runtime. The server counts its own listener and whoever asks.
+    assert!(connections <= 32 + 3, "{connections}");
     let requests = CLIENTS * each;
     println!("memcached: {requests} changes in {took:?}, {connections} connections");
 }

@@ -97,14 +97,7 @@ where
 }
 
 /// Why the request failed, for middleware that looks at errors.
-#[derive(Debug)]
-struct Refused;
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("another site made the browser send the request")
-    }
-}
+const REFUSED: &str = "another site made the browser send the request";
 
 /// A service that [`CrossSiteGuard`] wraps.
 pub struct CrossSiteService<S> {
@@ -144,7 +137,7 @@ where
         }
         let answer = (self.guard.answer)(request.request());
         Either::Right(ready(Err(
-            InternalError::from_response(Refused, answer).into()
+            InternalError::from_response(REFUSED, answer).into()
         )))
     }
 }

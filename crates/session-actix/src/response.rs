@@ -18,8 +18,8 @@ use actix_web::{
 use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
 use session_core::{
-    Finish, ResponseHeaders,
-    adapter::{Saving, Slot, keep_cookies, opened_untouched, write_head},
+    ResponseHeaders,
+    adapter::{Finished, Saving, Slot, Unsaved, keep_cookies, opened_untouched, write_head},
 };
 
 use crate::{error, request::carried};
@@ -118,13 +118,12 @@ where
                     let Some(slot) = this.slot else {
                         return Poll::Ready(result.map(ServiceResponse::map_into_left_body));
                     };
-                    let used = slot.leave();
-                    match used.map_or_else(nothing, |it| it.finish()) {
-                        Finish::Ready(headers) => {
+                    match slot.finish() {
+                        Finished::Ready(headers) => {
                             return Poll::Ready(respond(result, &headers));
                         }
-                        Finish::Pending(save) => Step::Saving {
-                            saving: Saving::new(save),
+                        Finished::Saving(saving) => Step::Saving {
+                            saving,
                             result: Some(result),
                         },
                     }
@@ -132,25 +131,15 @@ where
                 StepNow::Saving { saving, result } => {
                     let saved = ready!(Pin::new(saving).poll(context));
                     let result = result.take().expect("a response is sent once");
-                    let request_session = this
-                        .slot
-                        .as_ref()
-                        .expect("only a request with a slot is saved")
-                        .request_session();
                     return Poll::Ready(match saved {
                         Ok(headers) => respond(result, &headers),
-                        Err(error) => refuse(result, error, &request_session.failed()),
+                        Err(unsaved) => refuse(result, unsaved),
                     });
                 }
             };
             this.step.set(next);
         }
     }
-}
-
-/// What is left to do for a request that did not use the session: nothing.
-fn nothing() -> Finish {
-    Finish::Ready(ResponseHeaders::default())
 }
 
 /// Adds the session's headers to the response of the handler.
@@ -191,27 +180,26 @@ where
 /// Replaces the response of the handler, because the session could not be saved.
 fn refuse<B>(
     result: Result<ServiceResponse<B>, Error>,
-    failure: session_core::Error,
-    headers: &ResponseHeaders,
+    Unsaved { error, headers }: Unsaved,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
     B: MessageBody + 'static,
 {
     match result {
         Ok(response) => {
-            let mut instead = HttpResponse::from_error(failure);
+            let mut instead = HttpResponse::from_error(error);
             keep_cookies(set_cookies(response.headers()), instead.headers_mut());
-            write_head(headers, instead.headers_mut());
+            write_head(&headers, instead.headers_mut());
             Ok(response.into_response(instead).map_into_right_body())
         }
         Err(inner) => {
             let replaced = inner.error_response();
-            let mut failure = Error::from(failure);
+            let mut failure = Error::from(error);
             failure.add_response_mapper(move |mut response| {
                 keep_cookies(set_cookies(replaced.headers()), response.headers_mut());
                 response
             });
-            Err(with_headers(failure, headers))
+            Err(with_headers(failure, &headers))
         }
     }
 }

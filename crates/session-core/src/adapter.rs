@@ -5,14 +5,12 @@
 //! not this module.
 //!
 //! For each request an adapter [enters](Slots::enter) its middleware, [opens](Slots::open) the
-//! session if it is asked for, [finishes](RequestSession::finish) it after the handler, polls the
-//! [`Saving`], and [writes](write_head) the head. [`Slot::cut_off`] is called if the handler's
+//! session if it is asked for, [finishes](Slot::finish) it after the handler, polls the [`Saving`],
+//! and [writes](write_head) the head. [`Slot::cut_off`] is called if the handler's
 //! future is dropped.
 //!
 //! The rest of a save whose request was dropped is a task of the tokio runtime that drops it. This
 //! is the only task that this crate spawns.
-//!
-//! [`RequestSession::finish`]: crate::RequestSession::finish
 
 mod background_saves;
 mod fresh_login;
@@ -26,5 +24,5 @@ pub use background_saves::finish_saves;
 pub use fresh_login::{FreshLoginRule, Refusal, return_path};
 pub use head::{Field, Head, keep_cookies, write_head};
 pub use opening::Opening;
-pub use saving::{Saving, opened_untouched};
+pub use saving::{Finished, Saving, Unsaved, opened_untouched};
 pub use slots::{Slot, Slots};

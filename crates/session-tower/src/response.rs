@@ -11,9 +11,8 @@ use std::{
 
 use http::{HeaderValue, Request, Response, header::SET_COOKIE};
 use pin_project_lite::pin_project;
-use session_core::{
-    Error, Finish, ResponseHeaders,
-    adapter::{Saving, Slot, keep_cookies, opened_untouched, write_head},
+use session_core::adapter::{
+    Finished, Saving, Slot, Unsaved, keep_cookies, opened_untouched, write_head,
 };
 use tower_service::Service;
 
@@ -112,16 +111,16 @@ where
                 StepNow::Handling { handling } => {
                     // If it is an `Err`, the drop of this future cuts the session off.
                     let mut response = ready!(handling.poll(context))?;
-                    let Some(used) = this.slot.as_ref().and_then(|slot| slot.leave()) else {
+                    let Some(slot) = this.slot else {
                         return Poll::Ready(Ok(response));
                     };
-                    match used.finish() {
-                        Finish::Ready(headers) => {
+                    match slot.finish() {
+                        Finished::Ready(headers) => {
                             write_head(&headers, response.headers_mut());
                             return Poll::Ready(Ok(response));
                         }
-                        Finish::Pending(save) => Step::Saving {
-                            saving: Saving::new(save),
+                        Finished::Saving(saving) => Step::Saving {
+                            saving,
                             response: Some(response),
                         },
                     }
@@ -131,11 +130,7 @@ where
                     let mut response = response.take().expect("a response is sent once");
                     match saved {
                         Ok(headers) => write_head(&headers, response.headers_mut()),
-                        Err(error) => {
-                            let slot = this.slot.as_ref().expect("only with a slot it is saved");
-                            let headers = slot.request_session().failed();
-                            response = refusal(&response, &error, &headers);
-                        }
+                        Err(unsaved) => response = refusal(&response, &unsaved),
                     }
                     return Poll::Ready(Ok(response));
                 }
@@ -148,10 +143,9 @@ where
 /// Replaces the response of the handler, because the session could not be saved.
 fn refusal<B: From<String>>(
     response: &Response<B>,
-    failure: &Error,
-    headers: &ResponseHeaders,
+    Unsaved { error, headers }: &Unsaved,
 ) -> Response<B> {
-    let mut instead = failure.to_response();
+    let mut instead = error.to_response();
     let cookies = response.headers().get_all(SET_COOKIE).into_iter();
     keep_cookies(cookies.map(HeaderValue::as_bytes), instead.headers_mut());
     write_head(headers, instead.headers_mut());

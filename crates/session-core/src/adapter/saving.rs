@@ -10,24 +10,48 @@ use std::{
 use super::background_saves;
 use crate::{Carrier, Error, Finishing, RequestSession, ResponseHeaders, Result};
 
+/// What is left to do for a request whose handler has answered.
+#[derive(Debug)]
+#[must_use]
+pub enum Finished {
+    /// Nothing but the headers.
+    Ready(ResponseHeaders),
+    /// The save, and then the headers.
+    Saving(Saving),
+}
+
 /// A save that runs to its end: within the request, or in a background task if the request is
 /// dropped because the client hung up.
 #[derive(Debug)]
 #[must_use]
-pub struct Saving(Option<Finishing>);
+pub struct Saving {
+    save: Option<Finishing>,
+    request_session: RequestSession,
+}
+
+/// The session could not be saved: the error is the response.
+#[derive(Debug)]
+pub struct Unsaved {
+    /// Why.
+    pub error: Error,
+    /// What the response of the error has.
+    pub headers: ResponseHeaders,
+}
 
 impl Saving {
-    /// The save at the end of a request.
-    pub fn new(save: Finishing) -> Self {
-        Self(Some(save))
+    pub(super) fn new(save: Finishing, request_session: RequestSession) -> Self {
+        Self {
+            save: Some(save),
+            request_session,
+        }
     }
 }
 
 impl Future for Saving {
-    type Output = Result<ResponseHeaders>;
+    type Output = Result<ResponseHeaders, Unsaved>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let save = self.0.as_mut().expect("not polled after its end");
+        let save = self.save.as_mut().expect("not polled after its end");
         // The application's closures may run again in here, on newer data.
         let step = catch_unwind(AssertUnwindSafe(|| Pin::new(save).poll(context)));
         let saved = match step {
@@ -37,14 +61,17 @@ impl Future for Saving {
                 "a closure of the application panicked while the session was saved",
             )),
         };
-        self.0 = None;
-        Poll::Ready(saved)
+        self.save = None;
+        Poll::Ready(saved.map_err(|error| Unsaved {
+            error,
+            headers: self.request_session.failed(),
+        }))
     }
 }
 
 impl Drop for Saving {
     fn drop(&mut self) {
-        if let Some(rest) = self.0.take() {
+        if let Some(rest) = self.save.take() {
             background_saves::spawn(rest);
         }
     }

@@ -9,8 +9,15 @@ use std::{
     },
 };
 
-use super::{background_saves, opening::Opening};
-use crate::{Carrier, Error, RequestSession, Result, Session, Sessions, config::Refresh};
+use super::{
+    background_saves,
+    opening::Opening,
+    saving::{Finished, Saving},
+};
+use crate::{
+    Carrier, Error, Finish, RequestSession, ResponseHeaders, Result, Session, Sessions,
+    config::Refresh,
+};
 
 /// What one middleware does for one request.
 #[derive(Debug)]
@@ -63,16 +70,29 @@ impl Slot {
         self.sessions.settings().refresh() == Refresh::EveryRequest
     }
 
+    /// Ends the use of the session, because the handler has answered. What is changed afterwards is
+    /// after the response's head.
+    pub fn finish(&self) -> Finished {
+        let Some(request_session) = self.leave() else {
+            // Nobody asked for the session.
+            return Finished::Ready(ResponseHeaders::default());
+        };
+        match request_session.finish() {
+            Finish::Ready(headers) => Finished::Ready(headers),
+            Finish::Pending(save) => Finished::Saving(Saving::new(save, request_session)),
+        }
+    }
+
     /// Records that the response leaves the middleware. Returns the session that is to be finished,
     /// if it was asked for.
-    pub fn leave(&self) -> Option<RequestSession> {
+    fn leave(&self) -> Option<RequestSession> {
         let created = self.lock();
         self.has_left.store(true, Ordering::Relaxed);
         created.clone()
     }
 
     /// Ends the use of the session if the handler is dropped before its response: see
-    /// [`RequestSession::cut_off`]. Does nothing after [`leave`](Self::leave).
+    /// [`RequestSession::cut_off`]. Does nothing after [`finish`](Self::finish).
     #[inline]
     pub fn cut_off(&self) {
         if self.has_left() {
