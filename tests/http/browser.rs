@@ -9,24 +9,42 @@ use http::{
     HeaderMap, Request, StatusCode,
     header::{COOKIE, HeaderValue, SET_COOKIE},
 };
-use session_core::{Clock, SecretKeys, Sessions, Settings};
+use session_core::{Clock, KeyPrefix, SecretKeys, SessionId, Sessions, SessionsBuilder, Settings};
 
 use super::{Answer, Teapot, observed_store::ObservedStore};
 use crate::framework::{App, Incoming, Running, Session, SessionError};
 
 pub(crate) const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
 
+thread_local! {
+    /// Each test has a thread, and one that others use, too, is no place for a common prefix.
+    static PREFIX: KeyPrefix = {
+        let random = SessionId::random(16);
+        KeyPrefix::new(&format!("{}:", random.as_str())).unwrap()
+    };
+}
+
 pub(crate) fn settings() -> Settings {
-    Settings::new(SecretKeys::new(SECRET).unwrap())
+    let settings = Settings::new(SecretKeys::new(SECRET).unwrap());
+    settings.with_key_prefix(PREFIX.with(KeyPrefix::clone))
 }
 
 pub(crate) fn sessions(settings: Settings, store: &ObservedStore) -> Sessions {
-    Sessions::new(settings, Arc::new(store.clone())).unwrap()
+    built(Sessions::builder(settings, Arc::new(store.clone())))
+}
+
+fn built(builder: SessionsBuilder) -> Sessions {
+    let lists = builder.can_list_owners();
+    let builder = if lists {
+        builder
+    } else {
+        builder.without_owner_lists()
+    };
+    builder.build().unwrap()
 }
 
 pub(crate) fn sessions_at(settings: Settings, store: &ObservedStore, clock: Clock) -> Sessions {
-    let sessions = Sessions::builder(settings, Arc::new(store.clone())).with_clock(clock);
-    sessions.build().unwrap()
+    built(Sessions::builder(settings, Arc::new(store.clone())).with_clock(clock))
 }
 
 /// The handler of most tests. The path says what it does.

@@ -17,9 +17,9 @@ use session_core::{
 type Mangle = fn(Vec<u8>) -> Vec<u8>;
 
 /// A store that counts its calls, and fails, freezes, refuses or damages records when told to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct ObservedStore {
-    inner: MemoryStore,
+    inner: Arc<dyn SessionStore>,
     calls: Arc<AtomicUsize>,
     down: Arc<AtomicBool>,
     frozen: Arc<AtomicBool>,
@@ -31,12 +31,35 @@ pub(crate) struct ObservedStore {
     mangle: Arc<Mutex<Option<Mangle>>>,
 }
 
+impl Default for ObservedStore {
+    /// In the store that the test program is for.
+    fn default() -> Self {
+        Self::around(crate::store::fresh())
+    }
+}
+
 impl ObservedStore {
     pub(crate) fn new(inner: MemoryStore) -> Self {
+        Self::around(Arc::new(inner))
+    }
+
+    fn around(inner: Arc<dyn SessionStore>) -> Self {
         Self {
             inner,
-            ..Self::default()
+            calls: Arc::default(),
+            down: Arc::default(),
+            frozen: Arc::default(),
+            update_fails: Arc::default(),
+            updates_frozen: Arc::default(),
+            update_refused: Arc::default(),
+            insert_fails: Arc::default(),
+            refusals: Arc::default(),
+            mangle: Arc::default(),
         }
+    }
+
+    fn index(&self) -> Option<Arc<dyn OwnerIndex>> {
+        self.inner.clone().owner_index()
     }
 
     /// The number of calls since the last call of this method.
@@ -145,6 +168,7 @@ impl SessionStore for ObservedStore {
     }
 
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        self.index()?;
         Some(self)
     }
 }
@@ -158,6 +182,7 @@ impl OwnerIndex for ObservedStore {
         limit: usize,
     ) -> Result<Page> {
         self.observe().await?;
-        self.inner.owned_by(owner, after, limit).await
+        let index = self.index().expect("the store has one");
+        index.owned_by(owner, after, limit).await
     }
 }

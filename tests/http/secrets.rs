@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use session_core::{KeyPrefix, Saved, SessionId};
+use session_core::{Saved, SessionId};
 
 use super::{
     browser::{Browser, SECRET, sessions, settings},
@@ -53,7 +53,8 @@ async fn nothing_shows_an_id_a_key_a_payload_or_a_secret() {
 
     let value = cookie.split_once('=').unwrap().1;
     let (id, signature) = value.split_once('.').unwrap();
-    let key = KeyPrefix::default().hashed_key(&SessionId::from_native(id, 32).unwrap());
+    let prefix = settings().key_prefix().clone();
+    let key = prefix.hashed_key(&SessionId::from_native(id, 32).unwrap());
     let logged = log.text();
     assert!(logged.contains("session"), "the log is not empty: {logged}");
     for text in [&shown, &logged] {

@@ -7,5 +7,6 @@ mod framework;
 mod nested;
 mod outside_handlers;
 mod results;
+mod store;
 #[path = "../../../../tests/http/mod.rs"]
 mod suite;

@@ -4,5 +4,6 @@
 
 mod framework;
 mod services;
+mod store;
 #[path = "../../../../tests/http/mod.rs"]
 mod suite;
