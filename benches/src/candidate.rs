@@ -14,6 +14,12 @@ pub(crate) enum Candidate {
     ByHand,
     ActixSession,
     TowerRedis,
+    /// Ours in axum.
+    OursAxum,
+    /// Ours in axum, around a route that does not use it.
+    UnusedAxum,
+    /// axum without sessions.
+    BareAxum,
     OursMemcached,
     OursPostgres,
     TowerPostgres,
@@ -22,12 +28,15 @@ pub(crate) enum Candidate {
 }
 
 impl Candidate {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::OursRedis,
         Self::Bare,
         Self::ByHand,
         Self::ActixSession,
         Self::TowerRedis,
+        Self::OursAxum,
+        Self::UnusedAxum,
+        Self::BareAxum,
         Self::OursMemcached,
         Self::OursPostgres,
         Self::TowerPostgres,
@@ -44,12 +53,20 @@ impl Candidate {
             Self::ByHand => "by hand",
             Self::ActixSession => "actix-session",
             Self::TowerRedis => "tower-sessions-redis",
+            Self::OursAxum => "session-tower",
+            Self::UnusedAxum => "session-tower unused",
+            Self::BareAxum => "axum",
             Self::OursMemcached => "session-memcached",
             Self::OursPostgres => "session-sql-postgres",
             Self::TowerPostgres => "tower-sessions-postgres",
             Self::OursSqlite => "session-sql-sqlite",
             Self::TowerSqlite => "tower-sessions-sqlite",
         }
+    }
+
+    /// Whether its routes use sessions.
+    pub(crate) fn has_sessions(self) -> bool {
+        !matches!(self, Self::Bare | Self::UnusedAxum | Self::BareAxum)
     }
 
     /// What the program that runs it is asked to serve.

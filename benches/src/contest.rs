@@ -28,18 +28,27 @@ pub(crate) enum Contest {
     Redis,
     /// Ours on Redis beside the same of this program as it was built before.
     Before(PathBuf),
+    /// With axum, on Redis.
+    Axum,
     Memcached,
     Postgres,
     Sqlite,
 }
 
 impl Contest {
-    pub(crate) const ALL: [Self; 4] = [Self::Redis, Self::Memcached, Self::Postgres, Self::Sqlite];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Redis,
+        Self::Axum,
+        Self::Memcached,
+        Self::Postgres,
+        Self::Sqlite,
+    ];
 
     /// Those that a word of the command line means.
     pub(crate) fn named(word: &str) -> Option<Vec<Self>> {
         Some(match word {
             "redis" => vec![Self::Redis],
+            "axum" => vec![Self::Axum],
             "memcached" => vec![Self::Memcached],
             "postgres" => vec![Self::Postgres],
             "sqlite" => vec![Self::Sqlite],
@@ -71,6 +80,13 @@ impl Contest {
                 (Row::of(8).filled(100_000), PEERS),
                 (usual.sharing(), &[C::OursRedis]),
             ],
+            Self::Axum => vec![
+                (Row::of(8), &[C::OursAxum, C::TowerRedis]),
+                (
+                    usual,
+                    &[C::OursAxum, C::TowerRedis, C::UnusedAxum, C::BareAxum],
+                ),
+            ],
             Self::Before(_) => [Row::of(1), Row::of(8), usual]
                 .map(|row| (row, BEFORE))
                 .to_vec(),
@@ -100,6 +116,23 @@ impl Contest {
         match self {
             Self::Redis => self.redis_bars(),
             Self::Before(_) => both(Cpu, C::OursRedis, C::BeforeRedis, [Some(0.97); 2]),
+            Self::Axum => {
+                let bar = |visitors, route, ours, other, at_least| Bar {
+                    row: Row::of(visitors),
+                    route,
+                    measure: Rate,
+                    ours,
+                    other: Other::Candidate(other),
+                    at_least: Some(at_least),
+                };
+                vec![
+                    bar(USUAL_VISITORS, Read, C::OursAxum, C::TowerRedis, 1.4),
+                    bar(USUAL_VISITORS, Change, C::OursAxum, C::TowerRedis, 1.5),
+                    bar(8, Read, C::OursAxum, C::TowerRedis, 1.1),
+                    bar(8, Change, C::OursAxum, C::TowerRedis, 1.1),
+                    bar(USUAL_VISITORS, Read, C::UnusedAxum, C::BareAxum, 0.97),
+                ]
+            }
             Self::Memcached => both(Rate, C::OursMemcached, C::OursRedis, [Some(0.8), None]),
             Self::Postgres => both(Rate, C::OursPostgres, C::TowerPostgres, [Some(1.05); 2]),
             Self::Sqlite => both(Rate, C::OursSqlite, C::TowerSqlite, [Some(1.2), Some(1.05)]),
@@ -162,7 +195,7 @@ impl Contest {
     /// Starts the stores and the contestants, measures, and says whether every bar was met.
     pub(crate) async fn run(&self, plan: Plan) -> Result<bool> {
         match self {
-            Self::Redis | Self::Before(_) => {
+            Self::Redis | Self::Before(_) | Self::Axum => {
                 let server = RedisServer::start(&[]).await;
                 let store = Store {
                     pid: server.pid(),
@@ -239,7 +272,7 @@ impl Contest {
         let mut routes = Vec::new();
         for route in Route::MEASURED {
             let takes_part =
-                |candidate: &&Candidate| route == Route::Read || **candidate != Candidate::Bare;
+                |candidate: &&Candidate| route == Route::Read || candidate.has_sessions();
             let entries = candidates.iter().filter(takes_part);
             let entries = entries.map(|candidate| Entry::new(row, *candidate, route));
             routes.push(entries.collect::<Vec<_>>());

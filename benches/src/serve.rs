@@ -1,6 +1,7 @@
 //! The programs that are compared: the same routes, written as each library's own example has it.
 
 mod actix_session;
+mod axum;
 mod bare;
 mod by_hand;
 mod ours;
@@ -12,6 +13,8 @@ use std::{
     process, thread,
     time::Duration,
 };
+
+use tokio::runtime::{self, Runtime};
 
 use crate::{Result, candidate::Candidate};
 
@@ -35,6 +38,9 @@ pub(crate) fn run(candidate: Candidate, address: &str) -> Result<()> {
         Candidate::OursRedis | Candidate::BeforeRedis => ours::redis(address),
         Candidate::OursMemcached => ours::memcached(address),
         Candidate::OursPostgres | Candidate::OursSqlite => ours::sql(address),
+        Candidate::OursAxum => axum::redis(address),
+        Candidate::UnusedAxum => axum::unused(address),
+        Candidate::BareAxum => axum::bare(),
         Candidate::Bare => bare::serve(),
         Candidate::ByHand => by_hand::redis(address),
         Candidate::ActixSession => actix_session::redis(address),
@@ -42,6 +48,14 @@ pub(crate) fn run(candidate: Candidate, address: &str) -> Result<()> {
         Candidate::TowerPostgres => tower_sessions::postgres(address),
         Candidate::TowerSqlite => tower_sessions::sqlite(address),
     }
+}
+
+/// The runtime of a program with axum.
+fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
 }
 
 /// Tells the one who started this process where it listens.

@@ -3,9 +3,10 @@
 use crate::paths::{cargo, root};
 use crate::steps::{StepResult, Steps, output};
 
-/// What must not come along uninvited: drivers, the framework, TLS, and what Flask's signatures need.
+/// What must not come along uninvited: drivers, frameworks, TLS, and what Flask's signatures need.
 const FOREIGN: &[&str] = &[
     "actix-web",
+    "axum",
     "hyper",
     "memcache",
     "mongodb",
@@ -32,6 +33,8 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("session-sql", "mysql", &["sqlx-mysql", "sha1"]),
     ("session-actix", "", &["actix-web"]),
     ("session-actix", "flask", &["actix-web", "sha1"]),
+    ("session-tower", "", &["axum"]),
+    ("session-tower", "flask", &["axum", "sha1"]),
     ("actix-server-sessions", "", &["actix-web"]),
     ("actix-server-sessions", "filesystem", &["actix-web"]),
     ("actix-server-sessions", "redis", &["actix-web", "redis"]),

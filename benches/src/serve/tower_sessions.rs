@@ -5,7 +5,7 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use tokio::{net::TcpListener, runtime};
+use tokio::net::TcpListener;
 use tower_sessions::{
     Expiry, Session, SessionManagerLayer, SessionStore, cookie::time::Duration, session::Error,
 };
@@ -22,7 +22,7 @@ use tower_sessions_sqlx_store::{
     },
 };
 
-use super::{LIFETIME, WORKERS, announce};
+use super::{LIFETIME, announce, runtime};
 use crate::{Result, record};
 
 /// As many as in the example of its README.
@@ -107,13 +107,6 @@ fn pool_options<D: Database>(most: u32) -> PoolOptions<D> {
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
-}
-
-fn runtime() -> std::io::Result<runtime::Runtime> {
-    runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build()
 }
 
 async fn serve<S: SessionStore + Clone>(store: S) -> Result<()> {

@@ -2,10 +2,8 @@
 
 use std::{
     fmt,
-    future::{Future, Ready, ready},
-    pin::Pin,
+    future::{Ready, ready},
     rc::Rc,
-    task::{Context, Poll},
 };
 
 use actix_web::{
@@ -17,7 +15,7 @@ use actix_web::{
         header::{HOST, HeaderName, HeaderValue, ORIGIN, UPGRADE},
     },
 };
-use pin_project_lite::pin_project;
+use futures_util::future::Either;
 use session_core::{CrossSiteRule, RequestSource};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -99,14 +97,7 @@ where
 }
 
 /// Why the request failed, for middleware that looks at errors.
-#[derive(Debug)]
-struct Refused;
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("another site made the browser send the request")
-    }
-}
+const REFUSED: &str = "another site made the browser send the request";
 
 /// A service that [`CrossSiteGuard`] wraps.
 pub struct CrossSiteService<S> {
@@ -141,17 +132,13 @@ where
         let upgrade = upgrade.map(HeaderValue::as_bytes);
         let passes = !CrossSiteRule::judges(request.method().as_str(), upgrade)
             || admits(&self.guard.rule, &request);
-        let step = if passes {
-            Step::Handling {
-                handling: self.service.call(request),
-            }
-        } else {
-            let answer = (self.guard.answer)(request.request());
-            Step::Refused {
-                refused: ready(Err(InternalError::from_response(Refused, answer).into())),
-            }
-        };
-        CrossSiteFuture { step }
+        if passes {
+            return Either::Left(self.service.call(request));
+        }
+        let answer = (self.guard.answer)(request.request());
+        Either::Right(ready(Err(
+            InternalError::from_response(REFUSED, answer).into()
+        )))
     }
 }
 
@@ -171,39 +158,5 @@ fn admits(rule: &CrossSiteRule, request: &ServiceRequest) -> bool {
     rule.admits(&source, || request.match_pattern())
 }
 
-pin_project! {
-    /// The future of a response that [`CrossSiteGuard`] let pass or refused.
-    pub struct CrossSiteFuture<F, R> {
-        #[pin]
-        step: Step<F, R>,
-    }
-}
-
-pin_project! {
-    #[project = StepNow]
-    enum Step<F, R> {
-        Handling { #[pin] handling: F },
-        Refused { refused: Ready<Result<R, Error>> },
-    }
-}
-
-impl<F, R> Future for CrossSiteFuture<F, R>
-where
-    F: Future<Output = Result<R, Error>>,
-{
-    type Output = Result<R, Error>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().step.project() {
-            StepNow::Handling { handling } => handling.poll(context),
-            StepNow::Refused { refused } => Pin::new(refused).poll(context),
-        }
-    }
-}
-
-impl<F, R> fmt::Debug for CrossSiteFuture<F, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CrossSiteFuture").finish_non_exhaustive()
-    }
-}
+/// The future of a response that [`CrossSiteGuard`] let pass or refused.
+pub type CrossSiteFuture<F, R> = Either<F, Ready<Result<R, Error>>>;

@@ -1,8 +1,7 @@
 //! Asks for the password again before what is worth it.
 
 use std::{
-    collections::HashMap,
-    fmt::{self, Write as _},
+    fmt,
     future::{Ready, ready},
     marker::PhantomData,
     rc::Rc,
@@ -10,19 +9,15 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpRequest, HttpResponse,
+    Error, HttpRequest,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::{Method, header::LOCATION},
-    web::Query,
+    http::uri::PathAndQuery,
 };
 use futures_util::future::{FutureExt, LocalBoxFuture};
-use session_core::Error as SessionError;
+use session_core::adapter::{self, FreshLoginRule};
 
 use crate::{DefaultSession, SessionExt};
-
-/// The parameter of the form's address that says where to come back to.
-const NEXT: &str = "next";
 
 /// Lets only sessions pass whose user logged in, or proved again who they are, a short time ago.
 ///
@@ -47,8 +42,7 @@ const NEXT: &str = "next";
 ///
 /// In a handler, `session.require_login_within(..)?` answers 401 likewise.
 pub struct FreshLogin<N = DefaultSession> {
-    within: Duration,
-    form: Option<Rc<str>>,
+    rule: FreshLoginRule,
     name: PhantomData<fn() -> N>,
 }
 
@@ -63,8 +57,7 @@ impl<N> FreshLogin<N> {
     /// As [`within`](FreshLogin::within), for the session named `N`.
     pub fn named_within(time: Duration) -> Self {
         Self {
-            within: time,
-            form: None,
+            rule: FreshLoginRule::within(time),
             name: PhantomData,
         }
     }
@@ -74,24 +67,8 @@ impl<N> FreshLogin<N> {
     /// another method with its body; those still get the 401. So guard the page with the form, too.
     #[must_use]
     pub fn or_redirect_to(mut self, form: &str) -> Self {
-        self.form = Some(form.into());
+        self.rule = self.rule.or_redirect_to(form);
         self
-    }
-
-    fn answer(&self, request: &HttpRequest, error: &SessionError) -> HttpResponse {
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        match self.form.as_deref() {
-            Some(form) if reads && matches!(error, SessionError::LoginNeeded) => {
-                let own = request.uri().path_and_query();
-                let own = own.map_or("/", |it| it.as_str());
-                let mark = if form.contains('?') { '&' } else { '?' };
-                let form = format!("{form}{mark}{NEXT}={}", escaped(own));
-                HttpResponse::SeeOther()
-                    .insert_header((LOCATION, form))
-                    .finish()
-            }
-            _ => actix_web::ResponseError::error_response(error),
-        }
     }
 }
 
@@ -101,39 +78,13 @@ impl<N> FreshLogin<N> {
 /// A path on another host, such as `//example.org`, is not followed, so the form is no open
 /// redirect.
 pub fn return_path(request: &HttpRequest) -> String {
-    let query = Query::<HashMap<String, String>>::from_query(request.query_string());
-    let next = query.ok().and_then(|mut query| query.remove(NEXT));
-    next.filter(|path| is_local(path))
-        .unwrap_or_else(|| "/".to_owned())
-}
-
-/// Whether every browser takes `path` for one of this host. Browsers take a backslash for a slash,
-/// and skip tabs and line breaks.
-fn is_local(path: &str) -> bool {
-    path.starts_with('/')
-        && !path.starts_with("//")
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-}
-
-fn escaped(path: &str) -> String {
-    let mut escaped = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            escaped.push(byte.into());
-        } else {
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
+    adapter::return_path(request.uri().query())
 }
 
 impl<N> Clone for FreshLogin<N> {
     fn clone(&self) -> Self {
         Self {
-            within: self.within,
-            form: self.form.clone(),
+            rule: self.rule.clone(),
             name: PhantomData,
         }
     }
@@ -141,10 +92,7 @@ impl<N> Clone for FreshLogin<N> {
 
 impl<N> fmt::Debug for FreshLogin<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FreshLogin")
-            .field("within", &self.within)
-            .field("form", &self.form)
-            .finish_non_exhaustive()
+        f.debug_tuple("FreshLogin").field(&self.rule).finish()
     }
 }
 
@@ -198,8 +146,10 @@ where
         let (service, guard) = (self.service.clone(), self.guard.clone());
         async move {
             let session = request.named_session::<N>().await?;
-            if let Err(error) = session.require_login_within(guard.within) {
-                let answer = guard.answer(request.request(), &error);
+            let own = request.uri().path_and_query().map(PathAndQuery::as_str);
+            let admitted = guard.rule.admit(&session, request.method().as_str(), own);
+            if let Err(refusal) = admitted {
+                let answer = refusal.actix_response();
                 return Ok(request.into_response(answer).map_into_right_body());
             }
             drop(session);

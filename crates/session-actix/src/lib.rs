@@ -1,19 +1,15 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod background_saves;
 mod cross_site;
 mod error;
 mod fresh_login;
-mod head;
 mod middleware;
 mod request;
 mod response;
-mod saving;
 mod session;
-mod slots;
+mod shutdown;
 
-pub use background_saves::{finish_saves, sigterm_and_saves};
 pub use cross_site::{CrossSiteFuture, CrossSiteGuard, CrossSiteService};
 pub use fresh_login::{FreshLogin, FreshLoginService, return_path};
 pub use middleware::{SessionMiddleware, SessionService};
@@ -21,4 +17,5 @@ pub use request::{Extracting, SessionExt};
 pub use response::SessionFuture;
 pub use session::{DefaultSession, Session};
 pub use session_core;
-pub use session_core::Error as SessionError;
+pub use session_core::{Error as SessionError, adapter::finish_saves};
+pub use shutdown::sigterm_and_saves;

@@ -9,13 +9,13 @@ use std::{
 };
 
 use actix_web::{
-    Error,
+    Error, HttpMessage,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
-use session_core::Sessions;
+use session_core::{Sessions, adapter::Slots};
 
-use crate::{DefaultSession, SessionFuture, slots::Slots};
+use crate::{DefaultSession, SessionFuture};
 
 /// Provides the session to the routes that it wraps, and saves the session before the response's
 /// head is sent.
@@ -114,7 +114,8 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let slot = Slots::enter(&request, TypeId::of::<N>(), &self.sessions);
+        let insert = |slots| request.extensions_mut().insert(slots);
+        let slot = Slots::enter(TypeId::of::<N>(), &self.sessions, insert);
         SessionFuture::new(slot, &self.service, request)
     }
 }

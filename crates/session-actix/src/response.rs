@@ -5,6 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,12 +13,16 @@ use actix_web::{
     Error, HttpResponse,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse},
+    http::header::{HeaderMap, HeaderValue, SET_COOKIE},
 };
 use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
-use session_core::{Finish, RequestSession, ResponseHeaders};
+use session_core::{
+    ResponseHeaders,
+    adapter::{Finished, Saving, Slot, Unsaved, keep_cookies, opened_untouched, write_head},
+};
 
-use crate::{error, head, request::cookies, saving::Saving, slots::Slot};
+use crate::{error, request::carried};
 
 pin_project! {
     /// The future of a response whose session was saved.
@@ -29,7 +34,7 @@ pin_project! {
         S: Service<ServiceRequest>,
     {
         // `None` if an outer middleware handles the session, or this one is refused.
-        slot: Option<Rc<Slot>>,
+        slot: Option<Arc<Slot>>,
         #[pin]
         step: Step<S, B>,
     }
@@ -72,12 +77,16 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
     #[inline]
-    pub(crate) fn new(slot: Option<Rc<Slot>>, service: &Rc<S>, request: ServiceRequest) -> Self {
+    pub(crate) fn new(slot: Option<Arc<Slot>>, service: &Rc<S>, request: ServiceRequest) -> Self {
         let step = match &slot {
-            Some(slot) if slot.is_opened_untouched() => Step::Opening {
-                opening: Box::pin(open_untouched(slot.request_session(), &request)),
-                call: Some((service.clone(), request)),
-            },
+            Some(slot) if slot.is_opened_untouched() => {
+                let session = slot.request_session();
+                let headers = request.headers();
+                Step::Opening {
+                    opening: opened_untouched(&session, |carrier| carried(headers, carrier)),
+                    call: Some((service.clone(), request)),
+                }
+            }
             _ => Step::Handling {
                 handling: service.call(request),
             },
@@ -109,12 +118,12 @@ where
                     let Some(slot) = this.slot else {
                         return Poll::Ready(result.map(ServiceResponse::map_into_left_body));
                     };
-                    match slot.leave().map_or_else(nothing, RequestSession::finish) {
-                        Finish::Ready(headers) => {
+                    match slot.finish() {
+                        Finished::Ready(headers) => {
                             return Poll::Ready(respond(result, &headers));
                         }
-                        Finish::Pending(save) => Step::Saving {
-                            saving: Saving::new(save),
+                        Finished::Saving(saving) => Step::Saving {
+                            saving,
                             result: Some(result),
                         },
                     }
@@ -122,39 +131,13 @@ where
                 StepNow::Saving { saving, result } => {
                     let saved = ready!(Pin::new(saving).poll(context));
                     let result = result.take().expect("a response is sent once");
-                    let request_session = this
-                        .slot
-                        .as_ref()
-                        .expect("only a request with a slot is saved")
-                        .request_session();
                     return Poll::Ready(match saved {
                         Ok(headers) => respond(result, &headers),
-                        Err(error) => refuse(result, error, &request_session.failed()),
+                        Err(unsaved) => refuse(result, unsaved),
                     });
                 }
             };
             this.step.set(next);
-        }
-    }
-}
-
-/// What is left to do for a request that did not use the session: nothing.
-fn nothing() -> Finish {
-    Finish::Ready(ResponseHeaders::default())
-}
-
-fn open_untouched(
-    request_session: &RequestSession,
-    request: &ServiceRequest,
-) -> impl Future<Output = ()> + use<> {
-    let opening = request_session.open_untouched(&mut cookies(request.headers()));
-    async {
-        if let Err(error) = opening.await {
-            // A store that fails must not fail a route that does not use the session.
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the expiry of a session could not be moved; a later request tries again"
-            );
         }
     }
 }
@@ -180,7 +163,7 @@ where
                     response.map_body(|head, _| EitherBody::right(error::fail(head, status)))
                 }
             };
-            head::write(headers, response.headers_mut());
+            write_head(headers, response.headers_mut());
             Ok(response)
         }
         Err(mut inner) => {
@@ -197,29 +180,32 @@ where
 /// Replaces the response of the handler, because the session could not be saved.
 fn refuse<B>(
     result: Result<ServiceResponse<B>, Error>,
-    failure: session_core::Error,
-    headers: &ResponseHeaders,
+    Unsaved { error, headers }: Unsaved,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error>
 where
     B: MessageBody + 'static,
 {
     match result {
         Ok(response) => {
-            let mut instead = HttpResponse::from_error(failure);
-            head::keep_cookies(response.headers(), instead.headers_mut());
-            head::write(headers, instead.headers_mut());
+            let mut instead = HttpResponse::from_error(error);
+            keep_cookies(set_cookies(response.headers()), instead.headers_mut());
+            write_head(&headers, instead.headers_mut());
             Ok(response.into_response(instead).map_into_right_body())
         }
         Err(inner) => {
             let replaced = inner.error_response();
-            let mut failure = Error::from(failure);
+            let mut failure = Error::from(error);
             failure.add_response_mapper(move |mut response| {
-                head::keep_cookies(replaced.headers(), response.headers_mut());
+                keep_cookies(set_cookies(replaced.headers()), response.headers_mut());
                 response
             });
-            Err(with_headers(failure, headers))
+            Err(with_headers(failure, &headers))
         }
     }
+}
+
+fn set_cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(SET_COOKIE).map(HeaderValue::as_bytes)
 }
 
 /// Adds the session's headers to the response that `error` becomes.
@@ -227,7 +213,7 @@ fn with_headers(mut error: Error, headers: &ResponseHeaders) -> Error {
     if *headers != ResponseHeaders::default() {
         let headers = headers.clone();
         error.add_response_mapper(move |mut response| {
-            head::write(&headers, response.headers_mut());
+            write_head(&headers, response.headers_mut());
             response
         });
     }

@@ -1,14 +1,25 @@
 //! Errors as answers of Actix Web, so that `?` on a session's call compiles in each of its
-//! handlers.
+//! handlers, and its headers.
 //!
-//! It is here and not in the adapter because only the crate that defines the error may say so.
+//! It is here and not in the adapter because only the crate of the error and of the trait may say
+//! so.
 
 use actix_web::{
     HttpResponse, ResponseError,
-    http::{StatusCode, header::RETRY_AFTER},
+    http::{
+        StatusCode,
+        header::{
+            CACHE_CONTROL, CLEAR_SITE_DATA, HeaderMap, HeaderName, HeaderValue, LOCATION,
+            RETRY_AFTER, SET_COOKIE, VARY,
+        },
+    },
 };
+use bytes::Bytes;
 
-use crate::Error;
+use crate::{
+    Error,
+    adapter::{Field, Head, Refusal},
+};
 
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
@@ -28,5 +39,57 @@ impl ResponseError for Error {
             response.insert_header((RETRY_AFTER, "1"));
         }
         response.body(status.canonical_reason().unwrap_or_default())
+    }
+}
+
+impl Refusal {
+    /// The response.
+    pub fn actix_response(&self) -> HttpResponse {
+        match self {
+            Self::Error(error) => error.error_response(),
+            Self::Redirect(form) => HttpResponse::SeeOther()
+                .insert_header((LOCATION, form.as_str()))
+                .finish(),
+        }
+    }
+}
+
+impl Head for HeaderMap {
+    fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        self.get_all(name(field)).map(HeaderValue::as_bytes)
+    }
+
+    fn set(&mut self, field: Field, value: Bytes) -> bool {
+        let value = HeaderValue::from_maybe_shared(value);
+        value.map(|it| self.insert(name(field), it)).is_ok()
+    }
+
+    fn set_static(&mut self, field: Field, value: &'static str) {
+        self.insert(name(field), HeaderValue::from_static(value));
+    }
+
+    fn set_named(&mut self, name: &str, value: Bytes) -> bool {
+        let name = HeaderName::try_from(name);
+        match (name, HeaderValue::from_maybe_shared(value)) {
+            (Ok(name), Ok(value)) => {
+                self.insert(name, value);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn add(&mut self, field: Field, value: Bytes) -> bool {
+        let value = HeaderValue::from_maybe_shared(value);
+        value.map(|it| self.append(name(field), it)).is_ok()
+    }
+}
+
+fn name(field: Field) -> HeaderName {
+    match field {
+        Field::CacheControl => CACHE_CONTROL,
+        Field::ClearSiteData => CLEAR_SITE_DATA,
+        Field::SetCookie => SET_COOKIE,
+        Field::Vary => VARY,
     }
 }

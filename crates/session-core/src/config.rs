@@ -5,11 +5,13 @@ mod assurance;
 mod env;
 mod error;
 mod from_env;
+mod id_header;
 mod settings;
 
 pub use assurance::Assurance;
 pub use env::Env;
 pub use error::ConfigError;
+pub use id_header::IdHeader;
 pub use settings::{OnMaxPerUser, OnStoreFailure, Refresh, Settings, SiteData};
 
 #[cfg(feature = "flask")]

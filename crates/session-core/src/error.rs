@@ -114,9 +114,9 @@ pub enum Error {
         /// The pattern of the route, if known.
         route: Option<Box<str>>,
     },
-    /// Other `Sessions` around the route have the same cookie name.
+    /// Other `Sessions` around the route have the same cookie name, or the same header.
     CookieInUse {
-        /// The cookie's name.
+        /// The name of the cookie, or of the header.
         name: Box<str>,
     },
 }
@@ -286,8 +286,8 @@ impl fmt::Display for Error {
             ),
             Self::CookieInUse { name } => write!(
                 f,
-                "other sessions around the route have the cookie {name} too; give each a cookie name of its own, or \
-                 wrap both places with clones of one Sessions"
+                "other sessions around the route have the cookie {name} too, or the header; give each a name of its own, \
+                 or wrap both places with clones of one Sessions"
             ),
         }
     }

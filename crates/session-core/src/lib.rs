@@ -4,6 +4,10 @@
 #[cfg(feature = "actix-web")]
 mod actix;
 mod all_sessions;
+#[cfg(feature = "adapter")]
+pub mod adapter;
+#[cfg(feature = "axum-core")]
+mod axum;
 mod codec;
 pub mod config;
 #[cfg(feature = "conformance")]
@@ -22,6 +26,8 @@ mod expiry;
 #[cfg(feature = "flask")]
 mod flask;
 mod header;
+#[cfg(feature = "http")]
+mod http;
 mod id;
 mod key;
 mod machine;
@@ -71,7 +77,9 @@ pub use moving::Moving;
 pub use owned::OwnedSession;
 pub use payload::{Dynamic, Format, Payload, Value, is_pickle};
 pub use record::{Cursor, IndexEntry, Listed, Loaded, Page, Record, Revision, Write};
-pub use request_session::{Finish, Finishing, OpenSession, RequestSession, ResponseHeaders};
+pub use request_session::{
+    Carrier, Finish, Finishing, OpenSession, RequestSession, ResponseHeaders,
+};
 pub use secret_keys::SecretKeys;
 pub use security_events::SECURITY_EVENTS;
 pub use session::Session;

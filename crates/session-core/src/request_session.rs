@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    config::OnStoreFailure,
+    config::{IdHeader, OnStoreFailure, Settings},
     driver::{Aim, Drive, Request, Unsaved},
     error::{Error, Result},
     expiry::Millis,
@@ -41,7 +41,13 @@ pub struct OpenSession(Drive);
 pub struct ResponseHeaders {
     /// The value of a `Set-Cookie` header, which then needs `Cache-Control: no-store`.
     pub set_cookie: Option<String>,
-    /// Whether the response depends on the session, and needs `Vary: Cookie`.
+    /// The headers in place of a cookie, if the settings have such.
+    pub id_header: Option<Arc<IdHeader>>,
+    /// The value of the response header in place of a cookie, which then needs
+    /// `Cache-Control: no-store`.
+    pub set_id: Option<String>,
+    /// Whether the response depends on the session, and needs `Vary: Cookie`, or the name of the
+    /// request header in its place.
     pub vary: bool,
     /// Whether the response depends on the session of a logged-in user. It then needs
     /// `Cache-Control: no-store`, unless the application sets the header itself. Otherwise a
@@ -49,6 +55,15 @@ pub struct ResponseHeaders {
     pub no_store: bool,
     /// The value of a `Clear-Site-Data` header, unless the application sets the header itself.
     pub clear_site_data: Option<String>,
+}
+
+/// Where a request has the session's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier<'s> {
+    /// In its `Cookie` headers.
+    Cookie,
+    /// In the header of this name, which is in lower case.
+    Header(&'s str),
 }
 
 /// The work at the end of a request.
@@ -77,17 +92,22 @@ impl RequestSession {
         Self(Arc::new(Request::of_request_session(shared, unsaved)))
     }
 
-    /// The session of the request that came with these `Cookie` headers. The first call makes one
-    /// call to the store.
+    /// Which header of the request the session reads.
+    pub fn carrier(&self) -> Carrier<'_> {
+        Carrier::of(&self.0.shared().rules.settings)
+    }
+
+    /// The session of the request that came with these values of its [`carrier`](Self::carrier).
+    /// The first call makes one call to the store.
     ///
     /// The headers are read before the future is polled, so it borrows nothing.
     ///
     /// # Errors
     ///
     /// If the store fails, unless the application chose [`OnStoreFailure::Anonymous`].
-    pub fn session(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> OpenSession {
+    pub fn session(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> OpenSession {
         self.0.mark_requested();
-        OpenSession(self.opening(cookie_headers))
+        OpenSession(self.opening(headers))
     }
 
     /// The session, if it was loaded before. For code that cannot wait, such as a guard.
@@ -107,9 +127,9 @@ impl RequestSession {
     /// If the store fails, or takes longer.
     pub fn open_untouched(
         &self,
-        cookie_headers: &mut dyn Iterator<Item = &[u8]>,
+        headers: &mut dyn Iterator<Item = &[u8]>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
-        let opening = self.opening(cookie_headers);
+        let opening = self.opening(headers);
         let budget = self.untouched_budget();
         async move {
             match tokio::time::timeout(budget, opening).await {
@@ -186,13 +206,20 @@ impl RequestSession {
         self.0.lock().is_ok_and(|machine| machine.is_opened())
     }
 
-    fn opening(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> Drive {
+    fn opening(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Drive {
         let candidates = if self.is_opened() {
             Vec::new()
         } else {
-            self.0.shared().rules.presented(cookie_headers)
+            self.0.shared().rules.presented(headers)
         };
         Drive::new(self.0.clone(), Aim::Open(candidates))
+    }
+}
+
+impl<'s> Carrier<'s> {
+    pub(crate) fn of(settings: &'s Settings) -> Self {
+        let header = settings.id_header.as_ref();
+        header.map_or(Self::Cookie, |it| Self::Header(it.request()))
     }
 }
 
@@ -269,15 +296,23 @@ fn response_headers(
     machine: &Machine,
     now: Millis,
 ) -> ResponseHeaders {
-    let set_cookie = machine.cookie(&shared.rules, now);
-    let clear_site_data = shared.rules.settings.clear_site_data.as_deref();
+    let settings = &shared.rules.settings;
+    let set = machine.cookie(&shared.rules, now);
+    let vary = requested || set.is_some();
+    let (set_cookie, set_id) = match settings.id_header {
+        None => (set, None),
+        Some(_) => (None, set),
+    };
+    let clear_site_data = settings.clear_site_data.as_deref();
     ResponseHeaders {
         clear_site_data: clear_site_data
             .filter(|_| machine.removes_cookie())
             .map(str::to_owned),
-        vary: requested || set_cookie.is_some(),
-        no_store: requested && shared.rules.settings.no_store && machine.had_owner(&shared.rules),
+        vary,
+        no_store: requested && settings.no_store && machine.had_owner(&shared.rules),
         set_cookie,
+        id_header: settings.id_header.clone(),
+        set_id,
     }
 }
 

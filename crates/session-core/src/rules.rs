@@ -173,7 +173,9 @@ pub(crate) enum LoadedRecord {
 
 impl Rules {
     pub(crate) fn of(settings: Settings, limit: usize) -> Self {
-        let native = |keys: &SecretKeys| Signer::native(keys, &settings.cookie.name);
+        let header = settings.id_header.as_ref().map(|it| it.signed_name());
+        let name = header.as_ref().unwrap_or(&settings.cookie.name);
+        let native = |keys: &SecretKeys| Signer::native(keys, name);
         Self {
             signer: settings.keys.as_ref().map(native),
             #[cfg(feature = "flask")]
@@ -200,19 +202,24 @@ impl Rules {
         by_form!(form, prefix.hashed_key(id), prefix.plain_key(id))
     }
 
-    /// The ids that a request presents, in the order of its cookies. No I/O.
+    /// The ids that a request presents in these headers, in their order. No I/O.
     pub(crate) fn presented(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Vec<Presented> {
+        if let Some(header) = &self.settings.id_header {
+            return self.verified(headers.filter_map(|it| header.id_in(it)));
+        }
         let name = &self.settings.cookie.name;
+        self.verified(headers.flat_map(|it| cookie::values(it, name)))
+    }
+
+    fn verified<'h>(&self, values: impl Iterator<Item = &'h [u8]>) -> Vec<Presented> {
         let mut candidates: Vec<Presented> = Vec::new();
-        let verified = headers
-            .flat_map(|header| cookie::values(header, name))
-            .filter_map(|value| {
-                let presented = self.verify_value(value);
-                if presented.is_none() {
-                    self.events.signature_refused();
-                }
-                presented
-            });
+        let verified = values.filter_map(|value| {
+            let presented = self.verify_value(value);
+            if presented.is_none() {
+                self.events.signature_refused();
+            }
+            presented
+        });
         for presented in verified {
             if candidates.iter().all(|other| other.id != presented.id) {
                 candidates.push(presented);
@@ -610,13 +617,18 @@ impl Rules {
     /// Whether the cookie outlives the browser. If the session does not say it, Flask's answer is
     /// no.
     pub(crate) fn permanent(&self, form: Form, content: &Content) -> bool {
+        // Without a cookie there is no end of a cookie to keep up to date.
+        if self.settings.id_header.is_some() {
+            return false;
+        }
         match content.payload.value(PERMANENT) {
             Some(value) => is_truthy(&value),
             None => by_form!(form, self.settings.permanent, false),
         }
     }
 
-    /// The value of the `Set-Cookie` header with the id of `live`, if the id is known.
+    /// The value of the `Set-Cookie` header, or of the one in its place, with the id of `live`, if
+    /// the id is known.
     pub(crate) fn set_cookie(&self, live: &Live, now: Millis) -> Option<String> {
         let id = live.id.as_ref()?.as_str();
         let value = by_form!(
@@ -624,6 +636,9 @@ impl Rules {
             Signer::signed(self.signer.as_ref(), id),
             Signer::signed(self.flask_signer.as_ref(), id),
         );
+        if self.settings.id_header.is_some() {
+            return Some(value.into_owned());
+        }
         // A Flask layout that cannot tell the end was written a moment ago.
         let idle = self.timeouts(&live.content).idle;
         let end = live.times.expires_at.unwrap_or(now.after(idle));
@@ -647,8 +662,11 @@ impl Rules {
         Some(cookie::set_cookie(&self.settings.cookie, &value, lifetime))
     }
 
-    /// The value of the `Set-Cookie` header that removes the cookie.
+    /// The value of the `Set-Cookie` header that removes the cookie, or of the one in its place.
     pub(crate) fn removal(&self) -> String {
+        if self.settings.id_header.is_some() {
+            return String::new();
+        }
         let (form, cookie) = (self.settings.form, &self.settings.cookie);
         by_form!(form, cookie::removal(cookie), flask::removal(cookie))
     }

@@ -163,8 +163,8 @@ impl Sessions {
         Self::new(settings, Arc::new(MemoryStore::new())).expect("the settings are right")
     }
 
-    /// Creates a session, changes it by `change`, and returns the visitor's `Cookie` header, for
-    /// tests. An example is `sessions.cookie_of(|session| session.log_in("ada")).await?`.
+    /// Creates a session, changes it by `change`, and returns the visitor's `Cookie` header, or the
+    /// value of the [header](crate::config::IdHeader) in its place, for tests. An example is `sessions.cookie_of(|session| session.log_in("ada")).await?`.
     ///
     /// The header is empty if `change` left nothing to store.
     ///
@@ -181,6 +181,9 @@ impl Sessions {
             Finish::Ready(outcome) => outcome,
             Finish::Pending(saving) => saving.await?,
         };
+        if let (Some(header), Some(id)) = (outcome.id_header, outcome.set_id) {
+            return Ok(header.value_of(&id));
+        }
         let cookie = outcome.set_cookie.unwrap_or_default();
         Ok(cookie.split(';').next().unwrap_or_default().to_owned())
     }

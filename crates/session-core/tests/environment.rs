@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use session_core::{
     Finish, KeyPrefix, MemoryStore, RequestSession, ResponseHeaders, SecretKeys, Session,
     SessionId, SessionStore, Sessions, Settings, StoreKey,
-    config::{Env, FlaskSessions},
+    config::{Env, FlaskSessions, IdHeader},
 };
 
 const NEWEST: &str = "new-key-5647382910-zyxwvutsrqponml";
@@ -254,4 +254,60 @@ fn encryption_is_set_up_as_it_was_meant_or_is_an_error() {
     }
     let error = flask(&[("SESSION_ENCRYPTION_KEY", NEWEST)]).unwrap_err();
     assert!(error.contains("Flask could not read"), "{error}");
+}
+
+#[tokio::test]
+async fn a_header_takes_the_place_of_the_cookie() {
+    for (name, reads, answers) in [
+        ("Authorization", "authorization", "session-id"),
+        ("X-Session", "x-session", "x-session"),
+    ] {
+        let pairs = [("SECRET_KEY", NEWEST), ("SESSION_HEADER", name)];
+        let settings = native(&pairs).unwrap();
+        let header = settings.id_header().unwrap();
+        assert_eq!((header.request(), header.response()), (reads, answers));
+        let sessions = sessions(settings, &Arc::default());
+        let value = sessions.cookie_of(|it| it.log_in("ada")).await.unwrap();
+        assert_eq!(owner(&sessions, &value).await.as_deref(), Some("ada"));
+        let (request_session, session) = open(&sessions, Some(&value)).await;
+        session.log_out();
+        let headers = answer(&request_session).await;
+        assert_eq!(
+            (headers.set_cookie, headers.set_id),
+            (None, Some(String::new()))
+        );
+    }
+}
+
+#[test]
+fn a_header_that_cannot_take_the_cookies_place_is_refused() {
+    for (pairs, reason) in [
+        (&[("SESSION_HEADER", "")][..], ""),
+        (&[("SESSION_HEADER", "Cookie")], "must be Authorization"),
+        (&[("SESSION_HEADER", "set-cookie")], "must be Authorization"),
+        (&[("SESSION_HEADER", "Host")], "must be Authorization"),
+        (&[("SESSION_HEADER", "X Session")], "must be the name"),
+        (&[("SESSION_HEADER", "X-Session:")], "must be the name"),
+        (
+            &[
+                ("SESSION_HEADER", "X-Session"),
+                ("SESSION_COOKIE_NAME", "s"),
+            ],
+            "is in place of a cookie: leave SESSION_COOKIE_NAME unset",
+        ),
+    ] {
+        let all = [&[("SECRET_KEY", NEWEST)][..], pairs].concat();
+        match native(&all) {
+            Ok(settings) => assert!(reason.is_empty() && settings.id_header().is_none()),
+            Err(line) => {
+                let expected = format!("SESSION_HEADER {reason}");
+                assert!(line.starts_with(&expected), "{line}");
+            }
+        }
+    }
+    let line = flask(&[("SESSION_HEADER", "X-Session")]).unwrap_err();
+    assert!(line.starts_with("SESSION_HEADER is not for"), "{line}");
+    let answered = IdHeader::bearer().answering_in("Authorization");
+    let settings = Settings::unsigned().with_id_header(answered);
+    assert!(settings.check().is_err());
 }

@@ -72,7 +72,7 @@ async fn run_concurrently(both: &Neighbours, path: &str) -> Concurrent {
             let mut answered = Vec::new();
             for change in (number..CHANGES).step_by(CLIENTS) {
                 let asked = match side {
-                    Side::Actix => format!("/set?k=ours{change}&v=x"),
+                    Side::Actix | Side::Axum => format!("/set?k=ours{change}&v=x"),
                     Side::Flask => format!("{path}{change}"),
                 };
                 if visitor.get(side, &asked).await.status == 200 && side == Side::Actix {

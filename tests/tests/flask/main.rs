@@ -1,7 +1,7 @@
-//! A real Flask application and one of this library, with one store and one cookie.
+//! A real Flask application and some of this library, with one store and one cookie.
 //!
-//! Both are `examples/flask-neighbour`: `app.py` with Flask and Flask-Session from `PyPI`, and the
-//! package of that name.
+//! All are `examples/flask-neighbour`: `app.py` with Flask and Flask-Session from `PyPI`, and the
+//! programs of that package, one with Actix Web and one with axum.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -19,6 +19,7 @@ mod site;
 mod starts;
 mod store;
 mod switching;
+mod together;
 mod values;
 
 use neighbours::Neighbours;
@@ -67,6 +68,11 @@ macro_rules! on_stores {
             async fn signed_json() {
                 keeps_every_promise(Store::$store, &[SIGNED[0], SIGNED[1], JSON]).await;
             }
+
+            #[tokio::test]
+            async fn three_frameworks() {
+                together::live(Store::$store).await;
+            }
         })+
     };
 }
@@ -87,5 +93,10 @@ mod cachelib {
     #[tokio::test]
     async fn signed_json() {
         keeps_every_promise(Store::Cachelib, &SIGNED).await;
+    }
+
+    #[tokio::test]
+    async fn three_frameworks() {
+        together::live(Store::Cachelib).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The two applications that share a store, and a browser for both.
+//! The applications that share a store, and a browser for all.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -14,20 +14,24 @@ use crate::{
 
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
-/// One of the two applications.
+/// One of the applications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Flask,
     Actix,
+    /// If it was [started](Neighbours::and_axum).
+    Axum,
 }
 
 impl Side {
     pub(crate) const BOTH: [Self; 2] = [Self::Flask, Self::Actix];
 
+    pub(crate) const ALL: [Self; 3] = [Self::Flask, Self::Actix, Self::Axum];
+
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Flask => Self::Actix,
-            Self::Actix => Self::Flask,
+            Self::Actix | Self::Axum => Self::Flask,
         }
     }
 }
@@ -39,9 +43,10 @@ pub(crate) struct Neighbours {
     pub(crate) writes_json: bool,
     flask: Program,
     actix: Program,
+    axum: Option<Program>,
     http: reqwest::Client,
     prefix: String,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// A record as the store has it.
@@ -91,10 +96,25 @@ impl Neighbours {
             writes_json: store == Store::Cachelib || settings.contains(&crate::JSON),
             flask,
             actix,
+            axum: None,
             http,
             prefix,
-            _directory: directory,
+            directory,
         }
+    }
+
+    /// With a third application, in axum.
+    pub(crate) async fn and_axum(store: Store, settings: &[(&str, &str)]) -> Self {
+        let mut all = Self::on(store, settings).await;
+        let url = store.url(all.directory.path().to_str().unwrap()).await;
+        let given = [
+            ("STORE", store.name()),
+            ("URL", &url),
+            ("PREFIX", &all.prefix),
+        ];
+        let env = [&given[..], settings].concat();
+        all.axum = Some(Program::start("axum-neighbour", &env).await);
+        all
     }
 
     /// A visitor without a cookie.
@@ -110,6 +130,7 @@ impl Neighbours {
         match side {
             Side::Flask => self.flask.output(),
             Side::Actix => self.actix.output(),
+            Side::Axum => self.axum().output(),
         }
     }
 
@@ -140,7 +161,12 @@ impl Neighbours {
         match side {
             Side::Flask => self.flask.url(),
             Side::Actix => self.actix.url(),
+            Side::Axum => self.axum().url(),
         }
+    }
+
+    fn axum(&self) -> &Program {
+        self.axum.as_ref().expect("the test started it")
     }
 }
 

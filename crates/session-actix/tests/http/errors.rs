@@ -7,10 +7,10 @@ use actix_web::{
     App, Error, HttpRequest, HttpResponse, ResponseError,
     body::MessageBody,
     cookie::Cookie,
-    dev::{Service, ServiceRequest, ServiceResponse},
+    dev::{ServiceRequest, ServiceResponse},
     http::StatusCode,
     middleware::{Logger, Next, from_fn},
-    test, web,
+    web,
 };
 use futures_util::future::LocalBoxFuture;
 use session_actix::{
@@ -19,8 +19,12 @@ use session_actix::{
 };
 
 use crate::{
-    browser::{Browser, act, sessions, settings},
-    observed_store::ObservedStore,
+    framework::Running,
+    suite::{
+        Admin,
+        browser::{Browser, act, sessions, settings},
+        observed_store::ObservedStore,
+    },
 };
 
 #[derive(Debug)]
@@ -87,8 +91,6 @@ fn watch<B: MessageBody + 'static>(
         })
     }
 }
-
-enum Admin {}
 
 fn admin(store: &ObservedStore) -> Sessions {
     sessions(
@@ -193,15 +195,9 @@ async fn refuse_and_break(
     Err(Teapot.into())
 }
 
-async fn application(
-    sessions: Sessions,
-    store: &ObservedStore,
-    observed: &Observed,
-) -> Browser<
-    impl Service<actix_http::Request, Response = ServiceResponse<impl MessageBody>, Error = Error>,
-> {
+async fn application(sessions: Sessions, store: &ObservedStore, observed: &Observed) -> Browser {
     let store = store.clone();
-    let service = test::init_service(
+    let service = Running::of(
         App::new()
             .wrap(SessionMiddleware::new(sessions))
             .wrap(SessionMiddleware::<Admin>::named(admin(&store)))
@@ -247,10 +243,10 @@ async fn application(
             .route("/{act:.*}", web::get().to(act)),
     )
     .await;
-    Browser::of(service)
+    Browser::at_service(service)
 }
 
-#[::core::prelude::v1::test]
+#[test]
 fn each_error_has_its_status() {
     use session_core::Error as Session;
     let cause = || "a secret".into();
@@ -283,7 +279,7 @@ fn each_error_has_its_status() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_error_of_inner_middleware_is_unchanged_and_carries_the_sessions_headers() {
     let (store, observed) = (ObservedStore::default(), Observed::default());
     let mut browser = application(sessions(settings(), &store), &store, &observed).await;
@@ -299,7 +295,7 @@ async fn an_error_of_inner_middleware_is_unchanged_and_carries_the_sessions_head
     assert_eq!(browser.get("/get/kept").await.body, "1");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_error_carries_the_headers_of_all_sessions_around_it() {
     let (store, observed) = (ObservedStore::default(), Observed::default());
     let mut browser = application(sessions(settings(), &store), &store, &observed).await;
@@ -314,7 +310,7 @@ async fn an_error_carries_the_headers_of_all_sessions_around_it() {
     assert_eq!(response.header("vary"), Some("Cookie"));
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_failed_save_is_a_response_with_its_error() {
     let (store, observed) = (ObservedStore::default(), Observed::default());
     let mut browser = application(sessions(settings(), &store), &store, &observed).await;
@@ -325,7 +321,7 @@ async fn a_failed_save_is_a_response_with_its_error() {
     assert_eq!(response.header("retry-after"), Some("1"));
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_failed_save_replaces_an_inner_error_and_keeps_its_cookies() {
     let (store, observed) = (ObservedStore::default(), Observed::default());
     let mut browser = application(sessions(settings(), &store), &store, &observed).await;
@@ -337,7 +333,7 @@ async fn a_failed_save_replaces_an_inner_error_and_keeps_its_cookies() {
     assert_eq!(response.header("vary"), Some("Cookie"));
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_boxed_error_of_the_session_has_its_status_and_shows_nothing() {
     let (store, observed) = (ObservedStore::default(), Observed::default());
     let unlisted = Sessions::builder(settings(), std::sync::Arc::new(store.clone()));
@@ -383,7 +379,7 @@ async fn a_boxed_error_of_the_session_has_its_status_and_shows_nothing() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_boxed_error_of_the_application_is_unchanged() {
     let (store, observed) = (ObservedStore::default(), Observed::default());
     let mut browser = application(sessions(settings(), &store), &store, &observed).await;

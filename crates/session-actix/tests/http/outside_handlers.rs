@@ -10,7 +10,7 @@ use actix_web::{
 };
 use session_actix::{Session, SessionError, SessionExt, SessionMiddleware};
 
-use crate::{
+use crate::suite::{
     browser::{sessions, settings},
     observed_store::ObservedStore,
 };
@@ -24,7 +24,7 @@ async fn count_visits(
     next.call(request).await
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn other_middleware_shares_the_session_with_handlers_and_guards() {
     let app = test::init_service(
         App::new()
@@ -51,7 +51,7 @@ async fn other_middleware_shares_the_session_with_handlers_and_guards() {
     assert_eq!(test::read_body(response).await, "Ok(Some(1))");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_handler_is_tested_with_a_session_in_memory() {
     #[expect(clippy::unused_async, reason = "a handler is async")]
     async fn greet(session: Session) -> Result<String, SessionError> {

@@ -83,7 +83,7 @@ async fn application(session: Session) -> Result<String, AppError> {
     Ok(String::new())
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_sessions_error_has_its_status_in_each_kind_of_handler_and_shows_no_message() {
     let app = App::new()
         .wrap(SessionMiddleware::new(Sessions::in_memory()))
@@ -104,7 +104,7 @@ async fn other(_: Session<Other>) -> &'static str {
     "another session's cookie"
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_session_in_the_request_does_not_bypass_the_middleware() {
     // Both have the cookie `session`, so the inner one is refused.
     let app = App::new()

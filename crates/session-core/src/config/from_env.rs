@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConfigError, Env, OnMaxPerUser, Refresh, Settings};
+use super::{ConfigError, Env, IdHeader, OnMaxPerUser, Refresh, Settings};
 #[cfg(feature = "encryption")]
 use crate::EncryptionKeys;
 use crate::{cookie::SameSite, key::KeyPrefix, payload::Format};
@@ -26,6 +26,7 @@ const KNOWN: &[&str] = &[
     "SESSION_FILE_DIR",
     "SESSION_FILE_MODE",
     "SESSION_FILE_THRESHOLD",
+    "SESSION_HEADER",
     "SESSION_ID_LENGTH",
     "SESSION_KEY_PREFIX",
     "SESSION_MAX_BYTES",
@@ -80,6 +81,7 @@ impl Settings {
             self = self.with_assurance(level);
         }
         self.overlay_cookie(env)?;
+        self.overlay_header(env)?;
         if let Some(prefix) = env.allowing_empty("SESSION_KEY_PREFIX") {
             self.prefix = KeyPrefix::allowing_empty(prefix)?;
         }
@@ -176,6 +178,26 @@ impl Settings {
         if let Some(partitioned) = env.bool("SESSION_COOKIE_PARTITIONED")? {
             cookie.partitioned = partitioned;
         }
+        Ok(())
+    }
+
+    fn overlay_header(&mut self, env: &Env) -> Result<(), ConfigError> {
+        let Some(name) = env.get("SESSION_HEADER") else {
+            return Ok(());
+        };
+        let cookie = env.names().find(|it| it.starts_with("SESSION_COOKIE_"));
+        if let Some(cookie) = cookie {
+            return Err(ConfigError::new(
+                "SESSION_HEADER",
+                format!("is in place of a cookie: leave {cookie} unset"),
+            ));
+        }
+        let header = if name.eq_ignore_ascii_case("Authorization") {
+            IdHeader::bearer()
+        } else {
+            IdHeader::named(name)
+        };
+        self.id_header = Some(header.into());
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! [`Settings`]: everything that an application can choose, with defaults and checks.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::{Assurance, ConfigError};
+use super::{Assurance, ConfigError, IdHeader};
 use crate::{
     cookie::CookieAttributes, encryption::EncryptionKeys, expiry::Timeouts, id::SessionId,
     key::KeyPrefix, payload::Format, record::Record, rules::Form, secret_keys::SecretKeys,
@@ -74,6 +74,7 @@ pub struct Settings {
     pub(crate) keys: Option<SecretKeys>,
     pub(crate) encryption: Option<EncryptionKeys>,
     pub(crate) cookie: CookieAttributes,
+    pub(crate) id_header: Option<Arc<IdHeader>>,
     pub(crate) prefix: KeyPrefix,
     pub(crate) id_bytes: usize,
     pub(crate) permanent: bool,
@@ -129,6 +130,7 @@ impl Settings {
             keys: None,
             encryption: None,
             cookie: CookieAttributes::default(),
+            id_header: None,
             prefix: KeyPrefix::default(),
             id_bytes: SessionId::DEFAULT_BYTES,
             permanent: true,
@@ -490,6 +492,7 @@ impl Settings {
     /// The first rule that is broken. The message says what to do.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.cookie.check()?;
+        self.check_id_header()?;
         if !(SessionId::MIN_BYTES..=SessionId::MAX_BYTES).contains(&self.id_bytes) {
             return Err(ConfigError::new(
                 "SESSION_ID_LENGTH",

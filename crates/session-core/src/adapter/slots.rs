@@ -1,0 +1,236 @@
+//! How several middleware around one request find each other: which of them handles the session.
+
+use std::{
+    any::TypeId,
+    iter,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{
+    background_saves,
+    opening::Opening,
+    saving::{Finished, Saving},
+};
+use crate::{
+    Carrier, Error, Finish, RequestSession, ResponseHeaders, Result, Session, Sessions,
+    config::Refresh,
+};
+
+/// What one middleware does for one request.
+#[derive(Debug)]
+pub struct Slot {
+    name: TypeId,
+    sessions: Sessions,
+    /// Created when the session is asked for, so that a route that does not use it does not pay for
+    /// it.
+    request_session: Mutex<Option<RequestSession>>,
+    /// Set while that is locked, so that no session is created between it and the end of the
+    /// request.
+    has_left: AtomicBool,
+    inside: OnceLock<Inside>,
+}
+
+/// What a middleware has found around itself.
+#[derive(Debug)]
+struct Inside {
+    outer: Slots,
+    /// The slot of the outer middleware that handles the session in its place.
+    shared: Option<Arc<Slot>>,
+    /// Whether that slot belongs to other `Sessions` with the same cookie name.
+    refused: bool,
+}
+
+/// The slots of all middleware that a request has passed: the innermost, which refers to the
+/// others. An adapter keeps it in the request's extensions.
+///
+/// It is one pointer, because each request pays for storing it.
+#[derive(Clone, Debug)]
+pub struct Slots(Arc<Slot>);
+
+impl Slot {
+    /// The request's session. The first call creates it.
+    pub fn request_session(&self) -> RequestSession {
+        let mut created = self.lock();
+        let request_session = created.get_or_insert_with(|| {
+            let request_session = self.sessions.begin_request_with(background_saves::spawn);
+            if self.has_left() {
+                // Tells it that the head was sent.
+                drop(request_session.finish());
+            }
+            request_session
+        });
+        request_session.clone()
+    }
+
+    /// Whether the session is to be opened although nobody asked for it.
+    pub fn is_opened_untouched(&self) -> bool {
+        self.sessions.settings().refresh() == Refresh::EveryRequest
+    }
+
+    /// Ends the use of the session, because the handler has answered. What is changed afterwards is
+    /// after the response's head.
+    pub fn finish(&self) -> Finished {
+        let Some(request_session) = self.leave() else {
+            // Nobody asked for the session.
+            return Finished::Ready(ResponseHeaders::default());
+        };
+        match request_session.finish() {
+            Finish::Ready(headers) => Finished::Ready(headers),
+            Finish::Pending(save) => Finished::Saving(Saving::new(save, request_session)),
+        }
+    }
+
+    /// Records that the response leaves the middleware. Returns the session that is to be finished,
+    /// if it was asked for.
+    fn leave(&self) -> Option<RequestSession> {
+        let created = self.lock();
+        self.has_left.store(true, Ordering::Relaxed);
+        created.clone()
+    }
+
+    /// Ends the use of the session if the handler is dropped before its response: see
+    /// [`RequestSession::cut_off`]. Does nothing after [`finish`](Self::finish).
+    #[inline]
+    pub fn cut_off(&self) {
+        if self.has_left() {
+            return;
+        }
+        if let Some(request_session) = self.leave() {
+            request_session.cut_off();
+        }
+    }
+
+    #[inline]
+    fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<RequestSession>> {
+        let locked = self.request_session.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which header, and for a cookie which name in it.
+    fn carrier(&self) -> (Carrier<'_>, &str) {
+        let settings = self.sessions.settings();
+        match Carrier::of(settings) {
+            Carrier::Cookie => (Carrier::Cookie, &settings.cookie().name),
+            header @ Carrier::Header(name) => (header, name),
+        }
+    }
+
+    /// Enters this slot inside of `outer`. Returns it, unless one of those handles its session or
+    /// has its cookie name.
+    #[cold]
+    fn nest_in(self: Arc<Self>, outer: Slots) -> Option<Arc<Self>> {
+        // A request may pass the same middleware again after its response.
+        let around = || {
+            let slots = outer.all().filter(|it| !it.is_refused());
+            slots.map(Slot::serving_slot).filter(|it| !it.has_left())
+        };
+        let same = around().find(|it| it.sessions.is_same(&self.sessions));
+        let of_one_carrier = around().find(|it| it.carrier() == self.carrier());
+        let refused = same.is_none() && of_one_carrier.is_some();
+        let shared = same.or(of_one_carrier).cloned();
+        let mine = shared.is_none().then(|| self.clone());
+        let _first = self.inside.set(Inside {
+            outer,
+            shared,
+            refused,
+        });
+        mine
+    }
+
+    /// The slot of the middleware that handles this one's session.
+    fn serving_slot(self: &Arc<Self>) -> &Arc<Self> {
+        let inside = self.inside.get();
+        inside.and_then(|it| it.shared.as_ref()).unwrap_or(self)
+    }
+
+    fn is_refused(&self) -> bool {
+        self.inside.get().is_some_and(|it| it.refused)
+    }
+}
+
+impl Slots {
+    /// Enters the middleware of the session named `name`. `insert` puts the slots into the
+    /// request's extensions and returns those that were there. Returns the middleware's slot,
+    /// unless an outer one handles these sessions already or has their cookie name.
+    pub fn enter(
+        name: TypeId,
+        sessions: &Sessions,
+        insert: impl FnOnce(Self) -> Option<Self>,
+    ) -> Option<Arc<Slot>> {
+        let slot = Arc::new(Slot {
+            name,
+            sessions: sessions.clone(),
+            request_session: Mutex::default(),
+            has_left: AtomicBool::new(false),
+            inside: OnceLock::new(),
+        });
+        // Inserted without a look-up first: nearly always there is no outer middleware.
+        match insert(Self(slot.clone())) {
+            None => Some(slot),
+            Some(outer) => slot.nest_in(outer),
+        }
+    }
+
+    /// Opens the session named `name` of the request that has `found` in its extensions. In a debug
+    /// build it is told its `route`, for the warning about changes that are not saved.
+    ///
+    /// `values` are those of a header of the request. `of_test` is the session that a test put into
+    /// a request without a middleware.
+    pub fn open<'h, S, I: Iterator<Item = &'h [u8]>>(
+        found: Option<&Self>,
+        name: TypeId,
+        values: impl FnOnce(Carrier<'_>) -> I,
+        route: impl Fn() -> Option<String>,
+        of_test: impl FnOnce() -> Option<Session>,
+    ) -> Opening<S> {
+        match found.and_then(|slots| slots.request_session(name)) {
+            Some(Ok(request_session)) => {
+                if cfg!(debug_assertions)
+                    && let Some(route) = route()
+                {
+                    request_session.set_route(route);
+                }
+                let mut values = values(request_session.carrier());
+                Opening::of(request_session.session(&mut values))
+            }
+            Some(Err(error)) => Opening::done(Err(error)),
+            None => Opening::done(of_test().ok_or_else(|| Error::NoMiddleware {
+                route: route().map(Into::into),
+            })),
+        }
+    }
+
+    /// The request's session named `name`, if it was loaded before.
+    pub fn loaded(&self, name: TypeId) -> Option<Session> {
+        self.request_session(name)?.ok()?.loaded()
+    }
+
+    /// The request's session named `name`: that of the innermost middleware which the response has
+    /// not left. If it has left all, as in a stream, that of the innermost. `None` without a
+    /// middleware of this name.
+    fn request_session(&self, name: TypeId) -> Option<Result<RequestSession>> {
+        let named = || self.all().filter(|it| it.name == name);
+        let slot = named()
+            .find(|it| !it.serving_slot().has_left())
+            .or_else(|| named().next())?;
+        Some(if slot.is_refused() {
+            Err(Error::CookieInUse {
+                name: slot.carrier().1.into(),
+            })
+        } else {
+            Ok(slot.serving_slot().request_session())
+        })
+    }
+
+    /// All slots, the innermost first.
+    fn all(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        iter::successors(Some(&self.0), |it| Some(&it.inside.get()?.outer.0))
+    }
+}

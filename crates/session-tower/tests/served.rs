@@ -1,0 +1,194 @@
+//! An application of axum as it is served: over TCP, on several threads.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{Path, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use futures_util::future::join_all;
+use hyper_util::rt::TokioIo;
+use session_tower::{
+    Session, SessionError, SessionLayer, finish_saves,
+    session_core::{Saved, Sessions},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+async fn connect(address: SocketAddr, path: &str, cookie: &str, more: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: here\r\nCookie: {cookie}\r\n{more}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+/// The whole response, head and body.
+async fn ask(address: SocketAddr, path: &str, cookie: &str) -> String {
+    let mut stream = connect(address, path, cookie, "Connection: close\r\n").await;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
+}
+
+async fn count(session: Session) -> Result<String, SessionError> {
+    let n = session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+    // Whoever goes on with the request may be another thread.
+    tokio::task::yield_now().await;
+    Ok(n.to_string())
+}
+
+async fn show(session: Session) -> Result<String, SessionError> {
+    Ok(format!("{:?}", session.get::<u64>("n")?))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_on_several_threads_lose_no_change() {
+    const CLIENTS: u64 = 16;
+    const EACH: u64 = 25;
+    let sessions = Sessions::in_memory();
+    let app = Router::new()
+        .route("/count", get(count))
+        .route("/show", get(show))
+        .layer(SessionLayer::new(sessions.clone()));
+    let address = serve(app).await;
+    let cookie = sessions.cookie_of(|it| it.log_in("ada")).await.unwrap();
+    let clients = (0..CLIENTS).map(|_| {
+        let cookie = cookie.clone();
+        tokio::spawn(async move {
+            for _ in 0..EACH {
+                let response = ask(address, "/count", &cookie).await;
+                assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+            }
+        })
+    });
+    for client in join_all(clients).await {
+        client.unwrap();
+    }
+    let shown = ask(address, "/show", &cookie).await;
+    let all = format!("Some({})", CLIENTS * EACH);
+    assert!(shown.ends_with(&all), "{shown}");
+}
+
+/// A handler that does what the path says, tells it, and then does not return.
+async fn work_slowly(
+    session: Session,
+    Path(work): Path<String>,
+    State(begun): State<Arc<AtomicBool>>,
+) -> Result<String, SessionError> {
+    match &*work {
+        "log-out" => session.log_out(),
+        "change" => session.insert("n", &1)?,
+        _ => {
+            session.insert("n", &1)?;
+            let _saved = session.save().await?;
+        }
+    }
+    begun.store(true, Ordering::Release);
+    std::future::pending().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn if_a_client_hangs_up_its_log_out_is_done_and_its_changes_are_not_saved() {
+    let sessions = Sessions::in_memory();
+    let begun = Arc::new(AtomicBool::new(false));
+    let app = Router::new()
+        .route("/slow/{work}", get(work_slowly))
+        .route("/show", get(show))
+        .with_state(begun.clone())
+        .layer(SessionLayer::new(sessions.clone()));
+    let address = serve(app).await;
+    for (work, live, left) in [
+        ("log-out", 0, "None"),
+        ("change", 1, "None"),
+        ("save", 1, "Some(1)"),
+    ] {
+        let cookie = sessions.cookie_of(|it| it.log_in(work)).await.unwrap();
+        let stream = connect(address, &format!("/slow/{work}"), &cookie, "").await;
+        while !begun.swap(false, Ordering::Acquire) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        drop(stream);
+        let ended = async {
+            while sessions.owner_sessions(work).await.unwrap().len() != live {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), ended).await.unwrap();
+        assert_eq!(finish_saves(Duration::from_secs(5)).await, 0);
+        let shown = ask(address, "/show", &cookie).await;
+        assert!(shown.ends_with(left), "{work}: {shown}");
+    }
+}
+
+/// Takes the connection over, as a web socket does, and answers each byte.
+async fn upgrade(session: Session, request: Request) -> Result<Response, SessionError> {
+    // The head carries the cookie of a new session.
+    session.insert("n", &0)?;
+    let upgraded = hyper::upgrade::on(request);
+    tokio::spawn(async move {
+        let mut socket = TokioIo::new(upgraded.await.unwrap());
+        let mut byte = [0];
+        while socket.read_exact(&mut byte).await.is_ok() {
+            session
+                .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                .unwrap();
+            let saved = match session.save().await {
+                Ok(Saved::Stored) => b'+',
+                Ok(Saved::Ended) => b'.',
+                _ => b'?',
+            };
+            socket.write_all(&[saved]).await.unwrap();
+        }
+    });
+    let upgrade = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "bytes")];
+    Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade).into_response())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_socket_saves_what_it_changes_until_the_user_logs_out() {
+    let sessions = Sessions::in_memory();
+    let app = Router::new()
+        .route("/socket", any(upgrade))
+        .route("/show", get(show))
+        .layer(SessionLayer::new(sessions.clone()));
+    let address = serve(app).await;
+    let cookie = sessions.cookie_of(|it| it.log_in("ada")).await.unwrap();
+    let more = "Connection: upgrade\r\nUpgrade: bytes\r\n";
+    let mut socket = BufReader::new(connect(address, "/socket", &cookie, more).await);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"));
+    for _ in 0..3 {
+        socket.write_all(b"x").await.unwrap();
+        assert_eq!(socket.read_u8().await.unwrap(), b'+');
+    }
+    let shown = ask(address, "/show", &cookie).await;
+    assert!(shown.ends_with("Some(3)"), "{shown}");
+    sessions.log_out_everywhere("ada").await.unwrap();
+    socket.write_all(b"x").await.unwrap();
+    assert_eq!(socket.read_u8().await.unwrap(), b'.');
+}

@@ -1,0 +1,114 @@
+//! A third neighbour, in axum: the routes that a visitor needs to log in here, change something
+//! there and log out anywhere. The README beside `app.py` says what it is for.
+
+#[path = "../environment.rs"]
+mod environment;
+
+use std::{error::Error, io, process::ExitCode};
+
+use actix_server_sessions::{
+    AppSessions,
+    session_core::{Error as SessionError, Saved, config::Env},
+};
+use axum::{Json, Router, extract::Query, routing::get};
+use environment::{Environment, by_our_names};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use session_tower::{Session, SessionLayer};
+use tokio::net::TcpListener;
+
+type Answer = Result<Json<Value>, SessionError>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
+        )
+        .with_writer(io::stderr)
+        .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("axum-neighbour: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let environment = Environment::read(&Env::of_process())?;
+    tracing::info!(format = ?environment.format, "starts");
+    // It opens the store for any framework.
+    let sessions = AppSessions::start(environment.settings, &environment.store).await;
+    let sessions = sessions.map_err(|error| by_our_names(&error))?;
+    let app = Router::new()
+        .route("/set", get(set))
+        .route("/get", get(show_value))
+        .route("/incr", get(increment))
+        .route("/clear", get(clear))
+        .route("/regenerate", get(regenerate))
+        .route("/login", get(log_in))
+        .route("/touch", get(done))
+        .layer(SessionLayer::new(sessions.sessions().clone()));
+    let listener = TcpListener::bind(("127.0.0.1", environment.port)).await?;
+    announce(listener.local_addr()?.port());
+    Ok(axum::serve(listener, app).await?)
+}
+
+#[expect(clippy::print_stdout, reason = "a program says where it listens")]
+fn announce(port: u16) {
+    println!("READY {port}");
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    k: String,
+    #[serde(default)]
+    v: String,
+}
+
+async fn set(session: Session, Query(pair): Query<Pair>) -> Answer {
+    session.insert(&pair.k, &pair.v)?;
+    Ok(done().await)
+}
+
+async fn show_value(session: Session, Query(asked): Query<Pair>) -> Answer {
+    let value = session.get::<Value>(&asked.k)?;
+    Ok(Json(json!({ "found": value.is_some(), "value": value })))
+}
+
+async fn increment(session: Session, Query(asked): Query<Pair>) -> Answer {
+    session.update(&asked.k, |n: Option<i64>| n.unwrap_or(0).saturating_add(1))?;
+    // What `update` gives is provisional; after the save it is what is stored.
+    if session.save().await? == Saved::Ended {
+        return Err(SessionError::Conflict);
+    }
+    Ok(Json(json!({ "value": session.get::<i64>(&asked.k)? })))
+}
+
+async fn clear(session: Session) -> Json<Value> {
+    session.clear();
+    done().await
+}
+
+async fn regenerate(session: Session) -> Json<Value> {
+    session.renew();
+    done().await
+}
+
+#[derive(Deserialize)]
+struct Login {
+    user: String,
+}
+
+async fn log_in(session: Session, Query(login): Query<Login>) -> Answer {
+    session.renew();
+    session.insert("user", &login.user)?;
+    Ok(done().await)
+}
+
+#[expect(clippy::unused_async, reason = "it is a handler, too")]
+async fn done() -> Json<Value> {
+    Json(json!({ "ok": true }))
+}
