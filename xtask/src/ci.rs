@@ -101,12 +101,12 @@ fn features(steps: &mut Steps) -> StepResult {
     steps.command("features", &mut cargo(&check))?;
     // One of each kind: a store that is swept, one that is not, one that has a table.
     for features in ["filesystem,flask", "memcached", "sqlite"] {
-        let mut lint = cargo(&["clippy", "--package", "actix-server-sessions"]);
+        let mut lint = cargo(&["clippy", "--package", "session-stores"]);
         lint.args(["--features", features, "--", "-D", "warnings"]);
         steps.command("features", &mut lint)?;
     }
     // Each alone: what only one of them uses is dead code without it.
-    for features in ["", "flask", "conformance", "model"] {
+    for features in ["", "flask", "conformance", "model", "metrics", "spans"] {
         let mut lint = cargo(&[
             "clippy",
             "--package",

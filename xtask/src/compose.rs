@@ -28,6 +28,7 @@ const PACKAGES: &[&str] = &[
     "session-mongo",
     "session-sql",
     "session-tests",
+    "sessionctl",
 ];
 
 /// Services that take the place of another.

@@ -8,11 +8,12 @@ use crate::paths::{root, target};
 use crate::steps::{StepResult, Steps, output};
 
 /// Features that need a newer Rust than the crate without them, and the crate that brings it along.
-const NEWER: &[(&str, &[&str], &str)] = &[(
-    "actix-server-sessions",
-    &["mysql", "mysql-rsa", "postgres", "sqlite"],
-    "session-sql",
-)];
+const NEWER: &[(&str, &[&str], &str)] = &[
+    ("actix-server-sessions", SQL, "session-sql"),
+    ("session-stores", SQL, "session-sql"),
+];
+
+const SQL: &[&str] = &["mysql", "mysql-rsa", "postgres", "sqlite"];
 
 /// Builds each crate, all its features included, with the Rust of its `rust-version`.
 pub(crate) fn run(steps: &mut Steps) -> StepResult {

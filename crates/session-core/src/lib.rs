@@ -3,9 +3,9 @@
 
 #[cfg(feature = "actix-web")]
 mod actix;
-mod all_sessions;
 #[cfg(feature = "adapter")]
 pub mod adapter;
+mod all_sessions;
 #[cfg(feature = "axum-core")]
 mod axum;
 mod codec;
