@@ -42,6 +42,10 @@ impl StoreType {
         )),
         expect(unused_variables, reason = "the other stores have one layout")
     )]
+    #[cfg_attr(
+        not(feature = "mongodb"),
+        expect(clippy::unused_async, reason = "only MongoDB's client waits")
+    )]
     pub async fn open(self, settings: &Settings, env: &Env) -> Result<OpenStore, ConfigError> {
         #[cfg_attr(
             all(
