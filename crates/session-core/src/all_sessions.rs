@@ -170,8 +170,9 @@ impl Sessions {
         Ok(AllSessions { shared, scan })
     }
 
-    /// Moves a page of the records that are still in the old store of `moving`, the store of these
-    /// sessions, from `cursor` or from the start. [`Moving`] says when.
+    /// Moves a page of the records that are still in the old store of `moving`, from `cursor` or from
+    /// the start. [`Moving`] says when. The settings are those of the applications; the store of these
+    /// sessions is not used.
     ///
     /// It may be stopped at any time, and begun again at any page.
     ///

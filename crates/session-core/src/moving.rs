@@ -47,6 +47,9 @@ use crate::{
 /// A new session costs one more call, of the old store, and so does the end of one. The first change
 /// of a session costs two more.
 ///
+/// If the old store cannot be read as a whole, as memcached, step 4 is not possible. The sessions that
+/// nobody changes then end by their idle timeout, and the new store alone may be deployed after it.
+///
 /// Not for sessions in Flask's form, whose ends leave nothing behind that a late move would meet.
 /// Records that expire are swept in each store by itself.
 #[derive(Clone)]

@@ -4,15 +4,12 @@ use std::{
     fs,
     io::ErrorKind,
     path::Path,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use indicatif::{ProgressBar, ProgressStyle};
-use session_stores::session_core::{
-    Bytes, CopiedPage, Cursor, Moving, Record, SessionId, Sessions,
-};
+use session_stores::session_core::{Bytes, CopiedPage, Cursor, Moving, Record, SessionId};
 
 use crate::{
     args::Copy,
@@ -34,8 +31,6 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         ));
     }
     let moving = Moving::new(other.store.clone(), opened.store.clone());
-    let on_both = Sessions::builder(opened.sessions.settings().clone(), Arc::new(moving.clone()));
-    let on_both = on_both.without_owner_lists().build()?;
     let mut cursor = match &copy.state {
         Some(file) => noted(file)?,
         None => None,
@@ -44,7 +39,8 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
     let (mut all, mut reasons) = (CopiedPage::default(), 0);
     loop {
         let page = if copy.moving {
-            on_both.carry(&moving, cursor.as_ref(), PAGE).await?
+            let sessions = &opened.sessions;
+            sessions.carry(&moving, cursor.as_ref(), PAGE).await?
         } else {
             let from = opened.all()?;
             from.copy(&other.sessions, cursor.as_ref(), PAGE, copy.dry_run)
