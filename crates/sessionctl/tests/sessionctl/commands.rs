@@ -1,5 +1,7 @@
 //! Each command on each store.
 
+use session_tests::Memcached;
+
 use crate::support::{Place, Ran, found, log_in, run};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,6 +97,25 @@ async fn each_command_works_on_each_store() {
         store.run(&["doctor"]).ok();
         let watched = store.run(&["watch", "--every", "1s", "--times", "2"]).ok();
         assert_eq!(watched.lines().count(), 3, "{watched}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memcached_lists_nothing_and_says_so() {
+    let server = Memcached::start(&[]).await;
+    let url = format!("memcached://{}", server.addr());
+    let on_server = |word: &str| run(&["--store", &url, word], &[]);
+    for word in ["ls", "count"] {
+        let ran = on_server(word);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(
+            ran.err.contains("cannot list all of its sessions"),
+            "{}",
+            ran.err
+        );
+    }
+    for word in ["doctor", "sweep", "migrate"] {
+        on_server(word).ok();
     }
 }
 
