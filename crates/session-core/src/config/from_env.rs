@@ -185,8 +185,11 @@ impl Settings {
         let Some(name) = env.get("SESSION_HEADER") else {
             return Ok(());
         };
-        let cookie = env.names().find(|it| it.starts_with("SESSION_COOKIE_"));
-        if let Some(cookie) = cookie {
+        let of_cookie = |it: &&str| {
+            let rest = it.strip_prefix("SESSION_");
+            rest.is_some_and(|it| it.starts_with("COOKIE_"))
+        };
+        if let Some(cookie) = env.names().find(of_cookie) {
             return Err(ConfigError::new(
                 "SESSION_HEADER",
                 format!("is in place of a cookie: leave {cookie} unset"),
