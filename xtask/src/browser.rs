@@ -17,6 +17,7 @@
 //! | `#ends` | when this session ends |
 //! | buttons "Stop the store", "Start the store" | of the Redis that `demo redis` starts; the second one is on the page of the error |
 
+mod devices;
 mod navigations;
 mod person;
 mod sites;
@@ -55,6 +56,7 @@ async fn story() -> Result<()> {
     let phone = Person::new("phone", PHONE, &driver, &demo, &pictures).await?;
 
     let outcome = async {
+        devices::check(&driver).await?;
         navigations::check(&driver).await?;
         stop_and_start_the_store(&driver, &pictures).await?;
         log_in_and_count(&laptop).await?;

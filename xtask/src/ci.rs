@@ -106,7 +106,7 @@ fn features(steps: &mut Steps) -> StepResult {
         steps.command("features", &mut lint)?;
     }
     // Each alone: what only one of them uses is dead code without it.
-    for features in ["", "flask", "conformance", "model"] {
+    for features in ["", "dbsc", "flask", "conformance", "model"] {
         let mut lint = cargo(&[
             "clippy",
             "--package",

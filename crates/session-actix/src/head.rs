@@ -1,6 +1,8 @@
 //! Writes the headers of a response: the session cookie, `Vary`, `Cache-Control`,
 //! `Clear-Site-Data`.
 
+#[cfg(feature = "dbsc")]
+use actix_web::http::header::HeaderName;
 use actix_web::http::header::{
     CACHE_CONTROL, CLEAR_SITE_DATA, HeaderMap, HeaderValue, SET_COOKIE, VARY,
 };
@@ -28,8 +30,25 @@ pub(crate) fn write(session: &ResponseHeaders, headers: &mut HeaderMap) {
     {
         headers.insert(CLEAR_SITE_DATA, value);
     }
+    #[cfg(feature = "dbsc")]
+    write_device(session, headers);
     if session.vary {
         vary_by_cookie(headers);
+    }
+}
+
+/// What binds a browser's device after a login, and what removes its cookie with a log-out.
+#[cfg(feature = "dbsc")]
+fn write_device(session: &ResponseHeaders, headers: &mut HeaderMap) {
+    let registration = HeaderName::from_static("secure-session-registration");
+    let values = [
+        (registration, &session.device_registration),
+        (SET_COOKIE, &session.device_cookie),
+    ];
+    for (name, value) in values {
+        if let Some(value) = value.as_ref().and_then(|it| it.try_into().ok()) {
+            headers.append(name, value);
+        }
     }
 }
 

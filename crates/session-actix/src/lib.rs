@@ -3,6 +3,10 @@
 
 mod background_saves;
 mod cross_site;
+#[cfg(feature = "dbsc")]
+mod device_guard;
+#[cfg(feature = "dbsc")]
+mod device_routes;
 mod error;
 mod fresh_login;
 mod head;
@@ -15,6 +19,10 @@ mod slots;
 
 pub use background_saves::{finish_saves, sigterm_and_saves};
 pub use cross_site::{CrossSiteFuture, CrossSiteGuard, CrossSiteService};
+#[cfg(feature = "dbsc")]
+pub use device_guard::{DeviceGuard, DeviceGuardService};
+#[cfg(feature = "dbsc")]
+pub use device_routes::{device_routes, named_device_routes};
 pub use fresh_login::{FreshLogin, FreshLoginService, return_path};
 pub use middleware::{SessionMiddleware, SessionService};
 pub use request::{Extracting, SessionExt};

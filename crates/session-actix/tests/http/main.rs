@@ -8,6 +8,8 @@ mod caching;
 mod cookies;
 mod cross_site;
 mod damaged_records;
+#[cfg(feature = "dbsc")]
+mod devices;
 mod errors;
 mod failures;
 mod fresh_login;

@@ -17,6 +17,7 @@ use std::{
 use session_core::{
     CookieAttributes, EncryptionKeys, Finish, Lineage, SecretKeys, Session, Sessions, Settings,
     config::{FlaskSessions, OnMaxPerUser},
+    dbsc::{DeviceBinding, TestDevice},
 };
 use tokio::{runtime::Runtime, time::Instant};
 
@@ -262,6 +263,9 @@ impl Bench {
             Layout::Move => settings.with_flask_sessions(FlaskSessions::Move),
             Layout::Native | Layout::Flask => settings,
         };
+        if binds(config) && !flask {
+            settings = settings.with_device_binding(DeviceBinding::new("/bind", "/refresh"));
+        }
         let builder = Sessions::builder(settings, Arc::new(store)).with_clock(self.wall.clock());
         let builder = if builder.can_list_owners() {
             builder
@@ -363,8 +367,18 @@ impl Run<'_> {
         };
         let header = outcome.set_cookie.expect("a new session has a cookie");
         self.browsers.borrow_mut()[seed.browser].receive(&header, self.browser_now());
+        if let Some(offer) = outcome.device_registration {
+            let sessions = self.bench.sessions(config, which);
+            bind(
+                &sessions,
+                &offer,
+                header.split(';').next().unwrap_or_default(),
+            )
+            .await;
+        }
         let mut history = self.history.borrow_mut();
         let group = history.identify(&session, None).expect("it is stored");
+        history.groups[group].bound_by = seed.user.filter(|_| binds(config));
         history.groups[group].last_use = Some(Instant::now());
         let pair = header.split(';').next().unwrap_or_default();
         history.cookies.push((pair.to_owned(), group));
@@ -405,6 +419,24 @@ impl Run<'_> {
         }
         let lineage = session.lineage().map(|it| (group, it));
         self.seeds.borrow_mut().push(lineage);
+    }
+}
+
+/// Whether sessions are bound to devices: not where Flask shares them.
+fn binds(config: Config) -> bool {
+    config.layout == Layout::Native
+}
+
+/// Binds the session of this cookie, as its browser does after a login.
+async fn bind(sessions: &Sessions, offer: &str, cookie: &str) {
+    let request_session = sessions.begin_request();
+    let opened = request_session.session(&mut std::iter::once(cookie.as_bytes()));
+    let session = opened.await.expect("nothing fails yet");
+    let proof = TestDevice::new().registration(offer);
+    let answer = session.register_device(Some(proof.as_bytes())).await;
+    assert_eq!(answer.expect("nothing fails yet").status, 200);
+    if let Finish::Pending(saving) = request_session.finish() {
+        saving.await.expect("nothing fails yet");
     }
 }
 
