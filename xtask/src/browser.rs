@@ -38,12 +38,24 @@ const NOTE: &str = "milk & <b>bread</b>, \"äöü\"";
 
 /// Runs the story and leaves its pictures in target/browser.
 pub(crate) fn run() -> StepResult {
+    block_on(story())
+}
+
+/// A browser that proves its device more often than browsers allow, for up to fifteen minutes.
+pub(crate) fn quota() -> StepResult {
+    block_on(async {
+        let driver = ChromeDriver::start().await;
+        devices::quota(&driver).await
+    })
+}
+
+fn block_on(story: impl Future<Output = Result<()>>) -> StepResult {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
     runtime
-        .block_on(story())
+        .block_on(story)
         .map_err(|error| format!("in the browser: {error}"))
 }
 

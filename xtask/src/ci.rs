@@ -15,7 +15,7 @@ const CHECKS: &[fn(&mut Steps) -> StepResult] = &[
     costs::guard::compare,
     matrix::newest,
     smoke::check,
-    crate::browser,
+    |steps| crate::browser(steps, &[]),
     features,
     deny::check,
 ];

@@ -23,6 +23,8 @@ use super::tls;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So long requests without proof are taken after a session was bound.
 const JUST_BOUND: Duration = Duration::from_secs(31);
+/// By then a browser signs again.
+const QUOTA: Duration = Duration::from_secs(900);
 const LOGIN: &str = "__Host-session";
 const BOUND: &str = "__Host-device";
 /// Where the browser proves its device.
@@ -38,27 +40,45 @@ struct Site {
     refreshes: Arc<AtomicUsize>,
 }
 
+/// What a browser sends is answered, with the proof or without.
 pub(super) async fn check(driver: &ChromeDriver) -> Result<()> {
-    let port = free_port();
-    let env = [
-        ("DEMO_ADDR", &*format!("127.0.0.1:{port}")),
-        ("DEMO_DEVICE", "once"),
-    ];
-    let demo = Program::start_with("demo", "redis", &env).await;
-    let refreshes = Arc::new(AtomicUsize::new(0));
-    let certificate = tls::certificate()?;
-    let secure = tls::counting_in_front_of(port, &certificate, REFRESH, refreshes.clone())?;
-    let site = Site {
-        demo,
-        url: format!("https://localhost:{secure}"),
-        certificate: tls::public_key_digest(&certificate)?,
-        refreshes,
-    };
+    let site = Site::start().await?;
     let outcome = story(driver, &site).await;
-    if outcome.is_err() {
-        eprintln!("{}", site.demo.output());
+    site.shown_if_wrong(outcome)
+}
+
+/// A browser that has signed too often says so, and proves its device again some minutes later.
+pub(super) async fn quota(driver: &ChromeDriver) -> Result<()> {
+    let site = Site::start().await?;
+    let outcome = beyond_the_quota(driver, &site).await;
+    site.shown_if_wrong(outcome)
+}
+
+impl Site {
+    async fn start() -> Result<Self> {
+        let port = free_port();
+        let env = [
+            ("DEMO_ADDR", &*format!("127.0.0.1:{port}")),
+            ("DEMO_DEVICE", "once"),
+        ];
+        let demo = Program::start_with("demo", "redis", &env).await;
+        let refreshes = Arc::new(AtomicUsize::new(0));
+        let certificate = tls::certificate()?;
+        let secure = tls::counting_in_front_of(port, &certificate, REFRESH, refreshes.clone())?;
+        Ok(Self {
+            demo,
+            url: format!("https://localhost:{secure}"),
+            certificate: tls::public_key_digest(&certificate)?,
+            refreshes,
+        })
     }
-    outcome
+
+    fn shown_if_wrong(&self, outcome: Result<()>) -> Result<()> {
+        if outcome.is_err() {
+            eprintln!("{}", self.demo.output());
+        }
+        outcome
+    }
 }
 
 async fn story(driver: &ChromeDriver, site: &Site) -> Result<()> {
@@ -298,6 +318,40 @@ async fn a_binding_survives_restarts(
         .await?;
     grace.log_out().await?;
     Ok(grace.client.close().await?)
+}
+
+/// Six signatures in about nine minutes, that of the registration included.
+async fn beyond_the_quota(driver: &ChromeDriver, site: &Site) -> Result<()> {
+    let profile = tempfile::tempdir()?;
+    let ada = Browser::start(driver, site, profile.path()).await?;
+    ada.log_in("ada").await?;
+    let begin = Instant::now();
+    let proved = async || ada.is_proved("ada").await;
+    for _ in 0..5 {
+        ada.refreshes("within the quota", 1, proved).await?;
+    }
+    ada.lose_bound_cookie().await?;
+    tokio::time::sleep(JUST_BOUND.saturating_sub(begin.elapsed())).await;
+    ada.open("/account").await?;
+    expect(
+        "beyond the quota",
+        &ada.shown().await?.contains("refused"),
+        &true,
+    )?;
+    let log = site.demo.output();
+    expect(
+        "the reason in the log",
+        &log.contains("quota_exceeded"),
+        &true,
+    )?;
+    while proved().await.is_err() {
+        if begin.elapsed() > QUOTA {
+            return Err("the browser does not prove its device any more".into());
+        }
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+    println!("proved again after {:?}", begin.elapsed());
+    Ok(ada.client.close().await?)
 }
 
 /// The cookie of the login alone is worth nothing in another browser.
