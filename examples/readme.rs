@@ -1,4 +1,4 @@
-//! The programs in the README, in CONTRIBUTING.md, HARDENING.md and MIGRATING.md, compiled by `cargo test --doc`; the examples are the files beside this one.
+//! The programs in the README, in CONTRIBUTING.md, HARDENING.md, DEVICE_BOUND.md and MIGRATING.md, compiled by `cargo test --doc`; the examples are the files beside this one.
 
 /// The README.
 #[cfg(doctest)]
@@ -23,3 +23,9 @@ pub struct Migrating;
 #[doc = include_str!("../HARDENING.md")]
 #[derive(Debug)]
 pub struct Hardening;
+
+/// DEVICE_BOUND.md.
+#[cfg(doctest)]
+#[doc = include_str!("../DEVICE_BOUND.md")]
+#[derive(Debug)]
+pub struct DeviceBound;

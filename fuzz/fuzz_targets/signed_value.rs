@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use session_core::{Lineage, Settings, config::FlaskSessions};
-use session_fuzz::{Bench, SECRET, Watched, keys, limited};
+use session_fuzz::{Bench, SECRET, Watched, edited, keys, limited};
 
 const NEWER: &str = "a newer key of some forty characters, 22";
 
@@ -84,21 +84,4 @@ impl Case {
         assert_eq!(asked, usize::from(exact));
         assert_eq!(session.is_new(), !exact);
     }
-}
-
-/// `value` after the edits that `script` says, three bytes each: replace, insert or remove, where,
-/// and what.
-fn edited(value: &[u8], script: &[u8]) -> Vec<u8> {
-    let mut value = value.to_vec();
-    for edit in script.chunks_exact(3) {
-        let place = usize::from(edit[1]) % (value.len() + 1);
-        match edit[0] % 4 {
-            0 => value.insert(place, edit[2]),
-            1 if place < value.len() => drop(value.remove(place)),
-            2 => value.truncate(place),
-            _ if place < value.len() => value[place] = edit[2],
-            _ => {}
-        }
-    }
-    value
 }

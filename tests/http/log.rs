@@ -65,7 +65,9 @@ impl Subscriber for Log {
         true
     }
     fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        attributes.record(&mut Line(&mut self.0.lock().unwrap()));
+        let mut text = self.0.lock().unwrap();
+        write!(text, "\nSPAN ").unwrap();
+        attributes.record(&mut Line(&mut text));
         span::Id::from_u64(1)
     }
     fn record(&self, _: &span::Id, values: &span::Record<'_>) {

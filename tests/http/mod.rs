@@ -18,7 +18,7 @@ mod id_only_in_cookie;
 mod interrupted;
 mod keys;
 mod lifetimes;
-mod log;
+pub(crate) mod log;
 mod logins;
 mod named;
 mod nested;

@@ -17,6 +17,7 @@
 //! | `#ends` | when this session ends |
 //! | buttons "Stop the store", "Start the store" | of the Redis that `demo redis` starts; the second one is on the page of the error |
 
+mod devices;
 mod navigations;
 mod person;
 mod sites;
@@ -37,12 +38,24 @@ const NOTE: &str = "milk & <b>bread</b>, \"äöü\"";
 
 /// Runs the story and leaves its pictures in target/browser.
 pub(crate) fn run() -> StepResult {
+    block_on(story())
+}
+
+/// A browser that proves its device more often than browsers allow, for up to fifteen minutes.
+pub(crate) fn quota() -> StepResult {
+    block_on(async {
+        let driver = ChromeDriver::start().await;
+        devices::quota(&driver).await
+    })
+}
+
+fn block_on(story: impl Future<Output = Result<()>>) -> StepResult {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
     runtime
-        .block_on(story())
+        .block_on(story)
         .map_err(|error| format!("in the browser: {error}"))
 }
 
@@ -55,6 +68,7 @@ async fn story() -> Result<()> {
     let phone = Person::new("phone", PHONE, &driver, &demo, &pictures).await?;
 
     let outcome = async {
+        devices::check(&driver).await?;
         navigations::check(&driver).await?;
         stop_and_start_the_store(&driver, &pictures).await?;
         log_in_and_count(&laptop).await?;

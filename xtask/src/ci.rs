@@ -15,7 +15,7 @@ const CHECKS: &[fn(&mut Steps) -> StepResult] = &[
     costs::guard::compare,
     matrix::newest,
     smoke::check,
-    crate::browser,
+    |steps| crate::browser(steps, &[]),
     features,
     deny::check,
 ];
@@ -106,7 +106,15 @@ fn features(steps: &mut Steps) -> StepResult {
         steps.command("features", &mut lint)?;
     }
     // Each alone: what only one of them uses is dead code without it.
-    for features in ["", "flask", "conformance", "model", "metrics", "spans"] {
+    for features in [
+        "",
+        "dbsc",
+        "flask",
+        "conformance",
+        "model",
+        "metrics",
+        "spans",
+    ] {
         let mut lint = cargo(&[
             "clippy",
             "--package",

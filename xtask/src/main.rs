@@ -39,12 +39,13 @@ const USAGE: &str = "cargo xtask <command>
            --compose first: against the services of docker-compose.yml; then further words name packages
   ci       all that has to pass: format, lints, tests, costs, documentation, licences, packages, demo, browser
   soak     the tests with 1,000 rounds of each race and kill and 10 million random programs, and ten minutes of each
-           fuzz target; further words as for test, and then no fuzzing
+           fuzz target, and `browser quota`; further words as for test, and then neither
   matrix   the tests of each store on the oldest and the newest version of its server that Debian has, or on those
            that further words name
   fuzz     each fuzz target for as many seconds as a further word says, or those that still further words name
   http-state  the cookie tests of the http-state working group, from the checkout that a further word names
   browser  drives the demo in headless Chromium; pictures in target/browser
+           quota: proves a device more often than browsers allow, up to fifteen minutes
   owners   a user with very many sessions: time of lists and log-outs on each store; further words: log-ins and
            log-outs (100000), live sessions (1000), stores (all)
   costs    instructions of one request of each kind; a further word names another checkout to compare with
@@ -70,7 +71,8 @@ fn main() -> ExitCode {
         }
         ["http-state", checkout] => tests::http_state(&mut steps, checkout),
         ["owners", words @ ..] => owners(&mut steps, words),
-        ["browser"] => browser(&mut steps),
+        ["browser"] => browser(&mut steps, &[]),
+        ["browser", "quota"] => browser(&mut steps, &["quota"]),
         ["costs"] => costs::run(&mut steps, None),
         ["costs", "check"] => costs::guard::check(&mut steps),
         ["costs", "renew"] => costs::guard::renew(&mut steps),
@@ -95,8 +97,12 @@ fn main() -> ExitCode {
 }
 
 #[cfg(feature = "browser")]
-fn browser(steps: &mut Steps) -> StepResult {
+fn browser(steps: &mut Steps, words: &[&str]) -> StepResult {
     setup::browser(steps)?;
+    if words == ["quota"] {
+        let what = "a device proved too often, in headless Chromium";
+        return steps.check("browser", what, browser::quota);
+    }
     steps.check("browser", "the demo in headless Chromium", browser::run)
 }
 
@@ -124,10 +130,8 @@ fn owners(steps: &mut Steps, words: &[&str]) -> StepResult {
 
 /// Built anew with the driver in it.
 #[cfg(not(feature = "browser"))]
-fn browser(steps: &mut Steps) -> StepResult {
+fn browser(steps: &mut Steps, words: &[&str]) -> StepResult {
     tests::build(steps)?;
-    steps.command(
-        "browser",
-        std::process::Command::new(paths::built("xtask")).arg("browser"),
-    )
+    let mut run = std::process::Command::new(paths::built("xtask"));
+    steps.command("browser", run.arg("browser").args(words))
 }

@@ -40,6 +40,7 @@ pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> StepResult {
     )?;
     if words.is_empty() {
         fuzz::run(steps, SOAK_FUZZ_SECONDS, &[])?;
+        crate::browser(steps, &["quota"])?;
     }
     Ok(())
 }

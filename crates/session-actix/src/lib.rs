@@ -2,6 +2,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cross_site;
+#[cfg(feature = "dbsc")]
+mod device_guard;
+#[cfg(feature = "dbsc")]
+mod device_routes;
 mod error;
 mod fresh_login;
 mod middleware;
@@ -11,6 +15,10 @@ mod session;
 mod shutdown;
 
 pub use cross_site::{CrossSiteFuture, CrossSiteGuard, CrossSiteService};
+#[cfg(feature = "dbsc")]
+pub use device_guard::{DeviceGuard, DeviceGuardService};
+#[cfg(feature = "dbsc")]
+pub use device_routes::{device_routes, named_device_routes};
 pub use fresh_login::{FreshLogin, FreshLoginService, return_path};
 pub use middleware::{SessionMiddleware, SessionService};
 pub use request::{Extracting, SessionExt};

@@ -144,6 +144,7 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
         owner: header.owner.map(Arc::from),
         provider_session: header.provider_session.map(Arc::new),
         label: header.label.map(Arc::from),
+        device: header.device.map(|it| Arc::new(*it)),
         lineage: Some(header.lineage),
     };
     let times = Times {
@@ -182,6 +183,7 @@ pub(crate) fn live(
         provisional: times.provisional,
         id_use: times.id_use,
         provider_session: content.provider_session.as_deref().copied(),
+        device: content.device.as_deref(),
         ..header(key, content, write_tag)
     }
     .write(room);
@@ -250,6 +252,7 @@ fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Heade
         id_use: None,
         nonce: None,
         provider_session: None,
+        device: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{expiry::Millis, key::SidDigest, payload::Payload};
+use crate::{expiry::Millis, header::DeviceField, key::SidDigest, payload::Payload};
 
 /// Whether the cookie outlives the browser. Key and meaning are Flask's.
 pub(crate) const PERMANENT: &str = "_permanent";
@@ -29,6 +29,8 @@ pub(crate) struct Content {
     pub(crate) provider_session: Option<Arc<SidDigest>>,
     /// The session's name in a list of devices.
     pub(crate) label: Option<Arc<str>>,
+    /// The device that it is bound to.
+    pub(crate) device: Option<Arc<DeviceField>>,
     /// The bytes of its [`Lineage`].
     pub(crate) lineage: Option<[u8; 16]>,
 }

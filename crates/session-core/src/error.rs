@@ -77,6 +77,12 @@ pub enum Error {
     Conflict,
     /// Nobody is logged in to the session, or the last login is too long ago.
     LoginNeeded,
+    /// The session is used without proof that the request comes from its device.
+    #[cfg(feature = "dbsc")]
+    DeviceNeeded,
+    /// The settings bind no sessions to devices.
+    #[cfg(feature = "dbsc")]
+    NoDeviceBinding,
     /// The session changed after the response's head was sent, and the change needs a cookie.
     HeadSent,
     /// The closure of an `update` used the session that it changes.
@@ -135,7 +141,7 @@ impl Error {
     /// - 503: the store failed, or other requests were always first. The client may try again.
     /// - 413: the session is too large, or has too many keys.
     /// - 409: a conflict.
-    /// - 403: the user has too many sessions for another login.
+    /// - 403: the user has too many sessions for another login, or the session needs its device.
     /// - 401: nobody is logged in, or not recently enough.
     /// - 400: a key or an owner's name cannot be used.
     /// - 500: an error that only a change of the application can fix.
@@ -144,6 +150,10 @@ impl Error {
             Self::TooLarge { .. } | Self::TooManyKeys { .. } => 413,
             Self::Conflict => 409,
             Self::TooManySessions { .. } => 403,
+            #[cfg(feature = "dbsc")]
+            Self::DeviceNeeded => 403,
+            #[cfg(feature = "dbsc")]
+            Self::NoDeviceBinding => 500,
             Self::LoginNeeded => 401,
             Self::ReservedKey | Self::OwnerTooLong { .. } => 400,
             Self::HeadSent
@@ -261,6 +271,14 @@ impl fmt::Display for Error {
             Self::LoginNeeded => {
                 f.write_str("nobody is logged in to the session, or the last login is too long ago")
             }
+            #[cfg(feature = "dbsc")]
+            Self::DeviceNeeded => f.write_str(
+                "the session is used without proof that the request comes from its device",
+            ),
+            #[cfg(feature = "dbsc")]
+            Self::NoDeviceBinding => f.write_str(
+                "the settings bind no sessions to devices: Settings::with_device_binding does",
+            ),
             Self::HeadSent => {
                 f.write_str("the change needs a session cookie, but the response's head was sent")
             }

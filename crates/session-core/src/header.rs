@@ -10,7 +10,8 @@
 //!      6      1  which of the optional times follow: 1 last login or reauthentication, 2 end of the
 //!                cookie last sent, which otherwise ends with the browser, 4 time of the entry in
 //!                the owner's index, 8 idle timeout of its own in milliseconds
-//!      7      1  0; anything else is for later releases, as are other bits at offset 6
+//!      7      1  further flags: 1 the field of a device; other bits are for later releases, as
+//!                they are at offset 6
 //!      8      8  write tag: random, another one in each write
 //!     16     16  key binding: the last half of the digest that the store key ends with
 //!     32     16  lineage
@@ -23,13 +24,14 @@
 //!                1 owner, 2 label, 4 key of the successor, all UTF-8;
 //!                8 first use of the id, 8 bytes, 0 if there was none; 16 nonce of a rotation,
 //!                32 bytes; 32 digest of the identity provider's session, 32 bytes. Flags
-//!                without a field: 64 the payload is encrypted, 128 the record is provisional
+//!                without a field: 64 the payload is encrypted, 128 the record is provisional.
+//!                Then those of the further flags: 1 the device that the session is bound to
 //! ```
 //!
 //! The payload of a record of kind 3 is the key bindings of provisional records, 16 bytes each.
 //!
 //! Numbers are big-endian; times are milliseconds since 1970. A record of a later version, of an
-//! unknown kind or with unknown bits at offset 6 comes from a later release of this library, and is
+//! unknown kind or with unknown bits at offsets 6 and 7 comes from a later release of this library, and is
 //! not touched.
 
 use std::time::Duration;
@@ -60,6 +62,9 @@ const PROVIDER_SESSION: u8 = 32;
 const ENCRYPTED: u8 = 64;
 const PROVISIONAL: u8 = 128;
 
+/// Of the further flags.
+const DEVICE: u8 = 1;
+
 const AUTHENTICATED: u8 = 1;
 const COOKIE_UNTIL: u8 = 2;
 const INDEXED_UNTIL: u8 = 4;
@@ -70,6 +75,10 @@ const TIMES: u8 = AUTHENTICATED | COOKIE_UNTIL | INDEXED_UNTIL | IDLE;
 pub(crate) const MAX_OWNER: usize = 512;
 /// The longest label, in bytes.
 pub(crate) const MAX_LABEL: usize = 256;
+
+/// The device that a session is bound to, as bytes: `dbsc/device.rs` has what they mean. They are
+/// kept without the Cargo feature, too, so that a program that lacks it loses no binding.
+pub(crate) type DeviceField = [u8; 109];
 
 /// Whether this library wrote `record`, which may be damaged.
 pub(crate) fn has_mark(record: &[u8]) -> bool {
@@ -122,6 +131,7 @@ pub(crate) struct Header<'t> {
     pub(crate) nonce: Option<Nonce>,
     /// As [`Content::provider_session`](crate::content::Content::provider_session).
     pub(crate) provider_session: Option<SidDigest>,
+    pub(crate) device: Option<&'t DeviceField>,
 }
 
 impl<'t> Header<'t> {
@@ -146,7 +156,7 @@ impl<'t> Header<'t> {
             3 => Kind::Logins,
             _ => return Err(Error::LaterVersion),
         };
-        if fixed[1] > VERSION || fixed[6] & !TIMES != 0 || fixed[7] != 0 {
+        if fixed[1] > VERSION || fixed[6] & !TIMES != 0 || fixed[7] & !DEVICE != 0 {
             return Err(Error::LaterVersion);
         }
         let length = usize::from(u16::from_be_bytes(array(fixed, 4)));
@@ -159,7 +169,7 @@ impl<'t> Header<'t> {
             }
             let time = rest.split_first_chunk::<TIME>().map(|(time, others)| {
                 rest = others;
-                number(*time)
+                millis_of(*time)
             });
             time.filter(|it| *it != 0)
                 .map(Some)
@@ -169,7 +179,7 @@ impl<'t> Header<'t> {
         let cookie_until = optional(COOKIE_UNTIL)?.map(Millis::new);
         let indexed_until = optional(INDEXED_UNTIL)?.map(Millis::new);
         let idle = optional(IDLE)?.map(Duration::from_millis);
-        let mut field = |flag: u8| -> Result<Option<&'t [u8]>> {
+        let mut field = |flags: u8, flag: u8| -> Result<Option<&'t [u8]>> {
             if flags & flag == 0 {
                 return Ok(None);
             }
@@ -182,18 +192,21 @@ impl<'t> Header<'t> {
             rest = others;
             Ok(Some(field))
         };
-        let (owner, label, successor) = (field(OWNER)?, field(LABEL)?, field(SUCCESSOR)?);
+        let (owner, label) = (field(flags, OWNER)?, field(flags, LABEL)?);
+        let successor = field(flags, SUCCESSOR)?;
         let (owner, label, successor) = (text(owner)?, text(label)?, text(successor)?);
         let (id_use, nonce, provider_session) = if flags & (ID_USE | NONCE | PROVIDER_SESSION) == 0
         {
             (None, None, None)
         } else {
             (
-                exact(field(ID_USE)?)?,
-                exact(field(NONCE)?)?.map(Nonce::of),
-                exact(field(PROVIDER_SESSION)?)?,
+                exact(field(flags, ID_USE)?)?,
+                exact(field(flags, NONCE)?)?.map(Nonce::of),
+                exact(field(flags, PROVIDER_SESSION)?)?,
             )
         };
+        let device = field(fixed[7], DEVICE)?.map(TryInto::try_into).transpose();
+        let device = device.map_err(Error::corrupt)?;
         if length > Record::HEAD
             || !rest.is_empty()
             || (kind == Kind::Forwarded) != successor.is_some()
@@ -201,7 +214,7 @@ impl<'t> Header<'t> {
         {
             return Err(Error::corrupt("the record's header is inconsistent"));
         }
-        let instant = |offset| Millis::new(number(array(fixed, offset)));
+        let instant = |offset| Millis::new(millis_of(array(fixed, offset)));
         let header = Self {
             kind,
             write_tag: array(fixed, 8),
@@ -225,6 +238,7 @@ impl<'t> Header<'t> {
             }),
             nonce,
             provider_session,
+            device,
         };
         Ok((header, length))
     }
@@ -277,10 +291,15 @@ impl<'t> Header<'t> {
             Kind::Ended => 2,
             Kind::Logins => 3,
         };
+        let mut more_flags = 0;
+        if let Some(device) = self.device {
+            more_flags |= DEVICE;
+            length += 2 + device.len();
+        }
         let mut bytes = Vec::with_capacity(length + payload);
         bytes.extend([MAGIC, VERSION, kind, flags]);
         bytes.extend(short(length));
-        bytes.extend([times_flags, 0]);
+        bytes.extend([times_flags, more_flags]);
         bytes.extend(self.write_tag);
         bytes.extend(self.binding);
         bytes.extend(self.lineage);
@@ -289,7 +308,8 @@ impl<'t> Header<'t> {
         for time in always.into_iter().chain(optional) {
             bytes.extend(short_time(time));
         }
-        for field in fields.into_iter().filter_map(|(_, field)| field) {
+        let fields = fields.into_iter().filter_map(|(_, field)| field);
+        for field in fields.chain(self.device.map(|it| &it[..])) {
             bytes.extend(short(field.len()));
             bytes.extend(field);
         }
@@ -353,13 +373,13 @@ fn array<const N: usize>(fixed: &[u8; FIXED], offset: usize) -> [u8; N] {
     array
 }
 
-fn number(time: [u8; TIME]) -> u64 {
+pub(crate) fn millis_of(time: [u8; TIME]) -> u64 {
     let mut bytes = [0; 8];
     bytes[8 - TIME..].copy_from_slice(&time);
     u64::from_be_bytes(bytes)
 }
 
-fn short_time(millis: u64) -> [u8; TIME] {
+pub(crate) fn short_time(millis: u64) -> [u8; TIME] {
     let millis = millis.min((1 << (8 * TIME)) - 1).to_be_bytes();
     let mut time = [0; TIME];
     time.copy_from_slice(&millis[8 - TIME..]);

@@ -15,6 +15,8 @@ pub mod conformance;
 mod content;
 mod cookie;
 mod cross_site;
+#[cfg(feature = "dbsc")]
+pub mod dbsc;
 mod driver;
 #[cfg(feature = "encryption")]
 mod encryption;

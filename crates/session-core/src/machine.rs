@@ -21,6 +21,8 @@ use std::{mem::take, sync::Arc};
 
 use self::run::Run;
 use self::table::{Event, Next, RunEnd, State, rule_holds};
+#[cfg(feature = "dbsc")]
+use crate::dbsc::PresentedProofs;
 use crate::{
     content::Content,
     error::{Error, Result},
@@ -197,6 +199,12 @@ pub(crate) struct Machine {
     results: Vec<(u64, Result<Saved>)>,
     /// An error that no caller received, because the future that waited for it was dropped.
     unreported: Option<Error>,
+    /// The bound cookies that the request presented.
+    #[cfg(feature = "dbsc")]
+    proofs: PresentedProofs,
+    /// Whether the response is to offer to bind the session.
+    #[cfg(feature = "dbsc")]
+    offers_device: bool,
 }
 
 impl Machine {
@@ -221,6 +229,10 @@ impl Machine {
             result: None,
             results: Vec::new(),
             unreported: None,
+            #[cfg(feature = "dbsc")]
+            proofs: PresentedProofs::default(),
+            #[cfg(feature = "dbsc")]
+            offers_device: false,
         }
     }
 
@@ -481,6 +493,26 @@ impl Machine {
         if let Ok(view) = replay(self.base(rules), &self.ops, now, format) {
             self.view = Some(view);
         }
+    }
+}
+
+/// The device that the session is bound to.
+#[cfg(feature = "dbsc")]
+impl Machine {
+    pub(crate) fn set_presented_proofs(&mut self, proofs: PresentedProofs) {
+        self.proofs = proofs;
+    }
+
+    pub(crate) fn presented_proofs(&self) -> &PresentedProofs {
+        &self.proofs
+    }
+
+    pub(crate) fn offer_device(&mut self) {
+        self.offers_device = true;
+    }
+
+    pub(crate) fn offers_device(&self) -> bool {
+        self.offers_device
     }
 }
 

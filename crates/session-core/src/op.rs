@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+#[cfg(feature = "dbsc")]
+use crate::dbsc::DeviceChange;
 use crate::{
     content::{Content, FLASHES, PERMANENT},
     error::{Error, Result},
@@ -33,6 +35,8 @@ pub(crate) enum Op {
     Lifetime(Option<Duration>),
     Permanent(bool),
     Label(Option<Arc<str>>),
+    #[cfg(feature = "dbsc")]
+    Device(Box<DeviceChange>),
 }
 
 /// A flash message: its category and its text, in Flask's order.
@@ -84,6 +88,7 @@ impl Op {
                 if content.owner.as_ref().is_some_and(|before| before != owner) {
                     content.clear();
                     content.provider_session = None;
+                    content.device = None;
                 }
                 if provider_session.is_some() {
                     content.provider_session.clone_from(provider_session);
@@ -93,6 +98,8 @@ impl Op {
             }
             Self::Lifetime(idle) => content.idle = *idle,
             Self::Label(label) => content.label.clone_from(label),
+            #[cfg(feature = "dbsc")]
+            Self::Device(change) => return change.apply(content),
             Self::Permanent(permanent) => {
                 payload.insert_value(PERMANENT, Value::encode(permanent, format)?);
             }
@@ -175,6 +182,8 @@ impl fmt::Debug for Op {
             Self::Lifetime(_) => "Lifetime",
             Self::Permanent(_) => "Permanent",
             Self::Label(_) => "Label",
+            #[cfg(feature = "dbsc")]
+            Self::Device(_) => "Device",
         })
     }
 }

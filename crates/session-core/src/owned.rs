@@ -59,6 +59,12 @@ impl OwnedSession {
         self.content.label.as_deref()
     }
 
+    /// Whether it is bound to the device of its browser.
+    #[cfg(feature = "dbsc")]
+    pub fn is_device_bound(&self) -> bool {
+        self.content.device.is_some()
+    }
+
     /// When it was created or last logged in to.
     pub fn created_at(&self) -> Option<SystemTime> {
         self.content.started_at().map(Into::into)

@@ -16,6 +16,7 @@ use crate::{
     expiry::Millis,
     machine::{Goal, Machine, Saved, table::rule_holds},
     measure,
+    rules::Presented,
     session::Session,
     shared::Shared,
 };
@@ -55,6 +56,13 @@ pub struct ResponseHeaders {
     pub no_store: bool,
     /// The value of a `Clear-Site-Data` header, unless the application sets the header itself.
     pub clear_site_data: Option<String>,
+    /// The value of a `Secure-Session-Registration` header: after a login, the browser may bind the
+    /// session to its device.
+    #[cfg(feature = "dbsc")]
+    pub device_registration: Option<String>,
+    /// The value of a further `Set-Cookie` header: it removes the bound cookie with a log-out.
+    #[cfg(feature = "dbsc")]
+    pub device_cookie: Option<String>,
 }
 
 /// Where a request has the session's id.
@@ -210,9 +218,33 @@ impl RequestSession {
         let candidates = if self.is_opened() {
             Vec::new()
         } else {
-            self.0.shared().rules.presented(headers)
+            self.presented(headers)
         };
         Drive::new(self.0.clone(), Aim::Open(candidates))
+    }
+}
+
+impl RequestSession {
+    /// The ids that the request presents. No I/O.
+    #[cfg(not(feature = "dbsc"))]
+    fn presented(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> Vec<Presented> {
+        self.0.shared().rules.presented(cookie_headers)
+    }
+
+    /// The ids that the request presents. Notes the bound cookies beside. No I/O.
+    #[cfg(feature = "dbsc")]
+    fn presented(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> Vec<Presented> {
+        let rules = &self.0.shared().rules;
+        let mut proofs = crate::dbsc::PresentedProofs::default();
+        let mut noted = cookie_headers.inspect(|header| proofs.note(header, rules));
+        let presented = rules.presented(&mut noted);
+        drop(noted);
+        if let Ok(mut machine) = self.0.lock()
+            && !machine.is_running()
+        {
+            machine.set_presented_proofs(proofs);
+        }
+        presented
     }
 }
 
@@ -313,6 +345,19 @@ fn response_headers(
         set_cookie,
         id_header: settings.id_header.clone(),
         set_id,
+        #[cfg(feature = "dbsc")]
+        device_registration: machine
+            .offers_device()
+            .then(|| crate::dbsc::registration_offer(machine, &shared.rules, now))
+            .flatten(),
+        #[cfg(feature = "dbsc")]
+        device_cookie: shared
+            .rules
+            .settings
+            .device_binding
+            .as_ref()
+            .filter(|_| machine.removes_cookie() && !machine.presented_proofs().is_empty())
+            .map(crate::dbsc::DeviceBinding::removal),
     }
 }
 

@@ -28,6 +28,10 @@ use crate::{Error, content::Lineage, measure};
 /// | `foreign_owner` | warn | a session belonged to another user by the time a change was to be stored; the change was dropped | `lineage`, `suppressed` |
 /// | `limit_reached` | warn | `limit` is `bytes` or `keys`: a change was refused because the session is too large. `limit` is `sessions`: a user has the most sessions, so a login was refused, or ended others | `lineage`, `limit`, `suppressed` |
 /// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `reason`, `suppressed` |
+/// | `device_bound` | info | with the feature `dbsc`: a session was bound to the device of its browser | `lineage` |
+/// | `device_proof_refused` | warn | what was to prove a device did not: a wrong key or challenge, or no proof at all | `lineage`, `reason`, `suppressed` |
+/// | `device_not_proved` | warn | a session that is bound to a device was refused, because the request does not come from there | `lineage`, `suppressed` |
+/// | `device_skipped` | warn | a browser sent a request without the bound cookie. `reason` is its own: `quota_exceeded`, `server_error`, `unreachable`, or `unknown` and `unreadable` | `lineage`, `reason`, `suppressed` |
 /// | `cross_site_refused` | warn | [`CrossSiteRule`](crate::CrossSiteRule) refused a request | `origin`, `host`, `sec_fetch_site`, `route`, `suppressed` |
 ///
 /// Sessions that nobody is logged in to have no events of level info: they concern no user, and
@@ -49,6 +53,12 @@ pub(crate) struct SecurityEvents {
     foreign_owner: Rate,
     limit_reached: Rate,
     record_unreadable: Rate,
+    #[cfg(feature = "dbsc")]
+    device_proof_refused: Rate,
+    #[cfg(feature = "dbsc")]
+    device_not_proved: Rate,
+    #[cfg(feature = "dbsc")]
+    device_skipped: Rate,
 }
 
 /// Bounds how often an event is logged.
@@ -164,6 +174,57 @@ impl SecurityEvents {
             );
         }
     }
+}
+
+#[cfg(feature = "dbsc")]
+impl SecurityEvents {
+    pub(crate) fn device_proof_refused(&self, lineage: Option<[u8; 16]>, reason: &'static str) {
+        if let Some(suppressed) = self.device_proof_refused.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "device_proof_refused",
+                lineage = shown(lineage),
+                reason,
+                suppressed,
+                "what was to prove a device did not"
+            );
+        }
+    }
+
+    pub(crate) fn device_not_proved(&self, lineage: Option<[u8; 16]>) {
+        if let Some(suppressed) = self.device_not_proved.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "device_not_proved",
+                lineage = shown(lineage),
+                suppressed,
+                "a session was used without proof that the request comes from its device"
+            );
+        }
+    }
+
+    pub(crate) fn device_skipped(&self, lineage: Option<[u8; 16]>, reason: &'static str) {
+        if let Some(suppressed) = self.device_skipped.admit() {
+            tracing::warn!(
+                target: SECURITY_EVENTS,
+                event = "device_skipped",
+                lineage = shown(lineage),
+                reason,
+                suppressed,
+                "a browser sent a request without the bound cookie"
+            );
+        }
+    }
+}
+
+#[cfg(feature = "dbsc")]
+pub(crate) fn device_bound(lineage: Option<[u8; 16]>) {
+    tracing::info!(
+        target: SECURITY_EVENTS,
+        event = "device_bound",
+        lineage = shown(lineage),
+        "a session was bound to the device of its browser"
+    );
 }
 
 pub(crate) fn login(lineage: Option<[u8; 16]>) {

@@ -340,20 +340,20 @@ impl Session {
         reload.await.map(|_| ())
     }
 
-    fn rules(&self) -> &Rules {
+    pub(crate) fn rules(&self) -> &Rules {
         &self.0.shared().rules
     }
 
-    fn now(&self) -> Millis {
+    pub(crate) fn now(&self) -> Millis {
         self.0.shared().now()
     }
 
-    fn machine(&self) -> Result<Locked<'_>> {
+    pub(crate) fn machine(&self) -> Result<Locked<'_>> {
         self.0.lock()
     }
 
     /// For methods that cannot fail. If the closure of an `update` calls them, the `update` fails.
-    fn machine_or_none(&self) -> Option<Locked<'_>> {
+    pub(crate) fn machine_or_none(&self) -> Option<Locked<'_>> {
         self.0.lock().ok()
     }
 
@@ -362,13 +362,13 @@ impl Session {
             .is_some_and(|machine| machine.is_late())
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Content) -> T) -> Option<T> {
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Content) -> T) -> Option<T> {
         Some(look(self.machine_or_none()?.view(self.rules())))
     }
 
     /// Every change goes through here. It is applied to the session as this request sees it, and
     /// recorded.
-    fn change(&self, op: Op) -> Result<()> {
+    pub(crate) fn change(&self, op: Op) -> Result<()> {
         let now = self.now();
         self.machine()?.change(op, self.rules(), now)
     }

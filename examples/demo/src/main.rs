@@ -5,6 +5,7 @@
 //! settings.
 
 mod api;
+mod device;
 mod devices;
 mod error;
 mod error_page;
@@ -52,6 +53,8 @@ usage: demo            serve
 environment:
   DEMO_ADDR       the address to listen on (127.0.0.1:8080)
   PORT            the port on 127.0.0.1, if DEMO_ADDR is not set
+  DEMO_DEVICE     offer|require|once: binds sessions to the browser's device; /account then demands nothing, always
+                  or once it is bound the proof. Needs HTTPS before the demo
   DEMO_WORKERS    the number of worker threads (one for each processor core)
   SESSION_TYPE    filesystem|redis|memcached|mongodb|sql|memory (filesystem)
   SESSION_...     the other settings: see the table in the README
@@ -113,18 +116,29 @@ async fn run(task: Task) -> Result<(), Box<dyn std::error::Error>> {
     serve(&env, sessions, own).await
 }
 
-/// Plain HTTP from here, so the cookie is without `Secure` and the name without a prefix.
+/// Plain HTTP from here, so the cookie is without `Secure` and the name without a prefix, unless
+/// sessions are bound to devices, which browsers do over HTTPS alone.
 fn settings(env: &Env) -> Result<Settings, ConfigError> {
-    let cookie = CookieAttributes {
-        name: "session".into(),
-        secure: false,
-        ..CookieAttributes::default()
+    let binds = device::policy(env)?.is_some();
+    let cookie = if binds {
+        CookieAttributes::default()
+    } else {
+        CookieAttributes {
+            name: "session".into(),
+            secure: false,
+            ..CookieAttributes::default()
+        }
     };
     let env = match env.bool("SESSION_USE_SIGNER")? {
         Some(false) => env.clone(),
         _ => secret::provide(env.clone())?,
     };
-    Settings::unsigned().with_cookie(cookie).overlaid(&env)
+    let settings = Settings::unsigned().with_cookie(cookie).overlaid(&env)?;
+    Ok(if binds {
+        device::bind(settings)
+    } else {
+        settings
+    })
 }
 
 async fn serve(
@@ -138,6 +152,9 @@ async fn serve(
     let secure = sessions.sessions().settings().cookie().secure;
     let name = StoreName(sessions.store_type());
     let metrics = Data::new(operations::collect()?);
+    let policy = device::policy(env)?;
+    let account = policy.map(|it| device::routes(sessions.sessions(), it));
+    let account = account.transpose()?;
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(Data::new(name))
@@ -152,6 +169,9 @@ async fn serve(
             .configure(page::routes)
             .configure(operations::routes)
             .configure(|config| {
+                if let Some(account) = &account {
+                    account(config);
+                }
                 if let Some(own) = &own {
                     config.app_data(own.clone()).configure(own_redis::routes);
                 }

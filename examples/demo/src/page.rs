@@ -176,6 +176,7 @@ fn device_list(session: &Session, devices: Option<&[OwnedSession]>) -> Markup {
                             li {
                                 span {
                                     (name(device.label().unwrap_or_default()))
+                                    @if device.is_device_bound() { ", bound to its device" }
                                     br;
                                     small {
                                         "since " (date(device.created_at()))

@@ -62,12 +62,26 @@ pub fn write_head(session: &ResponseHeaders, head: &mut impl Head) {
             Bytes::copy_from_slice(data.as_bytes()),
         );
     }
+    #[cfg(feature = "dbsc")]
+    write_device(session, head);
     if session.vary {
         match &session.id_header {
             None if !has(head, Field::Vary) => head.set_static(Field::Vary, "Cookie"),
             None => vary_by("Cookie", head),
             Some(header) => vary_by(header.request(), head),
         }
+    }
+}
+
+/// What binds a browser's device after a login, and what removes its cookie with a log-out.
+#[cfg(feature = "dbsc")]
+fn write_device(session: &ResponseHeaders, head: &mut impl Head) {
+    if let Some(registration) = &session.device_registration {
+        let value = Bytes::copy_from_slice(registration.as_bytes());
+        head.set_named("secure-session-registration", value);
+    }
+    if let Some(cookie) = &session.device_cookie {
+        head.add(Field::SetCookie, Bytes::copy_from_slice(cookie.as_bytes()));
     }
 }
 

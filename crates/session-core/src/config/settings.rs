@@ -99,6 +99,8 @@ pub struct Settings {
     pub(crate) rotation: Option<Duration>,
     pub(crate) rotated_id_ends_session: bool,
     pub(crate) sweep_pause: Duration,
+    #[cfg(feature = "dbsc")]
+    pub(crate) device_binding: Option<crate::dbsc::DeviceBinding>,
     /// The form of new sessions.
     pub(crate) form: Form,
     /// The forms that are read, in the order in which a cookie is tried.
@@ -153,6 +155,8 @@ impl Settings {
             rotation: None,
             rotated_id_ends_session: false,
             sweep_pause: Duration::from_secs(300),
+            #[cfg(feature = "dbsc")]
+            device_binding: None,
             form: Form::Native,
             forms: Form::Native.only_this(),
             format: Format::MessagePack,
@@ -178,6 +182,23 @@ impl Settings {
     pub fn with_encryption(mut self, keys: EncryptionKeys) -> Self {
         self.encryption = Some(keys);
         self
+    }
+
+    /// Binds sessions to the browser's device, where the browser can. By default they are not bound.
+    /// With the feature `dbsc`.
+    ///
+    /// The application also adds the adapter's two routes.
+    #[cfg(feature = "dbsc")]
+    #[must_use]
+    pub fn with_device_binding(mut self, binding: crate::dbsc::DeviceBinding) -> Self {
+        self.device_binding = Some(binding);
+        self
+    }
+
+    /// How sessions are bound to devices, if they are.
+    #[cfg(feature = "dbsc")]
+    pub fn device_binding(&self) -> Option<&crate::dbsc::DeviceBinding> {
+        self.device_binding.as_ref()
     }
 
     /// The cookie's name and attributes. Defaults to [`CookieAttributes::default`].
@@ -561,6 +582,22 @@ impl Settings {
         #[cfg(feature = "flask")]
         self.check_flask()?;
         self.check_encryption()?;
+        #[cfg(feature = "dbsc")]
+        if let Some(binding) = &self.device_binding {
+            if !self.is_native() {
+                return Err(ConfigError::new(
+                    "the device binding",
+                    "is not for sessions that are shared with Flask, whose records have no place for a device",
+                ));
+            }
+            if self.id_header.is_some() {
+                return Err(ConfigError::new(
+                    "the device binding",
+                    "needs cookies, and these sessions have their ids in a header: use one of the two",
+                ));
+            }
+            binding.check(&self.cookie)?;
+        }
         Ok(())
     }
 

@@ -30,6 +30,7 @@ fn header(write_tag: u8) -> Vec<u8> {
         id_use: None,
         nonce: None,
         provider_session: None,
+        device: None,
         is_encrypted: true,
         provisional: false,
     };

@@ -69,6 +69,7 @@ pub(crate) fn decode(loaded: &Loaded, format: Format) -> Result<Option<Stored>> 
             .filter(|idle| *idle > 0)
             .map(Duration::from_millis),
         provider_session: None,
+        device: None,
         owner: notes.owner.map(Arc::from),
         authenticated_at: None,
         label: notes.label.map(Arc::from),

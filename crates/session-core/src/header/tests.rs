@@ -25,6 +25,7 @@ fn header() -> Header<'static> {
         id_use: Some(IdUse::NotYet),
         nonce: None,
         provider_session: None,
+        device: None,
     }
 }
 
@@ -58,6 +59,7 @@ fn a_header_is_read_as_it_was_written() {
         Header {
             provisional: true,
             provider_session: Some([9; 32]),
+            device: Some(&[12; 109]),
             ..header()
         },
         Header {
@@ -77,7 +79,15 @@ fn a_header_is_read_as_it_was_written() {
 #[test]
 fn what_a_later_release_may_write_is_distinguished_from_damage() {
     let good = header().write(0);
-    for (offset, value) in [(1, 2), (1, 255), (2, 4), (6, 16), (6, 128), (7, 1)] {
+    for (offset, value) in [
+        (1, 2),
+        (1, 255),
+        (2, 4),
+        (6, 16),
+        (6, 128),
+        (7, 2),
+        (7, 128),
+    ] {
         let mut bytes = good.clone();
         bytes[offset] = value;
         assert!(
@@ -148,6 +158,8 @@ fn the_longest_header_fits_the_head_of_a_record() {
         owner: Some(&"o".repeat(MAX_OWNER)),
         label: Some(&"l".repeat(MAX_LABEL)),
         provider_session: Some([9; 32]),
+        cookie_until: Some(Millis::new(8)),
+        device: Some(&[12; 109]),
         ..header()
     }
     .write(0);
@@ -191,7 +203,7 @@ proptest! {
         if known && bytes.len() > 4 {
             bytes[..4].copy_from_slice(&[MAGIC, VERSION, 0, 7]);
             bytes.get_mut(6).into_iter().for_each(|it| *it &= TIMES);
-            bytes.get_mut(7).into_iter().for_each(|it| *it = 0);
+            bytes.get_mut(7).into_iter().for_each(|it| *it &= DEVICE);
         }
         if let Ok((header, length)) = Header::parse(&bytes) {
             prop_assert!(length <= bytes.len());

@@ -181,6 +181,10 @@ impl Machine {
             report(end, &finished, inputs);
         }
         let result = result_for_callers(end, &mut finished);
+        #[cfg(feature = "dbsc")]
+        if finished.login && end == RunEnd::StoredUnderNewId {
+            self.offer_device();
+        }
         self.apply_end(end, finished);
         match (result, inputs) {
             (Ok(saved), Some(inputs)) => {

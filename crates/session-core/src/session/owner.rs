@@ -25,6 +25,10 @@ impl Session {
     /// meanwhile, the login creates a session of its own. The session that the request came with
     /// continues under its new id.
     ///
+    /// If the session is bound to a device (feature `dbsc`), the binding stays if this request has the
+    /// proof of the device. Otherwise, and if the session belonged to another owner, the login frees
+    /// it for another device.
+    ///
     /// With [`Settings::with_max_per_user`](crate::Settings::with_max_per_user) the save of the
     /// login ends the user's oldest session, or fails with [`Error::TooManySessions`] if the user
     /// has the most. Then the session stays as it was, and all changes of the save are dropped. So a
@@ -45,7 +49,15 @@ impl Session {
         if owner.len() > MAX_OWNER {
             return Err(Error::OwnerTooLong { limit: MAX_OWNER });
         }
-        self.change(Op::LogIn(owner.into(), provider_session.map(Arc::new)))
+        #[cfg(feature = "dbsc")]
+        let comes_from_elsewhere =
+            self.binds_devices() && self.device_state() == crate::dbsc::DeviceState::Unproved;
+        self.change(Op::LogIn(owner.into(), provider_session.map(Arc::new)))?;
+        #[cfg(feature = "dbsc")]
+        if comes_from_elsewhere {
+            self.change(Op::Device(Box::new(crate::dbsc::DeviceChange::Unbind)))?;
+        }
+        Ok(())
     }
 
     /// As [`log_in`](Self::log_in), for a user that an identity provider has authenticated. `sid` is

@@ -9,6 +9,7 @@ mod cancelled;
 mod cookies;
 mod cost;
 mod cut_off;
+mod devices;
 mod encryption;
 mod ended_meanwhile;
 mod expired;

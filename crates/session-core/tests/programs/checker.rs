@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use session_core::{Finish, Session, Sessions};
+use session_core::{Finish, Session, Sessions, dbsc::DeviceState};
 
 use crate::{
     history::{Change, End, History, Kind, Promise, RequestLog, State, Target, user_of},
@@ -36,6 +36,7 @@ struct Probe {
     cookie: String,
     group: usize,
     user: Option<usize>,
+    bound: bool,
     /// By item: whether it is there.
     items: u32,
     counter: u64,
@@ -84,6 +85,7 @@ fn check_history(run: &Run<'_>, live: &[Probe], broken: &mut Broken) {
         check.one_id_opens_a_session(broken);
     }
     check.no_user_has_too_many_sessions(broken);
+    check.a_binding_is_kept(broken);
     check.an_id_from_before_a_login_is_dead(broken);
     check.stored_means_stored(broken);
     check.what_was_not_stored_is_not_there(broken);
@@ -243,6 +245,7 @@ fn probe(cookie: &str, group: usize, session: &Session) -> Probe {
         cookie: cookie.to_owned(),
         group,
         user: user_of(session),
+        bound: session.device_state() != DeviceState::Unbound,
         items,
         counter,
     }
@@ -365,6 +368,27 @@ impl Check<'_, '_> {
 
     /// *A login gives a new id.* Once it is answered, the id that came with its request opens
     /// nothing.
+    /// What is not a login keeps a session bound to its device, and a login of another user never
+    /// does. No request of a program has the proof, so a login of the same user may free it.
+    fn a_binding_is_kept(&self, broken: &mut Broken) {
+        for probe in self.live {
+            let group = &self.history.groups[probe.group];
+            let Some(by) = group.bound_by else { continue };
+            let logged_in = self.history.changes.iter().any(|it| {
+                let login = it.request.is_some() && matches!(it.kind, Kind::LogIn(_));
+                login && it.group.is_none_or(|it| it == probe.group)
+            });
+            let text = if probe.user != Some(by) && probe.bound {
+                "is bound to another user's device"
+            } else if !logged_in && !probe.bound {
+                "is not bound any more"
+            } else {
+                continue;
+            };
+            broken.push((Promise::Bound, format!("session {} {text}", probe.group)));
+        }
+    }
+
     fn an_id_from_before_a_login_is_dead(&self, broken: &mut Broken) {
         for (r, log) in self.history.requests.iter().enumerate() {
             let stored = self.history.changes.iter().any(|it| {

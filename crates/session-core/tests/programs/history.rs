@@ -22,6 +22,7 @@ pub(crate) enum Promise {
     Bounded,
     Limited,
     Rotated,
+    Bound,
     /// Nothing panics.
     Panics,
 }
@@ -63,6 +64,8 @@ pub(crate) struct Group {
     pub(crate) flask: bool,
     /// It ended before the program began, and a browser still has its cookie.
     pub(crate) stale: bool,
+    /// It was bound to a device when this user logged in, before the program began.
+    pub(crate) bound_by: Option<usize>,
     /// Somebody tried to end it.
     pub(crate) end_tried: bool,
     /// When a request last used it.

@@ -18,6 +18,7 @@ use session_core::{
     CookieAttributes, EncryptionKeys, Finish, Lineage, Moving, SecretKeys, Session, SessionStore,
     Sessions, Settings,
     config::{FlaskSessions, OnMaxPerUser},
+    dbsc::{DeviceBinding, TestDevice},
 };
 use tokio::{runtime::Runtime, time::Instant};
 
@@ -265,6 +266,9 @@ impl Bench {
             Layout::Move => settings.with_flask_sessions(FlaskSessions::Move),
             Layout::Native | Layout::Flask => settings,
         };
+        if binds(config) && !flask {
+            settings = settings.with_device_binding(DeviceBinding::new("/bind", "/refresh"));
+        }
         let store: Arc<dyn SessionStore> = match (config.moving, which) {
             (None, _) | (_, Which::Before | Which::Longer | Which::Unmoved | Which::Flask) => {
                 Arc::new(store)
@@ -303,6 +307,12 @@ impl Run<'_> {
     /// The session that a seed made and its lineage, if it has one.
     pub(crate) fn seed_lineage(&self, seed: usize) -> Option<(usize, Lineage)> {
         *self.seeds.borrow().get(seed)?
+    }
+
+    /// Whether the sessions that are there at first are bound to a device. It costs more than all the
+    /// rest of a program, so it is done in one of eight.
+    fn is_bound(&self) -> bool {
+        binds(self.program.config) && self.program.schedule.len().is_multiple_of(8)
     }
 
     fn tell(&self, thread: usize, call: Option<&str>, behaviour: Behaviour) {
@@ -386,8 +396,19 @@ impl Run<'_> {
         };
         let header = outcome.set_cookie.expect("a new session has a cookie");
         self.browsers.borrow_mut()[seed.browser].receive(&header, self.browser_now());
+        let is_bound = self.is_bound();
+        if let Some(offer) = outcome.device_registration.filter(|_| is_bound) {
+            let sessions = self.bench.sessions(config, which);
+            bind(
+                &sessions,
+                &offer,
+                header.split(';').next().unwrap_or_default(),
+            )
+            .await;
+        }
         let mut history = self.history.borrow_mut();
         let group = history.identify(&session, None).expect("it is stored");
+        history.groups[group].bound_by = seed.user.filter(|_| is_bound);
         history.groups[group].last_use = Some(Instant::now());
         let pair = header.split(';').next().unwrap_or_default();
         history.cookies.push((pair.to_owned(), group));
@@ -428,6 +449,28 @@ impl Run<'_> {
         }
         let lineage = session.lineage().map(|it| (group, it));
         self.seeds.borrow_mut().push(lineage);
+    }
+}
+
+/// Whether sessions are bound to devices: not where Flask shares them.
+fn binds(config: Config) -> bool {
+    config.layout == Layout::Native
+}
+
+thread_local! {
+    static DEVICE: TestDevice = TestDevice::new();
+}
+
+/// Binds the session of this cookie, as its browser does after a login.
+async fn bind(sessions: &Sessions, offer: &str, cookie: &str) {
+    let request_session = sessions.begin_request();
+    let opened = request_session.session(&mut std::iter::once(cookie.as_bytes()));
+    let session = opened.await.expect("nothing fails yet");
+    let proof = DEVICE.with(|it| it.registration(offer));
+    let answer = session.register_device(Some(proof.as_bytes())).await;
+    assert_eq!(answer.expect("nothing fails yet").status, 200);
+    if let Finish::Pending(saving) = request_session.finish() {
+        let _headers = saving.await.expect("nothing fails yet");
     }
 }
 

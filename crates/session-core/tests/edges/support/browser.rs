@@ -77,9 +77,15 @@ impl Browser {
 
     /// Takes the cookie of an answer, if it sets one.
     pub(crate) fn receive(&self, outcome: &ResponseHeaders) {
-        if let Some(set_cookie) = &outcome.set_cookie {
+        let cookies = [&outcome.set_cookie, &outcome.device_cookie];
+        for set_cookie in cookies.into_iter().flatten() {
             self.set(set_cookie);
         }
+    }
+
+    /// Forgets the cookies of this name.
+    pub(crate) fn forget(&self, name: &str) {
+        self.cookies().retain(|cookie| cookie.name != name);
     }
 
     /// Takes the value of a `Set-Cookie` header.

@@ -1,0 +1,156 @@
+//! What a session without proof of its device may do.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{
+    device::{Device, ProofValue},
+    headers,
+};
+use crate::{
+    cookie,
+    error::{Error, Result},
+    expiry::Millis,
+    rules::Rules,
+    session::Session,
+};
+
+/// How long the server accepts more than browsers do: for requests under way, and for clocks of
+/// several processes that differ.
+const TOLERANCE: Duration = Duration::from_secs(60);
+
+/// How long a session that was just bound is accepted without proof: a browser registers beside the
+/// page that it loads, so it has sent requests without the cookie that arrive after it.
+const JUST_BOUND: Duration = Duration::from_secs(30);
+
+/// What a session without proof of its device may do, on the routes that a guard wraps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DevicePolicy {
+    /// Everything. Sessions are bound where the browser can.
+    #[default]
+    Offer,
+    /// Nothing: neither a session that is not bound, nor one whose device is not proved.
+    Require,
+    /// Everything, until it is bound. Once it is, nothing without proof.
+    RequireOnceBound,
+}
+
+/// Whether a request comes from the device that its session is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceState {
+    /// The session is not bound to a device.
+    Unbound,
+    /// It is bound, and the request has no proof that it comes from there.
+    Unproved,
+    /// It is bound, and the request has the bound cookie that this session's device got a short time
+    /// ago.
+    Proved,
+}
+
+/// The values of the bound cookie that a request presented: the first four.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PresentedProofs([Option<ProofValue>; 4]);
+
+impl PresentedProofs {
+    /// Notes those in a `Cookie` header.
+    pub(crate) fn note(&mut self, header: &[u8], rules: &Rules) {
+        let Some(binding) = &rules.settings.device_binding else {
+            return;
+        };
+        let mut values = cookie::values(header, &binding.cookie.name);
+        for place in self.0.iter_mut().filter(|it| it.is_none()) {
+            *place = values.by_ref().find_map(proof);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0[0].is_none()
+    }
+
+    /// In one comparison of 128 bits, whose time does not tell where they differ.
+    fn contains(&self, proof: &ProofValue) -> bool {
+        let known = u128::from_ne_bytes(*proof);
+        let mut presented = self.0.iter().flatten();
+        presented.any(|it| u128::from_ne_bytes(*it) == known)
+    }
+}
+
+fn proof(value: &[u8]) -> Option<ProofValue> {
+    let mut bytes = [0; 18];
+    let decoded = URL_SAFE_NO_PAD.decode_slice(value, &mut bytes).ok()?;
+    bytes[..decoded].try_into().ok()
+}
+
+/// Whether `proofs` prove the `device`, if a bound cookie lives for `life`.
+fn state(device: &Device, proofs: &PresentedProofs, life: Duration, now: Millis) -> DeviceState {
+    let age = now.since(device.since);
+    let is_current = age <= life + TOLERANCE && proofs.contains(&device.proof);
+    let was_just_replaced = age <= TOLERANCE && proofs.contains(&device.before);
+    if device.is_cookie && (is_current || was_just_replaced) {
+        DeviceState::Proved
+    } else {
+        DeviceState::Unproved
+    }
+}
+
+impl Session {
+    /// Whether this request comes from the device that the session is bound to. No store call.
+    pub fn device_state(&self) -> DeviceState {
+        let life = self.rules().settings.device_binding.as_ref();
+        let life = life.map_or(Duration::ZERO, |it| it.life);
+        let Some(machine) = self.machine_or_none() else {
+            return DeviceState::Unbound;
+        };
+        let device = machine
+            .live()
+            .and_then(|live| live.content.device.as_deref());
+        device.map_or(DeviceState::Unbound, |device| {
+            let device = Device::of(device);
+            state(&device, machine.presented_proofs(), life, self.now())
+        })
+    }
+
+    /// Refuses what `policy` does not allow to a session without proof of its device. Where the
+    /// session was bound in the last 30 seconds, `RequireOnceBound` still accepts requests without
+    /// proof, which the browser may have sent before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceNeeded`], whose response is a 403.
+    pub fn require_device(&self, policy: DevicePolicy) -> Result<()> {
+        let state = self.device_state();
+        let refused = match policy {
+            DevicePolicy::Offer => false,
+            DevicePolicy::Require => state != DeviceState::Proved,
+            DevicePolicy::RequireOnceBound => {
+                state == DeviceState::Unproved && !self.was_just_bound()
+            }
+        };
+        if refused {
+            let lineage = self.lineage().map(crate::Lineage::to_bytes);
+            if state == DeviceState::Unproved {
+                self.rules().events.device_not_proved(lineage);
+            }
+            return Err(Error::DeviceNeeded);
+        }
+        Ok(())
+    }
+
+    /// Reports why the browser sent this request without the bound cookie, as its
+    /// `Secure-Session-Skipped` header says: a security event for each reason, at most four.
+    pub fn report_skipped_device(&self, header: &[u8]) {
+        let lineage = self.lineage().map(crate::Lineage::to_bytes);
+        for reason in headers::skipped(header) {
+            self.rules().events.device_skipped(lineage, reason);
+        }
+    }
+
+    fn was_just_bound(&self) -> bool {
+        let now = self.now();
+        let bound_at = self.device().map(|it| it.bound_at);
+        bound_at.is_some_and(|bound_at| now.since(bound_at) <= JUST_BOUND)
+    }
+}
