@@ -179,6 +179,7 @@ impl SecurityEvents {
 #[cfg(feature = "dbsc")]
 impl SecurityEvents {
     pub(crate) fn device_proof_refused(&self, lineage: Option<[u8; 16]>, reason: &'static str) {
+        measure::security_event("device_proof_refused");
         if let Some(suppressed) = self.device_proof_refused.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
@@ -192,6 +193,7 @@ impl SecurityEvents {
     }
 
     pub(crate) fn device_not_proved(&self, lineage: Option<[u8; 16]>) {
+        measure::security_event("device_not_proved");
         if let Some(suppressed) = self.device_not_proved.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
@@ -204,6 +206,7 @@ impl SecurityEvents {
     }
 
     pub(crate) fn device_skipped(&self, lineage: Option<[u8; 16]>, reason: &'static str) {
+        measure::security_event("device_skipped");
         if let Some(suppressed) = self.device_skipped.admit() {
             tracing::warn!(
                 target: SECURITY_EVENTS,
@@ -219,6 +222,7 @@ impl SecurityEvents {
 
 #[cfg(feature = "dbsc")]
 pub(crate) fn device_bound(lineage: Option<[u8; 16]>) {
+    measure::security_event("device_bound");
     tracing::info!(
         target: SECURITY_EVENTS,
         event = "device_bound",
