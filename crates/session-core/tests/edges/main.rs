@@ -5,6 +5,7 @@
 
 mod after_head;
 mod back_channel;
+mod breaker;
 mod cancelled;
 mod cookies;
 mod cost;
