@@ -460,3 +460,42 @@ async fn a_copy_does_not_outlive_a_session_whose_lifetime_was_shortened() {
     let answer = request.answer().await.map(drop);
     assert!(answer.is_ok(), "{answer:?}");
 }
+
+/// A handler reads a slow upload, and then asks for its session.
+#[tokio::test]
+async fn a_request_that_arrived_before_the_rotation_is_no_thief_when_it_asks_for_its_session() {
+    for ends in [false, true] {
+        let settings = signed()
+            .with_rotation(HOUR)
+            .with_rotated_id_ending_session(ends);
+        let site = Site::new(settings);
+        let browser = site.logged_in("ada").await;
+        site.time.advance(HOUR);
+        let upload = (site.sessions.begin_request(), browser.clone());
+        // Meanwhile the user goes on in another tab.
+        site.request(&browser, |_| {}).await;
+        site.request(&browser, |_| {}).await;
+        site.time.advance(30 * SECOND);
+        let session = upload.1.session(&upload.0).await.unwrap();
+        let owner = session.owner();
+        if let session_core::Finish::Pending(finishing) = upload.0.finish() {
+            let _headers = finishing.await.unwrap();
+        }
+        let after = site.owner(&browser).await;
+        assert!(
+            owner.is_some() && after.is_some(),
+            "ends {ends}: the upload was {owner:?}, the user is {after:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_log_out_everywhere_by_a_rotated_id_says_that_nobody_is_logged_in() {
+    let site = Site::new(signed().with_rotation(HOUR));
+    let browser = site.logged_in("ada").await;
+    let old = rotate(&site, &browser).await;
+    site.time.advance(120 * SECOND);
+    let request = site.open(&old).await;
+    let ended = request.log_out_everywhere(false).await;
+    assert!(ended.is_ok(), "{ended:?}");
+}
