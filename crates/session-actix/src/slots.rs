@@ -56,6 +56,12 @@ impl Slot {
         self.sessions.settings().refresh() == Refresh::EveryRequest
     }
 
+    /// Whether the session's part in the request begins with the request, because rotation depends
+    /// on when that arrived.
+    pub(crate) fn begins_at_once(&self) -> bool {
+        self.sessions.settings().rotation().is_some()
+    }
+
     /// Records that the response leaves the middleware. Returns the session that is to be finished.
     pub(crate) fn leave(&self) -> Option<&RequestSession> {
         self.has_left.set(true);

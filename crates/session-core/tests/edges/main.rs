@@ -5,7 +5,6 @@
 
 mod after_head;
 mod back_channel;
-mod breaker;
 mod cancelled;
 mod cookies;
 mod cost;
@@ -23,6 +22,7 @@ mod reauthentication;
 mod reentrant;
 mod renewal_chains;
 mod rotated;
+mod security_events;
 mod sessions_per_user;
 mod spawned;
 mod support;
