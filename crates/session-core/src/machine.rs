@@ -188,8 +188,8 @@ pub(crate) struct Machine {
     /// at: those of further cookies, and those whose sessions have ended, or have expired by this
     /// process's clock.
     others: Vec<(StoreKey, Form)>,
-    /// One of these has expired by this process's clock, or was renewed long ago: its user may be
-    /// logged in all the same.
+    /// One of these has expired by this process's clock, was renewed long ago, or cannot be read: its
+    /// user may be logged in all the same.
     no_rights: bool,
     /// When the request arrived, if rotation is on.
     pub(crate) arrived: Option<Millis>,

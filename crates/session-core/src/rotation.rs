@@ -163,7 +163,7 @@ impl Rotated {
 
     /// Why the request is refused, if the id after this one was renewed more than the grace ago. A
     /// tombstone of a renewal is heeded `until` then.
-    pub(crate) fn refused_beside(&self, until: Millis, now: Millis) -> Option<Refused> {
+    pub(crate) fn refused_after_renewal(&self, until: Millis, now: Millis) -> Option<Refused> {
         let over = until.since(now) <= TOMBSTONE_LIFE.saturating_sub(GRACE);
         over.then(|| self.refused(until))
     }

@@ -22,7 +22,7 @@ use std::{
 use actix_server_sessions::{
     AppSessions, CrossSiteGuard,
     session_core::{
-        CookieAttributes, Record, Settings,
+        CookieAttributes, CrossSiteRule, Record, Settings,
         config::{ConfigError, Env},
     },
 };
@@ -136,13 +136,15 @@ async fn serve(
     let address = env.get("DEMO_ADDR").unwrap_or(&local);
     let secure = sessions.sessions().settings().cookie().secure;
     let name = StoreName(sessions.store_type());
+    // Made once, so that all workers share how many refusals are logged in a second.
+    let rule = CrossSiteRule::new();
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(Data::new(name))
             .app_data(Data::new(sessions.sessions().clone()))
             .app_data(web::PayloadConfig::new(64 << 20))
             .wrap(sessions.middleware())
-            .wrap(CrossSiteGuard::default())
+            .wrap(CrossSiteGuard::new(rule.clone()))
             .wrap(from_fn(error_page::error_pages))
             .configure(api::routes)
             .configure(devices::routes)

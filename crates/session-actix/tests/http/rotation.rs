@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use session_actix::session_core::Settings;
+use actix_web::{
+    App, HttpRequest,
+    http::header::COOKIE,
+    test::{TestRequest, call_and_read_body, init_service},
+    web,
+};
+use session_actix::{SessionError, SessionExt, SessionMiddleware, session_core::Settings};
 
 use crate::{
     browser::{browser, sessions_at, settings},
@@ -88,4 +94,34 @@ async fn its_events_have_their_names_and_fields_and_no_id() {
         assert!(!text.contains(id));
     }
     assert_eq!(browser.get("/who").await.body, "nobody");
+}
+
+/// A handler reads a slow upload, and then asks for its session.
+#[actix_web::test]
+async fn what_counts_is_when_a_request_arrived_and_not_when_it_asks_for_its_session() {
+    let clock = TestClock::default();
+    let sessions = sessions_at(rotating(), &clock.store(), clock.clock());
+    let mut browser = browser(sessions.clone()).await.at(clock.clock());
+    browser.get("/login/ada").await;
+    let old = browser.cookie();
+    clock.advance(DAY);
+    browser.get("/who").await;
+    browser.get("/who").await;
+    let time = clock.clone();
+    let upload = move |request: HttpRequest| {
+        time.advance(30);
+        async move {
+            let owner = request.session().await?.owner();
+            Ok::<_, SessionError>(owner.as_deref().unwrap_or("nobody").to_owned())
+        }
+    };
+    let app = App::new()
+        .wrap(SessionMiddleware::new(sessions))
+        .route("/upload", web::get().to(upload));
+    let app = init_service(app).await;
+    for owner in ["ada", "nobody"] {
+        let request = TestRequest::get().uri("/upload");
+        let request = request.insert_header((COOKIE, old.clone())).to_request();
+        assert_eq!(call_and_read_body(&app, request).await, owner);
+    }
 }

@@ -253,7 +253,9 @@ impl Machine {
                         run.candidates.push(next);
                         return Event::Rotated;
                     }
-                } else if let Some(refused) = rotated.and_then(|it| it.refused_beside(until, now)) {
+                } else if let Some(refused) =
+                    rotated.and_then(|it| it.refused_after_renewal(until, now))
+                {
                     run.refused.get_or_insert(refused);
                 } else if until > inputs.now && run.late.is_none() {
                     run.late = Some(presented);
@@ -277,6 +279,7 @@ impl Machine {
                     run.key = Some(presented);
                     event = Event::Unreadable;
                 } else {
+                    self.no_rights = true;
                     run.others.push(presented);
                 }
             }

@@ -60,11 +60,6 @@ const NOT_JUDGED: &[(&str, &str, &str)] = &[
         "what a failed renewal left would take a place; edges, sessions_per_user.rs",
     ),
     (
-        "LoadingToEnd",
-        "EndedLimited",
-        "what a failed renewal left would take a place; edges, sessions_per_user.rs",
-    ),
-    (
         "ForwardingAgain",
         "StoredProvisional",
         "too rare in the programs; edges, sessions_per_user.rs",
