@@ -191,7 +191,9 @@ pub(crate) struct Machine {
     /// One of these has expired by this process's clock, was renewed long ago, or cannot be read: its
     /// user may be logged in all the same.
     no_rights: bool,
-    /// When the request arrived, if rotation is on.
+    /// When the request arrived, if rotation is on: an upload may take long, and what counts is
+    /// whether the browser could have known the next id. If the clock was set back since, it is
+    /// later than now, and now counts.
     pub(crate) arrived: Option<Millis>,
     condition: EndCondition,
     pending_cookie: PendingCookie,

@@ -219,8 +219,7 @@ impl Machine {
             None => (candidate.key.clone(), candidate.form),
         };
         let mut event = Event::Absent;
-        // An upload may take long. What counts is when the browser could have known the next id.
-        let now = self.arrived.unwrap_or(inputs.now);
+        let now = self.arrived.map_or(inputs.now, |it| it.min(inputs.now));
         match found {
             LoadedRecord::Live(mut live) if !inputs.rules.is_expired(&live, inputs.now) => {
                 let (owner, id_use) = (live.content.owner.as_ref(), live.times.id_use);

@@ -72,7 +72,7 @@ impl Machine {
         }
         inputs.rules.events.rotated_id(refused.lineage);
         let ends = inputs.rules.settings.rotated_id_ends_session;
-        let now = self.arrived.unwrap_or(inputs.now);
+        let now = self.arrived.map_or(inputs.now, |it| it.min(inputs.now));
         if lineage.is_none() && refused.late_until > now && run.late.is_none() {
             run.late = Some(presented);
         } else if !ends {
