@@ -73,7 +73,9 @@ where
 {
     #[inline]
     pub(crate) fn new(slot: Option<Rc<Slot>>, service: &Rc<S>, request: ServiceRequest) -> Self {
-        if let Some(slot) = slot.as_ref().filter(|it| it.begins_at_once()) {
+        if let Some(slot) = &slot
+            && slot.begins_at_once()
+        {
             slot.request_session();
         }
         let step = match &slot {

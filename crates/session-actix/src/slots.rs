@@ -58,6 +58,7 @@ impl Slot {
 
     /// Whether the session's part in the request begins with the request, because rotation depends
     /// on when that arrived.
+    #[inline]
     pub(crate) fn begins_at_once(&self) -> bool {
         self.sessions.settings().rotation().is_some()
     }
