@@ -26,7 +26,7 @@ use actix_web::{
 use serde::Deserialize;
 use session_actix::{
     CrossSiteGuard, FreshLogin, Session, SessionError, SessionExt, SessionMiddleware, return_path,
-    session_core::{Lineage, Sessions, Settings, config::Env, sweep_every},
+    session_core::{CrossSiteRule, Lineage, Sessions, Settings, config::Env, sweep_every},
     sigterm_and_saves,
 };
 use session_fs::FileStore;
@@ -204,11 +204,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(FileStore::open("./sessions")?);
     actix_web::rt::spawn(sweep_every(store.clone(), settings.sweep_pause()));
     let sessions = Sessions::new(settings, store)?;
+    // Made once, so that all workers share how many refusals are logged in a second.
+    let rule = CrossSiteRule::new();
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))
             // Added last, so it runs first: a form on another site changes nothing here.
-            .wrap(CrossSiteGuard::default())
+            .wrap(CrossSiteGuard::new(rule.clone()))
             .service((login_form, log_in, confirm_form, confirm))
             .service(
                 web::scope("/account").wrap(from_fn(members_only)).service((

@@ -29,7 +29,7 @@ mod secrets;
 mod security_events;
 mod store_calls;
 mod streams;
-mod test_clock;
+pub(crate) mod test_clock;
 
 pub(crate) use answer::{Answer, Teapot};
 pub(crate) use browser::Response;

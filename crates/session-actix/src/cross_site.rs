@@ -28,15 +28,25 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// security event `cross_site_refused`.
 ///
 /// ```
-/// use actix_web::App;
-/// use session_actix::{CrossSiteGuard, SessionMiddleware, session_core::Sessions};
+/// use actix_web::{App, HttpServer};
+/// use session_actix::{
+///     CrossSiteGuard, SessionMiddleware,
+///     session_core::{CrossSiteRule, Sessions},
+/// };
 ///
 /// fn guarded(sessions: Sessions) {
-///     App::new()
-///         .wrap(SessionMiddleware::new(sessions))
-///         .wrap(CrossSiteGuard::default());
+///     let rule = CrossSiteRule::new();
+///     let app = move || {
+///         App::new()
+///             .wrap(SessionMiddleware::new(sessions.clone()))
+///             .wrap(CrossSiteGuard::new(rule.clone()))
+///     };
+///     let _server = HttpServer::new(app);
 /// }
 /// ```
+///
+/// The rule is made once, outside of the closure, so that all workers share how many refusals are
+/// logged in a second. With `CrossSiteGuard::default()` in the closure each worker has that number.
 ///
 /// The response is empty, unless [`with_answer`](Self::with_answer) gives another. To middleware
 /// that was added later it is an error (`Err`), so that the body of other responses needs no other

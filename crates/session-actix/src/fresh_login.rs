@@ -23,7 +23,8 @@ use crate::{DefaultSession, SessionExt};
 ///
 /// The others get a 401, or are redirected to a form and come back. The form's handler checks the
 /// password, calls [`reauthenticate`](session_core::Session::reauthenticate), and redirects to
-/// [`return_path`]. Add this middleware before the
+/// [`return_path`]. Visitors who are not logged in at all are among the others: let the form's
+/// handlers send them on to the log-in, with the same query. Add this middleware before the
 /// [`SessionMiddleware`](crate::SessionMiddleware).
 ///
 /// ```

@@ -23,7 +23,14 @@ pub(crate) enum Stored {
     Live(Content, Times, Bytes),
     /// A renewed session.
     Forwarded(Forwarding),
-    Ended,
+    Ended(Dead),
+}
+
+/// Whose session has ended, as its tombstone says.
+#[derive(Clone, Debug)]
+pub(crate) struct Dead {
+    pub(crate) owner: Option<Arc<str>>,
+    pub(crate) lineage: [u8; 16],
 }
 
 /// What a forwarding tombstone says.
@@ -100,7 +107,10 @@ pub(crate) fn decode(
                 id_use: header.id_use,
             }),
         }),
-        (Kind::Forwarded, None) | (Kind::Ended, _) => Stored::Ended,
+        (Kind::Forwarded, None) | (Kind::Ended, _) => Stored::Ended(Dead {
+            owner: header.owner.map(Arc::from),
+            lineage: header.lineage,
+        }),
         (Kind::Logins, _) => return Err(Error::corrupt("the record is not that of a session")),
         (Kind::Live, _) => {
             let encoded = match keys {

@@ -35,6 +35,8 @@ use crate::{
 /// **What it does not prevent.** Changes on `GET`. Requests by scripts in this application's own
 /// pages (XSS). Reading: that is what the browser's same-origin policy is for.
 ///
+/// Clones share the number of refusals that are logged in a second. So make one for the application.
+///
 /// Go's `net/http.CrossOriginProtection` has the same rule, without WebSocket handshakes.
 #[derive(Clone, Debug, Default)]
 pub struct CrossSiteRule {
@@ -102,13 +104,21 @@ impl CrossSiteRule {
     ///
     /// # Errors
     ///
-    /// If `path` does not begin with `/`, or if no request's path can equal it.
+    /// If `path` does not begin with `/`, or if no request's path can equal it; if it is `/` or
+    /// begins with `/{`, which would open other routes, too; if it has another pattern, such as `*`
+    /// or Actix's `{tail:.*}`.
     pub fn leave_path_open_to_other_sites(mut self, path: &str) -> Result<Self, ConfigError> {
-        if !path.starts_with('/') || !is_plain(path) || path.contains(['?', '#']) {
+        let mut segments = path.split('/').skip(1);
+        let names_text = segments
+            .next()
+            .is_some_and(|it| !it.is_empty() && is_text(it));
+        let is_known = segments.all(|it| is_text(it) || is_text(name_of_any(it)));
+        if !path.starts_with('/') || !is_plain(path) || !names_text || !is_known {
             return Err(ConfigError::new(
                 "a path that is open to other sites",
                 format!(
-                    "must be a path such as /hooks/stripe, /hooks/ or /hooks/{{name}}, without % and empty segments: {path:?}"
+                    "must be a path such as /hooks/stripe, /hooks/ or /hooks/{{name}}, without % and empty segments, and \
+                     not all paths; another pattern has no meaning here: {path:?}"
                 ),
             ));
         }
@@ -190,6 +200,19 @@ fn names_host(origin: &[u8], host: Option<&[u8]>) -> bool {
     let end = origin.windows(3).position(|it| it == b"://");
     let named = end.map(|end| &origin[end + 3..]);
     matches!((named, host), (Some(named), Some(host)) if !host.is_empty() && named.eq_ignore_ascii_case(host))
+}
+
+/// Whether a segment of a pattern stands for itself.
+fn is_text(segment: &str) -> bool {
+    !segment.contains(['{', '}', '*', '?', '#'])
+}
+
+/// The name in `{name}`, which stands for any segment, or else `segment` itself.
+fn name_of_any(segment: &str) -> &str {
+    let name = segment
+        .strip_prefix('{')
+        .and_then(|it| it.strip_suffix('}'));
+    name.filter(|it| !it.contains(':')).unwrap_or(segment)
 }
 
 /// Whether every reader takes `path` for the same path.

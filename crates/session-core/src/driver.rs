@@ -107,8 +107,12 @@ impl Request {
 
     /// A request of a browser.
     pub(crate) fn of_request_session(shared: Arc<Shared>, unsaved: Unsaved) -> Self {
+        let mut machine = Machine::new();
+        if shared.rules.settings.rotation.is_some() {
+            machine.arrived = Some(shared.now());
+        }
         let budget = shared.rules.settings.store_timeout;
-        Self::of(shared, State::new(Machine::new(), budget), unsaved)
+        Self::of(shared, State::new(machine, budget), unsaved)
     }
 
     fn of(shared: Arc<Shared>, state: State, unsaved: Unsaved) -> Self {

@@ -66,6 +66,8 @@ pub(crate) struct Login {
     pub(crate) owner: Arc<str>,
     pub(crate) key: StoreKey,
     pub(crate) lineage: [u8; 16],
+    /// Whether the session had a record before, which has the same lineage.
+    pub(crate) renews: bool,
     /// The end of the session, unless it is used.
     pub(crate) expires_at: Millis,
 }
@@ -153,6 +155,13 @@ pub(crate) struct EndCondition {
     pub(crate) keep: Option<[u8; 16]>,
 }
 
+impl EndCondition {
+    /// Whether it is that of a request, which may end its session whatever it is.
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The cookie that the response's head is to carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PendingCookie {
@@ -177,9 +186,17 @@ pub(crate) struct Machine {
     extend: bool,
     /// Sessions that are to end. The last one ends first.
     endings: Vec<Ending>,
-    /// Keys of ids that the request presented besides the session's own, and that may be live:
-    /// those of further cookies, and those whose sessions have expired by this process's clock.
+    /// Keys of ids that the request presented besides the session's own, and that a log-out looks
+    /// at: those of further cookies, and those whose sessions have ended, or have expired by this
+    /// process's clock.
     others: Vec<(StoreKey, Form)>,
+    /// One of these has expired by this process's clock, was renewed long ago, or cannot be read: its
+    /// user may be logged in all the same.
+    no_rights: bool,
+    /// When the request arrived, if rotation is on: an upload may take long, and what counts is
+    /// whether the browser could have known the next id. If the clock was set back since, it is
+    /// later than now, and now counts.
+    pub(crate) arrived: Option<Millis>,
     condition: EndCondition,
     pending_cookie: PendingCookie,
     head_sent: bool,
@@ -217,6 +234,8 @@ impl Machine {
             extend: false,
             endings: Vec::new(),
             others: Vec::new(),
+            no_rights: false,
+            arrived: None,
             condition: EndCondition::default(),
             pending_cookie: PendingCookie::Nothing,
             head_sent: false,
@@ -456,22 +475,26 @@ impl Machine {
                 run.call = Some(Call::Turn(key, run.attempts));
             }
             Next::Again => {
-                if matches!(
-                    run.state,
-                    State::Ending | State::DeletingEnded | State::EndingCopies
-                ) {
-                    self.ended = true;
-                    let ended = run.live.as_ref().map(|live| &live.content);
-                    if let Some(ended) = ended.filter(|it| it.owner.is_some()) {
-                        security_events::log_out(ended.lineage);
-                    }
+                let of_rotated = run.ends_rotated.take().is_some();
+                let ends = run.dead.is_none()
+                    && matches!(
+                        run.state,
+                        State::Ending | State::DeletingEnded | State::EndingCopies
+                    );
+                self.ended |= ends;
+                // What was dead when this request first saw it, an earlier try may have ended whose
+                // answer was lost. Who ends many sessions reports each once.
+                let is_news = ends || (run.live.is_none() && !of_rotated);
+                let ended = run.whose_end().filter(|it| it.owner.is_some());
+                if let Some(ended) = ended.filter(|_| is_news && self.condition.is_none()) {
+                    security_events::log_out(Some(ended.lineage));
                 }
                 run.ended = true;
                 run.state = State::Idle;
                 run.live = None;
+                run.dead = None;
                 run.key = None;
                 run.may_be_dead = false;
-                let of_rotated = run.ends_rotated.take().is_some();
                 let others = |it: &Ending| !matches!(it, Ending::Rotated(_));
                 if !of_rotated && !self.endings.iter().any(others) {
                     self.pending_cookie = PendingCookie::Removal;

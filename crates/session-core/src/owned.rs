@@ -229,7 +229,7 @@ impl Owned {
             match self.shared.rules.read(&key, Form::Native, loaded) {
                 LoadedRecord::Live(live) => return Ok(Some(live)),
                 LoadedRecord::Forwarded(forwarding) => key = forwarding.successor,
-                LoadedRecord::Ended | LoadedRecord::Absent => return Ok(None),
+                LoadedRecord::Ended(_) | LoadedRecord::Absent => return Ok(None),
                 LoadedRecord::Unreadable(error) => return Err(error),
             }
         }
@@ -243,7 +243,9 @@ impl Owned {
             ..EndCondition::default()
         };
         let key = self.shared.rules.settings.prefix.provider_session_key(sid);
-        let ended = self.end_listed(&key, condition, None).await?;
+        let ended = self
+            .end_listed(&key, condition, None, Ends::default())
+            .await?;
         security_events::back_channel_log_out(ended);
         Ok(ended)
     }
@@ -259,7 +261,19 @@ impl Owned {
     /// Ends what is left of `owner`'s session with this `lineage`, which has ended.
     pub(crate) async fn end_copies(&self, owner: &str, lineage: [u8; 16]) -> Result<()> {
         let only = HashSet::from([lineage]);
-        self.end_of_owner(owner, Some(&only), None).await.map(drop)
+        let condition = EndCondition {
+            owner: Some(owner.into()),
+            ..EndCondition::default()
+        };
+        // The session's own end was reported.
+        let ends = Ends {
+            by_this_call: only.clone(),
+            ..Ends::default()
+        };
+        let key = self.shared.rules.settings.prefix.owner_key(owner);
+        self.end_listed(&key, condition, Some(&only), ends)
+            .await
+            .map(drop)
     }
 
     /// Ends the session of `owner` with this `lineage`. Returns whether there was one.
@@ -282,19 +296,20 @@ impl Owned {
             ..EndCondition::default()
         };
         let key = self.shared.rules.settings.prefix.owner_key(owner);
-        self.end_listed(&key, condition, only).await
+        self.end_listed(&key, condition, only, Ends::default())
+            .await
     }
 
     /// Ends the sessions that are listed under `name` and that `condition` allows: all, or those
-    /// with the lineages `only`. Returns how many it ended.
+    /// with the lineages `only`. Returns how many it ended, beside those of `ends_so_far`.
     async fn end_listed(
         &self,
         name: &OwnerKey,
         condition: EndCondition,
         only: Option<&HashSet<[u8; 16]>>,
+        mut ends_so_far: Ends,
     ) -> Result<u64> {
         let keep = condition.keep;
-        let mut ends_so_far = Ends::default();
         let mut listed_keys = HashSet::new();
         let mut successors = Vec::new();
         let mut pages = self.pages(name);
@@ -360,7 +375,7 @@ impl Owned {
                     }
                     key = forwarding.successor;
                 }
-                LoadedRecord::Ended => return Err(Error::Conflict),
+                LoadedRecord::Ended(_) => return Err(Error::Conflict),
                 LoadedRecord::Absent => return Err(Error::Missing),
                 LoadedRecord::Unreadable(error) => return Err(error),
             }
@@ -498,7 +513,10 @@ impl Ends {
                     // A renewal that failed has left a session a second record.
                     let is_new =
                         by_this_call && lineage.is_none_or(|it| self.by_this_call.insert(it));
-                    self.ended += u64::from(is_new);
+                    if is_new {
+                        self.ended += 1;
+                        security_events::log_out(lineage);
+                    }
                     self.lineages.extend(lineage);
                 }
                 (Some(lineage), Err(Error::Missing)) => {

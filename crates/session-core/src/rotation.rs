@@ -16,7 +16,7 @@ use crate::{
     header::IdUse,
     key::StoreKey,
     machine::table::rule_holds,
-    rules::{Form, Live, Presented, Rules},
+    rules::{Form, Live, Presented, Rules, TOMBSTONE_LIFE},
 };
 
 /// How long requests with a rotated id go on once the id after it was presented.
@@ -152,13 +152,20 @@ impl Rotated {
         let over = first.is_some_and(|first| now.since(first) >= GRACE);
         if owner != self.owner.as_ref() || (over && rule_holds!(GraceEnds)) {
             let until = first.unwrap_or_default();
-            return Err(self.refused(until.after(crate::rules::TOMBSTONE_LIFE)));
+            return Err(self.refused(until.after(TOMBSTONE_LIFE)));
         }
         Ok(if first.is_none() {
             self.access
         } else {
             Access::WithoutId
         })
+    }
+
+    /// Why the request is refused, if the id after this one was renewed more than the grace ago. A
+    /// tombstone of a renewal is heeded `until` then.
+    pub(crate) fn refused_after_renewal(&self, until: Millis, now: Millis) -> Option<Refused> {
+        let over = until.since(now) <= TOMBSTONE_LIFE.saturating_sub(GRACE);
+        over.then(|| self.refused(until))
     }
 
     fn refused(&self, late_until: Millis) -> Refused {

@@ -23,7 +23,7 @@ use sha2::Sha256;
 #[cfg(feature = "flask")]
 use crate::flask;
 use crate::{
-    codec::{self, Forwarding, Stored, Successor, Times},
+    codec::{self, Dead, Forwarding, Stored, Successor, Times},
     config::{ConfigError, Refresh, Settings},
     content::{Content, PERMANENT},
     cookie::{self, CookieLifetime},
@@ -166,7 +166,7 @@ pub(crate) struct Live {
 pub(crate) enum LoadedRecord {
     Live(Arc<Live>),
     Forwarded(Forwarding),
-    Ended,
+    Ended(Dead),
     Absent,
     Unreadable(Error),
 }
@@ -317,7 +317,7 @@ impl Rules {
                 presented: false,
             })),
             Ok(Some(Stored::Forwarded(forwarding))) => LoadedRecord::Forwarded(forwarding),
-            Ok(Some(Stored::Ended)) => LoadedRecord::Ended,
+            Ok(Some(Stored::Ended(dead))) => LoadedRecord::Ended(dead),
             Ok(None) => LoadedRecord::Absent,
             Err(error) => LoadedRecord::Unreadable(error),
         }
@@ -419,10 +419,12 @@ impl Rules {
         write_tag: [u8; 8],
         encoded: Option<&Bytes>,
     ) -> Result<Record> {
+        // A session that is not stored yet has no name that anybody could know.
+        let lineage = replaced.and_then(|it| it.content.lineage);
         let (count, limit) = (new.content.payload.len(), self.settings.max_keys);
         let is_more = || replaced.is_none_or(|it| count > it.content.payload.len());
         if count > limit && is_more() {
-            self.events.limit_reached(new.content.lineage, "keys");
+            self.events.limit_reached(lineage, "keys");
             return Err(Error::TooManyKeys { count, limit });
         }
         let keys = self.settings.encryption.as_ref();
@@ -439,7 +441,7 @@ impl Rules {
         };
         let size = bytes.len();
         if size > limit {
-            self.events.limit_reached(new.content.lineage, "bytes");
+            self.events.limit_reached(lineage, "bytes");
             return Err(Error::TooLarge { size, limit });
         }
         new.encoded = encoded;
@@ -495,15 +497,15 @@ impl Rules {
         header.is_encrypted || keys.is_none_or(EncryptionKeys::accepts_plain)
     }
 
-    /// Whether a session of `content` counts to a limit.
-    pub(crate) fn counts(&self, content: &Content) -> bool {
-        self.settings.max_per_user.is_some() && content.owner.is_some()
+    /// Whether a session of `owner` counts to a limit.
+    pub(crate) fn counts(&self, owner: Option<&Arc<str>>) -> bool {
+        self.settings.max_per_user.is_some() && owner.is_some()
     }
 
     /// Whether a new record of `content`, which replaces one of the owner `before`, is another
     /// session of its owner, whose number is limited.
     pub(crate) fn is_limited(&self, content: &Content, before: Option<&Arc<str>>) -> bool {
-        self.counts(content) && content.owner.as_ref() != before
+        self.counts(content.owner.as_ref()) && content.owner.as_ref() != before
     }
 
     fn entry(&self, content: &Content, until: Millis) -> Option<IndexEntry> {

@@ -19,14 +19,14 @@ use crate::{Error, content::Lineage, measure};
 /// | `login` | info | a login or a reauthentication was stored | `lineage` |
 /// | `renewal` | info | a user's session got a new id without a login | `lineage` |
 /// | `rotation` | info | a user's session got a new id because its id was in use for the [period of rotation](crate::Settings::with_rotation) | `lineage` |
-/// | `log_out` | info | the end of a user's session was stored; also for each session that a user ends from a list | `lineage` |
+/// | `log_out` | info | the end of a user's session was stored; also for each session that a user ends from a list. Also if a log-out finds the session ended: the answer to an earlier try may have been lost | `lineage` |
 /// | `log_out_everywhere` | info | all sessions of a user were ended, or all but one | `ended`: how many |
 /// | `back_channel_log_out` | info | the sessions that belong to an identity provider's session were ended | `ended`: how many |
 /// | `signature_refused` | warn | a cookie of the session's name has no valid signature, or no valid form | `suppressed` |
 /// | `late_id` | warn | a request came with an id that was renewed less than 90 seconds before | `suppressed` |
 /// | `rotated_id` | warn | a request came with an id that was rotated, more than 30 seconds after the id that follows was first presented: somebody copied a cookie, or a browser lost one | `lineage`, `suppressed` |
 /// | `foreign_owner` | warn | a session belonged to another user by the time a change was to be stored; the change was dropped | `lineage`, `suppressed` |
-/// | `limit_reached` | warn | `limit` is `bytes` or `keys`: a change was refused because the session is too large. `limit` is `sessions`: a user has the most sessions, so a login was refused, or ended others | `lineage`, `limit`, `suppressed` |
+/// | `limit_reached` | warn | `limit` is `bytes` or `keys`: a change was refused because the session is too large. `limit` is `sessions`: a user has the most sessions, so a login was refused, or ended others. A session that was not stored has no `lineage` | `lineage`, `limit`, `suppressed` |
 /// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `reason`, `suppressed` |
 /// | `device_bound` | info | with the feature `dbsc`: a session was bound to the device of its browser | `lineage` |
 /// | `device_proof_refused` | warn | what was to prove a device did not: a wrong key or challenge, or no proof at all | `lineage`, `reason`, `suppressed` |
@@ -35,10 +35,10 @@ use crate::{Error, content::Lineage, measure};
 /// | `cross_site_refused` | warn | [`CrossSiteRule`](crate::CrossSiteRule) refused a request | `origin`, `host`, `sec_fetch_site`, `route`, `suppressed` |
 ///
 /// Sessions that nobody is logged in to have no events of level info: they concern no user, and
-/// anybody could cause them. Anybody can cause the events of level warn. Of each, at most 10 in a second are logged per
-/// `Sessions` or rule. `suppressed` is how many were not logged since the one before. The
-/// application logs what only it knows, such as a wrong password, and the user of a login beside
-/// its `lineage`.
+/// anybody could cause them. Anybody can cause the events of level warn. Of each, at most 10 in a
+/// second are logged per `Sessions` or [`CrossSiteRule`](crate::CrossSiteRule), whose clones share
+/// the number. `suppressed` is how many were not logged since the one before. The application logs
+/// what only it knows, such as a wrong password, and the user of a login beside its `lineage`.
 pub const SECURITY_EVENTS: &str = "session::security";
 
 /// How many events of a kind are logged in a second.

@@ -311,3 +311,37 @@ fn a_header_that_cannot_take_the_cookies_place_is_refused() {
     let settings = Settings::unsigned().with_id_header(answered);
     assert!(settings.check().is_err());
 }
+
+#[test]
+fn settings_without_effect_are_refused_and_named() {
+    for (pairs, message) in [
+        (
+            &[("SESSION_ROTATED_ID_ENDS_SESSION", "true")][..],
+            "SESSION_ROTATED_ID_ENDS_SESSION has no effect without rotation: set SESSION_ROTATION_SECONDS",
+        ),
+        (
+            &[("SESSION_ON_MAX_PER_USER", "refuse-login")],
+            "SESSION_ON_MAX_PER_USER refuses no login without a limit: set SESSION_MAX_PER_USER",
+        ),
+        (
+            &[
+                ("SESSION_ASSURANCE", "AAL3"),
+                ("SESSION_ROTATION_SECONDS", "43200"),
+            ],
+            "SESSION_ROTATION_SECONDS must be less than the absolute timeout, 43200 (seconds)",
+        ),
+    ] {
+        let error = native(&[&[("SECRET_KEY", NEWEST)], pairs].concat()).unwrap_err();
+        assert!(error.starts_with(message), "{error}");
+    }
+    for pairs in [
+        &[("SESSION_ROTATED_ID_ENDS_SESSION", "false")][..],
+        &[("SESSION_ON_MAX_PER_USER", "end-oldest")],
+        &[
+            ("SESSION_ASSURANCE", "AAL3"),
+            ("SESSION_ROTATION_SECONDS", "43199"),
+        ],
+    ] {
+        native(&[&[("SECRET_KEY", NEWEST)], pairs].concat()).unwrap();
+    }
+}

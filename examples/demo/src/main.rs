@@ -24,7 +24,7 @@ use std::{
 use actix_server_sessions::{
     AppSessions, CrossSiteGuard,
     session_core::{
-        CookieAttributes, Record, Settings,
+        CookieAttributes, CrossSiteRule, Record, Settings,
         config::{ConfigError, Env},
     },
 };
@@ -155,6 +155,8 @@ async fn serve(
     let policy = device::policy(env)?;
     let account = policy.map(|it| device::routes(sessions.sessions(), it));
     let account = account.transpose()?;
+    // Made once, so that all workers share how many refusals are logged in a second.
+    let rule = CrossSiteRule::new();
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(Data::new(name))
@@ -162,7 +164,7 @@ async fn serve(
             .app_data(metrics.clone())
             .app_data(web::PayloadConfig::new(64 << 20))
             .wrap(sessions.middleware())
-            .wrap(CrossSiteGuard::default())
+            .wrap(CrossSiteGuard::new(rule.clone()))
             .wrap(from_fn(error_page::error_pages))
             .configure(api::routes)
             .configure(devices::routes)

@@ -1,19 +1,26 @@
 //! The session in other middleware, in guards, and in tests of handlers.
 
+use std::time::Duration;
+
 use actix_web::{
-    App, HttpResponse,
+    App, HttpRequest, HttpResponse,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     guard::fn_guard,
+    http::header::COOKIE,
     middleware::{Next, from_fn},
     test, web,
 };
 use session_actix::{Session, SessionError, SessionExt, SessionMiddleware};
 
 use crate::suite::{
-    browser::{sessions, settings},
+    browser::{browser, sessions, sessions_at, settings},
     observed_store::ObservedStore,
+    test_clock::TestClock,
 };
+
+/// In seconds.
+const DAY: u64 = 86_400;
 
 async fn count_visits(
     request: ServiceRequest,
@@ -65,4 +72,38 @@ async fn a_handler_is_tested_with_a_session_in_memory() {
     session.log_in("ada").unwrap();
     assert_eq!(greet(session.clone()).await.unwrap(), "hello ada");
     assert_eq!(session.get("greeted").unwrap(), Some(true));
+}
+
+/// A handler reads a slow upload, and then asks for its session.
+#[actix_web::test]
+async fn what_counts_is_when_a_request_arrived_and_not_when_it_asks_for_its_session() {
+    let clock = TestClock::default();
+    let sessions = sessions_at(
+        settings().with_rotation(Duration::from_secs(DAY)),
+        &clock.store(),
+        clock.clock(),
+    );
+    let mut browser = browser(sessions.clone()).await.at(clock.clock());
+    browser.get("/login/ada").await;
+    let old = browser.cookie();
+    clock.advance(DAY);
+    browser.get("/who").await;
+    browser.get("/who").await;
+    let time = clock.clone();
+    let upload = move |request: HttpRequest| {
+        time.advance(30);
+        async move {
+            let owner = request.session().await?.owner();
+            Ok::<_, SessionError>(owner.as_deref().unwrap_or("nobody").to_owned())
+        }
+    };
+    let app = App::new()
+        .wrap(SessionMiddleware::new(sessions))
+        .route("/upload", web::get().to(upload));
+    let app = test::init_service(app).await;
+    for owner in ["ada", "nobody"] {
+        let request = test::TestRequest::get().uri("/upload");
+        let request = request.insert_header((COOKIE, old.clone())).to_request();
+        assert_eq!(test::call_and_read_body(&app, request).await, owner);
+    }
 }

@@ -172,10 +172,15 @@ impl Slots {
             inside: OnceLock::new(),
         });
         // Inserted without a look-up first: nearly always there is no outer middleware.
-        match insert(Self(slot.clone())) {
-            None => Some(slot),
-            Some(outer) => slot.nest_in(outer),
+        let slot = match insert(Self(slot.clone())) {
+            None => slot,
+            Some(outer) => slot.nest_in(outer)?,
+        };
+        // Rotation depends on when the request arrived.
+        if slot.sessions.settings().rotation().is_some() {
+            drop(slot.request_session());
         }
+        Some(slot)
     }
 
     /// Opens the session named `name` of the request that has `found` in its extensions. In a debug

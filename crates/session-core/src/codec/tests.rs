@@ -94,7 +94,8 @@ fn a_tombstone_names_its_successor_and_keeps_its_owner() {
     let ended = tombstone(&key('a'), &content(), None, until, TAG);
     assert!(matches!(
         decode(&key('a'), &ended, None).unwrap(),
-        Stored::Ended
+        Stored::Ended(dead)
+            if dead.owner.as_deref() == Some("alice") && Some(dead.lineage) == content().lineage
     ));
 }
 

@@ -6,7 +6,7 @@ use super::{ConfigError, Settings};
 
 /// An authentication assurance level of NIST SP 800-63B-4, for what it asks of *sessions*.
 ///
-/// It sets the lifetimes, and a cookie with `Secure` and the prefix `__Host-`. What the level asks
+/// It sets the lifetimes, and a cookie with `Secure`, `HttpOnly` and the prefix `__Host-`. What the level asks
 /// of authenticators, such as a second factor, is the application's to do. A session has the level
 /// of its login at most: if you log in by a password alone, that is `Aal1`, whatever is set here.
 ///
@@ -69,8 +69,8 @@ impl FromStr for Assurance {
 }
 
 impl Settings {
-    /// Sets what `level` asks of sessions: both timeouts, and a cookie with `Secure` and the prefix
-    /// `__Host-`. Defaults to no level.
+    /// Sets what `level` asks of sessions: both timeouts, and a cookie with `Secure`, `HttpOnly` and
+    /// the prefix `__Host-`. Defaults to no level.
     ///
     /// Timeouts that were set before are kept. If a timeout is longer than the level allows, or the
     /// cookie is set to anything less afterwards, the settings are refused. A session's own idle
@@ -87,6 +87,7 @@ impl Settings {
             self.absolute_timeout = Some(level.absolute_timeout());
         }
         self.cookie.secure = true;
+        self.cookie.http_only = true;
         if !has_prefix(&self.cookie.name) {
             self.cookie.name.insert_str(0, "__Host-");
         }
@@ -116,17 +117,30 @@ impl Settings {
         {
             return at_most("SESSION_ABSOLUTE_LIFETIME", level.absolute_timeout());
         }
+        Ok(())
+    }
+
+    /// Checks that the cookie is not less than the level asks for. This comes before the check that
+    /// a browser would accept the cookie, so that its error leads to none of the other.
+    pub(super) fn check_assurance_cookie(&self) -> Result<(), ConfigError> {
+        let Some(level) = self.assurance else {
+            return Ok(());
+        };
+        let refuse = |name: &str, reason: String| Err(ConfigError::new(name, reason));
+        let remedy = "over plain HTTP leave SESSION_ASSURANCE unset";
         if !self.cookie.secure {
-            return Err(ConfigError::new(
-                "SESSION_COOKIE_SECURE",
-                format!("must be true at {level}"),
-            ));
+            let reason = format!("must be true at {level}; {remedy}");
+            return refuse("SESSION_COOKIE_SECURE", reason);
         }
         if !has_prefix(&self.cookie.name) {
-            return Err(ConfigError::new(
-                "SESSION_COOKIE_NAME",
-                format!("must begin with __Host- at {level}"),
-            ));
+            let reason = format!("must begin with __Host- at {level}; {remedy}");
+            return refuse("SESSION_COOKIE_NAME", reason);
+        }
+        if !self.cookie.http_only {
+            return refuse(
+                "SESSION_COOKIE_HTTPONLY",
+                format!("must be true at {level}"),
+            );
         }
         Ok(())
     }
@@ -252,24 +266,32 @@ mod tests {
             (
                 "SESSION_COOKIE_NAME",
                 "session",
-                "SESSION_COOKIE_NAME must begin with __Host- at AAL2",
+                "SESSION_COOKIE_NAME must begin with __Host- at AAL2; over plain HTTP leave SESSION_ASSURANCE unset",
             ),
             (
                 "SESSION_COOKIE_NAME",
                 "__Secure-session",
-                "SESSION_COOKIE_NAME must begin with __Host- at AAL2",
+                "SESSION_COOKIE_NAME must begin with __Host- at AAL2; over plain HTTP leave SESSION_ASSURANCE unset",
             ),
         ] {
             let refused = from_env(&[("SESSION_ASSURANCE", "aal2"), (name, value)]);
             assert_eq!(refused.unwrap_err(), line);
         }
-        let insecure = [
+        let plain = [
             ("SESSION_ASSURANCE", "AAL1"),
             ("SESSION_COOKIE_SECURE", "false"),
-            ("SESSION_COOKIE_NAME", "session"),
         ];
-        let line = "SESSION_COOKIE_SECURE must be true at AAL1";
-        assert_eq!(from_env(&insecure).unwrap_err(), line);
+        let named = [&plain[..], &[("SESSION_COOKIE_NAME", "session")]].concat();
+        let line = "SESSION_COOKIE_SECURE must be true at AAL1; over plain HTTP leave SESSION_ASSURANCE unset";
+        for insecure in [&plain[..], &named] {
+            assert_eq!(from_env(insecure).unwrap_err(), line);
+        }
+        let readable = [
+            ("SESSION_ASSURANCE", "AAL3"),
+            ("SESSION_COOKIE_HTTPONLY", "false"),
+        ];
+        let line = "SESSION_COOKIE_HTTPONLY must be true at AAL3";
+        assert_eq!(from_env(&readable).unwrap_err(), line);
         let line = "SESSION_ASSURANCE must be AAL1, AAL2 or AAL3";
         assert_eq!(
             from_env(&[("SESSION_ASSURANCE", "aal4")]).unwrap_err(),

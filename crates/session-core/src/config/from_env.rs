@@ -262,10 +262,14 @@ impl Settings {
 impl Settings {
     #[expect(clippy::unused_self, reason = "it has no keys without the feature")]
     fn overlay_encryption(&self, env: &Env) -> Result<(), ConfigError> {
-        match env.get("SESSION_ENCRYPTION_KEY") {
+        let keys = ["SESSION_ENCRYPTION_KEY", "SESSION_ENCRYPTION_KEY_FALLBACKS"];
+        let plain = "SESSION_ENCRYPTION_ACCEPT_PLAIN";
+        let accepts_plain = env.bool(plain)? == Some(true);
+        let set = keys.into_iter().find(|it| env.get(it).is_some());
+        match set.or(accepts_plain.then_some(plain)) {
             None => Ok(()),
-            Some(_) => Err(ConfigError::new(
-                "SESSION_ENCRYPTION_KEY",
+            Some(name) => Err(ConfigError::new(
+                name,
                 "needs the Cargo feature `encryption`",
             )),
         }

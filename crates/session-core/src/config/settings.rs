@@ -326,7 +326,8 @@ impl Settings {
     /// is the older. A session counts until it has ended, and a session that is renewed, or whose
     /// own user logs in again, counts once. It needs a store that can list a user's sessions. A login
     /// costs one list and one write more, and beside [`RefuseLogin`](OnMaxPerUser::RefuseLogin)
-    /// another load and another write. A log-out costs one list more.
+    /// another load and another write. A log-out costs one list more, and so does the login of
+    /// another user in the same browser, which also costs a load.
     ///
     /// The limit applies when a user logs in. If it is lowered, a user with more sessions keeps
     /// them until the next login. All processes must have the same limit and the same policy. If a
@@ -348,9 +349,11 @@ impl Settings {
     ///
     /// With [`RefuseLogin`](OnMaxPerUser::RefuseLogin) every session counts until it ends, also one
     /// that nobody can use any more: its cookie was lost, the key that signed its cookie or encrypted
-    /// its data was dropped, or its data are damaged. So give its user a way to end it, such as
+    /// its data was dropped, or its data are damaged; or it is what a failure of the store left of a
+    /// renewal, see `SECURITY.md`. So give its user a way to end it, such as
     /// [`Sessions::log_out_everywhere`](crate::Sessions::log_out_everywhere) after the password. If
-    /// you drop a key to end all sessions, change the key prefix as well.
+    /// you drop a key to end all sessions, change the key prefix as well. Without a limit it is
+    /// refused.
     #[must_use]
     pub fn with_on_max_per_user(mut self, policy: OnMaxPerUser) -> Self {
         self.on_max_per_user = policy;
@@ -369,14 +372,15 @@ impl Settings {
     }
 
     /// Gives a session a new id by itself when its id has been in use for this period: some hours
-    /// or days, and at least one second. Defaults to never.
+    /// or days, at least one second, and less than the absolute timeout. Defaults to never.
     ///
     /// So a cookie that leaked, such as in a log or a backup, is of no use after a while, and its
     /// use by somebody else shows: a [security event](crate::SECURITY_EVENTS) named `rotated_id`.
     /// No request of the same browser becomes anonymous by it. Until a request presents the new id,
     /// requests with the old one go on in the session and are answered with the new cookie; then
-    /// they go on for 30 seconds without one; then they are refused. A login, a log-out and
-    /// [`renew`](crate::Session::renew) leave the old ids no such time.
+    /// they go on for 30 seconds without one; then they are refused. What counts is when a request
+    /// arrived: when [`begin_request`](crate::Sessions::begin_request) was called for it. A login, a
+    /// log-out and [`renew`](crate::Session::renew) leave the old ids no such time.
     ///
     /// A rotation costs three writes: the new record, the old one's tombstone, and the note that
     /// the new id was presented. A request with the old id loads two records, or three if it is
@@ -395,7 +399,9 @@ impl Settings {
     /// now. Defaults to false: the request is refused, and nothing else.
     ///
     /// One of the two is a thief, and nobody knows which. But whoever has an old id can then log
-    /// the user out, and so does a browser whose profile was restored from a backup.
+    /// the user out, and so does a browser whose profile was restored from a backup. If the clocks of
+    /// two processes differ by 30 seconds, so does a request that was under way at the rotation.
+    /// Without [`with_rotation`](Self::with_rotation) it is refused.
     #[must_use]
     pub fn with_rotated_id_ending_session(mut self, ends: bool) -> Self {
         self.rotated_id_ends_session = ends;
@@ -512,6 +518,7 @@ impl Settings {
     ///
     /// The first rule that is broken. The message says what to do.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_assurance_cookie()?;
         self.cookie.check()?;
         self.check_id_header()?;
         if !(SessionId::MIN_BYTES..=SessionId::MAX_BYTES).contains(&self.id_bytes) {
@@ -538,6 +545,20 @@ impl Settings {
                     "is not for sessions that are shared with Flask, which knows no tombstones; leave it unset",
                 ));
             }
+            if let Some(absolute) = self.absolute_timeout.filter(|it| period >= *it) {
+                let longest = absolute.as_secs();
+                return Err(ConfigError::new(
+                    "SESSION_ROTATION_SECONDS",
+                    format!(
+                        "must be less than the absolute timeout, {longest} (seconds): no session lives long enough"
+                    ),
+                ));
+            }
+        } else if self.rotated_id_ends_session {
+            return Err(ConfigError::new(
+                "SESSION_ROTATED_ID_ENDS_SESSION",
+                "has no effect without rotation: set SESSION_ROTATION_SECONDS, or leave both unset",
+            ));
         }
         self.check_assurance()?;
         if self.store_timeout.is_zero() || self.store_timeout > Duration::from_secs(60) {
@@ -568,6 +589,12 @@ impl Settings {
             return Err(ConfigError::new(
                 "SESSION_MAX_PER_USER",
                 "must be 1 to 1000",
+            ));
+        }
+        if self.max_per_user.is_none() && self.on_max_per_user == OnMaxPerUser::RefuseLogin {
+            return Err(ConfigError::new(
+                "SESSION_ON_MAX_PER_USER",
+                "refuses no login without a limit: set SESSION_MAX_PER_USER, or leave both unset",
             ));
         }
         if self.is_native() {

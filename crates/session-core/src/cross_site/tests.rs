@@ -237,7 +237,13 @@ fn what_no_browser_sends_is_no_origin() {
 #[test]
 fn what_no_path_equals_is_no_exception() {
     for (path, valid) in [
-        ("/", true),
+        ("/hooks/", true),
+        ("/", false),
+        ("/{any}", false),
+        ("/{any}/", false),
+        ("/hooks/*", false),
+        ("/hooks/{tail:.*}", false),
+        ("/hooks/{tail}*", false),
         ("/hooks/stripe", true),
         ("/hooks/{name}/x", true),
         ("hooks", false),

@@ -42,7 +42,7 @@ impl Machine {
         }
         let dead = matches!(
             found,
-            LoadedRecord::Forwarded(..) | LoadedRecord::Ended | LoadedRecord::Absent
+            LoadedRecord::Forwarded(..) | LoadedRecord::Ended(_) | LoadedRecord::Absent
         );
         if dead && self.pending_key() == Some(&key) {
             self.forget_pending_id();
@@ -75,8 +75,17 @@ impl Machine {
             {
                 Event::Ended
             }
-            LoadedRecord::Ended | LoadedRecord::Absent => {
-                let ended = matches!(found, LoadedRecord::Ended);
+            LoadedRecord::Ended(dead) if run.state == State::LoadingToEnd => {
+                let counts = inputs.rules.counts(dead.owner.as_ref());
+                run.dead = Some(dead);
+                if counts && self.condition.is_none() {
+                    Event::EndedLimited
+                } else {
+                    Event::Ended
+                }
+            }
+            LoadedRecord::Ended(_) | LoadedRecord::Absent => {
+                let ended = matches!(found, LoadedRecord::Ended(_));
                 if run.state == State::CheckingWinner {
                     run.key = Some((key, form));
                 }
@@ -210,10 +219,11 @@ impl Machine {
             None => (candidate.key.clone(), candidate.form),
         };
         let mut event = Event::Absent;
+        let now = self.arrived.map_or(inputs.now, |it| it.min(inputs.now));
         match found {
             LoadedRecord::Live(mut live) if !inputs.rules.is_expired(&live, inputs.now) => {
                 let (owner, id_use) = (live.content.owner.as_ref(), live.times.id_use);
-                if let Some(access) = run.admit(rotated.as_ref(), owner, id_use, inputs.now) {
+                if let Some(access) = run.admit(rotated.as_ref(), owner, id_use, now) {
                     let lineage = live.content.lineage;
                     let with_id = Arc::make_mut(&mut live);
                     with_id.id = (access != Access::WithoutId).then_some(candidate.id);
@@ -234,7 +244,7 @@ impl Machine {
                 let next = inputs.rules.successor(&candidate, &forwarding);
                 if let (Some(next), Some(rotation)) = (next, forwarding.rotation) {
                     let (owner, id_use) = (rotation.owner.as_ref(), rotation.id_use);
-                    let access = run.admit(rotated.as_ref(), owner, id_use, inputs.now);
+                    let access = run.admit(rotated.as_ref(), owner, id_use, now);
                     // If the request presents the next id as well, that one counts.
                     let known = run.candidates.iter().any(|it| it.key == next.key);
                     if let Some(access) = access.filter(|_| !known) {
@@ -242,14 +252,22 @@ impl Machine {
                         run.candidates.push(next);
                         return Event::Rotated;
                     }
+                } else if let Some(refused) =
+                    rotated.and_then(|it| it.refused_after_renewal(until, now))
+                {
+                    run.refused.get_or_insert(refused);
                 } else if until > inputs.now && run.late.is_none() {
                     run.late = Some(presented);
                 } else {
+                    self.no_rights = true;
                     run.others.push(presented);
                 }
             }
             // All that a request may do with an expired or long renewed id is to log out.
-            LoadedRecord::Live(_) => run.others.push(presented),
+            LoadedRecord::Live(_) => {
+                self.no_rights = true;
+                run.others.push(presented);
+            }
             LoadedRecord::Unreadable(error) if error.others_can_read() => {
                 run.error = Some(error);
                 return Event::Failed;
@@ -260,10 +278,17 @@ impl Machine {
                     run.key = Some(presented);
                     event = Event::Unreadable;
                 } else {
+                    self.no_rights = true;
                     run.others.push(presented);
                 }
             }
-            LoadedRecord::Ended => event = Event::Ended,
+            LoadedRecord::Ended(dead) => {
+                event = Event::Ended;
+                // If its log-out is tried again, that is reported, and ends its copies.
+                if dead.owner.is_some() {
+                    run.others.push(presented);
+                }
+            }
             LoadedRecord::Absent => {}
         }
         if !run.candidates.is_empty() {

@@ -72,7 +72,8 @@ impl Machine {
         }
         inputs.rules.events.rotated_id(refused.lineage);
         let ends = inputs.rules.settings.rotated_id_ends_session;
-        if lineage.is_none() && refused.late_until > inputs.now && run.late.is_none() {
+        let now = self.arrived.map_or(inputs.now, |it| it.min(inputs.now));
+        if lineage.is_none() && refused.late_until > now && run.late.is_none() {
             run.late = Some(presented);
         } else if !ends {
             run.others.push(presented);

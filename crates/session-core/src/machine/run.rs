@@ -7,6 +7,7 @@ use super::{
     table::{Event, State, rule_holds},
 };
 use crate::{
+    codec::Dead,
     error::Error,
     expiry::Millis,
     header::IdUse,
@@ -78,6 +79,8 @@ pub(super) struct Run {
     pub(super) others: Vec<(StoreKey, Form)>,
     /// This run ended a session, or found that it has ended.
     pub(super) ended: bool,
+    /// The session that is to end was found ended.
+    pub(super) dead: Option<Dead>,
     /// The application logged out during this run. The session that the run stores must end.
     pub(super) logged_out: bool,
     /// The session that this run stores has ended in the store, so no response sends its id.
@@ -129,6 +132,7 @@ impl Run {
             ends_rotated: None,
             others: Vec::new(),
             ended: false,
+            dead: None,
             logged_out: false,
             forgets_id: false,
         }
@@ -193,6 +197,7 @@ impl Run {
             State::Inserting | State::Copying | State::Ending if self.limited => {
                 Event::StoredLimited
             }
+            State::Confirming if self.took_from_another_owner() => Event::StoredLimited,
             State::Updating if self.lacks_tombstones() && written.is_none() => Event::StoredNil,
             State::Forwarding | State::ForwardingAgain | State::Ending
                 if self.lacks_tombstones() =>
@@ -203,6 +208,23 @@ impl Run {
             State::Forwarding | State::ForwardingAgain if listed => Event::StoredListed,
             _ => Event::Stored,
         }
+    }
+
+    /// Whether the login replaced the record of another user.
+    fn took_from_another_owner(&self) -> bool {
+        let owner = |it: &Option<Arc<Live>>| it.as_ref().and_then(|it| it.content.owner.clone());
+        let before = owner(&self.live);
+        before.is_some() && before != owner(&self.written)
+    }
+
+    /// Whose session is to end, or has ended.
+    pub(super) fn whose_end(&self) -> Option<Dead> {
+        let of_live = |live: &Arc<Live>| {
+            let lineage = live.content.lineage?;
+            let owner = live.content.owner.clone();
+            Some(Dead { owner, lineage })
+        };
+        self.dead.clone().or_else(|| of_live(self.live.as_ref()?))
     }
 
     /// The event for a call that failed.
@@ -229,6 +251,7 @@ impl Run {
             owner: new.content.owner.clone()?,
             key: new.key.clone(),
             lineage: new.content.lineage?,
+            renews: self.live.is_some(),
             expires_at: new.times.expires_at?,
         })
     }

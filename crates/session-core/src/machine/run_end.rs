@@ -72,18 +72,20 @@ fn report(end: RunEnd, finished: &FinishedRun, inputs: &Inputs<'_>) {
         .written
         .as_ref()
         .is_some_and(|it| it.content.owner.is_some());
+    let has_new_id = match end {
+        RunEnd::StoredUnderNewId | RunEnd::StoredElsewhere => true,
+        // The answer is an error, and the browser has the new id.
+        RunEnd::Failed => finished.has_new_id,
+        _ => false,
+    };
     match end {
-        RunEnd::Stored | RunEnd::StoredUnderNewId | RunEnd::StoredElsewhere if finished.login => {
+        _ if finished.login && (has_new_id || end == RunEnd::Stored) => {
             security_events::login(lineage(&finished.written));
         }
-        // The answer is an error, and the browser is logged in.
-        RunEnd::Failed if finished.login && finished.has_new_id => {
-            security_events::login(lineage(&finished.written));
-        }
-        RunEnd::StoredUnderNewId if finished.rotates && has_owner => {
+        _ if has_new_id && has_owner && finished.rotates => {
             security_events::rotation(lineage(&finished.written));
         }
-        RunEnd::StoredUnderNewId if !finished.rotates && !finished.inserted && has_owner => {
+        _ if has_new_id && has_owner && !finished.inserted => {
             security_events::renewal(lineage(&finished.written));
         }
         RunEnd::Late if !finished.refused => events.late_id(),

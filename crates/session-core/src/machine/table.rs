@@ -35,6 +35,9 @@ pub(crate) enum State {
     Admitting,
     /// Replaces the new record, which is provisional, by one that counts to the limit.
     Confirming,
+    /// Ends what a renewal that failed may have left of the session of the user before, whose number
+    /// is limited.
+    EndingFormer,
     /// Replaces the new record of a login that was not admitted by the tombstone of an ended
     /// session.
     Withdrawing,
@@ -124,6 +127,8 @@ pub(crate) enum Event {
     Rotated,
     /// The tombstone of an ended session.
     Ended,
+    /// The same, and the number of its owner's sessions is limited.
+    EndedLimited,
     /// No record, or Flask's nil.
     Absent,
     /// A damaged record, or one that a later release wrote.
@@ -302,8 +307,11 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     // Until then the record of a login is provisional, so that what is left of one that failed takes
     // nobody's place. If it is refused, another request wrote it, or ended the session.
     (S::Confirming, E::Stored, N::Done(O::StoredUnderNewId)),
+    // It took the session of another user, who must not lose a place by it.
+    (S::Confirming, E::StoredLimited, N::Go(S::EndingFormer)),
     (S::Confirming, E::Refused, N::Go(S::CheckingNew)),
     (S::Confirming, E::Failed, N::Done(O::Failed)),
+    (S::EndingFormer, E::Deleted, N::Go(S::CheckingNew)),
     // It is not deleted: another login that finds it in its list and wants to end it would take an
     // absent record for a lost one.
     (S::Withdrawing, E::Stored, N::Done(O::Failed)),
@@ -359,6 +367,8 @@ pub(crate) const TRANSITIONS: &[(State, Event, Next)] = &[
     (S::LoadingToEnd, E::LiveOfOther, N::Done(O::NotEnded)),
     (S::LoadingToEnd, E::Forwarded, N::Go(S::LoadingToEnd)),
     (S::LoadingToEnd, E::Ended, N::Again),
+    // Whoever ended it may have failed to end its copies.
+    (S::LoadingToEnd, E::EndedLimited, N::Go(S::EndingCopies)),
     (S::LoadingToEnd, E::Absent, N::Done(O::Missing)),
     (S::LoadingToEnd, E::Unreadable, N::Done(O::Unreadable)),
     (S::LoadingToEnd, E::Failed, N::Done(O::Failed)),

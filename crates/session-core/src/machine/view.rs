@@ -73,9 +73,10 @@ impl Machine {
         }
     }
 
-    /// Whether the request presented the id of an expired session, and has no session of its own.
+    /// Whether the request presented the id of a session that has expired, was renewed long ago, or
+    /// cannot be read, and has no session of its own.
     pub(crate) fn is_expired(&self) -> bool {
-        !self.others.is_empty() && matches!(self.visible_origin(), Origin::New)
+        self.no_rights && !self.others.is_empty() && matches!(self.visible_origin(), Origin::New)
     }
 
     /// Whether this machine ended a session.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Call, EndCondition, Inputs, Machine, Origin, PendingCookie,
+    Call, Inputs, Machine, Origin, PendingCookie,
     table::{Event, RunEnd, State, rule_holds},
 };
 use crate::{
@@ -53,9 +53,8 @@ impl Machine {
             State::Forwarding => return self.enter_forwarding(inputs),
             State::ForwardingAgain => run.reforward(),
             State::Ending => run.live.as_ref().map(|live| {
-                let by_request = self.condition == EndCondition::default();
-                run.limited =
-                    by_request && live.form.has_header() && inputs.rules.counts(&live.content);
+                let counts = inputs.rules.counts(live.content.owner.as_ref());
+                run.limited = self.condition.is_none() && live.form.has_header() && counts;
                 let tombstone =
                     inputs
                         .rules
@@ -66,10 +65,9 @@ impl Machine {
                 run.live.as_ref().map(|live| Call::Delete(live.key.clone()))
             }
             State::Admitting => run.login().map(Call::Admit),
-            State::EndingCopies => run.live.as_ref().and_then(|live| {
-                let owner = live.content.owner.clone()?;
-                Some(Call::EndCopies(owner, live.content.lineage?))
-            }),
+            State::EndingCopies | State::EndingFormer => run
+                .whose_end()
+                .and_then(|it| Some(Call::EndCopies(it.owner?, it.lineage))),
             State::Withdrawing => run.written.take().map(|new| {
                 let (rules, now) = (inputs.rules, inputs.now);
                 let tombstone = rules.tombstone(&new, None, now, random_tag(inputs.random));

@@ -34,7 +34,8 @@
 //! request can be at work on it any more, its login was answered with an error. It is taken for the
 //! oldest, or else ended if it takes the last place; so a process whose clock is slow cannot go on
 //! with it after all. A renewal inserts a copy of the same lineage, which counts together with the
-//! session. If the renewal fails, the copy stays. A log-out ends it with the session.
+//! session. If the renewal fails, the copy stays. A log-out ends it with the session, and so does the
+//! login of another user in the same browser.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -193,7 +194,9 @@ impl Owned {
             }
             counted.remove(&login.lineage);
             if counted.len() >= most {
-                rules.events.limit_reached(Some(login.lineage), "sessions");
+                rules
+                    .events
+                    .limit_reached(login.renews.then_some(login.lineage), "sessions");
                 return Err(Error::TooManySessions { limit: most });
             }
             cut_off.retain(|it| !counted.contains(it));

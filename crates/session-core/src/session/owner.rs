@@ -167,7 +167,8 @@ impl Session {
     }
 
     /// Ends every session of this session's owner; with `keep_current`, every session but this one.
-    /// Returns how many it ended.
+    /// Returns how many it ended. If nobody is logged in, that is none; so it is if the request came
+    /// with an id that was rotated long ago.
     ///
     /// It ends every session whose login was answered before the call, and every renewal of those
     /// sessions. A login of the same owner that is still in flight survives. If the request came

@@ -23,6 +23,7 @@ mod reauthentication;
 mod reentrant;
 mod renewal_chains;
 mod rotated;
+mod security_events;
 mod sessions_per_user;
 mod spawned;
 mod support;

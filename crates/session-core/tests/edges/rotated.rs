@@ -503,3 +503,72 @@ fn a_period_that_cannot_be_kept_is_refused() {
         assert_eq!(wrong.check().unwrap_err().to_string(), line);
     }
 }
+
+/// A user whose cookie was copied, then rotated, and who then proved again who they are. Returns
+/// their browser and the copy.
+async fn reauthenticated(settings: Settings) -> (Site, Browser, Browser) {
+    let (site, browser, copy) = rotated(settings).await;
+    site.request(&browser, |_| {}).await;
+    site.time.advance(60 * SECOND);
+    site.request(&browser, |session| session.reauthenticate().unwrap())
+        .await;
+    (site, browser, copy)
+}
+
+#[tokio::test]
+async fn a_refused_id_is_a_security_event_although_the_user_reauthenticated_since() {
+    for (after, events) in [(29, 0), (30, 1), (120, 1)] {
+        let (site, browser, copy) = reauthenticated(rotating()).await;
+        let (log, _guard) = Log::of_security_events();
+        site.time.advance(after * SECOND);
+        site.request(&copy, |_| {}).await;
+        let lines = log.lines();
+        let names_it = |it: &&String| it.contains("event=\"rotated_id\"");
+        let found = lines.iter().filter(names_it).count();
+        assert_eq!(found, events, "{after} s: {lines:?}");
+        assert!(is_ada(&site, &browser).await);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_id_ends_the_session_although_the_user_reauthenticated_since() {
+    for (after, ends) in [(29, false), (30, true), (120, true)] {
+        let settings = rotating().with_rotated_id_ending_session(true);
+        let (site, browser, copy) = reauthenticated(settings).await;
+        site.time.advance(after * SECOND);
+        site.request(&copy, |_| {}).await;
+        assert_eq!(is_ada(&site, &browser).await, !ends, "{after} s");
+    }
+}
+
+/// A handler reads a slow upload, and then asks for its session.
+#[tokio::test]
+async fn what_counts_is_when_a_request_arrived_and_not_when_it_asks_for_its_session() {
+    for ends in [false, true] {
+        let site = Site::new(rotating().with_rotated_id_ending_session(ends));
+        let browser = site.logged_in("ada").await;
+        site.time.advance(HOUR);
+        let (upload, old) = (site.sessions.begin_request(), browser.clone());
+        // Meanwhile the user goes on in another tab.
+        site.request(&browser, |_| {}).await;
+        site.request(&browser, |_| {}).await;
+        site.time.advance(30 * SECOND);
+        let session = old.session(&upload).await.unwrap();
+        assert_eq!(session.owner().as_deref(), Some("ada"));
+        session.insert("upload", &1).unwrap();
+        assert_eq!(session.save().await.unwrap(), Saved::Stored);
+        assert_eq!(site.value(&browser, "upload").await, Some(1));
+        assert!(is_ada(&site, &browser).await);
+    }
+}
+
+#[tokio::test]
+async fn a_log_out_everywhere_by_a_refused_id_says_that_nobody_is_logged_in() {
+    let (site, browser, old) = rotated(rotating()).await;
+    site.request(&browser, |_| {}).await;
+    site.time.advance(120 * SECOND);
+    let request = site.open(&old).await;
+    assert_eq!(request.owner(), None);
+    assert_eq!(request.log_out_everywhere(false).await.unwrap(), 0);
+    assert!(is_ada(&site, &browser).await);
+}

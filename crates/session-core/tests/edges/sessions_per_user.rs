@@ -247,17 +247,7 @@ async fn what_a_failure_left_of_a_renewal_or_a_rotation_takes_no_place() {
         for rotates in [true, false] {
             let site = Site::new(at_most(1, policy).with_rotation(HOUR));
             let browser = log_in(&site, "ada").await.unwrap();
-            if rotates {
-                site.time.advance(HOUR);
-            }
-            for _ in 0..2 {
-                site.store.fail(Method::Update, Failure::Before);
-            }
-            let request = site.open(&browser).await;
-            if !rotates {
-                request.renew();
-            }
-            assert_eq!(request.answer().await.is_ok(), rotates);
+            leave_a_copy(&site, &browser, rotates).await;
             assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
             assert_eq!(live(&site, "ada").await, 1);
             site.request(&browser, Session::log_out).await;
@@ -266,6 +256,77 @@ async fn what_a_failure_left_of_a_renewal_or_a_rotation_takes_no_place() {
             assert_eq!(live(&site, "ada").await, 1);
         }
     }
+}
+
+/// The session's id is to be renewed or rotated, and the record before cannot be replaced. So the
+/// session goes on under its old id, and a copy of it is left.
+async fn leave_a_copy(site: &Site, browser: &Browser, rotates: bool) {
+    if rotates {
+        site.time.advance(HOUR);
+    }
+    for _ in 0..2 {
+        site.store.fail(Method::Update, Failure::Before);
+    }
+    let request = site.open(browser).await;
+    if !rotates {
+        request.renew();
+    }
+    assert_eq!(request.answer().await.is_ok(), rotates);
+}
+
+#[tokio::test]
+async fn what_a_failure_left_takes_no_place_after_another_user_logged_in() {
+    for policy in POLICIES {
+        for rotates in [true, false] {
+            let site = Site::new(at_most(1, policy).with_rotation(HOUR));
+            let browser = log_in(&site, "ada").await.unwrap();
+            leave_a_copy(&site, &browser, rotates).await;
+            log_in_with(&site, &browser, "bob").await.unwrap();
+            assert_eq!(site.owner(&browser).await.as_deref(), Some("bob"));
+            assert_eq!(live(&site, "ada").await, 0);
+            log_in(&site, "ada").await.unwrap();
+            assert_eq!(live(&site, "bob").await, 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_failure_left_takes_no_place_after_a_log_out_whose_first_answer_was_lost() {
+    for policy in POLICIES {
+        for rotates in [true, false] {
+            let site = Site::new(at_most(1, policy).with_rotation(HOUR));
+            let browser = log_in(&site, "ada").await.unwrap();
+            leave_a_copy(&site, &browser, rotates).await;
+            site.store.fail(Method::Update, Failure::After);
+            let request = site.open(&browser).await;
+            request.log_out();
+            assert!(request.answer().await.is_err());
+            drop(request);
+            assert_eq!(live(&site, "ada").await, 1);
+            // The user tries again.
+            site.request(&browser, Session::log_out).await;
+            assert_eq!(browser.header("/"), None);
+            assert_eq!(live(&site, "ada").await, 0);
+            log_in(&site, "ada").await.unwrap();
+        }
+    }
+}
+
+/// The copy has the longer lifetime, so it stays when the session has expired. Its user can end it.
+#[tokio::test]
+async fn what_a_failure_left_of_a_session_that_was_shortened_since_is_listed_and_can_be_ended() {
+    let site = Site::new(at_most(1, OnMaxPerUser::RefuseLogin).with_idle_timeout(HOUR));
+    let browser = log_in(&site, "ada").await.unwrap();
+    site.request(&browser, |it| it.set_lifetime(Some(720 * HOUR)))
+        .await;
+    leave_a_copy(&site, &browser, false).await;
+    site.request(&browser, |it| it.set_lifetime(None)).await;
+    site.time.advance(48 * HOUR);
+    assert_eq!(site.owner(&browser).await, None);
+    assert_eq!(live(&site, "ada").await, 1);
+    assert!(is_refused(&log_in(&site, "ada").await, 1));
+    site.sessions.log_out_everywhere("ada").await.unwrap();
+    log_in(&site, "ada").await.unwrap();
 }
 
 /// The answer was an error, and the browser has the new id.
@@ -461,5 +522,49 @@ async fn a_request_that_outlasts_its_session_does_not_bring_it_back_beside_a_log
         request.answer().await.unwrap();
         assert_eq!(site.owner(&first).await, None);
         assert_eq!(live(&site, "ada").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_login_beside_or_after_a_rotation_is_limited_like_any_other() {
+    for policy in POLICIES {
+        for beside in [true, false] {
+            for taken in [true, false] {
+                let site = Site::new(at_most(1, policy).with_rotation(HOUR));
+                let browser = site.logged_in("ada").await;
+                let elsewhere = site.browser();
+                if taken {
+                    site.request(&elsewhere, |it| it.log_in("bob").unwrap())
+                        .await;
+                }
+                site.time.advance(HOUR);
+                let old = browser.clone();
+                let answer = if beside {
+                    let request = site.open(&old).await;
+                    site.request(&browser, |_| {}).await;
+                    request.log_in("bob").unwrap();
+                    request.answer().await.map(drop)
+                } else {
+                    site.request(&browser, |_| {}).await;
+                    let request = site.open(&old).await;
+                    request.log_in("bob").unwrap();
+                    request.answer().await.map(drop)
+                };
+                let refused = taken && policy == OnMaxPerUser::RefuseLogin;
+                let case = format!("{policy:?} beside {beside} taken {taken}");
+                assert_eq!(answer.is_err(), refused, "{case}: {answer:?}");
+                let bobs = site.sessions.owner_sessions("bob").await.unwrap().len();
+                let adas = site.sessions.owner_sessions("ada").await.unwrap().len();
+                assert_eq!((bobs, adas), (1, usize::from(refused)), "{case}");
+                let owner = if refused { "ada" } else { "bob" };
+                assert_eq!(site.owner(&old).await.as_deref(), Some(owner), "{case}");
+                // Nothing is left that takes a place.
+                site.sessions.log_out_everywhere("ada").await.unwrap();
+                site.sessions.log_out_everywhere("bob").await.unwrap();
+                for user in ["ada", "bob"] {
+                    site.logged_in(user).await;
+                }
+            }
+        }
     }
 }

@@ -389,3 +389,17 @@ fn a_clock_that_is_set_while_a_login_is_admitted_does_not_end_it() {
         keeps_every_promise(&program);
     }
 }
+
+#[test]
+fn a_clock_that_is_set_back_beside_a_rotation_makes_no_request_late() {
+    let config = Config {
+        idle: 100_000,
+        rotation: Some(1),
+        ..NATIVE
+    };
+    let requests = [(); 3].map(|()| request(0, &[]));
+    let turns = [0, 4, 4, 4, 4, 2, 2, 2];
+    let mut program = program(config, &[seed(0, None)], &requests, &turns);
+    program.schedule.insert(3, Turn::Clock(-100));
+    keeps_every_promise(&program);
+}

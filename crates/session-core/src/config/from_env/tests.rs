@@ -30,7 +30,7 @@ fn every_setting_is_turned_by_its_name() {
         ("SESSION_MAX_KEYS", "50"),
         ("SESSION_PERMANENT", "off"),
         ("PERMANENT_SESSION_LIFETIME", "60"),
-        ("SESSION_ABSOLUTE_LIFETIME", "600"),
+        ("SESSION_ABSOLUTE_LIFETIME", "90000"),
         ("SESSION_CLEANUP_SECONDS", "7"),
         ("SESSION_ROTATION_SECONDS", "86400"),
         ("SESSION_ROTATED_ID_ENDS_SESSION", "true"),
@@ -48,7 +48,7 @@ fn every_setting_is_turned_by_its_name() {
     assert_eq!((all.max_bytes, all.max_keys), (4096, 50));
     assert!(!all.permanent);
     assert_eq!(all.idle_timeout.as_secs(), 60);
-    assert_eq!(all.absolute_timeout.unwrap().as_secs(), 600);
+    assert_eq!(all.absolute_timeout.unwrap().as_secs(), 90_000);
     assert_eq!(all.sweep_pause.as_secs(), 7);
     assert_eq!(all.rotation().unwrap().as_secs(), 86_400);
     assert!(all.rotated_id_ends_session());
