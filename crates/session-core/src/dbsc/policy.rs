@@ -85,6 +85,7 @@ fn proof(value: &[u8]) -> Option<ProofValue> {
 }
 
 /// Whether `proofs` prove the `device`, if a bound cookie lives for `life`.
+#[inline]
 fn state(device: &Device, proofs: &PresentedProofs, life: Duration, now: Millis) -> DeviceState {
     let age = now.since(device.since);
     let is_current = age <= life + TOLERANCE && proofs.contains(&device.proof);
