@@ -37,18 +37,21 @@ pub(crate) fn write(session: &ResponseHeaders, headers: &mut HeaderMap) {
     }
 }
 
+#[cfg(feature = "dbsc")]
+const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
+
 /// What binds a browser's device after a login, and what removes its cookie with a log-out.
 #[cfg(feature = "dbsc")]
 fn write_device(session: &ResponseHeaders, headers: &mut HeaderMap) {
-    let registration = HeaderName::from_static("secure-session-registration");
-    let values = [
-        (registration, &session.device_registration),
-        (SET_COOKIE, &session.device_cookie),
-    ];
-    for (name, value) in values {
-        if let Some(value) = value.as_ref().and_then(|it| it.try_into().ok()) {
-            headers.append(name, value);
-        }
+    if let Some(offer) = &session.device_registration
+        && let Ok(value) = HeaderValue::try_from(offer)
+    {
+        headers.insert(REGISTRATION, value);
+    }
+    if let Some(cookie) = &session.device_cookie
+        && let Ok(value) = HeaderValue::try_from(cookie)
+    {
+        headers.append(SET_COOKIE, value);
     }
 }
 
