@@ -222,7 +222,17 @@ const OLD_WORDS: &[&str] = &[
     "wish",
 ];
 /// Names that others give, such as serde's `visit_map`.
-const EXCEPTIONS: &[&str] = &["visit_borrowed_str", "visit_map", "visit_str"];
+const EXCEPTIONS: &[&str] = &[
+    "visit_bool",
+    "visit_borrowed_str",
+    "visit_f64",
+    "visit_i64",
+    "visit_map",
+    "visit_seq",
+    "visit_str",
+    "visit_u64",
+    "visit_unit",
+];
 
 #[test]
 fn names_use_the_words_of_the_field() {

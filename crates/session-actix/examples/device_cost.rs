@@ -39,8 +39,8 @@ use session_actix::{
 type Failure = Box<dyn Error>;
 
 const ROUNDS: usize = 200;
-const VERIFICATIONS: usize = 20;
-const REQUESTS: usize = 100;
+const VERIFICATIONS: u32 = 20;
+const REQUESTS: u32 = 100;
 /// The most that a proof may cost, of a bare verification.
 const PROOF_LIMIT: f64 = 1.5;
 /// The most that a bound session's request may cost, of another one's.
@@ -162,9 +162,9 @@ fn processor_time() -> Duration {
     Duration::try_from(now).unwrap_or_default()
 }
 
-fn report(what: &str, [without, with]: [Duration; 2], times: usize) -> f64 {
+fn report(what: &str, [without, with]: [Duration; 2], times: u32) -> f64 {
     let ratio = with.as_secs_f64() / without.as_secs_f64();
-    let each = |it: Duration| it.as_secs_f64() * 1e6 / times as f64;
+    let each = |it: Duration| it.as_secs_f64() * 1e6 / f64::from(times);
     println!(
         "{what}: {:.2} and {:.2} microseconds, {ratio:.3} times",
         each(with),
@@ -200,7 +200,7 @@ impl Browser {
         Ok(Self(format!("{session}; {}", cookie(&bound)?)))
     }
 
-    async fn send<S, B>(&self, app: &S, requests: usize) -> Result<(), Failure>
+    async fn send<S, B>(&self, app: &S, requests: u32) -> Result<(), Failure>
     where
         S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
         B: MessageBody,

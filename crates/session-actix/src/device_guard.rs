@@ -176,12 +176,13 @@ where
         async move {
             if guard.own_routes.iter().all(|it| **it != *request.path()) {
                 let session = request.named_session::<N>().await?;
-                if session.device_state() == DeviceState::Unproved
+                let state = session.device_state();
+                if state == DeviceState::Unproved
                     && let Some(skipped) = request.headers().get(SKIPPED)
                 {
                     session.report_skipped_device(skipped.as_bytes());
                 }
-                if session.require_device(guard.policy).is_err() {
+                if state != DeviceState::Proved && session.require_device(guard.policy).is_err() {
                     let answer = (guard.answer)(request.request());
                     return Ok(request.into_response(answer).map_into_right_body());
                 }

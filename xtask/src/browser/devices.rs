@@ -206,8 +206,8 @@ impl<'s> Browser<'s> {
         self.lose_bound_cookie().await?;
         let before = self.site.refreshes.load(Ordering::Relaxed);
         send().await?;
-        let sent = self.site.refreshes.load(Ordering::Relaxed) - before;
-        expect(&format!("{what}: requests of refresh"), &sent, &trips)?;
+        let count = self.site.refreshes.load(Ordering::Relaxed) - before;
+        expect(&format!("{what}: requests of refresh"), &count, &trips)?;
         if !self.has(BOUND).await? {
             return Err(format!("{what}: the bound cookie did not come back").into());
         }

@@ -40,6 +40,7 @@ pub(crate) struct Device {
 }
 
 impl Device {
+    #[inline]
     pub(crate) fn of(field: &DeviceField) -> Self {
         Self {
             key: DeviceKey::of(array(field, 0)),

@@ -50,9 +50,12 @@ pub enum DeviceState {
     Proved,
 }
 
-/// The values of the bound cookie that a request presented: the first four.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct PresentedProofs([Option<ProofValue>; 4]);
+/// How many values of the bound cookie are considered.
+const MOST: usize = 4;
+
+/// The values of the bound cookie that a request presented.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PresentedProofs(Vec<ProofValue>);
 
 impl PresentedProofs {
     /// Notes those in a `Cookie` header.
@@ -60,21 +63,19 @@ impl PresentedProofs {
         let Some(binding) = &rules.settings.device_binding else {
             return;
         };
-        let mut values = cookie::values(header, &binding.cookie.name);
-        for place in self.0.iter_mut().filter(|it| it.is_none()) {
-            *place = values.by_ref().find_map(proof);
-        }
+        let values = cookie::values(header, &binding.cookie.name);
+        let room = MOST - self.0.len();
+        self.0.extend(values.filter_map(proof).take(room));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0[0].is_none()
+        self.0.is_empty()
     }
 
     /// In one comparison of 128 bits, whose time does not tell where they differ.
     fn contains(&self, proof: &ProofValue) -> bool {
         let known = u128::from_ne_bytes(*proof);
-        let mut presented = self.0.iter().flatten();
-        presented.any(|it| u128::from_ne_bytes(*it) == known)
+        self.0.iter().any(|it| u128::from_ne_bytes(*it) == known)
     }
 }
 
@@ -85,6 +86,7 @@ fn proof(value: &[u8]) -> Option<ProofValue> {
 }
 
 /// Whether `proofs` prove the `device`, if a bound cookie lives for `life`.
+#[inline]
 fn state(device: &Device, proofs: &PresentedProofs, life: Duration, now: Millis) -> DeviceState {
     let age = now.since(device.since);
     let is_current = age <= life + TOLERANCE && proofs.contains(&device.proof);

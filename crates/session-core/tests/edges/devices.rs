@@ -5,12 +5,12 @@ mod hostile;
 use std::time::Duration;
 
 use session_core::{
-    Error, Settings,
+    Error, Session, Settings,
     config::OnStoreFailure,
     dbsc::{DeviceAnswer, DeviceBinding, DevicePolicy, DeviceState, TestDevice},
 };
 
-use crate::support::{Browser, Method, Site, signed};
+use crate::support::{Browser, Handler, Method, Site, signed};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -187,9 +187,7 @@ async fn the_application_can_offer_it_to_a_session_of_before() {
     let site = Site::new(signed());
     let browser = site.logged_in("ada").await;
     let site = site.with_settings(binding());
-    let answer = site
-        .request(&browser, |session| session.offer_device_binding())
-        .await;
+    let answer = site.request(&browser, Session::offer_device_binding).await;
     let challenge = answer.device_registration.clone().unwrap();
     let registration = TestDevice::new().registration(&challenge);
     assert_eq!(register(&site, &browser, &registration).await.status, 200);
@@ -199,9 +197,7 @@ async fn the_application_can_offer_it_to_a_session_of_before() {
         } else {
             site.browser()
         };
-        let answer = site
-            .request(&browser, |session| session.offer_device_binding())
-            .await;
+        let answer = site.request(&browser, Session::offer_device_binding).await;
         assert_eq!(answer.device_registration, None, "{owner:?}");
     }
 }
@@ -352,10 +348,10 @@ async fn a_challenge_counts_for_an_hour() {
 
 #[tokio::test]
 async fn a_session_that_ended_ends_on_the_device() {
-    let ends: [(&str, fn(&session_core::Session)); 2] = [
-        ("log-out", |session| session.log_out()),
+    let ends: [(&str, Handler); 2] = [
+        ("log-out", Session::log_out),
         ("login of another user", |session| {
-            session.log_in("grace").unwrap()
+            session.log_in("grace").unwrap();
         }),
     ];
     for (how, end) in ends {
@@ -396,7 +392,7 @@ async fn a_session_that_ended_ends_on_the_device() {
 async fn a_binding_survives_what_the_session_survives() {
     let settings = || binding().with_rotation(Duration::from_secs(3600));
     let mut ada = Bound::new(settings()).await;
-    ada.site.request(&ada.browser, |it| it.renew()).await;
+    ada.site.request(&ada.browser, Session::renew).await;
     assert_eq!(ada.state().await, DeviceState::Proved);
     let again = ada
         .site
@@ -410,7 +406,7 @@ async fn a_binding_survives_what_the_session_survives() {
     assert_ne!(ada.browser.header("/"), before, "rotated");
     assert_eq!(ada.refresh().await.status, 200);
     assert_eq!(ada.state().await, DeviceState::Proved);
-    ada.site.request(&ada.browser, |it| it.clear()).await;
+    ada.site.request(&ada.browser, Session::clear).await;
     assert_eq!(ada.state().await, DeviceState::Proved);
 }
 
@@ -448,7 +444,7 @@ async fn what_may_pass_never_ends_the_binding() {
     assert_eq!(ada.refresh().await.status, 200);
     // Another request has just given the session a new id.
     let old = ada.browser.clone();
-    ada.site.request(&ada.browser, |it| it.renew()).await;
+    ada.site.request(&ada.browser, Session::renew).await;
     let late = refresh(&ada.site, &old, &ada.name, None).await;
     assert_eq!(late.status, 503);
     assert_eq!(ada.refresh().await.status, 200);

@@ -470,7 +470,7 @@ async fn bind(sessions: &Sessions, offer: &str, cookie: &str) {
     let answer = session.register_device(Some(proof.as_bytes())).await;
     assert_eq!(answer.expect("nothing fails yet").status, 200);
     if let Finish::Pending(saving) = request_session.finish() {
-        let _headers = saving.await.expect("nothing fails yet");
+        let _no_cookie = saving.await.expect("nothing fails yet");
     }
 }
 
