@@ -1,4 +1,4 @@
-//! The programs in the README, in CONTRIBUTING.md, HARDENING.md, DEVICE_BOUND.md and MIGRATING.md, compiled by `cargo test --doc`; the examples are the files beside this one.
+//! The programs in the README, in CONTRIBUTING.md, HARDENING.md, `DEVICE_BOUND.md` and MIGRATING.md, compiled by `cargo test --doc`; the examples are the files beside this one.
 
 /// The README.
 #[cfg(doctest)]

@@ -610,22 +610,27 @@ impl Settings {
         self.check_flask()?;
         self.check_encryption()?;
         #[cfg(feature = "dbsc")]
-        if let Some(binding) = &self.device_binding {
-            if !self.is_native() {
-                return Err(ConfigError::new(
-                    "the device binding",
-                    "is not for sessions that are shared with Flask, whose records have no place for a device",
-                ));
-            }
-            if self.id_header.is_some() {
-                return Err(ConfigError::new(
-                    "the device binding",
-                    "needs cookies, and these sessions have their ids in a header: use one of the two",
-                ));
-            }
-            binding.check(&self.cookie)?;
-        }
+        self.check_device_binding()?;
         Ok(())
+    }
+
+    #[cfg(feature = "dbsc")]
+    fn check_device_binding(&self) -> Result<(), ConfigError> {
+        let Some(binding) = &self.device_binding else {
+            return Ok(());
+        };
+        let refuse = |reason| Err(ConfigError::new("the device binding", reason));
+        if !self.is_native() {
+            return refuse(
+                "is not for sessions that are shared with Flask, whose records have no place for a device",
+            );
+        }
+        if self.id_header.is_some() {
+            return refuse(
+                "needs cookies, and these sessions have their ids in a header: use one of the two",
+            );
+        }
+        binding.check(&self.cookie)
     }
 
     /// Records in Flask's form are never encrypted.

@@ -213,7 +213,7 @@ impl Store {
     }
 
     /// The page with the keys of this store.
-    fn page(&self, page: Page) -> Page {
+    fn page(page: Page) -> Page {
         let records = page.records.into_iter().map(|it| {
             let key = it.key.as_str();
             let key = key.strip_prefix(NEW).unwrap_or(key);
@@ -651,8 +651,11 @@ impl World {
         let (place, record) = match found {
             None => (None, None),
             Some((place, key, held)) => {
-                let (key, head) = (key.clone(), held.bytes.clone());
-                (Some(place + 1), Some(Listed { key, head }))
+                let listed = Listed {
+                    key: key.clone(),
+                    head: held.bytes.clone(),
+                };
+                (Some(place + 1), Some(listed))
             }
         };
         Page {
@@ -731,7 +734,7 @@ impl OwnerIndex for Store {
             u64::from_be_bytes(it.as_bytes().try_into().expect("our own cursor"))
         });
         match self.call(Command::OwnedBy(self.owner(owner), from)).await? {
-            Reply::Page(page) => Ok(self.page(page)),
+            Reply::Page(page) => Ok(Self::page(page)),
             _ => unreachable!("a listing is answered as a listing"),
         }
     }
@@ -745,7 +748,7 @@ impl Scan for Store {
         });
         let all = Command::Records(self.side == Side::New, from);
         match self.call(all).await? {
-            Reply::Page(page) => Ok(self.page(page)),
+            Reply::Page(page) => Ok(Self::page(page)),
             _ => unreachable!("a scan is answered as one"),
         }
     }
