@@ -7,6 +7,8 @@ use actix_web::http::header::{
     CACHE_CONTROL, CLEAR_SITE_DATA, HeaderMap, HeaderValue, SET_COOKIE, VARY,
 };
 use session_core::ResponseHeaders;
+#[cfg(feature = "dbsc")]
+use session_core::dbsc::DeviceHeaders;
 
 /// Writes the session's headers into a response.
 pub(crate) fn write(session: &ResponseHeaders, headers: &mut HeaderMap) {
@@ -31,7 +33,9 @@ pub(crate) fn write(session: &ResponseHeaders, headers: &mut HeaderMap) {
         headers.insert(CLEAR_SITE_DATA, value);
     }
     #[cfg(feature = "dbsc")]
-    write_device(session, headers);
+    if let Some(device) = &session.device {
+        write_device(device, headers);
+    }
     if session.vary {
         vary_by_cookie(headers);
     }
@@ -42,13 +46,13 @@ const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registr
 
 /// What binds a browser's device after a login, and what removes its cookie with a log-out.
 #[cfg(feature = "dbsc")]
-fn write_device(session: &ResponseHeaders, headers: &mut HeaderMap) {
-    if let Some(offer) = &session.device_registration
+fn write_device(device: &DeviceHeaders, headers: &mut HeaderMap) {
+    if let Some(offer) = &device.registration
         && let Ok(value) = HeaderValue::try_from(offer)
     {
         headers.insert(REGISTRATION, value);
     }
-    if let Some(cookie) = &session.device_cookie
+    if let Some(cookie) = &device.set_cookie
         && let Ok(value) = HeaderValue::try_from(cookie)
     {
         headers.append(SET_COOKIE, value);
