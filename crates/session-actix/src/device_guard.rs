@@ -34,7 +34,7 @@ type Answer = fn(&HttpRequest) -> HttpResponse;
 /// with an explanation.
 ///
 /// Add it before the [`SessionMiddleware`](crate::SessionMiddleware). The routes of
-/// [`device_routes`](crate::device_routes) always pass. **The routes that log in and out must be
+/// [`device_routes`](crate::device_routes()) always pass. **The routes that log in and out must be
 /// outside**, otherwise a user whose browser has lost its key cannot log in again.
 ///
 /// It also reports why a browser sent a request without the bound cookie, as the security event

@@ -19,6 +19,5 @@ pub(crate) use change::DeviceChange;
 pub(crate) use policy::PresentedProofs;
 pub use policy::{DevicePolicy, DeviceState};
 pub use proof::{DeviceKey, Proof, ProofRefused};
-pub use routes::DeviceAnswer;
-pub(crate) use routes::registration_offer;
+pub use routes::{DeviceAnswer, DeviceHeaders};
 pub use test_device::TestDevice;

@@ -258,10 +258,15 @@ impl SessionStore for Moving {
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         if !self.moves {
-            return Ok(match self.old.insert(key, record).await? {
-                Write::Stored(revision) => Write::Stored(Origin::Old(revision).tagged()),
-                Write::Refused => Write::Refused,
-            });
+            let Write::Stored(revision) = self.old.insert(key, record).await? else {
+                return Ok(Write::Refused);
+            };
+            // Another process may have moved its own to the new store meanwhile.
+            if key.is_of_logins() && self.new.load(key).await?.is_some() {
+                self.old.delete(key).await?;
+                return Ok(Write::Refused);
+            }
+            return Ok(Write::Stored(Origin::Old(revision).tagged()));
         }
         if !key.is_of_logins() {
             // The id of a session is random: nobody else inserts it meanwhile.

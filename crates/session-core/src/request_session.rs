@@ -56,13 +56,9 @@ pub struct ResponseHeaders {
     pub no_store: bool,
     /// The value of a `Clear-Site-Data` header, unless the application sets the header itself.
     pub clear_site_data: Option<String>,
-    /// The value of a `Secure-Session-Registration` header: after a login, the browser may bind the
-    /// session to its device.
+    /// What few responses have: that of a login, and that of a bound session's log-out.
     #[cfg(feature = "dbsc")]
-    pub device_registration: Option<String>,
-    /// The value of a further `Set-Cookie` header: it removes the bound cookie with a log-out.
-    #[cfg(feature = "dbsc")]
-    pub device_cookie: Option<String>,
+    pub device: Option<Box<crate::dbsc::DeviceHeaders>>,
 }
 
 /// Where a request has the session's id.
@@ -346,18 +342,7 @@ fn response_headers(
         id_header: settings.id_header.clone(),
         set_id,
         #[cfg(feature = "dbsc")]
-        device_registration: machine
-            .offers_device()
-            .then(|| crate::dbsc::registration_offer(machine, &shared.rules, now))
-            .flatten(),
-        #[cfg(feature = "dbsc")]
-        device_cookie: shared
-            .rules
-            .settings
-            .device_binding
-            .as_ref()
-            .filter(|_| machine.removes_cookie() && !machine.presented_proofs().is_empty())
-            .map(crate::dbsc::DeviceBinding::removal),
+        device: crate::dbsc::DeviceHeaders::of(machine, &shared.rules, now),
     }
 }
 

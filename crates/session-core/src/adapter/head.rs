@@ -63,7 +63,9 @@ pub fn write_head(session: &ResponseHeaders, head: &mut impl Head) {
         );
     }
     #[cfg(feature = "dbsc")]
-    write_device(session, head);
+    if let Some(device) = &session.device {
+        write_device(device, head);
+    }
     if session.vary {
         match &session.id_header {
             None if !has(head, Field::Vary) => head.set_static(Field::Vary, "Cookie"),
@@ -75,12 +77,12 @@ pub fn write_head(session: &ResponseHeaders, head: &mut impl Head) {
 
 /// What binds a browser's device after a login, and what removes its cookie with a log-out.
 #[cfg(feature = "dbsc")]
-fn write_device(session: &ResponseHeaders, head: &mut impl Head) {
-    if let Some(registration) = &session.device_registration {
+fn write_device(device: &crate::dbsc::DeviceHeaders, head: &mut impl Head) {
+    if let Some(registration) = &device.registration {
         let value = Bytes::copy_from_slice(registration.as_bytes());
         head.set_named("secure-session-registration", value);
     }
-    if let Some(cookie) = &session.device_cookie {
+    if let Some(cookie) = &device.set_cookie {
         head.add(Field::SetCookie, Bytes::copy_from_slice(cookie.as_bytes()));
     }
 }

@@ -131,7 +131,7 @@ impl DeviceBinding {
     }
 
     /// The header value that removes it.
-    pub(crate) fn removal(&self) -> String {
+    pub(super) fn removal(&self) -> String {
         cookie::removal(&self.cookie)
     }
 

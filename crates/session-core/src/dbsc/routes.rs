@@ -269,10 +269,36 @@ impl Session {
     }
 }
 
-/// The value of a `Secure-Session-Registration` header, if the response is to offer to bind the
-/// session of `machine`.
-pub(crate) fn registration_offer(machine: &Machine, rules: &Rules, now: Millis) -> Option<String> {
-    let binding = rules.settings.device_binding.as_ref()?;
+/// What a response has for the device of its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceHeaders {
+    /// The value of a `Secure-Session-Registration` header: after a login, the browser may bind the
+    /// session to its device.
+    pub registration: Option<String>,
+    /// The value of a further `Set-Cookie` header: it removes the bound cookie with a log-out.
+    pub set_cookie: Option<String>,
+}
+
+impl DeviceHeaders {
+    pub(crate) fn of(machine: &Machine, rules: &Rules, now: Millis) -> Option<Box<Self>> {
+        let offers = machine.offers_device();
+        let removes = machine.removes_cookie() && !machine.presented_proofs().is_empty();
+        if !offers && !removes {
+            return None;
+        }
+        let binding = rules.settings.device_binding.as_ref()?;
+        Some(Box::new(Self {
+            registration: offers
+                .then(|| registration_offer(binding, machine, now))
+                .flatten(),
+            set_cookie: removes.then(|| binding.removal()),
+        }))
+    }
+}
+
+/// The value of `Secure-Session-Registration` for the session of `machine`, if it can be bound.
+fn registration_offer(binding: &DeviceBinding, machine: &Machine, now: Millis) -> Option<String> {
     let live = machine.live()?;
     let bindable = live.content.owner.is_some() && live.content.device.is_none();
     let id = live.id.as_ref().filter(|_| bindable)?;

@@ -5,7 +5,7 @@ mod hostile;
 use std::time::Duration;
 
 use session_core::{
-    Error, Session, Settings,
+    Error, ResponseHeaders, Session, Settings,
     config::OnStoreFailure,
     dbsc::{DeviceAnswer, DeviceBinding, DevicePolicy, DeviceState, TestDevice},
 };
@@ -42,7 +42,7 @@ impl Bound {
         let login = site
             .request(&browser, |session| session.log_in(owner).unwrap())
             .await;
-        let offer = login.device_registration.clone()?;
+        let offer = offer_in(&login)?;
         let device = TestDevice::new();
         let registration = device.registration(&offer);
         let answer = register(&site, &browser, &registration).await;
@@ -102,6 +102,11 @@ fn received(browser: &Browser, answer: DeviceAnswer) -> DeviceAnswer {
     answer
 }
 
+/// The offer to bind the session, if the answer has one.
+fn offer_in(answer: &ResponseHeaders) -> Option<String> {
+    answer.device.as_ref()?.registration.clone()
+}
+
 fn name_in(answer: &DeviceAnswer) -> String {
     let body: serde_json::Value = serde_json::from_str(answer.body.as_deref().unwrap()).unwrap();
     body["session_identifier"].as_str().unwrap().to_owned()
@@ -118,7 +123,7 @@ async fn a_login_offers_to_bind_and_the_browser_accepts_once() {
     let login = site
         .request(&browser, |session| session.log_in("ada").unwrap())
         .await;
-    let offer = login.device_registration.clone().unwrap();
+    let offer = offer_in(&login).unwrap();
     assert!(
         offer.starts_with("(ES256);path=\"/device/bind\";challenge=\""),
         "{offer}"
@@ -141,7 +146,7 @@ async fn a_login_offers_to_bind_and_the_browser_accepts_once() {
     );
     // No other answer offers it, and the same registration counts once.
     let later = site.request(&browser, |_| {}).await;
-    assert_eq!(later.device_registration, None);
+    assert_eq!(offer_in(&later), None);
     assert_eq!(register(&site, &browser, &registration).await.status, 403);
     let listed = site.sessions.owner_sessions("ada").await.unwrap();
     assert!(listed[0].is_device_bound());
@@ -156,7 +161,7 @@ async fn an_offer_is_for_one_login_and_five_minutes() {
             let login = site
                 .request(&browser, |session| session.log_in("ada").unwrap())
                 .await;
-            login.device_registration.clone().unwrap()
+            offer_in(&login).unwrap()
         };
         let challenge = offer().await;
         if late {
@@ -179,7 +184,7 @@ async fn an_offer_is_for_one_login_and_five_minutes() {
     let login = site
         .request(&site.browser(), |session| session.log_in("ada").unwrap())
         .await;
-    assert_eq!(login.device_registration, None);
+    assert_eq!(offer_in(&login), None);
 }
 
 #[tokio::test]
@@ -188,7 +193,7 @@ async fn the_application_can_offer_it_to_a_session_of_before() {
     let browser = site.logged_in("ada").await;
     let site = site.with_settings(binding());
     let answer = site.request(&browser, Session::offer_device_binding).await;
-    let challenge = answer.device_registration.clone().unwrap();
+    let challenge = offer_in(&answer).unwrap();
     let registration = TestDevice::new().registration(&challenge);
     assert_eq!(register(&site, &browser, &registration).await.status, 200);
     for owner in [None, Some("ada")] {
@@ -198,7 +203,7 @@ async fn the_application_can_offer_it_to_a_session_of_before() {
             site.browser()
         };
         let answer = site.request(&browser, Session::offer_device_binding).await;
-        assert_eq!(answer.device_registration, None, "{owner:?}");
+        assert_eq!(offer_in(&answer), None, "{owner:?}");
     }
 }
 
@@ -357,7 +362,8 @@ async fn a_session_that_ended_ends_on_the_device() {
     for (how, end) in ends {
         let mut ada = Bound::new(binding()).await;
         let answer = ada.site.request(&ada.browser, end).await;
-        let removed = answer.device_cookie.as_deref();
+        let device = answer.device.as_ref();
+        let removed = device.and_then(|it| it.set_cookie.as_deref());
         assert_eq!(
             removed.is_some_and(|it| it.contains("Max-Age=0")),
             how == "log-out"
@@ -398,7 +404,7 @@ async fn a_binding_survives_what_the_session_survives() {
         .site
         .request(&ada.browser, |it| it.reauthenticate().unwrap())
         .await;
-    assert_eq!(again.device_registration, None);
+    assert_eq!(offer_in(&again), None);
     assert_eq!(ada.state().await, DeviceState::Proved);
     let before = ada.browser.header("/");
     ada.site.time.advance(90 * MINUTE);

@@ -397,7 +397,8 @@ impl Run<'_> {
         let header = outcome.set_cookie.expect("a new session has a cookie");
         self.browsers.borrow_mut()[seed.browser].receive(&header, self.browser_now());
         let is_bound = self.is_bound();
-        if let Some(offer) = outcome.device_registration.filter(|_| is_bound) {
+        let device = outcome.device.filter(|_| is_bound);
+        if let Some(offer) = device.and_then(|it| it.registration) {
             let sessions = self.bench.sessions(config, which);
             bind(
                 &sessions,

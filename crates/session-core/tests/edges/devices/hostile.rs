@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use session_core::dbsc::{DeviceKey, DeviceState, Proof, ProofRefused, TestDevice};
 
-use super::{Bound, binding, refresh, register};
+use super::{Bound, binding, offer_in, refresh, register};
 use crate::support::{Log, Site};
 
 fn encoded(bytes: impl AsRef<[u8]>) -> String {
@@ -146,7 +146,7 @@ async fn no_hostile_registration_binds_a_session() {
     let login = site
         .request(&browser, |session| session.log_in("ada").unwrap())
         .await;
-    let challenge = login.device_registration.clone().unwrap();
+    let challenge = offer_in(&login).unwrap();
     let key = TestDevice::new();
     let (log, _guard) = Log::start();
     for (token, why) in registrations(&key, challenge_in(&challenge)) {
@@ -169,7 +169,7 @@ async fn no_hostile_registration_binds_a_session() {
     let login = site
         .request(&grace, |session| session.log_in("grace").unwrap())
         .await;
-    let theirs = login.device_registration.clone().unwrap();
+    let theirs = offer_in(&login).unwrap();
     let answer = register(&site, &browser, &key.registration(&theirs)).await;
     assert_eq!(answer.status, 401);
     assert_eq!(

@@ -77,8 +77,9 @@ impl Browser {
 
     /// Takes the cookie of an answer, if it sets one.
     pub(crate) fn receive(&self, outcome: &ResponseHeaders) {
-        let cookies = [&outcome.set_cookie, &outcome.device_cookie];
-        for set_cookie in cookies.into_iter().flatten() {
+        let device = outcome.device.as_ref();
+        let removal = device.and_then(|it| it.set_cookie.as_ref());
+        for set_cookie in outcome.set_cookie.iter().chain(removal) {
             self.set(set_cookie);
         }
     }
