@@ -36,7 +36,8 @@ pub(crate) async fn many_damages_at_random_messages_lose_nothing(backend: Backen
     // was costs some 30 MiB once, for the symbols.
     drop(Backtrace::force_capture().to_string());
     let (begin, sums, mut dice) = (Instant::now(), Arc::new(Sums::default()), dice());
-    let damages = rounds() * 2 * STRIKES;
+    // CI has half as many for each round as a soak, to keep to its time.
+    let damages = rounds() * STRIKES * if rounds() < 1000 { 1 } else { 2 };
     let playing: Vec<_> = (0..NETWORKS)
         .map(|_| {
             let (backend, sums, dice) = (Arc::clone(&backend), Arc::clone(&sums), dice.fork());

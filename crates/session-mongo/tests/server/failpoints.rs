@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use session_core::{Error, SessionStore};
 use session_mongo::mongodb::bson::{Document, doc};
+use tokio::sync::Mutex;
 
 use crate::{
     outage::wait_for_recovery,
     setup::{Setup, connect, key, record, stored, unique},
 };
+
+/// A server has one fail point for all commands, so one test at a time sets it.
+pub(crate) static FAIL_POINT: Mutex<()> = Mutex::const_new(());
 
 /// Makes the server fail the next `times` of `commands` from the application `app` with `error`.
 pub(crate) async fn fail(setup: &Setup, app: &str, commands: &[&str], times: i32, error: Document) {
@@ -23,6 +27,7 @@ pub(crate) async fn fail(setup: &Setup, app: &str, commands: &[&str], times: i32
 
 #[tokio::test]
 async fn a_write_that_the_server_fails_is_an_error_and_writes_nothing() {
+    let _alone = FAIL_POINT.lock().await;
     let setup = Setup::shared().await;
     let app = unique();
     // With the driver's retries enabled. The store must not use them.
@@ -78,6 +83,7 @@ async fn a_write_that_the_server_fails_is_an_error_and_writes_nothing() {
 
 #[tokio::test]
 async fn a_write_without_a_confirmed_majority_is_an_error() {
+    let _alone = FAIL_POINT.lock().await;
     let setup = Setup::shared().await;
     let app = unique();
     let store = connect(

@@ -11,7 +11,7 @@ use session_tests::rounds;
 use tokio::task::JoinSet;
 
 use crate::{
-    failpoints::fail,
+    failpoints::{FAIL_POINT, fail},
     setup::{Setup, connect, key, keys_of, listed, owner, record, stored, unique},
 };
 
@@ -108,6 +108,7 @@ async fn an_index_of_the_same_name_with_other_options_is_an_error() {
 
 #[tokio::test]
 async fn sessions_work_without_the_right_to_create_indexes() {
+    let _alone = FAIL_POINT.lock().await;
     const UNAUTHORIZED: i32 = 13;
     let setup = Setup::shared().await;
     let app = unique();
