@@ -34,7 +34,7 @@ fn a_session_allocates_little() {
     let _counts = Profiler::builder().testing().build();
     let route = u64::from(cfg!(debug_assertions));
     // The attributes of each metric.
-    let metrics = |calls| {
+    let metrics = |calls: u64| {
         if cfg!(feature = "metrics") {
             1 + calls
         } else {

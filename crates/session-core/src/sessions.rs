@@ -43,7 +43,7 @@ impl SessionsBuilder {
     /// Allows a store, or settings, with which a user's sessions cannot be listed.
     ///
     /// The application must then neither list a user's sessions nor log a user out everywhere: both
-    /// are [`Error::NoOwnerIndex`](crate::Error::NoOwnerIndex).
+    /// are [`Error::NoOwnerIndex`].
     pub fn without_owner_lists(mut self) -> Self {
         self.owner_lists = false;
         self
