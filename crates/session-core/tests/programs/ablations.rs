@@ -55,6 +55,11 @@ const NOT_JUDGED: &[(&str, &str, &str)] = &[
         "until its next use, the session would be in no list; edges, sessions_per_user.rs",
     ),
     (
+        "CheckingNew",
+        "Ended",
+        "too rare in the programs; interleavings, where a log-out everywhere overtakes a login",
+    ),
+    (
         "Ending",
         "StoredLimited",
         "what a failed renewal left would take a place; edges, sessions_per_user.rs",
