@@ -108,8 +108,8 @@ async fn an_index_of_the_same_name_with_other_options_is_an_error() {
 
 #[tokio::test]
 async fn sessions_work_without_the_right_to_create_indexes() {
-    let _alone = FAIL_POINT.lock().await;
     const UNAUTHORIZED: i32 = 13;
+    let _alone = FAIL_POINT.lock().await;
     let setup = Setup::shared().await;
     let app = unique();
     let store = connect(
