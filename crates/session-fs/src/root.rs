@@ -57,12 +57,14 @@ impl Root {
     /// not mounted. If its sessions counted as absent, everybody would be logged out, and what was
     /// written to another directory would be lost once the first one is back.
     pub(crate) fn open(&self) -> Result<Option<Directory>> {
+        // Before the directory is read: another thread may set it up meanwhile.
+        let was_found = self.identity.get().is_some();
         let directory = Directory::open(&self.path)?;
         let marker = self.marker();
         let found = directory.as_ref().map(|it| it.link_target(&marker));
         let known = match found.transpose()?.flatten() {
             Some(found) => *self.identity.get_or_init(|| found.clone()) == found,
-            None => self.identity.get().is_none(),
+            None => !was_found,
         };
         if known {
             return Ok(directory);
