@@ -448,14 +448,14 @@ fn is_marked(bytes: &[u8]) -> bool {
     bytes.first() == Some(&MARK)
 }
 
-/// What replaces the record that moves: the mark, with the record in it. It has the entry that the
-/// record had before.
+/// What replaces the record that moves: the mark, with the record in it. The old store's index has
+/// its entry, so that a list names the session although a process stops on the way.
 fn mark(record: &Record) -> Record {
     let kept_until = Millis::from(record.expires_at).get().to_be_bytes();
     Record {
         bytes: [&[MARK], &kept_until[..], &record.bytes].concat().into(),
         expires_at: record.expires_at,
-        entry: None,
+        entry: record.entry.clone(),
     }
 }
 

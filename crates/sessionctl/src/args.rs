@@ -89,7 +89,7 @@ pub(crate) enum Command {
     Sweep,
     /// Creates the table or the indexes that the store needs.
     Migrate,
-    /// Copies sessions to another store.
+    /// Copies sessions to another store. Without --moving no application may write to them meanwhile.
     Copy(Copy),
     /// Looks for what is wrong with the store and the settings.
     Doctor(Doctor),
@@ -153,10 +153,6 @@ pub(crate) struct Count {
 pub(crate) struct Show {
     /// The session, as `ls` names it.
     pub(crate) lineage: String,
-
-    /// The user, if known. The session is then found without reading all of them.
-    #[arg(long, value_name = "USER")]
-    pub(crate) owner: Option<String>,
 
     /// Also prints the values. They may be personal data.
     #[arg(long)]

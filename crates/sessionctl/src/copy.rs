@@ -15,7 +15,7 @@ use crate::{
     args::Copy,
     failure::{Completion, Failure, described},
     opened::Opened,
-    selection::{PAGE, Walk},
+    selection::PAGE,
 };
 
 /// How many reasons are printed one by one.
@@ -103,12 +103,17 @@ async fn progress(opened: &Opened) -> Result<ProgressBar, Failure> {
     if bar.is_hidden() {
         return Ok(bar);
     }
-    let mut walk = Walk::new(opened);
-    let mut records = 0;
-    while let Some(page) = walk.next().await? {
-        records += page.len() as u64;
+    // Not by a `Walk`, which remembers each session.
+    let (all, mut cursor, mut records) = (opened.all()?, None, 0);
+    loop {
+        let page = all.page(cursor.as_ref(), PAGE).await?;
+        let others = page.expired + page.tombstones;
+        records += others + (page.sessions.len() + page.unreadable.len()) as u64;
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
     }
-    records += walk.expired + walk.tombstones + walk.unreadable.len() as u64;
     bar.set_length(records);
     let style = ProgressStyle::with_template(
         "{bar:30} {human_pos} of {human_len} records, {per_sec}, {eta} left",

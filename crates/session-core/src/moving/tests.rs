@@ -77,6 +77,37 @@ async fn what_a_stopped_process_left_is_moved_by_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_process_that_stops_on_the_way_leaves_no_session_that_its_owners_list_does_not_name() {
+    let later = SystemTime::now() + Duration::from_secs(7200);
+    let [new, old] =
+        [(); 2].map(|()| Arc::new(MemoryStore::new().with_clock(Arc::new(move || later))));
+    let (key, owner) = (key(), KeyPrefix::default().owner_key("ada"));
+    let listed = |bytes, until| Record {
+        entry: Some(IndexEntry {
+            owner: owner.clone(),
+            provider_session: None,
+            expires_at: until,
+        }),
+        ..record(bytes)
+    };
+    let (soon, long) = (
+        later - Duration::from_secs(1),
+        later + Duration::from_secs(7200),
+    );
+    let moving = Moving::new(new.clone(), old.clone());
+    let before = revision(old.insert(&key, &listed(b"1", soon)).await.unwrap());
+    // It stops after the first step, and the time of the entry that the record had goes by.
+    assert!(
+        moving
+            .claim(&key, &listed(b"2", long), &before)
+            .await
+            .unwrap()
+    );
+    let page = moving.owned_by(&owner, None, 10).await.unwrap();
+    assert!(page.records.iter().any(|it| it.key == key));
+}
+
+#[tokio::test]
 async fn the_way_back_overwrites_what_was_left_and_keeps_what_is_newer() {
     let [new, old] = stores();
     let (key, there) = (key(), Moving::new(new.clone(), old.clone()));
