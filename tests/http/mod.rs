@@ -11,6 +11,7 @@ mod cookies;
 mod cross_site;
 mod damaged_records;
 mod failures;
+mod flask_cookie;
 mod fresh_login;
 mod header;
 mod hostile_cookies;

@@ -15,10 +15,17 @@ use super::{
 use crate::framework::{App, Incoming, Running, Session, SessionError};
 
 /// The path says what is done. The response is the session's lineage.
+/// A request that waits with its session loaded.
+#[derive(Clone, Default)]
+struct Slow {
+    has_begun: Arc<Notify>,
+    go_on: Arc<Notify>,
+}
+
 async fn act(
     session: Session,
     incoming: Incoming,
-    go_on: Arc<Notify>,
+    slow: Slow,
     sessions: Sessions,
 ) -> Result<Answer, SessionError> {
     match &*incoming.argument() {
@@ -42,7 +49,8 @@ async fn act(
             }
         }
         "slow" => {
-            go_on.notified().await;
+            slow.has_begun.notify_one();
+            slow.go_on.notified().await;
             session.insert("a", &1)?;
         }
         _ => {}
@@ -63,10 +71,10 @@ fn small() -> Settings {
     settings().with_max_bytes(3000).with_max_keys(3)
 }
 
-async fn application(store: &ObservedStore, go_on: &Arc<Notify>, settings: Settings) -> Running {
+async fn application(store: &ObservedStore, slow: &Slow, settings: Settings) -> Running {
     let sessions = sessions(settings, store);
-    let (go_on, all) = (go_on.clone(), sessions.clone());
-    let act = move |session, incoming| act(session, incoming, go_on.clone(), all.clone());
+    let (slow, all) = (slow.clone(), sessions.clone());
+    let act = move |session, incoming| act(session, incoming, slow.clone(), all.clone());
     App::new()
         .route("/{act}", act)
         .sessions(sessions)
@@ -77,8 +85,8 @@ async fn application(store: &ObservedStore, go_on: &Arc<Notify>, settings: Setti
 
 #[tokio::test]
 async fn each_event_has_its_name_and_its_fields() {
-    let (store, go_on) = (ObservedStore::default(), Arc::new(Notify::new()));
-    let app = application(&store, &go_on, small()).await;
+    let (store, slow) = (ObservedStore::default(), Slow::default());
+    let app = application(&store, &slow, small()).await;
     let (log, _guard) = Log::of_this_thread();
     let events = || log.security_events();
 
@@ -118,8 +126,9 @@ async fn each_event_has_its_name_and_its_fields() {
             send(&app, "/slow", &cookie).await;
         },
         async {
+            slow.has_begun.notified().await;
             let (bob, _) = send(&app, "/bob", &cookie).await;
-            go_on.notify_one();
+            slow.go_on.notify_one();
             bob
         }
     );

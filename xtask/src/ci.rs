@@ -110,6 +110,7 @@ fn features(steps: &mut Steps) -> StepResult {
         "",
         "dbsc",
         "flask",
+        "flask-cookie",
         "conformance",
         "model",
         "metrics",

@@ -138,10 +138,10 @@ fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepRe
         for package in PACKAGES {
             others.args(["--exclude", package]);
         }
-        failures.extend(steps.command("test", &mut others).err());
+        failures.extend(steps.tests("test", &mut others).err());
     } else if without_servers.clone().next().is_some() {
         others.args(without_servers.flat_map(|name| ["--package", name]));
-        failures.extend(steps.command("test", &mut others).err());
+        failures.extend(steps.tests("test", &mut others).err());
     }
     excluded.report(selected);
     if failures.is_empty() {

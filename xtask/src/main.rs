@@ -24,6 +24,7 @@ mod servers;
 mod setup;
 mod smoke;
 mod steps;
+mod test_run;
 mod tests;
 mod trees;
 

@@ -61,9 +61,9 @@ fn test(steps: &mut Steps, server: &ServerVersion) -> Result<String, String> {
             tests
                 .args(*words)
                 .env("SESSION_TEST_SERVERS", server.folder());
-            let (of_run, result) = counted(&mut tests)?;
-            passed += of_run.0;
-            failed += of_run.1;
+            let (counts, result) = test_run::run(&mut tests)?;
+            passed += counts.passed;
+            failed += counts.failed;
             failures.extend(result.err());
         }
         if failures.is_empty() {
@@ -81,38 +81,6 @@ fn test(steps: &mut Steps, server: &ServerVersion) -> Result<String, String> {
         Ok(()) => Ok(row),
         Err(error) => Err(format!("{error}\n{row}")),
     }
-}
-
-/// Runs tests, shows their output, and counts those that passed and those that failed.
-fn counted(tests: &mut Command) -> Result<((u32, u32), StepResult), String> {
-    let failure = |error: io::Error| format!("cargo test: {error}");
-    let mut run = tests.stdout(Stdio::piped()).spawn().map_err(failure)?;
-    let (mut passed, mut failed) = (0, 0);
-    for line in BufReader::new(run.stdout.take().expect("it is piped")).lines() {
-        let line = line.map_err(failure)?;
-        if let Some((more_passed, more_failed)) = counts(&line) {
-            passed += more_passed;
-            failed += more_failed;
-        }
-        writeln!(io::stdout(), "{line}").map_err(failure)?;
-    }
-    let status = run.wait().map_err(failure)?;
-    let result = match (status.success(), passed) {
-        (true, 0) => Err("no test has run".to_owned()),
-        (true, _) => Ok(()),
-        (false, _) => Err(format!("{failed} tests failed ({status})")),
-    };
-    Ok(((passed, failed), result))
-}
-
-/// The numbers of the line that ends each test program's output.
-fn counts(line: &str) -> Option<(u32, u32)> {
-    let rest = line.strip_prefix("test result: ")?;
-    let number = |name: &str| {
-        let before = rest.split(name).next()?;
-        before.rsplit([' ', ';']).next()?.parse().ok()
-    };
-    Some((number(" passed")?, number(" failed")?))
 }
 
 fn today() -> Result<String, String> {

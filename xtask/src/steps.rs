@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::test_run;
+
 /// `Err` says in one line what has to be done.
 pub(crate) type StepResult = Result<(), String>;
 
@@ -33,6 +35,15 @@ impl Steps {
             } else {
                 Err(format!("{line}: {status}"))
             }
+        })
+    }
+
+    /// Runs a `cargo test` whose output is seen; if it fails, the error names the failed tests.
+    pub(crate) fn tests(&mut self, name: &'static str, command: &mut Command) -> StepResult {
+        let line = line(command);
+        self.check(name, &line, || {
+            let (_, result) = test_run::run(command)?;
+            result.map_err(|error| format!("{line}: {error}"))
         })
     }
 

@@ -21,7 +21,7 @@ pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> StepResult {
     if compose::is_given() {
         return compose::test_given(steps, words);
     }
-    steps.command(
+    steps.tests(
         "test",
         cargo(&["test", "--all-features", "--no-fail-fast"]).args(selection(words)),
     )
@@ -32,7 +32,7 @@ pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> StepResult {
     setup::tests(steps, words)?;
     build_selected(steps, words)?;
     let mut soak = cargo(&["test", "--all-features", "--no-fail-fast"]);
-    steps.command(
+    steps.tests(
         "soak",
         soak.args(selection(words))
             .env("SESSION_TEST_ROUNDS", SOAK_ROUNDS)
@@ -51,7 +51,7 @@ pub(crate) fn http_state(steps: &mut Steps, checkout: &str) -> StepResult {
     let mut test = cargo(&["test", "--package", "session-core", "--lib"]);
     test.args(["--features", "flask", "http_state"]);
     test.args(["--", "--ignored", "--nocapture"]);
-    steps.command("http-state", test.env("HTTP_STATE", checkout))
+    steps.tests("http-state", test.env("HTTP_STATE", checkout))
 }
 
 /// The programs of other packages that tests run, and `cargo test` of one package does not build.

@@ -155,6 +155,7 @@ pub(crate) fn of_header(header: &Header<'_>, payload: Payload) -> (Content, Time
         provider_session: header.provider_session.map(Arc::new),
         label: header.label.map(Arc::from),
         device: header.device.map(|it| Arc::new(*it)),
+        flask_cookie: header.flask_cookie,
         lineage: Some(header.lineage),
     };
     let times = Times {
@@ -263,6 +264,7 @@ fn header<'c>(key: &StoreKey, content: &'c Content, write_tag: [u8; 8]) -> Heade
         nonce: None,
         provider_session: None,
         device: None,
+        flask_cookie: content.flask_cookie,
     }
 }
 
@@ -299,6 +301,34 @@ pub(crate) fn read_logins(key: &StoreKey, bytes: &[u8]) -> Result<(Vec<[u8; 16]>
         ));
     }
     Ok((bindings.to_vec(), header.expires_at))
+}
+
+/// The bytes of a note under `key`: that something happened `at` a time, which matters `until`
+/// another. It is a tombstone that no id leads to, so that stores treat it as they treat those.
+#[cfg(feature = "flask-cookie")]
+pub(crate) fn note(key: &StoreKey, at: Millis, until: Millis, write_tag: [u8; 8]) -> Bytes {
+    let nobody = Content::default();
+    let header = Header {
+        kind: Kind::Ended,
+        expires_at: until,
+        used_at: at,
+        ..header(key, &nobody, write_tag)
+    };
+    header.write(0).into()
+}
+
+/// What [`note`] wrote: when it happened, and until when it matters.
+///
+/// # Errors
+///
+/// As [`decode`].
+#[cfg(feature = "flask-cookie")]
+pub(crate) fn read_note(key: &StoreKey, bytes: &[u8]) -> Result<(Millis, Millis)> {
+    let (header, _) = Header::parse(bytes)?;
+    if header.kind != Kind::Ended || binding(key) != Some(header.binding) {
+        return Err(Error::corrupt("the record is not a note"));
+    }
+    Ok((header.used_at, header.expires_at))
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub use error::ConfigError;
 pub use id_header::IdHeader;
 pub use settings::{OnMaxPerUser, OnStoreFailure, Refresh, Settings, SiteData};
 
+#[cfg(feature = "flask-cookie")]
+pub use crate::flask::FlaskCookie;
 #[cfg(feature = "flask")]
 pub use crate::flask::FlaskSessions;
 pub use crate::rules::Form;

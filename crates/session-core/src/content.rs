@@ -5,7 +5,12 @@ use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{expiry::Millis, header::DeviceField, key::SidDigest, payload::Payload};
+use crate::{
+    expiry::Millis,
+    header::DeviceField,
+    key::{CookieDigest, SidDigest},
+    payload::Payload,
+};
 
 /// Whether the cookie outlives the browser. Key and meaning are Flask's.
 pub(crate) const PERMANENT: &str = "_permanent";
@@ -31,6 +36,9 @@ pub(crate) struct Content {
     pub(crate) label: Option<Arc<str>>,
     /// The device that it is bound to.
     pub(crate) device: Option<Arc<DeviceField>>,
+    /// The digest of the cookie of Flask's built-in session that it was started from. It is kept
+    /// without the Cargo feature, too.
+    pub(crate) flask_cookie: Option<CookieDigest>,
     /// The bytes of its [`Lineage`].
     pub(crate) lineage: Option<[u8; 16]>,
 }

@@ -28,6 +28,8 @@ use self::{
     queues::{Stored, Turn},
     waiters::Waiters,
 };
+#[cfg(feature = "flask-cookie")]
+use crate::flask::{LogOut, note_log_out};
 use crate::{
     error::{Error, Result},
     key::StoreKey,
@@ -75,7 +77,7 @@ struct State {
     left: Duration,
     /// The time that is left for work on a user's sessions.
     work_left: Duration,
-    under_way: Option<Pin<Box<dyn Future<Output = Answered> + Send>>>,
+    under_way: Option<UnderWay>,
     /// Whether the call under way waits for a turn.
     waits_for_turn: bool,
     turn: Option<Turn>,
@@ -83,6 +85,9 @@ struct State {
     came_with_turn: Option<Box<Stored>>,
     waiters: Waiters,
 }
+
+/// A call under way.
+type UnderWay = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 /// An answer, and the time it took.
 struct Answered {
@@ -244,6 +249,18 @@ impl Locked<'_> {
         } else {
             self.state.work_left
         }
+    }
+
+    /// The store time that the request has left.
+    #[cfg(feature = "flask-cookie")]
+    pub(crate) fn time_left(&self) -> Duration {
+        self.state.left
+    }
+
+    /// Takes `took` from the store time that is left.
+    #[cfg(feature = "flask-cookie")]
+    pub(crate) fn spend(&mut self, took: Duration) {
+        self.state.left = self.state.left.saturating_sub(took);
     }
 
     pub(crate) fn spend_work(&mut self, took: Duration) {
@@ -482,8 +499,7 @@ impl State {
                 // A turn is released before another one is waited for.
                 self.turn = None;
             }
-            let call = call_store(shared.clone(), call, self.left, self.turn.is_some());
-            self.under_way = Some(call);
+            self.under_way = Some(self.call_store(shared, call));
         }
         let Some(under_way) = &mut self.under_way else {
             return Poll::Ready(());
@@ -500,6 +516,17 @@ impl State {
         }
         self.answer(shared, answered.answer);
         Poll::Ready(())
+    }
+
+    fn call_store(&self, shared: &Arc<Shared>, call: Call) -> UnderWay {
+        let has_turn = self.turn.is_some();
+        #[cfg(feature = "flask-cookie")]
+        if shared.rules.settings.flask.cookie.is_some()
+            && let Some(log_out) = self.machine.log_out_to_note()
+        {
+            return noted_before(shared.clone(), log_out, call, self.left, has_turn);
+        }
+        call_store(shared.clone(), call, self.left, has_turn)
     }
 
     fn answer(&mut self, shared: &Shared, answer: Answer) {
@@ -527,12 +554,7 @@ fn with_inputs<T>(shared: &Shared, with: impl FnOnce(&mut Inputs<'_>) -> T) -> T
 }
 
 /// Carries out `call` within `left`.
-fn call_store(
-    shared: Arc<Shared>,
-    call: Call,
-    left: Duration,
-    has_turn: bool,
-) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
+fn call_store(shared: Arc<Shared>, call: Call, left: Duration, has_turn: bool) -> UnderWay {
     // Each kind of call has a future of its own, so that the small ones stay small.
     match call {
         Call::Load(key) => Box::pin(async move {
@@ -587,6 +609,29 @@ fn call_store(
             }
         }),
     }
+}
+
+/// Carries out the `call` that stores a log-out, after the store has noted it. A log-out that cannot
+/// be noted is not carried out.
+#[cfg(feature = "flask-cookie")]
+fn noted_before(
+    shared: Arc<Shared>,
+    log_out: LogOut,
+    call: Call,
+    left: Duration,
+    has_turn: bool,
+) -> UnderWay {
+    Box::pin(async move {
+        let (noted, took) = within(left, &shared, note_log_out(&shared, log_out)).await;
+        if let Err(error) = noted {
+            return Answered::of(Answer::Written(Err(error)), took);
+        }
+        let answered = call_store(shared, call, left.saturating_sub(took), has_turn).await;
+        Answered {
+            took: took + answered.took,
+            ..answered
+        }
+    })
 }
 
 async fn update(

@@ -1,11 +1,19 @@
 //! Everything that is different in Flask-Session's form. Only `rules.rs` calls it; the rest of this
 //! crate asks [`Form`] and [`Rules`].
 
+#[cfg(feature = "flask-cookie")]
+mod built_in;
 mod cookie;
 mod login;
 mod record;
 mod settings;
 
+#[cfg(feature = "flask-cookie")]
+pub use self::built_in::FlaskCookie;
+#[cfg(feature = "flask-cookie")]
+pub(crate) use self::built_in::{
+    Import, LogOut, NotedOwners, PresentedCookies, import, note_log_out, note_log_out_of,
+};
 pub(crate) use self::{
     cookie::{Signer, cookie_lifetime, id_in, removal, signer},
     record::{decode, live, nil},

@@ -25,7 +25,8 @@
 //!                8 first use of the id, 8 bytes, 0 if there was none; 16 nonce of a rotation,
 //!                32 bytes; 32 digest of the identity provider's session, 32 bytes. Flags
 //!                without a field: 64 the payload is encrypted, 128 the record is provisional.
-//!                Then those of the further flags: 1 the device that the session is bound to
+//!                Then those of the further flags: 1 the device that the session is bound to;
+//!                2 digest of the Flask cookie that it was started from, 16 bytes
 //! ```
 //!
 //! The payload of a record of kind 3 is the key bindings of provisional records, 16 bytes each.
@@ -40,7 +41,7 @@ use crate::{
     error::{Error, Result},
     expiry::{Millis, millis},
     id::Nonce,
-    key::{SidDigest, StoreKey},
+    key::{CookieDigest, SidDigest, StoreKey},
     record::Record,
 };
 
@@ -64,6 +65,7 @@ const PROVISIONAL: u8 = 128;
 
 /// Of the further flags.
 const DEVICE: u8 = 1;
+const FLASK_COOKIE: u8 = 2;
 
 const AUTHENTICATED: u8 = 1;
 const COOKIE_UNTIL: u8 = 2;
@@ -105,6 +107,15 @@ pub(crate) enum IdUse {
     Since(Millis),
 }
 
+impl IdUse {
+    fn of(bytes: [u8; 8]) -> Self {
+        match u64::from_be_bytes(bytes) {
+            0 => Self::NotYet,
+            millis => Self::Since(Millis::new(millis)),
+        }
+    }
+}
+
 /// A header whose texts are borrowed from the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header<'t> {
@@ -132,6 +143,8 @@ pub(crate) struct Header<'t> {
     /// As [`Content::provider_session`](crate::content::Content::provider_session).
     pub(crate) provider_session: Option<SidDigest>,
     pub(crate) device: Option<&'t DeviceField>,
+    /// As [`Content::flask_cookie`](crate::content::Content::flask_cookie).
+    pub(crate) flask_cookie: Option<CookieDigest>,
 }
 
 impl<'t> Header<'t> {
@@ -156,7 +169,8 @@ impl<'t> Header<'t> {
             3 => Kind::Logins,
             _ => return Err(Error::LaterVersion),
         };
-        if fixed[1] > VERSION || fixed[6] & !TIMES != 0 || fixed[7] & !DEVICE != 0 {
+        if fixed[1] > VERSION || fixed[6] & !TIMES != 0 || fixed[7] & !(DEVICE | FLASK_COOKIE) != 0
+        {
             return Err(Error::LaterVersion);
         }
         let length = usize::from(u16::from_be_bytes(array(fixed, 4)));
@@ -207,6 +221,7 @@ impl<'t> Header<'t> {
         };
         let device = field(fixed[7], DEVICE)?.map(TryInto::try_into).transpose();
         let device = device.map_err(Error::corrupt)?;
+        let flask_cookie = exact(field(fixed[7], FLASK_COOKIE)?)?;
         if length > Record::HEAD
             || !rest.is_empty()
             || (kind == Kind::Forwarded) != successor.is_some()
@@ -232,13 +247,11 @@ impl<'t> Header<'t> {
             successor,
             is_encrypted: flags & ENCRYPTED != 0,
             provisional: flags & PROVISIONAL != 0,
-            id_use: id_use.map(|bytes| match u64::from_be_bytes(bytes) {
-                0 => IdUse::NotYet,
-                millis => IdUse::Since(Millis::new(millis)),
-            }),
+            id_use: id_use.map(IdUse::of),
             nonce,
             provider_session,
             device,
+            flask_cookie,
         };
         Ok((header, length))
     }
@@ -296,6 +309,10 @@ impl<'t> Header<'t> {
             more_flags |= DEVICE;
             length += 2 + device.len();
         }
+        if let Some(cookie) = self.flask_cookie {
+            more_flags |= FLASK_COOKIE;
+            length += 2 + cookie.len();
+        }
         let mut bytes = Vec::with_capacity(length + payload);
         bytes.extend([MAGIC, VERSION, kind, flags]);
         bytes.extend(short(length));
@@ -309,7 +326,9 @@ impl<'t> Header<'t> {
             bytes.extend(short_time(time));
         }
         let fields = fields.into_iter().filter_map(|(_, field)| field);
-        for field in fields.chain(self.device.map(|it| &it[..])) {
+        let further = self.device.map(|it| &it[..]).into_iter();
+        let further = further.chain(self.flask_cookie.as_ref().map(|it| &it[..]));
+        for field in fields.chain(further) {
             bytes.extend(short(field.len()));
             bytes.extend(field);
         }

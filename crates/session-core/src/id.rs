@@ -79,10 +79,16 @@ impl SessionId {
     /// It is HMAC-SHA-256, keyed by this id, of a label, the nonce and the number of the block. So
     /// whoever knows only the nonce, which the store has, or only the old id, does not know it.
     pub(crate) fn successor(&self, nonce: &Nonce, bytes: usize) -> Self {
-        let keyed = Hmac::<Sha256>::new_from_slice(self.as_str().as_bytes())
-            .expect("HMAC takes keys of any length")
-            .chain_update(SUCCESSOR)
-            .chain_update(nonce.0);
+        Self::made(self.as_str().as_bytes(), &[SUCCESSOR, &nonce.0], bytes)
+    }
+
+    /// The id of `bytes` bytes that `message` makes, for whoever knows the key: HMAC-SHA-256 of the
+    /// message and the number of the block.
+    pub(crate) fn made(key: &[u8], message: &[&[u8]], bytes: usize) -> Self {
+        let mut keyed = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+        for part in message {
+            keyed.update(part);
+        }
         Self::filled(bytes, |raw| {
             for (block, number) in raw.chunks_mut(32).zip(0_u8..) {
                 let made = keyed.clone().chain_update([number]).finalize();

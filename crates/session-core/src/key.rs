@@ -133,6 +133,9 @@ const LOGINS: &str = "logins:";
 /// The SHA-256 of an identity provider's session `sid`. This is what a record has of it.
 pub(crate) type SidDigest = [u8; 32];
 
+/// The first half of the SHA-256 of a cookie of Flask's built-in session.
+pub(crate) type CookieDigest = [u8; 16];
+
 pub(crate) fn digest_of_sid(sid: &str) -> SidDigest {
     Sha256::digest(sid).into()
 }
@@ -142,6 +145,13 @@ impl KeyPrefix {
     /// prefix + `logins:` + SHA-256 of the name in hexadecimal.
     pub(crate) fn logins_key(&self, owner: &str) -> StoreKey {
         StoreKey(hex_after(&format!("{}{LOGINS}", self.0), owner.as_bytes()))
+    }
+
+    /// The key of a note about `name`. `kind` has a space, so no id has this digest.
+    #[cfg(feature = "flask-cookie")]
+    pub(crate) fn note_key(&self, kind: &str, name: &[u8]) -> StoreKey {
+        debug_assert!(kind.contains(' '));
+        StoreKey(hex_after(&self.0, &[kind.as_bytes(), &[0], name].concat()))
     }
 }
 

@@ -34,6 +34,8 @@ use crate::{
     rules::{Form, Live, Presented, Rules},
     security_events,
 };
+#[cfg(feature = "flask-cookie")]
+use crate::{id::SessionId, key::CookieDigest};
 
 /// What the machine needs from outside.
 pub(crate) struct Inputs<'g> {
@@ -222,6 +224,12 @@ pub(crate) struct Machine {
     /// Whether the response is to offer to bind the session.
     #[cfg(feature = "dbsc")]
     offers_device: bool,
+    /// The id of the first record. If there is a record of it, the save fails.
+    #[cfg(feature = "flask-cookie")]
+    pub(crate) given_id: Option<SessionId>,
+    /// Whether the response is to remove Flask's cookie, because its session has moved here.
+    #[cfg(feature = "flask-cookie")]
+    pub(crate) removes_flask_cookie: bool,
 }
 
 impl Machine {
@@ -252,6 +260,10 @@ impl Machine {
             proofs: PresentedProofs::default(),
             #[cfg(feature = "dbsc")]
             offers_device: false,
+            #[cfg(feature = "flask-cookie")]
+            given_id: None,
+            #[cfg(feature = "flask-cookie")]
+            removes_flask_cookie: false,
         }
     }
 
@@ -419,6 +431,13 @@ impl Machine {
             {
                 Event::Failed
             }
+            #[cfg(feature = "flask-cookie")]
+            Answer::Written(Ok(Write::Refused))
+                if run.state == State::Inserting && self.given_id.is_some() =>
+            {
+                run.error = Some(Error::Conflict);
+                Event::Failed
+            }
             Answer::Written(Ok(Write::Refused)) => Event::Refused,
             Answer::Written(Err(error)) => {
                 // The reason why a login is withdrawn is what its caller gets.
@@ -516,6 +535,37 @@ impl Machine {
         if let Ok(view) = replay(self.base(rules), &self.ops, now, format) {
             self.view = Some(view);
         }
+    }
+}
+
+/// The session that a cookie of Flask's starts.
+#[cfg(feature = "flask-cookie")]
+impl Machine {
+    /// Whether the request has no session of its own, and nothing happened to it yet.
+    pub(crate) fn may_import(&self) -> bool {
+        matches!(self.origin, Origin::New | Origin::Ended)
+            && self.run.is_none()
+            && self.view.is_none()
+            && !self.is_dirty()
+    }
+
+    /// Forgets that no session was found, so that the next one to open is.
+    pub(crate) fn open_again(&mut self) {
+        if self.may_import() {
+            self.origin = Origin::Unopened;
+        }
+    }
+
+    /// The log-out that the next call stores: its user, and the cookie that the session was started
+    /// from. `None` for other calls, and for those who end many sessions.
+    pub(crate) fn log_out_to_note(&self) -> Option<(Option<Arc<str>>, Option<CookieDigest>)> {
+        let run = self.run.as_ref()?;
+        if run.state != State::Ending || !self.condition.is_none() {
+            return None;
+        }
+        let content = &run.live.as_ref()?.content;
+        let is_noted = content.owner.is_some() || content.flask_cookie.is_some();
+        is_noted.then(|| (content.owner.clone(), content.flask_cookie))
     }
 }
 

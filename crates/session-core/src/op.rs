@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 #[cfg(feature = "dbsc")]
 use crate::dbsc::DeviceChange;
+#[cfg(feature = "flask-cookie")]
+use crate::key::CookieDigest;
 use crate::{
     content::{Content, FLASHES, PERMANENT},
     error::{Error, Result},
@@ -37,6 +39,9 @@ pub(crate) enum Op {
     Label(Option<Arc<str>>),
     #[cfg(feature = "dbsc")]
     Device(Box<DeviceChange>),
+    /// The start from a cookie of Flask's, with the user that it names.
+    #[cfg(feature = "flask-cookie")]
+    StartedByFlask(Option<Arc<str>>, CookieDigest),
 }
 
 /// A flash message: its category and its text, in Flask's order.
@@ -100,6 +105,11 @@ impl Op {
             Self::Label(label) => content.label.clone_from(label),
             #[cfg(feature = "dbsc")]
             Self::Device(change) => return change.apply(content),
+            #[cfg(feature = "flask-cookie")]
+            Self::StartedByFlask(owner, cookie) => {
+                content.owner.clone_from(owner);
+                content.flask_cookie = Some(*cookie);
+            }
             Self::Permanent(permanent) => {
                 payload.insert_value(PERMANENT, Value::encode(permanent, format)?);
             }
@@ -184,6 +194,8 @@ impl fmt::Debug for Op {
             Self::Label(_) => "Label",
             #[cfg(feature = "dbsc")]
             Self::Device(_) => "Device",
+            #[cfg(feature = "flask-cookie")]
+            Self::StartedByFlask(..) => "StartedByFlask",
         })
     }
 }

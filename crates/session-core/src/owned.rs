@@ -12,6 +12,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
+#[cfg(feature = "flask-cookie")]
+use crate::flask::{NotedOwners, note_log_out_of};
 use crate::{
     codec::{Times, of_header},
     content::{Content, Lineage},
@@ -244,7 +246,7 @@ impl Owned {
         };
         let key = self.shared.rules.settings.prefix.provider_session_key(sid);
         let ended = self
-            .end_listed(&key, condition, None, Ends::default())
+            .end_listed(&key, condition, None, Ends::of_log_outs())
             .await?;
         security_events::back_channel_log_out(ended);
         Ok(ended)
@@ -253,7 +255,12 @@ impl Owned {
     /// Ends every session of `owner` except the one with the lineage `keep`. Returns how many it
     /// ended.
     pub(crate) async fn end_all(&self, owner: &str, keep: Option<[u8; 16]>) -> Result<u64> {
-        let ended = self.end_of_owner(owner, None, keep).await?;
+        // The user may have sessions that Flask's cookie has not started yet.
+        #[cfg(feature = "flask-cookie")]
+        self.within(note_log_out_of(&self.shared, owner)).await?;
+        let ended = self
+            .end_of_owner(owner, None, keep, Ends::default())
+            .await?;
         security_events::log_out_everywhere(ended);
         Ok(ended)
     }
@@ -279,7 +286,8 @@ impl Owned {
     /// Ends the session of `owner` with this `lineage`. Returns whether there was one.
     pub(crate) async fn end_one(&self, owner: &str, lineage: &Lineage) -> Result<bool> {
         let only = HashSet::from([lineage.to_bytes()]);
-        Ok(self.end_of_owner(owner, Some(&only), None).await? > 0)
+        let ends = Ends::of_log_outs();
+        Ok(self.end_of_owner(owner, Some(&only), None, ends).await? > 0)
     }
 
     /// Ends the sessions of `owner`: all, or those with the lineages `only`; never the one with
@@ -289,6 +297,7 @@ impl Owned {
         owner: &str,
         only: Option<&HashSet<[u8; 16]>>,
         keep: Option<[u8; 16]>,
+        ends_so_far: Ends,
     ) -> Result<u64> {
         let condition = EndCondition {
             owner: Some(owner.into()),
@@ -296,8 +305,7 @@ impl Owned {
             ..EndCondition::default()
         };
         let key = self.shared.rules.settings.prefix.owner_key(owner);
-        self.end_listed(&key, condition, only, Ends::default())
-            .await
+        self.end_listed(&key, condition, only, ends_so_far).await
     }
 
     /// Ends the sessions that are listed under `name` and that `condition` allows: all, or those
@@ -314,6 +322,8 @@ impl Owned {
         let mut successors = Vec::new();
         let mut pages = self.pages(name);
         while let Some(records) = pages.next().await? {
+            #[cfg(feature = "flask-cookie")]
+            ends_so_far.note(self, &records, only).await?;
             let mut ends = Vec::new();
             for listed in records {
                 listed_keys.insert(listed.key.clone());
@@ -498,9 +508,41 @@ struct Ends {
     failed: Option<Error>,
     /// Why a record could not be read that may belong to one of the sessions meant.
     unread: Option<Error>,
+    /// The owners whose log-out has been noted for Flask's cookies, if that is due.
+    #[cfg(feature = "flask-cookie")]
+    noted: Option<NotedOwners>,
 }
 
 impl Ends {
+    /// Of sessions that end because their users log out, and not because of a limit.
+    fn of_log_outs() -> Self {
+        Self {
+            #[cfg(feature = "flask-cookie")]
+            noted: Some(NotedOwners::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Notes, before they end, the log-outs of those whose sessions `records` are: of all, or of
+    /// those with the lineages `only`.
+    #[cfg(feature = "flask-cookie")]
+    async fn note(
+        &mut self,
+        work: &Owned,
+        records: &[Listed],
+        only: Option<&HashSet<[u8; 16]>>,
+    ) -> Result<()> {
+        let Some(noted) = &mut self.noted else {
+            return Ok(());
+        };
+        let owners = records.iter().filter_map(|listed| {
+            let (header, _) = Header::parse(&listed.head).ok()?;
+            let is_meant = only.is_none_or(|only| only.contains(&header.lineage));
+            header.owner.filter(|_| is_meant)
+        });
+        work.within(noted.note(&work.shared, owners)).await
+    }
+
     /// Waits for `ends`, several at once.
     async fn wait_for(
         &mut self,

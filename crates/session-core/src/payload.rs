@@ -31,7 +31,7 @@ const MAX_KEYS: usize = 16_384;
 const MAX_HEAD: usize = 5;
 
 /// Why bytes are not a session or a value. It quotes none of them, so it can be logged.
-type Reason = &'static str;
+pub(crate) type Reason = &'static str;
 
 const NOT_UTF8: Reason = "a text in it is not UTF-8";
 const TOO_DEEP: Reason = "its lists and maps nest more than 64 deep";
@@ -54,6 +54,23 @@ impl fmt::Display for Format {
             Self::Json => "JSON",
         })
     }
+}
+
+/// The pairs of a JSON object, decoded. `float` reads numbers that are no integers.
+///
+/// # Errors
+///
+/// If it is not an object within the limits.
+#[cfg(feature = "flask-cookie")]
+pub(crate) fn json_object(
+    text: &[u8],
+    float: fn(&str) -> Option<f64>,
+) -> Result<Vec<(String, Dynamic)>, Reason> {
+    json::check_depth(text, MAX_DEPTH + 1)?;
+    let pairs = json::pairs(text, MAX_KEYS)?.into_iter();
+    pairs
+        .map(|(key, value)| Ok((key.into(), dynamic::from_json(value, float)?)))
+        .collect()
 }
 
 /// A session's data: text keys in the order of their insertion, each with an encoded [`Value`].

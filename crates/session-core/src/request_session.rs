@@ -9,6 +9,11 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "flask-cookie")]
+use crate::{
+    config::FlaskCookie,
+    flask::{Import, PresentedCookies, import},
+};
 use crate::{
     config::{IdHeader, OnStoreFailure, Settings},
     driver::{Aim, Drive, Request, Unsaved},
@@ -33,7 +38,19 @@ pub struct RequestSession(Arc<Request>);
 
 /// The future of [`RequestSession::session`].
 #[must_use]
-pub struct OpenSession(Drive);
+pub struct OpenSession {
+    drive: Drive,
+    /// The cookies of Flask's, from which a session starts if the request has none.
+    #[cfg(feature = "flask-cookie")]
+    flask: Option<FlaskCookies>,
+}
+
+/// The start of a session from Flask's cookies.
+#[cfg(feature = "flask-cookie")]
+enum FlaskCookies {
+    Presented(PresentedCookies),
+    UnderWay(Import),
+}
 
 /// The session's part of the response's head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +76,10 @@ pub struct ResponseHeaders {
     /// What few responses have: that of a login, and that of a bound session's log-out.
     #[cfg(feature = "dbsc")]
     pub device: Option<Box<crate::dbsc::DeviceHeaders>>,
+    /// The value of a further `Set-Cookie` header: the removal of the cookie of Flask's built-in
+    /// session.
+    #[cfg(feature = "flask-cookie")]
+    pub remove_flask_cookie: Option<String>,
 }
 
 /// Where a request has the session's id.
@@ -111,7 +132,7 @@ impl RequestSession {
     /// If the store fails, unless the application chose [`OnStoreFailure::Anonymous`].
     pub fn session(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> OpenSession {
         self.0.mark_requested();
-        OpenSession(self.opening(headers))
+        self.open(headers)
     }
 
     /// The session, if it was loaded before. For code that cannot wait, such as a guard.
@@ -210,6 +231,27 @@ impl RequestSession {
         self.0.lock().is_ok_and(|machine| machine.is_opened())
     }
 
+    #[cfg(not(feature = "flask-cookie"))]
+    fn open(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> OpenSession {
+        OpenSession {
+            drive: self.opening(headers),
+        }
+    }
+
+    #[cfg(feature = "flask-cookie")]
+    fn open(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> OpenSession {
+        let rules = &self.0.shared().rules;
+        let mut cookies = PresentedCookies::default();
+        let mut noted = headers.inspect(|header| cookies.note(header, rules));
+        let drive = self.opening(&mut noted);
+        // If the session was opened untouched, nobody has read them.
+        noted.for_each(drop);
+        OpenSession {
+            drive,
+            flask: (!cookies.is_empty()).then_some(FlaskCookies::Presented(cookies)),
+        }
+    }
+
     fn opening(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Drive {
         let candidates = if self.is_opened() {
             Vec::new()
@@ -251,12 +293,58 @@ impl<'s> Carrier<'s> {
     }
 }
 
+#[cfg(not(feature = "flask-cookie"))]
+impl OpenSession {
+    fn opened(&mut self, context: &mut Context<'_>) -> Poll<Result<Saved>> {
+        Pin::new(&mut self.drive).poll(context)
+    }
+}
+
+#[cfg(feature = "flask-cookie")]
+impl OpenSession {
+    /// Opens the session. If the request has none, starts one from Flask's cookies, and opens that.
+    fn opened(&mut self, context: &mut Context<'_>) -> Poll<Result<Saved>> {
+        let request = self.drive.request().clone();
+        loop {
+            if let Some(FlaskCookies::UnderWay(import)) = &mut self.flask {
+                let imported = ready!(import.as_mut().poll(context));
+                self.flask = None;
+                let mut machine = request.lock()?;
+                let imported = match imported {
+                    Ok(imported) => imported,
+                    Err(error) => {
+                        // So that it counts as not loaded.
+                        machine.open_again();
+                        return Poll::Ready(Err(error));
+                    }
+                };
+                let flask = &request.shared().rules.settings.flask.cookie;
+                let stays = flask.as_ref().is_none_or(FlaskCookie::stays);
+                machine.removes_flask_cookie |= imported.is_accepted && !stays;
+                if let Some(presented) = imported.presented {
+                    machine.open_again();
+                    self.drive = Drive::new(request.clone(), Aim::Open(vec![presented]));
+                }
+            }
+            let opened = ready!(Pin::new(&mut self.drive).poll(context))?;
+            let may_import = request.lock()?.may_import();
+            match self.flask.take() {
+                Some(FlaskCookies::Presented(cookies)) if may_import => {
+                    let import = import(request.clone(), cookies);
+                    self.flask = Some(FlaskCookies::UnderWay(import));
+                }
+                _ => return Poll::Ready(Ok(opened)),
+            }
+        }
+    }
+}
+
 impl Future for OpenSession {
     type Output = Result<Session>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let opened = ready!(Pin::new(&mut self.0).poll(context));
-        let request = self.0.request();
+        let opened = ready!(self.opened(context));
+        let request = self.drive.request();
         if let Err(error) = opened {
             measure::request(Some(&error));
             if request.shared().rules.settings.on_store_failure != OnStoreFailure::Anonymous {
@@ -343,7 +431,17 @@ fn response_headers(
         set_id,
         #[cfg(feature = "dbsc")]
         device: crate::dbsc::DeviceHeaders::of(machine, &shared.rules, now),
+        #[cfg(feature = "flask-cookie")]
+        remove_flask_cookie: flask_cookie_removal(machine, settings),
     }
+}
+
+/// After a log-out, Flask must not go on with the login either.
+#[cfg(feature = "flask-cookie")]
+fn flask_cookie_removal(machine: &Machine, settings: &Settings) -> Option<String> {
+    let flask = settings.flask.cookie.as_ref()?;
+    let is_due = machine.removes_flask_cookie || machine.removes_cookie();
+    is_due.then(|| flask.removal())
 }
 
 impl fmt::Debug for RequestSession {

@@ -114,6 +114,7 @@ impl Rules {
             key,
             form: old.form,
             outdated: false,
+            unsent: false,
         })
     }
 }

@@ -141,6 +141,8 @@ pub(crate) struct Presented {
     pub(crate) form: Form,
     /// Whether an older key signed it.
     pub(crate) outdated: bool,
+    /// Whether the browser does not have it yet: it was made from what the request presented.
+    pub(crate) unsent: bool,
 }
 
 /// A live record as it was last loaded or written.
@@ -263,6 +265,7 @@ impl Rules {
             id,
             form,
             outdated,
+            unsent: false,
         })
     }
 

@@ -17,6 +17,7 @@ use crate::{Error, content::Lineage, measure};
 /// | `event` | level | when | further fields |
 /// |---|---|---|---|
 /// | `login` | info | a login or a reauthentication was stored | `lineage` |
+/// | `login_from_flask` | info | with the feature `flask-cookie`: a cookie of Flask's built-in session has started the session of a user | `lineage` |
 /// | `renewal` | info | a user's session got a new id without a login | `lineage` |
 /// | `rotation` | info | a user's session got a new id because its id was in use for the [period of rotation](crate::Settings::with_rotation) | `lineage` |
 /// | `log_out` | info | the end of a user's session was stored; also for each session that a user ends from a list. Also if a log-out finds the session ended: the answer to an earlier try may have been lost | `lineage` |
@@ -238,6 +239,17 @@ pub(crate) fn login(lineage: Option<[u8; 16]>) {
         event = "login",
         lineage = shown(lineage),
         "a user logged in"
+    );
+}
+
+#[cfg(feature = "flask-cookie")]
+pub(crate) fn login_from_flask(lineage: Option<[u8; 16]>) {
+    measure::security_event("login_from_flask");
+    tracing::info!(
+        target: SECURITY_EVENTS,
+        event = "login_from_flask",
+        lineage = shown(lineage),
+        "a cookie of Flask's has started a user's session"
     );
 }
 

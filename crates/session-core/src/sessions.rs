@@ -91,6 +91,13 @@ impl SessionsBuilder {
                 format!("needs a store whose limit is at least {logins} bytes"),
             ));
         }
+        #[cfg(feature = "flask-cookie")]
+        if self.settings.flask.cookie.is_some() && self.store.clone().owner_index().is_none() {
+            return Err(ConfigError::new(
+                "with_flask_cookie",
+                "needs a store that keeps what it notes about log-outs and can list a user's sessions: memcached forgets",
+            ));
+        }
         let mut shared = Shared::of(self.settings, self.store.clone());
         if self.owner_lists {
             let cannot = |reason| Err(ConfigError::new("the store", format!("{reason}; {REMEDY}")));

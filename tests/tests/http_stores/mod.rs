@@ -21,6 +21,7 @@ const LISTS: &[&str] = &[
     "each_event_has_its_name",
     "a_login_beyond_the_limit",
     "its_sessions_are_in_the_list",
+    "flask_cookie",
 ];
 
 /// The store of one test: in memory, unless this process was started for another.

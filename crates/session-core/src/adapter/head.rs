@@ -66,6 +66,11 @@ pub fn write_head(session: &ResponseHeaders, head: &mut impl Head) {
     if let Some(device) = &session.device {
         write_device(device, head);
     }
+    #[cfg(feature = "flask-cookie")]
+    if let Some(removal) = &session.remove_flask_cookie {
+        head.add(Field::SetCookie, Bytes::copy_from_slice(removal.as_bytes()));
+        forbid_caching(head);
+    }
     if session.vary {
         match &session.id_header {
             None if !has(head, Field::Vary) => head.set_static(Field::Vary, "Cookie"),

@@ -113,7 +113,7 @@ pub struct Settings {
 impl Settings {
     /// 31 days, as for Flask's permanent sessions.
     pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(2_678_400);
-    const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 366 * 86_400);
+    pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 366 * 86_400);
 
     /// The defaults, with cookies signed by `keys`.
     pub fn new(keys: SecretKeys) -> Self {
@@ -608,6 +608,8 @@ impl Settings {
         }
         #[cfg(feature = "flask")]
         self.check_flask()?;
+        #[cfg(feature = "flask-cookie")]
+        self.check_flask_cookie()?;
         self.check_encryption()?;
         #[cfg(feature = "dbsc")]
         self.check_device_binding()?;

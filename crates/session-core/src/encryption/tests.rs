@@ -31,6 +31,7 @@ fn header(write_tag: u8) -> Vec<u8> {
         nonce: None,
         provider_session: None,
         device: None,
+        flask_cookie: None,
         is_encrypted: true,
         provisional: false,
     };

@@ -70,6 +70,7 @@ pub(crate) fn decode(loaded: &Loaded, format: Format) -> Result<Option<Stored>> 
             .map(Duration::from_millis),
         provider_session: None,
         device: None,
+        flask_cookie: None,
         owner: notes.owner.map(Arc::from),
         authenticated_at: None,
         label: notes.label.map(Arc::from),

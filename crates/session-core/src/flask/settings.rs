@@ -38,6 +38,9 @@ pub(crate) struct FlaskSettings {
     /// moves.
     pub(crate) next_form: Option<Form>,
     keys: FlaskKeys,
+    /// How sessions start from Flask's built-in ones.
+    #[cfg(feature = "flask-cookie")]
+    pub(crate) cookie: Option<super::FlaskCookie>,
 }
 
 /// The keys that verify the Flask application's cookies.

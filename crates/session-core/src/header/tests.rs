@@ -26,6 +26,7 @@ fn header() -> Header<'static> {
         nonce: None,
         provider_session: None,
         device: None,
+        flask_cookie: None,
     }
 }
 
@@ -60,6 +61,7 @@ fn a_header_is_read_as_it_was_written() {
             provisional: true,
             provider_session: Some([9; 32]),
             device: Some(&[12; 109]),
+            flask_cookie: Some([13; 16]),
             ..header()
         },
         Header {
@@ -85,7 +87,7 @@ fn what_a_later_release_may_write_is_distinguished_from_damage() {
         (2, 4),
         (6, 16),
         (6, 128),
-        (7, 2),
+        (7, 4),
         (7, 128),
     ] {
         let mut bytes = good.clone();

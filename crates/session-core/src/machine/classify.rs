@@ -229,7 +229,7 @@ impl Machine {
                     with_id.id = (access != Access::WithoutId).then_some(candidate.id);
                     with_id.outdated = candidate.outdated;
                     with_id.presented = access == Access::Own;
-                    run.sends_cookie = access == Access::WithId;
+                    run.sends_cookie = access == Access::WithId || candidate.unsent;
                     run.live = Some(live);
                     let further = take(&mut run.candidates).into_iter();
                     let further = further.rev().map(|other| (other.key, other.form));

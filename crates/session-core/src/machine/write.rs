@@ -158,7 +158,7 @@ impl Machine {
             let id = old.successor(&nonce, bytes);
             (id, Some(IdUse::NotYet), Some(live.encoded.clone()))
         } else {
-            let id = SessionId::filled(bytes, |raw| (inputs.random)(raw));
+            let id = self.new_id(bytes, inputs);
             (id, rules.id_use_of_new(&content, inputs.now), None)
         };
         let key = rules.key_of(form, &id);
@@ -204,6 +204,18 @@ impl Machine {
             }
             Err(error) => self.refuse(error, inputs),
         }
+    }
+
+    #[cfg(not(feature = "flask-cookie"))]
+    #[expect(clippy::unused_self, reason = "with the feature it may have one")]
+    fn new_id(&self, bytes: usize, inputs: &mut Inputs<'_>) -> SessionId {
+        SessionId::filled(bytes, |raw| (inputs.random)(raw))
+    }
+
+    #[cfg(feature = "flask-cookie")]
+    fn new_id(&self, bytes: usize, inputs: &mut Inputs<'_>) -> SessionId {
+        let random = || SessionId::filled(bytes, |raw| (inputs.random)(raw));
+        self.given_id.clone().unwrap_or_else(random)
     }
 
     pub(super) fn enter_updating(&mut self, inputs: &mut Inputs<'_>) {

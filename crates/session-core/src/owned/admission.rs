@@ -42,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Owned, OwnedRecord, PATIENCE};
+use super::{Ends, Owned, OwnedRecord, PATIENCE};
 use crate::{
     codec,
     config::OnMaxPerUser,
@@ -98,7 +98,10 @@ impl Owned {
         if lineages.is_empty() {
             return Ok(());
         }
-        match self.end_of_owner(&login.owner, Some(&lineages), None).await {
+        match self
+            .end_of_owner(&login.owner, Some(&lineages), None, Ends::default())
+            .await
+        {
             // What is absent by now, no request can go on with.
             Ok(_) | Err(Error::Missing) => Ok(()),
             Err(error) => Err(error),
@@ -143,7 +146,11 @@ impl Owned {
             if oldest.is_empty() || !rule_holds!(OldestEnds) {
                 return Ok(());
             }
-            match self.end_of_owner(&login.owner, Some(&oldest), None).await {
+            let ends = Ends::default();
+            match self
+                .end_of_owner(&login.owner, Some(&oldest), None, ends)
+                .await
+            {
                 Ok(_) => {
                     let events = &self.shared.rules.events;
                     events.limit_reached(Some(login.lineage), "sessions");

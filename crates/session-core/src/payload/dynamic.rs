@@ -69,7 +69,7 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Dynamic, Reason> {
             let value = rmpv::decode::read_value_ref(&mut &*bytes);
             from_msgpack(value.map_err(|_| "it is not MessagePack")?)
         }
-        Format::Json => from_json(std::str::from_utf8(bytes).map_err(|_| NOT_UTF8)?),
+        Format::Json => from_json(std::str::from_utf8(bytes).map_err(|_| NOT_UTF8)?, finite),
     }
 }
 
@@ -103,32 +103,37 @@ fn from_msgpack(value: ValueRef<'_>) -> Result<Dynamic, Reason> {
 
 /// Decodes one value that has no whitespace around it.
 ///
-/// `serde_json` alone would turn integers beyond 64 bits into floats.
-fn from_json(text: &str) -> Result<Dynamic, Reason> {
+/// `serde_json` alone would turn integers beyond 64 bits into floats. `float` reads other numbers.
+pub(super) fn from_json(text: &str, float: fn(&str) -> Option<f64>) -> Result<Dynamic, Reason> {
     Ok(match text.as_bytes() {
         [b'n', ..] => Dynamic::Nil,
         [b't' | b'f', ..] => Dynamic::Bool(text == "true"),
         [b'"', ..] => Dynamic::Text(json::parse(text.as_bytes())?),
         [b'[', ..] => {
             let items: Vec<&RawValue> = json::parse(text.as_bytes())?;
-            let items = items.into_iter().map(|item| from_json(item.get()));
+            let items = items.into_iter().map(|item| from_json(item.get(), float));
             Dynamic::Array(items.collect::<Result<_, Reason>>()?)
         }
         [b'{', ..] => {
             let pairs = json::pairs(text.as_bytes(), usize::MAX)?.into_iter();
-            let pairs = pairs.map(|(key, it)| Ok((Dynamic::Text(key.into()), from_json(it)?)));
+            let pairs =
+                pairs.map(|(key, it)| Ok((Dynamic::Text(key.into()), from_json(it, float)?)));
             Dynamic::Map(pairs.collect::<Result<_, Reason>>()?)
         }
-        _ if text.contains(['.', 'e', 'E']) => match text.parse() {
-            Ok(value) if f64::is_finite(value) => Dynamic::Float(value),
-            _ => return Err("it has a number that is out of range"),
-        },
+        _ if text.contains(['.', 'e', 'E']) => {
+            let value = float(text).ok_or("it has a number that is out of range")?;
+            Dynamic::Float(value)
+        }
         _ => text
             .parse()
             .map(Dynamic::Int)
             .or_else(|_| text.parse().map(Dynamic::UInt))
             .unwrap_or_else(|_| Dynamic::BigInt(text.to_owned())),
     })
+}
+
+fn finite(number: &str) -> Option<f64> {
+    number.parse().ok().filter(|it| f64::is_finite(*it))
 }
 
 /// Serialises a value in a format, or, without one, as JSON for people, which may lose something.

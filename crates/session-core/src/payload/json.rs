@@ -117,7 +117,7 @@ impl<'de> Visitor<'de> for Pairs {
 /// Refuses lists and objects that nest more than `limit` deep.
 ///
 /// The parser skips values without recursion, so it has no limit of its own.
-fn check_depth(text: &[u8], limit: usize) -> Result<(), Reason> {
+pub(super) fn check_depth(text: &[u8], limit: usize) -> Result<(), Reason> {
     // Both brackets differ by one bit. Counting in bytes is many times as fast.
     let opening = |byte: &u8| u8::from(byte | 0x20 == b'{');
     let count = |chunk: &[u8]| usize::from(chunk.iter().map(opening).sum::<u8>());

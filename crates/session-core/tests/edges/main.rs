@@ -14,6 +14,7 @@ mod encryption;
 mod ended_meanwhile;
 mod expired;
 mod flask;
+mod flask_cookie;
 mod in_turn;
 mod lifetimes;
 mod limits;

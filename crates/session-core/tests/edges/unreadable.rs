@@ -12,7 +12,7 @@ const LATER: [Tamper; 4] = [
     |bytes| bytes[1] = 2,
     |bytes| bytes[2] = 99,
     |bytes| bytes[6] |= 0x80,
-    |bytes| bytes[7] = 2,
+    |bytes| bytes[7] = 4,
 ];
 
 /// What makes it unreadable: cut short, another key's, no record at all, data that are none.

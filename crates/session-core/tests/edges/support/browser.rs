@@ -79,7 +79,8 @@ impl Browser {
     pub(crate) fn receive(&self, outcome: &ResponseHeaders) {
         let device = outcome.device.as_ref();
         let removal = device.and_then(|it| it.set_cookie.as_ref());
-        for set_cookie in outcome.set_cookie.iter().chain(removal) {
+        let removals = removal.into_iter().chain(&outcome.remove_flask_cookie);
+        for set_cookie in outcome.set_cookie.iter().chain(removals) {
             self.set(set_cookie);
         }
     }

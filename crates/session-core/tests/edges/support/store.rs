@@ -187,6 +187,10 @@ impl TestStore {
         self.behaviour().inserted.last().unwrap().clone()
     }
 
+    pub(crate) async fn holds(&self, key: &StoreKey) -> bool {
+        self.inner.load(key).await.unwrap().is_some()
+    }
+
     /// The bytes of a record.
     pub(crate) async fn bytes(&self, key: &StoreKey) -> Vec<u8> {
         let loaded = self.inner.load(key).await.unwrap();
