@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    mem,
+    iter, mem,
     pin::Pin,
     sync::{
         Arc,
@@ -13,8 +13,9 @@ use std::{
 
 use redis::{Cmd, ErrorKind, Pipeline, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::{
-    runtime::Handle,
+    runtime::{Handle, RuntimeFlavor},
     sync::{mpsc, oneshot},
+    task::yield_now,
 };
 
 // All commands of a batch wait for the reply to the last one.
@@ -63,8 +64,15 @@ impl Batch {
         // The task runs after the requests that are ready now, so their commands are in the queue
         // by then. It ends when the batch is dropped.
         tokio::spawn(async move {
+            let runs_next = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
             let mut batch = Vec::with_capacity(MAX_COMMANDS);
             while calls.recv_many(&mut batch, MAX_COMMANDS).await > 0 {
+                if runs_next {
+                    // There a task that was woken runs before those that were ready already.
+                    yield_now().await;
+                    let room = MAX_COMMANDS - batch.len();
+                    batch.extend(iter::from_fn(|| calls.try_recv().ok()).take(room));
+                }
                 let batch = mem::replace(&mut batch, Vec::with_capacity(MAX_COMMANDS));
                 was_shared.store(batch.len() > 1, Relaxed);
                 tokio::spawn(Arc::clone(&line).send_batch(batch));

@@ -194,3 +194,31 @@ async fn a_load_is_one_round_trip() {
     let took = begin.elapsed();
     assert!(took >= latency && took < latency * 2, "{took:?}");
 }
+
+/// On a runtime of several threads a task that was woken runs before those that were ready already,
+/// so a batch could have only the command that woke its task.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn requests_in_tasks_of_their_own_share_batches() {
+    const REQUESTS: usize = 64;
+    let server = RedisServer::start(&[]).await;
+    let store = connected(&server).await;
+    let mut monitor = Monitor::on(&server);
+    let requests = async move {
+        let all: Vec<_> = (0..REQUESTS)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { load(&store, "a").await })
+            })
+            .collect();
+        for request in all {
+            request.await.unwrap();
+        }
+    };
+    // In a task, so that the thread that begins them also runs them.
+    tokio::spawn(requests).await.unwrap();
+    let names = monitor.all_names();
+    let count = |sent: &str| names.iter().filter(|name| *name == sent).count();
+    assert_eq!(count("GET"), REQUESTS);
+    let batches = count("ECHO");
+    assert!(batches <= REQUESTS / 8, "{batches} batches");
+}
