@@ -39,7 +39,7 @@ pub(crate) struct Batch {
     line: Arc<Line>,
     calls: mpsc::UnboundedSender<Call>,
     /// How many callers wait for a reply.
-    waiting: AtomicUsize,
+    waiting: Arc<AtomicUsize>,
     /// Whether the last batch had several commands. Then the next one probably has, too, and
     /// nothing is gained if its first command goes ahead.
     was_shared: Arc<AtomicBool>,
@@ -57,22 +57,24 @@ impl Batch {
         let batch = Self {
             line: Arc::clone(&line),
             calls: sender,
-            waiting: AtomicUsize::new(0),
+            waiting: Arc::default(),
             was_shared: Arc::default(),
         };
         let was_shared = Arc::clone(&batch.was_shared);
+        let waiting = Arc::clone(&batch.waiting);
         // The task runs after the requests that are ready now, so their commands are in the queue
         // by then. It ends when the batch is dropped.
         tokio::spawn(async move {
             let runs_next = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
             let mut batch = Vec::with_capacity(MAX_COMMANDS);
-            while calls.recv_many(&mut batch, MAX_COMMANDS).await > 0 {
+            while calls.recv_many(&mut batch, 1).await > 0 {
                 if runs_next {
                     // There a task that was woken runs before those that were ready already.
                     yield_now().await;
-                    let room = MAX_COMMANDS - batch.len();
-                    batch.extend(iter::from_fn(|| calls.try_recv().ok()).take(room));
                 }
+                // Two batches at least, so that Redis and this thread have work at the same time.
+                let most = waiting.load(Relaxed).div_ceil(2).clamp(1, MAX_COMMANDS);
+                batch.extend(iter::from_fn(|| calls.try_recv().ok()).take(most - 1));
                 let batch = mem::replace(&mut batch, Vec::with_capacity(MAX_COMMANDS));
                 was_shared.store(batch.len() > 1, Relaxed);
                 tokio::spawn(Arc::clone(&line).send_batch(batch));

@@ -155,9 +155,11 @@ async fn a_batch_ends_with_one_echo_and_a_first_command_goes_alone() {
     let load_all = || futures_util::future::join_all(keys.iter().map(|key| store.load(key)));
     load_all().await;
     assert_eq!(monitor.all_names(), ["GET", "ECHO", "GET", "GET", "ECHO"]);
-    // While there is somebody to share with, it shares.
+    // While there is somebody to share with, it shares. Half of those who wait go first, so that
+    // Redis has work while the thread has.
     load_all().await;
-    assert_eq!(monitor.all_names(), ["GET", "GET", "GET", "ECHO"]);
+    let halves = ["GET", "GET", "ECHO", "GET", "ECHO"];
+    assert_eq!(monitor.all_names(), halves);
     store.load(&keys[0]).await.unwrap();
     load_all().await;
     let again = ["GET", "ECHO", "GET", "ECHO", "GET", "GET", "ECHO"];
