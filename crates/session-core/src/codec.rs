@@ -13,6 +13,7 @@ use crate::{
     header::{Header, IdUse, Kind, MAX_OWNER, binding},
     id::Nonce,
     key::StoreKey,
+    machine::table::rule_holds,
     payload::{Format, Payload},
 };
 
@@ -194,7 +195,10 @@ pub(crate) fn live(
         provisional: times.provisional,
         id_use: times.id_use,
         provider_session: content.provider_session.as_deref().copied(),
-        device: content.device.as_deref(),
+        device: content
+            .device
+            .as_deref()
+            .filter(|_| rule_holds!(DeviceIsKept)),
         ..header(key, content, write_tag)
     }
     .write(room);

@@ -60,6 +60,8 @@ pub enum Rule {
     OnlyItsUseIsNoted,
     /// A rotated id is refused some time after the next one was presented.
     GraceEnds,
+    /// A record that is written keeps the device that its session is bound to.
+    DeviceIsKept,
 }
 
 /// Every rule.
@@ -84,6 +86,7 @@ pub const RULES: &[Rule] = &[
     Rule::FirstUseIsNoted,
     Rule::OnlyItsUseIsNoted,
     Rule::GraceEnds,
+    Rule::DeviceIsKept,
 ];
 
 /// A row of the table as text, and how often it was used in this process.
