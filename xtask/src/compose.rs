@@ -118,7 +118,7 @@ fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepRe
         lend(&mut tests);
         let names = excluded.others(package, &tests, |_| true)?;
         tests.arg("--exact").args(names);
-        failures.extend(run_tests(steps, package, &mut tests).err());
+        failures.extend(steps.tests("test", &mut tests).err());
     }
     let replacements = REPLACEMENTS
         .iter()
@@ -128,8 +128,7 @@ fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepRe
         lend(&mut tests);
         let names = excluded.others(it.package, &tests, it.is_run)?;
         tests.env(it.variable, it.url).arg("--exact").args(names);
-        let what = format!("{} on {}", it.package, it.url);
-        failures.extend(run_tests(steps, &what, &mut tests).err());
+        failures.extend(steps.tests("test", &mut tests).err());
     }
     let mut others = cargo(&["test", "--all-features", "--no-fail-fast"]);
     let without_servers = chosen.iter().filter(|name| !PACKAGES.contains(name));
@@ -178,14 +177,6 @@ fn cargo_test(package: &str) -> Command {
 }
 
 /// A step whose line does not name each test.
-fn run_tests(steps: &mut Steps, what: &str, tests: &mut Command) -> StepResult {
-    steps.check("test", what, || match tests.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("the tests of {what}: {status}")),
-        Err(error) => Err(format!("cargo test: {error}")),
-    })
-}
-
 /// The tests of the list that do not run, with the reason for each.
 struct Excluded(Vec<Entry>);
 
