@@ -110,6 +110,13 @@ impl Request {
         Self::of(shared, State::new(machine, budget), Unsaved::Ignored)
     }
 
+    /// Further work for this request. What is dropped unsaved is treated as in this one.
+    #[cfg(feature = "flask-cookie")]
+    pub(crate) fn beside(&self, machine: Machine) -> Self {
+        let left = self.shared.rules.settings.store_timeout;
+        Self::of(self.shared.clone(), State::new(machine, left), self.unsaved)
+    }
+
     /// A request of a browser.
     pub(crate) fn of_request_session(shared: Arc<Shared>, unsaved: Unsaved) -> Self {
         let mut machine = Machine::new();

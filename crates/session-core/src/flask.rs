@@ -12,7 +12,7 @@ mod settings;
 pub use self::built_in::FlaskCookie;
 #[cfg(feature = "flask-cookie")]
 pub(crate) use self::built_in::{
-    Import, LogOut, NotedOwners, PresentedCookies, import, note_log_out, note_log_out_of,
+    Import, ListedLogOuts, LogOut, PresentedCookies, import, note_log_out, note_log_out_of,
 };
 pub(crate) use self::{
     cookie::{Signer, cookie_lifetime, id_in, removal, signer},

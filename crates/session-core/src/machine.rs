@@ -227,9 +227,12 @@ pub(crate) struct Machine {
     /// The id of the first record. If there is a record of it, the save fails.
     #[cfg(feature = "flask-cookie")]
     pub(crate) given_id: Option<SessionId>,
-    /// Whether the response is to remove Flask's cookie, because its session has moved here.
+    /// Whether Flask's cookies were asked for a session. They are asked once.
     #[cfg(feature = "flask-cookie")]
-    pub(crate) removes_flask_cookie: bool,
+    pub(crate) has_imported: bool,
+    /// Whether the application has logged out.
+    #[cfg(feature = "flask-cookie")]
+    logged_out: bool,
 }
 
 impl Machine {
@@ -263,7 +266,9 @@ impl Machine {
             #[cfg(feature = "flask-cookie")]
             given_id: None,
             #[cfg(feature = "flask-cookie")]
-            removes_flask_cookie: false,
+            has_imported: false,
+            #[cfg(feature = "flask-cookie")]
+            logged_out: false,
         }
     }
 
@@ -544,9 +549,22 @@ impl Machine {
     /// Whether the request has no session of its own, and nothing happened to it yet.
     pub(crate) fn may_import(&self) -> bool {
         matches!(self.origin, Origin::New | Origin::Ended)
+            && !self.has_imported
+            && !self.logged_out
             && self.run.is_none()
             && self.view.is_none()
             && !self.is_dirty()
+    }
+
+    /// Whether the session was started from a cookie of Flask's in this request.
+    pub(crate) fn is_imported(&self) -> bool {
+        let live = self.live().filter(|_| self.has_imported);
+        live.is_some_and(|live| live.content.flask_cookie.is_some())
+    }
+
+    /// Whether the application has logged out, and nothing is left to end.
+    pub(crate) fn has_logged_out(&self) -> bool {
+        self.logged_out && self.endings.is_empty()
     }
 
     /// Forgets that no session was found, so that the next one to open is.

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
 #[cfg(feature = "flask-cookie")]
-use crate::flask::{NotedOwners, note_log_out_of};
+use crate::flask::{ListedLogOuts, note_log_out_of};
 use crate::{
     codec::{Times, of_header},
     content::{Content, Lineage},
@@ -258,9 +258,12 @@ impl Owned {
         // The user may have sessions that Flask's cookie has not started yet.
         #[cfg(feature = "flask-cookie")]
         self.within(note_log_out_of(&self.shared, owner)).await?;
-        let ended = self
-            .end_of_owner(owner, None, keep, Ends::default())
-            .await?;
+        let ends = Ends {
+            #[cfg(feature = "flask-cookie")]
+            log_outs: Some(ListedLogOuts::of(owner)),
+            ..Ends::default()
+        };
+        let ended = self.end_of_owner(owner, None, keep, ends).await?;
         security_events::log_out_everywhere(ended);
         Ok(ended)
     }
@@ -323,7 +326,7 @@ impl Owned {
         let mut pages = self.pages(name);
         while let Some(records) = pages.next().await? {
             #[cfg(feature = "flask-cookie")]
-            ends_so_far.note(self, &records, only).await?;
+            ends_so_far.note(self, &records, &condition, only).await?;
             let mut ends = Vec::new();
             for listed in records {
                 listed_keys.insert(listed.key.clone());
@@ -508,9 +511,9 @@ struct Ends {
     failed: Option<Error>,
     /// Why a record could not be read that may belong to one of the sessions meant.
     unread: Option<Error>,
-    /// The owners whose log-out has been noted for Flask's cookies, if that is due.
+    /// What notes them for Flask's cookies, if they are log-outs.
     #[cfg(feature = "flask-cookie")]
-    noted: Option<NotedOwners>,
+    log_outs: Option<ListedLogOuts>,
 }
 
 impl Ends {
@@ -518,29 +521,40 @@ impl Ends {
     fn of_log_outs() -> Self {
         Self {
             #[cfg(feature = "flask-cookie")]
-            noted: Some(NotedOwners::default()),
+            log_outs: Some(ListedLogOuts::default()),
             ..Self::default()
         }
     }
 
-    /// Notes, before they end, the log-outs of those whose sessions `records` are: of all, or of
-    /// those with the lineages `only`.
+    /// Notes, before they end, the log-outs of the sessions whose `records` are meant: all that
+    /// `condition` does not keep, or those with the lineages `only`.
     #[cfg(feature = "flask-cookie")]
     async fn note(
         &mut self,
         work: &Owned,
         records: &[Listed],
+        condition: &EndCondition,
         only: Option<&HashSet<[u8; 16]>>,
     ) -> Result<()> {
-        let Some(noted) = &mut self.noted else {
+        let shared = &work.shared;
+        let Some(log_outs) = &mut self.log_outs else {
             return Ok(());
         };
-        let owners = records.iter().filter_map(|listed| {
-            let (header, _) = Header::parse(&listed.head).ok()?;
-            let is_meant = only.is_none_or(|only| only.contains(&header.lineage));
-            header.owner.filter(|_| is_meant)
-        });
-        work.within(noted.note(&work.shared, owners)).await
+        if shared.rules.settings.flask.cookie.is_none() {
+            return Ok(());
+        }
+        for listed in records {
+            let Ok((header, _)) = Header::parse(&listed.head) else {
+                continue;
+            };
+            let is_meant = only.is_none_or(|only| only.contains(&header.lineage))
+                && condition.keep != Some(header.lineage);
+            if is_meant {
+                let note = log_outs.note(shared, header.owner, header.flask_cookie);
+                work.within(note).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits for `ends`, several at once.

@@ -10,10 +10,7 @@ use std::{
 };
 
 #[cfg(feature = "flask-cookie")]
-use crate::{
-    config::FlaskCookie,
-    flask::{Import, PresentedCookies, import},
-};
+use crate::flask::{Import, PresentedCookies, import};
 use crate::{
     config::{IdHeader, OnStoreFailure, Settings},
     driver::{Aim, Drive, Request, Unsaved},
@@ -310,20 +307,18 @@ impl OpenSession {
                 let imported = ready!(import.as_mut().poll(context));
                 self.flask = None;
                 let mut machine = request.lock()?;
-                let imported = match imported {
-                    Ok(imported) => imported,
+                match imported {
+                    Ok(None) => machine.has_imported = true,
+                    Ok(Some(presented)) => {
+                        machine.open_again();
+                        machine.has_imported = true;
+                        self.drive = Drive::new(request.clone(), Aim::Open(vec![presented]));
+                    }
                     Err(error) => {
                         // So that it counts as not loaded.
                         machine.open_again();
                         return Poll::Ready(Err(error));
                     }
-                };
-                let flask = &request.shared().rules.settings.flask.cookie;
-                let stays = flask.as_ref().is_none_or(FlaskCookie::stays);
-                machine.removes_flask_cookie |= imported.is_accepted && !stays;
-                if let Some(presented) = imported.presented {
-                    machine.open_again();
-                    self.drive = Drive::new(request.clone(), Aim::Open(vec![presented]));
                 }
             }
             let opened = ready!(Pin::new(&mut self.drive).poll(context))?;
@@ -415,6 +410,8 @@ fn response_headers(
     let settings = &shared.rules.settings;
     let set = machine.cookie(&shared.rules, now);
     let vary = requested || set.is_some();
+    #[cfg(feature = "flask-cookie")]
+    let remove_flask_cookie = flask_cookie_removal(machine, settings, set.is_some());
     let (set_cookie, set_id) = match settings.id_header {
         None => (set, None),
         Some(_) => (None, set),
@@ -432,16 +429,17 @@ fn response_headers(
         #[cfg(feature = "dbsc")]
         device: crate::dbsc::DeviceHeaders::of(machine, &shared.rules, now),
         #[cfg(feature = "flask-cookie")]
-        remove_flask_cookie: flask_cookie_removal(machine, settings),
+        remove_flask_cookie,
     }
 }
 
-/// After a log-out, Flask must not go on with the login either.
+/// The session goes on under the cookie that the response sets. After a log-out Flask must not go on
+/// with the login either.
 #[cfg(feature = "flask-cookie")]
-fn flask_cookie_removal(machine: &Machine, settings: &Settings) -> Option<String> {
+fn flask_cookie_removal(machine: &Machine, settings: &Settings, sets: bool) -> Option<String> {
     let flask = settings.flask.cookie.as_ref()?;
-    let is_due = machine.removes_flask_cookie || machine.removes_cookie();
-    is_due.then(|| flask.removal())
+    let has_moved = machine.is_imported() && sets && !flask.stays();
+    (has_moved || machine.has_logged_out()).then(|| flask.removal())
 }
 
 impl fmt::Debug for RequestSession {

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) use self::{
     cookie::PresentedCookies,
     import::{Import, import},
-    log_outs::{LogOut, NotedOwners, note_log_out, note_log_out_of},
+    log_outs::{ListedLogOuts, LogOut, note_log_out, note_log_out_of},
 };
 use crate::{
     config::{ConfigError, Settings},
@@ -91,26 +91,12 @@ impl FlaskCookie {
         Ok(self)
     }
 
-    /// The Flask application's `SESSION_COOKIE_NAME`. Defaults to `session`.
+    /// The cookie as the Flask application has it: its name, and what its removal needs, which is
+    /// domain, path, and whether it is partitioned or for other sites. Defaults to Flask's
+    /// defaults: `session`, no domain, `/`.
     #[must_use]
-    pub fn with_name(mut self, name: &str) -> Self {
-        self.attributes.name = name.into();
-        self
-    }
-
-    /// The Flask application's `SESSION_COOKIE_DOMAIN`. Defaults to none. The removal of its cookie
-    /// needs it.
-    #[must_use]
-    pub fn with_domain(mut self, domain: &str) -> Self {
-        self.attributes.domain = Some(domain.into());
-        self
-    }
-
-    /// The Flask application's `SESSION_COOKIE_PATH`, or else its `APPLICATION_ROOT`. Defaults to
-    /// `/`. The removal of its cookie needs it.
-    #[must_use]
-    pub fn with_path(mut self, path: &str) -> Self {
-        self.attributes.path = path.into();
+    pub fn with_cookie(mut self, attributes: CookieAttributes) -> Self {
+        self.attributes = attributes;
         self
     }
 
@@ -155,26 +141,32 @@ impl Settings {
     /// Starts sessions from the built-in sessions of a Flask application.
     ///
     /// A request without a live session of its own, and with Flask's cookie, starts a session with
-    /// the values and the user of that cookie. Requests that bring the same cookie at once get the
-    /// same session, so none of their changes is lost. Each cookie starts one session, and once
-    /// that has ended, by a log-out or by time, never another one. After a log-out of a user here,
-    /// no Flask cookie of that user that was signed before it starts a session; so it is after a
-    /// log-out from a list or everywhere. Both is noted in the store for as long as Flask accepts
-    /// the cookie. The notes are records with a key and a value of fixed length, and hold no name.
+    /// the values and the user of that cookie. Requests that bring the same cookie of a user at once
+    /// get the same session, so none of their changes is lost. Each such cookie starts one session,
+    /// and once that has ended, by a log-out or by time, never another one. After a log-out of a
+    /// user here, no Flask cookie of that user that was signed before it starts a session; so it is
+    /// after a log-out from a list or everywhere. Both is noted in the store for as long as Flask
+    /// accepts the cookie, and for 31 days at least. The notes are records with a key and a value of
+    /// fixed length, and hold no name.
+    ///
+    /// A cookie without a user starts a session for each request that has none, as visitors whose
+    /// cookies are equal must not share one. It starts no more once such a session was logged out.
     ///
     /// A started session counts as not authenticated lately:
     /// [`require_login_within`](crate::Session::require_login_within) refuses it until the user
     /// proves again who they are. What Flask-Login checks besides, such as its
     /// `session_protection`, is not checked. If the settings limit the
     /// [sessions of a user](Self::with_max_per_user), it counts as a login; if that is refused, the
-    /// request goes on without a user.
+    /// request goes on without a user, and Flask's cookie stays.
     ///
     /// Clocks may differ by 3 seconds: a cookie that is younger than a log-out by less than that
     /// starts no session, and neither does one that is from a later time than 3 seconds from now.
     ///
-    /// A route that does not take its session starts none. [`Sessions`](crate::Sessions) refuses
-    /// this with Flask's form, with ids in a header, with Flask's cookie name, and with a store that
-    /// cannot list a user's sessions: memcached, which forgets. With the feature `flask-cookie`.
+    /// A route that does not take its session starts none. **Each `Sessions` of the same users and
+    /// store needs this setting**, or its log-outs are not noted; with ids in a header it starts no
+    /// sessions, and only notes. [`Sessions`](crate::Sessions) refuses this with Flask's form, with
+    /// Flask's cookie name, and with a store that cannot list a user's sessions: memcached, which
+    /// forgets. With the feature `flask-cookie`.
     #[must_use]
     pub fn with_flask_cookie(mut self, cookie: FlaskCookie) -> Self {
         self.flask.cookie = Some(cookie);
@@ -190,11 +182,6 @@ impl Settings {
         if !self.is_native() {
             return refused(
                 "starts sessions of the native profile: use neither Settings::flask() nor with_flask_sessions",
-            );
-        }
-        if self.id_header.is_some() {
-            return refused(
-                "starts sessions from a cookie: leave it out where ids are in a header",
             );
         }
         if flask.attributes.name == self.cookie.name {

@@ -68,6 +68,10 @@ impl Machine {
 
     /// Ends the session. The view is empty at once; the next save ends the record.
     pub(crate) fn log_out(&mut self, rules: &Rules) {
+        #[cfg(feature = "flask-cookie")]
+        {
+            self.logged_out = true;
+        }
         self.view = None;
         if let Some(run) = &mut self.run {
             run.logged_out = true;

@@ -9,26 +9,36 @@ use base64::{
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use session_core::{
-    Dynamic, Error, Loaded, MemoryStore, Record, Result, Revision, Session, SessionStore, Sessions,
-    Settings, StoreKey, Timestamp, Write, async_trait,
-    config::{Env, FlaskCookie, OnMaxPerUser, OnStoreFailure},
+    CookieAttributes, Dynamic, Error, Loaded, MemoryStore, Record, Result, Revision, Session,
+    SessionStore, Sessions, Settings, StoreKey, Timestamp, Write, async_trait,
+    config::{FlaskCookie, OnMaxPerUser, OnStoreFailure},
 };
 use sha1::Sha1;
 
 use crate::support::{Browser, Failure, Method, Site, When, signed};
 
-const KEY: &str = "dev";
-const LIFETIME: Duration = Settings::DEFAULT_IDLE_TIMEOUT;
+pub(crate) const KEY: &str = "dev";
+pub(crate) const LIFETIME: Duration = Settings::DEFAULT_IDLE_TIMEOUT;
 
-fn flask() -> FlaskCookie {
+pub(crate) fn flask() -> FlaskCookie {
     FlaskCookie::new(KEY).unwrap()
 }
 
-fn importing() -> Settings {
+pub(crate) fn importing() -> Settings {
     signed().with_flask_cookie(flask())
 }
 
-fn seconds(secs: u64) -> Duration {
+/// A cookie as Flask writes it.
+fn named(name: &str) -> CookieAttributes {
+    CookieAttributes {
+        name: name.into(),
+        secure: false,
+        same_site: None,
+        ..CookieAttributes::default()
+    }
+}
+
+pub(crate) fn seconds(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
@@ -38,7 +48,7 @@ fn mac(key: &[u8], message: &[u8]) -> Vec<u8> {
 }
 
 /// The cookie's value as Flask signs it.
-fn value(key: &str, text: &str, at: u64) -> String {
+pub(crate) fn value(key: &str, text: &str, at: u64) -> String {
     let bytes = at.to_be_bytes();
     let bytes = &bytes[bytes.iter().take_while(|it| **it == 0).count()..];
     let signed = format!("{text}.{}", URL_SAFE_NO_PAD.encode(bytes));
@@ -48,36 +58,36 @@ fn value(key: &str, text: &str, at: u64) -> String {
 }
 
 impl Site {
-    fn seconds(&self) -> u64 {
+    pub(crate) fn seconds(&self) -> u64 {
         let now = self.time.now().duration_since(UNIX_EPOCH);
         now.unwrap().as_secs()
     }
 
     /// A browser with a cookie that Flask signed `age` ago.
-    fn browser_of_flask(&self, session: &str, age: Duration) -> Browser {
+    pub(crate) fn browser_of_flask(&self, session: &str, age: Duration) -> Browser {
         let at = self.seconds() - age.as_secs();
         self.with_value(&value(KEY, &URL_SAFE_NO_PAD.encode(session), at))
     }
 
-    fn with_value(&self, value: &str) -> Browser {
+    pub(crate) fn with_value(&self, value: &str) -> Browser {
         let browser = self.browser();
         browser.set(&format!("session={value}; HttpOnly; Path=/"));
         browser
     }
 
-    async fn cart(&self, browser: &Browser) -> Option<u32> {
+    pub(crate) async fn cart(&self, browser: &Browser) -> Option<u32> {
         self.value(browser, "cart").await
     }
 }
 
-const ADA: &str = r#"{"_user_id":"ada","cart":7}"#;
-const NOBODY: &str = r#"{"cart":7}"#;
+pub(crate) const ADA: &str = r#"{"_user_id":"ada","cart":7}"#;
+pub(crate) const NOBODY: &str = r#"{"cart":7}"#;
 
-fn log_out(session: &Session) {
+pub(crate) fn log_out(session: &Session) {
     session.log_out();
 }
 
-fn nothing(_: &Session) {}
+pub(crate) fn nothing(_: &Session) {}
 
 #[tokio::test]
 async fn a_cookie_starts_a_session_with_its_values_and_its_user() {
@@ -297,13 +307,13 @@ async fn a_log_out_of_many_sessions_counts_for_cookies_that_have_started_none() 
 
 #[tokio::test]
 async fn a_log_out_is_noted_for_as_long_as_flask_accepts_a_cookie() {
-    let lifetime = seconds(3600);
-    let settings = signed().with_flask_cookie(flask().with_lifetime(lifetime));
+    let lifetime = LIFETIME.as_secs();
+    let settings = importing().with_idle_timeout(seconds(600));
     let site = Site::new(settings);
     let fresh = site.browser_of_flask(ADA, seconds(0));
     site.sessions.log_out_everywhere("ada").await.unwrap();
     let note = site.store.last_key();
-    for step in [0, 1800, 1800, 1, 1, 1] {
+    for step in [0, lifetime / 2, lifetime / 2, 1, 1, 1] {
         site.time.advance(seconds(step));
         site.store.sweep().await;
         assert_eq!(site.owner(&fresh).await, None, "{step}");
@@ -419,7 +429,12 @@ async fn the_cookie_is_removed_or_kept_until_the_log_out() {
     let answer = site.request(&browser, nothing).await;
     assert_eq!(answer.remove_flask_cookie, None);
 
-    let kept = flask().with_domain("example.org").with_path("/shop").kept();
+    let kept = flask().with_cookie(CookieAttributes {
+        domain: Some("example.org".into()),
+        path: "/shop".into(),
+        ..named("session")
+    });
+    let kept = kept.kept();
     let site = Site::new(signed().with_flask_cookie(kept));
     let browser = site.browser_of_flask(ADA, seconds(60));
     for _ in 0..2 {
@@ -538,7 +553,10 @@ async fn what_flask_would_not_accept_starts_nothing() {
 #[tokio::test]
 async fn older_keys_names_and_user_keys_are_as_the_flask_application_has_them() {
     let flask = FlaskCookie::new("newer").unwrap().with_fallback("older");
-    let flask = flask.unwrap().with_name("flask").with_user_key("uid");
+    let flask = flask
+        .unwrap()
+        .with_cookie(named("flask"))
+        .with_user_key("uid");
     let site = Site::new(signed().with_flask_cookie(flask));
     for (session, owner) in [
         (r#"{"uid":"ada"}"#, Some("ada")),
@@ -576,7 +594,7 @@ async fn of_two_processes_whose_clocks_differ_both_see_the_log_out() {
 #[test]
 fn settings_that_contradict_it_are_refused() {
     let error = |settings: Settings| settings.check().unwrap_err().to_string();
-    let named = |name| flask().with_name(name);
+    let named = |name| flask().with_cookie(named(name));
     let own = &signed().cookie().name.clone();
     assert!(error(signed().with_flask_cookie(named(own))).contains("another name"));
     assert!(error(signed().with_flask_cookie(named("a b"))).contains("SESSION_COOKIE_NAME"));
@@ -584,9 +602,6 @@ fn settings_that_contradict_it_are_refused() {
     assert!(error(signed().with_flask_cookie(short)).contains("lifetime"));
     let shared = Settings::flask().with_flask_cookie(named("other"));
     assert!(error(shared).contains("native"));
-    let env = Env::from_iter([("SESSION_HEADER", "x-session")]);
-    let header = signed().overlaid(&env).unwrap();
-    assert!(error(header.with_flask_cookie(flask())).contains("header"));
     assert!(FlaskCookie::new(" ").is_err());
     assert!(flask().with_fallback("").is_err());
 }

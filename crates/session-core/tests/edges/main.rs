@@ -15,6 +15,7 @@ mod ended_meanwhile;
 mod expired;
 mod flask;
 mod flask_cookie;
+mod flask_cookie_attacks;
 mod in_turn;
 mod lifetimes;
 mod limits;

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{FlaskCookie, values};
 use crate::{
+    config::Settings,
     cookie,
     expiry::Millis,
     flask::Signer,
@@ -50,6 +51,9 @@ impl PresentedCookies {
         let Some(flask) = &rules.settings.flask.cookie else {
             return;
         };
+        if rules.settings.id_header.is_some() {
+            return;
+        }
         let texts = cookie::values(header, &flask.attributes.name)
             .filter(|value| value.len() <= MAX_VALUE)
             .filter_map(|value| std::str::from_utf8(value).ok());
@@ -99,7 +103,8 @@ impl SignedCookie {
                 return None;
             }
         };
-        let user = values.iter().find(|(key, _)| **key == *flask.user_key);
+        // Of several, the last counts, as in Python.
+        let user = values.iter().rfind(|(key, _)| **key == *flask.user_key);
         Some(Self {
             user: user.and_then(|(_, value)| name_of(value)),
             signed_at,
@@ -112,9 +117,11 @@ impl SignedCookie {
     /// same one, in every process, and nobody can tell it without the cookie.
     ///
     /// The cookies of two visitors without a user may be equal, so each request gets another id.
-    pub(super) fn session_id(&self, bytes: usize) -> SessionId {
+    pub(super) fn session_id(&self, settings: &Settings) -> SessionId {
+        let bytes = settings.id_bytes;
+        let purpose = [PURPOSE, settings.cookie.name.as_bytes()];
         match self.user {
-            Some(_) => SessionId::made(self.value.as_bytes(), &[PURPOSE], bytes),
+            Some(_) => SessionId::made(self.value.as_bytes(), &purpose, bytes),
             None => SessionId::random(bytes),
         }
     }

@@ -6,6 +6,10 @@
 //! whoever has seen the session has its note. If a process stops between the two, the next request
 //! finds the record, and notes.
 //!
+//! **The number of a user's sessions** may be limited. A start that was stored and not admitted yet
+//! is found by other requests with the cookie, and any of them admits it. If it is refused, or its
+//! request failed, what is left of it has no note, and the next request begins anew.
+//!
 //! **A log-out** notes first, and then ends the sessions that it finds. The start of a session
 //! stores first, and then looks for the note again. So one of the two sees the other.
 
@@ -18,31 +22,26 @@ use super::{
     log_outs::{counts_no_more, is_before_log_out, note_cookie},
 };
 use crate::{
-    content::RESERVED,
+    content::{PERMANENT, RESERVED},
     driver::{Aim, Drive, Request, after},
     error::{Error, Result},
     id::SessionId,
     key::StoreKey,
-    machine::{EndCondition, Goal, Machine},
+    machine::{EndCondition, Goal, Login, Machine},
     op::Op,
-    owned::end_record,
+    owned::{Owned, end_record},
     payload::Value,
-    rules::{Form, LoadedRecord, Presented},
+    rules::{Form, Live, LoadedRecord, Presented},
     security_events,
     shared::Shared,
 };
 
-/// The start of a session, under way.
-pub(crate) type Import = Pin<Box<dyn Future<Output = Result<Imported>> + Send>>;
+/// How often the start is tried. Another try follows only if another request was faster, or had
+/// failed.
+const ATTEMPTS: usize = 8;
 
-/// What came of the cookies of a request.
-#[derive(Debug, Default)]
-pub(crate) struct Imported {
-    /// The session that one of them has started.
-    pub(crate) presented: Option<Presented>,
-    /// Whether Flask would accept one of them.
-    pub(crate) is_accepted: bool,
-}
+/// The start of a session, under way.
+pub(crate) type Import = Pin<Box<dyn Future<Output = Result<Option<Presented>>> + Send>>;
 
 /// Starts a session from the first of `cookies` that may start one. Takes the request's store time.
 pub(crate) fn import(request: Arc<Request>, cookies: PresentedCookies) -> Import {
@@ -50,41 +49,41 @@ pub(crate) fn import(request: Arc<Request>, cookies: PresentedCookies) -> Import
         let shared = request.shared().clone();
         let left = request.lock()?.time_left();
         let start = Instant::now();
-        let imported = timeout_at(after(start, left), import_first(&shared, cookies)).await;
+        let imported = timeout_at(after(start, left), import_first(&request, cookies)).await;
         request.lock()?.spend(start.elapsed());
         let budget = shared.rules.settings.store_timeout;
         imported.unwrap_or(Err(Error::Timeout { budget }))
     })
 }
 
-async fn import_first(shared: &Arc<Shared>, cookies: PresentedCookies) -> Result<Imported> {
-    let mut imported = Imported::default();
+async fn import_first(request: &Request, cookies: PresentedCookies) -> Result<Option<Presented>> {
+    let shared = request.shared();
     let Some(flask) = &shared.rules.settings.flask.cookie else {
-        return Ok(imported);
+        return Ok(None);
     };
     for cookie in cookies.accepted(flask, shared.now()) {
-        imported.is_accepted = true;
-        imported.presented = session_of(shared, &cookie).await?;
-        if imported.presented.is_some() {
-            break;
+        let presented = session_of(request, &cookie).await?;
+        if presented.is_some() {
+            return Ok(presented);
         }
     }
-    Ok(imported)
+    Ok(None)
 }
 
 /// The session that the cookie has started, or starts now. `None` if it may not start one.
-async fn session_of(shared: &Arc<Shared>, cookie: &SignedCookie) -> Result<Option<Presented>> {
+async fn session_of(request: &Request, cookie: &SignedCookie) -> Result<Option<Presented>> {
+    let shared = request.shared();
     let rules = &shared.rules;
-    let id = cookie.session_id(rules.settings.id_bytes);
+    let id = cookie.session_id(&rules.settings);
     let key = rules.key_of(Form::Native, &id);
-    let presented = || Presented {
+    let presented = Presented {
         id: id.clone(),
         key: key.clone(),
         form: Form::Native,
         outdated: false,
         unsent: true,
     };
-    loop {
+    for _ in 0..ATTEMPTS {
         // Before the record: a session that another request starts after this is found below.
         let counts_no_more = counts_no_more(shared, cookie).await?;
         if cookie.user.is_some() {
@@ -92,13 +91,22 @@ async fn session_of(shared: &Arc<Shared>, cookie: &SignedCookie) -> Result<Optio
                 LoadedRecord::Live(live) if rules.is_expired(&live, shared.now()) => {
                     return Ok(None);
                 }
+                LoadedRecord::Live(live) if live.times.provisional => {
+                    admit(shared, &live, &presented).await?;
+                    continue;
+                }
                 LoadedRecord::Live(_) => {
                     note_cookie(shared, cookie).await?;
-                    return Ok(Some(presented()));
+                    return Ok(Some(presented));
                 }
                 // The id may have been rotated a moment ago.
-                LoadedRecord::Forwarded(_) => return Ok(Some(presented())),
-                LoadedRecord::Ended(_) => return Ok(None),
+                LoadedRecord::Forwarded(_) => return Ok(Some(presented)),
+                LoadedRecord::Ended(_) if counts_no_more => return Ok(None),
+                // Without a note no response had its id: its login failed, or was refused.
+                LoadedRecord::Ended(_) => {
+                    shared.store.delete(&key).await?;
+                    continue;
+                }
                 LoadedRecord::Unreadable(error) => return Err(error),
                 LoadedRecord::Absent => {}
             }
@@ -106,7 +114,7 @@ async fn session_of(shared: &Arc<Shared>, cookie: &SignedCookie) -> Result<Optio
         if counts_no_more {
             return Ok(None);
         }
-        match insert(shared, cookie, id.clone()).await {
+        match insert(request, cookie, id.clone()).await {
             Ok(()) => {}
             // Another request with the cookie was faster.
             Err(Error::Conflict) if cookie.user.is_some() => continue,
@@ -120,15 +128,46 @@ async fn session_of(shared: &Arc<Shared>, cookie: &SignedCookie) -> Result<Optio
             Err(error) => return Err(error),
         }
         if cookie.user.is_none() {
-            return Ok(Some(presented()));
+            return Ok(Some(presented));
         }
         note_cookie(shared, cookie).await?;
         if is_before_log_out(shared, cookie).await? {
-            end(shared, key.clone()).await?;
+            end(shared, key).await?;
             return Ok(None);
         }
-        return Ok(Some(presented()));
+        return Ok(Some(presented));
     }
+    Err(Error::Contended)
+}
+
+/// Does for a login that another request left unfinished, or is still at, what makes it an ordinary
+/// one, or ends it if it is refused.
+async fn admit(shared: &Arc<Shared>, live: &Live, presented: &Presented) -> Result<()> {
+    let content = &live.content;
+    if let (Some(owner), Some(lineage), Some(expires_at)) =
+        (&content.owner, content.lineage, live.times.expires_at)
+    {
+        let login = Login {
+            owner: owner.clone(),
+            key: live.key.clone(),
+            lineage,
+            renews: false,
+            expires_at,
+        };
+        match Owned::of(shared)?.admit(&login).await {
+            Ok(()) => {}
+            Err(Error::TooManySessions { .. } | Error::Conflict) => {
+                return end(shared, live.key.clone()).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    // Any write makes it an ordinary one.
+    let left = shared.rules.settings.store_timeout;
+    let request = Arc::new(Request::new(shared.clone(), Machine::new(), left));
+    let _opened = Drive::new(request.clone(), Aim::Open(vec![presented.clone()])).await?;
+    request.lock()?.extend();
+    Drive::new(request, Aim::Reach(Goal::Save)).await.map(drop)
 }
 
 /// Inserts the record of a new session with what the cookie holds.
@@ -136,7 +175,8 @@ async fn session_of(shared: &Arc<Shared>, cookie: &SignedCookie) -> Result<Optio
 /// # Errors
 ///
 /// [`Error::Conflict`] if there is a record of the id.
-async fn insert(shared: &Arc<Shared>, cookie: &SignedCookie, id: SessionId) -> Result<()> {
+async fn insert(request: &Request, cookie: &SignedCookie, id: SessionId) -> Result<()> {
+    let shared = request.shared();
     let format = shared.rules.settings.format;
     let mut values: Vec<(&str, Value)> = Vec::with_capacity(cookie.values.len());
     let of_flask = cookie.values.iter().filter(|(key, _)| key != RESERVED);
@@ -147,6 +187,10 @@ async fn insert(shared: &Arc<Shared>, cookie: &SignedCookie, id: SessionId) -> R
         .into_iter()
         .map(|(key, value)| Op::Insert(key.into(), value))
         .collect();
+    // As Flask's cookie, the cookie of a session that is not permanent ends with the browser.
+    if cookie.values.iter().all(|(key, _)| key != PERMANENT) {
+        ops.push(Op::Permanent(false));
+    }
     let user = cookie.user.as_deref().map(Into::into);
     ops.push(Op::StartedByFlask(user, cookie.digest()));
     let now = shared.now();
@@ -155,8 +199,7 @@ async fn insert(shared: &Arc<Shared>, cookie: &SignedCookie, id: SessionId) -> R
     for op in ops {
         machine.change(op, &shared.rules, now)?;
     }
-    let left = shared.rules.settings.store_timeout;
-    let request = Arc::new(Request::new(shared.clone(), machine, left));
+    let request = Arc::new(request.beside(machine));
     let _stored = Drive::new(request.clone(), Aim::Reach(Goal::Save)).await?;
     if cookie.user.is_some() {
         let lineage = request.lock()?.live().and_then(|it| it.content.lineage);

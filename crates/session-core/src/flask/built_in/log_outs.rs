@@ -8,6 +8,7 @@ use futures_util::future::try_join;
 use super::cookie::{CLOCK_TOLERANCE, SignedCookie};
 use crate::{
     codec,
+    config::Settings,
     error::{Error, Result},
     expiry::Millis,
     key::{CookieDigest, StoreKey},
@@ -78,11 +79,10 @@ fn owner_key(shared: &Shared, owner: &str) -> StoreKey {
 }
 
 fn cookie_key(shared: &Shared, cookie: CookieDigest) -> StoreKey {
-    shared
-        .rules
-        .settings
-        .prefix
-        .note_key("flask cookie", &cookie)
+    // Each cookie of ours has sessions of its own.
+    let settings = &shared.rules.settings;
+    let name = [&cookie[..], settings.cookie.name.as_bytes()].concat();
+    settings.prefix.note_key("flask cookie", &name)
 }
 
 /// When what the note says happened. What cannot be read counts as now: no log-out is forgotten.
@@ -108,7 +108,9 @@ async fn note(shared: &Shared, key: &StoreKey, is_enough: impl Fn(Millis) -> boo
     };
     let at = shared.now();
     let tolerance = Duration::from_secs(2 * CLOCK_TOLERANCE);
-    let until = at.after(flask.lifetime).after(tolerance);
+    // A shorter lifetime may become a longer one.
+    let lifetime = flask.lifetime.max(Settings::DEFAULT_IDLE_TIMEOUT);
+    let until = at.after(lifetime).after(tolerance);
     loop {
         let found = shared.store.load(key).await?;
         let read = found.as_ref().map(|it| codec::read_note(key, &it.bytes));
@@ -135,30 +137,28 @@ async fn note(shared: &Shared, key: &StoreKey, is_enough: impl Fn(Millis) -> boo
     }
 }
 
-/// The owners of listed sessions whose log-out has been noted, in one call for many sessions.
+/// Notes the log-outs of listed sessions, each user's once.
 #[derive(Debug, Default)]
-pub(crate) struct NotedOwners(HashSet<Box<str>>);
+pub(crate) struct ListedLogOuts(HashSet<Box<str>>);
 
-impl NotedOwners {
-    /// Notes the log-out of those of `owners` that are new.
+impl ListedLogOuts {
+    /// For sessions of `owner`, whose log-out has been noted.
+    pub(crate) fn of(owner: &str) -> Self {
+        Self(HashSet::from([owner.into()]))
+    }
+
+    /// Notes the log-out of a session of `owner` that was started from `cookie`.
     ///
     /// # Errors
     ///
-    /// If the store fails.
-    pub(crate) async fn note<'o>(
+    /// If the store fails. Then it must not be used any more.
+    pub(crate) async fn note(
         &mut self,
         shared: &Shared,
-        owners: impl Iterator<Item = &'o str>,
+        owner: Option<&str>,
+        cookie: Option<CookieDigest>,
     ) -> Result<()> {
-        if shared.rules.settings.flask.cookie.is_none() {
-            return Ok(());
-        }
-        for owner in owners {
-            if !self.0.contains(owner) {
-                note_log_out_of(shared, owner).await?;
-                self.0.insert(owner.into());
-            }
-        }
-        Ok(())
+        let owner = owner.filter(|owner| self.0.insert((*owner).into()));
+        note_log_out(shared, (owner.map(Arc::from), cookie)).await
     }
 }

@@ -26,7 +26,7 @@ const NOT_A_TAG: Reason = "a tagged value in it is not one of Flask's";
 
 /// The pairs of the session's object, in order.
 pub(super) fn read(text: &[u8]) -> Result<Vec<(String, Dynamic)>, Reason> {
-    let text = with_json_numbers(text);
+    let text = as_json(text);
     let pairs = json_object(&text, float)?.into_iter();
     pairs
         .map(|(key, value)| Ok((key, untagged(value)?)))
@@ -115,10 +115,30 @@ fn instant(date: &str) -> Option<Timestamp> {
     Timestamp::try_from(instant).ok()
 }
 
-/// Replaces Python's `NaN` and `Infinity` outside of texts.
-fn with_json_numbers(text: &[u8]) -> Cow<'_, [u8]> {
+/// The length of an escape such as `\ud83d`.
+const ESCAPE: usize = 6;
+
+/// Half of a character beyond 16 bits, which Python's texts may have alone. `read` is what stands
+/// before.
+fn is_lone_surrogate(rest: &[u8], read: &[u8]) -> bool {
+    let unit = |text: &[u8]| {
+        let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let before = read.len().checked_sub(ESCAPE).map(|start| &read[start..]);
+    match unit(rest) {
+        Some(0xd800..=0xdbff) => {
+            !matches!(rest.get(ESCAPE..).and_then(unit), Some(0xdc00..=0xdfff))
+        }
+        Some(0xdc00..=0xdfff) => !matches!(before.and_then(unit), Some(0xd800..=0xdbff)),
+        _ => false,
+    }
+}
+
+/// Replaces what Python writes and JSON has not: `NaN` and `Infinity`, and halves of characters.
+fn as_json(text: &[u8]) -> Cow<'_, [u8]> {
     let has = |word: &[u8]| text.windows(word.len()).any(|it| it == word);
-    if !has(b"NaN") && !has(b"Infinity") {
+    if !has(b"NaN") && !has(b"Infinity") && !has(b"\\ud") {
         return text.into();
     }
     let mut read = Vec::with_capacity(text.len());
@@ -134,6 +154,9 @@ fn with_json_numbers(text: &[u8]) -> Cow<'_, [u8]> {
         if let Some((number, after)) = number {
             read.extend(number.as_bytes());
             rest = after;
+        } else if in_text && is_lone_surrogate(rest, &read) {
+            read.extend("\u{fffd}".as_bytes());
+            rest = &rest[ESCAPE..];
         } else if in_text && *byte == b'\\' {
             read.extend(&rest[..rest.len().min(2)]);
             rest = after.get(1..).unwrap_or_default();
