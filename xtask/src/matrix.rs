@@ -1,11 +1,11 @@
 //! The tests of each store on other versions of its server: `cargo xtask matrix`.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::paths::cargo;
 use crate::servers::{ServerVersion, VERSIONS};
 use crate::steps::{StepResult, Steps, output};
+use crate::test_run;
 
 /// What is the newest of each server, and not the one that the other tests run on. CI is to take at
 /// most 35 minutes, so `PostgreSQL` and MariaDB, whose newest differ least from their oldest, run in
