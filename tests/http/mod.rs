@@ -10,6 +10,7 @@ mod caching;
 mod cookies;
 mod cross_site;
 mod damaged_records;
+mod devices;
 mod failures;
 mod flask_cookie;
 mod fresh_login;

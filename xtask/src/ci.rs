@@ -125,6 +125,12 @@ fn features(steps: &mut Steps) -> StepResult {
         ]);
         steps.command("features", lint.args(["--", "-D", "warnings"]))?;
     }
+    // Services without axum.
+    for features in ["", "dbsc"] {
+        let mut lint = cargo(&["clippy", "--package", "session-tower"]);
+        lint.args(["--no-default-features", "--features", features]);
+        steps.command("features", lint.args(["--", "-D", "warnings"]))?;
+    }
     // What the environment asks of Flask is an error that names the feature.
     let test = ["test", "--package", "session-core", "--lib", "from_env"];
     steps.command("features", &mut cargo(&test))

@@ -4,31 +4,25 @@ use std::{
     fmt,
     future::{Ready, ready},
     marker::PhantomData,
-    rc::Rc,
-    sync::Arc,
 };
 
 use actix_web::{
     Error, HttpRequest, HttpResponse,
     body::{EitherBody, MessageBody},
-    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::header::{ContentType, HeaderName},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
 };
-use futures_util::future::{FutureExt, LocalBoxFuture};
 use session_core::{
-    Sessions,
+    Session, Sessions,
+    adapter::{DeviceRule, Refusal},
     config::ConfigError,
-    dbsc::{DevicePolicy, DeviceState},
+    dbsc::DevicePolicy,
 };
 
-use crate::{DefaultSession, SessionExt, device_routes::binding_of};
-
-const SKIPPED: HeaderName = HeaderName::from_static("secure-session-skipped");
-
-const EXPLANATION: &str = "This page is only for a browser that proves on which device it runs, and this request came \
-    without the proof. Log out and in again, with a browser that has Device Bound Session Credentials.\n";
-
-type Answer = fn(&HttpRequest) -> HttpResponse;
+use crate::{
+    DefaultSession,
+    guard::{Guard, GuardService},
+    request::header,
+};
 
 /// Lets only sessions pass that prove their device, as a [`DevicePolicy`] says. The others get a 403
 /// with an explanation.
@@ -56,10 +50,9 @@ type Answer = fn(&HttpRequest) -> HttpResponse;
 /// }
 /// ```
 pub struct DeviceGuard<N = DefaultSession> {
-    policy: DevicePolicy,
-    own_routes: [Arc<str>; 2],
-    answer: Answer,
+    rule: DeviceRule,
     name: PhantomData<fn() -> N>,
+    answer: Option<fn(&HttpRequest) -> HttpResponse>,
 }
 
 impl DeviceGuard {
@@ -80,37 +73,25 @@ impl<N> DeviceGuard<N> {
     ///
     /// As [`new`](DeviceGuard::new).
     pub fn named(sessions: &Sessions, policy: DevicePolicy) -> Result<Self, ConfigError> {
-        let binding = binding_of(sessions)?;
         Ok(Self {
-            policy,
-            own_routes: [
-                binding.registration_path().into(),
-                binding.refresh_path().into(),
-            ],
-            answer: explain,
+            rule: DeviceRule::new(sessions, policy)?,
+            answer: None,
             name: PhantomData,
         })
     }
 
     /// Answers a refused request by `answer`, such as with a page of the application.
     #[must_use]
-    pub fn with_answer(mut self, answer: Answer) -> Self {
-        self.answer = answer;
+    pub fn with_answer(mut self, answer: fn(&HttpRequest) -> HttpResponse) -> Self {
+        self.answer = Some(answer);
         self
     }
-}
-
-fn explain(_: &HttpRequest) -> HttpResponse {
-    HttpResponse::Forbidden()
-        .content_type(ContentType::plaintext())
-        .body(EXPLANATION)
 }
 
 impl<N> Clone for DeviceGuard<N> {
     fn clone(&self) -> Self {
         Self {
-            policy: self.policy,
-            own_routes: self.own_routes.clone(),
+            rule: self.rule.clone(),
             answer: self.answer,
             name: PhantomData,
         }
@@ -119,9 +100,24 @@ impl<N> Clone for DeviceGuard<N> {
 
 impl<N> fmt::Debug for DeviceGuard<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceGuard")
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
+        f.debug_tuple("DeviceGuard").field(&self.rule).finish()
+    }
+}
+
+impl<N: 'static> Guard for DeviceGuard<N> {
+    type Name = N;
+
+    fn is_about(&self, request: &HttpRequest) -> bool {
+        self.rule.is_about(request.path())
+    }
+
+    fn admit(&self, session: &Session, request: &HttpRequest) -> Result<(), Refusal> {
+        self.rule.admit(session, |name| header(request, name))
+    }
+
+    fn answer(&self, refusal: &Refusal, request: &HttpRequest) -> HttpResponse {
+        let own = self.answer.map(|answer| answer(request));
+        own.unwrap_or_else(|| refusal.actix_response())
     }
 }
 
@@ -133,62 +129,11 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Transform = DeviceGuardService<N, S>;
+    type Transform = GuardService<Self, S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(DeviceGuardService {
-            service: Rc::new(service),
-            guard: self.clone(),
-        }))
-    }
-}
-
-/// A service that [`DeviceGuard`] wraps.
-pub struct DeviceGuardService<N, S> {
-    service: Rc<S>,
-    guard: DeviceGuard<N>,
-}
-
-impl<N, S> fmt::Debug for DeviceGuardService<N, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DeviceGuardService")
-            .field(&self.guard)
-            .finish()
-    }
-}
-
-impl<N, S, B> Service<ServiceRequest> for DeviceGuardService<N, S>
-where
-    N: 'static,
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: MessageBody + 'static,
-{
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
-
-    forward_ready!(service);
-
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        let (service, guard) = (self.service.clone(), self.guard.clone());
-        async move {
-            if guard.own_routes.iter().all(|it| **it != *request.path()) {
-                let session = request.named_session::<N>().await?;
-                let state = session.device_state();
-                if state == DeviceState::Unproved
-                    && let Some(skipped) = request.headers().get(SKIPPED)
-                {
-                    session.report_skipped_device(skipped.as_bytes());
-                }
-                if state != DeviceState::Proved && session.require_device(guard.policy).is_err() {
-                    let answer = (guard.answer)(request.request());
-                    return Ok(request.into_response(answer).map_into_right_body());
-                }
-            }
-            Ok(service.call(request).await?.map_into_left_body())
-        }
-        .boxed_local()
+        ready(Ok(GuardService::new(service, self)))
     }
 }

@@ -4,20 +4,24 @@ use std::{
     fmt,
     future::{Ready, ready},
     marker::PhantomData,
-    rc::Rc,
     time::Duration,
 };
 
 use actix_web::{
     Error, HttpRequest,
     body::{EitherBody, MessageBody},
-    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::uri::PathAndQuery,
 };
-use futures_util::future::{FutureExt, LocalBoxFuture};
-use session_core::adapter::{self, FreshLoginRule};
+use session_core::{
+    Session,
+    adapter::{self, FreshLoginRule, Refusal},
+};
 
-use crate::{DefaultSession, SessionExt};
+use crate::{
+    DefaultSession,
+    guard::{Guard, GuardService},
+};
 
 /// Lets only sessions pass whose user logged in, or proved again who they are, a short time ago.
 ///
@@ -97,6 +101,15 @@ impl<N> fmt::Debug for FreshLogin<N> {
     }
 }
 
+impl<N: 'static> Guard for FreshLogin<N> {
+    type Name = N;
+
+    fn admit(&self, session: &Session, request: &HttpRequest) -> Result<(), Refusal> {
+        let own = request.uri().path_and_query().map(PathAndQuery::as_str);
+        self.rule.admit(session, request.method().as_str(), own)
+    }
+}
+
 impl<N, S, B> Transform<S, ServiceRequest> for FreshLogin<N>
 where
     N: 'static,
@@ -105,57 +118,11 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Transform = FreshLoginService<N, S>;
+    type Transform = GuardService<Self, S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(FreshLoginService {
-            service: Rc::new(service),
-            guard: self.clone(),
-        }))
-    }
-}
-
-/// A service that [`FreshLogin`] wraps.
-pub struct FreshLoginService<N, S> {
-    service: Rc<S>,
-    guard: FreshLogin<N>,
-}
-
-impl<N, S> fmt::Debug for FreshLoginService<N, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("FreshLoginService")
-            .field(&self.guard)
-            .finish()
-    }
-}
-
-impl<N, S, B> Service<ServiceRequest> for FreshLoginService<N, S>
-where
-    N: 'static,
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: MessageBody + 'static,
-{
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
-
-    forward_ready!(service);
-
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        let (service, guard) = (self.service.clone(), self.guard.clone());
-        async move {
-            let session = request.named_session::<N>().await?;
-            let own = request.uri().path_and_query().map(PathAndQuery::as_str);
-            let admitted = guard.rule.admit(&session, request.method().as_str(), own);
-            if let Err(refusal) = admitted {
-                let answer = refusal.actix_response();
-                return Ok(request.into_response(answer).map_into_right_body());
-            }
-            drop(session);
-            Ok(service.call(request).await?.map_into_left_body())
-        }
-        .boxed_local()
+        ready(Ok(GuardService::new(service, self)))
     }
 }

@@ -8,6 +8,7 @@ mod device_guard;
 mod device_routes;
 mod error;
 mod fresh_login;
+mod guard;
 mod middleware;
 mod request;
 mod response;
@@ -16,10 +17,11 @@ mod shutdown;
 
 pub use cross_site::{CrossSiteFuture, CrossSiteGuard, CrossSiteService};
 #[cfg(feature = "dbsc")]
-pub use device_guard::{DeviceGuard, DeviceGuardService};
+pub use device_guard::DeviceGuard;
 #[cfg(feature = "dbsc")]
 pub use device_routes::{device_routes, named_device_routes};
-pub use fresh_login::{FreshLogin, FreshLoginService, return_path};
+pub use fresh_login::{FreshLogin, return_path};
+pub use guard::GuardService;
 pub use middleware::{SessionMiddleware, SessionService};
 pub use request::{Extracting, SessionExt};
 pub use response::SessionFuture;

@@ -68,6 +68,12 @@ impl<N: 'static> Session<N> {
     }
 }
 
+/// The value of a request header.
+#[cfg(feature = "dbsc")]
+pub(crate) fn header<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r [u8]> {
+    request.headers().get(name).map(HeaderValue::as_bytes)
+}
+
 /// The values of the header that carries the session's id.
 pub(crate) fn carried<'h>(
     headers: &'h HeaderMap,

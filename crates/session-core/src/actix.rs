@@ -50,7 +50,24 @@ impl Refusal {
             Self::Redirect(form) => HttpResponse::SeeOther()
                 .insert_header((LOCATION, form.as_str()))
                 .finish(),
+            #[cfg(feature = "dbsc")]
+            Self::Explanation(text) => HttpResponse::Forbidden()
+                .content_type(actix_web::http::header::ContentType::plaintext())
+                .body(*text),
         }
+    }
+}
+
+#[cfg(feature = "dbsc")]
+impl crate::dbsc::DeviceAnswer {
+    /// The response.
+    pub fn actix_response(&self) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let mut response = HttpResponse::build(status);
+        for header in self.headers() {
+            response.append_header(header);
+        }
+        response.body(self.body.clone().unwrap_or_default())
     }
 }
 

@@ -13,6 +13,8 @@
 //! is the only task that this crate spawns.
 
 mod background_saves;
+#[cfg(feature = "dbsc")]
+mod devices;
 mod fresh_login;
 mod head;
 mod named_session;
@@ -21,6 +23,8 @@ mod saving;
 mod slots;
 
 pub use background_saves::finish_saves;
+#[cfg(feature = "dbsc")]
+pub use devices::{DeviceRule, device_binding, refresh_device, register_device};
 pub use fresh_login::{FreshLoginRule, Refusal, return_path};
 pub use head::{Field, Head, keep_cookies, write_head};
 pub use opening::Opening;

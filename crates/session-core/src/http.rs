@@ -48,7 +48,33 @@ impl Refusal {
                 }
                 response
             }
+            #[cfg(feature = "dbsc")]
+            Self::Explanation(text) => {
+                let mut response = Response::new((*text).to_owned().into());
+                *response.status_mut() = StatusCode::FORBIDDEN;
+                let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+                response
+                    .headers_mut()
+                    .insert(http::header::CONTENT_TYPE, plain);
+                response
+            }
         }
+    }
+}
+
+#[cfg(feature = "dbsc")]
+impl crate::dbsc::DeviceAnswer {
+    /// The response.
+    pub fn to_response<B: From<String>>(&self) -> Response<B> {
+        let mut response = Response::new(self.body.clone().unwrap_or_default().into());
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        for (name, value) in self.headers() {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().append(name, value);
+            }
+        }
+        response
     }
 }
 

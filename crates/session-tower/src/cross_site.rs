@@ -133,7 +133,7 @@ where
 
 fn admits<Q>(rule: &CrossSiteRule, request: &Request<Q>) -> bool {
     let header = |name| request.headers().get(name).map(HeaderValue::as_bytes);
-    let uri = original_uri(request);
+    let uri = original_uri(request.extensions(), request.uri());
     let authority = uri.authority().map(|it| it.as_str().as_bytes());
     let source = RequestSource {
         method: request.method().as_str(),

@@ -1,21 +1,19 @@
 //! Asks for the password again before what is worth it.
 
-use std::{
-    fmt,
-    future::Future,
-    marker::PhantomData,
-    mem,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
+use std::{fmt, marker::PhantomData, time::Duration};
+
+use http::{Uri, request::Parts, uri::PathAndQuery};
+use session_core::{
+    Session,
+    adapter::{self, FreshLoginRule, Refusal},
 };
-
-use http::{Request, Response, Uri, uri::PathAndQuery};
-use session_core::adapter::{self, FreshLoginRule, Refusal};
 use tower_layer::Layer;
-use tower_service::Service;
 
-use crate::{DefaultSession, SessionExt, request::original_uri};
+use crate::{
+    DefaultSession,
+    guard::{Guard, GuardService},
+    request::original_uri,
+};
 
 /// Lets only sessions pass whose user logged in, or proved again who they are, a short time ago.
 ///
@@ -81,17 +79,6 @@ pub fn return_path(form: &Uri) -> String {
     adapter::return_path(form.query())
 }
 
-impl<N, S> Layer<S> for FreshLogin<N> {
-    type Service = FreshLoginService<N, S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        FreshLoginService {
-            inner,
-            guard: self.clone(),
-        }
-    }
-}
-
 impl<N> Clone for FreshLogin<N> {
     fn clone(&self) -> Self {
         Self::of(self.rule.clone())
@@ -104,67 +91,20 @@ impl<N> fmt::Debug for FreshLogin<N> {
     }
 }
 
-/// A service that [`FreshLogin`] wraps.
-pub struct FreshLoginService<N, S> {
-    inner: S,
-    guard: FreshLogin<N>,
-}
+impl<N: 'static> Guard for FreshLogin<N> {
+    type Name = N;
 
-/// The future of a response that [`FreshLogin`] let pass or refused.
-pub type FreshLoginFuture<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
-
-impl<N, S, Q, B> Service<Request<Q>> for FreshLoginService<N, S>
-where
-    N: 'static,
-    S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    Q: Send + 'static,
-    B: From<String>,
-{
-    type Response = Response<B>;
-    type Error = S::Error;
-    type Future = FreshLoginFuture<Response<B>, S::Error>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Q>) -> Self::Future {
-        // The one that is ready to be called, and not its clone.
-        let clone = self.inner.clone();
-        let mut service = mem::replace(&mut self.inner, clone);
-        let rule = self.guard.rule.clone();
-        let opening = request.named_session::<N>();
-        Box::pin(async move {
-            let refusal = match opening.await {
-                Err(error) => Some(Refusal::Error(error)),
-                Ok(session) => {
-                    let own = original_uri(&request).path_and_query();
-                    let own = own.map(PathAndQuery::as_str);
-                    rule.admit(&session, request.method().as_str(), own).err()
-                }
-            };
-            match refusal {
-                Some(refusal) => Ok(refusal.to_response()),
-                None => service.call(request).await,
-            }
-        })
+    fn admit(&self, session: &Session, request: &Parts) -> Result<(), Refusal> {
+        let own = original_uri(&request.extensions, &request.uri).path_and_query();
+        let own = own.map(PathAndQuery::as_str);
+        self.rule.admit(session, request.method.as_str(), own)
     }
 }
 
-impl<N, S: Clone> Clone for FreshLoginService<N, S> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            guard: self.guard.clone(),
-        }
-    }
-}
+impl<N: 'static, S> Layer<S> for FreshLogin<N> {
+    type Service = GuardService<Self, S>;
 
-impl<N, S> fmt::Debug for FreshLoginService<N, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("FreshLoginService")
-            .field(&self.guard)
-            .finish()
+    fn layer(&self, inner: S) -> Self::Service {
+        GuardService::new(inner, self)
     }
 }

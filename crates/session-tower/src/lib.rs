@@ -2,14 +2,24 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cross_site;
+#[cfg(feature = "dbsc")]
+mod device_guard;
+#[cfg(all(feature = "axum", feature = "dbsc"))]
+mod device_routes;
 mod fresh_login;
+mod guard;
 mod layer;
 mod request;
 mod response;
 mod session;
 
 pub use cross_site::{CrossSiteFuture, CrossSiteGuard, CrossSiteService};
-pub use fresh_login::{FreshLogin, FreshLoginFuture, FreshLoginService, return_path};
+#[cfg(feature = "dbsc")]
+pub use device_guard::DeviceGuard;
+#[cfg(all(feature = "axum", feature = "dbsc"))]
+pub use device_routes::{device_routes, named_device_routes};
+pub use fresh_login::{FreshLogin, return_path};
+pub use guard::{GuardFuture, GuardService};
 pub use layer::{SessionLayer, SessionService};
 pub use request::{Extracting, SessionExt};
 pub use response::SessionFuture;

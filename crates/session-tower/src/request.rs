@@ -2,7 +2,7 @@
 
 use std::{any::TypeId, future::Future};
 
-use http::{Extensions, HeaderMap, HeaderValue, Request, header::COOKIE, request::Parts};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Uri, header::COOKIE, request::Parts};
 use session_core::{
     Carrier, Result,
     adapter::{Opening, Slots},
@@ -118,12 +118,12 @@ pub(crate) fn route(_: &Extensions) -> Option<String> {
 
 /// The request's URI as it was sent: a router of axum that another one nests sees only the rest.
 #[cfg(feature = "axum")]
-pub(crate) fn original_uri<B>(request: &Request<B>) -> &http::Uri {
-    let original = request.extensions().get::<axum::extract::OriginalUri>();
-    original.map_or(request.uri(), |it| &it.0)
+pub(crate) fn original_uri<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
+    let original = extensions.get::<axum::extract::OriginalUri>();
+    original.map_or(uri, |it| &it.0)
 }
 
 #[cfg(not(feature = "axum"))]
-pub(crate) fn original_uri<B>(request: &Request<B>) -> &http::Uri {
-    request.uri()
+pub(crate) fn original_uri<'r>(_: &Extensions, uri: &'r Uri) -> &'r Uri {
+    uri
 }

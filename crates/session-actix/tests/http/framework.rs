@@ -17,8 +17,9 @@ use futures_util::{
 };
 pub(crate) use session_actix as adapter;
 use session_actix::{
-    CrossSiteGuard, FreshLogin, SessionExt, SessionMiddleware, return_path,
-    session_core::{CrossSiteRule, Sessions},
+    CrossSiteGuard, DeviceGuard, FreshLogin, SessionExt, SessionMiddleware, device_routes,
+    return_path,
+    session_core::{CrossSiteRule, Sessions, config::ConfigError},
 };
 pub(crate) use session_actix::{Session, SessionError};
 
@@ -153,6 +154,22 @@ impl App {
             HttpResponse::ImATeapot().body(format!("not {} from there", request.path()))
         });
         Self(web::scope("").service(self.0.wrap(guard)))
+    }
+
+    /// With the routes that bind devices, in the application's only session.
+    pub(crate) fn device_routes(self, sessions: &Sessions) -> Result<Self, ConfigError> {
+        Ok(Self(self.0.configure(device_routes(sessions)?)))
+    }
+
+    pub(crate) fn device_guard(self, guard: DeviceGuard) -> Self {
+        Self(web::scope("").service(self.0.wrap(guard)))
+    }
+
+    /// The guard, with an answer of the application.
+    pub(crate) fn device_guard_with_teapot(self, guard: DeviceGuard) -> Self {
+        self.device_guard(guard.with_answer(|request| {
+            HttpResponse::ImATeapot().body(format!("not {}", request.path()))
+        }))
     }
 
     /// Counts the requests in the session, and sends the count in the header `hits`.

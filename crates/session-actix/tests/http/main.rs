@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[cfg(feature = "dbsc")]
-mod devices;
 mod errors;
 mod framework;
 mod nested;

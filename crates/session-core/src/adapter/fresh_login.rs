@@ -21,6 +21,9 @@ pub enum Refusal {
     Error(Error),
     /// A redirect, 303, to this location.
     Redirect(String),
+    /// A 403 with this text.
+    #[cfg(feature = "dbsc")]
+    Explanation(&'static str),
 }
 
 impl FreshLoginRule {

@@ -63,6 +63,28 @@ impl DeviceAnswer {
         }
     }
 
+    /// What may pass. The browser keeps its key and comes again.
+    #[cfg(feature = "adapter")]
+    pub(crate) fn unavailable() -> Self {
+        Self::status(503)
+    }
+
+    /// The headers of the response.
+    #[cfg(any(feature = "actix-web", feature = "http"))]
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let retry = (self.status == 503).then_some("1");
+        let json = self.body.as_ref().map(|_| "application/json");
+        [
+            ("cache-control", Some("no-store")),
+            ("retry-after", retry),
+            ("secure-session-challenge", self.challenge.as_deref()),
+            ("set-cookie", self.set_cookie.as_deref()),
+            ("content-type", json),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+
     /// The device's session ends in the browser.
     fn ended() -> Self {
         Self {

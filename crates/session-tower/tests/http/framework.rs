@@ -16,8 +16,8 @@ use futures_util::stream;
 use http::{StatusCode, request::Parts};
 pub(crate) use session_tower as adapter;
 use session_tower::{
-    CrossSiteGuard, FreshLogin, SessionExt, SessionLayer, return_path,
-    session_core::{CrossSiteRule, Sessions},
+    CrossSiteGuard, DeviceGuard, FreshLogin, SessionExt, SessionLayer, device_routes, return_path,
+    session_core::{CrossSiteRule, Sessions, config::ConfigError},
 };
 pub(crate) use session_tower::{Session, SessionError};
 use tower::ServiceExt;
@@ -150,13 +150,24 @@ impl App {
 
     /// The guard, with an answer of the application.
     pub(crate) fn guard_with_teapot(self) -> Self {
-        let guard = CrossSiteGuard::default().with_answer(|request| {
-            let text = format!("not {} from there", request.uri.path());
-            let mut answer = http::Response::new(text);
-            *answer.status_mut() = StatusCode::IM_A_TEAPOT;
-            answer
-        });
+        let guard = CrossSiteGuard::default()
+            .with_answer(|request| teapot(format!("not {} from there", request.uri.path())));
         Self(self.0.layer(guard))
+    }
+
+    /// With the routes that bind devices, in the application's only session.
+    pub(crate) fn device_routes(self, sessions: &Sessions) -> Result<Self, ConfigError> {
+        Ok(Self(self.0.merge(device_routes(sessions)?)))
+    }
+
+    pub(crate) fn device_guard(self, guard: DeviceGuard) -> Self {
+        Self(self.0.layer(guard))
+    }
+
+    /// The guard, with an answer of the application.
+    pub(crate) fn device_guard_with_teapot(self, guard: DeviceGuard) -> Self {
+        let answer = |request: &Parts| teapot(format!("not {}", request.uri.path()));
+        self.device_guard(guard.with_answer(answer))
     }
 
     /// Counts the requests in the session, and sends the count in the header `hits`.
@@ -168,6 +179,12 @@ impl App {
     pub(crate) async fn start(self) -> Running {
         Running(self.0)
     }
+}
+
+fn teapot(text: String) -> http::Response<String> {
+    let mut answer = http::Response::new(text);
+    *answer.status_mut() = StatusCode::IM_A_TEAPOT;
+    answer
 }
 
 async fn count(

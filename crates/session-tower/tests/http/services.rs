@@ -10,9 +10,12 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri, header::LOCATION};
 use http_body_util::{BodyExt as _, Full};
 use session_tower::{
-    CrossSiteGuard, DefaultSession, FreshLogin, Session, SessionError, SessionExt as _,
-    SessionLayer, return_path,
-    session_core::{CrossSiteRule, Sessions},
+    CrossSiteGuard, DefaultSession, DeviceGuard, FreshLogin, Session, SessionError,
+    SessionExt as _, SessionLayer, return_path,
+    session_core::{
+        CrossSiteRule, Sessions,
+        dbsc::{DeviceBinding, DevicePolicy},
+    },
 };
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -116,12 +119,20 @@ async fn if_the_service_gives_up_its_log_out_is_done_and_its_changes_are_not_sav
 
 #[tokio::test]
 async fn in_a_nested_router_paths_are_those_that_the_client_sent() {
-    let sessions = sessions(settings(), &ObservedStore::default());
+    let binding = DeviceBinding::new("/user/bind", "/refresh");
+    let settings = settings().with_device_binding(binding);
+    let sessions = sessions(settings, &ObservedStore::default());
+    let bound = DeviceGuard::new(&sessions, DevicePolicy::Require).unwrap();
+    let for_devices = Router::new()
+        .route("/bind", any(async || "a route of the binding"))
+        .route("/refresh", any(async || "none"))
+        .layer(bound);
     let rule = CrossSiteRule::new().leave_path_open_to_other_sites("/hooks");
     let inner = Router::new()
         .route("/hooks", any(async || "hooked"))
         .route("/email", get(async || "your new address?"))
         .layer(FreshLogin::within(Duration::from_secs(60)).or_redirect_to("/confirm?of=ada"))
+        .merge(for_devices)
         .layer(CrossSiteGuard::new(rule.unwrap()));
     let app = Router::new()
         .nest("/user", inner)
@@ -139,6 +150,10 @@ async fn in_a_nested_router_paths_are_those_that_the_client_sent() {
     // The exception is for `/hooks` and not for `/user/hooks`.
     let elsewhere = Request::post("/user/hooks").header("Sec-Fetch-Site", "cross-site");
     assert_eq!(send(elsewhere).await.status(), StatusCode::FORBIDDEN);
+    // `/user/bind` is a route of the binding, and `/user/refresh` is none.
+    for (path, status) in [("/user/bind", 200), ("/user/refresh", 403)] {
+        assert_eq!(send(Request::get(path)).await.status(), status, "{path}");
+    }
 }
 
 async fn greet(session: Session) -> Result<String, SessionError> {

@@ -1,62 +1,50 @@
 //! Sessions that are bound to a device: the headers and the statuses of the routes and the guard.
 
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap};
 
-use actix_web::{
-    App, HttpRequest, HttpResponse,
-    body::MessageBody,
-    dev::{Service, ServiceResponse},
-    http::header::COOKIE,
-    test::{TestRequest, init_service, read_body, try_call_service},
-    web,
+use http::{
+    Request,
+    header::{COOKIE, SET_COOKIE},
+    request::Builder,
 };
-use session_actix::{
-    DeviceGuard, SessionMiddleware, device_routes,
-    session_core::{
-        MemoryStore, Sessions,
-        dbsc::{DeviceBinding, DevicePolicy, TestDevice},
-    },
+use session_core::{
+    Sessions,
+    dbsc::{DeviceBinding, DevicePolicy, TestDevice},
 };
 
-use crate::suite::{
-    Response,
+use super::{
+    Admin, Response,
     browser::{act, sessions, settings},
     log::Log,
     observed_store::ObservedStore,
 };
+use crate::framework::{App, Running, adapter::DeviceGuard};
 
 const REGISTER: &str = "/device/bind";
 const REFRESH: &str = "/device/refresh";
 
 /// A browser that keeps cookies by their names, with a device.
-struct Browser<S> {
-    service: S,
+struct Browser {
+    service: Running,
     cookies: RefCell<BTreeMap<String, String>>,
     device: TestDevice,
 }
 
-impl<S, B> Browser<S>
-where
-    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    B: MessageBody + 'static,
-{
-    async fn send(&self, request: TestRequest) -> Response {
-        let cookies: Vec<_> = self.cookies.borrow().values().cloned().collect();
-        let request = request.insert_header((COOKIE, cookies.join("; ")));
-        let response = match try_call_service(&self.service, request.to_request()).await {
-            Ok(response) => response.map_into_boxed_body(),
-            Err(error) => {
-                let request = TestRequest::default().to_http_request();
-                ServiceResponse::new(request, error.error_response())
-            }
-        };
-        let status = http::StatusCode::from_u16(response.status().as_u16()).unwrap();
-        let mut headers = http::HeaderMap::new();
-        for (name, value) in response.headers() {
-            let name = http::HeaderName::from_bytes(name.as_ref()).unwrap();
-            headers.append(name, value.as_bytes().try_into().unwrap());
+impl Browser {
+    async fn of(app: App) -> Self {
+        Self {
+            service: app.start().await,
+            cookies: RefCell::default(),
+            device: TestDevice::new(),
         }
-        for cookie in headers.get_all(http::header::SET_COOKIE) {
+    }
+
+    async fn send(&self, request: Builder) -> Response {
+        let cookies: Vec<_> = self.cookies.borrow().values().cloned().collect();
+        let request = request.header(COOKIE, cookies.join("; "));
+        let request = request.body(String::new()).unwrap();
+        let response = self.service.send(request).await;
+        for cookie in response.headers.get_all(SET_COOKIE) {
             let (pair, attributes) = cookie.to_str().unwrap().split_once("; ").unwrap();
             let name = pair.split_once('=').unwrap().0.to_owned();
             let mut kept = self.cookies.borrow_mut();
@@ -66,31 +54,24 @@ where
                 kept.insert(name, pair.to_owned());
             }
         }
-        let body = read_body(response).await;
-        Response {
-            status,
-            headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
-        }
+        response
     }
 
     async fn get(&self, path: &str) -> Response {
-        self.send(TestRequest::get().uri(path)).await
+        self.send(Request::get(path)).await
     }
 
     async fn register(&self, offer: &str) -> Response {
         let proof = self.device.registration(offer);
-        let request = TestRequest::post().uri(REGISTER);
-        let request = request.insert_header(("Secure-Session-Response", proof));
+        let request = Request::post(REGISTER).header("Secure-Session-Response", proof);
         self.send(request).await
     }
 
     async fn refresh(&self, id: &str, challenge: Option<&str>) -> Response {
-        let request = TestRequest::post().uri(REFRESH);
-        let mut request = request.insert_header(("Sec-Secure-Session-Id", id));
+        let mut request = Request::post(REFRESH).header("Sec-Secure-Session-Id", id);
         if let Some(challenge) = challenge {
             let proof = self.device.proof(challenge);
-            request = request.insert_header(("Secure-Session-Response", proof));
+            request = request.header("Secure-Session-Response", proof);
         }
         self.send(request).await
     }
@@ -112,36 +93,26 @@ fn bound(store: &ObservedStore) -> Sessions {
 }
 
 /// An application whose log-in is open, and whose other routes are under each policy.
-macro_rules! browser {
-    ($sessions:expr) => {{
-        let sessions: Sessions = $sessions;
-        let guarded = |path: &str, policy| {
-            let guard = DeviceGuard::new(&sessions, policy).unwrap();
-            let act = web::route().to(act);
-            web::scope(path).wrap(guard).route("/{act:.*}", act)
-        };
-        let service = init_service(
-            App::new()
-                .route("/open/{act:.*}", web::get().to(act))
-                .service(guarded("/offer", DevicePolicy::Offer))
-                .service(guarded("/require", DevicePolicy::Require))
-                .service(guarded("/once", DevicePolicy::RequireOnceBound))
-                .configure(device_routes(&sessions).unwrap())
-                .wrap(SessionMiddleware::new(sessions.clone())),
-        )
-        .await;
-        Browser {
-            service,
-            cookies: RefCell::default(),
-            device: TestDevice::new(),
-        }
-    }};
+async fn browser(sessions: &Sessions) -> Browser {
+    let guarded = |policy| {
+        let guard = DeviceGuard::new(sessions, policy).unwrap();
+        App::new().route("/{*act}", act).device_guard(guard)
+    };
+    let app = App::new()
+        .route("/open/{*act}", act)
+        .nest("/offer", guarded(DevicePolicy::Offer))
+        .nest("/require", guarded(DevicePolicy::Require))
+        .nest("/once", guarded(DevicePolicy::RequireOnceBound))
+        .device_routes(sessions)
+        .unwrap()
+        .sessions(sessions.clone());
+    Browser::of(app).await
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_browser_binds_and_refreshes_over_http() {
-    let store = ObservedStore::new(MemoryStore::new());
-    let browser = browser!(bound(&store));
+    let sessions = bound(&ObservedStore::default());
+    let browser = browser(&sessions).await;
     let id = browser.log_in().await;
     assert_eq!(browser.get("/require/who").await.body, "ada");
     browser.cookies.borrow_mut().remove("__Host-device");
@@ -156,11 +127,10 @@ async fn a_browser_binds_and_refreshes_over_http() {
     assert!(proved.set_cookies()[0].starts_with("__Host-device="));
     assert_eq!(browser.get("/require/who").await.body, "ada");
     // A device of another key.
-    let other = browser!(bound(&store));
-    other
-        .cookies
-        .borrow_mut()
-        .clone_from(&browser.cookies.borrow());
+    let other = Browser {
+        device: TestDevice::new(),
+        ..browser
+    };
     let (log, _guard) = Log::of_this_thread();
     let wrong = other.refresh(&id, Some(challenge)).await;
     assert_eq!(wrong.status, 401);
@@ -172,15 +142,17 @@ async fn a_browser_binds_and_refreshes_over_http() {
     assert!(events[0].contains("reason=\"signature\""), "{events:?}");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_login_cookie_alone_is_refused_with_an_explanation() {
-    let browser = browser!(bound(&ObservedStore::new(MemoryStore::new())));
+    let browser = browser(&bound(&ObservedStore::default())).await;
     for path in ["/offer/who", "/once/who"] {
         assert_eq!(browser.get(path).await.status, 200, "{path}");
     }
     let refused = browser.get("/require/who").await;
     assert_eq!(refused.status, 403);
     assert!(refused.body.contains("proves on which device it runs"));
+    let content_type = refused.header("content-type").unwrap();
+    assert!(content_type.starts_with("text/plain"), "{content_type}");
     let _id = browser.log_in().await;
     browser.cookies.borrow_mut().remove("__Host-device");
     assert_eq!(browser.get("/offer/who").await.body, "ada");
@@ -188,8 +160,7 @@ async fn a_login_cookie_alone_is_refused_with_an_explanation() {
     // The reason why a browser left the cookie out.
     let (log, _guard) = Log::of_this_thread();
     let skipped = "quota_exceeded;session_identifier=\"S\"";
-    let request = TestRequest::get().uri("/offer/who");
-    let request = request.insert_header(("Secure-Session-Skipped", skipped));
+    let request = Request::get("/offer/who").header("Secure-Session-Skipped", skipped);
     assert_eq!(browser.send(request).await.status, 200);
     let events = log.security_events();
     assert!(events[0].contains("event=\"device_skipped\""), "{events:?}");
@@ -199,10 +170,10 @@ async fn a_login_cookie_alone_is_refused_with_an_explanation() {
     );
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_outage_is_a_503_and_an_ended_session_is_told() {
-    let store = ObservedStore::new(MemoryStore::new());
-    let browser = browser!(bound(&store));
+    let store = ObservedStore::default();
+    let browser = browser(&bound(&store)).await;
     let id = browser.log_in().await;
     let asked = browser.refresh(&id, None).await;
     let challenge = asked.header("secure-session-challenge").unwrap();
@@ -212,6 +183,7 @@ async fn an_outage_is_a_503_and_an_ended_session_is_told() {
         assert_eq!(down.status, 503);
         assert_eq!(down.header("retry-after"), Some("1"));
     }
+    assert_eq!(browser.get("/require/who").await.status, 503);
     store.set_down(false);
     assert_eq!(browser.refresh(&id, Some(challenge)).await.status, 200);
     let logged_out = browser.get("/open/logout").await;
@@ -228,34 +200,42 @@ async fn an_outage_is_a_503_and_an_ended_session_is_told() {
     );
 }
 
-#[actix_web::test]
+/// Any other status ends the session on the device.
+#[tokio::test]
+async fn a_refresh_that_cannot_succeed_is_a_503() {
+    let sessions = bound(&ObservedStore::default());
+    let without_sessions = App::new().device_routes(&sessions).unwrap();
+    let browser = Browser::of(without_sessions).await;
+    let (log, _guard) = Log::of_this_thread();
+    let failed = browser.refresh("S", None).await;
+    assert_eq!(failed.status, 503);
+    assert_eq!(failed.header("retry-after"), Some("1"));
+    assert!(log.text().contains("could not prove itself"));
+}
+
+#[tokio::test]
 async fn without_the_setting_neither_routes_nor_guards_are_built() {
-    let sessions = Sessions::new(settings(), Arc::new(MemoryStore::new())).unwrap();
-    let error = device_routes(&sessions).map(drop).unwrap_err().to_string();
-    assert!(error.contains("with_device_binding"), "{error}");
+    let sessions = sessions(settings(), &ObservedStore::default());
+    let error = App::new().device_routes(&sessions).map(drop).unwrap_err();
+    assert!(error.to_string().contains("with_device_binding"), "{error}");
     assert!(DeviceGuard::new(&sessions, DevicePolicy::Require).is_err());
+    assert!(DeviceGuard::<Admin>::named(&sessions, DevicePolicy::Require).is_err());
 }
 
 /// A guard around the whole application lets the browser register and refresh.
-#[actix_web::test]
+#[tokio::test]
 async fn a_guard_lets_the_routes_of_the_binding_pass() {
-    let sessions = bound(&ObservedStore::new(MemoryStore::new()));
+    let sessions = bound(&ObservedStore::default());
     let guard = DeviceGuard::new(&sessions, DevicePolicy::Require).unwrap();
-    let answer = |_: &HttpRequest| HttpResponse::Forbidden().body("mine");
-    let service = init_service(
-        App::new()
-            .configure(device_routes(&sessions).unwrap())
-            .route("/{act:.*}", web::get().to(act))
-            .wrap(guard.with_answer(answer))
-            .wrap(SessionMiddleware::new(sessions)),
-    )
-    .await;
-    let browser = Browser {
-        service,
-        cookies: RefCell::default(),
-        device: TestDevice::new(),
-    };
-    assert_eq!(browser.get("/who").await.body, "mine");
+    let app = App::new()
+        .device_routes(&sessions)
+        .unwrap()
+        .route("/{*act}", act)
+        .device_guard_with_teapot(guard)
+        .sessions(sessions);
+    let browser = Browser::of(app).await;
+    let refused = browser.get("/who").await;
+    assert_eq!((refused.status.as_u16(), &*refused.body), (418, "not /who"));
     assert_eq!(
         browser.refresh("S", None).await.body,
         "{\"continue\":false}"
