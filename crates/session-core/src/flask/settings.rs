@@ -192,7 +192,9 @@ impl SecretKeys {
             return Err(ConfigError::new("SECRET_KEY", "must not be empty"));
         }
         if let Err(weakness) = strong("SECRET_KEY", secret) {
-            tracing::warn!("{weakness}; it is used anyway, because the Flask application uses it");
+            tracing::warn!(
+                "the Flask application's {weakness}; it is used anyway, because that application uses it"
+            );
         }
         Ok(Self(vec![Zeroizing::new(secret.to_vec())]))
     }
