@@ -49,6 +49,9 @@ use crate::{
 /// | `datetime` | [`Timestamp`](crate::Timestamp), in whole seconds, because Flask's cookie has no more |
 /// | `Markup` | text |
 ///
+/// A session that is not permanent in Flask is not
+/// [permanent](crate::Session::is_permanent) here either.
+///
 /// With the feature `flask-cookie`.
 #[derive(Clone, Debug)]
 pub struct FlaskCookie {
