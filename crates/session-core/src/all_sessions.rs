@@ -13,7 +13,7 @@ use crate::{
     header::{Header, Kind},
     key::StoreKey,
     machine::EndCondition,
-    moving::Moving,
+    moving::{Moving, is_marked},
     owned::{PATIENCE, end_record},
     payload::Payload,
     record::{Cursor, IndexEntry, Listed, Record, Write},
@@ -192,8 +192,11 @@ impl Sessions {
         let page = within(rules, page).await?;
         let now = self.0.now();
         let moves = page.records.iter().map(async |listed| {
-            let expired = Header::parse(&listed.head)
-                .is_ok_and(|(header, _)| rules.copied_until(&header, now).is_none());
+            let expired = match Header::parse(&listed.head) {
+                Ok((header, _)) => rules.copied_until(&header, now).is_none(),
+                Err(_) if is_marked(&listed.head) => false,
+                Err(error) => return Err(error),
+            };
             let kept_until = |bytes: &Bytes| {
                 let (header, _) = Header::parse(bytes).ok()?;
                 Some(rules.copied_until(&header, now)?.into())

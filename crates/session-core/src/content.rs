@@ -36,8 +36,8 @@ pub(crate) struct Content {
     pub(crate) label: Option<Arc<str>>,
     /// The device that it is bound to.
     pub(crate) device: Option<Arc<DeviceField>>,
-    /// The digest of the cookie of Flask's built-in session that it was started from. It is kept
-    /// without the Cargo feature, too.
+    /// The digest of the cookie of Flask's built-in session that it was started from, if that had no
+    /// user. It is kept without the Cargo feature, too.
     pub(crate) flask_cookie: Option<CookieDigest>,
     /// The bytes of its [`Lineage`].
     pub(crate) lineage: Option<[u8; 16]>,

@@ -26,7 +26,7 @@
 //!                32 bytes; 32 digest of the identity provider's session, 32 bytes. Flags
 //!                without a field: 64 the payload is encrypted, 128 the record is provisional.
 //!                Then those of the further flags: 1 the device that the session is bound to;
-//!                2 digest of the Flask cookie that it was started from, 16 bytes
+//!                2 digest of the Flask cookie that it was started from, 5 bytes
 //! ```
 //!
 //! The payload of a record of kind 3 is the key bindings of provisional records, 16 bytes each.

@@ -133,8 +133,9 @@ const LOGINS: &str = "logins:";
 /// The SHA-256 of an identity provider's session `sid`. This is what a record has of it.
 pub(crate) type SidDigest = [u8; 32];
 
-/// The first half of the SHA-256 of a cookie of Flask's built-in session.
-pub(crate) type CookieDigest = [u8; 16];
+/// The beginning of the SHA-256 of a cookie of Flask's built-in session: as much as the longest header
+/// has room for. If two cookies had the same, the log-out of one would be that of both.
+pub(crate) type CookieDigest = [u8; 5];
 
 pub(crate) fn digest_of_sid(sid: &str) -> SidDigest {
     Sha256::digest(sid).into()

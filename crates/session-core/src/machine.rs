@@ -229,9 +229,12 @@ pub(crate) struct Machine {
     pub(crate) given_id: Option<SessionId>,
     /// Whether Flask's cookies were asked for a session. They are asked once.
     #[cfg(feature = "flask-cookie")]
-    pub(crate) has_imported: bool,
-    /// Whether the application has logged out.
+    pub(crate) has_asked_flask: bool,
+    /// Whether one of them has started the session.
     #[cfg(feature = "flask-cookie")]
+    pub(crate) started_by_flask: bool,
+    /// Whether the application has logged out.
+    #[cfg(any(feature = "dbsc", feature = "flask-cookie"))]
     logged_out: bool,
 }
 
@@ -266,8 +269,10 @@ impl Machine {
             #[cfg(feature = "flask-cookie")]
             given_id: None,
             #[cfg(feature = "flask-cookie")]
-            has_imported: false,
+            has_asked_flask: false,
             #[cfg(feature = "flask-cookie")]
+            started_by_flask: false,
+            #[cfg(any(feature = "dbsc", feature = "flask-cookie"))]
             logged_out: false,
         }
     }
@@ -543,13 +548,21 @@ impl Machine {
     }
 }
 
+#[cfg(any(feature = "dbsc", feature = "flask-cookie"))]
+impl Machine {
+    /// Whether the application has logged out, and nothing is left to end.
+    pub(crate) fn has_logged_out(&self) -> bool {
+        self.logged_out && self.endings.is_empty()
+    }
+}
+
 /// The session that a cookie of Flask's starts.
 #[cfg(feature = "flask-cookie")]
 impl Machine {
     /// Whether the request has no session of its own, and nothing happened to it yet.
     pub(crate) fn may_import(&self) -> bool {
         matches!(self.origin, Origin::New | Origin::Ended)
-            && !self.has_imported
+            && !self.has_asked_flask
             && !self.logged_out
             && self.run.is_none()
             && self.view.is_none()
@@ -558,13 +571,7 @@ impl Machine {
 
     /// Whether the session was started from a cookie of Flask's in this request.
     pub(crate) fn is_imported(&self) -> bool {
-        let live = self.live().filter(|_| self.has_imported);
-        live.is_some_and(|live| live.content.flask_cookie.is_some())
-    }
-
-    /// Whether the application has logged out, and nothing is left to end.
-    pub(crate) fn has_logged_out(&self) -> bool {
-        self.logged_out && self.endings.is_empty()
+        self.started_by_flask && self.live().is_some()
     }
 
     /// Forgets that no session was found, so that the next one to open is.

@@ -444,7 +444,7 @@ fn end_of(bytes: &[u8]) -> Option<Millis> {
     matches!(header.kind, Kind::Live | Kind::Logins).then_some(header.expires_at)
 }
 
-fn is_marked(bytes: &[u8]) -> bool {
+pub(crate) fn is_marked(bytes: &[u8]) -> bool {
     bytes.first() == Some(&MARK)
 }
 

@@ -41,7 +41,7 @@ pub(crate) enum Op {
     Device(Box<DeviceChange>),
     /// The start from a cookie of Flask's, with the user that it names.
     #[cfg(feature = "flask-cookie")]
-    StartedByFlask(Option<Arc<str>>, CookieDigest),
+    StartedByFlask(Option<Arc<str>>, Option<CookieDigest>),
 }
 
 /// A flash message: its category and its text, in Flask's order.
@@ -108,7 +108,7 @@ impl Op {
             #[cfg(feature = "flask-cookie")]
             Self::StartedByFlask(owner, cookie) => {
                 content.owner.clone_from(owner);
-                content.flask_cookie = Some(*cookie);
+                content.flask_cookie = *cookie;
             }
             Self::Permanent(permanent) => {
                 payload.insert_value(PERMANENT, Value::encode(permanent, format)?);

@@ -273,7 +273,8 @@ impl RequestSession {
         let mut proofs = crate::dbsc::PresentedProofs::default();
         let mut noted = cookie_headers.inspect(|header| proofs.note(header, rules));
         let presented = rules.presented(&mut noted);
-        drop(noted);
+        // Enough ids end the search for more, and the bound cookies may come after them.
+        noted.for_each(drop);
         if let Ok(mut machine) = self.0.lock()
             && !machine.is_running()
         {
@@ -308,10 +309,11 @@ impl OpenSession {
                 self.flask = None;
                 let mut machine = request.lock()?;
                 match imported {
-                    Ok(None) => machine.has_imported = true,
+                    Ok(None) => machine.has_asked_flask = true,
                     Ok(Some(presented)) => {
                         machine.open_again();
-                        machine.has_imported = true;
+                        machine.has_asked_flask = true;
+                        machine.started_by_flask = true;
                         self.drive = Drive::new(request.clone(), Aim::Open(vec![presented]));
                     }
                     Err(error) => {

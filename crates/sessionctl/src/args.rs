@@ -152,6 +152,7 @@ pub(crate) struct Count {
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     /// The session, as `ls` names it.
+    #[arg(allow_hyphen_values = true)]
     pub(crate) lineage: String,
 
     /// Also prints the values. They may be personal data.
@@ -168,6 +169,7 @@ pub(crate) struct Show {
 pub(crate) struct Meant {
     /// One session, as `ls` names it.
     #[arg(
+        allow_hyphen_values = true,
         conflicts_with_all = ["all", "owner", "anonymous", "older_than", "idle_for"],
         required_unless_present_any = ["all", "owner", "anonymous", "older_than", "idle_for"],
     )]

@@ -31,9 +31,9 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         ));
     }
     let moving = Moving::new(other.store.clone(), opened.store.clone());
-    let mut cursor = match &copy.state {
+    let (mut cursor, mut failed) = match &copy.state {
         Some(file) => noted(file)?,
-        None => None,
+        None => (None, 0),
     };
     let bar = progress(opened).await?;
     let (mut all, mut reasons) = (CopiedPage::default(), 0);
@@ -55,10 +55,12 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
             }
             reasons += 1;
         }
+        failed += page.failed.len() as u64;
         bar.inc(page.copied + page.present + page.expired + page.failed.len() as u64);
         cursor = page.next;
-        if let Some(file) = &copy.state {
-            note(file, cursor.as_ref())?;
+        // A rehearsal notes nothing: what it read is still to be copied.
+        if let Some(file) = copy.state.as_ref().filter(|_| !copy.dry_run) {
+            note(file, cursor.as_ref(), failed)?;
         }
         if cursor.is_none() {
             break;
@@ -71,10 +73,10 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         _ => "copied",
     };
     println!(
-        "{} record(s) {what}, {} were there already, {} had expired, {reasons} could not be read or written",
+        "{} record(s) {what}, {} were there already, {} had expired, {failed} could not be read or written",
         all.copied, all.present, all.expired
     );
-    Ok(if reasons > 0 {
+    Ok(if failed > 0 {
         Completion::Incomplete
     } else {
         Completion::Done
@@ -125,32 +127,61 @@ async fn progress(opened: &Opened) -> Result<ProgressBar, Failure> {
     Ok(bar)
 }
 
-/// Where a copy that was interrupted came to. `None` if there was none.
-fn noted(file: &Path) -> Result<Option<Cursor>, Failure> {
+/// Where a copy that was interrupted came to, and how many records it had left where they are. `None`
+/// if there was none.
+fn noted(file: &Path) -> Result<(Option<Cursor>, u64), Failure> {
     let text = match fs::read_to_string(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((None, 0)),
         text => text?,
     };
     if text.trim() == DONE {
-        return Ok(None);
+        return Ok((None, 0));
     }
-    let cursor = STANDARD_NO_PAD.decode(text.trim()).map_err(|_| {
+    let read = || {
+        let (cursor, failed) = text.trim().split_once(' ')?;
+        let cursor = STANDARD_NO_PAD.decode(cursor).ok()?;
+        Some((Some(Cursor::new(cursor)), failed.parse().ok()?))
+    };
+    read().ok_or_else(|| {
         Failure::Usage(format!(
             "{} was not written by `sessionctl copy`: name another file with --state",
             file.display()
         ))
-    })?;
-    Ok(Some(Cursor::new(cursor)))
+    })
 }
 
 /// What the file says when all is copied. It is no base64.
 const DONE: &str = "done.";
 
 /// Notes where the next page begins. The file is replaced in one step.
-fn note(file: &Path, cursor: Option<&Cursor>) -> Result<(), Failure> {
-    let text = cursor.map_or(DONE.to_owned(), |it| STANDARD_NO_PAD.encode(it.as_bytes()));
+fn note(file: &Path, cursor: Option<&Cursor>, failed: u64) -> Result<(), Failure> {
+    let text = cursor.map_or(DONE.to_owned(), |it| {
+        format!("{} {failed}", STANDARD_NO_PAD.encode(it.as_bytes()))
+    });
     let mut staged = file.as_os_str().to_owned();
     staged.push(".new");
     fs::write(&staged, text)?;
     Ok(fs::rename(&staged, file)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_where_it_is_is_not_forgotten() {
+        let directory = session_tests::scratch_dir();
+        let file = directory.path().join("state");
+        assert!(matches!(noted(&file), Ok((None, 0))));
+        let cursor = Cursor::new(b"page 2".to_vec());
+        note(&file, Some(&cursor), 3).ok().unwrap();
+        let Ok((Some(found), 3)) = noted(&file) else {
+            panic!("{:?}", fs::read_to_string(&file));
+        };
+        assert_eq!(found.as_bytes(), cursor.as_bytes());
+        note(&file, None, 3).ok().unwrap();
+        assert!(matches!(noted(&file), Ok((None, 0))));
+        fs::write(&file, "cGFnZSAy").unwrap();
+        assert!(noted(&file).is_err());
+    }
 }

@@ -83,7 +83,8 @@ impl Opened {
 
 /// The settings of the store that `url` names, in place of those of the environment.
 fn with_url(env: &Env, url: &str) -> Result<Env, Failure> {
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| unknown(url))?;
+    // What is no URL may be a password.
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| unknown("…"))?;
     let (store_type, setting, value) = match scheme {
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" => {
             ("redis", "SESSION_REDIS", url)
@@ -92,7 +93,7 @@ fn with_url(env: &Env, url: &str) -> Result<Env, Failure> {
         "mongodb" | "mongodb+srv" => ("mongodb", "SESSION_MONGODB", url),
         "memcached" => ("memcached", "SESSION_MEMCACHED", rest),
         "file" => ("filesystem", "SESSION_FILE_DIR", rest),
-        _ => return Err(unknown(url)),
+        _ => return Err(unknown(scheme)),
     };
     let keep = |name: &str| {
         name != "SESSION_TYPE" && name != setting && !name.starts_with("SESSION_SQLALCHEMY")
@@ -105,8 +106,7 @@ fn with_url(env: &Env, url: &str) -> Result<Env, Failure> {
     Ok(kept.chain(own).collect())
 }
 
-fn unknown(url: &str) -> Failure {
-    let scheme = url.split("://").next().unwrap_or_default();
+fn unknown(scheme: &str) -> Failure {
     Failure::Usage(format!(
         "there is no store for {scheme}://: use redis://, rediss://, redis+unix://, redis+sentinel://, \
          postgres://, mysql://, sqlite://, mongodb://, memcached:// or file://"

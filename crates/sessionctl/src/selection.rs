@@ -89,9 +89,10 @@ impl<'o> Walk<'o> {
 /// The session with this lineage.
 pub(crate) async fn find(opened: &Opened, lineage: &str) -> Result<StoredSession, Failure> {
     let wanted: Lineage = lineage.parse().map_err(|_| {
-        Failure::Usage(format!(
-            "{lineage:?} is no lineage: it has 22 characters, as `sessionctl ls` prints it"
-        ))
+        // It may be a session's id, which opens it.
+        Failure::Usage(
+            "that is no lineage: one has 22 characters, as `sessionctl ls` prints it".into(),
+        )
     })?;
     let mut walk = Walk::new(opened);
     while let Some(sessions) = walk.next().await? {

@@ -18,7 +18,7 @@ use crate::{
 
 /// How long the server accepts more than browsers do: for requests under way, and for clocks of
 /// several processes that differ.
-const TOLERANCE: Duration = Duration::from_secs(60);
+pub(super) const TOLERANCE: Duration = Duration::from_secs(60);
 
 /// How long a session that was just bound is accepted without proof: a browser registers beside the
 /// page that it loads, so it has sent requests without the cookie that arrive after it.

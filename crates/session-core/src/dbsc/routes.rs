@@ -15,6 +15,7 @@ use super::{
     binding::DeviceBinding,
     device::{Device, ProofValue},
     headers,
+    policy::TOLERANCE,
 };
 use crate::{
     content::Content,
@@ -199,7 +200,9 @@ impl Session {
                 Ok(None) => false,
             };
             let now = self.now();
-            let is_stale = now.since(device.since) > CHALLENGE_LIFE;
+            // While the bound cookie counts, its challenge does: a fresh one would end it.
+            let life = CHALLENGE_LIFE.max(binding.life + TOLERANCE);
+            let is_stale = now.since(device.since) > life;
             let next = random();
             let change = match (verified, is_stale) {
                 (false, false) => {
@@ -305,7 +308,7 @@ pub struct DeviceHeaders {
 impl DeviceHeaders {
     pub(crate) fn of(machine: &Machine, rules: &Rules, now: Millis) -> Option<Box<Self>> {
         let offers = machine.offers_device();
-        let removes = machine.removes_cookie() && !machine.presented_proofs().is_empty();
+        let removes = machine.has_logged_out() && !machine.presented_proofs().is_empty();
         if !offers && !removes {
             return None;
         }

@@ -68,7 +68,7 @@ impl Machine {
 
     /// Ends the session. The view is empty at once; the next save ends the record.
     pub(crate) fn log_out(&mut self, rules: &Rules) {
-        #[cfg(feature = "flask-cookie")]
+        #[cfg(any(feature = "dbsc", feature = "flask-cookie"))]
         {
             self.logged_out = true;
         }

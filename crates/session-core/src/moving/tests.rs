@@ -268,3 +268,22 @@ async fn carrying_moves_all_and_a_list_has_each_session_once() {
         assert_eq!(session.owner(), None);
     }
 }
+
+#[tokio::test]
+async fn a_record_of_a_later_release_is_reported_and_stays() {
+    let [new, old] = stores();
+    let (key, moving) = (key(), Moving::new(new.clone(), old.clone()));
+    // The version is the second byte.
+    let mut later = [0; 80];
+    later[..2].copy_from_slice(&[0xc1, 9]);
+    let record = Record {
+        bytes: Bytes::copy_from_slice(&later),
+        ..record(b"")
+    };
+    revision(old.insert(&key, &record).await.unwrap());
+    let sessions = Sessions::new(Settings::unsigned(), old.clone()).unwrap();
+    let page = sessions.carry(&moving, None, 10).await.unwrap();
+    assert_eq!((page.copied, page.present, page.expired), (0, 0, 0));
+    assert!(matches!(page.failed[..], [crate::Error::LaterVersion]));
+    assert_eq!(bytes_in(&*old, &key).await.unwrap(), later[..]);
+}

@@ -502,3 +502,33 @@ async fn a_program_that_binds_nothing_keeps_the_binding() {
     let answer = request.register_device(None).await;
     assert!(matches!(answer, Err(Error::NoDeviceBinding)));
 }
+
+#[tokio::test]
+async fn asking_for_a_challenge_ends_no_cookie() {
+    let day = DeviceBinding::new("/device/bind", "/device/refresh")
+        .with_cookie_life(Duration::from_secs(86_400));
+    let mut ada = Bound::new(signed().with_device_binding(day)).await;
+    for _ in 0..23 {
+        ada.site
+            .time
+            .advance(60 * MINUTE + Duration::from_millis(1));
+        assert_eq!(ada.state().await, DeviceState::Proved);
+        assert_eq!(ada.send(None).await.status, 403);
+        assert_eq!(ada.state().await, DeviceState::Proved);
+    }
+}
+
+#[tokio::test]
+async fn a_log_out_that_leaves_a_message_removes_the_bound_cookie() {
+    let ada = Bound::new(binding()).await;
+    let answer = ada
+        .site
+        .request(&ada.browser, |session| {
+            session.log_out();
+            session.flash("info", "bye").unwrap();
+        })
+        .await;
+    let device = answer.device.as_ref();
+    assert!(device.is_some_and(|it| it.set_cookie.is_some()));
+    assert!(!ada.browser.header("/").unwrap().contains("device"));
+}

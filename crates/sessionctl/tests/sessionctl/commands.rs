@@ -146,6 +146,38 @@ fn what_cannot_be_done_says_what_to_do() {
 }
 
 #[test]
+fn what_may_be_a_secret_is_not_printed() {
+    let store = ["--store", "file:///tmp/none"];
+    for words in [
+        &["--store", "user:hush@host", "ls"][..],
+        &[
+            &store[..],
+            &["show", "hush-hush-hush-hush-hush-hush-hush-hush-hush"],
+        ]
+        .concat(),
+        &[
+            &store[..],
+            &[
+                "end",
+                "--yes",
+                "hush-hush-hush-hush-hush-hush-hush-hush-hush",
+            ],
+        ]
+        .concat(),
+    ] {
+        let Ran { out, err, code } = run(words, &[]);
+        assert_eq!((code, &*out), (2, ""), "{err}");
+        assert!(!err.contains("hush"), "{err}");
+    }
+    // A lineage may begin with a hyphen.
+    let none = run(
+        &[&store[..], &["show", "-AAAAAAAAAAAAAAAAAAAAA"]].concat(),
+        &[],
+    );
+    assert!(none.err.contains("no live session"), "{}", none.err);
+}
+
+#[test]
 fn completions_and_the_manual_are_generated() {
     assert!(
         run(&["completions", "bash"], &[])

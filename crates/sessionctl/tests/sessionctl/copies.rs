@@ -18,8 +18,14 @@ async fn a_copy_has_the_same_sessions_and_leaves_the_others_alone() {
         for owner in [Some("ada"), Some("bob"), None] {
             cookies.push(log_in(&sessions, owner).await);
         }
-        let rehearsed = from.run(&["copy", "--to", &to.url, "--dry-run"]).ok();
+        let directory = scratch_dir();
+        let state = directory.path().join("state");
+        let words = ["copy", "--to", &to.url, "--dry-run", "--state"];
+        let rehearsed = from
+            .run(&[&words[..], &[state.to_str().unwrap()]].concat())
+            .ok();
         assert!(rehearsed.contains("would be copied"), "{rehearsed}");
+        assert!(!state.exists(), "a rehearsal notes nothing");
         assert_eq!(found(&to.sessions(), &cookies[0]).await, None);
         from.run(&["copy", "--to", &to.url]).ok();
         for (cookie, owner) in cookies.iter().zip([Some("ada"), Some("bob"), None]) {

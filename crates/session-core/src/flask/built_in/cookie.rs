@@ -1,5 +1,7 @@
 //! Reads Flask's signed cookie as itsdangerous does: its signature, its age and its text.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 use sha2::{Digest, Sha256};
@@ -126,11 +128,22 @@ impl SignedCookie {
         }
     }
 
-    pub(super) fn digest(&self) -> CookieDigest {
-        let digest: [u8; 32] = Sha256::digest(self.value.as_bytes()).into();
-        let mut half = CookieDigest::default();
-        half.copy_from_slice(&digest[..16]);
-        half
+    /// What names the cookie in a note: the whole of it, or the digest that its session has.
+    pub(super) fn name(&self) -> Cow<'_, [u8]> {
+        match self.digest() {
+            None => self.value.as_bytes().into(),
+            Some(digest) => digest.to_vec().into(),
+        }
+    }
+
+    /// The digest for the session of a visitor without a user, whose log-out is to be noted. A
+    /// user's cookie is noted when its session starts.
+    pub(super) fn digest(&self) -> Option<CookieDigest> {
+        if self.user.is_some() {
+            return None;
+        }
+        let digest = Sha256::digest(self.value.as_bytes());
+        digest.first_chunk().copied()
     }
 }
 

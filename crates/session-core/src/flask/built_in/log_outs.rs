@@ -33,7 +33,7 @@ pub(crate) async fn note_log_out(shared: &Shared, (owner, cookie): LogOut) -> Re
     };
     let of_cookie = async {
         match cookie {
-            Some(cookie) => note(shared, &cookie_key(shared, cookie), |_| true).await,
+            Some(cookie) => note(shared, &cookie_key(shared, &cookie), |_| true).await,
             None => Ok(()),
         }
     };
@@ -52,13 +52,13 @@ pub(crate) async fn note_log_out_of(shared: &Shared, owner: &str) -> Result<()> 
 
 /// Notes that the cookie counts no more.
 pub(super) async fn note_cookie(shared: &Shared, cookie: &SignedCookie) -> Result<()> {
-    note(shared, &cookie_key(shared, cookie.digest()), |_| true).await
+    note(shared, &cookie_key(shared, &cookie.name()), |_| true).await
 }
 
 /// Whether a note says that the cookie starts no session: it has started one, or was signed before a
 /// log-out of its user.
 pub(super) async fn counts_no_more(shared: &Shared, cookie: &SignedCookie) -> Result<bool> {
-    let of_cookie = noted(shared, cookie_key(shared, cookie.digest()));
+    let of_cookie = noted(shared, cookie_key(shared, &cookie.name()));
     let of_owner = is_before_log_out(shared, cookie);
     let (of_cookie, is_before_log_out) = try_join(of_cookie, of_owner).await?;
     Ok(of_cookie.is_some() || is_before_log_out)
@@ -78,10 +78,10 @@ fn owner_key(shared: &Shared, owner: &str) -> StoreKey {
     prefix.note_key("flask log-out", owner.as_bytes())
 }
 
-fn cookie_key(shared: &Shared, cookie: CookieDigest) -> StoreKey {
+fn cookie_key(shared: &Shared, cookie: &[u8]) -> StoreKey {
     // Each cookie of ours has sessions of its own.
     let settings = &shared.rules.settings;
-    let name = [&cookie[..], settings.cookie.name.as_bytes()].concat();
+    let name = [settings.cookie.name.as_bytes(), &[0], cookie].concat();
     settings.prefix.note_key("flask cookie", &name)
 }
 
