@@ -111,9 +111,15 @@ impl Scene {
     /// Runs the scene in every order.
     pub(crate) fn every_order(&self) {
         let mut path = Path::default();
-        let mut runs = 0;
+        let (mut runs, mut strayed) = (0, 0);
         loop {
             self.run_and_check(&mut path);
+            if path.strayed(strayed) {
+                strayed += 1;
+                assert!(strayed < 20, "the same decisions lead to the same choice");
+                continue;
+            }
+            strayed = 0;
             runs += 1;
             assert!(
                 runs < 400_000,
