@@ -224,9 +224,10 @@ pub(crate) struct Machine {
     /// Whether the response is to offer to bind the session.
     #[cfg(feature = "dbsc")]
     offers_device: bool,
-    /// The id of the first record. If there is a record of it, the save fails.
+    /// The id of the first record, and the revision of the tombstone that it replaces, if there is
+    /// one. If there is another record of the id, the save fails.
     #[cfg(feature = "flask-cookie")]
-    pub(crate) given_id: Option<SessionId>,
+    pub(crate) given_id: Option<(SessionId, Option<Revision>)>,
     /// Whether Flask's cookies were asked for a session. They are asked once.
     #[cfg(feature = "flask-cookie")]
     pub(crate) has_asked_flask: bool,

@@ -181,3 +181,13 @@ mod with_exceptions {
         conformance::check("load_changes_nothing", &["a_typo"], async {});
     }
 }
+
+#[cfg(feature = "flask-cookie")]
+#[test]
+fn flasks_cookies_need_a_store_that_keeps_what_it_was_given() {
+    let flask = session_core::config::FlaskCookie::new("dev").unwrap();
+    let unlisted = Arc::new(Unlisted(MemoryStore::new()));
+    let builder = Sessions::builder(signed().with_flask_cookie(flask), unlisted);
+    let error = builder.without_owner_lists().build().unwrap_err();
+    assert!(error.to_string().contains("memcached"), "{error}");
+}

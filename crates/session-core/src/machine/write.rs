@@ -200,6 +200,12 @@ impl Machine {
                 run.sends_cookie = true;
                 run.limited = limited;
                 run.call = Some(Call::Insert(new.key.clone(), record));
+                #[cfg(feature = "flask-cookie")]
+                if let Some((_, Some(tombstone))) = &self.given_id
+                    && let Some(Call::Insert(key, record)) = run.call.take()
+                {
+                    run.call = Some(Call::Update(key, record, tombstone.clone()));
+                }
                 run.written = Some(Arc::new(new));
             }
             Err(error) => self.refuse(error, inputs),
@@ -215,7 +221,8 @@ impl Machine {
     #[cfg(feature = "flask-cookie")]
     fn new_id(&self, bytes: usize, inputs: &mut Inputs<'_>) -> SessionId {
         let random = || SessionId::filled(bytes, |raw| (inputs.random)(raw));
-        self.given_id.clone().unwrap_or_else(random)
+        let given = self.given_id.as_ref().map(|(id, _)| id.clone());
+        given.unwrap_or_else(random)
     }
 
     pub(super) fn enter_updating(&mut self, inputs: &mut Inputs<'_>) {

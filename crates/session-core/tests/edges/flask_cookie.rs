@@ -9,8 +9,7 @@ use base64::{
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use session_core::{
-    CookieAttributes, Dynamic, Error, Loaded, MemoryStore, Record, Result, Revision, Session,
-    SessionStore, Sessions, Settings, StoreKey, Timestamp, Write, async_trait,
+    CookieAttributes, Dynamic, Error, Session, Settings, Timestamp,
     config::{FlaskCookie, OnMaxPerUser, OnStoreFailure},
 };
 use sha1::Sha1;
@@ -604,39 +603,4 @@ fn settings_that_contradict_it_are_refused() {
     assert!(error(shared).contains("native"));
     assert!(FlaskCookie::new(" ").is_err());
     assert!(flask().with_fallback("").is_err());
-}
-
-#[test]
-fn a_store_that_forgets_is_refused() {
-    let store = std::sync::Arc::new(Forgetful(MemoryStore::new()));
-    let builder = Sessions::builder(importing(), store).without_owner_lists();
-    let error = builder.build().unwrap_err().to_string();
-    assert!(error.contains("memcached"), "{error}");
-}
-
-/// A store without lists of a user's sessions.
-#[derive(Debug)]
-struct Forgetful(MemoryStore);
-
-#[async_trait]
-impl SessionStore for Forgetful {
-    fn limit(&self) -> usize {
-        self.0.limit()
-    }
-
-    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
-        self.0.load(key).await
-    }
-
-    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
-        self.0.insert(key, record).await
-    }
-
-    async fn update(&self, key: &StoreKey, record: &Record, from: &Revision) -> Result<Write> {
-        self.0.update(key, record, from).await
-    }
-
-    async fn delete(&self, key: &StoreKey) -> Result<()> {
-        self.0.delete(key).await
-    }
 }

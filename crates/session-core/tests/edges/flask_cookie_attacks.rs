@@ -219,6 +219,34 @@ async fn a_refused_start_is_tried_again_when_there_is_room() {
     assert_eq!(site.owner(&second).await.as_deref(), Some("ada"));
 }
 
+/// Two requests find what is left of a start that failed: neither removes the other's session.
+#[tokio::test]
+async fn requests_that_begin_a_failed_start_anew_have_one_session() {
+    for calls in 0..12 {
+        let site = Site::new(kept().with_max_per_user(1));
+        let _first = site.logged_in("ada").await;
+        site.time.advance(seconds(1));
+        let one = site.browser_of_flask(ADA, seconds(60));
+        let other = one.clone();
+        // The end of the oldest session fails, so the login is withdrawn.
+        site.store.fail(Method::Update, Failure::Before);
+        assert!(site.try_open(&one).await.is_err());
+        site.store.hold_from(calls, When::After);
+        let mut held = std::pin::pin!(site.request(&one, nothing));
+        let pending = futures_util::FutureExt::now_or_never(&mut held).is_none();
+        site.store.release();
+        site.request(&other, |session| session.insert("cart", &8).unwrap())
+            .await;
+        if pending {
+            held.await;
+        }
+        for browser in [&one, &other] {
+            assert_eq!(site.owner(browser).await.as_deref(), Some("ada"), "{calls}");
+            assert_eq!(site.cart(browser).await, Some(8), "{calls}");
+        }
+    }
+}
+
 /// "If that is refused, the request goes on without a user": no handler sees one.
 #[tokio::test]
 async fn a_refused_start_shows_no_user() {

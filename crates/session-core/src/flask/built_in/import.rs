@@ -31,6 +31,7 @@ use crate::{
     op::Op,
     owned::{Owned, end_record},
     payload::Value,
+    record::Revision,
     rules::{Form, Live, LoadedRecord, Presented},
     security_events,
     shared::Shared,
@@ -85,9 +86,12 @@ async fn session_of(request: &Request, cookie: &SignedCookie) -> Result<Option<P
     };
     for _ in 0..ATTEMPTS {
         // Before the record: a session that another request starts after this is found below.
-        let counts_no_more = counts_no_more(shared, cookie).await?;
+        let had_its_session = counts_no_more(shared, cookie).await?;
+        let mut failed_start = None;
         if cookie.user.is_some() {
-            match rules.read(&key, Form::Native, shared.store.load(&key).await?) {
+            let loaded = shared.store.load(&key).await?;
+            let revision = loaded.as_ref().map(|it| it.revision.clone());
+            match rules.read(&key, Form::Native, loaded) {
                 LoadedRecord::Live(live) if rules.is_expired(&live, shared.now()) => {
                     return Ok(None);
                 }
@@ -101,20 +105,20 @@ async fn session_of(request: &Request, cookie: &SignedCookie) -> Result<Option<P
                 }
                 // The id may have been rotated a moment ago.
                 LoadedRecord::Forwarded(_) => return Ok(Some(presented)),
-                LoadedRecord::Ended(_) if counts_no_more => return Ok(None),
-                // Without a note no response had its id: its login failed, or was refused.
-                LoadedRecord::Ended(_) => {
-                    shared.store.delete(&key).await?;
-                    continue;
+                // It may have ended, and been noted, since the notes were read.
+                LoadedRecord::Ended(_) if counts_no_more(shared, cookie).await? => {
+                    return Ok(None);
                 }
+                // Without a note no response had its id: its login failed, or was refused.
+                LoadedRecord::Ended(_) => failed_start = revision,
                 LoadedRecord::Unreadable(error) => return Err(error),
                 LoadedRecord::Absent => {}
             }
         }
-        if counts_no_more {
+        if had_its_session {
             return Ok(None);
         }
-        match insert(request, cookie, id.clone()).await {
+        match insert(request, cookie, id.clone(), failed_start).await {
             Ok(()) => {}
             // Another request with the cookie was faster.
             Err(Error::Conflict) if cookie.user.is_some() => continue,
@@ -170,12 +174,18 @@ async fn admit(shared: &Arc<Shared>, live: &Live, presented: &Presented) -> Resu
     Drive::new(request, Aim::Reach(Goal::Save)).await.map(drop)
 }
 
-/// Inserts the record of a new session with what the cookie holds.
+/// Stores the record of a new session with what the cookie holds: a first one, or in place of what is
+/// left of a start that failed, which has this revision.
 ///
 /// # Errors
 ///
-/// [`Error::Conflict`] if there is a record of the id.
-async fn insert(request: &Request, cookie: &SignedCookie, id: SessionId) -> Result<()> {
+/// [`Error::Conflict`] if there is another record of the id.
+async fn insert(
+    request: &Request,
+    cookie: &SignedCookie,
+    id: SessionId,
+    failed_start: Option<Revision>,
+) -> Result<()> {
     let shared = request.shared();
     let format = shared.rules.settings.format;
     let mut values: Vec<(&str, Value)> = Vec::with_capacity(cookie.values.len());
@@ -195,7 +205,7 @@ async fn insert(request: &Request, cookie: &SignedCookie, id: SessionId) -> Resu
     ops.push(Op::StartedByFlask(user, cookie.digest()));
     let now = shared.now();
     let mut machine = Machine::blank();
-    machine.given_id = Some(id);
+    machine.given_id = Some((id, failed_start));
     for op in ops {
         machine.change(op, &shared.rules, now)?;
     }
