@@ -2,10 +2,12 @@
 
 #![no_main]
 
+use std::{iter, sync::Arc};
+
 use libfuzzer_sys::fuzz_target;
 use session_core::{
-    Session,
-    dbsc::{Proof, TestDevice},
+    MemoryStore, SecretKeys, Sessions, Settings,
+    dbsc::{DeviceBinding, Proof, TestDevice},
 };
 use session_fuzz::{edited, limited};
 
@@ -16,6 +18,7 @@ struct Signed {
     device: TestDevice,
     registration: String,
     proof: String,
+    sessions: Sessions,
 }
 
 thread_local! {
@@ -25,6 +28,7 @@ thread_local! {
             registration: device.registration(CHALLENGE),
             proof: device.proof(CHALLENGE),
             device,
+            sessions: sessions(),
         }
     };
 }
@@ -44,10 +48,19 @@ fuzz_target!(|bytes: &[u8]| {
                     let _ = proof.key().map(|key| proof.verify(key));
                 }
             }
-            Session::in_memory().report_skipped_device(bytes);
+            let request = signed.sessions.begin_request();
+            let _ = request
+                .session(&mut iter::empty())
+                .with_skipped(|_| iter::once(bytes));
         });
     });
 });
+
+fn sessions() -> Sessions {
+    let keys = SecretKeys::new("a secret of more than 32 random characters").expect("long enough");
+    let settings = Settings::new(keys).with_device_binding(DeviceBinding::new("/bind", "/refresh"));
+    Sessions::new(settings, Arc::new(MemoryStore::new())).expect("settings that fit")
+}
 
 impl Signed {
     fn check(&self, header: &[u8]) {

@@ -8,7 +8,7 @@ use http::{
     request::Builder,
 };
 use session_core::{
-    Sessions,
+    CookieAttributes, Sessions,
     dbsc::{DeviceBinding, DevicePolicy, TestDevice},
 };
 
@@ -18,7 +18,7 @@ use super::{
     log::Log,
     observed_store::ObservedStore,
 };
-use crate::framework::{App, Running, adapter::DeviceGuard};
+use crate::framework::{App, Running, Session, SessionError, adapter::DeviceGuard};
 
 const REGISTER: &str = "/device/bind";
 const REFRESH: &str = "/device/refresh";
@@ -100,6 +100,7 @@ async fn browser(sessions: &Sessions) -> Browser {
     };
     let app = App::new()
         .route("/open/{*act}", act)
+        .route("/plain", async || "plain")
         .nest("/offer", guarded(DevicePolicy::Offer))
         .nest("/require", guarded(DevicePolicy::Require))
         .nest("/once", guarded(DevicePolicy::RequireOnceBound))
@@ -157,17 +158,83 @@ async fn a_login_cookie_alone_is_refused_with_an_explanation() {
     browser.cookies.borrow_mut().remove("__Host-device");
     assert_eq!(browser.get("/offer/who").await.body, "ada");
     assert_eq!(browser.get("/require/who").await.status, 403);
-    // The reason why a browser left the cookie out.
+}
+
+/// With a guard and without: the reasons of each line of the header, once a request.
+#[tokio::test]
+async fn why_a_browser_sent_no_proof_is_reported() {
+    let browser = browser(&bound(&ObservedStore::default())).await;
+    let skipping = |path: &str| {
+        Request::get(path)
+            .header(
+                "Secure-Session-Skipped",
+                "quota_exceeded;session_identifier=\"S\"",
+            )
+            .header("Secure-Session-Skipped", "unreachable")
+    };
     let (log, _guard) = Log::of_this_thread();
-    let skipped = "quota_exceeded;session_identifier=\"S\"";
-    let request = Request::get("/offer/who").header("Secure-Session-Skipped", skipped);
-    assert_eq!(browser.send(request).await.status, 200);
-    let events = log.security_events();
-    assert!(events[0].contains("event=\"device_skipped\""), "{events:?}");
-    assert!(
-        events[0].contains("reason=\"quota_exceeded\""),
-        "{events:?}"
+    browser.send(skipping("/open/who")).await;
+    assert_eq!(log.security_events(), [""; 0], "nobody is logged in");
+    let _id = browser.log_in().await;
+    let _login = log.security_events();
+    for path in ["/open/who", "/offer/who"] {
+        assert_eq!(browser.send(skipping(path)).await.status, 200);
+        let events = log.security_events();
+        assert_eq!(events.len(), 2, "{path}: {events:?}");
+        for (event, reason) in events.iter().zip(["quota_exceeded", "unreachable"]) {
+            assert!(event.contains("event=\"device_skipped\""), "{event}");
+            assert!(event.contains(&format!("reason=\"{reason}\"")), "{event}");
+        }
+    }
+    browser.send(skipping("/plain")).await;
+    assert_eq!(
+        log.security_events(),
+        [""; 0],
+        "a route that uses no session"
     );
+}
+
+/// Two sessions, whose bound cookies are named so.
+async fn two_sessions(shop: &str, admin: &str) -> Browser {
+    let cookie = |name: &str| CookieAttributes {
+        name: name.into(),
+        ..CookieAttributes::default()
+    };
+    let bound = |session, device| {
+        let binding = DeviceBinding::new(REGISTER, REFRESH).with_cookie(cookie(device));
+        let settings = settings().with_cookie(cookie(session));
+        sessions(
+            settings.with_device_binding(binding),
+            &ObservedStore::default(),
+        )
+    };
+    let app = App::new()
+        .route("/", both)
+        .sessions(bound("__Host-session", shop))
+        .admin_sessions(bound("__Host-admin", admin));
+    Browser::of(app).await
+}
+
+async fn both(shop: Session, admin: Session<Admin>) -> Result<String, SessionError> {
+    shop.log_in("ada")?;
+    admin.log_in("root")?;
+    Ok(String::new())
+}
+
+#[tokio::test]
+async fn two_logins_in_one_response_are_both_offered() {
+    let login = two_sessions("__Host-device", "__Host-admin-device").await;
+    let login = login.get("/").await;
+    let offers = login.headers.get_all("secure-session-registration");
+    assert_eq!(offers.iter().count(), 2);
+}
+
+#[tokio::test]
+async fn two_sessions_with_one_bound_cookie_are_refused() {
+    for admin in ["__Host-device", "__Host-session"] {
+        let browser = two_sessions("__Host-device", admin).await;
+        assert_eq!(browser.get("/").await.status, 500, "{admin}");
+    }
 }
 
 #[tokio::test]

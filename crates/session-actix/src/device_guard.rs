@@ -21,7 +21,6 @@ use session_core::{
 use crate::{
     DefaultSession,
     guard::{Guard, GuardService},
-    request::header,
 };
 
 /// Lets only sessions pass that prove their device, as a [`DevicePolicy`] says. The others get a 403
@@ -30,9 +29,6 @@ use crate::{
 /// Add it before the [`SessionMiddleware`](crate::SessionMiddleware). The routes of
 /// [`device_routes`](crate::device_routes()) always pass. **The routes that log in and out must be
 /// outside**, otherwise a user whose browser has lost its key cannot log in again.
-///
-/// It also reports why a browser sent a request without the bound cookie, as the security event
-/// `device_skipped`.
 ///
 /// ```
 /// use actix_web::{App, HttpResponse, web};
@@ -111,13 +107,13 @@ impl<N: 'static> Guard for DeviceGuard<N> {
         self.rule.is_about(request.path())
     }
 
-    fn admit(&self, session: &Session, request: &HttpRequest) -> Result<(), Refusal> {
-        self.rule.admit(session, |name| header(request, name))
+    fn admit(&self, session: &Session, _: &HttpRequest) -> Result<(), Refusal> {
+        self.rule.admit(session)
     }
 
     fn answer(&self, refusal: &Refusal, request: &HttpRequest) -> HttpResponse {
-        let own = self.answer.map(|answer| answer(request));
-        own.unwrap_or_else(|| refusal.actix_response())
+        let own = self.answer.filter(|_| refusal.is_of_device());
+        own.map_or_else(|| refusal.actix_response(), |answer| answer(request))
     }
 }
 

@@ -106,6 +106,8 @@ fn name(field: Field) -> HeaderName {
     match field {
         Field::CacheControl => CACHE_CONTROL,
         Field::ClearSiteData => CLEAR_SITE_DATA,
+        #[cfg(feature = "dbsc")]
+        Field::SecureSessionRegistration => HeaderName::from_static("secure-session-registration"),
         Field::SetCookie => SET_COOKIE,
         Field::Vary => VARY,
     }

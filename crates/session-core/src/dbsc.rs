@@ -16,6 +16,7 @@ mod test_device;
 
 pub use binding::DeviceBinding;
 pub(crate) use change::DeviceChange;
+pub(crate) use headers::{SKIPPED, skipped};
 pub(crate) use policy::PresentedProofs;
 pub use policy::{DevicePolicy, DeviceState};
 pub use proof::{DeviceKey, Proof, ProofRefused};

@@ -117,6 +117,8 @@ fn name(field: Field) -> HeaderName {
     match field {
         Field::CacheControl => CACHE_CONTROL,
         Field::ClearSiteData => HeaderName::from_static("clear-site-data"),
+        #[cfg(feature = "dbsc")]
+        Field::SecureSessionRegistration => HeaderName::from_static("secure-session-registration"),
         Field::SetCookie => SET_COOKIE,
         Field::Vary => VARY,
     }

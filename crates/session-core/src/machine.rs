@@ -224,6 +224,9 @@ pub(crate) struct Machine {
     /// Whether the response is to offer to bind the session.
     #[cfg(feature = "dbsc")]
     offers_device: bool,
+    /// Whether the reasons were reported why the browser sent the request without the bound cookie.
+    #[cfg(feature = "dbsc")]
+    pub(crate) has_reported_skipped: bool,
     /// The id of the first record, and the revision of the tombstone that it replaces, if there is
     /// one. If there is another record of the id, the save fails.
     #[cfg(feature = "flask-cookie")]
@@ -267,6 +270,8 @@ impl Machine {
             proofs: PresentedProofs::default(),
             #[cfg(feature = "dbsc")]
             offers_device: false,
+            #[cfg(feature = "dbsc")]
+            has_reported_skipped: false,
             #[cfg(feature = "flask-cookie")]
             given_id: None,
             #[cfg(feature = "flask-cookie")]

@@ -117,6 +117,12 @@ impl Op {
         Ok(true)
     }
 
+    /// Whether the browser makes the change by itself, so that it tells nothing of a user.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn is_of_browser(&self) -> bool {
+        matches!(self, Self::Device(change) if change.is_of_browser())
+    }
+
     /// Whether `content` already has the change.
     pub(crate) fn is_done_in(&self, content: &Content, format: Format) -> bool {
         let holds = |key: &str, value: &Value| content.payload.value(key).as_ref() == Some(value);

@@ -40,6 +40,9 @@ pub struct OpenSession {
     /// The cookies of Flask's, from which a session starts if the request has none.
     #[cfg(feature = "flask-cookie")]
     flask: Option<FlaskCookies>,
+    /// Why the browser sent the request without the bound cookie.
+    #[cfg(feature = "dbsc")]
+    skipped: Vec<&'static str>,
 }
 
 /// The start of a session from Flask's cookies.
@@ -232,6 +235,8 @@ impl RequestSession {
     fn open(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> OpenSession {
         OpenSession {
             drive: self.opening(headers),
+            #[cfg(feature = "dbsc")]
+            skipped: Vec::new(),
         }
     }
 
@@ -246,6 +251,8 @@ impl RequestSession {
         OpenSession {
             drive,
             flask: (!cookies.is_empty()).then_some(FlaskCookies::Presented(cookies)),
+            #[cfg(feature = "dbsc")]
+            skipped: Vec::new(),
         }
     }
 
@@ -288,6 +295,33 @@ impl<'s> Carrier<'s> {
     pub(crate) fn of(settings: &'s Settings) -> Self {
         let header = settings.id_header.as_ref();
         header.map_or(Self::Cookie, |it| Self::Header(it.request()))
+    }
+}
+
+#[cfg(feature = "dbsc")]
+impl OpenSession {
+    /// Reports why the browser sent the request without the bound cookie, if the session is bound
+    /// and the browser says so. `values` has the values of a header.
+    pub fn with_skipped<'h, I: Iterator<Item = &'h [u8]>>(
+        mut self,
+        values: impl FnOnce(Carrier<'_>) -> I,
+    ) -> Self {
+        let settings = &self.drive.request().shared().rules.settings;
+        if settings.device_binding.is_some() {
+            self.skipped = crate::dbsc::skipped(values(Carrier::Header(crate::dbsc::SKIPPED)));
+        }
+        self
+    }
+
+    /// Once a request, however many of its extractors opened the session.
+    fn report_skipped(&mut self, session: &Session) {
+        let skipped = std::mem::take(&mut self.skipped);
+        if let Some(mut machine) = session.machine_or_none()
+            && !std::mem::replace(&mut machine.has_reported_skipped, true)
+        {
+            drop(machine);
+            session.report_skipped_device(&skipped);
+        }
     }
 }
 
@@ -353,7 +387,12 @@ impl Future for OpenSession {
             );
             request.lock()?.continue_unloaded();
         }
-        Poll::Ready(Ok(Session::of(request.clone())))
+        let session = Session::of(request.clone());
+        #[cfg(feature = "dbsc")]
+        if !self.skipped.is_empty() {
+            self.report_skipped(&session);
+        }
+        Poll::Ready(Ok(session))
     }
 }
 

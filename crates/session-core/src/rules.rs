@@ -575,7 +575,7 @@ impl Rules {
     }
 
     /// Whether a refresh of `live` is due at `now`.
-    fn refresh_due(&self, live: &Live, now: Millis) -> bool {
+    pub(crate) fn refresh_due(&self, live: &Live, now: Millis) -> bool {
         let undated =
             self.settings.absolute_timeout.is_some() && live.content.started_at().is_none();
         if live.outdated || undated || live.times.provisional || Self::is_first_use(live) {

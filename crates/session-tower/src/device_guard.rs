@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-use http::{HeaderValue, Response, request::Parts};
+use http::{Response, request::Parts};
 use session_core::{
     Session, Sessions,
     adapter::{DeviceRule, Refusal},
@@ -23,9 +23,6 @@ use crate::{
 /// In axum add this layer before the [`SessionLayer`](crate::SessionLayer). The two routes of the
 /// [`DeviceBinding`](session_core::dbsc::DeviceBinding) always pass. **The routes that log in and
 /// out must be outside**, otherwise a user whose browser has lost its key cannot log in again.
-///
-/// It also reports why a browser sent a request without the bound cookie, as the security event
-/// `device_skipped`.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -104,14 +101,13 @@ impl<N: 'static> Guard for DeviceGuard<N> {
         self.rule.is_about(uri.path())
     }
 
-    fn admit(&self, session: &Session, request: &Parts) -> Result<(), Refusal> {
-        let header = |name| request.headers.get(name).map(HeaderValue::as_bytes);
-        self.rule.admit(session, header)
+    fn admit(&self, session: &Session, _: &Parts) -> Result<(), Refusal> {
+        self.rule.admit(session)
     }
 
     fn answer(&self, refusal: &Refusal, request: &Parts) -> Response<String> {
-        let own = self.answer.map(|answer| answer(request));
-        own.unwrap_or_else(|| refusal.to_response())
+        let own = self.answer.filter(|_| refusal.is_of_device());
+        own.map_or_else(|| refusal.to_response(), |answer| answer(request))
     }
 }
 

@@ -18,7 +18,7 @@ use session_tests::{ChromeDriver, Program, free_port};
 use url::{ParseError, Url};
 
 use super::person::Result;
-use super::tls;
+use super::{sites::Sites, tls};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So long requests without proof are taken after a session was bound.
@@ -60,6 +60,7 @@ impl Site {
         let env = [
             ("DEMO_ADDR", &*format!("127.0.0.1:{port}")),
             ("DEMO_DEVICE", "once"),
+            ("DEMO_DEVICE_INITIATORS", "pay.test, *.id.test"),
         ];
         let demo = Program::start_with("demo", "redis", &env).await;
         let refreshes = Arc::new(AtomicUsize::new(0));
@@ -91,6 +92,7 @@ async fn story(driver: &ChromeDriver, site: &Site) -> Result<()> {
     a_binding_survives_restarts(driver, site, &profile("grace")).await?;
     tokio::time::sleep(JUST_BOUND.saturating_sub(bound.elapsed())).await;
     a_stolen_login_is_refused(driver, site, &ada, &profile("thief")).await?;
+    links_from_other_sites(&ada).await?;
     ada.log_out().await?;
     Ok(ada.client.close().await?)
 }
@@ -111,6 +113,7 @@ impl<'s> Browser<'s> {
             &*trusted,
             "--enable-features=DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting",
             "--password-store=basic",
+            "--host-resolver-rules=MAP *.test 127.0.0.1",
         ]);
         let options = json!({
             "goog:chromeOptions": { "args": arguments },
@@ -374,6 +377,37 @@ async fn a_stolen_login_is_refused(
     expect("the thief's account", &shown.contains("refused"), &true)?;
     thief.client.close().await?;
     ada.is_proved("ada").await
+}
+
+/// The browser proves its device before it follows a link from a site that is named, and does not
+/// before it follows one from another.
+async fn links_from_other_sites(ada: &Browser<'_>) -> Result<()> {
+    let sites = Sites::start()?;
+    let follow = async |host: &str| {
+        let script = format!("location='{}/account'", ada.site.url);
+        let page = format!("http://{host}:{}/page/origin#{script}", sites.ports[0]);
+        ada.client.goto(&page).await?;
+        let begin = Instant::now();
+        while ada.client.current_url().await?.path() != "/account" {
+            if begin.elapsed() > PATIENCE {
+                return Err(format!("the link on {host} leads nowhere").into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        ada.shown().await
+    };
+    let proved = json!({ "user": "ada", "device": "proved" }).to_string();
+    ada.refreshes("a link from a site that is named", 1, async || {
+        expect("the payment's link", &follow("pay.test").await?, &proved)
+    })
+    .await?;
+    ada.lose_bound_cookie().await?;
+    let shown = follow("id.test").await?;
+    expect("another's link", &shown.contains("refused"), &true)?;
+    ada.refreshes("a host below one that is named", 1, async || {
+        expect("the provider's link", &follow("a.id.test").await?, &proved)
+    })
+    .await
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<()> {

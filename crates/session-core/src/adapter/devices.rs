@@ -12,7 +12,6 @@ use crate::{
 
 const PROOF: &str = "secure-session-response";
 const NAME: &str = "sec-secure-session-id";
-const SKIPPED: &str = "secure-session-skipped";
 
 const EXPLANATION: &str = "This page is only for a browser that proves on which device it runs, and this request came \
     without the proof. Log out and in again, with a browser that has Device Bound Session Credentials.\n";
@@ -60,29 +59,22 @@ impl DeviceRule {
         self.own_routes.iter().all(|it| **it != *path)
     }
 
-    /// Whether a request with this `session` may pass. `header` has the value of a request header.
-    ///
-    /// It also reports why a browser sent the request without the bound cookie.
+    /// Whether a request with this `session` may pass.
     ///
     /// # Errors
     ///
-    /// With what the request gets instead: 403 with an explanation.
-    pub fn admit<'r>(
-        &self,
-        session: &Session,
-        header: impl FnOnce(&'static str) -> Option<&'r [u8]>,
-    ) -> Result<(), Refusal> {
-        let state = session.device_state();
-        if state == DeviceState::Proved {
+    /// With what the request gets instead: 403 with an explanation, or 503 if another request has
+    /// just renewed the session.
+    pub fn admit(&self, session: &Session) -> Result<(), Refusal> {
+        if session.device_state() == DeviceState::Proved {
             return Ok(());
         }
-        if state == DeviceState::Unproved
-            && let Some(skipped) = header(SKIPPED)
-        {
-            session.report_skipped_device(skipped);
-        }
-        let required = session.require_device(self.policy);
-        required.map_err(|_| Refusal::Explanation(EXPLANATION))
+        session
+            .require_device(self.policy)
+            .map_err(|error| match error {
+                Error::DeviceNeeded => Refusal::Explanation(EXPLANATION),
+                error => Refusal::Error(error),
+            })
     }
 }
 

@@ -26,6 +26,14 @@ pub enum Refusal {
     Explanation(&'static str),
 }
 
+#[cfg(feature = "dbsc")]
+impl Refusal {
+    /// Whether the request lacks the proof of its device.
+    pub fn is_of_device(&self) -> bool {
+        matches!(self, Self::Explanation(_))
+    }
+}
+
 impl FreshLoginRule {
     /// A login of at most this age.
     pub fn within(time: Duration) -> Self {

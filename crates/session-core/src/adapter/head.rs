@@ -12,6 +12,9 @@ pub enum Field {
     CacheControl,
     /// `Clear-Site-Data`
     ClearSiteData,
+    /// `Secure-Session-Registration`
+    #[cfg(feature = "dbsc")]
+    SecureSessionRegistration,
     /// `Set-Cookie`
     SetCookie,
     /// `Vary`
@@ -85,7 +88,7 @@ pub fn write_head(session: &ResponseHeaders, head: &mut impl Head) {
 fn write_device(device: &crate::dbsc::DeviceHeaders, head: &mut impl Head) {
     if let Some(registration) = &device.registration {
         let value = Bytes::copy_from_slice(registration.as_bytes());
-        head.set_named("secure-session-registration", value);
+        head.add(Field::SecureSessionRegistration, value);
     }
     if let Some(cookie) = &device.set_cookie {
         head.add(Field::SetCookie, Bytes::copy_from_slice(cookie.as_bytes()));

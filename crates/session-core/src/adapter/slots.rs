@@ -39,8 +39,8 @@ struct Inside {
     outer: Slots,
     /// The slot of the outer middleware that handles the session in its place.
     shared: Option<Arc<Slot>>,
-    /// Whether that slot belongs to other `Sessions` with the same cookie name.
-    refused: bool,
+    /// The cookie or the header in common, if that slot belongs to other `Sessions`.
+    refused: Option<Box<str>>,
 }
 
 /// The slots of all middleware that a request has passed: the innermost, which refers to the
@@ -113,17 +113,30 @@ impl Slot {
         locked.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which header, and for a cookie which name in it.
-    fn carrier(&self) -> (Carrier<'_>, &str) {
+    /// What these sessions read of a request: which header, and for a cookie which name in it.
+    fn carriers(&self) -> impl Iterator<Item = (Carrier<'_>, &str)> {
         let settings = self.sessions.settings();
-        match Carrier::of(settings) {
-            Carrier::Cookie => (Carrier::Cookie, &settings.cookie().name),
+        let own = match Carrier::of(settings) {
+            Carrier::Cookie => (Carrier::Cookie, &*settings.cookie().name),
             header @ Carrier::Header(name) => (header, name),
-        }
+        };
+        #[cfg(feature = "dbsc")]
+        let bound = settings.device_binding();
+        #[cfg(feature = "dbsc")]
+        let bound = bound.map(|it| (Carrier::Cookie, &*it.cookie().name));
+        #[cfg(not(feature = "dbsc"))]
+        let bound = None;
+        iter::once(own).chain(bound)
+    }
+
+    /// The cookie or the header that both read.
+    fn in_common(&self, other: &Self) -> Option<Box<str>> {
+        let common = |it: &(Carrier<'_>, &str)| other.carriers().any(|other| other == *it);
+        self.carriers().find(common).map(|(_, name)| name.into())
     }
 
     /// Enters this slot inside of `outer`. Returns it, unless one of those handles its session or
-    /// has its cookie name.
+    /// has a cookie of its own.
     #[cold]
     fn nest_in(self: Arc<Self>, outer: Slots) -> Option<Arc<Self>> {
         // A request may pass the same middleware again after its response.
@@ -132,9 +145,11 @@ impl Slot {
             slots.map(Slot::serving_slot).filter(|it| !it.has_left())
         };
         let same = around().find(|it| it.sessions.is_same(&self.sessions));
-        let of_one_carrier = around().find(|it| it.carrier() == self.carrier());
-        let refused = same.is_none() && of_one_carrier.is_some();
-        let shared = same.or(of_one_carrier).cloned();
+        let (other, refused) = around()
+            .filter(|_| same.is_none())
+            .find_map(|it| Some((it, self.in_common(it)?)))
+            .unzip();
+        let shared = same.or(other).cloned();
         let mine = shared.is_none().then(|| self.clone());
         let _first = self.inside.set(Inside {
             outer,
@@ -150,15 +165,19 @@ impl Slot {
         inside.and_then(|it| it.shared.as_ref()).unwrap_or(self)
     }
 
+    fn refused(&self) -> Option<&str> {
+        self.inside.get()?.refused.as_deref()
+    }
+
     fn is_refused(&self) -> bool {
-        self.inside.get().is_some_and(|it| it.refused)
+        self.refused().is_some()
     }
 }
 
 impl Slots {
     /// Enters the middleware of the session named `name`. `insert` puts the slots into the
     /// request's extensions and returns those that were there. Returns the middleware's slot,
-    /// unless an outer one handles these sessions already or has their cookie name.
+    /// unless an outer one handles these sessions already or has a cookie of theirs.
     pub fn enter(
         name: TypeId,
         sessions: &Sessions,
@@ -186,12 +205,12 @@ impl Slots {
     /// Opens the session named `name` of the request that has `found` in its extensions. In a debug
     /// build it is told its `route`, for the warning about changes that are not saved.
     ///
-    /// `values` are those of a header of the request. `of_test` is the session that a test put into
+    /// `values` has those of a header of the request. `of_test` is the session that a test put into
     /// a request without a middleware.
     pub fn open<'h, S, I: Iterator<Item = &'h [u8]>>(
         found: Option<&Self>,
         name: TypeId,
-        values: impl FnOnce(Carrier<'_>) -> I,
+        values: impl Fn(Carrier<'_>) -> I,
         route: impl Fn() -> Option<String>,
         of_test: impl FnOnce() -> Option<Session>,
     ) -> Opening<S> {
@@ -202,8 +221,10 @@ impl Slots {
                 {
                     request_session.set_route(route);
                 }
-                let mut values = values(request_session.carrier());
-                Opening::of(request_session.session(&mut values))
+                let opening = request_session.session(&mut values(request_session.carrier()));
+                #[cfg(feature = "dbsc")]
+                let opening = opening.with_skipped(values);
+                Opening::of(opening)
             }
             Some(Err(error)) => Opening::done(Err(error)),
             None => Opening::done(of_test().ok_or_else(|| Error::NoMiddleware {
@@ -225,12 +246,9 @@ impl Slots {
         let slot = named()
             .find(|it| !it.serving_slot().has_left())
             .or_else(|| named().next())?;
-        Some(if slot.is_refused() {
-            Err(Error::CookieInUse {
-                name: slot.carrier().1.into(),
-            })
-        } else {
-            Ok(slot.serving_slot().request_session())
+        Some(match slot.refused() {
+            Some(name) => Err(Error::CookieInUse { name: name.into() }),
+            None => Ok(slot.serving_slot().request_session()),
         })
     }
 

@@ -118,6 +118,23 @@ impl CookieAttributes {
         Ok(())
     }
 
+    /// Whether the cookie comes with a request to `path` (RFC 6265, 5.1.4).
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn comes_with_path(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(&*self.path);
+        rest.is_some_and(|it| it.is_empty() || it.starts_with('/') || self.path.ends_with('/'))
+    }
+
+    /// How few cross-site requests carry the cookie. Without the attribute browsers take it as `Lax`.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn strictness(&self) -> u8 {
+        match self.same_site {
+            Some(SameSite::None) => 0,
+            Some(SameSite::Lax) | None => 1,
+            Some(SameSite::Strict) => 2,
+        }
+    }
+
     fn check_prefix(&self) -> Result<(), ConfigError> {
         let name = self.name.to_ascii_lowercase();
         let (host, http) = (

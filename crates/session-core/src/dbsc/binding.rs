@@ -17,6 +17,7 @@ pub struct DeviceBinding {
     pub(super) refresh: Box<str>,
     pub(super) cookie: CookieAttributes,
     pub(super) life: Duration,
+    pub(super) initiators: Vec<Box<str>>,
 }
 
 impl DeviceBinding {
@@ -40,6 +41,7 @@ impl DeviceBinding {
                 ..CookieAttributes::default()
             },
             life: Self::DEFAULT_COOKIE_LIFE,
+            initiators: Vec::new(),
         }
     }
 
@@ -57,6 +59,21 @@ impl DeviceBinding {
     #[must_use]
     pub fn with_cookie_life(mut self, life: Duration) -> Self {
         self.life = life;
+        self
+    }
+
+    /// The other sites whose links and redirects the browser takes only after it has proved its
+    /// device, if it must: an identity provider, a payment. Each is a host such as `pay.example`,
+    /// or `*.pay.example` for all hosts below it. Defaults to none; then a page that such a site
+    /// leads to may be refused by a guard.
+    ///
+    /// By the time that it takes, such a site can tell whether the visitor has a bound session here.
+    #[must_use]
+    pub fn with_refresh_initiators<I>(mut self, hosts: I) -> Self
+    where
+        I: IntoIterator<Item: Into<Box<str>>>,
+    {
+        self.initiators = hosts.into_iter().map(Into::into).collect();
         self
     }
 
@@ -115,11 +132,58 @@ impl DeviceBinding {
         if cookie.name == session.name {
             return refuse("must have another name than the session's cookie");
         }
+        self.check_reach(session)?;
+        for host in &self.initiators {
+            let name = host.strip_prefix("*.").unwrap_or(host);
+            let plain = |it: u8| it.is_ascii_alphanumeric() || b".-".contains(&it);
+            if name.is_empty() || !name.bytes().all(plain) {
+                let reason = format!(
+                    "must be hosts such as pay.example or *.pay.example, without scheme and port: {host:?}"
+                );
+                return Err(ConfigError::new("the refresh initiators", reason));
+            }
+        }
         if !(Self::MIN_COOKIE_LIFE..=Self::MAX_COOKIE_LIFE).contains(&self.life) {
             return refuse(
                 "must live 3 minutes to a day: browsers refresh it two minutes ahead, and sign six times in nine \
                  minutes at most",
             );
+        }
+        Ok(())
+    }
+
+    /// Both cookies have to come with the same requests, and the session's with those of the two
+    /// routes. Otherwise the browser proves its device, and the session is refused all the same.
+    fn check_reach(&self, session: &CookieAttributes) -> Result<(), ConfigError> {
+        let refuse = |reason| Err(ConfigError::new("the bound cookie", reason));
+        let cookie = &self.cookie;
+        if session.partitioned {
+            return refuse(
+                "does not come with a session cookie that is Partitioned: browsers bind no such cookie",
+            );
+        }
+        if !cookie.comes_with_path(&session.path) {
+            return refuse(
+                "must have the Path of the session's cookie, or a shorter one: it has to come with the same requests",
+            );
+        }
+        if cookie.domain != session.domain {
+            return refuse(
+                "must have the Domain of the session's cookie: it has to come with the same requests",
+            );
+        }
+        if cookie.strictness() > session.strictness() {
+            return refuse(
+                "must not have a stricter SameSite than the session's cookie: it has to come with the same requests",
+            );
+        }
+        for path in [&self.registration, &self.refresh] {
+            if !session.comes_with_path(path) {
+                let reason = format!(
+                    "must be below the Path of the session's cookie, which has to come with the request: {path:?}"
+                );
+                return Err(ConfigError::new("a path of the device binding", reason));
+            }
         }
         Ok(())
     }
@@ -147,6 +211,7 @@ impl DeviceBinding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cookie::SameSite;
 
     fn check(change: impl FnOnce(&mut DeviceBinding)) -> Result<(), String> {
         let mut binding = DeviceBinding::new("/device/registration", "/device/refresh");
@@ -176,6 +241,66 @@ mod tests {
             );
         }
         assert!(refused(|it| it.refresh = it.registration.clone()).contains("two"));
+        for host in [
+            "",
+            "*",
+            "*.",
+            "https://pay.example",
+            "pay.example:443",
+            "p/a",
+        ] {
+            assert!(
+                check(|it| it.initiators = vec![host.into()]).is_err(),
+                "{host:?} is no host"
+            );
+        }
+        for host in ["pay.example", "*.pay.example", "127.0.0.1", "localhost"] {
+            assert_eq!(check(|it| it.initiators = vec![host.into()]), Ok(()));
+        }
+    }
+
+    #[test]
+    fn cookies_that_do_not_come_with_the_same_requests_are_refused() {
+        let check = |session: fn(&mut CookieAttributes), bound: fn(&mut CookieAttributes)| {
+            let mut cookie = CookieAttributes {
+                name: "session".into(),
+                ..CookieAttributes::default()
+            };
+            session(&mut cookie);
+            let mut binding = DeviceBinding::new("/app/bind", "/app/refresh");
+            binding.cookie.name = "device".into();
+            bound(&mut binding.cookie);
+            let checked = binding.check(&cookie);
+            checked.map_err(|error| error.to_string())
+        };
+        let keep = |_: &mut CookieAttributes| {};
+        let in_app = |it: &mut CookieAttributes| it.path = "/app".into();
+        let none = |it: &mut CookieAttributes| it.same_site = Some(SameSite::None);
+        let lax = |it: &mut CookieAttributes| it.same_site = None;
+        let strict = |it: &mut CookieAttributes| it.same_site = Some(SameSite::Strict);
+        let of_site = |it: &mut CookieAttributes| it.domain = Some("example.org".into());
+        assert_eq!(check(in_app, keep), Ok(()));
+        assert_eq!(check(in_app, in_app), Ok(()));
+        assert_eq!(check(strict, lax), Ok(()));
+        assert_eq!(check(lax, keep), Ok(()));
+        assert_eq!(check(none, none), Ok(()));
+        assert_eq!(check(of_site, of_site), Ok(()));
+        assert!(check(keep, in_app).unwrap_err().contains("Path"));
+        assert!(
+            check(|it| it.path = "/ap".into(), keep)
+                .unwrap_err()
+                .contains("below")
+        );
+        assert!(check(none, keep).unwrap_err().contains("SameSite"));
+        assert!(check(none, lax).unwrap_err().contains("SameSite"));
+        assert!(check(lax, strict).unwrap_err().contains("SameSite"));
+        assert!(check(of_site, keep).unwrap_err().contains("Domain"));
+        assert!(check(keep, of_site).unwrap_err().contains("Domain"));
+        assert!(
+            check(|it| it.partitioned = true, keep)
+                .unwrap_err()
+                .contains("Partitioned")
+        );
     }
 
     #[test]

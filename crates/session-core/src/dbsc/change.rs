@@ -40,6 +40,11 @@ pub(crate) enum DeviceChange {
 }
 
 impl DeviceChange {
+    /// Whether the browser made it by itself, some time after a login.
+    pub(crate) fn is_of_browser(&self) -> bool {
+        matches!(self, Self::Prove { .. } | Self::Challenge { .. })
+    }
+
     pub(crate) fn apply(&self, content: &mut Content) -> Result<bool> {
         let device = content.device.as_deref().map(Device::of);
         let after = match (self, device) {

@@ -9,8 +9,14 @@ use sfv::{
     visitor::{Ignored, ItemVisitor, ParameterVisitor, parameter_visitor_with},
 };
 
+/// The header of a request that the browser sent without the bound cookie.
+pub(crate) const SKIPPED: &str = "secure-session-skipped";
+
 /// The longest list of skipped sessions that is read, in bytes.
 const LONGEST_SKIPPED: usize = 1024;
+
+/// How many reasons of a request are read.
+const MOST_SKIPPED: usize = 4;
 
 /// The text of an item that is a token, as Chromium writes it, or a string, as the specification
 /// does.
@@ -70,13 +76,17 @@ pub(super) fn challenge(challenge: &str, id: &str) -> String {
         .finish()
 }
 
-/// The reasons in a `Secure-Session-Skipped` header: why the browser sent a request without the bound
-/// cookie. At most four.
-pub(super) fn skipped(header: &[u8]) -> Vec<&'static str> {
-    if header.len() > LONGEST_SKIPPED {
+/// The reasons in the lines of a [`SKIPPED`] header: why the browser sent the request without the
+/// bound cookie. At most four.
+pub(crate) fn skipped<'h>(lines: impl Iterator<Item = &'h [u8]>) -> Vec<&'static str> {
+    lines.flat_map(reasons).take(MOST_SKIPPED).collect()
+}
+
+fn reasons(line: &[u8]) -> Vec<&'static str> {
+    if line.len() > LONGEST_SKIPPED {
         return vec!["unreadable"];
     }
-    let Ok(list) = Parser::new(header).parse::<sfv::List>() else {
+    let Ok(list) = Parser::new(line).parse::<sfv::List>() else {
         return vec!["unreadable"];
     };
     let reason = |entry: &ListEntry| {
@@ -90,7 +100,7 @@ pub(super) fn skipped(header: &[u8]) -> Vec<&'static str> {
             _ => "unknown",
         }
     };
-    list.iter().take(4).map(reason).collect()
+    list.iter().map(reason).collect()
 }
 
 /// Paths and base64url are ASCII, so they are strings of structured fields.
@@ -118,14 +128,17 @@ mod tests {
         for other in [&b""[..], b"1", b"?1", b"(a)", b"a, b", b"\"a", b"\xff"] {
             assert_eq!(text(other), None, "{other:?}");
         }
+        let read = |line: &[u8]| skipped([line].into_iter());
         assert_eq!(
-            skipped(b"quota_exceeded;session_identifier=\"S\", unreachable"),
+            read(b"quota_exceeded;session_identifier=\"S\", unreachable"),
             ["quota_exceeded", "unreachable"]
         );
-        assert_eq!(skipped(b"server_error"), ["server_error"]);
-        assert_eq!(skipped(b"other, 1"), ["unknown", "unknown"]);
-        assert_eq!(skipped(b"(("), ["unreadable"]);
-        assert_eq!(skipped(&b"a, ".repeat(1000)), ["unreadable"]);
-        assert_eq!(skipped(b"a, b, c, d, e, f").len(), 4);
+        assert_eq!(read(b"server_error"), ["server_error"]);
+        assert_eq!(read(b"other, 1"), ["unknown", "unknown"]);
+        assert_eq!(read(b"(("), ["unreadable"]);
+        assert_eq!(read(&b"a, ".repeat(1000)), ["unreadable"]);
+        assert_eq!(read(b"a, b, c, d, e, f").len(), 4);
+        let lines = [&b"unreachable"[..], b"server_error, (("];
+        assert_eq!(skipped(lines.into_iter()), ["unreachable", "unreadable"]);
     }
 }

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{
-    device::{Device, ProofValue},
-    headers,
-};
+use super::device::{Device, ProofValue};
 use crate::{
     cookie,
     error::{Error, Result},
@@ -121,8 +118,14 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::DeviceNeeded`], whose response is a 403.
+    /// [`Error::DeviceNeeded`], whose response is a 403. [`Error::Contended`], whose response is a
+    /// 503, if another request has just renewed the session, so that nobody knows whether it is
+    /// bound.
     pub fn require_device(&self, policy: DevicePolicy) -> Result<()> {
+        let is_late = self.machine().is_ok_and(|it| it.is_late());
+        if is_late && policy != DevicePolicy::Offer {
+            return Err(Error::Contended);
+        }
         let state = self.device_state();
         let refused = match policy {
             DevicePolicy::Offer => false,
@@ -141,11 +144,14 @@ impl Session {
         Ok(())
     }
 
-    /// Reports why the browser sent this request without the bound cookie, as its
-    /// `Secure-Session-Skipped` header says: a security event for each reason, at most four.
-    pub fn report_skipped_device(&self, header: &[u8]) {
+    /// Reports why the browser sent this request without the bound cookie, if the session is bound:
+    /// a security event for each reason.
+    pub(crate) fn report_skipped_device(&self, reasons: &[&'static str]) {
+        if self.device_state() == DeviceState::Unbound {
+            return;
+        }
         let lineage = self.lineage().map(crate::Lineage::to_bytes);
-        for reason in headers::skipped(header) {
+        for reason in reasons {
             self.rules().events.device_skipped(lineage, reason);
         }
     }

@@ -392,6 +392,7 @@ fn proved(binding: &DeviceBinding, device: &Device, content: &Content) -> Device
             "name": binding.cookie.name,
             "attributes": binding.attributes(),
         }],
+        "allowed_refresh_initiators": binding.initiators,
     });
     DeviceAnswer {
         challenge: Some(challenge_of(device, content)),

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     header::IdUse,
     id::SessionId,
-    op::replay,
+    op::{Op, replay},
     record::Revision,
     rules::{Form, Live, Rules},
 };
@@ -236,6 +236,7 @@ impl Machine {
         let emptied = !live.form.has_header() && content.is_empty();
         let sends_cookie = live.id.is_some()
             && !self.head_sent
+            && !self.is_no_use(&live, inputs)
             && inputs.rules.cookie_due(&live, &content, inputs.now);
         if emptied {
             let record = inputs.rules.tombstone(&live, None, inputs.now, [0; 8]);
@@ -278,7 +279,11 @@ impl Machine {
         if content.provider_session != live.content.provider_session {
             before.indexed_until = None;
         }
-        let times = rules.times(live.form, &content, &before, sends_cookie, inputs.now);
+        let times = if self.is_no_use(&live, inputs) {
+            before
+        } else {
+            rules.times(live.form, &content, &before, sends_cookie, inputs.now)
+        };
         let times = Times {
             id_use: Rules::id_use_after(&live, inputs.now),
             ..times
@@ -316,6 +321,23 @@ impl Machine {
             }
             Err(error) => self.refuse(error, inputs),
         }
+    }
+
+    /// Whether the changes of this run are the browser's own, which it makes for a page that nobody
+    /// looks at, too. Then they do not move the end of the session.
+    #[cfg(feature = "dbsc")]
+    fn is_no_use(&self, live: &Live, inputs: &Inputs<'_>) -> bool {
+        let ops = self.run.as_ref().map_or(&[][..], |run| &run.ops);
+        !ops.is_empty()
+            && ops.iter().all(Op::is_of_browser)
+            && !inputs.rules.refresh_due(live, inputs.now)
+    }
+
+    #[cfg(not(feature = "dbsc"))]
+    #[expect(clippy::unused_self, reason = "with the feature it reads the changes")]
+    #[inline]
+    fn is_no_use(&self, _: &Live, _: &Inputs<'_>) -> bool {
+        false
     }
 
     pub(super) fn enter_forwarding(&mut self, inputs: &mut Inputs<'_>) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use session_core::{
     Error, ResponseHeaders, Session, Settings,
-    config::OnStoreFailure,
+    config::{OnStoreFailure, Refresh},
     dbsc::{DeviceAnswer, DeviceBinding, DevicePolicy, DeviceState, TestDevice},
 };
 
@@ -531,4 +531,61 @@ async fn a_log_out_that_leaves_a_message_removes_the_bound_cookie() {
     let device = answer.device.as_ref();
     assert!(device.is_some_and(|it| it.set_cookie.is_some()));
     assert!(!ada.browser.header("/").unwrap().contains("device"));
+}
+
+/// An id that was renewed a moment ago leads to the list of its user's sessions.
+#[tokio::test]
+async fn a_renewed_id_without_proof_ends_nothing() {
+    let bound = Bound::new(binding()).await;
+    let thief = bound.browser.clone();
+    thief.forget("__Host-device");
+    bound
+        .site
+        .request(&bound.browser, |session| session.renew())
+        .await;
+    let late = bound.site.open(&thief).await;
+    assert!(late.require_device(DevicePolicy::Offer).is_ok());
+    for policy in [DevicePolicy::Require, DevicePolicy::RequireOnceBound] {
+        let refused = late.require_device(policy).unwrap_err();
+        assert_eq!(refused.status(), 503, "{refused}");
+    }
+}
+
+/// A page that nobody looks at sends requests, for which the browser proves its device.
+#[tokio::test]
+async fn a_proof_is_no_use_of_the_session() {
+    let idle = 40 * MINUTE;
+    let settings = binding()
+        .with_idle_timeout(idle)
+        .with_refresh(Refresh::OnChange);
+    let mut bound = Bound::new(settings).await;
+    let mut seconds = 0;
+    for _ in 0..3 {
+        bound.site.time.advance(11 * MINUTE);
+        seconds += 11 * 60;
+        let answer = bound.refresh().await;
+        assert_eq!(answer.status, 200, "after {seconds} s: {answer:?}");
+        assert_eq!(bound.state().await, DeviceState::Proved);
+    }
+    bound.site.time.advance(11 * MINUTE);
+    assert!(says_ended(&bound.send(None).await));
+    assert_eq!(bound.site.open(&bound.browser).await.owner(), None);
+}
+
+#[tokio::test]
+async fn other_sites_whose_links_wait_for_the_proof_are_named() {
+    let device = DeviceBinding::new("/device/bind", "/device/refresh")
+        .with_refresh_initiators(["pay.example", "*.id.example"]);
+    let site = Site::new(signed().with_device_binding(device));
+    let browser = site.browser();
+    let login = site
+        .request(&browser, |session| session.log_in("ada").unwrap())
+        .await;
+    let registration = TestDevice::new().registration(&offer_in(&login).unwrap());
+    let answer = register(&site, &browser, &registration).await;
+    let body: serde_json::Value = serde_json::from_str(answer.body.as_deref().unwrap()).unwrap();
+    assert_eq!(
+        body["allowed_refresh_initiators"],
+        serde_json::json!(["pay.example", "*.id.example"])
+    );
 }

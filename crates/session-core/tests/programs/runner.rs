@@ -267,7 +267,8 @@ impl Bench {
             Layout::Native | Layout::Flask => settings,
         };
         if binds(config) && !flask {
-            settings = settings.with_device_binding(DeviceBinding::new("/bind", "/refresh"));
+            settings =
+                settings.with_device_binding(DeviceBinding::new("/app/bind", "/app/refresh"));
         }
         let store: Arc<dyn SessionStore> = match (config.moving, which) {
             (None, _) | (_, Which::Before | Which::Longer | Which::Unmoved | Which::Flask) => {
