@@ -49,9 +49,9 @@ fuzz_target!(|bytes: &[u8]| {
                 }
             }
             let request = signed.sessions.begin_request();
-            let _ = request
+            let _opening = request
                 .session(&mut iter::empty())
-                .with_skipped(|_| iter::once(bytes));
+                .with_headers(|_| iter::once(bytes));
         });
     });
 });

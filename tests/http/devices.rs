@@ -14,9 +14,10 @@ use session_core::{
 
 use super::{
     Admin, Response,
-    browser::{act, sessions, settings},
+    browser::{act, sessions, sessions_at, settings},
     log::Log,
     observed_store::ObservedStore,
+    test_clock::TestClock,
 };
 use crate::framework::{App, Running, Session, SessionError, adapter::DeviceGuard};
 
@@ -90,6 +91,12 @@ impl Browser {
 fn bound(store: &ObservedStore) -> Sessions {
     let binding = DeviceBinding::new(REGISTER, REFRESH);
     sessions(settings().with_device_binding(binding), store)
+}
+
+fn bound_at(clock: &TestClock) -> Sessions {
+    let binding = DeviceBinding::new(REGISTER, REFRESH);
+    let settings = settings().with_device_binding(binding);
+    sessions_at(settings, &clock.store(), clock.clock())
 }
 
 /// An application whose log-in is open, and whose other routes are under each policy.
@@ -192,6 +199,110 @@ async fn why_a_browser_sent_no_proof_is_reported() {
         [""; 0],
         "a route that uses no session"
     );
+}
+
+/// Chromium does not prove the device before a page that a link from elsewhere leads to. It does
+/// before the page that this page leads to.
+#[tokio::test]
+async fn a_link_from_elsewhere_opens_the_page_again() {
+    let clock = TestClock::default();
+    let browser = browser(&bound_at(&clock)).await;
+    let _id = browser.log_in().await;
+    browser.cookies.borrow_mut().remove("__Host-device");
+    let page = |path: &str, from: &str| from_page(Request::get(path), from);
+    let opens_again = async |request: Builder| {
+        let answer = browser.send(request).await;
+        let again = answer.body.contains("http-equiv=\"refresh\"");
+        if again {
+            assert_eq!(answer.status, 200);
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            let content_type = answer.header("content-type").unwrap();
+            assert!(content_type.starts_with("text/html"), "{content_type}");
+        }
+        again
+    };
+    assert_eq!(
+        browser.get("/once/who").await.status,
+        200,
+        "it was just bound"
+    );
+    assert!(!opens_again(page("/once/who", "cross-site")).await);
+    clock.advance(31);
+    let (log, _guard) = Log::of_this_thread();
+    for from in ["cross-site", "same-site"] {
+        assert!(opens_again(page("/once/who", from)).await, "{from}");
+        let events = log.security_events();
+        assert!(events[0].contains("reason=\"other_site\""), "{events:?}");
+        assert!(opens_again(page("/require/who", from)).await, "{from}");
+        assert!(!opens_again(page("/offer/who", from)).await, "{from}");
+        let post = from_page(Request::post("/once/who"), from);
+        assert!(!opens_again(post).await, "{from}");
+        let fetch = Request::get("/once/who").header("Sec-Fetch-Site", from);
+        assert!(!opens_again(fetch.header("Sec-Fetch-Mode", "cors")).await);
+    }
+    for from in ["same-origin", "none"] {
+        let refused = browser.send(page("/once/who", from)).await;
+        assert_eq!(refused.status, 403, "{from}");
+    }
+}
+
+/// The browser's cookies do not come with a request that another site causes, if they are `Lax`.
+#[tokio::test]
+async fn a_refresh_that_another_site_causes_ends_no_binding() {
+    let browser = browser(&bound(&ObservedStore::default())).await;
+    let id = browser.log_in().await;
+    browser.cookies.borrow_mut().remove("__Host-session");
+    let refresh = |from: &str| {
+        let request = Request::post(REFRESH).header("Sec-Secure-Session-Id", &id);
+        request.header("Sec-Fetch-Site", from)
+    };
+    assert_eq!(browser.send(refresh("cross-site")).await.status, 503);
+    let ended = browser.send(refresh("same-origin")).await;
+    assert_eq!(ended.body, r#"{"continue":false}"#);
+}
+
+/// A login that begins at an identity provider: the registration comes without the cookie.
+#[tokio::test]
+async fn a_page_offers_again_what_a_login_from_elsewhere_could_not_bind() {
+    let clock = TestClock::default();
+    let browser = browser(&bound_at(&clock)).await;
+    let offered = async |path: &str, from: &str| {
+        let answer = browser.send(from_page(Request::get(path), from)).await;
+        let offer = answer.header("secure-session-registration");
+        offer.map(str::to_owned)
+    };
+    assert!(offered("/open/login/ada", "cross-site").await.is_some());
+    assert_eq!(
+        offered("/open/who", "same-origin").await,
+        None,
+        "it may be under way"
+    );
+    clock.advance(10);
+    assert_eq!(offered("/open/who", "cross-site").await, None);
+    assert_eq!(offered("/plain", "same-origin").await, None);
+    let image = Request::get("/open/who").header("Sec-Fetch-Site", "same-origin");
+    let image = browser
+        .send(image.header("Sec-Fetch-Mode", "no-cors"))
+        .await;
+    assert_eq!(image.header("secure-session-registration"), None);
+    let offer = offered("/open/who", "same-origin").await.unwrap();
+    // It counts for as long as that of the login.
+    clock.advance(291);
+    assert_eq!(offered("/open/who", "same-origin").await, None);
+    assert_eq!(browser.register(&offer).await.status, 403);
+    browser.get("/open/login/ada").await;
+    clock.advance(300);
+    let offer = offered("/open/who", "same-origin").await.unwrap();
+    assert_eq!(browser.register(&offer).await.status, 200);
+    assert_eq!(offered("/open/who", "same-origin").await, None);
+}
+
+/// A request for a page that a page of this origin, or of another, leads to.
+fn from_page(request: Builder, from: &str) -> Builder {
+    request
+        .header("Sec-Fetch-Site", from)
+        .header("Sec-Fetch-Mode", "navigate")
+        .header("Sec-Fetch-Dest", "document")
 }
 
 /// Two sessions, whose bound cookies are named so.

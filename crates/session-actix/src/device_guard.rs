@@ -107,12 +107,12 @@ impl<N: 'static> Guard for DeviceGuard<N> {
         self.rule.is_about(request.path())
     }
 
-    fn admit(&self, session: &Session, _: &HttpRequest) -> Result<(), Refusal> {
-        self.rule.admit(session)
+    fn admit(&self, session: &Session, request: &HttpRequest) -> Result<(), Refusal> {
+        self.rule.admit(session, request.method().as_str())
     }
 
     fn answer(&self, refusal: &Refusal, request: &HttpRequest) -> HttpResponse {
-        let own = self.answer.filter(|_| refusal.is_of_device());
+        let own = self.answer.filter(|_| refusal.is_explained());
         own.map_or_else(|| refusal.actix_response(), |answer| answer(request))
     }
 }

@@ -54,6 +54,10 @@ impl Refusal {
             Self::Explanation(text) => HttpResponse::Forbidden()
                 .content_type(actix_web::http::header::ContentType::plaintext())
                 .body(*text),
+            #[cfg(feature = "dbsc")]
+            Self::OpenAgain(page) => HttpResponse::Ok()
+                .content_type(actix_web::http::header::ContentType::html())
+                .body(*page),
         }
     }
 }

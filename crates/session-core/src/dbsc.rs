@@ -8,6 +8,7 @@
 mod binding;
 mod change;
 mod device;
+mod fetch_metadata;
 mod headers;
 mod policy;
 mod proof;
@@ -16,6 +17,7 @@ mod test_device;
 
 pub use binding::DeviceBinding;
 pub(crate) use change::DeviceChange;
+pub(crate) use fetch_metadata::FetchMetadata;
 pub(crate) use headers::{SKIPPED, skipped};
 pub(crate) use policy::PresentedProofs;
 pub use policy::{DevicePolicy, DeviceState};

@@ -50,16 +50,27 @@ impl Refusal {
             }
             #[cfg(feature = "dbsc")]
             Self::Explanation(text) => {
-                let mut response = Response::new((*text).to_owned().into());
-                *response.status_mut() = StatusCode::FORBIDDEN;
-                let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-                response
-                    .headers_mut()
-                    .insert(http::header::CONTENT_TYPE, plain);
-                response
+                with_body(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", text)
             }
+            #[cfg(feature = "dbsc")]
+            Self::OpenAgain(page) => with_body(StatusCode::OK, "text/html; charset=utf-8", page),
         }
     }
+}
+
+#[cfg(feature = "dbsc")]
+fn with_body<B: From<String>>(
+    status: StatusCode,
+    content_type: &'static str,
+    body: &str,
+) -> Response<B> {
+    let mut response = Response::new(body.to_owned().into());
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, content_type);
+    response
 }
 
 #[cfg(feature = "dbsc")]

@@ -22,7 +22,7 @@ use std::{mem::take, sync::Arc};
 use self::run::Run;
 use self::table::{Event, Next, RunEnd, State, rule_holds};
 #[cfg(feature = "dbsc")]
-use crate::dbsc::PresentedProofs;
+use crate::dbsc::{FetchMetadata, PresentedProofs};
 use crate::{
     content::Content,
     error::{Error, Result},
@@ -221,6 +221,9 @@ pub(crate) struct Machine {
     /// The bound cookies that the request presented.
     #[cfg(feature = "dbsc")]
     proofs: PresentedProofs,
+    /// Where the request comes from, if sessions are bound to devices.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fetch_metadata: FetchMetadata,
     /// Whether the response is to offer to bind the session.
     #[cfg(feature = "dbsc")]
     offers_device: bool,
@@ -268,6 +271,8 @@ impl Machine {
             unreported: None,
             #[cfg(feature = "dbsc")]
             proofs: PresentedProofs::default(),
+            #[cfg(feature = "dbsc")]
+            fetch_metadata: FetchMetadata::default(),
             #[cfg(feature = "dbsc")]
             offers_device: false,
             #[cfg(feature = "dbsc")]

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "dbsc")]
+use crate::dbsc::{FetchMetadata, SKIPPED, skipped};
 #[cfg(feature = "flask-cookie")]
 use crate::flask::{Import, PresentedCookies, import};
 use crate::{
@@ -300,15 +302,19 @@ impl<'s> Carrier<'s> {
 
 #[cfg(feature = "dbsc")]
 impl OpenSession {
-    /// Reports why the browser sent the request without the bound cookie, if the session is bound
-    /// and the browser says so. `values` has the values of a header.
-    pub fn with_skipped<'h, I: Iterator<Item = &'h [u8]>>(
+    /// Notes what the browser says about the request: where it comes from, and why it is without the
+    /// bound cookie, which is reported if the session is bound. `values` has the values of a header.
+    pub fn with_headers<'h, I: Iterator<Item = &'h [u8]>>(
         mut self,
-        values: impl FnOnce(Carrier<'_>) -> I,
+        values: impl Fn(Carrier<'_>) -> I,
     ) -> Self {
-        let settings = &self.drive.request().shared().rules.settings;
-        if settings.device_binding.is_some() {
-            self.skipped = crate::dbsc::skipped(values(Carrier::Header(crate::dbsc::SKIPPED)));
+        let request = self.drive.request();
+        if request.shared().rules.settings.device_binding.is_some() {
+            let values = |name| values(Carrier::Header(name));
+            if let Ok(mut machine) = request.lock() {
+                machine.fetch_metadata = FetchMetadata::of(|name| values(name).next());
+            }
+            self.skipped = skipped(values(SKIPPED));
         }
         self
     }

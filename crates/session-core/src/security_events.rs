@@ -32,7 +32,7 @@ use crate::{Error, content::Lineage, measure};
 /// | `device_bound` | info | with the feature `dbsc`: a session was bound to the device of its browser | `lineage` |
 /// | `device_proof_refused` | warn | what was to prove a device did not: a wrong key or challenge, or no proof at all | `lineage`, `reason`, `suppressed` |
 /// | `device_not_proved` | warn | a session that is bound to a device was refused, because the request does not come from there | `lineage`, `suppressed` |
-/// | `device_skipped` | warn | a browser sent a request without the bound cookie. `reason` is its own: `quota_exceeded`, `server_error`, `unreachable`, or `unknown` and `unreadable` | `lineage`, `reason`, `suppressed` |
+/// | `device_skipped` | warn | a browser sent a request without the bound cookie. `reason` is its own: `quota_exceeded`, `server_error`, `unreachable`, or `unknown` and `unreadable`. Or it is `other_site`: a link from elsewhere led to a page behind a guard, and the answer lets the browser prove its device | `lineage`, `reason`, `suppressed` |
 /// | `cross_site_refused` | warn | [`CrossSiteRule`](crate::CrossSiteRule) refused a request | `origin`, `host`, `sec_fetch_site`, `route`, `suppressed` |
 ///
 /// Sessions that nobody is logged in to have no events of level info: they concern no user, and

@@ -101,12 +101,12 @@ impl<N: 'static> Guard for DeviceGuard<N> {
         self.rule.is_about(uri.path())
     }
 
-    fn admit(&self, session: &Session, _: &Parts) -> Result<(), Refusal> {
-        self.rule.admit(session)
+    fn admit(&self, session: &Session, request: &Parts) -> Result<(), Refusal> {
+        self.rule.admit(session, request.method.as_str())
     }
 
     fn answer(&self, refusal: &Refusal, request: &Parts) -> Response<String> {
-        let own = self.answer.filter(|_| refusal.is_of_device());
+        let own = self.answer.filter(|_| refusal.is_explained());
         own.map_or_else(|| refusal.to_response(), |answer| answer(request))
     }
 }

@@ -28,12 +28,8 @@ pub(crate) fn policy(env: &Env) -> Result<Option<DevicePolicy>, ConfigError> {
     }
 }
 
-pub(crate) fn bind(settings: Settings, env: &Env) -> Settings {
-    let initiators = env.get("DEMO_DEVICE_INITIATORS").unwrap_or_default();
-    let initiators = initiators.split(',').map(str::trim);
-    let binding = DeviceBinding::new("/device/bind", "/device/refresh")
-        .with_refresh_initiators(initiators.filter(|it| !it.is_empty()));
-    settings.with_device_binding(binding)
+pub(crate) fn bind(settings: Settings) -> Settings {
+    settings.with_device_binding(DeviceBinding::new("/device/bind", "/device/refresh"))
 }
 
 pub(crate) fn routes(

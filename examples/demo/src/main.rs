@@ -55,8 +55,6 @@ environment:
   PORT            the port on 127.0.0.1, if DEMO_ADDR is not set
   DEMO_DEVICE     offer|require|once: binds sessions to the browser's device; /account then demands nothing, always
                   or once it is bound the proof. Needs HTTPS before the demo
-  DEMO_DEVICE_INITIATORS
-                  hosts of other sites, with commas between: browsers prove the device before they follow a link from there
   DEMO_WORKERS    the number of worker threads (one for each processor core)
   SESSION_TYPE    filesystem|redis|memcached|mongodb|sql|memory (filesystem)
   SESSION_...     the other settings: see the table in the README
@@ -137,7 +135,7 @@ fn settings(env: &Env) -> Result<Settings, ConfigError> {
     };
     let settings = Settings::unsigned().with_cookie(cookie).overlaid(&env)?;
     Ok(if binds {
-        device::bind(settings, &env)
+        device::bind(settings)
     } else {
         settings
     })

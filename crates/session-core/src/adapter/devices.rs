@@ -16,6 +16,12 @@ const NAME: &str = "sec-secure-session-id";
 const EXPLANATION: &str = "This page is only for a browser that proves on which device it runs, and this request came \
     without the proof. Log out and in again, with a browser that has Device Bound Session Credentials.\n";
 
+/// Shown for a moment. The browser opens the address again as a link of this page, and before that it
+/// proves its device.
+const AGAIN: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+    <meta http-equiv=\"refresh\" content=\"0\"><title>One moment</title>\
+    <p>Your browser proves on which device it runs. <a href=\"\">Continue</a></html>\n";
+
 /// How `sessions` bind devices, for the routes and the guards that an application adds.
 ///
 /// # Errors
@@ -59,15 +65,20 @@ impl DeviceRule {
         self.own_routes.iter().all(|it| **it != *path)
     }
 
-    /// Whether a request with this `session` may pass.
+    /// Whether a request with this `session` and `method` may pass.
     ///
     /// # Errors
     ///
     /// With what the request gets instead: 403 with an explanation, or 503 if another request has
-    /// just renewed the session.
-    pub fn admit(&self, session: &Session) -> Result<(), Refusal> {
+    /// just renewed the session. If a link from elsewhere led to the page: 200 with a page that
+    /// opens the address again, which the browser proves its device for.
+    pub fn admit(&self, session: &Session, method: &str) -> Result<(), Refusal> {
         if session.device_state() == DeviceState::Proved {
             return Ok(());
+        }
+        if method == "GET" && session.can_prove_now(self.policy) {
+            session.report_skipped_device(&["other_site"]);
+            return Err(Refusal::OpenAgain(AGAIN));
         }
         session
             .require_device(self.policy)

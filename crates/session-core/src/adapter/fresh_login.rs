@@ -24,12 +24,16 @@ pub enum Refusal {
     /// A 403 with this text.
     #[cfg(feature = "dbsc")]
     Explanation(&'static str),
+    /// A 200 with this page, which opens the address again. It is no 403, because applications
+    /// replace those by pages of their own.
+    #[cfg(feature = "dbsc")]
+    OpenAgain(&'static str),
 }
 
 #[cfg(feature = "dbsc")]
 impl Refusal {
-    /// Whether the request lacks the proof of its device.
-    pub fn is_of_device(&self) -> bool {
+    /// Whether the application may answer with a page of its own.
+    pub fn is_explained(&self) -> bool {
         matches!(self, Self::Explanation(_))
     }
 }

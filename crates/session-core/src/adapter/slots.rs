@@ -223,7 +223,7 @@ impl Slots {
                 }
                 let opening = request_session.session(&mut values(request_session.carrier()));
                 #[cfg(feature = "dbsc")]
-                let opening = opening.with_skipped(values);
+                let opening = opening.with_headers(values);
                 Opening::of(opening)
             }
             Some(Err(error)) => Opening::done(Err(error)),

@@ -17,7 +17,6 @@ pub struct DeviceBinding {
     pub(super) refresh: Box<str>,
     pub(super) cookie: CookieAttributes,
     pub(super) life: Duration,
-    pub(super) initiators: Vec<Box<str>>,
 }
 
 impl DeviceBinding {
@@ -41,7 +40,6 @@ impl DeviceBinding {
                 ..CookieAttributes::default()
             },
             life: Self::DEFAULT_COOKIE_LIFE,
-            initiators: Vec::new(),
         }
     }
 
@@ -59,21 +57,6 @@ impl DeviceBinding {
     #[must_use]
     pub fn with_cookie_life(mut self, life: Duration) -> Self {
         self.life = life;
-        self
-    }
-
-    /// The other sites whose links and redirects the browser takes only after it has proved its
-    /// device, if it must: an identity provider, a payment. Each is a host such as `pay.example`,
-    /// or `*.pay.example` for all hosts below it. Defaults to none; then a page that such a site
-    /// leads to may be refused by a guard.
-    ///
-    /// By the time that it takes, such a site can tell whether the visitor has a bound session here.
-    #[must_use]
-    pub fn with_refresh_initiators<I>(mut self, hosts: I) -> Self
-    where
-        I: IntoIterator<Item: Into<Box<str>>>,
-    {
-        self.initiators = hosts.into_iter().map(Into::into).collect();
         self
     }
 
@@ -133,16 +116,6 @@ impl DeviceBinding {
             return refuse("must have another name than the session's cookie");
         }
         self.check_reach(session)?;
-        for host in &self.initiators {
-            let name = host.strip_prefix("*.").unwrap_or(host);
-            let plain = |it: u8| it.is_ascii_alphanumeric() || b".-".contains(&it);
-            if name.is_empty() || !name.bytes().all(plain) {
-                let reason = format!(
-                    "must be hosts such as pay.example or *.pay.example, without scheme and port: {host:?}"
-                );
-                return Err(ConfigError::new("the refresh initiators", reason));
-            }
-        }
         if !(Self::MIN_COOKIE_LIFE..=Self::MAX_COOKIE_LIFE).contains(&self.life) {
             return refuse(
                 "must live 3 minutes to a day: browsers refresh it two minutes ahead, and sign six times in nine \
@@ -241,22 +214,6 @@ mod tests {
             );
         }
         assert!(refused(|it| it.refresh = it.registration.clone()).contains("two"));
-        for host in [
-            "",
-            "*",
-            "*.",
-            "https://pay.example",
-            "pay.example:443",
-            "p/a",
-        ] {
-            assert!(
-                check(|it| it.initiators = vec![host.into()]).is_err(),
-                "{host:?} is no host"
-            );
-        }
-        for host in ["pay.example", "*.pay.example", "127.0.0.1", "localhost"] {
-            assert_eq!(check(|it| it.initiators = vec![host.into()]), Ok(()));
-        }
     }
 
     #[test]

@@ -127,14 +127,7 @@ impl Session {
             return Err(Error::Contended);
         }
         let state = self.device_state();
-        let refused = match policy {
-            DevicePolicy::Offer => false,
-            DevicePolicy::Require => state != DeviceState::Proved,
-            DevicePolicy::RequireOnceBound => {
-                state == DeviceState::Unproved && !self.was_just_bound()
-            }
-        };
-        if refused {
+        if self.lacks_proof(policy, state) {
             let lineage = self.lineage().map(crate::Lineage::to_bytes);
             if state == DeviceState::Unproved {
                 self.rules().events.device_not_proved(lineage);
@@ -153,6 +146,26 @@ impl Session {
         let lineage = self.lineage().map(crate::Lineage::to_bytes);
         for reason in reasons {
             self.rules().events.device_skipped(lineage, reason);
+        }
+    }
+
+    /// Whether the request lacks the proof because a link from elsewhere led to its page. Before
+    /// such a one Chromium does not prove the device, and can do it now.
+    #[cfg(feature = "adapter")]
+    pub(crate) fn can_prove_now(&self, policy: DevicePolicy) -> bool {
+        let machine = self.machine_or_none();
+        machine.is_some_and(|it| it.fetch_metadata.is_page_from_elsewhere())
+            && self.device_state() == DeviceState::Unproved
+            && self.lacks_proof(policy, DeviceState::Unproved)
+    }
+
+    fn lacks_proof(&self, policy: DevicePolicy, state: DeviceState) -> bool {
+        match policy {
+            DevicePolicy::Offer => false,
+            DevicePolicy::Require => state != DeviceState::Proved,
+            DevicePolicy::RequireOnceBound => {
+                state == DeviceState::Unproved && !self.was_just_bound()
+            }
         }
     }
 

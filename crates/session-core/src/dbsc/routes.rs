@@ -37,6 +37,9 @@ const CHALLENGE_LIFE: Duration = Duration::from_secs(3600);
 /// How long a browser may take to register.
 const OFFER_LIFE: Duration = Duration::from_secs(300);
 
+/// How long a browser takes to register, with a device that is slow.
+const REGISTERING: Duration = Duration::from_secs(10);
+
 const OFFER: &[u8] = b"session-core offer to bind a device, version 1";
 
 /// What a route of the device binding answers. It carries `Cache-Control: no-store`.
@@ -184,6 +187,10 @@ impl Session {
         loop {
             let content = match self.standing()? {
                 Standing::Session { content, .. } => content,
+                // Chromium sends no cookie that is `Lax` if another site caused the request that waits.
+                Standing::Nobody if self.machine()?.fetch_metadata.is_cross_site() => {
+                    return Ok(DeviceAnswer::status(503));
+                }
                 Standing::Nobody => return Ok(DeviceAnswer::ended()),
                 Standing::Unknown => return Ok(DeviceAnswer::status(503)),
             };
@@ -307,19 +314,35 @@ pub struct DeviceHeaders {
 
 impl DeviceHeaders {
     pub(crate) fn of(machine: &Machine, rules: &Rules, now: Millis) -> Option<Box<Self>> {
-        let offers = machine.offers_device();
+        let binding = rules.settings.device_binding.as_ref()?;
+        let made = if machine.offers_device() {
+            Some(now)
+        } else {
+            offered_again(machine, now)
+        };
         let removes = machine.has_logged_out() && !machine.presented_proofs().is_empty();
-        if !offers && !removes {
+        if made.is_none() && !removes {
             return None;
         }
-        let binding = rules.settings.device_binding.as_ref()?;
         Some(Box::new(Self {
-            registration: offers
-                .then(|| registration_offer(binding, machine, now))
-                .flatten(),
+            registration: made.and_then(|made| registration_offer(binding, machine, made)),
             set_cookie: removes.then(|| binding.removal()),
         }))
     }
+}
+
+/// When the offer was made that the answer repeats, if it does. The browser did not accept that of
+/// the login: the login began on another site, such as that of an identity provider, so that no
+/// cookie that is `Lax` came with the registration. Or the registration failed. So a page of this
+/// application offers it again, for as long as the first offer counts.
+fn offered_again(machine: &Machine, now: Millis) -> Option<Millis> {
+    if !machine.fetch_metadata.is_page_from_here() {
+        return None;
+    }
+    let login = machine.live()?.content.authenticated_at?;
+    (REGISTERING..=OFFER_LIFE)
+        .contains(&now.since(login))
+        .then_some(login)
 }
 
 /// The value of `Secure-Session-Registration` for the session of `machine`, if it can be bound.
@@ -392,7 +415,6 @@ fn proved(binding: &DeviceBinding, device: &Device, content: &Content) -> Device
             "name": binding.cookie.name,
             "attributes": binding.attributes(),
         }],
-        "allowed_refresh_initiators": binding.initiators,
     });
     DeviceAnswer {
         challenge: Some(challenge_of(device, content)),

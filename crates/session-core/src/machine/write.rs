@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     header::IdUse,
     id::SessionId,
-    op::{Op, replay},
+    op::replay,
     record::Revision,
     rules::{Form, Live, Rules},
 };
@@ -329,7 +329,7 @@ impl Machine {
     fn is_no_use(&self, live: &Live, inputs: &Inputs<'_>) -> bool {
         let ops = self.run.as_ref().map_or(&[][..], |run| &run.ops);
         !ops.is_empty()
-            && ops.iter().all(Op::is_of_browser)
+            && ops.iter().all(crate::op::Op::is_of_browser)
             && !inputs.rules.refresh_due(live, inputs.now)
     }
 
