@@ -1,64 +1,39 @@
 //! `AppSessions`: an application's sessions, from the environment to a running middleware.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, time::Duration};
 
 use session_actix::{
     SessionMiddleware,
     session_core::{
-        ExpiredSweep, Sessions, Settings,
+        Settings,
         config::{ConfigError, Env},
-        sweep_every,
     },
     sigterm_and_saves,
 };
-use session_stores::{OpenStore, Preparation, StoreType};
 
 /// How long saves of clients that hung up may hold up the end of the process.
 const LAST_SAVES: Duration = Duration::from_secs(5);
 
-/// The sessions of an application, in the store that `SESSION_TYPE` names.
+/// The sessions of an application, in the store that `SESSION_TYPE` names, as a middleware of Actix
+/// Web. The other methods are those of [`session_stores::AppSessions`].
 ///
 /// This is a handle: clones share everything.
 #[derive(Clone, Debug)]
-pub struct AppSessions {
-    sessions: Sessions,
-    store_type: StoreType,
-    swept: Option<Arc<dyn ExpiredSweep>>,
-}
+pub struct AppSessions(session_stores::AppSessions);
 
 impl AppSessions {
-    /// Starts the sessions that this process's environment describes, in the native profile.
-    ///
-    /// As [`start`](Self::start), with the settings of [`Settings::from_env`].
+    /// Starts the sessions that this process's environment describes, in the native profile: see
+    /// [`session_stores::AppSessions::from_env`].
     ///
     /// # Errors
     ///
     /// The first setting that is missing or cannot be used, and what to do.
     pub async fn from_env() -> Result<Self, ConfigError> {
-        let env = Env::of_process();
-        let settings = Settings::from_env(&env);
-        if !StoreType::is_set(&env) {
-            return Err(StoreType::unset(settings.err()));
-        }
-        Self::start(settings?, &env).await
+        session_stores::AppSessions::from_env().await.map(Self)
     }
 
-    /// Starts the sessions with `settings`, in the store that `env` describes.
-    ///
-    /// `SESSION_TYPE` names the store; the crate's documentation names the settings of each. The
-    /// profile is that of `settings`. In the Flask profile, and if they read Flask's sessions, the
-    /// store has Flask-Session's layout, and a store that Flask cannot share is an error.
-    ///
-    /// - The table of a SQL database and the indexes of MongoDB are created if they are absent. If
-    ///   that fails because the server is down or the rights are missing, a warning is logged, and
-    ///   it is tried again once a second. Meanwhile routes that use the session answer 503.
-    /// - Expired records are swept in the background, in files, SQL databases and memory.
-    /// - A user's sessions can be listed if the store and the settings allow it
-    ///   ([`Sessions::has_owner_lists`]).
-    /// - Each setting that belongs to another store is a warning in the log.
-    ///
-    /// The tasks run on the current tokio runtime and end with it. Redis and memcached need not run
-    /// yet, nor need SQL and MongoDB: the first request connects.
+    /// Starts the sessions with `settings`, in the store that `env` describes: see
+    /// [`session_stores::AppSessions::start`].
     ///
     /// # Errors
     ///
@@ -70,38 +45,14 @@ impl AppSessions {
     /// If it is not called on a tokio runtime with its timer, such as that of
     /// `#[actix_web::main]`.
     pub async fn start(settings: Settings, env: &Env) -> Result<Self, ConfigError> {
-        let store_type = StoreType::of(env)?;
-        #[cfg(feature = "flask")]
-        let settings = session_stores::checked(settings, store_type, env)?;
-        store_type.warn_of_others_settings(env);
-        let OpenStore {
-            store,
-            swept,
-            preparation,
-        } = store_type.open(&settings, env).await?;
-        let pause = settings.sweep_pause();
-        let builder = Sessions::builder(settings, store);
-        let builder = if builder.can_list_owners() {
-            builder
-        } else {
-            builder.without_owner_lists()
-        };
-        let sessions = builder.build()?;
-        let unprepared = match preparation {
-            Some(preparation) => preparation.first_try().await?,
-            None => None,
-        };
-        tokio::spawn(maintain(unprepared, swept.clone(), pause));
-        Ok(Self {
-            sessions,
-            store_type,
-            swept,
-        })
+        session_stores::AppSessions::start(settings, env)
+            .await
+            .map(Self)
     }
 
     /// The middleware to wrap the application with.
     pub fn middleware(&self) -> SessionMiddleware {
-        SessionMiddleware::new(self.sessions.clone())
+        SessionMiddleware::new(self.sessions().clone())
     }
 
     /// Waits for SIGTERM, and then up to five seconds for the saves of clients that hung up.
@@ -111,33 +62,12 @@ impl AppSessions {
     pub async fn shutdown() {
         sigterm_and_saves(LAST_SAVES).await;
     }
-
-    /// The sessions, to list those of a user, or to end them.
-    pub fn sessions(&self) -> &Sessions {
-        &self.sessions
-    }
-
-    /// The store's name, as `SESSION_TYPE` has it. `sqlalchemy` is `sql` here.
-    pub fn store_type(&self) -> &'static str {
-        self.store_type.name()
-    }
-
-    /// What removes expired records, to run it at once. `None` if the store removes them by itself.
-    pub fn expired_sweep(&self) -> Option<Arc<dyn ExpiredSweep>> {
-        self.swept.clone()
-    }
 }
 
-/// Prepares a store that could not be prepared yet, then sweeps it for as long as the process runs.
-async fn maintain(
-    unprepared: Option<Preparation>,
-    swept: Option<Arc<dyn ExpiredSweep>>,
-    pause: Duration,
-) {
-    if let Some(preparation) = unprepared {
-        preparation.until_done().await;
-    }
-    if let Some(swept) = swept {
-        sweep_every(swept, pause).await;
+impl Deref for AppSessions {
+    type Target = session_stores::AppSessions;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn shares(settings: &Settings) -> bool {
 /// # Errors
 ///
 /// If Flask or this library could not read what the other writes.
-pub fn checked(
+pub(crate) fn checked(
     settings: Settings,
     store_type: StoreType,
     env: &Env,

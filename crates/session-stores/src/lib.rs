@@ -1,14 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod app_sessions;
 #[cfg(feature = "flask")]
 mod flask;
 mod open;
 mod preparation;
 mod store_type;
 
-#[cfg(feature = "flask")]
-pub use flask::checked;
+pub use app_sessions::AppSessions;
 pub use open::OpenStore;
 pub use preparation::Preparation;
 pub use session_core;

@@ -13,22 +13,22 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Path, Request, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    extract::{
+        Path, State,
+        ws::{Message, WebSocketUpgrade},
+    },
+    http::header,
+    response::Response,
     routing::{any, get},
 };
-use futures_util::future::join_all;
-use hyper_util::rt::TokioIo;
-use session_tower::{
-    Session, SessionError, SessionLayer, finish_saves,
-    session_core::{Saved, Sessions},
-};
+use futures_util::{SinkExt, StreamExt, future::join_all};
+use session_tower::{Session, SessionError, SessionLayer, finish_saves, session_core::Sessions};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
+use tokio_tungstenite::{connect_async, tungstenite::client::IntoClientRequest};
 
 async fn serve(app: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -142,53 +142,45 @@ async fn if_a_client_hangs_up_its_log_out_is_done_and_its_changes_are_not_saved(
     }
 }
 
-/// Takes the connection over, as a web socket does, and answers each byte.
-async fn upgrade(session: Session, request: Request) -> Result<Response, SessionError> {
+/// Answers each message with what the save came to.
+async fn socket(session: Session, upgrade: WebSocketUpgrade) -> Result<Response, SessionError> {
     // The head carries the cookie of a new session.
     session.insert("n", &0)?;
-    let upgraded = hyper::upgrade::on(request);
-    tokio::spawn(async move {
-        let mut socket = TokioIo::new(upgraded.await.unwrap());
-        let mut byte = [0];
-        while socket.read_exact(&mut byte).await.is_ok() {
+    Ok(upgrade.on_upgrade(async move |mut socket| {
+        while let Some(Ok(Message::Text(_))) = socket.recv().await {
             session
                 .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
                 .unwrap();
-            let saved = match session.save().await {
-                Ok(Saved::Stored) => b'+',
-                Ok(Saved::Ended) => b'.',
-                _ => b'?',
-            };
-            socket.write_all(&[saved]).await.unwrap();
+            let saved = format!("{:?}", session.save().await);
+            socket.send(Message::Text(saved.into())).await.unwrap();
         }
-    });
-    let upgrade = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "bytes")];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade).into_response())
+    }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_web_socket_saves_what_it_changes_until_the_user_logs_out() {
     let sessions = Sessions::in_memory();
     let app = Router::new()
-        .route("/socket", any(upgrade))
+        .route("/socket", any(socket))
         .route("/show", get(show))
         .layer(SessionLayer::new(sessions.clone()));
     let address = serve(app).await;
     let cookie = sessions.cookie_of(|it| it.log_in("ada")).await.unwrap();
-    let more = "Connection: upgrade\r\nUpgrade: bytes\r\n";
-    let mut socket = BufReader::new(connect(address, "/socket", &cookie, more).await);
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(socket.read_u8().await.unwrap());
-    }
-    assert!(head.starts_with(b"HTTP/1.1 101"));
+    let mut request = format!("ws://{address}/socket")
+        .into_client_request()
+        .unwrap();
+    let headers = request.headers_mut();
+    headers.insert(header::COOKIE, cookie.parse().unwrap());
+    let (mut socket, _head) = connect_async(request).await.unwrap();
+    let mut ask_for_save = async || {
+        socket.send("count".into()).await.unwrap();
+        socket.next().await.unwrap().unwrap().to_string()
+    };
     for _ in 0..3 {
-        socket.write_all(b"x").await.unwrap();
-        assert_eq!(socket.read_u8().await.unwrap(), b'+');
+        assert_eq!(ask_for_save().await, "Ok(Stored)");
     }
     let shown = ask(address, "/show", &cookie).await;
     assert!(shown.ends_with("Some(3)"), "{shown}");
     sessions.log_out_everywhere("ada").await.unwrap();
-    socket.write_all(b"x").await.unwrap();
-    assert_eq!(socket.read_u8().await.unwrap(), b'.');
+    assert_eq!(ask_for_save().await, "Ok(Ended)");
 }

@@ -6,14 +6,14 @@ mod environment;
 
 use std::{error::Error, io, process::ExitCode};
 
-use actix_server_sessions::{
-    AppSessions,
-    session_core::{Error as SessionError, Saved, config::Env},
-};
 use axum::{Json, Router, extract::Query, routing::get};
 use environment::{Environment, by_our_names};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use session_stores::{
+    AppSessions,
+    session_core::{Error as SessionError, Saved, config::Env},
+};
 use session_tower::{Session, SessionLayer};
 use tokio::net::TcpListener;
 
@@ -39,7 +39,6 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let environment = Environment::read(&Env::of_process())?;
     tracing::info!(format = ?environment.format, "starts");
-    // It opens the store for any framework.
     let sessions = AppSessions::start(environment.settings, &environment.store).await;
     let sessions = sessions.map_err(|error| by_our_names(&error))?;
     let app = Router::new()
