@@ -309,3 +309,31 @@ fn every_package_keeps_the_workspaces_lints() {
         assert!(lints, "{}", manifest.display());
     }
 }
+
+/// The features of a package, without those that only this project uses.
+fn features(manifest: &str) -> impl Iterator<Item = &str> {
+    let rest = manifest.split_once("\n[features]\n").map(|(_, rest)| rest);
+    let section = rest.and_then(|rest| rest.split("\n[").next());
+    let lines = section.unwrap_or_default().lines();
+    let names = lines.filter_map(|line| Some(line.split_once(" = ")?.0));
+    names.filter(|name| !matches!(*name, "default" | "model"))
+}
+
+#[test]
+fn every_cargo_feature_is_in_the_readme_of_its_crate() {
+    let mut checked = 0;
+    for entry in fs::read_dir(root().join("crates")).expect("there are crates") {
+        let directory = entry.expect("it can be read").path();
+        let manifest = text(directory.join("Cargo.toml"));
+        let readme = text(directory.join("README.md"));
+        for feature in features(&manifest) {
+            let name = directory.display();
+            assert!(
+                readme.contains(&format!("`{feature}`")),
+                "{name}: {feature}"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 40, "only {checked} features were found");
+}
