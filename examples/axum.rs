@@ -2,7 +2,7 @@
 //!
 //! Run it as `login.rs` says, with `--example axum`. Then, as the mobile application does:
 //! `curl -i -X POST http://127.0.0.1:8080/app/login/ada` answers `session-id`, and
-//! `curl -H "authorization: Bearer $ID" http://127.0.0.1:8080/app/` says who that is.
+//! `curl -H "authorization: Bearer $ID" http://127.0.0.1:8080/app` says who that is.
 
 use std::{error::Error, sync::Arc, time::Duration};
 

@@ -246,21 +246,6 @@ async fn a_link_from_elsewhere_opens_the_page_again() {
     }
 }
 
-/// The browser's cookies do not come with a request that another site causes, if they are `Lax`.
-#[tokio::test]
-async fn a_refresh_that_another_site_causes_ends_no_binding() {
-    let browser = browser(&bound(&ObservedStore::default())).await;
-    let id = browser.log_in().await;
-    browser.cookies.borrow_mut().remove("__Host-session");
-    let refresh = |from: &str| {
-        let request = Request::post(REFRESH).header("Sec-Secure-Session-Id", &id);
-        request.header("Sec-Fetch-Site", from)
-    };
-    assert_eq!(browser.send(refresh("cross-site")).await.status, 503);
-    let ended = browser.send(refresh("same-origin")).await;
-    assert_eq!(ended.body, r#"{"continue":false}"#);
-}
-
 /// A login that begins at an identity provider: the registration comes without the cookie.
 #[tokio::test]
 async fn a_page_offers_again_what_a_login_from_elsewhere_could_not_bind() {

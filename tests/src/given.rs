@@ -62,6 +62,10 @@ impl Foreign {
 }
 
 impl Host for Foreign {
+    fn is_of_a_person(&self) -> bool {
+        true
+    }
+
     fn start(&self) -> Result<(), String> {
         self.refuse()
     }

@@ -17,6 +17,11 @@ pub(crate) trait Host: Debug + Send + Sync {
     /// Lets it continue.
     fn thaw(&self);
 
+    /// Whether only its owner may start, end and change it.
+    fn is_of_a_person(&self) -> bool {
+        false
+    }
+
     /// Its process id, while it is a process of the harness that runs.
     fn pid(&self) -> Option<i32> {
         None

@@ -8,7 +8,7 @@ use crate::compose;
 use crate::given;
 use crate::process::Recipe;
 use crate::server::Server;
-use crate::wire::{ask, expect};
+use crate::wire::{ask, ask_twice, expect};
 
 /// A `redis-server` that saves nothing to disk, and is empty.
 #[derive(Debug)]
@@ -73,6 +73,11 @@ impl RedisServer {
         server
     }
 
+    /// Whether it is a person's, of which the tests have one database.
+    pub fn is_of_a_person(&self) -> bool {
+        self.server.is_of_a_person()
+    }
+
     /// `redis://127.0.0.1:port/`.
     pub fn url(&self) -> String {
         self.url_by(self.port())
@@ -89,6 +94,13 @@ impl RedisServer {
     /// Sends one command as a line, for example `CONFIG SET maxmemory 2mb`, and returns the
     /// server's raw reply.
     pub fn command(&self, line: &str) -> String {
+        if OF_THE_WHOLE.iter().any(|words| line.starts_with(words)) {
+            assert!(
+                !self.is_of_a_person(),
+                "{line} changes more than a database of a server that is not the tests' own: the test \
+                 belongs into tests/own-server.txt"
+            );
+        }
         let reply = match self.database {
             0 => ask(self.port(), line),
             database => ask_in(self.port(), database, line),
@@ -96,6 +108,18 @@ impl RedisServer {
         reply.unwrap_or_else(|error| panic!("no answer to {line:?}: {error}"))
     }
 }
+
+/// Commands whose effect is not confined to one database.
+const OF_THE_WHOLE: [&str; 8] = [
+    "CLIENT KILL",
+    "CLIENT PAUSE",
+    "CONFIG RESETSTAT",
+    "CONFIG SET",
+    "FLUSHALL",
+    "REPLICAOF",
+    "SCRIPT FLUSH",
+    "SHUTDOWN",
+];
 
 impl Deref for RedisServer {
     type Target = Server;
@@ -115,8 +139,9 @@ impl Drop for RedisServer {
 
 /// One command after `SELECT`, whose reply is left out.
 fn ask_in(port: u16, database: u32, line: &str) -> io::Result<String> {
-    let reply = ask(port, &format!("SELECT {database}\r\n{line}"))?;
-    Ok(reply.trim_start_matches("+OK\r\n").to_owned())
+    let (selected, reply) = ask_twice(port, &format!("SELECT {database}"), line)?;
+    expect(selected == "+OK\r\n", &selected)?;
+    Ok(reply)
 }
 
 pub(crate) fn recipe(port: u16) -> Recipe {

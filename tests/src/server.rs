@@ -106,6 +106,11 @@ impl Server {
         }
     }
 
+    /// Whether only its owner may start, end and change it.
+    pub(crate) fn is_of_a_person(&self) -> bool {
+        self.host.is_of_a_person()
+    }
+
     /// Stops all its processes by SIGSTOP: connections stay open and nothing answers.
     pub fn freeze(&self) {
         self.host.freeze();

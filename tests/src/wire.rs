@@ -16,7 +16,16 @@ pub(crate) fn connect(port: u16) -> io::Result<TcpStream> {
 
 /// One command of a line-based protocol and what comes back at once.
 pub(crate) fn ask(port: u16, line: &str) -> io::Result<String> {
+    said(&mut connect(port)?, line)
+}
+
+/// The replies to two lines on one connection.
+pub(crate) fn ask_twice(port: u16, first: &str, second: &str) -> io::Result<(String, String)> {
     let mut stream = connect(port)?;
+    Ok((said(&mut stream, first)?, said(&mut stream, second)?))
+}
+
+fn said(stream: &mut TcpStream, line: &str) -> io::Result<String> {
     stream.write_all(format!("{line}\r\n").as_bytes())?;
     let mut reply = vec![0; 65_536];
     let length = stream.read(&mut reply)?;

@@ -75,7 +75,7 @@ async fn each_failure_raises_its_metric() {
 
     // The store is emptied, and then away.
     let mut bob = demo.logged_in("bob").await;
-    redis.command("FLUSHALL");
+    redis.command("FLUSHDB");
     bob.get("/whoami").await;
     let now = metrics(&bob).await;
     assert!(sum(&now, CALLS, &["operation=\"load\"", "outcome=\"absent\""]) > 0.0);

@@ -176,7 +176,6 @@ fn cargo_test(package: &str) -> Command {
     tests
 }
 
-/// A step whose line does not name each test.
 /// The tests of the list that do not run, with the reason for each.
 struct Excluded(Vec<Entry>);
 

@@ -73,7 +73,7 @@ fn whole(
         (notes(session))
         @if session.owner().is_some() { (device_list(session, devices)) }
         (facts(session, store))
-        @if can_stop { (own_redis::stop_button()) }
+        @if can_stop { (own_redis::stop_button()) } @else { (outage()) }
         script { (PreEscaped(include_str!("page.js"))) }
     };
     document("Sessions demo", &content)
@@ -196,8 +196,24 @@ fn device_list(session: &Session, devices: Option<&[OwnedSession]>) -> Markup {
                             }
                         }
                     }
+                    p.soft {
+                        "Log in with the same name in another browser or a private window, and end it from "
+                        "here: it is out with its next click, and does not come back."
+                    }
                     form method="post" action="/page/everywhere" { button.quiet { "Log out everywhere" } }
                 }
+            }
+        }
+    }
+}
+
+fn outage() -> Markup {
+    html! {
+        section {
+            h2 { "The store" }
+            p.soft {
+                "If it stops, each page says so within a second, and nothing is lost. To try it: "
+                code { "cargo run -p demo -- redis" } " has a store of its own that this page can stop."
             }
         }
     }

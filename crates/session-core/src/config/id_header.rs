@@ -13,6 +13,10 @@ use super::{ConfigError, Settings};
 /// Other responses do not have the header. Lifetimes, renewal, log-out and lists of devices are as
 /// with a cookie; only the client does not learn when the session ends.
 ///
+/// **If an answer is lost** that had a new id, the client has the old one. After a rotation that one
+/// counts until the new one was presented. After a login or a renewal it does not, and the client
+/// logs in again.
+///
 /// The sessions neither read nor set a cookie. An application that serves browsers, too, builds
 /// other [`Sessions`](crate::Sessions) for them, with another name in the handlers, and may give
 /// both one store. Neither accepts the other's ids, if they are signed.

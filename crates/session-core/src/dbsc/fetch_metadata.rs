@@ -15,9 +15,8 @@ enum From {
     #[default]
     Unknown,
     SameOrigin,
-    /// Another host or port of the same site.
-    SameSite,
-    CrossSite,
+    /// Another site, or another host or port of this one.
+    Elsewhere,
 }
 
 impl FetchMetadata {
@@ -25,8 +24,7 @@ impl FetchMetadata {
     pub(crate) fn of<'h>(header: impl Fn(&'static str) -> Option<&'h [u8]>) -> Self {
         let from = match header("sec-fetch-site") {
             Some(b"same-origin") => From::SameOrigin,
-            Some(b"same-site") => From::SameSite,
-            Some(b"cross-site") => From::CrossSite,
+            Some(b"same-site" | b"cross-site") => From::Elsewhere,
             _ => From::Unknown,
         };
         let is_page = header("sec-fetch-mode") == Some(b"navigate")
@@ -42,11 +40,6 @@ impl FetchMetadata {
     /// Whether a page of another origin leads to the page. Chromium does not refresh before.
     #[cfg(feature = "adapter")]
     pub(crate) fn is_page_from_elsewhere(self) -> bool {
-        self.is_page && matches!(self.from, From::SameSite | From::CrossSite)
-    }
-
-    /// Whether another site caused the request. It then comes without cookies that are `Lax`.
-    pub(crate) fn is_cross_site(self) -> bool {
-        self.from == From::CrossSite
+        self.is_page && self.from == From::Elsewhere
     }
 }

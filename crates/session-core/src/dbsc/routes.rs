@@ -187,10 +187,6 @@ impl Session {
         loop {
             let content = match self.standing()? {
                 Standing::Session { content, .. } => content,
-                // Chromium sends no cookie that is `Lax` if another site caused the request that waits.
-                Standing::Nobody if self.machine()?.fetch_metadata.is_cross_site() => {
-                    return Ok(DeviceAnswer::status(503));
-                }
                 Standing::Nobody => return Ok(DeviceAnswer::ended()),
                 Standing::Unknown => return Ok(DeviceAnswer::status(503)),
             };
