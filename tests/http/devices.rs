@@ -1,5 +1,7 @@
 //! Sessions that are bound to a device: the headers and the statuses of the routes and the guard.
 
+mod attacks;
+
 use std::{cell::RefCell, collections::BTreeMap};
 
 use http::{

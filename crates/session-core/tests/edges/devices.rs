@@ -1,5 +1,6 @@
 //! Sessions that are bound to a device: what binds, proves, frees and ends them.
 
+mod attacks;
 mod hostile;
 
 use std::time::Duration;
