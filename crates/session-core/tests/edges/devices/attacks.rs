@@ -1308,9 +1308,7 @@ async fn a_stolen_pair_that_is_over_stays_over() {
 async fn a_login_beside_a_strangers_registration_frees_the_session() {
     let site = Site::new(binding());
     let browser = site.browser();
-    let login = site
-        .request(&browser, |it| it.log_in("ada").unwrap())
-        .await;
+    let login = site.request(&browser, |it| it.log_in("ada").unwrap()).await;
     let offer = offer_in(&login).unwrap();
     site.time.advance(MINUTE);
     let thief = browser.clone();
@@ -1323,4 +1321,43 @@ async fn a_login_beside_a_strangers_registration_frees_the_session() {
     let offer = offer_in(&head).unwrap();
     let token = TestDevice::new().registration(&offer);
     assert_eq!(register(&site, &browser, &token).await.status, 200);
+}
+
+/// The refresh is the request that gives the session a new id, and its answer is lost: the browser
+/// comes again with the old id and the old challenge.
+#[tokio::test]
+async fn a_lost_answer_of_a_refresh_that_rotated_locks_nobody_out() {
+    for wait in [0, 1, 5, 20] {
+        let settings = binding().with_rotation(Duration::from_secs(3600));
+        let mut ada = Bound::new(settings).await;
+        for _ in 0..7 {
+            ada.site.time.advance(9 * MINUTE);
+            assert_eq!(ada.refresh().await.status, 200);
+        }
+        ada.site.time.advance(9 * MINUTE);
+        let lost = ada.browser.clone();
+        let proof = ada.device.proof(&ada.challenge);
+        assert_eq!(
+            refresh(&ada.site, &lost, &ada.name, Some(&proof))
+                .await
+                .status,
+            200
+        );
+        ada.site.time.advance(wait * MINUTE);
+        let answer = ada.refresh().await;
+        assert_eq!(answer.status, 200, "after {wait} minutes: {answer:?}");
+        assert!(!says_ended(&answer));
+        assert_eq!(ada.state().await, DeviceState::Proved);
+    }
+}
+
+/// The proof is one of the device of ada's session. In the request that logs grace in, nothing of
+/// it is a proof of grace's device: her session is not bound.
+#[tokio::test]
+async fn a_proof_of_one_user_does_not_count_after_the_login_of_another() {
+    let ada = Bound::new(binding()).await;
+    let request = ada.site.open(&ada.browser).await;
+    request.log_in("grace").unwrap();
+    assert_eq!(request.owner().as_deref(), Some("grace"));
+    assert!(request.require_device(DevicePolicy::Require).is_err());
 }
