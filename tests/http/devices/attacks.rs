@@ -47,43 +47,6 @@ async fn a_guarded_path_that_ends_like_a_device_route_is_guarded() {
     }
 }
 
-/// The rule against requests of other sites wraps the whole application, as the README of the
-/// adapters shows. A refresh that another site caused must not end the binding: that takes a 503.
-#[tokio::test]
-async fn the_cross_site_rule_ends_no_binding() {
-    let sessions = bound(&ObservedStore::default());
-    let app = App::new()
-        .route("/open/{*act}", act)
-        .device_routes(&sessions)
-        .unwrap()
-        .sessions(sessions)
-        .guard(CrossSiteRule::new());
-    let browser = Browser::of(app).await;
-    let id = browser.log_in().await;
-    for from in ["cross-site", "same-site"] {
-        for cookie in [true, false] {
-            let request = Request::post(REFRESH)
-                .header("Sec-Secure-Session-Id", &id)
-                .header("Sec-Fetch-Site", from)
-                .header("Sec-Fetch-Mode", "no-cors")
-                .header("Sec-Fetch-Dest", "empty");
-            if !cookie {
-                browser.cookies.borrow_mut().remove("__Host-session");
-            }
-            let answer = browser.send(request).await;
-            let keeps = answer.status == 503
-                || answer.status == 403 && answer.header("secure-session-challenge").is_some();
-            assert!(
-                keeps || (!cookie && from == "same-site"),
-                "{from}, cookie {cookie}: {} {}",
-                answer.status,
-                answer.body
-            );
-        }
-        browser.log_in().await;
-    }
-}
-
 /// Only a page that lacks nothing but a proof is opened again: never for a stranger, a session that
 /// is not bound, or a policy that it satisfies. The page says nothing of the address.
 #[tokio::test]

@@ -79,9 +79,15 @@ impl DeviceBinding {
     pub(crate) fn check(&self, session: &CookieAttributes) -> Result<(), ConfigError> {
         for path in [&self.registration, &self.refresh] {
             let plain = |it: u8| it.is_ascii_alphanumeric() || b"/-._~".contains(&it);
-            if !path.starts_with('/') || path.starts_with("//") || !path.bytes().all(plain) {
-                let reason =
-                    format!("must be a path such as /device/refresh, without a query: {path:?}");
+            let is_resolved = path.split('/').all(|it| it != "." && it != "..");
+            if !path.starts_with('/')
+                || path.starts_with("//")
+                || !path.bytes().all(plain)
+                || !is_resolved
+            {
+                let reason = format!(
+                    "must be a path such as /device/refresh, without a query and without dots as names: {path:?}"
+                );
                 return Err(ConfigError::new("a path of the device binding", reason));
             }
         }

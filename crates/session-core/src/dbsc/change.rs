@@ -22,10 +22,12 @@ pub(crate) enum DeviceChange {
         authenticated_at: Option<Millis>,
         device: Device,
     },
-    /// The device proved itself, by the challenge of the proof `used`.
+    /// The device proved itself, by the challenge of the proof `used`. That one counts for a moment
+    /// longer if it `still_counts`.
     Prove {
         key: DeviceKey,
         used: ProofValue,
+        still_counts: bool,
         next: ProofValue,
         now: Millis,
     },
@@ -35,8 +37,9 @@ pub(crate) enum DeviceChange {
         next: ProofValue,
         now: Millis,
     },
-    /// A login without proof: the device is another one, or has lost its key.
-    Unbind,
+    /// A login keeps the device that proved itself in its request. Another one, which was bound
+    /// before or meanwhile, may be a stranger's, or has lost its key.
+    Keep(Option<DeviceKey>),
 }
 
 impl DeviceChange {
@@ -62,12 +65,13 @@ impl DeviceChange {
                 Self::Prove {
                     key,
                     used,
+                    still_counts,
                     next,
                     now,
                 },
                 Some(device),
             ) if device.key == *key && device.proof == *used => Device {
-                before: device.proof,
+                before: if *still_counts { *used } else { *next },
                 proof: *next,
                 since: *now,
                 is_cookie: true,
@@ -83,10 +87,11 @@ impl DeviceChange {
                 }
             }
             (Self::Challenge { .. }, _) => return Ok(false),
-            (Self::Unbind, _) => {
+            (Self::Keep(key), Some(device)) if *key != Some(device.key) => {
                 content.device = None;
                 return Ok(true);
             }
+            (Self::Keep(_), _) => return Ok(false),
         };
         content.device = Some(Arc::new(after.field()));
         Ok(true)

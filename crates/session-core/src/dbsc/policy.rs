@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::device::{Device, ProofValue};
+use super::{
+    device::{Device, ProofValue},
+    proof::DeviceKey,
+};
 use crate::{
     cookie,
     error::{Error, Result},
@@ -48,7 +51,7 @@ pub enum DeviceState {
 }
 
 /// How many values of the bound cookie are considered.
-const MOST: usize = 4;
+const MOST: usize = 64;
 
 /// The values of the bound cookie that a request presented.
 #[derive(Clone, Debug, Default)]
@@ -82,10 +85,20 @@ fn proof(value: &[u8]) -> Option<ProofValue> {
     bytes[..decoded].try_into().ok()
 }
 
+/// The time since `earlier`. What is later than clocks differ was made by a clock that was wrong, and
+/// is over.
+pub(super) fn age(earlier: Millis, now: Millis) -> Duration {
+    if earlier.since(now) > TOLERANCE {
+        Duration::MAX
+    } else {
+        now.since(earlier)
+    }
+}
+
 /// Whether `proofs` prove the `device`, if a bound cookie lives for `life`.
 #[inline]
 fn state(device: &Device, proofs: &PresentedProofs, life: Duration, now: Millis) -> DeviceState {
-    let age = now.since(device.since);
+    let age = age(device.since, now);
     let is_current = age <= life + TOLERANCE && proofs.contains(&device.proof);
     let was_just_replaced = age <= TOLERANCE && proofs.contains(&device.before);
     if device.is_cookie && (is_current || was_just_replaced) {
@@ -96,20 +109,25 @@ fn state(device: &Device, proofs: &PresentedProofs, life: Duration, now: Millis)
 }
 
 impl Session {
-    /// Whether this request comes from the device that the session is bound to. No store call.
+    /// Whether this request comes from the device that the session is bound to, as this request
+    /// leaves it: a login of another user, or one without proof, frees it. No store call.
     pub fn device_state(&self) -> DeviceState {
         let life = self.rules().settings.device_binding.as_ref();
         let life = life.map_or(Duration::ZERO, |it| it.life);
         let Some(machine) = self.machine_or_none() else {
             return DeviceState::Unbound;
         };
-        let device = machine
-            .live()
-            .and_then(|live| live.content.device.as_deref());
+        let device = machine.view(self.rules()).device.as_deref();
         device.map_or(DeviceState::Unbound, |device| {
             let device = Device::of(device);
             state(&device, machine.presented_proofs(), life, self.now())
         })
+    }
+
+    /// The key of the device, if this request comes from there.
+    pub(crate) fn proved_device(&self) -> Option<DeviceKey> {
+        let is_proved = self.device_state() == DeviceState::Proved;
+        self.device().filter(|_| is_proved).map(|it| it.key)
     }
 
     /// Refuses what `policy` does not allow to a session without proof of its device. Where the
@@ -120,11 +138,16 @@ impl Session {
     ///
     /// [`Error::DeviceNeeded`], whose response is a 403. [`Error::Contended`], whose response is a
     /// 503, if another request has just renewed the session, so that nobody knows whether it is
-    /// bound.
+    /// bound. [`Error::NotLoaded`] with `Require`, also a 503, if the store failed.
     pub fn require_device(&self, policy: DevicePolicy) -> Result<()> {
-        let is_late = self.machine().is_ok_and(|it| it.is_late());
+        let (is_late, is_not_loaded) = self.machine().map_or((false, false), |machine| {
+            (machine.is_late(), machine.is_not_loaded())
+        });
         if is_late && policy != DevicePolicy::Offer {
             return Err(Error::Contended);
+        }
+        if is_not_loaded && policy == DevicePolicy::Require {
+            return Err(Error::NotLoaded);
         }
         let state = self.device_state();
         if self.lacks_proof(policy, state) {
@@ -172,6 +195,6 @@ impl Session {
     fn was_just_bound(&self) -> bool {
         let now = self.now();
         let bound_at = self.device().map(|it| it.bound_at);
-        bound_at.is_some_and(|bound_at| now.since(bound_at) <= JUST_BOUND)
+        bound_at.is_some_and(|bound_at| age(bound_at, now) <= JUST_BOUND)
     }
 }

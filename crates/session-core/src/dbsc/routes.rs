@@ -15,7 +15,7 @@ use super::{
     binding::DeviceBinding,
     device::{Device, ProofValue},
     headers,
-    policy::TOLERANCE,
+    policy::{TOLERANCE, age},
 };
 use crate::{
     content::Content,
@@ -133,7 +133,7 @@ impl Session {
         };
         let now = self.now();
         let key = match registering_key(proof, &id, &content) {
-            Ok((key, made)) if now.since(made) <= OFFER_LIFE => key,
+            Ok((key, made)) if age(made, now) <= OFFER_LIFE => key,
             // The offer is too old.
             Ok(_) => return Ok(DeviceAnswer::status(403)),
             Err(refused) => return Ok(self.refuse_proof(refused)),
@@ -205,7 +205,8 @@ impl Session {
             let now = self.now();
             // While the bound cookie counts, its challenge does: a fresh one would end it.
             let life = CHALLENGE_LIFE.max(binding.life + TOLERANCE);
-            let is_stale = now.since(device.since) > life;
+            let age = age(device.since, now);
+            let is_stale = age > life;
             let next = random();
             let change = match (verified, is_stale) {
                 (false, false) => {
@@ -218,6 +219,7 @@ impl Session {
                 (true, false) => DeviceChange::Prove {
                     key: device.key,
                     used: device.proof,
+                    still_counts: age <= binding.life + TOLERANCE,
                     next,
                     now,
                 },

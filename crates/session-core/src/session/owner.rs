@@ -50,12 +50,12 @@ impl Session {
             return Err(Error::OwnerTooLong { limit: MAX_OWNER });
         }
         #[cfg(feature = "dbsc")]
-        let comes_from_elsewhere =
-            self.binds_devices() && self.device_state() == crate::dbsc::DeviceState::Unproved;
+        let proved = self.proved_device();
         self.change(Op::LogIn(owner.into(), provider_session.map(Arc::new)))?;
         #[cfg(feature = "dbsc")]
-        if comes_from_elsewhere {
-            self.change(Op::Device(Box::new(crate::dbsc::DeviceChange::Unbind)))?;
+        if self.binds_devices() {
+            let kept = crate::dbsc::DeviceChange::Keep(proved);
+            self.change(Op::Device(Box::new(kept)))?;
         }
         Ok(())
     }
