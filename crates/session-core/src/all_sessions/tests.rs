@@ -39,7 +39,7 @@ async fn visit(sessions: &Sessions, cookie: &str, change: impl FnOnce(&Session))
 async fn owner(sessions: &Sessions, cookie: &str) -> Option<String> {
     let mut owner = None;
     visit(sessions, cookie, |it| {
-        owner = it.owner().map(|it| it.to_string())
+        owner = it.owner().map(|it| it.to_string());
     })
     .await;
     owner
