@@ -6,6 +6,9 @@ use crate::{compose, fuzz, setup};
 
 const SOAK_ROUNDS: &str = "1000";
 const SOAK_PROGRAMS: &str = "10000000";
+/// How many sessions move between each two stores, and how many in the measured move.
+const SOAK_MOVED: &str = "100000";
+const SOAK_MOVED_AT_ONCE: &str = "1000000";
 
 /// How long the soak runs each fuzz target.
 const SOAK_FUZZ_SECONDS: u32 = 600;
@@ -36,7 +39,9 @@ pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> StepResult {
         "soak",
         soak.args(selection(words))
             .env("SESSION_TEST_ROUNDS", SOAK_ROUNDS)
-            .env("SESSION_TEST_PROGRAMS", SOAK_PROGRAMS),
+            .env("SESSION_TEST_PROGRAMS", SOAK_PROGRAMS)
+            .env("SESSION_TEST_MOVED", SOAK_MOVED)
+            .env("SESSION_TEST_MOVED_AT_ONCE", SOAK_MOVED_AT_ONCE),
     )?;
     if words.is_empty() {
         fuzz::run(steps, SOAK_FUZZ_SECONDS, &[])?;

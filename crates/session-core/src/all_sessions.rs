@@ -13,11 +13,11 @@ use crate::{
     header::{Header, Kind},
     key::StoreKey,
     machine::EndCondition,
-    moving::{Moving, is_marked},
+    moving::{Moving, is_marked, unmarked},
     owned::{PATIENCE, end_record},
     payload::Payload,
     record::{Cursor, IndexEntry, Listed, Record, Write},
-    rules::{Form, LoadedRecord, Rules},
+    rules::{Form, LoadedRecord, Rules, TOMBSTONE_LIFE},
     sessions::Sessions,
     shared::Shared,
     store::Scan,
@@ -46,6 +46,8 @@ pub struct StoredSession {
     authenticated_at: Option<SystemTime>,
     used_at: SystemTime,
     expires_at: SystemTime,
+    /// The record is a mark: it is on its way to another store.
+    moves: bool,
 }
 
 impl StoredSession {
@@ -80,7 +82,8 @@ impl StoredSession {
         self.used_at
     }
 
-    /// When it ends unless it is used.
+    /// When it ends unless it is used, as its record says. Applications whose timeouts were lowered
+    /// since end it earlier.
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
     }
@@ -98,9 +101,11 @@ impl fmt::Debug for StoredSession {
 /// A page of an application's records.
 #[derive(Debug)]
 pub struct SessionsPage {
-    /// The live sessions. One may be on more than one page.
+    /// The sessions that are live by what their records say, whatever the timeouts of these settings
+    /// are: those of an application may be others. One may be on more than one page.
     pub sessions: Vec<StoredSession>,
-    /// Records of sessions whose time has passed. The store removes them ten minutes later.
+    /// Records of sessions whose time has passed, as they say. The store removes them ten minutes
+    /// later.
     pub expired: u64,
     /// What renewed and ended sessions leave for a while, and the records of logins.
     pub tombstones: u64,
@@ -113,9 +118,9 @@ pub struct SessionsPage {
 /// What came of a page of [`AllSessions::copy`] or [`Sessions::carry`].
 #[derive(Debug, Default)]
 pub struct CopiedPage {
-    /// Records that are in the other store now, and were not before.
+    /// Records that are in the other store now, and were not before, or were older there.
     pub copied: u64,
-    /// Records that it had already, or that moved by a request.
+    /// Records that it had already, or that moved by a request, or were left of a move.
     pub present: u64,
     /// Records whose time has passed.
     pub expired: u64,
@@ -192,7 +197,7 @@ impl Sessions {
         let page = within(rules, page).await?;
         let now = self.0.now();
         let moves = page.records.iter().map(async |listed| {
-            let expired = match Header::parse(&listed.head) {
+            let expired = match Header::parse(unmarked(&listed.head)) {
                 Ok((header, _)) => rules.copied_until(&header, now).is_none(),
                 Err(_) if is_marked(&listed.head) => false,
                 Err(error) => return Err(error),
@@ -234,37 +239,47 @@ impl AllSessions {
             next: page.next,
         };
         for Listed { key, head } in page.records {
-            match Header::parse(&head) {
+            match Header::parse(unmarked(&head)) {
                 Err(error) => sessions.unreadable.push(error),
                 Ok((header, _)) if header.kind != Kind::Live => sessions.tombstones += 1,
-                Ok((header, _)) => match rules.end_of(&header) {
-                    end if end <= now => sessions.expired += 1,
-                    end => sessions.sessions.push(StoredSession {
-                        key,
-                        lineage: Lineage::from_bytes(header.lineage),
-                        owner: header.owner.map(Into::into),
-                        label: header.label.map(Into::into),
-                        created_at: header.created_at.into(),
-                        authenticated_at: header.authenticated_at.map(Into::into),
-                        used_at: header.used_at.into(),
-                        expires_at: end.into(),
-                    }),
-                },
+                Ok((header, _)) if header.expires_at <= now => sessions.expired += 1,
+                Ok((header, _)) => sessions.sessions.push(StoredSession {
+                    key,
+                    lineage: Lineage::from_bytes(header.lineage),
+                    owner: header.owner.map(Into::into),
+                    label: header.label.map(Into::into),
+                    created_at: header.created_at.into(),
+                    authenticated_at: header.authenticated_at.map(Into::into),
+                    used_at: header.used_at.into(),
+                    expires_at: header.expires_at.into(),
+                    moves: is_marked(&head),
+                }),
             }
         }
         Ok(sessions)
     }
 
     /// Ends the session, or its successor if it was renewed since. Returns whether this call ended
-    /// it.
+    /// it: not if it had ended, or if somebody else has logged in to it since it was listed.
+    ///
+    /// A renewal that failed may have left a copy of a session, a record with the same lineage. Each
+    /// is on a page, and is ended by itself.
     ///
     /// # Errors
     ///
-    /// If the store fails.
+    /// If the store fails, or if the session is on its way to another store: then open both, as
+    /// [`Moving::announced`].
     pub async fn end(&self, session: &StoredSession) -> Result<bool> {
+        if session.moves {
+            return Err(Error::corrupt(MOVES));
+        }
         let key = session.key.clone();
         let left = self.shared.rules.settings.store_timeout;
-        end_record(&self.shared, key, EndCondition::default(), left).await
+        let condition = EndCondition {
+            seen: Some((session.lineage.to_bytes(), session.owner.clone())),
+            ..EndCondition::default()
+        };
+        end_record(&self.shared, key, condition, left).await
     }
 
     /// The data of the session, or `None` if it has ended or was renewed.
@@ -283,10 +298,14 @@ impl AllSessions {
     }
 
     /// Copies a page of the records to the store of `to`, from `cursor` or from the start: under its
-    /// prefix, and encrypted as its settings say. What is there already stays as it is. If
-    /// `is_rehearsal`, only reads.
+    /// prefix, and encrypted as its settings say. If `is_rehearsal`, only reads.
     ///
-    /// For a store that no application writes to. [`Moving`] moves sessions beside applications.
+    /// A session that is there already gets the later of both records: it ends there if it has ended
+    /// here, and stays as it is if it was used there since.
+    ///
+    /// For a store that no application writes to, and for another one that has none of these sessions
+    /// from an earlier copy: those that ended here more than ten minutes ago have no record any more
+    /// that would end them there. [`Moving`] moves sessions beside applications.
     ///
     /// # Errors
     ///
@@ -316,17 +335,53 @@ impl AllSessions {
         let Some(loaded) = self.shared.store.load(&listed.key).await? else {
             return Ok(Copied::Expired);
         };
+        if is_marked(&loaded.bytes) {
+            return Err(Error::corrupt(MOVES));
+        }
         let (from, now) = (&self.shared.rules, self.shared.now());
         let Some((key, record)) = from.copy(&to.0.rules, &listed.key, &loaded.bytes, now)? else {
             return Ok(Copied::Expired);
         };
-        if is_rehearsal {
-            let found = to.0.store.load(&key).await?;
-            return Ok(found.map_or(Copied::Now, |_| Copied::Before));
+        let there = &to.0.store;
+        if !is_rehearsal && there.insert(&key, &record).await?.is_stored() {
+            return Ok(Copied::Now);
         }
-        match to.0.store.insert(&key, &record).await? {
+        let Some(found) = there.load(&key).await? else {
+            return if is_rehearsal {
+                Ok(Copied::Now)
+            } else {
+                Err(Error::Conflict)
+            };
+        };
+        let (ours, _) = Header::parse(&record.bytes)?;
+        let (theirs, _) = Header::parse(&found.bytes)?;
+        if !replaces(&ours, &theirs) {
+            return Ok(Copied::Before);
+        }
+        if is_rehearsal {
+            return Ok(Copied::Now);
+        }
+        match there.update(&key, &record, &found.revision).await? {
             Write::Stored(_) => Ok(Copied::Now),
-            Write::Refused => Ok(Copied::Before),
+            Write::Refused => Err(Error::Conflict),
+        }
+    }
+}
+
+const MOVES: &str = "the session is on its way to another store";
+
+/// Whether one record is later than another one of the same key and of the same session.
+fn replaces(one: &Header<'_>, other: &Header<'_>) -> bool {
+    if one.lineage != other.lineage {
+        return false;
+    }
+    match (one.kind, other.kind) {
+        (Kind::Ended, Kind::Live) => true,
+        // Unless it was used since the renewal.
+        (Kind::Forwarded, Kind::Live) => one.expires_at >= other.used_at.after(TOMBSTONE_LIFE),
+        (one_kind, other_kind) => {
+            one_kind == other_kind
+                && (one.used_at, one.expires_at) > (other.used_at, other.expires_at)
         }
     }
 }
@@ -339,29 +394,22 @@ async fn within<T>(rules: &Rules, call: impl Future<Output = Result<T>>) -> Resu
 }
 
 impl Rules {
-    /// When the session of a live record ends unless it is used.
-    fn end_of(&self, header: &Header<'_>) -> Millis {
-        let (content, times) = of_header(header, Payload::default());
-        let timeouts = self.timeouts(&content);
-        let used = header.used_at.after(timeouts.idle);
-        let deadline = self.deadline(&content).unwrap_or(header.expires_at);
-        times.expires_at.unwrap_or(used).min(used).min(deadline)
-    }
-
     /// Until when a store has to keep a copy of the record with this header. `None` if its time has
-    /// passed.
+    /// passed, as it says: the timeouts of these settings may not be those of the application.
     fn copied_until(&self, header: &Header<'_>, now: Millis) -> Option<Millis> {
         let end = match header.kind {
-            Kind::Live => self.end_of(header),
+            Kind::Live => Some(header.expires_at).filter(|end| *end > now)?,
             // Requests with a rotated id come as long as there is the session.
             Kind::Forwarded if header.nonce.is_some() => {
                 let (content, _) = of_header(header, Payload::default());
                 let idle = now.after(self.timeouts(&content).idle);
-                self.deadline(&content).unwrap_or(idle)
+                let end = self.deadline(&content).unwrap_or(idle);
+                end.max(header.expires_at)
             }
             Kind::Forwarded | Kind::Ended | Kind::Logins => header.expires_at,
         };
-        (end > now).then(|| end.after(Record::KEPT_AFTER_END))
+        let until = end.after(Record::KEPT_AFTER_END);
+        (until > now).then_some(until)
     }
 
     /// The copy of the record under `key` for the rules `to`. `None` if its time has passed.
@@ -453,3 +501,6 @@ impl fmt::Debug for AllSessions {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -309,7 +309,6 @@ pub(crate) fn read_logins(key: &StoreKey, bytes: &[u8]) -> Result<(Vec<[u8; 16]>
 
 /// The bytes of a note under `key`: that something happened `at` a time, which matters `until`
 /// another. It is a tombstone that no id leads to, so that stores treat it as they treat those.
-#[cfg(feature = "flask-cookie")]
 pub(crate) fn note(key: &StoreKey, at: Millis, until: Millis, write_tag: [u8; 8]) -> Bytes {
     let nobody = Content::default();
     let header = Header {

@@ -10,7 +10,8 @@ use crate::{config::ConfigError, id::SessionId};
 /// store.
 ///
 /// It has 1 to 128 graphic ASCII characters, so that every key is valid in every store. It may be
-/// empty only if a Flask application that shares the store has an empty one. Defaults to
+/// empty only if a Flask application that shares the store has an empty one. It does not end with
+/// `logins:`, because another application's prefix may be what is before that. Defaults to
 /// `session:`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyPrefix(Box<str>);
@@ -23,7 +24,8 @@ impl KeyPrefix {
     ///
     /// # Errors
     ///
-    /// If it is empty, longer than 128 bytes, or has other characters than graphic ASCII.
+    /// If it is empty, longer than 128 bytes, has other characters than graphic ASCII, or ends with
+    /// `logins:`.
     pub fn new(prefix: &str) -> Result<Self, ConfigError> {
         let prefix = Self::allowing_empty(prefix)?;
         prefix.refuse_empty()?;
@@ -40,6 +42,13 @@ impl KeyPrefix {
             return Err(ConfigError::new(
                 "SESSION_KEY_PREFIX",
                 "must consist of graphic ASCII characters: letters, digits and punctuation, no spaces",
+            ));
+        }
+        if prefix.ends_with(LOGINS) {
+            return Err(ConfigError::new(
+                "SESSION_KEY_PREFIX",
+                "must not end with logins: because the keys of sessions would look like those of \
+                 another application's records of logins",
             ));
         }
         Ok(Self(prefix.into()))
@@ -106,7 +115,7 @@ impl StoreKey {
     /// The prefix that made the key of a session's record.
     pub(crate) fn prefix(&self) -> Option<KeyPrefix> {
         let prefix = self.0.get(..self.0.len().checked_sub(64)?)?;
-        KeyPrefix::allowing_empty(prefix).ok()
+        Some(KeyPrefix(prefix.into()))
     }
 
     /// Whether it is the key of the record of an owner's logins.
@@ -236,7 +245,16 @@ mod tests {
 
     #[test]
     fn a_prefix_has_1_to_128_graphic_characters() {
-        for bad in ["", "a b", "a\n", "é", "a\0", &"x".repeat(129)] {
+        for bad in [
+            "",
+            "a b",
+            "a\n",
+            "é",
+            "a\0",
+            "logins:",
+            "a:logins:",
+            &"x".repeat(129),
+        ] {
             assert!(KeyPrefix::new(bad).is_err(), "{bad:?}");
         }
         assert!(KeyPrefix::new(&"x".repeat(128)).is_ok());
@@ -256,7 +274,7 @@ mod tests {
     #[test]
     fn a_prefix_knows_the_keys_of_its_records() {
         let id = SessionId::random(32);
-        for text in ["session:", "logins:", "a"] {
+        for text in ["session:", "logins", "a"] {
             let prefix = KeyPrefix::new(text).unwrap();
             let longer = KeyPrefix::new(&format!("{text}b:")).unwrap();
             for key in [prefix.hashed_key(&id), prefix.logins_key("ada")] {

@@ -155,12 +155,29 @@ pub(crate) struct EndCondition {
     pub(crate) provider_session: Option<Arc<SidDigest>>,
     /// Not the session of this lineage.
     pub(crate) keep: Option<[u8; 16]>,
+    /// Only the session of this lineage, while it is this user's, or nobody's.
+    pub(crate) seen: Option<([u8; 16], Option<Arc<str>>)>,
 }
 
 impl EndCondition {
-    /// Whether it is that of a request, which may end its session whatever it is.
+    /// Whether it is that of a request or of an administrator, who ends one session.
     fn is_none(&self) -> bool {
-        *self == Self::default()
+        let of_one = Self {
+            seen: self.seen.clone(),
+            ..Self::default()
+        };
+        *self == of_one
+    }
+
+    fn allows(&self, content: &Content) -> bool {
+        let is_kept = self.keep.is_some() && content.lineage == self.keep;
+        let is_owned = self.owner.is_none() || content.owner == self.owner;
+        let belongs =
+            self.provider_session.is_none() || content.provider_session == self.provider_session;
+        let is_seen = self.seen.as_ref().is_none_or(|(lineage, owner)| {
+            content.lineage == Some(*lineage) && content.owner == *owner
+        });
+        !is_kept && is_owned && belongs && is_seen
     }
 }
 

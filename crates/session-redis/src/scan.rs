@@ -1,9 +1,9 @@
 //! All records of a server, or of each node of a cluster: `Scan` for `RedisStore`.
 
-use redis::{FromRedisValue, Value};
+use redis::{FromRedisValue, RedisResult, Value};
 use session_core::{Cursor, Error, KeyPrefix, Page, Result, Scan, async_trait};
 
-use crate::RedisStore;
+use crate::{RedisStore, command::Retry, error::has_code};
 
 /// How many keys of the server one command reads: at least and at most. A thousand take it about a
 /// quarter of a millisecond.
@@ -23,6 +23,10 @@ struct Node {
 impl Scan for RedisStore {
     /// On a cluster, one node after the other. If slots move to another node meanwhile, their
     /// records may be missing: scan again when the cluster is stable.
+    ///
+    /// A server that was started again, or replaced by its replica, has another order of its keys, in
+    /// which a position means nothing. So the scan of that node begins again. It is noticed by the
+    /// `run_id` of `INFO server`. If the user may not call that, scan again after a restart.
     async fn records(
         &self,
         prefix: &KeyPrefix,
@@ -30,7 +34,15 @@ impl Scan for RedisStore {
         limit: usize,
     ) -> Result<Page> {
         let nodes = self.nodes().await?;
-        let (mut number, mut position) = place(&nodes, cursor)?;
+        let Place {
+            mut number,
+            mut position,
+            run,
+        } = Place::of(&nodes, cursor)?;
+        let run = match run {
+            Some(run) => run,
+            None => self.run_of(&nodes[number]).await?,
+        };
         let count = limit.clamp(*KEYS.start(), *KEYS.end()).to_string();
         let pattern = pattern(prefix);
         let mut keys: Vec<String> = Vec::new();
@@ -42,17 +54,26 @@ impl Scan for RedisStore {
             let (next, found): (String, Vec<String>) = self.read_on(&nodes[number], &scan).await?;
             keys.extend(found.into_iter().filter(|key| prefix.is_of_record(key)));
             position = next;
-            if position == "0" {
-                number += 1;
-            }
-            if keys.len() >= limit || number == nodes.len() {
+            if keys.len() >= limit || position == "0" {
                 break;
             }
         }
-        let node = nodes.get(number);
+        let run_now = self.run_of(&nodes[number]).await?;
+        let next = if run_now != run {
+            Some(("0", Some(run_now)))
+        } else if position == "0" {
+            number += 1;
+            (number < nodes.len()).then_some(("0", None))
+        } else {
+            Some((&*position, Some(run)))
+        };
+        let next = next.map(|(position, run)| {
+            let run = run.unwrap_or_default();
+            Cursor::new(format!("{position} {run} {}", nodes[number].name))
+        });
         Ok(Page {
             records: self.heads(&keys).await?,
-            next: node.map(|node| Cursor::new(format!("{position} {}", node.name))),
+            next,
         })
     }
 }
@@ -82,41 +103,79 @@ impl RedisStore {
         Ok(nodes)
     }
 
+    /// What tells one run of a server from the next. Always the same if the user may not know it.
+    async fn run_of(&self, node: &Node) -> Result<String> {
+        let answer = self.send_on(node, &[b"INFO", b"server"]).await;
+        if has_code(&answer, "NOPERM") {
+            return Ok(UNKNOWN.into());
+        }
+        let info: String = self.parse_answer(answer)?;
+        let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        Ok(run.unwrap_or(UNKNOWN).to_owned())
+    }
+
     fn value<T: FromRedisValue>(&self, value: &Value) -> Result<T> {
         self.parse_answer(Ok(value.clone()))
     }
 
+    async fn read_on<T: FromRedisValue>(&self, node: &Node, command: &[&[u8]]) -> Result<T> {
+        self.parse_answer(self.send_on(node, command).await)
+    }
+
     #[cfg(not(feature = "cluster"))]
-    async fn read_on<T: FromRedisValue>(&self, _: &Node, command: &[&[u8]]) -> Result<T> {
-        self.read(command).await
+    async fn send_on(&self, _: &Node, command: &[&[u8]]) -> RedisResult<Value> {
+        self.send(command, Retry::Once).await
     }
 
     #[cfg(feature = "cluster")]
-    async fn read_on<T: FromRedisValue>(&self, node: &Node, command: &[&[u8]]) -> Result<T> {
+    async fn send_on(&self, node: &Node, command: &[&[u8]]) -> RedisResult<Value> {
         if self.server.address.is_cluster() {
-            self.parse_answer(self.send_to_slot(node.slot, command).await)
+            self.send_to_slot(node.slot, command).await
         } else {
-            self.read(command).await
+            self.send(command, Retry::Once).await
         }
     }
 }
 
-/// The node that `cursor` names, and the position in it.
-///
-/// If the node is gone, nobody knows which of its records the others have now. So the scan begins
-/// again.
-fn place(nodes: &[Node], cursor: Option<&Cursor>) -> Result<(usize, String)> {
-    let start = || Ok((0, "0".to_owned()));
-    let Some(cursor) = cursor else {
-        return start();
-    };
-    let text = std::str::from_utf8(cursor.as_bytes()).ok();
-    let (position, name) = text
-        .and_then(|text| text.split_once(' '))
-        .ok_or_else(|| Error::corrupt("the cursor is not one of this store"))?;
-    match nodes.iter().position(|node| node.name == name) {
-        Some(number) => Ok((number, position.to_owned())),
-        None => start(),
+/// The run of a server that does not tell it.
+const UNKNOWN: &str = "-";
+
+/// Where a page begins.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// The node, by its place among the others.
+    number: usize,
+    position: String,
+    /// The run of the node that the position is of. `None` before its first page.
+    run: Option<String>,
+}
+
+impl Place {
+    /// The node that `cursor` names, and the position in it.
+    ///
+    /// If the node is gone, nobody knows which of its records the others have now. So the scan begins
+    /// again.
+    fn of(nodes: &[Node], cursor: Option<&Cursor>) -> Result<Self> {
+        let start = || Self {
+            number: 0,
+            position: "0".to_owned(),
+            run: None,
+        };
+        let Some(cursor) = cursor else {
+            return Ok(start());
+        };
+        let text = std::str::from_utf8(cursor.as_bytes()).ok();
+        let mut parts = text.unwrap_or_default().splitn(3, ' ');
+        let (Some(position), Some(run), Some(name)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Error::corrupt("the cursor is not one of this store"));
+        };
+        let number = nodes.iter().position(|node| node.name == name);
+        Ok(number.map_or_else(start, |number| Self {
+            number,
+            position: position.to_owned(),
+            run: (!run.is_empty()).then(|| run.to_owned()),
+        }))
     }
 }
 
@@ -150,10 +209,16 @@ mod tests {
             slot,
         };
         let nodes = [node("a", 0), node("c", 9)];
-        let at = |text: &str| place(&nodes, Some(&Cursor::new(text.to_owned())));
-        assert_eq!(at("17 c").unwrap(), (1, "17".into()));
-        assert_eq!(at("17 b").unwrap(), (0, "0".into()));
-        assert_eq!(place(&nodes, None).unwrap(), (0, "0".into()));
-        assert!(matches!(at("17"), Err(Error::Corrupt { .. })));
+        let at = |text: &str| Place::of(&nodes, Some(&Cursor::new(text.to_owned())));
+        let place = |number, position: &str, run: Option<&str>| Place {
+            number,
+            position: position.into(),
+            run: run.map(Into::into),
+        };
+        assert_eq!(at("17 r c").unwrap(), place(1, "17", Some("r")));
+        assert_eq!(at("0  c").unwrap(), place(1, "0", None));
+        assert_eq!(at("17 r b").unwrap(), place(0, "0", None));
+        assert_eq!(Place::of(&nodes, None).unwrap(), place(0, "0", None));
+        assert!(matches!(at("17 c"), Err(Error::Corrupt { .. })));
     }
 }

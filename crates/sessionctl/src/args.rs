@@ -42,6 +42,11 @@ pub(crate) struct StoreArguments {
     /// The prefix of the keys, in place of SESSION_KEY_PREFIX.
     #[arg(long, value_name = "PREFIX", global = true)]
     pub(crate) prefix: Option<String>,
+
+    /// Sessions move from this store to that of --store: `ls`, `count`, `show`, `end` and `watch` work
+    /// on both.
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) old: Option<String>,
 }
 
 /// Colours: by default only on a terminal, and never if NO_COLOR is set.
@@ -102,6 +107,21 @@ pub(crate) enum Command {
     },
     /// Prints the manual page, in roff.
     Man,
+}
+
+impl Command {
+    /// Whether it works on two stores while sessions move from one to the other.
+    pub(crate) fn works_on_both(&self) -> bool {
+        match self {
+            Self::Ls(_) | Self::Count(_) | Self::Show(_) | Self::End(_) | Self::Watch(_) => true,
+            Self::Sweep
+            | Self::Migrate
+            | Self::Copy(_)
+            | Self::Doctor(_)
+            | Self::Completions { .. }
+            | Self::Man => false,
+        }
+    }
 }
 
 /// Which sessions are meant. All conditions have to hold.
@@ -207,11 +227,17 @@ pub(crate) struct Copy {
     #[arg(long, conflicts_with_all = ["to_prefix", "dry_run"])]
     pub(crate) moving: bool,
 
+    /// The other store may have sessions already. Each gets the later of both records. Those that ended
+    /// here more than ten minutes ago go on there, if they were copied before.
+    #[arg(long, conflicts_with = "moving")]
+    pub(crate) merge: bool,
+
     /// Only reads, and says what would be copied.
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Where to note how far it came. If the file is there, it goes on from there.
+    /// Where to note how far it came. If the file is there, and was noted by the same copy, it goes on
+    /// from there.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
 }

@@ -3,18 +3,18 @@
 use std::{
     fs,
     io::ErrorKind,
-    path::Path,
-    time::{Duration, SystemTime},
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use indicatif::{ProgressBar, ProgressStyle};
-use session_stores::session_core::{Bytes, CopiedPage, Cursor, Moving, Record, SessionId};
+use session_stores::session_core::{CopiedPage, Cursor, Moving};
 
 use crate::{
     args::Copy,
     failure::{Completion, Failure, described},
-    opened::Opened,
+    opened::{Opened, is_same},
     selection::PAGE,
 };
 
@@ -25,16 +25,29 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
     let other = opened.other(&copy.to, copy.to_prefix.as_deref()).await?;
     let same_prefix =
         opened.sessions.settings().key_prefix() == other.sessions.settings().key_prefix();
-    if same_prefix && !copy.dry_run && is_same_store(opened, &other).await? {
+    if same_prefix && !copy.dry_run && is_same(opened, &other).await? {
         return Err(Failure::Usage(
             "--to is the store that it copies from: name another store, or another prefix with --to-prefix".into(),
         ));
     }
     let moving = Moving::new(other.store.clone(), opened.store.clone());
-    let (mut cursor, mut failed) = match &copy.state {
-        Some(file) => noted(file)?,
-        None => (None, 0),
-    };
+    let state = copy.state.as_ref();
+    let state = state.map(|file| State::new(file, opened, &other, copy));
+    let noted = state.as_ref().map(State::noted).transpose()?.flatten();
+    if noted.is_none() && !copy.moving && !copy.merge && has_sessions(&other).await? {
+        return Err(Failure::Usage(
+            "the other store has sessions already. If they are from an earlier copy, those that have \
+             ended since would come back: copy to another store or prefix, move them with --moving, or \
+             add --merge (see --help)"
+                .into(),
+        ));
+    }
+    // A rehearsal notes nothing: what it read is still to be copied.
+    let state = state.filter(|_| !copy.dry_run);
+    if let (Some(state), None) = (&state, &noted) {
+        state.write(FIRST, 0)?;
+    }
+    let (mut cursor, mut failed) = noted.map_or((None, 0), |it| (it.next, it.failed));
     let bar = progress(opened).await?;
     let (mut all, mut reasons) = (CopiedPage::default(), 0);
     loop {
@@ -58,9 +71,8 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         failed += page.failed.len() as u64;
         bar.inc(page.copied + page.present + page.expired + page.failed.len() as u64);
         cursor = page.next;
-        // A rehearsal notes nothing: what it read is still to be copied.
-        if let Some(file) = copy.state.as_ref().filter(|_| !copy.dry_run) {
-            note(file, cursor.as_ref(), failed)?;
+        if let Some(state) = &state {
+            state.note(cursor.as_ref(), failed)?;
         }
         if cursor.is_none() {
             break;
@@ -83,19 +95,23 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
     })
 }
 
-/// Whether what is written to one store is found in the other, whatever their addresses.
-async fn is_same_store(one: &Opened, other: &Opened) -> Result<bool, Failure> {
-    let id = SessionId::random(SessionId::DEFAULT_BYTES);
-    let key = other.sessions.settings().key_prefix().hashed_key(&id);
-    let record = Record {
-        bytes: Bytes::from_static(b"sessionctl copy"),
-        expires_at: SystemTime::now() + Duration::from_secs(60),
-        entry: None,
+/// Whether the store has a session.
+async fn has_sessions(opened: &Opened) -> Result<bool, Failure> {
+    // Nobody can tell of a store that lists nothing, such as memcached.
+    let Ok(all) = opened.sessions.all() else {
+        return Ok(false);
     };
-    let written = other.store.insert(&key, &record).await?;
-    let found = one.store.load(&key).await;
-    other.store.delete(&key).await?;
-    Ok(written.is_stored() && found?.is_some())
+    let mut cursor = None;
+    loop {
+        let page = all.page(cursor.as_ref(), PAGE).await?;
+        if !page.sessions.is_empty() {
+            return Ok(true);
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(false);
+        }
+    }
 }
 
 /// A bar with as many records as there are, with rate and time left. On standard error, and only on
@@ -127,41 +143,72 @@ async fn progress(opened: &Opened) -> Result<ProgressBar, Failure> {
     Ok(bar)
 }
 
-/// Where a copy that was interrupted came to, and how many records it had left where they are. `None`
-/// if there was none.
-fn noted(file: &Path) -> Result<(Option<Cursor>, u64), Failure> {
-    let text = match fs::read_to_string(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((None, 0)),
-        text => text?,
-    };
-    if text.trim() == DONE {
-        return Ok((None, 0));
-    }
-    let read = || {
-        let (cursor, failed) = text.trim().split_once(' ')?;
-        let cursor = STANDARD_NO_PAD.decode(cursor).ok()?;
-        Some((Some(Cursor::new(cursor)), failed.parse().ok()?))
-    };
-    read().ok_or_else(|| {
-        Failure::Usage(format!(
-            "{} was not written by `sessionctl copy`: name another file with --state",
-            file.display()
-        ))
-    })
+/// How far a copy came, in a file that is replaced in one step.
+struct State {
+    file: PathBuf,
+    /// Which copy it is of.
+    of: String,
 }
 
-/// What the file says when all is copied. It is no base64.
+/// What is noted.
+struct Noted {
+    /// Where the next page begins; `None` for the first one.
+    next: Option<Cursor>,
+    /// How many records were left where they are.
+    failed: u64,
+}
+
+/// What the file says in place of a cursor. It is no base64.
+const FIRST: &str = "first.";
 const DONE: &str = "done.";
 
-/// Notes where the next page begins. The file is replaced in one step.
-fn note(file: &Path, cursor: Option<&Cursor>, failed: u64) -> Result<(), Failure> {
-    let text = cursor.map_or(DONE.to_owned(), |it| {
-        format!("{} {failed}", STANDARD_NO_PAD.encode(it.as_bytes()))
-    });
-    let mut staged = file.as_os_str().to_owned();
-    staged.push(".new");
-    fs::write(&staged, text)?;
-    Ok(fs::rename(&staged, file)?)
+impl State {
+    fn new(file: &Path, from: &Opened, to: &Opened, copy: &Copy) -> Self {
+        let how = if copy.moving { "moving" } else { "copying" };
+        let (from, to) = (from.described(), to.described());
+        let file = file.to_owned();
+        let of = format!("{how}\nfrom {from}\nto {to}");
+        Self { file, of }
+    }
+
+    /// Where a copy that was interrupted came to. `None` if there was none, or if it came to its end.
+    fn noted(&self) -> Result<Option<Noted>, Failure> {
+        let text = match fs::read_to_string(&self.file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        let wrong = |what: &str| {
+            let file = self.file.display();
+            Failure::Usage(format!("{file} {what}: name another file with --state"))
+        };
+        let not_ours = || wrong("was not written by this version of `sessionctl copy`");
+        let (of, place) = text.trim_end().rsplit_once('\n').ok_or_else(not_ours)?;
+        let (next, failed) = place.split_once(' ').ok_or_else(not_ours)?;
+        let failed = failed.parse().map_err(|_| not_ours())?;
+        if of != self.of {
+            return Err(wrong(&format!("is of another copy:\n{of}\n")));
+        }
+        let next = match next {
+            DONE => return Ok(None),
+            FIRST => None,
+            next => Some(Cursor::new(
+                STANDARD_NO_PAD.decode(next).map_err(|_| not_ours())?,
+            )),
+        };
+        Ok(Some(Noted { next, failed }))
+    }
+
+    fn note(&self, next: Option<&Cursor>, failed: u64) -> Result<(), Failure> {
+        let next = next.map_or(DONE.to_owned(), |it| STANDARD_NO_PAD.encode(it.as_bytes()));
+        self.write(&next, failed)
+    }
+
+    fn write(&self, next: &str, failed: u64) -> Result<(), Failure> {
+        let mut staged = self.file.as_os_str().to_owned();
+        staged.push(".new");
+        fs::write(&staged, format!("{}\n{next} {failed}\n", self.of))?;
+        Ok(fs::rename(&staged, &self.file)?)
+    }
 }
 
 #[cfg(test)]
@@ -169,19 +216,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_left_where_it_is_is_not_forgotten() {
+    fn a_state_is_of_one_copy_and_forgets_nothing() {
         let directory = session_tests::scratch_dir();
-        let file = directory.path().join("state");
-        assert!(matches!(noted(&file), Ok((None, 0))));
-        let cursor = Cursor::new(b"page 2".to_vec());
-        note(&file, Some(&cursor), 3).ok().unwrap();
-        let Ok((Some(found), 3)) = noted(&file) else {
-            panic!("{:?}", fs::read_to_string(&file));
+        let state = |of: &str| State {
+            file: directory.path().join("state"),
+            of: of.into(),
         };
-        assert_eq!(found.as_bytes(), cursor.as_bytes());
-        note(&file, None, 3).ok().unwrap();
-        assert!(matches!(noted(&file), Ok((None, 0))));
-        fs::write(&file, "cGFnZSAy").unwrap();
-        assert!(noted(&file).is_err());
+        let one = state("copying\nfrom a\nto b");
+        assert!(matches!(one.noted(), Ok(None)));
+        let at = |noted: Result<Option<Noted>, Failure>| {
+            let noted = noted.ok().flatten().unwrap();
+            (noted.next.map(|it| it.as_bytes().to_vec()), noted.failed)
+        };
+        one.write(FIRST, 0).ok().unwrap();
+        assert_eq!(at(one.noted()), (None, 0));
+        let cursor = Cursor::new(b"page 2".to_vec());
+        one.note(Some(&cursor), 3).ok().unwrap();
+        assert_eq!(at(one.noted()), (Some(b"page 2".to_vec()), 3));
+        for other in ["moving\nfrom a\nto b", "copying\nfrom b\nto a"] {
+            let Err(Failure::Usage(error)) = state(other).noted() else {
+                panic!("it goes on with another copy");
+            };
+            assert!(error.contains("copying\nfrom a\nto b"), "{error}");
+        }
+        one.note(None, 3).ok().unwrap();
+        assert!(matches!(one.noted(), Ok(None)));
+        fs::write(&one.file, "cGFnZSAy").unwrap();
+        assert!(one.noted().is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! `end`: ends sessions.
 
 use std::{
+    collections::HashSet,
     io::{self, BufRead, IsTerminal, Write},
     time::SystemTime,
 };
@@ -11,16 +12,19 @@ use crate::{
     args::End,
     failure::{Completion, Failure, described},
     opened::Opened,
-    selection::{Walk, find},
+    selection::{Walk, find_all},
 };
 
 pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failure> {
     if let Some(lineage) = &end.meant.lineage {
-        let session = find(opened, lineage).await?;
+        let records = find_all(opened, lineage).await?;
         if !end.yes && !agrees("End 1 session?")? {
             return Ok(Completion::Incomplete);
         }
-        let ended = opened.all()?.end(&session).await?;
+        let (all, mut ended) = (opened.all()?, false);
+        for record in &records {
+            ended |= all.end(record).await?;
+        }
         println!("{} session ended", u8::from(ended));
         return Ok(Completion::Done);
     }
@@ -48,12 +52,13 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
             return Ok(Completion::Incomplete);
         }
     }
-    let (mut ended, mut failed) = (0_u64, 0_u64);
-    let mut walk = Walk::new(opened);
+    let (mut ended, mut failed) = (HashSet::new(), 0_u64);
+    let mut walk = Walk::of_records(opened);
     while let Some(sessions) = walk.next().await? {
         for session in sessions.iter().filter(|it| which.includes(it, now)) {
             match end_one(opened, session).await {
-                Ok(done) => ended += u64::from(done),
+                Ok(true) => drop(ended.insert(*session.lineage())),
+                Ok(false) => {}
                 Err(error) => {
                     failed += 1;
                     eprintln!("{}: {error}", session.lineage().as_str());
@@ -61,7 +66,7 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
             }
         }
     }
-    println!("{ended} session(s) ended");
+    println!("{} session(s) ended", ended.len());
     if failed > 0 {
         eprintln!("{failed} session(s) could not be ended: run it again");
         return Ok(Completion::Incomplete);

@@ -63,6 +63,11 @@ async fn run(arguments: &Arguments) -> Result<Completion, Failure> {
         }
         (opened, _) => opened?,
     };
+    if arguments.store.old.is_some() && !arguments.command.works_on_both() {
+        return Err(Failure::Usage(
+            "--old is for ls, count, show, end and watch: the others work on one store".into(),
+        ));
+    }
     match &arguments.command {
         Command::Ls(ls) => list::ls(&opened, ls).await,
         Command::Count(count) => list::count(&opened, count).await,

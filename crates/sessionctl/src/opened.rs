@@ -1,11 +1,15 @@
 //! The store that a command works on.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use session_stores::{
     OpenStore, Preparation, StoreType,
     session_core::{
-        AllSessions, ExpiredSweep, KeyPrefix, SessionStore, Sessions, Settings,
+        AllSessions, Bytes, ExpiredSweep, KeyPrefix, Moving, Record, SessionId, SessionStore,
+        Sessions, Settings,
         config::{ConfigError, Env},
     },
 };
@@ -35,7 +39,29 @@ impl Opened {
             None => env,
             Some(url) => with_url(&env, url)?,
         };
-        Self::of(env, arguments.prefix.as_deref()).await
+        let opened = Self::of(env, arguments.prefix.as_deref()).await?;
+        match &arguments.old {
+            Some(url) => opened.beside(url).await,
+            None => Ok(opened),
+        }
+    }
+
+    /// Both stores, while sessions move from the one that `url` names to this one, or back.
+    async fn beside(self, url: &str) -> Result<Self, Failure> {
+        let old = self.other(url, None).await?;
+        if is_same(&self, &old).await? {
+            return Err(Failure::Usage(
+                "--old is the store itself: name the one that the sessions move from".into(),
+            ));
+        }
+        // It moves nothing, so it may run at each step of a move.
+        let both = Moving::announced(self.store.clone(), old.store);
+        let store: Arc<dyn SessionStore> = Arc::new(both);
+        Ok(Self {
+            sessions: sessions(self.sessions.settings().clone(), &store)?,
+            store,
+            ..self
+        })
     }
 
     /// Another store, with the other settings of this one.
@@ -60,14 +86,8 @@ impl Opened {
             swept,
             preparation,
         } = store_type.open(&settings, &env).await?;
-        let builder = Sessions::builder(settings, store.clone());
-        let builder = if builder.can_list_owners() {
-            builder
-        } else {
-            builder.without_owner_lists()
-        };
         Ok(Self {
-            sessions: builder.build()?,
+            sessions: sessions(settings, &store)?,
             store,
             store_type,
             swept,
@@ -79,22 +99,79 @@ impl Opened {
     pub(crate) fn all(&self) -> Result<AllSessions, Failure> {
         Ok(self.sessions.all()?)
     }
+
+    /// The store and the prefix in words, without what may be a secret.
+    pub(crate) fn described(&self) -> String {
+        let setting = address_setting(self.store_type);
+        let address = setting.and_then(|it| self.env.get(it)).unwrap_or_default();
+        let addresses: Vec<_> = address.split(',').map(without_secrets).collect();
+        let name = self.store_type.name();
+        let prefix = self.sessions.settings().key_prefix().as_str();
+        format!("{name} {} {prefix}", addresses.join(","))
+    }
+}
+
+fn sessions(settings: Settings, store: &Arc<dyn SessionStore>) -> Result<Sessions, Failure> {
+    let builder = Sessions::builder(settings, store.clone());
+    let builder = if builder.can_list_owners() {
+        builder
+    } else {
+        builder.without_owner_lists()
+    };
+    Ok(builder.build()?)
+}
+
+/// Whether what is written to one store is found in the other, whatever their addresses.
+pub(crate) async fn is_same(one: &Opened, other: &Opened) -> Result<bool, Failure> {
+    let id = SessionId::random(SessionId::DEFAULT_BYTES);
+    let key = other.sessions.settings().key_prefix().hashed_key(&id);
+    let record = Record {
+        bytes: Bytes::from_static(b"sessionctl"),
+        expires_at: SystemTime::now() + Duration::from_secs(60),
+        entry: None,
+    };
+    let written = other.store.insert(&key, &record).await?;
+    let found = one.store.load(&key).await;
+    other.store.delete(&key).await?;
+    Ok(written.is_stored() && found?.is_some())
+}
+
+/// The setting that has the address of a store.
+fn address_setting(store_type: StoreType) -> Option<&'static str> {
+    Some(match store_type {
+        StoreType::Redis => "SESSION_REDIS",
+        StoreType::Sql => "SESSION_SQL",
+        StoreType::MongoDb => "SESSION_MONGODB",
+        StoreType::Memcached => "SESSION_MEMCACHED",
+        StoreType::Filesystem => "SESSION_FILE_DIR",
+        _ => return None,
+    })
+}
+
+/// A URL without its user, password and options. A password may have any character.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
+    format!("{scheme}://{rest}")
 }
 
 /// The settings of the store that `url` names, in place of those of the environment.
 fn with_url(env: &Env, url: &str) -> Result<Env, Failure> {
     // What is no URL may be a password.
     let (scheme, rest) = url.split_once("://").ok_or_else(|| unknown("…"))?;
-    let (store_type, setting, value) = match scheme {
+    let (store_type, value) = match scheme {
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" => {
-            ("redis", "SESSION_REDIS", url)
+            (StoreType::Redis, url)
         }
-        "postgres" | "postgresql" | "mysql" | "mariadb" | "sqlite" => ("sql", "SESSION_SQL", url),
-        "mongodb" | "mongodb+srv" => ("mongodb", "SESSION_MONGODB", url),
-        "memcached" => ("memcached", "SESSION_MEMCACHED", rest),
-        "file" => ("filesystem", "SESSION_FILE_DIR", rest),
+        "postgres" | "postgresql" | "mysql" | "mariadb" | "sqlite" => (StoreType::Sql, url),
+        "mongodb" | "mongodb+srv" => (StoreType::MongoDb, url),
+        "memcached" => (StoreType::Memcached, rest),
+        "file" => (StoreType::Filesystem, rest),
         _ => return Err(unknown(scheme)),
     };
+    let setting = address_setting(store_type).unwrap_or_default();
+    let store_type = store_type.name();
     let keep = |name: &str| {
         name != "SESSION_TYPE" && name != setting && !name.starts_with("SESSION_SQLALCHEMY")
     };
@@ -130,6 +207,10 @@ mod tests {
         assert_eq!(env.get("SESSION_KEY_PREFIX"), Some("myapp:"));
         let env = with_url(&env, "file:///var/sessions").unwrap();
         assert_eq!(env.get("SESSION_FILE_DIR"), Some("/var/sessions"));
+        assert_eq!(
+            without_secrets("redis://:a/b?c@host:1/0?x=y"),
+            "redis://host:1/0"
+        );
         let error = with_url(&env, "etcd://host").unwrap_err().to_string();
         assert!(
             error.starts_with("there is no store for etcd://"),

@@ -32,27 +32,37 @@ impl Which {
     }
 }
 
-/// All sessions, page by page, each of them once.
+/// All sessions, page by page.
 pub(crate) struct Walk<'o> {
     opened: &'o Opened,
     cursor: Option<Cursor>,
     done: bool,
-    seen: HashSet<Lineage>,
+    /// The lineages so far, if each session is to be listed once.
+    seen: Option<HashSet<Lineage>>,
     pub(crate) expired: u64,
     pub(crate) tombstones: u64,
     pub(crate) unreadable: Vec<Error>,
 }
 
 impl<'o> Walk<'o> {
+    /// With each session once.
     pub(crate) fn new(opened: &'o Opened) -> Self {
         Self {
             opened,
             cursor: None,
             done: false,
-            seen: HashSet::new(),
+            seen: Some(HashSet::new()),
             expired: 0,
             tombstones: 0,
             unreadable: Vec::new(),
+        }
+    }
+
+    /// With each record of a session: a renewal that failed may have left a second one.
+    pub(crate) fn of_records(opened: &'o Opened) -> Self {
+        Self {
+            seen: None,
+            ..Self::new(opened)
         }
     }
 
@@ -68,7 +78,9 @@ impl<'o> Walk<'o> {
         self.tombstones += page.tombstones;
         self.unreadable.extend(page.unreadable);
         let mut sessions = page.sessions;
-        sessions.retain(|it| self.seen.insert(*it.lineage()));
+        if let Some(seen) = &mut self.seen {
+            sessions.retain(|it| seen.insert(*it.lineage()));
+        }
         Ok(Some(sessions))
     }
 
@@ -86,21 +98,33 @@ impl<'o> Walk<'o> {
     }
 }
 
-/// The session with this lineage.
-pub(crate) async fn find(opened: &Opened, lineage: &str) -> Result<StoredSession, Failure> {
+/// The session with this lineage: all of its records.
+pub(crate) async fn find_all(
+    opened: &Opened,
+    lineage: &str,
+) -> Result<Vec<StoredSession>, Failure> {
     let wanted: Lineage = lineage.parse().map_err(|_| {
         // It may be a session's id, which opens it.
         Failure::Usage(
             "that is no lineage: one has 22 characters, as `sessionctl ls` prints it".into(),
         )
     })?;
-    let mut walk = Walk::new(opened);
+    let mut walk = Walk::of_records(opened);
+    let mut found = Vec::new();
     while let Some(sessions) = walk.next().await? {
-        if let Some(found) = sessions.into_iter().find(|it| *it.lineage() == wanted) {
-            return Ok(found);
-        }
+        found.extend(sessions.into_iter().filter(|it| *it.lineage() == wanted));
     }
-    Err(Failure::Usage(format!(
-        "there is no live session {lineage}: it has ended, or is under another prefix or in another store"
-    )))
+    if found.is_empty() {
+        return Err(Failure::Usage(format!(
+            "there is no live session {lineage}: it has ended, or is under another prefix or in another store"
+        )));
+    }
+    Ok(found)
+}
+
+/// The session with this lineage: the record that was used last.
+pub(crate) async fn find(opened: &Opened, lineage: &str) -> Result<StoredSession, Failure> {
+    let found = find_all(opened, lineage).await?;
+    let last = found.into_iter().max_by_key(StoredSession::last_seen);
+    last.ok_or_else(|| Failure::Usage("there is no such session".into()))
 }

@@ -86,12 +86,11 @@ impl DeviceChange {
                     ..device
                 }
             }
-            (Self::Challenge { .. }, _) => return Ok(false),
             (Self::Keep(key), Some(device)) if *key != Some(device.key) => {
                 content.device = None;
                 return Ok(true);
             }
-            (Self::Keep(_), _) => return Ok(false),
+            (Self::Challenge { .. } | Self::Keep(_), _) => return Ok(false),
         };
         content.device = Some(Arc::new(after.field()));
         Ok(true)

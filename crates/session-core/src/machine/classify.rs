@@ -133,21 +133,15 @@ impl Machine {
         }
         let event = match run.state {
             State::LoadingToEnd => {
-                let (content, condition) = (&live.content, &self.condition);
-                let owner = content.owner.as_ref();
-                let kept = condition.keep.is_some() && content.lineage == condition.keep;
-                let allowed = condition.owner.is_none() || owner == condition.owner.as_ref();
-                let belongs = condition.provider_session.is_none()
-                    || content.provider_session == condition.provider_session;
                 // The rotated id was another user's.
                 if run
                     .ends_rotated
                     .as_ref()
-                    .is_some_and(|it| it.owner.as_ref() != owner)
+                    .is_some_and(|it| it.owner != live.content.owner)
                 {
                     return Event::Ended;
                 }
-                if allowed && belongs && !kept {
+                if self.condition.allows(&live.content) {
                     Event::Live
                 } else {
                     Event::LiveOfOther

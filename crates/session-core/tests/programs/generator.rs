@@ -278,7 +278,7 @@ fn moving(dice: &mut Dice) -> Program {
         _ => races(dice),
     };
     program.config.layout = Layout::Native;
-    program.config.moving = Some(dice.of(&[Moves::Both, Moves::One]));
+    program.config.moving = Some(dice.of(&[Moves::Both, Moves::One, Moves::Back]));
     for seed in &mut program.seeds {
         seed.flask = false;
     }

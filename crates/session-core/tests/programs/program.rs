@@ -56,6 +56,8 @@ pub(crate) enum Moves {
     Both,
     /// By the first process. The second one knows that they do.
     One,
+    /// By the first process. The second one knows that they will move back.
+    Back,
 }
 
 /// The most sessions of a user.

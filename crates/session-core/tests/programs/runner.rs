@@ -274,8 +274,12 @@ impl Bench {
             (None, _) | (_, Which::Before | Which::Longer | Which::Unmoved | Which::Flask) => {
                 Arc::new(store)
             }
-            (Some(Moves::One), Which::Process(1)) => {
-                let both = Moving::announced(Arc::new(store.beside()), Arc::new(store.clone()));
+            (Some(moves @ (Moves::One | Moves::Back)), Which::Process(1)) => {
+                let [old, new] = [store.clone(), store.beside()].map(Arc::new);
+                let both = match moves {
+                    Moves::Back => Moving::announced(old, new),
+                    _ => Moving::announced(new, old),
+                };
                 let both = Arc::new(both);
                 Arc::new(MovingStore { both, one: store })
             }

@@ -23,6 +23,7 @@ mod outages;
 mod owner_index;
 mod plain_strings;
 mod replicas;
+mod scan;
 mod scripts;
 mod sentinel;
 mod server_errors;

@@ -1,8 +1,11 @@
 //! Each command on each store.
 
+use std::sync::Arc;
+
+use session_core::{Finish, Sessions};
 use session_tests::Memcached;
 
-use crate::support::{Place, Ran, found, log_in, run};
+use crate::support::{Failing, Place, Ran, found, log_in, run, settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_command_works_on_each_store() {
@@ -101,6 +104,42 @@ async fn each_command_works_on_each_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_renewal_left_ends_with_its_session() {
+    for words in [&["--all"][..], &["--older-than", "0s"], &["LINEAGE"]] {
+        let store = Place::files().await;
+        let cookie = log_in(&store.sessions(), None).await;
+        // The copy is stored, and the record before it stays as it was.
+        let failing = Failing {
+            store: store.store.clone(),
+            inserts: false,
+            updates: true,
+        };
+        let fails = Sessions::new(settings(), Arc::new(failing)).unwrap();
+        let request = fails.begin_request();
+        let session = request.session(&mut [cookie.as_bytes()].into_iter()).await;
+        session.unwrap().renew();
+        let Finish::Pending(saving) = request.finish() else {
+            panic!("nothing is saved");
+        };
+        assert!(saving.await.is_err());
+        let listed = store.run(&["ls", "--json"]).json();
+        assert_eq!(listed.len(), 1);
+        let lineage = listed[0]["lineage"].as_str().unwrap();
+        let meant: Vec<_> = words
+            .iter()
+            .map(|it| if *it == "LINEAGE" { lineage } else { *it })
+            .collect();
+        let ended = store.run(&[&["end", "--yes"], &meant[..]].concat()).ok();
+        assert!(ended.starts_with("1 session"), "{ended}");
+        let left = store.run(&["count", "--json"]).json();
+        assert_eq!(
+            (&left[0]["sessions"], &left[0]["tombstones"]),
+            (&0.into(), &2.into())
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memcached_lists_nothing_and_says_so() {
     let server = Memcached::start(&[]).await;
     let url = format!("memcached://{}", server.addr());
@@ -121,8 +160,14 @@ async fn memcached_lists_nothing_and_says_so() {
 
 #[test]
 fn what_cannot_be_done_says_what_to_do() {
+    let old = ["--store", "file:///tmp/none", "--old", "file:///tmp/none"];
     for (words, env, expected) in [
         (&["ls"][..], &[][..], "SESSION_TYPE is needed"),
+        (
+            &[&old[..], &["ls"]].concat(),
+            &[],
+            "--old is the store itself",
+        ),
         (&["--store", "etcd://x", "ls"], &[], "use redis://"),
         (
             &["--store", "file:///tmp/none", "show", "x"],

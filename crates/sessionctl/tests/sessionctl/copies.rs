@@ -20,14 +20,17 @@ async fn a_copy_has_the_same_sessions_and_leaves_the_others_alone() {
         }
         let directory = scratch_dir();
         let state = directory.path().join("state");
-        let words = ["copy", "--to", &to.url, "--dry-run", "--state"];
+        let words = ["copy", "--to", &to.url, "--merge", "--dry-run", "--state"];
         let rehearsed = from
             .run(&[&words[..], &[state.to_str().unwrap()]].concat())
             .ok();
         assert!(rehearsed.contains("would be copied"), "{rehearsed}");
         assert!(!state.exists(), "a rehearsal notes nothing");
         assert_eq!(found(&to.sessions(), &cookies[0]).await, None);
-        from.run(&["copy", "--to", &to.url]).ok();
+        // The first store has sessions by the time of the last copy.
+        let copy = ["copy", "--to", &to.url, "--merge"];
+        from.run(&copy[..if number + 1 < stores.len() { 3 } else { 4 }])
+            .ok();
         for (cookie, owner) in cookies.iter().zip([Some("ada"), Some("bob"), None]) {
             let expected = Some((owner.map(str::to_owned), 0));
             assert_eq!(found(&to.sessions(), cookie).await, expected, "{}", to.url);
@@ -37,9 +40,16 @@ async fn a_copy_has_the_same_sessions_and_leaves_the_others_alone() {
         to.sessions().log_out_everywhere("ada").await.unwrap();
         assert_eq!(found(&to.sessions(), &cookies[0]).await, None);
         // What has ended there does not come back.
-        let again = from.run(&["copy", "--to", &to.url]).ok();
+        let again = from.run(&copy).ok();
         assert!(again.starts_with("0 record(s) copied"), "{again}");
         assert_eq!(found(&to.sessions(), &cookies[0]).await, None);
+        // Nor what has ended here since it was copied.
+        sessions.log_out_everywhere("bob").await.unwrap();
+        let refused = from.run(&copy[..3]);
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.err.contains("--merge"), "{}", refused.err);
+        from.run(&copy).ok();
+        assert_eq!(found(&to.sessions(), &cookies[1]).await, None, "{}", to.url);
     }
     let same = stores[0].run(&["copy", "--to", &stores[0].url]);
     assert_eq!(same.code, 2, "{same:?}");
@@ -81,6 +91,7 @@ async fn a_copy_that_is_killed_goes_on_where_it_was() {
     let words = [
         "--store", &from.url, "copy", "--to", &to.url, "--state", state,
     ];
+    // The state is of this copy as soon as it has begun.
     for kill in 0..10 {
         let mut copy = command(&words, &[]).stdout(Stdio::null()).spawn().unwrap();
         thread::sleep(Duration::from_millis(30 + 20 * kill));
@@ -89,5 +100,20 @@ async fn a_copy_that_is_killed_goes_on_where_it_was() {
     }
     run(&words, &[]).ok();
     assert_eq!(to.run(&["count", "--json"]).json()[0]["sessions"], SESSIONS);
-    assert_eq!(fs::read_to_string(state).unwrap(), "done.");
+    let noted = fs::read_to_string(state).unwrap();
+    assert!(
+        noted.contains("done. 0") && noted.contains(&from.url[7..]),
+        "{noted}"
+    );
+    // The state is of this copy alone.
+    let back = [
+        "--store", &to.url, "copy", "--to", &from.url, "--state", state,
+    ];
+    let refused = run(&[&back[..], &["--merge"]].concat(), &[]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(
+        refused.err.contains("is of another copy"),
+        "{}",
+        refused.err
+    );
 }

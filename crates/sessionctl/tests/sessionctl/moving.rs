@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    env, fs,
     process::{Child, Stdio},
     sync::{
         Arc,
@@ -15,7 +16,9 @@ use futures_util::{StreamExt, stream};
 use session_core::{Finish, KeyPrefix, Moving, SessionStore, Sessions};
 use session_tests::{rounds, scratch_dir};
 
-use crate::support::{Place, command, found, log_in, run, settings};
+use tokio::task::JoinHandle;
+
+use crate::support::{Failing, Place, Ran, command, found, log_in, run, settings};
 
 /// How many visitors change sessions meanwhile.
 const VISITORS: usize = 6;
@@ -68,20 +71,35 @@ async fn send_request(sessions: &Sessions, known: &mut Known, turn: usize) {
     }
 }
 
-/// Moves all sessions from one store to the other, killing the program that moves them, with
-/// visitors beside.
-async fn move_all(from: &Place, to: &Place, prefix: &str, known: &mut HashMap<usize, Known>) {
-    let moving = Moving::new(to.store.clone(), from.store.clone());
-    let sessions = under(prefix, Arc::new(moving));
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut parts: Vec<Vec<(usize, Known)>> = vec![Vec::new(); VISITORS];
-    for (number, it) in known.drain() {
-        parts[number % VISITORS].push((number, it));
-    }
-    let visitors: Vec<_> = parts
-        .into_iter()
-        .enumerate()
-        .map(|(visitor, mut own)| {
+/// What a move cost.
+struct Figures {
+    /// 99 % of the requests took no longer: without the walk, and beside it.
+    p99: [Duration; 2],
+    requests: usize,
+    took: Duration,
+    /// The most memory that the program had, in KiB.
+    memory: u64,
+    printed: String,
+}
+
+/// What a visitor leaves with: what is known of the sessions, and how long each request took.
+type Stay = (Vec<(usize, Known)>, Vec<Duration>);
+
+/// Visitors, each with sessions of its own, until they are told to stop. Their requests must find
+/// what was acknowledged before.
+struct Visitors {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Stay>>,
+}
+
+impl Visitors {
+    fn come(sessions: &Sessions, known: &mut HashMap<usize, Known>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut parts: Vec<Vec<(usize, Known)>> = vec![Vec::new(); VISITORS];
+        for (number, it) in known.drain() {
+            parts[number % VISITORS].push((number, it));
+        }
+        let visit = |(visitor, mut own): (usize, Vec<(usize, Known)>)| {
             let (sessions, stop) = (sessions.clone(), stop.clone());
             tokio::spawn(async move {
                 let (mut turn, mut times) = (visitor * 7, Vec::new());
@@ -94,55 +112,94 @@ async fn move_all(from: &Place, to: &Place, prefix: &str, known: &mut HashMap<us
                 }
                 (own, times)
             })
-        })
-        .collect();
+        };
+        let tasks = parts.into_iter().enumerate().map(visit).collect();
+        Self { stop, tasks }
+    }
+
+    /// They leave. Returns how many requests there were, and within which time 99 % of them.
+    async fn leave(self, known: &mut HashMap<usize, Known>) -> (usize, Duration) {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut times = Vec::new();
+        for task in self.tasks {
+            let (own, mut took) = task.await.unwrap();
+            known.extend(own);
+            times.append(&mut took);
+        }
+        times.sort_unstable();
+        let p99 = times.get(times.len() * 99 / 100).copied();
+        (times.len(), p99.unwrap_or_default())
+    }
+}
+
+/// Moves all sessions from one store to the other, with visitors beside. The program that moves them
+/// is killed `kills` times on the way.
+async fn move_all(
+    from: &Place,
+    to: &Place,
+    prefix: &str,
+    known: &mut HashMap<usize, Known>,
+    kills: u32,
+) -> Figures {
+    let moving = Moving::new(to.store.clone(), from.store.clone());
+    let sessions = under(prefix, Arc::new(moving));
+    let count = known.len();
+    let visitors = Visitors::come(&sessions, known);
+    tokio::time::sleep(Duration::from_millis(if kills == 0 { 3000 } else { 20 })).await;
+    let (_, alone) = visitors.leave(known).await;
+    let visitors = Visitors::come(&sessions, known);
     let directory = scratch_dir();
     let state = directory.path().join("state");
     let words = ["--store", &from.url, "--prefix", prefix, "copy", "--moving"];
     let to_and_state = ["--to", &to.url, "--state", state.to_str().unwrap()];
     let words = [&words[..], &to_and_state].concat();
-    for kill in 0..3 {
+    // The more there is to move, the later.
+    let longer = u32::try_from(count / 2000).unwrap().max(1);
+    for kill in 0..kills {
         let child: Child = command(&words, &[]).stdout(Stdio::null()).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(40 + 60 * kill)).await;
+        tokio::time::sleep(Duration::from_millis(10 + 15 * u64::from(kill)) * longer).await;
         kill_it(child);
     }
-    let copied = tokio::task::spawn_blocking({
-        let words: Vec<String> = words.iter().map(|it| (*it).to_owned()).collect();
-        move || {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            // A busy machine may leave some where they are; the runbook says to run it again.
-            let mut ran = run(&words, &[]);
-            for _ in 0..3 {
-                if ran.code == 3 {
-                    ran = run(&words, &[]);
-                }
-            }
-            ran
-        }
-    });
     let began = Instant::now();
-    let copied = copied.await.unwrap();
-    assert_eq!(copied.code, 0, "{}{}", copied.out, copied.err);
-    let took = began.elapsed();
-    stop.store(true, Ordering::Relaxed);
-    let mut times = Vec::new();
-    for visitor in visitors {
-        let (own, mut took) = visitor.await.unwrap();
-        known.extend(own);
-        times.append(&mut took);
+    // A busy machine may leave some where they are; the runbook says to run it again.
+    let (mut ran, mut memory) = watched(&words).await;
+    for _ in 0..3 {
+        if ran.code == 3 {
+            (ran, memory) = watched(&words).await;
+        }
     }
-    times.sort_unstable();
-    let p99 = times
-        .get(times.len() * 99 / 100)
-        .copied()
-        .unwrap_or_default();
-    eprintln!(
-        "{} to {}: {} in {took:?}; {} requests beside, 99 % within {p99:?}",
-        scheme(from),
-        scheme(to),
-        copied.out.trim(),
-        times.len(),
-    );
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let took = began.elapsed();
+    let (requests, beside) = visitors.leave(known).await;
+    Figures {
+        p99: [alone, beside],
+        requests,
+        took,
+        memory,
+        printed: ran.out.trim().to_owned(),
+    }
+}
+
+/// Runs the program. Returns the most memory that it had, too, in KiB.
+async fn watched(words: &[&str]) -> (Ran, u64) {
+    let words: Vec<String> = words.iter().map(|it| (*it).to_owned()).collect();
+    let run = move || {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut command = command(&words, &[]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let mut memory = 0;
+        while child.try_wait().unwrap().is_none() {
+            let status = fs::read_to_string(&status).unwrap_or_default();
+            let peak = status.lines().find_map(|it| it.strip_prefix("VmHWM:"));
+            let peak = peak.and_then(|it| it.trim().trim_end_matches(" kB").parse().ok());
+            memory = peak.unwrap_or(memory);
+            thread::sleep(Duration::from_millis(5));
+        }
+        (Ran::of(&child.wait_with_output().unwrap()), memory)
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
 }
 
 fn scheme(store: &Place) -> &str {
@@ -164,8 +221,14 @@ fn under(prefix: &str, store: Arc<dyn SessionStore>) -> Sessions {
     Sessions::new(settings, store).unwrap()
 }
 
-async fn moves_between(from: &Place, to: &Place, prefix: &str) {
-    let count = rounds() * 4;
+/// A number of sessions that an environment variable may set.
+fn count_of(variable: &str, default: usize) -> usize {
+    let set = env::var(variable).ok();
+    set.map_or(default, |it| it.parse().expect("it is a number"))
+}
+
+/// Moves `count` sessions of a tenth as many users. The program is killed `kills` times.
+async fn moves_between(from: &Place, to: &Place, prefix: &str, count: usize, kills: u32) {
     let sessions = under(prefix, from.store.clone());
     let created = (0..count).map(|number| {
         let sessions = sessions.clone();
@@ -180,20 +243,34 @@ async fn moves_between(from: &Place, to: &Place, prefix: &str) {
             (number, it)
         }
     });
-    let mut known = stream::iter(created).buffer_unordered(16).collect().await;
-    move_all(from, to, prefix, &mut known).await;
+    let mut known = stream::iter(created).buffer_unordered(64).collect().await;
+    let figures = move_all(from, to, prefix, &mut known, kills).await;
+    let Figures { took, memory, .. } = figures;
+    let [alone, beside] = figures.p99;
+    let moved = figures.printed.split(' ').next().unwrap();
+    let moved: f64 = moved.parse().unwrap();
+    eprintln!(
+        "{} to {}: {}; after {kills} kills {took:.1?}, {:.0} a second, {memory} KiB at most; \
+         {} requests beside it, 99 % within {beside:.1?}, without it within {alone:.1?}",
+        scheme(from),
+        scheme(to),
+        figures.printed,
+        moved / took.as_secs_f64(),
+        figures.requests,
+    );
+    assert!(memory < 64 * 1024, "{memory} KiB");
     let there = under(prefix, to.store.clone());
     // The new store alone has all of it now, and the old one nothing.
-    for it in known.values() {
+    let looks = known.values().map(|it| {
+        let there = &there;
+        async move { (it, found(there, &it.cookie).await) }
+    });
+    let mut looks = stream::iter(looks).buffer_unordered(16);
+    while let Some((it, found)) = looks.next().await {
         let expected = (!it.ended).then(|| (it.owner.clone(), it.count));
-        assert_eq!(
-            found(&there, &it.cookie).await,
-            expected,
-            "{} {}",
-            from.url,
-            to.url
-        );
+        assert_eq!(found, expected, "{} {}", from.url, to.url);
     }
+    drop(looks);
     let left = from.run(&["--prefix", prefix, "count", "--json"]).json();
     assert_eq!(left[0]["sessions"], 0, "{left:?}");
     for owner in (0..5).map(|it| format!("user {it}")) {
@@ -205,8 +282,10 @@ async fn moves_between(from: &Place, to: &Place, prefix: &str) {
     }
 }
 
+/// `SESSION_TEST_MOVED` sets how many sessions each of the twelve moves has.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_and_nothing_comes_back_between_any_two_stores_and_on_the_way_back() {
+    let count = count_of("SESSION_TEST_MOVED", rounds() * 4);
     let stores = [
         Place::redis().await,
         Place::postgres().await,
@@ -215,8 +294,73 @@ async fn nothing_is_lost_and_nothing_comes_back_between_any_two_stores_and_on_th
     ];
     for (one, from) in stores.iter().enumerate() {
         for (other, to) in stores.iter().enumerate().skip(one + 1) {
-            moves_between(from, to, &format!("{one}{other}:")).await;
-            moves_between(to, from, &format!("{other}{one}:")).await;
+            moves_between(from, to, &format!("{one}{other}:"), count, 10).await;
+            moves_between(to, from, &format!("{other}{one}:"), count, 10).await;
         }
     }
+}
+
+/// `SESSION_TEST_MOVED_AT_ONCE` sets how many there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_sessions_move_at_a_rate_and_in_memory_that_are_printed() {
+    let count = count_of("SESSION_TEST_MOVED_AT_ONCE", rounds() * 40);
+    let (from, to) = (Place::redis().await, Place::postgres().await);
+    moves_between(&from, &to, "many:", count, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_ended_in_both_stores_while_they_move() {
+    let (old, new) = (Place::redis().await, Place::sqlite().await);
+    let mut cookies = Vec::new();
+    for owner in ["ada", "ada", "ada", "bob"] {
+        cookies.push(log_in(&old.sessions(), Some(owner)).await);
+    }
+    let moving = |new: Arc<dyn SessionStore>| Moving::new(new, old.store.clone());
+    let change = async |moving: Moving, cookie: &str| {
+        let sessions = under("session:", Arc::new(moving));
+        let request = sessions.begin_request();
+        let session = request.session(&mut [cookie.as_bytes()].into_iter()).await;
+        session.unwrap().insert("n", &1).unwrap();
+        match request.finish() {
+            Finish::Pending(saving) => saving.await.map(drop),
+            Finish::Ready(_) => panic!("nothing is saved"),
+        }
+    };
+    change(moving(new.store.clone()), &cookies[0])
+        .await
+        .unwrap();
+    // A process stops on the way of the second one, and the third one has not moved.
+    let store = new.store.clone();
+    let failing = Failing {
+        store,
+        inserts: true,
+        updates: false,
+    };
+    change(moving(Arc::new(failing)), &cookies[1])
+        .await
+        .unwrap_err();
+    let count = old.run(&["count", "--json"]).json();
+    assert_eq!(
+        (&count[0]["sessions"], &count[0]["unreadable"]),
+        (&3.into(), &0.into())
+    );
+    let both = ["--store", &new.url, "--old", &old.url];
+    let on_both = |words: &[&str]| run(&[&both[..], words].concat(), &[]);
+    assert_eq!(on_both(&["ls", "--json", "--owner", "ada"]).json().len(), 3);
+    assert_eq!(on_both(&["sweep"]).code, 2);
+    let ended = on_both(&["end", "--owner", "ada", "--yes"]).ok();
+    assert_eq!(ended, "3 session(s) ended\n");
+    for cookie in &cookies[..3] {
+        for store in [
+            old.store.clone(),
+            new.store.clone(),
+            Arc::new(moving(new.store.clone())),
+        ] {
+            assert_eq!(found(&under("session:", store), cookie).await, None);
+        }
+    }
+    assert_eq!(on_both(&["count", "--json"]).json()[0]["sessions"], 1);
+    let ended = on_both(&["end", "--all", "--yes"]).ok();
+    assert_eq!(ended, "1 session(s) ended\n");
+    assert_eq!(found(&old.sessions(), &cookies[3]).await, None);
 }

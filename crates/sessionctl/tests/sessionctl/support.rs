@@ -1,10 +1,15 @@
 //! The stores, and the program.
 
-use std::{any::Any, process::Command};
+use std::{
+    any::Any,
+    process::{Command, Output},
+    sync::Arc,
+};
 
 use serde_json::Value;
 use session_core::{
-    CookieAttributes, EncryptionKeys, SecretKeys, SessionStore, Sessions, Settings, config::Env,
+    CookieAttributes, EncryptionKeys, Error, Loaded, OwnerIndex, Record, Result, Revision,
+    SecretKeys, SessionStore, Sessions, Settings, StoreKey, Write, async_trait, config::Env,
 };
 use session_stores::StoreType;
 use session_tests::{MariaDb, Mongo, Postgres, RedisCluster, RedisServer, scratch_dir};
@@ -14,7 +19,7 @@ pub(crate) const SECRET: &str = "correct-horse-battery-staple-41-bottles";
 /// A store on a real server, and its settings.
 pub(crate) struct Place {
     pub(crate) url: String,
-    pub(crate) store: std::sync::Arc<dyn SessionStore>,
+    pub(crate) store: Arc<dyn SessionStore>,
     _guard: Box<dyn Any + Send>,
 }
 
@@ -125,6 +130,50 @@ pub(crate) fn settings() -> Settings {
     Settings::new(SecretKeys::new(SECRET).unwrap()).with_cookie(cookie)
 }
 
+/// A store whose inserts or updates fail.
+#[derive(Debug)]
+pub(crate) struct Failing {
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) inserts: bool,
+    pub(crate) updates: bool,
+}
+
+fn failure(fails: bool) -> Result<()> {
+    if fails {
+        return Err(Error::backend("test", "it fails on purpose"));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl SessionStore for Failing {
+    fn limit(&self) -> usize {
+        self.store.limit()
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
+        self.store.load(key).await
+    }
+
+    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        failure(self.inserts)?;
+        self.store.insert(key, record).await
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write> {
+        failure(self.updates)?;
+        self.store.update(key, record, revision).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<()> {
+        self.store.delete(key).await
+    }
+
+    fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {
+        self.store.clone().owner_index()
+    }
+}
+
 /// What the program printed, and its exit status.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -134,12 +183,7 @@ pub(crate) struct Ran {
 }
 
 pub(crate) fn run(words: &[&str], env: &[(&str, &str)]) -> Ran {
-    let output = command(words, env).output().unwrap();
-    Ran {
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-        code: output.status.code().unwrap_or(-1),
-    }
+    Ran::of(&command(words, env).output().unwrap())
 }
 
 pub(crate) fn command(words: &[&str], env: &[(&str, &str)]) -> Command {
@@ -152,6 +196,15 @@ pub(crate) fn command(words: &[&str], env: &[(&str, &str)]) -> Command {
 }
 
 impl Ran {
+    pub(crate) fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Self {
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+
     /// What it printed, if it succeeded.
     #[track_caller]
     pub(crate) fn ok(self) -> String {

@@ -1,0 +1,60 @@
+//! A walk over all records, while the server is started again.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use session_core::{Cursor, KeyPrefix, Scan, SessionStore};
+use session_tests::RedisServer;
+
+use crate::common::{key, limited, record, store};
+
+const RECORDS: usize = 2000;
+
+/// The next page, after the server has come back.
+async fn page(
+    store: &session_redis::RedisStore,
+    cursor: Option<&Cursor>,
+    found: &mut BTreeSet<String>,
+) -> Option<Cursor> {
+    let page = store.records(&KeyPrefix::default(), cursor, 100).await;
+    let page = page.unwrap();
+    found.extend(page.records.iter().map(|it| it.key.as_str().to_owned()));
+    page.next
+}
+
+#[tokio::test]
+async fn a_walk_misses_nothing_although_the_server_was_started_again() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    let keys: Vec<_> = (0..RECORDS).map(|it| key(&format!("{it:064x}"))).collect();
+    let records = record("1");
+    join_all(keys.iter().map(|key| store.insert(key, &records))).await;
+    let (mut found, mut cursor) = (BTreeSet::new(), None);
+    for restart in [true, false, true] {
+        cursor = page(&store, cursor.as_ref(), &mut found).await;
+        assert!(cursor.is_some() && found.len() < RECORDS);
+        if restart {
+            assert_eq!(server.command("SAVE"), "+OK\r\n");
+            server.restart().await;
+        }
+    }
+    while cursor.is_some() {
+        cursor = page(&store, cursor.as_ref(), &mut found).await;
+    }
+    assert_eq!(found.len(), RECORDS);
+}
+
+#[tokio::test]
+async fn a_walk_needs_no_right_to_info() {
+    let server = RedisServer::start(&[]).await;
+    let all = store(&server.url());
+    let _written = all
+        .insert(&key(&"a".repeat(64)), &record("1"))
+        .await
+        .unwrap();
+    let address = limited(&server.url(), &[&server], "session:*", &["each server"]);
+    assert_eq!(server.command("ACL SETUSER app +scan"), "+OK\r\n");
+    let mut found = BTreeSet::new();
+    assert!(page(&store(&address), None, &mut found).await.is_none());
+    assert_eq!(found.len(), 1);
+}
