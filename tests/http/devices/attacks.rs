@@ -2,14 +2,14 @@
 
 use http::{Request, header::COOKIE};
 use session_core::{
-    CrossSiteRule, Sessions,
+    Sessions,
     config::OnStoreFailure,
     dbsc::{DeviceBinding, DevicePolicy},
 };
 
 use super::{
     super::{
-        browser::{act, sessions, settings},
+        browser::{sessions, settings},
         log::Log,
         observed_store::ObservedStore,
         test_clock::TestClock,
