@@ -71,11 +71,11 @@ fn at(time: SystemTime, demo: &Demo, redis: &RedisServer) -> Sessions {
 }
 
 /// A request with `cookie`. Returns the cookie that it set, if it set one.
-async fn visit(sessions: &Sessions, cookie: &str) -> Option<String> {
-    let visit = sessions.begin_request();
-    let session = visit.session(&mut [cookie.as_bytes()].into_iter()).await;
+async fn requested(sessions: &Sessions, cookie: &str) -> Option<String> {
+    let request = sessions.begin_request();
+    let session = request.session(&mut [cookie.as_bytes()].into_iter()).await;
     drop(session.unwrap());
-    let headers = match visit.finish() {
+    let headers = match request.finish() {
         session_core::Finish::Ready(headers) => headers,
         session_core::Finish::Pending(saving) => saving.await.unwrap(),
     };
@@ -88,7 +88,7 @@ fn value(cookie: &str) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fault_that_no_outage_makes_raises_its_metric() {
+async fn each_failure_without_an_outage_raises_its_metric() {
     let redis = RedisServer::start(&[]).await;
     let more = [("SECRET_KEY", SECRET), ("SESSION_ROTATION_SECONDS", "60")];
     let demo = Demo::with(Backend::Redis.at(&redis.url()), &more).await;
@@ -115,8 +115,8 @@ async fn each_fault_that_no_outage_makes_raises_its_metric() {
     let past = at(now - HOUR, &demo, &redis);
     let stolen = past.cookie_of(|it| it.log_in("eve")).await.unwrap();
     let past = at(now - HOUR + PERIOD * 2, &demo, &redis);
-    let next = visit(&past, &stolen).await.expect("the id is rotated");
-    visit(&past, &next).await;
+    let next = requested(&past, &stolen).await.expect("the id is rotated");
+    requested(&past, &next).await;
     let thief = demo.browser().holding(value(&stolen));
     thief.send(Method::GET, "/whoami", String::new()).await;
     assert!(event(&told().await, "rotated_id") > 0.0);

@@ -34,7 +34,7 @@ use crate::{
     error::{Error, Result},
     key::StoreKey,
     machine::{Answer, Call, Goal, Inputs, Machine, Saved},
-    measure::{self, Described, Operation, RequestOutcome},
+    measure::{self, Described, Operation, RequestResult},
     owned::{Owned, PATIENCE},
     record::{Loaded, Record, Revision, Write},
     rules::Presented,
@@ -54,7 +54,7 @@ pub(crate) struct Request {
     /// Whether code of the application asked for the session.
     requested: AtomicBool,
     /// What it is counted by.
-    pub(crate) outcome: RequestOutcome,
+    pub(crate) result: RequestResult,
     unsaved: Unsaved,
 }
 
@@ -136,7 +136,7 @@ impl Request {
             holder: AtomicUsize::new(0),
             route: OnceLock::new(),
             requested: AtomicBool::new(false),
-            outcome: RequestOutcome::default(),
+            result: RequestResult::default(),
             unsaved,
         }
     }

@@ -180,7 +180,7 @@ impl RequestSession {
                     machine.close_head();
                 }
                 if requested {
-                    request.outcome.answered(!unused);
+                    request.result.answered(!unused);
                 }
                 return Finish::Ready(response_headers(requested, shared, &machine, now));
             }
@@ -341,7 +341,7 @@ impl Future for OpenSession {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let opened = ready!(self.opened(context));
         let request = self.drive.request();
-        if let Err(error) = request.outcome.met(opened) {
+        if let Err(error) = request.result.met(opened) {
             if request.shared().rules.settings.on_store_failure != OnStoreFailure::Anonymous {
                 return Poll::Ready(Err(error));
             }
@@ -389,9 +389,9 @@ impl Future for Finishing {
         };
         let mut machine = request.lock()?;
         machine.close_head();
-        let saved = request.outcome.met(saved);
+        let saved = request.result.met(saved);
         if this.requested {
-            request.outcome.answered(true);
+            request.result.answered(true);
         }
         // Changes that were dropped because the session ended are no error: the response carries no
         // cookie.

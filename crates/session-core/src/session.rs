@@ -327,7 +327,7 @@ impl Session {
     /// dropped, and the stored session is intact.
     pub async fn save(&self) -> Result<Saved> {
         let save = Drive::new(self.0.clone(), Aim::Reach(Goal::Save));
-        self.0.outcome.met(save.await)
+        self.0.result.met(save.await)
     }
 
     /// Loads the session again. Changes that are not saved yet are replayed on it.
@@ -338,7 +338,7 @@ impl Session {
     /// tombstone.
     pub async fn reload(&self) -> Result<()> {
         let reload = Drive::new(self.0.clone(), Aim::Reach(Goal::Reload));
-        self.0.outcome.met(reload.await).map(|_| ())
+        self.0.result.met(reload.await).map(|_| ())
     }
 
     pub(crate) fn rules(&self) -> &Rules {

@@ -15,8 +15,8 @@ use clap_complete::Shell;
 /// environment name. No session id and no secret is ever printed: LINEAGE names a session, and opens
 /// none.
 ///
-/// Exit status: 0 done; 1 the store failed; 2 wrong usage or settings; 3 done in part, or `doctor`
-/// found problems.
+/// Exit status: 0 done; 1 the store failed; 2 wrong usage or settings, or the store cannot do it; 3
+/// done in part, or `doctor` found problems; 4 there is no such session.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -100,8 +100,11 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// Prints the manual page, in roff.
-    Man,
+    /// Prints the manual page, or that of a command, in roff.
+    Man {
+        /// The command, such as `copy`.
+        command: Option<String>,
+    },
 }
 
 /// Which sessions are meant. All conditions have to hold.

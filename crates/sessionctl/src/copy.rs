@@ -15,6 +15,7 @@ use crate::{
     args::Copy,
     failure::{Completion, Failure, described},
     opened::Opened,
+    output::{note, say},
     selection::PAGE,
 };
 
@@ -51,7 +52,12 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         all.expired += page.expired;
         for error in &page.failed {
             if reasons < REASONS {
-                bar.suspend(|| eprintln!("a record was left where it is: {}", described(error)));
+                bar.suspend(|| {
+                    note(format_args!(
+                        "a record was left where it is: {}",
+                        described(error)
+                    ));
+                });
             }
             reasons += 1;
         }
@@ -60,7 +66,7 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         cursor = page.next;
         // A rehearsal notes nothing: what it read is still to be copied.
         if let Some(file) = copy.state.as_ref().filter(|_| !copy.dry_run) {
-            note(file, cursor.as_ref(), failed)?;
+            write_state(file, cursor.as_ref(), failed)?;
         }
         if cursor.is_none() {
             break;
@@ -72,10 +78,10 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         (_, true) => "moved",
         _ => "copied",
     };
-    println!(
+    say(format_args!(
         "{} record(s) {what}, {} were there already, {} had expired, {failed} could not be read or written",
         all.copied, all.present, all.expired
-    );
+    ))?;
     Ok(if failed > 0 {
         Completion::Incomplete
     } else {
@@ -154,7 +160,7 @@ fn noted(file: &Path) -> Result<(Option<Cursor>, u64), Failure> {
 const DONE: &str = "done.";
 
 /// Notes where the next page begins. The file is replaced in one step.
-fn note(file: &Path, cursor: Option<&Cursor>, failed: u64) -> Result<(), Failure> {
+fn write_state(file: &Path, cursor: Option<&Cursor>, failed: u64) -> Result<(), Failure> {
     let text = cursor.map_or(DONE.to_owned(), |it| {
         format!("{} {failed}", STANDARD_NO_PAD.encode(it.as_bytes()))
     });
@@ -174,12 +180,12 @@ mod tests {
         let file = directory.path().join("state");
         assert!(matches!(noted(&file), Ok((None, 0))));
         let cursor = Cursor::new(b"page 2".to_vec());
-        note(&file, Some(&cursor), 3).ok().unwrap();
+        write_state(&file, Some(&cursor), 3).ok().unwrap();
         let Ok((Some(found), 3)) = noted(&file) else {
             panic!("{:?}", fs::read_to_string(&file));
         };
         assert_eq!(found.as_bytes(), cursor.as_bytes());
-        note(&file, None, 3).ok().unwrap();
+        write_state(&file, None, 3).ok().unwrap();
         assert!(matches!(noted(&file), Ok((None, 0))));
         fs::write(&file, "cGFnZSAy").unwrap();
         assert!(noted(&file).is_err());

@@ -11,6 +11,7 @@ use crate::{
     args::End,
     failure::{Completion, Failure, described},
     opened::Opened,
+    output::{note, say},
     selection::{Walk, find},
 };
 
@@ -21,7 +22,7 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
             return Ok(Completion::Incomplete);
         }
         let ended = opened.all()?.end(&session).await?;
-        println!("{} session ended", u8::from(ended));
+        say(format_args!("{} session ended", u8::from(ended)))?;
         return Ok(Completion::Done);
     }
     let which = &end.meant.which;
@@ -34,7 +35,7 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
             return Ok(Completion::Incomplete);
         }
         let ended = opened.sessions.log_out_everywhere(owner).await?;
-        println!("{ended} session(s) ended");
+        say(format_args!("{ended} session(s) ended"))?;
         return Ok(Completion::Done);
     }
     let now = SystemTime::now();
@@ -56,14 +57,16 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
                 Ok(done) => ended += u64::from(done),
                 Err(error) => {
                     failed += 1;
-                    eprintln!("{}: {error}", session.lineage().as_str());
+                    note(format_args!("{}: {error}", session.lineage().as_str()));
                 }
             }
         }
     }
-    println!("{ended} session(s) ended");
+    say(format_args!("{ended} session(s) ended"))?;
     if failed > 0 {
-        eprintln!("{failed} session(s) could not be ended: run it again");
+        note(format_args!(
+            "{failed} session(s) could not be ended: run it again"
+        ));
         return Ok(Completion::Incomplete);
     }
     Ok(walk.report())
@@ -83,8 +86,9 @@ fn agrees(question: &str) -> Result<bool, Failure> {
             "{question} Nobody can be asked: add --yes"
         )));
     }
-    eprint!("{question} [y/N] ");
-    io::stderr().flush()?;
+    let mut asks = io::stderr();
+    write!(asks, "{question} [y/N] ")?;
+    asks.flush()?;
     let mut answer = String::new();
     input.lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

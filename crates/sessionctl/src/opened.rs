@@ -10,7 +10,7 @@ use session_stores::{
     },
 };
 
-use crate::{args::StoreArguments, failure::Failure};
+use crate::{args::StoreArguments, existing, failure::Failure};
 
 /// An administrator waits longer for a page than a visitor does.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,12 +29,16 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    pub(crate) async fn new(arguments: &StoreArguments) -> Result<Self, Failure> {
+    /// If `creates`, the store need not exist yet.
+    pub(crate) async fn new(arguments: &StoreArguments, creates: bool) -> Result<Self, Failure> {
         let env = Env::of_process();
         let env = match &arguments.store {
             None => env,
             Some(url) => with_url(&env, url)?,
         };
+        if !creates {
+            existing::check(&env)?;
+        }
         Self::of(env, arguments.prefix.as_deref()).await
     }
 

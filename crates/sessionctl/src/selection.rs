@@ -11,6 +11,7 @@ use crate::{
     args::Which,
     failure::{Completion, Failure, described},
     opened::Opened,
+    output::note,
 };
 
 /// How many records a page has.
@@ -77,11 +78,11 @@ impl<'o> Walk<'o> {
         let Some(first) = self.unreadable.first() else {
             return Completion::Done;
         };
-        eprintln!(
+        note(format_args!(
             "{} record(s) cannot be read, the first because: {}",
             self.unreadable.len(),
             described(first)
-        );
+        ));
         Completion::Incomplete
     }
 }
@@ -100,7 +101,7 @@ pub(crate) async fn find(opened: &Opened, lineage: &str) -> Result<StoredSession
             return Ok(found);
         }
     }
-    Err(Failure::Usage(format!(
+    Err(Failure::NoSession(format!(
         "there is no live session {lineage}: it has ended, or is under another prefix or in another store"
     )))
 }

@@ -90,12 +90,12 @@ pub(crate) fn store_answer<T: Described>(operation: Operation, began: Began, ans
 
 /// What a request is counted by: the first error that the application met.
 #[derive(Debug, Default)]
-pub(crate) struct RequestOutcome {
+pub(crate) struct RequestResult {
     error: OnceLock<&'static str>,
     counted: OnceLock<()>,
 }
 
-impl RequestOutcome {
+impl RequestResult {
     /// The application gets this answer.
     pub(crate) fn met<T>(&self, answer: Result<T>) -> Result<T> {
         answer.inspect_err(|error| {

@@ -30,9 +30,9 @@ pub(crate) fn timed<F: Future>(operation: Operation, call: F) -> impl Future<Out
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct RequestOutcome {}
+pub(crate) struct RequestResult {}
 
-impl RequestOutcome {
+impl RequestResult {
     #[inline(always)]
     #[expect(clippy::unused_self, reason = "it is nothing")]
     pub(crate) fn met<T>(&self, answer: Result<T>) -> Result<T> {

@@ -144,7 +144,7 @@ impl Session {
                 None => Ok(Vec::new()),
             }
         };
-        self.0.outcome.met(listed.await)
+        self.0.result.met(listed.await)
     }
 
     /// Ends the session with this `lineage`, if it belongs to this session's owner. Returns whether
@@ -169,7 +169,7 @@ impl Session {
             }
             Ok(ended)
         };
-        self.0.outcome.met(ended.await)
+        self.0.result.met(ended.await)
     }
 
     /// Ends every session of this session's owner; with `keep_current`, every session but this one.
@@ -200,7 +200,7 @@ impl Session {
             }
             Ok(ended)
         };
-        self.0.outcome.met(ended.await)
+        self.0.result.met(ended.await)
     }
 
     /// The owner and the lineage of the session, also if it was renewed before the request arrived.
