@@ -1,5 +1,8 @@
 //! All sessions of a store, whoever they belong to: to count, list, end and copy them.
 
+#[cfg(feature = "encryption")]
+mod encrypted;
+
 use std::{collections::HashSet, fmt, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
@@ -113,7 +116,7 @@ pub struct SessionsPage {
     pub next: Option<Cursor>,
 }
 
-/// What came of a page of [`AllSessions::copy`] or [`Sessions::carry`].
+/// What came of a page of [`AllSessions::copy`], of [`Sessions::carry`], or of `AllSessions::encrypt_anew`.
 #[derive(Debug, Default)]
 pub struct CopiedPage {
     /// Records that are in the other store now, and were not before.

@@ -91,6 +91,10 @@ pub(crate) enum Command {
     Migrate,
     /// Copies sessions to another store. Without --moving no application may write to them meanwhile.
     Copy(Copy),
+    /// Encrypts each session anew with SESSION_ENCRYPTION_KEY, while applications use them. All of them
+    /// must have the new key, and this command the old ones in SESSION_ENCRYPTION_KEY_FALLBACKS.
+    #[cfg(feature = "encryption")]
+    Encrypt,
     /// Looks for what is wrong with the store and the settings.
     Doctor(Doctor),
     /// Shows what changes, until it is stopped.

@@ -9,13 +9,14 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use indicatif::{ProgressBar, ProgressStyle};
-use session_stores::session_core::{Bytes, CopiedPage, Cursor, Moving, Record, SessionId};
+use session_stores::session_core::{Bytes, CopiedPage, Cursor, Moving, Record};
 
 use crate::{
     args::Copy,
     failure::{Completion, Failure, described},
     opened::Opened,
     output::{note, say},
+    probe,
     selection::PAGE,
 };
 
@@ -91,8 +92,7 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
 
 /// Whether what is written to one store is found in the other, whatever their addresses.
 async fn is_same_store(one: &Opened, other: &Opened) -> Result<bool, Failure> {
-    let id = SessionId::random(SessionId::DEFAULT_BYTES);
-    let key = other.sessions.settings().key_prefix().hashed_key(&id);
+    let key = probe::key(other.sessions.settings().key_prefix());
     let record = Record {
         bytes: Bytes::from_static(b"sessionctl copy"),
         expires_at: SystemTime::now() + Duration::from_secs(60),
@@ -106,7 +106,7 @@ async fn is_same_store(one: &Opened, other: &Opened) -> Result<bool, Failure> {
 
 /// A bar with as many records as there are, with rate and time left. On standard error, and only on
 /// a terminal.
-async fn progress(opened: &Opened) -> Result<ProgressBar, Failure> {
+pub(crate) async fn progress(opened: &Opened) -> Result<ProgressBar, Failure> {
     let bar = ProgressBar::no_length();
     if bar.is_hidden() {
         return Ok(bar);

@@ -6,15 +6,14 @@ use std::{
 };
 
 use serde_json::json;
-use session_stores::session_core::{
-    Bytes, Finding, IndexEntry, Record, SessionId, StoreKey, Write,
-};
+use session_stores::session_core::{Bytes, Finding, IndexEntry, Record, Write};
 
 use crate::{
     args::Doctor,
     failure::{Completion, Failure, described},
     opened::Opened,
     output::{BAD, GOOD, note, say, say_json, shown},
+    probe,
     selection::Walk,
 };
 
@@ -87,11 +86,7 @@ async fn findings(opened: &Opened) -> Vec<Finding> {
 /// Writes, reads, changes and removes a record of its own, as a request does.
 async fn writes(opened: &Opened) -> Result<(), Finding> {
     let settings = opened.sessions.settings();
-    let id = SessionId::random(SessionId::DEFAULT_BYTES);
-    // No key of a record, so that nobody who reads all records meets it.
-    let key = settings.key_prefix().hashed_key(&id);
-    let (prefix, digest) = key.as_str().split_at(settings.key_prefix().as_str().len());
-    let key = StoreKey::from_stored(format!("{prefix}doctor:{digest}"));
+    let key = probe::key(settings.key_prefix());
     let store = &opened.store;
     let until = SystemTime::now() + Duration::from_secs(60);
     let record = |text: &'static [u8], owner: bool| Record {

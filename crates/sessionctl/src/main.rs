@@ -2,12 +2,15 @@
 mod args;
 mod copy;
 mod doctor;
+#[cfg(feature = "encryption")]
+mod encrypt;
 mod end;
 mod existing;
 mod failure;
 mod list;
 mod opened;
 mod output;
+mod probe;
 mod selection;
 mod upkeep;
 mod watch;
@@ -79,6 +82,8 @@ async fn run(arguments: &Arguments) -> Result<Completion, Failure> {
         Command::Sweep => upkeep::sweep(&opened).await,
         Command::Migrate => upkeep::migrate(opened).await,
         Command::Copy(copy) => copy::copy(&opened, copy).await,
+        #[cfg(feature = "encryption")]
+        Command::Encrypt => encrypt::encrypt(&opened).await,
         Command::Doctor(doctor) => doctor::doctor(&opened, doctor).await,
         Command::Watch(watch) => watch::watch(&opened, watch).await,
         Command::Completions { .. } | Command::Man { .. } => Ok(Completion::Done),

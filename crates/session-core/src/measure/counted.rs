@@ -30,6 +30,9 @@ use crate::{
 /// | `session.sweep.removed` | counter | expired records | |
 /// | `session.security_event.count` | counter | security events, also those that are not logged | `event`: as in [`SECURITY_EVENTS`](crate::SECURITY_EVENTS) |
 ///
+/// Connections are the drivers' own, which have no common count. A pool that has none left shows in the
+/// times of the calls, and in their timeouts.
+///
 /// The first follows OpenTelemetry's `db.client.operation.duration`: one call of the store, which is
 /// one round trip or two. A quantile needs buckets, which the application gives its recorder, such as
 /// [`METRIC_BUCKETS`]. A request that did not ask for its session is not counted.
@@ -165,8 +168,6 @@ pub(crate) fn swept(removed: u64) {
 
 /// A security event, logged or not.
 pub(crate) fn security_event(event: &'static str) {
-    {
-        debug_assert!(EVENTS.contains(&event), "{event} does not begin at 0");
-        metrics::counter!(SECURITY, "event" => event).increment(1);
-    }
+    debug_assert!(EVENTS.contains(&event), "{event} does not begin at 0");
+    metrics::counter!(SECURITY, "event" => event).increment(1);
 }
