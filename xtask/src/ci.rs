@@ -2,13 +2,14 @@
 
 use crate::paths::{cargo, target};
 use crate::steps::{StepResult, Steps};
-use crate::{costs, deny, matrix, package, setup, smoke, tests, trees};
+use crate::{costs, deny, matrix, ops, package, setup, smoke, tests, trees};
 
 /// Each by itself, so that one run shows all that is wrong; the quick ones first.
 const CHECKS: &[fn(&mut Steps) -> StepResult] = &[
     format,
     trees::check,
     package::check,
+    ops::check,
     lint,
     document,
     |steps| tests::run(steps, &[]),

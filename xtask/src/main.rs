@@ -53,7 +53,8 @@ const USAGE: &str = "cargo xtask <command>
            check: compares with the figures that are written down, as CI does; renew: writes them down
   lean     what a first build of the README's program costs beside actix-session; a further word: rounds (1)
   oldest   builds each crate with the oldest Rust that its Cargo.toml names
-  ops      checks the alert rules by promtool, and the names of metrics in ops/
+  ops      checks and tests the alert rules by promtool, and the names of metrics in ops/; with a checkout
+           of github.com/grafana/grafana-foundation-sdk, also the dashboard by Grafana's schemas
   lines    code lines of each crate without tests and comments; a further word as for costs";
 
 fn main() -> ExitCode {
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         ["lean", rounds] if let Ok(rounds) = rounds.parse() => lean::run(&mut steps, rounds),
         ["oldest"] => oldest::run(&mut steps),
         ["ops"] => ops::check(&mut steps),
+        ["ops", checkout] => ops::check_schema(&mut steps, checkout),
         ["lines"] => lines::run(&mut steps, None),
         ["lines", checkout] => lines::run(&mut steps, Some(checkout)),
         _ => {

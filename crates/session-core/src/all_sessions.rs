@@ -1,6 +1,9 @@
 //! All sessions of a store, whoever they belong to: to count, list, end and copy them.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+#[cfg(feature = "encryption")]
+mod encrypted;
+
+use std::{collections::HashSet, fmt, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -22,6 +25,9 @@ use crate::{
     shared::Shared,
     store::Scan,
 };
+
+/// How many records a page of a user's list has.
+const LISTED: usize = 1000;
 
 /// How many records are copied or moved at once.
 const AT_ONCE: usize = 32;
@@ -115,7 +121,7 @@ pub struct SessionsPage {
     pub next: Option<Cursor>,
 }
 
-/// What came of a page of [`AllSessions::copy`] or [`Sessions::carry`].
+/// What came of a page of [`AllSessions::copy`], of [`Sessions::carry`], or of `AllSessions::encrypt_anew`.
 #[derive(Debug, Default)]
 pub struct CopiedPage {
     /// Records that are in the other store now, and were not before, or were older there.
@@ -295,6 +301,47 @@ impl AllSessions {
             LoadedRecord::Unreadable(error) => Err(error),
             _ => Ok(None),
         }
+    }
+
+    /// Those of `sessions`, each of the user `owner`, that are live and that the list of that user's
+    /// sessions lacks. No log-out everywhere ends them.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or if the sessions were built
+    /// [`without_owner_lists`](crate::SessionsBuilder::without_owner_lists).
+    pub async fn unlisted<'s>(
+        &self,
+        owner: &str,
+        sessions: &[&'s StoredSession],
+    ) -> Result<Vec<&'s StoredSession>> {
+        let (rules, store) = (&self.shared.rules, &self.shared.store);
+        let index = self.shared.owners.as_ref().ok_or(Error::NoOwnerIndex)?;
+        let name = rules.settings.prefix.owner_key(owner);
+        let (mut unlisted, mut cursor) = (sessions.to_vec(), None);
+        while !unlisted.is_empty() {
+            let page = within(rules, index.owned_by(&name, cursor.as_ref(), LISTED)).await?;
+            let listed: HashSet<_> = page.records.iter().map(|it| &it.key).collect();
+            unlisted.retain(|it| !listed.contains(&it.key));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let mut live = Vec::new();
+        for session in unlisted {
+            // It may have ended since it was read.
+            let loaded = within(rules, store.load(&session.key)).await?;
+            let header = loaded.as_ref().map(|it| Header::parse(&it.bytes));
+            if let Some(Ok((header, _))) = header
+                && header.kind == Kind::Live
+                && header.owner == Some(owner)
+                && rules.end_of(&header) > self.shared.now()
+            {
+                live.push(session);
+            }
+        }
+        Ok(live)
     }
 
     /// Copies a page of the records to the store of `to`, from `cursor` or from the start: under its

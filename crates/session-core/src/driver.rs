@@ -34,7 +34,7 @@ use crate::{
     error::{Error, Result},
     key::StoreKey,
     machine::{Answer, Call, Goal, Inputs, Machine, Saved},
-    measure::{self, Described, Operation},
+    measure::{self, Described, Operation, RequestResult},
     owned::{Owned, PATIENCE},
     record::{Loaded, Record, Revision, Write},
     rules::Presented,
@@ -53,6 +53,8 @@ pub(crate) struct Request {
     route: OnceLock<String>,
     /// Whether code of the application asked for the session.
     requested: AtomicBool,
+    /// What it is counted by.
+    pub(crate) result: RequestResult,
     unsaved: Unsaved,
 }
 
@@ -134,6 +136,7 @@ impl Request {
             holder: AtomicUsize::new(0),
             route: OnceLock::new(),
             requested: AtomicBool::new(false),
+            result: RequestResult::default(),
             unsaved,
         }
     }
@@ -520,6 +523,10 @@ impl State {
         if answered.turn.is_some() {
             self.turn = answered.turn;
             self.came_with_turn = answered.came_with_turn;
+        }
+        #[cfg(feature = "metrics")]
+        if self.machine.is_refreshing() {
+            measure::refreshed(&answered.answer);
         }
         self.answer(shared, answered.answer);
         Poll::Ready(())

@@ -93,6 +93,11 @@ impl EncryptionKeys {
         self.accepts_plain
     }
 
+    /// Whether the newest key has encrypted what begins so.
+    pub(crate) fn is_of_newest(&self, encrypted: &[u8]) -> bool {
+        encrypted.starts_with(&self.keys[0].name)
+    }
+
     /// Appends the encrypted `payload` to `record`, which is the header.
     pub(crate) fn encrypt(
         &self,

@@ -73,7 +73,7 @@ pub use id::SessionId;
 pub use key::{KeyPrefix, OwnerKey, StoreKey};
 pub use machine::Saved;
 #[cfg(feature = "metrics")]
-pub use measure::METRICS;
+pub use measure::{METRIC_BUCKETS, METRICS};
 pub use memory::{Clock, MemoryStore};
 pub use moving::Moving;
 pub use owned::OwnedSession;

@@ -1,12 +1,16 @@
 //! What operators watch: the feature `metrics` counts and times, the feature `spans` traces the calls
 //! of the store. Without them these functions are empty.
 
-use std::time::Duration;
+#[cfg(feature = "metrics")]
+mod counted;
+#[cfg(not(feature = "metrics"))]
+#[path = "measure/uncounted.rs"]
+mod counted;
 
-use crate::{
-    error::{Error, Result},
-    record::{Loaded, Page, Write},
-};
+pub(crate) use self::counted::*;
+#[cfg(feature = "metrics")]
+pub use self::counted::{METRIC_BUCKETS, METRICS};
+use crate::record::{Loaded, Page, Write};
 
 /// A call of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +21,7 @@ pub(crate) enum Operation {
     Delete,
     List,
     Sweep,
+    Check,
 }
 
 /// What a call of the store came to, as an attribute.
@@ -67,30 +72,6 @@ impl Described for Page {
     }
 }
 
-/// The names of the metrics. Attributes never have an id, a key, a user or a value.
-///
-/// | name | kind | of what | attributes |
-/// |---|---|---|---|
-/// | `session.store.operation.duration` | histogram, seconds | calls of the store | `operation`: `load`, `insert`, `update`, `delete`, `list` or `sweep`; `outcome`: `found`, `absent`, `forwarded` and `ended` (tombstones), `stored`, `refused` (another request was first; the changes are made again), `done`, or the error: `timeout`, `backend`, `unsuitable`, `other` |
-/// | `session.request.count` | counter | requests that used the session and are answered | `outcome`: `done`, or the error: `store`, `conflict`, `limit`, `application` |
-/// | `session.sweep.removed` | counter | expired records | |
-/// | `session.security_event.count` | counter | security events, also those that are not logged | `event`: as in [`SECURITY_EVENTS`](crate::SECURITY_EVENTS) |
-///
-/// The first follows OpenTelemetry's `db.client.operation.duration`: one call of the store, which is
-/// one round trip or two. A request that did not ask for its session is not counted.
-#[cfg(feature = "metrics")]
-#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
-pub const METRICS: [&str; 4] = [OPERATION, REQUESTS, SWEPT, SECURITY];
-
-#[cfg(feature = "metrics")]
-const OPERATION: &str = "session.store.operation.duration";
-#[cfg(feature = "metrics")]
-const REQUESTS: &str = "session.request.count";
-#[cfg(feature = "metrics")]
-const SWEPT: &str = "session.sweep.removed";
-#[cfg(feature = "metrics")]
-const SECURITY: &str = "session.security_event.count";
-
 impl Operation {
     #[cfg(any(feature = "metrics", feature = "spans"))]
     fn name(self) -> &'static str {
@@ -101,6 +82,7 @@ impl Operation {
             Self::Delete => "delete",
             Self::List => "list",
             Self::Sweep => "sweep",
+            Self::Check => "check",
         }
     }
 }
@@ -125,70 +107,4 @@ pub(crate) fn spanned<F: Future>(
 #[expect(clippy::inline_always, reason = "it is nothing")]
 pub(crate) fn spanned<F: Future>(_: Operation, call: F) -> F {
     call
-}
-
-/// A call of the store was answered, or its time was over.
-#[inline]
-#[cfg_attr(
-    not(feature = "metrics"),
-    expect(unused_variables, reason = "it is nothing")
-)]
-pub(crate) fn store_call<T: Described>(operation: Operation, took: Duration, answer: &Result<T>) {
-    #[cfg(feature = "metrics")]
-    {
-        let outcome = match answer {
-            Ok(answer) => answer.result(),
-            Err(Error::Timeout { .. }) => "timeout",
-            Err(Error::Backend { .. }) => "backend",
-            Err(Error::Unsuitable { .. }) => "unsuitable",
-            Err(_) => "other",
-        };
-        let operation = operation.name();
-        metrics::histogram!(OPERATION, "operation" => operation, "outcome" => outcome)
-            .record(took.as_secs_f64());
-    }
-}
-
-/// A request that asked for its session ends.
-#[inline]
-#[cfg_attr(
-    not(feature = "metrics"),
-    expect(unused_variables, reason = "it is nothing")
-)]
-pub(crate) fn request(error: Option<&Error>) {
-    #[cfg(feature = "metrics")]
-    {
-        let outcome = match error {
-            None => "done",
-            Some(Error::Conflict | Error::Contended) => "conflict",
-            Some(
-                Error::TooLarge { .. } | Error::TooManyKeys { .. } | Error::TooManySessions { .. },
-            ) => "limit",
-            Some(error) if error.status() == 503 => "store",
-            Some(_) => "application",
-        };
-        metrics::counter!(REQUESTS, "outcome" => outcome).increment(1);
-    }
-}
-
-/// A sweep removed records.
-#[inline]
-#[cfg_attr(
-    not(feature = "metrics"),
-    expect(unused_variables, reason = "it is nothing")
-)]
-pub(crate) fn swept(removed: u64) {
-    #[cfg(feature = "metrics")]
-    metrics::counter!(SWEPT).increment(removed);
-}
-
-/// A security event, logged or not.
-#[inline]
-#[cfg_attr(
-    not(feature = "metrics"),
-    expect(unused_variables, reason = "it is nothing")
-)]
-pub(crate) fn security_event(event: &'static str) {
-    #[cfg(feature = "metrics")]
-    metrics::counter!(SECURITY, "event" => event).increment(1);
 }

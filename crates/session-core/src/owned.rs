@@ -23,7 +23,7 @@ use crate::{
     header::{Header, Kind},
     key::{OwnerKey, StoreKey, digest_of_sid},
     machine::{EndCondition, Goal, Machine, table::rule_holds},
-    measure::{self, Operation},
+    measure::{self, Began, Described, Operation},
     payload::Payload,
     record::{Cursor, Listed},
     rules::{Form, Live, LoadedRecord},
@@ -180,13 +180,12 @@ impl Owned {
             for listed in records {
                 let header = match Header::parse(&listed.head) {
                     Ok((header, _)) => header,
-                    Err(error) if error.others_can_read() => return Err(error),
                     Err(error) => {
-                        tracing::warn!(
-                            key = ?listed.key,
-                            error = &error as &dyn std::error::Error,
-                            "a session record cannot be read, so it is missing from its user's list"
-                        );
+                        self.shared.rules.events.record_unreadable(&error);
+                        if error.others_can_read() {
+                            return Err(error);
+                        }
+                        // It is missing from the list.
                         continue;
                     }
                 };
@@ -227,7 +226,8 @@ impl Owned {
     /// The live record that the one under `key` was renewed to.
     async fn live_behind(&self, mut key: StoreKey) -> Result<Option<Arc<Live>>> {
         loop {
-            let loaded = self.within(self.shared.store.load(&key)).await?;
+            let load = self.shared.store.load(&key);
+            let loaded = self.measured(Operation::Load, load).await?;
             match self.shared.rules.read(&key, Form::Native, loaded) {
                 LoadedRecord::Live(live) => return Ok(Some(live)),
                 LoadedRecord::Forwarded(forwarding) => key = forwarding.successor,
@@ -345,7 +345,10 @@ impl Owned {
                         _ => {}
                     },
                     // It may be a record that is meant.
-                    Err(error) if only.is_some() => ends_so_far.unread = Some(error),
+                    Err(error) if only.is_some() => {
+                        self.shared.rules.events.record_unreadable(&error);
+                        ends_so_far.unread = Some(error);
+                    }
                     Err(_) => ends.push(self.end(listed, None, condition.clone())),
                 }
             }
@@ -373,7 +376,8 @@ impl Owned {
         form: Form,
     ) -> Result<(Option<Arc<str>>, Option<[u8; 16]>)> {
         loop {
-            let loaded = self.within(self.shared.store.load(&key)).await?;
+            let load = self.shared.store.load(&key);
+            let loaded = self.measured(Operation::Load, load).await?;
             let bytes = loaded.as_ref().map(|loaded| loaded.bytes.clone());
             match self.shared.rules.read(&key, form, loaded) {
                 LoadedRecord::Live(live) => {
@@ -436,6 +440,18 @@ impl Owned {
         })
     }
 
+    /// As [`within`](Self::within), for one call of the store.
+    async fn measured<T: Described>(
+        &self,
+        operation: Operation,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let began = Began::now();
+        let answer = self.within(measure::spanned(operation, call)).await;
+        measure::store_answer(operation, began, &answer);
+        answer
+    }
+
     /// The time that all work together may take.
     fn patience(&self) -> Duration {
         self.shared
@@ -485,13 +501,7 @@ impl Pages<'_> {
         }
         let index = &self.work.index;
         let page = index.owned_by(&self.owner, self.cursor.as_ref(), PAGE);
-        let began = Instant::now();
-        let page = self
-            .work
-            .within(measure::spanned(Operation::List, page))
-            .await;
-        measure::store_call(Operation::List, began.elapsed(), &page);
-        let page = page?;
+        let page = self.work.measured(Operation::List, page).await?;
         self.cursor = page.next;
         self.done = self.cursor.is_none();
         Ok(Some(page.records))

@@ -19,7 +19,6 @@ use crate::{
     error::{Error, Result},
     expiry::Millis,
     machine::{Goal, Machine, Saved, table::rule_holds},
-    measure,
     rules::Presented,
     session::Session,
     shared::Shared,
@@ -185,8 +184,8 @@ impl RequestSession {
                 if rule_holds!(LateSessionKnowsHead) || !unused {
                     machine.close_head();
                 }
-                if requested && !unused {
-                    measure::request(None);
+                if requested {
+                    request.result.answered(!unused);
                 }
                 return Finish::Ready(response_headers(requested, shared, &machine, now));
             }
@@ -382,8 +381,7 @@ impl Future for OpenSession {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let opened = ready!(self.opened(context));
         let request = self.drive.request();
-        if let Err(error) = opened {
-            measure::request(Some(&error));
+        if let Err(error) = request.result.met(opened) {
             if request.shared().rules.settings.on_store_failure != OnStoreFailure::Anonymous {
                 return Poll::Ready(Err(error));
             }
@@ -436,8 +434,9 @@ impl Future for Finishing {
         };
         let mut machine = request.lock()?;
         machine.close_head();
+        let saved = request.result.met(saved);
         if this.requested {
-            measure::request(saved.as_ref().err());
+            request.result.answered(true);
         }
         // Changes that were dropped because the session ended are no error: the response carries no
         // cookie.

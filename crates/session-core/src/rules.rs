@@ -275,12 +275,8 @@ impl Rules {
         let Some(loaded) = loaded else {
             return LoadedRecord::Absent;
         };
-        let stored = by_form!(
-            form,
-            codec::decode(key, &loaded.bytes, self.settings.encryption.as_ref()).map(Some),
-            flask::decode(&loaded, self.settings.format),
-        );
-        Self::found(key, form, loaded, stored)
+        let stored = self.decoded(key, form, &loaded);
+        self.found(key, form, loaded, stored)
     }
 
     /// Like [`read`](Self::read), for a session that is to end. For that its data may be damaged, or
@@ -291,17 +287,29 @@ impl Rules {
         form: Form,
         loaded: Option<Loaded>,
     ) -> LoadedRecord {
-        let again = loaded.clone().filter(|_| form.has_header());
-        match (self.read(key, form, loaded), again) {
-            (LoadedRecord::Unreadable(error), Some(loaded)) => {
-                let stored = codec::decode_header(key, &loaded.bytes).map_err(|_| error);
-                Self::found(key, form, loaded, stored.map(Some))
-            }
-            (found, _) => found,
-        }
+        let Some(loaded) = loaded else {
+            return LoadedRecord::Absent;
+        };
+        let stored = self.decoded(key, form, &loaded).or_else(|error| {
+            let header = form
+                .has_header()
+                .then(|| codec::decode_header(key, &loaded.bytes));
+            let header = header.and_then(Result::ok);
+            header.map(Some).ok_or(error)
+        });
+        self.found(key, form, loaded, stored)
+    }
+
+    fn decoded(&self, key: &StoreKey, form: Form, loaded: &Loaded) -> Result<Option<Stored>> {
+        by_form!(
+            form,
+            codec::decode(key, &loaded.bytes, self.settings.encryption.as_ref()).map(Some),
+            flask::decode(loaded, self.settings.format),
+        )
     }
 
     fn found(
+        &self,
         key: &StoreKey,
         form: Form,
         loaded: Loaded,
@@ -322,7 +330,10 @@ impl Rules {
             Ok(Some(Stored::Forwarded(forwarding))) => LoadedRecord::Forwarded(forwarding),
             Ok(Some(Stored::Ended(dead))) => LoadedRecord::Ended(dead),
             Ok(None) => LoadedRecord::Absent,
-            Err(error) => LoadedRecord::Unreadable(error),
+            Err(error) => {
+                self.events.record_unreadable(&error);
+                LoadedRecord::Unreadable(error)
+            }
         }
     }
 

@@ -28,7 +28,7 @@ use crate::{Error, content::Lineage, measure};
 /// | `rotated_id` | warn | a request came with an id that was rotated, more than 30 seconds after the id that follows was first presented: somebody copied a cookie, or a browser lost one | `lineage`, `suppressed` |
 /// | `foreign_owner` | warn | a session belonged to another user by the time a change was to be stored; the change was dropped | `lineage`, `suppressed` |
 /// | `limit_reached` | warn | `limit` is `bytes` or `keys`: a change was refused because the session is too large. `limit` is `sessions`: a user has the most sessions, so a login was refused, or ended others. A session that was not stored has no `lineage` | `lineage`, `limit`, `suppressed` |
-/// | `record_unreadable` | warn | a record is damaged; its user is treated as logged out | `reason`, `suppressed` |
+/// | `record_unreadable` | warn | a record cannot be read. If it is damaged, its user is treated as logged out. If a later release wrote it, or it is encrypted with a key that this process does not have, its requests fail with 503 | `reason`, `suppressed` |
 /// | `device_bound` | info | with the feature `dbsc`: a session was bound to the device of its browser | `lineage` |
 /// | `device_proof_refused` | warn | what was to prove a device did not: a wrong key or challenge, or no proof at all | `lineage`, `reason`, `suppressed` |
 /// | `device_not_proved` | warn | a session that is bound to a device was refused, because the request does not come from there | `lineage`, `suppressed` |
@@ -41,6 +41,29 @@ use crate::{Error, content::Lineage, measure};
 /// the number. `suppressed` is how many were not logged since the one before. The application logs
 /// what only it knows, such as a wrong password, and the user of a login beside its `lineage`.
 pub const SECURITY_EVENTS: &str = "session::security";
+
+/// The names of the events, which are counted from 0 on.
+#[cfg(feature = "metrics")]
+pub(crate) const EVENTS: [&str; 18] = [
+    "login",
+    "login_from_flask",
+    "renewal",
+    "rotation",
+    "log_out",
+    "log_out_everywhere",
+    "back_channel_log_out",
+    "signature_refused",
+    "late_id",
+    "rotated_id",
+    "foreign_owner",
+    "limit_reached",
+    "record_unreadable",
+    "device_bound",
+    "device_proof_refused",
+    "device_not_proved",
+    "device_skipped",
+    "cross_site_refused",
+];
 
 /// How many events of a kind are logged in a second.
 const PER_SECOND: u32 = 10;
@@ -171,7 +194,7 @@ impl SecurityEvents {
                 event = "record_unreadable",
                 reason = error.source().unwrap_or(error),
                 suppressed,
-                "a session record cannot be read; its user is treated as logged out"
+                "a session record cannot be read"
             );
         }
     }

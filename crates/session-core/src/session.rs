@@ -326,7 +326,8 @@ impl Session {
     /// session is too large, or if a cookie is needed and the head was sent; the changes are then
     /// dropped, and the stored session is intact.
     pub async fn save(&self) -> Result<Saved> {
-        Drive::new(self.0.clone(), Aim::Reach(Goal::Save)).await
+        let save = Drive::new(self.0.clone(), Aim::Reach(Goal::Save));
+        self.0.result.met(save.await)
     }
 
     /// Loads the session again. Changes that are not saved yet are replayed on it.
@@ -337,7 +338,7 @@ impl Session {
     /// tombstone.
     pub async fn reload(&self) -> Result<()> {
         let reload = Drive::new(self.0.clone(), Aim::Reach(Goal::Reload));
-        reload.await.map(|_| ())
+        self.0.result.met(reload.await).map(|_| ())
     }
 
     pub(crate) fn rules(&self) -> &Rules {

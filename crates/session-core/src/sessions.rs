@@ -15,6 +15,7 @@ use crate::{
     driver::{BackgroundSave, Unsaved},
     error::Error,
     id::SessionId,
+    measure::{self, Operation},
     memory::{Clock, MemoryStore},
     owned::{Owned, OwnedSession},
     record::Record,
@@ -108,6 +109,8 @@ impl SessionsBuilder {
             };
         }
         shared.clock = self.clock;
+        #[cfg(feature = "metrics")]
+        measure::begin();
         Ok(Sessions(Arc::new(shared)))
     }
 }
@@ -227,9 +230,12 @@ impl Sessions {
         let began = Instant::now();
         let budget = settings.store_timeout;
         let key = settings.prefix.hashed_key(&id);
-        let answer = timeout(budget, self.0.store.load(&key)).await;
-        answer.unwrap_or(Err(Error::Timeout { budget }))?;
-        Ok(began.elapsed())
+        let load = measure::spanned(Operation::Check, self.0.store.load(&key));
+        let answer = timeout(budget, load).await;
+        let answer = answer.unwrap_or(Err(Error::Timeout { budget })).map(drop);
+        let took = began.elapsed();
+        measure::store_call(Operation::Check, took, &answer);
+        answer.map(|()| took)
     }
 
     /// Lists the live sessions of `owner`, the oldest first, for an administrator's page.

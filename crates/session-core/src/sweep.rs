@@ -7,11 +7,11 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::{
-    measure::{self, Operation},
+    measure::{self, Began, Operation},
     store::ExpiredSweep,
 };
 
@@ -69,7 +69,7 @@ pub async fn sweep_until<F: Future>(
         if let Some(stopped) = stopped_within(stop.as_mut(), rest).await {
             return stopped;
         }
-        let began = Instant::now();
+        let began = Began::now();
         let mut batch = pin!(measure::spanned(Operation::Sweep, store.sweep(BATCH)));
         let swept = poll_fn(|cx| match batch.as_mut().poll(cx) {
             Poll::Ready(swept) => Poll::Ready(Ok(swept)),
@@ -84,7 +84,7 @@ pub async fn sweep_until<F: Future>(
                 return stopped;
             }
         };
-        measure::store_call(Operation::Sweep, began.elapsed(), &swept);
+        measure::store_answer(Operation::Sweep, began, &swept);
         if let Ok(removed @ 1..) = swept {
             measure::swept(removed);
             tracing::debug!(removed, "expired sessions were swept");

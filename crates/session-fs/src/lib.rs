@@ -5,6 +5,7 @@
 compile_error!("session-fs needs a Unix system: permission bits, links and locks on directories");
 
 mod blocking;
+mod diagnosis;
 mod directory;
 mod error;
 mod file;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use session_core::{
-    Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write, async_trait,
+    Finding, Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write,
+    async_trait,
 };
 
 use crate::{blocking::blocking, name::Name, store::FileStore};
@@ -46,5 +47,9 @@ impl SessionStore for FileStore {
 
     fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         Some(self)
+    }
+
+    async fn diagnose(&self) -> Result<Vec<Finding>> {
+        self.findings().await
     }
 }

@@ -14,8 +14,8 @@ const MAX_COMMANDS: usize = 16;
 
 /// A primary: its name, and one of its slots.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Node {
-    name: String,
+pub(crate) struct Node {
+    pub(crate) name: String,
     slot: u16,
 }
 
@@ -51,8 +51,12 @@ impl Scan for RedisStore {
             let scan = [
                 b"SCAN", at, b"MATCH", pattern, b"COUNT", count, b"TYPE", b"string",
             ];
-            let (next, found): (String, Vec<String>) = self.read_on(&nodes[number], &scan).await?;
-            keys.extend(found.into_iter().filter(|key| prefix.is_of_record(key)));
+            let (next, found): (String, Vec<Vec<u8>>) = self.read_on(&nodes[number], &scan).await?;
+            // A key of somebody else's need not be text.
+            let found = found
+                .into_iter()
+                .filter_map(|key| String::from_utf8(key).ok());
+            keys.extend(found.filter(|key| prefix.is_of_record(key)));
             position = next;
             if keys.len() >= limit || position == "0" {
                 break;
@@ -81,7 +85,7 @@ impl Scan for RedisStore {
 impl RedisStore {
     /// The primaries of a cluster, in the order of their names. One without a name if there is no
     /// cluster.
-    async fn nodes(&self) -> Result<Vec<Node>> {
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>> {
         if !self.server.address.is_cluster() {
             let (name, slot) = (String::new(), 0);
             return Ok(vec![Node { name, slot }]);

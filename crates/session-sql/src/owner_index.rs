@@ -3,9 +3,7 @@
 
 use std::time::SystemTime;
 
-use session_core::{
-    Cursor, Error, Listed, OwnerIndex, OwnerKey, Page, Result, StoreKey, async_trait,
-};
+use session_core::{Cursor, Listed, OwnerIndex, OwnerKey, Page, Result, StoreKey, async_trait};
 
 use crate::{
     dialect::{Dialect, Row, Value},
@@ -45,23 +43,24 @@ impl<D: Dialect> OwnerIndex for SqlStore<D> {
         let by_sid = owner.is_provider_session();
         let sql = statement::<D>(&self.table, if by_sid { PAGE_BY_SID } else { PAGE });
         let rows = self.run(Operation::Read, &sql, &values).await?.rows;
-        page_of(rows, limit)
+        Ok(page_of(rows, limit))
     }
 }
 
 /// A page of up to `limit` rows in the order of their keys.
-pub(crate) fn page_of(rows: Vec<Row>, limit: usize) -> Result<Page> {
+pub(crate) fn page_of(rows: Vec<Row>, limit: usize) -> Page {
     let last = rows.last().filter(|_| rows.len() >= limit);
     let next = last.map(|row| Cursor::new(row.key.clone()));
-    let records = rows.into_iter().map(|row| {
-        let key = String::from_utf8(row.key).map_err(Error::corrupt)?;
-        Ok(Listed {
+    let records = rows.into_iter().filter_map(|row| {
+        // What is no text is no key of a record: somebody else wrote the row.
+        let key = String::from_utf8(row.key).ok()?;
+        Some(Listed {
             key: StoreKey::from_stored(key),
             head: row.bytes.into(),
         })
     });
-    Ok(Page {
-        records: records.collect::<Result<_>>()?,
+    Page {
+        records: records.collect(),
         next,
-    })
+    }
 }

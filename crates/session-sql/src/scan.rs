@@ -37,7 +37,7 @@ impl<D: Dialect> Scan for SqlStore<D> {
         ];
         let sql = statement::<D>(&self.table, PAGE);
         let rows = self.run(Operation::Read, &sql, &values).await?.rows;
-        let mut page = page_of(rows, limit)?;
+        let mut page = page_of(rows, limit);
         page.records
             .retain(|it| prefix.is_of_record(it.key.as_str()));
         Ok(page)

@@ -15,8 +15,8 @@ use clap_complete::Shell;
 /// environment name. No session id and no secret is ever printed: LINEAGE names a session, and opens
 /// none.
 ///
-/// Exit status: 0 done; 1 the store failed; 2 wrong usage or settings; 3 done in part, or `doctor`
-/// found problems.
+/// Exit status: 0 done; 1 the store failed; 2 wrong usage or settings, or the store cannot do it; 3
+/// done in part, or `doctor` found problems; 4 there is no such session.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -96,6 +96,10 @@ pub(crate) enum Command {
     Migrate,
     /// Copies sessions to another store. Without --moving no application may write to them meanwhile.
     Copy(Copy),
+    /// Encrypts each session anew with SESSION_ENCRYPTION_KEY, while applications use them. All of them
+    /// must have the new key, and this command the old ones in SESSION_ENCRYPTION_KEY_FALLBACKS.
+    #[cfg(feature = "encryption")]
+    Encrypt,
     /// Looks for what is wrong with the store and the settings.
     Doctor(Doctor),
     /// Shows what changes, until it is stopped.
@@ -105,8 +109,11 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// Prints the manual page, in roff.
-    Man,
+    /// Prints the manual page, or that of a command, in roff.
+    Man {
+        /// The command, such as `copy`.
+        command: Option<String>,
+    },
 }
 
 impl Command {

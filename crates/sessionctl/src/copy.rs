@@ -15,6 +15,7 @@ use crate::{
     args::Copy,
     failure::{Completion, Failure, described},
     opened::{Opened, is_same},
+    output::{note, say},
     selection::PAGE,
 };
 
@@ -64,7 +65,12 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         all.expired += page.expired;
         for error in &page.failed {
             if reasons < REASONS {
-                bar.suspend(|| eprintln!("a record was left where it is: {}", described(error)));
+                bar.suspend(|| {
+                    note(format_args!(
+                        "a record was left where it is: {}",
+                        described(error)
+                    ));
+                });
             }
             reasons += 1;
         }
@@ -84,10 +90,10 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         (_, true) => "moved",
         _ => "copied",
     };
-    println!(
+    say(format_args!(
         "{} record(s) {what}, {} were there already, {} had expired, {failed} could not be read or written",
         all.copied, all.present, all.expired
-    );
+    ))?;
     Ok(if failed > 0 {
         Completion::Incomplete
     } else {
@@ -116,7 +122,7 @@ async fn has_sessions(opened: &Opened) -> Result<bool, Failure> {
 
 /// A bar with as many records as there are, with rate and time left. On standard error, and only on
 /// a terminal.
-async fn progress(opened: &Opened) -> Result<ProgressBar, Failure> {
+pub(crate) async fn progress(opened: &Opened) -> Result<ProgressBar, Failure> {
     let bar = ProgressBar::no_length();
     if bar.is_hidden() {
         return Ok(bar);

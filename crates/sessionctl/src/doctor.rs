@@ -1,23 +1,24 @@
 //! `doctor`: what is wrong with a store and the settings.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::json;
-use session_stores::session_core::{Bytes, Finding, IndexEntry, Lineage, Record, SessionId, Write};
+use session_stores::session_core::{Bytes, Finding, IndexEntry, Record, Write};
 
 use crate::{
     args::Doctor,
     failure::{Completion, Failure, described},
     opened::Opened,
-    output::{BAD, GOOD},
+    output::{BAD, GOOD, note, say, say_json, shown},
+    probe,
     selection::Walk,
 };
 
-/// How many owners are looked up in the index.
-const OWNERS: usize = 200;
+/// How many lists of users are compared with their sessions at most.
+const LOOK_UPS: usize = 10_000;
 
 /// A call of the store that takes longer is a finding. A request waits for several.
 const SLOW: Duration = Duration::from_millis(100);
@@ -26,13 +27,15 @@ pub(crate) async fn doctor(opened: &Opened, doctor: &Doctor) -> Result<Completio
     let findings = findings(opened).await;
     if findings.is_empty() && !doctor.json {
         let name = opened.store_type.name();
-        anstream::println!("{GOOD}healthy{GOOD:#}: nothing is wrong with {name}");
+        say(format_args!(
+            "{GOOD}healthy{GOOD:#}: nothing is wrong with {name}"
+        ))?;
     }
-    Ok(report(doctor, &findings))
+    report(doctor, &findings)
 }
 
 /// What it says of settings with which no store can be opened.
-pub(crate) fn of_usage(doctor: &Doctor, problem: &str) -> Completion {
+pub(crate) fn of_usage(doctor: &Doctor, problem: &str) -> Result<Completion, Failure> {
     let finding = Finding::new(
         format!("{problem}."),
         "No process with these settings starts.",
@@ -40,19 +43,21 @@ pub(crate) fn of_usage(doctor: &Doctor, problem: &str) -> Completion {
     report(doctor, &[finding])
 }
 
-fn report(doctor: &Doctor, findings: &[Finding]) -> Completion {
+fn report(doctor: &Doctor, findings: &[Finding]) -> Result<Completion, Failure> {
     for Finding { problem, remedy } in findings {
         if doctor.json {
-            println!("{}", json!({ "problem": problem, "remedy": remedy }));
+            say_json(&json!({ "problem": problem, "remedy": remedy }))?;
         } else {
-            anstream::println!("{BAD}problem{BAD:#}: {problem} {remedy}");
+            // A server chose a part of it.
+            let (problem, remedy) = (shown(problem), shown(remedy));
+            say(format_args!("{BAD}problem{BAD:#}: {problem} {remedy}"))?;
         }
     }
-    if findings.is_empty() {
+    Ok(if findings.is_empty() {
         Completion::Done
     } else {
         Completion::Incomplete
-    }
+    })
 }
 
 async fn findings(opened: &Opened) -> Vec<Finding> {
@@ -81,8 +86,8 @@ async fn findings(opened: &Opened) -> Vec<Finding> {
 /// Writes, reads, changes and removes a record of its own, as a request does.
 async fn writes(opened: &Opened) -> Result<(), Finding> {
     let settings = opened.sessions.settings();
-    let id = SessionId::random(SessionId::DEFAULT_BYTES);
-    let (key, store) = (settings.key_prefix().hashed_key(&id), &opened.store);
+    let key = probe::key(settings.key_prefix());
+    let store = &opened.store;
     let until = SystemTime::now() + Duration::from_secs(60);
     let record = |text: &'static [u8], owner: bool| Record {
         bytes: Bytes::from_static(text),
@@ -139,21 +144,11 @@ async fn writes(opened: &Opened) -> Result<(), Finding> {
 async fn of_records(opened: &Opened) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut walk = Walk::new(opened);
-    let (mut owners, mut sessions): (HashMap<String, Vec<Lineage>>, u64) = (HashMap::new(), 0);
+    let (mut looked_up, mut unlisted, mut of_users) = (0, 0, 0);
     loop {
-        match walk.next().await {
+        let page = match walk.next().await {
             Ok(None) => break,
-            Ok(Some(page)) => {
-                for session in page {
-                    sessions += 1;
-                    if let Some(owner) = session.owner()
-                        && (owners.len() < OWNERS || owners.contains_key(owner))
-                    {
-                        let of_owner = owners.entry(owner.to_owned()).or_default();
-                        of_owner.push(*session.lineage());
-                    }
-                }
-            }
+            Ok(Some(page)) => page,
             Err(error) => {
                 findings.push(Finding::new(
                     format!("The records cannot be listed: {error}."),
@@ -161,7 +156,42 @@ async fn of_records(opened: &Opened) -> Vec<Finding> {
                 ));
                 return findings;
             }
+        };
+        if !opened.sessions.has_owner_lists() {
+            continue;
         }
+        let mut owners: HashMap<_, Vec<_>> = HashMap::new();
+        for session in &page {
+            if let Some(owner) = session.owner() {
+                owners.entry(owner).or_default().push(session);
+            }
+        }
+        // Keys are digests, so the first sessions are as good as any.
+        for (owner, sessions) in owners.into_iter().take(LOOK_UPS - looked_up) {
+            looked_up += 1;
+            let found = match opened.all() {
+                Ok(all) => all.unlisted(owner, &sessions).await.map_err(Failure::from),
+                Err(failure) => Err(failure),
+            };
+            match found {
+                Ok(found) => {
+                    unlisted += found.len();
+                    of_users += usize::from(!found.is_empty());
+                }
+                Err(error) => {
+                    findings.push(Finding::new(
+                        format!("The list of a user's sessions cannot be read: {error}."),
+                        "Give the user the rights that the README of the store's crate lists.",
+                    ));
+                    return findings;
+                }
+            }
+        }
+    }
+    if looked_up == LOOK_UPS {
+        note(format_args!(
+            "the lists of {LOOK_UPS} users were compared with their sessions, and no more"
+        ));
     }
     if let Some(first) = walk.unreadable.first() {
         findings.push(Finding::new(
@@ -173,30 +203,11 @@ async fn of_records(opened: &Opened) -> Vec<Finding> {
             "If a later release wrote them, update all processes; otherwise their users log in again.",
         ));
     }
-    if opened.swept.is_some() && walk.expired > sessions.max(10_000) {
+    if unlisted > 0 {
         findings.push(Finding::new(
-            format!(
-                "{} expired records beside {sessions} live sessions: nobody sweeps.",
-                walk.expired
-            ),
-            "Run sweep_every in the application, or `sessionctl sweep` by cron.",
+            format!("{unlisted} session(s) of {of_users} user(s) are not in their owner's index, so a log-out everywhere misses them."),
+            "End them by `sessionctl end --owner USER --older-than 0s`, and look for what evicts or deletes keys of the index.",
         ));
-    }
-    if opened.sessions.has_owner_lists() {
-        let mut missing = 0;
-        for (owner, lineages) in &owners {
-            let Ok(listed) = opened.sessions.owner_sessions(owner).await else {
-                continue;
-            };
-            let listed: HashSet<_> = listed.iter().map(|it| *it.lineage()).collect();
-            missing += lineages.iter().filter(|it| !listed.contains(it)).count();
-        }
-        if missing > 0 {
-            findings.push(Finding::new(
-                format!("{missing} session(s) of {} users are not in their owner's index, so a log-out everywhere misses them.", owners.len()),
-                "End them by `sessionctl end --owner USER --older-than 0s`, and look for what evicts or deletes keys of the index.",
-            ));
-        }
     }
     findings
 }

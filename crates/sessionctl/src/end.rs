@@ -12,6 +12,7 @@ use crate::{
     args::End,
     failure::{Completion, Failure, described},
     opened::Opened,
+    output::{note, say},
     selection::{Walk, find_all},
 };
 
@@ -25,7 +26,7 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
         for record in &records {
             ended |= all.end(record).await?;
         }
-        println!("{} session ended", u8::from(ended));
+        say(format_args!("{} session ended", u8::from(ended)))?;
         return Ok(Completion::Done);
     }
     let which = &end.meant.which;
@@ -38,7 +39,7 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
             return Ok(Completion::Incomplete);
         }
         let ended = opened.sessions.log_out_everywhere(owner).await?;
-        println!("{ended} session(s) ended");
+        say(format_args!("{ended} session(s) ended"))?;
         return Ok(Completion::Done);
     }
     let now = SystemTime::now();
@@ -61,14 +62,16 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
                 Ok(false) => {}
                 Err(error) => {
                     failed += 1;
-                    eprintln!("{}: {error}", session.lineage().as_str());
+                    note(format_args!("{}: {error}", session.lineage().as_str()));
                 }
             }
         }
     }
-    println!("{} session(s) ended", ended.len());
+    say(format_args!("{} session(s) ended", ended.len()))?;
     if failed > 0 {
-        eprintln!("{failed} session(s) could not be ended: run it again");
+        note(format_args!(
+            "{failed} session(s) could not be ended: run it again"
+        ));
         return Ok(Completion::Incomplete);
     }
     Ok(walk.report())
@@ -88,8 +91,9 @@ fn agrees(question: &str) -> Result<bool, Failure> {
             "{question} Nobody can be asked: add --yes"
         )));
     }
-    eprint!("{question} [y/N] ");
-    io::stderr().flush()?;
+    let mut asks = io::stderr();
+    write!(asks, "{question} [y/N] ")?;
+    asks.flush()?;
     let mut answer = String::new();
     input.lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -2,7 +2,9 @@
 
 use std::{error::Error as _, fmt, io};
 
-use session_stores::session_core::{self, config::ConfigError};
+use session_stores::session_core::{self, Error, config::ConfigError};
+
+use crate::output::shown;
 
 /// What a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +19,23 @@ pub(crate) enum Completion {
 pub(crate) enum Failure {
     /// Wrong usage or settings, and what to do.
     Usage(String),
+    /// There is no live session of that name, and why that may be.
+    NoSession(String),
     Store(session_core::Error),
     Io(io::Error),
+    /// Whoever read the output has gone.
+    NobodyReads,
 }
 
 impl Failure {
     /// The exit status.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::NobodyReads => 0,
+            // It is the wrong command for this store.
+            Self::Usage(_) | Self::Store(Error::NoScan | Error::NoOwnerIndex) => 2,
             Self::Store(_) | Self::Io(_) => 1,
+            Self::NoSession(_) => 4,
         }
     }
 }
@@ -34,7 +43,8 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) => f.write_str(text),
+            Self::Usage(text) | Self::NoSession(text) => f.write_str(&shown(text)),
+            Self::NobodyReads => f.write_str("nobody reads the output"),
             Self::Store(error) => f.write_str(&described(error)),
             Self::Io(error) => write!(f, "{error}"),
         }
@@ -50,7 +60,8 @@ pub(crate) fn described(error: &session_core::Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text
+    // A server chose a part of it.
+    shown(&text)
 }
 
 impl From<session_core::Error> for Failure {

@@ -3,13 +3,13 @@
 use std::{collections::HashSet, time::SystemTime};
 
 use serde_json::{Map, Value, json};
-use session_stores::session_core::Payload;
+use session_stores::session_core::{Error, Payload};
 
 use crate::{
     args::{Count, Ls, Show},
-    failure::{Completion, Failure},
+    failure::{Completion, Failure, described},
     opened::Opened,
-    output::{self, at, shown},
+    output::{self, at, note, say, say_json, shown},
     selection::{Walk, find},
 };
 
@@ -29,21 +29,21 @@ pub(crate) async fn ls(opened: &Opened, ls: &Ls) -> Result<Completion, Failure> 
             left -= 1;
             printed += 1;
             if ls.json {
-                println!("{}", output::object(session));
+                say_json(&output::object(session))?;
             } else {
                 table.add_row(output::row(session, now));
             }
         }
         if table.row_count() >= ROWS {
-            println!("{table}");
+            say(&table)?;
             table = output::table(&output::HEADINGS);
         }
     }
     if table.row_count() > 0 {
-        println!("{table}");
+        say(&table)?;
     }
     if printed == 0 && !ls.json {
-        eprintln!("no session");
+        note("no session");
     }
     Ok(walk.report())
 }
@@ -71,24 +71,37 @@ pub(crate) async fn count(opened: &Opened, count: &Count) -> Result<Completion, 
             "tombstones": walk.tombstones,
             "unreadable": unreadable,
         });
-        println!("{counts}");
+        say_json(&counts)?;
     } else {
-        println!(
+        say(format_args!(
             "{sessions} sessions of {} users, {anonymous} of nobody",
             owners.len()
-        );
-        println!(
+        ))?;
+        say(format_args!(
             "{} expired records and {} tombstones, which the store removes by and by",
             walk.expired, walk.tombstones
-        );
+        ))?;
     }
     Ok(walk.report())
 }
 
 pub(crate) async fn show(opened: &Opened, show: &Show) -> Result<Completion, Failure> {
     let session = find(opened, &show.lineage).await?;
+    let mut completion = Completion::Done;
     let values = if show.values {
-        opened.all()?.values(&session).await?
+        match opened.all()?.values(&session).await {
+            Err(
+                error @ (Error::Corrupt { .. } | Error::LaterVersion | Error::UnknownEncryptionKey),
+            ) => {
+                note(format_args!(
+                    "the values cannot be read: {}",
+                    described(&error)
+                ));
+                completion = Completion::Incomplete;
+                None
+            }
+            values => values?,
+        }
     } else {
         None
     };
@@ -98,8 +111,8 @@ pub(crate) async fn show(opened: &Opened, show: &Show) -> Result<Completion, Fai
         if let (Value::Object(object), Some(values)) = (&mut object, values) {
             object.insert("values".into(), Value::Object(values));
         }
-        println!("{object}");
-        return Ok(Completion::Done);
+        say_json(&object)?;
+        return Ok(completion);
     }
     let none = || "-".to_owned();
     for (name, value) in [
@@ -114,12 +127,13 @@ pub(crate) async fn show(opened: &Opened, show: &Show) -> Result<Completion, Fai
         ("last seen", at(session.last_seen())),
         ("ends", at(session.expires_at())),
     ] {
-        println!("{name:<10} {value}");
+        say(format_args!("{name:<10} {value}"))?;
     }
     for (name, value) in values.unwrap_or_default() {
-        println!("{:<10} {value}", shown(&name));
+        let value = shown(&value.to_string());
+        say(format_args!("{:<10} {value}", shown(&name)))?;
     }
-    Ok(Completion::Done)
+    Ok(completion)
 }
 
 /// The values as JSON. What JSON does not have, such as bytes, is described.

@@ -1,15 +1,16 @@
 #![doc = include_str!("../README.md")]
-// The output of a command is its result.
-#![allow(clippy::print_stdout)]
-
 mod args;
 mod copy;
 mod doctor;
+#[cfg(feature = "encryption")]
+mod encrypt;
 mod end;
+mod existing;
 mod failure;
 mod list;
 mod opened;
 mod output;
+mod probe;
 mod selection;
 mod upkeep;
 mod watch;
@@ -22,11 +23,14 @@ use args::{Arguments, Command};
 use failure::{Completion, Failure};
 use opened::Opened;
 
+/// What is logged by default. Commands say themselves which records they cannot read.
+const FILTER: &str = "warn,session::security=off";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     // Warnings of the stores, such as settings that are ignored.
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(FILTER));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -38,7 +42,10 @@ async fn main() -> ExitCode {
         Ok(Completion::Done) => ExitCode::SUCCESS,
         Ok(Completion::Incomplete) => ExitCode::from(3),
         Err(failure) => {
-            anstream::eprintln!("{}sessionctl:{:#} {failure}", output::BAD, output::BAD);
+            if !matches!(failure, Failure::NobodyReads) {
+                let bad = output::BAD;
+                output::note(format_args!("{bad}sessionctl:{bad:#} {failure}"));
+            }
             ExitCode::from(failure.code())
         }
     }
@@ -48,18 +55,22 @@ async fn run(arguments: &Arguments) -> Result<Completion, Failure> {
     match &arguments.command {
         Command::Completions { shell } => {
             let mut command = Arguments::command();
-            clap_complete::generate(*shell, &mut command, "sessionctl", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut command, "sessionctl", &mut script);
+            output::say(String::from_utf8_lossy(&script).trim_end())?;
             return Ok(Completion::Done);
         }
-        Command::Man => {
-            clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout())?;
+        Command::Man { command } => {
+            output::say(manual(command.as_deref())?.trim_end())?;
             return Ok(Completion::Done);
         }
         _ => {}
     }
-    let opened = match (Opened::new(&arguments.store).await, &arguments.command) {
+    let creates = matches!(arguments.command, Command::Migrate);
+    let opened = Opened::new(&arguments.store, creates).await;
+    let opened = match (opened, &arguments.command) {
         (Err(Failure::Usage(problem)), Command::Doctor(doctor)) => {
-            return Ok(doctor::of_usage(doctor, &problem));
+            return doctor::of_usage(doctor, &problem);
         }
         (opened, _) => opened?,
     };
@@ -76,8 +87,32 @@ async fn run(arguments: &Arguments) -> Result<Completion, Failure> {
         Command::Sweep => upkeep::sweep(&opened).await,
         Command::Migrate => upkeep::migrate(opened).await,
         Command::Copy(copy) => copy::copy(&opened, copy).await,
+        #[cfg(feature = "encryption")]
+        Command::Encrypt => encrypt::encrypt(&opened).await,
         Command::Doctor(doctor) => doctor::doctor(&opened, doctor).await,
         Command::Watch(watch) => watch::watch(&opened, watch).await,
-        Command::Completions { .. } | Command::Man => Ok(Completion::Done),
+        Command::Completions { .. } | Command::Man { .. } => Ok(Completion::Done),
     }
+}
+
+/// The page of a command, or the first page, in roff.
+fn manual(name: Option<&str>) -> Result<String, Failure> {
+    let mut all = Arguments::command();
+    // Sets the full names of the commands.
+    all.build();
+    let page = match name {
+        None => clap_mangen::Man::new(all),
+        Some(name) => {
+            let unknown = || {
+                Failure::Usage(format!(
+                    "there is no command {name}: `sessionctl help` lists them"
+                ))
+            };
+            let found = all.find_subcommand(name).cloned().ok_or_else(unknown)?;
+            clap_mangen::Man::new(found).title(format!("sessionctl-{name}"))
+        }
+    };
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

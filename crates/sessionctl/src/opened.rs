@@ -8,13 +8,13 @@ use std::{
 use session_stores::{
     OpenStore, Preparation, StoreType,
     session_core::{
-        AllSessions, Bytes, ExpiredSweep, KeyPrefix, Moving, Record, SessionId, SessionStore,
+        AllSessions, Bytes, ExpiredSweep, KeyPrefix, Moving, Record, SessionStore,
         Sessions, Settings,
         config::{ConfigError, Env},
     },
 };
 
-use crate::{args::StoreArguments, failure::Failure};
+use crate::{args::StoreArguments, existing, failure::Failure, probe};
 
 /// An administrator waits longer for a page than a visitor does.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,12 +33,16 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    pub(crate) async fn new(arguments: &StoreArguments) -> Result<Self, Failure> {
+    /// If `creates`, the store need not exist yet.
+    pub(crate) async fn new(arguments: &StoreArguments, creates: bool) -> Result<Self, Failure> {
         let env = Env::of_process();
         let env = match &arguments.store {
             None => env,
             Some(url) => with_url(&env, url)?,
         };
+        if !creates {
+            existing::check(&env)?;
+        }
         let opened = Self::of(env, arguments.prefix.as_deref()).await?;
         match &arguments.old {
             Some(url) => opened.beside(url).await,
@@ -123,8 +127,7 @@ fn sessions(settings: Settings, store: &Arc<dyn SessionStore>) -> Result<Session
 
 /// Whether what is written to one store is found in the other, whatever their addresses.
 pub(crate) async fn is_same(one: &Opened, other: &Opened) -> Result<bool, Failure> {
-    let id = SessionId::random(SessionId::DEFAULT_BYTES);
-    let key = other.sessions.settings().key_prefix().hashed_key(&id);
+    let key = probe::key(other.sessions.settings().key_prefix());
     let record = Record {
         bytes: Bytes::from_static(b"sessionctl"),
         expires_at: SystemTime::now() + Duration::from_secs(60),

@@ -1,12 +1,18 @@
 //! What commands print.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::{Display, Write as _},
+    io::{ErrorKind, Write as _},
+    time::{Duration, SystemTime},
+};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use session_stores::session_core::StoredSession;
+
+use crate::failure::Failure;
 
 /// What is wrong.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -15,6 +21,44 @@ pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 
 /// The width of tables where there is no terminal.
 const WIDTH: u16 = 80;
+
+/// Prints a line of the result.
+///
+/// # Errors
+///
+/// [`Failure::NobodyReads`] if the reader has gone, as `head` does.
+pub(crate) fn say(line: impl Display) -> Result<(), Failure> {
+    writeln!(anstream::stdout(), "{line}").map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Failure::NobodyReads,
+        _ => Failure::Io(error),
+    })
+}
+
+/// Prints a line of JSON.
+///
+/// # Errors
+///
+/// As [`say`].
+pub(crate) fn say_json(value: &Value) -> Result<(), Failure> {
+    // JSON allows what a terminal takes for a command, and need not have it.
+    let mut line = String::new();
+    for character in value.to_string().chars() {
+        if is_command(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _infallible = write!(line, "\\u{unit:04x}");
+            }
+        } else {
+            line.push(character);
+        }
+    }
+    say(line)
+}
+
+/// Prints a line beside the result, on standard error.
+pub(crate) fn note(line: impl Display) {
+    // If nobody reads it, the work goes on.
+    let _read_or_not = writeln!(anstream::stderr(), "{line}");
+}
 
 /// A table with these headings, as wide as the terminal.
 pub(crate) fn table(headings: &[&str]) -> Table {
@@ -25,6 +69,12 @@ pub(crate) fn table(headings: &[&str]) -> Table {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(columns.unwrap_or(WIDTH))
         .set_header(headings.iter().copied());
+    // What is to be copied into the next command, and what is short, stays on one line.
+    for (column, heading) in table.column_iter_mut().zip(headings) {
+        if ![OWNER, LABEL].contains(heading) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     table
 }
 
@@ -43,7 +93,10 @@ pub(crate) fn row(session: &StoredSession, now: SystemTime) -> [String; 6] {
 }
 
 /// The headings of [`row`].
-pub(crate) const HEADINGS: [&str; 6] = ["LINEAGE", "OWNER", "LABEL", "AGE", "IDLE", "ENDS IN"];
+pub(crate) const HEADINGS: [&str; 6] = ["LINEAGE", OWNER, LABEL, "AGE", "IDLE", "ENDS IN"];
+
+const OWNER: &str = "OWNER";
+const LABEL: &str = "LABEL";
 
 /// A session as JSON.
 pub(crate) fn object(session: &StoredSession) -> Value {
@@ -79,8 +132,15 @@ pub(crate) fn short(duration: Duration) -> String {
 /// A text that somebody else chose, without what a terminal would take for a command.
 pub(crate) fn shown(text: &str) -> String {
     text.chars()
-        .map(|it| if it.is_control() { '\u{fffd}' } else { it })
+        .map(|it| if is_command(it) { '\u{fffd}' } else { it })
         .collect()
+}
+
+/// Whether a terminal takes it for a command, such as one that moves the cursor or turns the writing
+/// direction round.
+fn is_command(character: char) -> bool {
+    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || character.is_control()
 }
 
 #[cfg(test)]
@@ -104,5 +164,6 @@ mod tests {
     #[test]
     fn a_label_sends_no_command_to_the_terminal() {
         assert_eq!(shown("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(shown("a\u{9b}2Jb\u{202e}c"), "a\u{fffd}2Jb\u{fffd}c");
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     args::Which,
     failure::{Completion, Failure, described},
     opened::Opened,
+    output::note,
 };
 
 /// How many records a page has.
@@ -89,11 +90,11 @@ impl<'o> Walk<'o> {
         let Some(first) = self.unreadable.first() else {
             return Completion::Done;
         };
-        eprintln!(
+        note(format_args!(
             "{} record(s) cannot be read, the first because: {}",
             self.unreadable.len(),
             described(first)
-        );
+        ));
         Completion::Incomplete
     }
 }
@@ -115,7 +116,7 @@ pub(crate) async fn find_all(
         found.extend(sessions.into_iter().filter(|it| *it.lineage() == wanted));
     }
     if found.is_empty() {
-        return Err(Failure::Usage(format!(
+        return Err(Failure::NoSession(format!(
             "there is no live session {lineage}: it has ended, or is under another prefix or in another store"
         )));
     }
@@ -126,5 +127,5 @@ pub(crate) async fn find_all(
 pub(crate) async fn find(opened: &Opened, lineage: &str) -> Result<StoredSession, Failure> {
     let found = find_all(opened, lineage).await?;
     let last = found.into_iter().max_by_key(StoredSession::last_seen);
-    last.ok_or_else(|| Failure::Usage("there is no such session".into()))
+    last.ok_or_else(|| Failure::NoSession("there is no such session".into()))
 }

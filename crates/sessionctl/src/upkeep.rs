@@ -3,6 +3,7 @@
 use crate::{
     failure::{Completion, Failure},
     opened::Opened,
+    output::say,
 };
 
 /// How many records a call of the sweep removes at most.
@@ -10,10 +11,8 @@ const BATCH: usize = 10_000;
 
 pub(crate) async fn sweep(opened: &Opened) -> Result<Completion, Failure> {
     let Some(swept) = &opened.swept else {
-        println!(
-            "{} removes expired records by itself",
-            opened.store_type.name()
-        );
+        let name = opened.store_type.name();
+        say(format_args!("{name} removes expired records by itself"))?;
         return Ok(Completion::Done);
     };
     let mut removed = 0;
@@ -24,16 +23,17 @@ pub(crate) async fn sweep(opened: &Opened) -> Result<Completion, Failure> {
             break;
         }
     }
-    println!("{removed} expired record(s) removed");
+    say(format_args!("{removed} expired record(s) removed"))?;
     Ok(Completion::Done)
 }
 
 pub(crate) async fn migrate(opened: Opened) -> Result<Completion, Failure> {
     let Some(preparation) = opened.preparation else {
-        println!("{} needs no table and no index", opened.store_type.name());
+        let name = opened.store_type.name();
+        say(format_args!("{name} needs no table and no index"))?;
         return Ok(Completion::Done);
     };
     preparation.run().await?;
-    println!("the table or the indexes are there");
+    say("the table or the indexes are there")?;
     Ok(Completion::Done)
 }

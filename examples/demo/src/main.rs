@@ -33,6 +33,7 @@ use actix_web::{
     middleware::from_fn,
     web::{self, Data},
 };
+use metrics_exporter_prometheus::PrometheusHandle;
 use own_redis::OwnRedis;
 
 /// The store's name, for the answers that show it.
@@ -109,11 +110,12 @@ async fn run(task: Task) -> Result<(), Box<dyn std::error::Error>> {
     if env.get("SESSION_TYPE") == Some("filesystem") {
         env = env.or("SESSION_FILE_DIR", "./demo-sessions");
     }
+    let metrics = operations::collect()?;
     let sessions = AppSessions::start(settings(&env)?, &env).await?;
     if task == Task::CleanUp {
         return clean_up(&sessions).await;
     }
-    serve(&env, sessions, own).await
+    serve(&env, sessions, own, metrics).await
 }
 
 /// Plain HTTP from here, so the cookie is without `Secure` and the name without a prefix, unless
@@ -145,13 +147,14 @@ async fn serve(
     env: &Env,
     sessions: AppSessions,
     own: Option<Data<OwnRedis>>,
+    metrics: PrometheusHandle,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let port = env.parse::<u16>("PORT", "a port, at most 65535")?;
     let local = format!("127.0.0.1:{}", port.unwrap_or(8080));
     let address = env.get("DEMO_ADDR").unwrap_or(&local);
     let secure = sessions.sessions().settings().cookie().secure;
     let name = StoreName(sessions.store_type());
-    let metrics = Data::new(operations::collect()?);
+    let metrics = Data::new(metrics);
     let policy = device::policy(env)?;
     let account = policy.map(|it| device::routes(sessions.sessions(), it));
     let account = account.transpose()?;

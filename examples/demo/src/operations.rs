@@ -1,21 +1,17 @@
 //! What operators ask: metrics, and whether the store can be used.
 
-use actix_server_sessions::session_core::Sessions;
+use actix_server_sessions::session_core::{METRIC_BUCKETS, Sessions};
 use actix_web::{
     HttpResponse,
     web::{self, Data, ServiceConfig},
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// The upper bounds of the histogram's buckets, in seconds.
-const BUCKETS: [f64; 11] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5,
-];
-
-/// Collects the metrics of this process from here on.
+/// Collects the metrics of this process from here on. Before the sessions are built, which begin each
+/// counter at 0.
 pub(crate) fn collect() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("duration".into()), &BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("duration".into()), &METRIC_BUCKETS)?
         .install_recorder()
 }
 

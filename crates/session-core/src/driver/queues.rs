@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use crate::{header, key::StoreKey, record::Loaded};
+use crate::{header, key::StoreKey, measure, record::Loaded};
 
 /// The longest time that a request waits for its turn. A request that the application does not poll
 /// must not delay the others.
@@ -124,12 +124,14 @@ impl Turn {
 impl<'q> Waiting<'q> {
     fn at(queue: &'q Queue) -> Self {
         queue.waiting.fetch_add(1, Relaxed);
+        measure::waits(true);
         Self(queue)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
+        measure::waits(false);
         let was_last = self.0.waiting.fetch_sub(1, Relaxed) == 1;
         // If it gave up waiting, nobody takes what was left.
         if was_last && let Ok(mut stored) = self.0.turn.try_lock() {

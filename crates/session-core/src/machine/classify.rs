@@ -37,6 +37,10 @@ impl Machine {
         } else {
             inputs.rules.read(&key, form, loaded)
         };
+        #[cfg(feature = "metrics")]
+        if let LoadedRecord::Live(live) = &found {
+            crate::measure::written_at(live.times.used_at, inputs.now);
+        }
         if run.state == State::Opening {
             return self.classify_presented(found, inputs);
         }
@@ -266,8 +270,7 @@ impl Machine {
                 run.error = Some(error);
                 return Event::Failed;
             }
-            LoadedRecord::Unreadable(error) => {
-                inputs.rules.events.record_unreadable(&error);
+            LoadedRecord::Unreadable(_) => {
                 if run.candidates.is_empty() && run.late.is_none() {
                     run.key = Some(presented);
                     event = Event::Unreadable;
@@ -303,6 +306,7 @@ impl Machine {
     }
 
     pub(super) fn classify_corrupt(&mut self, error: Error, inputs: &Inputs<'_>) -> Event {
+        inputs.rules.events.record_unreadable(&error);
         let Some(run) = &mut self.run else {
             return Event::Failed;
         };

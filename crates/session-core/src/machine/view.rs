@@ -108,6 +108,13 @@ impl Machine {
         self.run.as_ref().filter(|run| run.goal == Goal::Save)
     }
 
+    /// Whether the call under way moves only the expiry.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is_refreshing(&self) -> bool {
+        let run = self.run.as_ref();
+        run.is_some_and(|run| run.state == crate::machine::State::Refreshing)
+    }
+
     /// Whether the end of the request is under way. Its caller reports the result.
     pub(crate) fn is_finishing(&self) -> bool {
         let run = self.run.as_ref();

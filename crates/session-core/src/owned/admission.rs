@@ -50,6 +50,7 @@ use crate::{
     expiry::Millis,
     header::{binding, has_mark},
     machine::{Login, table::rule_holds},
+    measure::Operation,
     record::{Record, Write},
 };
 
@@ -170,7 +171,8 @@ impl Owned {
         let key = rules.settings.prefix.logins_key(&login.owner);
         let own = binding(&login.key).unwrap_or_default();
         loop {
-            let loaded = self.within(self.shared.store.load(&key)).await?;
+            let load = self.shared.store.load(&key);
+            let loaded = self.measured(Operation::Load, load).await?;
             let read = loaded
                 .as_ref()
                 .map(|loaded| codec::read_logins(&key, &loaded.bytes));
@@ -220,10 +222,13 @@ impl Owned {
             };
             let store = &self.shared.store;
             let written = match &loaded {
-                None => self.within(store.insert(&key, &record)).await?,
+                None => {
+                    let insert = store.insert(&key, &record);
+                    self.measured(Operation::Insert, insert).await?
+                }
                 Some(found) => {
                     let update = store.update(&key, &record, &found.revision);
-                    self.within(update).await?
+                    self.measured(Operation::Update, update).await?
                 }
             };
             if matches!(written, Write::Stored(_)) || !rule_holds!(LoginsAreCompared) {

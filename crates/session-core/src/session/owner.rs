@@ -137,11 +137,14 @@ impl Session {
     ///
     /// If the store fails, or cannot list an owner's sessions.
     pub async fn owner_sessions(&self) -> Result<Vec<OwnedSession>> {
-        let work = self.owned()?;
-        match self.owner() {
-            Some(owner) => work.list(&owner).await,
-            None => Ok(Vec::new()),
-        }
+        let listed = async {
+            let work = self.owned()?;
+            match self.owner() {
+                Some(owner) => work.list(&owner).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        self.0.result.met(listed.await)
     }
 
     /// Ends the session with this `lineage`, if it belongs to this session's owner. Returns whether
@@ -155,15 +158,18 @@ impl Session {
     /// If the store fails, or cannot list an owner's sessions. [`Error::Conflict`] if another
     /// request ended this session meanwhile.
     pub async fn end_owner_session(&self, lineage: &Lineage) -> Result<bool> {
-        let work = self.owned()?;
-        let (Some(owner), _) = self.owner_and_lineage(&work).await? else {
-            return Ok(false);
+        let ended = async {
+            let work = self.owned()?;
+            let (Some(owner), _) = self.owner_and_lineage(&work).await? else {
+                return Ok(false);
+            };
+            let ended = work.end_one(&owner, lineage).await?;
+            if self.lineage().as_ref() == Some(lineage) {
+                self.machine()?.log_out_ended(self.rules());
+            }
+            Ok(ended)
         };
-        let ended = work.end_one(&owner, lineage).await?;
-        if self.lineage().as_ref() == Some(lineage) {
-            self.machine()?.log_out_ended(self.rules());
-        }
-        Ok(ended)
+        self.0.result.met(ended.await)
     }
 
     /// Ends every session of this session's owner; with `keep_current`, every session but this one.
@@ -181,18 +187,20 @@ impl Session {
     /// then; call it again. [`Error::Conflict`] if another request ended this session meanwhile, so
     /// that it has no owner any more.
     pub async fn log_out_everywhere(&self, keep_current: bool) -> Result<u64> {
-        let work = self.owned()?;
-        let (owner, lineage) = self.owner_and_lineage(&work).await?;
-        let Some(owner) = owner else {
-            return Ok(0);
+        let ended = async {
+            let work = self.owned()?;
+            let (owner, lineage) = self.owner_and_lineage(&work).await?;
+            let Some(owner) = owner else {
+                return Ok(0);
+            };
+            let keep = lineage.filter(|_| keep_current);
+            let ended = work.end_all(&owner, keep).await?;
+            if !keep_current {
+                self.machine()?.log_out_ended(self.rules());
+            }
+            Ok(ended)
         };
-        let ended = work
-            .end_all(&owner, lineage.filter(|_| keep_current))
-            .await?;
-        if !keep_current {
-            self.machine()?.log_out_ended(self.rules());
-        }
-        Ok(ended)
+        self.0.result.met(ended.await)
     }
 
     /// The owner and the lineage of the session, also if it was renewed before the request arrived.

@@ -27,6 +27,26 @@ async fn is_readable(site: &Site) -> bool {
         .any(|part| part == SECRET.as_bytes())
 }
 
+/// The tool need not know the application's timeouts: a record is kept as long as before.
+#[tokio::test]
+async fn a_session_that_is_encrypted_anew_lives_as_long_as_before() {
+    let day = Duration::from_secs(24 * 3600);
+    let long = |keys| signed().with_idle_timeout(90 * day).with_encryption(keys);
+    let site = Site::new(long(encrypted(OLD)));
+    let browser = site.logged_in("ada").await;
+    let keys = encrypted(NEW).with_fallback(OLD).unwrap();
+    let tool = site.with_settings(signed().with_encryption(keys));
+    let all = tool.sessions.all().unwrap();
+    let page = all.encrypt_anew(None, 100).await.unwrap();
+    assert_eq!((page.copied, page.present, page.failed.len()), (1, 0, 0));
+    let page = all.encrypt_anew(None, 100).await.unwrap();
+    assert_eq!((page.copied, page.present), (0, 1));
+    site.time.advance(89 * day);
+    site.store.sweep().await;
+    let site = site.with_settings(long(encrypted(NEW)));
+    assert_eq!(site.owner(&browser).await.as_deref(), Some("ada"));
+}
+
 #[tokio::test]
 async fn the_store_never_sees_what_a_session_holds() {
     for encrypts in [false, true] {

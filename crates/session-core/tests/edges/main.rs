@@ -19,6 +19,7 @@ mod flask_cookie_attacks;
 mod in_turn;
 mod lifetimes;
 mod limits;
+mod metrics;
 mod outage;
 mod owners;
 mod reauthentication;

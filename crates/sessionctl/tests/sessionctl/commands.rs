@@ -1,11 +1,19 @@
 //! Each command on each store.
 
-use std::sync::Arc;
+use std::{
+    fs,
+    process::Stdio,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use session_core::{Finish, Sessions};
-use session_tests::Memcached;
+use session_tests::{Memcached, RedisServer};
 
-use crate::support::{Failing, Place, Ran, found, log_in, run, settings};
+use crate::{
+    doctor::keep_on_disk,
+    support::{Failing, Place, Ran, command, found, log_in, run, settings},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_command_works_on_each_store() {
@@ -66,7 +74,12 @@ async fn each_command_works_on_each_store() {
             "{without}"
         );
 
+        let long = "somebody".repeat(20);
+        let of_somebody = log_in(&sessions, Some(&long)).await;
         let table = store.run(&["ls"]).ok();
+        store.run(&["end", "--owner", &long, "--yes"]).ok();
+        assert_eq!(found(&sessions, &of_somebody).await, None);
+        assert!(table.contains(lineage), "{table}");
         assert!(table.lines().all(|it| it.chars().count() <= 80), "{table}");
         for printed in [&without, &table, &format!("{listed:?}")] {
             assert!(!printed.contains("planted"), "{printed}");
@@ -83,7 +96,7 @@ async fn each_command_works_on_each_store() {
         assert_eq!(store.run(&["end", lineage]).code, 2, "it asks first");
         store.run(&["end", lineage, "--yes"]).ok();
         assert_eq!(store.run(&["ls", "--json"]).json().len(), 4);
-        assert_eq!(store.run(&["end", lineage, "--yes"]).code, 2);
+        assert_eq!(store.run(&["end", lineage, "--yes"]).code, 4);
         store.run(&["end", "--owner", "ada", "--yes"]).ok();
         store.run(&["end", "--anonymous", "--yes"]).ok();
         assert_eq!(store.run(&["ls", "--json"]).json().len(), 1);
@@ -97,9 +110,14 @@ async fn each_command_works_on_each_store() {
 
         store.run(&["sweep"]).ok();
         store.run(&["migrate"]).ok();
+        keep_on_disk(&store.url);
         store.run(&["doctor"]).ok();
         let watched = store.run(&["watch", "--every", "1s", "--times", "2"]).ok();
         assert_eq!(watched.lines().count(), 3, "{watched}");
+        assert!(
+            watched.lines().all(|it| it.chars().count() <= 80),
+            "{watched}"
+        );
     }
 }
 
@@ -146,7 +164,7 @@ async fn memcached_lists_nothing_and_says_so() {
     let on_server = |word: &str| run(&["--store", &url, word], &[]);
     for word in ["ls", "count"] {
         let ran = on_server(word);
-        assert_eq!(ran.code, 1, "{ran:?}");
+        assert_eq!(ran.code, 2, "{ran:?}");
         assert!(
             ran.err.contains("cannot list all of its sessions"),
             "{}",
@@ -160,7 +178,10 @@ async fn memcached_lists_nothing_and_says_so() {
 
 #[test]
 fn what_cannot_be_done_says_what_to_do() {
-    let old = ["--store", "file:///tmp/none", "--old", "file:///tmp/none"];
+    let directory = session_tests::scratch_dir();
+    let store = format!("file://{}", directory.path().display());
+    let none = format!("{store}/none");
+    let old = ["--store", &store, "--old", &store];
     for (words, env, expected) in [
         (&["ls"][..], &[][..], "SESSION_TYPE is needed"),
         (
@@ -169,14 +190,11 @@ fn what_cannot_be_done_says_what_to_do() {
             "--old is the store itself",
         ),
         (&["--store", "etcd://x", "ls"], &[], "use redis://"),
-        (
-            &["--store", "file:///tmp/none", "show", "x"],
-            &[],
-            "22 characters",
-        ),
+        (&["--store", &none, "ls"], &[], "does not exist"),
+        (&["--store", &store, "show", "x"], &[], "22 characters"),
         (&["ls"], &[("SESSION_TYPE", "memory")], "is memory"),
         (
-            &["--store", "file:///tmp/none", "--prefix", "a b", "ls"],
+            &["--store", &store, "--prefix", "a b", "ls"],
             &[],
             "graphic ASCII",
         ),
@@ -192,7 +210,9 @@ fn what_cannot_be_done_says_what_to_do() {
 
 #[test]
 fn what_may_be_a_secret_is_not_printed() {
-    let store = ["--store", "file:///tmp/none"];
+    let directory = session_tests::scratch_dir();
+    let store = format!("file://{}", directory.path().display());
+    let store = ["--store", &*store];
     for words in [
         &["--store", "user:hush@host", "ls"][..],
         &[
@@ -219,6 +239,7 @@ fn what_may_be_a_secret_is_not_printed() {
         &[&store[..], &["show", "-AAAAAAAAAAAAAAAAAAAAA"]].concat(),
         &[],
     );
+    assert_eq!(none.code, 4);
     assert!(none.err.contains("no live session"), "{}", none.err);
 }
 
@@ -230,6 +251,191 @@ fn completions_and_the_manual_are_generated() {
             .contains("sessionctl")
     );
     assert!(run(&["man"], &[]).ok().contains(".TH sessionctl"));
+    let copy = run(&["man", "copy"], &[]).ok();
+    assert!(
+        copy.contains(".TH sessionctl-copy") && copy.contains("dry\\-run"),
+        "{copy}"
+    );
+    assert_eq!(run(&["man", "nothing"], &[]).code, 2);
     let help = run(&["--help"], &[]).ok();
     assert!(help.lines().all(|it| it.chars().count() <= 100), "{help}");
+}
+
+/// To open a directory or a file of SQLite creates it, as whoever runs the command.
+#[test]
+fn a_command_that_reads_creates_nothing() {
+    let directory = session_tests::scratch_dir();
+    let path = directory.path().display();
+    for store in [
+        format!("file://{path}/none"),
+        format!("sqlite://{path}/none.db?mode=rwc"),
+    ] {
+        for words in [
+            &["ls"][..],
+            &["doctor"],
+            &["sweep"],
+            &["end", "--all", "--yes"],
+        ] {
+            let ran = run(&[&["--store", &store][..], words].concat(), &[]);
+            assert!([2, 3].contains(&ran.code), "{ran:?}");
+        }
+        assert_eq!(
+            fs::read_dir(directory.path()).unwrap().count(),
+            0,
+            "{store}"
+        );
+        run(&["--store", &store, "migrate"], &[]).ok();
+        run(&["--store", &store, "ls"], &[]).ok();
+        for entry in fs::read_dir(directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let _is_one = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
+    }
+}
+
+/// As `sessionctl ls | head` does it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_may_go() {
+    let store = Place::files().await;
+    let sessions = store.sessions();
+    for _ in 0..5 {
+        log_in(&sessions, Some("ada")).await;
+    }
+    let lineage = store.run(&["ls", "--json"]).json()[0]["lineage"].clone();
+    for words in [
+        &["ls"][..],
+        &["ls", "--json"],
+        &["count"],
+        &["show", lineage.as_str().unwrap()],
+        &["watch", "--times", "3", "--every", "1s"],
+        &["doctor"],
+        &["completions", "bash"],
+        &["man"],
+        &["end", "--all", "--yes"],
+    ] {
+        let mut command = command(&[&["--store", &store.url][..], words].concat(), &[]);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*said), (Some(0), ""), "{words:?}");
+    }
+    assert_eq!(store.run(&["ls", "--json"]).json().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_text_of_a_session_is_a_command_to_the_terminal() {
+    let store = Place::files().await;
+    let text = "a\u{9b}2J\u{1b}[2J\u{202e}b";
+    let change = |session: &session_core::Session| {
+        session.insert(text, &text)?;
+        session.set_label(Some(text));
+        session.log_in(text)
+    };
+    store.sessions().cookie_of(change).await.unwrap();
+    let listed = &store.run(&["ls", "--json"]).json()[0];
+    assert_eq!(
+        (&listed["owner"], &listed["label"]),
+        (&text.into(), &text.into())
+    );
+    let lineage = listed["lineage"].as_str().unwrap();
+    for words in [
+        &["ls"][..],
+        &["ls", "--json"],
+        &["show", lineage, "--values"],
+        &["show", lineage, "--values", "--json"],
+    ] {
+        let printed = store.run(words).ok();
+        let is_command = |it: char| (it.is_control() && it != '\n') || it == '\u{202e}';
+        assert!(!printed.contains(is_command), "{printed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_values_cannot_be_read_is_shown_without_them() {
+    let store = Place::files().await;
+    log_in(
+        &store.encrypted("Uc4mZr1yP9vWt6xKi3dLn8cHg0eTb2fQ"),
+        Some("ada"),
+    )
+    .await;
+    let listed = store.run(&["ls", "--json"]).json();
+    let lineage = listed[0]["lineage"].as_str().unwrap();
+    let shown = store.run(&["show", lineage, "--values"]);
+    assert_eq!(shown.code, 3, "{shown:?}");
+    assert!(
+        shown.out.contains("ada") && shown.err.contains("SESSION_ENCRYPTION_KEY"),
+        "{shown:?}"
+    );
+}
+
+/// Somebody else's keys begin as ours do, and need not be text.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_no_text_is_nobodys_session() {
+    let redis = RedisServer::start(&[]).await;
+    redis.command(r#"SET "session:\xff\xfe" x"#);
+    let store = Place::on(redis).await;
+    log_in(&store.sessions(), Some("ada")).await;
+    assert_eq!(store.run(&["ls", "--json"]).json().len(), 1);
+
+    let store = Place::sqlite().await;
+    log_in(&store.sessions(), Some("ada")).await;
+    let file = store
+        .url
+        .trim_start_matches("sqlite://")
+        .trim_end_matches("?mode=rwc");
+    let insert = "INSERT INTO sessions (store_key, payload, revision, expires_at, sweep_at) \
+        SELECT CAST('session:' || X'FFFE' AS BLOB), payload, revision, expires_at, sweep_at FROM sessions";
+    let python =
+        format!("import sqlite3; c = sqlite3.connect({file:?}); c.execute({insert:?}); c.commit()");
+    let ran = std::process::Command::new("python3")
+        .args(["-c", &python])
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert_eq!(store.run(&["ls", "--json"]).json().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_goes_on_after_an_outage_and_ends_when_it_is_told_to() {
+    let redis = RedisServer::start(&["--appendonly", "yes"]).await;
+    let url = redis.url();
+    let words = ["--store", &url, "watch", "--every", "1s", "--times", "5"];
+    let child = command(&words, &[]).stdout(Stdio::piped()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    redis.kill();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    redis.restart().await;
+    let output = child.wait_with_output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{printed}");
+    assert!(printed.contains("failed"), "{printed}");
+    assert!(
+        !printed.lines().last().unwrap().contains("failed"),
+        "{printed}"
+    );
+
+    // In the middle of a call.
+    let words = ["--store", &url, "watch", "--every", "1s"];
+    let mut child = command(&words, &[]).stdout(Stdio::null()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    redis.freeze();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let interrupt = format!("kill -INT {}", child.id());
+    let began = Instant::now();
+    std::process::Command::new("sh")
+        .args(["-c", &interrupt])
+        .status()
+        .unwrap();
+    assert!([Some(0), Some(3)].contains(&child.wait().unwrap().code()));
+    assert!(began.elapsed() < Duration::from_secs(2));
+    redis.thaw();
 }

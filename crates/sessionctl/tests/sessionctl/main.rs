@@ -5,5 +5,6 @@
 mod commands;
 mod copies;
 mod doctor;
+mod encryption;
 mod moving;
 mod support;

@@ -12,6 +12,7 @@ use crate::{
     error::{Error, Result},
     expiry::Millis,
     key::{CookieDigest, StoreKey},
+    measure::{Operation, timed},
     record::{Record, Write},
     shared::Shared,
 };
@@ -87,7 +88,8 @@ fn cookie_key(shared: &Shared, cookie: &[u8]) -> StoreKey {
 
 /// When what the note says happened. What cannot be read counts as now: no log-out is forgotten.
 async fn noted(shared: &Shared, key: StoreKey) -> Result<Option<Millis>> {
-    let Some(found) = shared.store.load(&key).await? else {
+    let load = timed(Operation::Load, shared.store.load(&key));
+    let Some(found) = load.await? else {
         return Ok(None);
     };
     match codec::read_note(&key, &found.bytes) {
@@ -112,7 +114,7 @@ async fn note(shared: &Shared, key: &StoreKey, is_enough: impl Fn(Millis) -> boo
     let lifetime = flask.lifetime.max(Settings::DEFAULT_IDLE_TIMEOUT);
     let until = at.after(lifetime).after(tolerance);
     loop {
-        let found = shared.store.load(key).await?;
+        let found = timed(Operation::Load, shared.store.load(key)).await?;
         let read = found.as_ref().map(|it| codec::read_note(key, &it.bytes));
         let until = match read {
             Some(Ok((noted, _))) if is_enough(noted) => return Ok(()),
@@ -128,8 +130,11 @@ async fn note(shared: &Shared, key: &StoreKey, is_enough: impl Fn(Millis) -> boo
             entry: None,
         };
         let written = match &found {
-            None => shared.store.insert(key, &record).await?,
-            Some(found) => shared.store.update(key, &record, &found.revision).await?,
+            None => timed(Operation::Insert, shared.store.insert(key, &record)).await?,
+            Some(found) => {
+                let update = shared.store.update(key, &record, &found.revision);
+                timed(Operation::Update, update).await?
+            }
         };
         if matches!(written, Write::Stored(_)) {
             return Ok(());

@@ -8,7 +8,7 @@ use std::{
 
 use session_core::{
     Cursor, Error, ExpiredSweep, Loaded, MemoryStore, OwnerIndex, OwnerKey, Page, Record, Result,
-    Revision, SessionStore, StoreKey, Write, async_trait,
+    Revision, Scan, SessionStore, StoreKey, Write, async_trait,
 };
 use tokio::{sync::watch, time::sleep};
 
@@ -289,6 +289,11 @@ impl SessionStore for TestStore {
 
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.call(Method::Delete, self.inner.delete(key)).await
+    }
+
+    /// Not counted, not held, and it does not fail.
+    fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
+        Some(Arc::new(self.inner.clone()))
     }
 
     fn owner_index(self: Arc<Self>) -> Option<Arc<dyn OwnerIndex>> {

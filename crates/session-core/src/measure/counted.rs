@@ -1,0 +1,173 @@
+//! Counts and times by the facade `metrics`.
+
+#[cfg(feature = "flask-cookie")]
+mod timed;
+
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+#[cfg(feature = "flask-cookie")]
+pub(crate) use self::timed::timed;
+use super::{Described, Operation};
+use crate::{
+    error::{Error, Result},
+    expiry::Millis,
+    machine::Answer,
+    security_events::EVENTS,
+};
+
+/// The names of the metrics. Attributes never have an id, a key, a user or a value.
+///
+/// | name | kind | of what | attributes |
+/// |---|---|---|---|
+/// | `session.store.operation.duration` | histogram, seconds | calls of the store | `operation`: `load`, `insert`, `update`, `delete`, `list`, `sweep`, or `check` ([`Sessions::check_store`](crate::Sessions::check_store)); `outcome`: `found`, `absent`, `forwarded` and `ended` (tombstones), `stored`, `refused` (another request was first; the changes are made again), `done`, or the error: `timeout` (also if nobody waits for the answer any more), `backend`, `unsuitable`, `other` |
+/// | `session.request.count` | counter | requests that used the session and are answered | `outcome`: `done`, or the first error that the application met: `store`, `conflict`, `limit`, `application` |
+/// | `session.refresh.count` | counter | writes that move only the expiry | `outcome`: `stored`, `refused` (another request was first), `failed`; the request goes on in any case |
+/// | `session.queue.length` | gauge | requests of this process that wait for their turn to change a session that another request changes | |
+/// | `session.record.ahead.count` | counter | loaded records that were written more than two seconds in the future, so by a process whose clock is ahead of this one's | |
+/// | `session.sweep.removed` | counter | expired records | |
+/// | `session.security_event.count` | counter | security events, also those that are not logged | `event`: as in [`SECURITY_EVENTS`](crate::SECURITY_EVENTS) |
+///
+/// Connections are the drivers' own, which have no common count. A pool that has none left shows in the
+/// times of the calls, and in their timeouts.
+///
+/// The first follows OpenTelemetry's `db.client.operation.duration`: one call of the store, which is
+/// one round trip or two. A quantile needs buckets, which the application gives its recorder, such as
+/// [`METRIC_BUCKETS`]. A request that did not ask for its session is not counted.
+///
+/// [`SessionsBuilder::build`](crate::SessionsBuilder::build) begins each counter at 0, with each of
+/// its attributes, so that an alert sees its first event. So install the recorder before.
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub const METRICS: [&str; 7] = [
+    OPERATION, REQUESTS, REFRESHES, QUEUE, AHEAD, SWEPT, SECURITY,
+];
+
+/// Upper bounds in seconds for the buckets of `session.store.operation.duration`. The alert rules of
+/// `ops/alerts.yml` need one at 0.25.
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub const METRIC_BUCKETS: [f64; 11] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5,
+];
+
+const OPERATION: &str = "session.store.operation.duration";
+const REQUESTS: &str = "session.request.count";
+const REFRESHES: &str = "session.refresh.count";
+const QUEUE: &str = "session.queue.length";
+const AHEAD: &str = "session.record.ahead.count";
+const SWEPT: &str = "session.sweep.removed";
+const SECURITY: &str = "session.security_event.count";
+
+/// How far another process's clock may be ahead before a record of it is counted.
+const AHEAD_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// A call of the store was answered, or its time was over.
+pub(crate) fn store_call<T: Described>(operation: Operation, took: Duration, answer: &Result<T>) {
+    let outcome = match answer {
+        Ok(answer) => answer.result(),
+        Err(Error::Timeout { .. }) => "timeout",
+        Err(Error::Backend { .. }) => "backend",
+        Err(Error::Unsuitable { .. }) => "unsuitable",
+        Err(_) => "other",
+    };
+    let operation = operation.name();
+    metrics::histogram!(OPERATION, "operation" => operation, "outcome" => outcome)
+        .record(took.as_secs_f64());
+}
+
+/// When a call of the store began.
+#[derive(Clone, Copy)]
+pub(crate) struct Began(Instant);
+
+impl Began {
+    pub(crate) fn now() -> Self {
+        Self(Instant::now())
+    }
+}
+
+/// A call of the store that began then was answered, or its time was over.
+pub(crate) fn store_answer<T: Described>(operation: Operation, began: Began, answer: &Result<T>) {
+    store_call(operation, began.0.elapsed(), answer);
+}
+
+/// What a request is counted by: the first error that the application met.
+#[derive(Debug, Default)]
+pub(crate) struct RequestResult {
+    error: OnceLock<&'static str>,
+    counted: OnceLock<()>,
+}
+
+impl RequestResult {
+    /// The application gets this answer.
+    pub(crate) fn met<T>(&self, answer: Result<T>) -> Result<T> {
+        answer.inspect_err(|error| {
+            let outcome = match error {
+                Error::Conflict | Error::Contended => "conflict",
+                Error::TooLarge { .. }
+                | Error::TooManyKeys { .. }
+                | Error::TooManySessions { .. } => "limit",
+                error if error.status() == 503 => "store",
+                _ => "application",
+            };
+            let _first = self.error.set(outcome);
+        })
+    }
+
+    /// The request is answered. It counts once, if it has used its session or could not.
+    pub(crate) fn answered(&self, has_used: bool) {
+        let error = self.error.get().copied();
+        if (has_used || error.is_some()) && self.counted.set(()).is_ok() {
+            metrics::counter!(REQUESTS, "outcome" => error.unwrap_or("done")).increment(1);
+        }
+    }
+}
+
+/// Begins each counter at 0: otherwise nobody sees that the first event was one.
+pub(crate) fn begin() {
+    for outcome in ["done", "store", "conflict", "limit", "application"] {
+        metrics::counter!(REQUESTS, "outcome" => outcome).increment(0);
+    }
+    for outcome in ["stored", "refused", "failed"] {
+        metrics::counter!(REFRESHES, "outcome" => outcome).increment(0);
+    }
+    for event in EVENTS {
+        metrics::counter!(SECURITY, "event" => event).increment(0);
+    }
+    metrics::gauge!(QUEUE).increment(0.0);
+    metrics::counter!(AHEAD).increment(0);
+    metrics::counter!(SWEPT).increment(0);
+}
+
+/// A refresh was answered.
+pub(crate) fn refreshed(answer: &Answer) {
+    let outcome = match answer {
+        Answer::Written(Ok(written)) => written.result(),
+        Answer::Written(Err(_)) => "failed",
+        _ => return,
+    };
+    metrics::counter!(REFRESHES, "outcome" => outcome).increment(1);
+}
+
+/// A request begins to wait for its turn, or ends to.
+pub(crate) fn waits(begins: bool) {
+    metrics::gauge!(QUEUE).increment(if begins { 1.0 } else { -1.0 });
+}
+
+/// A live record was loaded, which a process wrote when its clock was at `used_at`.
+pub(crate) fn written_at(used_at: Option<Millis>, now: Millis) {
+    if used_at.is_some_and(|at| at.since(now) > AHEAD_TOLERANCE) {
+        metrics::counter!(AHEAD).increment(1);
+    }
+}
+
+/// A sweep removed records.
+pub(crate) fn swept(removed: u64) {
+    metrics::counter!(SWEPT).increment(removed);
+}
+
+/// A security event, logged or not.
+pub(crate) fn security_event(event: &'static str) {
+    debug_assert!(EVENTS.contains(&event), "{event} does not begin at 0");
+    metrics::counter!(SECURITY, "event" => event).increment(1);
+}
