@@ -336,7 +336,7 @@ impl AllSessions {
             if let Some(Ok((header, _))) = header
                 && header.kind == Kind::Live
                 && header.owner == Some(owner)
-                && rules.end_of(&header) > self.shared.now()
+                && header.expires_at > self.shared.now()
             {
                 live.push(session);
             }

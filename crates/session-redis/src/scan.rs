@@ -122,7 +122,11 @@ impl RedisStore {
         self.parse_answer(Ok(value.clone()))
     }
 
-    async fn read_on<T: FromRedisValue>(&self, node: &Node, command: &[&[u8]]) -> Result<T> {
+    pub(crate) async fn read_on<T: FromRedisValue>(
+        &self,
+        node: &Node,
+        command: &[&[u8]],
+    ) -> Result<T> {
         self.parse_answer(self.send_on(node, command).await)
     }
 

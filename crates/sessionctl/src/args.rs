@@ -124,9 +124,10 @@ impl Command {
             Self::Sweep
             | Self::Migrate
             | Self::Copy(_)
+            | Self::Encrypt
             | Self::Doctor(_)
             | Self::Completions { .. }
-            | Self::Man => false,
+            | Self::Man { .. } => false,
         }
     }
 }

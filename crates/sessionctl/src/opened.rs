@@ -8,8 +8,8 @@ use std::{
 use session_stores::{
     OpenStore, Preparation, StoreType,
     session_core::{
-        AllSessions, Bytes, ExpiredSweep, KeyPrefix, Moving, Record, SessionStore,
-        Sessions, Settings,
+        AllSessions, Bytes, ExpiredSweep, KeyPrefix, Moving, Record, SessionStore, Sessions,
+        Settings,
         config::{ConfigError, Env},
     },
 };
