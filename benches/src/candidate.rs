@@ -21,6 +21,11 @@ pub(crate) enum Candidate {
     /// axum without sessions.
     BareAxum,
     OursMemcached,
+    ByHandMemcached,
+    OursMongo,
+    ByHandMongo,
+    OursFiles,
+    ByHandFiles,
     OursPostgres,
     TowerPostgres,
     OursSqlite,
@@ -28,7 +33,7 @@ pub(crate) enum Candidate {
 }
 
 impl Candidate {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 18] = [
         Self::OursRedis,
         Self::Bare,
         Self::ByHand,
@@ -38,6 +43,11 @@ impl Candidate {
         Self::UnusedAxum,
         Self::BareAxum,
         Self::OursMemcached,
+        Self::ByHandMemcached,
+        Self::OursMongo,
+        Self::ByHandMongo,
+        Self::OursFiles,
+        Self::ByHandFiles,
         Self::OursPostgres,
         Self::TowerPostgres,
         Self::OursSqlite,
@@ -57,6 +67,11 @@ impl Candidate {
             Self::UnusedAxum => "session-tower unused",
             Self::BareAxum => "axum",
             Self::OursMemcached => "session-memcached",
+            Self::ByHandMemcached => "by hand, memcached",
+            Self::OursMongo => "session-mongo",
+            Self::ByHandMongo => "by hand, mongo",
+            Self::OursFiles => "session-fs",
+            Self::ByHandFiles => "by hand, files",
             Self::OursPostgres => "session-sql-postgres",
             Self::TowerPostgres => "tower-sessions-postgres",
             Self::OursSqlite => "session-sql-sqlite",

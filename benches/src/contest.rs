@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf, time::Duration};
 
-use session_tests::{Memcached, Postgres, RedisServer, scratch_dir};
+use session_tests::{Memcached, Mongo, Postgres, RedisServer, scratch_dir};
 
 use crate::{
     Result,
@@ -31,15 +31,19 @@ pub(crate) enum Contest {
     /// With axum, on Redis.
     Axum,
     Memcached,
+    Mongo,
+    Files,
     Postgres,
     Sqlite,
 }
 
 impl Contest {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Redis,
         Self::Axum,
         Self::Memcached,
+        Self::Mongo,
+        Self::Files,
         Self::Postgres,
         Self::Sqlite,
     ];
@@ -50,6 +54,8 @@ impl Contest {
             "redis" => vec![Self::Redis],
             "axum" => vec![Self::Axum],
             "memcached" => vec![Self::Memcached],
+            "mongo" => vec![Self::Mongo],
+            "files" => vec![Self::Files],
             "postgres" => vec![Self::Postgres],
             "sqlite" => vec![Self::Sqlite],
             "sql" => vec![Self::Postgres, Self::Sqlite],
@@ -90,7 +96,16 @@ impl Contest {
             Self::Before(_) => [Row::of(1), Row::of(8), usual]
                 .map(|row| (row, BEFORE))
                 .to_vec(),
-            Self::Memcached => vec![(usual, &[C::OursMemcached, C::OursRedis])],
+            Self::Memcached => vec![
+                (Row::of(8), &[C::OursMemcached, C::ByHandMemcached]),
+                (usual, &[C::OursMemcached, C::ByHandMemcached, C::OursRedis]),
+            ],
+            Self::Mongo => [Row::of(8), usual]
+                .map(|row| (row, &[C::OursMongo, C::ByHandMongo][..]))
+                .to_vec(),
+            Self::Files => [Row::of(8), usual]
+                .map(|row| (row, &[C::OursFiles, C::ByHandFiles][..]))
+                .to_vec(),
             Self::Postgres => vec![(usual, &[C::OursPostgres, C::TowerPostgres])],
             Self::Sqlite => vec![(usual, &[C::OursSqlite, C::TowerSqlite])],
         }
@@ -102,9 +117,9 @@ impl Contest {
             Measure::{Cpu, Rate},
             Route::{Change, Read},
         };
-        let both = |measure, ours, other, wanted: [Option<f64>; 2]| {
+        let both_of = |row, measure, ours, other, wanted: [Option<f64>; 2]| -> Vec<Bar> {
             let of = |(route, at_least)| Bar {
-                row: Row::of(USUAL_VISITORS),
+                row,
                 route,
                 measure,
                 ours,
@@ -112,6 +127,15 @@ impl Contest {
                 at_least,
             };
             [Read, Change].into_iter().zip(wanted).map(of).collect()
+        };
+        let both = |measure, ours, other, wanted| {
+            both_of(Row::of(USUAL_VISITORS), measure, ours, other, wanted)
+        };
+        // At most 1.10 times the processor time of the driver used by hand.
+        let beside_hand = |ours, by_hand| -> Vec<Bar> {
+            let few = both_of(Row::of(8), Cpu, ours, by_hand, [Some(1.0 / 1.1); 2]);
+            let usual = both(Cpu, ours, by_hand, [Some(1.0 / 1.1); 2]);
+            [few, usual].concat()
         };
         match self {
             Self::Redis => self.redis_bars(),
@@ -133,7 +157,12 @@ impl Contest {
                     bar(USUAL_VISITORS, Read, C::UnusedAxum, C::BareAxum, 0.97),
                 ]
             }
-            Self::Memcached => both(Rate, C::OursMemcached, C::OursRedis, [Some(0.8), None]),
+            Self::Memcached => {
+                let redis = both(Rate, C::OursMemcached, C::OursRedis, [Some(0.8), None]);
+                [beside_hand(C::OursMemcached, C::ByHandMemcached), redis].concat()
+            }
+            Self::Mongo => beside_hand(C::OursMongo, C::ByHandMongo),
+            Self::Files => beside_hand(C::OursFiles, C::ByHandFiles),
             Self::Postgres => both(Rate, C::OursPostgres, C::TowerPostgres, [Some(1.05); 2]),
             Self::Sqlite => both(Rate, C::OursSqlite, C::TowerSqlite, [Some(1.2), Some(1.05)]),
         }
@@ -209,8 +238,27 @@ impl Contest {
                 let store = Store {
                     pid: None,
                     address: &|candidate| match candidate {
-                        Candidate::OursMemcached => memcached.addr(),
+                        Candidate::OursMemcached | Candidate::ByHandMemcached => memcached.addr(),
                         _ => redis.url(),
+                    },
+                };
+                self.measure(plan, store).await
+            }
+            Self::Mongo => {
+                let server = Mongo::start().await;
+                let store = Store {
+                    pid: None,
+                    address: &|_| server.url(),
+                };
+                self.measure(plan, store).await
+            }
+            Self::Files => {
+                let directory = scratch_dir();
+                let store = Store {
+                    pid: None,
+                    address: &|candidate| {
+                        let below = directory.path().join(candidate.name());
+                        below.display().to_string()
                     },
                 };
                 self.measure(plan, store).await

@@ -35,7 +35,11 @@ impl Contestant {
         row: Row,
     ) -> Result<Self> {
         let core = plan.core.to_string();
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        if let Some(owners) = row.owners {
+            command.env(record::OWNERS, owners.to_string());
+        }
+        let mut process = command
             .args(["serve", candidate.served(), address, &core])
             .env(record::FILLER_LENGTH, row.filler.to_string())
             .stdin(Stdio::piped())

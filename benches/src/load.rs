@@ -51,6 +51,27 @@ impl Load {
         Ok(())
     }
 
+    /// Makes so many new sessions.
+    pub(crate) async fn fill(&mut self, sessions: u32) -> Result<()> {
+        let mut tasks = JoinSet::new();
+        let visitors = u32::try_from(self.visitors.len())?;
+        for (number, mut visitor) in (0..visitors).zip(self.visitors.drain(..)) {
+            let own = sessions / visitors + u32::from(number < sessions % visitors);
+            tasks.spawn(async move {
+                for _ in 0..own {
+                    visitor.forget();
+                    let filled = visitor.ask(Route::Fill).await;
+                    filled.map_err(|error| error.to_string())?;
+                }
+                Ok::<_, String>(visitor)
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            self.visitors.push(ended??);
+        }
+        Ok(())
+    }
+
     /// All ask for `route` again and again, as fast as they are answered.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod core;
 mod cpu;
 mod figures;
 mod load;
+mod memory;
 mod plan;
 mod record;
 mod report;
@@ -21,17 +22,20 @@ use std::{error::Error, process::ExitCode};
 use candidate::Candidate;
 use contest::Contest;
 use plan::Plan;
+use tokio::runtime::{Builder, Runtime};
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-const USAGE: &str = "bench [redis|memcached|postgres|sqlite|sql|before PROGRAM]... [rounds [visitors]]: \
-                     all but the last, 9 rounds and all rows unless told";
+const USAGE: &str = "bench [redis|axum|memcached|mongo|files|postgres|sqlite|sql|before PROGRAM]... [rounds [visitors]], \
+                     or memory [sessions]: all but the last two, 9 rounds, all rows and 1000000 sessions unless told";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["serve", candidate, address, core] => serve(candidate, address, core).map(|()| true),
+        ["memory"] => measure_memory("1000000"),
+        ["memory", sessions] => measure_memory(sessions),
         words => compare(words),
     };
     match outcome {
@@ -70,6 +74,29 @@ fn compare(words: &[&str]) -> Result<bool> {
     if contests.is_empty() {
         contests = Contest::ALL.to_vec();
     }
+    let mut plan = on_cores()?;
+    match *numbers {
+        [] => {}
+        [rounds] => plan.rounds = rounds,
+        [rounds, visitors] => (plan.rounds, plan.visitors) = (rounds, Some(visitors)),
+        _ => return Err(USAGE.into()),
+    }
+    let runtime = runtime()?;
+    let mut met = true;
+    for contest in contests {
+        met &= runtime.block_on(contest.run(plan))?;
+    }
+    Ok(met)
+}
+
+/// Fills the stores with so many sessions, and says whether the bar of their size was met.
+fn measure_memory(sessions: &str) -> Result<bool> {
+    let plan = on_cores()?;
+    runtime()?.block_on(memory::print(plan, sessions.parse()?))
+}
+
+/// Keeps this process on all cores but that of the program that is measured.
+fn on_cores() -> Result<Plan> {
     let cores = core::available()?;
     let (ours, others) = match cores.as_slice() {
         [only] => (*only, vec![*only]),
@@ -77,20 +104,10 @@ fn compare(words: &[&str]) -> Result<bool> {
         [] => return Err("the system names no processor core".into()),
     };
     core::stay_on(&others)?;
-    let mut plan = Plan::on(ours);
-    match *numbers {
-        [] => {}
-        [rounds] => plan.rounds = rounds,
-        [rounds, visitors] => (plan.rounds, plan.visitors) = (rounds, Some(visitors)),
-        _ => return Err(USAGE.into()),
-    }
     println!("the program measured: core {ours}; its store and its visitors: core {others:?}");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let mut met = true;
-    for contest in contests {
-        met &= runtime.block_on(contest.run(plan))?;
-    }
-    Ok(met)
+    Ok(Plan::on(ours))
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }

@@ -18,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) filler: usize,
     /// Whether all visitors use one session.
     pub(crate) shared: bool,
+    /// How many users log in, one with each session; nobody if this is nothing.
+    pub(crate) owners: Option<u32>,
 }
 
 impl Plan {
@@ -38,6 +40,14 @@ impl Row {
             visitors,
             filler: 0,
             shared: false,
+            owners: None,
+        }
+    }
+
+    pub(crate) const fn of_owners(self, owners: u32) -> Self {
+        Self {
+            owners: Some(owners),
+            ..self
         }
     }
 

@@ -1,9 +1,15 @@
 //! The data of every session: ten keys, about 300 bytes, and a filler for longer ones.
 
-use std::{env, iter::repeat_n};
+use std::{
+    env,
+    iter::repeat_n,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 /// How long the filler is, in bytes.
 pub(crate) const FILLER_LENGTH: &str = "BENCH_FILLER";
+/// How many users log in.
+pub(crate) const OWNERS: &str = "BENCH_OWNERS";
 /// The key of the filler.
 pub(crate) const FILLER: &str = "filler";
 
@@ -27,6 +33,14 @@ pub(crate) const TEXTS: [(&str, &str); 9] = [
 pub(crate) fn filler() -> String {
     let length = env::var(FILLER_LENGTH).ok().and_then(|it| it.parse().ok());
     repeat_n('x', length.unwrap_or(0)).collect()
+}
+
+/// The user of the next session that is made, if users log in.
+pub(crate) fn owner() -> Option<String> {
+    static LOGINS: AtomicU32 = AtomicU32::new(0);
+    let owners: u32 = env::var(OWNERS).ok()?.parse().ok()?;
+    let login = LOGINS.fetch_add(1, Ordering::Relaxed);
+    Some(format!("user-{}", login % owners.max(1)))
 }
 
 /// What the read route answers.

@@ -45,6 +45,12 @@ impl Visitor {
         (self.shares, other.shares) = (true, true);
     }
 
+    /// Comes without a cookie the next time.
+    pub(crate) fn forget(&mut self) {
+        self.cookie.clear();
+        self.prepared = None;
+    }
+
     /// Changes the session once more; how many changes it has kept then.
     pub(crate) async fn visits(&mut self) -> io::Result<u64> {
         self.ask(Route::Change).await?;

@@ -1,26 +1,26 @@
-//! The program that is written by hand for its purpose: the driver's multiplexed connection of each
-//! worker, a signed cookie, a struct in `MessagePack`, `GET`, and `SET` for a change. Of two changes
-//! at once it loses one.
+//! The programs that are written by hand for their purpose: a signed cookie, a struct, and the
+//! driver as its documentation has it.
 
-use std::{cell::RefCell, fmt::Write as _, rc::Rc};
+mod files;
+mod memcached;
+mod mongo;
+mod redis;
+
+use std::{fmt::Write as _, future::Future, rc::Rc};
 
 use actix_web::{
     App, Error, HttpRequest, HttpResponse, HttpServer,
     cookie::Cookie,
     error::{ErrorInternalServerError, ErrorUnauthorized},
-    get, post, rt,
-    web::Data,
+    web,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use session_redis::redis::{
-    AsyncCommands, AsyncConnectionConfig, Client, IntoConnectionInfo, aio::MultiplexedConnection,
-    io::tcp::TcpSettings,
-};
 use sha2::Sha256;
 
-use super::{LIFETIME, PATIENCE, SECRET, WORKERS, announce};
+pub(super) use self::{files::files, memcached::memcached, mongo::mongo, redis::redis};
+use super::{SECRET, WORKERS, announce};
 use crate::{Result, record};
 
 const COOKIE: &str = "__Host-session";
@@ -41,29 +41,30 @@ struct Session {
     visits: u64,
 }
 
-/// What each worker has.
-struct Worker {
-    signer: Hmac<Sha256>,
-    client: Client,
-    connection: RefCell<Option<MultiplexedConnection>>,
+/// Where the sessions are.
+trait Store: 'static {
+    /// What a change names of the session that it has read. Nothing where it overwrites whatever is
+    /// there, so that of two changes at once one is lost.
+    type Version;
+
+    async fn load(&self, key: &str) -> Result<(Session, Self::Version), Error>;
+
+    /// Stores a new session, or one in place of that of this version.
+    async fn store(
+        &self,
+        key: &str,
+        session: &Session,
+        version: Option<Self::Version>,
+    ) -> Result<(), Error>;
 }
 
-impl Worker {
-    async fn connection(&self) -> Result<MultiplexedConnection, Error> {
-        let connection = self.connection.borrow().clone();
-        if let Some(connection) = connection {
-            return Ok(connection);
-        }
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
-        let opened = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(ErrorInternalServerError)?;
-        *self.connection.borrow_mut() = Some(opened.clone());
-        Ok(opened)
-    }
+/// What each worker has.
+struct Worker<S> {
+    signer: Hmac<Sha256>,
+    store: S,
+}
 
+impl<S> Worker<S> {
     /// The store key of the session that the request's cookie names.
     fn key(&self, request: &HttpRequest) -> Result<String, Error> {
         let cookie = request.cookie(COOKIE);
@@ -77,23 +78,6 @@ impl Worker {
         id.map(|id| key(&id))
             .ok_or_else(|| ErrorUnauthorized("no session"))
     }
-
-    async fn load(&self, key: &str) -> Result<Session, Error> {
-        let bytes: Vec<u8> = self
-            .connection()
-            .await?
-            .get(key)
-            .await
-            .map_err(ErrorInternalServerError)?;
-        rmp_serde::from_slice(&bytes).map_err(ErrorInternalServerError)
-    }
-
-    async fn store(&self, key: &str, session: &Session) -> Result<(), Error> {
-        let bytes = rmp_serde::to_vec_named(session).map_err(ErrorInternalServerError)?;
-        let mut connection = self.connection().await?;
-        let stored = connection.set_ex(key, bytes, LIFETIME.as_secs());
-        stored.await.map_err(ErrorInternalServerError)
-    }
 }
 
 /// As long as this library's.
@@ -106,8 +90,7 @@ fn key(id: &[u8]) -> String {
     key
 }
 
-#[post("/fill")]
-async fn fill(worker: Data<Rc<Worker>>) -> Result<HttpResponse, Error> {
+async fn fill<S: Store>(worker: web::Data<Rc<Worker<S>>>) -> Result<HttpResponse, Error> {
     let mut id = [0; ID];
     getrandom::fill(&mut id).map_err(|_| ErrorInternalServerError("no random numbers"))?;
     let mut texts = record::TEXTS.map(|(_, text)| text.to_owned()).into_iter();
@@ -125,7 +108,7 @@ async fn fill(worker: Data<Rc<Worker>>) -> Result<HttpResponse, Error> {
         filler: record::filler(),
         visits: 0,
     };
-    worker.store(&key(&id), &session).await?;
+    worker.store.store(&key(&id), &session, None).await?;
     let id = URL_SAFE_NO_PAD.encode(id);
     let signature = worker.signer.clone().chain_update(&id).finalize();
     let signature = URL_SAFE_NO_PAD.encode(signature.into_bytes());
@@ -137,42 +120,47 @@ async fn fill(worker: Data<Rc<Worker>>) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::Ok().cookie(cookie).body("filled"))
 }
 
-#[get("/read")]
-async fn read(worker: Data<Rc<Worker>>, request: HttpRequest) -> Result<String, Error> {
+async fn read<S: Store>(
+    worker: web::Data<Rc<Worker<S>>>,
+    request: HttpRequest,
+) -> Result<String, Error> {
     let key = worker.key(&request)?;
-    Ok(worker.load(&key).await?.user_name)
+    Ok(worker.store.load(&key).await?.0.user_name)
 }
 
-#[post("/change")]
-async fn change(worker: Data<Rc<Worker>>, request: HttpRequest) -> Result<String, Error> {
+async fn change<S: Store>(
+    worker: web::Data<Rc<Worker<S>>>,
+    request: HttpRequest,
+) -> Result<String, Error> {
     let key = worker.key(&request)?;
-    let mut session = worker.load(&key).await?;
+    let (mut session, version) = worker.store.load(&key).await?;
     session.visits += 1;
-    worker.store(&key, &session).await?;
+    worker.store.store(&key, &session, Some(version)).await?;
     Ok(session.visits.to_string())
 }
 
-#[get("/plain")]
 async fn plain() -> &'static str {
     "plain"
 }
 
-pub(super) fn redis(url: &str) -> Result<()> {
-    let info = url.into_connection_info()?;
-    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    let client = Client::open(info)?;
+/// Serves with a store of each worker, which `open` makes.
+fn serve<S: Store>(
+    open: impl Fn() -> S + Send + Clone + 'static,
+) -> Result<impl Future<Output = Result<()>>> {
     let signer = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes())?;
     let app = move || {
         let worker = Worker {
             signer: signer.clone(),
-            client: client.clone(),
-            connection: RefCell::default(),
+            store: open(),
         };
         App::new()
-            .app_data(Data::new(Rc::new(worker)))
-            .service((fill, read, change, plain))
+            .app_data(web::Data::new(Rc::new(worker)))
+            .route("/fill", web::post().to(fill::<S>))
+            .route("/read", web::get().to(read::<S>))
+            .route("/change", web::post().to(change::<S>))
+            .route("/plain", web::get().to(plain))
     };
-    rt::System::new().block_on(async move {
+    Ok(async move {
         let server = HttpServer::new(app).workers(WORKERS).bind("127.0.0.1:0")?;
         announce(server.addrs()[0]);
         Ok(server.run().await?)

@@ -7,7 +7,9 @@ use session_actix::{
     Session, SessionError, SessionMiddleware,
     session_core::{SecretKeys, Sessions, Settings},
 };
+use session_fs::FileStore;
 use session_memcached::MemcachedStore;
+use session_mongo::MongoStore;
 use session_redis::RedisStore;
 
 use super::{LIFETIME, PATIENCE, SECRET, WORKERS, announce};
@@ -20,6 +22,9 @@ async fn fill(session: Session) -> Result<&'static str, SessionError> {
     }
     session.insert(record::FILLER, &record::filler())?;
     session.insert(record::CHANGED, &0_u64)?;
+    if let Some(owner) = record::owner() {
+        session.log_in(&owner)?;
+    }
     Ok("filled")
 }
 
@@ -57,6 +62,19 @@ pub(super) fn sql(url: &str) -> Result<()> {
     serve(Sessions::new(settings()?, store)?)
 }
 
+pub(super) fn mongo(url: &str) -> Result<()> {
+    // The driver's tasks live as long as the runtime that the client was made on.
+    rt::System::new().block_on(async {
+        let store = MongoStore::connect(url).await?;
+        run(Sessions::new(settings()?, Arc::new(store))?).await
+    })
+}
+
+pub(super) fn files(directory: &str) -> Result<()> {
+    let store = FileStore::open(directory)?;
+    serve(Sessions::new(settings()?, Arc::new(store))?)
+}
+
 fn settings() -> Result<Settings> {
     Ok(Settings::new(SecretKeys::new(SECRET)?)
         .with_idle_timeout(LIFETIME)
@@ -64,14 +82,16 @@ fn settings() -> Result<Settings> {
 }
 
 fn serve(sessions: Sessions) -> Result<()> {
+    rt::System::new().block_on(run(sessions))
+}
+
+async fn run(sessions: Sessions) -> Result<()> {
     let app = move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))
             .service((fill, read, change, plain))
     };
-    rt::System::new().block_on(async move {
-        let server = HttpServer::new(app).workers(WORKERS).bind("127.0.0.1:0")?;
-        announce(server.addrs()[0]);
-        Ok(server.run().await?)
-    })
+    let server = HttpServer::new(app).workers(WORKERS).bind("127.0.0.1:0")?;
+    announce(server.addrs()[0]);
+    Ok(server.run().await?)
 }
