@@ -25,11 +25,15 @@ fn sessions(store: &Arc<MemoryStore>) -> Sessions {
 }
 
 /// A request with this cookie, which changes its session.
-async fn visit(sessions: &Sessions, cookie: &str, change: impl FnOnce(&Session)) -> Option<String> {
-    let visit: RequestSession = sessions.begin_request();
-    let session = visit.session(&mut [cookie.as_bytes()].into_iter()).await;
+async fn request(
+    sessions: &Sessions,
+    cookie: &str,
+    change: impl FnOnce(&Session),
+) -> Option<String> {
+    let request: RequestSession = sessions.begin_request();
+    let session = request.session(&mut [cookie.as_bytes()].into_iter()).await;
     change(&session.unwrap());
-    let headers = match visit.finish() {
+    let headers = match request.finish() {
         Finish::Ready(headers) => headers,
         Finish::Pending(saving) => saving.await.unwrap(),
     };
@@ -38,7 +42,7 @@ async fn visit(sessions: &Sessions, cookie: &str, change: impl FnOnce(&Session))
 
 async fn owner(sessions: &Sessions, cookie: &str) -> Option<String> {
     let mut owner = None;
-    visit(sessions, cookie, |it| {
+    request(sessions, cookie, |it| {
         owner = it.owner().map(|it| it.to_string());
     })
     .await;
@@ -69,17 +73,17 @@ async fn a_second_copy_ends_what_has_ended_since_and_leaves_what_is_later_there(
     };
     assert_eq!(copied(false).await, (4, 0));
     tokio::time::sleep(Duration::from_millis(5)).await;
-    visit(&from, &cookies[0], Session::log_out).await;
-    visit(&from, &cookies[1], |it| it.insert("n", &1).unwrap()).await;
-    visit(&to, &cookies[2], |it| it.insert("n", &2).unwrap()).await;
-    let renewed = visit(&from, &cookies[3], Session::renew).await.unwrap();
+    request(&from, &cookies[0], Session::log_out).await;
+    request(&from, &cookies[1], |it| it.insert("n", &1).unwrap()).await;
+    request(&to, &cookies[2], |it| it.insert("n", &2).unwrap()).await;
+    let renewed = request(&from, &cookies[3], Session::renew).await.unwrap();
     // The two that were renewed, and the one that was changed here, and the one that ended.
     assert_eq!(copied(true).await, (4, 1));
     assert_eq!(copied(false).await, (4, 1));
     assert_eq!(owner(&to, &cookies[0]).await, None);
     for (cookie, expected) in [(&cookies[1], 1), (&cookies[2], 2)] {
         let read = |it: &Session| assert_eq!(it.get::<u32>("n").unwrap(), Some(expected));
-        visit(&to, cookie, read).await;
+        request(&to, cookie, read).await;
     }
     let renewed = renewed.split(';').next().unwrap();
     assert_eq!(owner(&to, renewed).await.as_deref(), Some("flo"));
@@ -130,10 +134,10 @@ async fn a_session_that_somebody_has_logged_in_to_since_is_not_ended() {
     let all = sessions.all().unwrap();
     let seen = only(&all).await;
     // A renewal alone changes nothing.
-    let renewed = visit(&sessions, &cookie, Session::renew).await.unwrap();
+    let renewed = request(&sessions, &cookie, Session::renew).await.unwrap();
     let renewed = renewed.split(';').next().unwrap();
     let anonymous = only(&all).await;
-    let login = visit(&sessions, renewed, |it| it.log_in("ada").unwrap()).await;
+    let login = request(&sessions, renewed, |it| it.log_in("ada").unwrap()).await;
     let login = login.unwrap();
     let login = login.split(';').next().unwrap();
     for seen in [&seen, &anonymous] {

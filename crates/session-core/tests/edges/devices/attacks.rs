@@ -720,7 +720,7 @@ async fn a_store_that_fails_at_any_call_of_a_refresh_ends_no_binding() {
 /// Each call of a registration fails. Whoever was not told, is not bound; except where the answer
 /// of the write itself is lost, as documented.
 #[tokio::test]
-async fn a_store_that_fails_at_any_call_of_a_registration_binds_nobody_untold() {
+async fn a_store_that_fails_at_any_call_of_a_registration_binds_only_who_is_told() {
     for (settings, which) in races() {
         for method in Method::ALL {
             for failure in [Failure::Before, Failure::TooLarge] {
@@ -1287,7 +1287,7 @@ async fn a_stolen_pair_that_is_over_stays_over() {
 /// A thief binds an unbound session to a key of their own while its user logs in again, without
 /// proof of that device: "a login … without the proof, frees the session for another device".
 #[tokio::test]
-async fn a_login_beside_a_strangers_registration_frees_the_session() {
+async fn a_login_beside_a_foreign_registration_unbinds_the_session() {
     let site = Site::new(binding());
     let browser = site.browser();
     let login = site.request(&browser, |it| it.log_in("ada").unwrap()).await;
