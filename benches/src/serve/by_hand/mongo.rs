@@ -39,12 +39,11 @@ impl Store for Mongo {
             session,
         };
         let sessions = self.0.clone_with_type::<Stored<&Session>>();
-        let write = match version {
-            None => sessions.insert_one(stored).await.map(drop),
-            Some(()) => {
-                let replace = sessions.replace_one(doc! { "_id": key }, stored);
-                replace.await.map(drop)
-            }
+        let write = if version.is_none() {
+            sessions.insert_one(stored).await.map(drop)
+        } else {
+            let replace = sessions.replace_one(doc! { "_id": key }, stored);
+            replace.await.map(drop)
         };
         write.map_err(ErrorInternalServerError)
     }
