@@ -79,6 +79,10 @@ impl Candidate {
         }
     }
 
+    pub(crate) fn is_ours(self) -> bool {
+        self.name().starts_with("session-")
+    }
+
     /// Whether its routes use sessions.
     pub(crate) fn has_sessions(self) -> bool {
         !matches!(self, Self::Bare | Self::UnusedAxum | Self::BareAxum)

@@ -1,6 +1,11 @@
 //! Starts stores and contestants, measures them in rounds, and compares the results.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use session_tests::{Memcached, Mongo, Postgres, RedisServer, scratch_dir};
 
@@ -8,6 +13,7 @@ use crate::{
     Result,
     bar::{Bar, Measure, Other},
     candidate::Candidate,
+    chart,
     contestant::Contestant,
     cpu,
     figures::Round,
@@ -221,8 +227,9 @@ impl Contest {
         bars
     }
 
-    /// Starts the stores and the contestants, measures, and says whether every bar was met.
-    pub(crate) async fn run(&self, plan: Plan) -> Result<bool> {
+    /// Starts the stores and the contestants, measures, draws the chart if a file for it is named, and
+    /// says whether every bar was met.
+    pub(crate) async fn run(&self, plan: Plan, chart: Option<&Path>) -> Result<bool> {
         match self {
             Self::Redis | Self::Before(_) | Self::Axum => {
                 let server = RedisServer::start(&[]).await;
@@ -230,7 +237,7 @@ impl Contest {
                     pid: server.pid(),
                     address: &|_| server.url(),
                 };
-                self.measure(plan, store).await
+                self.measure(plan, chart, store).await
             }
             Self::Memcached => {
                 let memcached = Memcached::start(&[]).await;
@@ -242,7 +249,7 @@ impl Contest {
                         _ => redis.url(),
                     },
                 };
-                self.measure(plan, store).await
+                self.measure(plan, chart, store).await
             }
             Self::Mongo => {
                 let server = Mongo::start().await;
@@ -250,7 +257,7 @@ impl Contest {
                     pid: None,
                     address: &|_| server.url(),
                 };
-                self.measure(plan, store).await
+                self.measure(plan, chart, store).await
             }
             Self::Files => {
                 let directory = scratch_dir();
@@ -261,7 +268,7 @@ impl Contest {
                         below.display().to_string()
                     },
                 };
-                self.measure(plan, store).await
+                self.measure(plan, chart, store).await
             }
             Self::Postgres => {
                 let server = Postgres::start().await;
@@ -269,7 +276,7 @@ impl Contest {
                     pid: None,
                     address: &|_| server.url(),
                 };
-                self.measure(plan, store).await
+                self.measure(plan, chart, store).await
             }
             Self::Sqlite => {
                 let directory = scratch_dir();
@@ -280,14 +287,14 @@ impl Contest {
                         format!("sqlite://{}.db?mode=rwc", file.display())
                     },
                 };
-                self.measure(plan, store).await
+                self.measure(plan, chart, store).await
             }
         }
     }
 
     /// Every round measures everybody on every route, in a changing order: what disturbs the
     /// machine disturbs all alike.
-    async fn measure(&self, plan: Plan, store: Store<'_>) -> Result<bool> {
+    async fn measure(&self, plan: Plan, chart: Option<&Path>, store: Store<'_>) -> Result<bool> {
         let is_wanted = |row: Row| plan.visitors.is_none_or(|number| row.visitors == number);
         let mut bars = self.bars();
         bars.retain(|bar| is_wanted(bar.row));
@@ -298,6 +305,11 @@ impl Contest {
             }
         }
         report::print(&format!("{self:?}"), &entries);
+        if let Some(file) = chart {
+            let title =
+                format!("{self:?}: requests a second, the program on one core; more is better");
+            chart::draw(file, &title, &entries)?;
+        }
         Ok(report::judge(&bars, &entries))
     }
 
@@ -315,7 +327,9 @@ impl Contest {
                 _ => env::current_exe()?,
             };
             let address = (store.address)(*candidate);
-            contestants.push(Contestant::start(*candidate, &program, &address, plan, row).await?);
+            contestants.push(
+                Contestant::start(*candidate, Command::new(program), &address, plan, row).await?,
+            );
         }
         let mut routes = Vec::new();
         for route in Route::MEASURED {

@@ -3,7 +3,6 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -29,17 +28,16 @@ impl Contestant {
     /// session.
     pub(crate) async fn start(
         candidate: Candidate,
-        program: &Path,
+        mut program: Command,
         address: &str,
         plan: Plan,
         row: Row,
     ) -> Result<Self> {
         let core = plan.core.to_string();
-        let mut command = Command::new(program);
         if let Some(owners) = row.owners {
-            command.env(record::OWNERS, owners.to_string());
+            program.env(record::OWNERS, owners.to_string());
         }
-        let mut process = command
+        let mut process = program
             .args(["serve", candidate.served(), address, &core])
             .env(record::FILLER_LENGTH, row.filler.to_string())
             .stdin(Stdio::piped())
@@ -62,6 +60,13 @@ impl Contestant {
 
     pub(crate) fn load(&mut self) -> &mut Load {
         &mut self.load
+    }
+
+    /// Ends it as it ends by itself, so that it can write what it has counted.
+    pub(crate) fn end(mut self) -> Result<()> {
+        drop(self.process.stdin.take());
+        self.process.wait()?;
+        Ok(())
     }
 
     pub(crate) fn cpu(&self) -> Result<std::time::Duration> {

@@ -3,6 +3,7 @@
 
 mod bar;
 mod candidate;
+mod chart;
 mod contest;
 mod contestant;
 mod core;
@@ -11,13 +12,14 @@ mod figures;
 mod load;
 mod memory;
 mod plan;
+mod profile;
 mod record;
 mod report;
 mod route;
 mod serve;
 mod visitor;
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, path::PathBuf, process::ExitCode};
 
 use candidate::Candidate;
 use contest::Contest;
@@ -26,14 +28,16 @@ use tokio::runtime::{Builder, Runtime};
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-const USAGE: &str = "bench [redis|axum|memcached|mongo|files|postgres|sqlite|sql|before PROGRAM]... [rounds [visitors]], \
-                     or memory [sessions]: all but the last two, 9 rounds, all rows and 1000000 sessions unless told";
+const USAGE: &str = "bench [chart FILE] [redis|axum|memcached|mongo|files|postgres|sqlite|sql|before PROGRAM]... \
+                     [rounds [visitors]], or profile, or memory [sessions]: without words all contests, \
+                     9 rounds, all rows; 1000000 sessions";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["serve", candidate, address, core] => serve(candidate, address, core).map(|()| true),
+        ["profile"] => profile().map(|()| true),
         ["memory"] => measure_memory("1000000"),
         ["memory", sessions] => measure_memory(sessions),
         words => compare(words),
@@ -58,8 +62,13 @@ fn serve(candidate: &str, address: &str, core: &str) -> Result<()> {
 fn compare(words: &[&str]) -> Result<bool> {
     let mut contests = Vec::new();
     let mut numbers = Vec::new();
+    let mut chart = None;
     let mut words = words.iter();
     while let Some(word) = words.next() {
+        if *word == "chart" {
+            chart = Some(PathBuf::from(words.next().ok_or(USAGE)?));
+            continue;
+        }
         if *word == "before" {
             let program = words.next().ok_or(USAGE)?;
             contests.push(Contest::Before(program.into()));
@@ -81,10 +90,13 @@ fn compare(words: &[&str]) -> Result<bool> {
         [rounds, visitors] => (plan.rounds, plan.visitors) = (rounds, Some(visitors)),
         _ => return Err(USAGE.into()),
     }
+    if chart.is_some() && contests.len() != 1 {
+        return Err("a chart shows one contest: name it".into());
+    }
     let runtime = runtime()?;
     let mut met = true;
     for contest in contests {
-        met &= runtime.block_on(contest.run(plan))?;
+        met &= runtime.block_on(contest.run(plan, chart.as_deref()))?;
     }
     Ok(met)
 }
@@ -93,6 +105,12 @@ fn compare(words: &[&str]) -> Result<bool> {
 fn measure_memory(sessions: &str) -> Result<bool> {
     let plan = on_cores()?;
     runtime()?.block_on(memory::print(plan, sessions.parse()?))
+}
+
+/// Prints where the instructions of a request go.
+fn profile() -> Result<()> {
+    let plan = on_cores()?;
+    runtime()?.block_on(profile::print(plan))
 }
 
 /// Keeps this process on all cores but that of the program that is measured.

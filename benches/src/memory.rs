@@ -78,7 +78,14 @@ async fn in_redis_alone(plan: Plan) -> Result<bool> {
     for candidate in [Candidate::OursRedis, Candidate::ByHand] {
         let server = RedisServer::start(&[]).await;
         let program = env::current_exe()?;
-        let _one = Contestant::start(candidate, &program, &server.url(), plan, Row::of(1)).await?;
+        let _one = Contestant::start(
+            candidate,
+            Command::new(&program),
+            &server.url(),
+            plan,
+            Row::of(1),
+        )
+        .await?;
         let key = server.command("RANDOMKEY");
         let key = key.lines().last().ok_or("no session in Redis")?.trim();
         let length = number(&server.command(&format!("STRLEN {key}")))?;
@@ -103,7 +110,8 @@ async fn fill(
     let owners = sessions / PER_OWNER;
     let program = env::current_exe()?;
     let row = Row::of(64).of_owners(owners);
-    let mut contestant = Contestant::start(candidate, &program, address, plan, row).await?;
+    let mut contestant =
+        Contestant::start(candidate, Command::new(&program), address, plan, row).await?;
     let before = size().await?;
     contestant.load().fill(sessions).await?;
     line(

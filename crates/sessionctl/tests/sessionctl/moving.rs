@@ -71,6 +71,15 @@ async fn send_request(sessions: &Sessions, known: &mut Known, turn: usize) {
     }
 }
 
+/// What happens beside a move.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beside {
+    /// How often the program that moves is killed and started again.
+    kills: u32,
+    /// How long each visitor waits between two requests.
+    pause: Option<Duration>,
+}
+
 /// What a move cost.
 struct Figures {
     /// 99 % of the requests took no longer: without the walk, and beside it.
@@ -82,18 +91,30 @@ struct Figures {
     printed: String,
 }
 
+impl Figures {
+    /// Sessions a second.
+    fn rate(&self) -> f64 {
+        let moved = self.printed.split(' ').next().unwrap();
+        moved.parse::<f64>().unwrap() / self.took.as_secs_f64()
+    }
+}
+
 /// What a visitor leaves with: what is known of the sessions, and how long each request took.
 type Stay = (Vec<(usize, Known)>, Vec<Duration>);
 
 /// Visitors, each with sessions of its own, until they are told to stop. Their requests must find
-/// what was acknowledged before.
+/// what was acknowledged before. Without a pause between their requests they keep the machine busy.
 struct Visitors {
     stop: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Stay>>,
 }
 
 impl Visitors {
-    fn come(sessions: &Sessions, known: &mut HashMap<usize, Known>) -> Self {
+    fn come(
+        sessions: &Sessions,
+        known: &mut HashMap<usize, Known>,
+        pause: Option<Duration>,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut parts: Vec<Vec<(usize, Known)>> = vec![Vec::new(); VISITORS];
         for (number, it) in known.drain() {
@@ -109,6 +130,9 @@ impl Visitors {
                     let began = Instant::now();
                     send_request(&sessions, &mut own[at].1, turn).await;
                     times.push(began.elapsed());
+                    if let Some(pause) = pause {
+                        tokio::time::sleep(pause).await;
+                    }
                 }
                 (own, times)
             })
@@ -139,15 +163,15 @@ async fn move_all(
     to: &Place,
     prefix: &str,
     known: &mut HashMap<usize, Known>,
-    kills: u32,
+    Beside { kills, pause }: Beside,
 ) -> Figures {
     let moving = Moving::new(to.store.clone(), from.store.clone());
     let sessions = under(prefix, Arc::new(moving));
     let count = known.len();
-    let visitors = Visitors::come(&sessions, known);
+    let visitors = Visitors::come(&sessions, known, pause);
     tokio::time::sleep(Duration::from_millis(if kills == 0 { 3000 } else { 20 })).await;
     let (_, alone) = visitors.leave(known).await;
-    let visitors = Visitors::come(&sessions, known);
+    let visitors = Visitors::come(&sessions, known, pause);
     let directory = scratch_dir();
     let state = directory.path().join("state");
     let words = ["--store", &from.url, "--prefix", prefix, "copy", "--moving"];
@@ -227,8 +251,14 @@ fn count_of(variable: &str, default: usize) -> usize {
     set.map_or(default, |it| it.parse().expect("it is a number"))
 }
 
-/// Moves `count` sessions of a tenth as many users. The program is killed `kills` times.
-async fn moves_between(from: &Place, to: &Place, prefix: &str, count: usize, kills: u32) {
+/// Moves `count` sessions of a tenth as many users.
+async fn moves_between(
+    from: &Place,
+    to: &Place,
+    prefix: &str,
+    count: usize,
+    beside: Beside,
+) -> Figures {
     let sessions = under(prefix, from.store.clone());
     let created = (0..count).map(|number| {
         let sessions = sessions.clone();
@@ -244,18 +274,17 @@ async fn moves_between(from: &Place, to: &Place, prefix: &str, count: usize, kil
         }
     });
     let mut known = stream::iter(created).buffer_unordered(64).collect().await;
-    let figures = move_all(from, to, prefix, &mut known, kills).await;
+    let figures = move_all(from, to, prefix, &mut known, beside).await;
     let Figures { took, memory, .. } = figures;
-    let [alone, beside] = figures.p99;
-    let moved = figures.printed.split(' ').next().unwrap();
-    let moved: f64 = moved.parse().unwrap();
+    let [alone, during] = figures.p99;
     eprintln!(
-        "{} to {}: {}; after {kills} kills {took:.1?}, {:.0} a second, {memory} KiB at most; \
-         {} requests beside it, 99 % within {beside:.1?}, without it within {alone:.1?}",
+        "{} to {}: {}; after {} kills {took:.1?}, {:.0} a second, {memory} KiB at most; \
+         {} requests beside it, 99 % within {during:.1?}, without it within {alone:.1?}",
         scheme(from),
         scheme(to),
         figures.printed,
-        moved / took.as_secs_f64(),
+        beside.kills,
+        figures.rate(),
         figures.requests,
     );
     assert!(memory < 64 * 1024, "{memory} KiB");
@@ -280,12 +309,17 @@ async fn moves_between(from: &Place, to: &Place, prefix: &str, count: usize, kil
         let listed = there.owner_sessions(&owner).await.unwrap();
         assert_eq!(listed.len(), live.count(), "{owner} in {}", to.url);
     }
+    figures
 }
 
 /// `SESSION_TEST_MOVED` sets how many sessions each of the twelve moves has.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_and_nothing_comes_back_between_any_two_stores_and_on_the_way_back() {
     let count = count_of("SESSION_TEST_MOVED", rounds() * 4);
+    let killed = Beside {
+        kills: 10,
+        ..Beside::default()
+    };
     let stores = [
         Place::redis().await,
         Place::postgres().await,
@@ -294,18 +328,23 @@ async fn nothing_is_lost_and_nothing_comes_back_between_any_two_stores_and_on_th
     ];
     for (one, from) in stores.iter().enumerate() {
         for (other, to) in stores.iter().enumerate().skip(one + 1) {
-            moves_between(from, to, &format!("{one}{other}:"), count, 10).await;
-            moves_between(to, from, &format!("{other}{one}:"), count, 10).await;
+            moves_between(from, to, &format!("{one}{other}:"), count, killed).await;
+            moves_between(to, from, &format!("{other}{one}:"), count, killed).await;
         }
     }
 }
 
-/// `SESSION_TEST_MOVED_AT_ONCE` sets how many there are.
+/// `SESSION_TEST_MOVED_AT_ONCE` sets how many there are. The visitors do not keep the machine busy
+/// here, so that the walk is what makes them slower.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_sessions_move_at_a_rate_and_in_memory_that_are_printed() {
     let count = count_of("SESSION_TEST_MOVED_AT_ONCE", rounds() * 40);
     let (from, to) = (Place::redis().await, Place::postgres().await);
-    moves_between(&from, &to, "many:", count, 0).await;
+    let beside = Beside {
+        kills: 0,
+        pause: Some(Duration::from_millis(20)),
+    };
+    moves_between(&from, &to, "many:", count, beside).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
