@@ -6,11 +6,45 @@ use std::env;
 use crate::compose::{self, Service};
 use crate::host::Host;
 
+/// One for each kind of server. Where one is set, no server of another kind is started: a person who
+/// has one server need not have the others.
+const VARIABLES: [&str; 5] = [
+    "SESSION_TEST_REDIS_URL",
+    "SESSION_TEST_MEMCACHED",
+    "SESSION_TEST_MONGODB_URL",
+    "SESSION_TEST_POSTGRES_URL",
+    "SESSION_TEST_MYSQL_URL",
+];
+
 /// The value of `variable`, or where the tests use docker compose and it is not set, the address of
 /// the service there.
 pub(crate) fn address(variable: &str, service: &str) -> Option<String> {
     let given = env::var(variable).ok();
-    given.or_else(|| compose::in_use().then(|| service.to_owned()))
+    let given = given.or_else(|| compose::in_use().then(|| service.to_owned()));
+    if given.is_none() {
+        no_person_gives(variable);
+    }
+    given
+}
+
+/// Fails the test if a person has named servers for the tests, and it needs another: `what`.
+pub(crate) fn no_person_gives(what: &str) {
+    let mut set = VARIABLES.iter().filter(|name| env::var_os(name).is_some());
+    if let (Some(named), false) = (set.next(), compose::in_use()) {
+        panic!(
+            "{named} names a server, and this test needs another ({what}): the test belongs into \
+             tests/own-server.txt"
+        );
+    }
+}
+
+/// Fails the test if the URL has a user or a password: the harness talks to the server, too.
+pub(crate) fn without_log_in(url: &str) {
+    // Without the URL, in which the password is.
+    assert!(
+        !url.contains('@'),
+        "the tests log in to no Redis and no MongoDB: name a server that needs no password"
+    );
 }
 
 /// The port of a URL, or of an address without a scheme, on 127.0.0.1.
@@ -39,10 +73,11 @@ pub(crate) fn renew(port: u16) {
     }
 }
 
-/// Fails the test if it wants settings that a running server does not have.
+/// Fails the test if it wants settings that a running server does not have, where there is one.
 pub(crate) fn without_settings(settings: &[&str]) {
+    let is_given = compose::in_use() || VARIABLES.iter().any(|name| env::var_os(name).is_some());
     assert!(
-        settings.is_empty(),
+        settings.is_empty() || !is_given,
         "a running server cannot get the settings {settings:?}: the test belongs into tests/own-server.txt"
     );
 }

@@ -10,12 +10,14 @@
 
 mod account;
 mod binary;
+mod certificates;
 mod chaos_proxy;
 mod chromedriver;
 mod compose;
 mod given;
 mod guard;
 mod host;
+mod left_over;
 #[cfg(feature = "sql")]
 mod mariadb;
 mod memcached;
@@ -44,9 +46,11 @@ mod template;
 mod tree;
 mod wire;
 
+pub use certificates::Certificates;
 pub use chaos_proxy::{ChaosProxy, Disruption, Strike};
 pub use chromedriver::ChromeDriver;
 pub use compose::SERVICES;
+pub use left_over::remove_left_over;
 #[cfg(feature = "sql")]
 pub use mariadb::MariaDb;
 pub use memcached::Memcached;

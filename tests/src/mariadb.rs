@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::{self, Read};
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sqlx::MySqlConnection;
 
 use crate::account::Account;
 use crate::binary::{optional_server_program, server_program};
+use crate::certificates::Certificates;
 use crate::given;
 use crate::own_database::OwnDatabase;
 use crate::process::Recipe;
@@ -50,7 +51,7 @@ impl MariaDb {
         if let Some(url) = given::address("SESSION_TEST_MYSQL_URL", service) {
             given::without_settings(args);
             let server = Server::attach("mariadbd", given::port(&url), answers).await;
-            let own = Some(OwnDatabase::create(&url));
+            let own = Some(OwnDatabase::create("mysql", &url));
             return Self { server, own };
         }
         let recipe = |port: u16, directory: &Path| recipe(port, directory, args);
@@ -58,6 +59,29 @@ impl MariaDb {
             server: Server::start("mariadbd", answers, recipe).await,
             own: None,
         }
+    }
+
+    /// Starts one that offers TLS with this certificate.
+    pub async fn start_with_tls(certificates: &Certificates) -> Self {
+        given::without_settings(&["--ssl-cert"]);
+        let recipe = |port: u16, directory: &Path| {
+            let account = Account::for_server("mysql");
+            let [certificate, key] = certificates.give_to(directory, account);
+            let args = [
+                format!("--ssl-cert={certificate}"),
+                format!("--ssl-key={key}"),
+            ];
+            recipe(port, directory, &args.each_ref().map(String::as_str))
+        };
+        Self {
+            server: Server::start("mariadbd", answers, recipe).await,
+            own: None,
+        }
+    }
+
+    /// The server's Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory().join("socket")
     }
 
     /// Whether `start` starts a `MySQL`, which is so where a folder of programs has no `MariaDB`.

@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 
 use crate::account::Account;
 use crate::binary::server_program;
+use crate::certificates::Certificates;
 use crate::given;
 use crate::own_database::OwnDatabase;
 use crate::process::Recipe;
@@ -39,10 +40,30 @@ impl Postgres {
         if let Some(url) = given::address("SESSION_TEST_POSTGRES_URL", service) {
             given::without_settings(settings);
             let server = Server::attach("postgres", given::port(&url), accepts).await;
-            let own = Some(OwnDatabase::create(&url));
+            let own = Some(OwnDatabase::create("postgres", &url));
             return Self { server, own };
         }
         let recipe = |port: u16, directory: &Path| recipe(port, directory, settings);
+        Self {
+            server: Server::start("postgres", answers, recipe).await,
+            own: None,
+        }
+    }
+
+    /// Starts one that offers TLS, and listens on a Unix socket in its directory, too.
+    pub async fn start_with_tls(certificates: &Certificates) -> Self {
+        given::without_settings(&["ssl"]);
+        let recipe = |port: u16, directory: &Path| {
+            let account = Account::for_server("postgres");
+            let [certificate, key] = certificates.give_to(directory, account);
+            let settings = [
+                "ssl=on".to_owned(),
+                format!("ssl_cert_file={certificate}"),
+                format!("ssl_key_file={key}"),
+                format!("unix_socket_directories={}", directory.display()),
+            ];
+            recipe(port, directory, &settings.each_ref().map(String::as_str))
+        };
         Self {
             server: Server::start("postgres", answers, recipe).await,
             own: None,

@@ -231,8 +231,12 @@ impl Program {
     }
 }
 
-/// Beside the test program, which lies in `target/<profile>/deps`.
 fn path(name: &str) -> PathBuf {
+    built(name, name)
+}
+
+/// A program of `package`, beside the test program, which lies in `target/<profile>/deps`.
+pub(crate) fn built(name: &str, package: &str) -> PathBuf {
     let program = std::env::current_exe().expect("the system names the running program");
     let found = program
         .ancestors()
@@ -240,7 +244,7 @@ fn path(name: &str) -> PathBuf {
         .take(2)
         .map(|dir| dir.join(name))
         .find(|file| file.is_file());
-    found.unwrap_or_else(|| panic!("{name} is not built; this builds it: cargo build -p {name}"))
+    found.unwrap_or_else(|| panic!("{name} is not built; this builds it: cargo build -p {package}"))
 }
 
 fn fresh() -> (TempDir, PathBuf) {

@@ -2,10 +2,14 @@
 
 use std::io;
 use std::ops::Deref;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use crate::binary::server_program;
 use crate::compose;
 use crate::given;
+use crate::guard::Guard;
+use crate::left_over::LeftOver;
 use crate::process::Recipe;
 use crate::server::Server;
 use crate::wire::{ask, ask_twice, expect};
@@ -30,8 +34,9 @@ impl RedisServer {
         Self::start_own(args).await
     }
 
-    /// Starts one, whatever runs already.
+    /// Starts one, also with docker compose.
     pub(crate) async fn start_own(args: &[&str]) -> Self {
+        given::no_person_gives("a Redis of its own");
         let recipe = |port: u16, _: &std::path::Path| recipe(port).args(args);
         Self {
             server: Server::start("redis-server", answers, recipe).await,
@@ -58,19 +63,51 @@ impl RedisServer {
         if compose::in_use() {
             return Self::service(port).await;
         }
+        given::without_log_in(url);
         let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+        let database = match path {
+            "" => 0,
+            number => number
+                .parse()
+                .unwrap_or_else(|_| panic!("{url} names no database by its number")),
+        };
         let server = Self {
             server: Server::attach("redis-server", port, answers).await,
-            database: path.parse().unwrap_or(0),
+            database,
         };
-        let keys = server.command("DBSIZE");
-        assert!(
-            keys.trim() == ":0",
-            "the tests empty their database of Redis, and {url} has keys ({}): name an empty one, \
-             such as redis://127.0.0.1:6379/15",
-            keys.trim()
-        );
+        server.take();
         server
+    }
+
+    /// Checks that a person's database is empty, the first time, and then empties it.
+    fn take(&self) {
+        static TAKEN: OnceLock<Guard> = OnceLock::new();
+        let keys = || self.command("DBSIZE").trim().to_owned();
+        let mut is_first = false;
+        TAKEN.get_or_init(|| {
+            is_first = true;
+            // What the test program before this one left is removed a moment after its end.
+            let begin = Instant::now();
+            while keys() != ":0" {
+                assert!(
+                    begin.elapsed() < Duration::from_secs(5),
+                    "the tests empty their database of Redis, and {} has keys ({}): name an empty \
+                     one, such as redis://127.0.0.1:6379/15",
+                    self.url(),
+                    keys()
+                );
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let left_over = LeftOver {
+                kind: "redis",
+                server: self.port().to_string(),
+                database: self.database.to_string(),
+            };
+            left_over.removed_at_the_end()
+        });
+        if !is_first {
+            self.command("FLUSHDB");
+        }
     }
 
     /// Whether it is a person's, of which the tests have one database.
@@ -103,7 +140,7 @@ impl RedisServer {
         }
         let reply = match self.database {
             0 => ask(self.port(), line),
-            database => ask_in(self.port(), database, line),
+            database => ask_in(self.port(), &database.to_string(), line),
         };
         reply.unwrap_or_else(|error| panic!("no answer to {line:?}: {error}"))
     }
@@ -129,16 +166,14 @@ impl Deref for RedisServer {
     }
 }
 
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        if self.database != 0 {
-            let _ = ask_in(self.port(), self.database, "FLUSHDB");
-        }
-    }
+/// Removes all keys of a database.
+pub(crate) fn empty(port: u16, database: &str) -> io::Result<()> {
+    let reply = ask_in(port, database, "FLUSHDB")?;
+    expect(reply == "+OK\r\n", &reply)
 }
 
 /// One command after `SELECT`, whose reply is left out.
-fn ask_in(port: u16, database: u32, line: &str) -> io::Result<String> {
+fn ask_in(port: u16, database: &str, line: &str) -> io::Result<String> {
     let (selected, reply) = ask_twice(port, &format!("SELECT {database}"), line)?;
     expect(selected == "+OK\r\n", &selected)?;
     Ok(reply)

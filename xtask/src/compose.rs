@@ -2,24 +2,13 @@
 //! variable names.
 
 use std::env;
-use std::fs::{self, File, TryLockError};
-use std::process::{Command, Stdio};
+use std::fs::{File, TryLockError};
+use std::process::Command;
 
+use crate::given::{Given, Selection};
 use crate::paths::{built, cargo, root, target};
 use crate::setup;
-use crate::steps::{StepResult, Steps, output};
-
-/// Lists the tests that a server which is running already cannot serve.
-const LIST: &str = "tests/own-server.txt";
-
-/// One variable for each server that a person can name.
-const VARIABLES: &[&str] = &[
-    "SESSION_TEST_REDIS_URL",
-    "SESSION_TEST_MEMCACHED",
-    "SESSION_TEST_MONGODB_URL",
-    "SESSION_TEST_POSTGRES_URL",
-    "SESSION_TEST_MYSQL_URL",
-];
+use crate::steps::{StepResult, Steps};
 
 /// The packages whose tests use servers.
 const PACKAGES: &[&str] = &[
@@ -57,23 +46,18 @@ struct Replacement {
     url: &'static str,
 }
 
-/// Whether the environment names a server for the tests.
-pub(crate) fn is_given() -> bool {
-    VARIABLES.iter().any(|name| env::var_os(name).is_some())
-}
-
 /// Runs the tests of servers against the services of docker-compose.yml, and the others as always.
 /// `words` select packages as `-p PACKAGE`.
 pub(crate) fn test(steps: &mut Steps, words: &[&str]) -> StepResult {
     let _only_run = only_run()?;
     let engine = Engine::found(steps)?;
-    let packages: Vec<_> = words.iter().flat_map(|word| ["-p", word]).collect();
-    setup::tests_without_servers(steps, &packages)?;
+    let chosen = packages(words)?;
+    setup::tests_without_servers(steps, &chosen)?;
     engine.end_stand_in(steps)?;
     let mut up = engine.compose();
     let up = steps.command("compose", up.args(["up", "--detach", "--wait"]));
     let outcome = up.and_then(|()| {
-        run(steps, words, |command| {
+        run(steps, &chosen, Selection::read(None)?, |command| {
             engine.lend(command);
             command.env("SESSION_TEST_COMPOSE", "1");
         })
@@ -97,26 +81,44 @@ fn only_run() -> Result<File, String> {
     }
 }
 
-/// Runs the tests against the servers that the environment names.
-pub(crate) fn test_given(steps: &mut Steps, words: &[&str]) -> StepResult {
-    run(steps, words, |_| {})
+/// Runs the tests against the servers that the environment names, and no tests that need another.
+/// `words` select packages as for [`test`]; without any, they are those whose tests use these
+/// servers.
+pub(crate) fn test_given(steps: &mut Steps, given: Given, words: &[&str]) -> StepResult {
+    let mut chosen = packages(words)?;
+    if chosen.is_empty() {
+        chosen = given.packages();
+    }
+    setup::tests_without_servers(steps, &chosen)?;
+    run(steps, &chosen, Selection::read(Some(given))?, |_| {})
 }
 
-fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepResult {
-    let under_compose = !is_given();
-    let excluded = Excluded::read(under_compose)?;
-    let chosen = packages(words)?;
+/// Runs the tests of the packages `chosen`, or of all.
+fn run(
+    steps: &mut Steps,
+    chosen: &[&str],
+    mut selection: Selection,
+    lend: impl Fn(&mut Command),
+) -> StepResult {
+    let under_compose = selection.is_all();
     let selected = |package: &str| chosen.is_empty() || chosen.contains(&package);
     let mut failures = vec![];
+    // Programs of other packages that the tests run.
+    let mut build = cargo(&["build", "--all-features", "--package", "session-tests"]);
     if selected("session-tests") {
-        // Its tests run programs of other packages.
-        let mut build = cargo(&["build", "--all-features", "--package", "demo"]);
-        steps.command("build", build.args(["--package", "flask-neighbour"]))?;
+        build.args(["--package", "demo", "--package", "flask-neighbour"]);
     }
+    steps.command("build", &mut build)?;
     for package in PACKAGES.iter().filter(|package| selected(package)) {
         let mut tests = cargo_test(package);
         lend(&mut tests);
-        let names = excluded.others(package, &tests, |_| true)?;
+        let names = selection.of(package, &tests, |_| true)?;
+        if names.is_empty() {
+            failures.push(format!(
+                "{package}: no test uses only the servers that the environment names"
+            ));
+            continue;
+        }
         tests.arg("--exact").args(names);
         failures.extend(steps.tests("test", &mut tests).err());
     }
@@ -126,7 +128,7 @@ fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepRe
     for it in replacements {
         let mut tests = cargo_test(it.package);
         lend(&mut tests);
-        let names = excluded.others(it.package, &tests, it.is_run)?;
+        let names = selection.of(it.package, &tests, it.is_run)?;
         tests.env(it.variable, it.url).arg("--exact").args(names);
         failures.extend(steps.tests("test", &mut tests).err());
     }
@@ -142,7 +144,7 @@ fn run(steps: &mut Steps, words: &[&str], lend: impl Fn(&mut Command)) -> StepRe
         others.args(without_servers.flat_map(|name| ["--package", name]));
         failures.extend(steps.tests("test", &mut others).err());
     }
-    excluded.report(selected);
+    selection.report(selected);
     if failures.is_empty() {
         Ok(())
     } else {
@@ -174,79 +176,6 @@ fn cargo_test(package: &str) -> Command {
     let mut tests = cargo(&["test", "--all-features", "--no-fail-fast", "--package"]);
     tests.args([package, "--tests", "--", "--test-threads=1"]);
     tests
-}
-
-/// The tests of the list that do not run, with the reason for each.
-struct Excluded(Vec<Entry>);
-
-struct Entry {
-    package: String,
-    /// A test, or the beginning of the names of several.
-    test: String,
-    reason: String,
-}
-
-impl Excluded {
-    /// Docker compose can end, freeze and start its services: only what needs another server than
-    /// those is left out there.
-    fn read(under_compose: bool) -> Result<Self, String> {
-        let list =
-            fs::read_to_string(root().join(LIST)).map_err(|error| format!("{LIST}: {error}"))?;
-        let mut entries = vec![];
-        let lines = list.lines().filter(|line| !line.starts_with('#'));
-        for line in lines.filter(|line| !line.is_empty()) {
-            let mut fields = line.splitn(4, char::is_whitespace);
-            let mut field = || fields.next().unwrap_or_default().trim().to_owned();
-            let (kind, package, test, reason) = (field(), field(), field(), field());
-            if reason.is_empty() || !["ends", "other"].contains(&kind.as_str()) {
-                return Err(format!(
-                    "{LIST}: a line is `ends|other PACKAGE TEST REASON`, not {line:?}"
-                ));
-            }
-            if kind == "other" || !under_compose {
-                entries.push(Entry {
-                    package,
-                    test,
-                    reason,
-                });
-            }
-        }
-        Ok(Self(entries))
-    }
-
-    /// The names of the package's other tests that are to run. An entry without a test is an error.
-    fn others(
-        &self,
-        package: &str,
-        tests: &Command,
-        is_run: impl Fn(&str) -> bool,
-    ) -> Result<Vec<String>, String> {
-        let mut list = Command::new(tests.get_program());
-        list.args(tests.get_args())
-            .arg("--list")
-            .current_dir(root());
-        let listed = output(list.stderr(Stdio::inherit()))?;
-        let mut names: Vec<_> = listed
-            .lines()
-            .filter_map(|line| line.strip_suffix(": test"))
-            .collect();
-        for entry in self.0.iter().filter(|entry| entry.package == package) {
-            let before = names.len();
-            names.retain(|name| !name.starts_with(&entry.test));
-            if names.len() == before {
-                return Err(format!("{LIST}: {package} has no test {}", entry.test));
-            }
-        }
-        names.retain(|name| is_run(name));
-        Ok(names.into_iter().map(str::to_owned).collect())
-    }
-
-    fn report(&self, selected: impl Fn(&str) -> bool) {
-        println!("\nNot run, as {LIST} says:");
-        for entry in self.0.iter().filter(|entry| selected(&entry.package)) {
-            println!("  {} {} ({})", entry.package, entry.test, entry.reason);
-        }
-    }
 }
 
 /// Docker, or the stand-in that `SESSION_STAND_IN` asks for.

@@ -10,6 +10,7 @@ mod compose;
 mod costs;
 mod deny;
 mod fuzz;
+mod given;
 mod lean;
 mod lines;
 mod matrix;
@@ -39,8 +40,8 @@ const USAGE: &str = "cargo xtask <command>
   test     set-up, then every test; further words go to cargo test in place of --workspace
            --compose first: against the services of docker-compose.yml; then further words name packages
   ci       all that has to pass: format, lints, tests, costs, documentation, licences, packages, demo, browser
-  soak     the tests with 1,000 rounds of each race and kill and 10 million random programs, and ten minutes of each
-           fuzz target, and `browser quota`; further words as for test, and then neither
+  soak     the tests with 1,000 rounds of each race and kill and 10 million random programs, then `matrix`, ten minutes
+           of each fuzz target, and `browser quota`; further words as for test, and then the tests alone
   matrix   the tests of each store on the oldest and the newest version of its server that Debian has, or on those
            that further words name
   fuzz     each fuzz target for as many seconds as a further word says, or those that still further words name

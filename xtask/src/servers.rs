@@ -114,6 +114,14 @@ pub(crate) const VERSIONS: &[ServerVersion] = &[
         REDIS,
     ),
     server("redis-8.0", "sid", &["redis-server"], "redis-server", REDIS),
+    // The first Redis here whose SET compares.
+    server(
+        "redis-8.6",
+        "experimental",
+        &["redis-server"],
+        "redis-server",
+        REDIS,
+    ),
     ServerVersion {
         alias: Some("redis-server"),
         ..server(
@@ -265,14 +273,15 @@ impl Suite {
             create(&self.folder.join(part))?;
         }
         let sources = self.folder.join("etc/sources.list");
-        let line = format!(
-            "deb [signed-by={}] {} {} main\n",
-            keyring()?,
-            mirror()?,
-            self.name
-        );
+        let (keyring, mirror) = (keyring()?, mirror()?);
+        // Experimental is no whole suite, and is used on top of this one.
+        let base = (self.name == "experimental").then_some("sid");
+        let suites = base.into_iter().chain([self.name]);
+        let lines: String = suites
+            .map(|suite| format!("deb [signed-by={keyring}] {mirror} {suite} main\n"))
+            .collect();
         for (path, text) in [
-            (sources, line.as_str()),
+            (sources, lines.as_str()),
             (self.folder.join("state/status"), ""),
         ] {
             fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -303,6 +312,7 @@ impl Suite {
     fn install(&self, packages: &[&str]) -> Command {
         let mut command = self.apt_get();
         command.args(["install", "--yes", "--no-install-recommends"]);
+        command.args(["--target-release", self.name]);
         command.args(packages);
         command
     }

@@ -12,25 +12,46 @@ struct Program(&'static str, &'static str, &'static [&'static str]);
 
 /// Servers that the tests start.
 const SERVERS: &[Program] = &[
-    Program("redis-server", "redis-server", &["session-redis"]),
-    Program("memcached", "memcached", &["session-memcached"]),
-    Program("postgres", "postgresql", &["session-sql"]),
-    Program("mariadbd", "mariadb-server", &["session-sql"]),
+    Program(
+        "redis-server",
+        "redis-server",
+        &["session-redis", "session-tests", "sessionctl"],
+    ),
+    Program(
+        "memcached",
+        "memcached",
+        &["session-memcached", "session-tests"],
+    ),
+    Program(
+        "postgres",
+        "postgresql",
+        &["session-sql", "session-tests", "sessionctl"],
+    ),
+    Program(
+        "mariadbd",
+        "mariadb-server",
+        &["session-sql", "session-tests", "sessionctl"],
+    ),
     Program("pgbouncer", "pgbouncer", &["session-sql"]),
 ];
 
 /// Other programs that the tests run.
 const TOOLS: &[Program] = &[
-    Program("python3", "python3", PYTHON),
+    Program("python3", "python3", &["session-tests", "sessionctl"]),
     Program("strace", "strace", &["session-fs"]),
     Program("ip", "iproute2", &["session-redis"]),
+    Program(
+        "openssl",
+        "openssl",
+        &["session-redis", "session-sql", "session-mongo"],
+    ),
 ];
 
-/// The crates whose tests run Python, for a server of MongoDB's protocol and for Flask.
-const PYTHON: &[&str] = &["session-mongo"];
+/// The packages whose tests run Flask, and those that run a server of MongoDB's protocol in Python.
+const FLASK: &[&str] = &["session-tests"];
+const SECANTUS_DB: &[&str] = &["session-mongo", "session-tests", "sessionctl"];
 
-/// Its tests run every server, and programs of other packages.
-const ALL: &str = "session-tests";
+const FOR_SECANTUS_DB: &[Program] = &[Program("python3", "python3", SECANTUS_DB)];
 
 /// libFuzzer is in C++.
 const FOR_FUZZ: &[Program] = &[Program("c++", "g++", &[])];
@@ -53,12 +74,23 @@ pub(crate) fn everything(steps: &mut Steps) -> StepResult {
 
 /// The servers and tools of the tests that `words` select for cargo.
 pub(crate) fn tests(steps: &mut Steps, words: &[&str]) -> StepResult {
-    selected(steps, &[SERVERS, TOOLS].concat(), words)
+    let programs = [SERVERS, TOOLS, FOR_SECANTUS_DB].concat();
+    install_for(steps, &programs, |of| selects(words, of))?;
+    if selects(words, SECANTUS_DB) {
+        python::environment(steps)?;
+    }
+    Ok(())
 }
 
-/// The tools of the tests, where the servers run already.
-pub(crate) fn tests_without_servers(steps: &mut Steps, words: &[&str]) -> StepResult {
-    selected(steps, TOOLS, words)
+/// The tools of the tests of these packages, or of all, where the servers run already.
+pub(crate) fn tests_without_servers(steps: &mut Steps, packages: &[&str]) -> StepResult {
+    let selects =
+        |of: &[&str]| packages.is_empty() || packages.iter().any(|name| of.contains(name));
+    install_for(steps, TOOLS, selects)?;
+    if selects(FLASK) {
+        python::environment(steps)?;
+    }
+    Ok(())
 }
 
 /// Whether the tests need servers, none of which is installed, and docker compose can run them. If
@@ -81,21 +113,21 @@ pub(crate) fn selects(words: &[&str], packages: &[&str]) -> bool {
             let name = word
                 .trim_start_matches("--package=")
                 .trim_start_matches("-p");
-            name == ALL || packages.contains(&name)
+            packages.contains(&name)
         })
 }
 
-fn selected(steps: &mut Steps, programs: &[Program], words: &[&str]) -> StepResult {
+fn install_for(
+    steps: &mut Steps,
+    programs: &[Program],
+    selects: impl Fn(&[&str]) -> bool,
+) -> StepResult {
     let needed: Vec<_> = programs
         .iter()
-        .filter(|program| selects(words, program.2))
+        .filter(|program| selects(program.2))
         .copied()
         .collect();
-    install(steps, &needed)?;
-    if selects(words, PYTHON) {
-        python::environment(steps)?;
-    }
-    Ok(())
+    install(steps, &needed)
 }
 
 /// What libFuzzer is compiled by.

@@ -1,36 +1,40 @@
 //! Runs tests: `cargo xtask test` and `cargo xtask soak`.
 
+use crate::given::Given;
 use crate::paths::cargo;
 use crate::steps::{StepResult, Steps};
-use crate::{compose, fuzz, setup};
+use crate::{compose, fuzz, matrix, setup};
 
 const SOAK_ROUNDS: &str = "1000";
 const SOAK_PROGRAMS: &str = "10000000";
 /// How many sessions move between each two stores, and how many in the measured move.
 const SOAK_MOVED: &str = "100000";
 const SOAK_MOVED_AT_ONCE: &str = "1000000";
+/// Rows of the tables whose indexes are created.
+const SOAK_ROWS: &str = "5000000";
 
 /// How long the soak runs each fuzz target.
 const SOAK_FUZZ_SECONDS: u32 = 600;
 
 /// Set-up, then every test, or those that `words` select.
 pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> StepResult {
+    if let Some(given) = Given::by_environment() {
+        return compose::test_given(steps, given, words);
+    }
     if setup::only_docker_has_servers(words) {
         println!("the servers are not installed here and Docker runs: as with --compose");
         return compose::test(steps, words);
     }
     setup::tests(steps, words)?;
     build_selected(steps, words)?;
-    if compose::is_given() {
-        return compose::test_given(steps, words);
-    }
     steps.tests(
         "test",
         cargo(&["test", "--all-features", "--no-fail-fast"]).args(selection(words)),
     )
 }
 
-/// The same with more rounds, and then, unless tests are selected, every fuzz target.
+/// The same with more rounds, and then, unless tests are selected, the other versions of the servers
+/// and every fuzz target.
 pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> StepResult {
     setup::tests(steps, words)?;
     build_selected(steps, words)?;
@@ -41,9 +45,11 @@ pub(crate) fn soak(steps: &mut Steps, words: &[&str]) -> StepResult {
             .env("SESSION_TEST_ROUNDS", SOAK_ROUNDS)
             .env("SESSION_TEST_PROGRAMS", SOAK_PROGRAMS)
             .env("SESSION_TEST_MOVED", SOAK_MOVED)
-            .env("SESSION_TEST_MOVED_AT_ONCE", SOAK_MOVED_AT_ONCE),
+            .env("SESSION_TEST_MOVED_AT_ONCE", SOAK_MOVED_AT_ONCE)
+            .env("SESSION_TEST_ROWS", SOAK_ROWS),
     )?;
     if words.is_empty() {
+        matrix::run(steps, &[])?;
         fuzz::run(steps, SOAK_FUZZ_SECONDS, &[])?;
         crate::browser(steps, &["quota"])?;
     }
@@ -70,7 +76,7 @@ pub(crate) fn build_programs(steps: &mut Steps) -> StepResult {
 
 /// All there is, if tests are selected that run programs.
 fn build_selected(steps: &mut Steps, words: &[&str]) -> StepResult {
-    if setup::selects(words, &[]) {
+    if setup::selects(words, &["session-tests"]) {
         build(steps)
     } else {
         Ok(())

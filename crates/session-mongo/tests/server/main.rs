@@ -15,4 +15,5 @@ mod outage;
 mod runtimes;
 mod setup;
 mod size;
+mod tls;
 mod types;

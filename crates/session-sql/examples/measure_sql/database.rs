@@ -14,8 +14,6 @@ pub(crate) trait Measured: Dialect {
     const PAYLOAD: &'static str;
     /// Removes the limit that the store's pool sets on a statement.
     const NO_TIMEOUT: &'static str;
-    /// Drops the index of `{table}` that a sweep reads.
-    const DROP_INDEX: &'static str = "DROP INDEX {table}_sweep_at";
     /// The beginning of a literal of bytes.
     const BYTES: &'static str;
 
@@ -61,7 +59,6 @@ impl Measured for sqlx::MySql {
     const PAYLOAD: &'static str = "REPEAT('7', 300)";
     const NO_TIMEOUT: &'static str = "SET SESSION autocommit = 1 \
         /*M! , max_statement_time = 0 */ /*!50708 , max_execution_time = 0 */";
-    const DROP_INDEX: &'static str = "DROP INDEX sweep_at ON {table}";
     const BYTES: &'static str = "x'";
 
     execute!();
@@ -98,11 +95,11 @@ pub(crate) async fn start(name: &str) -> (String, Running) {
 }
 
 /// Measures a database of the kind `name`, or the one at a URL.
-pub(crate) async fn measure_database(name: &str, what: &str) -> BoxResult<()> {
+pub(crate) async fn measure_database(name: &str) -> BoxResult<()> {
     let (url, _running) = start(name).await;
     match url.split(':').next() {
-        Some("sqlite") => measure(SqliteStore::connect(&url)?, what).await,
-        Some("postgres" | "postgresql") => measure(PostgresStore::connect(&url)?, what).await,
-        _ => measure(MySqlStore::connect(&url)?, what).await,
+        Some("sqlite") => measure(SqliteStore::connect(&url)?).await,
+        Some("postgres" | "postgresql") => measure(PostgresStore::connect(&url)?).await,
+        _ => measure(MySqlStore::connect(&url)?).await,
     }
 }

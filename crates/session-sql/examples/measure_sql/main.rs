@@ -1,25 +1,23 @@
-//! Measures the store: with many sessions, while an index is built, and over TLS.
+//! Measures the store: with many sessions, and over TLS.
 //!
 //! `cargo run --release -p session-sql --all-features --example measure_sql -- sqlite`. In place of
 //! `sqlite` it takes `postgres` or `mariadb`, which start a server of their own, or the URL of a
-//! database. A second word says what is measured:
+//! database.
 //!
-//! - `tables`, unless another is given. One table has 1,000 sessions, another 1,000,000. The
-//!   program uses both alternately, so that other load of the machine affects both: the 1,000
-//!   sessions of the first, 1,000 of the second, and random ones of the second. Then it sweeps
-//!   100,000 expired records while a client saves, and lets the client save without a sweep for as
-//!   long.
-//! - `index`: saves while the index on `sweep_at` of a table of 5,000,000 sessions is built by the
-//!   statement that `migrate()` names. A third word is another number of sessions.
-//! - `tls`: updates of records of several sizes on a plain connection, over TLS, and on the
-//!   server's Unix socket. Only `postgres` and `mariadb`. Needs `openssl`.
+//! One table has 1,000 sessions, another 1,000,000. The program uses both alternately, so that other
+//! load of the machine affects both: the 1,000 sessions of the first, 1,000 of the second, and
+//! random ones of the second. Then it sweeps 100,000 expired records while a client saves, and lets
+//! the client save without a sweep for as long.
+//!
+//! With `tls` as a second word it measures updates of records of several sizes on a plain
+//! connection, over TLS, and on the server's Unix socket. Only `postgres` and `mariadb`. Needs
+//! `openssl`.
 //!
 //! The tables are `measured_few` and `measured_many`. In a database of yours they are not removed.
 #![allow(clippy::print_stdout, reason = "the program prints its results")]
 
 mod database;
 mod fill;
-mod index;
 mod sample;
 mod tls;
 
@@ -43,20 +41,14 @@ async fn main() -> BoxResult<()> {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match words[..] {
         [name, "tls"] => tls::measure(name).await,
-        [name] => measure_database(name, "tables").await,
-        [name, "index"] => measure_database(name, "5000000").await,
-        [name, "index", sessions] => measure_database(name, sessions).await,
+        [name] => measure_database(name).await,
         _ => Err("name the database: sqlite, postgres, mariadb or a URL".into()),
     }
 }
 
 const TABLES: [&str; 2] = ["measured_few", "measured_many"];
 
-async fn measure<D: Measured>(store: SqlStore<D>, what: &str) -> BoxResult<()> {
-    if let Ok(sessions) = what.parse() {
-        let many = store.with_table(TableName::new(TABLES[1])?);
-        return index::measure(&many, TABLES[1], sessions).await;
-    }
+async fn measure<D: Measured>(store: SqlStore<D>) -> BoxResult<()> {
     let [few, many] = [TableName::new(TABLES[0])?, TableName::new(TABLES[1])?]
         .map(|table| store.clone().with_table(table));
     few.migrate().await?;

@@ -30,11 +30,6 @@ impl Times {
         self.at(500).as_secs_f64()
     }
 
-    /// How many took longer than `limit`.
-    pub(crate) fn over(&self, limit: Duration) -> usize {
-        self.0.iter().filter(|time| **time > limit).count()
-    }
-
     fn at(&self, thousandth: usize) -> Duration {
         let mut times = self.0.clone();
         times.sort_unstable();
@@ -45,7 +40,7 @@ impl Times {
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = |thousandth| self.at(thousandth).as_micros();
-        let slow = self.over(SLOW);
+        let slow = self.0.iter().filter(|time| **time > SLOW).count();
         write!(
             f,
             "p50 {} µs, p99 {} µs, longest {:.1} ms, {slow} of {} over 50 ms",

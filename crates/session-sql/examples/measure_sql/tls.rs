@@ -1,19 +1,13 @@
 //! Updates on a plain connection, over TLS, and on the server's Unix socket.
 
-use std::{
-    fs,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    path::Path,
-    process::{Command, Stdio},
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant, SystemTime};
 
 use session_core::{Record, SessionStore, Write};
 use session_sql::{
     SqlStore,
-    sqlx::{ConnectOptions, MySql, Postgres, postgres::PgConnectOptions},
+    sqlx::{ConnectOptions, MySql, Postgres},
 };
-use session_tests::{MariaDb, Postgres as PostgresServer, scratch_dir};
+use session_tests::{Certificates, MariaDb, Postgres as PostgresServer};
 
 use crate::{BoxResult, database::Measured, fill::key, sample::Times};
 
@@ -22,30 +16,11 @@ const SAMPLES: usize = 200;
 const CONNECTIONS: usize = 30;
 
 pub(crate) async fn measure(name: &str) -> BoxResult<()> {
-    let files = scratch_dir();
-    fs::set_permissions(files.path(), fs::Permissions::from_mode(0o777))?;
-    certificate(files.path())?;
-    let [cert, key] = ["cert", "key"].map(|name| files.path().join(name).display().to_string());
-    let directory = files.path().display();
+    let certificates = Certificates::of_localhost();
     match name {
         "postgres" => {
-            let sockets = format!("unix_socket_directories={directory}");
-            let server = PostgresServer::start_with(&[&sockets]).await;
-            // PostgreSQL reads a key only if nobody but its own account can.
-            let account = fs::metadata(server.directory())?;
-            chown(&key, Some(account.uid()), Some(account.gid()))?;
-            fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
-            let url = server.url();
-            let mut plain = url.parse::<PgConnectOptions>()?.connect().await?;
-            for sql in [
-                format!("ALTER SYSTEM SET ssl_cert_file = '{cert}'"),
-                format!("ALTER SYSTEM SET ssl_key_file = '{key}'"),
-                "ALTER SYSTEM SET ssl = on".to_owned(),
-                "SELECT pg_reload_conf()".to_owned(),
-            ] {
-                Postgres::execute(&mut plain, sql).await?;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            let server = PostgresServer::start_with_tls(&certificates).await;
+            let (url, directory) = (server.url(), server.directory().display());
             compare::<Postgres>([
                 ("plain", format!("{url}?sslmode=disable")),
                 ("TLS", format!("{url}?sslmode=require")),
@@ -54,9 +29,8 @@ pub(crate) async fn measure(name: &str) -> BoxResult<()> {
             .await
         }
         "mariadb" => {
-            let [cert, key] = [format!("--ssl-cert={cert}"), format!("--ssl-key={key}")];
-            let server = MariaDb::start_with(&[&cert, &key]).await;
-            let (url, socket) = (server.url(), server.directory().join("socket"));
+            let server = MariaDb::start_with_tls(&certificates).await;
+            let (url, socket) = (server.url(), server.socket());
             let socket = socket.display();
             compare::<MySql>([
                 ("plain", format!("{url}?ssl-mode=DISABLED")),
@@ -117,29 +91,5 @@ async fn update(store: &dyn SessionStore, size: usize) -> BoxResult<Duration> {
     match store.update(&key, &record, &loaded.revision).await? {
         Write::Stored(_) => Ok(began.elapsed()),
         Write::Refused => Err("another program writes to this table".into()),
-    }
-}
-
-/// Writes `cert` and `key` into the directory.
-fn certificate(directory: &Path) -> BoxResult<()> {
-    let status = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-subj",
-            "/CN=localhost",
-        ])
-        .args(["-days", "2", "-keyout", "key", "-out", "cert"])
-        .current_dir(directory)
-        .stderr(Stdio::null())
-        .status()?;
-    fs::set_permissions(directory.join("key"), fs::Permissions::from_mode(0o644))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err("openssl made no certificate".into())
     }
 }

@@ -38,14 +38,15 @@ impl OwnServer for sqlx::Postgres {
     const LOCK: &'static [&'static str] =
         &["BEGIN", "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"];
     const RUNNING: &'static str = "SELECT COUNT(*) FROM pg_stat_activity \
-        WHERE state = 'active' AND query LIKE '%\"sessions\"%' AND pid <> pg_backend_pid()";
+        WHERE datname = current_database() AND state = 'active' AND query LIKE '%\"sessions\"%' \
+        AND pid <> pg_backend_pid()";
     const DEMOTE: &'static [&'static str] = &[
         "ALTER SYSTEM SET default_transaction_read_only = on",
         "SELECT pg_reload_conf()",
     ];
     const USER: (&'static str, &'static str) = ("postgres@", "postgres@");
     const CONNECTION_ID: &'static str = "SELECT COALESCE(MAX(pid), 0)::bigint FROM pg_stat_activity \
-        WHERE query LIKE '%\"sessions\"%' AND pid <> pg_backend_pid()";
+        WHERE datname = current_database() AND query LIKE '%\"sessions\"%' AND pid <> pg_backend_pid()";
     const END_CONNECTION: &'static str = "SELECT pg_terminate_backend({})";
 
     async fn start() -> (Postgres, Handle<Self>) {
@@ -59,11 +60,12 @@ impl OwnServer for sqlx::MySql {
     type Server = MariaDb;
     const LOCK: &'static [&'static str] = &["LOCK TABLES sessions WRITE"];
     const RUNNING: &'static str = "SELECT COUNT(*) FROM information_schema.processlist \
-        WHERE command IN ('Query', 'Execute') AND info LIKE '%`sessions`%' AND id <> CONNECTION_ID()";
+        WHERE db = DATABASE() AND command IN ('Query', 'Execute') AND info LIKE '%`sessions`%' \
+        AND id <> CONNECTION_ID()";
     const DEMOTE: &'static [&'static str] = &["SET GLOBAL read_only = 1"];
     const USER: (&'static str, &'static str) = ("session:session", "plain:plain");
     const CONNECTION_ID: &'static str = "SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) FROM information_schema.processlist \
-        WHERE user = 'session' AND id <> CONNECTION_ID()";
+        WHERE db = DATABASE() AND id <> CONNECTION_ID()";
     const END_CONNECTION: &'static str = "KILL {}";
 
     async fn start() -> (MariaDb, Handle<Self>) {

@@ -1,0 +1,374 @@
+//! The tests against servers that run already: which of them those servers serve.
+
+use std::env;
+use std::fs;
+use std::process::{Command, Stdio};
+
+use crate::paths::root;
+use crate::steps::output;
+
+/// Lists the tests that a server which is running already cannot serve.
+const LIST: &str = "tests/own-server.txt";
+
+/// A kind of server that a person can name by a variable.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// As in the list.
+    name: &'static str,
+    variable: &'static str,
+    /// What a test's name contains that uses it.
+    words: &'static [&'static str],
+    /// The package whose tests all use it, unless their names say otherwise.
+    package: Option<&'static str>,
+    /// Further packages with tests that use it.
+    others: &'static [&'static str],
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        name: "redis",
+        variable: "SESSION_TEST_REDIS_URL",
+        words: &["redis"],
+        package: Some("session-redis"),
+        others: &["session-tests", "sessionctl"],
+    },
+    Kind {
+        name: "memcached",
+        variable: "SESSION_TEST_MEMCACHED",
+        words: &["memcached"],
+        package: Some("session-memcached"),
+        others: &["session-tests"],
+    },
+    Kind {
+        name: "mongodb",
+        variable: "SESSION_TEST_MONGODB_URL",
+        words: &["mongo"],
+        package: Some("session-mongo"),
+        others: &["session-tests", "sessionctl"],
+    },
+    Kind {
+        name: "postgres",
+        variable: "SESSION_TEST_POSTGRES_URL",
+        words: &["postgres"],
+        package: None,
+        others: &["session-sql", "session-tests", "sessionctl"],
+    },
+    Kind {
+        name: "mysql",
+        variable: "SESSION_TEST_MYSQL_URL",
+        words: &["mariadb", "mysql"],
+        package: None,
+        others: &["session-sql", "session-tests", "sessionctl"],
+    },
+];
+
+/// The servers that the tests have: one entry for each, so that a kind can occur more than once.
+#[derive(Debug)]
+pub(crate) struct Given(Vec<&'static str>);
+
+impl Given {
+    /// Those that the environment names; `None` if it names none.
+    pub(crate) fn by_environment() -> Option<Self> {
+        let named = KINDS.iter().flat_map(|kind| {
+            let value = env::var(kind.variable).unwrap_or_default();
+            let count = value.split(',').filter(|it| !it.is_empty()).count();
+            std::iter::repeat_n(kind.name, count)
+        });
+        let named: Vec<_> = named.collect();
+        (!named.is_empty()).then_some(Self(named))
+    }
+
+    /// The packages with tests that these servers serve.
+    pub(crate) fn packages(&self) -> Vec<&'static str> {
+        let given = KINDS.iter().filter(|kind| self.0.contains(&kind.name));
+        let mut packages: Vec<_> = given
+            .flat_map(|kind| kind.package.iter().chain(kind.others))
+            .copied()
+            .collect();
+        packages.sort_unstable();
+        packages.dedup();
+        packages
+    }
+
+    /// Which of the kinds in `used` are missing, each as often as it is.
+    fn missing<'k>(&self, used: &[&'k str]) -> Vec<&'k str> {
+        let mut left = self.0.clone();
+        let mut missing = used.to_vec();
+        missing.retain(|kind| {
+            let found = left.iter().position(|it| it == kind);
+            found.map(|place| left.swap_remove(place)).is_none()
+        });
+        missing
+    }
+}
+
+/// The list, and which tests have not run because of it and of missing servers.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    /// `None` with docker compose, which has every server.
+    given: Option<Given>,
+    entries: Vec<Entry>,
+    /// How many tests of a package lack servers, and which.
+    lacking: Vec<(String, String, usize)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    kind: EntryKind,
+    package: String,
+    /// A test, or the beginning of the names of several.
+    test: String,
+    /// Why it is left out, or the servers that it uses.
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum EntryKind {
+    /// Docker compose can do it.
+    Ends,
+    /// Only the tests' own server can.
+    Other,
+    /// It uses other servers than its package and its name say.
+    Uses,
+}
+
+impl Selection {
+    /// Docker compose can end, freeze and start its services: only what needs another server than
+    /// those is left out there.
+    pub(crate) fn read(given: Option<Given>) -> Result<Self, String> {
+        let list =
+            fs::read_to_string(root().join(LIST)).map_err(|error| format!("{LIST}: {error}"))?;
+        Self::parse(&list, given)
+    }
+
+    fn parse(list: &str, given: Option<Given>) -> Result<Self, String> {
+        let lines = list.lines().filter(|line| !line.starts_with('#'));
+        let entries = lines
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                let wrong = || {
+                    format!("{LIST}: a line is `ends|other|uses PACKAGE TEST TEXT`, not {line:?}")
+                };
+                let mut fields = line.splitn(4, char::is_whitespace).map(str::trim);
+                let mut field = || fields.next().filter(|it| !it.is_empty());
+                let kind = match field() {
+                    Some("ends") => EntryKind::Ends,
+                    Some("other") => EntryKind::Other,
+                    Some("uses") => EntryKind::Uses,
+                    _ => return Err(wrong()),
+                };
+                let (Some(package), Some(test), Some(text)) = (field(), field(), field()) else {
+                    return Err(wrong());
+                };
+                let known = |name| KINDS.iter().any(|kind| kind.name == name);
+                if kind == EntryKind::Uses && !text.split(' ').all(known) {
+                    return Err(wrong());
+                }
+                Ok(Entry {
+                    kind,
+                    package: package.to_owned(),
+                    test: test.to_owned(),
+                    text: text.to_owned(),
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            given,
+            entries,
+            lacking: vec![],
+        })
+    }
+
+    /// Whether there is every kind of server.
+    pub(crate) fn is_all(&self) -> bool {
+        self.given.is_none()
+    }
+
+    /// The names of the package's tests that are to run, of those that `tests` would run and
+    /// `is_run` allows. An entry without a test is an error.
+    pub(crate) fn of(
+        &mut self,
+        package: &str,
+        tests: &Command,
+        is_run: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, String> {
+        let mut list = Command::new(tests.get_program());
+        list.args(tests.get_args())
+            .arg("--list")
+            .current_dir(root());
+        let listed = output(list.stderr(Stdio::inherit()))?;
+        let names = listed
+            .lines()
+            .filter_map(|line| line.strip_suffix(": test"));
+        let mut selected = self.select(package, names.map(str::to_owned).collect())?;
+        selected.retain(|name| is_run(name));
+        Ok(selected)
+    }
+
+    fn select(&mut self, package: &str, mut names: Vec<String>) -> Result<Vec<String>, String> {
+        for entry in self.entries.iter().filter(|it| it.package == package) {
+            if !names.iter().any(|name| name.starts_with(&entry.test)) {
+                return Err(format!("{LIST}: {package} has no test {}", entry.test));
+            }
+        }
+        for entry in self.left_out().filter(|it| it.package == package) {
+            names.retain(|name| !name.starts_with(&entry.test));
+        }
+        let Some(given) = &self.given else {
+            return Ok(names);
+        };
+        let mut lacking = vec![];
+        names.retain(|name| {
+            let missing = given.missing(&self.used(package, name));
+            if !missing.is_empty() {
+                lacking.push(missing.join(", "));
+            }
+            missing.is_empty()
+        });
+        lacking.sort_unstable();
+        for same in lacking.chunk_by(|one, other| one == other) {
+            self.lacking
+                .push((package.to_owned(), same[0].clone(), same.len()));
+        }
+        Ok(names)
+    }
+
+    /// The entries whose tests do not run.
+    fn left_out(&self) -> impl Iterator<Item = &Entry> {
+        let under_compose = self.given.is_none();
+        self.entries.iter().filter(move |entry| match entry.kind {
+            EntryKind::Ends => !under_compose,
+            EntryKind::Other => true,
+            EntryKind::Uses => false,
+        })
+    }
+
+    /// The kinds of the servers that a test uses, one for each server.
+    fn used(&self, package: &str, test: &str) -> Vec<&str> {
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| {
+            entry.kind == EntryKind::Uses
+                && entry.package == package
+                && test.starts_with(&entry.test)
+        });
+        if let Some(entry) = entry {
+            return entry.text.split(' ').collect();
+        }
+        let used = KINDS.iter().filter(|kind| {
+            kind.package == Some(package) || kind.words.iter().any(|word| test.contains(word))
+        });
+        used.map(|kind| kind.name).collect()
+    }
+
+    /// Says what has not run of these packages.
+    pub(crate) fn report(&self, is_selected: impl Fn(&str) -> bool) {
+        println!("\nNot run, as {LIST} says:");
+        for entry in self.left_out().filter(|it| is_selected(&it.package)) {
+            println!("  {} {} ({})", entry.package, entry.test, entry.text);
+        }
+        if !self.lacking.is_empty() {
+            println!("\nNot run, because no variable names these servers:");
+        }
+        for (package, servers, tests) in &self.lacking {
+            println!("  {package}: {tests} tests that use {servers}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A_LIST: &str = "# a comment\n\n\
+        ends session-sql outage::postgres::a_killed_server ends its server\n\
+        other session-sql failover:: starts primaries\n\
+        uses session-tests increments:: redis postgres\n\
+        uses session-memcached nodes:: memcached memcached\n";
+
+    fn selected(given: &[&'static str], package: &str, names: &[&str]) -> (Vec<String>, Selection) {
+        let given = Some(Given(given.to_vec()));
+        let mut selection = Selection::parse(A_LIST, given).expect("the list is right");
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        let selected = selection.select(package, names).expect("each has a test");
+        (selected, selection)
+    }
+
+    const OF_SQL: &[&str] = &[
+        "outage::postgres::a_killed_server_is_an_error",
+        "outage::postgres::a_locked_table",
+        "outage::mariadb::a_locked_table",
+        "outage::sqlite::a_locked_table",
+        "failover::a_replica",
+    ];
+
+    #[test]
+    fn one_server_runs_the_tests_that_use_it_or_none_and_no_others() {
+        let (names, selection) = selected(&["postgres"], "session-sql", OF_SQL);
+        assert_eq!(
+            names,
+            [
+                "outage::postgres::a_locked_table",
+                "outage::sqlite::a_locked_table"
+            ]
+        );
+        let lacking = ("session-sql".to_owned(), "mysql".to_owned(), 1);
+        assert_eq!(selection.lacking, [lacking]);
+        let (names, _) = selected(&["mysql"], "session-sql", OF_SQL);
+        assert_eq!(
+            names,
+            [
+                "outage::mariadb::a_locked_table",
+                "outage::sqlite::a_locked_table"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_line_of_the_list_says_what_a_name_does_not() {
+        let names = ["increments::are_kept", "outages::redis_away"];
+        let (names_of_one, _) = selected(&["redis"], "session-tests", &names);
+        assert_eq!(names_of_one, ["outages::redis_away"]);
+        let (both, _) = selected(&["redis", "postgres"], "session-tests", &names);
+        assert_eq!(both, names);
+    }
+
+    #[test]
+    fn a_test_that_needs_more_servers_of_a_kind_than_are_named_does_not_run() {
+        let names = ["nodes::every_node", "keys::a_key"];
+        let (one, selection) = selected(&["memcached"], "session-memcached", &names);
+        assert_eq!(one, ["keys::a_key"]);
+        assert_eq!(selection.lacking[0].1, "memcached");
+        let (two, _) = selected(&["memcached"; 2], "session-memcached", &names);
+        assert_eq!(two, names);
+    }
+
+    #[test]
+    fn docker_compose_has_every_server_and_ends_its_own() {
+        let mut selection = Selection::parse(A_LIST, None).expect("the list is right");
+        let names = OF_SQL.iter().map(|&name| name.to_owned()).collect();
+        let names = selection
+            .select("session-sql", names)
+            .expect("all are there");
+        assert_eq!(names, OF_SQL[..4]);
+    }
+
+    #[test]
+    fn a_line_without_a_test_and_a_wrong_line_are_errors() {
+        let mut selection = Selection::parse(A_LIST, None).expect("the list is right");
+        let error = selection.select("session-sql", vec!["other".to_owned()]);
+        assert!(error.is_err_and(|it| it.contains("has no test outage::")));
+        for wrong in [
+            "ends session-sql test",
+            "skips session-sql test x",
+            "uses session-sql test oracle",
+        ] {
+            assert!(Selection::parse(wrong, None).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_packages_are_those_with_tests_of_the_named_servers() {
+        let packages = Given(vec!["memcached"]).packages();
+        assert_eq!(packages, ["session-memcached", "session-tests"]);
+    }
+}
