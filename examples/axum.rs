@@ -18,8 +18,9 @@ use session_tower::{
         Sessions, Settings,
         config::{Env, IdHeader},
     },
+    sigterm,
 };
-use tokio::{net::TcpListener, signal::ctrl_c};
+use tokio::net::TcpListener;
 
 async fn home(session: Session) -> Result<String, SessionError> {
     // Runs again if another request changed the session meanwhile: no visit is lost.
@@ -56,15 +57,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let by_header = settings.clone().with_id_header(IdHeader::bearer());
     let browsers = SessionLayer::new(Sessions::new(settings, store.clone())?);
     let programs = SessionLayer::new(Sessions::new(by_header, store)?);
+    // Two kinds of sessions, each for some of the routes. With one, `layer.layer(routes)` around all
+    // of them costs less.
     let app = routes()
         .layer(browsers)
         .layer(CrossSiteGuard::default())
         .nest("/app", routes().layer(programs));
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
-    let stop = async { ctrl_c().await.expect("a handler can be installed") };
     axum::serve(listener, app)
-        .with_graceful_shutdown(stop)
+        .with_graceful_shutdown(sigterm())
         .await?;
-    finish_saves(Duration::from_secs(5)).await;
+    finish_saves(Duration::from_secs(5)).await; // those of clients that hung up
     Ok(())
 }

@@ -16,8 +16,12 @@ pub(crate) enum Candidate {
     TowerRedis,
     /// Ours in axum.
     OursAxum,
-    /// Ours in axum, around a route that does not use it.
+    /// Ours in axum, added to each route by `Router::layer`.
+    RoutesAxum,
+    /// Ours in axum, around routes that do not use it.
     UnusedAxum,
+    /// The same, added to each route.
+    UnusedRoutesAxum,
     /// axum without sessions.
     BareAxum,
     OursMemcached,
@@ -33,14 +37,16 @@ pub(crate) enum Candidate {
 }
 
 impl Candidate {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::OursRedis,
         Self::Bare,
         Self::ByHand,
         Self::ActixSession,
         Self::TowerRedis,
         Self::OursAxum,
+        Self::RoutesAxum,
         Self::UnusedAxum,
+        Self::UnusedRoutesAxum,
         Self::BareAxum,
         Self::OursMemcached,
         Self::ByHandMemcached,
@@ -64,7 +70,9 @@ impl Candidate {
             Self::ActixSession => "actix-session",
             Self::TowerRedis => "tower-sessions-redis",
             Self::OursAxum => "session-tower",
+            Self::RoutesAxum => "session-tower by route",
             Self::UnusedAxum => "session-tower unused",
+            Self::UnusedRoutesAxum => "unused by route",
             Self::BareAxum => "axum",
             Self::OursMemcached => "session-memcached",
             Self::ByHandMemcached => "by hand, memcached",
@@ -85,7 +93,10 @@ impl Candidate {
 
     /// Whether its routes use sessions.
     pub(crate) fn has_sessions(self) -> bool {
-        !matches!(self, Self::Bare | Self::UnusedAxum | Self::BareAxum)
+        !matches!(
+            self,
+            Self::Bare | Self::UnusedAxum | Self::UnusedRoutesAxum | Self::BareAxum
+        )
     }
 
     /// What the program that runs it is asked to serve.

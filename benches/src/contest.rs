@@ -93,10 +93,17 @@ impl Contest {
                 (usual.sharing(), &[C::OursRedis]),
             ],
             Self::Axum => vec![
-                (Row::of(8), &[C::OursAxum, C::TowerRedis]),
+                (Row::of(8), &[C::OursAxum, C::RoutesAxum, C::TowerRedis]),
                 (
                     usual,
-                    &[C::OursAxum, C::TowerRedis, C::UnusedAxum, C::BareAxum],
+                    &[
+                        C::OursAxum,
+                        C::RoutesAxum,
+                        C::TowerRedis,
+                        C::UnusedAxum,
+                        C::UnusedRoutesAxum,
+                        C::BareAxum,
+                    ],
                 ),
             ],
             Self::Before(_) => [Row::of(1), Row::of(8), usual]

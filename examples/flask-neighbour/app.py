@@ -226,6 +226,11 @@ def application():
         session[asked("k")] = session.get(asked("k"), 0) + 1
         return {"value": session[asked("k")]}
 
+    @app.get("/append")
+    def append():
+        session[asked("k")] = session.get(asked("k"), []) + [asked("v")]
+        return {"value": session[asked("k")]}
+
     @app.get("/del")
     def delete():
         session.pop(asked("k"), None)

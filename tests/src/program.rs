@@ -268,6 +268,7 @@ fn inherited_settings() -> Vec<String> {
         "SID_LENGTH",
         "TABLE",
         "FLASK_SESSIONS",
+        "FLASK_SECRET_KEY",
     ];
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names

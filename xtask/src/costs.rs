@@ -9,16 +9,41 @@ use crate::paths::root;
 use crate::setup;
 use crate::steps::{StepResult, Steps};
 
-/// The kinds of request that `crates/session-actix/examples/request_cost` knows; the first has no
-/// sessions at all.
-const KINDS: &[&str] = &[
-    "without",
-    "untouched",
-    "guarded",
-    "read",
-    "change",
-    "encrypted-read",
-    "flask-read",
+/// An example of an adapter that sends one kind of request again and again, and the kinds that it
+/// knows.
+struct Program {
+    package: &'static str,
+    example: &'static str,
+    /// Those that end with `without` have no sessions at all.
+    kinds: &'static [&'static str],
+}
+
+const PROGRAMS: &[Program] = &[
+    Program {
+        package: "session-actix",
+        example: "request_cost",
+        kinds: &[
+            "without",
+            "untouched",
+            "guarded",
+            "read",
+            "change",
+            "encrypted-read",
+            "flask-read",
+        ],
+    },
+    Program {
+        package: "session-tower",
+        example: "axum_cost",
+        kinds: &[
+            "without",
+            "untouched",
+            "untouched-by-route",
+            "guarded",
+            "read",
+            "change",
+        ],
+    },
 ];
 const FEW: u32 = 100;
 const MANY: u32 = 600;
@@ -33,7 +58,7 @@ pub(crate) fn run(steps: &mut Steps, other: Option<&str>) -> StepResult {
     setup::costs(steps)?;
     steps.check(
         "costs",
-        "request_cost under callgrind, sessions in memory",
+        "each kind of request under callgrind, sessions in memory",
         || {
             let other = other.map(Path::new);
             let before = other.map(measure).transpose()?;
@@ -48,22 +73,34 @@ fn measure(checkout: &Path) -> Result<Vec<f64>, String> {
         "target.'cfg(all())'.runner = 'valgrind {}'",
         CALLGRIND.join(" ")
     );
-    let optimised = || {
-        let mut run = Command::new("cargo");
-        run.args(["run", "--quiet", "--release", "--locked"])
-            .args(["--package", "session-actix", "--example", "request_cost"])
-            .args(["--config", &runner, "--"])
-            .current_dir(checkout);
-        run
+    let mut costs = Vec::new();
+    for program in PROGRAMS {
+        let optimised = || {
+            let mut run = Command::new("cargo");
+            run.args(["run", "--quiet", "--release", "--locked"])
+                .args(["--package", program.package, "--example", program.example])
+                .args(["--config", &runner, "--"])
+                .current_dir(checkout);
+            run
+        };
+        for kind in program.kinds {
+            costs.push(per_request(optimised, kind)?);
+        }
+    }
+    Ok(costs)
+}
+
+/// What the figures of [`measure`] are called.
+fn names() -> impl Iterator<Item = String> {
+    let of = |program: &'static Program| {
+        let names = program.kinds.iter();
+        names.map(move |kind| format!("{}, {kind}", program.package))
     };
-    KINDS
-        .iter()
-        .map(|kind| per_request(optimised, kind))
-        .collect()
+    PROGRAMS.iter().flat_map(of)
 }
 
 /// The difference between many requests and few, so that starting and stopping do not count.
-/// `command` runs `request_cost` under callgrind.
+/// `command` runs one of the [`PROGRAMS`] under callgrind.
 fn per_request(command: impl Fn() -> Command, kind: &str) -> Result<f64, String> {
     let few = instructions(command(), kind, FEW)?;
     let many = instructions(command(), kind, MANY)?;
@@ -88,13 +125,13 @@ fn instructions(mut command: Command, kind: &str, requests: u32) -> Result<f64, 
 fn print(before: Option<&[f64]>, now: &[f64]) {
     let Some(before) = before else {
         println!("\n| request | instructions |\n|---|---:|");
-        for (kind, now) in KINDS.iter().zip(now) {
-            println!("| {kind} | {now:.0} |");
+        for (name, now) in names().zip(now) {
+            println!("| {name} | {now:.0} |");
         }
         return;
     };
     println!("\n| request | instructions there | here | ratio |\n|---|---:|---:|---:|");
-    for ((kind, before), now) in KINDS.iter().zip(before).zip(now) {
-        println!("| {kind} | {before:.0} | {now:.0} | {:.3} |", now / before);
+    for ((name, before), now) in names().zip(before).zip(now) {
+        println!("| {name} | {before:.0} | {now:.0} | {:.3} |", now / before);
     }
 }

@@ -1,18 +1,22 @@
 //! The programs with axum: one that uses this library, one whose route does not, and one without
 //! sessions.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
-    Router,
-    routing::{get, post},
+    Router, ServiceExt,
+    extract::Request,
+    response::Response,
+    routing::{IntoMakeService, get, post},
 };
 use session_redis::RedisStore;
 use session_tower::{
-    Session, SessionError, SessionLayer,
+    DefaultSession, Session, SessionError, SessionLayer, SessionService,
     session_core::{SecretKeys, Sessions, Settings},
 };
 use tokio::net::TcpListener;
+use tower_layer::Layer;
+use tower_service::Service;
 
 use super::{LIFETIME, PATIENCE, SECRET, announce, runtime};
 use crate::{Result, record};
@@ -49,29 +53,50 @@ fn layer(url: &str) -> Result<SessionLayer> {
 }
 
 pub(super) fn redis(url: &str) -> Result<()> {
-    let app = Router::new()
-        .route("/fill", post(fill))
-        .route("/read", get(read))
-        .route("/change", post(change));
-    serve(app.layer(layer(url)?))
+    serve(around(layer(url)?, routes()))
+}
+
+pub(super) fn redis_by_route(url: &str) -> Result<()> {
+    serve(routes().layer(layer(url)?).into_make_service())
 }
 
 pub(super) fn unused(url: &str) -> Result<()> {
-    let app = Router::new()
-        .route("/fill", post(async || "filled"))
-        .route("/read", get(untouched));
-    serve(app.layer(layer(url)?))
+    serve(around(layer(url)?, unused_routes()))
+}
+
+pub(super) fn unused_by_route(url: &str) -> Result<()> {
+    serve(unused_routes().layer(layer(url)?).into_make_service())
 }
 
 pub(super) fn bare() -> Result<()> {
-    serve(
-        Router::new()
-            .route("/fill", post(async || "filled"))
-            .route("/read", get(untouched)),
-    )
+    serve(unused_routes().into_make_service())
 }
 
-fn serve(app: Router) -> Result<()> {
+fn routes() -> Router {
+    Router::new()
+        .route("/fill", post(fill))
+        .route("/read", get(read))
+        .route("/change", post(change))
+}
+
+fn unused_routes() -> Router {
+    Router::new()
+        .route("/fill", post(async || "filled"))
+        .route("/read", get(untouched))
+}
+
+fn around(
+    layer: SessionLayer,
+    router: Router,
+) -> IntoMakeService<SessionService<DefaultSession, Router>> {
+    ServiceExt::<Request>::into_make_service(layer.layer(router.with_state(())))
+}
+
+fn serve<S>(app: IntoMakeService<S>) -> Result<()>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     runtime()?.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         announce(listener.local_addr()?);

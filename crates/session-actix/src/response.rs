@@ -119,6 +119,9 @@ where
                         return Poll::Ready(result.map(ServiceResponse::map_into_left_body));
                     };
                     match slot.finish() {
+                        Finished::Unused => {
+                            return Poll::Ready(respond(result, &ResponseHeaders::default()));
+                        }
                         Finished::Ready(headers) => {
                             return Poll::Ready(respond(result, &headers));
                         }

@@ -20,6 +20,7 @@ mod head;
 mod named_session;
 mod opening;
 mod saving;
+mod sigterm;
 mod slots;
 
 pub use background_saves::finish_saves;
@@ -29,4 +30,5 @@ pub use fresh_login::{FreshLoginRule, Refusal, return_path};
 pub use head::{Field, Head, keep_cookies, write_head};
 pub use opening::Opening;
 pub use saving::{Finished, Saving, Unsaved, opened_untouched};
+pub use sigterm::sigterm;
 pub use slots::{Slot, Slots};

@@ -96,8 +96,8 @@ impl fmt::Debug for CrossSiteGuard {
 /// A service that [`CrossSiteGuard`] wraps.
 #[derive(Clone, Debug)]
 pub struct CrossSiteService<S> {
-    inner: S,
-    guard: CrossSiteGuard,
+    pub(crate) inner: S,
+    pub(crate) guard: CrossSiteGuard,
 }
 
 impl<S, Q, B> Service<Request<Q>> for CrossSiteService<S>

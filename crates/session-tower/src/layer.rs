@@ -4,10 +4,11 @@ use std::{
     any::TypeId,
     fmt,
     marker::PhantomData,
+    sync::LazyLock,
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use session_core::{Sessions, adapter::Slots};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -27,6 +28,9 @@ use crate::{DefaultSession, SessionFuture};
 /// If it wraps a route twice, both share one session, provided both are clones of one [`Sessions`].
 /// With two different `Sessions` that have the same cookie name, a request for the inner session is
 /// an error.
+///
+/// In axum it goes around the whole router, `layer.layer(router)`, which costs least, or on each
+/// route, `router.layer(layer)`.
 ///
 /// The body of the responses must be made `From<String>`, for the text of an error: axum's `Body`,
 /// `http_body_util::Full<Bytes>` and `String` are.
@@ -75,10 +79,22 @@ impl<N> fmt::Debug for SessionLayer<N> {
     }
 }
 
+/// An empty table with room for the session and what axum's router adds. A fresh one has room for
+/// three, axum's own, and would grow for the fourth with each request.
+static ROOM: LazyLock<Extensions> = LazyLock::new(|| {
+    let mut extensions = Extensions::new();
+    extensions.insert([0; 1]);
+    extensions.insert([0; 2]);
+    extensions.insert([0; 3]);
+    extensions.insert([0; 4]);
+    extensions.clear();
+    extensions
+});
+
 /// A service that [`SessionLayer`] wraps.
 pub struct SessionService<N, S> {
-    inner: S,
-    layer: SessionLayer<N>,
+    pub(crate) inner: S,
+    pub(crate) layer: SessionLayer<N>,
 }
 
 impl<N, S, Q, B> Service<Request<Q>> for SessionService<N, S>
@@ -95,8 +111,13 @@ where
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let insert = |slots| request.extensions_mut().insert(slots);
+        let extensions = request.extensions_mut();
+        if extensions.is_empty() {
+            extensions.clone_from(&ROOM);
+        }
+        let insert = |slots| extensions.insert(slots);
         let slot = Slots::enter(TypeId::of::<N>(), &self.layer.sessions, insert);
         SessionFuture::new(slot, &mut self.inner, request)
     }

@@ -11,6 +11,8 @@ mod guard;
 mod layer;
 mod request;
 mod response;
+#[cfg(feature = "axum")]
+mod serve;
 mod session;
 
 pub use cross_site::{CrossSiteFuture, CrossSiteGuard, CrossSiteService};
@@ -23,6 +25,12 @@ pub use guard::{GuardFuture, GuardService};
 pub use layer::{SessionLayer, SessionService};
 pub use request::{Extracting, SessionExt};
 pub use response::SessionFuture;
+#[cfg(feature = "axum")]
+pub use serve::LayerFuture;
 pub use session::{DefaultSession, Session};
 pub use session_core;
-pub use session_core::{Error as SessionError, adapter::finish_saves};
+pub use session_core::{
+    Error as SessionError,
+    adapter::{finish_saves, sigterm},
+};
+pub use tower_layer::Layer;

@@ -67,6 +67,7 @@ impl<S, Q> SessionFuture<S, Q>
 where
     S: Service<Request<Q>> + Clone,
 {
+    #[inline]
     pub(crate) fn new(slot: Option<Arc<Slot>>, service: &mut S, request: Request<Q>) -> Self {
         let untouched = slot.as_ref().filter(|slot| slot.is_opened_untouched());
         let opening = untouched.map(|slot| {
@@ -115,6 +116,7 @@ where
                         return Poll::Ready(Ok(response));
                     };
                     match slot.finish() {
+                        Finished::Unused => return Poll::Ready(Ok(response)),
                         Finished::Ready(headers) => {
                             write_head(&headers, response.headers_mut());
                             return Poll::Ready(Ok(response));

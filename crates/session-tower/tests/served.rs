@@ -22,7 +22,9 @@ use axum::{
     routing::{any, get},
 };
 use futures_util::{SinkExt, StreamExt, future::join_all};
-use session_tower::{Session, SessionError, SessionLayer, finish_saves, session_core::Sessions};
+use session_tower::{
+    Layer as _, Session, SessionError, SessionLayer, finish_saves, session_core::Sessions,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -30,11 +32,21 @@ use tokio::{
 };
 use tokio_tungstenite::{connect_async, tungstenite::client::IntoClientRequest};
 
-async fn serve(app: Router) -> SocketAddr {
+/// Serves the routes with the layer around the whole router, and with the layer added to each route.
+async fn serve_both_ways(routes: Router, sessions: &Sessions) -> [SocketAddr; 2] {
+    let layer = SessionLayer::new(sessions.clone());
+    let (around, around_listens) = listen().await;
+    let (by_route, by_route_listens) = listen().await;
+    let app = layer.layer(routes.clone());
+    tokio::spawn(async move { axum::serve(around, app).await });
+    tokio::spawn(async move { axum::serve(by_route, routes.layer(layer)).await });
+    [around_listens, by_route_listens]
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    address
+    (listener, address)
 }
 
 async fn connect(address: SocketAddr, path: &str, cookie: &str, more: &str) -> TcpStream {
@@ -65,16 +77,15 @@ async fn show(session: Session) -> Result<String, SessionError> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn requests_on_several_threads_lose_no_change() {
-    const CLIENTS: u64 = 16;
-    const EACH: u64 = 25;
+    const CLIENTS: usize = 16;
+    const EACH: usize = 25;
     let sessions = Sessions::in_memory();
-    let app = Router::new()
+    let routes = Router::new()
         .route("/count", get(count))
-        .route("/show", get(show))
-        .layer(SessionLayer::new(sessions.clone()));
-    let address = serve(app).await;
+        .route("/show", get(show));
+    let addresses = serve_both_ways(routes, &sessions).await;
     let cookie = sessions.cookie_of(|it| it.log_in("ada")).await.unwrap();
-    let clients = (0..CLIENTS).map(|_| {
+    let clients = addresses.into_iter().cycle().take(CLIENTS).map(|address| {
         let cookie = cookie.clone();
         tokio::spawn(async move {
             for _ in 0..EACH {
@@ -86,9 +97,11 @@ async fn requests_on_several_threads_lose_no_change() {
     for client in join_all(clients).await {
         client.unwrap();
     }
-    let shown = ask(address, "/show", &cookie).await;
-    let all = format!("Some({})", CLIENTS * EACH);
-    assert!(shown.ends_with(&all), "{shown}");
+    for address in addresses {
+        let shown = ask(address, "/show", &cookie).await;
+        let all = format!("Some({})", CLIENTS * EACH);
+        assert!(shown.ends_with(&all), "{shown}");
+    }
 }
 
 /// A handler that does what the path says, tells it, and then does not return.
@@ -113,17 +126,20 @@ async fn work_slowly(
 async fn if_a_client_hangs_up_its_log_out_is_done_and_its_changes_are_not_saved() {
     let sessions = Sessions::in_memory();
     let begun = Arc::new(AtomicBool::new(false));
-    let app = Router::new()
+    let routes = Router::new()
         .route("/slow/{work}", get(work_slowly))
         .route("/show", get(show))
-        .with_state(begun.clone())
-        .layer(SessionLayer::new(sessions.clone()));
-    let address = serve(app).await;
-    for (work, live, left) in [
+        .with_state(begun.clone());
+    let addresses = serve_both_ways(routes, &sessions).await;
+    let works = [
         ("log-out", 0, "None"),
         ("change", 1, "None"),
         ("save", 1, "Some(1)"),
-    ] {
+    ];
+    let all = addresses
+        .iter()
+        .flat_map(|it| works.map(|work| (*it, work)));
+    for (address, (work, live, left)) in all {
         let cookie = sessions.cookie_of(|it| it.log_in(work)).await.unwrap();
         let stream = connect(address, &format!("/slow/{work}"), &cookie, "").await;
         while !begun.swap(false, Ordering::Acquire) {
@@ -139,6 +155,7 @@ async fn if_a_client_hangs_up_its_log_out_is_done_and_its_changes_are_not_saved(
         assert_eq!(finish_saves(Duration::from_secs(5)).await, 0);
         let shown = ask(address, "/show", &cookie).await;
         assert!(shown.ends_with(left), "{work}: {shown}");
+        sessions.log_out_everywhere(work).await.unwrap();
     }
 }
 
@@ -160,11 +177,15 @@ async fn socket(session: Session, upgrade: WebSocketUpgrade) -> Result<Response,
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_web_socket_saves_what_it_changes_until_the_user_logs_out() {
     let sessions = Sessions::in_memory();
-    let app = Router::new()
+    let routes = Router::new()
         .route("/socket", any(socket))
-        .route("/show", get(show))
-        .layer(SessionLayer::new(sessions.clone()));
-    let address = serve(app).await;
+        .route("/show", get(show));
+    for address in serve_both_ways(routes, &sessions).await {
+        saves_until_log_out(&sessions, address).await;
+    }
+}
+
+async fn saves_until_log_out(sessions: &Sessions, address: SocketAddr) {
     let cookie = sessions.cookie_of(|it| it.log_in("ada")).await.unwrap();
     let mut request = format!("ws://{address}/socket")
         .into_client_request()

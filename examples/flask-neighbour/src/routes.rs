@@ -21,6 +21,7 @@ pub(crate) fn all(config: &mut ServiceConfig) {
         .service(web::resource("/setmany").route(web::post().to(set_many)))
         .service(get("/get", show_value))
         .service(get("/incr", increment))
+        .service(get("/append", append))
         .service(get("/del", delete))
         .service(get("/flash", flash))
         .service(get("/flashes", flashes))
@@ -105,6 +106,17 @@ async fn increment(session: Session, asked: Query<Key>) -> Answer<Json<Value>> {
     // What `update` gives is provisional; after the save it is what is stored.
     ApiError::unless_kept(session.save().await?)?;
     Ok(Json(json!({ "value": session.get::<i64>(&asked.k)? })))
+}
+
+async fn append(session: Session, pair: Query<Pair>) -> Answer<Json<Value>> {
+    let added = pair.v.clone();
+    session.update(&pair.k, move |items: Option<Vec<String>>| {
+        [items.unwrap_or_default(), vec![added.clone()]].concat()
+    })?;
+    ApiError::unless_kept(session.save().await?)?;
+    Ok(Json(
+        json!({ "value": session.get::<Vec<String>>(&pair.k)? }),
+    ))
 }
 
 async fn delete(session: Session, asked: Query<Key>) -> Answer {

@@ -1,9 +1,16 @@
 //! A log-in and a counter, in the store that the environment names: the program of `tests/app`. It
-//! listens on `ADDR`.
+//! listens on `ADDR`. With `FLASK_SECRET_KEY` the cookies of Flask's built-in session start sessions
+//! here, and are kept.
 
 use std::{env, error::Error, net::SocketAddr};
 
-use actix_server_sessions::{AppSessions, Session, SessionError};
+use actix_server_sessions::{
+    AppSessions, Session, SessionError,
+    session_core::{
+        Settings,
+        config::{ConfigError, Env, FlaskCookie},
+    },
+};
 use actix_web::{App, HttpServer, get, post, web};
 
 #[get("/")]
@@ -35,10 +42,20 @@ async fn plain() -> &'static str {
     "no session here"
 }
 
+async fn after_flask(key: String) -> Result<AppSessions, ConfigError> {
+    let env = Env::of_process();
+    let flask = FlaskCookie::new(key)?.kept();
+    let settings = Settings::from_env(&env)?.with_flask_cookie(flask);
+    AppSessions::start(settings, &env).await
+}
+
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
-    let sessions = AppSessions::from_env().await?;
+    let sessions = match env::var("FLASK_SECRET_KEY") {
+        Ok(key) => after_flask(key).await?,
+        Err(_) => AppSessions::from_env().await?,
+    };
     let app = move || {
         App::new()
             .wrap(sessions.middleware())

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod browser;
+mod flask_cookie;
 mod layouts;
 mod maintenance;
 mod outages;

@@ -1,6 +1,8 @@
 //! Three applications, in Flask, Actix Web and axum, have one session.
 #![expect(clippy::print_stdout, reason = "figures for the guide")]
 
+use std::{collections::HashMap, time::Instant};
+
 use futures_util::future::join_all;
 use serde_json::json;
 use session_tests::rounds;
@@ -56,48 +58,131 @@ async fn a_visitor_logs_in_here_changes_there_and_logs_out_anywhere(all: &Neighb
 /// 10,000 requests in a soak. First Flask only reads: then nothing is lost. Then it writes, too.
 async fn our_applications_lose_no_change(all: &Neighbours) {
     let each = rounds() * 5 / (Side::ALL.len() * CLIENTS);
-    let (kept, answered) = increments_kept(all, "/get?k=hits", each).await;
-    // A store with one writer at a time may refuse one beside so many, and then nobody knows.
-    let sent = 2 * CLIENTS * each;
-    assert!(
-        (answered..=sent).contains(&kept),
-        "{sent} sent, {answered} answered, {kept} kept"
-    );
-    let (kept, answered) = increments_kept(all, "/set?v=y&k=theirs", each).await;
+    let reading = Appends::at_once(all, "/get?k=log", each).await;
+    reading.assert_that_ours_overwrote_nothing();
+    assert_eq!(reading.lost().count(), 0, "{:?}", all.store);
+    let writing = Appends::at_once(all, "/append?k=log", each).await;
+    writing.assert_that_ours_overwrote_nothing();
+    for lost in writing.lost() {
+        let overwritten = writing.of_flask().any(|it| it.overwrites(lost));
+        assert!(overwritten, "{:?}: nobody overwrote {lost:?}", all.store);
+    }
     println!(
-        "{:?}: while Flask wrote, it overwrote {} of our {answered} changes",
+        "{:?}: while Flask wrote, it overwrote {} of our {} changes",
         all.store,
-        answered.saturating_sub(kept)
+        writing.lost().count(),
+        writing.of_ours().count()
     );
 }
 
-/// Each client of the three sends `each` requests at once, on one session. Ours count, Flask gets
-/// `path`. Returns how many increments the session has, and how many were answered.
-async fn increments_kept(all: &Neighbours, path: &str, each: usize) -> (usize, usize) {
-    let mut visitor = all.visitor();
-    visitor.json(Side::Flask, "/set?k=hits&v=0&t=int").await;
-    let clients = Side::ALL.into_iter().flat_map(|side| {
-        let path = if side == Side::Flask {
-            path
-        } else {
-            "/incr?k=hits"
-        };
-        (0..CLIENTS).map(move |_| (side, path))
-    });
-    let clients = clients.map(|(side, path)| send(visitor.clone(), side, path, each));
-    let answered = join_all(clients).await.into_iter().sum();
-    let hits = visitor.value(Side::Axum, "hits").await.unwrap();
-    (usize::try_from(hits.as_u64().unwrap()).unwrap(), answered)
+/// What the three added to one list of one session, at once. Each item has a name of its own, and
+/// an application that writes adds one: so a list of n items is the state after the nth of those
+/// writes, and tells which write each of them was made on.
+struct Appends {
+    answered: Vec<Append>,
+    left: Vec<String>,
 }
 
-/// How many increments were answered with success.
-async fn send(mut visitor: Visitor<'_>, side: Side, path: &str, requests: usize) -> usize {
-    let mut answered = 0;
-    for _ in 0..requests {
-        let response = visitor.get(side, path).await;
+/// A write that was answered with success.
+#[derive(Debug)]
+struct Append {
+    side: Side,
+    sent: Instant,
+    answered: Instant,
+    /// The list as it stored it: its own item is the last.
+    stored: Vec<String>,
+}
+
+impl Appends {
+    /// Each client of the three sends `each` requests at once, on one session. Ours append, Flask
+    /// gets `path`.
+    async fn at_once(all: &Neighbours, path: &str, each: usize) -> Self {
+        let mut visitor = all.visitor();
+        visitor.json(Side::Flask, "/set?k=log&v=[]&t=json").await;
+        let clients = Side::ALL.into_iter().flat_map(|side| {
+            let path = match side {
+                Side::Flask => path,
+                Side::Actix | Side::Axum => "/append?k=log",
+            };
+            (0..CLIENTS).map(move |client| (side, path, client))
+        });
+        let sent =
+            clients.map(|(side, path, client)| send(visitor.clone(), side, path, client, each));
+        let answered = join_all(sent).await.into_iter().flatten().collect();
+        let left = visitor.value(Side::Axum, "log").await.unwrap();
+        Self {
+            answered,
+            left: serde_json::from_value(left).unwrap(),
+        }
+    }
+
+    fn of_ours(&self) -> impl Iterator<Item = &Append> {
+        self.answered.iter().filter(|it| it.side != Side::Flask)
+    }
+
+    fn of_flask(&self) -> impl Iterator<Item = &Append> {
+        self.answered.iter().filter(|it| it.side == Side::Flask)
+    }
+
+    /// Our changes that are not in the session, although they were answered.
+    fn lost(&self) -> impl Iterator<Item = &Append> {
+        self.of_ours().filter(|it| !self.left.contains(it.item()))
+    }
+
+    /// Each of our writes is made on what is stored then. So on each state there is one of them at
+    /// most: if there were two, the later one would have overwritten the earlier one.
+    fn assert_that_ours_overwrote_nothing(&self) {
+        let mut ours = HashMap::new();
+        let lists = self.answered.iter().map(|it| &it.stored);
+        for list in lists.chain([&self.left]) {
+            for (at, item) in list.iter().enumerate() {
+                if !item.starts_with("Flask") {
+                    let first = ours.entry(list[..at].last()).or_insert(item);
+                    assert_eq!(*first, item, "both were written on {:?}", list[..at].last());
+                }
+            }
+        }
+    }
+}
+
+impl Append {
+    fn item(&self) -> &String {
+        self.stored.last().unwrap()
+    }
+
+    /// Whether this may have overwritten `other`: it did not know of it, because both were under
+    /// way at the same time.
+    fn overwrites(&self, other: &Self) -> bool {
+        !self.stored.contains(other.item())
+            && self.sent < other.answered
+            && other.sent < self.answered
+    }
+}
+
+/// The writes that were answered with success.
+async fn send(
+    mut visitor: Visitor<'_>,
+    side: Side,
+    path: &str,
+    client: usize,
+    requests: usize,
+) -> Vec<Append> {
+    let mut answered = Vec::new();
+    for n in 0..requests {
+        let path = format!("{path}&v={side:?}-{client}-{n}");
+        let sent = Instant::now();
+        let response = visitor.get(side, &path).await;
+        // A store with one writer at a time may refuse one beside so many, and then nobody knows.
         let log = || response.text();
         assert!(matches!(response.status, 200 | 503), "{}", log());
-        answered += usize::from(response.status == 200 && side != Side::Flask);
+        if response.status == 200 && path.starts_with("/append") {
+            answered.push(Append {
+                side,
+                sent,
+                answered: Instant::now(),
+                stored: serde_json::from_value(response.json()["value"].clone()).unwrap(),
+            });
+        }
     }
     answered
 }

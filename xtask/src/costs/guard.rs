@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use super::{CALLGRIND, per_request};
@@ -11,11 +10,14 @@ use crate::steps::{StepResult, Steps, output};
 use crate::{setup, tests};
 
 /// Each kind of request, and the same without sessions.
-const GUARDED: &[(&str, &str)] = &[
+const KINDS: &[(&str, &str)] = &[
     ("untouched", "without"),
     ("read", "read-without"),
     ("change", "change-without"),
 ];
+
+/// The examples that send them, and what the file calls their figures.
+const PROGRAMS: &[(&str, &str)] = &[("request_cost", "actix"), ("axum_cost", "axum")];
 
 /// Percent by which a figure may differ from the one that is written down.
 const TOLERANCE: f64 = 2.0;
@@ -31,8 +33,8 @@ const HEAD: &str = "\
 /// for the tests.
 ///
 /// The figures are those of the dev profile, so that CI need not build a second one. They are not
-/// the cost in production, because `session-core` is optimised in this profile and `session-actix`
-/// is not; but they change whenever that cost does. Ids and hash seeds are random and change them
+/// the cost in production, because `session-core` is optimised in this profile and the adapters
+/// are not; but they change whenever that cost does. Ids and hash seeds are random and change them
 /// by less than one instruction. Without the request itself they are ten times as sensitive.
 pub(crate) fn compare(steps: &mut Steps) -> StepResult {
     setup::costs(steps)?;
@@ -59,27 +61,29 @@ pub(crate) fn renew(steps: &mut Steps) -> StepResult {
     tests::build(steps)?;
     steps.check("costs", "instructions of a request, written down", || {
         let mut text = format!("{HEAD}{}\n", compiler()?);
-        for (kind, instructions) in measure()? {
-            let _ = writeln!(text, "{kind} {instructions:.0}");
+        for (name, instructions) in measure()? {
+            let _ = writeln!(text, "{name} {instructions:.0}");
         }
         print!("{text}");
         fs::write(root().join(FILE), text).map_err(|error| format!("{FILE}: {error}"))
     })
 }
 
-fn measure() -> Result<Vec<(&'static str, f64)>, String> {
-    let program = PathBuf::from("examples").join("request_cost");
-    let program = built(program.to_str().expect("a name of ASCII"));
-    let command = || {
-        let mut run = Command::new("valgrind");
-        run.args(CALLGRIND).arg(&program);
-        run
-    };
-    let beyond = |&(kind, without): &(&'static str, &str)| {
-        let instructions = per_request(command, kind)? - per_request(command, without)?;
-        Ok((kind, instructions))
-    };
-    GUARDED.iter().map(beyond).collect()
+fn measure() -> Result<Vec<(String, f64)>, String> {
+    let mut figures = Vec::new();
+    for (program, name) in PROGRAMS {
+        let program = built(&format!("examples/{program}"));
+        let command = || {
+            let mut run = Command::new("valgrind");
+            run.args(CALLGRIND).arg(&program);
+            run
+        };
+        for (kind, without) in KINDS {
+            let instructions = per_request(command, kind)? - per_request(command, without)?;
+            figures.push((format!("{name}-{kind}"), instructions));
+        }
+    }
+    Ok(figures)
 }
 
 /// Other compilers and processors need other instructions.
@@ -96,7 +100,7 @@ fn compiler() -> Result<String, String> {
     ))
 }
 
-fn judge(expected: &str, compiler: &str, now: &[(&'static str, f64)]) -> StepResult {
+fn judge(expected: &str, compiler: &str, now: &[(String, f64)]) -> StepResult {
     let renew = format!("if that is meant, write it down: cargo xtask costs renew ({FILE})");
     let written = |name: &str| {
         let line = expected
@@ -111,17 +115,17 @@ fn judge(expected: &str, compiler: &str, now: &[(&'static str, f64)]) -> StepRes
         ));
     }
     let mut differ = Vec::new();
-    for &(kind, now) in now {
-        let before = written(kind)?
+    for (name, now) in now {
+        let before = written(name)?
             .split(' ')
             .nth(1)
             .and_then(|it| it.parse().ok());
-        let before: f64 = before.ok_or_else(|| format!("{FILE}: no number for {kind}; {renew}"))?;
+        let before: f64 = before.ok_or_else(|| format!("{FILE}: no number for {name}; {renew}"))?;
         let percent = (now / before - 1.0) * 100.0;
-        println!("{kind}: {now:.0} instructions, written down {before:.0}, {percent:+.2} %");
+        println!("{name}: {now:.0} instructions, written down {before:.0}, {percent:+.2} %");
         if percent.abs() > TOLERANCE {
             differ.push(format!(
-                "{kind} costs {percent:+.1} % instructions, {now:.0} and not {before:.0}"
+                "{name} costs {percent:+.1} % instructions, {now:.0} and not {before:.0}"
             ));
         }
     }
@@ -139,8 +143,11 @@ mod judge_tests {
 
     #[test]
     fn a_difference_of_more_than_two_percent_is_an_error_that_names_the_command() {
-        let judged =
-            |compiler, read| judge(EXPECTED, compiler, &[("change", 2000.0), ("read", read)]);
+        let now = |name: &str, instructions| (name.to_owned(), instructions);
+        let judged = |compiler, read| {
+            let figures = [now("change", 2000.0), now("read", read)];
+            judge(EXPECTED, compiler, &figures)
+        };
         assert_eq!(judged("compiler rustc-1", 1019.0), Ok(()));
         assert_eq!(judged("compiler rustc-1", 981.0), Ok(()));
         for read in [1021.0, 979.0] {
@@ -156,7 +163,7 @@ mod judge_tests {
             error.contains("rustc-2") && error.contains("cargo xtask costs renew"),
             "{error}"
         );
-        let error = judge(EXPECTED, "compiler rustc-1", &[("untouched", 1.0)]).unwrap_err();
+        let error = judge(EXPECTED, "compiler rustc-1", &[now("untouched", 1.0)]).unwrap_err();
         assert!(error.contains("no line for untouched"), "{error}");
     }
 }

@@ -14,6 +14,8 @@ use crate::{Carrier, Error, Finishing, RequestSession, ResponseHeaders, Result};
 #[derive(Debug)]
 #[must_use]
 pub enum Finished {
+    /// Nothing at all: nobody asked for the session.
+    Unused,
     /// Nothing but the headers.
     Ready(ResponseHeaders),
     /// The save, and then the headers.

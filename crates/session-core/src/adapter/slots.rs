@@ -14,10 +14,7 @@ use super::{
     opening::Opening,
     saving::{Finished, Saving},
 };
-use crate::{
-    Carrier, Error, Finish, RequestSession, ResponseHeaders, Result, Session, Sessions,
-    config::Refresh,
-};
+use crate::{Carrier, Error, Finish, RequestSession, Result, Session, Sessions, config::Refresh};
 
 /// What one middleware does for one request.
 #[derive(Debug)]
@@ -74,8 +71,7 @@ impl Slot {
     /// after the response's head.
     pub fn finish(&self) -> Finished {
         let Some(request_session) = self.leave() else {
-            // Nobody asked for the session.
-            return Finished::Ready(ResponseHeaders::default());
+            return Finished::Unused;
         };
         match request_session.finish() {
             Finish::Ready(headers) => Finished::Ready(headers),

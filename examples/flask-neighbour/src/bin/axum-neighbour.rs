@@ -4,7 +4,7 @@
 #[path = "../environment.rs"]
 mod environment;
 
-use std::{error::Error, io, process::ExitCode};
+use std::{error::Error, io, process::ExitCode, time::Duration};
 
 use axum::{Json, Router, extract::Query, routing::get};
 use environment::{Environment, by_our_names};
@@ -14,7 +14,7 @@ use session_stores::{
     AppSessions,
     session_core::{Error as SessionError, Saved, config::Env},
 };
-use session_tower::{Session, SessionLayer};
+use session_tower::{Layer, Session, SessionLayer, finish_saves, sigterm};
 use tokio::net::TcpListener;
 
 type Answer = Result<Json<Value>, SessionError>;
@@ -41,18 +41,23 @@ async fn run() -> Result<(), Box<dyn Error>> {
     tracing::info!(format = ?environment.format, "starts");
     let sessions = AppSessions::start(environment.settings, &environment.store).await;
     let sessions = sessions.map_err(|error| by_our_names(&error))?;
-    let app = Router::new()
+    let routes = Router::new()
         .route("/set", get(set))
         .route("/get", get(show_value))
         .route("/incr", get(increment))
+        .route("/append", get(append))
         .route("/clear", get(clear))
         .route("/regenerate", get(regenerate))
         .route("/login", get(log_in))
-        .route("/touch", get(done))
-        .layer(SessionLayer::new(sessions.sessions().clone()));
+        .route("/touch", get(done));
+    let app = SessionLayer::new(sessions.sessions().clone()).layer(routes);
     let listener = TcpListener::bind(("127.0.0.1", environment.port)).await?;
     announce(listener.local_addr()?.port());
-    Ok(axum::serve(listener, app).await?)
+    axum::serve(listener, app)
+        .with_graceful_shutdown(sigterm())
+        .await?;
+    finish_saves(Duration::from_secs(5)).await; // those of clients that hung up
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "a program says where it listens")]
@@ -80,10 +85,27 @@ async fn show_value(session: Session, Query(asked): Query<Pair>) -> Answer {
 async fn increment(session: Session, Query(asked): Query<Pair>) -> Answer {
     session.update(&asked.k, |n: Option<i64>| n.unwrap_or(0).saturating_add(1))?;
     // What `update` gives is provisional; after the save it is what is stored.
-    if session.save().await? == Saved::Ended {
-        return Err(SessionError::Conflict);
-    }
+    save(&session).await?;
     Ok(Json(json!({ "value": session.get::<i64>(&asked.k)? })))
+}
+
+async fn append(session: Session, Query(pair): Query<Pair>) -> Answer {
+    let added = pair.v;
+    session.update(&pair.k, move |items: Option<Vec<String>>| {
+        [items.unwrap_or_default(), vec![added.clone()]].concat()
+    })?;
+    save(&session).await?;
+    Ok(Json(
+        json!({ "value": session.get::<Vec<String>>(&pair.k)? }),
+    ))
+}
+
+/// Saves at once. It is an error if another application has ended the session.
+async fn save(session: &Session) -> Result<(), SessionError> {
+    match session.save().await? {
+        Saved::Ended => Err(SessionError::Conflict),
+        Saved::Stored | Saved::Unchanged => Ok(()),
+    }
 }
 
 async fn clear(session: Session) -> Json<Value> {
