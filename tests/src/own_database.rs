@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::marker::PhantomData;
 
-use sqlx::{AssertSqlSafe, Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
 
 /// A database with a name that nobody else uses, dropped with this value.
 #[derive(Debug)]
@@ -70,4 +70,22 @@ where
         let forced = self.execute(format!("{sql} WITH (FORCE)"));
         let _ = forced.or_else(|_| self.execute(sql));
     }
+}
+
+/// Runs a statement on the database of a `postgres:` or `mysql:` URL, as an administrator does by hand.
+pub async fn execute(url: &str, sql: &str) {
+    async fn on<C: Connection>(url: &str, sql: &str) -> sqlx::Result<()>
+    where
+        for<'c> &'c mut C: Executor<'c>,
+    {
+        let mut connection = C::connect(url).await?;
+        connection.execute(AssertSqlSafe(sql.to_owned())).await?;
+        connection.close().await
+    }
+    let done = if url.starts_with("postgres") {
+        on::<PgConnection>(url, sql).await
+    } else {
+        on::<MySqlConnection>(url, sql).await
+    };
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
