@@ -56,6 +56,8 @@ pub use mariadb::MariaDb;
 pub use memcached::Memcached;
 pub use mongo::Mongo;
 #[cfg(feature = "sql")]
+pub use own_database::execute;
+#[cfg(feature = "sql")]
 pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 #[cfg(feature = "sql")]

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::marker::PhantomData;
 
-use sqlx::{AssertSqlSafe, Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
 
 use crate::guard::Guard;
 use crate::left_over::LeftOver;
@@ -45,7 +45,7 @@ where
             database: name.clone(),
         };
         let guard = left_over.removed_at_the_end();
-        execute::<C>(url, format!("CREATE DATABASE {name}"))
+        run_apart::<C>(url, format!("CREATE DATABASE {name}"))
             .unwrap_or_else(|error| panic!("the tests cannot make a database of {kind}: {error}"));
         Self {
             server: url.to_owned(),
@@ -78,12 +78,12 @@ where
 {
     let sql = format!("DROP DATABASE IF EXISTS {name}");
     // PostgreSQL drops no database with connections unless it is told to.
-    let forced = execute::<C>(url, format!("{sql} WITH (FORCE)"));
-    forced.or_else(|_| execute::<C>(url, sql))
+    let forced = run_apart::<C>(url, format!("{sql} WITH (FORCE)"));
+    forced.or_else(|_| run_apart::<C>(url, sql))
 }
 
 /// On a thread of its own, because a runtime may be running on this one.
-fn execute<C: Connection>(url: &str, sql: String) -> sqlx::Result<()>
+fn run_apart<C: Connection>(url: &str, sql: String) -> sqlx::Result<()>
 where
     for<'c> &'c mut C: Executor<'c>,
 {
@@ -99,4 +99,22 @@ where
         })
     });
     thread.join().expect("it does not panic")
+}
+
+/// Runs a statement on the database of a `postgres:` or `mysql:` URL, as an administrator does by hand.
+pub async fn execute(url: &str, sql: &str) {
+    async fn on<C: Connection>(url: &str, sql: &str) -> sqlx::Result<()>
+    where
+        for<'c> &'c mut C: Executor<'c>,
+    {
+        let mut connection = C::connect(url).await?;
+        connection.execute(AssertSqlSafe(sql.to_owned())).await?;
+        connection.close().await
+    }
+    let done = if url.starts_with("postgres") {
+        on::<PgConnection>(url, sql).await
+    } else {
+        on::<MySqlConnection>(url, sql).await
+    };
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }

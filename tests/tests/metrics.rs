@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::Method;
 use session_core::{CookieAttributes, KeyPrefix, SecretKeys, SessionStore, Sessions, Settings};
 use session_redis::RedisStore;
-use session_tests::RedisServer;
+use session_tests::{Postgres, RedisServer};
 use site::{Backend, Browser, Demo};
 
 /// The value of each series, by its name and attributes.
@@ -233,5 +233,74 @@ async fn each_failure_raises_its_metric() {
     let all: String = now.keys().cloned().collect();
     for secret in ["grace", "bob", bob.cookie().unwrap_or("session=")] {
         assert!(!all.contains(secret), "{all}");
+    }
+}
+
+const CONNECTIONS: &str = "session_store_connection_count";
+const ACTIVE: &str = "session_store_operation_active";
+const PENDING: &str = "session_store_connection_pending_requests";
+
+/// More visitors at once than there are connections, and a database that does not answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_wait_for_a_connection_are_counted() {
+    let postgres = Postgres::start().await;
+    let demo = Demo::with(Backend::Postgres.at(&postgres.url()), &[]).await;
+    let ada = demo.logged_in("ada").await;
+    let told = async || metrics(&ada).await;
+    let before = told().await;
+    let open = sum(&before, CONNECTIONS, &[]);
+    let most = sum(&before, "session_store_connection_max", &[]);
+    assert!(open >= 1.0 && open <= most, "{before:?}");
+    assert!(sum(&before, ACTIVE, &[]).abs() < 0.5, "{before:?}");
+    assert!(sum(&before, PENDING, &[]).abs() < 0.5, "{before:?}");
+
+    postgres.freeze();
+    // So many that some wait, whatever the pool's size is.
+    let visits = (0..300).map(|_| {
+        let ada = ada.clone();
+        tokio::spawn(async move { ada.send(Method::GET, "/whoami", String::new()).await.status })
+    });
+    let visits: Vec<_> = visits.collect();
+    let (mut active, mut pending) = (0.0_f64, 0.0_f64);
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let now = told().await;
+        active = active.max(sum(&now, ACTIVE, &[]));
+        pending = pending.max(sum(&now, PENDING, &[]));
+    }
+    for visit in visits {
+        assert_eq!(visit.await.unwrap(), 503);
+    }
+    postgres.thaw();
+    assert!(
+        active > most,
+        "{active} calls were under way, {most} can be"
+    );
+    assert!(pending > 0.0, "no call waited");
+    ada.send(Method::GET, "/health", String::new()).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let health = ada.send(Method::GET, "/health", String::new()).await;
+    assert_eq!(health.status, 200, "{}", health.text());
+    let now = told().await;
+    assert!(sum(&now, ACTIVE, &[]).abs() < 0.5, "{now:?}");
+    assert!(sum(&now, PENDING, &[]).abs() < 0.5, "{now:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_store_that_knows_its_connections_tells_them() {
+    for backend in [
+        Backend::Redis,
+        Backend::Mongo,
+        Backend::Sqlite,
+        Backend::MariaDb,
+    ] {
+        let demo = Demo::on(backend).await;
+        let ada = demo.logged_in("ada").await;
+        let told = metrics(&ada).await;
+        let names = told.keys().filter(|it| it.starts_with(CONNECTIONS));
+        assert!(names.count() > 0, "{backend:?}: {told:?}");
+        if backend == Backend::Redis {
+            assert!(sum(&told, CONNECTIONS, &[]) >= 1.0, "{told:?}");
+        }
     }
 }

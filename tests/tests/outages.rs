@@ -67,6 +67,20 @@ async fn assert_outage(browser: &Browser, lasts: Duration) {
             slowest
         }));
     }
+    // The readiness probe says in time that the store cannot be used, and why.
+    let probe = browser.clone();
+    askers.push(tokio::spawn(async move {
+        let mut slowest = Duration::ZERO;
+        while begin.elapsed() < lasts {
+            let answer = probe.send(Method::GET, "/health", String::new()).await;
+            assert!(answer.took < QUICK, "/health: {:?}", answer.took);
+            assert_eq!(answer.status, 503, "{}", answer.text());
+            assert!(answer.text().len() > 20, "{}", answer.text());
+            slowest = slowest.max(answer.took);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        slowest
+    }));
     let visitors: Vec<_> = (0..PLAIN_VISITORS)
         .map(|_| tokio::spawn(plain_answers(browser.clone(), begin, lasts)))
         .collect();

@@ -126,6 +126,12 @@ fn features(steps: &mut Steps) -> StepResult {
         ]);
         steps.command("features", lint.args(["--", "-D", "warnings"]))?;
     }
+    // A tool with one store alone.
+    for features in ["filesystem", "redis", "sqlite,encryption"] {
+        let mut lint = cargo(&["clippy", "--package", "sessionctl", "--no-default-features"]);
+        lint.args(["--features", features, "--", "-D", "warnings"]);
+        steps.command("features", &mut lint)?;
+    }
     // Services without axum.
     for features in ["", "dbsc"] {
         let mut lint = cargo(&["clippy", "--package", "session-tower"]);

@@ -227,42 +227,71 @@ impl AllSessions {
     /// A page of about `limit` sessions, from `cursor`, or from the start. In no particular order.
     ///
     /// A session that was created before the first page was requested, and does not end before the
-    /// last one was returned, is on at least one of the pages, or two if it is renewed meanwhile.
+    /// last one was returned, is on at least one of the pages, or several if it is renewed meanwhile.
     ///
     /// # Errors
     ///
-    /// If the store fails.
+    /// If the store fails, or if the cursor is none of these pages.
     pub async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<SessionsPage> {
         let rules = &self.shared.rules;
-        let page = self.scan.records(&rules.settings.prefix, cursor, limit);
-        let page = within(rules, page).await?;
         let now = self.shared.now();
+        let WalkPlace { began, inner } = WalkPlace::of(cursor, now)?;
+        let page = self
+            .scan
+            .records(&rules.settings.prefix, inner.as_ref(), limit);
+        let page = within(rules, page).await?;
+        let next = page.next.map(|inner| WalkPlace {
+            began,
+            inner: Some(inner),
+        });
         let mut sessions = SessionsPage {
             sessions: Vec::new(),
             expired: 0,
             tombstones: 0,
             unreadable: Vec::new(),
-            next: page.next,
+            next: next.map(|it| it.cursor()),
         };
+        let mut renewed = Vec::new();
         for Listed { key, head } in page.records {
             match Header::parse(unmarked(&head)) {
                 Err(error) => sessions.unreadable.push(error),
-                Ok((header, _)) if header.kind != Kind::Live => sessions.tombstones += 1,
+                Ok((header, _)) if header.kind != Kind::Live => {
+                    sessions.tombstones += 1;
+                    renewed.extend(successor_since(&header, began));
+                }
                 Ok((header, _)) if header.expires_at <= now => sessions.expired += 1,
-                Ok((header, _)) => sessions.sessions.push(StoredSession {
-                    key,
-                    lineage: Lineage::from_bytes(header.lineage),
-                    owner: header.owner.map(Into::into),
-                    label: header.label.map(Into::into),
-                    created_at: header.created_at.into(),
-                    authenticated_at: header.authenticated_at.map(Into::into),
-                    used_at: header.used_at.into(),
-                    expires_at: header.expires_at.into(),
-                    moves: is_marked(&head),
-                }),
+                Ok((header, _)) => sessions.sessions.push(stored(key, &header, &head)),
             }
         }
+        // The record of a session that was renewed since the first page may be on a page that was read
+        // before.
+        let follows = renewed.into_iter().map(|key| self.renewed_to(key, now));
+        let mut follows = stream::iter(follows).buffer_unordered(AT_ONCE);
+        while let Some(followed) = follows.next().await {
+            sessions.sessions.extend(followed?);
+        }
         Ok(sessions)
+    }
+
+    /// The live session under `key`, or under that to which it was renewed. `None` also if it cannot
+    /// be read: its own page says so.
+    async fn renewed_to(&self, mut key: StoreKey, now: Millis) -> Result<Option<StoredSession>> {
+        let rules = &self.shared.rules;
+        loop {
+            let Some(loaded) = within(rules, self.shared.store.load(&key)).await? else {
+                return Ok(None);
+            };
+            let Ok((header, _)) = Header::parse(unmarked(&loaded.bytes)) else {
+                return Ok(None);
+            };
+            match (header.kind, header.successor) {
+                (Kind::Live, _) if header.expires_at > now => {
+                    return Ok(Some(stored(key, &header, &loaded.bytes)));
+                }
+                (Kind::Forwarded, Some(successor)) => key = StoreKey::from_stored(successor),
+                _ => return Ok(None),
+            }
+        }
     }
 
     /// Ends the session, or its successor if it was renewed since. Returns whether this call ended
@@ -412,6 +441,64 @@ impl AllSessions {
             Write::Stored(_) => Ok(Copied::Now),
             Write::Refused => Err(Error::Conflict),
         }
+    }
+}
+
+/// Where a page of sessions begins.
+struct WalkPlace {
+    /// When the first page was requested.
+    began: Millis,
+    /// The store's own position; `None` for the first page.
+    inner: Option<Cursor>,
+}
+
+impl WalkPlace {
+    fn of(cursor: Option<&Cursor>, now: Millis) -> Result<Self> {
+        let Some(cursor) = cursor else {
+            return Ok(Self {
+                began: now,
+                inner: None,
+            });
+        };
+        let (began, inner) = cursor
+            .as_bytes()
+            .split_first_chunk()
+            .ok_or_else(|| Error::corrupt("the cursor is not one of a page of sessions"))?;
+        Ok(Self {
+            began: Millis::new(u64::from_be_bytes(*began)),
+            inner: Some(Cursor::new(Bytes::copy_from_slice(inner))),
+        })
+    }
+
+    fn cursor(&self) -> Cursor {
+        let inner = self.inner.as_ref().map_or(&[][..], Cursor::as_bytes);
+        Cursor::new([&self.began.get().to_be_bytes(), inner].concat())
+    }
+}
+
+/// The key to which a session was renewed at `began` or later. Clocks may differ by as long as its
+/// tombstone counts for requests.
+fn successor_since(header: &Header<'_>, began: Millis) -> Option<StoreKey> {
+    // It counts from the renewal on.
+    let is_late = header.expires_at >= began;
+    header
+        .successor
+        .filter(|_| is_late)
+        .map(StoreKey::from_stored)
+}
+
+/// The session that the header of the record `head` under `key` describes.
+fn stored(key: StoreKey, header: &Header<'_>, head: &[u8]) -> StoredSession {
+    StoredSession {
+        key,
+        lineage: Lineage::from_bytes(header.lineage),
+        owner: header.owner.map(Into::into),
+        label: header.label.map(Into::into),
+        created_at: header.created_at.into(),
+        authenticated_at: header.authenticated_at.map(Into::into),
+        used_at: header.used_at.into(),
+        expires_at: header.expires_at.into(),
+        moves: is_marked(head),
     }
 }
 

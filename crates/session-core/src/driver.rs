@@ -667,6 +667,7 @@ async fn measured<T: Described>(
     shared: &Shared,
     call: impl Future<Output = Result<T>>,
 ) -> (Result<T>, Duration) {
+    let _counted = shared.calls.begin(&*shared.store);
     let (answer, took) = within(left, shared, measure::spanned(operation, call)).await;
     measure::store_call(operation, took, &answer);
     (answer, took)

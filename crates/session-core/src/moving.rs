@@ -43,7 +43,7 @@ use crate::{
     header::{Header, Kind},
     key::{KeyPrefix, OwnerKey, StoreKey},
     record::{Cursor, IndexEntry, Listed, Loaded, Page, Record, Revision, Write},
-    store::{OwnerIndex, Scan, SessionStore},
+    store::{Connections, OwnerIndex, Scan, SessionStore},
 };
 
 /// A store that moves the sessions of one store to another while applications run on it.
@@ -73,8 +73,8 @@ use crate::{
 /// the next request finishes the move. One that was suspended between its look at the time and the
 /// call after it, for more than ten minutes, may bring back a session that has ended.
 ///
-/// If the old store cannot be read as a whole, as memcached, step 4 is not possible. The sessions that
-/// nobody changes then end by their idle timeout, and the new store alone may be deployed after it.
+/// If the old store has no [`Scan`], step 4 is not possible. The sessions that nobody changes then end by
+/// their idle timeout, and the new store alone may be deployed after it.
 ///
 /// Not for sessions in Flask's form, whose ends leave nothing behind that a late move would meet.
 /// Records that expire are swept in each store by itself.
@@ -497,6 +497,13 @@ impl SessionStore for Moving {
         let stores = [self.old.clone(), self.new.clone()];
         let both = stores.into_iter().all(|it| it.scan().is_some());
         both.then_some(self as Arc<dyn Scan>)
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        match (self.old.connections(), self.new.connections()) {
+            (Some(old), Some(new)) => Some(old.and(new)),
+            (old, new) => old.or(new),
+        }
     }
 }
 

@@ -230,6 +230,7 @@ impl Sessions {
         let began = Instant::now();
         let budget = settings.store_timeout;
         let key = settings.prefix.hashed_key(&id);
+        let _counted = self.0.calls.begin(&*self.0.store);
         let load = measure::spanned(Operation::Check, self.0.store.load(&key));
         let answer = timeout(budget, load).await;
         let answer = answer.unwrap_or(Err(Error::Timeout { budget })).map(drop);

@@ -6,6 +6,7 @@ use crate::{
     config::Settings,
     driver::Queues,
     expiry::Millis,
+    measure::Calls,
     memory::Clock,
     rules::Rules,
     store::{OwnerIndex, SessionStore},
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) owners: Option<Arc<dyn OwnerIndex>>,
     pub(crate) queues: Queues,
+    pub(crate) calls: Calls,
     pub(crate) clock: Clock,
 }
 
@@ -28,6 +30,7 @@ impl Shared {
             store,
             owners: None,
             queues: Queues::default(),
+            calls: Calls::default(),
             clock: Arc::new(SystemTime::now),
         }
     }

@@ -92,6 +92,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// The connections to the backend as they are now, without asking it. For metrics, so it must cost
+    /// next to nothing. `None`, the default, if the store has none or does not know.
+    fn connections(&self) -> Option<Connections> {
+        None
+    }
+
     /// What is wrong with the backend, as far as it can be asked: its version, its clock, its memory,
     /// its indexes. For operators; no request needs it. Reads only.
     ///
@@ -100,6 +106,29 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// If the backend cannot be asked. What the rights do not allow to ask is a [`Finding`].
     async fn diagnose(&self) -> Result<Vec<Finding>> {
         Ok(Vec::new())
+    }
+}
+
+/// How many connections a store has to its backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Those that a call uses, or several calls at once.
+    pub used: u64,
+    /// Those that are open for the next call, if the store knows.
+    pub idle: Option<u64>,
+    /// How many there may be at most, if each serves one call at a time. A call that finds none free
+    /// waits.
+    pub max: Option<u64>,
+}
+
+impl Connections {
+    /// Those of both, while sessions move from one store to another.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            used: self.used + other.used,
+            idle: self.idle.zip(other.idle).map(|(one, other)| one + other),
+            max: self.max.zip(other.max).map(|(one, other)| one + other),
+        }
     }
 }
 

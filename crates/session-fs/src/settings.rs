@@ -9,8 +9,11 @@ const THRESHOLD: &str = "SESSION_FILE_THRESHOLD";
 pub(crate) const MODE: &str = "SESSION_FILE_MODE";
 
 impl FileStore {
-    /// Creates a store from `SESSION_FILE_DIR` (default `flask_session`), `SESSION_FILE_THRESHOLD`
-    /// (default none) and `SESSION_FILE_MODE` (default `0600`).
+    /// The default of `SESSION_FILE_DIR`.
+    pub const DEFAULT_DIRECTORY: &str = "flask_session";
+
+    /// Creates a store from `SESSION_FILE_DIR` (default
+    /// [`DEFAULT_DIRECTORY`](Self::DEFAULT_DIRECTORY)), `SESSION_FILE_THRESHOLD` (default none) and `SESSION_FILE_MODE` (default `0600`).
     ///
     /// Like [`open`](Self::open), it checks the directory at once, so an unusable directory stops
     /// the application at startup.
@@ -21,7 +24,7 @@ impl FileStore {
     /// any access. For errors of the directory see [`check`](Self::check).
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let directory = env.get(DIRECTORY);
-        let mut store = Self::new(directory.unwrap_or("flask_session"));
+        let mut store = Self::new(directory.unwrap_or(Self::DEFAULT_DIRECTORY));
         store.threshold = env.parse(THRESHOLD, "a whole number of sessions")?;
         if let Some(mode) = env.get(MODE) {
             store.root.staging.mode = mode.parse()?;

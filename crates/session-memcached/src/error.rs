@@ -28,6 +28,8 @@ pub(crate) enum CallError {
     CasDisabled,
     /// The node's answer does not fit the command.
     Protocol,
+    /// The node lists its keys for somebody else.
+    Busy,
     /// The driver refused the command.
     Usage(&'static str),
 }
@@ -48,6 +50,7 @@ impl fmt::Display for CallError {
                  start it without -C"
             }
             Self::Protocol => "the node's answer does not fit the command",
+            Self::Busy => "the node lists its keys for somebody else: try again",
             Self::Usage(text) => return write!(f, "the driver refused the command: {text}"),
         })
     }

@@ -3,10 +3,13 @@
 
 mod batch;
 mod connections;
+mod diagnosis;
 mod error;
 mod expiry;
 mod node_client;
 mod nodes;
+mod questions;
+mod scan;
 mod settings;
 mod store;
 

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use session_core::{
-    Error, Loaded, Record, Result, Revision, SessionStore, StoreKey, Write, async_trait,
-    config::ConfigError,
+    Error, Finding, Loaded, Record, Result, Revision, Scan, SessionStore, StoreKey, Write,
+    async_trait, config::ConfigError,
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     expiry::exptime,
     node_client::Condition,
     nodes::{self, Nodes},
+    scan::Listing,
 };
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -25,14 +26,15 @@ const MAX_KEY: usize = 250;
 /// called within a Tokio runtime.
 #[derive(Clone)]
 pub struct MemcachedStore {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     limit: usize,
 }
 
-struct Shared {
-    nodes: Nodes,
-    timeout: Duration,
-    connections: Connections,
+pub(crate) struct Shared {
+    pub(crate) nodes: Nodes,
+    pub(crate) timeout: Duration,
+    pub(crate) connections: Connections,
+    pub(crate) listing: Listing,
 }
 
 impl MemcachedStore {
@@ -94,7 +96,7 @@ impl MemcachedStore {
     }
 
     /// The error of a call to the node with this index.
-    fn failed(&self, node: usize, error: CallError) -> Error {
+    pub(crate) fn failed(&self, node: usize, error: CallError) -> Error {
         let address = self.shared.nodes.addresses().nth(node);
         NodeError {
             address: address.unwrap_or_default().into(),
@@ -119,6 +121,7 @@ impl Shared {
             nodes,
             timeout,
             connections: Connections::new(timeout),
+            listing: Listing::default(),
         }
     }
 }
@@ -156,6 +159,14 @@ impl SessionStore for MemcachedStore {
         let (connections, node) = self.route(key)?;
         let deleted = connections[node].client.delete(key.as_str()).await;
         deleted.map_err(|error| self.failed(node, error))
+    }
+
+    fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
+        Some(self)
+    }
+
+    async fn diagnose(&self) -> Result<Vec<Finding>> {
+        self.findings().await
     }
 }
 

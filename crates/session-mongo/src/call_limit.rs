@@ -32,6 +32,7 @@ const AFTER_CALLER: Duration = Duration::from_millis(400);
 /// the driver's queue.
 #[derive(Clone, Debug)]
 pub(crate) struct CallLimit {
+    most: usize,
     calls: Arc<Semaphore>,
     writes: Arc<Semaphore>,
 }
@@ -42,9 +43,16 @@ impl CallLimit {
     pub(crate) fn new(pool_size: u32) -> Self {
         let calls = pool_size.max(1) as usize;
         Self {
+            most: calls,
             calls: Arc::new(Semaphore::new(calls)),
             writes: Arc::new(Semaphore::new(calls - calls / 4)),
         }
+    }
+
+    /// How many calls there are, and how many there may be.
+    pub(crate) fn used(&self) -> (usize, usize) {
+        let free = self.calls.available_permits();
+        (self.most.saturating_sub(free), self.most)
     }
 
     pub(crate) async fn write<T: Send + 'static>(

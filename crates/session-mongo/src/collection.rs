@@ -7,7 +7,7 @@ use mongodb::{
     bson::{Document, RawDocumentBuf, doc},
     options::{CollectionOptions, ReadPreference, SelectionCriteria},
 };
-use session_core::{Result, Revision, Write};
+use session_core::{Connections, Result, Revision, Write};
 
 use crate::{
     call_limit::CallLimit,
@@ -80,6 +80,16 @@ impl CollectionHandle {
         let result = result.await;
         client.answered();
         result
+    }
+
+    /// Those that calls use.
+    pub(crate) fn connections(&self) -> Connections {
+        let (used, max) = self.call_limit.used();
+        Connections {
+            used: used as u64,
+            max: Some(max as u64),
+            ..Connections::default()
+        }
     }
 
     pub(crate) async fn find_one(&self, filter: Document) -> Result<Option<RawDocumentBuf>> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mongodb::bson::oid::ObjectId;
 use session_core::{
-    Finding, Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write,
-    async_trait,
+    Connections, Finding, Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore,
+    StoreKey, Write, async_trait,
 };
 
 use crate::{
@@ -52,6 +52,10 @@ impl SessionStore for MongoStore {
 
     fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         Some(self)
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        Some(self.collection.connections())
     }
 
     async fn diagnose(&self) -> Result<Vec<Finding>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session_core::{
-    Finding, IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, Scan,
+    Connections, Finding, IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, Scan,
     SessionStore, StoreKey, Write, async_trait,
 };
 
@@ -44,6 +44,13 @@ impl SessionStore for RedisStore {
 
     fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         Some(self)
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        Some(Connections {
+            used: self.connections.open() as u64,
+            ..Connections::default()
+        })
     }
 
     async fn diagnose(&self) -> Result<Vec<Finding>> {

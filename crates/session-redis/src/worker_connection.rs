@@ -161,9 +161,13 @@ impl WorkerConnection {
         }
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().open().is_some()
+    }
+
     /// Whether the connection is open or a call uses this object.
     pub(crate) fn is_in_use(self: &Arc<Self>) -> bool {
-        self.state().open().is_some() || Arc::strong_count(self) > 1
+        self.is_open() || Arc::strong_count(self) > 1
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

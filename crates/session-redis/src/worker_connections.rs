@@ -59,6 +59,11 @@ impl WorkerConnections {
         })
     }
 
+    /// How many are open.
+    pub(crate) fn open(&self) -> usize {
+        self.all().iter().filter(|it| it.is_open()).count()
+    }
+
     fn all(&self) -> MutexGuard<'_, Vec<Arc<WorkerConnection>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -36,6 +36,17 @@ impl<D: Driver> Connections<D> {
         &self.pool
     }
 
+    /// As they are now. Those that are being opened are used.
+    pub(crate) fn count(&self) -> session_core::Connections {
+        let kept = self.kept.as_ref().map_or(0, |it| it.count());
+        let (open, idle) = (self.pool.size() as usize, self.pool.num_idle() + kept);
+        session_core::Connections {
+            used: open.saturating_sub(idle) as u64,
+            idle: Some(idle.min(open) as u64),
+            max: Some(self.pool.options().get_max_connections().into()),
+        }
+    }
+
     pub(crate) async fn acquire(
         &self,
         operation: Operation,

@@ -27,9 +27,11 @@ pub trait Driver: Database + fmt::Debug {
     /// without a fragment is left out of the statement.
     const FRAGMENTS: &'static str;
 
-    /// Selects the server's time in microseconds since 1970, as text. `None` if its clock is this
-    /// machine's.
-    const NOW: Option<&'static str>;
+    /// Selects the server's time in microseconds since 1970, as text, and then its version. `None` if it
+    /// is no server.
+    const ABOUT: Option<&'static str>;
+    /// The oldest versions of the servers that speak its protocol.
+    const OLDEST: &'static [(&'static str, (u32, u32))];
 
     /// A pool whose waits are within a request's time. It connects when it is first used.
     fn pool(url: &str) -> sqlx::Result<Pool<Self>>;

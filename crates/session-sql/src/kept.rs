@@ -132,6 +132,11 @@ impl<D: Driver> KeptConnections<D> {
         }
     }
 
+    /// How many no call uses.
+    pub(crate) fn count(&self) -> usize {
+        self.state().connections.len()
+    }
+
     /// Closes the connections that no call uses.
     pub(crate) fn close_all(&self) {
         close(take(&mut self.state().connections));

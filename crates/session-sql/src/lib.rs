@@ -37,6 +37,8 @@ pub use dialect::Dialect;
 #[cfg(feature = "flask")]
 pub use flask::{FlaskSqlSessions, FlaskSqlStore};
 pub use migrate::SqlSessions;
+#[cfg(feature = "sqlite")]
+pub use settings::sqlite_file;
 pub use settings::{DEFAULT_URL, connect, from_env};
 pub use sqlx;
 pub use store::{SqlStore, SqlTable};

@@ -101,6 +101,18 @@ pub fn from_env(env: &Env) -> Result<Arc<dyn SqlSessions>, ConfigError> {
     open(&Address::from_env(env), &table(env)?)
 }
 
+/// The file of `SQLite` that the settings in `env` name, whether it is there or not. `None` if they
+/// name another database, or one in memory.
+#[cfg(feature = "sqlite")]
+pub fn sqlite_file(env: &Env) -> Option<std::path::PathBuf> {
+    let Address { url, .. } = Address::from_env(env);
+    if feature(&url) != Some("sqlite") || url.contains(":memory:") || url.contains("mode=memory") {
+        return None;
+    }
+    let options: sqlx::sqlite::SqliteConnectOptions = url.parse().ok()?;
+    Some(options.get_filename().to_owned())
+}
+
 /// A URL that the drivers read, and the setting that errors about it name.
 struct Address<'a> {
     setting: &'static str,

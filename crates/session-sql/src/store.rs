@@ -7,8 +7,8 @@ use std::{
 };
 
 use session_core::{
-    Finding, Loaded, OwnerIndex, Record, Result, Revision, Scan, SessionStore, StoreKey, Write,
-    async_trait,
+    Connections as Counted, Finding, Loaded, OwnerIndex, Record, Result, Revision, Scan,
+    SessionStore, StoreKey, Write, async_trait,
 };
 use sqlx::{Pool, SqlStr};
 
@@ -223,6 +223,10 @@ impl<D: Dialect, L: Layout> SessionStore for SqlTable<D, L> {
 
     fn scan(self: Arc<Self>) -> Option<Arc<dyn Scan>> {
         L::scan(self)
+    }
+
+    fn connections(&self) -> Option<Counted> {
+        Some(self.connections.count())
     }
 
     async fn diagnose(&self) -> Result<Vec<Finding>> {

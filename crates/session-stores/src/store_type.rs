@@ -1,5 +1,7 @@
 //! The values of `SESSION_TYPE`: the Cargo feature of each, and the settings that belong to it.
 
+use std::path::PathBuf;
+
 use session_core::config::{ConfigError, Env};
 
 pub(crate) const SETTING: &str = "SESSION_TYPE";
@@ -91,6 +93,26 @@ impl StoreType {
         let row = TABLE.iter().find(|row| row.names.contains(&name));
         row.map(|row| row.store_type)
             .ok_or_else(|| ConfigError::new(SETTING, format!("must be {}", known())))
+    }
+
+    /// The directory or the file of `SQLite` that [`open`](Self::open) creates if it is not there, by
+    /// the settings in `env`.
+    #[cfg_attr(
+        not(any(feature = "filesystem", feature = "sqlite")),
+        expect(unused_variables, reason = "no such store is compiled in")
+    )]
+    pub fn local_path(self, env: &Env) -> Option<PathBuf> {
+        match self {
+            #[cfg(feature = "filesystem")]
+            Self::Filesystem => {
+                let directory = env.get("SESSION_FILE_DIR");
+                let directory = directory.unwrap_or(session_fs::FileStore::DEFAULT_DIRECTORY);
+                Some(directory.into())
+            }
+            #[cfg(feature = "sqlite")]
+            Self::Sql => session_sql::sqlite_file(env),
+            _ => None,
+        }
     }
 
     /// Whether `SESSION_TYPE` is set.

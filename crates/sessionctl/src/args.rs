@@ -121,10 +121,11 @@ impl Command {
     pub(crate) fn works_on_both(&self) -> bool {
         match self {
             Self::Ls(_) | Self::Count(_) | Self::Show(_) | Self::End(_) | Self::Watch(_) => true,
+            #[cfg(feature = "encryption")]
+            Self::Encrypt => false,
             Self::Sweep
             | Self::Migrate
             | Self::Copy(_)
-            | Self::Encrypt
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => false,
@@ -259,13 +260,19 @@ pub(crate) struct Doctor {
 
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
-    /// The pause between two looks.
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    /// The pause between two looks, a second or more.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = pause)]
     pub(crate) every: Duration,
 
     /// Ends after so many looks.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) times: Option<u64>,
+
+    /// Also shows what an application counts: its requests, those that failed, and its slowest calls of
+    /// the store. The page of its metrics, in Prometheus' form, over http. May be given for each
+    /// process.
+    #[arg(long, value_name = "URL")]
+    pub(crate) metrics: Vec<String>,
 }
 
 /// A time such as `90s`, `15m`, `12h` or `30d`.
@@ -282,6 +289,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     let seconds = number.checked_mul(seconds).ok_or_else(wrong)?;
     Ok(Duration::from_secs(seconds))
+}
+
+/// A time between two looks.
+fn pause(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a second is the shortest pause".into()),
+        pause => Ok(pause),
+    }
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use session_stores::session_core::{CopiedPage, Cursor, Moving};
 use crate::{
     args::Copy,
     failure::{Completion, Failure, described},
-    opened::{Opened, is_same},
-    output::{note, say},
+    opened::{Opened, is_same, takes_writes},
+    output::{conclude, note},
     selection::PAGE,
 };
 
@@ -23,10 +23,16 @@ use crate::{
 const REASONS: usize = 5;
 
 pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Failure> {
-    let other = opened.other(&copy.to, copy.to_prefix.as_deref()).await?;
+    let prefix = copy.to_prefix.as_deref();
+    let other = opened.other(&copy.to, prefix, !copy.dry_run).await?;
     let same_prefix =
         opened.sessions.settings().key_prefix() == other.sessions.settings().key_prefix();
-    if same_prefix && !copy.dry_run && is_same(opened, &other).await? {
+    // A rehearsal writes nothing, so the addresses have to do.
+    let is_same = match copy.dry_run {
+        true => opened.described() == other.described(),
+        false => same_prefix && is_same(opened, &other).await?,
+    };
+    if is_same {
         return Err(Failure::Usage(
             "--to is the store that it copies from: name another store, or another prefix with --to-prefix".into(),
         ));
@@ -63,6 +69,15 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         all.copied += page.copied;
         all.present += page.present;
         all.expired += page.expired;
+        if is_all_failed(&page) {
+            // What comes next would fail, too, one by one.
+            let check = opened.sessions.check_store().await;
+            check?;
+            match copy.dry_run {
+                true => drop(other.sessions.check_store().await?),
+                false => takes_writes(&other).await?,
+            }
+        }
         for error in &page.failed {
             if reasons < REASONS {
                 bar.suspend(|| {
@@ -90,7 +105,7 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
         (_, true) => "moved",
         _ => "copied",
     };
-    say(format_args!(
+    conclude(format_args!(
         "{} record(s) {what}, {} were there already, {} had expired, {failed} could not be read or written",
         all.copied, all.present, all.expired
     ))?;
@@ -99,6 +114,11 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
     } else {
         Completion::Done
     })
+}
+
+/// Whether each record of a page failed, as when a store is away.
+pub(crate) fn is_all_failed(page: &CopiedPage) -> bool {
+    !page.failed.is_empty() && page.copied + page.present + page.expired == 0
 }
 
 /// Whether the store has a session.
@@ -179,20 +199,25 @@ impl State {
 
     /// Where a copy that was interrupted came to. `None` if there was none, or if it came to its end.
     fn noted(&self) -> Result<Option<Noted>, Failure> {
+        let not_ours = || {
+            let what = "is damaged, or was not written by this version of `sessionctl copy`";
+            self.wrong(what)
+        };
         let text = match fs::read_to_string(&self.file) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            text => text?,
+            Err(error) if error.kind() == ErrorKind::InvalidData => return Err(not_ours()),
+            Err(error) => return Err(self.wrong(&format!("cannot be read ({error})"))),
+            Ok(text) => text,
         };
-        let wrong = |what: &str| {
-            let file = self.file.display();
-            Failure::Usage(format!("{file} {what}: name another file with --state"))
-        };
-        let not_ours = || wrong("was not written by this version of `sessionctl copy`");
-        let (of, place) = text.trim_end().rsplit_once('\n').ok_or_else(not_ours)?;
+        let (noted, sum) = text.trim_end().rsplit_once('\n').ok_or_else(not_ours)?;
+        if sum != checksum(noted) {
+            return Err(not_ours());
+        }
+        let (of, place) = noted.rsplit_once('\n').ok_or_else(not_ours)?;
         let (next, failed) = place.split_once(' ').ok_or_else(not_ours)?;
         let failed = failed.parse().map_err(|_| not_ours())?;
         if of != self.of {
-            return Err(wrong(&format!("is of another copy:\n{of}\n")));
+            return Err(self.wrong(&format!("is of another copy:\n{of}\n")));
         }
         let next = match next {
             DONE => return Ok(None),
@@ -212,9 +237,24 @@ impl State {
     fn write(&self, next: &str, failed: u64) -> Result<(), Failure> {
         let mut staged = self.file.as_os_str().to_owned();
         staged.push(".new");
-        fs::write(&staged, format!("{}\n{next} {failed}\n", self.of))?;
-        Ok(fs::rename(&staged, &self.file)?)
+        let noted = format!("{}\n{next} {failed}", self.of);
+        let text = format!("{noted}\n{}\n", checksum(&noted));
+        let written = fs::write(&staged, text).and_then(|()| fs::rename(&staged, &self.file));
+        written.map_err(|error| self.wrong(&format!("cannot be written ({error})")))
     }
+
+    fn wrong(&self, what: &str) -> Failure {
+        let file = self.file.display();
+        Failure::Usage(format!("{file} {what}: name another file with --state"))
+    }
+}
+
+/// What a text that was changed by accident does not have: FNV-1a.
+fn checksum(text: &str) -> String {
+    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{sum:016x}")
 }
 
 #[cfg(test)]

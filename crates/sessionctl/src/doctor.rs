@@ -12,7 +12,7 @@ use crate::{
     args::Doctor,
     failure::{Completion, Failure, described},
     opened::Opened,
-    output::{BAD, GOOD, note, say, say_json, shown},
+    output::{BAD, GOOD, conclude, note, say, say_json, shown},
     probe,
     selection::Walk,
 };
@@ -27,30 +27,49 @@ pub(crate) async fn doctor(opened: &Opened, doctor: &Doctor) -> Result<Completio
     let findings = findings(opened).await;
     if findings.is_empty() && !doctor.json {
         let name = opened.store_type.name();
-        say(format_args!(
+        conclude(format_args!(
             "{GOOD}healthy{GOOD:#}: nothing is wrong with {name}"
         ))?;
     }
     report(doctor, &findings)
 }
 
-/// What it says of settings with which no store can be opened.
-pub(crate) fn of_usage(doctor: &Doctor, problem: &str) -> Result<Completion, Failure> {
-    let finding = Finding::new(
-        format!("{problem}."),
-        "No process with these settings starts.",
-    );
-    report(doctor, &[finding])
+/// What it says of settings with which no store can be opened, or of one that is not there.
+///
+/// # Errors
+///
+/// If it is another failure.
+pub(crate) fn of_failure(doctor: &Doctor, failure: Failure) -> Result<Completion, Failure> {
+    let (problem, remedy) = match failure {
+        Failure::Usage(problem) => (problem, "No process with these settings starts."),
+        Failure::NothingThere(problem) => (
+            capitalized(&problem),
+            "Correct the address, or let the application create it, or `sessionctl migrate` as its user.",
+        ),
+        failure => return Err(failure),
+    };
+    report(doctor, &[Finding::new(format!("{problem}."), remedy)])
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|it| it.to_uppercase().to_string());
+    format!("{}{}", first.unwrap_or_default(), characters.as_str())
 }
 
 fn report(doctor: &Doctor, findings: &[Finding]) -> Result<Completion, Failure> {
     for Finding { problem, remedy } in findings {
-        if doctor.json {
-            say_json(&json!({ "problem": problem, "remedy": remedy }))?;
+        let said = if doctor.json {
+            say_json(&json!({ "problem": problem, "remedy": remedy }))
         } else {
             // A server chose a part of it.
             let (problem, remedy) = (shown(problem), shown(remedy));
-            say(format_args!("{BAD}problem{BAD:#}: {problem} {remedy}"))?;
+            say(format_args!("{BAD}problem{BAD:#}: {problem} {remedy}"))
+        };
+        match said {
+            // It counts, also if nobody reads of it.
+            Err(Failure::NobodyReads) => break,
+            said => said?,
         }
     }
     Ok(if findings.is_empty() {
@@ -76,7 +95,11 @@ async fn findings(opened: &Opened) -> Vec<Finding> {
         // What was found already is why.
         Err(_) if !findings.is_empty() => {}
         Err(finding) => findings.push(finding),
-        Ok(()) if opened.sessions.all().is_ok() => findings.extend(of_records(opened).await),
+        Ok(()) if opened.sessions.all().is_ok() => match of_records(opened).await {
+            Ok(of_records) => findings.extend(of_records),
+            Err(_) if !findings.is_empty() => {}
+            Err(finding) => findings.push(finding),
+        },
         Ok(()) => {}
     }
     findings.extend(of_settings(opened));
@@ -135,13 +158,17 @@ async fn writes(opened: &Opened) -> Result<(), Finding> {
         )),
         (Err(error), _) | (_, Err(error)) => Err(Finding::new(
             format!("A session cannot be written: {}.", described(&error)),
-            "Give the user the rights that the README of the store's crate lists, or make room.",
+            "As the reason says: make room, connect to the primary, or give the user the rights that the README of the store's crate lists.",
         )),
     }
 }
 
 /// What the records themselves show.
-async fn of_records(opened: &Opened) -> Vec<Finding> {
+///
+/// # Errors
+///
+/// If they cannot be listed.
+async fn of_records(opened: &Opened) -> Result<Vec<Finding>, Finding> {
     let mut findings = Vec::new();
     let mut walk = Walk::new(opened);
     let (mut looked_up, mut unlisted, mut of_users) = (0, 0, 0);
@@ -150,11 +177,10 @@ async fn of_records(opened: &Opened) -> Vec<Finding> {
             Ok(None) => break,
             Ok(Some(page)) => page,
             Err(error) => {
-                findings.push(Finding::new(
+                return Err(Finding::new(
                     format!("The records cannot be listed: {error}."),
                     "Give the user the rights for a scan.",
                 ));
-                return findings;
             }
         };
         if !opened.sessions.has_owner_lists() {
@@ -179,11 +205,10 @@ async fn of_records(opened: &Opened) -> Vec<Finding> {
                     of_users += usize::from(!found.is_empty());
                 }
                 Err(error) => {
-                    findings.push(Finding::new(
+                    return Err(Finding::new(
                         format!("The list of a user's sessions cannot be read: {error}."),
                         "Give the user the rights that the README of the store's crate lists.",
                     ));
-                    return findings;
                 }
             }
         }
@@ -209,7 +234,7 @@ async fn of_records(opened: &Opened) -> Vec<Finding> {
             "End them by `sessionctl end --owner USER --older-than 0s`, and look for what evicts or deletes keys of the index.",
         ));
     }
-    findings
+    Ok(findings)
 }
 
 /// Settings that do not fit together.

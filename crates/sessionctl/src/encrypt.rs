@@ -1,10 +1,10 @@
 //! `encrypt`: sessions under a changed key.
 
 use crate::{
-    copy::progress,
+    copy::{is_all_failed, progress},
     failure::{Completion, Failure, described},
-    opened::Opened,
-    output::{note, say},
+    opened::{Opened, takes_writes},
+    output::{conclude, note},
     selection::PAGE,
 };
 
@@ -25,6 +25,9 @@ pub(crate) async fn encrypt(opened: &Opened) -> Result<Completion, Failure> {
         let page = all.encrypt_anew(cursor.as_ref(), PAGE).await?;
         encrypted += page.copied;
         present += page.present;
+        if is_all_failed(&page) {
+            takes_writes(opened).await?;
+        }
         for error in &page.failed {
             if failed < REASONS {
                 let reason = described(error);
@@ -39,7 +42,7 @@ pub(crate) async fn encrypt(opened: &Opened) -> Result<Completion, Failure> {
         }
     }
     bar.finish_and_clear();
-    say(format_args!(
+    conclude(format_args!(
         "{encrypted} session(s) encrypted anew, {present} record(s) needed nothing, {failed} could not be read or written"
     ))?;
     Ok(if failed > 0 {

@@ -3,18 +3,26 @@
 use std::{
     collections::HashSet,
     io::{self, BufRead, IsTerminal, Write},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use session_stores::session_core::StoredSession;
+use futures_util::{StreamExt, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use session_stores::session_core::Lineage;
 
 use crate::{
-    args::End,
+    args::{End, Which},
     failure::{Completion, Failure, described},
-    opened::Opened,
-    output::{note, say},
+    opened::{Opened, takes_writes},
+    output::{conclude, note},
     selection::{Walk, find_all},
 };
+
+/// How many sessions are ended at once.
+const AT_ONCE: usize = 32;
+
+/// How many reasons are printed one by one.
+const REASONS: u64 = 5;
 
 pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failure> {
     if let Some(lineage) = &end.meant.lineage {
@@ -26,7 +34,11 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
         for record in &records {
             ended |= all.end(record).await?;
         }
-        say(format_args!("{} session ended", u8::from(ended)))?;
+        conclude(format_args!("{} session ended", u8::from(ended)))?;
+        if !ended {
+            note("it has ended meanwhile, or somebody else has logged in to it");
+            return Ok(Completion::Incomplete);
+        }
         return Ok(Completion::Done);
     }
     let which = &end.meant.which;
@@ -39,7 +51,7 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
             return Ok(Completion::Incomplete);
         }
         let ended = opened.sessions.log_out_everywhere(owner).await?;
-        say(format_args!("{ended} session(s) ended"))?;
+        conclude(format_args!("{ended} session(s) ended"))?;
         return Ok(Completion::Done);
     }
     let now = SystemTime::now();
@@ -53,34 +65,92 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
             return Ok(Completion::Incomplete);
         }
     }
-    let (mut ended, mut failed) = (HashSet::new(), 0_u64);
-    let mut walk = Walk::of_records(opened);
-    while let Some(sessions) = walk.next().await? {
-        for session in sessions.iter().filter(|it| which.includes(it, now)) {
-            match end_one(opened, session).await {
-                Ok(true) => drop(ended.insert(*session.lineage())),
-                Ok(false) => {}
-                Err(error) => {
-                    failed += 1;
-                    note(format_args!("{}: {error}", session.lineage().as_str()));
-                }
-            }
-        }
-    }
-    say(format_args!("{} session(s) ended", ended.len()))?;
-    if failed > 0 {
+    let mut ends = Ends::default();
+    let ended = ends.of_all(opened, which, now).await;
+    ends.bar.finish_and_clear();
+    conclude(format_args!("{} session(s) ended", ends.ended.len()))?;
+    let completion = ended?;
+    if ends.failed > 0 {
         note(format_args!(
-            "{failed} session(s) could not be ended: run it again"
+            "{} session(s) could not be ended: run it again",
+            ends.failed
         ));
         return Ok(Completion::Incomplete);
     }
-    Ok(walk.report())
+    Ok(completion)
 }
 
-async fn end_one(opened: &Opened, session: &StoredSession) -> Result<bool, String> {
-    let all = opened.all().map_err(|error| error.to_string())?;
-    let ended = all.end(session).await;
-    ended.map_err(|error| described(&error))
+/// What came of the ends so far.
+struct Ends {
+    ended: HashSet<Lineage>,
+    failed: u64,
+    bar: ProgressBar,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        let bar = ProgressBar::no_length();
+        if let Ok(style) = ProgressStyle::with_template("{human_pos} ended, {per_sec}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self {
+            ended: HashSet::new(),
+            failed: 0,
+            bar,
+        }
+    }
+}
+
+impl Ends {
+    /// Ends each record of those that are meant.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails. A single session that cannot be ended is counted.
+    async fn of_all(
+        &mut self,
+        opened: &Opened,
+        which: &Which,
+        now: SystemTime,
+    ) -> Result<Completion, Failure> {
+        let all = opened.all()?;
+        let mut walk = Walk::of_records(opened);
+        while let Some(sessions) = walk.next().await? {
+            let meant = sessions.iter().filter(|it| which.includes(it, now));
+            let ends = meant.map(async |it| (*it.lineage(), all.end(it).await));
+            let mut ends = stream::iter(ends).buffer_unordered(AT_ONCE);
+            let (mut done, mut failed) = (0_u64, 0_u64);
+            while let Some((lineage, ended)) = ends.next().await {
+                match ended {
+                    Ok(is_ended) => {
+                        done += 1;
+                        if is_ended && self.ended.insert(lineage) {
+                            self.bar.inc(1);
+                        }
+                    }
+                    Err(error) => {
+                        failed += 1;
+                        self.report(&lineage, &described(&error));
+                    }
+                }
+            }
+            if failed > 0 && done == 0 {
+                // What comes next would fail, too, one by one.
+                takes_writes(opened).await?;
+            }
+        }
+        Ok(walk.report())
+    }
+
+    fn report(&mut self, lineage: &Lineage, reason: &str) {
+        if self.failed < REASONS {
+            let lineage = lineage.as_str();
+            self.bar
+                .suspend(|| note(format_args!("{lineage} was not ended: {reason}")));
+        }
+        self.failed += 1;
+    }
 }
 
 /// Asks. Without a terminal the answer is an error that names `--yes`.

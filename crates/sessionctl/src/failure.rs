@@ -19,6 +19,8 @@ pub(crate) enum Completion {
 pub(crate) enum Failure {
     /// Wrong usage or settings, and what to do.
     Usage(String),
+    /// The directory or the file of the store is not there.
+    NothingThere(String),
     /// There is no live session of that name, and why that may be.
     NoSession(String),
     Store(session_core::Error),
@@ -33,7 +35,9 @@ impl Failure {
         match self {
             Self::NobodyReads => 0,
             // It is the wrong command for this store.
-            Self::Usage(_) | Self::Store(Error::NoScan | Error::NoOwnerIndex) => 2,
+            Self::Usage(_)
+            | Self::NothingThere(_)
+            | Self::Store(Error::NoScan | Error::NoOwnerIndex | Error::Unsuitable { .. }) => 2,
             Self::Store(_) | Self::Io(_) => 1,
             Self::NoSession(_) => 4,
         }
@@ -44,6 +48,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(text) | Self::NoSession(text) => f.write_str(&shown(text)),
+            Self::NothingThere(text) => write!(
+                f,
+                "{}: correct the URL or the SESSION_* settings, or let the application create it",
+                shown(text)
+            ),
             Self::NobodyReads => f.write_str("nobody reads the output"),
             Self::Store(error) => f.write_str(&described(error)),
             Self::Io(error) => write!(f, "{error}"),

@@ -35,12 +35,12 @@ pub(crate) async fn ls(opened: &Opened, ls: &Ls) -> Result<Completion, Failure> 
             }
         }
         if table.row_count() >= ROWS {
-            say(&table)?;
+            say(table.trim_fmt())?;
             table = output::table(&output::HEADINGS);
         }
     }
     if table.row_count() > 0 {
-        say(&table)?;
+        say(table.trim_fmt())?;
     }
     if printed == 0 && !ls.json {
         note("no session");

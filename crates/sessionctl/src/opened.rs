@@ -40,10 +40,7 @@ impl Opened {
             None => env,
             Some(url) => with_url(&env, url)?,
         };
-        if !creates {
-            existing::check(&env)?;
-        }
-        let opened = Self::of(env, arguments.prefix.as_deref()).await?;
+        let opened = Self::of(env, arguments.prefix.as_deref(), creates).await?;
         match &arguments.old {
             Some(url) => opened.beside(url).await,
             None => Ok(opened),
@@ -52,7 +49,7 @@ impl Opened {
 
     /// Both stores, while sessions move from the one that `url` names to this one, or back.
     async fn beside(self, url: &str) -> Result<Self, Failure> {
-        let old = self.other(url, None).await?;
+        let old = self.other(url, None, false).await?;
         if is_same(&self, &old).await? {
             return Err(Failure::Usage(
                 "--old is the store itself: name the one that the sessions move from".into(),
@@ -68,21 +65,36 @@ impl Opened {
         })
     }
 
-    /// Another store, with the other settings of this one.
-    pub(crate) async fn other(&self, url: &str, prefix: Option<&str>) -> Result<Self, Failure> {
+    /// Another store, with the other settings of this one. If `creates`, it need not exist yet.
+    pub(crate) async fn other(
+        &self,
+        url: &str,
+        prefix: Option<&str>,
+        creates: bool,
+    ) -> Result<Self, Failure> {
         let prefix = prefix.unwrap_or(self.sessions.settings().key_prefix().as_str());
-        Self::of(with_url(&self.env, url)?, Some(prefix)).await
+        Self::of(with_url(&self.env, url)?, Some(prefix), creates).await
     }
 
-    async fn of(env: Env, prefix: Option<&str>) -> Result<Self, Failure> {
+    async fn of(env: Env, prefix: Option<&str>, creates: bool) -> Result<Self, Failure> {
+        if !creates {
+            existing::check(&env)?;
+        }
         let env = env.or("SECRET_KEY", NEVER_SIGNS);
         let mut settings = Settings::from_env(&env)?.with_store_timeout(STORE_TIMEOUT);
         if let Some(prefix) = prefix {
             settings = settings.with_key_prefix(KeyPrefix::new(prefix)?);
         }
         let store_type = StoreType::of(&env)?;
-        if store_type == StoreType::Memory {
-            let reason = "is memory, which ends with its process: there is nothing to see";
+        let nothing_to_see = match store_type {
+            StoreType::Memory => Some("is memory, which ends with its process"),
+            StoreType::Cachelib => {
+                Some("is cachelib, whose files are a Flask application's and name no session")
+            }
+            _ => None,
+        };
+        if let Some(reason) = nothing_to_see {
+            let reason = format!("{reason}: there is nothing to see");
             return Err(ConfigError::new("SESSION_TYPE", reason).into());
         }
         let OpenStore {
@@ -104,16 +116,40 @@ impl Opened {
         Ok(self.sessions.all()?)
     }
 
-    /// The store and the prefix in words, without what may be a secret.
+    /// The store and the prefix in words, without what may be a secret. Those of other sessions are
+    /// others.
     pub(crate) fn described(&self) -> String {
-        let setting = address_setting(self.store_type);
-        let address = setting.and_then(|it| self.env.get(it)).unwrap_or_default();
-        let addresses: Vec<_> = address.split(',').map(without_secrets).collect();
+        let address = match self.store_type.local_path(&self.env) {
+            // A relative path is another one elsewhere.
+            Some(path) => path.canonicalize().unwrap_or(path).display().to_string(),
+            None => {
+                let setting = address_setting(self.store_type);
+                let address = setting.and_then(|it| self.env.get(it));
+                let address = address.or_else(|| self.env.get("SESSION_SQLALCHEMY"));
+                let addresses = address.unwrap_or_default().split(',').map(without_secrets);
+                addresses.collect::<Vec<_>>().join(",")
+            }
+        };
         let name = self.store_type.name();
         let prefix = self.sessions.settings().key_prefix().as_str();
-        format!("{name} {} {prefix}", addresses.join(","))
+        let mut text = format!("{name} {address} {prefix}");
+        for value in PLACES.iter().filter_map(|it| self.env.get(it)) {
+            text.push(' ');
+            text.push_str(value);
+        }
+        text
     }
 }
+
+/// The settings that say where in a database the sessions are.
+const PLACES: [&str; 6] = [
+    "SESSION_SQL_SCHEMA",
+    "SESSION_SQLALCHEMY_SCHEMA",
+    "SESSION_SQL_TABLE",
+    "SESSION_SQLALCHEMY_TABLE",
+    "SESSION_MONGODB_DB",
+    "SESSION_MONGODB_COLLECT",
+];
 
 fn sessions(settings: Settings, store: &Arc<dyn SessionStore>) -> Result<Sessions, Failure> {
     let builder = Sessions::builder(settings, store.clone());
@@ -125,18 +161,38 @@ fn sessions(settings: Settings, store: &Arc<dyn SessionStore>) -> Result<Session
     Ok(builder.build()?)
 }
 
-/// Whether what is written to one store is found in the other, whatever their addresses.
+/// Whether both are one store: by their addresses, or because what is written to one is found in the
+/// other. Of a store that takes no writes, only the addresses tell.
 pub(crate) async fn is_same(one: &Opened, other: &Opened) -> Result<bool, Failure> {
+    if one.described() == other.described() {
+        return Ok(true);
+    }
     let key = probe::key(other.sessions.settings().key_prefix());
-    let record = Record {
+    let written = other.store.insert(&key, &probe_record()).await;
+    let found = one.store.load(&key).await;
+    // Also if the write failed: it may have been carried out.
+    let _removed_or_expires = other.store.delete(&key).await;
+    Ok(written.is_ok_and(|it| it.is_stored()) && found?.is_some())
+}
+
+/// Writes to the store, and removes what it wrote.
+///
+/// # Errors
+///
+/// If the store takes no writes.
+pub(crate) async fn takes_writes(opened: &Opened) -> Result<(), Failure> {
+    let key = probe::key(opened.sessions.settings().key_prefix());
+    // Nobody else has the key.
+    let _stored = opened.store.insert(&key, &probe_record()).await?;
+    Ok(opened.store.delete(&key).await?)
+}
+
+fn probe_record() -> Record {
+    Record {
         bytes: Bytes::from_static(b"sessionctl"),
         expires_at: SystemTime::now() + Duration::from_secs(60),
         entry: None,
-    };
-    let written = other.store.insert(&key, &record).await?;
-    let found = one.store.load(&key).await;
-    other.store.delete(&key).await?;
-    Ok(written.is_stored() && found?.is_some())
+    }
 }
 
 /// The setting that has the address of a store.
@@ -151,23 +207,44 @@ fn address_setting(store_type: StoreType) -> Option<&'static str> {
     })
 }
 
-/// A URL without its user, password and options. A password may have any character.
+/// The options of a URL that say which server or which database is meant.
+const OPTIONS: [&str; 7] = [
+    "db", "dbname", "host", "hostaddr", "options", "port", "socket",
+];
+
+/// A URL without its user, password and most options. A password may have any character.
 fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
-    format!("{scheme}://{rest}")
+    let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let options = options.split('&').filter(|option| {
+        let name = option.split_once('=').map_or("", |(name, _)| name);
+        OPTIONS.contains(&name)
+    });
+    let options: Vec<_> = options.collect();
+    let mark = if options.is_empty() { "" } else { "?" };
+    format!("{scheme}://{rest}{mark}{}", options.join("&"))
 }
 
 /// The settings of the store that `url` names, in place of those of the environment.
 fn with_url(env: &Env, url: &str) -> Result<Env, Failure> {
+    // SQLite's has no host.
+    let short = url.strip_prefix("sqlite:").map(|path| ("sqlite", path));
     // What is no URL may be a password.
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| unknown("…"))?;
+    let (scheme, rest) = url.split_once("://").or(short).ok_or_else(|| {
+        Failure::Usage(format!(
+            "what names a store is a URL, such as redis://127.0.0.1:6379: {SCHEMES}"
+        ))
+    })?;
+    // SQLAlchemy's URLs name a driver, too.
+    let database = scheme.split('+').next().unwrap_or_default();
     let (store_type, value) = match scheme {
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" => {
             (StoreType::Redis, url)
         }
-        "postgres" | "postgresql" | "mysql" | "mariadb" | "sqlite" => (StoreType::Sql, url),
+        _ if ["postgres", "postgresql", "mysql", "mariadb", "sqlite"].contains(&database) => {
+            (StoreType::Sql, url)
+        }
         "mongodb" | "mongodb+srv" => (StoreType::MongoDb, url),
         "memcached" => (StoreType::Memcached, rest),
         "file" => (StoreType::Filesystem, rest),
@@ -187,11 +264,11 @@ fn with_url(env: &Env, url: &str) -> Result<Env, Failure> {
 }
 
 fn unknown(scheme: &str) -> Failure {
-    Failure::Usage(format!(
-        "there is no store for {scheme}://: use redis://, rediss://, redis+unix://, redis+sentinel://, \
-         postgres://, mysql://, sqlite://, mongodb://, memcached:// or file://"
-    ))
+    Failure::Usage(format!("there is no store for {scheme}://: {SCHEMES}"))
 }
+
+const SCHEMES: &str = "use redis://, rediss://, redis+unix://, redis+sentinel://, postgres://, mysql://, \
+    sqlite://, mongodb://, memcached:// or file://";
 
 #[cfg(test)]
 mod tests {
@@ -213,6 +290,10 @@ mod tests {
         assert_eq!(
             without_secrets("redis://:a/b?c@host:1/0?x=y"),
             "redis://host:1/0"
+        );
+        assert_eq!(
+            without_secrets("redis+unix:///s?db=1&pass=x"),
+            "redis+unix:///s?db=1"
         );
         let error = with_url(&env, "etcd://host").unwrap_err().to_string();
         assert!(

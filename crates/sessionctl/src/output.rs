@@ -2,7 +2,7 @@
 
 use std::{
     fmt::{Display, Write as _},
-    io::{ErrorKind, Write as _},
+    io::{self, ErrorKind, Write as _},
     time::{Duration, SystemTime},
 };
 
@@ -22,6 +22,9 @@ pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 /// The width of tables where there is no terminal.
 const WIDTH: u16 = 80;
 
+/// The longest text in a table, in characters. What a user chose must not fill the screen.
+const LONGEST: usize = 80;
+
 /// Prints a line of the result.
 ///
 /// # Errors
@@ -32,6 +35,18 @@ pub(crate) fn say(line: impl Display) -> Result<(), Failure> {
         ErrorKind::BrokenPipe => Failure::NobodyReads,
         _ => Failure::Io(error),
     })
+}
+
+/// Prints what a command came to. What was done counts, also if nobody reads of it.
+///
+/// # Errors
+///
+/// If it cannot be printed.
+pub(crate) fn conclude(line: impl Display) -> Result<(), Failure> {
+    match say(line) {
+        Err(Failure::NobodyReads) => Ok(()),
+        said => said,
+    }
 }
 
 /// Prints a line of JSON.
@@ -63,7 +78,8 @@ pub(crate) fn note(line: impl Display) {
 /// A table with these headings, as wide as the terminal.
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    let columns = std::env::var("COLUMNS").ok().and_then(|it| it.parse().ok());
+    let chosen = std::env::var("COLUMNS").ok().and_then(|it| it.parse().ok());
+    let columns = chosen.or_else(|| Some(terminal_size::terminal_size_of(io::stdout())?.0.0));
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
@@ -84,12 +100,20 @@ pub(crate) fn row(session: &StoredSession, now: SystemTime) -> [String; 6] {
     let left = session.expires_at().duration_since(now).unwrap_or_default();
     [
         session.lineage().as_str().to_owned(),
-        shown(session.owner().unwrap_or("-")),
-        shown(session.label().unwrap_or("-")),
+        cut(&shown(session.owner().unwrap_or("-"))),
+        cut(&shown(session.label().unwrap_or("-"))),
         ago(session.created_at()),
         ago(session.last_seen()),
         short(left),
     ]
+}
+
+/// The beginning of a text that is too long for a table.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The headings of [`row`].
@@ -136,11 +160,14 @@ pub(crate) fn shown(text: &str) -> String {
         .collect()
 }
 
-/// Whether a terminal takes it for a command, such as one that moves the cursor or turns the writing
-/// direction round.
+/// Whether a terminal takes it for a command, such as one that moves the cursor, ends the line or turns
+/// the writing direction round.
 fn is_command(character: char) -> bool {
-    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || character.is_control()
+    let turns_or_ends = matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+    );
+    turns_or_ends || character.is_control()
 }
 
 #[cfg(test)]
@@ -165,5 +192,15 @@ mod tests {
     fn a_label_sends_no_command_to_the_terminal() {
         assert_eq!(shown("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
         assert_eq!(shown("a\u{9b}2Jb\u{202e}c"), "a\u{fffd}2Jb\u{fffd}c");
+        // An Arabic letter mark, the ends of a line and of a paragraph, and a mark that is deprecated.
+        for command in [
+            '\u{61c}', '\u{2028}', '\u{2029}', '\u{206a}', '\u{85}', '\u{7f}',
+        ] {
+            assert_eq!(shown(&format!("a{command}b")), "a\u{fffd}b", "{command:?}");
+        }
+        // An emoji of several characters, and a name that needs a joiner.
+        for harmless in ["👩\u{200d}💻", "می\u{200c}خواهم", "Ångström", "山田"] {
+            assert_eq!(shown(harmless), harmless);
+        }
     }
 }

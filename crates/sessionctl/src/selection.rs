@@ -116,9 +116,11 @@ pub(crate) async fn find_all(
         found.extend(sessions.into_iter().filter(|it| *it.lineage() == wanted));
     }
     if found.is_empty() {
-        return Err(Failure::NoSession(format!(
-            "there is no live session {lineage}: it has ended, or is under another prefix or in another store"
-        )));
+        // Not which: a short id is as long as a lineage.
+        return Err(Failure::NoSession(
+            "there is no live session of that lineage: it has ended, or is under another prefix or in another store"
+                .into(),
+        ));
     }
     Ok(found)
 }

@@ -11,8 +11,9 @@ use tokio::{signal, time::sleep};
 use crate::{
     args::Watch,
     failure::{Completion, Failure},
+    metrics_page::Pages,
     opened::Opened,
-    output::{self, BAD, say},
+    output::{self, BAD, say, shown},
     selection::Walk,
 };
 
@@ -28,15 +29,20 @@ struct Sample {
 }
 
 /// What came of the readings so far.
-#[derive(Default)]
 struct Samples {
+    pages: Pages,
     before: Option<Sample>,
     failed: Option<Failure>,
     incomplete: bool,
 }
 
 pub(crate) async fn watch(opened: &Opened, watch: &Watch) -> Result<Completion, Failure> {
-    let mut samples = Samples::default();
+    let mut samples = Samples {
+        pages: Pages::of(&watch.metrics)?,
+        before: None,
+        failed: None,
+        incomplete: false,
+    };
     tokio::select! {
         ended = samples.go_on(opened, watch) => ended?,
         // Also in the middle of one.
@@ -75,6 +81,15 @@ impl Samples {
                     say(format_args!("{time}  {BAD}failed{BAD:#}: {failure}"))?;
                     self.incomplete = true;
                     self.failed = Some(failure);
+                }
+            }
+            match self.pages.look().await {
+                Ok(None) => {}
+                Ok(Some(text)) => say(format_args!("          {}", shown(&text)))?,
+                Err(error) => {
+                    let error = shown(&error.to_string());
+                    say(format_args!("          {BAD}metrics{BAD:#}: {error}"))?;
+                    self.incomplete = true;
                 }
             }
             if watch.times == Some(number) {

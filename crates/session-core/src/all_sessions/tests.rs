@@ -177,3 +177,30 @@ async fn a_session_on_its_way_counts_and_is_ended_in_both_stores_alone() {
         assert_eq!(owner(alone, &cookie).await, None);
     }
 }
+
+#[tokio::test]
+async fn a_session_that_is_renewed_between_two_pages_is_on_one_of_them() {
+    const SESSIONS: usize = 40;
+    let store = Arc::new(MemoryStore::new());
+    let sessions = sessions(&store);
+    let mut cookies = Vec::new();
+    for _ in 0..SESSIONS {
+        cookies.push(sessions.cookie_of(|it| it.insert("n", &1)).await.unwrap());
+    }
+    let all = sessions.all().unwrap();
+    let (mut seen, mut cursor) = (HashSet::new(), None);
+    loop {
+        let page = all.page(cursor.as_ref(), 4).await.unwrap();
+        seen.extend(page.sessions.iter().map(|it| *it.lineage()));
+        // The new records are before the next page, or after it.
+        for cookie in &mut cookies {
+            let renewed = request(&sessions, cookie, Session::renew).await.unwrap();
+            renewed.split(';').next().unwrap().clone_into(cookie);
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), SESSIONS);
+}

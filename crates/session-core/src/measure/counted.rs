@@ -4,7 +4,10 @@
 mod timed;
 
 use std::{
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,6 +19,7 @@ use crate::{
     expiry::Millis,
     machine::Answer,
     security_events::EVENTS,
+    store::{Connections, SessionStore},
 };
 
 /// The names of the metrics. Attributes never have an id, a key, a user or a value.
@@ -24,24 +28,37 @@ use crate::{
 /// |---|---|---|---|
 /// | `session.store.operation.duration` | histogram, seconds | calls of the store | `operation`: `load`, `insert`, `update`, `delete`, `list`, `sweep`, or `check` ([`Sessions::check_store`](crate::Sessions::check_store)); `outcome`: `found`, `absent`, `forwarded` and `ended` (tombstones), `stored`, `refused` (another request was first; the changes are made again), `done`, or the error: `timeout` (also if nobody waits for the answer any more), `backend`, `unsuitable`, `other` |
 /// | `session.request.count` | counter | requests that used the session and are answered | `outcome`: `done`, or the first error that the application met: `store`, `conflict`, `limit`, `application` |
+/// | `session.store.operation.active` | gauge | calls of the store that are under way in this process | |
+/// | `session.store.connection.count` | gauge | open connections of this process to the backend, of stores that know them: Redis, SQL and MongoDB | `state`: `used`, and of SQL `idle`. A connection to Redis serves many calls at once, so each is used |
+/// | `session.store.connection.max` | gauge | how many there may be, where each serves one call at a time: SQL and MongoDB | |
+/// | `session.store.connection.pending_requests` | gauge | calls that wait for one, where there is such a limit | |
 /// | `session.refresh.count` | counter | writes that move only the expiry | `outcome`: `stored`, `refused` (another request was first), `failed`; the request goes on in any case |
 /// | `session.queue.length` | gauge | requests of this process that wait for their turn to change a session that another request changes | |
 /// | `session.record.ahead.count` | counter | loaded records that were written more than two seconds in the future, so by a process whose clock is ahead of this one's | |
 /// | `session.sweep.removed` | counter | expired records | |
 /// | `session.security_event.count` | counter | security events, also those that are not logged | `event`: as in [`SECURITY_EVENTS`](crate::SECURITY_EVENTS) |
 ///
-/// Connections are the drivers' own, which have no common count. A pool that has none left shows in the
-/// times of the calls, and in their timeouts.
-///
 /// The first follows OpenTelemetry's `db.client.operation.duration`: one call of the store, which is
-/// one round trip or two. A quantile needs buckets, which the application gives its recorder, such as
+/// one round trip or two. Those of connections follow `db.client.connection.*`. They are as of the last
+/// call, or of one within a second before it; of several stores in a process, of that which was called
+/// last. A quantile needs buckets, which the application gives its recorder, such as
 /// [`METRIC_BUCKETS`]. A request that did not ask for its session is not counted.
 ///
 /// [`SessionsBuilder::build`](crate::SessionsBuilder::build) begins each counter at 0, with each of
 /// its attributes, so that an alert sees its first event. So install the recorder before.
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
-pub const METRICS: [&str; 7] = [
-    OPERATION, REQUESTS, REFRESHES, QUEUE, AHEAD, SWEPT, SECURITY,
+pub const METRICS: [&str; 11] = [
+    OPERATION,
+    ACTIVE,
+    CONNECTIONS,
+    MOST_CONNECTIONS,
+    PENDING,
+    REQUESTS,
+    REFRESHES,
+    QUEUE,
+    AHEAD,
+    SWEPT,
+    SECURITY,
 ];
 
 /// Upper bounds in seconds for the buckets of `session.store.operation.duration`. The alert rules of
@@ -52,6 +69,10 @@ pub const METRIC_BUCKETS: [f64; 11] = [
 ];
 
 const OPERATION: &str = "session.store.operation.duration";
+const ACTIVE: &str = "session.store.operation.active";
+const CONNECTIONS: &str = "session.store.connection.count";
+const MOST_CONNECTIONS: &str = "session.store.connection.max";
+const PENDING: &str = "session.store.connection.pending_requests";
 const REQUESTS: &str = "session.request.count";
 const REFRESHES: &str = "session.refresh.count";
 const QUEUE: &str = "session.queue.length";
@@ -74,6 +95,74 @@ pub(crate) fn store_call<T: Described>(operation: Operation, took: Duration, ans
     let operation = operation.name();
     metrics::histogram!(OPERATION, "operation" => operation, "outcome" => outcome)
         .record(took.as_secs_f64());
+}
+
+/// How long the numbers of connections are good, in milliseconds.
+const COUNTED: u64 = 1000;
+
+/// The calls of a store that are under way.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    active: AtomicU64,
+    since: Instant,
+    /// When the connections were counted, in milliseconds since then; 0 if they were not.
+    counted_at: AtomicU64,
+}
+
+/// A call that is under way.
+pub(crate) struct UnderWay<'c> {
+    calls: &'c Calls,
+    store: &'c dyn SessionStore,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            active: AtomicU64::new(0),
+            since: Instant::now(),
+            counted_at: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Calls {
+    pub(crate) fn begin<'c>(&'c self, store: &'c dyn SessionStore) -> UnderWay<'c> {
+        self.active.fetch_add(1, Relaxed);
+        metrics::gauge!(ACTIVE).increment(1.0);
+        UnderWay { calls: self, store }
+    }
+
+    /// Tells how many connections there are, unless that was told a moment ago.
+    fn count_connections(&self, store: &dyn SessionStore, active: u64) {
+        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let counted_at = self.counted_at.load(Relaxed);
+        if counted_at > 0 && now.saturating_sub(counted_at) < COUNTED {
+            return;
+        }
+        self.counted_at.store(now.max(1), Relaxed);
+        let Some(Connections { used, idle, max }) = store.connections() else {
+            return;
+        };
+        #[expect(clippy::cast_precision_loss, reason = "there are not so many")]
+        let number = |it: u64| it as f64;
+        metrics::gauge!(CONNECTIONS, "state" => "used").set(number(used));
+        if let Some(idle) = idle {
+            metrics::gauge!(CONNECTIONS, "state" => "idle").set(number(idle));
+        }
+        if let Some(max) = max {
+            metrics::gauge!(MOST_CONNECTIONS).set(number(max));
+            metrics::gauge!(PENDING).set(number(active.saturating_sub(used)));
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        metrics::gauge!(ACTIVE).decrement(1.0);
+        let active = self.calls.active.fetch_sub(1, Relaxed);
+        self.calls
+            .count_connections(self.store, active.saturating_sub(1));
+    }
 }
 
 /// When a call of the store began.
@@ -134,6 +223,7 @@ pub(crate) fn begin() {
     for event in EVENTS {
         metrics::counter!(SECURITY, "event" => event).increment(0);
     }
+    metrics::gauge!(ACTIVE).increment(0.0);
     metrics::gauge!(QUEUE).increment(0.0);
     metrics::counter!(AHEAD).increment(0);
     metrics::counter!(SWEPT).increment(0);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Described, Operation};
-use crate::error::Result;
+use crate::{error::Result, store::SessionStore};
 
 #[inline(always)]
 pub(crate) fn store_call<T: Described>(_: Operation, _: Duration, _: &Result<T>) {}
@@ -21,6 +21,20 @@ impl Began {
 
 #[inline(always)]
 pub(crate) fn store_answer<T: Described>(_: Operation, _: Began, _: &Result<T>) {}
+
+#[derive(Debug, Default)]
+pub(crate) struct Calls {}
+
+/// A call that is under way.
+pub(crate) struct UnderWay {}
+
+impl Calls {
+    #[inline(always)]
+    #[expect(clippy::unused_self, reason = "it is nothing")]
+    pub(crate) fn begin(&self, _: &dyn SessionStore) -> UnderWay {
+        UnderWay {}
+    }
+}
 
 /// `call`, within a span.
 #[cfg(feature = "flask-cookie")]

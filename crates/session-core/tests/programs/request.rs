@@ -1,7 +1,9 @@
 //! Runs one request of a program: the handler's steps, the end of the request, and the steps after
 //! the head.
 
+#[path = "request/answer.rs"]
 mod answer;
+#[path = "request/events.rs"]
 mod events;
 
 use std::{

@@ -63,9 +63,23 @@ pub(crate) enum Broken {
     LoadIsStale,
 }
 
+/// Two real stores, which answer in place of the world. The world keeps the records beside them, and says
+/// what the contract allows.
+pub(crate) trait Backing: Send {
+    /// The next program has stores of its own.
+    fn next_program(&mut self);
+    fn load(&mut self, in_new: bool, key: &StoreKey) -> Option<Loaded>;
+    fn insert(&mut self, in_new: bool, key: &StoreKey, record: &Record) -> Write;
+    fn update(&mut self, in_new: bool, key: &StoreKey, record: &Record, at: &Revision) -> Write;
+    fn delete(&mut self, in_new: bool, key: &StoreKey);
+    fn owned_by(&mut self, in_new: bool, owner: &OwnerKey, cursor: Option<&Cursor>) -> Page;
+    fn records(&mut self, in_new: bool, cursor: Option<&Cursor>) -> Page;
+}
+
 /// What is in the store, and who waits for it.
 #[derive(Default)]
 pub(crate) struct World {
+    pub(crate) backing: Option<Box<dyn Backing>>,
     pub(crate) records: HashMap<StoreKey, Held>,
     /// In an order that has nothing to do with when they came, but is the same in each run of a
     /// program.
@@ -113,6 +127,8 @@ pub(crate) struct Counts {
 pub(crate) struct Held {
     bytes: Bytes,
     revision: u64,
+    /// That of the real store, if there is one.
+    backed: Option<Revision>,
     expires_at: SystemTime,
 }
 
@@ -138,9 +154,9 @@ enum Command {
     Insert(StoreKey, Record),
     Update(StoreKey, Record, Revision),
     Delete(StoreKey),
-    OwnedBy(OwnerKey, u64),
+    OwnedBy(OwnerKey, Option<Cursor>),
     /// The next record of the new store or of the old one, from this place in the order of the keys.
-    Records(bool, usize),
+    Records(bool, Option<Cursor>),
 }
 
 impl Command {
@@ -331,6 +347,9 @@ impl Drop for Gate<'_> {
 impl World {
     /// Empties everything for the next program.
     pub(crate) fn reset(&mut self, threads: usize) {
+        if let Some(backing) = &mut self.backing {
+            backing.next_program();
+        }
         self.records.clear();
         self.entries.clear();
         self.keys.clear();
@@ -405,7 +424,7 @@ impl World {
             .map(|(key, _)| key.clone())
             .collect();
         for key in ended {
-            self.replace(&key, None);
+            self.remove(&key);
         }
         self.entries.retain(|it| it.expires_at > now);
     }
@@ -415,7 +434,16 @@ impl World {
             return;
         }
         let key = self.keys[number % self.keys.len()].clone();
-        self.replace(&key, None);
+        self.remove(&key);
+    }
+
+    /// Removes a record behind the library's back.
+    fn remove(&mut self, key: &StoreKey) {
+        if let Some(backing) = &mut self.backing {
+            let (in_new, key) = real(key);
+            backing.delete(in_new, &key);
+        }
+        self.replace(key, None);
     }
 
     /// Makes a record one that is none, or one of a later release.
@@ -462,7 +490,14 @@ impl World {
             entry: None,
             ..record.clone()
         };
-        self.put(key, &theirs);
+        let mut held = self.held(&theirs);
+        if let Some(backing) = &mut self.backing {
+            let (in_new, key) = real(key);
+            if let Write::Stored(revision) = backing.insert(in_new, &key, &theirs) {
+                held.backed = Some(revision);
+            }
+        }
+        self.replace(key, Some(held));
         self.taken.push(key.clone());
     }
 
@@ -474,7 +509,7 @@ impl World {
 
     /// Removes a record without a tombstone.
     pub(crate) fn forget(&mut self, key: &StoreKey) {
-        self.replace(key, None);
+        self.remove(key);
     }
 
     /// A store with the records as they were at `tick`.
@@ -545,6 +580,11 @@ impl World {
     }
 
     fn carry_out(&mut self, command: &Command) -> Reply {
+        if let Some(mut backing) = self.backing.take() {
+            let reply = self.carry_out_on(&mut *backing, command);
+            self.backing = Some(backing);
+            return reply;
+        }
         match command {
             Command::Load(key) => {
                 self.loaded = Some(key.clone());
@@ -584,8 +624,90 @@ impl World {
                 self.replace(key, None);
                 Reply::Deleted
             }
-            Command::OwnedBy(owner, from) => Reply::Page(self.owned_by(owner, *from)),
-            Command::Records(new, from) => Reply::Page(self.after(*new, *from)),
+            Command::OwnedBy(owner, cursor) => {
+                Reply::Page(self.owned_by(owner, cursor.as_ref().map_or(0, number)))
+            }
+            Command::Records(new, cursor) => {
+                let from = cursor.as_ref().map_or(0, number);
+                let from = usize::try_from(from).expect("a number of records");
+                Reply::Page(self.after(*new, from))
+            }
+        }
+    }
+
+    /// The same by real stores. What they answer has to be what the contract says.
+    fn carry_out_on(&mut self, backing: &mut dyn Backing, command: &Command) -> Reply {
+        match command {
+            Command::Load(key) => {
+                self.loaded = Some(key.clone());
+                let (in_new, name) = real(key);
+                let loaded = backing.load(in_new, &name);
+                let held = self.records.get(key);
+                assert_eq!(
+                    loaded.as_ref().map(|it| &it.bytes),
+                    held.map(|it| &it.bytes),
+                    "a load of {key:?}"
+                );
+                assert_eq!(
+                    loaded.as_ref().map(|it| &it.revision),
+                    held.and_then(|it| it.backed.as_ref()),
+                    "the revision of {key:?}"
+                );
+                Reply::Loaded(loaded)
+            }
+            Command::Insert(key, record) => {
+                if !self.keys.contains(key) {
+                    self.keys.push(key.clone());
+                }
+                let (in_new, name) = real(key);
+                let write = backing.insert(in_new, &name, &real_record(record));
+                let allowed = !self.records.contains_key(key);
+                assert_eq!(write.is_stored(), allowed, "an insert of {key:?}");
+                self.note(key, record, &write);
+                Reply::Written(write)
+            }
+            Command::Update(key, record, revision) => {
+                let (in_new, name) = real(key);
+                let write = backing.update(in_new, &name, &real_record(record), revision);
+                let held = self.records.get(key);
+                let allowed = held.is_some_and(|it| it.backed.as_ref() == Some(revision));
+                assert_eq!(write.is_stored(), allowed, "an update of {key:?}");
+                self.note(key, record, &write);
+                Reply::Written(write)
+            }
+            Command::Delete(key) => {
+                let (in_new, name) = real(key);
+                backing.delete(in_new, &name);
+                self.replace(key, None);
+                Reply::Deleted
+            }
+            Command::OwnedBy(owner, cursor) => {
+                let (in_new, owner) = real_owner(owner);
+                Reply::Page(backing.owned_by(in_new, &owner, cursor.as_ref()))
+            }
+            Command::Records(in_new, cursor) => {
+                Reply::Page(backing.records(*in_new, cursor.as_ref()))
+            }
+        }
+    }
+
+    /// Keeps what a real store has stored.
+    fn note(&mut self, key: &StoreKey, record: &Record, write: &Write) {
+        if let Write::Stored(revision) = write {
+            let mut held = self.held(record);
+            held.backed = Some(revision.clone());
+            self.replace(key, Some(held));
+        }
+    }
+
+    /// A record with a revision of its own.
+    fn held(&mut self, record: &Record) -> Held {
+        self.last_revision += 1;
+        Held {
+            bytes: record.bytes.clone(),
+            revision: self.last_revision,
+            backed: None,
+            expires_at: record.expires_at,
         }
     }
 
@@ -604,13 +726,8 @@ impl World {
     }
 
     fn put(&mut self, key: &StoreKey, record: &Record) -> Revision {
-        self.last_revision += 1;
-        let revision = self.last_revision;
-        let held = Held {
-            bytes: record.bytes.clone(),
-            revision,
-            expires_at: record.expires_at,
-        };
+        let held = self.held(record);
+        let revision = held.revision;
         self.replace(key, Some(held));
         if let Some(entry) = &record.entry
             && self.broken != Some(Broken::IndexForgets)
@@ -655,7 +772,7 @@ impl World {
                     key: key.clone(),
                     head: held.bytes.clone(),
                 };
-                (Some(place + 1), Some(listed))
+                (Some(place as u64 + 1), Some(listed))
             }
         };
         Page {
@@ -730,10 +847,8 @@ impl OwnerIndex for Store {
         cursor: Option<&Cursor>,
         _limit: usize,
     ) -> Result<Page> {
-        let from = cursor.map_or(0, |it| {
-            u64::from_be_bytes(it.as_bytes().try_into().expect("our own cursor"))
-        });
-        match self.call(Command::OwnedBy(self.owner(owner), from)).await? {
+        let page = Command::OwnedBy(self.owner(owner), cursor.cloned());
+        match self.call(page).await? {
             Reply::Page(page) => Ok(Self::page(page)),
             _ => unreachable!("a listing is answered as a listing"),
         }
@@ -743,10 +858,7 @@ impl OwnerIndex for Store {
 #[async_trait]
 impl Scan for Store {
     async fn records(&self, _: &KeyPrefix, cursor: Option<&Cursor>, _: usize) -> Result<Page> {
-        let from = cursor.map_or(0, |it| {
-            usize::from_be_bytes(it.as_bytes().try_into().expect("our own cursor"))
-        });
-        let all = Command::Records(self.side == Side::New, from);
+        let all = Command::Records(self.side == Side::New, cursor.cloned());
         match self.call(all).await? {
             Reply::Page(page) => Ok(Self::page(page)),
             _ => unreachable!("a scan is answered as one"),
@@ -830,6 +942,40 @@ impl OwnerIndex for MovingStore {
         limit: usize,
     ) -> Result<Page> {
         self.call(self.both.owned_by(owner, cursor, limit)).await
+    }
+}
+
+/// The place in a cursor of the world.
+fn number(cursor: &Cursor) -> u64 {
+    u64::from_be_bytes(cursor.as_bytes().try_into().expect("our own cursor"))
+}
+
+/// Whether a key of the world is of the new store, and the key there.
+fn real(key: &StoreKey) -> (bool, StoreKey) {
+    match key.as_str().strip_prefix(NEW) {
+        Some(name) => (true, StoreKey::from_stored(name)),
+        None => (false, key.clone()),
+    }
+}
+
+/// The same of a name in the index.
+fn real_owner(owner: &OwnerKey) -> (bool, OwnerKey) {
+    match owner.as_str().strip_prefix(NEW) {
+        Some(name) => (true, OwnerKey::from_stored(name)),
+        None => (false, owner.clone()),
+    }
+}
+
+/// The record as its own store gets it.
+fn real_record(record: &Record) -> Record {
+    let entry = record.entry.as_ref().map(|entry| IndexEntry {
+        owner: real_owner(&entry.owner).1,
+        provider_session: entry.provider_session.as_ref().map(|it| real_owner(it).1),
+        expires_at: entry.expires_at,
+    });
+    Record {
+        entry,
+        ..record.clone()
     }
 }
 

@@ -17,6 +17,7 @@ mod one_node {
     }
 
     session_core::conformance_tests!(open());
+    session_core::scan_tests!(open());
 }
 
 mod three_nodes {
@@ -39,6 +40,7 @@ mod three_nodes {
     }
 
     session_core::conformance_tests!(open());
+    session_core::scan_tests!(open());
 }
 
 /// Two stores that share no connections.

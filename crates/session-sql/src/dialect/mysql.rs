@@ -22,8 +22,12 @@ impl Driver for MySql {
     const NUMBERED_PLACEHOLDERS: bool = false;
     // The indexes are forced. Without that, a page of a list may be read in the order of all keys.
     // And a sweep may scan a small table, lock live records too, and wait for locked ones.
-    const NOW: Option<&'static str> =
-        Some("SELECT CAST(CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS UNSIGNED) AS CHAR)");
+    const ABOUT: Option<&'static str> = Some(
+        "SELECT CAST(CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS UNSIGNED) AS CHAR)
+        UNION ALL SELECT CAST(VERSION() AS CHAR)",
+    );
+    const OLDEST: &'static [(&'static str, (u32, u32))] =
+        &[("MariaDB", (10, 6)), ("MySQL", (8, 0))];
     const FRAGMENTS: &'static str = "
         @create CREATE TABLE IF NOT EXISTS {table} (
             store_key VARBINARY(255) NOT NULL PRIMARY KEY, revision BIGINT NOT NULL,

@@ -27,8 +27,11 @@ impl Driver for Postgres {
     const AFTER_CANCEL: AfterCancel = AfterCancel::Drain;
     const QUOTE: char = '"';
     const NUMBERED_PLACEHOLDERS: bool = true;
-    const NOW: Option<&'static str> =
-        Some("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text");
+    const ABOUT: Option<&'static str> = Some(
+        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text
+        UNION ALL SELECT current_setting('server_version')",
+    );
+    const OLDEST: &'static [(&'static str, (u32, u32))] = &[("PostgreSQL", (9, 5))];
     const FRAGMENTS: &'static str = "
         @create CREATE TABLE IF NOT EXISTS {table} (
             store_key BYTEA NOT NULL PRIMARY KEY, revision BIGINT NOT NULL,

@@ -27,7 +27,9 @@ impl Driver for Sqlite {
     // SQLite writes the index of every column that a statement sets; the other databases write only
     // the indexes of columns that get another value. So the first update sets no indexed column,
     // and matches only records whose indexed columns keep their values.
-    const NOW: Option<&'static str> = None;
+    const ABOUT: Option<&'static str> = None;
+    // It comes with the driver.
+    const OLDEST: &'static [(&'static str, (u32, u32))] = &[];
     const FRAGMENTS: &'static str = "
         @create CREATE TABLE IF NOT EXISTS {table} (
             store_key BLOB NOT NULL PRIMARY KEY, revision INTEGER NOT NULL,

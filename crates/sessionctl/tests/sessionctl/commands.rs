@@ -9,6 +9,10 @@ use std::{
 
 use session_core::{Finish, Sessions};
 use session_tests::{Memcached, RedisServer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::{
     doctor::keep_on_disk,
@@ -157,23 +161,23 @@ async fn what_a_failed_renewal_left_ends_with_its_session() {
     }
 }
 
+/// Whose administrator has turned off what lists are made of.
 #[tokio::test(flavor = "multi_thread")]
-async fn memcached_lists_nothing_and_says_so() {
-    let server = Memcached::start(&[]).await;
+async fn a_memcached_that_lists_nothing_says_so() {
+    let server = Memcached::start(&["-o", "no_lru_crawler"]).await;
     let url = format!("memcached://{}", server.addr());
     let on_server = |word: &str| run(&["--store", &url, word], &[]);
     for word in ["ls", "count"] {
         let ran = on_server(word);
         assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(
-            ran.err.contains("cannot list all of its sessions"),
-            "{}",
-            ran.err
-        );
+        assert!(ran.err.contains("lru_crawler"), "{}", ran.err);
     }
-    for word in ["doctor", "sweep", "migrate"] {
+    for word in ["sweep", "migrate"] {
         on_server(word).ok();
     }
+    let doctor = on_server("doctor");
+    assert_eq!(doctor.code, 3, "{doctor:?}");
+    assert!(doctor.out.contains("lru_crawler"), "{doctor:?}");
 }
 
 #[test]
@@ -438,4 +442,65 @@ async fn a_watch_goes_on_after_an_outage_and_ends_when_it_is_told_to() {
     assert!([Some(0), Some(3)].contains(&child.wait().unwrap().code()));
     assert!(began.elapsed() < Duration::from_secs(2));
     redis.thaw();
+}
+
+/// Serves a page of metrics whose counters grow with each look.
+async fn page_of_metrics(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for look in 1.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).await.unwrap();
+            assert!(request[..read].starts_with(b"GET /m HTTP/1.0"));
+            let body = format!(
+                "session_request_count{{outcome=\"done\"}} {}\n\
+                 session_request_count{{outcome=\"store\"}} {}\n\
+                 session_store_operation_duration_bucket{{operation=\"load\",le=\"0.25\"}} {look}\n\
+                 session_store_operation_duration_bucket{{operation=\"load\",le=\"+Inf\"}} {look}\n",
+                100 * look,
+                10 * look,
+            );
+            let answer = format!("HTTP/1.0 {status}\r\nContent-Type: text/plain\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    format!("http://{address}/m")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_shows_what_the_applications_count() {
+    let store = Place::files().await;
+    let (one, other) = (
+        page_of_metrics("200 OK").await,
+        page_of_metrics("200 OK").await,
+    );
+    let words = [
+        "watch",
+        "--every",
+        "1s",
+        "--times",
+        "2",
+        "--metrics",
+        &one,
+        "--metrics",
+        &other,
+    ];
+    let watched = store.run(&words).ok();
+    let last = watched.lines().last().unwrap();
+    assert!(last.contains(" requests/s, failed: store "), "{watched}");
+    assert!(last.ends_with("slowest: load, 99 % in 0.25 s"), "{watched}");
+    assert!(
+        watched.lines().all(|it| it.chars().count() <= 80),
+        "{watched}"
+    );
+
+    let gone = page_of_metrics("503 Service Unavailable").await;
+    let ran = store.run(&["watch", "--times", "1", "--metrics", &gone]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.out.contains("503"), "{ran:?}");
+    let wrong = store.run(&["watch", "--times", "1", "--metrics", "https://hush@host/"]);
+    assert_eq!((wrong.code, &*wrong.out), (2, ""), "{wrong:?}");
+    assert!(!wrong.err.contains("hush"), "{wrong:?}");
 }

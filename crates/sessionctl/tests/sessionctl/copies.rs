@@ -37,14 +37,14 @@ async fn a_copy_has_the_same_sessions_and_leaves_the_others_alone() {
             assert_eq!(found(&sessions, cookie).await, expected);
         }
         // They are in the index of their owners, too.
-        to.sessions().log_out_everywhere("ada").await.unwrap();
+        to.run(&["end", "--owner", "ada", "--yes"]).ok();
         assert_eq!(found(&to.sessions(), &cookies[0]).await, None);
         // What has ended there does not come back.
         let again = from.run(&copy).ok();
         assert!(again.starts_with("0 record(s) copied"), "{again}");
         assert_eq!(found(&to.sessions(), &cookies[0]).await, None);
         // Nor what has ended here since it was copied.
-        sessions.log_out_everywhere("bob").await.unwrap();
+        from.run(&["end", "--owner", "bob", "--yes"]).ok();
         let refused = from.run(&copy[..3]);
         assert_eq!(refused.code, 2, "{refused:?}");
         assert!(refused.err.contains("--merge"), "{}", refused.err);

@@ -158,6 +158,10 @@ async fn each_broken_set_up_is_named() {
         "{found:#?}"
     );
 
+    let memcached = session_tests::Memcached::start(&["-C"]).await;
+    let url = format!("memcached://{}", memcached.addr());
+    names(&problems(&url, &[]), "compare and set");
+
     let store = Place::files().await;
     let plain = ("SESSION_COOKIE_SECURE", "false");
     names(
@@ -234,4 +238,137 @@ async fn what_changes_meanwhile_is_no_problem() {
         }
         changing.abort();
     }
+}
+
+/// What is said of an index, a right or a server that is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_changed_by_hand_is_named() {
+    for (store, drop) in [
+        (Place::postgres().await, "DROP INDEX sessions_owner"),
+        (Place::postgres().await, "DROP INDEX sessions_sweep_at"),
+        (Place::mariadb().await, "DROP INDEX owner ON sessions"),
+        (Place::sqlite().await, "DROP INDEX sessions_owner"),
+        (
+            Place::postgres().await,
+            "ALTER TABLE sessions DROP COLUMN listed_until",
+        ),
+    ] {
+        log_in(&store.sessions(), Some("ada")).await;
+        execute(&store.url, drop).await;
+        let found = problems(&store.url, &[]);
+        assert!(
+            found
+                .iter()
+                .any(|it| it.contains("index") || it.contains("column")),
+            "{drop}: {found:#?}"
+        );
+        assert!(found.len() == 1, "{drop}: {found:#?}");
+    }
+    let store = Place::postgres().await;
+    log_in(&store.sessions(), Some("ada")).await;
+    for sql in [
+        "CREATE ROLE reader LOGIN",
+        "GRANT SELECT ON sessions TO reader",
+        "ALTER ROLE reader SET statement_timeout = 5000",
+    ] {
+        execute(&store.url, sql).await;
+    }
+    let reader = as_user(&store.url, "reader");
+    names(&problems(&reader, &[]), "cannot be written");
+    execute(&store.url, "CREATE ROLE nobody LOGIN").await;
+    let found = problems(&as_user(&store.url, "nobody"), &[]);
+    assert!(
+        found.len() == 1 && found[0].contains("permission"),
+        "{found:#?}"
+    );
+
+    let primary = session_tests::Postgres::start().await;
+    let replica = session_tests::PostgresReplica::of(&primary).await;
+    let store = Place::of_sql(&primary.url()).await;
+    log_in(&store.sessions(), Some("ada")).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let found = problems(&replica.url(), &[]);
+    assert!(found.len() == 1, "{found:#?}");
+    assert!(
+        found[0].contains("replica") || found[0].contains("read-only"),
+        "{found:#?}"
+    );
+}
+
+/// A server that hangs is a finding, and in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_named_in_time() {
+    let redis = RedisServer::start(&["--appendonly", "yes"]).await;
+    let postgres = session_tests::Postgres::start().await;
+    let mariadb = session_tests::MariaDb::start().await;
+    let mongo = session_tests::Mongo::start().await;
+    let memcached = session_tests::Memcached::start(&[]).await;
+    let memcached_url = format!("memcached://{}", memcached.addr());
+    let servers: [(&session_tests::Server, String); 5] = [
+        (&redis, redis.url()),
+        (&postgres, postgres.url()),
+        (&mariadb, mariadb.url()),
+        (&mongo, mongo.url()),
+        (&memcached, memcached_url),
+    ];
+    for (server, url) in servers {
+        run(&["--store", &url, "migrate"], &[]).ok();
+        server.freeze();
+        let began = std::time::Instant::now();
+        let found = problems(&url, &[]);
+        let took = began.elapsed();
+        server.thaw();
+        eprintln!("{url}: {took:?} {found:#?}");
+        assert!(found.len() == 1, "{url}: {found:#?}");
+        assert!(took < Duration::from_secs(15), "{url}: {took:?}");
+    }
+}
+
+/// Neither store has a problem because sessions move from one to the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_is_no_problem() {
+    let (old, new) = (Place::redis().await, Place::sqlite().await);
+    keep_on_disk(&old.url);
+    let sessions = old.sessions();
+    let mut cookies = Vec::new();
+    for number in 0..40 {
+        cookies.push(log_in(&sessions, Some(&format!("user{}", number % 4))).await);
+    }
+    let failing = |inserts| {
+        let store = new.store.clone();
+        let failing = crate::support::Failing {
+            store,
+            inserts,
+            updates: false,
+        };
+        let moving = session_core::Moving::new(std::sync::Arc::new(failing), old.store.clone());
+        session_core::Sessions::new(settings(), std::sync::Arc::new(moving)).unwrap()
+    };
+    for (number, cookie) in cookies.iter().enumerate().take(30) {
+        // Every third move stops on its way.
+        let sessions = failing(number % 3 == 0);
+        let _renewed_or_not = crate::support::renewed(&sessions, cookie).await;
+    }
+    for url in [&old.url, &new.url] {
+        assert_eq!(problems(url, &[]), Vec::<String>::new(), "{url}");
+    }
+}
+
+/// Runs a statement on a database.
+async fn execute(url: &str, sql: &str) {
+    let Some(file) = url.strip_prefix("sqlite://") else {
+        return session_tests::execute(url, sql).await;
+    };
+    let file = file.trim_end_matches("?mode=rwc");
+    let python =
+        format!("import sqlite3; c = sqlite3.connect({file:?}); c.execute({sql:?}); c.commit()");
+    let ran = Command::new("python3").args(["-c", &python]).status();
+    assert!(ran.unwrap().success(), "{sql}");
+}
+
+/// The same address with another user, who has no password.
+fn as_user(url: &str, user: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    format!("{scheme}://{user}@{rest}")
 }

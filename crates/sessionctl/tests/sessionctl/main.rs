@@ -6,5 +6,8 @@ mod commands;
 mod copies;
 mod doctor;
 mod encryption;
+mod interrupted;
 mod moving;
+mod outages;
 mod support;
+mod words;

@@ -8,11 +8,11 @@ use std::{
 
 use serde_json::Value;
 use session_core::{
-    CookieAttributes, EncryptionKeys, Error, Loaded, OwnerIndex, Record, Result, Revision,
+    CookieAttributes, EncryptionKeys, Error, Finish, Loaded, OwnerIndex, Record, Result, Revision,
     SecretKeys, SessionStore, Sessions, Settings, StoreKey, Write, async_trait, config::Env,
 };
 use session_stores::StoreType;
-use session_tests::{MariaDb, Mongo, Postgres, RedisCluster, RedisServer, scratch_dir};
+use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisCluster, RedisServer, scratch_dir};
 
 pub(crate) const SECRET: &str = "correct-horse-battery-staple-41-bottles";
 
@@ -31,6 +31,16 @@ impl Place {
     pub(crate) async fn on(server: RedisServer) -> Self {
         let url = server.url();
         Self::of("redis", "SESSION_REDIS", &url, &url, server).await
+    }
+
+    /// On a Redis that the test keeps.
+    pub(crate) async fn of_server(url: &str) -> Self {
+        Self::of("redis", "SESSION_REDIS", url, url, ()).await
+    }
+
+    /// On a database that the test keeps.
+    pub(crate) async fn of_sql(url: &str) -> Self {
+        Self::of("sql", "SESSION_SQL", url, url, ()).await
     }
 
     pub(crate) async fn cluster() -> Self {
@@ -92,9 +102,16 @@ impl Place {
         }
     }
 
-    /// Every store that can list all of its sessions.
+    pub(crate) async fn memcached() -> Self {
+        let server = Memcached::start(&[]).await;
+        let (node, url) = (server.addr(), format!("memcached://{}", server.addr()));
+        Self::of("memcached", "SESSION_MEMCACHED", &node, &url, server).await
+    }
+
+    /// Every store.
     pub(crate) async fn all() -> Vec<Self> {
         vec![
+            Self::memcached().await,
             Self::redis().await,
             Self::cluster().await,
             Self::postgres().await,
@@ -106,12 +123,22 @@ impl Place {
     }
 
     pub(crate) fn sessions(&self) -> Sessions {
-        Sessions::new(settings(), self.store.clone()).unwrap()
+        self.with(settings())
     }
 
     pub(crate) fn encrypted(&self, key: &str) -> Sessions {
         let keys = EncryptionKeys::new(key).unwrap();
-        Sessions::new(settings().with_encryption(keys), self.store.clone()).unwrap()
+        self.with(settings().with_encryption(keys))
+    }
+
+    pub(crate) fn with(&self, settings: Settings) -> Sessions {
+        let builder = Sessions::builder(settings, self.store.clone());
+        let builder = if builder.can_list_owners() {
+            builder
+        } else {
+            builder.without_owner_lists()
+        };
+        builder.build().unwrap()
     }
 
     /// Runs the program on this store.
@@ -246,4 +273,19 @@ pub(crate) async fn found(sessions: &Sessions, cookie: &str) -> Option<(Option<S
         .unwrap();
     let n = session.get::<u64>("n").unwrap()?;
     Some((session.owner().map(|it| it.to_string()), n))
+}
+
+/// Renews the session with this cookie. Returns the new one; `None` if the session has ended.
+pub(crate) async fn renewed(sessions: &Sessions, cookie: &str) -> Option<String> {
+    let request = sessions.begin_request();
+    let session = request.session(&mut [cookie.as_bytes()].into_iter()).await;
+    let session = session.unwrap();
+    session.get::<u64>("n").unwrap()?;
+    session.renew();
+    let headers = match request.finish() {
+        Finish::Ready(headers) => headers,
+        Finish::Pending(saving) => saving.await.ok()?,
+    };
+    let cookie = headers.set_cookie?;
+    Some(cookie.split(';').next()?.to_owned())
 }
