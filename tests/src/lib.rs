@@ -42,6 +42,7 @@ mod stand_in;
 #[cfg(feature = "sql")]
 mod template;
 mod tree;
+mod tutorial;
 mod wire;
 
 pub use chaos_proxy::{ChaosProxy, Disruption, Strike};
@@ -67,3 +68,4 @@ pub use server::Server;
 pub use session_core::conformance::rounds;
 #[cfg(feature = "sql")]
 pub use stand_in::docker;
+pub use tutorial::Tutorial;

@@ -1,10 +1,10 @@
-//! A log-in and a counter, in the store that the environment names: the program of `tests/app`. It
-//! listens on `ADDR`.
+//! A log-in and a counter, in the store that the environment names, with a log of its own. It listens
+//! on `ADDR`.
 
-use std::{env, error::Error, net::SocketAddr};
+use std::env;
 
-use actix_server_sessions::{AppSessions, Session, SessionError};
-use actix_web::{App, HttpServer, get, post, web};
+use actix_server_sessions::{AppSessions, RunError, Session, SessionError, web};
+use actix_web::{get, post};
 
 #[get("/")]
 async fn home(session: Session) -> String {
@@ -36,25 +36,12 @@ async fn plain() -> &'static str {
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), RunError> {
     tracing_subscriber::fmt().init();
     let sessions = AppSessions::from_env().await?;
-    let app = move || {
-        App::new()
-            .wrap(sessions.middleware())
-            .service((home, count, log_in, log_out, plain))
-    };
     let address = env::var("ADDR").unwrap_or("127.0.0.1:8080".into());
-    let server = HttpServer::new(app)
-        .shutdown_signal(AppSessions::shutdown())
-        .bind(address)?;
-    for bound in server.addrs() {
-        announce(bound);
-    }
-    Ok(server.run().await?)
-}
-
-#[expect(clippy::print_stdout, reason = "a program says where it listens")]
-fn announce(bound: SocketAddr) {
-    println!("listening on http://{bound}");
+    let serve = sessions.serve(&address, |app| {
+        app.service((home, count, log_in, log_out, plain))
+    });
+    serve.await
 }
