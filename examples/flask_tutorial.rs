@@ -8,16 +8,14 @@
 //!
 //! The Flask application has the same values, and `SESSION_REFRESH_EACH_REQUEST = False`.
 
-use std::error::Error;
-
 use actix_server_sessions::{
-    AppSessions, Session, SessionError,
+    AppSessions, RunError, Session, SessionError,
     session_core::{
         Settings,
         config::{Env, Refresh},
     },
 };
-use actix_web::{App, HttpServer, get, web};
+use actix_web::{get, web};
 
 #[get("/")]
 async fn index(session: Session) -> Result<String, SessionError> {
@@ -32,14 +30,12 @@ async fn set(session: Session, name: web::Path<String>) -> Result<&'static str, 
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().init();
+async fn main() -> Result<(), RunError> {
     let env = Env::of_process();
     let settings = Settings::flask()
         .with_refresh(Refresh::OnChange)
         .overlaid(&env)?;
     let sessions = AppSessions::start(settings, &env).await?;
-    let app = move || App::new().wrap(sessions.middleware()).service((index, set));
-    let server = HttpServer::new(app).shutdown_signal(AppSessions::shutdown());
-    Ok(server.bind("127.0.0.1:8080")?.run().await?)
+    let serve = sessions.serve("127.0.0.1:8080", |app| app.service((index, set)));
+    serve.await
 }

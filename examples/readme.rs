@@ -2,7 +2,7 @@
 
 /// The README.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/README.md"))]
 #[derive(Debug)]
 pub struct Readme;
 

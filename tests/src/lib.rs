@@ -44,6 +44,7 @@ mod stand_in;
 #[cfg(feature = "sql")]
 mod template;
 mod tree;
+mod tutorial;
 mod wire;
 
 pub use certificates::Certificates;
@@ -73,3 +74,4 @@ pub use server::Server;
 pub use session_core::conformance::rounds;
 #[cfg(feature = "sql")]
 pub use stand_in::docker;
+pub use tutorial::Tutorial;

@@ -23,8 +23,9 @@ pub struct Program {
     name: String,
     directory: PathBuf,
     _logs: TempDir,
-    /// Length of the output before the last start: what comes after names the address.
-    seen: usize,
+    /// Lengths of standard output and error before the last start: what comes after names the
+    /// address.
+    seen: [usize; 2],
 }
 
 impl Program {
@@ -56,6 +57,13 @@ impl Program {
         // What Python compiles would lie among the sources.
         recipe.env = vec![("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())];
         Self::launch(script, recipe, logs, directory, env).await
+    }
+
+    /// Starts the program at `path`, as [`start`](Self::start) does one of this workspace.
+    pub async fn start_at(path: &Path, env: &[(&str, &str)]) -> Self {
+        let (logs, directory) = fresh();
+        let name = path.display().to_string();
+        Self::launch(&name, Recipe::new(path.to_owned()), logs, directory, env).await
     }
 
     /// Like [`start`](Self::start), in an existing directory, which it shares and does not remove.
@@ -165,7 +173,7 @@ impl Program {
     /// it chose the port.
     pub async fn restart(&mut self) {
         self.kill();
-        self.seen = self.process.stdout().len();
+        self.seen = [self.process.stdout().len(), self.process.stderr().len()];
         self.process
             .launch()
             .unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.name));
@@ -210,25 +218,38 @@ impl Program {
             name: name.to_owned(),
             directory,
             _logs: logs,
-            seen: 0,
+            seen: [0; 2],
         };
         program.restart().await;
         program
     }
 
+    /// On standard output, or in a line of the log on standard error.
     fn address(&self) -> Option<String> {
         let output = self.process.stdout();
-        // A line without an end may not be whole yet.
-        let written = output.get(self.seen..output.rfind('\n')?)?;
-        if let Some(port) = written.strip_prefix("READY ") {
-            return Some(format!("http://127.0.0.1:{}", port.lines().next()?));
-        }
-        let after = written.split_once("http://")?.1;
-        let host = after
-            .split(|next: char| !next.is_ascii_alphanumeric() && !".:[]-".contains(next))
-            .next()?;
-        Some(format!("http://{}", host.trim_end_matches(['.', ':'])))
+        let log = self.process.stderr();
+        let found = written(&output, self.seen[0]).and_then(address_in);
+        found.or_else(|| {
+            let log = written(&log, self.seen[1])?;
+            address_in(log.split_once("listening on ")?.1)
+        })
     }
+}
+
+/// The whole lines from `seen` on: one without an end may not be whole yet.
+fn written(output: &str, seen: usize) -> Option<&str> {
+    output.get(seen..output.rfind('\n')?)
+}
+
+fn address_in(written: &str) -> Option<String> {
+    if let Some(port) = written.strip_prefix("READY ") {
+        return Some(format!("http://127.0.0.1:{}", port.lines().next()?));
+    }
+    let after = written.split_once("http://")?.1;
+    let host = after
+        .split(|next: char| !next.is_ascii_alphanumeric() && !".:[]-".contains(next))
+        .next()?;
+    Some(format!("http://{}", host.trim_end_matches(['.', ':'])))
 }
 
 fn path(name: &str) -> PathBuf {

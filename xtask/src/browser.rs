@@ -13,13 +13,16 @@
 //! | `#flashes li` | messages, shown once; adding a note leaves one |
 //! | `#devices li` | one for each live session of the user; all but this one's with a button "End this one" |
 //! | button "Log out" | ends this session |
+//! | button "Log out during a slow request" | with JavaScript: ends this session while a request that would change it is under way; the page says how that ended |
 //! | button "Log out everywhere" | ends every session of the user, this one too |
 //! | `#ends` | when this session ends |
-//! | buttons "Stop the store", "Start the store" | of the Redis that `demo redis` starts; the second one is on the page of the error |
+//! | buttons "Stop the store", "Start the store" | of a store that belongs to the demo: the folder of the sessions, or the Redis that `demo redis` starts; the second one is on the page of the error |
 
+mod dev_tools;
 mod devices;
 mod navigations;
 mod person;
+mod quickstart;
 mod sites;
 mod tls;
 
@@ -32,7 +35,7 @@ use session_tests::{ChromeDriver, Program, free_port};
 
 use crate::paths::target;
 use crate::steps::StepResult;
-use person::{DESKTOP, PHONE, Person, Result};
+use person::{Person, Result};
 
 const NOTE: &str = "milk & <b>bread</b>, \"äöü\"";
 
@@ -47,6 +50,11 @@ pub(crate) fn quota() -> StepResult {
         let driver = ChromeDriver::start().await;
         devices::quota(&driver).await
     })
+}
+
+/// The README's first program, on each store of Flask-Session's tutorials.
+pub(crate) fn quickstart() -> StepResult {
+    block_on(quickstart::check())
 }
 
 fn block_on(story: impl Future<Output = Result<()>>) -> StepResult {
@@ -64,13 +72,15 @@ async fn story() -> Result<()> {
     let mut demo = Program::start("demo", &[("DEMO_ADDR", &address)]).await;
     let driver = ChromeDriver::start().await;
     let pictures = pictures()?;
-    let laptop = Person::new("laptop", DESKTOP, &driver, &demo, &pictures).await?;
-    let phone = Person::new("phone", PHONE, &driver, &demo, &pictures).await?;
+    let laptop = Person::new("laptop", &driver, &demo, &pictures).await?;
+    let phone = Person::new("phone", &driver, &demo, &pictures).await?;
 
     let outcome = async {
         devices::check(&driver).await?;
         navigations::check(&driver).await?;
-        stop_and_start_the_store(&driver, &pictures).await?;
+        for argument in [None, Some("redis")] {
+            stop_and_start_the_store(argument, &driver, &pictures).await?;
+        }
         log_in_and_count(&laptop).await?;
         demo.kill();
         demo.restart().await;
@@ -79,7 +89,8 @@ async fn story() -> Result<()> {
         end_the_other_device(&laptop, &phone).await?;
         log_out_everywhere(&laptop, &phone).await?;
         log_out(&laptop).await?;
-        back_after_log_out(&laptop).await
+        back_after_log_out(&laptop).await?;
+        log_out_during_a_slow_request(&laptop).await
     }
     .await;
     if outcome.is_err() {
@@ -100,7 +111,7 @@ fn pictures() -> Result<PathBuf> {
 
 async fn log_in_and_count(laptop: &Person) -> Result<()> {
     laptop.open_page().await?;
-    laptop.picture("anonymous").await?;
+    laptop.pictures("anonymous").await?;
     laptop.click("Count").await?;
     laptop.log_in("ada").await?;
     laptop.reads("#user", "ada").await?;
@@ -110,15 +121,22 @@ async fn log_in_and_count(laptop: &Person) -> Result<()> {
     laptop.click("Count").await?;
     laptop.reads("#counter", "3").await?;
     laptop.has("#ends", 1).await?;
-    laptop.session_cookie_is_hidden_from_scripts().await?;
-    laptop.picture("logged-in").await
+    laptop.session_cookie_is_hidden_from_scripts().await
 }
 
 /// While the store is stopped, the page says so, and nothing is lost.
-async fn stop_and_start_the_store(driver: &ChromeDriver, pictures: &Path) -> Result<()> {
+async fn stop_and_start_the_store(
+    argument: Option<&str>,
+    driver: &ChromeDriver,
+    pictures: &Path,
+) -> Result<()> {
     let address = format!("127.0.0.1:{}", free_port());
-    let demo = Program::start_with("demo", "redis", &[("DEMO_ADDR", &address)]).await;
-    let visitor = Person::new("store", DESKTOP, driver, &demo, pictures).await?;
+    let settings = [("DEMO_ADDR", &*address)];
+    let demo = match argument {
+        Some(argument) => Program::start_with("demo", argument, &settings).await,
+        None => Program::start("demo", &settings).await,
+    };
+    let visitor = Person::new("store", driver, &demo, pictures).await?;
     let outcome = async {
         visitor.open_page().await?;
         visitor.log_in("ada").await?;
@@ -131,11 +149,10 @@ async fn stop_and_start_the_store(driver: &ChromeDriver, pictures: &Path) -> Res
         if begin.elapsed() > Duration::from_secs(3) {
             return Err("the page took longer than 3 seconds to say that the store is down".into());
         }
-        visitor.picture("stopped").await?;
+        visitor.pictures("stopped").await?;
         visitor.click("Start the store").await?;
         visitor.reads("#user", "ada").await?;
-        visitor.reads("#counter", "1").await?;
-        visitor.picture("started-again").await
+        visitor.reads("#counter", "1").await
     }
     .await;
     if outcome.is_err() {
@@ -157,7 +174,6 @@ async fn note_and_flash(laptop: &Person) -> Result<()> {
     laptop.click("Add note").await?;
     laptop.reads("#notes li", NOTE).await?;
     laptop.has("#flashes li", 1).await?;
-    laptop.picture("note-and-flash").await?;
     laptop.open_page().await?;
     laptop.has("#flashes li", 0).await?;
     laptop.has("#notes li", 1).await
@@ -174,7 +190,9 @@ async fn count_fifty_times_at_once(laptop: &Person) -> Result<()> {
         .reads("#counter", &(before[0] + 50).to_string())
         .await?;
     let naive = laptop.number("#naive").await? - before[1];
-    laptop.picture("fifty-clicks").await?;
+    let told = format!("Of 50 clicks at once, the left counter has 50 and the right one {naive}.");
+    laptop.reads("#clicks .notice", &told).await?;
+    laptop.pictures("fifty-clicks").await?;
     if (1..50).contains(&naive) {
         Ok(())
     } else {
@@ -190,13 +208,12 @@ async fn end_the_other_device(laptop: &Person, phone: &Person) -> Result<()> {
     phone.has("#devices li", 2).await?;
     laptop.open_page().await?;
     laptop.has("#devices li", 2).await?;
-    laptop.picture("two-devices").await?;
+    laptop.pictures("two-devices").await?;
     laptop.click("End this one").await?;
     laptop.has("#devices li", 1).await?;
     laptop.reads("#user", "ada").await?;
     phone.open_page().await?;
-    phone.is_anonymous().await?;
-    phone.picture("ended-by-the-other").await
+    phone.is_anonymous().await
 }
 
 async fn log_out_everywhere(laptop: &Person, phone: &Person) -> Result<()> {
@@ -204,8 +221,7 @@ async fn log_out_everywhere(laptop: &Person, phone: &Person) -> Result<()> {
     phone.has("#devices li", 2).await?;
     phone.click("Log out everywhere").await?;
     phone.is_anonymous().await?;
-    laptop.becomes_anonymous().await?;
-    laptop.picture("logged-out-everywhere").await
+    laptop.becomes_anonymous().await
 }
 
 async fn log_out(laptop: &Person) -> Result<()> {
@@ -217,7 +233,7 @@ async fn log_out(laptop: &Person) -> Result<()> {
     laptop.is_anonymous().await?;
     laptop.open_page_as("nothing").await?;
     laptop.reads("h1", "There is no such page").await?;
-    laptop.picture("no-such-page").await
+    laptop.pictures("no-such-page").await
 }
 
 /// The Back button shows no page of the session that was logged out.
@@ -231,6 +247,20 @@ async fn back_after_log_out(laptop: &Person) -> Result<()> {
     laptop.is_anonymous().await?;
     laptop.go_back_to("?before").await?;
     laptop.has("#user", 0).await?;
+    laptop.is_anonymous().await
+}
+
+/// A request that began before the log-out and ends after it does not bring the session back.
+async fn log_out_during_a_slow_request(laptop: &Person) -> Result<()> {
+    laptop.open_page().await?;
+    laptop.log_in("ada").await?;
+    laptop.click("Log out during a slow request").await?;
+    let told = laptop.text("#log-out .notice").await?;
+    if !told.ends_with("It changed nothing: you are still logged out.") {
+        return Err(format!("the page tells {told:?}").into());
+    }
     laptop.is_anonymous().await?;
-    laptop.picture("back-after-log-out").await
+    laptop.pictures("logged-out").await?;
+    laptop.open_page().await?;
+    laptop.is_anonymous().await
 }

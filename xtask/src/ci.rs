@@ -1,7 +1,7 @@
 //! Everything that has to pass: `cargo xtask ci`.
 
 use crate::paths::{cargo, target};
-use crate::steps::{StepResult, Steps};
+use crate::steps::{StepResult, Steps, output};
 use crate::{costs, deny, matrix, ops, package, setup, smoke, tests, trees};
 
 /// Each by itself, so that one run shows all that is wrong; the quick ones first.
@@ -100,6 +100,7 @@ fn features(steps: &mut Steps) -> StepResult {
     // The tests of a log-in without TLS and RSA, which need a genuine MySQL to run.
     let check = ["check", "--package", "session-sql", "--test", "mysql"];
     steps.command("features", &mut cargo(&check))?;
+    steps.check("features", "MongoDB and SQL without rustls", without_rustls)?;
     // One of each kind: a store that is swept, one that is not, one that has a table.
     for features in ["filesystem,flask", "memcached", "sqlite"] {
         let mut lint = cargo(&["clippy", "--package", "session-stores"]);
@@ -141,4 +142,24 @@ fn features(steps: &mut Steps) -> StepResult {
     // What the environment asks of Flask is an error that names the feature.
     let test = ["test", "--package", "session-core", "--lib", "from_env"];
     steps.command("features", &mut cargo(&test))
+}
+
+/// Whoever enables another TLS in the drivers compiles none of rustls. It is not built here, because the
+/// driver of MongoDB cannot be built without one.
+fn without_rustls() -> StepResult {
+    for (features, expected) in [
+        ("mongodb,postgres,tls", true),
+        ("mongodb-any-tls,postgres,sql-any-tls", false),
+    ] {
+        let mut tree = cargo(&["tree", "--package", "actix-server-sessions"]);
+        tree.args(["--edges", "normal,build", "--prefix", "none"]);
+        let tree = output(tree.args(["--features", features]))?;
+        let has = |name: &str| tree.lines().any(|line| line.starts_with(name));
+        if (has("rustls "), has("ring ")) != (expected, expected) {
+            return Err(format!(
+                "{features}: rustls is there, or not, as it should not be"
+            ));
+        }
+    }
+    Ok(())
 }

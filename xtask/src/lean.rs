@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::paths::{cargo, root, target};
+use crate::readme::Readme;
 use crate::steps::{StepResult, Steps, output};
 
 /// The most that ours may cost, as a multiple of theirs.
@@ -17,13 +18,24 @@ const THEIR_LINE: &str = r#"actix-session = { version = "0.11", features = ["red
 const THEIR_PROGRAM: &str = r#"use std::error::Error;
 
 use actix_session::{Session, SessionMiddleware, storage::RedisSessionStore};
-use actix_web::{App, HttpServer, Result, cookie::Key, get};
+use actix_web::{App, HttpServer, Result, cookie::Key, web};
 
-#[get("/")]
-async fn count(session: Session) -> Result<String> {
+async fn page(session: Session) -> Result<web::Html> {
     let visits = session.get::<u64>("visits")?.unwrap_or(0) + 1;
     session.insert("visits", visits)?;
-    Ok(format!("visit {visits}"))
+    let user = session.get::<String>("user")?;
+    Ok(web::Html::new(format!(include_str!("page.html"), user, visits)))
+}
+
+async fn log_in(session: Session) -> Result<web::Html> {
+    session.renew();
+    session.insert("user", "ada")?;
+    page(session).await
+}
+
+async fn log_out(session: Session) -> Result<web::Html> {
+    session.purge();
+    page(session).await
 }
 
 #[actix_web::main]
@@ -32,7 +44,11 @@ async fn main() -> std::result::Result<(), Box<dyn Error>> {
     let store = RedisSessionStore::new("redis://127.0.0.1:6379").await?;
     let app = move || {
         let sessions = SessionMiddleware::new(store.clone(), key.clone());
-        App::new().wrap(sessions).service(count)
+        App::new()
+            .wrap(sessions)
+            .route("/", web::get().to(page))
+            .route("/login", web::post().to(log_in))
+            .route("/logout", web::post().to(log_out))
     };
     Ok(HttpServer::new(app).bind("127.0.0.1:8080")?.run().await?)
 }
@@ -43,8 +59,10 @@ async fn main() -> std::result::Result<(), Box<dyn Error>> {
 pub(crate) fn run(steps: &mut Steps, rounds: u32) -> StepResult {
     let what = "cargo build of the README's program, and of the same with actix-session";
     steps.check("lean", what, || {
-        let ours = Package::new("ours", &our_line()?, &our_program()?)?;
-        let theirs = Package::new("theirs", THEIR_LINE, THEIR_PROGRAM)?;
+        let readme = Readme::read()?;
+        let page = readme.page()?;
+        let ours = Package::new("ours", &our_line(&readme)?, readme.program()?, page)?;
+        let theirs = Package::new("theirs", THEIR_LINE, THEIR_PROGRAM, page)?;
         let (mut our_time, mut their_time) = (0.0, 0.0);
         for _ in 0..rounds {
             their_time += theirs.build()?;
@@ -70,42 +88,20 @@ pub(crate) fn run(steps: &mut Steps, rounds: u32) -> StepResult {
 }
 
 /// What the README's `cargo add` adds, with the path in place of the version.
-fn our_line() -> Result<String, String> {
-    let readme = readme()?;
-    let mut lines = readme.lines();
-    let features = lines
-        .find_map(|line| line.strip_prefix("cargo add actix-server-sessions --features "))
-        .ok_or("README.md has no line that adds actix-server-sessions")?;
-    let path = root().join("crates/actix-server-sessions");
+fn our_line(readme: &Readme) -> Result<String, String> {
+    let name = readme.added()?;
+    let path = root().join("crates").join(name);
+    let path = path.display();
     Ok(format!(
-        "actix-server-sessions = {{ path = \"{}\", features = [\"{features}\"] }}",
-        path.display()
+        "{name} = {{ path = \"{path}\", features = [\"redis\"] }}"
     ))
-}
-
-/// The first program of the README. Without the line that shows the log: it is not for sessions, and
-/// would make what both need larger.
-fn our_program() -> Result<String, String> {
-    let readme = readme()?;
-    let program = readme
-        .split_once("```rust,no_run\n")
-        .and_then(|(_, rest)| rest.split_once("```"));
-    let (program, _) = program.ok_or("README.md has no program")?;
-    let lines = program.split_inclusive('\n');
-    Ok(lines
-        .filter(|line| !line.contains("tracing_subscriber"))
-        .collect())
-}
-
-fn readme() -> Result<String, String> {
-    fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))
 }
 
 /// A package of its own, outside of this workspace: its profile is the default one.
 struct Package(PathBuf);
 
 impl Package {
-    fn new(name: &str, dependency: &str, program: &str) -> Result<Self, String> {
+    fn new(name: &str, dependency: &str, program: &str, page: &str) -> Result<Self, String> {
         let package = Self(target().join("lean").join(name));
         let manifest = format!(
             "[package]\nname = \"{name}\"\nedition = \"2024\"\n\n\
@@ -114,6 +110,7 @@ impl Package {
         let write = || {
             fs::create_dir_all(package.0.join("src"))?;
             fs::write(package.0.join("src/main.rs"), program)?;
+            fs::write(package.0.join("src/page.html"), page)?;
             fs::write(package.0.join("Cargo.toml"), manifest)
         };
         write().map_err(|error| format!("{}: {error}", package.0.display()))?;

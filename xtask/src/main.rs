@@ -21,6 +21,7 @@ mod owners;
 mod package;
 mod paths;
 mod python;
+mod readme;
 mod servers;
 mod setup;
 mod smoke;
@@ -48,6 +49,8 @@ const USAGE: &str = "cargo xtask <command>
   http-state  the cookie tests of the http-state working group, from the checkout that a further word names
   browser  drives the demo in headless Chromium; pictures in target/browser
            quota: proves a device more often than browsers allow, up to fifteen minutes
+  quickstart  the README's first program, from an empty folder to a logged-in browser, on Redis, memcached, files,
+           MongoDB and SQLite, with the configurations of Flask-Session's tutorials
   owners   a user with very many sessions: time of lists and log-outs on each store; further words: log-ins and
            log-outs (100000), live sessions (1000), stores (all)
   costs    instructions of one request of each kind; a further word names another checkout to compare with
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         ["owners", words @ ..] => owners(&mut steps, words),
         ["browser"] => browser(&mut steps, &[]),
         ["browser", "quota"] => browser(&mut steps, &["quota"]),
+        ["quickstart"] => quickstart(&mut steps),
         ["costs"] => costs::run(&mut steps, None),
         ["costs", "check"] => costs::guard::check(&mut steps),
         ["costs", "renew"] => costs::guard::renew(&mut steps),
@@ -110,6 +114,13 @@ fn browser(steps: &mut Steps, words: &[&str]) -> StepResult {
     steps.check("browser", "the demo in headless Chromium", browser::run)
 }
 
+#[cfg(feature = "browser")]
+fn quickstart(steps: &mut Steps) -> StepResult {
+    setup::everything(steps)?;
+    let what = "the README's first program, on five stores, in headless Chromium";
+    steps.check("quickstart", what, browser::quickstart)
+}
+
 #[cfg(feature = "owners")]
 fn owners(steps: &mut Steps, words: &[&str]) -> StepResult {
     setup::tests(steps, &[])?;
@@ -132,10 +143,20 @@ fn owners(steps: &mut Steps, words: &[&str]) -> StepResult {
     steps.command("owners", run.args(["--", "owners"]).args(words))
 }
 
-/// Built anew with the driver in it.
 #[cfg(not(feature = "browser"))]
 fn browser(steps: &mut Steps, words: &[&str]) -> StepResult {
+    with_driver(steps, "browser", words)
+}
+
+#[cfg(not(feature = "browser"))]
+fn quickstart(steps: &mut Steps) -> StepResult {
+    with_driver(steps, "quickstart", &[])
+}
+
+/// Built anew with the driver of the browser in it.
+#[cfg(not(feature = "browser"))]
+fn with_driver(steps: &mut Steps, command: &'static str, words: &[&str]) -> StepResult {
     tests::build(steps)?;
     let mut run = std::process::Command::new(paths::built("xtask"));
-    steps.command("browser", run.arg("browser").args(words))
+    steps.command(command, run.arg(command).args(words))
 }

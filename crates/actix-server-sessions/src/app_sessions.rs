@@ -2,14 +2,17 @@
 
 use std::{ops::Deref, time::Duration};
 
+use actix_web::{App, HttpServer, web::ServiceConfig};
 use session_actix::{
-    SessionMiddleware,
+    CrossSiteGuard, SessionMiddleware,
     session_core::{
-        Settings,
+        CrossSiteRule, Settings,
         config::{ConfigError, Env},
     },
     sigterm_and_saves,
 };
+
+use crate::{RunError, default_log};
 
 /// How long saves of clients that hung up may hold up the end of the process.
 const LAST_SAVES: Duration = Duration::from_secs(5);
@@ -53,6 +56,63 @@ impl AppSessions {
     /// The middleware to wrap the application with.
     pub fn middleware(&self) -> SessionMiddleware {
         SessionMiddleware::new(self.sessions().clone())
+    }
+
+    /// Serves an application with these sessions on `address`, such as `127.0.0.1:8080`, until
+    /// SIGTERM. `configure` adds its routes; it runs once for each worker.
+    ///
+    /// Requests that another site made the browser send are refused ([`CrossSiteGuard`]). If the
+    /// program has set up no log, one line for each event of `INFO` and above goes to standard error.
+    /// For anything else, such as other middleware, TLS or the number of workers, write instead what
+    /// this does:
+    ///
+    /// ```
+    /// # use actix_web::{App, HttpServer, web::ServiceConfig};
+    /// # use actix_server_sessions::{AppSessions, CrossSiteGuard, session_core::CrossSiteRule};
+    /// # async fn serve(
+    /// #     sessions: AppSessions,
+    /// #     configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    /// #     address: &str,
+    /// # ) -> std::io::Result<()> {
+    /// let rule = CrossSiteRule::new();
+    /// let app = move || {
+    ///     App::new()
+    ///         .configure(&configure)
+    ///         .wrap(sessions.middleware())
+    ///         .wrap(CrossSiteGuard::new(rule.clone()))
+    /// };
+    /// let server = HttpServer::new(app).shutdown_signal(AppSessions::shutdown());
+    /// server.bind(address)?.run().await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be listened on, or the server fails.
+    pub async fn serve(
+        self,
+        address: &str,
+        configure: impl Fn(&mut ServiceConfig) -> &mut ServiceConfig + Clone + Send + 'static,
+    ) -> Result<(), RunError> {
+        default_log::set_up();
+        // Made once, so that all workers share how many refusals are logged in a second.
+        let rule = CrossSiteRule::new();
+        let app = move || {
+            App::new()
+                .configure(|app| {
+                    configure(app);
+                })
+                .wrap(self.middleware())
+                .wrap(CrossSiteGuard::new(rule.clone()))
+        };
+        let server = HttpServer::new(app)
+            .shutdown_signal(Self::shutdown())
+            .bind(address)
+            .map_err(|error| RunError::listen(address, error))?;
+        for address in server.addrs() {
+            tracing::info!("listening on http://{address}");
+        }
+        server.run().await.map_err(RunError::server)
     }
 
     /// Waits for SIGTERM, and then up to five seconds for the saves of clients that hung up.

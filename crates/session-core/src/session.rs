@@ -129,6 +129,18 @@ impl Session {
         self.get(key)?.ok_or(Error::Contended)
     }
 
+    /// Adds one to the integer under `key` and returns the sum; the first call inserts 1.
+    ///
+    /// As [`update`](Self::update): no concurrent increment is lost, and the returned sum is
+    /// provisional until the session is saved. [`i64::MAX`] stays.
+    ///
+    /// # Errors
+    ///
+    /// If the value is not an `i64`, or the key is reserved.
+    pub fn increment(&self, key: &str) -> Result<i64> {
+        self.update(key, |n: Option<i64>| n.unwrap_or(0).saturating_add(1))
+    }
+
     /// Removes the value under `key` and returns it, not decoded.
     ///
     /// Another request may remove it at the same time; then both return it. For a token that may be

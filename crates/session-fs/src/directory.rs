@@ -100,7 +100,7 @@ impl Directory {
 
     /// Creates the file `name` for writing. The umask does not change its mode.
     pub(crate) fn create(&self, name: &str, mode: FileMode) -> IoResult<OwnedFd> {
-        let mode = Mode::from_raw_mode(mode.bits());
+        let mode = mode.flags();
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = fs::openat(&self.fd, name, flags, mode)?;

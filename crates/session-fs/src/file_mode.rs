@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use rustix::fs::Mode;
 use session_core::config::ConfigError;
 
 use crate::settings::MODE;
@@ -34,6 +35,16 @@ impl FileMode {
     /// The permission bits.
     pub fn bits(self) -> u32 {
         self.0
+    }
+
+    /// The same for a system call. The integers behind it have 16 bits on macOS and the BSDs.
+    pub(crate) fn flags(self) -> Mode {
+        // `new` lets no other mode pass.
+        if self.0 & 0o100 == 0 {
+            Mode::RUSR | Mode::WUSR
+        } else {
+            Mode::RWXU
+        }
     }
 }
 
@@ -82,6 +93,13 @@ mod tests {
         ] {
             assert_eq!(text.parse::<FileMode>().unwrap().bits(), bits, "{text}");
         }
+    }
+
+    #[test]
+    fn the_flags_of_a_system_call_are_the_same_bits() {
+        let flags = |bits| FileMode::new(bits).unwrap().flags();
+        assert_eq!(flags(0o600), Mode::from_raw_mode(0o600));
+        assert_eq!(flags(0o700), Mode::from_raw_mode(0o700));
     }
 
     #[test]

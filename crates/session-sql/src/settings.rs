@@ -30,6 +30,9 @@ const DATABASES: [(&str, bool, &[&str]); 3] = [
     ("mysql", cfg!(feature = "mysql"), &["mysql", "mariadb"]),
 ];
 
+/// Whether the driver can use TLS: ours, or one that the application says it has enabled.
+const HAS_TLS: bool = cfg!(any(feature = "tls", feature = "any-tls"));
+
 /// The URL that [`from_env`] uses unless `SESSION_SQL` is set.
 pub const DEFAULT_URL: &str = "sqlite://demo-sessions.db?mode=rwc";
 
@@ -43,8 +46,8 @@ impl<D: Dialect> SqlStore<D> {
     ///
     /// # Errors
     ///
-    /// If the URL is one of another database, asks for TLS without the feature `tls`, or cannot be
-    /// parsed.
+    /// If the URL is one of another database, asks for TLS without the feature `tls` or `any-tls`, or
+    /// cannot be parsed.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
         Self::of(&Address::given(url))
     }
@@ -57,7 +60,7 @@ impl<D: Dialect> SqlStore<D> {
         let pool = D::pool(url).map_err(|error| {
             ConfigError::new(*setting, format!("is not a valid database URL: {error}"))
         })?;
-        if D::needs_tls(&pool.connect_options()) && !cfg!(feature = "tls") {
+        if D::needs_tls(&pool.connect_options()) && !HAS_TLS {
             return Err(ConfigError::new(
                 *setting,
                 "asks for TLS by its sslmode, but TLS is not compiled in: enable the Cargo feature \
@@ -237,7 +240,7 @@ mod tests {
             "mysql://ada:hunter2@h/d?ssl-mode=VERIFY_CA",
         ] {
             let error = connect(url).err().map(|error| error.to_string());
-            if cfg!(feature = "tls") {
+            if HAS_TLS {
                 assert_eq!(error, None, "{url}");
                 continue;
             }

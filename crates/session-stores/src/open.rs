@@ -34,7 +34,7 @@ impl StoreType {
         not(all(
             feature = "flask",
             any(
-                feature = "mongodb",
+                feature = "mongodb-any-tls",
                 feature = "sqlite",
                 feature = "postgres",
                 feature = "mysql"
@@ -43,7 +43,7 @@ impl StoreType {
         expect(unused_variables, reason = "the other stores have one layout")
     )]
     #[cfg_attr(
-        not(feature = "mongodb"),
+        not(feature = "mongodb-any-tls"),
         expect(clippy::unused_async, reason = "only MongoDB's client waits")
     )]
     pub async fn open(self, settings: &Settings, env: &Env) -> Result<OpenStore, ConfigError> {
@@ -52,7 +52,7 @@ impl StoreType {
                 feature = "filesystem",
                 feature = "flask",
                 feature = "memcached",
-                feature = "mongodb",
+                feature = "mongodb-any-tls",
                 feature = "redis",
                 any(feature = "sqlite", feature = "postgres", feature = "mysql")
             ),
@@ -68,7 +68,7 @@ impl StoreType {
             StoreType::Redis => unswept(session_redis::RedisStore::from_env(env)?),
             #[cfg(feature = "memcached")]
             StoreType::Memcached => unswept(session_memcached::MemcachedStore::from_env(env)?),
-            #[cfg(feature = "mongodb")]
+            #[cfg(feature = "mongodb-any-tls")]
             StoreType::MongoDb => {
                 let store = session_mongo::MongoStore::from_env(env).await?;
                 #[cfg(feature = "flask")]
@@ -114,7 +114,7 @@ fn swept(store: Arc<dyn ExpiredSweep>) -> OpenStore {
     }
 }
 
-#[cfg(any(feature = "redis", feature = "memcached", feature = "mongodb"))]
+#[cfg(any(feature = "redis", feature = "memcached", feature = "mongodb-any-tls"))]
 fn unswept(store: impl SessionStore) -> OpenStore {
     OpenStore {
         store: Arc::new(store),
@@ -124,7 +124,7 @@ fn unswept(store: impl SessionStore) -> OpenStore {
 }
 
 #[cfg(any(
-    feature = "mongodb",
+    feature = "mongodb-any-tls",
     feature = "sqlite",
     feature = "postgres",
     feature = "mysql"

@@ -14,7 +14,7 @@ pub struct Preparation(Box<dyn Fn() -> Attempt + Send + Sync>);
 impl Preparation {
     #[cfg_attr(
         not(any(
-            feature = "mongodb",
+            feature = "mongodb-any-tls",
             feature = "sqlite",
             feature = "postgres",
             feature = "mysql"

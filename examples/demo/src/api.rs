@@ -128,7 +128,7 @@ async fn clear(session: Session) -> HttpResponse {
 
 #[post("/increment/{key}")]
 async fn increment(session: Session, key: Path<String>) -> Answer {
-    visitor::increment(&session, &key)?;
+    session.increment(&key)?;
     ApiError::unless_kept(session.save().await?)?;
     // What `update` gave was provisional; after the save it is final.
     Ok(Json(json!({ "value": session.get::<i64>(&key)? })))

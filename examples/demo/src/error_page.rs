@@ -15,7 +15,7 @@ use actix_web::{
 use maud::{Markup, html};
 
 use crate::{
-    own_redis::{self, OwnRedis},
+    own_store::{self, OwnStore},
     page::document,
 };
 
@@ -32,7 +32,7 @@ pub(crate) async fn error_pages(
             .await
             .map(ServiceResponse::map_into_boxed_body);
     }
-    let own = request.app_data::<Data<OwnRedis>>().is_some();
+    let own = request.app_data::<Data<OwnStore>>().is_some();
     match next.call(request).await {
         Ok(response) if is_error(response.status()) => {
             Ok(response.map_body(|head, _| page_for(head, own)))
@@ -68,7 +68,8 @@ fn page_of(status: StatusCode, own: bool) -> Markup {
     let (title, text) = match status {
         StatusCode::SERVICE_UNAVAILABLE => (
             "The session store does not answer",
-            "Nothing is lost: your session and your cookie are as they were. Try again in a moment.",
+            "Nothing is lost: your session and your cookie are as they were, and you will find them so \
+             once the store is back.",
         ),
         StatusCode::NOT_FOUND => ("There is no such page", "The address may be mistyped."),
         StatusCode::FORBIDDEN => (
@@ -94,8 +95,8 @@ fn page_of(status: StatusCode, own: bool) -> Markup {
             header { h1 { (title) } span.soft { (status.as_str()) } }
             section {
                 p { (text) }
-                @if own && status == StatusCode::SERVICE_UNAVAILABLE { (own_redis::start_button()) }
-                p { a href="/" { "Open the page again" } }
+                @if own && status == StatusCode::SERVICE_UNAVAILABLE { (own_store::start_button()) }
+                @else { a.next href="/" { "To the page of the demo" } }
             }
         },
     )

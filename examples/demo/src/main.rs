@@ -10,7 +10,7 @@ mod devices;
 mod error;
 mod error_page;
 mod operations;
-mod own_redis;
+mod own_store;
 mod page;
 mod secret;
 mod visitor;
@@ -34,7 +34,7 @@ use actix_web::{
     web::{self, Data},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use own_redis::OwnRedis;
+use own_store::OwnStore;
 
 /// The store's name, for the answers that show it.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +46,8 @@ const TYPES: &str = "filesystem|redis|memcached|mongodb|sql|memory";
 const HELP: &str = "\
 A site that shows server-side sessions. Open its address in a browser.
 
-usage: demo            serve
-       demo redis      serve, with a Redis server of its own that the page can stop
+usage: demo            serve, with files in ./demo-sessions unless SESSION_TYPE names another store
+       demo redis      serve, with a Redis server of its own
        demo cleanup    remove expired sessions once
        demo --help     this text
 
@@ -101,15 +101,11 @@ enum Task {
 
 async fn run(task: Task) -> Result<(), Box<dyn std::error::Error>> {
     let (own, env) = if task == Task::ServeWithRedis {
-        let (own, env) = OwnRedis::start(Env::of_process()).await?;
-        (Some(Data::new(own)), env)
+        let (own, env) = OwnStore::redis(Env::of_process()).await?;
+        (Some(own), env)
     } else {
-        (None, Env::of_process())
+        OwnStore::folder(Env::of_process())?
     };
-    let mut env = env.or("SESSION_TYPE", "filesystem");
-    if env.get("SESSION_TYPE") == Some("filesystem") {
-        env = env.or("SESSION_FILE_DIR", "./demo-sessions");
-    }
     let metrics = operations::collect()?;
     let sessions = AppSessions::start(settings(&env)?, &env).await?;
     if task == Task::CleanUp {
@@ -146,7 +142,7 @@ fn settings(env: &Env) -> Result<Settings, ConfigError> {
 async fn serve(
     env: &Env,
     sessions: AppSessions,
-    own: Option<Data<OwnRedis>>,
+    own: Option<OwnStore>,
     metrics: PrometheusHandle,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let port = env.parse::<u16>("PORT", "a port, at most 65535")?;
@@ -155,6 +151,7 @@ async fn serve(
     let secure = sessions.sessions().settings().cookie().secure;
     let name = StoreName(sessions.store_type());
     let metrics = Data::new(metrics);
+    let own = own.map(Data::new);
     let policy = device::policy(env)?;
     let account = policy.map(|it| device::routes(sessions.sessions(), it));
     let account = account.transpose()?;
@@ -178,7 +175,7 @@ async fn serve(
                     account(config);
                 }
                 if let Some(own) = &own {
-                    config.app_data(own.clone()).configure(own_redis::routes);
+                    config.app_data(own.clone()).configure(own_store::routes);
                 }
             })
             .default_service(web::to(error_page::no_such_page))

@@ -18,7 +18,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::{
     StoreName,
     error::ApiError,
-    own_redis::{self, OwnRedis},
+    own_store::{self, OwnStore},
     visitor::is_data,
 };
 
@@ -36,7 +36,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 async fn page(
     session: Session,
     store: Data<StoreName>,
-    own: Option<Data<OwnRedis>>,
+    own: Option<Data<OwnStore>>,
 ) -> Result<HttpResponse, ApiError> {
     let devices = match session.owner_sessions().await {
         Err(Error::NoOwnerIndex) => None,
@@ -63,17 +63,23 @@ fn whole(
 ) -> Markup {
     let content = html! {
         header { h1 { "Sessions demo" } (whose(session)) }
+        p { "Three promises, each to be seen kept on this page:" }
+        ol.promises {
+            li { a href="#clicks" { "No change is lost" } ", however many requests come at once." }
+            li { a href="#log-out" { "A log-out is final" } ", whatever is still under way." }
+            li { a href="#store" { "If the store is down" } ", each page says so at once, and nothing is lost." }
+        }
         @if !flashes.is_empty() {
             ul #flashes role="status" {
                 @for (_, message) in flashes { li { (message) } }
             }
         }
         @if session.owner().is_none() { (log_in()) }
-        (counter(session))
+        (clicks(session))
+        (log_outs(session, devices))
+        (outage(can_stop))
         (notes(session))
-        @if session.owner().is_some() { (device_list(session, devices)) }
         (facts(session, store))
-        @if can_stop { (own_redis::stop_button()) } @else { (outage()) }
         script { (PreEscaped(include_str!("page.js"))) }
     };
     document("Sessions demo", &content)
@@ -125,19 +131,23 @@ fn log_in() -> Markup {
     }
 }
 
-fn counter(session: &Session) -> Markup {
+fn clicks(session: &Session) -> Markup {
     let number = |key| session.get::<i64>(key).ok().flatten().unwrap_or_default();
     html! {
-        section {
-            h2 { "A counter" }
-            form.count method="post" action="/page/count" {
-                output #counter { (number("count")) }
-                button { "Count" }
-                button.quiet #burst type="button" hidden { "50 clicks at once" }
-            }
+        section #clicks {
+            h2 { "1. No change is lost" }
             p.soft {
-                "No click is lost, however many come at once. A second counter, which reads the "
-                "number, adds one and writes it back, has " output #naive { (number("naive")) } "."
+                "Each click adds one to both counters. The left one uses this library's "
+                code { "increment" } ". The right one reads the number, adds one and writes it back, so of "
+                "clicks at the same moment it loses some."
+            }
+            div.counters {
+                p { output #counter { (number("count")) } small { "with this library" } }
+                p { output #naive { (number("naive")) } small { "read, add one, write" } }
+            }
+            form method="post" action="/page/count" {
+                button #burst type="button" hidden { "50 clicks at once" }
+                button.quiet { "Count" }
             }
         }
     }
@@ -163,57 +173,80 @@ fn notes(session: &Session) -> Markup {
     }
 }
 
-fn device_list(session: &Session, devices: Option<&[OwnedSession]>) -> Markup {
-    let current = session.lineage();
+fn log_outs(session: &Session, devices: Option<&[OwnedSession]>) -> Markup {
     html! {
-        section {
-            h2 { "My devices" }
-            @match devices {
-                None => p.soft { "This store cannot list a user's sessions." },
-                Some(devices) => {
-                    ul #devices {
-                        @for device in devices {
-                            li {
-                                span {
-                                    (name(device.label().unwrap_or_default()))
-                                    @if device.is_device_bound() { ", bound to its device" }
-                                    br;
-                                    small {
-                                        "since " (date(device.created_at()))
-                                        @if let Some(seen) = device.last_seen() {
-                                            br; "last seen " (date(Some(seen)))
-                                        }
-                                    }
-                                }
-                                @if Some(device.lineage()) == current.as_ref() {
-                                    span.soft { "this one" }
-                                } @else {
-                                    form.inline method="post" action="/page/end" {
-                                        input type="hidden" name="handle" value=(device.lineage().as_str());
-                                        button.quiet { "End this one" }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                    p.soft {
-                        "Log in with the same name in another browser or a private window, and end it from "
-                        "here: it is out with its next click, and does not come back."
-                    }
-                    form method="post" action="/page/everywhere" { button.quiet { "Log out everywhere" } }
+        section #log-out {
+            h2 { "2. A log-out is final" }
+            @if session.owner().is_none() {
+                p.soft {
+                    a href="#login" { "Log in" } ", under any name. Then log out while a slow request is under "
+                    "way, or end your session from another window: it does not come back."
                 }
+            } @else {
+                p.soft {
+                    "A request that began before the log-out and ends after it changes nothing: a button sends one "
+                    "that takes 1½ seconds, and logs you out meanwhile."
+                }
+                form { button #late type="button" hidden { "Log out during a slow request" } }
+                h3 { "Your sessions" }
+                (device_list(session, devices))
             }
         }
     }
 }
 
-fn outage() -> Markup {
+fn device_list(session: &Session, devices: Option<&[OwnedSession]>) -> Markup {
+    let Some(devices) = devices else {
+        return html! { p.soft { "This store cannot list a user's sessions." } };
+    };
+    let current = session.lineage();
     html! {
-        section {
-            h2 { "The store" }
+        ul #devices {
+            @for device in devices {
+                li {
+                    span {
+                        (name(device.label().unwrap_or_default()))
+                        @if device.is_device_bound() { ", bound to its device" }
+                        br;
+                        small {
+                            "since " (date(device.created_at()))
+                            @if let Some(seen) = device.last_seen() {
+                                br; "last seen " (date(Some(seen)))
+                            }
+                        }
+                    }
+                    @if Some(device.lineage()) == current.as_ref() {
+                        span.soft { "this one" }
+                    } @else {
+                        form.inline method="post" action="/page/end" {
+                            input type="hidden" name="handle" value=(device.lineage().as_str());
+                            button.quiet { "End this one" }
+                        }
+                    }
+                }
+            }
+        }
+        p.soft {
+            "Log in with the same name in another browser or a private window, and end it from here: within two "
+            "seconds that window is logged out."
+        }
+        form method="post" action="/page/everywhere" { button.quiet { "Log out everywhere" } }
+    }
+}
+
+fn outage(can_stop: bool) -> Markup {
+    html! {
+        section #store {
+            h2 { "3. If the store is down, each page says so" }
             p.soft {
-                "If it stops, each page says so within a second, and nothing is lost. To try it: "
-                code { "cargo run -p demo -- redis" } " has a store of its own that this page can stop."
+                "Within a second, with the status 503. When the store is back, you are as you were: logged in, with "
+                "your counters and notes."
+            }
+            @if can_stop { (own_store::stop_button()) } @else {
+                p.soft {
+                    "Stop the server that holds the sessions, and open this page again. " code { "cargo run -p demo" }
+                    " without settings has a store that this page can stop."
+                }
             }
         }
     }

@@ -35,12 +35,7 @@ pub(crate) fn log_in(
     Ok(())
 }
 
-/// Adds one to the number under `key`, whatever others add at the same moment.
-pub(crate) fn increment(session: &Session, key: &str) -> Result<i64> {
-    session.update(key, |n: Option<i64>| n.unwrap_or(0).saturating_add(1))
-}
-
-/// How an application without `update` would do it: what others add meanwhile is lost.
+/// How an application without `increment` would do it: what others add meanwhile is lost.
 pub(crate) async fn increment_naively(session: &Session, key: &str) -> Result<()> {
     let number: Option<i64> = session.get(key)?;
     tokio::time::sleep(WORK).await;

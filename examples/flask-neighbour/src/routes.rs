@@ -102,8 +102,8 @@ struct Key {
 }
 
 async fn increment(session: Session, asked: Query<Key>) -> Answer<Json<Value>> {
-    session.update(&asked.k, |n: Option<i64>| n.unwrap_or(0).saturating_add(1))?;
-    // What `update` gives is provisional; after the save it is what is stored.
+    session.increment(&asked.k)?;
+    // What `increment` gives is provisional; after the save it is what is stored.
     ApiError::unless_kept(session.save().await?)?;
     Ok(Json(json!({ "value": session.get::<i64>(&asked.k)? })))
 }

@@ -1,17 +1,18 @@
-//! A log-in and a counter, in the store that the environment names: the program of `tests/app`. It
-//! listens on `ADDR`. With `FLASK_SECRET_KEY` the cookies of Flask's built-in session start sessions
-//! here, and are kept.
+//! A log-in and a counter, in the store that the environment names, with a log of its own. It listens
+//! on `ADDR`. With `FLASK_SECRET_KEY` the cookies of Flask's built-in session start sessions here, and
+//! are kept.
 
-use std::{env, error::Error, net::SocketAddr};
+use std::env;
 
 use actix_server_sessions::{
-    AppSessions, Session, SessionError,
+    AppSessions, RunError, Session, SessionError,
     session_core::{
         Settings,
         config::{ConfigError, Env, FlaskCookie},
     },
+    web,
 };
-use actix_web::{App, HttpServer, get, post, web};
+use actix_web::{get, post};
 
 #[get("/")]
 async fn home(session: Session) -> String {
@@ -50,28 +51,15 @@ async fn after_flask(key: String) -> Result<AppSessions, ConfigError> {
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), RunError> {
     tracing_subscriber::fmt().init();
     let sessions = match env::var("FLASK_SECRET_KEY") {
         Ok(key) => after_flask(key).await?,
         Err(_) => AppSessions::from_env().await?,
     };
-    let app = move || {
-        App::new()
-            .wrap(sessions.middleware())
-            .service((home, count, log_in, log_out, plain))
-    };
     let address = env::var("ADDR").unwrap_or("127.0.0.1:8080".into());
-    let server = HttpServer::new(app)
-        .shutdown_signal(AppSessions::shutdown())
-        .bind(address)?;
-    for bound in server.addrs() {
-        announce(bound);
-    }
-    Ok(server.run().await?)
-}
-
-#[expect(clippy::print_stdout, reason = "a program says where it listens")]
-fn announce(bound: SocketAddr) {
-    println!("listening on http://{bound}");
+    let serve = sessions.serve(&address, |app| {
+        app.service((home, count, log_in, log_out, plain))
+    });
+    serve.await
 }

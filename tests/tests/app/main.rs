@@ -1,5 +1,5 @@
-//! The program `session-app` as a process, on the real stores: the configurations of
-//! Flask-Session's tutorials, and what happens at the start, during an outage and at the end.
+//! The programs `session-app` and `session-run` as processes, on the real stores: the configurations
+//! of Flask-Session's tutorials, and what happens at the start, during an outage and at the end.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod browser;
@@ -7,6 +7,7 @@ mod flask_cookie;
 mod layouts;
 mod maintenance;
 mod outages;
+mod run;
 mod starts;
 mod tutorials;
 

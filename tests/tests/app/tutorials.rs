@@ -1,18 +1,14 @@
-//! The five configurations of Flask-Session's tutorials, with URLs in place of client objects.
+//! The five configurations of Flask-Session's tutorials.
 
-use session_tests::{Memcached, Mongo, RedisServer};
+use session_tests::Tutorial;
 
 use crate::{app, browser::Browser};
 
-/// What each of them has.
-const COMMON: [(&str, &str); 3] = [
-    ("SESSION_PERMANENT", "False"),
-    ("SESSION_USE_SIGNER", "True"),
-    ("SESSION_KEY_PREFIX", "myapp:"),
-];
-
-async fn runs(settings: &[(&str, &str)]) {
-    let mut app = app(&[&COMMON, settings].concat()).await;
+async fn runs(feature: &'static str) {
+    let tutorial = Tutorial::start(feature).await;
+    let settings = tutorial.settings();
+    let settings: Vec<_> = settings.iter().map(|it| (it.0, &*it.1)).collect();
+    let mut app = app(&settings).await;
     let mut anna = Browser::default();
     assert_eq!(anna.get(&app, "/").await.1, "hello stranger");
     assert_eq!(anna.post(&app, "/login/anna").await.0, 200);
@@ -50,51 +46,25 @@ async fn runs(settings: &[(&str, &str)]) {
 
 #[tokio::test]
 async fn redis() {
-    let server = RedisServer::start(&[]).await;
-    let settings = [("SESSION_TYPE", "redis"), ("SESSION_REDIS", &server.url())];
-    runs(&settings).await;
+    runs("redis").await;
 }
 
 #[tokio::test]
 async fn memcached() {
-    let server = Memcached::start(&[]).await;
-    runs(&[
-        ("SESSION_TYPE", "memcached"),
-        ("SESSION_MEMCACHED", &server.addr()),
-    ])
-    .await;
+    runs("memcached").await;
 }
 
 #[tokio::test]
 async fn filesystem() {
-    runs(&[
-        ("SESSION_TYPE", "filesystem"),
-        ("SESSION_FILE_DIR", "./.flask_session/"),
-        ("SESSION_FILE_THRESHOLD", "100"),
-        ("SESSION_FILE_MODE", "384"),
-    ])
-    .await;
+    runs("filesystem").await;
 }
 
 #[tokio::test]
 async fn mongodb() {
-    let server = Mongo::start().await;
-    let collection = format!("tutorial{}", std::process::id());
-    runs(&[
-        ("SESSION_TYPE", "mongodb"),
-        ("SESSION_MONGODB", &server.url()),
-        ("SESSION_MONGODB_DB", "flask_session"),
-        ("SESSION_MONGODB_COLLECT", &collection),
-    ])
-    .await;
+    runs("mongodb").await;
 }
 
 #[tokio::test]
 async fn sqlalchemy() {
-    runs(&[
-        ("SESSION_TYPE", "sqlalchemy"),
-        ("SESSION_SQLALCHEMY", "sqlite:///db.sqlite3"),
-        ("SESSION_SQLALCHEMY_TABLE", "sessions"),
-    ])
-    .await;
+    runs("sqlite").await;
 }

@@ -10,15 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use session_tests::{ChromeDriver, Program, free_port};
-use url::{ParseError, Url};
 
 use super::person::Result;
-use super::{sites::Sites, tls};
+use super::{dev_tools, sites::Sites, tls};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So long requests without proof are taken after a session was bound.
@@ -180,12 +178,7 @@ impl<'s> Browser<'s> {
 
     /// A command of the browser's developer tools.
     async fn dev_tools(&self, command: &'static str, parameters: Value) -> Result<()> {
-        let command = DevTools {
-            command,
-            parameters,
-        };
-        self.client.issue_cmd(command).await?;
-        Ok(())
+        dev_tools::send(&self.client, command, parameters).await
     }
 
     /// Removes the bound cookie, as if its time were over. It is hidden from scripts.
@@ -247,24 +240,6 @@ impl<'s> Browser<'s> {
         self.open("/account").await?;
         let sent = self.site.refreshes.load(Ordering::Relaxed) - before;
         expect("requests of refresh after the log-out", &sent, &0)
-    }
-}
-
-#[derive(Debug)]
-struct DevTools {
-    command: &'static str,
-    parameters: Value,
-}
-
-impl WebDriverCompatibleCommand for DevTools {
-    fn endpoint(&self, base: &Url, session: Option<&str>) -> std::result::Result<Url, ParseError> {
-        let session = session.unwrap_or_default();
-        base.join(&format!("session/{session}/goog/cdp/execute"))
-    }
-
-    fn method_and_body(&self, _: &Url) -> (http::Method, Option<String>) {
-        let body = json!({ "cmd": self.command, "params": self.parameters });
-        (http::Method::POST, Some(body.to_string()))
     }
 }
 

@@ -10,13 +10,17 @@ use serde_json::json;
 use session_tests::{ChromeDriver, Program};
 use url::Url;
 
+use super::dev_tools;
+
 pub(super) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A desktop's window with the light theme, and a phone's with the dark one.
-pub(super) const DESKTOP: &[&str] = &["--window-size=1000,1400"];
-pub(super) const PHONE: &[&str] = &["--window-size=500,1400", "--force-dark-mode"];
+/// Windows of a desktop and of a phone, in CSS pixels.
+const WIDTHS: [(&str, u32); 2] = [("desktop", 1000), ("phone", 390)];
+const THEMES: [&str; 2] = ["light", "dark"];
+/// What a finger can hit, in CSS pixels.
+const SMALLEST_TARGET: u32 = 44;
 
 /// Somebody at a browser with cookies of its own.
 pub(super) struct Person {
@@ -27,32 +31,30 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// With a window of this kind.
+    /// At the page of a program.
     pub(super) async fn new(
         name: &'static str,
-        window: &[&'static str],
         driver: &ChromeDriver,
         demo: &Program,
         pictures: &Path,
     ) -> Result<Self> {
         let page = format!("{}/", demo.url());
-        Self::start(name, window, driver, page, pictures).await
+        Self::start(name, driver, page, pictures).await
     }
 
     /// Somebody who visits sites of any name; all are on this machine.
     pub(super) async fn anywhere(name: &'static str, driver: &ChromeDriver) -> Result<Self> {
-        Self::start(name, DESKTOP, driver, String::new(), Path::new("")).await
+        Self::start(name, driver, String::new(), Path::new("")).await
     }
 
     async fn start(
         name: &'static str,
-        window: &[&'static str],
         driver: &ChromeDriver,
         page: String,
         pictures: &Path,
     ) -> Result<Self> {
         let mut arguments = ChromeDriver::arguments();
-        arguments.extend(window);
+        arguments.push("--window-size=1000,1400");
         arguments.push("--host-resolver-rules=MAP *.test 127.0.0.1,MAP *.localhost 127.0.0.1");
         arguments.push("--disable-features=HttpsUpgrades");
         let options = json!({
@@ -107,9 +109,18 @@ impl Person {
         Ok(field.send_keys(text).await?)
     }
 
-    /// Clicks the button with this text and waits until the page has been answered and is shown
-    /// again.
+    /// Clicks the button with this text, which leads back to the page.
     pub(super) async fn click(&self, text: &str) -> Result<()> {
+        self.press(text).await?;
+        let shown = self.client.current_url().await?;
+        if shown.as_str() != self.page {
+            return Err(self.wrong(&format!("{text:?} leads to {shown}, not to the page")));
+        }
+        Ok(())
+    }
+
+    /// Clicks the button with this text and waits until the next page is shown.
+    pub(super) async fn press(&self, text: &str) -> Result<()> {
         let path = format!("//button[normalize-space()='{text}']");
         let button = self
             .client
@@ -127,10 +138,6 @@ impl Person {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let shown = self.client.current_url().await?;
-        if shown.as_str() != self.page {
-            return Err(self.wrong(&format!("{text:?} leads to {shown}, not to the page")));
-        }
         Ok(())
     }
 
@@ -141,8 +148,7 @@ impl Person {
 
     /// The number that the first element of `selector` shows.
     pub(super) async fn number(&self, selector: &str) -> Result<u64> {
-        let element = self.client.find(Locator::Css(selector)).await?;
-        Ok(element.text().await?.trim().parse()?)
+        Ok(self.text(selector).await?.parse()?)
     }
 
     /// The page shows by itself, without being opened again, that nobody is logged in any more.
@@ -157,12 +163,17 @@ impl Person {
         Ok(())
     }
 
-    /// The first element that `selector` finds has exactly this text.
-    pub(super) async fn reads(&self, selector: &str, expected: &str) -> Result<()> {
+    /// The text of the first element that `selector` finds.
+    pub(super) async fn text(&self, selector: &str) -> Result<String> {
         let found = self.client.find(Locator::Css(selector)).await;
         let element = found.map_err(|error| self.wrong(&format!("no {selector}: {error}")))?;
-        let text = element.text().await?;
-        if text.trim() == expected {
+        Ok(element.text().await?.trim().to_owned())
+    }
+
+    /// The first element that `selector` finds has exactly this text.
+    pub(super) async fn reads(&self, selector: &str, expected: &str) -> Result<()> {
+        let text = self.text(selector).await?;
+        if text == expected {
             return Ok(());
         }
         Err(self.wrong(&format!("{selector} reads {text:?}, not {expected:?}")))
@@ -199,6 +210,54 @@ impl Person {
         std::fs::write(&file, self.client.screenshot().await?)?;
         println!("{}", file.display());
         Ok(())
+    }
+
+    /// The page at each width and in each theme. Nothing may be wider than the window, or too small
+    /// for a finger.
+    pub(super) async fn pictures(&self, what: &str) -> Result<()> {
+        for (device, width) in WIDTHS {
+            for theme in THEMES {
+                let scheme = json!({ "name": "prefers-color-scheme", "value": theme });
+                let media = json!({ "features": [scheme] });
+                dev_tools::send(&self.client, "Emulation.setEmulatedMedia", media).await?;
+                self.resize(width, 844).await?;
+                let height = "return document.documentElement.scrollHeight";
+                let height = self.client.execute(height, vec![]).await?;
+                self.resize(width, height.as_u64().unwrap_or_default())
+                    .await?;
+                self.fits(what, device, width).await?;
+                let name = format!("{what}-{device}-{theme}.png");
+                let file = self.pictures.join(name);
+                std::fs::write(&file, self.client.screenshot().await?)?;
+                println!("{}", file.display());
+            }
+        }
+        let none = || json!({});
+        dev_tools::send(&self.client, "Emulation.setEmulatedMedia", none()).await?;
+        dev_tools::send(&self.client, "Emulation.clearDeviceMetricsOverride", none()).await
+    }
+
+    async fn resize(&self, width: u32, height: u64) -> Result<()> {
+        let metrics = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
+        });
+        dev_tools::send(&self.client, "Emulation.setDeviceMetricsOverride", metrics).await
+    }
+
+    async fn fits(&self, what: &str, device: &str, width: u32) -> Result<()> {
+        let script = "
+            const [width, smallest] = arguments;
+            const wide = [...document.querySelectorAll('body *')]
+                .filter(it => it.getBoundingClientRect().right > width + 0.5);
+            const small = [...document.querySelectorAll('button, label.choice, input:not([type=checkbox])')]
+                .filter(it => it.offsetParent && it.getBoundingClientRect().height < smallest);
+            return [...wide, ...small].map(it => it.outerHTML.slice(0, 80))";
+        let arguments = vec![json!(width), json!(SMALLEST_TARGET)];
+        let found = self.client.execute(script, arguments).await?;
+        if found.as_array().is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
+        Err(self.wrong(&format!("{what}, {device}: too wide or too small: {found}")))
     }
 
     pub(super) async fn close(self) -> Result<()> {

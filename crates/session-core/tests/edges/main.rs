@@ -17,6 +17,7 @@ mod flask;
 mod flask_cookie;
 mod flask_cookie_attacks;
 mod in_turn;
+mod increments;
 mod lifetimes;
 mod limits;
 mod metrics;

@@ -47,7 +47,7 @@ async fn log_out(session: Session) -> Answer {
 
 #[post("/page/count")]
 async fn count(session: Session) -> Answer {
-    visitor::increment(&session, "count")?;
+    session.increment("count")?;
     visitor::increment_naively(&session, "naive").await?;
     Ok(back())
 }

@@ -83,8 +83,8 @@ async fn show_value(session: Session, Query(asked): Query<Pair>) -> Answer {
 }
 
 async fn increment(session: Session, Query(asked): Query<Pair>) -> Answer {
-    session.update(&asked.k, |n: Option<i64>| n.unwrap_or(0).saturating_add(1))?;
-    // What `update` gives is provisional; after the save it is what is stored.
+    session.increment(&asked.k)?;
+    // What `increment` gives is provisional; after the save it is what is stored.
     save(&session).await?;
     Ok(Json(json!({ "value": session.get::<i64>(&asked.k)? })))
 }
