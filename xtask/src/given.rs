@@ -157,18 +157,18 @@ impl Selection {
                     Some("uses") => EntryKind::Uses,
                     _ => return Err(wrong()),
                 };
-                let (Some(package), Some(test), Some(text)) = (field(), field(), field()) else {
+                let (Some(package), Some(test), Some(rest)) = (field(), field(), field()) else {
                     return Err(wrong());
                 };
                 let known = |name| KINDS.iter().any(|kind| kind.name == name);
-                if kind == EntryKind::Uses && !text.split(' ').all(known) {
+                if kind == EntryKind::Uses && !rest.split(' ').all(known) {
                     return Err(wrong());
                 }
                 Ok(Entry {
                     kind,
                     package: package.to_owned(),
                     test: test.to_owned(),
-                    text: text.to_owned(),
+                    text: rest.to_owned(),
                 })
             })
             .collect::<Result<_, _>>()?;

@@ -277,9 +277,11 @@ impl Suite {
         // Experimental is no whole suite, and is used on top of this one.
         let base = (self.name == "experimental").then_some("sid");
         let suites = base.into_iter().chain([self.name]);
-        let lines: String = suites
-            .map(|suite| format!("deb [signed-by={keyring}] {mirror} {suite} main\n"))
-            .collect();
+        let mut lines = String::new();
+        for suite in suites {
+            let line = format!("deb [signed-by={keyring}] {mirror} {suite} main\n");
+            lines.push_str(&line);
+        }
         for (path, text) in [
             (sources, lines.as_str()),
             (self.folder.join("state/status"), ""),

@@ -29,7 +29,7 @@ pub(crate) struct Listing(Mutex<Option<Keys>>);
 struct Keys {
     prefix: KeyPrefix,
     node: usize,
-    keys: Vec<String>,
+    sorted: Vec<String>,
 }
 
 impl Listing {
@@ -46,8 +46,8 @@ impl Listing {
         if listed.prefix != *prefix || listed.node != node {
             return None;
         }
-        let start = listed.keys.partition_point(|key| &**key <= after);
-        let rest = &listed.keys[start..];
+        let start = listed.sorted.partition_point(|key| &**key <= after);
+        let rest = &listed.sorted[start..];
         let page = &rest[..rest.len().min(limit)];
         Some((page.to_vec(), rest.len() > page.len()))
     }
@@ -77,18 +77,20 @@ impl Scan for MemcachedStore {
             "" => None,
             after => listing.after(prefix, node, after, limit),
         };
-        let (keys, more) = match listed {
-            Some(listed) => listed,
-            None => {
-                let keys = self.keys(prefix, node).await?;
-                let prefix = prefix.clone();
-                *listing.kept() = Some(Keys { prefix, node, keys });
-                let kept = listing.kept();
-                let keys = kept.as_ref().map_or(&[][..], |it| &it.keys);
-                let start = keys.partition_point(|key| *key <= after);
-                let end = keys.len().min(start + limit);
-                (keys[start..end].to_vec(), end < keys.len())
-            }
+        let (keys, more) = if let Some(listed) = listed {
+            listed
+        } else {
+            let sorted = self.keys(prefix, node).await?;
+            let prefix = prefix.clone();
+            let start = sorted.partition_point(|key| *key <= after);
+            let end = sorted.len().min(start + limit);
+            let page = (sorted[start..end].to_vec(), end < sorted.len());
+            *listing.kept() = Some(Keys {
+                prefix,
+                node,
+                sorted,
+            });
+            page
         };
         let next = if more {
             keys.last().map(|last| (node, &**last))

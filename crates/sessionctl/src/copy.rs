@@ -28,9 +28,10 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
     let same_prefix =
         opened.sessions.settings().key_prefix() == other.sessions.settings().key_prefix();
     // A rehearsal writes nothing, so the addresses have to do.
-    let is_same = match copy.dry_run {
-        true => opened.described() == other.described(),
-        false => same_prefix && is_same(opened, &other).await?,
+    let is_same = if copy.dry_run {
+        opened.described() == other.described()
+    } else {
+        same_prefix && is_same(opened, &other).await?
     };
     if is_same {
         return Err(Failure::Usage(
@@ -73,9 +74,10 @@ pub(crate) async fn copy(opened: &Opened, copy: &Copy) -> Result<Completion, Fai
             // What comes next would fail, too, one by one.
             let check = opened.sessions.check_store().await;
             check?;
-            match copy.dry_run {
-                true => drop(other.sessions.check_store().await?),
-                false => takes_writes(&other).await?,
+            if copy.dry_run {
+                other.sessions.check_store().await?;
+            } else {
+                takes_writes(&other).await?;
             }
         }
         for error in &page.failed {

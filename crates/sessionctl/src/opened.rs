@@ -119,16 +119,15 @@ impl Opened {
     /// The store and the prefix in words, without what may be a secret. Those of other sessions are
     /// others.
     pub(crate) fn described(&self) -> String {
-        let address = match self.store_type.local_path(&self.env) {
+        let address = if let Some(path) = self.store_type.local_path(&self.env) {
             // A relative path is another one elsewhere.
-            Some(path) => path.canonicalize().unwrap_or(path).display().to_string(),
-            None => {
-                let setting = address_setting(self.store_type);
-                let address = setting.and_then(|it| self.env.get(it));
-                let address = address.or_else(|| self.env.get("SESSION_SQLALCHEMY"));
-                let addresses = address.unwrap_or_default().split(',').map(without_secrets);
-                addresses.collect::<Vec<_>>().join(",")
-            }
+            path.canonicalize().unwrap_or(path).display().to_string()
+        } else {
+            let setting = address_setting(self.store_type);
+            let address = setting.and_then(|it| self.env.get(it));
+            let address = address.or_else(|| self.env.get("SESSION_SQLALCHEMY"));
+            let addresses = address.unwrap_or_default().split(',').map(without_secrets);
+            addresses.collect::<Vec<_>>().join(",")
         };
         let name = self.store_type.name();
         let prefix = self.sessions.settings().key_prefix().as_str();

@@ -38,7 +38,7 @@ pub(crate) enum OwnStore {
     Folder,
     Redis {
         port: u16,
-        server: Mutex<Option<Child>>,
+        server: Box<Mutex<Option<Child>>>,
     },
 }
 
@@ -85,7 +85,7 @@ impl OwnStore {
         let port = free_port().map_err(cannot)?;
         let own = Self::Redis {
             port,
-            server: Mutex::default(),
+            server: Box::default(),
         };
         own.start().await.map_err(cannot)?;
         let url = format!("redis://127.0.0.1:{port}/0");

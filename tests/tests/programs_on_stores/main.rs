@@ -27,7 +27,11 @@ mod runner;
 #[expect(dead_code, reason = "what breaks the store is for other tests")]
 mod store;
 
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    future::{Ready, ready},
+    sync::Arc,
+};
 
 use backed::RealStores;
 use program::Turn;
@@ -108,10 +112,10 @@ async fn sqlite() -> (Arc<dyn SessionStore>, Box<dyn Any>) {
     (migrated(store).await, Box::new(directory))
 }
 
-async fn files() -> (Arc<dyn SessionStore>, Box<dyn Any>) {
+fn files() -> Ready<(Arc<dyn SessionStore>, Box<dyn Any>)> {
     let directory = scratch_dir();
     let store = FileStore::open(directory.path().join("sessions")).unwrap();
-    (Arc::new(store), Box::new(directory))
+    ready((Arc::new(store), Box::new(directory)))
 }
 
 macro_rules! pairs {

@@ -147,7 +147,7 @@ async fn an_update_of_20_kb_takes_at_most_half_as_long_again() {
         store_at(servers.0.port(), "").await,
         store_at(servers.1.port(), &trusting(&certificates)).await,
     ];
-    let (key, large) = (key(), record(&[7; 20_000]));
+    let (key, large) = (key(), record(&vec![7; 20_000]));
     for store in &stores {
         stored(store.insert(&key, &large).await.unwrap());
     }

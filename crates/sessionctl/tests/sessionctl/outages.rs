@@ -210,8 +210,8 @@ async fn a_move_and_its_way_back_survive_outages_of_either_store() {
             }
             pause(300).await;
             if let Some(carrying) = carrying {
-                let code = carrying.await.unwrap();
-                assert!([0, 1, 3].contains(&code), "{code}");
+                let status = carrying.await.unwrap();
+                assert!([0, 1, 3].contains(&status), "{status}");
             }
             visitors = come.leave().await;
         }
