@@ -227,7 +227,8 @@ impl AllSessions {
     /// A page of about `limit` sessions, from `cursor`, or from the start. In no particular order.
     ///
     /// A session that was created before the first page was requested, and does not end before the
-    /// last one was returned, is on at least one of the pages, or several if it is renewed meanwhile.
+    /// last one was returned, is on at least one of the pages, or on several if it is renewed meanwhile,
+    /// or was shortly before.
     ///
     /// # Errors
     ///
@@ -268,7 +269,10 @@ impl AllSessions {
         let follows = renewed.into_iter().map(|key| self.renewed_to(key, now));
         let mut follows = stream::iter(follows).buffer_unordered(AT_ONCE);
         while let Some(followed) = follows.next().await {
-            sessions.sessions.extend(followed?);
+            let is_here =
+                |it: &StoredSession| sessions.sessions.iter().any(|other| other.key == it.key);
+            let followed = followed?.filter(|it| !is_here(it));
+            sessions.sessions.extend(followed);
         }
         Ok(sessions)
     }
