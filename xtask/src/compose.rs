@@ -82,7 +82,7 @@ fn only_run() -> Result<File, String> {
 }
 
 /// Runs the tests against the servers that the environment names, and no tests that need another.
-/// `words` select packages as for [`test`]; without any, they are those whose tests use these
+/// `words` select packages as for [`test()`]; without any, they are those whose tests use these
 /// servers.
 pub(crate) fn test_given(steps: &mut Steps, given: Given, words: &[&str]) -> StepResult {
     let mut chosen = packages(words)?;

@@ -241,7 +241,7 @@ impl Pages {
     /// # Errors
     ///
     /// If a page cannot be read.
-    pub(crate) async fn look(&mut self) -> Result<Option<String>> {
+    pub(crate) async fn sample(&mut self) -> Result<Option<String>> {
         if self.pages.is_empty() {
             return Ok(None);
         }
@@ -268,7 +268,7 @@ other 5
 ";
 
     #[test]
-    fn what_happened_between_two_looks_is_told() {
+    fn what_happened_between_two_samples_is_told() {
         let before = Counts::of(PAGE);
         let after = PAGE
             .replace("\"done\"} 100", "\"done\"} 120")
