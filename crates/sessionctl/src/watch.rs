@@ -83,7 +83,7 @@ impl Samples {
                     self.failed = Some(failure);
                 }
             }
-            match self.pages.look().await {
+            match self.pages.sample().await {
                 Ok(None) => {}
                 Ok(Some(text)) => say(format_args!("          {}", shown(&text)))?,
                 Err(error) => {
