@@ -53,7 +53,7 @@ fn layer(url: &str) -> Result<SessionLayer> {
 }
 
 pub(super) fn redis(url: &str) -> Result<()> {
-    serve(around(layer(url)?, routes()))
+    serve(around(&layer(url)?, routes()))
 }
 
 pub(super) fn redis_by_route(url: &str) -> Result<()> {
@@ -61,7 +61,7 @@ pub(super) fn redis_by_route(url: &str) -> Result<()> {
 }
 
 pub(super) fn unused(url: &str) -> Result<()> {
-    serve(around(layer(url)?, unused_routes()))
+    serve(around(&layer(url)?, unused_routes()))
 }
 
 pub(super) fn unused_by_route(url: &str) -> Result<()> {
@@ -86,7 +86,7 @@ fn unused_routes() -> Router {
 }
 
 fn around(
-    layer: SessionLayer,
+    layer: &SessionLayer,
     router: Router,
 ) -> IntoMakeService<SessionService<DefaultSession, Router>> {
     ServiceExt::<Request>::into_make_service(layer.layer(router.with_state(())))
