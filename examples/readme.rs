@@ -1,6 +1,6 @@
 //! The programs in the README, in CONTRIBUTING.md, HARDENING.md, `DEVICE_BOUND.md` and MIGRATING.md, compiled by `cargo test --doc`; the examples are the files beside this one.
 
-/// The README.
+// The README. A doc comment would make rustdoc look for its page beside this file.
 #[cfg(doctest)]
 #[doc = include_str!(concat!(env!("OUT_DIR"), "/README.md"))]
 #[derive(Debug)]
