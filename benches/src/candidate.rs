@@ -14,6 +14,10 @@ pub(crate) enum Candidate {
     ByHand,
     ActixSession,
     TowerRedis,
+    /// Reads come from the memory of the process.
+    AxumSession,
+    /// The same without this memory, so that processes can share sessions.
+    AxumSessionShared,
     /// Ours in axum.
     OursAxum,
     /// Ours in axum, added to each route by `Router::layer`.
@@ -37,12 +41,14 @@ pub(crate) enum Candidate {
 }
 
 impl Candidate {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 22] = [
         Self::OursRedis,
         Self::Bare,
         Self::ByHand,
         Self::ActixSession,
         Self::TowerRedis,
+        Self::AxumSession,
+        Self::AxumSessionShared,
         Self::OursAxum,
         Self::RoutesAxum,
         Self::UnusedAxum,
@@ -69,6 +75,8 @@ impl Candidate {
             Self::ByHand => "by hand",
             Self::ActixSession => "actix-session",
             Self::TowerRedis => "tower-sessions-redis",
+            Self::AxumSession => "axum_session",
+            Self::AxumSessionShared => "axum_session shared",
             Self::OursAxum => "session-tower",
             Self::RoutesAxum => "session-tower by route",
             Self::UnusedAxum => "session-tower unused",

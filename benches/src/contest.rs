@@ -93,13 +93,24 @@ impl Contest {
                 (usual.sharing(), &[C::OursRedis]),
             ],
             Self::Axum => vec![
-                (Row::of(8), &[C::OursAxum, C::RoutesAxum, C::TowerRedis]),
+                (
+                    Row::of(8),
+                    &[
+                        C::OursAxum,
+                        C::RoutesAxum,
+                        C::TowerRedis,
+                        C::AxumSession,
+                        C::AxumSessionShared,
+                    ],
+                ),
                 (
                     usual,
                     &[
                         C::OursAxum,
                         C::RoutesAxum,
                         C::TowerRedis,
+                        C::AxumSession,
+                        C::AxumSessionShared,
                         C::UnusedAxum,
                         C::UnusedRoutesAxum,
                         C::BareAxum,

@@ -2,6 +2,7 @@
 
 mod actix_session;
 mod axum;
+mod axum_session;
 mod bare;
 mod by_hand;
 mod ours;
@@ -51,6 +52,8 @@ pub(crate) fn run(candidate: Candidate, address: &str) -> Result<()> {
         Candidate::ByHandMongo => by_hand::mongo(address),
         Candidate::ByHandFiles => by_hand::files(address),
         Candidate::ActixSession => actix_session::redis(address),
+        Candidate::AxumSession => axum_session::redis(address),
+        Candidate::AxumSessionShared => axum_session::redis_shared(address),
         Candidate::TowerRedis => tower_sessions::redis(address),
         Candidate::TowerPostgres => tower_sessions::postgres(address),
         Candidate::TowerSqlite => tower_sessions::sqlite(address),

@@ -89,11 +89,10 @@ impl Visitor {
             let text = String::from_utf8_lossy(&self.received[..whole]);
             return Err(io::Error::other(format!("/{}: {text}", route.name())));
         }
-        if let Some(cookie) = field(head, b"set-cookie") {
-            let pair = cookie
-                .split(|byte| *byte == b';')
-                .next()
-                .unwrap_or_default();
+        // Some send the same cookie each time, and remove others.
+        if let Some(pair) = fields(head, b"set-cookie").find_map(pair)
+            && pair != self.cookie.as_bytes()
+        {
             self.cookie = String::from_utf8_lossy(pair).into_owned();
             self.prepared = None;
         }
@@ -124,7 +123,7 @@ impl Visitor {
             let Some(head) = end.map(|end| end + 4) else {
                 continue;
             };
-            let length = field(&self.received[..head], b"content-length");
+            let length = fields(&self.received[..head], b"content-length").next();
             let length = length.and_then(|text| str::from_utf8(text).ok()?.parse::<usize>().ok());
             let length = length.ok_or_else(|| io::Error::other("an answer without a length"))?;
             if self.received.len() >= head + length {
@@ -140,11 +139,18 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The value of the first field called `name`, which is given in small letters.
-fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    head.split(|byte| *byte == b'\n').find_map(|line| {
+/// The values of the fields called `name`, which is given in small letters.
+fn fields<'a>(head: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    head.split(|byte| *byte == b'\n').filter_map(|line| {
         let (given, value) = line.split_at_checked(name.len())?;
         let value = value.strip_prefix(b":")?;
         given.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
     })
+}
+
+/// The name and the value of a cookie; nothing if it is removed.
+fn pair(cookie: &[u8]) -> Option<&[u8]> {
+    let pair = cookie.split(|byte| *byte == b';').next()?;
+    let value = pair.splitn(2, |byte| *byte == b'=').nth(1)?;
+    (!value.is_empty()).then_some(pair)
 }
