@@ -22,8 +22,10 @@ const COUNTED: &[(&str, &str)] = &[
     ("counted-change", "change-without"),
 ];
 
+type Kinds = &'static [(&'static str, &'static str)];
+
 /// The examples that send them, and what the file calls their figures.
-const PROGRAMS: &[(&str, &str, &[&[(&str, &str)]])] = &[
+const PROGRAMS: &[(&str, &str, &[Kinds])] = &[
     ("request_cost", "actix", &[KINDS, COUNTED]),
     ("axum_cost", "axum", &[KINDS]),
 ];
