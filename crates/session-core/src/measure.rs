@@ -30,7 +30,7 @@ pub(crate) enum Operation {
     not(feature = "metrics"),
     expect(dead_code, reason = "only metrics ask")
 )]
-pub(crate) enum Outcome {
+pub(crate) enum CallResult {
     Found,
     Absent,
     Forwarded,
@@ -44,56 +44,56 @@ pub(crate) enum Outcome {
     Other,
 }
 
-/// Whose outcome is known.
+/// Whose result is known.
 #[cfg_attr(
     not(feature = "metrics"),
     expect(dead_code, reason = "only metrics ask")
 )]
 pub(crate) trait Described {
-    fn outcome(&self) -> Outcome;
+    fn result(&self) -> CallResult;
 }
 
 impl Described for Option<Loaded> {
-    fn outcome(&self) -> Outcome {
+    fn result(&self) -> CallResult {
         match self.as_ref().map(|it| it.bytes.get(..3)) {
-            None => Outcome::Absent,
+            None => CallResult::Absent,
             // What a renewed and an ended session leave begin so.
-            Some(Some([0xc1, _, 1])) => Outcome::Forwarded,
-            Some(Some([0xc1, _, 2])) => Outcome::Ended,
-            Some(_) => Outcome::Found,
+            Some(Some([0xc1, _, 1])) => CallResult::Forwarded,
+            Some(Some([0xc1, _, 2])) => CallResult::Ended,
+            Some(_) => CallResult::Found,
         }
     }
 }
 
 impl Described for Write {
-    fn outcome(&self) -> Outcome {
+    fn result(&self) -> CallResult {
         match self {
-            Self::Stored(_) => Outcome::Stored,
-            Self::Refused => Outcome::Refused,
+            Self::Stored(_) => CallResult::Stored,
+            Self::Refused => CallResult::Refused,
         }
     }
 }
 
 impl Described for () {
-    fn outcome(&self) -> Outcome {
-        Outcome::Done
+    fn result(&self) -> CallResult {
+        CallResult::Done
     }
 }
 
 impl Described for u64 {
-    fn outcome(&self) -> Outcome {
-        Outcome::Done
+    fn result(&self) -> CallResult {
+        CallResult::Done
     }
 }
 
 impl Described for Page {
-    fn outcome(&self) -> Outcome {
-        Outcome::Done
+    fn result(&self) -> CallResult {
+        CallResult::Done
     }
 }
 
 #[cfg(feature = "metrics")]
-impl Outcome {
+impl CallResult {
     const ALL: [Self; 11] = [
         Self::Found,
         Self::Absent,

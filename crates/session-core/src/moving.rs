@@ -368,7 +368,12 @@ impl Moving {
             mut inner,
         } = Place::of(cursor)?;
         loop {
-            let page = list(pass == Pass::New, inner, limit - records.len()).await?;
+            let mut page = list(pass == Pass::New, inner, limit - records.len()).await?;
+            if pass == Pass::OldAgain {
+                // Nobody moves what cannot be read, so the first pass has had it.
+                page.records
+                    .retain(|it| Header::parse(unmarked(&it.head)).is_ok());
+            }
             records.extend(self.unmarked(page.records).await?);
             (pass, inner) = match (page.next, pass.next(self.moves)) {
                 (Some(next), _) => (pass, Some(next)),

@@ -66,7 +66,7 @@ impl Scene {
     pub(crate) async fn of(fault: Fault) -> Self {
         let redis = RedisServer::start(&[]).await;
         let own = match fault {
-            Fault::DeviceNotProved => ("DEMO_DEVICE", "once"),
+            Fault::DeviceNotProved => ("DEMO_DEVICE", "require"),
             // Less than the driver's own patience.
             Fault::StoreFrozen => ("SESSION_STORE_TIMEOUT_MS", "200"),
             Fault::EncryptionKeyChanged => ("SESSION_ENCRYPTION_KEY", KEY),

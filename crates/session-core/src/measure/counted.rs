@@ -15,7 +15,7 @@ use std::{
 use self::handles::{Recorder, Recorders};
 #[cfg(feature = "flask-cookie")]
 pub(crate) use self::timed::timed;
-use super::{Described, Operation, Outcome};
+use super::{CallResult, Described, Operation};
 use crate::{
     error::{Error, Result},
     expiry::Millis,
@@ -150,7 +150,7 @@ impl Metrics {
     ) {
         self.recorders.with(Recorder::installed(), |handles| {
             handles
-                .duration(operation, outcome_of(answer))
+                .duration(operation, result_of(answer))
                 .record(took.as_secs_f64());
         });
     }
@@ -200,13 +200,13 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-fn outcome_of<T: Described>(answer: &Result<T>) -> Outcome {
+fn result_of<T: Described>(answer: &Result<T>) -> CallResult {
     match answer {
-        Ok(answer) => answer.outcome(),
-        Err(Error::Timeout { .. }) => Outcome::Timeout,
-        Err(Error::Backend { .. }) => Outcome::Backend,
-        Err(Error::Unsuitable { .. }) => Outcome::Unsuitable,
-        Err(_) => Outcome::Other,
+        Ok(answer) => answer.result(),
+        Err(Error::Timeout { .. }) => CallResult::Timeout,
+        Err(Error::Backend { .. }) => CallResult::Backend,
+        Err(Error::Unsuitable { .. }) => CallResult::Unsuitable,
+        Err(_) => CallResult::Other,
     }
 }
 
@@ -222,7 +222,7 @@ impl Began {
 
 /// A sweep that began then was answered. It knows no sessions, and is rare.
 pub(crate) fn sweep_answer(began: Began, answer: &Result<u64>) {
-    let (operation, outcome) = (Operation::Sweep.name(), outcome_of(answer).name());
+    let (operation, outcome) = (Operation::Sweep.name(), result_of(answer).name());
     metrics::histogram!(OPERATION, "operation" => operation, "outcome" => outcome)
         .record(began.0.elapsed().as_secs_f64());
 }
@@ -296,7 +296,7 @@ impl RequestResult {
 /// A refresh was answered.
 pub(crate) fn refreshed(answer: &Answer) {
     let outcome = match answer {
-        Answer::Written(Ok(written)) => written.outcome().name(),
+        Answer::Written(Ok(written)) => written.result().name(),
         Answer::Written(Err(_)) => "failed",
         _ => return,
     };

@@ -98,7 +98,7 @@ async fn what_no_key_opens_stays_as_it_is() {
 /// `doctor` has other keys than the application had.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_does_not_fit_is_a_problem() {
-    let store = Place::redis().await;
+    let store = Place::sqlite().await;
     log_in(&store.encrypted(OLD), Some("ada")).await;
     let doctor = |env: &[(&str, &str)]| run(&["--store", &store.url, "doctor"], env);
     assert_eq!(doctor(&[]).code, 0);

@@ -8,7 +8,7 @@ use super::{
     ACTIVE, AHEAD, Answered, MOVED, OPERATION, QUEUE, REFRESHES, REQUESTS, SECURITY, SWEPT,
 };
 use crate::{
-    measure::{Operation, Outcome},
+    measure::{CallResult, Operation},
     security_events::EVENTS,
 };
 
@@ -18,7 +18,7 @@ pub(super) struct Handles {
     pub(super) active: Gauge,
     requests: [Counter; Answered::ALL.len()],
     /// By operation and outcome. Each is there from its first call on, because each has many buckets.
-    durations: [[OnceLock<Histogram>; Outcome::ALL.len()]; Operation::ALL.len()],
+    durations: [[OnceLock<Histogram>; CallResult::ALL.len()]; Operation::ALL.len()],
 }
 
 impl Handles {
@@ -51,7 +51,7 @@ impl Handles {
         &self.requests[answered as usize]
     }
 
-    pub(super) fn duration(&self, operation: Operation, outcome: Outcome) -> &Histogram {
+    pub(super) fn duration(&self, operation: Operation, outcome: CallResult) -> &Histogram {
         let histogram = &self.durations[operation as usize][outcome as usize];
         histogram.get_or_init(|| {
             let (operation, outcome) = (operation.name(), outcome.name());
