@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod connections;
-mod faults;
+mod failures;
 mod moving;
 mod page;
 #[path = "../site/mod.rs"]
@@ -11,7 +11,7 @@ mod site;
 
 use std::{collections::BTreeSet, fs};
 
-use faults::{Fault, Scene};
+use failures::{Fault, Scene};
 use page::Page;
 
 const CALLS: &str = "session_store_operation_duration_count";
@@ -55,7 +55,7 @@ const CASES: &[Case] = &[
     Case {
         row: "The store is slow or full",
         fault: Fault::StoreSlow,
-        rises: (faults::SLOW, &["operation=\"load\""]),
+        rises: (failures::SLOW, &["operation=\"load\""]),
         words: &[DURATION],
     },
     Case {
@@ -198,8 +198,8 @@ async fn a_key_that_is_rotated_with_a_fallback_moves_nothing() {
     let scene = Scene::of(Fault::KeyChanged).await;
     let ada = scene.demo.logged_in("ada").await;
     let keys = [
-        ("SECRET_KEY", faults::OTHER_KEY.to_owned()),
-        ("SECRET_KEY_FALLBACKS", faults::KEY.to_owned()),
+        ("SECRET_KEY", failures::OTHER_KEY.to_owned()),
+        ("SECRET_KEY_FALLBACKS", failures::KEY.to_owned()),
     ];
     let rotated = scene.demo.beside_at(keys.into()).await;
     let mut ada = ada.at(rotated.url());

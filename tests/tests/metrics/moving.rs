@@ -8,7 +8,7 @@ use session_redis::RedisStore;
 use session_sql::PostgresStore;
 use session_tests::{Postgres, RedisServer};
 
-use crate::{CALLS, MOVED, faults::KEY, page::Page};
+use crate::{CALLS, MOVED, failures::KEY, page::Page};
 
 /// One runtime thread, because the recorder is that of this thread.
 #[tokio::test]
