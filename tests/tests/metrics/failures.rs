@@ -30,7 +30,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const PERIOD: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum Failure {
     StoreKilled,
     StoreFrozen,
     StoreSlow,
@@ -63,20 +63,20 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// What this fault needs.
-    pub(crate) async fn of(fault: Fault) -> Self {
+    pub(crate) async fn of(fault: Failure) -> Self {
         let redis = RedisServer::start(&[]).await;
         let own = match fault {
-            Fault::DeviceNotProved => ("DEMO_DEVICE", "require"),
+            Failure::DeviceNotProved => ("DEMO_DEVICE", "require"),
             // Less than the driver's own patience.
-            Fault::StoreFrozen => ("SESSION_STORE_TIMEOUT_MS", "200"),
-            Fault::EncryptionKeyChanged => ("SESSION_ENCRYPTION_KEY", KEY),
+            Failure::StoreFrozen => ("SESSION_STORE_TIMEOUT_MS", "200"),
+            Failure::EncryptionKeyChanged => ("SESSION_ENCRYPTION_KEY", KEY),
             _ => ("SESSION_ROTATION_SECONDS", "60"),
         };
         let settings = Backend::Redis.at(&redis.url());
         let demo = Demo::with(settings, &[("SECRET_KEY", KEY), own]).await;
         let other = match fault {
-            Fault::KeyChanged => Some("SECRET_KEY"),
-            Fault::EncryptionKeyChanged => Some("SESSION_ENCRYPTION_KEY"),
+            Failure::KeyChanged => Some("SECRET_KEY"),
+            Failure::EncryptionKeyChanged => Some("SESSION_ENCRYPTION_KEY"),
             _ => None,
         };
         let other = match other {
@@ -97,12 +97,12 @@ impl Scene {
         page.sum(name, attributes)
     }
 
-    pub(crate) async fn inject(&self, fault: Fault) {
+    pub(crate) async fn inject(&self, fault: Failure) {
         let (demo, redis) = (&self.demo, &self.redis);
         match fault {
-            Fault::StoreKilled | Fault::StoreFrozen => {
+            Failure::StoreKilled | Failure::StoreFrozen => {
                 let ada = demo.logged_in("ada").await;
-                if fault == Fault::StoreKilled {
+                if fault == Failure::StoreKilled {
                     redis.kill();
                 } else {
                     redis.freeze();
@@ -113,12 +113,12 @@ impl Scene {
                 }
                 redis.thaw();
             }
-            Fault::StoreSlow => {
+            Failure::StoreSlow => {
                 let ada = demo.logged_in("ada").await;
                 redis.command("CLIENT PAUSE 400 ALL");
                 ada.send(Method::GET, "/whoami", String::new()).await;
             }
-            Fault::StoreFull => {
+            Failure::StoreFull => {
                 let mut ada = demo.logged_in("ada").await;
                 redis.command("CONFIG SET maxmemory 1");
                 assert_eq!(ada.user().await, "ada");
@@ -128,28 +128,28 @@ impl Scene {
                 // The end of a session needs no room.
                 assert_eq!(ada.post("/logout").await.status, 200);
             }
-            Fault::StoreEmptied => {
+            Failure::StoreEmptied => {
                 let mut ada = demo.logged_in("ada").await;
                 redis.command("FLUSHDB");
                 assert_eq!(ada.user().await, serde_json::Value::Null);
             }
-            Fault::ClockAhead => {
+            Failure::ClockAhead => {
                 let fast = self.at(SystemTime::now() + HOUR);
                 let cookie = fast.cookie_of(|it| it.log_in("ada")).await.unwrap();
                 let mut ada = demo.browser().holding(value(&cookie));
                 assert_eq!(ada.user().await, "ada");
             }
-            Fault::CookieForged => {
+            Failure::CookieForged => {
                 let mut forger = demo.browser().holding("AAAA.BBBB");
                 assert_eq!(forger.user().await, serde_json::Value::Null);
             }
-            Fault::KeyChanged | Fault::EncryptionKeyChanged => {
+            Failure::KeyChanged | Failure::EncryptionKeyChanged => {
                 let ada = demo.logged_in("ada").await;
                 let mut ada = ada.at(self.other.as_ref().unwrap().url());
                 ada.get("/whoami").await;
             }
-            Fault::RotatedIdUsed => self.use_rotated_id().await,
-            Fault::OwnerChanged => {
+            Failure::RotatedIdUsed => self.use_rotated_id().await,
+            Failure::OwnerChanged => {
                 let bob = demo.logged_in("bob").await;
                 let (slow, mut carol) = (bob.clone(), bob);
                 let slow = tokio::spawn(async move {
@@ -161,23 +161,23 @@ impl Scene {
                 assert_eq!(login.status, 200, "{}", login.text());
                 slow.await.unwrap();
             }
-            Fault::DeviceNotProved => self.use_bound_session_elsewhere().await,
-            Fault::LaterRecord | Fault::DamagedRecord => {
+            Failure::DeviceNotProved => self.use_bound_session_elsewhere().await,
+            Failure::LaterRecord | Failure::DamagedRecord => {
                 let mut ada = demo.logged_in("ada").await;
                 for key in self.records() {
                     redis.command(&match fault {
-                        Fault::LaterRecord => format!("SETRANGE {key} 1 z"),
+                        Failure::LaterRecord => format!("SETRANGE {key} 1 z"),
                         _ => format!("SET {key} damaged KEEPTTL"),
                     });
                 }
-                let status = if fault == Fault::LaterRecord {
+                let status = if fault == Failure::LaterRecord {
                     503
                 } else {
                     200
                 };
                 assert_eq!(ada.get("/whoami").await.status, status);
             }
-            Fault::LateChange => {
+            Failure::LateChange => {
                 let mut ada = demo.logged_in("ada").await;
                 let late = ada.clone();
                 ada.post("/renew").await;

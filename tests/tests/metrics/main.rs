@@ -11,7 +11,7 @@ mod site;
 
 use std::{collections::BTreeSet, fs};
 
-use failures::{Fault, Scene};
+use failures::{Failure, Scene};
 use page::Page;
 
 const CALLS: &str = "session_store_operation_duration_count";
@@ -25,7 +25,7 @@ const MOVED: &str = "session_move_count";
 /// of the row that name it.
 struct Case {
     row: &'static str,
-    fault: Fault,
+    fault: Failure,
     rises: (&'static str, &'static [&'static str]),
     words: &'static [&'static str],
 }
@@ -36,103 +36,103 @@ const EVENT: &str = "session.security_event.count";
 const CASES: &[Case] = &[
     Case {
         row: "The store is down",
-        fault: Fault::StoreKilled,
+        fault: Failure::StoreKilled,
         rises: (CALLS, &["outcome=\"backend\""]),
         words: &[DURATION, "backend"],
     },
     Case {
         row: "The store is down",
-        fault: Fault::StoreFrozen,
+        fault: Failure::StoreFrozen,
         rises: (CALLS, &["outcome=\"timeout\""]),
         words: &[DURATION, "timeout"],
     },
     Case {
         row: "The store is down",
-        fault: Fault::StoreKilled,
+        fault: Failure::StoreKilled,
         rises: (REQUESTS, &["outcome=\"store\""]),
         words: &["session.request.count", "store"],
     },
     Case {
         row: "The store is slow or full",
-        fault: Fault::StoreSlow,
+        fault: Failure::StoreSlow,
         rises: (failures::SLOW, &["operation=\"load\""]),
         words: &[DURATION],
     },
     Case {
         row: "The store is slow or full",
-        fault: Fault::StoreFull,
+        fault: Failure::StoreFull,
         rises: (CALLS, &["operation=\"update\"", "outcome=\"backend\""]),
         words: &["backend", "update", "load"],
     },
     Case {
         row: "The store is slow or full",
-        fault: Fault::StoreFull,
+        fault: Failure::StoreFull,
         rises: (CALLS, &["operation=\"insert\"", "outcome=\"backend\""]),
         words: &["insert"],
     },
     Case {
         row: "The store is empty",
-        fault: Fault::StoreEmptied,
+        fault: Failure::StoreEmptied,
         rises: (CALLS, &["operation=\"load\"", "outcome=\"absent\""]),
         words: &[DURATION, "absent"],
     },
     Case {
         row: "A clock is off",
-        fault: Fault::ClockAhead,
+        fault: Failure::ClockAhead,
         rises: (AHEAD, &[]),
         words: &["session.record.ahead.count"],
     },
     Case {
         row: "A key leaked, or was changed",
-        fault: Fault::CookieForged,
+        fault: Failure::CookieForged,
         rises: (EVENTS, &["event=\"signature_refused\""]),
         words: &[EVENT, "signature_refused"],
     },
     Case {
         row: "A key leaked, or was changed",
-        fault: Fault::KeyChanged,
+        fault: Failure::KeyChanged,
         rises: (EVENTS, &["event=\"signature_refused\""]),
         words: &[EVENT, "signature_refused"],
     },
     Case {
         row: "A user's account is taken over",
-        fault: Fault::RotatedIdUsed,
+        fault: Failure::RotatedIdUsed,
         rises: (EVENTS, &["event=\"rotated_id\""]),
         words: &[EVENT, "rotated_id"],
     },
     Case {
         row: "A user's account is taken over",
-        fault: Fault::OwnerChanged,
+        fault: Failure::OwnerChanged,
         rises: (EVENTS, &["event=\"foreign_owner\""]),
         words: &["foreign_owner"],
     },
     Case {
         row: "A user's account is taken over",
-        fault: Fault::DeviceNotProved,
+        fault: Failure::DeviceNotProved,
         rises: (EVENTS, &["event=\"device_not_proved\""]),
         words: &["device_not_proved"],
     },
     Case {
         row: "Records cannot be read",
-        fault: Fault::LaterRecord,
+        fault: Failure::LaterRecord,
         rises: (EVENTS, &["event=\"record_unreadable\""]),
         words: &[EVENT, "record_unreadable"],
     },
     Case {
         row: "Records cannot be read",
-        fault: Fault::DamagedRecord,
+        fault: Failure::DamagedRecord,
         rises: (EVENTS, &["event=\"record_unreadable\""]),
         words: &[EVENT, "record_unreadable"],
     },
     Case {
         row: "Records cannot be read",
-        fault: Fault::EncryptionKeyChanged,
+        fault: Failure::EncryptionKeyChanged,
         rises: (EVENTS, &["event=\"record_unreadable\""]),
         words: &[EVENT, "record_unreadable"],
     },
     Case {
         row: "Conflicts",
-        fault: Fault::LateChange,
+        fault: Failure::LateChange,
         rises: (REQUESTS, &["outcome=\"conflict\""]),
         words: &["session.request.count", "conflict"],
     },
@@ -148,7 +148,7 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fault_of_the_runbook_moves_the_metric_that_its_row_names() {
+async fn each_failure_of_the_runbook_moves_the_metric_that_its_row_names() {
     for case in CASES {
         let (name, attributes) = case.rises;
         let what = format!("{}: {:?} and {name}{attributes:?}", case.row, case.fault);
@@ -162,8 +162,8 @@ async fn each_fault_of_the_runbook_moves_the_metric_that_its_row_names() {
 
 /// What is told of no fault: nothing that an alert looks at moves.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_fault_nothing_moves_that_a_row_names() {
-    let scene = Scene::of(Fault::StoreKilled).await;
+async fn without_a_failure_nothing_moves_that_a_row_names() {
+    let scene = Scene::of(Failure::StoreKilled).await;
     let mut grace = scene.demo.logged_in("grace").await;
     for _ in 0..3 {
         grace.get("/whoami").await;
@@ -195,7 +195,7 @@ async fn without_a_fault_nothing_moves_that_a_row_names() {
 /// A key that is changed with the old one beside it logs nobody out, and nothing moves.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_rotated_with_a_fallback_moves_nothing() {
-    let scene = Scene::of(Fault::KeyChanged).await;
+    let scene = Scene::of(Failure::KeyChanged).await;
     let ada = scene.demo.logged_in("ada").await;
     let keys = [
         ("SECRET_KEY", failures::OTHER_KEY.to_owned()),
