@@ -27,7 +27,14 @@ mod runner;
 #[expect(dead_code, reason = "what breaks the store is for other tests")]
 mod store;
 
-use std::{fs, path::Path, process::Command, sync::Arc, thread};
+use std::{
+    fs,
+    future::{Ready, ready},
+    path::Path,
+    process::Command,
+    sync::Arc,
+    thread,
+};
 
 use backed::{RealStore, RealStores};
 use runner::Bench;
@@ -148,17 +155,17 @@ async fn sqlite() -> RealStore {
     }
 }
 
-async fn files() -> RealStore {
+fn files() -> Ready<RealStore> {
     let directory = scratch_dir();
     let sessions = directory.path().join("sessions");
-    RealStore {
+    ready(RealStore {
         store: Arc::new(FileStore::open(&sessions).unwrap()),
         damage: Box::new(move |key, _| {
             // The store itself sees it.
             cut(&sessions, key.as_bytes());
         }),
         _guard: Box::new(directory),
-    }
+    })
 }
 
 /// Cuts the last byte off the file that holds the record under this key.
