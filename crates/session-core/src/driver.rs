@@ -667,9 +667,9 @@ async fn measured<T: Described>(
     shared: &Shared,
     call: impl Future<Output = Result<T>>,
 ) -> (Result<T>, Duration) {
-    let _counted = shared.calls.begin(&*shared.store);
+    let _counted = shared.metrics.begin_call(&*shared.store);
     let (answer, took) = within(left, shared, measure::spanned(operation, call)).await;
-    measure::store_call(operation, took, &answer);
+    shared.metrics.store_call(operation, took, &answer);
     (answer, took)
 }
 

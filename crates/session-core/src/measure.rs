@@ -25,54 +25,118 @@ pub(crate) enum Operation {
 }
 
 /// What a call of the store came to, as an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "metrics"),
+    expect(dead_code, reason = "only metrics ask")
+)]
+pub(crate) enum CallResult {
+    Found,
+    Absent,
+    Forwarded,
+    Ended,
+    Stored,
+    Refused,
+    Done,
+    Timeout,
+    Backend,
+    Unsuitable,
+    Other,
+}
+
+/// Whose result is known.
 #[cfg_attr(
     not(feature = "metrics"),
     expect(dead_code, reason = "only metrics ask")
 )]
 pub(crate) trait Described {
-    fn result(&self) -> &'static str;
+    fn result(&self) -> CallResult;
 }
 
 impl Described for Option<Loaded> {
-    fn result(&self) -> &'static str {
+    fn result(&self) -> CallResult {
         match self.as_ref().map(|it| it.bytes.get(..3)) {
-            None => "absent",
+            None => CallResult::Absent,
             // What a renewed and an ended session leave begin so.
-            Some(Some([0xc1, _, 1])) => "forwarded",
-            Some(Some([0xc1, _, 2])) => "ended",
-            Some(_) => "found",
+            Some(Some([0xc1, _, 1])) => CallResult::Forwarded,
+            Some(Some([0xc1, _, 2])) => CallResult::Ended,
+            Some(_) => CallResult::Found,
         }
     }
 }
 
 impl Described for Write {
-    fn result(&self) -> &'static str {
+    fn result(&self) -> CallResult {
         match self {
-            Self::Stored(_) => "stored",
-            Self::Refused => "refused",
+            Self::Stored(_) => CallResult::Stored,
+            Self::Refused => CallResult::Refused,
         }
     }
 }
 
 impl Described for () {
-    fn result(&self) -> &'static str {
-        "done"
+    fn result(&self) -> CallResult {
+        CallResult::Done
     }
 }
 
 impl Described for u64 {
-    fn result(&self) -> &'static str {
-        "done"
+    fn result(&self) -> CallResult {
+        CallResult::Done
     }
 }
 
 impl Described for Page {
-    fn result(&self) -> &'static str {
-        "done"
+    fn result(&self) -> CallResult {
+        CallResult::Done
+    }
+}
+
+#[cfg(feature = "metrics")]
+impl CallResult {
+    const ALL: [Self; 11] = [
+        Self::Found,
+        Self::Absent,
+        Self::Forwarded,
+        Self::Ended,
+        Self::Stored,
+        Self::Refused,
+        Self::Done,
+        Self::Timeout,
+        Self::Backend,
+        Self::Unsuitable,
+        Self::Other,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Absent => "absent",
+            Self::Forwarded => "forwarded",
+            Self::Ended => "ended",
+            Self::Stored => "stored",
+            Self::Refused => "refused",
+            Self::Done => "done",
+            Self::Timeout => "timeout",
+            Self::Backend => "backend",
+            Self::Unsuitable => "unsuitable",
+            Self::Other => "other",
+        }
     }
 }
 
 impl Operation {
+    #[cfg(feature = "metrics")]
+    const ALL: [Self; 7] = [
+        Self::Load,
+        Self::Insert,
+        Self::Update,
+        Self::Delete,
+        Self::List,
+        Self::Sweep,
+        Self::Check,
+    ];
+
     #[cfg(any(feature = "metrics", feature = "spans"))]
     fn name(self) -> &'static str {
         match self {

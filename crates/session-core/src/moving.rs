@@ -42,6 +42,7 @@ use crate::{
     expiry::Millis,
     header::{Header, Kind},
     key::{KeyPrefix, OwnerKey, StoreKey},
+    measure,
     record::{Cursor, IndexEntry, Listed, Loaded, Page, Record, Revision, Write},
     store::{Connections, OwnerIndex, Scan, SessionStore},
 };
@@ -239,12 +240,18 @@ impl Moving {
             return Err(late());
         }
         let revision = match self.new.insert(key, record).await? {
-            Write::Stored(revision) => revision,
+            Write::Stored(revision) => {
+                measure::moved();
+                revision
+            }
             Write::Refused => match Found::of(self.new.load(key).await?) {
                 // What an earlier move in the other direction left.
                 Found::Mark(_, found) | Found::Nothing(Some(found)) => {
                     match self.new.update(key, record, &found).await? {
-                        Write::Stored(revision) => revision,
+                        Write::Stored(revision) => {
+                            measure::moved();
+                            revision
+                        }
                         Write::Refused => unknown(),
                     }
                 }
@@ -361,7 +368,12 @@ impl Moving {
             mut inner,
         } = Place::of(cursor)?;
         loop {
-            let page = list(pass == Pass::New, inner, limit - records.len()).await?;
+            let mut page = list(pass == Pass::New, inner, limit - records.len()).await?;
+            if pass == Pass::OldAgain {
+                // Nobody moves what cannot be read, so the first pass has had it.
+                page.records
+                    .retain(|it| Header::parse(unmarked(&it.head)).is_ok());
+            }
             records.extend(self.unmarked(page.records).await?);
             (pass, inner) = match (page.next, pass.next(self.moves)) {
                 (Some(next), _) => (pass, Some(next)),

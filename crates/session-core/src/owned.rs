@@ -447,9 +447,10 @@ impl Owned {
         call: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let began = Began::now();
-        let _counted = self.shared.calls.begin(&*self.shared.store);
+        let metrics = &self.shared.metrics;
+        let _counted = metrics.begin_call(&*self.shared.store);
         let answer = self.within(measure::spanned(operation, call)).await;
-        measure::store_answer(operation, began, &answer);
+        metrics.store_answer(operation, began, &answer);
         answer
     }
 

@@ -185,7 +185,7 @@ impl RequestSession {
                     machine.close_head();
                 }
                 if requested {
-                    request.result.answered(!unused);
+                    request.result.answered(&shared.metrics, !unused);
                 }
                 return Finish::Ready(response_headers(requested, shared, &machine, now));
             }
@@ -436,7 +436,7 @@ impl Future for Finishing {
         machine.close_head();
         let saved = request.result.met(saved);
         if this.requested {
-            request.result.answered(true);
+            request.result.answered(&request.shared().metrics, true);
         }
         // Changes that were dropped because the session ended are no error: the response carries no
         // cookie.

@@ -110,7 +110,7 @@ impl SessionsBuilder {
         }
         shared.clock = self.clock;
         #[cfg(feature = "metrics")]
-        measure::begin();
+        shared.metrics.begin();
         Ok(Sessions(Arc::new(shared)))
     }
 }
@@ -230,12 +230,12 @@ impl Sessions {
         let began = Instant::now();
         let budget = settings.store_timeout;
         let key = settings.prefix.hashed_key(&id);
-        let _counted = self.0.calls.begin(&*self.0.store);
+        let _counted = self.0.metrics.begin_call(&*self.0.store);
         let load = measure::spanned(Operation::Check, self.0.store.load(&key));
         let answer = timeout(budget, load).await;
         let answer = answer.unwrap_or(Err(Error::Timeout { budget })).map(drop);
         let took = began.elapsed();
-        measure::store_call(Operation::Check, took, &answer);
+        self.0.metrics.store_call(Operation::Check, took, &answer);
         answer.map(|()| took)
     }
 

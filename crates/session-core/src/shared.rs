@@ -6,7 +6,7 @@ use crate::{
     config::Settings,
     driver::Queues,
     expiry::Millis,
-    measure::Calls,
+    measure::Metrics,
     memory::Clock,
     rules::Rules,
     store::{OwnerIndex, SessionStore},
@@ -18,7 +18,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) owners: Option<Arc<dyn OwnerIndex>>,
     pub(crate) queues: Queues,
-    pub(crate) calls: Calls,
+    pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
 }
 
@@ -30,7 +30,7 @@ impl Shared {
             store,
             owners: None,
             queues: Queues::default(),
-            calls: Calls::default(),
+            metrics: Metrics::default(),
             clock: Arc::new(SystemTime::now),
         }
     }

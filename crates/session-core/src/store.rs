@@ -69,8 +69,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new record. Refused if there is anything under `key`.
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write>;
 
-    /// Replaces the bytes that `revision` was loaded from. Refused if they changed or are absent,
-    /// whatever the time.
+    /// Replaces the bytes that `revision` was loaded from. Refused if they are absent, or if anybody has
+    /// written there since, whatever the time.
+    ///
+    /// Each write of a record has another write tag, so a store may compare that, or a number of its own.
+    /// Bytes that were damaged meanwhile without a write may then be replaced: by what a request made of
+    /// them while they were sound.
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write>;
 
     /// Removes the record. Succeeds if there is none.

@@ -84,7 +84,7 @@ pub async fn sweep_until<F: Future>(
                 return stopped;
             }
         };
-        measure::store_answer(Operation::Sweep, began, &swept);
+        measure::sweep_answer(began, &swept);
         if let Ok(removed @ 1..) = swept {
             measure::swept(removed);
             tracing::debug!(removed, "expired sessions were swept");

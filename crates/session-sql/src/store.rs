@@ -180,7 +180,9 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             return error;
         }
         match self.table_exists(operation).await {
-            Ok(false) => self.unsuitable("does not exist: run migrate() once before serving"),
+            Ok(false) => self.unsuitable(
+                "does not exist: run migrate() once before serving, or `sessionctl migrate`",
+            ),
             Err(unsuitable @ CallError::Unsuitable(_)) => unsuitable,
             _ => error,
         }

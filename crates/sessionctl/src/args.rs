@@ -15,6 +15,8 @@ use clap_complete::Shell;
 /// environment name. No session id and no secret is ever printed: LINEAGE names a session, and opens
 /// none.
 ///
+/// There is no conversion of Flask's sessions: `sessionctl help copy` says what does it.
+///
 /// Exit status: 0 done; 1 the store failed; 2 wrong usage or settings, or the store cannot do it; 3
 /// done in part, or `doctor` found problems; 4 there is no such session.
 #[derive(Debug, Parser)]
@@ -95,6 +97,10 @@ pub(crate) enum Command {
     /// Creates the table or the indexes that the store needs.
     Migrate,
     /// Copies sessions to another store. Without --moving no application may write to them meanwhile.
+    ///
+    /// Flask's sessions are not converted: an application with FlaskSessions::Move moves each with its
+    /// next change (MIGRATING.md). Under a changed SECRET_KEY nothing has to be copied, and for a changed
+    /// encryption key there is `encrypt`.
     Copy(Copy),
     /// Encrypts each session anew with SESSION_ENCRYPTION_KEY, while applications use them. All of them
     /// must have the new key, and this command the old ones in SESSION_ENCRYPTION_KEY_FALLBACKS.
@@ -164,8 +170,8 @@ pub(crate) struct Ls {
     pub(crate) json: bool,
 
     /// Stops after so many sessions.
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
 }
 
 #[derive(Debug, Args)]

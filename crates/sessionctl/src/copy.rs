@@ -160,13 +160,13 @@ pub(crate) async fn progress(opened: &Opened) -> Result<ProgressBar, Failure> {
             break;
         }
     }
-    bar.set_length(records);
     let style = ProgressStyle::with_template(
         "{bar:30} {human_pos} of {human_len} records, {per_sec}, {eta} left",
     );
     if let Ok(style) = style {
         bar.set_style(style);
     }
+    bar.set_length(records);
     bar.enable_steady_tick(Duration::from_millis(200));
     Ok(bar)
 }
@@ -205,6 +205,10 @@ impl State {
             let what = "is damaged, or was not written by this version of `sessionctl copy`";
             self.wrong(what)
         };
+        // A device or a pipe may never end.
+        if fs::metadata(&self.file).is_ok_and(|it| !it.is_file()) {
+            return Err(self.wrong("is no file"));
+        }
         let text = match fs::read_to_string(&self.file) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == ErrorKind::InvalidData => return Err(not_ours()),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::json;
-use session_stores::session_core::{Bytes, Finding, IndexEntry, Record, Write};
+use session_stores::session_core::{Bytes, Error, Finding, IndexEntry, Record, Write};
 
 use crate::{
     args::Doctor,
@@ -19,6 +19,9 @@ use crate::{
 
 /// How many lists of users are compared with their sessions at most.
 const LOOK_UPS: usize = 10_000;
+
+/// How many sessions are opened to see whether the encryption keys fit.
+const OPENED: usize = 100;
 
 /// A call of the store that takes longer is a finding. A request waits for several.
 const SLOW: Duration = Duration::from_millis(100);
@@ -172,6 +175,8 @@ async fn of_records(opened: &Opened) -> Result<Vec<Finding>, Finding> {
     let mut findings = Vec::new();
     let mut walk = Walk::new(opened);
     let (mut looked_up, mut unlisted, mut of_users) = (0, 0, 0);
+    let encrypts = opened.env.get("SESSION_ENCRYPTION_KEY").is_some();
+    let (mut tried, mut closed) = (0, Vec::new());
     loop {
         let page = match walk.next().await {
             Ok(None) => break,
@@ -183,6 +188,16 @@ async fn of_records(opened: &Opened) -> Result<Vec<Finding>, Finding> {
                 ));
             }
         };
+        for session in page.iter().filter(|_| encrypts).take(OPENED - tried) {
+            tried += 1;
+            let values = match opened.all() {
+                Ok(all) => all.values(session).await,
+                Err(_) => break,
+            };
+            if let Err(error @ (Error::Corrupt { .. } | Error::UnknownEncryptionKey)) = values {
+                closed.push(error);
+            }
+        }
         if !opened.sessions.has_owner_lists() {
             continue;
         }
@@ -226,6 +241,16 @@ async fn of_records(opened: &Opened) -> Result<Vec<Finding>, Finding> {
                 described(first)
             ),
             "If a later release wrote them, update all processes; otherwise their users log in again.",
+        ));
+    }
+    if let Some(first) = closed.first() {
+        findings.push(Finding::new(
+            format!(
+                "What {} of {tried} session(s) hold cannot be decrypted, the first because: {}.",
+                closed.len(),
+                described(first)
+            ),
+            "Set each key that encrypted them as a fallback, or SESSION_ENCRYPTION_ACCEPT_PLAIN if they are to be encrypted for the first time.",
         ));
     }
     if unlisted > 0 {

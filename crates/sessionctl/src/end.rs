@@ -24,6 +24,9 @@ const AT_ONCE: usize = 32;
 /// How many reasons are printed one by one.
 const REASONS: u64 = 5;
 
+/// What it says if there is nothing to ask about.
+const NONE: &str = "0 session(s) ended: there is none";
+
 pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failure> {
     if let Some(lineage) = &end.meant.lineage {
         let records = find_all(opened, lineage).await?;
@@ -47,6 +50,11 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
         && opened.sessions.has_owner_lists()
     {
         let count = opened.sessions.owner_sessions(owner).await?.len();
+        // Its list may lack one that has just begun, so --yes ends what there is.
+        if count == 0 && !end.yes {
+            conclude(NONE)?;
+            return Ok(Completion::Done);
+        }
         if !end.yes && !agrees(&format!("End {count} session(s) of one user?"))? {
             return Ok(Completion::Incomplete);
         }
@@ -60,6 +68,10 @@ pub(crate) async fn end(opened: &Opened, end: &End) -> Result<Completion, Failur
         let mut walk = Walk::new(opened);
         while let Some(sessions) = walk.next().await? {
             count += sessions.iter().filter(|it| which.includes(it, now)).count();
+        }
+        if count == 0 {
+            conclude(NONE)?;
+            return Ok(walk.report());
         }
         if !agrees(&format!("End {count} session(s)?"))? {
             return Ok(Completion::Incomplete);

@@ -17,7 +17,7 @@ use crate::{
 const ROWS: usize = 1000;
 
 pub(crate) async fn ls(opened: &Opened, ls: &Ls) -> Result<Completion, Failure> {
-    let (now, mut left) = (SystemTime::now(), ls.limit.unwrap_or(usize::MAX));
+    let (now, mut left) = (SystemTime::now(), ls.limit.unwrap_or(u64::MAX));
     let mut table = output::table(&output::HEADINGS);
     let mut walk = Walk::new(opened);
     let mut printed = 0;
@@ -25,7 +25,7 @@ pub(crate) async fn ls(opened: &Opened, ls: &Ls) -> Result<Completion, Failure> 
         && let Some(sessions) = walk.next().await?
     {
         let chosen = sessions.iter().filter(|it| ls.which.includes(it, now));
-        for session in chosen.take(left) {
+        for session in chosen.take(usize::try_from(left).unwrap_or(usize::MAX)) {
             left -= 1;
             printed += 1;
             if ls.json {

@@ -64,8 +64,10 @@ impl Page {
     /// If there is no such page.
     pub(crate) async fn read(&self) -> Result<Counts> {
         let read = timeout(PATIENCE, self.text()).await;
-        read.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
-            .map(|text| Counts::of(&text))
+        let text = read.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+        // There may be several.
+        let named = |error| Error::other(format!("http://{}:{}: {error}", self.host, self.port));
+        Ok(Counts::of(&text.map_err(named)?))
     }
 
     async fn text(&self) -> Result<String> {

@@ -77,9 +77,7 @@ impl Opened {
     }
 
     async fn of(env: Env, prefix: Option<&str>, creates: bool) -> Result<Self, Failure> {
-        if !creates {
-            existing::check(&env)?;
-        }
+        existing::check(&env, creates)?;
         let env = env.or("SECRET_KEY", NEVER_SIGNS);
         let mut settings = Settings::from_env(&env)?.with_store_timeout(STORE_TIMEOUT);
         if let Some(prefix) = prefix {

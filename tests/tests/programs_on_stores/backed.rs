@@ -1,14 +1,15 @@
 //! Two real stores, called by a program that has no runtime for them.
 
 use std::{
+    any::Any,
     future::Future,
     sync::{Arc, mpsc},
     time::Duration,
 };
 
 use session_core::{
-    Cursor, IndexEntry, KeyPrefix, Listed, Loaded, OwnerKey, Page, Record, Result, Revision,
-    SessionStore, StoreKey, Write,
+    Bytes, Cursor, Error, IndexEntry, KeyPrefix, Listed, Loaded, OwnerKey, Page, Record, Result,
+    Revision, SessionStore, StoreKey, Write,
 };
 use tokio::runtime::Runtime;
 
@@ -20,17 +21,28 @@ const PREFIX: &str = "session:";
 /// The programs' clock is years off the servers', which must remove nothing meanwhile.
 const KEPT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
+/// A store on a real server.
+pub(crate) struct RealStore {
+    pub(crate) store: Arc<dyn SessionStore>,
+    /// Shortens the record under this key to these bytes, not by the store.
+    pub(crate) damage: Damage,
+    /// What ends with the server.
+    pub(crate) _guard: Box<dyn Any + Send>,
+}
+
+pub(crate) type Damage = Box<dyn Fn(&str, &[u8]) + Send>;
+
 /// Two stores. Each program has a prefix of its own in them.
 pub(crate) struct RealStores {
     runtime: Runtime,
     /// The old one, and the new one.
-    stores: [Arc<dyn SessionStore>; 2],
+    stores: [RealStore; 2],
     program: u64,
 }
 
 impl RealStores {
     /// The stores are opened on the runtime that their calls run on.
-    pub(crate) fn open(open: impl AsyncFnOnce() -> [Arc<dyn SessionStore>; 2]) -> Self {
+    pub(crate) fn open(open: impl AsyncFnOnce() -> [RealStore; 2]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -45,14 +57,14 @@ impl RealStores {
     }
 
     /// Waits for a call, on this thread, which may be one of another runtime.
-    fn wait<T: Send + 'static>(&self, call: impl Future<Output = Result<T>> + Send + 'static) -> T {
+    fn wait<T: Send + 'static>(&self, call: impl Future<Output = T> + Send + 'static) -> T {
         let (answer, answered) = mpsc::channel();
         self.runtime.spawn(async move { answer.send(call.await) });
-        answered.recv().unwrap().unwrap()
+        answered.recv().unwrap()
     }
 
     fn store(&self, in_new: bool) -> Arc<dyn SessionStore> {
-        self.stores[usize::from(in_new)].clone()
+        self.stores[usize::from(in_new)].store.clone()
     }
 
     fn prefix(&self) -> String {
@@ -107,32 +119,42 @@ impl Backing for RealStores {
         self.program += 1;
     }
 
-    fn load(&mut self, in_new: bool, key: &StoreKey) -> Option<Loaded> {
+    fn load(&mut self, in_new: bool, key: &StoreKey) -> Result<Option<Loaded>> {
         let (store, key) = (self.store(in_new), self.key(key));
-        self.wait(async move { store.load(&key).await })
+        match self.wait(async move { store.load(&key).await }) {
+            Err(error @ Error::Corrupt { .. }) => Err(error),
+            loaded => Ok(loaded.unwrap()),
+        }
     }
 
     fn insert(&mut self, in_new: bool, key: &StoreKey, record: &Record) -> Write {
         let (store, key, record) = (self.store(in_new), self.key(key), self.record(record));
-        self.wait(async move { store.insert(&key, &record).await })
+        let written = self.wait(async move { store.insert(&key, &record).await });
+        written.unwrap()
     }
 
     fn update(&mut self, in_new: bool, key: &StoreKey, record: &Record, at: &Revision) -> Write {
         let (store, key, record) = (self.store(in_new), self.key(key), self.record(record));
         let at = at.clone();
-        self.wait(async move { store.update(&key, &record, &at).await })
+        let written = self.wait(async move { store.update(&key, &record, &at).await });
+        written.unwrap()
     }
 
     fn delete(&mut self, in_new: bool, key: &StoreKey) {
         let (store, key) = (self.store(in_new), self.key(key));
-        self.wait(async move { store.delete(&key).await });
+        self.wait(async move { store.delete(&key).await }).unwrap();
+    }
+
+    fn damage(&mut self, in_new: bool, key: &StoreKey, bytes: &Bytes) {
+        let damage = &self.stores[usize::from(in_new)].damage;
+        damage(self.key(key).as_str(), bytes);
     }
 
     fn owned_by(&mut self, in_new: bool, owner: &OwnerKey, cursor: Option<&Cursor>) -> Page {
         let index = self.store(in_new).owner_index().unwrap();
         let (owner, cursor) = (self.owner(owner), cursor.cloned());
         let page = self.wait(async move { index.owned_by(&owner, cursor.as_ref(), 1).await });
-        self.page(page)
+        self.page(page.unwrap())
     }
 
     fn records(&mut self, in_new: bool, cursor: Option<&Cursor>) -> Page {
@@ -140,6 +162,6 @@ impl Backing for RealStores {
         let prefix = KeyPrefix::new(&self.prefix()).unwrap();
         let cursor = cursor.cloned();
         let page = self.wait(async move { scan.records(&prefix, cursor.as_ref(), 1).await });
-        self.page(page)
+        self.page(page.unwrap())
     }
 }

@@ -28,13 +28,15 @@ mod runner;
 mod store;
 
 use std::{
-    any::Any,
+    fs,
     future::{Ready, ready},
+    path::Path,
+    process::Command,
     sync::Arc,
+    thread,
 };
 
-use backed::RealStores;
-use program::Turn;
+use backed::{RealStore, RealStores};
 use runner::Bench;
 use session_core::SessionStore;
 use session_fs::FileStore;
@@ -70,10 +72,7 @@ fn moves_keep_every_promise(name: &str, stores: RealStores) {
     let programs = seeds.map(|seed| (seed, generator::program(seed)));
     let moves = programs.filter(|(_, program)| program.config.moving.is_some());
     let mut failed = Vec::new();
-    for (seed, mut program) in moves.take(usize::try_from(count).unwrap()) {
-        // No promise says what a store makes of bytes that somebody damaged in it.
-        let damages = |it: &Turn| matches!(it, Turn::Damage(_) | Turn::Later(_));
-        program.schedule.retain(|it| !damages(it));
+    for (seed, program) in moves.take(usize::try_from(count).unwrap()) {
         let broken = bench.run(&program);
         if !broken.is_empty() {
             eprintln!(
@@ -92,44 +91,106 @@ async fn migrated<S: SqlSessions>(store: S) -> Arc<dyn SessionStore> {
     Arc::new(store)
 }
 
-/// Redis, and the server's guard.
-async fn redis() -> (Arc<dyn SessionStore>, Box<dyn Any>) {
-    let server = RedisServer::start(&[]).await;
-    let store = RedisStore::connect(&server.url()).unwrap();
-    (Arc::new(store), Box::new(server))
+/// The bytes in hexadecimal digits, each pair after `before`.
+fn digits(bytes: &[u8], before: &str) -> String {
+    let pairs = bytes.iter().map(|it| format!("{before}{it:02x}"));
+    pairs.collect()
 }
 
-async fn postgres() -> (Arc<dyn SessionStore>, Box<dyn Any>) {
+async fn redis() -> RealStore {
+    let server = Arc::new(RedisServer::start(&[]).await);
+    let asked = server.clone();
+    RealStore {
+        store: Arc::new(RedisStore::connect(&server.url()).unwrap()),
+        damage: Box::new(move |key, bytes| {
+            let bytes = digits(bytes, "\\x");
+            let answer = asked.command(&format!("SET {key} \"{bytes}\" KEEPTTL"));
+            assert!(answer.starts_with("+OK"), "{answer}");
+        }),
+        _guard: Box::new(server),
+    }
+}
+
+async fn postgres() -> RealStore {
     let server = Postgres::start().await;
-    let store = PostgresStore::connect(&server.url()).unwrap();
-    (migrated(store).await, Box::new(server))
+    let url = server.url();
+    RealStore {
+        store: migrated(PostgresStore::connect(&url).unwrap()).await,
+        damage: Box::new(move |key, bytes| {
+            let (bytes, key) = (digits(bytes, ""), digits(key.as_bytes(), ""));
+            let set =
+                format!("UPDATE sessions SET payload = '\\x{bytes}' WHERE store_key = '\\x{key}'");
+            // This thread is one of a runtime.
+            thread::scope(|scope| scope.spawn(|| execute(&url, &set)).join()).unwrap();
+        }),
+        _guard: Box::new(server),
+    }
 }
 
-async fn sqlite() -> (Arc<dyn SessionStore>, Box<dyn Any>) {
-    let directory = scratch_dir();
-    let url = format!("sqlite://{}/s.db?mode=rwc", directory.path().display());
-    let store = SqliteStore::connect(&url).unwrap();
-    (migrated(store).await, Box::new(directory))
+fn execute(url: &str, statement: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.unwrap();
+    runtime.block_on(session_tests::execute(url, statement));
 }
 
-fn files() -> Ready<(Arc<dyn SessionStore>, Box<dyn Any>)> {
+async fn sqlite() -> RealStore {
     let directory = scratch_dir();
-    let store = FileStore::open(directory.path().join("sessions")).unwrap();
-    ready((Arc::new(store), Box::new(directory)))
+    let file = directory.path().join("s.db").display().to_string();
+    let url = format!("sqlite://{file}?mode=rwc");
+    RealStore {
+        store: migrated(SqliteStore::connect(&url).unwrap()).await,
+        damage: Box::new(move |key, bytes| {
+            let (bytes, key) = (digits(bytes, ""), digits(key.as_bytes(), ""));
+            let set =
+                format!("UPDATE sessions SET payload = x'{bytes}' WHERE store_key = x'{key}'");
+            let python = format!(
+                "import sqlite3; c = sqlite3.connect({file:?}); c.execute({set:?}); c.commit()"
+            );
+            let ran = Command::new("python3").args(["-c", &python]).status();
+            assert!(ran.unwrap().success(), "{set}");
+        }),
+        _guard: Box::new(directory),
+    }
+}
+
+fn files() -> Ready<RealStore> {
+    let directory = scratch_dir();
+    let sessions = directory.path().join("sessions");
+    ready(RealStore {
+        store: Arc::new(FileStore::open(&sessions).unwrap()),
+        damage: Box::new(move |key, _| {
+            // The store itself sees it.
+            cut(&sessions, key.as_bytes());
+        }),
+        _guard: Box::new(directory),
+    })
+}
+
+/// Cuts the last byte off the file that holds the record under this key.
+fn cut(directory: &Path, key: &[u8]) {
+    let mut left = vec![directory.to_owned()];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            let inside = fs::read_dir(path).unwrap();
+            left.extend(inside.map(|it| it.unwrap().path()));
+            continue;
+        }
+        // Another thread may remove a file meanwhile.
+        let bytes = fs::read(&path).unwrap_or_default();
+        if bytes.windows(key.len()).any(|it| it == key) {
+            fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        }
+    }
 }
 
 macro_rules! pairs {
     ($($name:ident: $old:ident, $new:ident;)*) => { $(
         #[test]
         fn $name() {
-            let mut guards = Vec::new();
-            let stores = RealStores::open(async || {
-                let ((old, one), (new, other)) = ($old().await, $new().await);
-                guards.extend([one, other]);
-                [old, new]
-            });
+            let stores = RealStores::open(async || [$old().await, $new().await]);
             moves_keep_every_promise(stringify!($name), stores);
-            drop(guards);
         }
     )* };
 }

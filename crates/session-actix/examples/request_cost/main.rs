@@ -9,7 +9,8 @@ use std::{error::Error, thread};
 
 use actix_web::rt;
 
-const USAGE: &str = "request_cost KIND REQUESTS; KIND is without, untouched, guarded, read, change, encrypted-read or flask-read";
+const USAGE: &str = "request_cost KIND REQUESTS; KIND is without, untouched, guarded, read, change, encrypted-read, \
+                     flask-read, counted-read or counted-change";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();

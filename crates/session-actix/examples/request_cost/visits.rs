@@ -81,6 +81,13 @@ pub(super) async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<d
         }
         _ => Settings::new(SecretKeys::new(SECRET)?),
     };
+    let kind = match kind.strip_prefix("counted-") {
+        Some(kind) => {
+            count()?;
+            kind
+        }
+        None => kind,
+    };
     let builder = Sessions::builder(settings, Arc::new(MemoryStore::new()));
     let sessions = builder.without_owner_lists().build()?;
     match kind {
@@ -97,6 +104,20 @@ pub(super) async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<d
             send_all(app.configure(routes), kind, requests).await
         }
     }
+}
+
+/// Installs a recorder, before the sessions are built.
+#[cfg(feature = "metrics")]
+fn count() -> Result<(), Box<dyn Error>> {
+    let buckets = session_actix::session_core::METRIC_BUCKETS;
+    let builder = metrics_exporter_prometheus::PrometheusBuilder::new();
+    builder.set_buckets(&buckets)?.install_recorder()?;
+    Ok(())
+}
+
+#[cfg(not(feature = "metrics"))]
+fn count() -> Result<(), Box<dyn Error>> {
+    Err("only the feature metrics counts".into())
 }
 
 fn routes(config: &mut ServiceConfig) {

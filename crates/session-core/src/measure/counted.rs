@@ -1,5 +1,6 @@
 //! Counts and times by the facade `metrics`.
 
+mod handles;
 #[cfg(feature = "flask-cookie")]
 mod timed;
 
@@ -11,9 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::handles::{Recorder, Recorders};
 #[cfg(feature = "flask-cookie")]
 pub(crate) use self::timed::timed;
-use super::{Described, Operation};
+use super::{CallResult, Described, Operation};
 use crate::{
     error::{Error, Result},
     expiry::Millis,
@@ -36,6 +38,7 @@ use crate::{
 /// | `session.queue.length` | gauge | requests of this process that wait for their turn to change a session that another request changes | |
 /// | `session.record.ahead.count` | counter | loaded records that were written more than two seconds in the future, so by a process whose clock is ahead of this one's | |
 /// | `session.sweep.removed` | counter | expired records | |
+/// | `session.move.count` | counter | sessions that this process moved to the new store of a [`Moving`](crate::Moving), or finished to move | |
 /// | `session.security_event.count` | counter | security events, also those that are not logged | `event`: as in [`SECURITY_EVENTS`](crate::SECURITY_EVENTS) |
 ///
 /// The first follows OpenTelemetry's `db.client.operation.duration`: one call of the store, which is
@@ -44,10 +47,12 @@ use crate::{
 /// last. A quantile needs buckets, which the application gives its recorder, such as
 /// [`METRIC_BUCKETS`]. A request that did not ask for its session is not counted.
 ///
+/// **Install the recorder before the sessions are built.**
 /// [`SessionsBuilder::build`](crate::SessionsBuilder::build) begins each counter at 0, with each of
-/// its attributes, so that an alert sees its first event. So install the recorder before.
+/// its attributes, so that an alert sees its first event. A recorder that is installed later gets
+/// nothing of what was before; its counters begin at 0 with the first call of the store after that.
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
-pub const METRICS: [&str; 11] = [
+pub const METRICS: [&str; 12] = [
     OPERATION,
     ACTIVE,
     CONNECTIONS,
@@ -58,6 +63,7 @@ pub const METRICS: [&str; 11] = [
     QUEUE,
     AHEAD,
     SWEPT,
+    MOVED,
     SECURITY,
 ];
 
@@ -78,31 +84,20 @@ const REFRESHES: &str = "session.refresh.count";
 const QUEUE: &str = "session.queue.length";
 const AHEAD: &str = "session.record.ahead.count";
 const SWEPT: &str = "session.sweep.removed";
+const MOVED: &str = "session.move.count";
 const SECURITY: &str = "session.security_event.count";
 
 /// How far another process's clock may be ahead before a record of it is counted.
 const AHEAD_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// A call of the store was answered, or its time was over.
-pub(crate) fn store_call<T: Described>(operation: Operation, took: Duration, answer: &Result<T>) {
-    let outcome = match answer {
-        Ok(answer) => answer.result(),
-        Err(Error::Timeout { .. }) => "timeout",
-        Err(Error::Backend { .. }) => "backend",
-        Err(Error::Unsuitable { .. }) => "unsuitable",
-        Err(_) => "other",
-    };
-    let operation = operation.name();
-    metrics::histogram!(OPERATION, "operation" => operation, "outcome" => outcome)
-        .record(took.as_secs_f64());
-}
-
 /// How long the numbers of connections are good, in milliseconds.
 const COUNTED: u64 = 1000;
 
-/// The calls of a store that are under way.
+/// What the sessions of one store count by.
 #[derive(Debug)]
-pub(crate) struct Calls {
+pub(crate) struct Metrics {
+    recorders: Recorders,
+    /// The calls of the store that are under way.
     active: AtomicU64,
     since: Instant,
     /// When the connections were counted, in milliseconds since then; 0 if they were not.
@@ -110,14 +105,17 @@ pub(crate) struct Calls {
 }
 
 /// A call that is under way.
-pub(crate) struct UnderWay<'c> {
-    calls: &'c Calls,
-    store: &'c dyn SessionStore,
+pub(crate) struct UnderWay<'m> {
+    metrics: &'m Metrics,
+    /// Who was told that it began.
+    recorder: Recorder,
+    store: &'m dyn SessionStore,
 }
 
-impl Default for Calls {
+impl Default for Metrics {
     fn default() -> Self {
         Self {
+            recorders: Recorders::default(),
             active: AtomicU64::new(0),
             since: Instant::now(),
             counted_at: AtomicU64::new(0),
@@ -125,11 +123,46 @@ impl Default for Calls {
     }
 }
 
-impl Calls {
-    pub(crate) fn begin<'c>(&'c self, store: &'c dyn SessionStore) -> UnderWay<'c> {
+impl Metrics {
+    /// Begins each counter at 0: otherwise nobody sees that the first event was one.
+    pub(crate) fn begin(&self) {
+        self.recorders.with(Recorder::installed(), |_| ());
+    }
+
+    pub(crate) fn begin_call<'m>(&'m self, store: &'m dyn SessionStore) -> UnderWay<'m> {
         self.active.fetch_add(1, Relaxed);
-        metrics::gauge!(ACTIVE).increment(1.0);
-        UnderWay { calls: self, store }
+        let recorder = Recorder::installed();
+        self.recorders
+            .with(recorder, |handles| handles.active.increment(1.0));
+        UnderWay {
+            metrics: self,
+            recorder,
+            store,
+        }
+    }
+
+    /// A call of the store was answered, or its time was over.
+    pub(crate) fn store_call<T: Described>(
+        &self,
+        operation: Operation,
+        took: Duration,
+        answer: &Result<T>,
+    ) {
+        self.recorders.with(Recorder::installed(), |handles| {
+            handles
+                .duration(operation, result_of(answer))
+                .record(took.as_secs_f64());
+        });
+    }
+
+    /// A call of the store that began then was answered, or its time was over.
+    pub(crate) fn store_answer<T: Described>(
+        &self,
+        operation: Operation,
+        began: Began,
+        answer: &Result<T>,
+    ) {
+        self.store_call(operation, began.0.elapsed(), answer);
     }
 
     /// Tells how many connections there are, unless that was told a moment ago.
@@ -158,10 +191,22 @@ impl Calls {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        metrics::gauge!(ACTIVE).decrement(1.0);
-        let active = self.calls.active.fetch_sub(1, Relaxed);
-        self.calls
-            .count_connections(self.store, active.saturating_sub(1));
+        let metrics = self.metrics;
+        metrics
+            .recorders
+            .with(self.recorder, |handles| handles.active.decrement(1.0));
+        let active = metrics.active.fetch_sub(1, Relaxed);
+        metrics.count_connections(self.store, active.saturating_sub(1));
+    }
+}
+
+fn result_of<T: Described>(answer: &Result<T>) -> CallResult {
+    match answer {
+        Ok(answer) => answer.result(),
+        Err(Error::Timeout { .. }) => CallResult::Timeout,
+        Err(Error::Backend { .. }) => CallResult::Backend,
+        Err(Error::Unsuitable { .. }) => CallResult::Unsuitable,
+        Err(_) => CallResult::Other,
     }
 }
 
@@ -175,15 +220,47 @@ impl Began {
     }
 }
 
-/// A call of the store that began then was answered, or its time was over.
-pub(crate) fn store_answer<T: Described>(operation: Operation, began: Began, answer: &Result<T>) {
-    store_call(operation, began.0.elapsed(), answer);
+/// A sweep that began then was answered. It knows no sessions, and is rare.
+pub(crate) fn sweep_answer(began: Began, answer: &Result<u64>) {
+    let (operation, outcome) = (Operation::Sweep.name(), result_of(answer).name());
+    metrics::histogram!(OPERATION, "operation" => operation, "outcome" => outcome)
+        .record(began.0.elapsed().as_secs_f64());
+}
+
+/// What a request was answered with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answered {
+    Done,
+    Store,
+    Conflict,
+    Limit,
+    Application,
+}
+
+impl Answered {
+    const ALL: [Self; 5] = [
+        Self::Done,
+        Self::Store,
+        Self::Conflict,
+        Self::Limit,
+        Self::Application,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Store => "store",
+            Self::Conflict => "conflict",
+            Self::Limit => "limit",
+            Self::Application => "application",
+        }
+    }
 }
 
 /// What a request is counted by: the first error that the application met.
 #[derive(Debug, Default)]
 pub(crate) struct RequestResult {
-    error: OnceLock<&'static str>,
+    error: OnceLock<Answered>,
     counted: OnceLock<()>,
 }
 
@@ -192,47 +269,34 @@ impl RequestResult {
     pub(crate) fn met<T>(&self, answer: Result<T>) -> Result<T> {
         answer.inspect_err(|error| {
             let outcome = match error {
-                Error::Conflict | Error::Contended => "conflict",
+                Error::Conflict | Error::Contended => Answered::Conflict,
                 Error::TooLarge { .. }
                 | Error::TooManyKeys { .. }
-                | Error::TooManySessions { .. } => "limit",
-                error if error.status() == 503 => "store",
-                _ => "application",
+                | Error::TooManySessions { .. } => Answered::Limit,
+                error if error.status() == 503 => Answered::Store,
+                _ => Answered::Application,
             };
             let _first = self.error.set(outcome);
         })
     }
 
     /// The request is answered. It counts once, if it has used its session or could not.
-    pub(crate) fn answered(&self, has_used: bool) {
+    pub(crate) fn answered(&self, metrics: &Metrics, has_used: bool) {
         let error = self.error.get().copied();
         if (has_used || error.is_some()) && self.counted.set(()).is_ok() {
-            metrics::counter!(REQUESTS, "outcome" => error.unwrap_or("done")).increment(1);
+            metrics.recorders.with(Recorder::installed(), |handles| {
+                handles
+                    .request(error.unwrap_or(Answered::Done))
+                    .increment(1);
+            });
         }
     }
-}
-
-/// Begins each counter at 0: otherwise nobody sees that the first event was one.
-pub(crate) fn begin() {
-    for outcome in ["done", "store", "conflict", "limit", "application"] {
-        metrics::counter!(REQUESTS, "outcome" => outcome).increment(0);
-    }
-    for outcome in ["stored", "refused", "failed"] {
-        metrics::counter!(REFRESHES, "outcome" => outcome).increment(0);
-    }
-    for event in EVENTS {
-        metrics::counter!(SECURITY, "event" => event).increment(0);
-    }
-    metrics::gauge!(ACTIVE).increment(0.0);
-    metrics::gauge!(QUEUE).increment(0.0);
-    metrics::counter!(AHEAD).increment(0);
-    metrics::counter!(SWEPT).increment(0);
 }
 
 /// A refresh was answered.
 pub(crate) fn refreshed(answer: &Answer) {
     let outcome = match answer {
-        Answer::Written(Ok(written)) => written.result(),
+        Answer::Written(Ok(written)) => written.result().name(),
         Answer::Written(Err(_)) => "failed",
         _ => return,
     };
@@ -254,6 +318,11 @@ pub(crate) fn written_at(used_at: Option<Millis>, now: Millis) {
 /// A sweep removed records.
 pub(crate) fn swept(removed: u64) {
     metrics::counter!(SWEPT).increment(removed);
+}
+
+/// A session is in the new store.
+pub(crate) fn moved() {
+    metrics::counter!(MOVED).increment(1);
 }
 
 /// A security event, logged or not.

@@ -6,9 +6,6 @@ use std::time::Duration;
 use super::{Described, Operation};
 use crate::{error::Result, store::SessionStore};
 
-#[inline(always)]
-pub(crate) fn store_call<T: Described>(_: Operation, _: Duration, _: &Result<T>) {}
-
 #[derive(Clone, Copy)]
 pub(crate) struct Began;
 
@@ -20,26 +17,36 @@ impl Began {
 }
 
 #[inline(always)]
-pub(crate) fn store_answer<T: Described>(_: Operation, _: Began, _: &Result<T>) {}
+pub(crate) fn sweep_answer(_: Began, _: &Result<u64>) {}
 
 #[derive(Debug, Default)]
-pub(crate) struct Calls {}
+pub(crate) struct Metrics {}
 
 /// A call that is under way.
 pub(crate) struct UnderWay {}
 
-impl Calls {
+#[expect(clippy::unused_self, reason = "it is nothing")]
+impl Metrics {
     #[inline(always)]
-    #[expect(clippy::unused_self, reason = "it is nothing")]
-    pub(crate) fn begin(&self, _: &dyn SessionStore) -> UnderWay {
+    pub(crate) fn begin_call(&self, _: &dyn SessionStore) -> UnderWay {
         UnderWay {}
     }
+
+    #[inline(always)]
+    pub(crate) fn store_call<T: Described>(&self, _: Operation, _: Duration, _: &Result<T>) {}
+
+    #[inline(always)]
+    pub(crate) fn store_answer<T: Described>(&self, _: Operation, _: Began, _: &Result<T>) {}
 }
 
 /// `call`, within a span.
 #[cfg(feature = "flask-cookie")]
 #[inline(always)]
-pub(crate) fn timed<F: Future>(operation: Operation, call: F) -> impl Future<Output = F::Output> {
+pub(crate) fn timed<F: Future>(
+    _: &Metrics,
+    operation: Operation,
+    call: F,
+) -> impl Future<Output = F::Output> {
     super::spanned(operation, call)
 }
 
@@ -55,7 +62,7 @@ impl RequestResult {
 
     #[inline(always)]
     #[expect(clippy::unused_self, reason = "it is nothing")]
-    pub(crate) fn answered(&self, _: bool) {}
+    pub(crate) fn answered(&self, _: &Metrics, _: bool) {}
 }
 
 #[inline(always)]
@@ -63,6 +70,9 @@ pub(crate) fn waits(_: bool) {}
 
 #[inline(always)]
 pub(crate) fn swept(_: u64) {}
+
+#[inline(always)]
+pub(crate) fn moved() {}
 
 #[inline(always)]
 pub(crate) fn security_event(_: &'static str) {}

@@ -68,10 +68,13 @@ pub(crate) enum Broken {
 pub(crate) trait Backing: Send {
     /// The next program has stores of its own.
     fn next_program(&mut self);
-    fn load(&mut self, in_new: bool, key: &StoreKey) -> Option<Loaded>;
+    /// Fails only if the store itself sees that the record is damaged.
+    fn load(&mut self, in_new: bool, key: &StoreKey) -> Result<Option<Loaded>>;
     fn insert(&mut self, in_new: bool, key: &StoreKey, record: &Record) -> Write;
     fn update(&mut self, in_new: bool, key: &StoreKey, record: &Record, at: &Revision) -> Write;
     fn delete(&mut self, in_new: bool, key: &StoreKey);
+    /// Shortens the record to these bytes behind the store's back.
+    fn damage(&mut self, in_new: bool, key: &StoreKey, bytes: &Bytes);
     fn owned_by(&mut self, in_new: bool, owner: &OwnerKey, cursor: Option<&Cursor>) -> Page;
     fn records(&mut self, in_new: bool, cursor: Option<&Cursor>) -> Page;
 }
@@ -127,8 +130,11 @@ pub(crate) struct Counts {
 pub(crate) struct Held {
     bytes: Bytes,
     revision: u64,
-    /// That of the real store, if there is one.
+    /// That of the real store, if there is one, and if it can read the record.
     backed: Option<Revision>,
+    /// If it was damaged: its revision before. A real store need not see that it has changed since,
+    /// because nobody has written it.
+    intact: Option<u64>,
     expires_at: SystemTime,
 }
 
@@ -174,6 +180,8 @@ impl Command {
 
 enum Reply {
     Loaded(Option<Loaded>),
+    /// The store itself sees that the record is damaged.
+    Unreadable(Error),
     Written(Write),
     Deleted,
     Page(Page),
@@ -453,9 +461,13 @@ impl World {
         }
         let key = self.keys[number % self.keys.len()].clone();
         if let Some(mut held) = self.records.get(&key).cloned() {
+            let before = held.revision;
             self.last_revision += 1;
             held.revision = self.last_revision;
-            held.bytes = if later && held.bytes.len() > 1 && held.bytes[0] == MAGIC {
+            // A store does not write over what it cannot read.
+            let can_be = self.backing.is_none() || held.backed.is_some();
+            let is_written = later && can_be && held.bytes.len() > 1 && held.bytes[0] == MAGIC;
+            held.bytes = if is_written {
                 let mut bytes = held.bytes.to_vec();
                 bytes[1] = LATER_VERSION;
                 bytes.into()
@@ -463,6 +475,18 @@ impl World {
                 let length = held.bytes.len();
                 held.bytes.slice(..length.div_ceil(2))
             };
+            if let Some(backing) = &mut self.backing {
+                let (in_new, name) = real(&key);
+                if is_written {
+                    held.backed = write_over(&mut **backing, in_new, &name, &held);
+                    held.intact = None;
+                } else {
+                    backing.damage(in_new, &name, &held.bytes);
+                    let loaded = backing.load(in_new, &name).ok().flatten();
+                    held.backed = loaded.map(|it| it.revision);
+                    held.intact.get_or_insert(before);
+                }
+            }
             // Flask deletes what it has emptied, whatever it is by then. A damaged record of logins
             // is written anew.
             let names_logins = key.as_str().contains("logins:");
@@ -641,8 +665,13 @@ impl World {
             Command::Load(key) => {
                 self.loaded = Some(key.clone());
                 let (in_new, name) = real(key);
-                let loaded = backing.load(in_new, &name);
                 let held = self.records.get(key);
+                let loaded = match backing.load(in_new, &name) {
+                    Err(error) if held.is_some_and(|it| it.intact.is_some()) => {
+                        return Reply::Unreadable(error);
+                    }
+                    loaded => loaded.expect("only a record that was damaged cannot be loaded"),
+                };
                 assert_eq!(
                     loaded.as_ref().map(|it| &it.bytes),
                     held.map(|it| &it.bytes),
@@ -653,7 +682,11 @@ impl World {
                     held.and_then(|it| it.backed.as_ref()),
                     "the revision of {key:?}"
                 );
-                Reply::Loaded(loaded)
+                let loaded = loaded.zip(held);
+                Reply::Loaded(loaded.map(|(loaded, held)| Loaded {
+                    revision: numbered(held.revision, &loaded.revision),
+                    ..loaded
+                }))
             }
             Command::Insert(key, record) => {
                 if !self.keys.contains(key) {
@@ -663,17 +696,23 @@ impl World {
                 let write = backing.insert(in_new, &name, &real_record(record));
                 let allowed = !self.records.contains_key(key);
                 assert_eq!(write.is_stored(), allowed, "an insert of {key:?}");
-                self.note(key, record, &write);
-                Reply::Written(write)
+                Reply::Written(self.note(key, record, write))
             }
             Command::Update(key, record, revision) => {
                 let (in_new, name) = real(key);
-                let write = backing.update(in_new, &name, &real_record(record), revision);
+                let (number, revision) = numbered_by(revision);
+                let write = backing.update(in_new, &name, &real_record(record), &revision);
                 let held = self.records.get(key);
-                let allowed = held.is_some_and(|it| it.backed.as_ref() == Some(revision));
-                assert_eq!(write.is_stored(), allowed, "an update of {key:?}");
-                self.note(key, record, &write);
-                Reply::Written(write)
+                if held.is_some_and(|it| it.intact == Some(number)) {
+                    // Who loaded it before it was damaged has all of it.
+                    if write.is_stored() {
+                        self.unreadable.remove(key);
+                    }
+                } else {
+                    let allowed = held.is_some_and(|it| it.revision == number);
+                    assert_eq!(write.is_stored(), allowed, "an update of {key:?}");
+                }
+                Reply::Written(self.note(key, record, write))
             }
             Command::Delete(key) => {
                 let (in_new, name) = real(key);
@@ -692,12 +731,15 @@ impl World {
     }
 
     /// Keeps what a real store has stored.
-    fn note(&mut self, key: &StoreKey, record: &Record, write: &Write) {
-        if let Write::Stored(revision) = write {
-            let mut held = self.held(record);
-            held.backed = Some(revision.clone());
-            self.replace(key, Some(held));
-        }
+    fn note(&mut self, key: &StoreKey, record: &Record, write: Write) -> Write {
+        let Write::Stored(revision) = write else {
+            return write;
+        };
+        let mut held = self.held(record);
+        let given = numbered(held.revision, &revision);
+        held.backed = Some(revision);
+        self.replace(key, Some(held));
+        Write::Stored(given)
     }
 
     /// A record with a revision of its own.
@@ -707,6 +749,7 @@ impl World {
             bytes: record.bytes.clone(),
             revision: self.last_revision,
             backed: None,
+            intact: None,
             expires_at: record.expires_at,
         }
     }
@@ -812,6 +855,7 @@ impl SessionStore for Store {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         match self.call(Command::Load(self.key(key))).await? {
             Reply::Loaded(loaded) => Ok(loaded),
+            Reply::Unreadable(error) => Err(error),
             _ => unreachable!("a load is answered as a load"),
         }
     }
@@ -964,6 +1008,40 @@ fn real_owner(owner: &OwnerKey) -> (bool, OwnerKey) {
         Some(name) => (true, OwnerKey::from_stored(name)),
         None => (false, owner.clone()),
     }
+}
+
+/// The revision of a real store, with the world's number of it before: the real one may be the same
+/// before and after a damage.
+fn numbered(number: u64, revision: &Revision) -> Revision {
+    Revision::new([&number.to_be_bytes()[..], revision.as_bytes()].concat())
+}
+
+/// The world's number of a revision, and the revision of the real store. No record has the number 0, nor
+/// a revision without a number.
+fn numbered_by(revision: &Revision) -> (u64, Revision) {
+    match revision.as_bytes().split_first_chunk() {
+        Some((number, rest)) => (u64::from_be_bytes(*number), Revision::new(rest.to_vec())),
+        None => (0, revision.clone()),
+    }
+}
+
+/// Writes `held` as another release does, which knows the store. Returns the revision.
+fn write_over(
+    backing: &mut dyn Backing,
+    in_new: bool,
+    key: &StoreKey,
+    held: &Held,
+) -> Option<Revision> {
+    let record = Record {
+        bytes: held.bytes.clone(),
+        expires_at: held.expires_at,
+        entry: None,
+    };
+    let written = backing.update(in_new, key, &record, held.backed.as_ref()?);
+    let Write::Stored(revision) = written else {
+        panic!("nobody else has written it");
+    };
+    Some(revision)
 }
 
 /// The record as its own store gets it.

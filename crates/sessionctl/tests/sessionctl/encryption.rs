@@ -94,3 +94,21 @@ async fn what_no_key_opens_stays_as_it_is() {
     );
     assert!(found(&store.encrypted(OLD), &cookie).await.is_some());
 }
+
+/// `doctor` has other keys than the application had.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_does_not_fit_is_a_problem() {
+    let store = Place::sqlite().await;
+    log_in(&store.encrypted(OLD), Some("ada")).await;
+    let doctor = |env: &[(&str, &str)]| run(&["--store", &store.url, "doctor"], env);
+    assert_eq!(doctor(&[]).code, 0);
+    assert_eq!(doctor(&[("SESSION_ENCRYPTION_KEY", OLD)]).code, 0);
+    let wrong = doctor(&[("SESSION_ENCRYPTION_KEY", NEW)]);
+    assert_eq!(wrong.code, 3, "{wrong:?}");
+    assert!(wrong.out.contains("cannot be decrypted"), "{wrong:?}");
+    let both = [
+        ("SESSION_ENCRYPTION_KEY", NEW),
+        ("SESSION_ENCRYPTION_KEY_FALLBACKS", OLD),
+    ];
+    assert_eq!(doctor(&both).code, 0);
+}

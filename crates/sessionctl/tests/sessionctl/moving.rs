@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use session_core::{Finish, KeyPrefix, Moving, SessionStore, Sessions};
-use session_tests::{rounds, scratch_dir};
+use session_tests::{RedisServer, rounds, scratch_dir};
 
 use tokio::task::JoinHandle;
 
@@ -402,4 +402,24 @@ async fn sessions_are_ended_in_both_stores_while_they_move() {
     let ended = on_both(&["end", "--all", "--yes"]).ok();
     assert_eq!(ended, "1 session(s) ended\n");
     assert_eq!(found(&old.sessions(), &cookies[3]).await, None);
+}
+
+/// Both stores are read while sessions move, and the old one twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_read_counts_once() {
+    let redis = RedisServer::start(&[]).await;
+    let (old, new) = (Place::of_server(&redis.url()).await, Place::files().await);
+    log_in(&old.sessions(), None).await;
+    let keys = redis.command("KEYS session:*");
+    let damaged = keys.lines().find(|it| it.starts_with("session:")).unwrap();
+    redis.command(&format!("SET {damaged} damaged KEEPTTL"));
+    log_in(&old.sessions(), None).await;
+    let words = ["--store", &new.url, "--old", &old.url, "count", "--json"];
+    let ran = run(&words, &[]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(
+        ran.out.contains("\"unreadable\":1,") || ran.out.contains("\"unreadable\":1}"),
+        "{ran:?}"
+    );
+    assert!(ran.out.contains("\"sessions\":1"), "{ran:?}");
 }

@@ -119,7 +119,8 @@ async fn a_state_that_cannot_be_used_is_named() {
     fs::create_dir(path.join("directory")).unwrap();
     fs::write(path.join("binary"), b"\xff\xfe").unwrap();
     fs::write(path.join("empty"), b"").unwrap();
-    for name in ["directory", "binary", "empty", "none/state"] {
+    // The last would never end.
+    for name in ["directory", "binary", "empty", "none/state", "/dev/zero"] {
         let state = path.join(name);
         let ran = from.run(&["copy", "--to", &to.url, "--state", state.to_str().unwrap()]);
         assert_eq!(ran.code, 2, "{name}: {ran:?}");
@@ -227,4 +228,51 @@ fn a_store_of_flasks_is_refused_with_the_reason() {
         assert!(ran.err.contains("Flask"), "{ran:?}");
         assert!(!ran.err.contains("Cargo feature"), "{ran:?}");
     }
+}
+
+/// A directory whose name was mistyped: nothing is read as sessions there, and nothing is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_of_something_else_is_refused_and_left_alone() {
+    let directory = scratch_dir();
+    fs::write(directory.path().join("letter.txt"), "dear Ada").unwrap();
+    let url = format!("file://{}", directory.path().display());
+    let store = Place::files().await;
+    log_in(&store.sessions(), Some("ada")).await;
+    for words in [
+        &["--store", &*url, "count"][..],
+        &["--store", &url, "doctor"],
+        &["--store", &url, "sweep"],
+        &["--store", &url, "migrate"],
+        &["--store", &store.url, "copy", "--to", &url],
+    ] {
+        let ran = run(words, &[]);
+        let status = if words.contains(&"doctor") { 3 } else { 2 };
+        assert_eq!(ran.code, status, "{words:?}: {ran:?}");
+        let told = format!("{}{}", ran.out, ran.err);
+        assert!(told.contains("something else"), "{words:?}: {told}");
+    }
+    assert_eq!(names_in(directory.path()), ["letter.txt"]);
+}
+
+/// Where there is nothing to end, nobody is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_not_asked_about() {
+    let store = Place::sqlite().await;
+    for words in [
+        &["end", "--all"][..],
+        &["end", "--owner", "ada"],
+        &["end", "--anonymous", "--idle-for", "7d"],
+    ] {
+        let out = store.run(words).ok();
+        assert!(out.starts_with("0 session(s) ended"), "{words:?}: {out}");
+    }
+    assert_eq!(store.run(&["ls", "--limit", "0"]).code, 2);
+}
+
+/// A cause that repeats what the error says is printed once.
+#[test]
+fn a_reason_is_printed_once() {
+    let ran = run(&["--store", "postgres://u@127.0.0.1:1/d", "count"], &[]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(ran.err.matches("Connection refused").count(), 1, "{ran:?}");
 }

@@ -90,7 +90,7 @@ async fn session_of(request: &Request, cookie: &SignedCookie) -> Result<Option<P
         let had_its_session = counts_no_more(shared, cookie).await?;
         let mut failed_start = None;
         if cookie.user.is_some() {
-            let loaded = timed(Operation::Load, shared.store.load(&key)).await?;
+            let loaded = timed(&shared.metrics, Operation::Load, shared.store.load(&key)).await?;
             let revision = loaded.as_ref().map(|it| it.revision.clone());
             match rules.read(&key, Form::Native, loaded) {
                 LoadedRecord::Live(live) if rules.is_expired(&live, shared.now()) => {

@@ -88,7 +88,7 @@ fn cookie_key(shared: &Shared, cookie: &[u8]) -> StoreKey {
 
 /// When what the note says happened. What cannot be read counts as now: no log-out is forgotten.
 async fn noted(shared: &Shared, key: StoreKey) -> Result<Option<Millis>> {
-    let load = timed(Operation::Load, shared.store.load(&key));
+    let load = timed(&shared.metrics, Operation::Load, shared.store.load(&key));
     let Some(found) = load.await? else {
         return Ok(None);
     };
@@ -114,7 +114,7 @@ async fn note(shared: &Shared, key: &StoreKey, is_enough: impl Fn(Millis) -> boo
     let lifetime = flask.lifetime.max(Settings::DEFAULT_IDLE_TIMEOUT);
     let until = at.after(lifetime).after(tolerance);
     loop {
-        let found = timed(Operation::Load, shared.store.load(key)).await?;
+        let found = timed(&shared.metrics, Operation::Load, shared.store.load(key)).await?;
         let read = found.as_ref().map(|it| codec::read_note(key, &it.bytes));
         let until = match read {
             Some(Ok((noted, _))) if is_enough(noted) => return Ok(()),
@@ -130,10 +130,17 @@ async fn note(shared: &Shared, key: &StoreKey, is_enough: impl Fn(Millis) -> boo
             entry: None,
         };
         let written = match &found {
-            None => timed(Operation::Insert, shared.store.insert(key, &record)).await?,
+            None => {
+                timed(
+                    &shared.metrics,
+                    Operation::Insert,
+                    shared.store.insert(key, &record),
+                )
+                .await?
+            }
             Some(found) => {
                 let update = shared.store.update(key, &record, &found.revision);
-                timed(Operation::Update, update).await?
+                timed(&shared.metrics, Operation::Update, update).await?
             }
         };
         if matches!(written, Write::Stored(_)) {
