@@ -28,10 +28,15 @@ use super::{ConfigError, Settings};
 /// **TLS.** A cookie with `Secure` is never sent without TLS; a header is. So serve these routes
 /// over TLS only, and let the client refuse `http:`.
 ///
+/// **Several ids** in one request are as good as none: a proxy in front may have judged another one
+/// than the application. Other credentials beside the id, such as `Basic`, do not matter.
+///
 /// **CORS.** A program in a browser that calls from another origin reads the response header only
 /// if the response has `Access-Control-Expose-Headers` with its name, and sends the request header
-/// only if the answer to the preflight has `Access-Control-Allow-Headers` with its name. The
-/// application's layer for CORS adds them.
+/// only if the answer to the preflight has `Access-Control-Allow-Headers` with its name; `*` does not
+/// stand for `Authorization`. The application's layer for CORS adds both. It belongs outside of the
+/// session's: then a response of the session's own, such as a 503, has them, too, and a preflight,
+/// which never has an id, is answered without the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdHeader {
     request: Arc<str>,
