@@ -115,7 +115,9 @@ impl IdHeader {
                     .bytes()
                     .all(|it| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it))
         };
-        let taken = |name: &str| TAKEN.contains(&name);
+        let taken = |name: &str| {
+            TAKEN.contains(&name) || TAKEN_FAMILIES.iter().any(|it| name.starts_with(it))
+        };
         let wrong = |reason| Err(ConfigError::new("SESSION_HEADER", reason));
         if !is_name(&self.request) || !is_name(&self.response) {
             return wrong("must be the name of a header, such as Authorization or X-Session");
@@ -131,20 +133,48 @@ impl IdHeader {
 
 /// Names with a meaning of their own.
 const TAKEN: &[&str] = &[
+    "age",
+    "allow",
     "authorization",
     "cache-control",
     "clear-site-data",
     "connection",
-    "content-length",
-    "content-type",
     "cookie",
+    "date",
+    "etag",
+    "expect",
+    "expires",
+    "forwarded",
     "host",
+    "keep-alive",
+    "last-modified",
+    "link",
     "location",
+    "origin",
+    "range",
+    "referer",
     "retry-after",
+    "server",
     "set-cookie",
+    "te",
+    "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
     "vary",
+    "via",
+    "www-authenticate",
+];
+
+/// What such names begin with.
+const TAKEN_FAMILIES: &[&str] = &[
+    "accept",
+    "access-control-",
+    "content-",
+    "if-",
+    "proxy-",
+    "sec-",
+    "x-forwarded-",
 ];
 
 impl Settings {
