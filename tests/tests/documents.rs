@@ -314,7 +314,10 @@ fn every_package_keeps_the_workspaces_lints() {
 /// The code of an adapter, without comments and blank lines.
 fn adapter(name: &str) -> Vec<String> {
     let mut files = Vec::new();
-    sources(&root().join(format!("crates/session-{name}/src")), &mut files);
+    sources(
+        &root().join(format!("crates/session-{name}/src")),
+        &mut files,
+    );
     let texts: Vec<_> = files.iter().map(text).collect();
     let lines = texts.iter().flat_map(|it| it.lines()).map(str::trim);
     let code = lines.filter(|it| !it.is_empty() && !it.starts_with("//"));

@@ -209,7 +209,11 @@ impl Rules {
         if let Some(header) = &self.settings.id_header {
             // A program sends one id. With several, whatever is in front may have judged another.
             let mut ids = headers.filter_map(|it| header.id_in(it));
-            let only = ids.next().filter(|_| ids.next().is_none());
+            let only = ids.next();
+            if ids.next().is_some() {
+                tracing::debug!("a request has several ids in its header; none of them is used");
+                return Vec::new();
+            }
             return self.verified(only.into_iter());
         }
         let name = &self.settings.cookie.name;

@@ -15,7 +15,7 @@ use http::{
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
         ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE,
-        ORIGIN, SET_COOKIE, VARY,
+        ORIGIN, SET_COOKIE, UPGRADE, VARY,
     },
     request::Builder,
 };
@@ -106,6 +106,26 @@ async fn a_response_to_head_has_no_content_although_the_session_was_not_saved() 
             let response = send(&app, Request::builder().method(&method)).await;
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(text(response).await, content, "{method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_guard_answers_to_head_has_no_content() {
+    let sessions = sessions(settings(), &ObservedStore::default());
+    let routes = Router::new().route("/", get(show));
+    let fresh = FreshLogin::within(Duration::from_secs(60)).layer(routes.clone());
+    let fresh = Whole::new(SessionLayer::new(sessions).layer(fresh));
+    let elsewhere =
+        CrossSiteGuard::default().with_answer(|_| Response::new("not from there".into()));
+    let elsewhere = Whole::new(elsewhere.layer(routes));
+    for (app, content) in [(fresh, "Unauthorized"), (elsewhere, "not from there")] {
+        for (method, content) in [(Method::HEAD, ""), (Method::GET, content)] {
+            let request = Request::builder()
+                .method(&method)
+                .header("Sec-Fetch-Site", "cross-site")
+                .header(UPGRADE, "websocket");
+            assert_eq!(text(send(&app, request).await).await, content, "{method}");
         }
     }
 }
