@@ -5,16 +5,17 @@ use std::time::Duration;
 use http::{Request, request::Builder};
 use session_core::{
     SecretKeys, Sessions, Settings,
-    config::{IdHeader, Refresh},
+    config::{FlaskCookie, IdHeader, Refresh},
 };
 
 use super::{
-    Response,
+    Admin, Response,
     browser::{SECRET, act, sessions, sessions_at, settings},
+    log::Log,
     observed_store::ObservedStore,
     test_clock::TestClock,
 };
-use crate::framework::{App, Running};
+use crate::framework::{App, Running, Session, SessionError};
 
 /// A program that uses an application. It sends the id that it was given last.
 struct Client {
@@ -133,6 +134,28 @@ async fn the_id_is_read_from_that_header_and_from_nothing_else() {
 }
 
 #[tokio::test]
+async fn of_several_ids_none_counts_and_other_credentials_beside_one_do_not_matter() {
+    let store = ObservedStore::default();
+    let sessions = sessions(by(&IdHeader::bearer()), &store);
+    let ada = sessions.cookie_of(|it| it.log_in("ada")).await.unwrap();
+    let bob = sessions.cookie_of(|it| it.log_in("bob")).await.unwrap();
+    let client = Client::of(sessions).await;
+    for (first, second, owner) in [
+        (&*ada, &*bob, "nobody"),
+        ("Bearer forged", &*ada, "nobody"),
+        (&*ada, "bearer  forged", "nobody"),
+        (&*ada, "Bearer ", "ada"),
+        ("Basic YTpi", &*ada, "ada"),
+        (&*ada, "Basic YTpi", "ada"),
+    ] {
+        let request = Request::get("/who")
+            .header("authorization", first)
+            .header("authorization", second);
+        assert_eq!(client.send(request).await.body, owner, "{first} {second}");
+    }
+}
+
+#[tokio::test]
 async fn no_id_of_a_cookie_is_accepted_in_the_header_and_no_other_way_round() {
     let store = ObservedStore::default();
     let by_cookie = sessions(settings(), &store);
@@ -151,16 +174,14 @@ async fn no_id_of_a_cookie_is_accepted_in_the_header_and_no_other_way_round() {
     assert_eq!(browser.send("/who", Some(own)).await.body, "ada");
 }
 
+async fn both(shop: Session, admin: Session<Admin>) -> Result<String, SessionError> {
+    shop.insert("a", &1)?;
+    admin.insert("a", &2)?;
+    Ok(String::new())
+}
+
 #[tokio::test]
 async fn one_route_may_have_a_session_by_cookie_and_another_by_header() {
-    use super::Admin;
-    use crate::framework::{Session, SessionError};
-
-    async fn both(shop: Session, admin: Session<Admin>) -> Result<String, SessionError> {
-        shop.insert("a", &1)?;
-        admin.insert("a", &2)?;
-        Ok(String::new())
-    }
     let store = ObservedStore::default();
     let app = App::new()
         .route("/", both)
@@ -174,6 +195,24 @@ async fn one_route_may_have_a_session_by_cookie_and_another_by_header() {
     assert_eq!(response.cookie_names(), ["__Host-session"]);
     assert!(response.header("session-id").is_some());
     assert_eq!(response.header("vary"), Some("Cookie, authorization"));
+}
+
+#[tokio::test]
+async fn sessions_that_would_answer_in_one_header_are_refused() {
+    let (log, _logging) = Log::of_this_thread();
+    let store = ObservedStore::default();
+    let admins = IdHeader::named("X-Admin").answering_in("Session-Id");
+    let app = App::new()
+        .route("/", both)
+        .admin_sessions(sessions(by(&admins), &store))
+        .sessions(sessions(by(&IdHeader::bearer()), &store));
+    let app = app.start().await;
+    let response = app
+        .send(Request::get("/").body(String::new()).unwrap())
+        .await;
+    assert_eq!(response.status, 500);
+    let log = log.text();
+    assert!(log.contains("session-id too"), "{log}");
 }
 
 #[tokio::test]
@@ -235,6 +274,15 @@ async fn its_sessions_are_in_the_list_of_devices_beside_those_of_browsers() {
     assert_eq!(by_cookie.owner_sessions("ada").await.unwrap().len(), 2);
     assert_eq!(by_cookie.log_out_everywhere("ada").await.unwrap(), 2);
     assert_eq!(client.get("/who").await.0, "nobody");
+}
+
+#[tokio::test]
+async fn a_log_out_sets_no_cookie_although_a_flask_cookie_may_start_sessions() {
+    let flask = FlaskCookie::new("dev").unwrap();
+    let settings = by(&IdHeader::bearer()).with_flask_cookie(flask);
+    let mut client = Client::of(sessions(settings, &ObservedStore::default())).await;
+    client.get("/login/ada").await;
+    assert_eq!(client.get("/logout").await.1.as_deref(), Some(""));
 }
 
 #[tokio::test]

@@ -311,6 +311,30 @@ fn every_package_keeps_the_workspaces_lints() {
 }
 
 /// The features of a package, without those that only this project uses.
+/// The code of an adapter, without comments and blank lines.
+fn adapter(name: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    sources(
+        &root().join(format!("crates/session-{name}/src")),
+        &mut files,
+    );
+    let texts: Vec<_> = files.iter().map(text).collect();
+    let lines = texts.iter().flat_map(|it| it.lines()).map(str::trim);
+    let code = lines.filter(|it| !it.is_empty() && !it.starts_with("//"));
+    code.map(str::to_owned).collect()
+}
+
+#[test]
+fn an_adapter_is_small_and_no_copy_of_the_other() {
+    let (actix, tower) = (adapter("actix"), adapter("tower"));
+    for adapter in [&actix, &tower] {
+        assert!((500..900).contains(&adapter.len()), "{}", adapter.len());
+    }
+    let of_actix: BTreeSet<_> = actix.windows(20).collect();
+    let copied = tower.windows(20).find(|run| of_actix.contains(run));
+    assert_eq!(copied, None);
+}
+
 fn features(manifest: &str) -> impl Iterator<Item = &str> {
     let rest = manifest.split_once("\n[features]\n").map(|(_, rest)| rest);
     let section = rest.and_then(|rest| rest.split("\n[").next());

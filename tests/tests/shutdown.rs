@@ -1,11 +1,12 @@
-//! A demo that ends finishes the saves of clients that hung up, or logs that they are not saved.
+//! A program that ends finishes what is under way, and the saves of clients that hung up; or it logs
+//! that they are not saved.
 
 mod site;
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use session_tests::{ChaosProxy, Disruption, Postgres, RedisServer};
+use session_tests::{ChaosProxy, Disruption, Postgres, Program, RedisServer};
 use site::{Backend, Browser, Demo, Rude};
 
 /// Of each reply of the store: long enough to hang up and end the demo in between, and less than
@@ -28,8 +29,7 @@ struct Scene {
 impl Scene {
     /// On a server of `backend` at `url`, with so many milliseconds of store time.
     async fn new(backend: Backend, url: &str, port: u16, deadline: &'static str) -> Self {
-        let proxy = ChaosProxy::start(port).await;
-        let address = url.replace(&port.to_string(), &proxy.port().to_string());
+        let (proxy, address) = proxied(url, port).await;
         let settings = [
             ("SESSION_STORE_TIMEOUT_MS", deadline),
             ("DEMO_WORKERS", "1"),
@@ -81,12 +81,7 @@ impl Scene {
     }
 
     async fn until(&self, what: &str, so: impl Fn() -> bool) {
-        let begin = Instant::now();
-        while !so() {
-            let waited = begin.elapsed();
-            assert!(waited < BOUND, "not yet: {what}\n{}", self.demo.output());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until(what, so, || self.demo.output()).await;
     }
 
     /// Ends the demo by SIGTERM; the lines of its log that speak of a save.
@@ -98,6 +93,22 @@ impl Scene {
         let output = self.demo.output();
         let lines = output.lines().filter(|line| line.contains("disconnected"));
         lines.map(str::to_owned).collect()
+    }
+}
+
+/// A proxy to the server of a store, and the store's address there.
+async fn proxied(url: &str, port: u16) -> (ChaosProxy, String) {
+    let proxy = ChaosProxy::start(port).await;
+    let address = url.replace(&port.to_string(), &proxy.port().to_string());
+    (proxy, address)
+}
+
+async fn until(what: &str, so: impl Fn() -> bool, output: impl Fn() -> String) {
+    let begin = Instant::now();
+    while !so() {
+        let waited = begin.elapsed();
+        assert!(waited < BOUND, "not yet: {what}\n{}", output());
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -134,4 +145,30 @@ async fn a_save_that_fails_is_reported_as_not_saved() {
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("failed"), "{said:?}");
     assert!(!scene.is_written().await);
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_saved_and_answered_before_a_program_of_axum_ends() {
+    let server = RedisServer::start(&[]).await;
+    let (proxy, address) = proxied(&server.url(), server.port()).await;
+    let start = async |url: &str| {
+        let environment = [("STORE", "redis"), ("URL", url)];
+        Program::start("axum-neighbour", &environment).await
+    };
+    let program = start(&address).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut browser = Browser::new(http, program.url());
+    browser.get("/set?k=first&v=1").await;
+    proxy.set(Disruption::Latency(SLOWNESS));
+    let before = proxy.bytes_to_server();
+    let (answer, ended) = tokio::join!(browser.get("/set?k=late&v=2"), async {
+        let is_loading = || proxy.bytes_to_server() > before;
+        until("the session is loading", is_loading, || program.output()).await;
+        program.stop().await
+    });
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(ended, "{}", program.output());
+    let other = start(&server.url()).await;
+    let found = browser.at(other.url()).get("/get?k=late").await;
+    assert_eq!(found.json(), json!({ "found": true, "value": "2" }));
 }

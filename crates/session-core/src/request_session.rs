@@ -483,7 +483,8 @@ fn response_headers(
 /// with the login either.
 #[cfg(feature = "flask-cookie")]
 fn flask_cookie_removal(machine: &Machine, settings: &Settings, sets: bool) -> Option<String> {
-    let flask = settings.flask.cookie.as_ref()?;
+    let flask = settings.flask.cookie.as_ref();
+    let flask = flask.filter(|_| settings.id_header.is_none())?;
     let has_moved = machine.is_imported() && sets && !flask.stays();
     (has_moved || machine.has_logged_out()).then(|| flask.removal())
 }

@@ -207,7 +207,14 @@ impl Rules {
     /// The ids that a request presents in these headers, in their order. No I/O.
     pub(crate) fn presented(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Vec<Presented> {
         if let Some(header) = &self.settings.id_header {
-            return self.verified(headers.filter_map(|it| header.id_in(it)));
+            // A program sends one id. With several, whatever is in front may have judged another.
+            let mut ids = headers.filter_map(|it| header.id_in(it));
+            let only = ids.next();
+            if ids.next().is_some() {
+                tracing::debug!("a request has several ids in its header; none of them is used");
+                return Vec::new();
+            }
+            return self.verified(only.into_iter());
         }
         let name = &self.settings.cookie.name;
         self.verified(headers.flat_map(|it| cookie::values(it, name)))

@@ -286,6 +286,15 @@ fn a_header_that_cannot_take_the_cookies_place_is_refused() {
         (&[("SESSION_HEADER", "Cookie")], "must be Authorization"),
         (&[("SESSION_HEADER", "set-cookie")], "must be Authorization"),
         (&[("SESSION_HEADER", "Host")], "must be Authorization"),
+        (&[("SESSION_HEADER", "Origin")], "must be Authorization"),
+        (
+            &[("SESSION_HEADER", "Content-Encoding")],
+            "must be Authorization",
+        ),
+        (
+            &[("SESSION_HEADER", "Sec-Fetch-Site")],
+            "must be Authorization",
+        ),
         (&[("SESSION_HEADER", "X Session")], "must be the name"),
         (&[("SESSION_HEADER", "X-Session:")], "must be the name"),
         (

@@ -18,7 +18,10 @@ use session_core::{CrossSiteRule, RequestSource};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::request::{original_uri, route};
+use crate::{
+    request::{original_uri, route},
+    response::{answer_to, is_head},
+};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -122,9 +125,10 @@ where
                 handling: self.inner.call(request),
             }
         } else {
+            let is_head = is_head(&request);
             let answer = (self.guard.answer)(&request.into_parts().0);
             Step::Refused {
-                answer: Some(answer.map(B::from)),
+                answer: Some(answer_to(is_head, answer)),
             }
         };
         CrossSiteFuture { step }

@@ -12,7 +12,10 @@ use http::{Request, Response, request::Parts};
 use session_core::{Session, adapter::Refusal};
 use tower_service::Service;
 
-use crate::SessionExt;
+use crate::{
+    SessionExt,
+    response::{answer_to, is_head},
+};
 
 /// Which requests pass.
 pub trait Guard: Clone + fmt::Debug + Send + Sync + 'static {
@@ -78,16 +81,17 @@ where
         let clone = self.inner.clone();
         let mut service = mem::replace(&mut self.inner, clone);
         let guard = self.guard.clone();
+        let is_head = is_head(&request);
         let (parts, body) = request.into_parts();
         Box::pin(async move {
             if guard.is_about(&parts) {
                 let opened = parts.named_session::<G::Name>().await;
                 let admitted = match opened {
                     Ok(session) => guard.admit(&session, &parts),
-                    Err(error) => return Ok(error.to_response()),
+                    Err(error) => return Ok(answer_to(is_head, error.to_response())),
                 };
                 if let Err(refusal) = admitted {
-                    return Ok(guard.answer(&refusal, &parts).map(B::from));
+                    return Ok(answer_to(is_head, guard.answer(&refusal, &parts)));
                 }
             }
             service.call(Request::from_parts(parts, body)).await

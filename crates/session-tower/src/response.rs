@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Request, Response, header::SET_COOKIE};
+use http::{HeaderValue, Method, Request, Response, header::SET_COOKIE};
 use pin_project_lite::pin_project;
 use session_core::adapter::{
     Finished, Saving, Slot, Unsaved, keep_cookies, opened_untouched, write_head,
@@ -29,6 +29,7 @@ pin_project! {
     {
         // `None` if an outer layer handles the session, or this one is refused.
         slot: Option<Arc<Slot>>,
+        is_head: bool,
         #[pin]
         step: Step<S, Q, S::Future, S::Response>,
     }
@@ -74,6 +75,7 @@ where
             let session = slot.request_session();
             opened_untouched(&session, |carrier| carried(request.headers(), carrier))
         });
+        let is_head = is_head(&request);
         let step = match opening {
             Some(opening) => {
                 // The one that is ready to be called, and not its clone.
@@ -87,7 +89,11 @@ where
                 handling: service.call(request),
             },
         };
-        Self { slot, step }
+        Self {
+            slot,
+            is_head,
+            step,
+        }
     }
 }
 
@@ -132,7 +138,7 @@ where
                     let mut response = response.take().expect("a response is sent once");
                     match saved {
                         Ok(headers) => write_head(&headers, response.headers_mut()),
-                        Err(unsaved) => response = refusal(&response, &unsaved),
+                        Err(unsaved) => response = refusal(&response, &unsaved, *this.is_head),
                     }
                     return Poll::Ready(Ok(response));
                 }
@@ -142,12 +148,23 @@ where
     }
 }
 
+pub(crate) fn is_head<Q>(request: &Request<Q>) -> bool {
+    request.method() == Method::HEAD
+}
+
+/// An answer of this crate's own. One to HEAD has no content: over HTTP/2 the server does not remove
+/// it.
+pub(crate) fn answer_to<B: From<String>>(is_head: bool, answer: Response<String>) -> Response<B> {
+    answer.map(|text| if is_head { String::new() } else { text }.into())
+}
+
 /// Replaces the response of the handler, because the session could not be saved.
 fn refusal<B: From<String>>(
     response: &Response<B>,
     Unsaved { error, headers }: &Unsaved,
+    is_head: bool,
 ) -> Response<B> {
-    let mut instead = error.to_response();
+    let mut instead = answer_to(is_head, error.to_response());
     let cookies = response.headers().get_all(SET_COOKIE).into_iter();
     keep_cookies(cookies.map(HeaderValue::as_bytes), instead.headers_mut());
     write_head(headers, instead.headers_mut());

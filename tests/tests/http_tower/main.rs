@@ -4,6 +4,10 @@
 
 #[path = "../../../crates/session-tower/tests/http/framework.rs"]
 mod framework;
+/// Layers are added to each route.
+mod layers {
+    pub(crate) use axum::Router as Routes;
+}
 #[path = "../http_stores/mod.rs"]
 mod store;
 #[path = "../../http/mod.rs"]

@@ -11,16 +11,34 @@ use actix_web::{
     middleware::{Next, from_fn},
     test, web,
 };
-use session_actix::{Session, SessionError, SessionExt, SessionMiddleware};
+use session_actix::{CrossSiteGuard, Session, SessionError, SessionExt, SessionMiddleware};
 
 use crate::suite::{
     browser::{browser, sessions, sessions_at, settings},
+    log::Log,
     observed_store::ObservedStore,
     test_clock::TestClock,
 };
 
 /// In seconds.
 const DAY: u64 = 86_400;
+
+#[tokio::test]
+async fn a_guard_against_other_sites_names_the_route() {
+    let app = test::init_service(
+        App::new()
+            .wrap(CrossSiteGuard::default())
+            .route("/set/{key}", web::post().to(async || "set")),
+    )
+    .await;
+    let (log, _logging) = Log::of_this_thread();
+    let request = test::TestRequest::post().uri("/set/a");
+    let request = request.insert_header(("Sec-Fetch-Site", "cross-site"));
+    let refused = test::try_call_service(&app, request.to_request()).await;
+    assert_eq!(refused.unwrap_err().error_response().status().as_u16(), 403);
+    let events = log.security_events();
+    assert!(events[0].contains("route=\"/set/{key}\""), "{events:?}");
+}
 
 async fn count_visits(
     request: ServiceRequest,

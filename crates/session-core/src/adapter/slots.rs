@@ -40,6 +40,14 @@ struct Inside {
     refused: Option<Box<str>>,
 }
 
+/// Where a name stands that only one of the sessions around a request may have.
+#[derive(PartialEq, Eq)]
+enum Place {
+    Cookie,
+    RequestHeader,
+    ResponseHeader,
+}
+
 /// The slots of all middleware that a request has passed: the innermost, which refers to the
 /// others. An adapter keeps it in the request's extensions.
 ///
@@ -109,26 +117,30 @@ impl Slot {
         locked.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What these sessions read of a request: which header, and for a cookie which name in it.
-    fn carriers(&self) -> impl Iterator<Item = (Carrier<'_>, &str)> {
+    /// What no other sessions may have: the names of cookies, or of the headers that they read and
+    /// write.
+    fn own_names(&self) -> impl Iterator<Item = (Place, &str)> {
         let settings = self.sessions.settings();
-        let own = match Carrier::of(settings) {
-            Carrier::Cookie => (Carrier::Cookie, &*settings.cookie().name),
-            header @ Carrier::Header(name) => (header, name),
-        };
+        let header = settings.id_header();
+        let cookie = header.is_none().then(|| &*settings.cookie().name);
         #[cfg(feature = "dbsc")]
-        let bound = settings.device_binding();
-        #[cfg(feature = "dbsc")]
-        let bound = bound.map(|it| (Carrier::Cookie, &*it.cookie().name));
+        let bound = settings.device_binding().map(|it| &*it.cookie().name);
         #[cfg(not(feature = "dbsc"))]
         let bound = None;
-        iter::once(own).chain(bound)
+        let cookies = cookie.into_iter().chain(bound);
+        let headers = header.into_iter().flat_map(|it| {
+            [
+                (Place::RequestHeader, it.request()),
+                (Place::ResponseHeader, it.response()),
+            ]
+        });
+        cookies.map(|name| (Place::Cookie, name)).chain(headers)
     }
 
-    /// The cookie or the header that both read.
+    /// The cookie or the header that both have.
     fn in_common(&self, other: &Self) -> Option<Box<str>> {
-        let common = |it: &(Carrier<'_>, &str)| other.carriers().any(|other| other == *it);
-        self.carriers().find(common).map(|(_, name)| name.into())
+        let common = |it: &(Place, &str)| other.own_names().any(|other| other == *it);
+        self.own_names().find(common).map(|(_, name)| name.into())
     }
 
     /// Enters this slot inside of `outer`. Returns it, unless one of those handles its session or

@@ -28,10 +28,15 @@ use super::{ConfigError, Settings};
 /// **TLS.** A cookie with `Secure` is never sent without TLS; a header is. So serve these routes
 /// over TLS only, and let the client refuse `http:`.
 ///
+/// **Several ids** in one request are as good as none: a proxy in front may have judged another one
+/// than the application. Other credentials beside the id, such as `Basic`, do not matter.
+///
 /// **CORS.** A program in a browser that calls from another origin reads the response header only
 /// if the response has `Access-Control-Expose-Headers` with its name, and sends the request header
-/// only if the answer to the preflight has `Access-Control-Allow-Headers` with its name. The
-/// application's layer for CORS adds them.
+/// only if the answer to the preflight has `Access-Control-Allow-Headers` with its name; `*` does not
+/// stand for `Authorization`. The application's layer for CORS adds both. It belongs outside of the
+/// session's: then a response of the session's own, such as a 503, has them, too, and a preflight,
+/// which never has an id, is answered without the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdHeader {
     request: Arc<str>,
@@ -110,7 +115,9 @@ impl IdHeader {
                     .bytes()
                     .all(|it| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it))
         };
-        let taken = |name: &str| TAKEN.contains(&name);
+        let taken = |name: &str| {
+            TAKEN.contains(&name) || TAKEN_FAMILIES.iter().any(|it| name.starts_with(it))
+        };
         let wrong = |reason| Err(ConfigError::new("SESSION_HEADER", reason));
         if !is_name(&self.request) || !is_name(&self.response) {
             return wrong("must be the name of a header, such as Authorization or X-Session");
@@ -126,20 +133,48 @@ impl IdHeader {
 
 /// Names with a meaning of their own.
 const TAKEN: &[&str] = &[
+    "age",
+    "allow",
     "authorization",
     "cache-control",
     "clear-site-data",
     "connection",
-    "content-length",
-    "content-type",
     "cookie",
+    "date",
+    "etag",
+    "expect",
+    "expires",
+    "forwarded",
     "host",
+    "keep-alive",
+    "last-modified",
+    "link",
     "location",
+    "origin",
+    "range",
+    "referer",
     "retry-after",
+    "server",
     "set-cookie",
+    "te",
+    "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
     "vary",
+    "via",
+    "www-authenticate",
+];
+
+/// What such names begin with.
+const TAKEN_FAMILIES: &[&str] = &[
+    "accept",
+    "access-control-",
+    "content-",
+    "if-",
+    "proxy-",
+    "sec-",
+    "x-forwarded-",
 ];
 
 impl Settings {

@@ -3,8 +3,8 @@
 use std::{convert::Infallible, future::Future};
 
 use axum::{
-    Extension, Router,
-    body::to_bytes,
+    Extension,
+    body::{self, to_bytes},
     extract::{FromRequestParts, RawPathParams, Request},
     handler::Handler,
     middleware::{Next, from_fn},
@@ -20,12 +20,15 @@ use session_tower::{
     session_core::{CrossSiteRule, Sessions, config::ConfigError},
 };
 pub(crate) use session_tower::{Session, SessionError};
-use tower::ServiceExt;
+use tower::{ServiceExt, util::BoxCloneSyncService};
 
-use crate::suite::{Admin, Answer, Response, Teapot, observed_store::ObservedStore};
+use crate::{
+    layers::Routes,
+    suite::{Admin, Answer, Response, Teapot, observed_store::ObservedStore},
+};
 
 /// The body of an answer.
-pub(crate) struct Body(axum::body::Body);
+pub(crate) struct Body(body::Body);
 
 impl From<String> for Body {
     fn from(text: String) -> Self {
@@ -36,7 +39,7 @@ impl From<String> for Body {
 /// A body that is made while it is sent.
 pub(crate) fn streamed(text: impl Future<Output = String> + Send + 'static) -> Body {
     let chunk = async { Ok::<_, Infallible>(Bytes::from(text.await)) };
-    Body(axum::body::Body::from_stream(stream::once(chunk)))
+    Body(body::Body::from_stream(stream::once(chunk)))
 }
 
 /// What a handler sees of its request.
@@ -107,11 +110,11 @@ impl IntoResponse for Teapot {
 }
 
 /// An application. A layer wraps what was added before it.
-pub(crate) struct App(Router);
+pub(crate) struct App(Routes);
 
 impl App {
     pub(crate) fn new() -> Self {
-        Self(Router::new())
+        Self(Routes::new())
     }
 
     pub(crate) fn route<T: 'static>(self, path: &str, handler: impl Handler<T, ()>) -> Self {
@@ -177,7 +180,7 @@ impl App {
 
     #[expect(clippy::unused_async, reason = "another framework has to wait here")]
     pub(crate) async fn start(self) -> Running {
-        Running(self.0)
+        Running(BoxCloneSyncService::new(self.0.into_service()))
     }
 }
 
@@ -205,11 +208,11 @@ pub(crate) fn shown(sessions: &Sessions) -> String {
 }
 
 /// An application that answers requests.
-pub(crate) struct Running(Router);
+pub(crate) struct Running(BoxCloneSyncService<Request, AxumResponse, Infallible>);
 
 impl Running {
     pub(crate) async fn send(&self, request: http::Request<String>) -> Response {
-        let response = self.0.clone().oneshot(request).await;
+        let response = self.0.clone().oneshot(request.map(body::Body::from)).await;
         let (parts, body) = response.unwrap().into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         Response {
