@@ -50,6 +50,27 @@ async fn a_walk_misses_nothing_although_the_server_was_started_again() {
 }
 
 #[tokio::test]
+async fn a_walk_over_a_million_keys_never_holds_up_the_server() {
+    let server = RedisServer::start(&["--enable-debug-command", "yes"]).await;
+    assert_eq!(server.command("DEBUG POPULATE 1000000 other 300"), "+OK\r\n");
+    assert_eq!(server.command("CONFIG RESETSTAT"), "+OK\r\n");
+    let store = store(&server.url());
+    let (mut found, mut cursor) = (BTreeSet::new(), None);
+    loop {
+        cursor = page(&store, cursor.as_ref(), &mut found).await;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let calls = server.command("INFO commandstats");
+    assert!(!calls.contains("cmdstat_keys"), "{calls}");
+    let (_, scan) = calls.split_once("cmdstat_scan:").unwrap();
+    let (_, each) = scan.split_once("usec_per_call=").unwrap();
+    let each: f64 = each.split(',').next().unwrap().parse().unwrap();
+    assert!(each < 5_000.0, "a command takes {each} microseconds");
+}
+
+#[tokio::test]
 async fn a_walk_needs_no_right_to_info() {
     let server = RedisServer::start(&[]).await;
     let all = store(&server.url());
