@@ -361,3 +361,126 @@ fn every_cargo_feature_is_in_the_readme_of_its_crate() {
     }
     assert!(checked > 40, "only {checked} features were found");
 }
+
+/// The documents of the project, by their paths in it, and their text outside of blocks of code.
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut paths = vec![];
+    for directory in ["", "benches", "fuzz", "examples"] {
+        paths.extend(markdown(directory));
+    }
+    for entry in fs::read_dir(root().join("crates")).expect("there are crates") {
+        paths.push(entry.expect("it can be read").path().join("README.md"));
+    }
+    let prose = |path: &PathBuf| {
+        let text = text(path);
+        text.split("```").step_by(2).collect()
+    };
+    paths
+        .into_iter()
+        .map(|it| (it.clone(), prose(&it)))
+        .collect()
+}
+
+fn markdown(directory: &str) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(root().join(directory)).expect("a directory of the project");
+    let paths = entries.map(|entry| entry.expect("its entries can be read").path());
+    paths.filter(|path| path.extension().is_some_and(|it| it == "md"))
+}
+
+/// The targets of a document's links.
+fn links(prose: &str) -> impl Iterator<Item = &str> {
+    let inline = prose.split("](").skip(1);
+    let inline = inline.filter_map(|rest| rest.split([')', ' ']).next());
+    let named = prose.lines().filter(|line| line.starts_with('['));
+    inline.chain(named.filter_map(|line| Some(line.split_once("]: ")?.1)))
+}
+
+/// The names by which links lead to a document's headings, as GitHub makes them.
+fn anchors(prose: &str) -> Vec<String> {
+    let headings = prose.lines().filter(|line| line.starts_with('#'));
+    let titles = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let kept = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_' | ' ');
+    titles
+        .map(|title| title.chars().filter(|it| kept(*it)).collect::<String>())
+        .map(|title| title.replace(' ', "-"))
+        .collect()
+}
+
+const PROJECT: &str = "https://github.com/actix-server-sessions/actix-server-sessions";
+
+#[test]
+fn every_link_within_the_project_leads_somewhere() {
+    let mut followed = 0;
+    for (document, prose) in documents() {
+        let shown = document.display();
+        let of_crate = document.starts_with(root().join("crates"));
+        for link in links(&prose) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path.strip_prefix(PROJECT) {
+                Some("") => root().join("README.md"),
+                Some(rest) => match rest.split_once("/main/") {
+                    Some((_, path)) => root().join(path),
+                    None => continue,
+                },
+                None if path.contains(':') => continue,
+                None if path.is_empty() => document.clone(),
+                None => {
+                    // docs.rs shows the README of a crate, and has nothing beside it.
+                    assert!(!of_crate, "{shown}: {link} leads nowhere on docs.rs");
+                    document.with_file_name(path)
+                }
+            };
+            assert!(target.exists(), "{shown}: {link}");
+            followed += 1;
+            if anchor.is_empty() {
+                continue;
+            }
+            let target = if target.is_dir() {
+                target.join("README.md")
+            } else {
+                target
+            };
+            let target = text(target);
+            let target: String = target.split("```").step_by(2).collect();
+            assert!(
+                anchors(&target).iter().any(|it| it == anchor),
+                "{shown}: {link}"
+            );
+        }
+    }
+    assert!(followed > 80, "{followed}");
+}
+
+#[test]
+fn every_feature_that_a_document_adds_exists() {
+    let mut checked = 0;
+    for (document, _) in documents() {
+        let text = text(&document);
+        let added = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("cargo add "));
+        for line in added {
+            let (words, comment) = line.split_once(" #").unwrap_or((line, ""));
+            let shown = format!("{}: {line}", document.display());
+            assert!(!comment.contains("--features"), "{shown}: in a comment");
+            let Some((names, wanted)) = words.split_once(" --features ") else {
+                continue;
+            };
+            // Cargo cannot tell whose they are if several crates are added.
+            assert_eq!(names.split(' ').count(), 1, "{shown}");
+            let manifest = root().join("crates").join(names).join("Cargo.toml");
+            if !manifest.exists() {
+                continue;
+            }
+            let manifest = fs::read_to_string(manifest).expect("a manifest is text");
+            for feature in wanted.split(',') {
+                assert!(
+                    features(&manifest).any(|it| it == feature),
+                    "{shown}: {feature}"
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 8, "{checked}");
+}

@@ -1,6 +1,7 @@
 //! The demo refuses to start on settings that are wrong, in one line that names the setting.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -88,6 +89,17 @@ fn wrong_settings_are_named() {
         if setting.starts_with("SECRET_KEY") {
             assert!(!said.contains(value), "a secret is not repeated: {said}");
         }
+    }
+}
+
+#[test]
+fn an_address_in_use_is_named_with_both_settings() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let used = listener.local_addr().expect("it is bound").to_string();
+    let said = refused(scratch_dir().path(), &[("DEMO_ADDR", &used)]);
+    let last = said.lines().last().unwrap_or_default();
+    for part in [&*used, "DEMO_ADDR", "PORT"] {
+        assert!(last.contains(part), "{part}: {said}");
     }
 }
 

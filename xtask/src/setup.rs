@@ -63,6 +63,15 @@ const FOR_BROWSER: &[Program] = &[
     Program("chromedriver", "chromium-driver", &[]),
 ];
 
+/// The servers of Flask-Session's tutorials, and the browser.
+#[cfg(feature = "browser")]
+pub(crate) fn quickstart(steps: &mut Steps) -> StepResult {
+    let is_used = |program: &&Program| matches!(program.0, "redis-server" | "memcached");
+    let servers: Vec<_> = SERVERS.iter().filter(is_used).copied().collect();
+    install(steps, &[&servers, FOR_SECANTUS_DB, FOR_BROWSER].concat())?;
+    python::environment(steps)
+}
+
 /// All that any command needs.
 pub(crate) fn everything(steps: &mut Steps) -> StepResult {
     install(

@@ -75,7 +75,13 @@ impl fmt::Display for RunError {
         match &self.0 {
             Reason::Setting(error) => error.fmt(f),
             Reason::Listen(address, error) => {
-                write!(f, "{address} cannot be listened on: {error}")
+                write!(f, "{address} cannot be listened on: {error}")?;
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        f.write_str("; end the program that uses it, or choose another port")
+                    }
+                    _ => Ok(()),
+                }
             }
             Reason::Server(error) => write!(f, "the server failed: {error}"),
         }

@@ -166,11 +166,11 @@ fn open_as<D: Dialect>(
 
 fn table(env: &Env) -> Result<TableName, ConfigError> {
     let table = match env.first(&TABLE) {
-        Some(name) => TableName::new(name)?,
+        Some((setting, table)) => TableName::of_setting(setting, table)?,
         None => TableName::default(),
     };
     match env.first(&SCHEMA) {
-        Some(schema) => table.in_schema(schema),
+        Some((setting, schema)) => table.in_schema_of_setting(setting, schema),
         None => Ok(table),
     }
 }
@@ -212,6 +212,17 @@ fn unknown_scheme(setting: &'static str, known: &[&str]) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_that_cannot_be_used_is_reported_under_the_name_that_was_set() {
+        for name in TABLE.into_iter().chain(SCHEMA) {
+            let error = table(&Env::from_iter([(name, "a;b")])).unwrap_err();
+            assert!(
+                error.to_string().starts_with(&format!("{name} must ")),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn a_url_whose_driver_is_not_compiled_in_names_the_feature() {

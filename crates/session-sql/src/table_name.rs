@@ -25,7 +25,12 @@ impl TableName {
     ///
     /// If the name does not have the form that the type describes.
     pub fn new(table: &str) -> Result<Self, ConfigError> {
-        let (schema, table) = (None, checked("SESSION_SQL_TABLE", table)?);
+        Self::of_setting("SESSION_SQL_TABLE", table)
+    }
+
+    /// As [`new`](Self::new), with the setting that errors name.
+    pub(crate) fn of_setting(setting: &str, table: &str) -> Result<Self, ConfigError> {
+        let (schema, table) = (None, checked(setting, table)?);
         Ok(Self { schema, table })
     }
 
@@ -36,7 +41,16 @@ impl TableName {
     ///
     /// If the name does not have the form that the type describes.
     pub fn in_schema(self, schema: &str) -> Result<Self, ConfigError> {
-        let schema = Some(checked("SESSION_SQL_SCHEMA", schema)?);
+        self.in_schema_of_setting("SESSION_SQL_SCHEMA", schema)
+    }
+
+    /// As [`in_schema`](Self::in_schema), with the setting that errors name.
+    pub(crate) fn in_schema_of_setting(
+        self,
+        setting: &str,
+        schema: &str,
+    ) -> Result<Self, ConfigError> {
+        let schema = Some(checked(setting, schema)?);
         Ok(Self { schema, ..self })
     }
 

@@ -92,7 +92,7 @@ impl StoreType {
         };
         let row = TABLE.iter().find(|row| row.names.contains(&name));
         row.map(|row| row.store_type)
-            .ok_or_else(|| ConfigError::new(SETTING, format!("must be {}", known())))
+            .ok_or_else(|| ConfigError::new(SETTING, unknown(name)))
     }
 
     /// The directory or the file of `SQLite` that [`open`](Self::open) creates if it is not there, by
@@ -174,6 +174,17 @@ impl StoreType {
     }
 }
 
+/// Why `name` is no store. The databases of one store have Cargo features of their own, so their names
+/// are easily taken for types.
+fn unknown(name: &str) -> String {
+    match name {
+        "sqlite" | "postgres" | "postgresql" | "mysql" | "mariadb" => {
+            format!("must be sql for {name}, with its URL in SESSION_SQL")
+        }
+        _ => format!("must be {}", known()),
+    }
+}
+
 /// Every name, as the end of a sentence.
 fn known() -> String {
     let names: Vec<_> = TABLE.iter().flat_map(|row| row.names).copied().collect();
@@ -209,6 +220,16 @@ mod tests {
             also.to_string(),
             format!("{unset}; and SECRET_KEY is needed")
         );
+    }
+
+    #[test]
+    fn the_name_of_a_database_leads_to_the_type_sql() {
+        for name in ["sqlite", "postgres", "mysql"] {
+            let error = of(name).unwrap_err().to_string();
+            let expected =
+                format!("SESSION_TYPE must be sql for {name}, with its URL in SESSION_SQL");
+            assert_eq!(error, expected);
+        }
     }
 
     #[test]

@@ -25,7 +25,8 @@ impl ApiError {
         }
     }
 
-    fn message(&self) -> Option<&'static str> {
+    /// What whoever asked can do about it; `None` if the status says all.
+    pub(crate) fn message(&self) -> Option<&'static str> {
         match self {
             Self::Refused(_, why) => Some(why),
             Self::Session(error) => match error {

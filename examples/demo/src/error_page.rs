@@ -15,6 +15,7 @@ use actix_web::{
 use maud::{Markup, html};
 
 use crate::{
+    error::ApiError,
     own_store::{self, OwnStore},
     page::document,
 };
@@ -35,12 +36,14 @@ pub(crate) async fn error_pages(
     let own = request.app_data::<Data<OwnStore>>().is_some();
     match next.call(request).await {
         Ok(response) if is_error(response.status()) => {
-            Ok(response.map_body(|head, _| page_for(head, own)))
+            let message = message(response.response().error());
+            Ok(response.map_body(|head, _| page_for(head, message, own)))
         }
         Ok(response) => Ok(response.map_into_boxed_body()),
         Err(error) => {
+            let message = message(Some(&error));
             let mut response = HttpResponse::from_error(error);
-            let page = page_for(response.head_mut(), own);
+            let page = page_for(response.head_mut(), message, own);
             Err(InternalError::from_response("", response.set_body(page)).into())
         }
     }
@@ -50,13 +53,18 @@ fn is_error(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }
 
-/// The page of an error with this head, which then says that it is one. `own`: the store is one that
-/// the page can start.
-fn page_for(head: &mut ResponseHead, own: bool) -> BoxBody {
+/// What one of the demo's routes says about its error.
+fn message(error: Option<&Error>) -> Option<&'static str> {
+    error?.as_error::<ApiError>()?.message()
+}
+
+/// The page of an error with this head and message. The head then says that it is a page. `own`: the
+/// store is one that the page can start.
+fn page_for(head: &mut ResponseHead, message: Option<&str>, own: bool) -> BoxBody {
     if let Ok(html) = ContentType::html().try_into_value() {
         head.headers_mut().insert(CONTENT_TYPE, html);
     }
-    BoxBody::new(page_of(head.status, own).into_string())
+    BoxBody::new(page_of(head.status, message, own).into_string())
 }
 
 /// The answer to a path that no route has.
@@ -64,7 +72,7 @@ pub(crate) async fn no_such_page() -> HttpResponse {
     HttpResponse::NotFound().finish()
 }
 
-fn page_of(status: StatusCode, own: bool) -> Markup {
+fn page_of(status: StatusCode, message: Option<&str>, own: bool) -> Markup {
     let (title, text) = match status {
         StatusCode::SERVICE_UNAVAILABLE => (
             "The session store does not answer",
@@ -86,7 +94,11 @@ fn page_of(status: StatusCode, own: bool) -> Markup {
         ),
         _ => (
             status.canonical_reason().unwrap_or("An error"),
-            "The log of the demo says more.",
+            if status.is_server_error() {
+                "The log of the demo says more."
+            } else {
+                "The demo cannot do what was asked for."
+            },
         ),
     };
     document(
@@ -94,7 +106,10 @@ fn page_of(status: StatusCode, own: bool) -> Markup {
         &html! {
             header { h1 { (title) } span.soft { (status.as_str()) } }
             section {
-                p { (text) }
+                @match message {
+                    Some(message) => p.sentence { (message) "." },
+                    None => p { (text) },
+                }
                 @if own && status == StatusCode::SERVICE_UNAVAILABLE { (own_store::start_button()) }
                 @else { a.next href="/" { "To the page of the demo" } }
             }

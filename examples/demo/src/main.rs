@@ -16,7 +16,7 @@ mod secret;
 mod visitor;
 
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
     time::SystemTime,
 };
@@ -67,6 +67,7 @@ fn main() -> ExitCode {
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
         )
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
     let argument = std::env::args().nth(1);
     let task = match argument.as_deref() {
@@ -188,10 +189,11 @@ async fn serve(
         server = server.workers(workers);
     }
     let server = server.bind(address).map_err(|error| {
-        ConfigError::new(
-            "DEMO_ADDR",
-            format!("{address} cannot be listened on: {error}"),
-        )
+        let text = format!(
+            "{address} cannot be listened on: {error}; choose another address with DEMO_ADDR, or \
+             another port with PORT"
+        );
+        io::Error::new(error.kind(), text)
     })?;
     if !secure {
         tracing::warn!(

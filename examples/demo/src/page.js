@@ -1,5 +1,9 @@
 // The page works without this script. It adds what needs several requests at once, and watches for a log-out.
-const post = (path) => fetch(path, { method: "POST", redirect: "manual" });
+// What is done is answered by a redirect back to the page.
+const post = async (path) => {
+  const answer = await fetch(path, { method: "POST", redirect: "manual" });
+  if (answer.type !== "opaqueredirect") throw new Error(`${path}: ${answer.status}`);
+};
 const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
 const user = () => document.getElementById("user")?.textContent ?? null;
 const counters = () => ["counter", "naive"].map((id) => Number(document.getElementById(id).textContent));
@@ -22,7 +26,9 @@ const does = (section, id, work, told) => {
   button.hidden = false;
   button.onclick = async () => {
     working = button.disabled = true;
-    sessionStorage.setItem(id, JSON.stringify(await work()));
+    // If a request failed, there is no result; the page then shows why.
+    const measured = await work().catch(console.error);
+    if (measured !== undefined) sessionStorage.setItem(id, JSON.stringify(measured));
     location.reload();
   };
 };

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use actix_server_sessions::{
     Session,
-    session_core::{Error, OwnedSession},
+    session_core::{Error, OwnedSession, Sessions},
 };
 use actix_web::{
     HttpResponse, get,
@@ -35,9 +35,12 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 #[get("/")]
 async fn page(
     session: Session,
+    sessions: Data<Sessions>,
     store: Data<StoreName>,
     own: Option<Data<OwnStore>>,
 ) -> Result<HttpResponse, ApiError> {
+    // A visitor who has no session yet is told too that the store is down.
+    sessions.check_store().await?;
     let devices = match session.owner_sessions().await {
         Err(Error::NoOwnerIndex) => None,
         devices => Some(devices?),
@@ -149,8 +152,14 @@ fn clicks(session: &Session) -> Markup {
                 button #burst type="button" hidden { "50 clicks at once" }
                 button.quiet { "Count" }
             }
+            (needs_script("The button that sends 50 clicks at once"))
         }
     }
+}
+
+/// What is not on the page of a browser that runs no scripts.
+fn needs_script(what: &str) -> Markup {
+    html! { noscript { p.soft { (what) " needs JavaScript, because it sends several requests at once." } } }
 }
 
 fn notes(session: &Session) -> Markup {
@@ -188,6 +197,7 @@ fn log_outs(session: &Session, devices: Option<&[OwnedSession]>) -> Markup {
                     "that takes 1½ seconds, and logs you out meanwhile."
                 }
                 form { button #late type="button" hidden { "Log out during a slow request" } }
+                (needs_script("This button"))
                 h3 { "Your sessions" }
                 (device_list(session, devices))
             }

@@ -22,7 +22,7 @@ pub(crate) fn log_in(
     if user.is_empty() {
         return Err(ApiError::refused(
             StatusCode::BAD_REQUEST,
-            "a user has a name",
+            "a name is needed",
         ));
     }
     match sid {

@@ -1,7 +1,7 @@
 //! `run`: a program without a log of its own tells on standard error what happens, and refuses what
 //! other sites sent.
 
-use std::time::Duration;
+use std::{net::TcpListener, time::Duration};
 
 use reqwest::{Client, StatusCode, header::ORIGIN};
 use session_tests::{Program, RedisServer, scratch_dir};
@@ -114,4 +114,10 @@ fn what_is_wrong_is_one_line() {
         line.starts_with("Error: 192.0.2.1:80 cannot be listened on: "),
         "{line}"
     );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let used = listener.local_addr().unwrap().to_string();
+    let used = said(&[("ADDR", &used), ("SESSION_TYPE", "memory"), SECRET]);
+    let line = used.lines().last().unwrap();
+    let advice = "; end the program that uses it, or choose another port";
+    assert!(line.ends_with(advice), "{line}");
 }

@@ -76,6 +76,7 @@ impl Settings {
     /// The first setting that cannot be used, and what to do.
     pub fn overlaid(mut self, env: &Env) -> Result<Self, ConfigError> {
         warn_of_unknown(env);
+        env.check_text()?;
         // First, so that what is set beside it is compared with it.
         if let Some(level) = env.parse("SESSION_ASSURANCE", "AAL1, AAL2 or AAL3")? {
             self = self.with_assurance(level);
@@ -189,7 +190,8 @@ impl Settings {
             let rest = it.strip_prefix("SESSION_");
             rest.is_some_and(|it| it.starts_with("COOKIE_"))
         };
-        if let Some(cookie) = env.names().find(of_cookie) {
+        let mut set = env.names().filter(|name| env.get(name).is_some());
+        if let Some(cookie) = set.find(of_cookie) {
             return Err(ConfigError::new(
                 "SESSION_HEADER",
                 format!("is in place of a cookie: leave {cookie} unset"),

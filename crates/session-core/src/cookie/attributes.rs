@@ -75,6 +75,8 @@ impl Default for CookieAttributes {
 
 impl CookieAttributes {
     const MAX_NAME: usize = 256;
+    /// Browsers ignore an attribute that is longer (RFC 6265bis, 5.7).
+    const MAX_ATTRIBUTE: usize = 1024;
 
     /// Checks the rules that browsers enforce (RFC 6265bis, 4.1.3 and 5.7), so that no browser
     /// silently drops the cookie.
@@ -96,10 +98,13 @@ impl CookieAttributes {
                 "must be a host name such as example.org",
             );
         }
-        if !self.path.starts_with('/') || !self.path.bytes().all(is_attribute_byte) {
+        if !self.path.starts_with('/')
+            || !self.path.bytes().all(is_attribute_byte)
+            || self.path.len() > Self::MAX_ATTRIBUTE
+        {
             return refuse(
                 "SESSION_COOKIE_PATH",
-                "must start with / and hold no ; or control character",
+                "must start with /, hold no ; or control character, and have at most 1024 bytes",
             );
         }
         self.check_prefix()?;
@@ -176,11 +181,15 @@ fn is_token(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
+/// Whether a host can have this name, or another one that ends with it (RFC 1035, 2.3.4, and RFC 1123,
+/// 2.1), with or without a dot in front.
 fn is_domain(text: &str) -> bool {
-    let labels = text.strip_prefix('.').unwrap_or(text);
-    !labels.is_empty()
-        && labels.split('.').all(|label| {
-            !label.is_empty()
+    let name = text.strip_prefix('.').unwrap_or(text);
+    name.len() <= 253
+        && name.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
                 && label
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -245,6 +254,26 @@ mod tests {
                 domain: Some(String::new()),
                 ..named("s")
             },
+            CookieAttributes {
+                domain: Some("-a.example".into()),
+                ..named("s")
+            },
+            CookieAttributes {
+                domain: Some("a-.example".into()),
+                ..named("s")
+            },
+            CookieAttributes {
+                domain: Some("a".repeat(64) + ".example"),
+                ..named("s")
+            },
+            CookieAttributes {
+                domain: Some("a.".repeat(127) + "example"),
+                ..named("s")
+            },
+            CookieAttributes {
+                path: "/a".repeat(513),
+                ..named("s")
+            },
             insecure("__Host-s"),
             insecure("__host-s"),
             insecure("__Secure-s"),
@@ -263,6 +292,24 @@ mod tests {
             },
         ] {
             assert!(bad.check().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_keeps_passes() {
+        for domain in [
+            "example.org",
+            ".example.org",
+            "xn--bcher-kva.example",
+            "127.0.0.1",
+        ] {
+            let good = CookieAttributes {
+                name: "s".into(),
+                domain: Some(domain.into()),
+                path: "/a".repeat(512),
+                ..CookieAttributes::default()
+            };
+            assert_eq!(good.check(), Ok(()), "{domain}");
         }
     }
 }

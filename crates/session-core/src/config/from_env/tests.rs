@@ -153,3 +153,36 @@ fn what_is_only_for_flask_names_the_cargo_feature() {
         assert!(line.contains("the Cargo feature `flask`"), "{line}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_not_text_is_refused_and_not_ignored() {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
+
+    let bytes = OsString::from_vec(vec![b'a', 0xff]);
+    for name in [
+        "SECRET_KEY",
+        "SESSION_USE_SIGNER",
+        "PERMANENT_SESSION_LIFETIME",
+    ] {
+        let pairs = [SECRET, (name, "true")].map(|(name, value)| (name.into(), value.into()));
+        let env = Env::of_os(pairs.into_iter().chain([(name.into(), bytes.clone())]));
+        let error = Settings::from_env(&env).unwrap_err().to_string();
+        assert_eq!(error, format!("{name} must be text in UTF-8"));
+    }
+    let others = [(OsString::from("LANG"), bytes)];
+    let env = Env::of_os(
+        others
+            .into_iter()
+            .chain([(SECRET.0.into(), SECRET.1.into())]),
+    );
+    assert!(Settings::from_env(&env).is_ok());
+}
+
+#[test]
+fn an_empty_setting_of_the_cookie_is_unset_beside_a_header() {
+    let header = ("SESSION_HEADER", "Authorization");
+    assert!(settings(&[header, ("SESSION_COOKIE_NAME", "")]).is_ok());
+    let both = refusal(&[header, ("SESSION_COOKIE_NAME", "s")]);
+    assert!(both.contains("leave SESSION_COOKIE_NAME unset"), "{both}");
+}
