@@ -10,8 +10,9 @@ use session_core::{
     Dynamic, Finish, MemoryStore, ResponseHeaders, SecretKeys, Session, SessionStore, Sessions,
     Settings, config::FlaskCookie,
 };
+use session_memcached::MemcachedStore;
 use session_redis::RedisStore;
-use session_tests::{Program, RedisServer, scratch_dir};
+use session_tests::{Memcached, Program, RedisServer, scratch_dir};
 
 const KEY: &str = "a key of the Flask application";
 const COOKIES: &str = "1000";
@@ -208,4 +209,16 @@ async fn a_user_of_flask_login_goes_on_here_and_logs_out_for_good() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     let later = log_in_to_flask(&flask, "ada").await;
     assert_eq!(owner(&here, &later).await.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn memcached_which_forgets_log_outs_is_refused() {
+    let server = Memcached::start(&[]).await;
+    let store = Arc::new(MemcachedStore::connect(&server.addr()).unwrap());
+    let settings = settings(FlaskCookie::new(KEY).unwrap());
+    let built = Sessions::builder(settings, store)
+        .without_owner_lists()
+        .build();
+    let error = built.unwrap_err().to_string();
+    assert!(error.contains("memcached forgets"), "{error}");
 }

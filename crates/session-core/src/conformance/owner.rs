@@ -516,7 +516,7 @@ pub async fn dead_entries_do_not_pile_up<S: OwnerIndex + ?Sized>(fixture: &Fixtu
     let tasks = (0..TASKS)
         .map(|_| -> Task<SystemTime> {
             let (store, owner) = (Arc::clone(fixture.store()), owner.clone());
-            let keys: Vec<_> = (0..(rounds() * 40).max(2000) / TASKS)
+            let keys: Vec<_> = (0..(rounds() * 20).max(1000) / TASKS)
                 .map(|_| fixture.key())
                 .collect();
             Box::pin(async move {
