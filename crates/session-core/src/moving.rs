@@ -185,41 +185,51 @@ impl Moving {
     /// Moves the record under `key` as it is, if it is in the old store. `kept_until` tells from
     /// its bytes until when a store has to keep it; a record that it has no time for is left where
     /// it is. Returns whether a record was moved.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stores, and one if others change the record each time: it may still be in the old
+    /// store then.
     pub(crate) async fn carry(
         &self,
         key: &StoreKey,
         kept_until: impl Fn(&Bytes) -> Option<SystemTime>,
     ) -> Result<bool> {
-        let Some(loaded) = self.load(key).await? else {
-            return Ok(false);
-        };
-        let revision = match Origin::of(&loaded.revision) {
-            Some(Origin::Old(revision)) => revision,
-            // What is in the old store is a mark or a copy that was left.
-            Some(Origin::New(_, revision)) => {
-                self.clear_old(key, &revision).await?;
+        for _ in 0..ATTEMPTS {
+            let Some(loaded) = self.load(key).await? else {
                 return Ok(false);
+            };
+            let revision = match Origin::of(&loaded.revision) {
+                Some(Origin::Old(revision)) => revision,
+                // What is in the old store is a mark or a copy that was left.
+                Some(Origin::New(_, revision)) => {
+                    if self.clear_old(key, &revision).await? {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                None => return Ok(false),
+            };
+            let Some(expires_at) = kept_until(&loaded.bytes) else {
+                return Ok(false);
+            };
+            let (size, limit) = (loaded.bytes.len(), self.limit());
+            if size > limit {
+                return Err(Error::TooLarge { size, limit });
             }
-            None => return Ok(false),
-        };
-        let Some(expires_at) = kept_until(&loaded.bytes) else {
-            return Ok(false);
-        };
-        let (size, limit) = (loaded.bytes.len(), self.limit());
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
+            let record = Record {
+                bytes: loaded.bytes,
+                expires_at,
+                entry: None,
+            };
+            let seen = Seen::now();
+            if self.claim(key, &record, &revision).await? {
+                self.finish(key, &record, seen).await?;
+                return Ok(true);
+            }
+            // Another process has taken the first step, and may have been killed after it.
         }
-        let record = Record {
-            bytes: loaded.bytes,
-            expires_at,
-            entry: None,
-        };
-        let seen = Seen::now();
-        let is_moved = self.claim(key, &record, &revision).await?;
-        if is_moved {
-            self.finish(key, &record, seen).await?;
-        }
-        Ok(is_moved)
+        Err(Error::Contended)
     }
 
     /// The first step of a move. Returns whether it was taken.

@@ -16,19 +16,8 @@ const KINDS: &[(&str, &str)] = &[
     ("change", "change-without"),
 ];
 
-/// The same with a recorder of the metrics, which the others do not have.
-const COUNTED: &[(&str, &str)] = &[
-    ("counted-read", "read-without"),
-    ("counted-change", "change-without"),
-];
-
-type Kinds = &'static [(&'static str, &'static str)];
-
 /// The examples that send them, and what the file calls their figures.
-const PROGRAMS: &[(&str, &str, &[Kinds])] = &[
-    ("request_cost", "actix", &[KINDS, COUNTED]),
-    ("axum_cost", "axum", &[KINDS]),
-];
+const PROGRAMS: &[(&str, &str)] = &[("request_cost", "actix"), ("axum_cost", "axum")];
 
 /// Percent by which a figure may differ from the one that is written down.
 const TOLERANCE: f64 = 2.0;
@@ -82,14 +71,14 @@ pub(crate) fn renew(steps: &mut Steps) -> StepResult {
 
 fn measure() -> Result<Vec<(String, f64)>, String> {
     let mut figures = Vec::new();
-    for (program, name, kinds) in PROGRAMS {
+    for (program, name) in PROGRAMS {
         let program = built(&format!("examples/{program}"));
         let command = || {
             let mut run = Command::new("valgrind");
             run.args(CALLGRIND).arg(&program);
             run
         };
-        for (kind, without) in kinds.iter().copied().flatten() {
+        for (kind, without) in KINDS {
             let instructions = per_request(command, kind)? - per_request(command, without)?;
             figures.push((format!("{name}-{kind}"), instructions));
         }

@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use super::*;
 use crate::{
@@ -265,6 +268,79 @@ async fn a_mark_that_was_left_revives_nothing_on_the_way_back() {
             }
         }
         assert_eq!(owners_on(&[Arc::new(back)], &cookie).await, [None]);
+    }
+}
+
+/// A store in which others are quicker than one of these calls, once.
+#[derive(Debug)]
+struct Overtaken {
+    store: Arc<MemoryStore>,
+    loads: AtomicUsize,
+    /// Before this load, the record changes.
+    load: usize,
+    /// Before the first update, another process marks the record, and is killed then.
+    update: AtomicBool,
+}
+
+impl Overtaken {
+    fn on(store: &Arc<MemoryStore>, load: usize, update: bool) -> Arc<Self> {
+        Arc::new(Self {
+            store: store.clone(),
+            loads: AtomicUsize::new(0),
+            load,
+            update: update.into(),
+        })
+    }
+}
+
+#[async_trait]
+impl SessionStore for Overtaken {
+    fn limit(&self) -> usize {
+        self.store.limit()
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
+        if self.loads.fetch_add(1, Ordering::Relaxed) + 1 == self.load {
+            let before = self.store.load(key).await?.unwrap().revision;
+            revision(self.store.update(key, &record(b"3"), &before).await?);
+        }
+        self.store.load(key).await
+    }
+
+    async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
+        self.store.insert(key, record).await
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, before: &Revision) -> Result<Write> {
+        if self.update.swap(false, Ordering::Relaxed) {
+            revision(self.store.update(key, record, before).await?);
+        }
+        self.store.update(key, record, before).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<()> {
+        self.store.delete(key).await
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_others_change_or_mark_meanwhile_leaves_the_old_store() {
+    for is_there in [true, false] {
+        let ([new, old], key) = (stores(), key());
+        let before = revision(old.insert(&key, &record(b"1")).await.unwrap());
+        let there = Moving::new(new.clone(), old.clone());
+        if is_there {
+            // A process was killed before its last step.
+            assert!(there.claim(&key, &record(b"1"), &before).await.unwrap());
+            revision(new.insert(&key, &record(b"1")).await.unwrap());
+        }
+        let beside = Moving::new(
+            Overtaken::on(&new, if is_there { 2 } else { 0 }, false),
+            Overtaken::on(&old, 0, !is_there),
+        );
+        let until = |_: &Bytes| Some(SystemTime::now() + Duration::from_secs(60));
+        assert!(!beside.carry(&key, until).await.unwrap());
+        assert_eq!((count(&new).await, count(&old).await), (1, 0), "{is_there}");
     }
 }
 
