@@ -22,8 +22,9 @@ use crate::{
     route::Route,
 };
 
-const WARM_UP: Duration = Duration::from_millis(150);
-const MEASURED: Duration = Duration::from_millis(1000);
+const WARM_UP: Duration = Duration::from_millis(80);
+/// Short, so that a disturbance of the machine that lasts a second hits all candidates of a round.
+const MEASURED: Duration = Duration::from_millis(250);
 /// As many as keep a program busy that answers in a tenth of a millisecond.
 const USUAL_VISITORS: usize = 64;
 const TEN_KB: usize = 10_000;

@@ -30,7 +30,7 @@ type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 const USAGE: &str = "bench [chart FILE] [redis|axum|memcached|mongo|files|postgres|sqlite|sql|before PROGRAM]... \
                      [rounds [visitors]], or profile, or memory [sessions]: without words all contests, \
-                     9 rounds, all rows; 1000000 sessions";
+                     36 rounds, all rows; 1000000 sessions";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

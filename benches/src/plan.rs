@@ -23,10 +23,10 @@ pub(crate) struct Row {
 }
 
 impl Plan {
-    /// Nine rounds.
+    /// 36 rounds.
     pub(crate) fn on(core: usize) -> Self {
         Self {
-            rounds: 9,
+            rounds: 36,
             visitors: None,
             core,
         }

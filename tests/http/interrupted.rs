@@ -103,7 +103,7 @@ async fn hang_up(work: impl Future) {
     for _ in 0..10 {
         assert!(
             work.as_mut().now_or_never().is_none(),
-            "the store does not response"
+            "the store does not respond"
         );
         tokio::task::yield_now().await;
     }
@@ -118,7 +118,8 @@ async fn a_change_is_saved_although_the_client_hung_up() {
     let cookie = browser.cookie().into_bytes();
     hang_up(browser.send("/freeze", Some(cookie))).await;
     let lost = finish_saves(Duration::from_millis(20)).await;
-    assert_eq!(lost, 1, "the store is frozen");
+    // Another test of this process may have some too.
+    assert!(lost >= 1, "the store is frozen");
     store.set_frozen(false);
     assert_eq!(finish_saves(Duration::from_secs(5)).await, 0);
     assert_eq!(browser.get("/get/cart").await.body, "1");
