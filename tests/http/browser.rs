@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::{
@@ -25,8 +25,21 @@ thread_local! {
 }
 
 pub(crate) fn settings() -> Settings {
-    let settings = Settings::new(SecretKeys::new(SECRET).unwrap());
-    settings.with_key_prefix(PREFIX.with(KeyPrefix::clone))
+    Settings::new(SecretKeys::new(SECRET).unwrap())
+        .with_key_prefix(PREFIX.with(KeyPrefix::clone))
+        // A busy machine is no outage.
+        .with_store_timeout(Duration::from_secs(10))
+}
+
+/// The shortest time of five: on a busy machine one may take longer than the library makes it.
+pub(crate) async fn quickest(mut request: impl AsyncFnMut()) -> Duration {
+    let mut quickest = Duration::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        request().await;
+        quickest = quickest.min(start.elapsed());
+    }
+    quickest
 }
 
 pub(crate) fn sessions(settings: Settings, store: &ObservedStore) -> Sessions {

@@ -1,11 +1,11 @@
 //! Malformed and forged cookies: they are never accepted, and never hide the real cookie.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use session_core::SessionId;
 
 use super::{
-    browser::{browser, sessions, settings},
+    browser::{browser, quickest, sessions, settings},
     observed_store::ObservedStore,
 };
 
@@ -123,12 +123,11 @@ async fn a_header_of_100_kib_costs_milliseconds() {
     let browser = browser(sessions(settings(), &ObservedStore::default())).await;
     for piece in [&b"a=b;"[..], b";", b"__Host-session=x;", b"="] {
         let header = piece.repeat(102_400 / piece.len());
-        let start = Instant::now();
-        assert_eq!(browser.send("/who", Some(header)).await.body, "nobody");
-        assert!(
-            start.elapsed() < Duration::from_millis(250),
-            "{:?}",
-            start.elapsed()
-        );
+        let took = quickest(async || {
+            let answer = browser.send("/who", Some(header.clone())).await;
+            assert_eq!(answer.body, "nobody");
+        });
+        let took = took.await;
+        assert!(took < Duration::from_millis(250), "{took:?}");
     }
 }

@@ -106,6 +106,12 @@ pub(crate) enum Command {
     /// must have the new key, and this command the old ones in SESSION_ENCRYPTION_KEY_FALLBACKS.
     #[cfg(feature = "encryption")]
     Encrypt,
+    /// Says what takes its place: people look for it.
+    #[command(hide = true)]
+    Convert {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Looks for what is wrong with the store and the settings.
     Doctor(Doctor),
     /// Shows what changes, until it is stopped.
@@ -132,6 +138,7 @@ impl Command {
             Self::Sweep
             | Self::Migrate
             | Self::Copy(_)
+            | Self::Convert { .. }
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => false,

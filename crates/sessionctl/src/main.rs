@@ -32,6 +32,10 @@ use opened::Opened;
 /// cannot be reached. The drivers quote options of a URL that they do not know, which may be passwords.
 const FILTER: &str = "warn,session::security=off,session_redis=error,sqlx_postgres::options=off,sqlx_mysql::options=off";
 
+const CONVERT: &str = "nothing has to be converted. An application with FlaskSessions::Move takes over each of Flask's \
+    sessions with its next change (MIGRATING.md); a changed SECRET_KEY concerns no record; `sessionctl encrypt` \
+    encrypts all sessions with a new key";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -104,6 +108,7 @@ async fn run(arguments: &Arguments) -> Result<Completion, Failure> {
             output::say(manual(command.as_deref())?.trim_end())?;
             return Ok(Completion::Done);
         }
+        Command::Convert { .. } => return Err(Failure::Usage(CONVERT.into())),
         _ => {}
     }
     if arguments.store.old.is_some() && !arguments.command.works_on_both() {
@@ -129,7 +134,9 @@ async fn run(arguments: &Arguments) -> Result<Completion, Failure> {
         Command::Encrypt => encrypt::encrypt(&opened).await,
         Command::Doctor(doctor) => doctor::doctor(&opened, doctor).await,
         Command::Watch(watch) => watch::watch(&opened, watch).await,
-        Command::Completions { .. } | Command::Man { .. } => Ok(Completion::Done),
+        Command::Convert { .. } | Command::Completions { .. } | Command::Man { .. } => {
+            Ok(Completion::Done)
+        }
     }
 }
 

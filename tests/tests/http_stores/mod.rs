@@ -1,6 +1,6 @@
 //! Runs the HTTP tests on each store: this test program again, once for each.
 
-use std::{env, process::Command, sync::Arc};
+use std::{env, process::Command, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use session_core::{MemoryStore, SessionStore};
@@ -12,6 +12,9 @@ use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, scratch_di
 
 const STORE: &str = "SESSION_TEST_HTTP_STORE";
 const ADDRESS: &str = "SESSION_TEST_HTTP_ADDRESS";
+
+/// A busy machine is no outage.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What says nothing about a store, and takes long or needs one that answers at once.
 const ELSEWHERE: &[&str] = &["interrupted::", "no_sequence_of_operations"];
@@ -30,8 +33,19 @@ pub(crate) fn fresh() -> Arc<dyn SessionStore> {
     match env::var(STORE).as_deref().unwrap_or("memory") {
         "memory" => Arc::new(MemoryStore::new()),
         "files" => Arc::new(FileStore::open(address).unwrap()),
-        "redis" => Arc::new(RedisStore::connect(&address).unwrap()),
-        "memcached" => Arc::new(MemcachedStore::connect(&address).unwrap()),
+        "redis" => {
+            let store = RedisStore::connect(&address).unwrap();
+            Arc::new(
+                store
+                    .with_response_timeout(PATIENCE)
+                    .with_connect_timeout(PATIENCE),
+            )
+        }
+        "memcached" => Arc::new(
+            MemcachedStore::connect(&address)
+                .unwrap()
+                .with_timeout(PATIENCE),
+        ),
         "mongodb" => {
             let connected = MongoStore::connect(&address).now_or_never();
             Arc::new(connected.expect("an address without a look-up").unwrap())
@@ -78,7 +92,8 @@ async fn on_mongodb() {
     let server = Mongo::start().await;
     let store = MongoStore::connect(&server.url()).await.unwrap();
     store.ensure_indexes().await.unwrap();
-    run_all("mongodb", &server.url(), &[]);
+    let limits = "serverSelectionTimeoutMS=20000&connectTimeoutMS=20000";
+    run_all("mongodb", &format!("{}?{limits}", server.url()), &[]);
 }
 
 async fn on_sql(url: &str) {

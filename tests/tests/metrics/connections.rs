@@ -28,6 +28,8 @@ async fn calls_that_wait_for_a_connection_are_counted() {
     assert!(before.sum(ACTIVE, &[]).abs() < 0.5, "{before:?}");
     assert!(before.sum(PENDING, &[]).abs() < 0.5, "{before:?}");
 
+    // Connections are counted once a second at most.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     postgres.freeze();
     // So many that some wait, whatever the pool's size is.
     let visits = (0..300).map(|_| {
@@ -51,10 +53,17 @@ async fn calls_that_wait_for_a_connection_are_counted() {
         "{active} calls were under way, {most} can be"
     );
     assert!(pending > 0.0, "no call waited");
-    ada.send(Method::GET, "/health", String::new()).await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    let health = ada.send(Method::GET, "/health", String::new()).await;
-    assert_eq!(health.status, 200, "{}", health.text());
+    let mut healthy = false;
+    for _ in 0..10 {
+        ada.send(Method::GET, "/health", String::new()).await;
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let health = ada.send(Method::GET, "/health", String::new()).await;
+        healthy = health.status == 200;
+        if healthy {
+            break;
+        }
+    }
+    assert!(healthy, "the database answers again");
     let now = told().await;
     assert!(now.sum(ACTIVE, &[]).abs() < 0.5, "{now:?}");
     assert!(now.sum(PENDING, &[]).abs() < 0.5, "{now:?}");

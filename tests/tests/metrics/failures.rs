@@ -16,7 +16,7 @@ use session_tests::RedisServer;
 use crate::{
     BUCKETS, CALLS,
     page::Page,
-    site::{Backend, Demo},
+    site::{Backend, Browser, Demo},
 };
 
 pub(crate) const KEY: &str = "correct-horse-battery-staple-41-bottles";
@@ -101,7 +101,7 @@ impl Scene {
         let (demo, redis) = (&self.demo, &self.redis);
         match fault {
             Failure::StoreKilled | Failure::StoreFrozen => {
-                let ada = demo.logged_in("ada").await;
+                let ada = self.logged_in_at_last("ada").await;
                 if fault == Failure::StoreKilled {
                     redis.kill();
                 } else {
@@ -115,8 +115,15 @@ impl Scene {
             }
             Failure::StoreSlow => {
                 let ada = demo.logged_in("ada").await;
-                redis.command("CLIENT PAUSE 400 ALL");
-                ada.send(Method::GET, "/whoami", String::new()).await;
+                let before = self.sum(SLOW, &[]).await;
+                // A busy machine may send the request after the pause.
+                for _ in 0..10 {
+                    redis.command("CLIENT PAUSE 400 ALL");
+                    ada.send(Method::GET, "/whoami", String::new()).await;
+                    if self.sum(SLOW, &[]).await > before {
+                        break;
+                    }
+                }
             }
             Failure::StoreFull => {
                 let mut ada = demo.logged_in("ada").await;
@@ -152,11 +159,15 @@ impl Scene {
             Failure::OwnerChanged => {
                 let bob = demo.logged_in("bob").await;
                 let (slow, mut carol) = (bob.clone(), bob);
+                let found = ["operation=\"load\"", "outcome=\"found\""];
+                let before = self.sum(CALLS, &found).await;
                 let slow = tokio::spawn(async move {
-                    let path = "/slow?ms=700&write=x";
+                    let path = "/slow?ms=3000&write=x";
                     slow.send(Method::GET, path, String::new()).await
                 });
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                while self.sum(CALLS, &found).await <= before {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 let login = carol.post("/login?user=carol").await;
                 assert_eq!(login.status, 200, "{}", login.text());
                 slow.await.unwrap();
@@ -185,6 +196,19 @@ impl Scene {
                 assert_eq!(change.await.status, 409);
             }
         }
+    }
+
+    /// The store time of [`Failure::StoreFrozen`] may be too short on a busy machine.
+    async fn logged_in_at_last(&self, user: &str) -> Browser {
+        let mut browser = self.demo.browser();
+        let path = format!("/login?user={user}");
+        for _ in 0..100 {
+            if browser.post(&path).await.status == 200 {
+                break;
+            }
+        }
+        assert_eq!(browser.user().await, user);
+        browser
     }
 
     /// The keys of the demo's records.

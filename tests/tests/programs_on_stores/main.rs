@@ -34,6 +34,7 @@ use std::{
     process::Command,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use backed::{RealStore, RealStores};
@@ -43,6 +44,8 @@ use session_fs::FileStore;
 use session_redis::RedisStore;
 use session_sql::{PostgresStore, SqlSessions, SqliteStore};
 use session_tests::{Postgres, RedisServer, rounds, scratch_dir};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Nothing is broken here.
 mod ablations {
@@ -100,8 +103,14 @@ fn digits(bytes: &[u8], before: &str) -> String {
 async fn redis() -> RealStore {
     let server = Arc::new(RedisServer::start(&[]).await);
     let asked = server.clone();
+    let store = RedisStore::connect(&server.url()).unwrap();
     RealStore {
-        store: Arc::new(RedisStore::connect(&server.url()).unwrap()),
+        // A busy machine is no outage.
+        store: Arc::new(
+            store
+                .with_response_timeout(PATIENCE)
+                .with_connect_timeout(PATIENCE),
+        ),
         damage: Box::new(move |key, bytes| {
             let bytes = digits(bytes, "\\x");
             let answer = asked.command(&format!("SET {key} \"{bytes}\" KEEPTTL"));

@@ -193,7 +193,7 @@ impl SessionStore for BrokenStore {
                 Some(loaded).filter(|_| end > seconds(SystemTime::now()))
             }
             (Defect::RecordsGoEarly, Some(loaded)) => {
-                let early = SystemTime::now() + Duration::from_millis(800);
+                let early = SystemTime::now() + Duration::from_secs(5);
                 Some(loaded).filter(|loaded| loaded.expires_at > Some(early))
             }
             (Defect::LoadTakesEmptyForAbsent, loaded) => {

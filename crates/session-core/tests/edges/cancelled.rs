@@ -453,7 +453,8 @@ async fn a_change_beside_a_save_that_fails_is_saved_by_the_next() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_that_save_and_give_up_lose_nothing_and_wait_for_nobody() {
     const TASKS: u64 = 6;
-    let site = Site::new(signed());
+    // All saves of a request share the time.
+    let site = Site::new(signed().with_store_timeout(Duration::from_secs(60)));
     site.store.slow(Method::Update, Duration::from_millis(1));
     for round in 0..60 {
         let browser = site.visited().await;

@@ -8,7 +8,7 @@ use crate::support::{Method, Request, Site, signed};
 
 /// Each gets the record that the one before it stored together with its turn, if that write began
 /// while it waited.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_requests_that_wait_for_each_other_only_the_first_load_again() {
     let site = Site::new(signed());
     let browser = site.visited().await;
@@ -33,7 +33,7 @@ async fn of_requests_that_wait_for_each_other_only_the_first_load_again() {
 }
 
 /// What another process stored meanwhile is not lost.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_record_that_came_with_the_turn_may_be_outdated() {
     let site = Site::new(signed());
     let other = site.with_settings(signed());

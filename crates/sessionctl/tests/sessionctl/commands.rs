@@ -265,6 +265,18 @@ fn completions_and_the_manual_are_generated() {
     assert!(help.lines().all(|it| it.chars().count() <= 100), "{help}");
 }
 
+#[test]
+fn whoever_wants_to_convert_learns_what_takes_its_place() {
+    for words in [&["convert"][..], &["convert", "--from", "flask", "--to=x"]] {
+        let ran = run(words, &[]);
+        assert_eq!(ran.code, 2);
+        for way in ["FlaskSessions::Move", "SECRET_KEY", "sessionctl encrypt"] {
+            assert!(ran.err.contains(way), "{}", ran.err);
+        }
+    }
+    assert!(!run(&["help"], &[]).ok().contains("convert"));
+}
+
 /// To open a directory or a file of SQLite creates it, as whoever runs the command.
 #[test]
 fn a_command_that_reads_creates_nothing() {
