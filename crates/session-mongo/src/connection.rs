@@ -21,13 +21,7 @@ const POOL_SIZE: u32 = 100;
 /// Creates a client for `url` that notices within two seconds that a server is down or up again.
 /// Also returns the size of its pool.
 pub(crate) async fn clients(url: &str) -> Result<(Clients, u32), ConfigError> {
-    if url.starts_with("mongodb+srv:") && !cfg!(feature = "dns-resolver") {
-        return Err(ConfigError::new(
-            URL,
-            "begins with mongodb+srv:, which is not compiled in: enable the Cargo feature \
-             \"dns-resolver\"",
-        ));
-    }
+    check_scheme(url, cfg!(feature = "dns-resolver"))?;
     let mut options = ClientOptions::parse(url).await.map_err(invalid_url)?;
     options.server_selection_timeout.get_or_insert(TIMEOUT);
     options.connect_timeout.get_or_insert(TIMEOUT);
@@ -42,6 +36,18 @@ pub(crate) async fn clients(url: &str) -> Result<(Clients, u32), ConfigError> {
     Ok((clients, pool_size))
 }
 
+/// Refuses a URL that needs DNS records, where nothing looks them up.
+fn check_scheme(url: &str, looks_up: bool) -> Result<(), ConfigError> {
+    if looks_up || !url.starts_with("mongodb+srv:") {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        URL,
+        "begins with mongodb+srv:, which is not compiled in: enable the Cargo feature \
+         \"dns-resolver\"",
+    ))
+}
+
 /// Leaves out the driver's message, because it quotes the URL, and a URL can hold a password.
 fn invalid_url(_: mongodb::error::Error) -> ConfigError {
     let reason = if cfg!(feature = "dns-resolver") {
@@ -53,14 +59,16 @@ fn invalid_url(_: mongodb::error::Error) -> ConfigError {
     ConfigError::new(URL, reason)
 }
 
-/// `cargo test -p session-mongo --lib` does not enable the feature.
-#[cfg(all(test, not(feature = "dns-resolver")))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_url_that_needs_dns_records_names_the_feature() {
-        let error = clients("mongodb+srv://ada:hunter2@h").await.err().unwrap();
+    #[test]
+    fn a_url_that_needs_dns_records_names_the_feature() {
+        let url = "mongodb+srv://ada:hunter2@h";
+        assert_eq!(check_scheme(url, true), Ok(()));
+        assert_eq!(check_scheme("mongodb://ada:hunter2@h", false), Ok(()));
+        let error = check_scheme(url, false).unwrap_err();
         assert_eq!(
             error.to_string(),
             "SESSION_MONGODB begins with mongodb+srv:, which is not compiled in: enable the Cargo \
