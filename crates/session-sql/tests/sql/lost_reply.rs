@@ -6,14 +6,16 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use session_core::{ExpiredSweep as _, KeyPrefix, OwnerIndex as _, SessionStore as _};
+use session_core::{
+    ExpiredSweep as _, KeyPrefix, OwnerIndex as _, Record, Revision, SessionStore as _, StoreKey,
+};
 use session_sql::SqlStore;
 use session_tests::{ChaosProxy, Disruption, Watch};
 
 use crate::{
     availability::{recovers_soon, succeeds},
     databases::{TestDatabase, each_server, unique_table},
-    records::{insert, key, owned, record},
+    records::{key, owned, record},
 };
 use tokio::time::timeout;
 
@@ -78,13 +80,25 @@ async fn a_lost_reply_ends_every_call_and_costs_no_place<D: TestDatabase>() {
     join_all(losses.map(|(before, call)| one_lost_reply::<D>(before, call))).await;
 }
 
+/// A record that is in the store, which may fail at first, because many open connections at once.
+async fn inserted<D: TestDatabase>(store: &SqlStore<D>, record: &Record) -> (StoreKey, Revision) {
+    for _ in 0..10 {
+        let key = key();
+        if store.insert(&key, record).await.is_ok()
+            && let Ok(Some(loaded)) = store.load(&key).await
+        {
+            return (key, loaded.revision);
+        }
+    }
+    panic!("the server does not answer");
+}
+
 /// Loses a reply during one of four kinds of calls.
 async fn one_lost_reply<D: TestDatabase>(before: usize, call: usize) {
     let (store, proxy, _guard) = behind_proxy::<D>().await;
     let owner = KeyPrefix::default().owner_key("ada");
-    let (key, record) = (key(), owned(&owner, record(b"x")));
-    insert(&store, &key, &record).await;
-    let revision = store.load(&key).await.unwrap().unwrap().revision;
+    let record = owned(&owner, record(b"x"));
+    let (key, revision) = inserted(&store, &record).await;
     proxy.reset_connections();
     proxy.set(Disruption::LoseReply(before));
     let calls = async {
