@@ -45,6 +45,7 @@ mod stand_in;
 mod template;
 mod tree;
 mod tutorial;
+mod watch;
 mod wire;
 
 pub use certificates::Certificates;
@@ -75,3 +76,4 @@ pub use session_core::conformance::rounds;
 #[cfg(feature = "sql")]
 pub use stand_in::docker;
 pub use tutorial::Tutorial;
+pub use watch::Watch;

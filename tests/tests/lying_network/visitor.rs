@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use session_core::{Error, Finish, RequestSession, Saved, Session, Sessions};
+use session_tests::Watch;
 
 use crate::dice::Dice;
 use crate::network::QUICK;
-use crate::watch::Watch;
 
 /// After so many changes a visitor logs out, so that sessions stay small.
 const MOST_CHANGES: usize = 30;

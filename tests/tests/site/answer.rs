@@ -11,7 +11,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// From the first byte sent to the last byte received.
+    /// From the first byte sent to the last byte received, without stalls of the machine.
     pub(crate) took: Duration,
 }
 

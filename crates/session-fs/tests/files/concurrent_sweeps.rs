@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::join_all;
 use session_core::{ExpiredSweep as _, SessionStore as _, StoreKey};
 use session_fs::FileStore;
-use session_tests::rounds;
+use session_tests::{Watch, rounds};
 
 use crate::test_directory::{TestDirectory, files_below, insert_new, key, record, short_lived};
 
@@ -140,7 +140,7 @@ async fn requests_stay_fast_while_thousands_of_sessions_are_swept() {
     for _ in 0..200 {
         took.push(request(&store, &keys[1]).await);
     }
-    let usual = p99(took);
+    let usual = p90(took);
     let sweeping = tokio::spawn({
         let store = dir.store();
         async move { store.sweep(usize::MAX).await.unwrap() }
@@ -150,7 +150,7 @@ async fn requests_stay_fast_while_thousands_of_sessions_are_swept() {
         took.push(request(&store, &keys[1]).await);
     }
     assert_eq!(sweeping.await.unwrap(), 1000);
-    let during = p99(took);
+    let during = p90(took);
     assert!(
         during < usual * 4 + Duration::from_millis(100),
         "{during:?}, usually {usual:?}"
@@ -173,7 +173,7 @@ async fn a_sweep_continues_where_the_last_one_stopped() {
     assert_eq!(store.sweep_as_of(UNIX_EPOCH, 1).await.unwrap(), 0);
     let once = started.elapsed();
 
-    let started = Instant::now();
+    let started = Watch::start();
     let mut calls = 0;
     while store.sweep(10).await.unwrap() == 10 {
         calls += 1;
@@ -193,10 +193,12 @@ async fn request(store: &FileStore, key: &StoreKey) -> Duration {
     started.elapsed()
 }
 
-fn p99(mut took: Vec<Duration>) -> Duration {
+/// The time in which nine of ten were done. There are too few for a slower one to tell a sweep from
+/// other work of the machine.
+fn p90(mut took: Vec<Duration>) -> Duration {
     assert!(took.len() > 10, "only {} requests completed", took.len());
     took.sort_unstable();
-    took[took.len() * 99 / 100]
+    took[took.len() * 9 / 10]
 }
 
 /// Keys whose files are in the same one of the 256 directories.

@@ -3,11 +3,12 @@
 use std::{
     fs::{self, File},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
 use session_core::{ExpiredSweep as _, Record, SessionStore as _, sweep_until};
+use session_tests::Watch;
 
 use crate::test_directory::{
     TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, one_blocking_thread,
@@ -89,21 +90,27 @@ async fn inserts_remove_expired_entries_without_a_sweep() {
 #[test]
 fn a_sweep_that_waits_for_a_lock_stops_when_its_future_is_dropped() {
     let dir = TestDirectory::new();
-    let runtime = one_blocking_thread();
-    let held = runtime.block_on(async {
-        insert_new(&dir.store(), &key("it"), &short_lived(0)).await;
-        let shard = File::open(files_below(dir.path())[0].parent().unwrap()).unwrap();
-        flock(&shard, FlockOperation::LockExclusive).unwrap();
+    one_blocking_thread().block_on(insert_new(&dir.store(), &key("it"), &short_lived(0)));
+    let shard = File::open(files_below(dir.path())[0].parent().unwrap()).unwrap();
+    flock(&shard, FlockOperation::LockExclusive).unwrap();
+    // On a busy machine the sweep may give up before its future is dropped.
+    let took = (0..5).find_map(|_| {
+        let runtime = one_blocking_thread();
         let store = dir.store();
-        let sweep = tokio::time::timeout(Duration::from_millis(100), store.sweep(10));
-        assert!(sweep.await.is_err(), "the sweep did not wait for the lock");
-        shard
+        let sweep =
+            async { tokio::time::timeout(Duration::from_millis(100), store.sweep(10)).await };
+        match runtime.block_on(sweep) {
+            Ok(Ok(_)) => panic!("the sweep did not wait for the lock"),
+            Ok(Err(_)) => return None,
+            Err(_) => {}
+        }
+        let stopped = Watch::start();
+        drop(runtime);
+        Some(stopped.elapsed())
     });
-    let stopped = Instant::now();
-    drop(runtime);
-    let took = stopped.elapsed();
-    assert!(took < Duration::from_millis(300), "{took:?}");
-    drop(held);
+    let took = took.expect("the future is dropped within a second");
+    // The lock is waited for at most a second, of which a tenth is over.
+    assert!(took < Duration::from_millis(700), "{took:?}");
 }
 
 /// As when a program shuts down while `sweep_until` looks at many live files.
@@ -119,7 +126,7 @@ fn a_shutdown_during_a_sweep_takes_less_than_a_second() {
         let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
         let sweeping = tokio::spawn(sweep_until(Arc::new(store), Duration::ZERO, stopping));
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let stopped = Instant::now();
+        let stopped = Watch::start();
         stop.send(()).unwrap();
         sweeping.await.unwrap().unwrap();
         stopped
@@ -133,15 +140,25 @@ fn a_shutdown_during_a_sweep_takes_less_than_a_second() {
 async fn a_sweep_stops_when_its_future_is_dropped() {
     let dir = TestDirectory::new();
     let store = dir.store();
-    for number in 0..2000 {
-        insert_new(&store, &key(&number.to_string()), &short_lived(0)).await;
+    insert_new(&store, &key("it"), &short_lived(0)).await;
+    let file = files_below(dir.path()).pop().unwrap();
+    let shard = file.file_name().unwrap().to_str().unwrap()[..2].to_owned();
+    // So many that a busy machine drops the future before the end; copied, which is faster.
+    for number in 0..20_000 {
+        let copy = file.with_file_name(format!("{shard}{number:062x}"));
+        fs::copy(&file, copy).unwrap();
     }
     let sweep = tokio::time::timeout(Duration::from_millis(2), store.sweep(usize::MAX));
     assert!(sweep.await.is_err(), "the sweep ended before the timeout");
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let left = files_below(dir.path()).len();
+    let mut left = usize::MAX;
+    loop {
+        let now = files_below(dir.path()).len();
+        if now == left {
+            break;
+        }
+        left = now;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     assert!(left > 0, "the sweep was not stopped");
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(files_below(dir.path()).len(), left, "the sweep continues");
     assert_eq!(store.sweep(usize::MAX).await.unwrap(), left as u64);
 }

@@ -5,33 +5,37 @@ use std::time::{Duration, Instant};
 
 use session_core::{Error, SessionStore, StoreKey};
 use session_mongo::MongoStore;
-use session_tests::{ChaosProxy, Disruption, Strike};
+use session_tests::{ChaosProxy, Disruption, Strike, Watch};
 use tokio::time::{sleep, timeout};
 
 use crate::setup::{Setup, connect, key, record, stored};
 
 /// How long session-core waits for the store in one request.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time in which calls must succeed again.
+const RECOVERY: Duration = Duration::from_secs(2);
+/// The time in which a call must end, without session-core.
+pub(crate) const RESULT_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Waits at most two seconds until a load succeeds within the store timeout.
 pub(crate) async fn wait_for_recovery(store: &MongoStore, key: &StoreKey) {
-    let started = Instant::now();
-    loop {
+    let started = Watch::start();
+    let took = loop {
         let result = timeout(STORE_TIMEOUT, store.load(key)).await;
+        let took = started.stop(RECOVERY).await;
         if let Ok(Ok(_)) = result {
-            break;
+            break took;
         }
-        assert!(
-            started.elapsed() < Duration::from_secs(2),
-            "no recovery: {result:?}"
-        );
+        assert!(took < RECOVERY, "no recovery: {result:?}");
         sleep(Duration::from_millis(20)).await;
-    }
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "recovered after {:?}",
-        started.elapsed()
-    );
+    };
+    assert!(took < RECOVERY, "recovered after {took:?}");
+}
+
+/// Stops a call's time, which has to be less than `limit`.
+async fn is_within(limit: Duration, started: Watch) {
+    let took = started.stop(limit).await;
+    assert!(took < limit, "{took:?}");
 }
 
 #[tokio::test]
@@ -47,16 +51,12 @@ async fn a_killed_server_is_an_error_and_works_again_after_its_restart() {
         );
         setup.server.kill();
         for _ in 0..2 {
-            let started = Instant::now();
+            let started = Watch::start();
             assert!(
                 matches!(store.load(&key).await, Err(Error::Backend { .. })),
                 "{round}"
             );
-            assert!(
-                started.elapsed() < Duration::from_millis(1500),
-                "{:?}",
-                started.elapsed()
-            );
+            is_within(RESULT_LIMIT, started).await;
         }
         setup.server.restart().await;
         wait_for_recovery(store, &key).await;
@@ -67,19 +67,13 @@ async fn a_killed_server_is_an_error_and_works_again_after_its_restart() {
 async fn a_store_can_be_created_before_its_server_starts() {
     let setup = Setup::own_server().await;
     setup.server.kill();
-    let started = Instant::now();
+    let started = Watch::start();
     let store = connect(&setup.server.url(), &setup.name).await;
-    assert!(
-        started.elapsed() < Duration::from_millis(200),
-        "connect waited for the server"
-    );
+    // It waits for no server.
+    is_within(Duration::from_millis(200), started).await;
     let key = key();
     assert!(store.insert(&key, &record(b"one")).await.is_err());
-    assert!(
-        started.elapsed() < Duration::from_millis(1700),
-        "{:?}",
-        started.elapsed()
-    );
+    is_within(Duration::from_millis(1700), started).await;
     setup.server.restart().await;
     wait_for_recovery(&store, &key).await;
     stored(store.insert(&key, &record(b"one")).await.unwrap());
@@ -118,17 +112,13 @@ async fn a_call_on_a_frozen_server_ends_without_a_store_timeout() {
     let key = key();
     stored(setup.store.insert(&key, &record(b"one")).await.unwrap());
     setup.server.freeze();
-    let started = Instant::now();
+    let started = Watch::start();
     let result = timeout(Duration::from_secs(10), setup.store.load(&key)).await;
     assert!(
         matches!(result, Ok(Err(Error::Backend { .. }))),
         "{result:?}"
     );
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        started.elapsed()
-    );
+    is_within(Duration::from_secs(5), started).await;
     setup.server.thaw();
     wait_for_recovery(&setup.store, &key).await;
 }
@@ -185,9 +175,9 @@ async fn behind_proxy(setup: &Setup) -> (MongoStore, ChaosProxy) {
 }
 
 async fn is_served_within(limit: Duration, store: &MongoStore) {
-    let begin = Instant::now();
+    let begin = Watch::start();
     while !matches!(timeout(PATIENCE, store.load(&key())).await, Ok(Ok(_))) {
-        assert!(begin.elapsed() < limit, "not served");
+        assert!(begin.stop(limit).await < limit, "not served");
     }
 }
 
@@ -208,12 +198,13 @@ async fn connections_that_are_silent_at_their_log_in_do_not_keep_others_from_ope
             disruption: Disruption::SilentReplies,
         });
     }
-    let begin = Instant::now();
+    let begin = Watch::start();
     while proxy.strikes_left() > 0 {
         // One has the connection that is open, others open new ones.
         let call = || async { drop(timeout(PATIENCE, store.load(&key())).await) };
         tokio::join!(call(), call(), call(), call());
-        assert!(begin.elapsed() < RELEASE, "no connection is opened");
+        let waited = begin.stop(RELEASE).await;
+        assert!(waited < RELEASE, "no connection is opened");
     }
     // The connection that is open ends. It may be a heartbeat's; then this is repeated.
     for _ in 0..3 {
@@ -254,9 +245,9 @@ async fn a_server_far_away_is_reached_again_after_one_silent_call() {
             after: 0,
             disruption: Disruption::SilenceAfterRequest,
         });
-        let begin = Instant::now();
+        let begin = Watch::start();
         while !matches!(timeout(PATIENCE, store.load(&key())).await, Ok(Ok(_))) {
-            assert!(begin.elapsed() < RELEASE, "not served");
+            assert!(begin.stop(RELEASE).await < RELEASE, "not served");
         }
     }
 }

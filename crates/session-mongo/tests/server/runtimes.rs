@@ -1,19 +1,20 @@
 //! The client belongs to the runtime that created it, which is `main`'s in an Actix application.
 //! Other runtimes, such as those of workers, may use it and end.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::thread;
 
 use session_core::{Error, SessionStore, StoreKey};
 use session_mongo::MongoStore;
+use session_tests::Watch;
 use tokio::{
     runtime::{Builder, Runtime},
     task::yield_now,
 };
 
-use crate::setup::{Setup, connect, key, record, stored};
+use crate::{
+    outage::RESULT_LIMIT,
+    setup::{Setup, connect, key, record, stored},
+};
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -74,8 +75,9 @@ fn after_the_end_of_the_clients_runtime_a_call_is_an_error_and_no_panic() {
     let key = key();
     client_runtime.block_on(async { stored(store.insert(&key, &record(b"one")).await.unwrap()) });
     drop(client_runtime);
-    let started = Instant::now();
+    let started = Watch::start();
     let result = main.block_on(store.load(&key));
     assert!(matches!(result, Err(Error::Backend { .. })), "{result:?}");
-    assert!(started.elapsed() < Duration::from_millis(1500));
+    let took = main.block_on(started.stop(RESULT_LIMIT));
+    assert!(took < RESULT_LIMIT, "{took:?}");
 }

@@ -4,17 +4,16 @@ use std::time::{Duration, Instant};
 
 use session_core::SessionStore as _;
 use session_mongo::{CollectionName, MongoStore};
-use session_tests::{Certificates, ChaosProxy, Disruption, Mongo, Strike};
+use session_tests::{Certificates, ChaosProxy, Disruption, Mongo, Strike, Watch};
 use tokio::time::timeout;
 
 use crate::{
-    outage::wait_for_recovery,
+    outage::{RESULT_LIMIT, wait_for_recovery},
     setup::{connect, key, record, stored, unique},
 };
 
 /// The time that a request gives its store.
 const REQUEST: Duration = Duration::from_secs(1);
-const RESULT_LIMIT: Duration = Duration::from_millis(1500);
 
 async fn store_at(port: u16, parameters: &str) -> MongoStore {
     let name = CollectionName::new(&unique()).unwrap();
@@ -36,9 +35,10 @@ fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// Whether a call succeeds within the time of a request, after which it is dropped.
 async fn succeeds<T>(call: impl Future<Output = session_core::Result<T>>) -> bool {
-    let began = Instant::now();
+    let began = Watch::start();
     let result = timeout(REQUEST, call).await;
-    assert!(began.elapsed() < RESULT_LIMIT, "took {:?}", began.elapsed());
+    let took = began.stop(RESULT_LIMIT).await;
+    assert!(took < RESULT_LIMIT, "took {took:?}");
     matches!(result, Ok(Ok(_)))
 }
 
@@ -58,9 +58,10 @@ async fn a_checked_connection_serves() {
 
 async fn is_refused(server: &Mongo, trusted: &Certificates, word: &str) {
     let store = store_at(server.port(), &trusting(trusted)).await;
-    let began = Instant::now();
+    let began = Watch::start();
     let error = error_chain(&store.load(&key()).await.unwrap_err());
-    assert!(began.elapsed() < RESULT_LIMIT, "{:?}", began.elapsed());
+    let took = began.stop(RESULT_LIMIT).await;
+    assert!(took < RESULT_LIMIT, "{took:?}");
     let address = format!("127.0.0.1:{}", server.port());
     for word in ["certificate", word, &address] {
         assert!(error.contains(word), "no {word:?} in {error:?}");

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use session_core::{
@@ -10,7 +10,7 @@ use session_core::{
     Write,
 };
 use session_redis::RedisStore;
-use session_tests::RedisServer;
+use session_tests::{RedisServer, Watch};
 
 /// The row of the README's table of rights for each server.
 pub(crate) const SERVER_ROW: &str = "each server";
@@ -166,16 +166,16 @@ pub(crate) async fn load(store: &RedisStore, name: &str) -> Option<Loaded> {
 
 /// How long `call` took, and its result. Panics if it took [`MAX_CALL_TIME`] or longer.
 pub(crate) async fn bounded<T>(call: impl Future<Output = T>) -> (Duration, T) {
-    let begin = Instant::now();
+    let begin = Watch::start();
     let result = call.await;
-    let took = begin.elapsed();
+    let took = begin.stop(MAX_CALL_TIME).await;
     assert!(took < MAX_CALL_TIME, "a call took {took:?}");
     (took, result)
 }
 
 /// Waits until the store reads and writes, and says how long that took.
 pub(crate) async fn recovery(store: &RedisStore) -> Duration {
-    let begin = Instant::now();
+    let begin = Watch::start();
     loop {
         let name = format!("recovery-{:?}", begin.elapsed());
         if store.insert(&key(&name), &record("x")).await.is_ok()
@@ -184,7 +184,7 @@ pub(crate) async fn recovery(store: &RedisStore) -> Duration {
                 .await
                 .is_ok_and(|found| found.is_some())
         {
-            return begin.elapsed();
+            return begin.stop(MAX_RECOVERY_TIME).await;
         }
         assert!(
             begin.elapsed() < Duration::from_secs(15),

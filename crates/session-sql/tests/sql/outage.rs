@@ -1,11 +1,11 @@
 //! Servers that are killed, frozen or locked, or that end their connections.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use session_core::SessionStore;
 use session_sql::{SqlStore, TableName, sqlx};
-use session_tests::{ChaosProxy, MariaDb, Postgres, Server};
+use session_tests::{ChaosProxy, MariaDb, Postgres, Server, Watch};
 use sqlx::Connection;
 
 use crate::{
@@ -191,9 +191,9 @@ async fn a_server_that_was_demoted_is_left_for_its_successor<D: OwnServer>() {
     for sql in D::DEMOTE {
         database.execute(sql).await;
     }
-    let began = Instant::now();
+    let (began, limit) = (Watch::start(), Duration::from_secs(2));
     while !succeeds(store.insert(&key, &record(b"new"))).await {
-        assert!(began.elapsed() < Duration::from_secs(2), "it is not left");
+        assert!(began.stop(limit).await < limit, "it is not left");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for loaded in join_all(loads()).await {

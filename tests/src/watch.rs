@@ -12,14 +12,18 @@ const STALL: Duration = Duration::from_millis(50);
 static STALLED_MICROS: AtomicU64 = AtomicU64::new(0);
 static STARTED: Once = Once::new();
 
+/// Measures a time as [`Instant`] does, and leaves out the stalls of the machine: the times of more
+/// than 50 ms in which it let a thread of this process wait.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     begun: Instant,
     stalled: Duration,
 }
 
 impl Watch {
-    pub(crate) fn start() -> Self {
+    /// Begins now.
+    #[must_use]
+    pub fn start() -> Self {
         // A thread of its own, so that a runtime that is blocked is no excuse.
         STARTED.call_once(|| drop(thread::spawn(pulse)));
         Self {
@@ -28,14 +32,16 @@ impl Watch {
         }
     }
 
-    pub(crate) fn elapsed(&self) -> Duration {
+    /// The time since the start, without the stalls that have been counted so far.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
         let stalled = stalled().saturating_sub(self.stalled);
         self.begun.elapsed().saturating_sub(stalled)
     }
 
     /// What [`elapsed`](Self::elapsed) was until now. If it is over `limit`, it first waits until a
     /// stall that is just over has been counted.
-    pub(crate) async fn stop(self, limit: Duration) -> Duration {
+    pub async fn stop(self, limit: Duration) -> Duration {
         let (elapsed, ended) = (self.elapsed(), Instant::now());
         if elapsed < limit {
             return elapsed;
@@ -43,6 +49,13 @@ impl Watch {
         tokio::time::sleep(4 * PULSE).await;
         let afterwards = ended.elapsed();
         self.elapsed().saturating_sub(afterwards)
+    }
+
+    /// Whether the machine stalled since the start. It first waits until a stall that is just over
+    /// has been counted.
+    pub async fn stalled(self) -> bool {
+        tokio::time::sleep(4 * PULSE).await;
+        stalled() > self.stalled
     }
 }
 
