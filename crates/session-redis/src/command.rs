@@ -26,8 +26,9 @@ const CLUSTER_RETRY_DELAYS: [Duration; 4] = [
 
 // A connection that is younger is not replaced unless it broke.
 const MIN_AGE_TO_REPLACE: Duration = Duration::from_secs(1);
-// Of all nodes, the driver may have asked the one for the slots that is cut off from the others.
-const MIN_AGE_TO_ASK_AGAIN: Duration = Duration::from_millis(500);
+// Of all nodes, the driver may have asked the one for the slots that is cut off from the others. It asks one at
+// random, so this leaves room for enough attempts within two seconds.
+const MIN_AGE_TO_ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Whether to send a command again if the connection broke before the answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
