@@ -11,7 +11,7 @@ use crate::binary::server_program;
 use crate::given;
 use crate::process::Recipe;
 use crate::server::Server;
-use crate::wire::{ask, expect};
+use crate::wire::{ask, command, expect};
 
 /// The services of docker-compose.yml.
 const SERVICES: &str = "127.0.0.1:31211,127.0.0.1:31212,127.0.0.1:31213";
@@ -53,7 +53,7 @@ impl Memcached {
 
     /// Sends one command as a line, for example `stats`, and returns the server's raw reply.
     pub fn command(&self, line: &str) -> String {
-        ask(self.port(), line).unwrap_or_else(|error| panic!("no answer to {line:?}: {error}"))
+        command(self.port(), line).unwrap_or_else(|error| panic!("no answer to {line:?}: {error}"))
     }
 }
 

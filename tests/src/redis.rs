@@ -12,7 +12,7 @@ use crate::guard::Guard;
 use crate::left_over::LeftOver;
 use crate::process::Recipe;
 use crate::server::Server;
-use crate::wire::{ask, ask_twice, expect};
+use crate::wire::{ask, command, expect, two_commands};
 
 /// A `redis-server` that saves nothing to disk, and is empty.
 #[derive(Debug)]
@@ -139,8 +139,8 @@ impl RedisServer {
             );
         }
         let reply = match self.database {
-            0 => ask(self.port(), line),
-            database => ask_in(self.port(), &database.to_string(), line),
+            0 => command(self.port(), line),
+            database => command_in(self.port(), &database.to_string(), line),
         };
         reply.unwrap_or_else(|error| panic!("no answer to {line:?}: {error}"))
     }
@@ -168,13 +168,13 @@ impl Deref for RedisServer {
 
 /// Removes all keys of a database.
 pub(crate) fn empty(port: u16, database: &str) -> io::Result<()> {
-    let reply = ask_in(port, database, "FLUSHDB")?;
+    let reply = command_in(port, database, "FLUSHDB")?;
     expect(reply == "+OK\r\n", &reply)
 }
 
 /// One command after `SELECT`, whose reply is left out.
-fn ask_in(port: u16, database: &str, line: &str) -> io::Result<String> {
-    let (selected, reply) = ask_twice(port, &format!("SELECT {database}"), line)?;
+fn command_in(port: u16, database: &str, line: &str) -> io::Result<String> {
+    let (selected, reply) = two_commands(port, &format!("SELECT {database}"), line)?;
     expect(selected == "+OK\r\n", &selected)?;
     Ok(reply)
 }

@@ -4,24 +4,36 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A probe is repeated until the server works.
+const OF_A_PROBE: Duration = Duration::from_secs(2);
+/// A command is sent once, and may be a long one on a busy machine.
+const OF_A_COMMAND: Duration = Duration::from_secs(20);
 
 pub(crate) fn connect(port: u16) -> io::Result<TcpStream> {
+    connect_within(port, OF_A_PROBE)
+}
+
+fn connect_within(port: u16, limit: Duration) -> io::Result<TcpStream> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let stream = TcpStream::connect_timeout(&address, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
     Ok(stream)
 }
 
-/// One command of a line-based protocol and what comes back at once.
+/// A probe by one line of a line-based protocol: what comes back at once.
 pub(crate) fn ask(port: u16, line: &str) -> io::Result<String> {
     said(&mut connect(port)?, line)
 }
 
-/// The replies to two lines on one connection.
-pub(crate) fn ask_twice(port: u16, first: &str, second: &str) -> io::Result<(String, String)> {
-    let mut stream = connect(port)?;
+/// One command of a line-based protocol, and what comes back.
+pub(crate) fn command(port: u16, line: &str) -> io::Result<String> {
+    said(&mut connect_within(port, OF_A_COMMAND)?, line)
+}
+
+/// The replies to two commands on one connection.
+pub(crate) fn two_commands(port: u16, first: &str, second: &str) -> io::Result<(String, String)> {
+    let mut stream = connect_within(port, OF_A_COMMAND)?;
     Ok((said(&mut stream, first)?, said(&mut stream, second)?))
 }
 

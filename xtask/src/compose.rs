@@ -16,6 +16,7 @@ const PACKAGES: &[&str] = &[
     "session-memcached",
     "session-mongo",
     "session-sql",
+    "session-stores",
     "session-tests",
     "sessionctl",
 ];

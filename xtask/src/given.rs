@@ -30,14 +30,14 @@ const KINDS: &[Kind] = &[
         variable: "SESSION_TEST_REDIS_URL",
         words: &["redis"],
         package: Some("session-redis"),
-        others: &["session-tests", "sessionctl"],
+        others: &["session-stores", "session-tests", "sessionctl"],
     },
     Kind {
         name: "memcached",
         variable: "SESSION_TEST_MEMCACHED",
         words: &["memcached"],
         package: Some("session-memcached"),
-        others: &["session-tests"],
+        others: &["session-stores", "session-tests"],
     },
     Kind {
         name: "mongodb",
@@ -369,6 +369,9 @@ mod tests {
     #[test]
     fn the_packages_are_those_with_tests_of_the_named_servers() {
         let packages = Given(vec!["memcached"]).packages();
-        assert_eq!(packages, ["session-memcached", "session-tests"]);
+        assert_eq!(
+            packages,
+            ["session-memcached", "session-stores", "session-tests"]
+        );
     }
 }

@@ -15,12 +15,17 @@ const SERVERS: &[Program] = &[
     Program(
         "redis-server",
         "redis-server",
-        &["session-redis", "session-tests", "sessionctl"],
+        &[
+            "session-redis",
+            "session-stores",
+            "session-tests",
+            "sessionctl",
+        ],
     ),
     Program(
         "memcached",
         "memcached",
-        &["session-memcached", "session-tests"],
+        &["session-memcached", "session-stores", "session-tests"],
     ),
     Program(
         "postgres",

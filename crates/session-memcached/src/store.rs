@@ -16,7 +16,6 @@ use crate::{
     scan::Listing,
 };
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
 const MAX_KEY: usize = 250;
 
 /// Stores sessions in memcached, on one node or several.
@@ -41,11 +40,13 @@ impl MemcachedStore {
     /// The default size limit of a record, in bytes: memcached's item limit of 1 MiB, less 384
     /// bytes for the key and for what memcached stores with the item.
     pub const DEFAULT_LIMIT: usize = (1 << 20) - 384;
+    /// The default of [`with_timeout`](Self::with_timeout).
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
 
     /// Creates a store on `nodes`. Does no I/O and spawns no task.
     pub fn new(nodes: Nodes) -> Self {
         Self {
-            shared: Arc::new(Shared::new(nodes, DEFAULT_TIMEOUT)),
+            shared: Arc::new(Shared::new(nodes, Self::DEFAULT_TIMEOUT)),
             limit: Self::DEFAULT_LIMIT,
         }
     }

@@ -1,6 +1,8 @@
 //! Opens the store of each `SESSION_TYPE`.
 
 use std::sync::Arc;
+#[cfg(any(feature = "redis", feature = "memcached"))]
+use std::time::Duration;
 
 use session_core::{
     ExpiredSweep, MemoryStore, SessionStore, Settings,
@@ -26,21 +28,31 @@ impl StoreType {
     /// Redis, memcached and files need not be there yet, nor need SQL and MongoDB: the first call
     /// connects.
     ///
+    /// The drivers of Redis and memcached wait for half of the store time of `settings` for an answer
+    /// and, Redis's, as long for a connection; but never less than by default, which is 500 ms.
+    ///
     /// # Errors
     ///
     /// If a setting is missing or cannot be used, or if the store is not compiled in. The message says
     /// what to do.
     #[cfg_attr(
-        not(all(
-            feature = "flask",
-            any(
-                feature = "mongodb-any-tls",
-                feature = "sqlite",
-                feature = "postgres",
-                feature = "mysql"
+        not(any(
+            feature = "redis",
+            feature = "memcached",
+            all(
+                feature = "flask",
+                any(
+                    feature = "mongodb-any-tls",
+                    feature = "sqlite",
+                    feature = "postgres",
+                    feature = "mysql"
+                )
             )
         )),
-        expect(unused_variables, reason = "the other stores have one layout")
+        expect(
+            unused_variables,
+            reason = "the other stores have one layout and their own limits"
+        )
     )]
     #[cfg_attr(
         not(feature = "mongodb-any-tls"),
@@ -65,9 +77,23 @@ impl StoreType {
             #[cfg(all(feature = "filesystem", feature = "flask"))]
             StoreType::Cachelib => swept(Arc::new(session_fs::CachelibStore::from_env(env)?)),
             #[cfg(feature = "redis")]
-            StoreType::Redis => unswept(session_redis::RedisStore::from_env(env)?),
+            StoreType::Redis => {
+                use session_redis::RedisStore;
+                let response = call_time(settings, RedisStore::DEFAULT_RESPONSE_TIMEOUT);
+                let connect = call_time(settings, RedisStore::DEFAULT_CONNECT_TIMEOUT);
+                let store = RedisStore::from_env(env)?;
+                unswept(
+                    store
+                        .with_response_timeout(response)
+                        .with_connect_timeout(connect),
+                )
+            }
             #[cfg(feature = "memcached")]
-            StoreType::Memcached => unswept(session_memcached::MemcachedStore::from_env(env)?),
+            StoreType::Memcached => {
+                use session_memcached::MemcachedStore;
+                let timeout = call_time(settings, MemcachedStore::DEFAULT_TIMEOUT);
+                unswept(MemcachedStore::from_env(env)?.with_timeout(timeout))
+            }
             #[cfg(feature = "mongodb-any-tls")]
             StoreType::MongoDb => {
                 let store = session_mongo::MongoStore::from_env(env).await?;
@@ -104,6 +130,13 @@ impl StoreType {
             other => return Err(other.not_compiled_in()),
         })
     }
+}
+
+/// What a driver waits for one step, so that a call which has to connect first can end within the store
+/// time. A shorter store time ends the call by itself.
+#[cfg(any(feature = "redis", feature = "memcached"))]
+fn call_time(settings: &Settings, default: Duration) -> Duration {
+    default.max(settings.store_timeout() / 2)
 }
 
 fn swept(store: Arc<dyn ExpiredSweep>) -> OpenStore {

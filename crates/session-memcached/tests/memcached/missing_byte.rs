@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn proxied() -> (Memcached, ChaosProxy, MemcachedStore) {
     let node = Memcached::start(&[]).await;
     let proxy = ChaosProxy::start(node.port()).await;
-    let store = open(&format!("127.0.0.1:{}", proxy.port()));
+    let store = open_with_the_default(&format!("127.0.0.1:{}", proxy.port()));
     (node, proxy, store)
 }
 

@@ -112,12 +112,17 @@ async fn concurrent_calls_share_one_round_trip() {
     let proxy = ChaosProxy::start(server.port()).await;
     let store = store(&server.url_by(proxy.port()));
     insert(&store, "a", "one").await;
-    let latency = Duration::from_millis(100);
+    let latency = Duration::from_millis(200);
     proxy.set(Disruption::Latency(latency));
-    let begin = Instant::now();
-    let found = join_all((0..100).map(|_| load(&store, "a"))).await;
-    let took = begin.elapsed();
-    assert!(found.iter().all(Option::is_some));
+    let mut times = vec![];
+    // A busy machine may be late.
+    while times.len() < 10 && times.last().is_none_or(|took| *took >= latency * 3) {
+        let begin = Instant::now();
+        let found = join_all((0..100).map(|_| load(&store, "a"))).await;
+        times.push(begin.elapsed());
+        assert!(found.iter().all(Option::is_some));
+    }
     // The first goes alone, the others together behind it.
-    assert!(took >= latency && took < latency * 3, "{took:?}");
+    let fastest = times.iter().min().unwrap();
+    assert!(*fastest >= latency && *fastest < latency * 3, "{times:?}");
 }

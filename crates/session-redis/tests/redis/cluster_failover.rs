@@ -12,14 +12,14 @@ use session_redis::RedisStore;
 use session_tests::{RedisCluster, RedisServer};
 
 use crate::{
-    common::{MAX_RECOVERY_TIME, bounded, insert, key, load, record, store},
+    common::{MAX_RECOVERY_TIME, bounded, insert, key, load, record, store_with_the_defaults},
     failover::{MOMENT, a_moment_before, fail_over, until},
 };
 
 const IN_A_NETWORK: &str = "SESSION_REDIS_TEST_IN_A_NETWORK";
 
 fn on(cluster: &RedisCluster) -> RedisStore {
-    store(&cluster.urls().join(","))
+    store_with_the_defaults(&cluster.urls().join(","))
 }
 
 /// Waits until another primary knows that the replica of the first node has taken over.

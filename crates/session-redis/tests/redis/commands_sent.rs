@@ -191,10 +191,14 @@ async fn a_load_is_one_round_trip() {
     insert(&store, "a", "one").await;
     let latency = Duration::from_millis(60);
     proxy.set(session_tests::Disruption::Latency(latency));
-    let begin = std::time::Instant::now();
-    load(&store, "a").await.unwrap();
-    let took = begin.elapsed();
-    assert!(took >= latency && took < latency * 2, "{took:?}");
+    let mut times = vec![];
+    for _ in 0..10 {
+        let begin = std::time::Instant::now();
+        load(&store, "a").await.unwrap();
+        times.push(begin.elapsed());
+    }
+    let fastest = times.iter().min().unwrap();
+    assert!(*fastest >= latency && *fastest < latency * 2, "{times:?}");
 }
 
 /// On a runtime of several threads a task that was woken runs before those that were ready already,

@@ -73,7 +73,19 @@ pub(crate) const MAX_CALL_TIME: Duration = Duration::from_millis(1_500);
 /// How soon the store must work again after the server's return.
 pub(crate) const MAX_RECOVERY_TIME: Duration = Duration::from_secs(2);
 
+/// A store for tests in which each call is answered: how quick the machine is makes no difference.
 pub(crate) fn store(url: &str) -> RedisStore {
+    patient(store_with_the_defaults(url))
+}
+
+/// The store, with more time than a busy machine needs.
+pub(crate) fn patient(store: RedisStore) -> RedisStore {
+    let time = Duration::from_secs(10);
+    store.with_response_timeout(time).with_connect_timeout(time)
+}
+
+/// A store for tests in which calls get no answer.
+pub(crate) fn store_with_the_defaults(url: &str) -> RedisStore {
     RedisStore::connect(url).unwrap()
 }
 

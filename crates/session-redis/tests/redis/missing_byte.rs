@@ -7,7 +7,8 @@ use session_redis::RedisStore;
 use session_tests::{ChaosProxy, Disruption, RedisServer};
 
 use crate::common::{
-    bounded, change_command, changes_sent, insert, key, load, record, store, update,
+    bounded, change_command, changes_sent, insert, key, load, record, store_with_the_defaults,
+    update,
 };
 
 const PAYLOAD: &str = "0123456789abcdef";
@@ -17,7 +18,7 @@ const REPLY: usize = 3 + 2 + PAYLOAD.len() + 2;
 async fn proxied() -> (RedisServer, ChaosProxy, RedisStore) {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&server.url_by(proxy.port()));
+    let store = store_with_the_defaults(&server.url_by(proxy.port()));
     (server, proxy, store)
 }
 

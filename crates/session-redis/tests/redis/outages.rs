@@ -10,7 +10,9 @@ use session_redis::RedisStore;
 use session_tests::{ChaosProxy, Disruption, RedisServer, rounds};
 use tokio::{runtime::Builder, time::timeout};
 
-use crate::common::{MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store};
+use crate::common::{
+    MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store, store_with_the_defaults,
+};
 
 /// Makes calls of every kind for a while. Returns how many failed, and how many were made.
 async fn calls(store: &RedisStore, time: Duration) -> (usize, usize) {
@@ -41,7 +43,7 @@ async fn calls(store: &RedisStore, time: Duration) -> (usize, usize) {
 #[tokio::test]
 async fn calls_to_a_killed_server_fail_and_work_after_its_restart() {
     let server = RedisServer::start(&[]).await;
-    let store = store(&server.url());
+    let store = store_with_the_defaults(&server.url());
     insert(&store, "a", "one").await;
     let long = if rounds() > 50 { 60 } else { 4 };
     for outage in [1, long].map(Duration::from_secs) {
@@ -60,7 +62,7 @@ async fn calls_to_a_killed_server_fail_and_work_after_its_restart() {
 #[tokio::test]
 async fn calls_to_a_frozen_server_fail_in_time_and_work_after_its_return() {
     let server = RedisServer::start(&[]).await;
-    let store = store(&server.url());
+    let store = store_with_the_defaults(&server.url());
     insert(&store, "a", "one").await;
     for outage in [1, 3].map(Duration::from_secs) {
         server.freeze();
@@ -77,7 +79,7 @@ async fn calls_to_a_frozen_server_fail_in_time_and_work_after_its_return() {
 async fn calls_over_a_silent_network_fail_in_time() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&server.url_by(proxy.port()));
+    let store = store_with_the_defaults(&server.url_by(proxy.port()));
     insert(&store, "a", "one").await;
     proxy.set(Disruption::Blackhole);
     let (failed, made) = calls(&store, Duration::from_secs(2)).await;
@@ -93,7 +95,7 @@ async fn calls_over_a_silent_network_fail_in_time() {
 async fn one_silent_connection_ends_the_use_of_those_that_were_open_with_it() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let store = store_with_the_defaults(&format!("redis://127.0.0.1:{}/", proxy.port()));
     insert(&store, "a", "one").await;
     let (other, asked) = (store.clone(), Arc::new(Barrier::new(2)));
     let thread = std::thread::spawn({
@@ -132,12 +134,15 @@ async fn a_pause_shorter_than_the_timeout_fails_no_call() {
 async fn attempts_to_connect_to_a_server_that_is_down_are_throttled() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store(&server.url_by(proxy.port()));
+    let store = store_with_the_defaults(&server.url_by(proxy.port()));
     insert(&store, "a", "one").await;
     server.kill();
     let before = proxy.connections();
     let (failed, made) = calls(&store, Duration::from_secs(2)).await;
     let attempts = proxy.connections() - before;
-    assert!(failed > 1_000, "{failed} of {made}");
+    assert!(
+        failed > 10 * attempts,
+        "{failed} of {made}, {attempts} connections"
+    );
     assert!(attempts <= 12, "{attempts} connections in two seconds");
 }

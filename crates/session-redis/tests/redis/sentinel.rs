@@ -12,8 +12,12 @@ use session_redis::{
 };
 use session_tests::{RedisSentinel, RedisServer};
 
-use crate::common::{
-    SERVER_ROW, bounded, insert, key, limited, load, record, recovery, rights, store,
+use crate::{
+    common::{
+        SERVER_ROW, bounded, insert, key, limited, load, patient, record, recovery, rights,
+        store_with_the_defaults,
+    },
+    failover::MAX_PROMOTION_TIME,
 };
 
 async fn wait_for_replication(replica: &RedisServer, name: &str) {
@@ -30,7 +34,7 @@ async fn wait_for_replication(replica: &RedisServer, name: &str) {
 #[tokio::test]
 async fn sessions_survive_a_failover() {
     let servers = RedisSentinel::start().await;
-    let store = store(&servers.url());
+    let store = store_with_the_defaults(&servers.url());
     let revision = insert(&store, "a", "one").await;
     wait_for_replication(servers.replica(), "a").await;
     servers.primary().kill();
@@ -38,7 +42,7 @@ async fn sessions_survive_a_failover() {
     while servers.primary_port() != Some(servers.replica().port()) {
         let _ = bounded(store.load(&key("a"))).await;
         assert!(
-            begin.elapsed() < Duration::from_secs(40),
+            begin.elapsed() < MAX_PROMOTION_TIME,
             "the replica is not promoted"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -68,7 +72,7 @@ async fn the_store_follows_a_planned_failover() {
     let begin = Instant::now();
     // The Sentinel answers "no good replica" until it has checked the replica.
     while let Err(error) = failover.query::<()>(&mut sentinel.get_connection().unwrap()) {
-        assert!(begin.elapsed() < Duration::from_secs(40), "{error}");
+        assert!(begin.elapsed() < MAX_PROMOTION_TIME, "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     loop {
@@ -81,7 +85,7 @@ async fn the_store_follows_a_planned_failover() {
         {
             break;
         }
-        assert!(begin.elapsed() < Duration::from_secs(40), "{write:?}");
+        assert!(begin.elapsed() < MAX_PROMOTION_TIME, "{write:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // The old primary is a replica by now, and would refuse the deletion.
@@ -114,6 +118,7 @@ async fn a_sentinel_with_an_acl_is_asked_by_its_user() {
             .set_client_to_redis_password("secret")
             .build()
     }]);
+    let store = patient(store);
     insert(&store, "a", "one").await;
     // The Sentinel is asked again.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
@@ -122,6 +127,6 @@ async fn a_sentinel_with_an_acl_is_asked_by_its_user() {
 
 #[tokio::test]
 async fn without_a_sentinel_calls_fail_in_time() {
-    let store = store("redis+sentinel://127.0.0.1:1,127.0.0.1:2/mymaster/0");
+    let store = store_with_the_defaults("redis+sentinel://127.0.0.1:1,127.0.0.1:2/mymaster/0");
     bounded(store.load(&key("a"))).await.1.unwrap_err();
 }

@@ -9,7 +9,9 @@ use session_core::{Error, SessionStore};
 use session_redis::redis::{self, Client};
 use session_tests::RedisServer;
 
-use crate::common::{MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store};
+use crate::common::{
+    MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store, store_with_the_defaults,
+};
 
 #[tokio::test]
 async fn a_server_with_too_many_clients() {
@@ -17,7 +19,7 @@ async fn a_server_with_too_many_clients() {
     server.command("CONFIG SET maxclients 1");
     let holder = store(&server.url());
     load(&holder, "a").await;
-    let store = store(&server.url());
+    let store = store_with_the_defaults(&server.url());
     bounded(store.load(&key("a"))).await.1.unwrap_err();
     drop(holder);
     let took = recovery(&store).await;
@@ -27,7 +29,7 @@ async fn a_server_with_too_many_clients() {
 #[tokio::test]
 async fn a_password_that_becomes_required() {
     let server = RedisServer::start(&[]).await;
-    let store = store(&server.url());
+    let store = store_with_the_defaults(&server.url());
     insert(&store, "a", "one").await;
     server.command("CONFIG SET requirepass secret");
     let admin = Client::open(server.url().replace("//", "//:secret@")).unwrap();
@@ -40,7 +42,7 @@ async fn a_password_that_becomes_required() {
     let with_password = crate::common::store(&server.url().replace("//", "//:secret@"));
     assert_eq!(load(&with_password, "a").await.unwrap().bytes, "one");
     assert!(!format!("{with_password:?}").contains("secret"));
-    let wrong = crate::common::store(&server.url().replace("//", "//:wrong-secret@"));
+    let wrong = store_with_the_defaults(&server.url().replace("//", "//:wrong-secret@"));
     let error = bounded(wrong.load(&key("a"))).await.1.unwrap_err();
     let text = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
     assert!(!text.contains("wrong-secret"), "{text}");
@@ -119,7 +121,7 @@ async fn a_server_that_is_loading() {
         "1024",
     ])
     .await;
-    let store = store(&server.url());
+    let (store, loader) = (store(&server.url()), store_with_the_defaults(&server.url()));
     insert(&store, "a", "one").await;
     for number in 0..2_000 {
         insert(&store, &number.to_string(), "x").await;
@@ -128,7 +130,7 @@ async fn a_server_that_is_loading() {
     let loading = async {
         let mut refused = 0;
         loop {
-            match bounded(store.load(&key("a"))).await.1 {
+            match bounded(loader.load(&key("a"))).await.1 {
                 Err(_) => refused += 1,
                 Ok(Some(_)) if refused > 0 => return refused,
                 Ok(_) => {}

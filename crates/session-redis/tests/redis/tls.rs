@@ -9,7 +9,7 @@ use session_redis::{
 };
 use session_tests::{Certificates, RedisServer, free_port};
 
-use crate::common::{bounded, insert, key, load, store};
+use crate::common::{bounded, insert, key, load, patient, store_with_the_defaults};
 
 fn trusting(certificates: &Certificates, port: u16) -> RedisStore {
     let root_cert = fs::read(certificates.authority()).unwrap();
@@ -38,14 +38,14 @@ async fn tls_needs_a_trusted_certificate_and_nothing_else() {
         "no",
     ])
     .await;
-    let trusted = trusting(&own, port);
+    let trusted = patient(trusting(&own, port));
     insert(&trusted, "a", "one").await;
     assert_eq!(load(&trusted, "a").await.unwrap().bytes, "one");
     // Another authority, the authorities that browsers trust, and no TLS.
     for untrusted in [
         trusting(&other, port),
-        store(&format!("rediss://localhost:{port}")),
-        store(&format!("redis://localhost:{port}")),
+        store_with_the_defaults(&format!("rediss://localhost:{port}")),
+        store_with_the_defaults(&format!("redis://localhost:{port}")),
     ] {
         bounded(untrusted.load(&key("a"))).await.1.unwrap_err();
     }

@@ -13,7 +13,9 @@ use session_redis::RedisStore;
 use session_tests::RedisServer;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::common::{MAX_CALL_TIME, bounded, clients, insert, key, load, store};
+use crate::common::{
+    MAX_CALL_TIME, bounded, clients, insert, key, load, store, store_with_the_defaults,
+};
 
 fn worker() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -94,7 +96,8 @@ fn an_idle_runtime_delays_no_other_runtime() {
     let begin = Instant::now();
     let found = second.block_on(load(&store, "a"));
     assert_eq!(found.unwrap().bytes, "one");
-    assert!(begin.elapsed() < Duration::from_millis(300));
+    // What the idle runtime alone could go on with would wait until the timeout.
+    assert!(begin.elapsed() < Duration::from_secs(5));
     assert_eq!(first.block_on(load(&store, "a")).unwrap().bytes, "one");
 }
 
@@ -115,7 +118,7 @@ fn a_call_without_a_runtime_is_an_error_and_no_panic() {
 async fn a_store_can_be_created_while_its_server_is_down() {
     let server = RedisServer::start(&[]).await;
     server.kill();
-    let store = store(&server.url());
+    let store = store_with_the_defaults(&server.url());
     bounded(store.load(&key("a"))).await.1.unwrap_err();
     server.restart().await;
     let begin = Instant::now();

@@ -236,12 +236,9 @@ fn kill_it(mut child: Child) {
     thread::yield_now();
 }
 
-/// The sessions of this prefix. What is lost must not depend on how quick the machine is, so they
-/// wait long.
+/// The sessions of this prefix.
 fn under(prefix: &str, store: Arc<dyn SessionStore>) -> Sessions {
-    let settings = settings()
-        .with_key_prefix(KeyPrefix::new(prefix).unwrap())
-        .with_store_timeout(Duration::from_secs(20));
+    let settings = settings().with_key_prefix(KeyPrefix::new(prefix).unwrap());
     Sessions::new(settings, store).unwrap()
 }
 

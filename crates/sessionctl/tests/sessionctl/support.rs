@@ -4,6 +4,7 @@ use std::{
     any::Any,
     process::{Command, Output},
     sync::Arc,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -148,13 +149,16 @@ impl Place {
     }
 }
 
+/// What is kept and what is ended must not depend on how quick the machine is, so the store time is long.
 pub(crate) fn settings() -> Settings {
     let cookie = CookieAttributes {
         name: "session".into(),
         secure: false,
         ..CookieAttributes::default()
     };
-    Settings::new(SecretKeys::new(SECRET).unwrap()).with_cookie(cookie)
+    Settings::new(SecretKeys::new(SECRET).unwrap())
+        .with_cookie(cookie)
+        .with_store_timeout(Duration::from_secs(20))
 }
 
 /// A store whose inserts or updates fail.
