@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    iter, mem,
+    iter,
     pin::Pin,
     sync::{
         Arc,
@@ -21,8 +21,8 @@ use tokio::{
 // All commands of a batch wait for the reply to the last one.
 const MAX_COMMANDS: usize = 16;
 
-/// A command, and the channel for its reply.
-type Call = (Cmd, oneshot::Sender<RedisResult<Value>>);
+/// The channel for a reply.
+type Sender = oneshot::Sender<RedisResult<Value>>;
 
 /// Counts the silences that a store met: commands without an answer in time. What makes one
 /// connection silent, such as a server or a path that is gone, has often silenced the others too,
@@ -37,7 +37,7 @@ pub(crate) struct Silences(Arc<AtomicUsize>);
 /// command that is alone is passed to the driver at once, without a task in between.
 pub(crate) struct Batch {
     line: Arc<Line>,
-    calls: mpsc::UnboundedSender<Call>,
+    calls: mpsc::UnboundedSender<(Cmd, Sender)>,
     /// How many callers wait for a reply.
     waiting: Arc<AtomicUsize>,
     /// Whether the last batch had several commands. Then the next one probably has, too, and
@@ -66,18 +66,23 @@ impl Batch {
         // by then. It ends when the batch is dropped.
         tokio::spawn(async move {
             let runs_next = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-            let mut batch = Vec::with_capacity(MAX_COMMANDS);
-            while calls.recv_many(&mut batch, 1).await > 0 {
+            while let Some(first) = calls.recv().await {
                 if runs_next {
                     // There a task that was woken runs before those that were ready already.
                     yield_now().await;
                 }
                 // Two batches at least, so that Redis and this thread have work at the same time.
                 let most = waiting.load(Relaxed).div_ceil(2).clamp(1, MAX_COMMANDS);
-                batch.extend(iter::from_fn(|| calls.try_recv().ok()).take(most - 1));
-                let batch = mem::replace(&mut batch, Vec::with_capacity(MAX_COMMANDS));
-                was_shared.store(batch.len() > 1, Relaxed);
-                tokio::spawn(Arc::clone(&line).send_batch(batch));
+                let rest = iter::from_fn(|| calls.try_recv().ok()).take(most - 1);
+                // Room for the command that ends it, too.
+                let mut pipeline = Pipeline::with_capacity(most + 1);
+                let mut senders = Vec::with_capacity(most);
+                for (command, sender) in iter::once(first).chain(rest) {
+                    pipeline.add_command(command);
+                    senders.push(sender);
+                }
+                was_shared.store(senders.len() > 1, Relaxed);
+                tokio::spawn(Arc::clone(&line).send_batch(pipeline, senders));
             }
         });
         batch
@@ -159,13 +164,7 @@ struct Line {
 }
 
 impl Line {
-    async fn send_batch(self: Arc<Self>, batch: Vec<Call>) {
-        let mut pipeline = Pipeline::with_capacity(batch.len() + 1);
-        let mut senders = Vec::with_capacity(batch.len());
-        for (command, sender) in batch {
-            pipeline.add_command(command);
-            senders.push(sender);
-        }
+    async fn send_batch(self: Arc<Self>, pipeline: Pipeline, senders: Vec<Sender>) {
         match self.exchange(pipeline, senders.len()).await {
             Ok(replies) => {
                 for (sender, reply) in senders.into_iter().zip(replies) {
