@@ -23,10 +23,11 @@ async fn an_invalid_key_is_never_sent() {
         &"k".repeat(251),
     ] {
         let key = StoreKey::from_stored(text);
-        fails(&store.load(&key).await);
-        fails(&store.insert(&key, &record(b"x")).await);
-        fails(&store.update(&key, &record(b"x"), &revision).await);
-        fails(&store.delete(&key).await);
+        let since = Watch::start();
+        fails_soon(&store.load(&key).await, since);
+        fails_soon(&store.insert(&key, &record(b"x")).await, since);
+        fails_soon(&store.update(&key, &record(b"x"), &revision).await, since);
+        fails_soon(&store.delete(&key).await, since);
     }
     assert_eq!((proxy.connections(), proxy.bytes_to_server()), (0, 0));
 }

@@ -22,7 +22,7 @@ use session_core::{
     Bytes, Error, KeyPrefix, Record, Result, Revision, SessionId, SessionStore, StoreKey, Write,
 };
 use session_memcached::MemcachedStore;
-use session_tests::Memcached;
+use session_tests::{Memcached, Watch};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -76,6 +76,17 @@ fn fails<T: std::fmt::Debug>(answer: &Result<T>) {
             })
         ),
         "{answer:?}"
+    );
+}
+
+/// The same, within a second since `since`, less the stalls of the machine.
+#[track_caller]
+fn fails_soon<T: std::fmt::Debug>(answer: &Result<T>, since: Watch) {
+    fails(answer);
+    assert!(
+        since.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        since.elapsed()
     );
 }
 

@@ -64,9 +64,10 @@ async fn a_node_that_is_down_fails_only_its_own_keys_and_what_ended_stays_ended(
     };
     let others = items(&nodes[1..]);
     for key in of(true).take(3) {
-        fails(&unanswered.load(key).await);
-        fails(&unanswered.insert(key, &record(b"new")).await);
-        fails(&unanswered.delete(key).await);
+        let since = Watch::start();
+        fails_soon(&unanswered.load(key).await, since);
+        fails_soon(&unanswered.insert(key, &record(b"new")).await, since);
+        fails_soon(&unanswered.delete(key).await, since);
     }
     for key in of(false).filter(|key| !ended.contains(key)) {
         assert_eq!(bytes(&store, key).await.unwrap(), "record");
