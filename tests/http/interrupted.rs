@@ -115,13 +115,20 @@ async fn a_change_is_saved_although_the_client_hung_up() {
     let store = ObservedStore::default();
     let mut browser = browser_of(&store).await;
     browser.get("/set/a").await;
-    let cookie = browser.cookie().into_bytes();
-    hang_up(browser.send("/freeze", Some(cookie))).await;
-    let lost = finish_saves(Duration::from_millis(20)).await;
-    // Another test of this process may have some too.
-    assert!(lost >= 1, "the store is frozen");
-    store.set_frozen(false);
-    assert_eq!(finish_saves(Duration::from_secs(5)).await, 0);
+    let mut lost = 0;
+    for _ in 0..10 {
+        let cookie = browser.cookie().into_bytes();
+        hang_up(browser.send("/freeze", Some(cookie))).await;
+        lost = finish_saves(Duration::from_millis(20)).await;
+        assert!(lost >= 1, "the store is frozen");
+        store.set_frozen(false);
+        assert_eq!(finish_saves(Duration::from_secs(5)).await, 0);
+        // Another test of this process may have had some at the same moment.
+        if lost == 1 {
+            break;
+        }
+    }
+    assert_eq!(lost, 1);
     assert_eq!(browser.get("/get/cart").await.body, "1");
 }
 
