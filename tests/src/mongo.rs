@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use crate::assert_in_time;
 use crate::certificates::Certificates;
 use crate::given;
 use crate::guard::Guard;
@@ -93,7 +94,7 @@ fn take(port: u16) {
         // What the test program before this one left is removed a moment after its end.
         let begin = Instant::now();
         while has_database(port) {
-            assert!(
+            assert_in_time!(
                 begin.elapsed() < Duration::from_secs(5),
                 "the tests use and remove the database {DATABASE}, and the server on port {port} has \
                  one: name another server"

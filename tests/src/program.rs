@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::assert_in_time;
 use crate::host::Host as _;
 use crate::process::{Process, Recipe};
 use crate::python::python;
@@ -186,7 +187,7 @@ impl Program {
                     self.output()
                 );
             }
-            assert!(
+            assert_in_time!(
                 begin.elapsed() < LIMIT,
                 "{} names no address:\n{}",
                 self.name,

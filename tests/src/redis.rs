@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use crate::assert_in_time;
 use crate::binary::server_program;
 use crate::compose;
 use crate::given;
@@ -89,7 +90,7 @@ impl RedisServer {
             // What the test program before this one left is removed a moment after its end.
             let begin = Instant::now();
             while keys() != ":0" {
-                assert!(
+                assert_in_time!(
                     begin.elapsed() < Duration::from_secs(5),
                     "the tests empty their database of Redis, and {} has keys ({}): name an empty \
                      one, such as redis://127.0.0.1:6379/15",

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::compose;
 use crate::port::free_port;
 use crate::redis::RedisServer;
+use crate::{assert_in_time, compose};
 
 const LOCALHOST: &str = "127.0.0.1";
 const SLOTS: [&str; 3] = ["0 5460", "5461 10922", "10923 16383"];
@@ -130,7 +130,7 @@ impl RedisCluster {
     async fn until(&self, problem: &str, mut done: impl FnMut() -> bool) {
         let begin = Instant::now();
         while !done() {
-            assert!(
+            assert_in_time!(
                 begin.elapsed() < Duration::from_secs(15),
                 "{problem}:\n{}",
                 self.nodes[0].command("CLUSTER NODES")

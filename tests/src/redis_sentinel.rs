@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::assert_in_time;
 use crate::binary::server_program;
 use crate::compose;
 use crate::given;
@@ -35,7 +36,7 @@ impl RedisSentinel {
         };
         let begin = Instant::now();
         while !servers.agree() {
-            assert!(
+            assert_in_time!(
                 begin.elapsed() < Duration::from_secs(15),
                 "the sentinel does not see the replica:\n{}",
                 servers.sentinel.output()
@@ -97,7 +98,7 @@ impl RedisSentinel {
         let question = format!("SENTINEL MASTER {SERVICE}");
         let begin = Instant::now();
         while !ask(sentinel.port(), &question).is_ok_and(|reply| reply.contains(&known)) {
-            assert!(
+            assert_in_time!(
                 begin.elapsed() < Duration::from_secs(20),
                 "the sentinel does not know {others} others:\n{}",
                 sentinel.output()

@@ -5,6 +5,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::assert_in_time;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Stops a process and everything it started, the parent first so that it cannot start more
@@ -30,6 +31,9 @@ pub(crate) fn stop(root: Pid) -> Vec<Pid> {
     }
 }
 
+/// The longest that a process takes to stop, or to end: one with some gigabytes gives them back first.
+const OBEYED: Duration = Duration::from_secs(60);
+
 /// The signal is sent at once and obeyed a moment later; who froze a server counts on the later.
 fn stop_one(pid: Pid) {
     signal(pid, Signal::STOP);
@@ -40,10 +44,7 @@ fn stop_one(pid: Pid) {
 fn wait_until(pid: Pid, states: &str, what: &str) {
     let begin = Instant::now();
     while stat(pid).is_some_and(|(state, _)| !states.contains(state.as_str())) {
-        assert!(
-            begin.elapsed() < Duration::from_secs(5),
-            "process {pid:?} does not {what}"
-        );
+        assert_in_time!(begin.elapsed() < OBEYED, "process {pid:?} does not {what}");
         thread::sleep(Duration::from_micros(200));
     }
 }

@@ -1,4 +1,5 @@
-//! A stop watch that does not count the time in which the machine let nothing of this process run.
+//! A stop watch that does not count the time in which the machine let nothing of this process run, and the check of a
+//! measured time.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -57,6 +58,19 @@ impl Watch {
         tokio::time::sleep(4 * PULSE).await;
         stalled() > self.stalled
     }
+}
+
+/// Fails as `assert!` does, with a message that begins with `late: `. `cargo xtask test` runs a test that is late once
+/// more, alone: a machine that has other work can make every time too long. So the condition is an upper limit of a time,
+/// and nothing else.
+#[macro_export]
+macro_rules! assert_in_time {
+    ($condition:expr $(,)?) => {
+        assert!($condition, "late: {}", stringify!($condition))
+    };
+    ($condition:expr, $($message:tt)+) => {
+        assert!($condition, "late: {}", format_args!($($message)+))
+    };
 }
 
 fn pulse() {

@@ -10,7 +10,7 @@ use session_core::{Record, SessionStore, StoreKey, Write};
 use session_mongo::MongoStore;
 use session_mongo::mongodb::{Client, bson::doc};
 use session_redis::RedisStore;
-use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer};
+use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, assert_in_time};
 use sqlx::{Connection, Executor, MySqlConnection, PgConnection, query_scalar};
 
 /// Set for a test program that is given a server: this one, started again.
@@ -67,7 +67,7 @@ async fn leaves_all<D: PartialEq + Debug>(
                 break;
             }
             let waited = began.elapsed();
-            assert!(waited < Duration::from_secs(10), "{before:?}, {after:?}");
+            assert_in_time!(waited < Duration::from_secs(10), "{before:?}, {after:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use session_tests::RedisServer;
+use session_tests::{RedisServer, assert_in_time};
 
 /// Set for the program that is killed: this test, started again.
 const VICTIM: &str = "SESSION_TEST_VICTIM";
@@ -48,7 +48,7 @@ async fn a_killed_test_program_leaves_no_server() -> io::Result<()> {
 
     let begin = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_ok() || Path::new(&directory).exists() {
-        assert!(
+        assert_in_time!(
             begin.elapsed() < Duration::from_secs(10),
             "the server on port {port} or {directory} is still there"
         );

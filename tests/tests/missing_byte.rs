@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use session_tests::{ChaosProxy, Disruption, MariaDb, Memcached, Postgres, RedisServer, Watch};
+use session_tests::{
+    ChaosProxy, Disruption, MariaDb, Memcached, Postgres, RedisServer, Watch, assert_in_time,
+};
 use site::{Answer, Backend, Browser, Cookie, Demo};
 
 const QUICK: Duration = Duration::from_millis(1500);
@@ -21,7 +23,7 @@ fn positions() -> impl Iterator<Item = usize> {
 
 /// Whether it is a success; panics unless it is that or an honest 503.
 fn succeeded(browser: &Browser, answer: &Answer, place: usize) -> bool {
-    assert!(answer.took < QUICK, "byte {place}: {:?}", answer.took);
+    assert_in_time!(answer.took < QUICK, "byte {place}: {:?}", answer.took);
     match (answer.status, answer.cookie()) {
         (_, Cookie::Untouched) => {}
         // A session that seems to end sooner is refreshed.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 use session_sql::sqlx::{Connection as _, Executor as _, PgConnection};
-use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, Server, Watch, rounds};
+use session_tests::{
+    MariaDb, Memcached, Mongo, Postgres, RedisServer, Server, Watch, assert_in_time, rounds,
+};
 use site::{Answer, Backend, Browser, Cookie, Demo, percentile};
 use tokio::sync::Mutex;
 
@@ -32,7 +34,7 @@ const ROUTES: [(Method, &str); 5] = [
 
 /// Panics unless the answer is a quick 503 that gives nothing away and leaves the cookie alone.
 fn assert_honest(answer: &Answer, path: &str) {
-    assert!(answer.took < QUICK, "{path}: {:?}", answer.took);
+    assert_in_time!(answer.took < QUICK, "{path}: {:?}", answer.took);
     assert_eq!(answer.status, 503, "{path}: {}", answer.text());
     assert_eq!(answer.cookie(), Cookie::Untouched, "{path}");
     assert!(!answer.header("retry-after").is_empty(), "{path}");
@@ -85,7 +87,7 @@ async fn slowest_plain(browser: &Browser, lasts: Duration) -> Duration {
         let mut slowest = Duration::ZERO;
         while begin.elapsed() < lasts {
             let answer = probe.send(Method::GET, "/health", String::new()).await;
-            assert!(answer.took < QUICK, "/health: {:?}", answer.took);
+            assert_in_time!(answer.took < QUICK, "/health: {:?}", answer.took);
             assert_eq!(answer.status, 503, "{}", answer.text());
             assert!(answer.text().len() > 20, "{}", answer.text());
             slowest = slowest.max(answer.took);
@@ -119,10 +121,10 @@ async fn recovered(demo: &Demo) -> Duration {
             assert_eq!(browser.user().await, json!("anna"));
             let took = begin.stop(RECOVERY).await;
             eprintln!("    healthy after {took:.1?}");
-            assert!(took < RECOVERY, "{took:?}");
+            assert_in_time!(took < RECOVERY, "{took:?}");
             return took;
         }
-        assert!(
+        assert_in_time!(
             begin.elapsed() < 5 * RECOVERY,
             "never healthy:\n{}",
             demo.output()

@@ -6,7 +6,7 @@ mod site;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use session_tests::{ChaosProxy, Disruption, Postgres, Program, RedisServer};
+use session_tests::{ChaosProxy, Disruption, Postgres, Program, RedisServer, assert_in_time};
 use site::{Backend, Browser, Demo, Rude};
 
 /// Of each reply of the store: long enough to hang up and end the demo in between, and less than
@@ -123,7 +123,7 @@ impl Scene {
         let begin = Instant::now();
         assert!(self.demo.stop().await, "{}", self.demo.output());
         let took = begin.elapsed();
-        assert!(took < BOUND, "{took:?}");
+        assert_in_time!(took < BOUND, "{took:?}");
         let output = self.demo.output();
         let lines = output.lines().filter(|line| line.contains("disconnected"));
         lines.map(str::to_owned).collect()
@@ -141,7 +141,7 @@ async fn until(what: &str, so: impl Fn() -> bool, output: impl Fn() -> String) {
     let begin = Instant::now();
     while !so() {
         let waited = begin.elapsed();
-        assert!(waited < BOUND, "not yet: {what}\n{}", output());
+        assert_in_time!(waited < BOUND, "not yet: {what}\n{}", output());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

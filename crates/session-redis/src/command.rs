@@ -109,10 +109,14 @@ impl RedisStore {
 
 /// The driver's command, allocated in its final size: growing would copy a record several times.
 pub(crate) fn packed(command: &[&[u8]]) -> Cmd {
-    let size = command.iter().map(|part| part.len()).sum();
-    let mut packed = Cmd::with_capacity(command.len(), size);
+    let mut packed = Cmd::with_capacity(command.len(), size(command));
     packed.arg(command);
     packed
+}
+
+/// The bytes of a command's name and arguments.
+pub(crate) fn size(command: &[&[u8]]) -> usize {
+    command.iter().map(|part| part.len()).sum()
 }
 
 /// Sends the command until it is answered or must not be sent again. Connects if necessary.

@@ -9,7 +9,10 @@ use std::{
 use redis::cluster_async::ClusterConnection;
 use redis::{RedisResult, Value};
 
-use crate::{batch::Batch, command::packed};
+use crate::{
+    batch::Batch,
+    command::{packed, size},
+};
 #[cfg(feature = "cluster")]
 use crate::{cluster, timeouts::within};
 
@@ -78,7 +81,7 @@ impl Connection {
     /// Sends a command, given as its name and arguments, and waits for its reply.
     pub(crate) async fn send(&self, command: &[&[u8]]) -> RedisResult<Value> {
         match &self.kind {
-            Kind::Server { batch, .. } => batch.send(packed(command)).await,
+            Kind::Server { batch, .. } => batch.send(packed(command), size(command)).await,
             #[cfg(feature = "cluster")]
             Kind::Cluster(connection, response_timeout) => {
                 // Boxed, because it is large and would enlarge the future of every request.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{app, browser::Browser};
+use session_tests::assert_in_time;
 
 /// The files of records below `directory`.
 fn records(directory: &Path) -> Vec<PathBuf> {
@@ -38,7 +39,7 @@ async fn files_are_swept_and_sigterm_ends_the_process() {
     fs::write(record, "").unwrap();
     let begin = Instant::now();
     while record.exists() {
-        assert!(
+        assert_in_time!(
             begin.elapsed() < Duration::from_secs(10),
             "{}",
             app.output()

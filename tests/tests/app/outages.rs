@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_tests::{Postgres, Program, RedisServer};
+use session_tests::{Postgres, Program, RedisServer, assert_in_time};
 
 use crate::{app, browser::Browser};
 
@@ -12,7 +12,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 async fn fails(browser: &mut Browser, app: &Program) {
     let begin = Instant::now();
     assert_eq!(browser.get(app, "/").await.0, 503);
-    assert!(begin.elapsed() < Duration::from_secs(4));
+    assert_in_time!(begin.elapsed() < Duration::from_secs(4));
     assert_eq!(browser.get(app, "/plain").await.0, 200);
 }
 
@@ -23,7 +23,7 @@ async fn soon_succeeds(browser: &mut Browser, app: &Program, path: &str) -> Stri
         if status == 200 {
             return body;
         }
-        assert!(begin.elapsed() < LIMIT, "{status}: {}", app.output());
+        assert_in_time!(begin.elapsed() < LIMIT, "{status}: {}", app.output());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -58,7 +58,7 @@ async fn a_database_that_is_down_at_the_start_gets_its_table_when_it_is_up() {
     // It is there as soon as the table is, and is logged a moment later.
     let begin = Instant::now();
     while !app.output().contains("the store is prepared now") {
-        assert!(begin.elapsed() < LIMIT, "{}", app.output());
+        assert_in_time!(begin.elapsed() < LIMIT, "{}", app.output());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

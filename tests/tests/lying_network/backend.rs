@@ -12,7 +12,7 @@ use session_mongo::mongodb::{Client, bson::Document};
 use session_redis::RedisStore;
 use session_sql::sqlx::{self, Connection, MySqlConnection, PgConnection};
 use session_sql::{MySqlStore, PostgresStore};
-use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, Server};
+use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, Server, assert_in_time};
 
 /// The longest that copying takes.
 const COPYING: Duration = Duration::from_secs(5);
@@ -151,7 +151,7 @@ impl Backend {
     pub(crate) fn small_budget(&self) -> Duration {
         match self {
             // Its server is written in Python.
-            Self::Mongo(_) => Duration::from_millis(250),
+            Self::Mongo(_) => Duration::from_millis(500),
             _ => Duration::from_millis(100),
         }
     }
@@ -175,7 +175,7 @@ impl Backend {
                 to.command(&format!("REPLICAOF 127.0.0.1 {}", from.port()));
                 let (size, begin) = (from.command("DBSIZE"), Instant::now());
                 while to.command("DBSIZE") != size {
-                    assert!(begin.elapsed() < COPYING, "the replica gets no data");
+                    assert_in_time!(begin.elapsed() < COPYING, "the replica gets no data");
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 to.command("REPLICAOF NO ONE");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use session_tests::{ChaosProxy, Disruption, rounds};
+use session_tests::{ChaosProxy, Disruption, assert_in_time, rounds};
 
 use crate::backend::Backend;
 use crate::dice;
@@ -105,7 +105,7 @@ async fn held_connections_are_few(network: &Network, most: usize) {
 async fn eventually<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
     let begin = Instant::now();
     while !is_so().await {
-        assert!(begin.elapsed() < RECOVERY, "{what}");
+        assert_in_time!(begin.elapsed() < RECOVERY, "{what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

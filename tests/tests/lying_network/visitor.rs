@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use session_core::{Error, Finish, RequestSession, Saved, Session, Sessions};
-use session_tests::Watch;
+use session_tests::{Watch, assert_in_time};
 
 use crate::dice::Dice;
 use crate::network::QUICK;
@@ -236,7 +236,7 @@ impl Visitor {
         let ended = self.sessions.log_out_everywhere(&self.name).await;
         // All work on a user's sessions has five times a request's time.
         let took = begun.stop(QUICK * 5).await;
-        assert!(took < QUICK * 5, "{}: {took:?}", self.name);
+        assert_in_time!(took < QUICK * 5, "{}: {took:?}", self.name);
         match ended {
             Ok(number) => {
                 assert!(number > 0 || login.maybe_ended, "{}: not found", self.name);
@@ -275,7 +275,7 @@ impl Visitor {
         let (name, took) = (&self.name, response.took);
         self.slowest = self.slowest.max(took);
         self.answered += 1;
-        assert!(took < QUICK, "{name}: {took:?}: {:?}", response.answer);
+        assert_in_time!(took < QUICK, "{name}: {took:?}: {:?}", response.answer);
         if let Err(error) = &response.answer {
             self.refuse(error);
         }

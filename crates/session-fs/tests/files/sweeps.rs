@@ -8,7 +8,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 use session_core::{ExpiredSweep as _, Record, SessionStore as _, sweep_until};
-use session_tests::Watch;
+use session_tests::{Watch, assert_in_time};
 
 use crate::test_directory::{
     TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, one_blocking_thread,
@@ -110,7 +110,7 @@ fn a_sweep_that_waits_for_a_lock_stops_when_its_future_is_dropped() {
     });
     let took = took.expect("the future is dropped within a second");
     // The lock is waited for at most a second, of which a tenth is over.
-    assert!(took < Duration::from_millis(700), "{took:?}");
+    assert_in_time!(took < Duration::from_millis(700), "{took:?}");
 }
 
 /// As when a program shuts down while `sweep_until` looks at many live files.
@@ -133,7 +133,7 @@ fn a_shutdown_during_a_sweep_takes_less_than_a_second() {
     });
     drop(runtime);
     let took = stopped.elapsed();
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_in_time!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use session_core::{
     Bytes, Error, KeyPrefix, Record, Result, Revision, SessionId, SessionStore, StoreKey, Write,
 };
 use session_memcached::MemcachedStore;
-use session_tests::{Memcached, Watch};
+use session_tests::{Memcached, Watch, assert_in_time};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -83,7 +83,7 @@ fn fails<T: std::fmt::Debug>(answer: &Result<T>) {
 #[track_caller]
 fn fails_soon<T: std::fmt::Debug>(answer: &Result<T>, since: Watch) {
     fails(answer);
-    assert!(
+    assert_in_time!(
         since.elapsed() < Duration::from_secs(1),
         "{:?}",
         since.elapsed()
@@ -105,7 +105,7 @@ async fn recovered(store: &MemcachedStore, key: &StoreKey) -> Option<Bytes> {
     loop {
         match store.load(key).await {
             Ok(loaded) => return loaded.map(|loaded| loaded.bytes),
-            Err(error) => assert!(
+            Err(error) => assert_in_time!(
                 since.elapsed() < Duration::from_secs(2),
                 "still failing: {error:?}"
             ),

@@ -1,6 +1,6 @@
 //! Replies from which one byte is missing.
 
-use session_tests::{ChaosProxy, Disruption};
+use session_tests::{ChaosProxy, Disruption, assert_in_time};
 
 use super::*;
 
@@ -56,7 +56,7 @@ async fn a_read_whose_reply_lacks_a_byte_is_right_or_an_error() {
                 errors += 1;
             }
         }
-        assert!(
+        assert_in_time!(
             begin.elapsed() < SECOND,
             "byte {position}: {:?}",
             begin.elapsed()

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use session_core::{SessionStore, Write};
 use session_mongo::mongodb::bson::{Document, doc};
-use session_tests::Mongo;
+use session_tests::{Mongo, assert_in_time};
 use tokio::time::sleep;
 
 use crate::setup::{Setup, key, record, record_for, stored};
@@ -50,7 +50,7 @@ async fn the_server_removes_expired_records_and_no_others() {
 
     let started = Instant::now();
     while setup.documents().await > 1 {
-        assert!(
+        assert_in_time!(
             started.elapsed() < Duration::from_secs(15),
             "the server removed nothing"
         );

@@ -11,6 +11,7 @@ use crate::{
     outage::wait_for_recovery,
     setup::{Setup, connect, key, record, stored, unique},
 };
+use session_tests::assert_in_time;
 
 /// A server has one fail point for all commands, so one test at a time sets it.
 pub(crate) static FAIL_POINT: Mutex<()> = Mutex::const_new(());
@@ -123,7 +124,7 @@ async fn calls_fail_after_a_step_down_until_there_is_a_primary() {
     // A genuine MongoDB needs an election, which takes ten seconds or more.
     let started = std::time::Instant::now();
     while setup.store.insert(&key, &record(b"three")).await.is_err() {
-        assert!(
+        assert_in_time!(
             started.elapsed() < Duration::from_secs(60),
             "no primary was elected"
         );

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use session_core::{Error, SessionStore, StoreKey};
 use session_mongo::MongoStore;
-use session_tests::{ChaosProxy, Disruption, Strike, Watch};
+use session_tests::{ChaosProxy, Disruption, Strike, Watch, assert_in_time};
 use tokio::time::{sleep, timeout};
 
 use crate::setup::{Setup, connect, key, record, stored};
@@ -26,16 +26,16 @@ pub(crate) async fn wait_for_recovery(store: &MongoStore, key: &StoreKey) {
         if let Ok(Ok(_)) = result {
             break took;
         }
-        assert!(took < RECOVERY, "no recovery: {result:?}");
+        assert_in_time!(took < RECOVERY, "no recovery: {result:?}");
         sleep(Duration::from_millis(20)).await;
     };
-    assert!(took < RECOVERY, "recovered after {took:?}");
+    assert_in_time!(took < RECOVERY, "recovered after {took:?}");
 }
 
 /// Stops a call's time, which has to be less than `limit`.
 async fn is_within(limit: Duration, started: Watch) {
     let took = started.stop(limit).await;
-    assert!(took < limit, "{took:?}");
+    assert_in_time!(took < limit, "{took:?}");
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn connections_that_are_silent_at_their_log_in_do_not_keep_others_from_ope
         let call = || async { drop(timeout(PATIENCE, store.load(&key())).await) };
         tokio::join!(call(), call(), call(), call());
         let waited = begin.stop(RELEASE).await;
-        assert!(waited < RELEASE, "no connection is opened");
+        assert_in_time!(waited < RELEASE, "no connection is opened");
     }
     // The connection that is open ends. It may be a heartbeat's; then this is repeated.
     for _ in 0..3 {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use session_core::SessionStore as _;
 use session_mongo::{CollectionName, MongoStore};
-use session_tests::{Certificates, ChaosProxy, Disruption, Mongo, Strike, Watch};
+use session_tests::{Certificates, ChaosProxy, Disruption, Mongo, Strike, Watch, assert_in_time};
 use tokio::time::timeout;
 
 use crate::{
@@ -38,7 +38,7 @@ async fn succeeds<T>(call: impl Future<Output = session_core::Result<T>>) -> boo
     let began = Watch::start();
     let result = timeout(REQUEST, call).await;
     let took = began.stop(RESULT_LIMIT).await;
-    assert!(took < RESULT_LIMIT, "took {took:?}");
+    assert_in_time!(took < RESULT_LIMIT, "took {took:?}");
     matches!(result, Ok(Ok(_)))
 }
 
@@ -61,7 +61,7 @@ async fn is_refused(server: &Mongo, trusted: &Certificates, word: &str) {
     let began = Watch::start();
     let error = error_chain(&store.load(&key()).await.unwrap_err());
     let took = began.stop(RESULT_LIMIT).await;
-    assert!(took < RESULT_LIMIT, "{took:?}");
+    assert_in_time!(took < RESULT_LIMIT, "{took:?}");
     let address = format!("127.0.0.1:{}", server.port());
     for word in ["certificate", word, &address] {
         assert!(error.contains(word), "no {word:?} in {error:?}");
@@ -128,7 +128,7 @@ async fn a_handshake_that_ends_or_falls_silent_is_an_error_in_time() {
             while proxy.strikes_left() > 0 {
                 succeeds(store.load(&key())).await;
                 let waited = began.elapsed();
-                assert!(waited < Duration::from_secs(5), "{disruption:?} {after}");
+                assert_in_time!(waited < Duration::from_secs(5), "{disruption:?} {after}");
             }
             proxy.plan_nothing();
             wait_for_recovery(&store, &key()).await;

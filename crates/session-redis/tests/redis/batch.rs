@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join_all};
 use session_core::{SessionStore, Write};
-use session_tests::{ChaosProxy, Disruption, RedisServer};
+use session_tests::{ChaosProxy, Disruption, RedisServer, assert_in_time};
 
 use crate::common::{insert, key, load, record, store, stored};
 
@@ -124,5 +124,6 @@ async fn concurrent_calls_share_one_round_trip() {
     }
     // The first goes alone, the others together behind it.
     let fastest = times.iter().min().unwrap();
-    assert!(*fastest >= latency && *fastest < latency * 3, "{times:?}");
+    assert!(*fastest >= latency, "{times:?}");
+    assert_in_time!(*fastest < latency * 3, "{times:?}");
 }

@@ -8,7 +8,7 @@ use std::{
 
 use session_core::{SessionStore, Write};
 use session_redis::RedisStore;
-use session_tests::{ChaosProxy, RedisServer};
+use session_tests::{ChaosProxy, RedisServer, assert_in_time};
 
 use crate::common::{
     change_command, insert, key, listed, load, native, owned, record, store, stored, update,
@@ -166,6 +166,30 @@ async fn a_batch_ends_with_one_echo_and_a_first_command_goes_alone() {
     assert_eq!(monitor.all_names(), again);
 }
 
+/// What a batch saves is little beside the cost of its buffers.
+#[tokio::test]
+async fn large_commands_share_no_batch() {
+    let server = RedisServer::start(&[]).await;
+    let store = connected(&server).await;
+    let mut monitor = Monitor::on(&server);
+    let keys = ["a", "b", "c"].map(key);
+    for (length, expected) in [
+        (20_000, &["SET", "ECHO", "SET", "SET", "ECHO"][..]),
+        (40_000, &["SET", "ECHO", "SET", "ECHO", "SET", "ECHO"]),
+    ] {
+        let record = record(vec![b'x'; length]);
+        let inserts = keys.iter().map(|key| store.insert(key, &record));
+        for write in futures_util::future::join_all(inserts).await {
+            assert!(write.unwrap().is_stored());
+        }
+        assert_eq!(monitor.all_names(), expected, "{length} bytes");
+        for key in &keys {
+            server.command(&format!("DEL {}", key.as_str()));
+        }
+        monitor.all_names();
+    }
+}
+
 #[tokio::test]
 async fn a_record_and_its_entry_are_written_by_one_command() {
     let server = RedisServer::start(&[]).await;
@@ -198,7 +222,8 @@ async fn a_load_is_one_round_trip() {
         times.push(begin.elapsed());
     }
     let fastest = times.iter().min().unwrap();
-    assert!(*fastest >= latency && *fastest < latency * 2, "{times:?}");
+    assert!(*fastest >= latency, "{times:?}");
+    assert_in_time!(*fastest < latency * 2, "{times:?}");
 }
 
 /// On a runtime of several threads a task that was woken runs before those that were ready already,

@@ -10,7 +10,7 @@ use session_core::{
     Write,
 };
 use session_redis::RedisStore;
-use session_tests::{RedisServer, Watch};
+use session_tests::{RedisServer, Watch, assert_in_time};
 
 /// The row of the README's table of rights for each server.
 pub(crate) const SERVER_ROW: &str = "each server";
@@ -181,7 +181,7 @@ pub(crate) async fn bounded<T>(call: impl Future<Output = T>) -> (Duration, T) {
     let begin = Watch::start();
     let result = call.await;
     let took = begin.stop(MAX_CALL_TIME).await;
-    assert!(took < MAX_CALL_TIME, "a call took {took:?}");
+    assert_in_time!(took < MAX_CALL_TIME, "a call took {took:?}");
     (took, result)
 }
 
@@ -198,7 +198,7 @@ pub(crate) async fn recovery(store: &RedisStore) -> Duration {
         {
             return begin.stop(MAX_RECOVERY_TIME).await;
         }
-        assert!(
+        assert_in_time!(
             begin.elapsed() < Duration::from_secs(15),
             "the store still fails"
         );

@@ -14,7 +14,7 @@ use session_redis::{
     RedisStore,
     redis::{self, Client},
 };
-use session_tests::{ChaosProxy, Disruption, RedisSentinel, RedisServer, Server};
+use session_tests::{ChaosProxy, Disruption, RedisSentinel, RedisServer, Server, assert_in_time};
 
 use crate::common::{
     MAX_RECOVERY_TIME, bounded, insert, key, load, record, recovery, store,
@@ -37,7 +37,7 @@ pub(crate) fn a_moment_before(event: Option<Instant>) -> Instant {
 pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) -> Duration {
     let begin = Instant::now();
     while !done() {
-        assert!(begin.elapsed() < MAX_PROMOTION_TIME, "never {what}");
+        assert_in_time!(begin.elapsed() < MAX_PROMOTION_TIME, "never {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     begin.elapsed()
@@ -175,7 +175,7 @@ pub(crate) async fn fail_over(
         promoted().await;
         let promoted = Instant::now();
         let took = recovery(store).await;
-        assert!(took < MAX_RECOVERY_TIME, "{took:?}");
+        assert_in_time!(took < MAX_RECOVERY_TIME, "{took:?}");
         tokio::time::sleep(Duration::from_secs(3)).await;
         after().await;
         visits.stop();
@@ -323,7 +323,7 @@ async fn a_silent_sentinel_costs_no_call() {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
     }
     let fastest = times[1..].iter().min().unwrap();
-    assert!(*fastest < Duration::from_millis(150), "{times:?}");
+    assert_in_time!(*fastest < Duration::from_millis(150), "{times:?}");
 }
 
 /// A Sentinel that is cut off together with the old primary is near, and answers before the others.
@@ -388,7 +388,7 @@ async fn a_thread_that_was_idle_does_not_believe_a_primary_that_was_frozen() {
     let frozen = Instant::now();
     promoted(&servers).await;
     let took = recovery(&busy).await;
-    assert!(took < MAX_RECOVERY_TIME, "{took:?}");
+    assert_in_time!(took < MAX_RECOVERY_TIME, "{took:?}");
     busy.delete(&key("a")).await.unwrap();
     let pause = Duration::from_millis(1_500);
     tokio::time::sleep(pause.saturating_sub(frozen.elapsed())).await;

@@ -7,7 +7,7 @@ use std::{
 
 use session_core::SessionStore;
 use session_redis::RedisStore;
-use session_tests::{ChaosProxy, Disruption, RedisServer, rounds};
+use session_tests::{ChaosProxy, Disruption, RedisServer, assert_in_time, rounds};
 use tokio::{runtime::Builder, time::timeout};
 
 use crate::common::{
@@ -52,7 +52,7 @@ async fn calls_to_a_killed_server_fail_and_work_after_its_restart() {
         bounded(store.load(&key("a"))).await.1.unwrap_err();
         server.restart().await;
         let took = recovery(&store).await;
-        assert!(took < MAX_RECOVERY_TIME, "{took:?} after {outage:?}");
+        assert_in_time!(took < MAX_RECOVERY_TIME, "{took:?} after {outage:?}");
         assert_eq!(load(&store, "a").await, None, "the server restarted empty");
         let (failed, made) = calls(&store, Duration::from_millis(300)).await;
         assert_eq!(failed, 0, "of {made}");
@@ -70,7 +70,7 @@ async fn calls_to_a_frozen_server_fail_in_time_and_work_after_its_return() {
         assert_eq!(failed, made);
         server.thaw();
         let took = recovery(&store).await;
-        assert!(took < MAX_RECOVERY_TIME, "{took:?} after {outage:?}");
+        assert_in_time!(took < MAX_RECOVERY_TIME, "{took:?} after {outage:?}");
         assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     }
 }
@@ -86,7 +86,7 @@ async fn calls_over_a_silent_network_fail_in_time() {
     assert_eq!(failed, made);
     proxy.set(Disruption::None);
     let took = recovery(&store).await;
-    assert!(took < MAX_RECOVERY_TIME, "{took:?}");
+    assert_in_time!(took < MAX_RECOVERY_TIME, "{took:?}");
 }
 
 /// The connections of two threads fall silent for good, while new ones reach the server. Callers
@@ -112,7 +112,7 @@ async fn one_silent_connection_ends_the_use_of_those_that_were_open_with_it() {
     proxy.fail_over(server.port());
     let (begin, patience) = (Instant::now(), Duration::from_millis(50));
     while timeout(patience, store.load(&key("a"))).await.is_err() {
-        assert!(begin.elapsed() < MAX_RECOVERY_TIME, "it is not given up");
+        assert_in_time!(begin.elapsed() < MAX_RECOVERY_TIME, "it is not given up");
     }
     asked.wait();
     thread

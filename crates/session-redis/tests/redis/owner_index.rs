@@ -10,7 +10,7 @@ use session_redis::{
     RedisStore,
     redis::{self, Client},
 };
-use session_tests::RedisServer;
+use session_tests::{RedisServer, assert_in_time};
 
 use crate::common::{
     OWNER, expiring_in, key, listed, load, owned, owner, record, store, stored, update,
@@ -120,7 +120,7 @@ async fn an_index_expires_with_its_last_entry() {
     update(&store, "long", &tombstone, &revision).await;
     while entries(&server) > 0 {
         let end = tombstone.entry.as_ref().unwrap().expires_at;
-        assert!(SystemTime::now() < end + Duration::from_secs(5));
+        assert_in_time!(SystemTime::now() < end + Duration::from_secs(5));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     // An entry whose time has passed when it is written is removed at once.
@@ -240,7 +240,7 @@ async fn a_hundred_thousand_ended_sessions_are_listed_in_a_second() {
     assert_eq!(listed(&store, 1_000).await.len(), count);
     let took = begin.elapsed();
     eprintln!("{count} ended sessions are listed in {took:?}");
-    assert!(
+    assert_in_time!(
         cfg!(debug_assertions) || took < Duration::from_secs(1),
         "{took:?}"
     );
@@ -263,10 +263,8 @@ async fn a_hundred_thousand_expired_entries_slow_down_no_list_and_no_write() {
         "one session among {} expired entries is listed in {took:?}",
         entries(&server)
     );
-    assert!(
-        entries(&server) > 90_000 && took < Duration::from_millis(50),
-        "{took:?}"
-    );
+    assert!(entries(&server) > 90_000);
+    assert_in_time!(took < Duration::from_millis(50), "{took:?}");
 
     let (mut writes, before) = (0, processor_time(&server));
     while entries(&server) > writes + 1 {

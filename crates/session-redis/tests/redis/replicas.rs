@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use session_core::{SessionStore, Write};
-use session_tests::RedisServer;
+use session_tests::{RedisServer, assert_in_time};
 
 use crate::common::{
     MAX_RECOVERY_TIME, bounded, expiring_in, insert, key, load, record, recovery, store,
@@ -18,7 +18,7 @@ async fn a_read_only_replica_serves_reads_and_refuses_writes() {
     let revision = insert(&writer, "a", "one").await;
     let begin = Instant::now();
     while !matches!(reader.load(&key("a")).await, Ok(Some(_))) {
-        assert!(
+        assert_in_time!(
             begin.elapsed() < Duration::from_secs(10),
             "the replica has not received the record"
         );
@@ -40,7 +40,7 @@ async fn a_read_only_replica_serves_reads_and_refuses_writes() {
     // After its promotion it accepts writes over the open connections.
     replica.command("REPLICAOF NO ONE");
     let took = recovery(&reader).await;
-    assert!(took < MAX_RECOVERY_TIME, "{took:?}");
+    assert_in_time!(took < MAX_RECOVERY_TIME, "{took:?}");
     assert!(matches!(
         reader.update(&key("a"), &tombstone, &revision).await,
         Ok(Write::Stored(_))

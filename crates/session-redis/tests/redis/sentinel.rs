@@ -10,7 +10,7 @@ use session_redis::{
         sentinel::{SentinelClientBuilder, SentinelServerType},
     },
 };
-use session_tests::{RedisSentinel, RedisServer};
+use session_tests::{RedisSentinel, RedisServer, assert_in_time};
 
 use crate::{
     common::{
@@ -23,7 +23,7 @@ use crate::{
 async fn wait_for_replication(replica: &RedisServer, name: &str) {
     let begin = Instant::now();
     while replica.command(&format!("EXISTS session:{name}")) != ":1\r\n" {
-        assert!(
+        assert_in_time!(
             begin.elapsed() < Duration::from_secs(5),
             "{name} is not replicated"
         );
@@ -41,14 +41,14 @@ async fn sessions_survive_a_failover() {
     let begin = Instant::now();
     while servers.primary_port() != Some(servers.replica().port()) {
         let _ = bounded(store.load(&key("a"))).await;
-        assert!(
+        assert_in_time!(
             begin.elapsed() < MAX_PROMOTION_TIME,
             "the replica is not promoted"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let took = recovery(&store).await;
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert_in_time!(took < Duration::from_secs(4), "{took:?}");
     assert_eq!(load(&store, "a").await.unwrap().bytes, "one");
     let write = store
         .update(&key("a"), &record("two"), &revision)
@@ -72,7 +72,7 @@ async fn the_store_follows_a_planned_failover() {
     let begin = Instant::now();
     // The Sentinel answers "no good replica" until it has checked the replica.
     while let Err(error) = failover.query::<()>(&mut sentinel.get_connection().unwrap()) {
-        assert!(begin.elapsed() < MAX_PROMOTION_TIME, "{error}");
+        assert_in_time!(begin.elapsed() < MAX_PROMOTION_TIME, "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     loop {
@@ -85,7 +85,7 @@ async fn the_store_follows_a_planned_failover() {
         {
             break;
         }
-        assert!(begin.elapsed() < MAX_PROMOTION_TIME, "{write:?}");
+        assert_in_time!(begin.elapsed() < MAX_PROMOTION_TIME, "{write:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // The old primary is a replica by now, and would refuse the deletion.

@@ -7,7 +7,7 @@ use std::{
 
 use session_core::SessionStore;
 use session_sql::SqlStore;
-use session_tests::Watch;
+use session_tests::{Watch, assert_in_time};
 use tokio::time::timeout;
 
 use crate::{
@@ -29,7 +29,7 @@ pub(crate) async fn succeeds<T>(call: impl Future<Output = session_core::Result<
     let began = Watch::start();
     let result = timeout(REQUEST, call).await;
     let took = began.stop(RESULT_LIMIT).await;
-    assert!(took < RESULT_LIMIT, "took {took:?}");
+    assert_in_time!(took < RESULT_LIMIT, "took {took:?}");
     matches!(result, Ok(Ok(_)))
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn recovers_soon<D: TestDatabase>(store: &SqlStore<D>) {
                 break;
             }
             let took = began.stop(RECOVERY).await;
-            assert!(took < RECOVERY, "the store does not recover");
+            assert_in_time!(took < RECOVERY, "the store does not recover");
         }
         let began = Watch::start();
         if fifty_loads_succeed(store).await {
@@ -98,7 +98,7 @@ pub(crate) async fn wait_until<F: Future<Output = i64>>(
         if wanted(current) {
             return;
         }
-        assert!(began.elapsed() < limit, "still {current} after {limit:?}");
+        assert_in_time!(began.elapsed() < limit, "still {current} after {limit:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use session_core::{SessionStore, StoreKey};
 use session_sql::{SqlStore, TableName, sqlx};
-use session_tests::{MariaDb, Postgres, PostgresReplica};
+use session_tests::{MariaDb, Postgres, PostgresReplica, assert_in_time};
 
 use crate::{
     availability::{recovers_soon, succeeds, wait_until},
@@ -92,7 +92,7 @@ async fn is_on<D: TestDatabase>(database: &Handle<D>, key: &StoreKey) {
     let store = database.store(&TableName::default());
     let began = Instant::now();
     while load(&store, key).await.is_none() {
-        assert!(began.elapsed() < Duration::from_secs(10), "not replicated");
+        assert_in_time!(began.elapsed() < Duration::from_secs(10), "not replicated");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

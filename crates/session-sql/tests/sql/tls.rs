@@ -8,7 +8,7 @@ use std::{
 use session_core::SessionStore as _;
 use session_sql::{SqlStore, sqlx};
 use session_tests::{
-    Certificates, ChaosProxy, Disruption, MariaDb, Postgres, Server, Strike, Watch,
+    Certificates, ChaosProxy, Disruption, MariaDb, Postgres, Server, Strike, Watch, assert_in_time,
 };
 
 use crate::{
@@ -158,7 +158,7 @@ async fn is_refused<D: TlsServer>(server: &D::Server, parameters: &str, words: &
         store.migrate().await.unwrap_err(),
     ];
     let took = began.stop(limit).await;
-    assert!(took < limit, "{took:?}");
+    assert_in_time!(took < limit, "{took:?}");
     for error in errors {
         let error = error_chain(&error);
         let address = format!("127.0.0.1:{}", server.port());
@@ -243,7 +243,7 @@ async fn a_handshake_that_ends_or_falls_silent_is_an_error_in_time_and_costs_no_
             while proxy.strikes_left() > 0 {
                 succeeds(store.load(&key())).await;
                 let waited = began.elapsed();
-                assert!(waited < Duration::from_secs(5), "{disruption:?} {after}");
+                assert_in_time!(waited < Duration::from_secs(5), "{disruption:?} {after}");
             }
         }
         recovers_soon(&store).await;
