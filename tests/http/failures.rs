@@ -12,7 +12,6 @@ use super::{
     log::Log,
     observed_store::ObservedStore,
 };
-use session_tests::assert_in_time;
 
 fn assert_unavailable(response: &Response) {
     assert_eq!(response.status.as_u16(), 503);
@@ -72,7 +71,7 @@ async fn a_request_waits_for_a_frozen_store_only_for_the_store_time() {
     store.set_frozen(true);
     for path in ["/get/a", "/set/a", "/logout"] {
         let took = quickest(async || assert_unavailable(&browser.get(path).await)).await;
-        assert_in_time!(took < Duration::from_millis(900), "{path}: {took:?}");
+        assert!(took < Duration::from_millis(900), "{path}: {took:?}");
     }
     store.set_frozen(false);
     assert_eq!(patient.get("/get/a").await.body, "1");
@@ -109,7 +108,7 @@ async fn a_route_that_does_not_use_the_session_hardly_waits_for_a_frozen_store()
     for freeze in freezes {
         freeze(&store);
         let took = quickest(async || assert_eq!(browser.get("/plain").await.body, "ok")).await;
-        assert_in_time!(took < Duration::from_millis(500), "{took:?}");
+        assert!(took < Duration::from_millis(500), "{took:?}");
     }
 }
 
