@@ -79,7 +79,21 @@ impl RedisStore {
 
     /// Sends a command, given as its name and arguments, and waits for its reply.
     pub(crate) async fn send(&self, command: &[&[u8]], retry: Retry) -> RedisResult<Value> {
-        let worker = self.connections.of_current_worker(&self.server)?;
+        self.send_by(&self.worker()?, command, retry).await
+    }
+
+    /// The connection of the current thread and runtime.
+    pub(crate) fn worker(&self) -> RedisResult<Arc<WorkerConnection>> {
+        self.connections.of_current_worker(&self.server)
+    }
+
+    /// As [`send`](Self::send), by the connection of this worker.
+    pub(crate) async fn send_by(
+        &self,
+        worker: &Arc<WorkerConnection>,
+        command: &[&[u8]],
+        retry: Retry,
+    ) -> RedisResult<Value> {
         let deadline = Instant::now() + self.server.connect_timeout + self.server.response_timeout;
         let mut failed = None;
         // Nearly always this is all. The connection applies the response timeout itself.
@@ -90,7 +104,7 @@ impl RedisStore {
             }
         }
         // Boxed, because it is rare and would enlarge the future of every request.
-        Box::pin(connect_and_send(&worker, command, retry, deadline, failed)).await
+        Box::pin(connect_and_send(worker, command, retry, deadline, failed)).await
     }
 }
 
@@ -98,7 +112,7 @@ impl RedisStore {
 impl RedisStore {
     /// Sends a command that changes nothing to the primary of a cluster that has the slot.
     pub(crate) async fn send_to_slot(&self, slot: u16, command: &[&[u8]]) -> RedisResult<Value> {
-        let worker = self.connections.of_current_worker(&self.server)?;
+        let worker = self.worker()?;
         let connection = within(self.server.connect_timeout, worker.get_or_connect()).await?;
         match connection.send_to_slot(slot, command).await {
             Some(answer) => answer,

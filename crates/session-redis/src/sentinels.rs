@@ -106,7 +106,6 @@ impl Server {
             return Ok(current);
         }
         let kind = self.open_single(&client).await?;
-        self.compares.set_possible();
         Ok(Arc::new(Connection::to_primary(kind, address)))
     }
 

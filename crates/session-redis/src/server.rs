@@ -1,12 +1,6 @@
 //! Opens connections to a server, to a cluster, or to the primary that Sentinels name.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 #[cfg(feature = "tls")]
 use redis::ConnectionAddr;
@@ -36,26 +30,6 @@ pub(crate) struct Server {
     #[cfg(feature = "sentinel")]
     pub(crate) primary: Arc<Primary>,
     pub(crate) silences: Silences,
-    pub(crate) compares: Compares,
-}
-
-/// Whether the server may know `SET … IFEQ`: Valkey does since 8.1, Redis since 8.4. It is tried once
-/// after each connect, because the address may lead to another server by then.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Compares(Arc<AtomicBool>);
-
-impl Compares {
-    pub(crate) fn is_possible(&self) -> bool {
-        self.0.load(Relaxed)
-    }
-
-    pub(crate) fn set_impossible(&self) {
-        self.0.store(false, Relaxed);
-    }
-
-    pub(crate) fn set_possible(&self) {
-        self.0.store(true, Relaxed);
-    }
 }
 
 impl Server {
@@ -81,7 +55,6 @@ impl Server {
                 Kind::Cluster(cluster::connect(client, connect, response).await?, response)
             }
         };
-        self.compares.set_possible();
         Ok(Arc::new(Connection::new(kind)))
     }
 

@@ -1,6 +1,6 @@
 //! Loads and writes records: `SessionStore` for `RedisStore`.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use session_core::{
     Connections, Finding, IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, Scan,
@@ -126,13 +126,14 @@ impl RedisStore {
         args: &mut [&'a [u8]],
     ) -> Result<bool> {
         args[0] = loaded.as_bytes();
-        // An entry needs a script in any case.
+        // An entry needs a script in any case. Without a runtime, the script is the error.
         if let ([key], &mut [old, new, expires_at]) = (keys, &mut *args)
-            && self.server.compares.is_possible()
+            && let Ok(worker) = self.worker()
+            && worker.compares.load(Relaxed)
         {
             let key = key.as_bytes();
             let set = [b"SET", key, new, b"IFEQ", old, b"PXAT", expires_at];
-            let answer = self.send(&set, Retry::Never).await;
+            let answer = self.send_by(&worker, &set, Retry::Never).await;
             if has_code(&answer, "WRONGTYPE") {
                 return Ok(false);
             }
@@ -143,7 +144,7 @@ impl RedisStore {
             if !is_syntax_error(&answer) {
                 return self.parse_answer(answer);
             }
-            self.server.compares.set_impossible();
+            worker.compares.store(false, Relaxed);
         }
         // The tag is enough, and less to send and to compare.
         let script = match loaded.tagged_start() {

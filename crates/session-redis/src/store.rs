@@ -16,10 +16,7 @@ use crate::cluster;
 #[cfg(feature = "sentinel")]
 use crate::sentinels::{NewClient, Sentinels};
 use crate::{
-    address::Address,
-    batch::Silences,
-    server::{Compares, Server},
-    worker_connections::WorkerConnections,
+    address::Address, batch::Silences, server::Server, worker_connections::WorkerConnections,
 };
 
 /// Stores sessions in Redis or Valkey: on one server, on a cluster, or on the primary that
@@ -139,7 +136,6 @@ impl RedisStore {
                 #[cfg(feature = "sentinel")]
                 primary: Arc::default(),
                 silences: Silences::default(),
-                compares: Compares::default(),
             }),
             connections: Arc::default(),
             limit: Self::DEFAULT_LIMIT,

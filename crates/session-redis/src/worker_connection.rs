@@ -1,7 +1,10 @@
 //! The connection of one worker thread: opened at first use, and again when it ended.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,7 +13,7 @@ use tokio::{sync::watch, time::sleep};
 
 #[cfg(feature = "sentinel")]
 use crate::primary::Standing;
-use crate::{address::Address, connection::Connection, error::message, server::Server};
+use crate::{connection::Connection, error::message, server::Server};
 
 // A connection is opened no sooner than `MIN_DELAY` after the previous one, and tried again after
 // `MIN_DELAY` if that fails. Then follows a backoff from `INITIAL_BACKOFF`, doubling, to
@@ -24,6 +27,9 @@ const MAX_ATTEMPTS: usize = 3;
 /// The connection of one worker thread. One attempt to connect runs at a time.
 pub(crate) struct WorkerConnection {
     pub(crate) server: Arc<Server>,
+    /// Whether the server may know `SET … IFEQ`: Valkey does since 8.1, Redis since 8.4. Each new
+    /// connection tries it again, because the address may lead to another server by then.
+    pub(crate) compares: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -50,6 +56,7 @@ impl WorkerConnection {
     pub(crate) fn new(server: Arc<Server>) -> Self {
         Self {
             server,
+            compares: AtomicBool::new(true),
             state: Mutex::default(),
         }
     }
@@ -131,7 +138,7 @@ impl WorkerConnection {
                 result = server.open(None).await;
             }
             if let Some(worker) = worker.upgrade() {
-                worker.state().end_attempt(result, &server.address);
+                worker.end_attempt(result);
             }
             drop(running);
         });
@@ -161,6 +168,37 @@ impl WorkerConnection {
         }
     }
 
+    fn end_attempt(&self, result: RedisResult<Arc<Connection>>) {
+        let (mut state, address) = (self.state(), &self.server.address);
+        let previous = state.backoff.take();
+        match result {
+            Ok(connection) => {
+                if previous.is_some() {
+                    tracing::info!("{address:?}: connected to Redis again");
+                }
+                // The Sentinels may have confirmed the one that is there.
+                let current = state.connection.as_ref();
+                if current.is_none_or(|it| !Arc::ptr_eq(it, &connection)) {
+                    self.compares.store(true, Relaxed);
+                }
+                state.connection = Some(connection);
+            }
+            Err(error) => {
+                if previous.is_none() {
+                    let error = message(address, &error);
+                    tracing::warn!(%error, "cannot connect to Redis");
+                }
+                let delay = previous.map_or(INITIAL_BACKOFF, |previous| previous.delay * 2);
+                let delay = delay.min(MAX_BACKOFF);
+                state.backoff = Some(Backoff {
+                    error,
+                    delay,
+                    until: Instant::now() + delay,
+                });
+            }
+        }
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.state().open().is_some()
     }
@@ -179,30 +217,5 @@ impl State {
     fn open(&self) -> Option<Arc<Connection>> {
         let connection = self.connection.as_ref();
         connection.filter(|it| it.is_open()).cloned()
-    }
-
-    fn end_attempt(&mut self, result: RedisResult<Arc<Connection>>, address: &Address) {
-        let previous = self.backoff.take();
-        match result {
-            Ok(connection) => {
-                if previous.is_some() {
-                    tracing::info!("{address:?}: connected to Redis again");
-                }
-                self.connection = Some(connection);
-            }
-            Err(error) => {
-                if previous.is_none() {
-                    let error = message(address, &error);
-                    tracing::warn!(%error, "cannot connect to Redis");
-                }
-                let delay = previous.map_or(INITIAL_BACKOFF, |previous| previous.delay * 2);
-                let delay = delay.min(MAX_BACKOFF);
-                self.backoff = Some(Backoff {
-                    error,
-                    delay,
-                    until: Instant::now() + delay,
-                });
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@ use futures_util::future::{join_all, try_join_all};
 use session_core::{SessionStore, Write};
 use session_tests::{ChaosProxy, Disruption, RedisServer, assert_in_time};
 
-use crate::common::{insert, key, load, record, store, stored};
+use crate::common::{KINDS, insert, key, load, record, store, stored};
 
 /// Several batches, the last of them not full.
 const CONCURRENT_CALLS: usize = 1000;
@@ -59,7 +59,10 @@ async fn concurrent_calls_survive_a_script_flush() {
     let names: Vec<_> = (0..CONCURRENT_CALLS)
         .map(|number| number.to_string())
         .collect();
-    let revisions = join_all(names.iter().map(|name| insert(&store, name, "0"))).await;
+    let kinds = KINDS.iter().cycle();
+    let inserts = names.iter().zip(kinds);
+    let inserts = inserts.map(|(name, (_, kind))| insert(&store, name, kind("0")));
+    let revisions = join_all(inserts).await;
     server.command("SCRIPT FLUSH");
     let updates = names.iter().zip(&revisions).map(|(name, revision)| {
         let store = store.clone();

@@ -12,9 +12,9 @@ use session_tests::{RedisCluster, RedisServer, assert_in_time, rounds};
 
 use crate::{
     common::{
-        MAX_RECOVERY_TIME, OWNER, SERVER_ROW, bounded, changes_sent, insert, key, limited, listed,
-        load, owned, owned_until, patient, record, recovery, store, store_with_the_defaults,
-        stored, update,
+        KINDS, Kind, MAX_RECOVERY_TIME, OWNER, SERVER_ROW, assert_refused, bounded, changes_sent,
+        insert, key, limited, listed, load, owned, owned_until, patient, record, recovery, store,
+        store_with_the_defaults, stored, update,
     },
     failover::until,
 };
@@ -180,13 +180,19 @@ async fn concurrent_writers_leave_no_entry_that_ends_before_its_record() {
 
 #[tokio::test]
 async fn calls_succeed_while_a_slot_moves() {
+    for (_, kind) in KINDS {
+        succeed_while_a_slot_moves(kind).await;
+    }
+}
+
+async fn succeed_while_a_slot_moves(kind: Kind) {
     let cluster = RedisCluster::start().await;
     // With no more rights than the README names, which a redirection needs too.
     let nodes: Vec<_> = cluster.nodes().iter().collect();
     let rows = [SERVER_ROW, "a node of a Cluster"];
     let url = cluster.urls().join(",");
     let store = store(&limited(&url, &nodes, "session:*", &rows));
-    let mut revision = insert(&store, "counter", "0").await;
+    let mut revision = insert(&store, "counter", kind("0")).await;
     let slot = number(&cluster.nodes()[0], "CLUSTER KEYSLOT session:counter");
     let holder = cluster
         .nodes()
@@ -217,17 +223,17 @@ async fn calls_succeed_while_a_slot_moves() {
             let loaded = load(&store, "counter").await.expect("the session exists");
             assert_eq!(loaded.revision, revision);
             count += 1;
-            let write = store
-                .update(&key("counter"), &record(count.to_string()), &revision)
-                .await;
-            revision = stored(write.unwrap());
+            let next = record(kind(&count.to_string()));
+            let stored = update(&store, "counter", &next, &revision).await;
+            assert_refused(&store, "counter", &next, &revision).await;
+            revision = stored;
         }
     };
     tokio::join!(moving, changing);
     assert!(count > 50, "{count}");
     assert_eq!(
         load(&store, "counter").await.unwrap().bytes,
-        count.to_string().as_bytes()
+        kind(&count.to_string())
     );
     assert_eq!(number(to, "DBSIZE"), 1);
 }

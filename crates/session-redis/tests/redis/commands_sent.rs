@@ -6,12 +6,17 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use session_core::{SessionStore, Write};
 use session_redis::RedisStore;
 use session_tests::{ChaosProxy, RedisServer, assert_in_time};
+use tokio::runtime::Runtime;
 
-use crate::common::{
-    change_command, insert, key, listed, load, native, owned, record, store, stored, update,
+use crate::{
+    common::{
+        change_command, insert, key, listed, load, native, owned, record, store, stored, update,
+    },
+    worker_connections::worker,
 };
 
 /// Lists the commands that clients send while it is open, without those that scripts run.
@@ -78,36 +83,53 @@ async fn each_method_sends_one_command() {
     assert_eq!(monitor.names(), ["EVALSHA"]);
 }
 
-#[tokio::test]
-async fn a_connection_tries_once_whether_the_server_compares() {
-    let server = RedisServer::start(&[]).await;
-    let store = connected(&server).await;
+/// Each runtime has a connection of its own, as each thread has.
+#[test]
+fn a_connection_tries_once_whether_the_server_compares() {
+    let (first, second) = (worker(), worker());
+    let server = first.block_on(RedisServer::start(&[]));
+    let store = first.block_on(connected(&server));
     let compares = change_command(&server) == "SET";
-    let revision = insert(&store, "a", "0").await;
-    let mut monitor = Monitor::on(&server);
-    let revision = update(&store, "a", &record("1"), &revision).await;
-    let first: &[&str] = if compares {
-        &["SET"]
-    } else {
-        &["SET", "EVALSHA", "EVAL"]
+    let expected = |elsewhere: &[&'static str]| {
+        if compares {
+            vec!["SET"]
+        } else {
+            elsewhere.to_vec()
+        }
     };
-    assert_eq!(monitor.names(), first);
-    let again = if compares { "SET" } else { "EVALSHA" };
-    let revision = update(&store, "a", &record("2"), &revision).await;
-    assert_eq!(monitor.names(), [again]);
+    let mut revision = first.block_on(insert(&store, "a", "0"));
+    let mut change = |runtime: &Runtime, bytes: &str| {
+        let mut monitor = Monitor::on(&server);
+        revision = runtime.block_on(update(&store, "a", &record(bytes), &revision));
+        monitor.names()
+    };
+    assert_eq!(change(&first, "1"), expected(&["SET", "EVALSHA", "EVAL"]));
+    assert_eq!(change(&first, "2"), expected(&["EVALSHA"]));
+
+    second.block_on(load(&store, "a"));
+    // What a connection knows, it keeps while others are opened, which must try it themselves.
+    assert_eq!(change(&first, "3"), expected(&["EVALSHA"]));
+    assert_eq!(change(&second, "4"), expected(&["SET", "EVALSHA"]));
+    assert_eq!(change(&second, "5"), expected(&["EVALSHA"]));
 
     server.command("CLIENT KILL TYPE normal SKIPME yes");
-    let mut monitor = Monitor::on(&server);
     // The read connects again. Another server may be there now.
-    load(&store, "a").await.unwrap();
-    monitor.names();
-    update(&store, "a", &record("3"), &revision).await;
-    let after_connect: &[&str] = if compares {
-        &["SET"]
-    } else {
-        &["SET", "EVALSHA"]
-    };
-    assert_eq!(monitor.names(), after_connect);
+    first.block_on(load(&store, "a"));
+    assert_eq!(change(&first, "6"), expected(&["SET", "EVALSHA"]));
+    assert_eq!(change(&first, "7"), expected(&["EVALSHA"]));
+
+    // Changes that begin before the first answer try it, too.
+    second.block_on(async {
+        load(&store, "a").await;
+        let inserts = ["b", "c"].map(|name| insert(&store, name, "0"));
+        let [b, c] = join_all(inserts).await.try_into().unwrap();
+        let mut monitor = Monitor::on(&server);
+        let one = record("1");
+        tokio::join!(update(&store, "b", &one, &b), update(&store, "c", &one, &c));
+        let names = monitor.names();
+        assert_eq!(names.iter().filter(|name| *name == "SET").count(), 2);
+    });
+    assert_eq!(change(&second, "8"), expected(&["EVALSHA"]));
 }
 
 #[tokio::test]
@@ -152,7 +174,7 @@ async fn a_batch_ends_with_one_echo_and_a_first_command_goes_alone() {
     let store = connected(&server).await;
     let mut monitor = Monitor::on(&server);
     let keys = ["a", "b", "c"].map(key);
-    let load_all = || futures_util::future::join_all(keys.iter().map(|key| store.load(key)));
+    let load_all = || join_all(keys.iter().map(|key| store.load(key)));
     load_all().await;
     assert_eq!(monitor.all_names(), ["GET", "ECHO", "GET", "GET", "ECHO"]);
     // While there is somebody to share with, it shares. Half of those who wait go first, so that
@@ -179,7 +201,7 @@ async fn large_commands_share_no_batch() {
     ] {
         let record = record(vec![b'x'; length]);
         let inserts = keys.iter().map(|key| store.insert(key, &record));
-        for write in futures_util::future::join_all(inserts).await {
+        for write in join_all(inserts).await {
             assert!(write.unwrap().is_stored());
         }
         assert_eq!(monitor.all_names(), expected, "{length} bytes");

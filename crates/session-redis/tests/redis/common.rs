@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
     time::{Duration, SystemTime},
 };
 
@@ -113,6 +114,33 @@ pub(crate) fn native(tag: u8, length: usize) -> Vec<u8> {
     bytes
 }
 
+/// The bytes of a record that contains a text.
+pub(crate) type Kind = fn(&str) -> Vec<u8>;
+
+/// Plain bytes, all of which a script compares, and those of a native record, of which it compares
+/// the write tag alone.
+pub(crate) const KINDS: [(&str, Kind); 2] =
+    [("plain", |text| text.into()), ("native", native_with)];
+
+/// The length of the shortest native record.
+const HEADER: usize = 66;
+
+fn native_with(text: &str) -> Vec<u8> {
+    let mut bytes = native(0, HEADER);
+    let mut tag = DefaultHasher::new();
+    text.hash(&mut tag);
+    bytes[8..16].copy_from_slice(&tag.finish().to_be_bytes());
+    bytes.extend(text.bytes());
+    bytes
+}
+
+/// The text in bytes of one of [`KINDS`].
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    let is_native = bytes.starts_with(&[0xc1, 1]);
+    let text = if is_native { &bytes[HEADER..] } else { bytes };
+    std::str::from_utf8(text).unwrap()
+}
+
 /// A record that expires after `ttl`, with an entry of the same time in the index of [`owner`].
 pub(crate) fn owned(ttl: Duration, bytes: impl Into<Vec<u8>>) -> Record {
     owned_until(SystemTime::now() + ttl, bytes)
@@ -159,8 +187,9 @@ pub(crate) fn stored(write: Write) -> Revision {
     }
 }
 
-pub(crate) async fn insert(store: &RedisStore, name: &str, bytes: &str) -> Revision {
-    stored(store.insert(&key(name), &record(bytes)).await.unwrap())
+pub(crate) async fn insert(store: &RedisStore, name: &str, bytes: impl AsRef<[u8]>) -> Revision {
+    let record = record(bytes.as_ref());
+    stored(store.insert(&key(name), &record).await.unwrap())
 }
 
 pub(crate) async fn update(
@@ -170,6 +199,17 @@ pub(crate) async fn update(
     revision: &Revision,
 ) -> Revision {
     stored(store.update(&key(name), record, revision).await.unwrap())
+}
+
+/// Tries to change what was there before.
+pub(crate) async fn assert_refused(
+    store: &RedisStore,
+    name: &str,
+    record: &Record,
+    revision: &Revision,
+) {
+    let write = store.update(&key(name), record, revision).await;
+    assert_eq!(write.unwrap(), Write::Refused);
 }
 
 pub(crate) async fn load(store: &RedisStore, name: &str) -> Option<Loaded> {

@@ -11,14 +11,16 @@ use session_core::{Result, SessionStore, Write};
 use session_redis::RedisStore;
 use session_tests::{ChaosProxy, Disruption, RedisServer, rounds};
 
-use crate::common::{changes_sent, insert, key, load, record, store, stored};
+use crate::common::{
+    KINDS, Kind, assert_refused, changes_sent, insert, key, load, record, store, text, update,
+};
 
 /// Adds one to a counter. Tries again while the update is refused. After an error, the last update
 /// may or may not have been carried out.
-async fn increment(store: &RedisStore, name: &str) -> Result<()> {
+async fn increment(store: &RedisStore, (name, kind): (&str, Kind)) -> Result<()> {
     loop {
         let loaded = store.load(&key(name)).await?.expect("the counter exists");
-        let next = record((number(&loaded.bytes) + 1).to_string());
+        let next = record(kind(&(number(&loaded.bytes) + 1).to_string()));
         if let Write::Stored(_) = store.update(&key(name), &next, &loaded.revision).await? {
             return Ok(());
         }
@@ -30,21 +32,25 @@ async fn count(store: &RedisStore, name: &str) -> usize {
 }
 
 fn number(bytes: &[u8]) -> usize {
-    std::str::from_utf8(bytes).unwrap().parse().unwrap()
+    text(bytes).parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn increments_by_two_stores_are_exact() {
     let server = RedisServer::start(&[]).await;
     let stores = [store(&server.url()), store(&server.url())];
-    insert(&stores[0], "counter", "0").await;
+    for (name, kind) in KINDS {
+        insert(&stores[0], name, kind("0")).await;
+    }
     let each = rounds() * 5;
     let tasks: Vec<_> = (0..8)
         .map(|task| {
             let store = stores[task % 2].clone();
             tokio::spawn(async move {
                 for _ in 0..each {
-                    increment(&store, "counter").await.unwrap();
+                    for counter in KINDS {
+                        increment(&store, counter).await.unwrap();
+                    }
                 }
             })
         })
@@ -52,7 +58,9 @@ async fn increments_by_two_stores_are_exact() {
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(count(&stores[1], "counter").await, 8 * each);
+    for (name, _) in KINDS {
+        assert_eq!(count(&stores[1], name).await, 8 * each, "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,17 +71,17 @@ async fn killed_connections_fail_no_read_and_repeat_no_write() {
     let stop = AtomicBool::new(false);
     let reads: [AtomicUsize; 8] = Default::default();
     for name in 0..reads.len() {
-        insert(&store, &name.to_string(), "0").await;
+        insert(&store, &name.to_string(), KINDS[name % 2].1("0")).await;
     }
     let changing = join_all(reads.iter().enumerate().map(|(name, reads)| {
         let (store, done, unknown, stop) = (&store, &done, &unknown, &stop);
         async move {
-            let name = name.to_string();
+            let ((_, kind), name) = (KINDS[name % 2], name.to_string());
             while !stop.load(Relaxed) {
                 let loaded = store.load(&key(&name)).await;
                 let loaded = loaded.expect("a read is sent again").unwrap();
                 reads.fetch_add(1, Relaxed);
-                let next = record((number(&loaded.bytes) + 1).to_string());
+                let next = record(kind(&(number(&loaded.bytes) + 1).to_string()));
                 match store.update(&key(&name), &next, &loaded.revision).await {
                     Ok(Write::Stored(_)) => done.fetch_add(1, Relaxed),
                     Ok(Write::Refused) => panic!("there is no other writer"),
@@ -112,23 +120,29 @@ async fn killed_connections_fail_no_read_and_repeat_no_write() {
 
 #[tokio::test]
 async fn a_write_whose_reply_was_lost_or_cut_is_an_error_and_is_not_sent_again() {
+    for (_, kind) in KINDS {
+        is_an_error_if_its_reply_was_lost_or_cut(kind).await;
+    }
+}
+
+async fn is_an_error_if_its_reply_was_lost_or_cut(kind: Kind) {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
     // A call whose reply never comes waits for this long.
     let store = store(&server.url_by(proxy.port()));
     let store = store.with_response_timeout(Duration::from_millis(1_500));
-    let mut revision = insert(&store, "counter", "0").await;
+    let (zero, last) = (record(kind("0")), record(kind("last")));
+    let mut revision = insert(&store, "counter", &zero.bytes).await;
     for round in 0..rounds() {
         // After this the connection knows the command for a change.
-        let write = store.update(&key("counter"), &record("0"), &revision).await;
-        revision = stored(write.unwrap());
+        revision = update(&store, "counter", &zero, &revision).await;
         // The reply is ":1\r\n" or "+OK\r\n". A part of it must never be taken for the whole.
         proxy.set(if round % 16 == 0 {
             Disruption::DropReply
         } else {
             Disruption::CutReply(round % 4)
         });
-        let next = record((round + 1).to_string());
+        let next = record(kind(&(round + 1).to_string()));
         store
             .update(&key("counter"), &next, &revision)
             .await
@@ -138,14 +152,14 @@ async fn a_write_whose_reply_was_lost_or_cut_is_an_error_and_is_not_sent_again()
             loaded.bytes, next.bytes,
             "carried out once, in spite of the error"
         );
+        assert_refused(&store, "counter", &next, &revision).await;
         revision = loaded.revision;
     }
-    let write = store.update(&key("counter"), &record("0"), &revision).await;
-    revision = stored(write.unwrap());
+    revision = update(&store, "counter", &zero, &revision).await;
     server.command("CONFIG RESETSTAT");
     proxy.set(Disruption::DropReply);
     store
-        .update(&key("counter"), &record("last"), &revision)
+        .update(&key("counter"), &last, &revision)
         .await
         .unwrap_err();
     assert_eq!(changes_sent(&server), 1);

@@ -7,8 +7,8 @@ use session_redis::RedisStore;
 use session_tests::{ChaosProxy, Disruption, RedisServer};
 
 use crate::common::{
-    bounded, change_command, changes_sent, insert, key, load, record, store_with_the_defaults,
-    update,
+    KINDS, Kind, assert_refused, bounded, change_command, changes_sent, insert, key, load, record,
+    store_with_the_defaults, update,
 };
 
 const PAYLOAD: &str = "0123456789abcdef";
@@ -46,23 +46,30 @@ async fn a_read_whose_reply_lacks_a_byte_is_sent_again_on_another_connection() {
     }
 }
 
-/// The reply to a script is `:1` and a line end, that to `SET` is `+OK` and a line end.
 #[tokio::test]
 async fn a_write_whose_reply_lacks_a_byte_is_an_error_and_is_not_sent_again() {
+    for (_, kind) in KINDS {
+        is_an_error_if_its_reply_lacks_a_byte(kind).await;
+    }
+}
+
+/// The reply to a script is `:1` and a line end, that to `SET` is `+OK` and a line end.
+async fn is_an_error_if_its_reply_lacks_a_byte(kind: Kind) {
     let (server, proxy, store) = proxied().await;
-    let mut revision = insert(&store, "a", "0").await;
-    revision = update(&store, "a", &record("0"), &revision).await;
+    let zero = record(kind("0"));
+    let mut revision = insert(&store, "a", &zero.bytes).await;
+    revision = update(&store, "a", &zero, &revision).await;
     let reply = match change_command(&server) {
         "SET" => 5,
         _ => 4,
     };
     for position in 0..reply {
         // After this the connection knows the command for a change.
-        revision = update(&store, "a", &record("0"), &revision).await;
+        revision = update(&store, "a", &zero, &revision).await;
         let before = proxy.connections();
         server.command("CONFIG RESETSTAT");
         proxy.set(Disruption::DropByte(position));
-        let next = record(position.to_string());
+        let next = record(kind(&(position + 1).to_string()));
         let (_, done) = bounded(store.update(&key("a"), &next, &revision)).await;
         done.unwrap_err();
         assert_eq!(changes_sent(&server), 1, "byte {position}");
@@ -72,6 +79,7 @@ async fn a_write_whose_reply_lacks_a_byte_is_an_error_and_is_not_sent_again() {
         // `+O` and `+K` are an unknown reply to this command, and none to another.
         let is_whole = reply == 5 && (1..3).contains(&position);
         assert_eq!(opened, usize::from(!is_whole), "byte {position}");
+        assert_refused(&store, "a", &next, &revision).await;
         revision = loaded.revision;
     }
 }

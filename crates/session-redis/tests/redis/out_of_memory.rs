@@ -2,13 +2,13 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use session_core::{Record, SessionStore, Write};
+use session_core::SessionStore;
 use session_redis::RedisStore;
 use session_tests::{RedisCluster, RedisServer};
 
 use crate::common::{
-    OWNER, SERVER_ROW, expiring_in, insert, key, limited, listed, load, native, owned, record,
-    store, stored, update,
+    KINDS, Kind, OWNER, SERVER_ROW, assert_refused, expiring_in, insert, key, limited, listed,
+    load, owned, record, store, stored, update,
 };
 
 /// Fills the server with other keys until it accepts no more.
@@ -41,38 +41,41 @@ async fn connected(server: &RedisServer) -> RedisStore {
 
 #[tokio::test]
 async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
+    for (_, kind) in KINDS {
+        reads_and_logouts_work_and_other_changes_fail(kind).await;
+    }
+}
+
+async fn reads_and_logouts_work_and_other_changes_fail(kind: Kind) {
     let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
     let store = connected(&server).await;
-    let bytes = "a session of some forty bytes in its record";
-    let revision = insert(&store, "a", bytes).await;
-    let other = insert(&store, "b", bytes).await;
-    let tiny = insert(&store, "tiny", "x").await;
-    let near_end = expiring_in(Duration::from_secs(60), "a session that ends soon");
+    let session = "a session of some forty bytes in its record";
+    let bytes = kind(session);
+    let revision = insert(&store, "a", &bytes).await;
+    let other = insert(&store, "b", &bytes).await;
+    let tiny = insert(&store, "tiny", kind("x")).await;
+    let near_end = expiring_in(Duration::from_secs(60), kind("a session that ends soon"));
     let near = store.insert(&key("near"), &near_end).await.unwrap();
     let near = stored(near);
-    let long = store.insert(&key("long"), &record(native(1, 40_000))).await;
-    let long = stored(long.unwrap());
+    let long = insert(&store, "long", kind(&"x".repeat(40_000))).await;
     assert_eq!(server.command("CONFIG SET maxmemory 100kb"), "+OK\r\n");
 
     assert_eq!(load(&store, "a").await.unwrap().bytes, bytes);
     store.insert(&key("new"), &record("x")).await.unwrap_err();
     assert_eq!(load(&store, "new").await, None);
-    let change = Record {
-        bytes: bytes.replace('a', "b").into(),
-        ..record("")
-    };
+    let change = record(kind(&session.replace('a', "b")));
     store.update(&key("b"), &change, &other).await.unwrap_err();
     assert_eq!(load(&store, "b").await.unwrap().bytes, bytes);
 
     // As a logout does: a small record that expires soon replaces the session.
-    let tombstone = expiring_in(Duration::from_secs(60), "ended");
+    let tombstone = expiring_in(Duration::from_secs(60), kind("ended"));
     let ended = update(&store, "a", &tombstone, &revision).await;
-    assert_eq!(load(&store, "a").await.unwrap().bytes, "ended");
-    let again = store.update(&key("a"), &change, &revision).await;
-    assert!(!matches!(again, Ok(Write::Stored(_))), "{again:?}");
+    assert_eq!(load(&store, "a").await.unwrap().bytes, tombstone.bytes);
+    let sooner = expiring_in(Duration::from_secs(30), kind("gone"));
+    assert_refused(&store, "a", &sooner, &revision).await;
     assert_eq!(load(&store, "a").await.unwrap().revision, ended);
     // Also if the session was long. A change that does not make it shorter fails.
-    let as_long = record(native(2, 40_000));
+    let as_long = record(kind(&"y".repeat(40_000)));
     store
         .update(&key("long"), &as_long, &long)
         .await
@@ -81,12 +84,12 @@ async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
     // Also if the tombstone is larger than the session was.
     stored(store.update(&key("tiny"), &tombstone, &tiny).await.unwrap());
     // Also if it lasts longer than the session would have.
-    let tombstone = expiring_in(Duration::from_secs(90), "a session that ended");
+    let tombstone = expiring_in(Duration::from_secs(90), kind("a session that ended"));
     stored(store.update(&key("near"), &tombstone, &near).await.unwrap());
     // A change that makes a session smaller frees memory, whenever the session expires.
     stored(
         store
-            .update(&key("b"), &record("nothing left"), &other)
+            .update(&key("b"), &record(kind("nothing left")), &other)
             .await
             .unwrap(),
     );
@@ -100,17 +103,22 @@ async fn when_out_of_memory_reads_and_logouts_work_and_other_changes_fail() {
 /// Its entry moves to the tombstone's time. A login adds no entry.
 #[tokio::test]
 async fn when_out_of_memory_a_session_with_an_owner_can_end() {
-    let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
-    ends_when_out_of_memory(&connected(&server).await, &[&server]).await;
-    let cluster = RedisCluster::start().await;
-    let nodes: Vec<_> = cluster.nodes().iter().collect();
-    let rows = [SERVER_ROW, "a node of a Cluster"];
-    let url = limited(&cluster.urls().join(","), &nodes, "session:*", &rows);
-    ends_when_out_of_memory(&store(&url), &nodes).await;
+    for (_, kind) in KINDS {
+        let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
+        ends_when_out_of_memory(&connected(&server).await, &[&server], kind).await;
+        let cluster = RedisCluster::start().await;
+        let nodes: Vec<_> = cluster.nodes().iter().collect();
+        let rows = [SERVER_ROW, "a node of a Cluster"];
+        let url = limited(&cluster.urls().join(","), &nodes, "session:*", &rows);
+        ends_when_out_of_memory(&store(&url), &nodes, kind).await;
+    }
 }
 
-async fn ends_when_out_of_memory(store: &RedisStore, nodes: &[&RedisServer]) {
-    let session = owned(Duration::from_secs(600), "a session of some forty bytes");
+async fn ends_when_out_of_memory(store: &RedisStore, nodes: &[&RedisServer], kind: Kind) {
+    let session = owned(
+        Duration::from_secs(600),
+        kind("a session of some forty bytes"),
+    );
     let revision = stored(store.insert(&key("a"), &session).await.unwrap());
     let limit = |limit: &str| {
         for node in nodes {
@@ -123,13 +131,15 @@ async fn ends_when_out_of_memory(store: &RedisStore, nodes: &[&RedisServer]) {
     assert_eq!(load(store, "new").await, None);
     let later = owned(
         Duration::from_secs(900),
-        "another session of some forty bytes",
+        kind("another session of some forty bytes"),
     );
     let grown = store.update(&key("a"), &later, &revision).await;
     grown.unwrap_err();
-    let tombstone = owned(Duration::from_secs(60), "ended");
+    let tombstone = owned(Duration::from_secs(60), kind("ended"));
     update(store, "a", &tombstone, &revision).await;
-    assert_eq!(load(store, "a").await.unwrap().bytes, "ended");
+    assert_eq!(load(store, "a").await.unwrap().bytes, tombstone.bytes);
+    let sooner = owned(Duration::from_secs(30), kind("gone"));
+    assert_refused(store, "a", &sooner, &revision).await;
     let scores = nodes.iter().filter_map(|node| {
         let reply = node.command(&format!("ZSCORE {OWNER} session:a"));
         reply.lines().nth(1)?.parse::<u128>().ok()

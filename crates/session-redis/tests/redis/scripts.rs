@@ -5,23 +5,28 @@ use std::{
     time::Duration,
 };
 
-use session_core::SessionStore;
 use session_tests::RedisServer;
 
-use crate::common::{insert, key, record, store, stored};
+use crate::common::{KINDS, Kind, assert_refused, insert, load, record, store, update};
 
 #[tokio::test]
 async fn a_script_flush_fails_no_change() {
+    for (_, kind) in KINDS {
+        a_script_flush_fails_none(kind).await;
+    }
+}
+
+async fn a_script_flush_fails_none(kind: Kind) {
     let server = RedisServer::start(&[]).await;
     let store = store(&server.url());
     let done = AtomicBool::new(false);
     let changes = async {
-        let mut revision = insert(&store, "a", "0").await;
+        let mut revision = insert(&store, "a", kind("0")).await;
         for number in 1..2_000 {
-            let write = store
-                .update(&key("a"), &record(number.to_string()), &revision)
-                .await;
-            revision = stored(write.unwrap());
+            let next = record(kind(&number.to_string()));
+            let stored = update(&store, "a", &next, &revision).await;
+            assert_refused(&store, "a", &next, &revision).await;
+            revision = stored;
         }
         done.store(true, Relaxed);
     };
@@ -32,5 +37,5 @@ async fn a_script_flush_fails_no_change() {
         }
     };
     tokio::join!(changes, flushes);
-    assert_eq!(server.command("GET session:a"), "$4\r\n1999\r\n");
+    assert_eq!(load(&store, "a").await.unwrap().bytes, kind("1999"));
 }

@@ -17,7 +17,8 @@ use crate::common::{
     MAX_CALL_TIME, bounded, clients, insert, key, load, store, store_with_the_defaults,
 };
 
-fn worker() -> Runtime {
+/// A runtime whose calls have a connection of their own.
+pub(crate) fn worker() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
