@@ -3,7 +3,7 @@
 mod connection;
 mod disruption;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,8 @@ struct Shared {
     held_replies: AtomicUsize,
     to_server: AtomicUsize,
     to_client: AtomicUsize,
+    /// What each connection has sent to the server, by the connection's number.
+    recorded: Mutex<Option<BTreeMap<usize, Vec<u8>>>>,
 }
 
 /// What holds for all connections. A change wakes those that hold something back.
@@ -73,6 +75,7 @@ impl ChaosProxy {
             held_replies: AtomicUsize::new(0),
             to_server: AtomicUsize::new(0),
             to_client: AtomicUsize::new(0),
+            recorded: Mutex::default(),
         });
         let thread = thread::spawn({
             let shared = Arc::clone(&shared);
@@ -173,11 +176,28 @@ impl ChaosProxy {
     pub fn bytes_to_client(&self) -> usize {
         self.shared.to_client.load(Relaxed)
     }
+
+    /// Keeps what clients send from now on, and forgets what it kept before.
+    pub fn record(&self) {
+        *self.shared.recorded() = Some(BTreeMap::new());
+    }
+
+    /// What reached the server since [`record`](Self::record), of each connection that sent
+    /// anything. The oldest connection is the first.
+    pub fn recorded(&self) -> Vec<Vec<u8>> {
+        let recorded = self.shared.recorded();
+        let sent = recorded.iter().flat_map(BTreeMap::values);
+        sent.cloned().collect()
+    }
 }
 
 impl Shared {
     fn strikes(&self) -> MutexGuard<'_, VecDeque<Strike>> {
         self.strikes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recorded(&self) -> MutexGuard<'_, Option<BTreeMap<usize, Vec<u8>>>> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

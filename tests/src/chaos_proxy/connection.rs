@@ -134,7 +134,7 @@ impl Connection {
                 .min(held.len())
                 .min(end.map_or(usize::MAX, |end| end.0));
             // Counted first: who sees the effect sees the count.
-            self.passed(direction).fetch_add(passed, Relaxed);
+            self.count(direction, &held[..passed]);
             if to.write_all(&held[..passed]).await.is_err() {
                 return End::Closed;
             }
@@ -270,10 +270,19 @@ impl Connection {
         (own.disruption, own.heals) = (disruption, heals);
     }
 
-    fn passed(&self, direction: Direction) -> &AtomicUsize {
-        match direction {
+    fn count(&self, direction: Direction, passed: &[u8]) {
+        let counter = match direction {
             Direction::Request => &self.shared.to_server,
             Direction::Reply => &self.shared.to_client,
+        };
+        counter.fetch_add(passed.len(), Relaxed);
+        if direction == Direction::Request
+            && let Some(recorded) = self.shared.recorded().as_mut()
+        {
+            recorded
+                .entry(self.number)
+                .or_default()
+                .extend_from_slice(passed);
         }
     }
 

@@ -65,6 +65,25 @@ async fn passes_on_and_counts() {
 }
 
 #[tokio::test]
+async fn records_what_each_connection_sends() {
+    let (_server, proxy) = proxied().await;
+    let (mut first, mut second) = (connect(&proxy), connect(&proxy));
+    pong(&mut first);
+    assert!(proxy.recorded().is_empty());
+    proxy.record();
+    pong(&mut second);
+    pong(&mut first);
+    pong(&mut second);
+    assert_eq!(
+        proxy.recorded(),
+        [b"PING\r\n".to_vec(), b"PING\r\nPING\r\n".to_vec()]
+    );
+    proxy.record();
+    pong(&mut second);
+    assert_eq!(proxy.recorded(), [b"PING\r\n".to_vec()]);
+}
+
+#[tokio::test]
 async fn delays_replies() {
     let (_server, proxy) = proxied().await;
     let mut stream = connect(&proxy);

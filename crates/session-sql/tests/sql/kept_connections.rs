@@ -32,7 +32,7 @@ each_server!(
 /// What never happens has not happened after this time.
 const SOON: Duration = Duration::from_secs(10);
 
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert_in_time!(began.elapsed() < SOON, "{what}");

@@ -9,12 +9,12 @@ use futures_util::future::join_all;
 use session_core::{
     ExpiredSweep as _, KeyPrefix, OwnerIndex as _, Record, Revision, SessionStore as _, StoreKey,
 };
-use session_sql::SqlStore;
+use session_sql::{SqlStore, TableName};
 use session_tests::{ChaosProxy, Disruption, Watch};
 
 use crate::{
     availability::{recovers_soon, succeeds},
-    databases::{TestDatabase, each_server, unique_table},
+    databases::{Handle, TestDatabase, each_server, unique_table},
     records::{key, owned, record},
 };
 use tokio::time::timeout;
@@ -34,6 +34,12 @@ each_server!(
 /// A store whose traffic passes a proxy.
 pub(crate) async fn behind_proxy<D: TestDatabase>()
 -> (SqlStore<D>, ChaosProxy, Box<dyn Any + Send + Sync>) {
+    let (database, table, proxy) = database_behind_proxy::<D>().await;
+    (database.store(&table), proxy, database.guard)
+}
+
+/// A database to which all traffic passes a proxy, and a store's table in it.
+pub(crate) async fn database_behind_proxy<D: TestDatabase>() -> (Handle<D>, TableName, ChaosProxy) {
     let mut database = D::open().await;
     let table = unique_table();
     let port = database.url.rsplit(':').next().unwrap().split('/').next();
@@ -41,7 +47,7 @@ pub(crate) async fn behind_proxy<D: TestDatabase>()
     let proxy = ChaosProxy::start(port.parse().unwrap()).await;
     drop(database.migrated(&table).await);
     database.url = database.url.replace(&port, &proxy.port().to_string());
-    (database.store(&table), proxy, database.guard)
+    (database, table, proxy)
 }
 
 /// Whether the reply came that was to be lost. On a busy machine a ping may have come before.

@@ -19,6 +19,7 @@ mod isolation;
 mod kept_connections;
 mod lists;
 mod lost_reply;
+mod messages;
 mod migrate;
 mod missing_byte;
 mod outage;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use session_core::{
-    IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Revision, SessionStore, StoreKey, Write,
+    IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, SessionStore, StoreKey,
+    Write,
 };
 
 /// A record that expires in an hour.
@@ -64,9 +65,14 @@ pub(crate) fn owner() -> OwnerKey {
 }
 
 pub(crate) async fn insert(store: &dyn SessionStore, key: &StoreKey, record: &Record) -> Revision {
-    match store.insert(key, record).await.expect("the store answers") {
+    stored(store.insert(key, record).await)
+}
+
+/// The revision of a record that was written.
+pub(crate) fn stored(write: Result<Write>) -> Revision {
+    match write.expect("the store answers") {
         Write::Stored(revision) => revision,
-        Write::Refused => panic!("the key is taken"),
+        Write::Refused => panic!("the write is refused"),
     }
 }
 

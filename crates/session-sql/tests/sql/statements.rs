@@ -1,12 +1,19 @@
 //! How many statements a method sends, and how many rows they read.
 
+use std::{mem, str::FromStr, sync::Mutex, time::Duration};
+
+use log::{Level, LevelFilter, Log, Metadata};
 use session_core::{OwnerIndex, OwnerKey, SessionStore};
-use session_sql::{MySqlStore, sqlx};
-use sqlx::{AssertSqlSafe, MySqlPool, Row, mysql::MySqlPoolOptions};
+use session_sql::{MySqlStore, SqliteStore, sqlx};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlPool, Row, SqlitePool,
+    mysql::MySqlPoolOptions,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+};
 
 use crate::{
     databases::{Handle, TestDatabase, unique_table},
-    records::{insert, key, load, record},
+    records::{insert, key, lasting, load, owned, owner, record, stored},
 };
 
 #[tokio::test]
@@ -43,6 +50,77 @@ pub(crate) async fn check_one_statement_a_method(store: &dyn SessionStore, pool:
     let before = commands_sent(pool).await;
     store.delete(&key).await.unwrap();
     assert_eq!(commands_sent(pool).await - before, 1, "delete");
+}
+
+/// The statements of `SQLite` connections that log them at this level, which no others do.
+struct Statements(Mutex<Vec<String>>);
+
+const LOGGED_AT: LevelFilter = LevelFilter::Trace;
+static STATEMENTS: Statements = Statements(Mutex::new(Vec::new()));
+
+impl Statements {
+    /// What those since the last call do.
+    fn taken(&self) -> Vec<String> {
+        mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Log for Statements {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query" && metadata.level() == Level::Trace
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            // summary="SELECT a, b …" and more
+            let fields = record.args().to_string();
+            let verb = fields.split(['"', ' ']).nth(1).unwrap();
+            self.0.lock().unwrap().push(verb.to_owned());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[tokio::test]
+async fn each_method_runs_one_statement_of_sqlite_and_some_updates_two() {
+    let (database, table) = (sqlx::Sqlite::open().await, unique_table());
+    database.migrated(&table).await;
+    log::set_logger(&STATEMENTS).expect("no other test sets one");
+    log::set_max_level(LOGGED_AT);
+    let options = SqliteConnectOptions::from_str(&database.url).unwrap();
+    let options = options
+        .log_statements(LOGGED_AT)
+        .log_slow_statements(LOGGED_AT, Duration::MAX);
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect_lazy_with(options);
+    let prepared = async |pool: &SqlitePool| pool.acquire().await.unwrap().cached_statements_size();
+    let store = SqliteStore::new(pool.clone()).with_table(table);
+    let before = prepared(&pool).await;
+    STATEMENTS.taken();
+    for _ in 0..100 {
+        let key = key();
+        insert(&store, &key, &record(b"one")).await;
+        assert_eq!(STATEMENTS.taken(), ["INSERT"]);
+        let loaded = load(&store, &key).await.unwrap();
+        assert_eq!(STATEMENTS.taken(), ["SELECT"]);
+        let later = lasting(b"two", Duration::from_secs(7200));
+        let mut revision = stored(store.update(&key, &later, &loaded.revision).await);
+        assert_eq!(STATEMENTS.taken(), ["UPDATE"]);
+        let refused = store.update(&key, &later, &loaded.revision).await;
+        assert!(!refused.unwrap().is_stored());
+        assert_eq!(STATEMENTS.taken(), ["UPDATE", "UPDATE"]);
+        for change in [
+            lasting(b"sooner", Duration::from_secs(60)),
+            owned(&owner(), record(b"of another owner")),
+        ] {
+            revision = stored(store.update(&key, &change, &revision).await);
+            assert_eq!(STATEMENTS.taken(), ["UPDATE", "UPDATE"]);
+        }
+        store.delete(&key).await.unwrap();
+        assert_eq!(STATEMENTS.taken(), ["DELETE"]);
+    }
+    assert_eq!(prepared(&pool).await - before, 5, "each is prepared once");
 }
 
 #[tokio::test]
