@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn each_method_sends_one_statement() {
+async fn each_method_sends_one_statement_to_mariadb() {
     let (database, table) = (sqlx::MySql::open().await, unique_table());
     database.migrated(&table).await;
     let pool = one_connection(&database);
@@ -46,7 +46,7 @@ pub(crate) async fn check_one_statement_a_method(store: &dyn SessionStore, pool:
 }
 
 #[tokio::test]
-async fn a_page_of_an_owners_records_reads_no_other_records() {
+async fn a_page_of_an_owners_records_reads_no_other_records_of_mariadb() {
     let (database, table) = (sqlx::MySql::open().await, unique_table());
     database.migrated(&table).await;
     let rows: Vec<_> = (0..2000)
