@@ -323,6 +323,38 @@ fn is_of_a_name(letter: char) -> bool {
 }
 
 #[test]
+fn the_readme_has_one_row_for_each_version_of_a_server() {
+    let source = text("xtask/src/servers.rs");
+    let versions = source.split("const VERSIONS").nth(1).expect("the versions");
+    let versions = versions.split("\n];\n").next().unwrap_or_default();
+    // A name and the first numbers of a version; some are also names of packages.
+    let is_version = |name: &&str| {
+        let numbers = name.split_once('-').map(|(_, numbers)| numbers);
+        numbers.is_some_and(|it| it.starts_with(|first: char| first.is_ascii_digit()))
+    };
+    let versions: BTreeSet<_> = versions.split('"').filter(is_version).collect();
+    assert!(versions.len() > 8, "{versions:?}");
+    let readme = text("README.md");
+    let section = readme.split("### Tested versions\n").nth(1);
+    let section = section.and_then(|rest| rest.split("\n## ").next());
+    let rows = section.unwrap_or_default().lines();
+    let rows: Vec<_> = rows
+        .filter_map(|row| row.strip_prefix("| ")?.split(" | ").next())
+        .filter(|label| *label != "server")
+        .collect();
+    for version in &versions {
+        let label = version.replacen('-', " ", 1);
+        let is_its = |row: &&&str| {
+            let rest = row.strip_prefix(&label);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let found = rows.iter().filter(is_its).count();
+        assert_eq!(found, 1, "{version}: {rows:?}");
+    }
+    assert_eq!(rows.len(), versions.len(), "{rows:?}");
+}
+
+#[test]
 fn every_package_keeps_the_workspaces_lints() {
     let workspace = text("Cargo.toml");
     assert!(workspace.contains("\nunsafe_code = \"forbid\"\n"));
