@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 /// Names a folder with the programs of one server, such as `cargo xtask matrix` makes.
 const FOLDER: &str = "SESSION_TEST_SERVERS";
 
+/// Whether the servers are those of a folder.
+pub(crate) fn are_of_a_folder() -> bool {
+    env::var_os(FOLDER).is_some()
+}
+
 /// The path of a server's program, in the folder that the environment names if it names one; fails
 /// the test with the line that installs it.
 pub(crate) fn server_program(name: &str) -> PathBuf {

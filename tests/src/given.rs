@@ -2,23 +2,131 @@
 //! that a variable names.
 
 use std::env;
+use std::sync::LazyLock;
+use std::thread;
 
+use crate::binary::are_of_a_folder;
 use crate::compose::{self, Service};
 use crate::host::Host;
+use crate::own_server::{CHOSEN_BY_NAME, EntryKind, KINDS, Kind, LIST, List};
 
-/// One for each kind of server. Where one is set, no server of another kind is started: a person who
-/// has one server need not have the others.
-const VARIABLES: [&str; 5] = [
-    "SESSION_TEST_REDIS_URL",
-    "SESSION_TEST_MEMCACHED",
-    "SESSION_TEST_MONGODB_URL",
-    "SESSION_TEST_POSTGRES_URL",
-    "SESSION_TEST_MYSQL_URL",
-];
+static THE_LIST: LazyLock<List> =
+    LazyLock::new(|| List::read().unwrap_or_else(|error| panic!("{error}")));
+
+/// The test that runs on this thread.
+struct RunningTest {
+    package: String,
+    name: String,
+}
+
+impl RunningTest {
+    /// `None` on other threads, in a program that cargo has not started as a test, and where another
+    /// version of a server is tested: the tests there are chosen, and some run nowhere else.
+    fn on_this_thread() -> Option<Self> {
+        if are_of_a_folder() {
+            return None;
+        }
+        let thread = thread::current();
+        let name = thread.name().filter(|name| *name != "main")?;
+        let of_a_path = |it: char| it.is_ascii_alphanumeric() || it == '_' || it == ':';
+        // One that fails already is to say why.
+        let is_test = name.chars().all(of_a_path) && !thread::panicking();
+        let package = env::var("CARGO_PKG_NAME").ok().filter(|_| is_test)?;
+        let name = name.to_owned();
+        Some(Self { package, name })
+    }
+
+    /// Whether the list has a line of one of these kinds for it.
+    fn is_listed(&self, kinds: &[EntryKind]) -> bool {
+        let mut entries = THE_LIST.0.iter();
+        entries.any(|it| kinds.contains(&it.kind) && it.is_of(&self.package, &self.name))
+    }
+
+    /// Whether it says that it uses a server of this kind, to whoever chooses tests by that.
+    fn tells(&self, kind: &Kind) -> bool {
+        if self.package == CHOSEN_BY_NAME {
+            return kind.is_in_the_name(&self.name);
+        }
+        let used = THE_LIST.used(&self.package, &self.name);
+        let is_chosen = used.contains(&kind.name) && kind.packages().any(|it| it == self.package);
+        is_chosen || self.is_listed(&[EntryKind::Ends, EntryKind::Other])
+    }
+}
+
+/// The kind of server that the harness calls so; `None` for a program that is no server of sessions.
+fn kind_of(server: &str) -> Option<&'static Kind> {
+    let name = match server {
+        "redis-server" | "redis-sentinel" => "redis",
+        "memcached" => "memcached",
+        "mongod" | "SecantusDB" => "mongodb",
+        "postgres" | "pgbouncer" => "postgres",
+        "mariadbd" => "mysql",
+        _ => return None,
+    };
+    KINDS.iter().find(|kind| kind.name == name)
+}
+
+/// Fails a test that uses a server of this kind and does not say so: it would fail where only
+/// another server is given, and not run on other versions of this one.
+fn uses(kind: &Kind) {
+    if let Some(test) = RunningTest::on_this_thread() {
+        assert!(
+            test.tells(kind),
+            "{} of {} uses {} and does not say so: by its name, or (not in {CHOSEN_BY_NAME}) by a \
+             line of {LIST} that begins with `uses`",
+            test.name,
+            test.package,
+            kind.name
+        );
+    }
+}
+
+/// The same for the server that the harness calls so.
+pub(crate) fn uses_server(name: &str) {
+    if let Some(kind) = kind_of(name) {
+        uses(kind);
+    }
+}
+
+/// Fails a test that ends, freezes or changes its server and is not listed: it would fail where the
+/// server is a person's.
+pub(crate) fn ends_its_server() {
+    is_listed_as(
+        &[EntryKind::Ends, EntryKind::Other],
+        "ends or changes its server",
+    );
+}
+
+/// Fails a test that is not listed and needs `what`, which a server that runs already does not have.
+pub(crate) fn needs_its_own(what: &str) {
+    is_listed_as(&[EntryKind::Other], what);
+    let is_given = compose::in_use() || KINDS.iter().any(|it| env::var_os(it.variable).is_some());
+    assert!(
+        !is_given,
+        "a running server has not what this test needs ({what}): the test belongs into {LIST}"
+    );
+}
+
+fn is_listed_as(kinds: &[EntryKind], what: &str) {
+    if let Some(test) = RunningTest::on_this_thread() {
+        assert!(
+            test.is_listed(kinds),
+            "{} of {} belongs into {LIST}, in a line that begins with one of {kinds:?} ({what})",
+            test.name,
+            test.package
+        );
+    }
+}
 
 /// The value of `variable`, or where the tests use docker compose and it is not set, the address of
 /// the service there.
 pub(crate) fn address(variable: &str, service: &str) -> Option<String> {
+    let mut kinds = KINDS.iter();
+    uses(
+        kinds
+            .find(|it| it.variable == variable)
+            .expect("a variable of a kind"),
+    );
     let given = env::var(variable).ok();
     let given = given.or_else(|| compose::in_use().then(|| service.to_owned()));
     if given.is_none() {
@@ -28,14 +136,21 @@ pub(crate) fn address(variable: &str, service: &str) -> Option<String> {
 }
 
 /// Fails the test if a person has named servers for the tests, and it needs another: `what`.
-pub(crate) fn no_person_gives(what: &str) {
-    let mut set = VARIABLES.iter().filter(|name| env::var_os(name).is_some());
+fn no_person_gives(what: &str) {
+    let mut set = KINDS.iter().filter(|it| env::var_os(it.variable).is_some());
     if let (Some(named), false) = (set.next(), compose::in_use()) {
         panic!(
-            "{named} names a server, and this test needs another ({what}): the test belongs into \
-             tests/own-server.txt"
+            "{} names a server, and this test needs another ({what}): {LIST} has to say so",
+            named.variable
         );
     }
+}
+
+/// Fails a test that is not listed and starts a group of servers, which docker compose has and a
+/// person does not name.
+pub(crate) fn starts_a_group() {
+    is_listed_as(&[EntryKind::Ends, EntryKind::Other], "a group of servers");
+    no_person_gives("a group of servers");
 }
 
 /// Fails the test if the URL has a user or a password: the harness talks to the server, too.
@@ -73,13 +188,11 @@ pub(crate) fn renew(port: u16) {
     }
 }
 
-/// Fails the test if it wants settings that a running server does not have, where there is one.
+/// Fails a test that is not listed and wants settings.
 pub(crate) fn without_settings(settings: &[&str]) {
-    let is_given = compose::in_use() || VARIABLES.iter().any(|name| env::var_os(name).is_some());
-    assert!(
-        settings.is_empty() || !is_given,
-        "a running server cannot get the settings {settings:?}: the test belongs into tests/own-server.txt"
-    );
+    if !settings.is_empty() {
+        needs_its_own(&format!("the settings {settings:?}"));
+    }
 }
 
 /// A server that only its owner may start and end.
@@ -90,7 +203,7 @@ impl Foreign {
     fn refuse(&self) -> ! {
         panic!(
             "the server on port {} is not the tests' own, and this test starts, ends or freezes it: \
-             the test belongs into tests/own-server.txt",
+             the test belongs into {LIST}",
             self.0
         )
     }

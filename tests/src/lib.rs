@@ -24,6 +24,7 @@ mod memcached;
 mod mongo;
 #[cfg(feature = "sql")]
 mod own_database;
+mod own_server;
 #[cfg(feature = "sql")]
 mod pgbouncer;
 mod port;

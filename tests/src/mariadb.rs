@@ -47,9 +47,9 @@ impl MariaDb {
 
     /// Starts one with arguments of its own, such as `--max-connections=5`.
     pub async fn start_with(args: &[&str]) -> Self {
+        given::without_settings(args);
         let service = "mysql://session:session@127.0.0.1:31306/session";
         if let Some(url) = given::address("SESSION_TEST_MYSQL_URL", service) {
-            given::without_settings(args);
             let server = Server::attach("mariadbd", given::port(&url), answers).await;
             let own = Some(OwnDatabase::create("mysql", &url));
             return Self { server, own };
@@ -63,7 +63,7 @@ impl MariaDb {
 
     /// Starts one that offers TLS with this certificate.
     pub async fn start_with_tls(certificates: &Certificates) -> Self {
-        given::without_settings(&["--ssl-cert"]);
+        given::needs_its_own("TLS");
         let recipe = |port: u16, directory: &Path| {
             let account = Account::for_server("mysql");
             let [certificate, key] = certificates.give_to(directory, account);

@@ -25,8 +25,8 @@ impl Memcached {
     /// where `SESSION_TEST_MEMCACHED` names servers, it is one of those that no other value of this
     /// type stands for.
     pub async fn start(args: &[&str]) -> Self {
+        given::without_settings(args);
         if let Some(addresses) = given::address("SESSION_TEST_MEMCACHED", SERVICES) {
-            given::without_settings(args);
             return Self::given(&addresses).await;
         }
         let recipe = |port: u16, _: &Path| recipe(port).args(args);

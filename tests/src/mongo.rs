@@ -51,7 +51,7 @@ impl Mongo {
 
     /// Starts one that takes only connections with TLS.
     pub async fn start_with_tls(certificates: &Certificates) -> Self {
-        given::without_settings(&["tls"]);
+        given::needs_its_own("TLS");
         let recipe = |port: u16, directory: &Path| {
             let files = [certificates.certificate(), certificates.key()];
             recipe_with(port, directory, 60.0, &files)

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::account::Account;
 use crate::binary::binary;
+use crate::given;
 use crate::postgres::Postgres;
 use crate::process::Recipe;
 use crate::server::Server;
@@ -24,6 +25,7 @@ impl PgBouncer {
     /// Starts both, with lines for the section `pgbouncer` of its configuration, such as
     /// `pool_mode = transaction`.
     pub async fn start(lines: &str) -> Self {
+        given::needs_its_own("a pooler");
         let postgres = Postgres::start().await;
         let server = postgres.port();
         let recipe = |port: u16, directory: &Path| recipe(port, directory, server, lines);

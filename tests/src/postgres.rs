@@ -36,9 +36,9 @@ impl Postgres {
 
     /// Starts one with settings of its own, such as `max_connections=5`.
     pub async fn start_with(settings: &[&str]) -> Self {
+        given::without_settings(settings);
         let service = "postgres://session:session@127.0.0.1:31432/session";
         if let Some(url) = given::address("SESSION_TEST_POSTGRES_URL", service) {
-            given::without_settings(settings);
             let server = Server::attach("postgres", given::port(&url), accepts).await;
             let own = Some(OwnDatabase::create("postgres", &url));
             return Self { server, own };
@@ -52,7 +52,7 @@ impl Postgres {
 
     /// Starts one that offers TLS, and listens on a Unix socket in its directory, too.
     pub async fn start_with_tls(certificates: &Certificates) -> Self {
-        given::without_settings(&["ssl"]);
+        given::needs_its_own("TLS");
         let recipe = |port: u16, directory: &Path| {
             let account = Account::for_server("postgres");
             let [certificate, key] = certificates.give_to(directory, account);

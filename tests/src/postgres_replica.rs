@@ -8,6 +8,7 @@ use rustix::process::Signal;
 
 use crate::account::Account;
 use crate::binary::server_program;
+use crate::given;
 use crate::postgres::{Postgres, answers};
 use crate::process::Recipe;
 use crate::server::Server;
@@ -19,6 +20,7 @@ pub struct PostgresReplica(Server);
 impl PostgresReplica {
     /// Copies a server of the harness and starts the copy.
     pub async fn of(primary: &Postgres) -> Self {
+        given::needs_its_own("a replica");
         let primary = primary.port();
         let recipe = |port: u16, directory: &Path| recipe(port, directory, primary);
         Self(Server::start("postgres", answers, recipe).await)

@@ -28,16 +28,20 @@ impl RedisServer {
     /// harness's. With docker compose, or where `SESSION_TEST_REDIS_URL` names a server, it is that,
     /// emptied.
     pub async fn start(args: &[&str]) -> Self {
+        given::without_settings(args);
         if let Some(url) = given::address("SESSION_TEST_REDIS_URL", "redis://127.0.0.1:31379/") {
-            given::without_settings(args);
             return Self::given(&url).await;
         }
-        Self::start_own(args).await
+        Self::launch(args).await
     }
 
-    /// Starts one, also with docker compose.
+    /// Starts one of a group, also with docker compose.
     pub(crate) async fn start_own(args: &[&str]) -> Self {
-        given::no_person_gives("a Redis of its own");
+        given::starts_a_group();
+        Self::launch(args).await
+    }
+
+    async fn launch(args: &[&str]) -> Self {
         let recipe = |port: u16, _: &std::path::Path| recipe(port).args(args);
         Self {
             server: Server::start("redis-server", answers, recipe).await,
@@ -133,6 +137,7 @@ impl RedisServer {
     /// server's raw reply.
     pub fn command(&self, line: &str) -> String {
         if OF_THE_WHOLE.iter().any(|words| line.starts_with(words)) {
+            given::ends_its_server();
             assert!(
                 !self.is_of_a_person(),
                 "{line} changes more than a database of a server that is not the tests' own: the test \

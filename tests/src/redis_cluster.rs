@@ -25,23 +25,13 @@ struct Node(RedisServer, String, u16);
 impl RedisCluster {
     /// Starts three nodes without replicas, shares the slots among them and waits until all agree.
     pub async fn start() -> Self {
-        let mut nodes = Vec::new();
-        for number in 1..=SLOTS.len() {
-            nodes.push(match compose::port(&format!("redis-cluster-{number}")) {
-                Some(port) => {
-                    let server = RedisServer::service(port).await;
-                    Node(server, LOCALHOST.to_owned(), port + BUS)
-                }
-                None => own_node(LOCALHOST).await,
-            });
-        }
-        Self::of(nodes).await
+        Self::of(nodes(SLOTS.len()).await).await
     }
 
     /// As [`start`](Self::start), with a replica of each node. A replica takes over when its
     /// primary has been silent for one and a half to three seconds.
     pub async fn start_with_replicas() -> Self {
-        Self::start_at([LOCALHOST; 6]).await
+        Self::of(nodes(2 * SLOTS.len()).await).await
     }
 
     /// As [`start_with_replicas`](Self::start_with_replicas), and the nodes talk to each other from
@@ -138,6 +128,21 @@ impl RedisCluster {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// So many nodes: the first services of docker compose, where the tests use them.
+async fn nodes(count: usize) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    for number in 1..=count {
+        nodes.push(match compose::port(&format!("redis-cluster-{number}")) {
+            Some(port) => {
+                let server = RedisServer::service(port).await;
+                Node(server, LOCALHOST.to_owned(), port + BUS)
+            }
+            None => own_node(LOCALHOST).await,
+        });
+    }
+    nodes
 }
 
 /// Starts a node that talks to the others from `address`.

@@ -79,6 +79,8 @@ impl Server {
 
     /// The port it listens on, also after a restart.
     pub fn port(&self) -> u16 {
+        // Whatever test has started it.
+        given::uses_server(self.name);
         self.port
     }
 
@@ -94,6 +96,7 @@ impl Server {
 
     /// Ends the server by SIGKILL and waits until it has ended.
     pub fn kill(&self) {
+        given::ends_its_server();
         self.host.kill();
     }
 
@@ -113,6 +116,7 @@ impl Server {
 
     /// Stops all its processes by SIGSTOP: connections stay open and nothing answers.
     pub fn freeze(&self) {
+        given::ends_its_server();
         self.host.freeze();
     }
 

@@ -1,5 +1,6 @@
 //! A stand-in for `docker compose`, to test the harness where no Docker engine runs: it obeys the
-//! same words and runs installed servers on the services' ports. It is not Docker.
+//! same words and runs installed servers on the services' ports. It is not Docker, its `mysql` is
+//! a `MariaDB`, and its `valkey` a Redis.
 
 use std::env;
 use std::fs::{self, OpenOptions};

@@ -25,6 +25,34 @@ fn docker_compose_has_the_services_of_the_harness_on_their_ports() {
     }
 }
 
+/// `docker compose up --wait` waits for no more than the start of a service without one.
+#[test]
+fn each_service_of_docker_compose_has_a_healthcheck() {
+    let text = fs::read_to_string(file()).expect("the file is there");
+    // A block begins in the first column, and a service in the third.
+    let shared: Vec<_> = text
+        .split("\n\n")
+        .filter(|it| it.starts_with("x-"))
+        .collect();
+    let services = text.split("\nservices:\n").nth(1).expect("services");
+    let services = services.split("\nconfigs:\n").next().unwrap_or_default();
+    let services: Vec<_> = services.split("\n\n").collect();
+    // That which lends its network has no port of its own.
+    assert_eq!(services.len(), SERVICES.len() + 1);
+    let has_one = |block: &&str| {
+        let mut lines = block.lines().map(str::trim);
+        lines.any(|line| line.starts_with("healthcheck:"))
+    };
+    for service in services {
+        let is_merged = |block: &&&str| {
+            let name = block.split(['&', '\n']).nth(1).unwrap_or_default();
+            service.contains(&format!("<<: *{name}\n"))
+        };
+        let mut blocks = shared.iter().filter(is_merged).chain([&service]);
+        assert!(blocks.any(has_one), "no healthcheck:\n{service}");
+    }
+}
+
 /// Runs the stand-in with a directory of its own.
 struct StandIn {
     directory: TempDir,

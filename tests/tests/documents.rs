@@ -288,6 +288,73 @@ fn every_file_that_a_document_names_exists() {
 }
 
 #[test]
+fn every_test_that_the_list_of_an_own_server_names_exists() {
+    let list = text("tests/own-server.txt");
+    let mut checked = 0;
+    for line in list.lines().filter(|it| !it.starts_with('#')) {
+        let mut fields = line.split(' ').skip(1);
+        let (Some(package), Some(test)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        let directory = match package {
+            "session-tests" => "tests/tests".to_owned(),
+            package => format!("crates/{package}/tests"),
+        };
+        let mut files = vec![];
+        sources(&root().join(directory), &mut files);
+        let code: String = files.iter().map(text).collect();
+        // The last begins the name of a test or a module, and may be empty. A module may be a macro's.
+        let mut parts: Vec<_> = test.split("::").collect();
+        let end = parts.pop().unwrap_or_default();
+        let begins = |kind: &str| code.contains(&format!("{kind} {end}"));
+        let has_test = end.is_empty() || begins("fn") || begins("mod");
+        let is_word = |part: &&str| {
+            code.split(|it: char| !is_of_a_name(it))
+                .any(|it| it == *part)
+        };
+        assert!(has_test && parts.iter().all(is_word), "{line}");
+        checked += 1;
+    }
+    assert!(checked > 100, "{checked}");
+}
+
+fn is_of_a_name(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+#[test]
+fn the_readme_has_one_row_for_each_version_of_a_server() {
+    let source = text("xtask/src/servers.rs");
+    let versions = source.split("const VERSIONS").nth(1).expect("the versions");
+    let versions = versions.split("\n];\n").next().unwrap_or_default();
+    // A name and the first numbers of a version; some are also names of packages.
+    let is_version = |name: &&str| {
+        let numbers = name.split_once('-').map(|(_, numbers)| numbers);
+        numbers.is_some_and(|it| it.starts_with(|first: char| first.is_ascii_digit()))
+    };
+    let versions: BTreeSet<_> = versions.split('"').filter(is_version).collect();
+    assert!(versions.len() > 8, "{versions:?}");
+    let readme = text("README.md");
+    let section = readme.split("### Tested versions\n").nth(1);
+    let section = section.and_then(|rest| rest.split("\n## ").next());
+    let rows = section.unwrap_or_default().lines();
+    let rows: Vec<_> = rows
+        .filter_map(|row| row.strip_prefix("| ")?.split(" | ").next())
+        .filter(|label| *label != "server")
+        .collect();
+    for version in &versions {
+        let label = version.replacen('-', " ", 1);
+        let is_its = |row: &&&str| {
+            let rest = row.strip_prefix(&label);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let found = rows.iter().filter(is_its).count();
+        assert_eq!(found, 1, "{version}: {rows:?}");
+    }
+    assert_eq!(rows.len(), versions.len(), "{rows:?}");
+}
+
+#[test]
 fn every_package_keeps_the_workspaces_lints() {
     let workspace = text("Cargo.toml");
     assert!(workspace.contains("\nunsafe_code = \"forbid\"\n"));

@@ -23,13 +23,17 @@ fn is_given() -> bool {
     env::var_os(GIVEN).is_some()
 }
 
-/// Starts this program again for one test. What it has said.
-fn run_given(test: &str, (variable, server): (&str, &str)) -> String {
+/// Starts this program again for one test, with a server. What it has said.
+fn run_given(test: &str, given: (&str, &str)) -> String {
+    run_again(test, &[given])
+}
+
+fn run_again(test: &str, env: &[(&str, &str)]) -> String {
     let mut program = Command::new(env::current_exe().expect("it has a path"));
     program
         .args(["--exact", test, "--nocapture"])
         .env(GIVEN, "1")
-        .env(variable, server);
+        .envs(env.iter().copied());
     let output = program.output().expect("it can be started");
     let [said, errors] = [output.stdout, output.stderr];
     String::from_utf8_lossy(&said).into_owned() + &String::from_utf8_lossy(&errors)
@@ -205,4 +209,47 @@ async fn a_test_that_needs_another_server_than_the_one_that_is_named_fails() {
     );
     assert!(said.contains("this test needs another"), "{said}");
     assert!(said.contains("tests/own-server.txt"), "{said}");
+}
+
+/// Runs the test in another program, in which the harness refuses it.
+fn is_refused(test: &str, reason: &str) {
+    let said = run_again(test, &[]);
+    assert!(said.contains(reason), "{said}");
+    assert!(said.contains("tests/own-server.txt"), "{said}");
+}
+
+#[tokio::test]
+async fn a_test_whose_name_does_not_say_which_server_it_uses_fails() {
+    if is_given() {
+        Memcached::start(&[]).await;
+        return;
+    }
+    is_refused(
+        "a_test_whose_name_does_not_say_which_server_it_uses_fails",
+        "uses memcached and does not say so",
+    );
+}
+
+#[tokio::test]
+async fn a_test_that_ends_its_redis_and_is_not_listed_fails() {
+    if is_given() {
+        RedisServer::start(&[]).await.kill();
+        return;
+    }
+    is_refused(
+        "a_test_that_ends_its_redis_and_is_not_listed_fails",
+        "ends or changes its server",
+    );
+}
+
+#[tokio::test]
+async fn a_test_whose_redis_has_settings_and_that_is_not_listed_fails() {
+    if is_given() {
+        RedisServer::start(&["--maxmemory", "2mb"]).await;
+        return;
+    }
+    is_refused(
+        "a_test_whose_redis_has_settings_and_that_is_not_listed_fails",
+        "the settings [\"--maxmemory\", \"2mb\"]",
+    );
 }

@@ -189,7 +189,8 @@ impl Engine {
         let is_stand_in = env::var_os("SESSION_STAND_IN").is_some();
         if is_stand_in {
             println!(
-                "a stand-in for docker runs installed servers: this run says nothing about Docker"
+                "a stand-in for docker runs installed servers, MariaDB as mysql and Redis as valkey: \
+                 this run says nothing about Docker, MySQL and Valkey"
             );
             let mut build = cargo(&["build", "--package", "session-tests", "--all-features"]);
             steps.command("stand-in", &mut build)?;

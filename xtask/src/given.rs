@@ -1,66 +1,11 @@
 //! The tests against servers that run already: which of them those servers serve.
 
 use std::env;
-use std::fs;
 use std::process::{Command, Stdio};
 
+use crate::own_server::{Entry, EntryKind, KINDS, Kind, LIST, List};
 use crate::paths::root;
 use crate::steps::output;
-
-/// Lists the tests that a server which is running already cannot serve.
-const LIST: &str = "tests/own-server.txt";
-
-/// A kind of server that a person can name by a variable.
-#[derive(Debug)]
-pub(crate) struct Kind {
-    /// As in the list.
-    name: &'static str,
-    variable: &'static str,
-    /// What a test's name contains that uses it.
-    words: &'static [&'static str],
-    /// The package whose tests all use it, unless their names say otherwise.
-    package: Option<&'static str>,
-    /// Further packages with tests that use it.
-    others: &'static [&'static str],
-}
-
-const KINDS: &[Kind] = &[
-    Kind {
-        name: "redis",
-        variable: "SESSION_TEST_REDIS_URL",
-        words: &["redis"],
-        package: Some("session-redis"),
-        others: &["session-stores", "session-tests", "sessionctl"],
-    },
-    Kind {
-        name: "memcached",
-        variable: "SESSION_TEST_MEMCACHED",
-        words: &["memcached"],
-        package: Some("session-memcached"),
-        others: &["session-stores", "session-tests"],
-    },
-    Kind {
-        name: "mongodb",
-        variable: "SESSION_TEST_MONGODB_URL",
-        words: &["mongo"],
-        package: Some("session-mongo"),
-        others: &["session-tests", "sessionctl"],
-    },
-    Kind {
-        name: "postgres",
-        variable: "SESSION_TEST_POSTGRES_URL",
-        words: &["postgres"],
-        package: None,
-        others: &["session-sql", "session-tests", "sessionctl"],
-    },
-    Kind {
-        name: "mysql",
-        variable: "SESSION_TEST_MYSQL_URL",
-        words: &["mariadb", "mysql"],
-        package: None,
-        others: &["session-sql", "session-tests", "sessionctl"],
-    },
-];
 
 /// The servers that the tests have: one entry for each, so that a kind can occur more than once.
 #[derive(Debug)]
@@ -81,10 +26,7 @@ impl Given {
     /// The packages with tests that these servers serve.
     pub(crate) fn packages(&self) -> Vec<&'static str> {
         let given = KINDS.iter().filter(|kind| self.0.contains(&kind.name));
-        let mut packages: Vec<_> = given
-            .flat_map(|kind| kind.package.iter().chain(kind.others))
-            .copied()
-            .collect();
+        let mut packages: Vec<_> = given.flat_map(Kind::packages).collect();
         packages.sort_unstable();
         packages.dedup();
         packages
@@ -107,76 +49,24 @@ impl Given {
 pub(crate) struct Selection {
     /// `None` with docker compose, which has every server.
     given: Option<Given>,
-    entries: Vec<Entry>,
+    list: List,
     /// How many tests of a package lack servers, and which.
     lacking: Vec<(String, String, usize)>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    kind: EntryKind,
-    package: String,
-    /// A test, or the beginning of the names of several.
-    test: String,
-    /// Why it is left out, or the servers that it uses.
-    text: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum EntryKind {
-    /// Docker compose can do it.
-    Ends,
-    /// Only the tests' own server can.
-    Other,
-    /// It uses other servers than its package and its name say.
-    Uses,
 }
 
 impl Selection {
     /// Docker compose can end, freeze and start its services: only what needs another server than
     /// those is left out there.
     pub(crate) fn read(given: Option<Given>) -> Result<Self, String> {
-        let list =
-            fs::read_to_string(root().join(LIST)).map_err(|error| format!("{LIST}: {error}"))?;
-        Self::parse(&list, given)
+        Ok(Self::new(List::read()?, given))
     }
 
-    fn parse(list: &str, given: Option<Given>) -> Result<Self, String> {
-        let lines = list.lines().filter(|line| !line.starts_with('#'));
-        let entries = lines
-            .filter(|line| !line.is_empty())
-            .map(|line| {
-                let wrong = || {
-                    format!("{LIST}: a line is `ends|other|uses PACKAGE TEST TEXT`, not {line:?}")
-                };
-                let mut fields = line.splitn(4, char::is_whitespace).map(str::trim);
-                let mut field = || fields.next().filter(|it| !it.is_empty());
-                let kind = match field() {
-                    Some("ends") => EntryKind::Ends,
-                    Some("other") => EntryKind::Other,
-                    Some("uses") => EntryKind::Uses,
-                    _ => return Err(wrong()),
-                };
-                let (Some(package), Some(test), Some(rest)) = (field(), field(), field()) else {
-                    return Err(wrong());
-                };
-                let known = |name| KINDS.iter().any(|kind| kind.name == name);
-                if kind == EntryKind::Uses && !rest.split(' ').all(known) {
-                    return Err(wrong());
-                }
-                Ok(Entry {
-                    kind,
-                    package: package.to_owned(),
-                    test: test.to_owned(),
-                    text: rest.to_owned(),
-                })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
+    fn new(list: List, given: Option<Given>) -> Self {
+        Self {
             given,
-            entries,
+            list,
             lacking: vec![],
-        })
+        }
     }
 
     /// Whether there is every kind of server.
@@ -206,7 +96,7 @@ impl Selection {
     }
 
     fn select(&mut self, package: &str, mut names: Vec<String>) -> Result<Vec<String>, String> {
-        for entry in self.entries.iter().filter(|it| it.package == package) {
+        for entry in self.list.0.iter().filter(|it| it.package == package) {
             if !names.iter().any(|name| name.starts_with(&entry.test)) {
                 return Err(format!("{LIST}: {package} has no test {}", entry.test));
             }
@@ -219,7 +109,7 @@ impl Selection {
         };
         let mut lacking = vec![];
         names.retain(|name| {
-            let missing = given.missing(&self.used(package, name));
+            let missing = given.missing(&self.list.used(package, name));
             if !missing.is_empty() {
                 lacking.push(missing.join(", "));
             }
@@ -236,28 +126,11 @@ impl Selection {
     /// The entries whose tests do not run.
     fn left_out(&self) -> impl Iterator<Item = &Entry> {
         let under_compose = self.given.is_none();
-        self.entries.iter().filter(move |entry| match entry.kind {
+        self.list.0.iter().filter(move |entry| match entry.kind {
             EntryKind::Ends => !under_compose,
             EntryKind::Other => true,
             EntryKind::Uses => false,
         })
-    }
-
-    /// The kinds of the servers that a test uses, one for each server.
-    fn used(&self, package: &str, test: &str) -> Vec<&str> {
-        let mut entries = self.entries.iter();
-        let entry = entries.find(|entry| {
-            entry.kind == EntryKind::Uses
-                && entry.package == package
-                && test.starts_with(&entry.test)
-        });
-        if let Some(entry) = entry {
-            return entry.text.split(' ').collect();
-        }
-        let used = KINDS.iter().filter(|kind| {
-            kind.package == Some(package) || kind.words.iter().any(|word| test.contains(word))
-        });
-        used.map(|kind| kind.name).collect()
     }
 
     /// Says what has not run of these packages.
@@ -286,8 +159,8 @@ mod tests {
         uses session-memcached nodes:: memcached memcached\n";
 
     fn selected(given: &[&'static str], package: &str, names: &[&str]) -> (Vec<String>, Selection) {
-        let given = Some(Given(given.to_vec()));
-        let mut selection = Selection::parse(A_LIST, given).expect("the list is right");
+        let list = List::parse(A_LIST).expect("the list is right");
+        let mut selection = Selection::new(list, Some(Given(given.to_vec())));
         let names = names.iter().map(|&name| name.to_owned()).collect();
         let selected = selection.select(package, names).expect("each has a test");
         (selected, selection)
@@ -344,7 +217,8 @@ mod tests {
 
     #[test]
     fn docker_compose_has_every_server_and_ends_its_own() {
-        let mut selection = Selection::parse(A_LIST, None).expect("the list is right");
+        let list = List::parse(A_LIST).expect("the list is right");
+        let mut selection = Selection::new(list, None);
         let names = OF_SQL.iter().map(|&name| name.to_owned()).collect();
         let names = selection
             .select("session-sql", names)
@@ -354,15 +228,17 @@ mod tests {
 
     #[test]
     fn a_line_without_a_test_and_a_wrong_line_are_errors() {
-        let mut selection = Selection::parse(A_LIST, None).expect("the list is right");
+        let list = List::parse(A_LIST).expect("the list is right");
+        let mut selection = Selection::new(list, None);
         let error = selection.select("session-sql", vec!["other".to_owned()]);
         assert!(error.is_err_and(|it| it.contains("has no test outage::")));
         for wrong in [
             "ends session-sql test",
             "skips session-sql test x",
-            "uses session-sql test oracle",
+            "uses session-tests test oracle",
+            "uses session-sql test postgres",
         ] {
-            assert!(Selection::parse(wrong, None).is_err(), "{wrong}");
+            assert!(List::parse(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -371,7 +247,12 @@ mod tests {
         let packages = Given(vec!["memcached"]).packages();
         assert_eq!(
             packages,
-            ["session-memcached", "session-stores", "session-tests"]
+            [
+                "session-memcached",
+                "session-stores",
+                "session-tests",
+                "sessionctl"
+            ]
         );
     }
 }

@@ -18,6 +18,9 @@ mod oldest;
 mod ops;
 #[cfg(feature = "owners")]
 mod owners;
+// The harness of the tests has the same rules.
+#[path = "../../tests/src/own_server.rs"]
+mod own_server;
 mod package;
 mod paths;
 mod python;

@@ -72,10 +72,15 @@ macro_rules! for_each_protocol {
     };
 }
 
-for_each_protocol! {
-    damages_with_the_default_limits_are_answered_in_time,
-    a_silent_network_is_answered_in_time_and_recovers,
-    silent_connections_after_a_failover_are_given_up,
+// Named, so that tests/own-server.txt can name these and no other tests of this package.
+mod in_a_lying_network {
+    use super::*;
+
+    for_each_protocol! {
+        damages_with_the_default_limits_are_answered_in_time,
+        a_silent_network_is_answered_in_time_and_recovers,
+        silent_connections_after_a_failover_are_given_up,
+    }
 }
 
 /// One that removes no expired documents: to find them, `SecantusDB` (0.7) reads all documents, and

@@ -296,7 +296,7 @@ async fn a_database_in_memory_needs_a_pool_of_one_permanent_connection() {
 }
 
 #[tokio::test]
-async fn a_table_may_be_in_a_schema() {
+async fn a_table_of_postgres_may_be_in_a_schema() {
     let database = sqlx::Postgres::open().await;
     let table = unique_table();
     let schema = format!("schema_of_{}", table.table());

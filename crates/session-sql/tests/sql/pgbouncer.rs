@@ -18,14 +18,15 @@ fn behind(bouncer: &PgBouncer) -> Handle<sqlx::Postgres> {
 }
 
 #[tokio::test]
-async fn pgbouncer_in_session_mode_serves_every_call() {
+async fn postgres_behind_pgbouncer_in_session_mode_serves_every_call() {
     let bouncer = PgBouncer::start("pool_mode = session\ndefault_pool_size = 50").await;
     serves_every_call(&bouncer).await;
 }
 
 /// Prepared statements came with 1.21.
 #[tokio::test]
-async fn pgbouncer_in_transaction_mode_serves_every_call_or_is_refused_if_it_is_too_old() {
+async fn postgres_behind_pgbouncer_in_transaction_mode_serves_every_call_or_an_old_pooler_is_refused()
+ {
     if PgBouncer::version() < (1, 21) {
         is_refused(&PgBouncer::start(TRANSACTIONS).await).await;
     } else {
@@ -38,7 +39,7 @@ async fn pgbouncer_in_transaction_mode_serves_every_call_or_is_refused_if_it_is_
 
 /// By default it tries a server that was down again after 15 s.
 #[tokio::test]
-async fn behind_pgbouncer_calls_succeed_soon_after_a_restart_of_the_server() {
+async fn behind_pgbouncer_calls_succeed_soon_after_a_restart_of_postgres() {
     let settings = if PgBouncer::version() < (1, 21) {
         "pool_mode = session\ndefault_pool_size = 50"
     } else {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn each_method_sends_one_statement() {
+async fn each_method_sends_one_statement_to_mariadb() {
     let (database, table) = (sqlx::MySql::open().await, unique_table());
     database.migrated(&table).await;
     let pool = one_connection(&database);
@@ -124,7 +124,7 @@ async fn each_method_runs_one_statement_of_sqlite_and_some_updates_two() {
 }
 
 #[tokio::test]
-async fn a_page_of_an_owners_records_reads_no_other_records() {
+async fn a_page_of_an_owners_records_reads_no_other_records_of_mariadb() {
     let (database, table) = (sqlx::MySql::open().await, unique_table());
     database.migrated(&table).await;
     let rows: Vec<_> = (0..2000)

@@ -91,7 +91,7 @@ pub(crate) async fn fails_within<T, F: Future<Output = Result<T>>>(
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_an_error_at_once() {
+async fn a_wrong_password_for_mariadb_is_an_error_at_once() {
     let server = MariaDb::start().await;
     let url = server.url().replace("session:session", "session:hunter2");
     let store = SqlStore::<sqlx::MySql>::connect(&url).unwrap();
@@ -100,7 +100,7 @@ async fn a_wrong_password_is_an_error_at_once() {
 }
 
 #[tokio::test]
-async fn a_pool_without_a_free_connection_names_the_database() {
+async fn a_pool_without_a_free_connection_to_postgres_names_its_address() {
     let database = sqlx::Postgres::open().await;
     let store = database.store(&crate::databases::unique_table());
     let pool = store.pool();

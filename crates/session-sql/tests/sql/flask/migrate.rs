@@ -120,7 +120,7 @@ async fn a_table_of_something_else_is_refused<D: FlaskDatabase>() {
 }
 
 #[tokio::test]
-async fn an_expiry_with_a_time_zone_is_refused() {
+async fn an_expiry_of_postgres_with_a_time_zone_is_refused() {
     let (database, table) = (sqlx::Postgres::open().await, unique_table());
     let with_zone = sqlx::Postgres::FLASK_TABLE.replace("without time zone", "with time zone");
     database.create(&table, &with_zone).await;
@@ -128,7 +128,10 @@ async fn an_expiry_with_a_time_zone_is_refused() {
         database.flask_store(&table).migrate().await,
         "without a zone",
     );
+}
 
+#[tokio::test]
+async fn an_expiry_of_mariadb_with_a_time_zone_is_refused() {
     let (database, table) = (sqlx::MySql::open().await, unique_table());
     let with_zone = sqlx::MySql::FLASK_TABLE.replace("datetime", "timestamp NULL");
     database.create(&table, &with_zone).await;

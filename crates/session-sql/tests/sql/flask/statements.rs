@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn each_method_sends_one_statement() {
+async fn each_method_sends_one_statement_to_mariadb() {
     let (database, table) = (sqlx::MySql::open().await, unique_table());
     database.with_flask_table(&table).await;
     let pool = one_connection(&database);
@@ -19,7 +19,7 @@ async fn each_method_sends_one_statement() {
 }
 
 #[tokio::test]
-async fn each_method_finds_the_row_by_its_index() {
+async fn each_method_finds_the_row_of_mariadb_by_its_index() {
     let (database, table) = (sqlx::MySql::open().await, unique_table());
     database.with_flask_table(&table).await;
     let rows: Vec<_> = (0..300).map(|row| format!("('flask:{row}')")).collect();

@@ -111,7 +111,7 @@ async fn a_shutdown_ends_a_sweep_of_many_live_rows_within_a_second<D: FlaskDatab
 
 /// Sweeps with a limit, and calls that were dropped, together read each row about once.
 #[tokio::test]
-async fn many_sweeps_of_a_large_table_read_each_live_row_once_or_twice() {
+async fn many_sweeps_of_a_large_table_of_mariadb_read_each_live_row_once_or_twice() {
     const LIVE: i64 = 10_000;
     const EXPIRED: i64 = 3_000;
     let (database, table) = (sqlx::MySql::open().await, unique_table());
