@@ -39,6 +39,7 @@ use crate::{
     record::{Loaded, Record, Revision, Write},
     rules::Presented,
     shared::Shared,
+    short_list::ShortList,
 };
 
 /// Used instead of a time limit that is too large for the clock: a day.
@@ -141,17 +142,6 @@ impl Request {
         }
     }
 
-    /// Limits the remaining store time to `most`.
-    ///
-    /// # Errors
-    ///
-    /// As [`lock`](Self::lock).
-    pub(crate) fn limit(&self, most: Duration) -> Result<()> {
-        let mut locked = self.lock()?;
-        locked.state.left = locked.state.left.min(most);
-        Ok(())
-    }
-
     pub(crate) fn set_route(&self, route: String) {
         let _first = self.route.set(route);
     }
@@ -250,6 +240,11 @@ impl Drop for Request {
 }
 
 impl Locked<'_> {
+    /// Limits the remaining store time to `most`.
+    pub(crate) fn limit(&mut self, most: Duration) {
+        self.state.left = self.state.left.min(most);
+    }
+
     /// The time that is left for work on a user's sessions. After the head each call has the whole
     /// time.
     pub(crate) fn work_left(&self) -> Duration {
@@ -329,7 +324,7 @@ pub(crate) fn apart<T>(closure: impl FnOnce() -> T) -> Result<T> {
 /// The goal of a [`Drive`].
 pub(crate) enum Aim {
     /// Open the session of the first of these ids that is live.
-    Open(Vec<Presented>),
+    Open(ShortList<Presented>),
     Reach(Goal),
 }
 
@@ -384,24 +379,21 @@ impl Drive {
     pub(crate) fn request(&self) -> &Arc<Request> {
         &self.request
     }
-}
 
-impl Future for Drive {
-    type Output = Result<Saved>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    /// As [`poll`](Future::poll), for a caller that has locked the request.
+    pub(crate) fn poll_locked(
+        &mut self,
+        locked: &mut Locked<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Saved>> {
         let Self {
             request,
             aim,
             run,
             waiter,
             end,
-        } = &mut *self;
+        } = self;
         let shared = &request.shared;
-        let mut locked = match request.lock() {
-            Ok(locked) => locked,
-            Err(error) => return Poll::Ready(Err(error)),
-        };
         let state = &mut *locked.state;
         loop {
             if let Some(number) = *run {
@@ -445,6 +437,16 @@ impl Future for Drive {
                 Poll::Ready(()) => state.waiters.wake_others(*waiter),
             }
         }
+    }
+}
+
+impl Future for Drive {
+    type Output = Result<Saved>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let request = self.request.clone();
+        let mut locked = request.lock()?;
+        self.poll_locked(&mut locked, context)
     }
 }
 

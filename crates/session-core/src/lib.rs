@@ -51,6 +51,7 @@ mod security_events;
 mod session;
 mod sessions;
 mod shared;
+mod short_list;
 mod signer;
 mod store;
 mod sweep;

@@ -33,6 +33,7 @@ use crate::{
     rotation::Refused,
     rules::{Form, Live, Presented, Rules},
     security_events,
+    short_list::ShortList,
 };
 #[cfg(feature = "flask-cookie")]
 use crate::{id::SessionId, key::CookieDigest};
@@ -200,7 +201,7 @@ pub(crate) struct Machine {
     /// The session with all changes of this request, if there are any.
     view: Option<Content>,
     /// Changes that no save has taken up yet.
-    ops: Vec<Op>,
+    ops: ShortList<Op>,
     renew: bool,
     extend: bool,
     /// Sessions that are to end. The last one ends first.
@@ -267,7 +268,7 @@ impl Machine {
         Self {
             origin: Origin::Unopened,
             view: None,
-            ops: Vec::new(),
+            ops: ShortList::default(),
             renew: false,
             extend: false,
             endings: Vec::new(),
@@ -323,8 +324,11 @@ impl Machine {
     }
 
     /// Begins to load the session of the first of `candidates` that is live.
-    pub(crate) fn open(&mut self, mut candidates: Vec<Presented>, inputs: &mut Inputs<'_>) -> u64 {
-        candidates.reverse();
+    pub(crate) fn open(
+        &mut self,
+        candidates: ShortList<Presented>,
+        inputs: &mut Inputs<'_>,
+    ) -> u64 {
         let number = self.start(Goal::Reload, |run| {
             run.state = State::Opening;
             run.candidates = candidates;
@@ -342,7 +346,7 @@ impl Machine {
     /// may be under way.
     pub(crate) fn begin(&mut self, goal: Goal, inputs: &mut Inputs<'_>) -> u64 {
         let ops = if goal == Goal::Reload {
-            Vec::new()
+            ShortList::default()
         } else {
             take(&mut self.ops)
         };

@@ -13,6 +13,7 @@ use crate::{
     key::SidDigest,
     payload::{Format, Value},
     rules::Form,
+    short_list::ShortList,
 };
 
 /// The closure of an `update`. It may run more than once.
@@ -146,7 +147,7 @@ impl Op {
         }
     }
 
-    pub(crate) fn login(ops: &[Self]) -> Option<&Arc<str>> {
+    pub(crate) fn login(ops: &ShortList<Self>) -> Option<&Arc<str>> {
         ops.iter().rev().find_map(|op| match op {
             Self::LogIn(owner, _) => Some(owner),
             _ => None,
@@ -157,12 +158,12 @@ impl Op {
 /// `content` after all of `ops`.
 pub(crate) fn replay(
     content: &Content,
-    ops: &[Op],
+    ops: &ShortList<Op>,
     now: Millis,
     format: Format,
 ) -> Result<Content> {
     let mut content = content.clone();
-    for op in ops {
+    for op in ops.iter() {
         op.apply(&mut content, now, format)?;
     }
     Ok(content)

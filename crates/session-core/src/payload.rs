@@ -1,6 +1,7 @@
 //! A session's data: an ordered map of keys to encoded values, which are not decoded when it is
 //! loaded.
 
+mod buffer;
 mod dynamic;
 mod entries;
 mod json;
@@ -8,7 +9,7 @@ mod msgpack;
 mod pickle;
 mod value;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -20,6 +21,7 @@ pub use value::Value;
 use crate::error::{BoxError, Error, Result};
 use dynamic::Written;
 use entries::{Entries, Entry};
+use msgpack::InPlace;
 
 /// How deep a value's lists and maps may nest.
 const MAX_DEPTH: usize = 64;
@@ -77,7 +79,8 @@ pub(crate) fn json_object(
 ///
 /// Unchanged values are written back byte for byte. So are entries whose key is not text, which
 /// Flask can write. They count in [`len`](Self::len), but no method returns them. A clone is cheap;
-/// the first change after it copies the list of entries. Every other change takes constant time.
+/// the first change after it, or after [`decode`](Self::decode), copies the list of entries. Every
+/// other change takes constant time.
 ///
 /// A payload has at most 16,384 keys, including the library's own, and its values nest at most 64
 /// deep.
@@ -85,7 +88,9 @@ pub(crate) fn json_object(
 /// `Debug` shows the number of keys and bytes, never what they hold.
 #[derive(Clone, Default)]
 pub struct Payload {
-    entries: Arc<Entries>,
+    /// The entries as they were loaded, unless there is a list of them.
+    in_place: InPlace,
+    list: Option<Arc<Entries>>,
 }
 
 impl Payload {
@@ -107,15 +112,12 @@ impl Payload {
     pub fn decode(bytes: impl Into<Bytes>, configured: Format) -> Result<Option<Self>> {
         let bytes = bytes.into();
         // The bytes that begin a JSON object are small numbers in MessagePack, so never a map.
-        let entries = match bytes.trim_ascii_start().first() {
+        let payload = match bytes.trim_ascii_start().first() {
             Some(b'{' | b'n') => json::split(&bytes),
             None if bytes.is_empty() => Ok(None),
             _ => msgpack::split(&bytes),
         };
-        let entries = entries
-            .map_err(|reason| Error::corrupt(format!("{reason} ({configured} was expected)")))?;
-        let entries = entries.map(Arc::new);
-        Ok(entries.map(|entries| Self { entries }))
+        payload.map_err(|reason| Error::corrupt(format!("{reason} ({configured} was expected)")))
     }
 
     /// Encodes the payload. Values that are in `format` already are copied.
@@ -140,7 +142,7 @@ impl Payload {
 
     /// How many bytes the payload has at most where each value is in the format already.
     pub(crate) fn room(&self) -> usize {
-        room(self.len(), self.entries.iter())
+        room(self.len(), self.iter())
     }
 
     /// Encodes the payload with one more entry at the end. No other entry may have its key.
@@ -166,7 +168,7 @@ impl Payload {
         if count > MAX_KEYS {
             return Err(Error::encode(TOO_MANY_KEYS));
         }
-        let entries = self.entries.iter().chain(last);
+        let entries = self.iter().chain(last);
         out.reserve(room(count, entries.clone()));
         if format == Format::MessagePack {
             msgpack::write_head(out, count).map_err(Error::encode)?;
@@ -195,37 +197,38 @@ impl Payload {
 
     /// The encoded value of `key`.
     pub fn value(&self, key: &str) -> Option<Value> {
-        self.entries.value(self.entries.index_of(key.as_bytes())?)
+        match &self.list {
+            Some(list) => list.value(key.as_bytes()),
+            None => self.in_place.value(key.as_bytes()),
+        }
     }
 
     /// Stores `value` under `key`. It replaces the value of `key`, or comes last.
     pub fn insert_value(&mut self, key: &str, value: Value) {
-        Arc::make_mut(&mut self.entries).insert(key.as_bytes(), value);
+        self.list().insert(key.as_bytes(), value);
     }
 
     /// Removes `key`, and returns its value.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let position = self.entries.index_of(key.as_bytes())?;
-        let value = self.entries.value(position);
-        Arc::make_mut(&mut self.entries).remove(position);
-        value
+        // Without the key the list need not be copied.
+        self.value(key)?;
+        self.list().remove(key.as_bytes())
     }
 
     /// Whether `key` has a value. Nil is one.
     pub fn contains(&self, key: &str) -> bool {
-        self.entries.index_of(key.as_bytes()).is_some()
+        self.value(key).is_some()
     }
 
     /// The keys that are text, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries
-            .iter()
-            .filter_map(|(key, ..)| str::from_utf8(key).ok())
+        self.iter().filter_map(|(key, ..)| str::from_utf8(key).ok())
     }
 
     /// The number of entries, including those whose key is not text.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        let list = self.list.as_ref();
+        list.map_or(self.in_place.len(), |list| list.len())
     }
 
     /// Whether there is no entry at all.
@@ -237,11 +240,41 @@ impl Payload {
     pub fn clear(&mut self) {
         *self = Self::default();
     }
+
+    fn iter(&self) -> impl Iterator<Item = Entry<'_>> + Clone {
+        let list = self.list.as_deref().map(Entries::iter);
+        let in_place = list.is_none().then(|| self.in_place.iter());
+        let in_place = in_place.into_iter().flatten();
+        in_place.chain(list.into_iter().flatten())
+    }
+
+    /// The list of the entries, to change it.
+    fn list(&mut self) -> &mut Entries {
+        let in_place = &self.in_place;
+        let list = self.list.get_or_insert_with(|| in_place.list().into());
+        Arc::make_mut(list)
+    }
+}
+
+impl From<InPlace> for Payload {
+    fn from(in_place: InPlace) -> Self {
+        let list = None;
+        Self { in_place, list }
+    }
+}
+
+impl From<Entries> for Payload {
+    fn from(list: Entries) -> Self {
+        Self {
+            in_place: InPlace::default(),
+            list: Some(list.into()),
+        }
+    }
 }
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (keys, bytes) = (self.len(), size(self.entries.iter()));
+        let (keys, bytes) = (self.len(), size(self.iter()));
         write!(f, "Payload({keys} keys, {bytes} bytes)")
     }
 }
@@ -276,7 +309,7 @@ fn write_entry(
 
 /// Appends `value` in `format`.
 fn write<T: Serialize + ?Sized>(
-    out: &mut Vec<u8>,
+    out: &mut impl io::Write,
     value: &T,
     format: Format,
 ) -> Result<(), BoxError> {

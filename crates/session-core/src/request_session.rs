@@ -22,6 +22,7 @@ use crate::{
     rules::Presented,
     session::Session,
     shared::Shared,
+    short_list::ShortList,
 };
 
 /// A route that does not use its session waits for this part of the store time: a tenth.
@@ -259,7 +260,7 @@ impl RequestSession {
 
     fn opening(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Drive {
         let candidates = if self.is_opened() {
-            Vec::new()
+            ShortList::default()
         } else {
             self.presented(headers)
         };
@@ -270,13 +271,13 @@ impl RequestSession {
 impl RequestSession {
     /// The ids that the request presents. No I/O.
     #[cfg(not(feature = "dbsc"))]
-    fn presented(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> Vec<Presented> {
+    fn presented(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> ShortList<Presented> {
         self.0.shared().rules.presented(cookie_headers)
     }
 
     /// The ids that the request presents. Notes the bound cookies beside. No I/O.
     #[cfg(feature = "dbsc")]
-    fn presented(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> Vec<Presented> {
+    fn presented(&self, cookie_headers: &mut dyn Iterator<Item = &[u8]>) -> ShortList<Presented> {
         let rules = &self.0.shared().rules;
         let mut proofs = crate::dbsc::PresentedProofs::default();
         let mut noted = cookie_headers.inspect(|header| proofs.note(header, rules));
@@ -353,7 +354,7 @@ impl OpenSession {
                         machine.open_again();
                         machine.has_asked_flask = true;
                         machine.started_by_flask = true;
-                        self.drive = Drive::new(request.clone(), Aim::Open(vec![presented]));
+                        self.drive = Drive::new(request.clone(), Aim::Open(presented.into()));
                     }
                     Err(error) => {
                         // So that it counts as not loaded.
@@ -406,15 +407,16 @@ impl Future for Finishing {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let request = this.drive.request().clone();
+        let mut machine = request.lock()?;
         if let Some(most) = this.most.take() {
-            request.limit(most)?;
+            machine.limit(most);
         }
         let saved = loop {
-            let saved = ready!(Pin::new(&mut this.drive).poll(context));
+            let saved = ready!(this.drive.poll_locked(&mut machine, context));
             match (this.first, saved) {
                 // Another part of the request may have changed the session meanwhile, which is also
                 // before the head.
-                (None, Ok(saved)) if request.lock()?.is_dirty() => {
+                (None, Ok(saved)) if machine.is_dirty() => {
                     this.first = Some(saved);
                     this.drive = Drive::new(request.clone(), Aim::Reach(Goal::Finish));
                 }
@@ -432,7 +434,6 @@ impl Future for Finishing {
                 (_, saved) => break saved,
             }
         };
-        let mut machine = request.lock()?;
         machine.close_head();
         let saved = request.result.met(saved);
         if this.requested {

@@ -38,6 +38,7 @@ use crate::{
     record::{IndexEntry, Loaded, Record, Revision},
     secret_keys::SecretKeys,
     security_events::SecurityEvents,
+    short_list::ShortList,
     signer::Signer,
 };
 
@@ -205,14 +206,17 @@ impl Rules {
     }
 
     /// The ids that a request presents in these headers, in their order. No I/O.
-    pub(crate) fn presented(&self, headers: &mut dyn Iterator<Item = &[u8]>) -> Vec<Presented> {
+    pub(crate) fn presented(
+        &self,
+        headers: &mut dyn Iterator<Item = &[u8]>,
+    ) -> ShortList<Presented> {
         if let Some(header) = &self.settings.id_header {
             // A program sends one id. With several, whatever is in front may have judged another.
             let mut ids = headers.filter_map(|it| header.id_in(it));
             let only = ids.next();
             if ids.next().is_some() {
                 tracing::debug!("a request has several ids in its header; none of them is used");
-                return Vec::new();
+                return ShortList::default();
             }
             return self.verified(only.into_iter());
         }
@@ -220,8 +224,8 @@ impl Rules {
         self.verified(headers.flat_map(|it| cookie::values(it, name)))
     }
 
-    fn verified<'h>(&self, values: impl Iterator<Item = &'h [u8]>) -> Vec<Presented> {
-        let mut candidates: Vec<Presented> = Vec::new();
+    fn verified<'h>(&self, values: impl Iterator<Item = &'h [u8]>) -> ShortList<Presented> {
+        let mut candidates = ShortList::<Presented>::default();
         let verified = values.filter_map(|value| {
             let presented = self.verify_value(value);
             if presented.is_none() {

@@ -5,9 +5,10 @@
 
 mod visits;
 
-use std::{error::Error, thread};
+use std::{error::Error, sync::Arc, thread};
 
 use actix_web::rt;
+use session_actix::session_core::MemoryStore;
 
 const USAGE: &str = "request_cost KIND REQUESTS; KIND is without, untouched, guarded, read, change, encrypted-read, \
                      flask-read, counted-read or counted-change";
@@ -22,7 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // for it.
     let done = thread::scope(|scope| {
         let program = scope.spawn(|| {
-            let visit = rt::System::new().block_on(visits::send_requests(kind, requests));
+            let store = Arc::new(MemoryStore::new());
+            let visit = rt::System::new().block_on(visits::send_requests(kind, requests, store));
             visit.map_err(|error| error.to_string())
         });
         program.join()

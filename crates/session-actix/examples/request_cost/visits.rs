@@ -15,7 +15,7 @@ use actix_web::{
 };
 use session_actix::{
     CrossSiteGuard, Session, SessionError, SessionMiddleware,
-    session_core::{EncryptionKeys, MemoryStore, SecretKeys, Sessions, Settings},
+    session_core::{EncryptionKeys, SecretKeys, SessionStore, Sessions, Settings},
 };
 
 const SECRET: &str = "Yk3qVr0xN8uTz5wLh2cJm7bGf9dSa1eP";
@@ -72,8 +72,12 @@ async fn change_without() -> String {
     1_u64.to_string()
 }
 
-/// Sends so many requests of one kind, of one visitor.
-pub(super) async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<dyn Error>> {
+/// Sends so many requests of one kind, of one visitor whose session is in `store`.
+pub(super) async fn send_requests(
+    kind: &str,
+    requests: u64,
+    store: Arc<dyn SessionStore>,
+) -> Result<(), Box<dyn Error>> {
     let settings = match kind {
         "flask-read" => Settings::flask(),
         "encrypted-read" => {
@@ -88,7 +92,7 @@ pub(super) async fn send_requests(kind: &str, requests: u64) -> Result<(), Box<d
         }
         None => kind,
     };
-    let builder = Sessions::builder(settings, Arc::new(MemoryStore::new()));
+    let builder = Sessions::builder(settings, store);
     let sessions = builder.without_owner_lists().build()?;
     match kind {
         "without" | "read-without" | "change-without" => {

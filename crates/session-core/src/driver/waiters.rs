@@ -5,13 +5,15 @@ use std::{
     task::{Wake, Waker},
 };
 
+use crate::short_list::ShortList;
+
 /// The callers that wait for one request's session.
 ///
 /// The store's future keeps the waker that it was last polled with. With one waiter, that is the
 /// waiter's own. With more, it wakes all of them, because any of them may have stopped waiting.
 #[derive(Default)]
 pub(crate) struct Waiters {
-    wakers: Vec<(u64, Waker)>,
+    wakers: ShortList<(u64, Waker)>,
     last: u64,
     all: Option<Arc<All>>,
 }
@@ -45,7 +47,7 @@ impl Waiters {
 
     /// Wakes all but `waiter`.
     pub(crate) fn wake_others(&self, waiter: Option<u64>) {
-        for (number, waker) in &self.wakers {
+        for (number, waker) in self.wakers.iter() {
             if Some(*number) != waiter {
                 waker.wake_by_ref();
             }

@@ -230,7 +230,7 @@ impl Machine {
                     run.sends_cookie = access == Access::WithId || candidate.unsent;
                     run.live = Some(live);
                     let further = take(&mut run.candidates).into_iter();
-                    let further = further.rev().map(|other| (other.key, other.form));
+                    let further = further.map(|other| (other.key, other.form));
                     run.others
                         .extend(run.late.take().into_iter().chain(further));
                     self.settle_refused(lineage, inputs);
@@ -247,7 +247,7 @@ impl Machine {
                     let known = run.candidates.iter().any(|it| it.key == next.key);
                     if let Some(access) = access.filter(|_| !known) {
                         run.rotated = Some(Rotated::by(rotation, rotated, access, presented));
-                        run.candidates.push(next);
+                        run.candidates.push_first(next);
                         return Event::Rotated;
                     }
                 } else if let Some(refused) =

@@ -17,6 +17,7 @@ use crate::{
     record::Record,
     rotation::{Access, Refused, Rotated},
     rules::{Form, Live, Presented},
+    short_list::ShortList,
 };
 
 /// One save, reload or end of a request. It may take several store calls.
@@ -32,7 +33,7 @@ pub(super) struct Run {
     pub(super) attempts: usize,
     pub(super) call: Option<Call>,
     /// The changes that this run stores.
-    pub(super) ops: Vec<Op>,
+    pub(super) ops: ShortList<Op>,
     pub(super) renew: bool,
     pub(super) extend: bool,
     /// The owner of the session when the run began.
@@ -45,7 +46,7 @@ pub(super) struct Run {
     pub(super) written: Option<Arc<Live>>,
     /// The tombstone of a renewal, kept for the second try.
     pub(super) tombstone: Option<Box<Record>>,
-    pub(super) candidates: Vec<Presented>,
+    pub(super) candidates: ShortList<Presented>,
     pub(super) candidate: Option<Presented>,
     /// A presented id that was renewed, while the other ids are tried.
     pub(super) late: Option<(StoreKey, Form)>,
@@ -106,7 +107,7 @@ impl Run {
             queued_for: State::Idle,
             attempts: 0,
             call: None,
-            ops: Vec::new(),
+            ops: ShortList::default(),
             renew: false,
             extend: false,
             owner: None,
@@ -114,7 +115,7 @@ impl Run {
             key: None,
             written: None,
             tombstone: None,
-            candidates: Vec::new(),
+            candidates: ShortList::default(),
             candidate: None,
             late: None,
             rotated: None,
@@ -165,7 +166,7 @@ impl Run {
     }
 
     pub(super) fn next_candidate(&mut self) -> Option<Call> {
-        let candidate = self.candidates.pop()?;
+        let candidate = self.candidates.take_first()?;
         let call = Call::Load(candidate.key.clone());
         self.candidate = Some(candidate);
         Some(call)

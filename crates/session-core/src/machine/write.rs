@@ -327,9 +327,8 @@ impl Machine {
     /// looks at, too. Then they do not move the end of the session.
     #[cfg(feature = "dbsc")]
     fn is_no_use(&self, live: &Live, inputs: &Inputs<'_>) -> bool {
-        let ops = self.run.as_ref().map_or(&[][..], |run| &run.ops);
-        !ops.is_empty()
-            && ops.iter().all(crate::op::Op::is_of_browser)
+        let run = self.run.as_ref().filter(|run| !run.ops.is_empty());
+        run.is_some_and(|run| run.ops.iter().all(crate::op::Op::is_of_browser))
             && !inputs.rules.refresh_due(live, inputs.now)
     }
 

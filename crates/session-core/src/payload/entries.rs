@@ -17,7 +17,7 @@ use super::{Format, Value};
 pub(super) const NOT_TEXT: u8 = 0xc1;
 
 /// Up to so many keys are compared one by one. With more keys, a hash table is used.
-const MAX_COMPARED: usize = 32;
+pub(super) const MAX_COMPARED: usize = 32;
 
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
@@ -76,8 +76,8 @@ impl Entries {
         })
     }
 
-    pub(super) fn value(&self, position: usize) -> Option<Value> {
-        let slot = &self.slots[position];
+    pub(super) fn value(&self, key: &[u8]) -> Option<Value> {
+        let slot = &self.slots[self.index_of(key)?];
         let bytes = match slot.value.as_ref()? {
             Part::Loaded(range) => self.loaded.slice(range.clone()),
             Part::Owned(bytes) => bytes.clone(),
@@ -123,7 +123,10 @@ impl Entries {
         Part::Loaded(start..start + bytes.len())
     }
 
-    pub(super) fn remove(&mut self, position: usize) {
+    /// Removes the entry of `key`, and returns its value.
+    pub(super) fn remove(&mut self, key: &[u8]) -> Option<Value> {
+        let position = self.index_of(key)?;
+        let value = self.value(key);
         self.slots[position].value = None;
         self.len -= 1;
         // Every search passes the slots without a value. This is cheap while they are the minority.
@@ -134,10 +137,11 @@ impl Entries {
                 self.index();
             }
         }
+        value
     }
 
-    /// The position of the entry of `key`. It is valid until an entry is removed.
-    pub(super) fn index_of(&self, key: &[u8]) -> Option<usize> {
+    /// The position of the entry of `key`.
+    fn index_of(&self, key: &[u8]) -> Option<usize> {
         let is_key = |slot: &Slot| slot.key.of(&self.loaded) == key && slot.value.is_some();
         if !self.index.is_empty() {
             let is_here = |position: &usize| is_key(&self.slots[*position]);
@@ -166,7 +170,7 @@ impl Part {
 }
 
 /// A bit that depends on the key.
-fn key_bit(key: &[u8]) -> u64 {
+pub(super) fn key_bit(key: &[u8]) -> u64 {
     let [first, last] = [key.first(), key.last()].map(|byte| byte.map_or(0, |it| usize::from(*it)));
     1 << ((key.len() + first * 7 + last * 31) % 64)
 }

@@ -18,7 +18,7 @@ use serde_json::{
 };
 
 use super::{
-    Format, MAX_DEPTH, MAX_KEYS, Reason, TOO_DEEP, TOO_MANY_KEYS, dynamic,
+    Format, MAX_DEPTH, MAX_KEYS, Payload, Reason, TOO_DEEP, TOO_MANY_KEYS, dynamic,
     entries::{Entries, NOT_TEXT},
 };
 use crate::error::BoxError;
@@ -29,7 +29,7 @@ const USUAL_PAIRS: usize = 16;
 const NOT_JSON: Reason = "it is not JSON";
 
 /// Splits an object into its entries. `None` for `null`, which Flask reads as no session.
-pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
+pub(super) fn split(bytes: &Bytes) -> Result<Option<Payload>, Reason> {
     if bytes.trim_ascii() == b"null" {
         return Ok(None);
     }
@@ -39,7 +39,7 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
     for (key, value) in pairs(bytes, MAX_KEYS)? {
         entries.load(key.as_bytes(), value.as_bytes(), Format::Json);
     }
-    Ok(Some(entries))
+    Ok(Some(entries.into()))
 }
 
 /// Refuses a text that is not exactly one JSON value without whitespace around it.
@@ -154,7 +154,10 @@ pub(super) fn write_key(out: &mut Vec<u8>, key: &[u8]) -> Result<(), BoxError> {
 }
 
 /// Appends `value` as compact JSON, its floats as Flask-Session writes them.
-pub(super) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), BoxError> {
+pub(super) fn write<T: Serialize + ?Sized>(
+    out: &mut impl Write,
+    value: &T,
+) -> Result<(), BoxError> {
     Ok(value.serialize(&mut Serializer::with_formatter(out, PlainExponents))?)
 }
 

@@ -1,5 +1,6 @@
 //! Splits, checks and writes payloads in `MessagePack`.
 
+mod in_place;
 mod writer;
 
 use std::borrow::Cow;
@@ -8,18 +9,19 @@ use bytes::Bytes;
 use rmp::{decode, encode};
 
 use super::{
-    Format, MAX_DEPTH, MAX_KEYS, Reason, TOO_MANY_KEYS,
+    Format, MAX_DEPTH, MAX_KEYS, Payload, Reason, TOO_MANY_KEYS,
     entries::{Entries, NOT_TEXT},
 };
 use crate::error::BoxError;
 
+pub(super) use in_place::InPlace;
 pub(super) use writer::write;
 
 const MALFORMED: Reason =
     "it is not exactly one value, or its lists and maps nest more than 64 deep";
 
 /// Splits a map into its entries. `None` for nil, which Flask reads as no session.
-pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
+pub(super) fn split(bytes: &Bytes) -> Result<Option<Payload>, Reason> {
     if bytes[..] == [0xc0] {
         return Ok(None);
     }
@@ -29,13 +31,17 @@ pub(super) fn split(bytes: &Bytes) -> Result<Option<Entries>, Reason> {
     if len > MAX_KEYS {
         return Err(TOO_MANY_KEYS);
     }
+    if let Some(in_place) = InPlace::of(bytes.slice_ref(rest.0), len)? {
+        return Ok(Some(in_place.into()));
+    }
     let mut entries = Entries::of(bytes.clone(), len);
     for _ in 0..len {
         let key = rest.key().ok_or(MALFORMED)?;
         let value = rest.skip().ok_or(MALFORMED)?;
         entries.load(&key, value, Format::MessagePack);
     }
-    rest.0.is_empty().then_some(Some(entries)).ok_or(MALFORMED)
+    let all = || Some(entries.into());
+    rest.0.is_empty().then(all).ok_or(MALFORMED)
 }
 
 /// Refuses bytes that are not exactly one value.
@@ -71,6 +77,7 @@ enum Head {
 }
 
 /// The rest of `MessagePack` bytes that are being split. Every length is checked against it.
+#[derive(Clone)]
 struct Unread<'a>(&'a [u8]);
 
 impl<'a> Unread<'a> {

@@ -58,6 +58,54 @@ fn any_number_of_keys_that_is_written_can_be_read() {
     }
 }
 
+/// A small payload is searched as it was loaded; a larger one, and one that changes, as a list.
+#[test]
+fn a_payload_holds_the_same_in_place_and_as_a_list() {
+    for (keys, len) in [
+        (0, 0),
+        (1, 900),
+        (1, 1100),
+        (12, 20),
+        (12, 200),
+        (32, 9),
+        (33, 9),
+    ] {
+        let mut payload = Payload::new();
+        for key in 0..keys {
+            let text = value(&"x".repeat(len), Format::MessagePack);
+            payload.insert_value(&format!("key {key}"), text);
+        }
+        let in_place = survives(&payload, None, Format::MessagePack);
+        assert_eq!(
+            in_place.list.is_none(),
+            keys <= 32 && keys * (len + 10) < 1024,
+            "{keys} keys"
+        );
+        let mut list = in_place.clone();
+        list.insert_value("new", value(&1, Format::MessagePack));
+        for key in payload.keys().chain(["key", "key -1", ""]) {
+            let expected = payload.value(key);
+            assert_eq!(in_place.value(key), expected, "{key}");
+            assert_eq!(list.value(key), expected, "{key}");
+        }
+        list.remove("new");
+        assert!(list.keys().eq(in_place.keys()));
+    }
+}
+
+#[test]
+fn usual_and_long_values_are_encoded_alike() {
+    for format in FORMATS {
+        for len in about(&[1, 60, 64, 128]) {
+            // In one piece and in many.
+            let text = value(&"x".repeat(len), format);
+            let list = value(&vec![7_u8; len], format);
+            assert_eq!(text.decode::<String>().unwrap(), "x".repeat(len));
+            assert_eq!(list.decode::<Vec<u8>>().unwrap(), vec![7; len]);
+        }
+    }
+}
+
 #[test]
 fn keys_and_values_of_any_length_can_be_read_again() {
     for len in about(&[1, 16, 32, 256, 65_536]) {

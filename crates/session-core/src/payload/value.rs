@@ -7,13 +7,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Format, Reason, Written,
+    buffer::Buffer,
     dynamic::{self, Decoder, Dynamic},
     json, msgpack,
 };
 use crate::error::{BoxError, Error, Result};
-
-/// Most values have fewer bytes, so that their buffer need not grow.
-const USUAL_LEN: usize = 64;
 
 /// One encoded value of a session. A clone is cheap.
 ///
@@ -38,9 +36,9 @@ impl Value {
     /// [`Error::Encode`] if the type cannot be encoded, or if its lists and maps nest more than 64
     /// deep.
     pub fn encode<T: Serialize + ?Sized>(value: &T, format: Format) -> Result<Self> {
-        let mut bytes = Vec::with_capacity(USUAL_LEN);
-        super::write(&mut bytes, value, format).map_err(Error::encode)?;
-        Self::checked(bytes, format).map_err(Error::encode)
+        let mut buffer = Buffer::default();
+        super::write(&mut buffer, value, format).map_err(Error::encode)?;
+        Self::checked(buffer, format).map_err(Error::encode)
     }
 
     /// Takes bytes that are encoded already. They are not changed.
@@ -49,14 +47,15 @@ impl Value {
     ///
     /// [`Error::Corrupt`] if it is not exactly one value of `format`, or nests more than 64 deep.
     pub fn from_encoded(bytes: impl Into<Vec<u8>>, format: Format) -> Result<Self> {
-        Self::checked(bytes.into(), format).map_err(Error::corrupt)
+        let bytes: Vec<u8> = bytes.into();
+        Self::checked(bytes, format).map_err(Error::corrupt)
     }
 
     /// Refuses bytes that are not exactly one value of `format` within the limits.
-    fn checked(bytes: Vec<u8>, format: Format) -> Result<Self, Reason> {
+    fn checked(bytes: impl AsRef<[u8]> + Into<Bytes>, format: Format) -> Result<Self, Reason> {
         match format {
-            Format::MessagePack => msgpack::check(&bytes)?,
-            Format::Json => json::check(&bytes)?,
+            Format::MessagePack => msgpack::check(bytes.as_ref())?,
+            Format::Json => json::check(bytes.as_ref())?,
         }
         let bytes = bytes.into();
         Ok(Self { bytes, format })

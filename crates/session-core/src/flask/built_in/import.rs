@@ -170,7 +170,7 @@ async fn admit(shared: &Arc<Shared>, live: &Live, presented: &Presented) -> Resu
     // Any write makes it an ordinary one.
     let left = shared.rules.settings.store_timeout;
     let request = Arc::new(Request::new(shared.clone(), Machine::new(), left));
-    let _opened = Drive::new(request.clone(), Aim::Open(vec![presented.clone()])).await?;
+    let _opened = Drive::new(request.clone(), Aim::Open(presented.clone().into())).await?;
     request.lock()?.extend();
     Drive::new(request, Aim::Reach(Goal::Save)).await.map(drop)
 }

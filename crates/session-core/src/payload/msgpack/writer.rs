@@ -1,5 +1,7 @@
 //! Serialises values as `MessagePack`, as Flask-Session writes them.
 
+use std::io::Write;
+
 use rmp_serde::Serializer as Plain;
 use serde::{
     Deserialize, Serialize, Serializer,
@@ -17,7 +19,7 @@ use crate::{
 /// `rmp_serde` writes structs as maps, and addresses and UUIDs as text. It has no setting for the
 /// rest: floats have 64 bits, integers of 128 bits are integers, and timestamps are an extension.
 pub(in crate::payload) fn write(
-    out: &mut Vec<u8>,
+    out: &mut impl Write,
     value: &(impl Serialize + ?Sized),
 ) -> Result<(), BoxError> {
     Ok(ByWriter(value).serialize(&mut Plain::new(out).with_struct_map())?)
