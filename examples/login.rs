@@ -231,3 +231,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .run()
         .await?)
 }
+
+#[cfg(test)]
+#[path = "login_tests.rs"]
+mod tests;

@@ -22,6 +22,7 @@ mod left_over;
 mod mariadb;
 mod memcached;
 mod mongo;
+mod namespace;
 #[cfg(feature = "sql")]
 mod own_database;
 mod own_server;
@@ -58,6 +59,7 @@ pub use left_over::remove_left_over;
 pub use mariadb::MariaDb;
 pub use memcached::Memcached;
 pub use mongo::Mongo;
+pub use namespace::unshare;
 #[cfg(feature = "sql")]
 pub use own_database::execute;
 #[cfg(feature = "sql")]

@@ -2,6 +2,8 @@
 
 mod site;
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -194,6 +196,27 @@ async fn mariadb_away() {
     let _alone = EXCLUSIVE.lock().await;
     let server = MariaDb::start().await;
     survives(Backend::MariaDb, server.url(), &server).await;
+}
+
+/// A file system that is unmounted, and mounted again.
+#[tokio::test]
+async fn files_whose_directory_is_away() {
+    let _alone = EXCLUSIVE.lock().await;
+    let demo = Demo::with(Backend::Filesystem.at("sessions"), &[]).await;
+    let mut browser = demo.logged_in("anna").await;
+    let directory = demo.directory().join("sessions");
+    let aside = demo.directory().join("aside");
+    fs::rename(&directory, &aside).expect("the demo made it");
+    assert_outage(&browser, Duration::from_secs(1)).await;
+    assert!(!directory.exists(), "sessions in another place are lost");
+    // As the directory on which it was mounted.
+    fs::create_dir(&directory).expect("it is away");
+    fs::set_permissions(&directory, Permissions::from_mode(0o700)).expect("it is new");
+    assert_outage(&browser, Duration::from_secs(1)).await;
+    fs::remove_dir(&directory).expect("nothing was written there");
+    fs::rename(&aside, &directory).expect("nothing is in its place");
+    recovered(&demo).await;
+    assert_eq!(browser.user().await, json!("anna"));
 }
 
 #[tokio::test]

@@ -143,6 +143,8 @@ impl CollectionHandle {
 
     /// Removes all documents that match `filter`.
     pub(crate) async fn delete(&self, filter: Document) -> Result<()> {
+        // With a limit of 1, DocumentDB 1.0 can keep the document and answer that it removed
+        // none, if the delete waited for another write of it: a log-out that was not done.
         const ALL: i32 = 0;
         let statement = doc! { "q": filter, "limit": ALL };
         self.write("delete", "deletes", statement).await.map(drop)

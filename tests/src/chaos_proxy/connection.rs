@@ -256,11 +256,8 @@ impl Connection {
         if held || self.number < state.first_in_use {
             return Way::Held;
         }
-        let drips = lasting.iter().find_map(|it| match it {
-            Disruption::Drip(pause) if direction == Direction::Reply => Some(*pause),
-            _ => None,
-        });
-        drips.map_or(Way::Open, Way::Drip)
+        let pause = lasting.iter().find_map(|it| it.pause(direction));
+        pause.map_or(Way::Open, Way::Drip)
     }
 
     /// Does this to the connection until it is healed.

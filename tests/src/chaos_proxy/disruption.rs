@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a [`ChaosProxy`](super::ChaosProxy) does to what passes through it.
 ///
-/// The first six last; the others happen once, to one connection.
+/// The first seven last; the others happen once, to one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Disruption {
     /// Nothing.
@@ -21,6 +21,8 @@ pub enum Disruption {
     SilentReplies,
     /// Replies pass a byte at a time, with this pause after each.
     Drip(Duration),
+    /// As [`Drip`](Self::Drip), but requests, and replies pass.
+    DripRequests(Duration),
     /// Of the next reply on any connection only so many bytes arrive, then that connection is
     /// closed.
     CutReply(usize),
@@ -71,10 +73,17 @@ pub(super) enum Direction {
 
 impl Disruption {
     pub(super) fn lasts(self) -> bool {
-        use Disruption::{Blackhole, Drip, Latency, None, SilentReplies, SilentRequests};
+        use Disruption::{
+            Blackhole, Drip, DripRequests, Latency, None, SilentReplies, SilentRequests,
+        };
         matches!(
             self,
-            None | Latency(_) | Blackhole | SilentRequests | SilentReplies | Drip(_)
+            None | Latency(_)
+                | Blackhole
+                | SilentRequests
+                | SilentReplies
+                | Drip(_)
+                | DripRequests(_)
         )
     }
 
@@ -84,6 +93,15 @@ impl Disruption {
             Self::SilentRequests => direction == Direction::Request,
             Self::SilentReplies => direction == Direction::Reply,
             _ => false,
+        }
+    }
+
+    /// The pause after each byte, if they pass one at a time.
+    pub(super) fn pause(self, direction: Direction) -> Option<Duration> {
+        match (self, direction) {
+            (Self::Drip(pause), Direction::Reply)
+            | (Self::DripRequests(pause), Direction::Request) => Some(pause),
+            _ => None,
         }
     }
 

@@ -245,6 +245,24 @@ async fn replies_drip_a_byte_at_a_time() {
 }
 
 #[tokio::test]
+async fn requests_drip_a_byte_at_a_time() {
+    let (server, proxy) = proxied().await;
+    let mut stream = connect(&proxy);
+    pong(&mut stream);
+    let sent = proxy.bytes_to_server();
+    let pause = Duration::from_millis(100);
+    proxy.set(Disruption::DripRequests(pause));
+    let begin = Instant::now();
+    assert_eq!(answer(&mut stream, "SET a 1\r\n", 5).0, "");
+    let passed = proxy.bytes_to_server() - sent;
+    assert!((3..6).contains(&passed), "{passed} bytes in 0.3 s");
+    assert_eq!(server.command("GET a"), "$-1\r\n");
+    proxy.set(Disruption::None);
+    assert_eq!(answer(&mut stream, "", 5), ("+OK\r\n".to_owned(), None));
+    assert!(begin.elapsed() < pause * 8, "the rest comes at once");
+}
+
+#[tokio::test]
 async fn resets_a_connection_in_the_middle_of_a_reply() {
     let (_server, proxy) = proxied().await;
     let (mut first, mut second) = (connect(&proxy), connect(&proxy));

@@ -78,13 +78,57 @@ impl Swapped {
     }
 }
 
+/// Visitors who log out after the copy was made, which still has their sessions.
+struct Leavers(Vec<String>);
+
+impl Leavers {
+    async fn log_in(swapped: &Swapped) -> Self {
+        let mut cookies = Vec::new();
+        for visitor in 0..VISITORS {
+            let cookie = swapped.log_in(&format!("leaver {visitor}")).await;
+            swapped.change(&cookie, "before").await;
+            cookies.push(cookie);
+        }
+        Self(cookies)
+    }
+
+    async fn log_out(&self, swapped: &Swapped) {
+        for cookie in &self.0 {
+            let (_visit, session) = swapped.load(cookie).await.expect("served").expect("alive");
+            session.log_out();
+            assert_eq!(session.save().await.expect("it is served"), Saved::Stored);
+        }
+        self.are_out(swapped).await;
+    }
+
+    /// On the copy they are logged in. Half of them also change their sessions there.
+    async fn come_back(&self, swapped: &Swapped) -> Vec<(RequestSession, Session)> {
+        let mut found = Vec::new();
+        for (visitor, cookie) in self.0.iter().enumerate() {
+            if visitor % 2 == 0 {
+                swapped.change(cookie, "copy").await;
+            }
+            found.push(swapped.load(cookie).await.expect("served").expect("alive"));
+        }
+        found
+    }
+
+    async fn are_out(&self, swapped: &Swapped) {
+        for (visitor, cookie) in self.0.iter().enumerate() {
+            let found = swapped.load(cookie).await.expect("it is served");
+            assert!(found.is_none(), "leaver {visitor} is logged in");
+        }
+    }
+}
+
 fn change(session: &Session, key: &str) {
     session.insert(key, "made").expect("it can be encoded");
 }
 
 /// What a store promises: what the first server acknowledged, it still has when the address leads
-/// to it again. No write that was based on the other server's data has replaced it.
-pub(crate) async fn a_write_based_on_an_old_copy_wins_over_nothing_newer(
+/// to it again. No write that was based on the other server's data has replaced it, and no session
+/// that ended there is alive.
+pub(crate) async fn an_old_copy_replaces_nothing_newer_and_revives_no_session(
     backend: Backend,
     other: Backend,
 ) {
@@ -95,7 +139,9 @@ pub(crate) async fn a_write_based_on_an_old_copy_wins_over_nothing_newer(
         swapped.change(&cookie, "before").await;
         cookies.push(cookie);
     }
+    let leavers = Leavers::log_in(&swapped).await;
     backend.copy_to(&other).await;
+    leavers.log_out(&swapped).await;
     for cookie in &cookies {
         for number in 0..CHANGES {
             swapped.change(cookie, &format!("newer{number}")).await;
@@ -124,6 +170,7 @@ pub(crate) async fn a_write_based_on_an_old_copy_wins_over_nothing_newer(
             swapped.change(cookie, &format!("copy{number}")).await;
         }
     }
+    let returned = leavers.come_back(&swapped).await;
     // And the other way round.
     let mut across = Vec::new();
     for cookie in &cookies {
@@ -140,6 +187,13 @@ pub(crate) async fn a_write_based_on_an_old_copy_wins_over_nothing_newer(
         change(session, "back");
         assert_eq!(session.save().await.expect("it is served"), Saved::Stored);
     }
+    if backend.tells_copies_apart() {
+        for (_visit, session) in &returned {
+            change(session, "back");
+            assert_eq!(session.save().await.expect("it is served"), Saved::Ended);
+        }
+    }
+    leavers.are_out(&swapped).await;
     for (visitor, cookie) in cookies.iter().enumerate() {
         let (_visit, session) = swapped.load(cookie).await.expect("served").expect("alive");
         let tag: Option<String> = session.get("tag").expect("it is text");

@@ -40,7 +40,7 @@ impl Dice {
 
     fn disruption(&mut self) -> Disruption {
         let bytes = self.below(60);
-        match self.below(14) {
+        match self.below(15) {
             0 => Disruption::Blackhole,
             1 => Disruption::SilentRequests,
             2 => Disruption::SilentReplies,
@@ -54,7 +54,8 @@ impl Dice {
             10 => Disruption::SilenceAfterRequest,
             11 => Disruption::DropByte(bytes),
             12 => Disruption::DropReply,
-            _ => Disruption::LoseReply(0),
+            13 => Disruption::LoseReply(0),
+            _ => Disruption::DripRequests(Duration::from_secs(1)),
         }
     }
 }

@@ -61,12 +61,12 @@ macro_rules! for_each_protocol {
             }
 
             #[tokio::test]
-            async fn a_write_based_on_an_old_copy_wins_over_nothing_newer() {
+            async fn an_old_copy_replaces_nothing_newer_and_revives_no_session() {
                 let _beside_others = MACHINE.read().await;
                 let (backend, other) = ($server, $server);
                 backend.prepare().await;
                 other.prepare().await;
-                copies::a_write_based_on_an_old_copy_wins_over_nothing_newer(backend, other).await;
+                copies::an_old_copy_replaces_nothing_newer_and_revives_no_session(backend, other).await;
             }
         }
     };

@@ -75,6 +75,12 @@ pub(crate) async fn many_damages_at_random_messages_lose_nothing(backend: Backen
     assert!(opened <= (struck + NETWORKS) * most, "{opened} connections");
     for network in &networks {
         if backend.keeps_silent_log_ins() {
+            // Two for each client, of which a damage costs one.
+            held_connections_are_few(network, most + 2 * struck).await;
+            eprintln!(
+                "{} connections held before they heal",
+                network.proxy.open_connections()
+            );
             network.proxy.heal();
         }
         held_connections_are_few(network, most).await;
@@ -162,6 +168,7 @@ pub(crate) async fn a_silent_network_is_answered_in_time_and_recovers(backend: B
         Disruption::SilentReplies,
         Disruption::SilentRequests,
         Disruption::Drip(Duration::from_secs(1)),
+        Disruption::DripRequests(Duration::from_secs(1)),
     ] {
         for alone in [false, true] {
             network.proxy.set(disruption);

@@ -6,6 +6,7 @@ use std::fs;
 
 use session_core::{Error, ExpiredSweep as _, Record, SessionStore as _, StoreKey};
 use session_fs::FileStore;
+use session_tests::unshare;
 
 use crate::test_directory::{
     TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, one_blocking_thread,
@@ -17,11 +18,10 @@ const ON_A_DISK: &str =
     "mount -t tmpfs -o $OPTIONS tmpfs $SESSION_FS_TEST_DIRECTORY && exec \"$@\"";
 
 fn on_a_disk(options: &str, test: &str, task: &str) {
-    require_program("unshare", "util-linux");
     require_program("mount", "mount");
     let dir = TestDirectory::new();
     fs::create_dir(dir.path()).unwrap();
-    let wrapper = ["unshare", "-r", "-m", "sh", "-c", ON_A_DISK, "sh"];
+    let wrapper = [&unshare(&["-m"])[..], &["sh", "-c", ON_A_DISK, "sh"]].concat();
     let mut command = dir.command(&wrapper, test, task);
     let output = command.env("OPTIONS", options).output().unwrap();
     assert_eq!(reports(&output), ["done"], "{options}");

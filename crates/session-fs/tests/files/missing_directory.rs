@@ -14,7 +14,7 @@ use std::{
 
 use session_core::{Error, ExpiredSweep as _, OwnerIndex as _, SessionStore as _};
 use session_fs::FileStore;
-use session_tests::rounds;
+use session_tests::{rounds, unshare};
 
 use crate::test_directory::{
     TestDirectory, ada, files_below, insert_new, key, of_ada, one_blocking_thread, record, report,
@@ -216,7 +216,6 @@ fn a_process_unmounts_its_file_system() {
 
 #[test]
 fn an_unmounted_file_system_is_an_error_and_its_mount_point_stays_empty() {
-    require_program("unshare", "util-linux");
     require_program("mount", "mount");
     let dir = TestDirectory::new();
     let disk = dir.path().with_extension("disk");
@@ -230,7 +229,7 @@ fn an_unmounted_file_system_is_an_error_and_its_mount_point_stays_empty() {
     }
     let output = dir
         .command(
-            &["unshare", "-r", "-m"],
+            &unshare(&["-m"]),
             "missing_directory::a_process_unmounts_its_file_system",
             disk.to_str().unwrap(),
         )

@@ -12,7 +12,7 @@ use std::{
 };
 
 use session_core::{
-    IndexEntry, OwnerIndex as _, OwnerKey, Record, Revision, SessionStore as _, StoreKey, Write,
+    IndexEntry, OwnerIndex as _, OwnerKey, Record, Revision, SessionStore, StoreKey, Write,
 };
 use session_fs::FileStore;
 use session_tests::scratch_dir;
@@ -154,7 +154,11 @@ pub(crate) fn short_lived(millis: u64) -> Record {
 }
 
 /// Inserts a record.
-pub(crate) async fn insert_new(store: &FileStore, key: &StoreKey, record: &Record) -> Revision {
+pub(crate) async fn insert_new(
+    store: &dyn SessionStore,
+    key: &StoreKey,
+    record: &Record,
+) -> Revision {
     match store.insert(key, record).await {
         Ok(Write::Stored(revision)) => revision,
         other => panic!("the record was not stored: {other:?}"),

@@ -9,14 +9,18 @@ use std::{
 
 use session_core::SessionStore;
 use session_redis::RedisStore;
-use session_tests::{RedisCluster, RedisServer, assert_in_time};
+use session_tests::{RedisCluster, RedisServer, assert_in_time, unshare};
 
 use crate::{
     common::{MAX_RECOVERY_TIME, bounded, insert, key, load, record, store_with_the_defaults},
     failover::{MOMENT, a_moment_before, fail_over, until},
 };
 
+/// Says what happens to the first node.
 const IN_A_NETWORK: &str = "SESSION_REDIS_TEST_IN_A_NETWORK";
+const CUT_OFF: &str = "it is cut off";
+const KILLED: &str = "it is cut off and killed";
+const GUARDED: &str = "it is cut off and needs a replica";
 
 fn on(cluster: &RedisCluster) -> RedisStore {
     store_with_the_defaults(&cluster.urls().join(","))
@@ -150,40 +154,78 @@ fn cut_off() {
     }
 }
 
-/// Runs in a network of its own, in which the test below starts it.
+/// Runs in a network of its own, in which a test below starts it.
 #[tokio::test]
 async fn a_process_cuts_a_node_off() {
-    if env::var_os(IN_A_NETWORK).is_none() {
+    let Ok(fate) = env::var(IN_A_NETWORK) else {
         return;
-    }
+    };
     ip("link set lo up");
     for address in ADDRESSES {
         ip(&format!("addr add {address}/32 dev lo"));
     }
     let cluster = RedisCluster::start_at(ADDRESSES).await;
     let store = on(&cluster);
-    let mut cut = None;
+    let (is_killed, is_guarded) = (fate == KILLED, fate == GUARDED);
+    if is_guarded {
+        // So that the node is guarded before it notices that it is cut off.
+        for node in cluster.nodes().iter().chain(cluster.replicas()) {
+            node.command("CONFIG SET cluster-node-timeout 5000");
+        }
+        let node = &cluster.nodes()[0];
+        node.command("CONFIG SET min-replicas-max-lag 1");
+        node.command("CONFIG SET min-replicas-to-write 1");
+    }
+    let (mut cut, mut killed) = (None, None);
     let outage = async || {
         cut_off();
         cut = Some(Instant::now());
+        if is_killed {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            cluster.nodes()[0].kill();
+            killed = Some(Instant::now());
+        }
     };
     let promoted = async || promoted(&cluster).await;
     let (promoted, lost) = fail_over(&store, outage, promoted, async || {}).await;
-    lost.assert_within(a_moment_before(cut)..promoted + MOMENT);
+    let end = match killed {
+        Some(killed) => killed,
+        // The lag and two seconds more.
+        None if is_guarded => cut.unwrap() + Duration::from_secs(3),
+        None => promoted,
+    };
+    assert!(!is_guarded || end + MOMENT < promoted, "it noticed before");
+    lost.assert_within(a_moment_before(cut)..end + MOMENT);
     assert!(!lost.log_ins.is_empty() && !lost.log_outs.is_empty());
+}
+
+/// Runs the test above in a network of its own.
+fn in_a_network(fate: &str) {
+    let unshare = unshare(&["-n"]);
+    let output = Command::new(unshare[0])
+        .args(&unshare[1..])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", "cluster_failover::a_process_cuts_a_node_off"])
+        .arg("--nocapture")
+        .env(IN_A_NETWORK, fate)
+        .output()
+        .unwrap();
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    let passed = String::from_utf8_lossy(&output.stdout).contains("1 passed");
+    assert!(output.status.success() && passed);
 }
 
 #[test]
 fn a_node_that_is_cut_off_takes_writes_until_it_notices() {
-    let test = "cluster_failover::a_process_cuts_a_node_off";
-    let output = Command::new("unshare")
-        .args(["-r", "-n"])
-        .arg(env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(IN_A_NETWORK, "yes")
-        .output()
-        .expect("this test needs unshare: apt-get install util-linux");
-    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-    let passed = String::from_utf8_lossy(&output.stdout).contains("1 passed");
-    assert!(output.status.success() && passed);
+    in_a_network(CUT_OFF);
+}
+
+#[test]
+fn a_node_that_is_killed_takes_what_its_replica_had_not_received() {
+    in_a_network(KILLED);
+}
+
+#[test]
+fn a_node_that_is_cut_off_soon_refuses_writes_if_it_needs_a_replica() {
+    in_a_network(GUARDED);
 }
