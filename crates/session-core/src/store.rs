@@ -185,6 +185,10 @@ pub trait ExpiredSweep: SessionStore {
     /// how many it removed; fewer than `limit` means that none is left. A `limit` of 0 removes
     /// none. The `expires_at` of the last write counts; an update may have moved it to an earlier
     /// or a later time. Records that are written during the sweep are safe.
+    ///
+    /// A call may look at millions of live records before it finds as many, which takes minutes. It
+    /// may be dropped at any time, by [`sweep_until`](crate::sweep_until) at a shutdown or by a
+    /// timeout. What it has removed until then stays removed.
     async fn sweep(&self, limit: usize) -> Result<u64> {
         self.sweep_as_of(SystemTime::now(), limit).await
     }

@@ -1,12 +1,12 @@
 //! Two processes increment one counter, and all increments are counted.
 
-use std::{env, process::Stdio};
+use std::env;
 
 use session_core::{StoreKey, config::Env};
-use tokio::process::Command;
 
 use crate::{
     databases::{TestDatabase, each_database, unique_table},
+    processes::Worker,
     records::{increment, insert, key, load, record},
 };
 
@@ -32,26 +32,10 @@ async fn ten_thousand_increments_by_two_processes_are_all_counted<D: TestDatabas
     let store = database.migrated(&table).await;
     let key = key();
     insert(&store, &key, &record(&0_u64.to_be_bytes())).await;
-    let workers: Vec<_> = (0..PROCESSES)
-        .map(|_| {
-            Command::new(env::current_exe().expect("the system names the running program"))
-                .args(["--exact", WORKER_TEST])
-                .env("SESSION_SQL", &database.url)
-                .env("SESSION_SQL_TABLE", table.table())
-                .env(KEY, key.as_str())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .kill_on_drop(true)
-                .spawn()
-                .expect("the program can be started again")
-        })
-        .collect();
+    let workers = [(); PROCESSES]
+        .map(|()| Worker::start(WORKER_TEST, &database.url, &table, KEY, key.as_str()));
     for worker in workers {
-        let output = worker.wait_with_output().await.expect("the process ends");
-        assert!(output.status.success(), "{output:?}");
-        // The program also succeeds when no test has the name.
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        assert!(stdout.contains("1 passed"), "{stdout}");
+        worker.succeeds().await;
     }
     let counted = load(&store, &key).await.expect("the counter exists").bytes;
     assert_eq!(counted, (INCREMENTS as u64).to_be_bytes()[..]);

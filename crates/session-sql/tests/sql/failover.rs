@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{SessionStore, StoreKey};
+use session_core::{Revision, SessionStore, StoreKey};
 use session_sql::{SqlStore, TableName, sqlx};
 use session_tests::{MariaDb, Postgres, PostgresReplica, assert_in_time};
 
@@ -133,6 +133,34 @@ async fn a_replica_of_postgres_that_is_asynchronous_lacks_what_it_had_not_receiv
     assert_eq!(load(&promoted, &ended).await.unwrap().bytes, "old");
 }
 
+/// A request on the primary that began with a change which the replica has not received.
+struct BegunRequest {
+    key: StoreKey,
+    /// The record as the replica has it.
+    first: Revision,
+    loaded: Revision,
+}
+
+impl BegunRequest {
+    /// The record is on the replica, which no longer receives what comes now.
+    async fn on<D: TestDatabase>(store: &SqlStore<D>, key: StoreKey, first: Revision) -> Self {
+        let lost = store.update(&key, &record(b"lost"), &first).await;
+        assert!(lost.unwrap().is_stored());
+        let loaded = load(store, &key).await.unwrap().revision;
+        Self { key, first, loaded }
+    }
+
+    /// Another request has changed the record by the time that this one saves it.
+    async fn overwrites_no_change<D: TestDatabase>(&self, promoted: &SqlStore<D>) {
+        let (other, late) = (record(b"other"), record(b"late"));
+        let change = promoted.update(&self.key, &other, &self.first).await;
+        assert!(change.unwrap().is_stored());
+        let late = promoted.update(&self.key, &late, &self.loaded).await;
+        assert!(!late.unwrap().is_stored(), "a change was overwritten");
+        assert_eq!(load(promoted, &self.key).await.unwrap().bytes, "other");
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_loaded_what_a_promoted_postgres_lacks_overwrites_no_change() {
     let server = Postgres::start().await;
@@ -143,17 +171,10 @@ async fn a_request_that_loaded_what_a_promoted_postgres_lacks_overwrites_no_chan
     let first = insert(&store, &key, &record(b"first")).await;
     is_on(&pair.replica, &key).await;
     stop_receiving(&pair.replica).await;
-    let lost = store.update(&key, &record(b"lost"), &first).await;
-    assert!(lost.unwrap().is_stored());
-    let of_request = load(&store, &key).await.unwrap();
+    let request = BegunRequest::on(&store, key, first).await;
     server.kill();
     let promoted = promote_postgres(&pair.replica).await;
-    let change = promoted.update(&key, &record(b"other"), &first).await;
-    assert!(change.unwrap().is_stored());
-    let late = record(b"late");
-    let late = promoted.update(&key, &late, &of_request.revision).await;
-    assert!(!late.unwrap().is_stored(), "a change was overwritten");
-    assert_eq!(load(&promoted, &key).await.unwrap().bytes, "other");
+    request.overwrites_no_change(&promoted).await;
 }
 
 #[tokio::test]
@@ -344,6 +365,20 @@ async fn a_replica_of_mariadb_lacks_what_it_had_not_received() {
     assert!(load(&promoted, &created).await.is_none());
     // The log-out was acknowledged, and the session is live again.
     assert_eq!(load(&promoted, &ended).await.unwrap().bytes, "old");
+}
+
+#[tokio::test]
+async fn a_request_that_loaded_what_a_promoted_mariadb_lacks_overwrites_no_change() {
+    let servers = MariaDbPair::start().await;
+    let store = servers.pair.store().await;
+    let key = key();
+    let first = insert(&store, &key, &record(b"first")).await;
+    is_on(&servers.pair.replica, &key).await;
+    servers.stop_receiving().await;
+    let request = BegunRequest::on(&store, key, first).await;
+    servers.server.kill();
+    let promoted = servers.promote().await;
+    request.overwrites_no_change(&promoted).await;
 }
 
 #[tokio::test]
