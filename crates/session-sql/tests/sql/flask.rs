@@ -7,6 +7,7 @@ mod clock;
 mod conformance;
 mod expiry;
 mod isolation;
+mod lost_reply;
 mod migrate;
 mod rows;
 mod statements;

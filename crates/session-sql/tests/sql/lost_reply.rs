@@ -1,23 +1,23 @@
-//! Replies that never arrive, on connections that stay open: no place in the pool is held for long.
+//! Messages that are lost, come in part, or end their connection: every call ends in time, and no
+//! place in the pool is held for long.
 
 use std::{
     any::Any,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
-use session_core::{
-    ExpiredSweep as _, KeyPrefix, OwnerIndex as _, Record, Revision, SessionStore as _, StoreKey,
-};
+use session_core::{ExpiredSweep, Record, Result, Revision, SessionStore as _, StoreKey};
 use session_sql::{SqlStore, TableName};
-use session_tests::{ChaosProxy, Disruption, Watch};
+use session_tests::{ChaosProxy, Disruption, Strike, Watch, assert_in_time, rounds};
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     availability::{recovers_soon, succeeds},
     databases::{Handle, TestDatabase, each_server, unique_table},
-    records::{key, owned, record},
+    records::{expired, key, owned, owner, record},
 };
-use tokio::time::timeout;
 
 /// More than a pool has connections.
 const ROUNDS: usize = 30;
@@ -25,10 +25,16 @@ const ROUNDS: usize = 30;
 const SLOW_CALL: Duration = Duration::from_secs(10);
 /// After a call, a place in the pool is held for at most a second.
 const RELEASE: Duration = Duration::from_secs(2);
+/// Within this time calls succeed again.
+const RECOVERY: Duration = Duration::from_secs(2);
+/// How many stores use the server at once, with a few of its 200 connections each.
+const AT_ONCE: usize = 24;
+/// So many calls have more messages than the last that is damaged.
+const CALLS_OF_A_STORE: usize = 12;
 
 each_server!(
     a_lost_ping_costs_no_place_in_the_pool,
-    a_lost_reply_ends_every_call_and_costs_no_place,
+    a_damaged_message_ends_every_call_and_costs_no_place,
 );
 
 /// A store whose traffic passes a proxy.
@@ -42,12 +48,17 @@ pub(crate) async fn behind_proxy<D: TestDatabase>()
 pub(crate) async fn database_behind_proxy<D: TestDatabase>() -> (Handle<D>, TableName, ChaosProxy) {
     let mut database = D::open().await;
     let table = unique_table();
-    let port = database.url.rsplit(':').next().unwrap().split('/').next();
-    let port = port.unwrap().to_owned();
-    let proxy = ChaosProxy::start(port.parse().unwrap()).await;
     drop(database.migrated(&table).await);
-    database.url = database.url.replace(&port, &proxy.port().to_string());
+    let (url, proxy) = proxied(&database.url).await;
+    database.url = url;
     (database, table, proxy)
+}
+
+/// A proxy before a server, and the URL that leads through it.
+async fn proxied(url: &str) -> (String, ChaosProxy) {
+    let port = url.rsplit(':').next().unwrap().split('/').next().unwrap();
+    let proxy = ChaosProxy::start(port.parse().unwrap()).await;
+    (url.replace(port, &proxy.port().to_string()), proxy)
 }
 
 /// Whether the reply came that was to be lost. On a busy machine a ping may have come before.
@@ -80,55 +91,196 @@ async fn a_lost_ping_costs_no_place_in_the_pool<D: TestDatabase>() {
     assert!(failed < ROUNDS / 3, "{failed} calls failed");
 }
 
-async fn a_lost_reply_ends_every_call_and_costs_no_place<D: TestDatabase>() {
-    // A statement has two replies, one for its preparation; the log-in of a connection has more.
-    let losses = (0..6).flat_map(|before| (0..4).map(move |call| (before, call)));
-    join_all(losses.map(|(before, call)| one_lost_reply::<D>(before, call))).await;
+async fn a_damaged_message_ends_every_call_and_costs_no_place<D: TestDatabase>() {
+    damaged_calls_end(|store| store, SqlStore::<D>::migrate).await;
 }
 
-/// A record that is in the store, which may fail at first, because many open connections at once.
-async fn inserted<D: TestDatabase>(store: &SqlStore<D>, record: &Record) -> (StoreKey, Revision) {
-    for _ in 0..10 {
-        let key = key();
-        if store.insert(&key, record).await.is_ok()
-            && let Ok(Some(loaded)) = store.load(&key).await
-        {
-            return (key, loaded.revision);
+/// A call of a store.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Call {
+    Load,
+    Insert,
+    Update,
+    Delete,
+    List,
+    Sweep,
+    Migrate,
+}
+
+/// Those that wait the longest for a reply are the first.
+const CALLS: [Call; 7] = {
+    use Call::{Delete, Insert, List, Load, Migrate, Sweep, Update};
+    [Migrate, Sweep, Load, Insert, Update, Delete, List]
+};
+
+const DAMAGES: [Disruption; 4] = [
+    Disruption::LoseReply(0),
+    Disruption::HalfReply(7),
+    Disruption::SilenceAfterRequest,
+    Disruption::ResetReply(7),
+];
+
+impl Call {
+    /// How many messages come before the one that is damaged. A new connection has some eight
+    /// messages before those of the call. A soak takes each message, the other runs a few.
+    fn places(self) -> impl Iterator<Item = usize> {
+        let (last, step) = match self {
+            Self::Migrate => (42, 13),
+            Self::Sweep => (24, 7),
+            _ => (16, 5),
+        };
+        (0..last).step_by(if rounds() < 1000 { step } else { 1 })
+    }
+
+    /// Whether each store needs a table that no other uses.
+    fn changes_all_rows(self) -> bool {
+        matches!(self, Self::Migrate | Self::Sweep)
+    }
+}
+
+/// Every call of a store with one layout, each damaged at each of its messages.
+pub(crate) async fn damaged_calls_end<D: TestDatabase, S: ExpiredSweep + Clone + 'static>(
+    layout: impl Fn(SqlStore<D>) -> S,
+    migrate: impl AsyncFn(&S) -> Result<()>,
+) {
+    let database = D::open().await;
+    let (own, tested) = (unique_table(), unique_table());
+    database.migrated(&own).await;
+    let direct = layout(database.store(&tested));
+    migrate(&direct).await.expect("the table can be created");
+    let lists = Arc::new(direct).owner_index().is_some();
+    let calls = CALLS
+        .into_iter()
+        .filter(|call| lists || *call != Call::List);
+    let damages = calls.flat_map(|call| DAMAGES.map(|damage| (call, damage)));
+    let damages =
+        damages.flat_map(|(call, damage)| call.places().map(move |at| (call, damage, at)));
+    let (permits, layout, migrate) = (&Semaphore::new(AT_ONCE), &layout, &migrate);
+    let (database, own, tested) = (&database, &own, &tested);
+    join_all(damages.map(|(call, disruption, after)| async move {
+        let _permit = permits.acquire().await;
+        let (url, proxy) = proxied(&database.url).await;
+        let store = SqlStore::connect(&url).expect("the URL is valid");
+        let store = store.with_table(own.clone());
+        let table = if call.changes_all_rows() {
+            unique_table()
+        } else {
+            tested.clone()
+        };
+        let mut sessions = Sessions::of(layout(store.clone().with_table(table)));
+        if call == Call::Sweep {
+            sessions.add_due(migrate).await;
+        } else if call != Call::Migrate {
+            sessions.add().await;
+        }
+        proxy.reset_connections();
+        proxy.strike(Strike {
+            new_connection: false,
+            after,
+            disruption,
+        });
+        let what = format!("{call:?} with {disruption:?} after {after} messages");
+        // Until it has happened, and once more.
+        let mut happened = false;
+        for _ in 0..CALLS_OF_A_STORE {
+            let ended = timeout(SLOW_CALL, sessions.call(call, migrate)).await;
+            assert_in_time!(ended.is_ok(), "{what}: no end");
+            if happened {
+                break;
+            }
+            happened = proxy.strikes_left() == 0;
+        }
+        assert!(happened, "{what}: too few messages");
+        let began = Watch::start();
+        while store.pool().size() as usize != store.pool().num_idle() {
+            let took = began.stop(RELEASE).await;
+            assert_in_time!(took < RELEASE, "{what}: a place is held");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let began = Watch::start();
+        while !each_connection_works(&store).await {
+            let took = began.stop(RECOVERY).await;
+            assert_in_time!(took < RECOVERY, "{what}: the store does not recover");
+        }
+        if call == Call::Migrate {
+            migrate(&sessions.store).await.expect("the store answers");
+        }
+    }))
+    .await;
+}
+
+/// Uses as many connections at once as are open.
+async fn each_connection_works<D: TestDatabase>(store: &SqlStore<D>) -> bool {
+    let keys: Vec<_> = (0..store.pool().size().max(1)).map(|_| key()).collect();
+    let loads = join_all(keys.iter().map(|key| succeeds(store.load(key)))).await;
+    loads.into_iter().all(|succeeds| succeeds)
+}
+
+/// A store of either layout, and what its calls need.
+struct Sessions<S> {
+    store: S,
+    key: StoreKey,
+    record: Record,
+    revision: Option<Revision>,
+}
+
+impl<S: ExpiredSweep + Clone + 'static> Sessions<S> {
+    fn of(store: S) -> Self {
+        Self {
+            store,
+            key: key(),
+            record: record(b"x"),
+            revision: None,
         }
     }
-    panic!("the server does not answer");
-}
 
-/// Loses a reply during one of four kinds of calls.
-async fn one_lost_reply<D: TestDatabase>(before: usize, call: usize) {
-    let (store, proxy, _guard) = behind_proxy::<D>().await;
-    let owner = KeyPrefix::default().owner_key("ada");
-    let record = owned(&owner, record(b"x"));
-    let (key, revision) = inserted(&store, &record).await;
-    proxy.reset_connections();
-    proxy.set(Disruption::LoseReply(before));
-    let calls = async {
-        for _ in 0..4 {
-            match call {
-                0 => drop(store.sweep(500).await),
-                1 => drop(store.migrate().await),
-                2 => drop(succeeds(store.owned_by(&owner, None, 10)).await),
-                _ => {
-                    succeeds(store.load(&key)).await;
-                    succeeds(store.update(&key, &record, &revision)).await;
-                    succeeds(store.delete(&key)).await;
-                }
+    /// Adds a record. That may fail at first, because many open connections at once.
+    async fn add(&mut self) {
+        for _ in 0..10 {
+            self.key = key();
+            if self.store.insert(&self.key, &self.record).await.is_ok()
+                && let Ok(Some(loaded)) = self.store.load(&self.key).await
+            {
+                self.revision = Some(loaded.revision);
+                return;
             }
         }
-    };
-    let ended = timeout(SLOW_CALL, calls).await;
-    assert!(ended.is_ok(), "call {call} has no end, reply {before}");
-    proxy.set(Disruption::None);
-    let began = Watch::start();
-    while store.pool().size() as usize != store.pool().num_idle() {
-        let place = format!("call {call}, reply {before}: a place is held");
-        assert!(began.stop(RELEASE).await < RELEASE, "{place}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        panic!("the server does not answer");
     }
-    recovers_soon(&store).await;
+
+    /// Creates the table, and adds a record that a sweep removes and one that it postpones.
+    async fn add_due(&mut self, migrate: &impl AsyncFn(&S) -> Result<()>) {
+        migrate(&self.store)
+            .await
+            .expect("the table can be created");
+        let unlisted = Record {
+            entry: owned(&owner(), expired(b"")).entry,
+            ..record(b"x")
+        };
+        for due in [expired(b"x"), unlisted] {
+            self.record = due;
+            self.add().await;
+        }
+    }
+
+    /// Makes the call, whether it succeeds or not. That of a request ends in time.
+    async fn call(&self, call: Call, migrate: &impl AsyncFn(&S) -> Result<()>) {
+        let store = &self.store;
+        match call {
+            Call::Load => drop(succeeds(store.load(&self.key)).await),
+            Call::Insert => drop(succeeds(store.insert(&key(), &self.record)).await),
+            Call::Update => {
+                let revision = self.revision.as_ref().expect("it was loaded");
+                succeeds(store.update(&self.key, &self.record, revision)).await;
+            }
+            Call::Delete => drop(succeeds(store.delete(&self.key)).await),
+            Call::List => {
+                let lists = Arc::new(store.clone()).owner_index();
+                let lists = lists.expect("the layout has an owner index");
+                succeeds(lists.owned_by(&owner(), None, 10)).await;
+            }
+            Call::Sweep => drop(store.sweep(500).await),
+            Call::Migrate => drop(migrate(store).await),
+        }
+    }
 }
