@@ -370,11 +370,12 @@ impl Contest {
         for round in 0..plan.rounds {
             for route in &mut routes {
                 route.rotate_left(1);
+                let mut order: Vec<&mut Entry> = route.iter_mut().collect();
                 if round % 2 == 1 {
                     // Nobody always comes after the same one.
-                    route.reverse();
+                    order.reverse();
                 }
-                for entry in route {
+                for entry in order {
                     let contestant = contestants
                         .iter_mut()
                         .find(|contestant| contestant.candidate == entry.candidate);

@@ -111,9 +111,10 @@ fn is_listed_as(kinds: &[EntryKind], what: &str) {
     if let Some(test) = RunningTest::on_this_thread() {
         assert!(
             test.is_listed(kinds),
-            "{} of {} belongs into {LIST}, in a line that begins with one of {kinds:?} ({what})",
+            "{} of {} belongs into {LIST}, in a line that begins with {} ({what})",
             test.name,
-            test.package
+            test.package,
+            format!("{kinds:?}").to_lowercase()
         );
     }
 }

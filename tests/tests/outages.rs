@@ -62,7 +62,7 @@ async fn assert_outage(browser: &Browser, lasts: Duration) {
         return;
     }
     let second = slowest_plain(browser, lasts).await;
-    assert!(second < UNNOTICED, "/plain p99 {first:?}, then {second:?}");
+    assert_in_time!(second < UNNOTICED, "/plain p99 {first:?}, then {second:?}");
 }
 
 /// Asks everything for as long as `lasts`, several at once, and `/plain` beside it; the time in

@@ -61,10 +61,11 @@ fn test(steps: &mut Steps, server: &ServerVersion) -> Result<String, String> {
             tests
                 .args(*words)
                 .env("SESSION_TEST_SERVERS", server.folder());
-            let (counts, result) = test_run::run(&mut tests)?;
-            passed += counts.passed;
-            failed += counts.failed;
-            failures.extend(result.err());
+            let outcome = test_run::run(&mut tests)?;
+            passed += outcome.counts.passed;
+            failed += outcome.counts.failed;
+            print!("{}", outcome.late);
+            failures.extend(outcome.result.err());
         }
         if failures.is_empty() {
             Ok(())

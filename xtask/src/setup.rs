@@ -25,7 +25,12 @@ const SERVERS: &[Program] = &[
     Program(
         "memcached",
         "memcached",
-        &["session-memcached", "session-stores", "session-tests"],
+        &[
+            "session-memcached",
+            "session-stores",
+            "session-tests",
+            "sessionctl",
+        ],
     ),
     Program(
         "postgres",

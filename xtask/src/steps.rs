@@ -13,6 +13,8 @@ pub(crate) type StepResult = Result<(), String>;
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     done: Vec<FinishedStep>,
+    /// The tests that were late beside others and passed alone.
+    late: String,
 }
 
 #[derive(Debug)]
@@ -40,11 +42,15 @@ impl Steps {
 
     /// Runs a `cargo test` whose output is seen; if it fails, the error names the failed tests.
     pub(crate) fn tests(&mut self, name: &'static str, command: &mut Command) -> StepResult {
-        let line = line(command);
-        self.check(name, &line, || {
-            let (_, result) = test_run::run(command)?;
+        let (line, mut late) = (line(command), String::new());
+        let result = self.check(name, &line, || {
+            let outcome = test_run::run(command)?;
+            late = outcome.late;
+            let result = outcome.result;
             result.map_err(|error| format!("{line}: {error}"))
-        })
+        });
+        self.late += &late;
+        result
     }
 
     /// Runs a check of our own, which `what` describes.
@@ -75,6 +81,9 @@ impl Steps {
         }
         let total: Duration = self.done.iter().map(|done| done.seconds).sum();
         println!("{:8.1} s  in total", total.as_secs_f64());
+        if !self.late.is_empty() {
+            println!("late beside others, and passed alone:{}", self.late);
+        }
         match outcome {
             Ok(()) => println!("all passed"),
             Err(reason) => println!("FAILED: {reason}"),

@@ -16,29 +16,42 @@ pub(crate) struct Counts {
     pub(crate) failed: u32,
 }
 
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) counts: Counts,
+    /// The tests that were late beside others and passed alone, in lines of their own.
+    pub(crate) late: String,
+    pub(crate) result: StepResult,
+}
+
 /// More late tests than this are not the machine's fault.
 const MOST_LATE: usize = 3;
-/// What a panic says whose reason was that something took too long: the tests' own `assert_in_time!`, and what errors of
-/// `session-core` and of tokio print.
-const LATE: [&str; 3] = ["late: ", "Timeout {", "Elapsed(())"];
+/// How a panic begins whose reason was that something took too long: that of `assert_in_time!`, and of a call that had to
+/// succeed and met the store's timeout.
+const LATE: [&str; 2] = [
+    "late: ",
+    "called `Result::unwrap()` on an `Err` value: Timeout {",
+];
+/// The former, in the error of the task that it ended.
+const LATE_IN_A_TASK: &str = "\"late: ";
 
 /// The error names each failed test: half an hour of output lies above the last lines of CI. If nothing was wrong but a
 /// time, which a machine that has other work can make too long, the late tests run once more, alone. Every other failure
 /// stands.
-pub(crate) fn run(tests: &mut Command) -> Result<(Counts, StepResult), String> {
+pub(crate) fn run(tests: &mut Command) -> Result<Outcome, String> {
     let (mut report, status) = read(tests)?;
     let late = report.late();
     if !late.is_empty() {
         println!("=== late, and run again alone: {}", late.join(" "));
         let (again, status) = read(&mut alone(tests, &late))?;
         if status.success() && again.counts.passed as usize >= late.len() {
-            println!(
-                "=== late beside others, and passed alone:{}",
-                report.failures()
-            );
             report.counts.passed += report.counts.failed;
             report.counts.failed = 0;
-            return Ok((report.counts, Ok(())));
+            return Ok(Outcome {
+                counts: report.counts,
+                late: report.failures(),
+                result: Ok(()),
+            });
         }
     }
     let result = match (status.success(), report.counts.passed) {
@@ -50,7 +63,11 @@ pub(crate) fn run(tests: &mut Command) -> Result<(Counts, StepResult), String> {
             report.failures()
         )),
     };
-    Ok((report.counts, result))
+    Ok(Outcome {
+        counts: report.counts,
+        late: String::new(),
+        result,
+    })
 }
 
 /// Runs the tests to their end.
@@ -134,7 +151,9 @@ impl Report {
 
     /// The failed tests, if all were only late.
     fn late(&self) -> Vec<String> {
-        let is_late = |message: &String| LATE.iter().any(|late| message.contains(late));
+        let is_late = |message: &String| {
+            LATE.iter().any(|late| message.starts_with(late)) || message.contains(LATE_IN_A_TASK)
+        };
         let only_late = |it: &Failed| {
             let mut messages = it.panics.iter().map(|(_, message)| message);
             !it.panics.is_empty() && messages.all(is_late)
@@ -214,6 +233,7 @@ mod tests {
         assert_eq!(report(&(late.clone() + &in_a_task)).late(), ["b::c"]);
         for wrong in [
             panic("changes are lost: [1]"),
+            panic("[1] lost too early or late: 2 s"),
             late.clone() + &panic("changes are lost: [1]"),
             // It returned an error.
             String::new(),

@@ -238,7 +238,8 @@ async fn replies_drip_a_byte_at_a_time() {
         answer(&mut stream, "PING\r\n", 4),
         ("+PON".to_owned(), None)
     );
-    assert!((pause * 3..pause * 6).contains(&begin.elapsed()));
+    assert!(begin.elapsed() >= pause * 3);
+    assert_in_time!(begin.elapsed() < pause * 6);
     proxy.set(Disruption::None);
     assert_eq!(answer(&mut stream, "", 3), ("G\r\n".to_owned(), None));
     assert_in_time!(begin.elapsed() < pause * 6, "the rest comes at once");
@@ -255,11 +256,12 @@ async fn requests_drip_a_byte_at_a_time() {
     let begin = Instant::now();
     assert_eq!(answer(&mut stream, "SET a 1\r\n", 5).0, "");
     let passed = proxy.bytes_to_server() - sent;
-    assert!((3..6).contains(&passed), "{passed} bytes in 0.3 s");
+    assert!(passed > 0);
+    assert_in_time!(passed < 9, "{passed} bytes in 0.3 s");
     assert_eq!(server.command("GET a"), "$-1\r\n");
     proxy.set(Disruption::None);
     assert_eq!(answer(&mut stream, "", 5), ("+OK\r\n".to_owned(), None));
-    assert!(begin.elapsed() < pause * 8, "the rest comes at once");
+    assert_in_time!(begin.elapsed() < pause * 8, "the rest comes at once");
 }
 
 #[tokio::test]

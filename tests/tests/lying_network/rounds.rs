@@ -73,16 +73,18 @@ pub(crate) async fn many_damages_at_random_messages_lose_nothing(backend: Backen
     let most = backend.most_connections(WORKERS);
     // Each damage may cost all of them, not more.
     assert!(opened <= (struck + NETWORKS) * most, "{opened} connections");
+    if backend.keeps_silent_log_ins() {
+        let open = |network: &Network| network.proxy.open_connections();
+        let held = || networks.iter().map(open).sum::<usize>();
+        // Two for each client, of which a damage costs one.
+        eventually("connections are held", || async {
+            held() <= NETWORKS * most + 2 * struck
+        })
+        .await;
+        eprintln!("{} connections held before they heal", held());
+        networks.iter().for_each(|network| network.proxy.heal());
+    }
     for network in &networks {
-        if backend.keeps_silent_log_ins() {
-            // Two for each client, of which a damage costs one.
-            held_connections_are_few(network, most + 2 * struck).await;
-            eprintln!(
-                "{} connections held before they heal",
-                network.proxy.open_connections()
-            );
-            network.proxy.heal();
-        }
         held_connections_are_few(network, most).await;
         if let Some(places) = backend.places() {
             let mut free = network.places(places).await;

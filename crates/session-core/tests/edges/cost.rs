@@ -140,7 +140,7 @@ async fn sixteen_thousand_inserts_take_no_seconds() {
             .await;
         quickest = quickest.min(start.elapsed());
     }
-    assert!(quickest < Duration::from_secs(3), "{quickest:?}");
+    assert!(quickest < Duration::from_secs(3), "late: {quickest:?}");
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ fn cut_off() {
 /// Runs in a network of its own, in which a test below starts it.
 #[tokio::test]
 async fn a_process_cuts_a_node_off() {
-    let Ok(fate) = env::var(IN_A_NETWORK) else {
+    let Ok(event) = env::var(IN_A_NETWORK) else {
         return;
     };
     ip("link set lo up");
@@ -166,7 +166,7 @@ async fn a_process_cuts_a_node_off() {
     }
     let cluster = RedisCluster::start_at(ADDRESSES).await;
     let store = on(&cluster);
-    let (is_killed, is_guarded) = (fate == KILLED, fate == GUARDED);
+    let (is_killed, is_guarded) = (event == KILLED, event == GUARDED);
     if is_guarded {
         // So that the node is guarded before it notices that it is cut off.
         for node in cluster.nodes().iter().chain(cluster.replicas()) {
@@ -200,14 +200,14 @@ async fn a_process_cuts_a_node_off() {
 }
 
 /// Runs the test above in a network of its own.
-fn in_a_network(fate: &str) {
+fn in_a_network(event: &str) {
     let unshare = unshare(&["-n"]);
     let output = Command::new(unshare[0])
         .args(&unshare[1..])
         .arg(env::current_exe().unwrap())
         .args(["--exact", "cluster_failover::a_process_cuts_a_node_off"])
         .arg("--nocapture")
-        .env(IN_A_NETWORK, fate)
+        .env(IN_A_NETWORK, event)
         .output()
         .unwrap();
     eprintln!("{}", String::from_utf8_lossy(&output.stderr));

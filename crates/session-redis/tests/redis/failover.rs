@@ -84,7 +84,7 @@ impl Lost {
         let others: Vec<_> = others.map(|at| (early(at), late(at))).collect();
         assert!(
             others.is_empty(),
-            "{} too early or late: {:?}",
+            "{} lost outside the outage, before or after: {:?}",
             others.len(),
             others.first()
         );
@@ -196,7 +196,7 @@ pub(crate) async fn fail_over(
         after(lost.times().max().as_ref()),
         failures.len(),
     );
-    assert!(healthy < MAX_RECOVERY_TIME, "calls fail until {healthy:?}");
+    assert_in_time!(healthy < MAX_RECOVERY_TIME, "calls fail until {healthy:?}");
     (promoted, lost)
 }
 

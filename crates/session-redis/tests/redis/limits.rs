@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use session_core::{Record, SessionStore};
 use session_redis::RedisStore;
-use session_tests::RedisServer;
+use session_tests::{RedisServer, assert_in_time};
 
 use crate::common::{key, load, owned_until, record, store, stored, update};
 
@@ -52,7 +52,7 @@ async fn a_record_is_kept_until_it_expires() {
                 assert!(after > end);
                 return;
             }
-            assert!(
+            assert_in_time!(
                 after < end + Duration::from_secs(1),
                 "Redis removes it soon after its end"
             );

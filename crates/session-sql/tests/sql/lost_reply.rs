@@ -245,7 +245,7 @@ impl<S: ExpiredSweep + Clone + 'static> Sessions<S> {
                 return;
             }
         }
-        panic!("the server does not answer");
+        panic!("late: the server does not answer");
     }
 
     /// Creates the table, and adds a record that a sweep removes and one that it postpones.
@@ -267,7 +267,14 @@ impl<S: ExpiredSweep + Clone + 'static> Sessions<S> {
     async fn call(&self, call: Call, migrate: &impl AsyncFn(&S) -> Result<()>) {
         let store = &self.store;
         match call {
-            Call::Load => drop(succeeds(store.load(&self.key)).await),
+            Call::Load => {
+                let load = async {
+                    let loaded = store.load(&self.key).await?;
+                    assert_eq!(loaded.expect("it is there").bytes, self.record.bytes);
+                    Ok(())
+                };
+                succeeds(load).await;
+            }
             Call::Insert => drop(succeeds(store.insert(&key(), &self.record)).await),
             Call::Update => {
                 let revision = self.revision.as_ref().expect("it was loaded");

@@ -4,9 +4,11 @@ use std::env;
 
 use session_core::config::Env;
 use session_sql::TableName;
+use session_tests::assert_in_time;
 use tokio::{
     io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
 
 use crate::{
@@ -68,7 +70,9 @@ async fn all_processes_migrate<D: TestDatabase>(
         [(); PROCESSES].map(|()| Worker::start(WORKER_TEST, &database.url, table, ORDER, &order));
     let mut waiting = vec![];
     for _ in &processes {
-        waiting.push(ready.accept().await.unwrap());
+        let accepted = timeout(Duration::from_secs(20), ready.accept()).await;
+        assert_in_time!(accepted.is_ok(), "a process does not begin");
+        waiting.push(accepted.unwrap().unwrap());
     }
     drop(waiting);
     for process in processes {

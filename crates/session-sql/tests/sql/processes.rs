@@ -27,9 +27,12 @@ impl Worker {
     /// Waits for its end, which has to be a success.
     pub(crate) async fn succeeds(self) {
         let output = self.0.wait_with_output().await.expect("the process ends");
-        assert!(output.status.success(), "{output:?}");
-        // The program also succeeds when no test has the name.
         let stdout = String::from_utf8_lossy(&output.stdout);
+        // First what it says of its failure.
+        let failure = stdout.split_once(" panicked at ").map_or("", |it| it.1);
+        let failure = failure.split_once('\n').map_or("", |it| it.1);
+        assert!(output.status.success(), "{failure}\n{output:?}");
+        // The program also succeeds when no test has the name.
         assert!(stdout.contains("1 passed"), "{stdout}");
     }
 }
