@@ -82,7 +82,9 @@ pub(crate) async fn many_damages_at_random_messages_lose_nothing(backend: Backen
         })
         .await;
         eprintln!("{} connections held before they heal", held());
-        networks.iter().for_each(|network| network.proxy.heal());
+        for network in &networks {
+            network.proxy.heal();
+        }
     }
     for network in &networks {
         held_connections_are_few(network, most).await;

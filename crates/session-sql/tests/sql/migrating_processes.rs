@@ -1,6 +1,6 @@
 //! Twenty processes that migrate one table at once, as the instances of an application that starts.
 
-use std::env;
+use std::{env, time::Duration};
 
 use session_core::config::Env;
 use session_sql::TableName;
