@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
-use session_tests::rounds;
+use session_tests::{assert_in_time, rounds};
 use site::{Answer, Backend, Demo, percentile};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 const CONNECTIONS: usize = 32;
 const WRITERS: usize = 8;
 
-/// Files are tested with the usual deadline, which needs the whole machine.
+/// Files are tested with the usual deadline, and MongoDB's protocol with a server in Python: both need the whole
+/// machine.
 static MACHINE: RwLock<()> = RwLock::const_new(());
 
 enum Turn {
@@ -25,7 +26,7 @@ enum Turn {
 
 async fn turn(backend: Backend) -> Turn {
     match backend {
-        Backend::Filesystem => Turn::Alone(MACHINE.write().await),
+        Backend::Filesystem | Backend::Mongo => Turn::Alone(MACHINE.write().await),
         _ => Turn::BesideOthers(MACHINE.read().await),
     }
 }
@@ -98,7 +99,8 @@ async fn two_processes_lose_no_increment(backend: Backend) {
     for answer in answers.iter().filter(|it| it.status != 200) {
         assert_eq!(answer.status, 503, "{}", answer.text());
     }
-    assert!(
+    // A request that still loses against the others when its store time is over is one of those.
+    assert_in_time!(
         successes.len() * 1000 >= wanted * 999,
         "{} of {wanted}; the demo says:\n{}",
         successes.len(),
