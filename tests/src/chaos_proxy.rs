@@ -4,6 +4,7 @@ mod connection;
 mod disruption;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,11 +58,15 @@ impl ChaosProxy {
     /// Starts a proxy to `upstream_port`, on a thread of its own so that a busy test does not delay
     /// it.
     pub async fn start(upstream_port: u16) -> Self {
-        let address = (Ipv4Addr::LOCALHOST, crate::free_port());
-        let listener = TcpListener::bind(address)
-            .await
-            .and_then(TcpListener::into_std)
-            .expect("the port is free");
+        let listener = loop {
+            let address = (Ipv4Addr::LOCALHOST, crate::free_port());
+            match TcpListener::bind(address).await {
+                // Another process was quicker.
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+                bound => break bound.and_then(TcpListener::into_std),
+            }
+        };
+        let listener = listener.expect("the port is free");
         let port = listener
             .local_addr()
             .expect("a bound socket has an address")
