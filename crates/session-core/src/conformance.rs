@@ -216,5 +216,5 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
         .build()
         .expect("a machine that runs tests has threads for a runtime")
         .block_on(async { tokio::time::timeout(limit, test).await })
-        .unwrap_or_else(|_| panic!("late: the test did not end within {limit:?}"))
+        .unwrap_or_else(|_| panic!("the test did not end within {limit:?}"))
 }

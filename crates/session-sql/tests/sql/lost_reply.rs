@@ -125,9 +125,9 @@ impl Call {
     /// messages before those of the call. A soak takes each message, the other runs a few.
     fn places(self) -> impl Iterator<Item = usize> {
         let (last, step) = match self {
-            Self::Migrate => (42, 13),
-            Self::Sweep => (24, 7),
-            _ => (16, 5),
+            Self::Migrate => (42, 9),
+            Self::Sweep => (24, 5),
+            _ => (16, 3),
         };
         (0..last).step_by(if rounds() < 1000 { step } else { 1 })
     }
@@ -184,7 +184,7 @@ pub(crate) async fn damaged_calls_end<D: TestDatabase, S: ExpiredSweep + Clone +
         let mut happened = false;
         for _ in 0..CALLS_OF_A_STORE {
             let ended = timeout(SLOW_CALL, sessions.call(call, migrate)).await;
-            assert_in_time!(ended.is_ok(), "{what}: no end");
+            assert!(ended.is_ok(), "{what}: no end");
             if happened {
                 break;
             }
