@@ -107,6 +107,9 @@ impl Deref for MariaDb {
 }
 
 /// Where the programs are in a folder, a `MySQL` is started if it has that.
+///
+/// Each server, and each program that creates a data directory, has a directory of its own for
+/// temporary files: at its start it removes those of others, too.
 pub(crate) fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
     let account = Account::for_server("mysql");
     if let Some(account) = account {
@@ -131,6 +134,8 @@ pub(crate) fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
         let mut command = install;
         command.arg(format!("--basedir={}", base.display()));
         command.arg(format!("--datadir={}", fresh.display()));
+        let directory = fresh.parent().expect("it is in a directory of its own");
+        command.arg(format!("--tmpdir={}", directory.display()));
         command
     });
     // A MySQL does not replicate from a server that has the same identity.
@@ -143,8 +148,6 @@ pub(crate) fn recipe(port: u16, directory: &Path, args: &[&str]) -> Recipe {
         .arg(format!("--datadir={}", data.display()))
         .arg(format!("--socket={}", directory.join("socket").display()))
         .arg(format!("--pid-file={}", directory.join("pid").display()))
-        // A server that starts tidies its directory for temporary files, which is to be nobody
-        // else's.
         .arg(format!("--tmpdir={}", directory.display()))
         .arg(format!("--init-file={}", first.display()))
         .arg(format!("--port={port}"))
@@ -194,7 +197,7 @@ fn install_mariadb(program: &Path) -> Command {
 
 fn install_mysql(server: &Path) -> Command {
     let mut command = Command::new(server);
-    command.args(["--no-defaults", "--initialize-insecure", "--tmpdir=/tmp"]);
+    command.args(["--no-defaults", "--initialize-insecure"]);
     command
 }
 
