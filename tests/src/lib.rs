@@ -43,6 +43,7 @@ mod scratch;
 mod server;
 #[cfg(feature = "sql")]
 mod stand_in;
+mod swept;
 #[cfg(feature = "sql")]
 mod template;
 mod tree;
@@ -78,5 +79,6 @@ pub use server::Server;
 pub use session_core::conformance::rounds;
 #[cfg(feature = "sql")]
 pub use stand_in::docker;
+pub use swept::sweep_up_to;
 pub use tutorial::Tutorial;
 pub use watch::Watch;

@@ -120,7 +120,7 @@ impl Plan {
         let took = began.elapsed();
         let at_once = empty_list(&sessions).await?;
         if let Some(store) = sweep {
-            store.sweep(usize::MAX).await?;
+            while !store.sweep(usize::MAX).await?.is_done {}
         }
         // PostgreSQL clears its index of dead entries as it first reads them.
         empty_list(&sessions).await?;

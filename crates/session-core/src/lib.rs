@@ -87,6 +87,6 @@ pub use secret_keys::SecretKeys;
 pub use security_events::SECURITY_EVENTS;
 pub use session::Session;
 pub use sessions::{Sessions, SessionsBuilder};
-pub use store::{Connections, ExpiredSweep, Finding, OwnerIndex, Scan, SessionStore};
+pub use store::{Connections, ExpiredSweep, Finding, OwnerIndex, Scan, SessionStore, Swept};
 pub use sweep::{sweep_every, sweep_until};
 pub use timestamp::{Timestamp, TimestampError};

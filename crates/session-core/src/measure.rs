@@ -10,7 +10,10 @@ mod counted;
 pub(crate) use self::counted::*;
 #[cfg(feature = "metrics")]
 pub use self::counted::{METRIC_BUCKETS, METRICS};
-use crate::record::{Loaded, Page, Write};
+use crate::{
+    record::{Loaded, Page, Write},
+    store::Swept,
+};
 
 /// A call of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +83,7 @@ impl Described for () {
     }
 }
 
-impl Described for u64 {
+impl Described for Swept {
     fn result(&self) -> CallResult {
         CallResult::Done
     }

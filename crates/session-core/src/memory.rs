@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     key::{KeyPrefix, OwnerKey, StoreKey},
     record::{Cursor, Listed, Loaded, Page, Record, Revision, Write},
-    store::{ExpiredSweep, OwnerIndex, Scan, SessionStore},
+    store::{ExpiredSweep, OwnerIndex, Scan, SessionStore, Swept},
 };
 
 /// A source of the time, such as `SystemTime::now`.
@@ -124,12 +124,16 @@ impl SessionStore for MemoryStore {
 
 #[async_trait]
 impl ExpiredSweep for MemoryStore {
-    async fn sweep(&self, limit: usize) -> Result<u64> {
+    async fn sweep(&self, limit: usize) -> Result<Swept> {
         self.sweep_as_of(self.now(), limit).await
     }
 
-    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
-        Ok(self.records().sweep(instant, limit))
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<Swept> {
+        let removed = self.records().sweep(instant, limit);
+        Ok(Swept {
+            removed,
+            is_done: removed < limit as u64,
+        })
     }
 }
 

@@ -173,6 +173,21 @@ impl Finding {
     }
 }
 
+/// What one call of a sweep did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "`is_done` says whether to call the sweep again"]
+pub struct Swept {
+    /// How many records the call removed.
+    pub removed: u64,
+    /// Whether the sweep has looked at everything. If not, the next call continues it.
+    pub is_done: bool,
+}
+
+impl Swept {
+    /// The time after which a call of a sweep ends, with the batch that it has begun: one second.
+    pub const LONGEST_CALL: Duration = Duration::from_secs(1);
+}
+
 /// A store whose backend does not remove expired records by itself: files, SQL, memory.
 #[async_trait]
 #[diagnostic::on_unimplemented(
@@ -181,15 +196,21 @@ impl Finding {
             whose backend removes expired records by itself needs no sweep: leave `sweep_every` out"
 )]
 pub trait ExpiredSweep: SessionStore {
-    /// Removes up to `limit` records whose [`expires_at`](Record::expires_at) has passed. Returns
-    /// how many it removed; fewer than `limit` means that none is left. A `limit` of 0 removes
-    /// none. The `expires_at` of the last write counts; an update may have moved it to an earlier
-    /// or a later time. Records that are written during the sweep are safe.
+    /// Removes up to `limit` records whose [`expires_at`](Record::expires_at) has passed. The
+    /// `expires_at` of the last write counts; an update may have moved it to an earlier or a later
+    /// time. Records that are written during the sweep are safe.
     ///
-    /// A call may look at millions of live records before it finds as many, which takes minutes. It
-    /// may be dropped at any time, by [`sweep_until`](crate::sweep_until) at a shutdown or by a
-    /// timeout. What it has removed until then stays removed.
-    async fn sweep(&self, limit: usize) -> Result<u64> {
+    /// A store may have to look at millions of live records before it finds an expired one. So a call
+    /// ends when it has looked at everything, when it has removed `limit` records, or after about
+    /// [`Swept::LONGEST_CALL`], whichever is first. In the first case it
+    /// [is done](Swept::is_done): no record is left that had expired when the sweep began. Otherwise
+    /// the next call on this store, or on a clone of it, continues where this one stopped. Each call
+    /// looks at one batch at least, so calls in a row come to an end; but a `limit` of 0 removes none,
+    /// and is never done.
+    ///
+    /// A call may be dropped at any time, by [`sweep_until`](crate::sweep_until) at a shutdown or by
+    /// a timeout. What it has removed until then stays removed.
+    async fn sweep(&self, limit: usize) -> Result<Swept> {
         self.sweep_as_of(SystemTime::now(), limit).await
     }
 
@@ -198,7 +219,7 @@ pub trait ExpiredSweep: SessionStore {
     /// A native record is kept for [`Record::KEPT_AFTER_END`] after its session's end. To reclaim
     /// the space of ended sessions at once, pass an `instant` that is later by as much. A request
     /// whose session ended while it runs may then find no record, and fails.
-    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64>;
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<Swept>;
 }
 
 /// A store that can list an owner's sessions. All but memcached can: it may evict the index, and

@@ -12,14 +12,14 @@ use std::{
 
 use crate::{
     measure::{self, Began, Operation},
-    store::ExpiredSweep,
+    store::{ExpiredSweep, Swept},
 };
 
 const BATCH: usize = 500;
-/// The pause between two batches, so that requests are served meanwhile.
+/// The pause between two calls, so that requests are served meanwhile.
 const BREATH: Duration = Duration::from_millis(5);
-/// How long a shutdown waits for the batch under way.
-const LAST_BATCH: Duration = Duration::from_millis(500);
+/// How long a shutdown waits for the call under way.
+const LAST_CALL: Duration = Duration::from_millis(500);
 /// A shorter pause would keep a thread busy all the time.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// A longer pause is as good as never, and its multiples could overflow.
@@ -29,11 +29,11 @@ const MAX_DOUBLINGS: u32 = 3;
 
 /// Removes expired records repeatedly, until the task that runs it is aborted or dropped.
 ///
-/// Each sweep removes batches of 500 records until none is left, and then waits for `pause`, varied
-/// at random by up to a quarter, so that many processes on one store do not sweep at the same time.
-/// The first sweep begins within a quarter of `pause`. If the store fails, a warning is logged, and
-/// the sweep is tried again after a pause that doubles with each failure, up to eight times
-/// `pause`.
+/// Each sweep is calls in a row, of 500 records at most, until one [is done](Swept::is_done). It then
+/// waits for `pause`, varied at random by up to a quarter, so that many processes on one store do not
+/// sweep at the same time. The first sweep begins within a quarter of `pause`. If the store fails, a
+/// warning is logged, and the sweep goes on after a pause that doubles with each failure, up to eight
+/// times `pause`.
 ///
 /// A sweep removes a record after its [`expires_at`](crate::Record::expires_at), which is at least
 /// ten minutes after the session's end. A store that removes expired records by itself, such as
@@ -52,7 +52,7 @@ pub async fn sweep_every(store: Arc<dyn ExpiredSweep>, pause: Duration) -> Infal
     sweep_until(store, pause, pending::<Infallible>()).await
 }
 
-/// As [`sweep_every`], until `stop` is ready. A batch that has begun is finished first, within half
+/// As [`sweep_every`], until `stop` is ready. A call that has begun is finished first, within half
 /// a second; after that it is dropped.
 ///
 /// Returns the output of `stop`.
@@ -70,30 +70,37 @@ pub async fn sweep_until<F: Future>(
             return stopped;
         }
         let began = Began::now();
-        let mut batch = pin!(measure::spanned(Operation::Sweep, store.sweep(BATCH)));
-        let swept = poll_fn(|cx| match batch.as_mut().poll(cx) {
+        let mut call = pin!(measure::spanned(Operation::Sweep, store.sweep(BATCH)));
+        let swept = poll_fn(|cx| match call.as_mut().poll(cx) {
             Poll::Ready(swept) => Poll::Ready(Ok(swept)),
             Poll::Pending => stop.as_mut().poll(cx).map(Err),
         });
         let swept = match swept.await {
             Ok(swept) => swept,
             Err(stopped) => {
-                // A store may look at many live records before it finds the batch. To drop the call
-                // loses nothing.
-                let _swept_or_not = tokio::time::timeout(LAST_BATCH, batch).await;
+                // A store that has many live records to look at takes longer. To drop the call loses
+                // nothing.
+                let _swept_or_not = tokio::time::timeout(LAST_CALL, call).await;
                 return stopped;
             }
         };
         measure::sweep_answer(began, &swept);
-        if let Ok(removed @ 1..) = swept {
+        if let Ok(Swept {
+            removed: removed @ 1..,
+            ..
+        }) = swept
+        {
             measure::swept(removed);
             tracing::debug!(removed, "expired sessions were swept");
         }
         rest = match swept {
-            Ok(removed) if removed >= BATCH as u64 => BREATH,
-            Ok(_) => {
+            Ok(swept) => {
                 failures = 0;
-                jittered(pause)
+                if swept.is_done {
+                    jittered(pause)
+                } else {
+                    BREATH
+                }
             }
             Err(error) => {
                 tracing::warn!(

@@ -99,6 +99,7 @@ defects! {
     sweep_removes_what_is_past_its_time_and_nothing_else:
         SweepTakesTheLive, SweepMiscounts, UpdateKeepsTheExpiry;
     sweep_keeps_to_its_limit: SweepIgnoresItsLimit;
+    sweep_is_done_when_nothing_is_left: SweepIsDoneTooEarly, SweepIsNeverDone;
     sweep_before_any_time_has_passed_removes_none: SweepTakesTheLive;
     sweep_spares_what_is_written_beside_it: SweepChecksThenDeletes;
     a_store_that_can_be_scanned_offers_it: ScanIsHidden;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use session_core::{
     Cursor, Error, ExpiredSweep, Listed, Loaded, OwnerIndex, OwnerKey, Page, Record, Result,
-    Revision, SessionStore, StoreKey, Write, async_trait, conformance::Fixture,
+    Revision, SessionStore, StoreKey, Swept, Write, async_trait, conformance::Fixture,
 };
 
 /// Its `Debug` shows nothing secret, because those of keys and records do not.
@@ -111,7 +111,7 @@ impl OwnerIndex for MapStore {
 /// Only for a store whose backend does not remove expired records by itself.
 #[async_trait]
 impl ExpiredSweep for MapStore {
-    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<Swept> {
         let mut map = self.map();
         map.entries.retain(|_, until| *until > instant);
         let over = map.records.iter().filter(|it| it.1.expires_at <= instant);
@@ -119,7 +119,10 @@ impl ExpiredSweep for MapStore {
         for key in &over {
             map.records.remove(key);
         }
-        Ok(over.len() as u64)
+        Ok(Swept {
+            removed: over.len() as u64,
+            is_done: over.len() < limit,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use session_core::{
-    Error, ExpiredSweep, Loaded, Record, Result, Revision, SessionStore, StoreKey, Write,
+    Error, ExpiredSweep, Loaded, Record, Result, Revision, SessionStore, StoreKey, Swept, Write,
     async_trait, sweep_every, sweep_until,
 };
 use tokio::{
@@ -22,10 +22,12 @@ use tracing::{Event, Level, Metadata, Subscriber, span};
 
 const PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// A store with nothing in it but a number of expired records.
+/// A store with a number of expired records, and of live ones that some calls look at first.
 #[derive(Debug)]
 struct Leftovers {
     expired: AtomicU64,
+    /// How many calls end before they find an expired record.
+    among_live: usize,
     calls: AtomicUsize,
     failures: usize,
     gate: Option<Semaphore>,
@@ -35,6 +37,7 @@ impl Leftovers {
     fn new(expired: u64, failures: usize) -> Self {
         Self {
             expired: AtomicU64::new(expired),
+            among_live: 0,
             calls: AtomicUsize::new(0),
             failures,
             gate: None,
@@ -71,7 +74,7 @@ impl SessionStore for Leftovers {
 
 #[async_trait]
 impl ExpiredSweep for Leftovers {
-    async fn sweep_as_of(&self, _: std::time::SystemTime, limit: usize) -> Result<u64> {
+    async fn sweep_as_of(&self, _: std::time::SystemTime, limit: usize) -> Result<Swept> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         if let Some(gate) = &self.gate {
             gate.acquire().await.expect("nobody closes it").forget();
@@ -79,9 +82,18 @@ impl ExpiredSweep for Leftovers {
         if call < self.failures {
             return Err(Error::backend("leftovers", "down for now"));
         }
+        if call < self.failures + self.among_live {
+            return Ok(Swept {
+                removed: 0,
+                is_done: false,
+            });
+        }
         let removed = self.left().min(limit as u64);
         self.expired.fetch_sub(removed, Ordering::SeqCst);
-        Ok(removed)
+        Ok(Swept {
+            removed,
+            is_done: removed < limit as u64,
+        })
     }
 }
 
@@ -146,6 +158,19 @@ async fn many_are_swept_in_batches_without_waiting_for_the_pause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sweep_that_is_not_done_goes_on_without_waiting_for_the_pause() {
+    let store = Arc::new(Leftovers {
+        among_live: 100,
+        ..Leftovers::new(10, 0)
+    });
+    let sweeping = tokio::spawn(sweep_every(store.clone(), PAUSE));
+    sleep(PAUSE / 4 + Duration::from_secs(1)).await;
+    assert_eq!(store.left(), 0);
+    assert_eq!(store.calls(), 101, "it rests when it is done");
+    sweeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn processes_started_together_do_not_sweep_together() {
     let mut starts = Vec::new();
     for _ in 0..20 {
@@ -177,7 +202,7 @@ async fn a_stop_ends_the_rest_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_has_begun_is_finished_before_the_stop() {
+async fn a_call_that_has_begun_is_finished_before_the_stop() {
     let gate = Semaphore::new(0);
     let store = Arc::new(Leftovers {
         gate: Some(gate),
@@ -198,7 +223,7 @@ async fn a_batch_that_has_begun_is_finished_before_the_stop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_does_not_end_delays_the_stop_by_half_a_second() {
+async fn a_call_that_does_not_end_delays_the_stop_by_half_a_second() {
     let store = Arc::new(Leftovers {
         gate: Some(Semaphore::new(0)),
         ..Leftovers::new(600, 0)

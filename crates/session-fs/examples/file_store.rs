@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "expired: {}; swept: {}",
         expired.is_stored(),
-        store.sweep(100).await?
+        store.sweep(100).await?.removed
     );
     Ok(())
 }

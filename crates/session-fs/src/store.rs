@@ -8,8 +8,8 @@ use std::{
 use session_core::config::ConfigError;
 
 use crate::{
-    file_mode::FileMode, layout::LARGEST, root::Root, sweep_position::SweepPosition,
-    sweep_schedule::SweepSchedule, writer_queue::WriterQueue,
+    file_mode::FileMode, layout::LARGEST, root::Root, sweep::DIRECTORIES,
+    sweep_position::SweepPosition, sweep_schedule::SweepSchedule, writer_queue::WriterQueue,
 };
 
 /// Sessions as files below one directory, which several processes can share.
@@ -40,7 +40,7 @@ impl FileStore {
             limit: Self::DEFAULT_LIMIT,
             threshold: None,
             writers: WriterQueue::new(256).into(),
-            position: Arc::default(),
+            position: SweepPosition::new(DIRECTORIES).into(),
             schedule: Arc::default(),
         }
     }

@@ -2,13 +2,12 @@
 
 use std::{
     error::Error,
-    ffi::CStr,
-    iter::once,
-    time::{Instant, SystemTime},
+    ffi::{CStr, CString},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustix::fs::Mode;
-use session_core::{ExpiredSweep, async_trait};
+use session_core::{ExpiredSweep, Swept, async_trait};
 
 use crate::{
     directory::Directory,
@@ -21,24 +20,37 @@ use crate::{
     sweep_run::SweepRun,
 };
 
+/// The number of directories that a sweep visits: those of the records, those of the owner index, and
+/// the one that has them all.
+pub(crate) const DIRECTORIES: u16 = 2 * 256 + 1;
+
 #[async_trait]
 impl ExpiredSweep for FileStore {
     /// Removes expired records and index entries, damaged records, and files that killed processes
     /// left. Requests are served meanwhile.
     ///
-    /// Runs on a thread that may block, and stops if its future is dropped. A call that removes
-    /// fewer than `limit` records has visited the whole directory. After a call that removed
-    /// `limit` records, the next call continues where it stopped.
-    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> session_core::Result<u64> {
-        let store = self.clone();
-        SweepRun::start(&self.root, instant, limit, move |run| {
-            store.sweep_files(run)
-        })
-        .await
+    /// Runs on a thread that may block, and stops if its future is dropped. A call that is not done
+    /// keeps the names of one of the 256 directories in memory, and the next call continues there. The
+    /// index entries of one owner are looked at in one call.
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> session_core::Result<Swept> {
+        self.sweep_within(Swept::LONGEST_CALL, instant, limit).await
     }
 }
 
 impl FileStore {
+    async fn sweep_within(
+        &self,
+        time: Duration,
+        instant: SystemTime,
+        limit: usize,
+    ) -> session_core::Result<Swept> {
+        let store = self.clone();
+        SweepRun::start(&self.root, instant, limit, time, move |run| {
+            store.sweep_files(run)
+        })
+        .await
+    }
+
     /// Counts a new session, and starts a sweep in the background if there are more sessions than
     /// the threshold.
     pub(crate) fn sweep_above_threshold(&self) {
@@ -49,51 +61,65 @@ impl FileStore {
             let store = self.clone();
             tokio::spawn(async move {
                 let started = Instant::now();
-                if let Err(error) = store.sweep(usize::MAX).await {
-                    let error: &dyn Error = &error;
-                    tracing::warn!(
-                        error,
-                        "expired files could not be removed; a later new session starts another attempt"
-                    );
+                loop {
+                    match store.sweep(usize::MAX).await {
+                        Ok(swept) if swept.is_done => break,
+                        Ok(_) => {}
+                        Err(error) => {
+                            let error: &dyn Error = &error;
+                            tracing::warn!(
+                                error,
+                                "expired files could not be removed; a later new session starts another attempt"
+                            );
+                            break;
+                        }
+                    }
                 }
                 store.schedule.finish(started);
             });
         }
     }
 
-    fn sweep_files(&self, run: &mut SweepRun) -> Result<()> {
+    /// Returns whether everything is visited.
+    fn sweep_files(&self, run: &mut SweepRun) -> Result<bool> {
         let Some(root) = self.root.open()? else {
-            return Ok(());
+            return Ok(true);
         };
-        let (first, rest) = self.position.take();
-        // First what the last call left. Then everything: files before that may have expired.
-        let whole = (0..=u8::MAX).map(|offset| (first.wrapping_add(offset), None));
-        for (shard, rest) in once((first, Some(rest))).chain(whole) {
-            // A shard that cannot be swept must not keep the next call from the others.
-            self.position.set(shard.wrapping_add(1), Vec::new());
-            let Some(files) = skip_foreign(root.child(shard_name(shard)))? else {
-                continue;
-            };
-            let mut names = rest.map_or_else(|| run.names(&files), Ok)?;
-            run.sweep_names(&mut names, |run, name| {
-                sweep_record(run, &files, shard, name)
-            })?;
-            if run.is_at_limit() {
-                self.position.set(shard, names);
-                return Ok(());
-            }
+        let live = run.sweep_from(&self.position, |run, number, names| {
+            sweep_directory(run, &root, number, names)
+        })?;
+        if let Some(live) = live {
+            self.schedule.record_live(live);
         }
-        self.schedule.record_live(run.live);
-        run.sweep_directory(&root, |_, name| remove_if_orphaned(&root, name, ""))?;
-        let Some(owners) = skip_foreign(root.child(OWNERS))? else {
-            return Ok(());
-        };
-        for shard in 0..=u8::MAX {
-            if let Some(shard) = skip_foreign(owners.child(shard_name(shard)))? {
-                run.sweep_directory(&shard, |run, name| sweep_owner(run, &shard, name))?;
-            }
+        Ok(live.is_some())
+    }
+}
+
+/// Visits the directory with this number. Returns the names in it that are left.
+fn sweep_directory(
+    run: &mut SweepRun,
+    root: &Directory,
+    number: u16,
+    names: Option<Vec<CString>>,
+) -> Result<Vec<CString>> {
+    let [kind, shard] = number.to_be_bytes();
+    match kind {
+        0 => {
+            let files = skip_foreign(root.child(shard_name(shard)))?;
+            files.map_or(Ok(Vec::new()), |files| {
+                run.sweep_names(&files, names, |run, name| {
+                    sweep_record(run, &files, shard, name)
+                })
+            })
         }
-        Ok(())
+        1 => {
+            let owners = skip_foreign(root.child(OWNERS))?;
+            let shard = owners.map_or(Ok(None), |it| skip_foreign(it.child(shard_name(shard))))?;
+            shard.map_or(Ok(Vec::new()), |shard| {
+                run.sweep_names(&shard, names, |run, name| sweep_owner(run, &shard, name))
+            })
+        }
+        _ => run.sweep_names(root, names, |_, name| remove_if_orphaned(root, name, "")),
     }
 }
 
@@ -104,13 +130,14 @@ fn sweep_record(run: &mut SweepRun, files: &Directory, shard: u8, name: &CStr) -
     run.remove_if_expired(files, name, layout::expiry)
 }
 
-fn sweep_owner(run: &mut SweepRun, shard: &Directory, name: &CStr) -> Result<()> {
+fn sweep_owner(run: &SweepRun, shard: &Directory, name: &CStr) -> Result<()> {
     let owner =
         Name::parse(name.to_bytes()).map_or(Ok(None), |_| skip_foreign(shard.child(name)))?;
     if let Some(entries) = owner {
-        run.sweep_directory(&entries, |run, name| {
-            owner_index::remove_if_expired(&entries, name, run.instant)
-        })?;
+        for name in run.names(&entries)? {
+            run.wanted()?;
+            owner_index::remove_if_expired(&entries, &name, run.instant)?;
+        }
         // Only the mode distinguishes an empty directory of this store from a foreign one.
         if entries.mode()? == Mode::RWXU {
             shard.remove_empty(name)?;
@@ -124,5 +151,64 @@ fn skip_foreign(opened: Result<Option<Directory>>) -> Result<Option<Directory>> 
     match opened {
         Err(CallError::UnsafeDirectory { .. }) => Ok(None),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use session_core::{IndexEntry, OwnerIndex, OwnerKey, Record, SessionStore, StoreKey};
+
+    use super::*;
+
+    /// As for so many files that a call has the time for one of them alone.
+    #[tokio::test]
+    async fn calls_without_time_come_to_the_end_and_remove_all_that_has_expired() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FileStore::new(directory.path().join("sessions"));
+        let now = SystemTime::now();
+        let owner = OwnerKey::from_stored("user:ada");
+        let (live, expired) = (100, 40);
+        for number in 0..live + expired {
+            let expires_at = if number < live {
+                now + Duration::from_secs(3600)
+            } else {
+                UNIX_EPOCH
+            };
+            let record = Record {
+                bytes: b"x"[..].into(),
+                expires_at,
+                entry: Some(IndexEntry {
+                    owner: owner.clone(),
+                    provider_session: None,
+                    expires_at,
+                }),
+            };
+            let key = StoreKey::from_stored(format!("session:{number}"));
+            let inserted = store.insert(&key, &record).await.unwrap();
+            assert!(inserted.is_stored());
+        }
+        // The first sweep begins at the first directory, the second one where that ended.
+        for of_this_sweep in [expired, 0] {
+            let (mut calls, mut removed) = (1, 0);
+            loop {
+                let swept = store.sweep_within(Duration::ZERO, now, 10).await.unwrap();
+                assert!(swept.removed <= 1, "the call went on after its time");
+                removed += swept.removed;
+                if swept.is_done {
+                    break;
+                }
+                calls += 1;
+                assert!(calls < 2000, "the sweep does not come to its end");
+            }
+            assert_eq!(removed, of_this_sweep);
+            // One for each file, or directory without a file.
+            assert!(calls >= u64::from(DIRECTORIES), "{calls}");
+        }
+        let listed = std::sync::Arc::new(store)
+            .owned_by(&owner, None, 1000)
+            .await;
+        assert_eq!(listed.unwrap().records.len(), 100);
     }
 }

@@ -1,10 +1,13 @@
-//! `SweepRun`, one sweep with its limit and its counts.
+//! `SweepRun`, one call of a sweep with its limits and its counts.
 
 use std::{
     ffi::{CStr, CString},
+    mem::take,
     sync::{Arc, Weak},
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
+
+use session_core::Swept;
 
 use crate::{
     blocking::blocking,
@@ -14,47 +17,109 @@ use crate::{
     layout::HEADER,
     lock::Lock,
     root::Root,
+    sweep_position::SweepPosition,
     unix_time,
 };
 
-/// A sweep that is running, and what it has found.
+/// A call of a sweep that is running, and what it has found.
 #[derive(Debug)]
 pub(crate) struct SweepRun {
     caller: Weak<()>,
     /// Files that expire at this instant or earlier are removed.
     pub(crate) instant: SystemTime,
     limit: u64,
+    began: Instant,
+    time: Duration,
     removed: u64,
-    pub(crate) live: u64,
+    live: u64,
 }
 
 impl SweepRun {
-    /// Runs `sweep` on a thread that may block, until it has removed `limit` files or the caller's
-    /// future is dropped. Returns how many files it removed.
+    /// Runs `sweep` on a thread that may block, until it has removed `limit` files, `time` is over or
+    /// the caller's future is dropped. `sweep` returns whether it has visited everything.
     pub(crate) async fn start(
         root: &Root,
         instant: SystemTime,
         limit: usize,
-        sweep: impl FnOnce(&mut Self) -> Result<()> + Send + 'static,
-    ) -> session_core::Result<u64> {
+        time: Duration,
+        sweep: impl FnOnce(&mut Self) -> Result<bool> + Send + 'static,
+    ) -> session_core::Result<Swept> {
+        if limit == 0 {
+            return Ok(Swept {
+                removed: 0,
+                is_done: false,
+            });
+        }
         let caller = Arc::new(());
         let mut run = Self {
             caller: Arc::downgrade(&caller),
             instant,
             limit: limit.try_into().unwrap_or(u64::MAX),
+            began: Instant::now(),
+            time,
             removed: 0,
             live: 0,
         };
-        let removed = blocking(&root.path, move || sweep(&mut run).map(|()| run.removed)).await;
+        let call = move || {
+            let is_done = sweep(&mut run)?;
+            let removed = run.removed;
+            Ok(Swept { removed, is_done })
+        };
+        let swept = blocking(&root.path, call).await;
         drop(caller);
-        removed
+        swept
     }
 
-    pub(crate) fn is_at_limit(&self) -> bool {
+    fn is_at_limit(&self) -> bool {
         self.removed == self.limit
     }
 
-    fn wanted(&self) -> Result<()> {
+    fn is_over(&self) -> bool {
+        self.is_at_limit() || self.began.elapsed() >= self.time
+    }
+
+    /// Visits a store's directories from `position` on, until the call is over. Returns how many live
+    /// files the sweep has found, if it has visited all directories.
+    ///
+    /// `visit` takes the number of a directory and the names in it that are left to visit; without
+    /// names, all are. It returns those that it has not visited.
+    pub(crate) fn sweep_from(
+        &mut self,
+        position: &SweepPosition,
+        visit: impl Fn(&mut Self, u16, Option<Vec<CString>>) -> Result<Vec<CString>>,
+    ) -> Result<Option<u64>> {
+        let mut at = position.take();
+        self.live = at.live;
+        loop {
+            if at.names.is_empty() {
+                at.directory = position.next(at.directory);
+                at.left -= 1;
+            }
+            // A directory that cannot be swept must not keep the next call from the others.
+            position.set(position.begin_after(at.directory));
+            let rest = Some(take(&mut at.names)).filter(|names| !names.is_empty());
+            at.names = visit(self, at.directory, rest)?;
+            if at.left == position.directories {
+                // It will be visited again, as a whole.
+                self.live = 0;
+            }
+            if at.names.is_empty() && at.left == 0 {
+                return Ok(Some(self.live));
+            }
+            if self.is_over() {
+                break;
+            }
+        }
+        at.live = self.live;
+        if self.is_at_limit() {
+            // Everything is visited once more: files before this may have expired meanwhile.
+            (at.left, at.live) = (position.directories, 0);
+        }
+        position.set(at);
+        Ok(None)
+    }
+
+    pub(crate) fn wanted(&self) -> Result<()> {
         if self.caller.strong_count() == 0 {
             let reason = "the sweep's future was dropped";
             return Err(CallError::Cancelled(reason.into()));
@@ -72,29 +137,23 @@ impl SweepRun {
         Ok(names)
     }
 
-    /// Takes the `names` and calls `visit` with each, until the limit is reached.
+    /// Calls `visit` with each of the `names`, or with the name of everything in `directory`, until
+    /// the call is over. Returns the names that are left.
     pub(crate) fn sweep_names(
         &mut self,
-        names: &mut Vec<CString>,
-        mut visit: impl FnMut(&mut Self, &CStr) -> Result<()>,
-    ) -> Result<()> {
-        while !self.is_at_limit()
-            && let Some(name) = names.pop()
-        {
+        directory: &Directory,
+        names: Option<Vec<CString>>,
+        visit: impl Fn(&mut Self, &CStr) -> Result<()>,
+    ) -> Result<Vec<CString>> {
+        let mut names = names.map_or_else(|| self.names(directory), Ok)?;
+        while let Some(name) = names.pop() {
             self.wanted()?;
             visit(self, &name)?;
+            if self.is_over() {
+                break;
+            }
         }
-        Ok(())
-    }
-
-    /// Calls `visit` with the name of everything in `directory`, until the limit is reached.
-    pub(crate) fn sweep_directory(
-        &mut self,
-        directory: &Directory,
-        visit: impl FnMut(&mut Self, &CStr) -> Result<()>,
-    ) -> Result<()> {
-        let mut names = self.names(directory)?;
-        self.sweep_names(&mut names, visit)
+        Ok(names)
     }
 
     /// Removes the file called `name` if it is damaged, or if the expiry that `expiry` reads in its

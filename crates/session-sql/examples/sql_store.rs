@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .update(&key, &record("expired", 0), &loaded.revision)
         .await?;
     assert!(expired.is_stored());
-    assert!(store.sweep(1000).await? >= 1);
+    assert!(store.sweep(1000).await?.removed >= 1);
     assert!(store.load(&key).await?.is_none());
     Ok(())
 }

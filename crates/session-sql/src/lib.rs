@@ -29,6 +29,7 @@ mod settings;
 mod sqlalchemy_url;
 mod store;
 mod sweep;
+mod sweep_position;
 mod table_name;
 mod timeouts;
 mod writer_queue;

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     marker::PhantomData,
-    sync::{Arc, atomic::AtomicI64},
+    sync::{Arc, Mutex},
 };
 
 use session_core::{
@@ -19,6 +19,7 @@ use crate::{
     layout::{Change, Layout, Own},
     queries::Queries,
     retry::{Operation, Retry},
+    sweep_position::SweepPosition,
     table_name::TableName,
     writer_queue::WriterQueue,
 };
@@ -38,8 +39,8 @@ pub struct SqlTable<D: Dialect, L> {
     pub(crate) queue: WriterQueue,
     /// The largest record, in bytes.
     pub(crate) limit: usize,
-    /// The row after which the next sweep of a layout without an index begins.
-    pub(crate) sweep_from: Arc<AtomicI64>,
+    /// Where the next sweep of a layout without an index continues.
+    pub(crate) sweep_position: Arc<Mutex<SweepPosition>>,
     layout: PhantomData<L>,
 }
 
@@ -101,7 +102,7 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
             table,
             queue,
             limit,
-            sweep_from: Arc::new(AtomicI64::new(i64::MIN)),
+            sweep_position: Arc::new(SweepPosition::new().into()),
             layout: PhantomData,
         }
     }
@@ -256,7 +257,7 @@ impl<D: Dialect, L> Clone for SqlTable<D, L> {
             table: self.table.clone(),
             queries: Arc::clone(&self.queries),
             queue: self.queue.clone(),
-            sweep_from: Arc::clone(&self.sweep_from),
+            sweep_position: Arc::clone(&self.sweep_position),
             ..*self
         }
     }

@@ -1,11 +1,11 @@
 //! The sweep: removes expired records in small batches.
 
 use std::{
-    sync::atomic::Ordering,
-    time::{Instant, SystemTime},
+    sync::{MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
 };
 
-use session_core::{ExpiredSweep, Result, async_trait};
+use session_core::{ExpiredSweep, Result, Swept, async_trait};
 use sqlx::SqlStr;
 
 use crate::{
@@ -15,11 +15,13 @@ use crate::{
     queries::SWEEP_BATCH,
     retry::Operation,
     store::SqlTable,
+    sweep_position::SweepPosition,
 };
 
 #[async_trait]
 impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
-    /// Removes expired records in batches of 100, by primary key, and rests after each batch.
+    /// Removes expired records in batches of 100, by primary key. After each batch it rests for twice
+    /// the time that the batch took, at most for a second.
     ///
     /// The library's own layout has an index on `sweep_at`, which is never later than `expires_at`.
     /// A batch is the next records by that index. A record that has not expired gets a later
@@ -29,52 +31,87 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
     /// It begins where the last one on this store or a clone stopped, and continues at the first
     /// row, so that sweeps with a limit do not read the same live rows again and again.
     ///
-    /// Many live rows make a call long, minutes for millions. It may be dropped at any time, and
-    /// the next one continues where it was.
-    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
-        let now = to_micros(instant);
-        let first = self.sweep_from.load(Ordering::Relaxed);
-        // The rows of a call: those after `first`, then those up to it.
-        let (mut after, mut until) = (first, i64::MAX);
-        let mut left = limit;
-        while left > 0 {
-            let size = SWEEP_BATCH.min(left);
-            let began = Instant::now();
-            let start = if L::SWEEPS_ALL_ROWS { after } else { now };
-            let batch_size = i64::try_from(size).unwrap_or(i64::MAX);
-            let values = [start, batch_size].map(Value::Number);
-            let select = &self.queries.sweep_select;
-            let rows = self.run(Operation::Sweep, select, &values).await?.rows;
-            let (expired, live): (Vec<_>, Vec<_>) =
-                rows.iter().partition(|row| row.expires_at <= now);
-            let removed = self.run_on_batch(&self.queries.sweep_delete, 0, &expired, now);
-            left = left.saturating_sub(removed.await?);
-            if let Some(postpone) = &self.queries.sweep_postpone {
-                self.run_on_batch(postpone, 3, &live, now).await?;
-            }
-            let at_end = rows.len() < size;
-            if L::SWEEPS_ALL_ROWS {
-                let last = rows.last().filter(|_| !at_end);
-                after = last.map_or(i64::MIN, |row| row.number);
-                self.sweep_from.store(after, Ordering::Relaxed);
-            }
-            if at_end {
-                if first == i64::MIN || until == first {
-                    break;
-                }
-                until = first;
-            } else if after >= until {
-                break;
+    /// A sweep of many live rows takes many calls, minutes for millions. A call that is dropped loses
+    /// nothing: the next one continues where it was.
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<Swept> {
+        let (began, mut removed) = (Instant::now(), 0);
+        while removed < limit {
+            let batch = self
+                .sweep_batch(to_micros(instant), limit - removed)
+                .await?;
+            removed = limit.min(removed + batch.removed);
+            if batch.is_last {
+                return Ok(swept(removed, true));
             }
             // Other writers poll for SQLite's write lock, less and less often. A sweep that took
             // the lock again at once would keep a request waiting over many batches.
-            tokio::time::sleep(began.elapsed() * 2).await;
+            let rest = batch.took * 2;
+            tokio::time::sleep(rest.min(Swept::LONGEST_CALL)).await;
+            if began.elapsed() >= Swept::LONGEST_CALL {
+                return Ok(swept(removed, false));
+            }
         }
-        Ok((limit - left) as u64)
+        if limit > 0 {
+            self.sweep_position().begin_here();
+        }
+        Ok(swept(removed, false))
     }
 }
 
+fn swept(removed: usize, is_done: bool) -> Swept {
+    Swept {
+        removed: removed as u64,
+        is_done,
+    }
+}
+
+/// What a batch of a sweep did.
+struct Batch {
+    removed: usize,
+    /// Whether the sweep has visited everything.
+    is_last: bool,
+    took: Duration,
+}
+
 impl<D: Dialect, L: Layout> SqlTable<D, L> {
+    /// Visits the next rows, `most` of them or [`SWEEP_BATCH`].
+    async fn sweep_batch(&self, now: i64, most: usize) -> Result<Batch> {
+        let (began, size) = (Instant::now(), SWEEP_BATCH.min(most));
+        let position = *self.sweep_position();
+        let start = if L::SWEEPS_ALL_ROWS {
+            position.after()
+        } else {
+            now
+        };
+        let batch_size = i64::try_from(size).unwrap_or(i64::MAX);
+        let values = [start, batch_size].map(Value::Number);
+        let select = &self.queries.sweep_select;
+        let rows = self.run(Operation::Sweep, select, &values).await?.rows;
+        let (expired, live): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.expires_at <= now);
+        let delete = &self.queries.sweep_delete;
+        let removed = self.run_on_batch(delete, 0, &expired, now).await?;
+        if let Some(postpone) = &self.queries.sweep_postpone {
+            self.run_on_batch(postpone, 3, &live, now).await?;
+        }
+        let last_row = rows.last().filter(|_| rows.len() == size);
+        let is_last = if L::SWEEPS_ALL_ROWS {
+            let last_row = last_row.map(|row| row.number);
+            self.sweep_position().advance(position, last_row)
+        } else {
+            last_row.is_none()
+        };
+        Ok(Batch {
+            removed,
+            is_last,
+            took: began.elapsed(),
+        })
+    }
+
+    fn sweep_position(&self) -> MutexGuard<'_, SweepPosition> {
+        let position = self.sweep_position.lock();
+        position.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How many records a statement for a batch has changed.
     ///
     /// The statement's values are `now`, `leading_nows` times, then the keys of a full batch, then

@@ -18,8 +18,8 @@ pub(crate) async fn sweep(opened: &Opened) -> Result<Completion, Failure> {
     let mut removed = 0;
     loop {
         let batch = swept.sweep(BATCH).await?;
-        removed += batch;
-        if batch < BATCH as u64 {
+        removed += batch.removed;
+        if batch.is_done {
             break;
         }
     }

@@ -225,8 +225,8 @@ async fn clean_up(sessions: &AppSessions) -> Result<(), Box<dyn std::error::Erro
     let ended = SystemTime::now() + Record::KEPT_AFTER_END;
     loop {
         let batch = store.sweep_as_of(ended, BATCH).await?;
-        removed += batch;
-        if batch < BATCH as u64 {
+        removed += batch.removed;
+        if batch.is_done {
             break;
         }
     }

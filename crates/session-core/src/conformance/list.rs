@@ -86,6 +86,7 @@ macro_rules! __sweep_promises {
         $($each)+! { $context
             sweep_removes_what_is_past_its_time_and_nothing_else
             sweep_keeps_to_its_limit
+            sweep_is_done_when_nothing_is_left
             sweep_before_any_time_has_passed_removes_none
             sweep_spares_what_is_written_beside_it
         }

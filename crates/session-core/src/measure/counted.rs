@@ -21,7 +21,7 @@ use crate::{
     expiry::Millis,
     machine::Answer,
     security_events::EVENTS,
-    store::{Connections, SessionStore},
+    store::{Connections, SessionStore, Swept},
 };
 
 /// The names of the metrics. Attributes never have an id, a key, a user or a value.
@@ -221,7 +221,7 @@ impl Began {
 }
 
 /// A sweep that began then was answered. It knows no sessions, and is rare.
-pub(crate) fn sweep_answer(began: Began, answer: &Result<u64>) {
+pub(crate) fn sweep_answer(began: Began, answer: &Result<Swept>) {
     let (operation, outcome) = (Operation::Sweep.name(), result_of(answer).name());
     metrics::histogram!(OPERATION, "operation" => operation, "outcome" => outcome)
         .record(began.0.elapsed().as_secs_f64());

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use super::{Described, Operation};
-use crate::{error::Result, store::SessionStore};
+use crate::{
+    error::Result,
+    store::{SessionStore, Swept},
+};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Began;
@@ -17,7 +20,7 @@ impl Began {
 }
 
 #[inline(always)]
-pub(crate) fn sweep_answer(_: Began, _: &Result<u64>) {}
+pub(crate) fn sweep_answer(_: Began, _: &Result<Swept>) {}
 
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {}

@@ -58,10 +58,10 @@ async fn a_record_is_swept_from_its_very_instant_on_and_found_until_it_is() {
     let (store, set_clock) = store_with_clock();
     insert(&store, "a", &listed(2_000, 2_000)).await;
     set_clock(1_999);
-    assert_eq!(store.sweep(10).await.unwrap(), 0);
+    assert_eq!(store.sweep(10).await.unwrap().removed, 0);
     set_clock(2_000);
     assert!(store.load(&key("a")).await.unwrap().is_some());
-    assert_eq!(store.sweep(10).await.unwrap(), 1);
+    assert_eq!(store.sweep(10).await.unwrap().removed, 1);
     assert!(store.load(&key("a")).await.unwrap().is_none());
     assert_eq!(store.records().len(), 0);
 }
@@ -83,11 +83,11 @@ async fn entries_go_by_their_own_time_and_no_record_is_asked() {
     let page = store.owned_by(&ada(), None, 10).await.unwrap();
     assert_eq!(page.records.len(), 1);
     assert_eq!(page.records[0].key, key("lives"));
-    assert_eq!(store.sweep(10).await.unwrap(), 0);
+    assert_eq!(store.sweep(10).await.unwrap().removed, 0);
     assert_eq!(store.records().entries(), 1);
 
     set_clock(3_000);
-    assert_eq!(store.sweep(10).await.unwrap(), 0);
+    assert_eq!(store.sweep(10).await.unwrap().removed, 0);
     assert_eq!(store.records().entries(), 0);
     assert_eq!(store.records().len(), 2);
 }

@@ -78,5 +78,7 @@ pub(crate) enum Defect {
     SweepTakesTheLive,
     SweepMiscounts,
     SweepIgnoresItsLimit,
+    SweepIsDoneTooEarly,
+    SweepIsNeverDone,
     SweepChecksThenDeletes,
 }

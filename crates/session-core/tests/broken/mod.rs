@@ -14,7 +14,7 @@ use std::{
 
 use session_core::{
     Bytes, Error, ExpiredSweep, IndexEntry, Loaded, MemoryStore, OwnerIndex, OwnerKey, Page,
-    Record, Result, Revision, Scan, SessionStore, StoreKey, Write, async_trait,
+    Record, Result, Revision, Scan, SessionStore, StoreKey, Swept, Write, async_trait,
     conformance::Fixture,
 };
 
@@ -82,7 +82,7 @@ impl BrokenStore {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
-    async fn sweep_without_care(&self) -> Result<u64> {
+    async fn sweep_without_care(&self) -> Result<Swept> {
         let mut past = Vec::new();
         let keys = self.observed().keys.clone();
         for key in keys {
@@ -99,7 +99,10 @@ impl BrokenStore {
         for key in &past {
             self.inner.delete(key).await?;
         }
-        Ok(past.len() as u64)
+        Ok(Swept {
+            removed: past.len() as u64,
+            is_done: true,
+        })
     }
 
     async fn overwrite(&self, key: &StoreKey, record: &Record) -> Result<Write> {
@@ -336,13 +339,21 @@ impl SessionStore for BrokenStore {
 
 #[async_trait]
 impl ExpiredSweep for BrokenStore {
-    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<u64> {
+    async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<Swept> {
+        let swept = self.inner.sweep_as_of(instant, limit);
         match self.defect {
             Defect::SweepTakesTheLive => self.outlived.sweep(limit).await,
-            Defect::SweepMiscounts => Ok(self.inner.sweep_as_of(instant, limit).await? / 2),
+            Defect::SweepMiscounts => swept.await.map(|swept| Swept {
+                removed: swept.removed / 2,
+                ..swept
+            }),
+            Defect::SweepIsDoneTooEarly | Defect::SweepIsNeverDone => swept.await.map(|it| Swept {
+                is_done: self.defect == Defect::SweepIsDoneTooEarly,
+                ..it
+            }),
             Defect::SweepIgnoresItsLimit => self.inner.sweep_as_of(instant, usize::MAX).await,
             Defect::SweepChecksThenDeletes => self.sweep_without_care().await,
-            _ => self.inner.sweep_as_of(instant, limit).await,
+            _ => swept.await,
         }
     }
 }

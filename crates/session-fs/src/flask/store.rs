@@ -60,7 +60,7 @@ impl CachelibStore {
             naming: Naming::Sha256,
             limit: Self::DEFAULT_LIMIT,
             writers: WriterQueue::new(1).into(),
-            position: Arc::default(),
+            position: SweepPosition::new(1).into(),
         }
     }
 

@@ -6,9 +6,8 @@ use std::{
     path::PathBuf,
 };
 
-use session_core::{
-    Error, ExpiredSweep as _, OwnerIndex as _, Record, Revision, SessionStore as _, StoreKey,
-};
+use session_core::{Error, OwnerIndex as _, Record, Revision, SessionStore as _, StoreKey};
+use session_tests::sweep_up_to;
 
 use crate::test_directory::{
     TestDirectory, ada, files_below, insert_new, key, keys_of_ada, of_ada, record,
@@ -76,7 +75,7 @@ async fn a_damaged_record_refuses_inserts_and_can_be_deleted_and_swept() {
     store.delete(&key).await.unwrap();
     assert!(!file.exists());
     truncate();
-    assert_eq!(store.sweep(10).await.unwrap(), 1);
+    assert_eq!(sweep_up_to(&store, 10).await, 1);
     assert!(!file.exists());
 }
 
@@ -93,7 +92,7 @@ async fn an_empty_file_with_a_records_name_is_a_damaged_record() {
 
         truncate();
         assert!(keys_of_ada(&store).await == [key("intact")]);
-        assert_eq!(store.sweep(10).await.unwrap(), 1, "{length} bytes");
+        assert_eq!(sweep_up_to(&store, 10).await, 1, "{length} bytes");
         assert!(!file.exists());
         truncate();
         store.delete(&lost).await.unwrap();
@@ -116,7 +115,7 @@ async fn a_record_of_a_later_version_is_kept() {
     let listed = store.owned_by(&ada(), None, 10).await;
     assert!(matches!(listed, Err(Error::Corrupt { .. })), "{listed:?}");
     store.delete(&key).await.unwrap();
-    assert_eq!(store.sweep(10).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&store, 10).await, 0);
     assert!(fs::read(&file).unwrap() == whole, "it was changed");
 }
 
@@ -148,7 +147,7 @@ async fn the_index_survives_a_copy() {
             .unwrap();
         fs::write(copy, fs::read(file).unwrap()).unwrap();
     }
-    assert_eq!(to.store().sweep(10).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&to.store(), 10).await, 0);
     assert!(keys_of_ada(&to.store()).await == [key("it")]);
 }
 

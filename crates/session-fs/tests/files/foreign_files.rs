@@ -15,8 +15,8 @@ use std::{
 };
 
 use rustix::fs::{CWD, Mode, mkfifoat};
-use session_core::{Error, ExpiredSweep as _, Revision, SessionStore as _};
-use session_tests::{assert_in_time, scratch_dir};
+use session_core::{Error, Revision, SessionStore as _};
+use session_tests::{assert_in_time, scratch_dir, sweep_up_to};
 
 use crate::test_directory::{
     TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, record, short_lived,
@@ -40,7 +40,7 @@ async fn two_hundred_foreign_files_stay_intact_and_block_nothing() {
     let started = Instant::now();
     insert_new(&store, &key("second"), &of_ada("2")).await;
     assert_eq!(keys_of_ada(&store).await.len(), 2);
-    assert_eq!(store.sweep(1000).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&store, 1000).await, 0);
     for name in ["before", "second"] {
         let found = store.load(&key(name)).await.unwrap().unwrap();
         let expired = store
@@ -48,7 +48,7 @@ async fn two_hundred_foreign_files_stay_intact_and_block_nothing() {
             .await;
         assert!(expired.unwrap().is_stored());
     }
-    assert_eq!(store.sweep(1000).await.unwrap(), 2);
+    assert_eq!(sweep_up_to(&store, 1000).await, 2);
     assert!(keys_of_ada(&store).await.is_empty());
     assert_in_time!(
         started.elapsed() < Duration::from_secs(5),
@@ -84,7 +84,7 @@ async fn a_foreign_file_instead_of_a_shard_fails_the_records_of_that_shard_only(
     let failed = store.insert(&key("before"), &record("2")).await;
     assert!(matches!(failed, Err(Error::Backend { .. })), "{failed:?}");
     insert_new(&store, &key("second"), &record("3")).await;
-    assert_eq!(store.sweep(10).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&store, 10).await, 0);
     assert_eq!(fs::read_to_string(&shard).unwrap(), "foreign");
 
     fs::remove_file(&shard).unwrap();
@@ -125,7 +125,7 @@ async fn a_foreign_file_with_a_records_name_is_neither_followed_nor_replaced() {
             .unwrap();
         assert!(!updated.is_stored(), "{kind}");
         store.delete(&key("it")).await.unwrap();
-        assert_eq!(store.sweep(10).await.unwrap(), 0, "{kind}");
+        assert_eq!(sweep_up_to(&store, 10).await, 0, "{kind}");
         assert_eq!(snapshot(dir.path()), before, "{kind}");
         assert_eq!(fs::read_to_string(&canary).unwrap(), "unchanged", "{kind}");
     }

@@ -11,9 +11,9 @@ use std::{
 };
 
 use rustix::fs::fstat;
-use session_core::{ExpiredSweep as _, Record, SessionStore as _, Write};
+use session_core::{Record, SessionStore as _, Write};
 use session_fs::FileStore;
-use session_tests::rounds;
+use session_tests::{rounds, sweep_up_to};
 
 use crate::test_directory::{
     TestDirectory, files_below, insert_new, key, keys_of_ada, listed, of_ada, one_blocking_thread,
@@ -205,7 +205,7 @@ fn kill_at(task: &str, call: &Call, failure: Option<&Failure<'_>>) {
         assert_unlocked(&dir.store(), &at).await;
         let left = staged_files(dir.path());
         assert!(left <= 1, "{at}: {left} staged files");
-        assert_eq!(dir.store().sweep(10).await.unwrap(), 0, "{at}");
+        assert_eq!(sweep_up_to(&dir.store(), 10).await, 0, "{at}");
         assert_eq!(staged_files(dir.path()), 0, "{at}: after the sweep");
     });
 }

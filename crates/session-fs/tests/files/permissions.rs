@@ -12,11 +12,10 @@ use rustix::{
     process::{geteuid, umask},
 };
 use session_core::{
-    ExpiredSweep as _, IndexEntry, OwnerKey, Record, SessionStore as _, StoreKey,
-    config::ConfigError,
+    IndexEntry, OwnerKey, Record, SessionStore as _, StoreKey, config::ConfigError,
 };
 use session_fs::FileStore;
-use session_tests::scratch_dir;
+use session_tests::{scratch_dir, sweep_up_to};
 
 use crate::test_directory::{
     TestDirectory, files_below, insert_new, key, of_ada, one_blocking_thread, record, report,
@@ -241,7 +240,7 @@ async fn no_key_leads_out_of_the_directory() {
             .unwrap();
         assert_eq!(found.bytes, name.as_bytes());
     }
-    assert_eq!(store.sweep(100).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&store, 100).await, 0);
     assert_eq!(files_below(dir.path()).len(), 2 * keys.len());
     assert_eq!(
         fs::read_dir(parent).unwrap().count(),

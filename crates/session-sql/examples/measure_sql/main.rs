@@ -94,7 +94,16 @@ async fn compare_tables<D: Measured>(few: &SqlStore<D>, many: &SqlStore<D>) -> B
 async fn save_during_a_sweep<D: Measured>(store: &SqlStore<D>) -> BoxResult<()> {
     let sweeper = store.clone();
     let began = Instant::now();
-    let sweep = tokio::spawn(async move { sweeper.sweep(usize::MAX).await });
+    let sweep = tokio::spawn(async move {
+        let mut removed = 0;
+        loop {
+            let swept = sweeper.sweep(usize::MAX).await?;
+            removed += swept.removed;
+            if swept.is_done {
+                return Ok::<_, session_core::Error>(removed);
+            }
+        }
+    });
     let mut during = Times::default();
     while !sweep.is_finished() {
         during.push(save(store, during.len() % FEW).await?);

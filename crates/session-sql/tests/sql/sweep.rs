@@ -6,9 +6,9 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use session_core::{ExpiredSweep, OwnerKey, Record, SessionStore, StoreKey, sweep_until};
+use session_core::{ExpiredSweep, OwnerKey, Record, SessionStore, StoreKey, Swept, sweep_until};
 use session_sql::{SqlStore, TableName, sqlx};
-use session_tests::{Watch, assert_in_time};
+use session_tests::{Watch, assert_in_time, sweep_up_to};
 use tokio::time::timeout;
 
 use crate::{
@@ -23,6 +23,7 @@ each_database!(
     a_live_record_that_is_due_is_postponed_to_its_end,
     a_sweep_continues_after_batches_of_live_records,
     a_sweep_that_postpones_overwrites_no_change,
+    a_call_that_meets_many_live_records_ends_after_a_second,
     a_dropped_sweep_has_postponed_what_it_visited,
     a_shutdown_ends_a_sweep_of_many_postponed_records_within_a_second,
     a_sweep_removes_unlisted_records_from_the_owners_index
@@ -84,14 +85,14 @@ async fn a_live_record_that_is_due_is_postponed_to_its_end<D: TestDatabase>() {
     let kept = record(b"kept");
     insert(&store, &key, &kept).await;
     make_all_due(&database, &table).await;
-    assert_eq!(store.sweep(1000).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&store, 1000).await, 0);
     assert_eq!(load(&store, &key).await.unwrap().bytes, b"kept"[..]);
     assert_eq!(sweep_at(&database, &table).await, micros(kept.expires_at));
 
     let soon = lasting(b"kept", Duration::from_millis(200));
     update(&store, &key, &soon).await;
     tokio::time::sleep(Duration::from_millis(210)).await;
-    assert_eq!(store.sweep(1000).await.unwrap(), 1);
+    assert_eq!(sweep_up_to(&store, 1000).await, 1);
 }
 
 async fn a_sweep_continues_after_batches_of_live_records<D: TestDatabase>() {
@@ -107,9 +108,9 @@ async fn a_sweep_continues_after_batches_of_live_records<D: TestDatabase>() {
         }
     }
     make_all_due(&database, &table).await;
-    assert_eq!(store.sweep(101).await.unwrap(), 101);
-    assert_eq!(store.sweep(1000).await.unwrap(), expired_count - 101);
-    assert_eq!(store.sweep(1000).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&store, 101).await, 101);
+    assert_eq!(sweep_up_to(&store, 1000).await, expired_count - 101);
+    assert_eq!(sweep_up_to(&store, 1000).await, 0);
     let left = database
         .number(&count(&table, "sweep_at = expires_at"))
         .await;
@@ -127,13 +128,41 @@ async fn a_sweep_that_postpones_overwrites_no_change<D: TestDatabase>() {
     for _ in 0..ROUNDS {
         make_all_due(&database, &table).await;
         let changes = join_all(keys.iter().map(|key| increment(&store, key)));
-        let (swept, _) = tokio::join!(store.sweep(1000), changes);
-        assert_eq!(swept.unwrap(), 0);
+        let (swept, _) = tokio::join!(sweep_up_to(&store, 1000), changes);
+        assert_eq!(swept, 0);
     }
     for key in &keys {
         let counted = load(&store, key).await.expect("the record exists").bytes;
         assert_eq!(counted, ROUNDS.to_be_bytes()[..]);
     }
+}
+
+async fn a_call_that_meets_many_live_records_ends_after_a_second<D: TestDatabase>() {
+    const LIVE: u64 = 40_000;
+    let (database, table) = (D::open().await, unique_table());
+    let store = database.migrated(&table).await;
+    add_due_records(&database, &table, "live", LIVE, i64::MAX / 2).await;
+    add_due_records(&database, &table, "expired", 100, 1).await;
+    let calls = calls_in_time(&store).await;
+    assert!(calls.len() > 1, "one call visited the whole table");
+    assert_eq!(calls.iter().map(|swept| swept.removed).sum::<u64>(), 100);
+    let left = database
+        .number(&count(&table, "sweep_at = expires_at"))
+        .await;
+    assert_eq!(left.cast_unsigned(), LIVE);
+}
+
+/// The calls of a whole sweep. Each of them ends in time.
+pub(crate) async fn calls_in_time(store: &impl ExpiredSweep) -> Vec<Swept> {
+    let limit = 2 * Swept::LONGEST_CALL;
+    let mut calls = Vec::new();
+    while calls.last().is_none_or(|swept: &Swept| !swept.is_done) {
+        assert!(calls.len() < 500, "the calls do not come to an end");
+        let began = Watch::start();
+        calls.push(store.sweep(1000).await.unwrap());
+        assert_in_time!(began.stop(limit).await < limit);
+    }
+    calls
 }
 
 async fn a_dropped_sweep_has_postponed_what_it_visited<D: TestDatabase>() {
@@ -185,7 +214,7 @@ async fn a_sweep_removes_unlisted_records_from_the_owners_index<D: TestDatabase>
     };
     insert(&store, &ended, &tombstone).await;
     assert_eq!(listed(&store, &owner).await, std::slice::from_ref(&live));
-    assert_eq!(store.sweep(1000).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&store, 1000).await, 0);
     let indexed = count(&table, "owner IS NOT NULL");
     assert_eq!(database.number(&indexed).await, 1);
     let postponed = count(&table, "owner IS NULL AND sweep_at = expires_at");
@@ -196,7 +225,7 @@ async fn a_sweep_removes_unlisted_records_from_the_owners_index<D: TestDatabase>
     assert_eq!(listed(&store, &owner).await.len(), 2);
     // Both are due again when they are no longer listed.
     make_all_due(&database, &table).await;
-    assert_eq!(store.sweep(1000).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&store, 1000).await, 0);
     let due = count(&table, "sweep_at = listed_until");
     assert_eq!(database.number(&due).await, 2);
     assert_eq!(database.number(&indexed).await, 2);

@@ -218,7 +218,8 @@ impl TestStore {
 
     /// Removes every record whose time has passed.
     pub(crate) async fn sweep(&self) {
-        self.inner.sweep(usize::MAX).await.unwrap();
+        let swept = self.inner.sweep(usize::MAX).await.unwrap();
+        assert!(swept.is_done);
     }
 
     async fn call<T>(

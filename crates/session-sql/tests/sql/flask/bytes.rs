@@ -1,7 +1,8 @@
 //! Ids and payloads in the columns of Flask-Session.
 
-use session_core::{ExpiredSweep, SessionStore, StoreKey};
+use session_core::{SessionStore, StoreKey};
 use session_sql::{FlaskSqlStore, SqlStore, sqlx};
+use session_tests::sweep_up_to;
 use sqlx::{Executor, mysql::MySqlPoolOptions};
 
 use super::tables::FlaskDatabase;
@@ -51,7 +52,7 @@ async fn an_id_in_another_case_or_padded_is_another_id_in_every_collation<D: Fla
         .insert_row(&table, "session:ABCabc-0123", b"flask", "NULL")
         .await;
     let _ = store.insert(&key, &record(b"mine")).await.unwrap();
-    assert_eq!(store.sweep(100).await.unwrap(), 1);
+    assert_eq!(sweep_up_to(&store, 100).await, 1);
     assert_eq!(database.number(&count).await, 0);
 }
 

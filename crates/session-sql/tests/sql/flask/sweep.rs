@@ -14,13 +14,15 @@ use crate::{
     databases::{Handle, TestDatabase, each_database, unique_table},
     records::{insert, key, load, record},
     statements::{one_connection, server_counter},
+    sweep::calls_in_time,
 };
-use session_tests::assert_in_time;
+use session_tests::{assert_in_time, sweep_up_to};
 
 each_database!(
     a_sweep_removes_expired_rows_anywhere_in_the_table,
     a_sweep_stops_at_its_limit_and_the_next_one_continues,
-    a_sweep_that_stays_below_its_limit_has_visited_every_row,
+    a_sweep_that_is_done_has_visited_every_row,
+    a_call_that_meets_many_live_rows_ends_after_a_second,
     a_shutdown_ends_a_sweep_of_many_live_rows_within_a_second
 );
 
@@ -57,23 +59,23 @@ async fn a_sweep_removes_expired_rows_anywhere_in_the_table<D: FlaskDatabase>() 
     let (database, table, due) = filled::<D>().await;
     let (store, key) = (database.flask_store(&table), key());
     insert(&store, &key, &record(b"live")).await;
-    assert_eq!(store.sweep(usize::MAX).await.unwrap(), due);
+    assert_eq!(sweep_up_to(&store, usize::MAX).await, due);
     assert_eq!(database.rows(&table).await.unsigned_abs(), 1201 - due);
     assert!(load(&store, &key).await.is_some());
-    assert_eq!(store.sweep(usize::MAX).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&store, usize::MAX).await, 0);
 }
 
 async fn a_sweep_stops_at_its_limit_and_the_next_one_continues<D: FlaskDatabase>() {
     let (database, table, due) = filled::<D>().await;
     let store = database.flask_store(&table);
-    assert_eq!(store.sweep(300).await.unwrap(), 300);
-    assert_eq!(store.sweep(usize::MAX).await.unwrap(), due - 300);
+    assert_eq!(sweep_up_to(&store, 300).await, 300);
+    assert_eq!(sweep_up_to(&store, usize::MAX).await, due - 300);
 }
 
-async fn a_sweep_that_stays_below_its_limit_has_visited_every_row<D: FlaskDatabase>() {
+async fn a_sweep_that_is_done_has_visited_every_row<D: FlaskDatabase>() {
     let (database, table, due) = filled::<D>().await;
     let store = database.flask_store(&table);
-    assert_eq!(store.sweep(300).await.unwrap(), 300);
+    assert_eq!(sweep_up_to(&store, 300).await, 300);
     // Two rows before the place where that sweep stopped: a new one and one that was live.
     database
         .execute(&format!(
@@ -91,8 +93,29 @@ async fn a_sweep_that_stays_below_its_limit_has_visited_every_row<D: FlaskDataba
             .await
     );
     database.execute(&ends).await;
-    assert_eq!(store.sweep(usize::MAX).await.unwrap(), due - 300 + 2);
-    assert_eq!(store.sweep(usize::MAX).await.unwrap(), 0);
+    assert_eq!(sweep_up_to(&store, usize::MAX).await, due - 300 + 2);
+    assert_eq!(sweep_up_to(&store, usize::MAX).await, 0);
+}
+
+async fn a_call_that_meets_many_live_rows_ends_after_a_second<D: FlaskDatabase>() {
+    let (database, table) = (D::open().await, unique_table());
+    database.with_flask_table(&table).await;
+    let store = database.flask_store(&table);
+    add_rows(&database, &table, "live", 8000).await;
+    let mut live = 8000;
+    while calls_in_time(&store).await.len() == 1 {
+        // One call had the time for them.
+        let twice = format!(
+            "INSERT INTO {table} (session_id, expiry) \
+             SELECT CONCAT(session_id, '+{live}'), expiry FROM {table}"
+        );
+        database.execute(&twice).await;
+        live *= 2;
+    }
+    add_rows(&database, &table, "expired", 100).await;
+    let calls = calls_in_time(&store).await;
+    assert_eq!(calls.iter().map(|swept| swept.removed).sum::<u64>(), 100);
+    assert_eq!(database.rows(&table).await, live);
 }
 
 async fn a_shutdown_ends_a_sweep_of_many_live_rows_within_a_second<D: FlaskDatabase>() {
@@ -125,7 +148,7 @@ async fn many_sweeps_of_a_large_table_of_mariadb_read_each_live_row_once_or_twic
     let before = rows_read(&pool).await;
     let mut removed = 0;
     loop {
-        let swept = store.sweep(500).await.unwrap();
+        let swept = sweep_up_to(&store, 500).await;
         removed += swept;
         if swept < 500 {
             break;
