@@ -32,6 +32,7 @@ use self::{
 use crate::flask::{LogOut, note_log_out};
 use crate::{
     error::{Error, Result},
+    header,
     key::StoreKey,
     machine::{Answer, Call, Goal, Inputs, Machine, Saved},
     measure::{self, Described, Operation, RequestResult},
@@ -511,6 +512,7 @@ impl State {
                 // A turn is released before another one is waited for.
                 self.turn = None;
             }
+            self.pass_turn_on(shared, &call);
             self.under_way = Some(self.call_store(shared, call));
         }
         let Some(under_way) = &mut self.under_way else {
@@ -532,6 +534,28 @@ impl State {
         }
         self.answer(shared, answered.answer);
         Poll::Ready(())
+    }
+
+    /// Passes the request's turn on, if another request's write can follow that of `call` at once.
+    /// That write names this record as the one that it replaces. So it is refused if this one is.
+    ///
+    /// Only for changes of a session that goes on: nobody may take a session for ended before it has.
+    fn pass_turn_on(&mut self, shared: &Shared, call: &Call) {
+        if let (Call::Update(key, record, _), Some(turn)) = (call, &mut self.turn)
+            && self.machine.is_storing_changes()
+            && header::tagged(&record.bytes).is_some()
+            && let Some(revision) = shared.store.next_revision(record)
+        {
+            turn.pass_on_early(|| Stored {
+                key: key.clone(),
+                record: Loaded {
+                    bytes: record.bytes.clone(),
+                    revision,
+                    expires_at: None,
+                },
+                since: Instant::now(),
+            });
+        }
     }
 
     fn call_store(&self, shared: &Arc<Shared>, call: Call) -> UnderWay {

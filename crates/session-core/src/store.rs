@@ -77,6 +77,20 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// them while they were sound.
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write>;
 
+    /// The revision that `record` will have once an [`update`](Self::update) has stored it, for a store
+    /// that carries out the updates of one thread in the order in which they began.
+    ///
+    /// Of requests that change one session at the same time, the next one then does not wait for the
+    /// answer to the one before: its update follows at once, with this revision. If the one before
+    /// is refused, so is this one.
+    ///
+    /// `None`, the default, if only the answer to an update tells the revision, or updates may overtake
+    /// each other.
+    fn next_revision(&self, record: &Record) -> Option<Revision> {
+        let _ = record;
+        None
+    }
+
     /// Removes the record. Succeeds if there is none.
     async fn delete(&self, key: &StoreKey) -> Result<()>;
 

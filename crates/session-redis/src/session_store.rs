@@ -34,6 +34,11 @@ impl SessionStore for RedisStore {
         self.write(key, record, Some(revision)).await
     }
 
+    fn next_revision(&self, record: &Record) -> Option<Revision> {
+        // Each thread has one connection, and what it sends there keeps its order.
+        Some(Revision::new(record.bytes.clone()))
+    }
+
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.run(&DELETE, &[key.as_str()], &[]).await
     }

@@ -1,6 +1,6 @@
 //! What the application and the driver read from a request's session.
 
-use super::{Ending, Goal, Machine, Origin, PendingCookie, Saved, run::Run};
+use super::{Ending, Goal, Machine, Origin, PendingCookie, Saved, State, run::Run};
 use crate::{
     content::Content,
     error::Result,
@@ -112,7 +112,13 @@ impl Machine {
     #[cfg(feature = "metrics")]
     pub(crate) fn is_refreshing(&self) -> bool {
         let run = self.run.as_ref();
-        run.is_some_and(|run| run.state == crate::machine::State::Refreshing)
+        run.is_some_and(|run| run.state == State::Refreshing)
+    }
+
+    /// Whether the call under way stores changes of a session that goes on.
+    pub(crate) fn is_storing_changes(&self) -> bool {
+        let run = self.run.as_ref();
+        run.is_some_and(|run| run.state == State::Updating && run.written.is_some())
     }
 
     /// Whether the end of the request is under way. Its caller reports the result.

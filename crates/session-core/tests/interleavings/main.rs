@@ -35,6 +35,54 @@ fn changes_beside_each_other_are_all_kept() {
 }
 
 #[test]
+fn changes_in_one_process_are_all_kept() {
+    Scene::of(&[Inc, Inc]).in_one_process().every_order();
+    Scene::of(&[Set("a", 1), Set("b", 1), Inc])
+        .in_one_process()
+        .every_order();
+    Scene::of(&[Inc, Inc, Inc]).in_one_process().every_order();
+    Scene::of(&[Inc, Inc])
+        .in_one_process()
+        .with_failures(2)
+        .every_order();
+    Scene::of(&[Inc, Inc, Inc])
+        .in_one_process()
+        .with_failures(1)
+        .some_orders();
+    Scene::of(&[Inc, Inc, Inc, Inc])
+        .in_one_process()
+        .with_failures(2)
+        .some_orders();
+}
+
+#[test]
+fn changes_in_one_process_beside_what_ends_or_renews_the_session() {
+    for act in [LogOut, Renew, Clear, LogIn("U"), Remove("a")] {
+        Scene::of(&[Inc, Inc, act]).in_one_process().some_orders();
+        Scene::of(&[Inc, Inc, act])
+            .in_one_process()
+            .with_failures(1)
+            .some_orders();
+        Scene::of(&[Inc, Inc, Inc, act])
+            .in_one_process()
+            .some_orders();
+    }
+    // Nobody takes the session for ended before it has.
+    Scene::of(&[Inc, Inc, LogOut])
+        .in_one_process()
+        .with_failures(1)
+        .every_order();
+    Scene::of(&[Inc, Inc, LogIn("V")])
+        .owned_by("U")
+        .in_one_process()
+        .some_orders();
+    Scene::of(&[Inc, Inc, Everywhere])
+        .owned_by("U")
+        .in_one_process()
+        .some_orders();
+}
+
+#[test]
 fn changes_beside_a_renewal_go_on_with_the_session() {
     Scene::of(&[Inc, Renew]).every_order();
     Scene::of(&[Inc, Set("b", 1), Renew]).every_order();

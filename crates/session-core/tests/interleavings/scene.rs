@@ -34,6 +34,8 @@ pub(crate) struct Scene {
     failures: usize,
     pub(crate) pause: bool,
     pub(crate) limit: Option<(usize, OnMaxPerUser)>,
+    /// All requests are served by one process.
+    pub(crate) one_process: bool,
     /// By how much the clock of each request's process is ahead of the one before.
     pub(crate) clocks_differ: Duration,
 }
@@ -48,6 +50,7 @@ impl Scene {
             failures: 0,
             pause: false,
             limit: None,
+            one_process: false,
             clocks_differ: Duration::ZERO,
         }
     }
@@ -90,6 +93,14 @@ impl Scene {
     pub(crate) fn at_most(self, most: usize, policy: OnMaxPerUser) -> Self {
         Self {
             limit: Some((most, policy)),
+            ..self
+        }
+    }
+
+    /// One process serves all requests, so those that write wait for each other.
+    pub(crate) fn in_one_process(self) -> Self {
+        Self {
+            one_process: true,
             ..self
         }
     }
@@ -185,13 +196,22 @@ impl Scene {
             set_dead_cookie: vec![false; self.acts.len()],
             log: Vec::new(),
         };
+        let shared = Arc::new(store.clone());
+        let shared = sessions(shared, &clock, self.limit, self.rotates);
         let mut requests: Vec<_> = self
             .acts
             .iter()
             .zip(0..)
             .map(|(act, number)| {
                 let clock = clock.ahead(self.clocks_differ * number);
-                Some(Request::new(self, &store, &clock, &id, *act))
+                let sessions = if self.one_process {
+                    shared.clone()
+                } else {
+                    // Processes share the store alone.
+                    let store = Arc::new(store.clone());
+                    sessions(store, &clock, self.limit, self.rotates)
+                };
+                Some(Request::new(self, sessions, &store, &id, *act))
             })
             .collect();
         loop {

@@ -55,6 +55,9 @@ pub(crate) struct Shared {
 }
 
 /// A store that pauses before each command until its request is polled again.
+///
+/// Its revisions are known before a write, as Redis's are, so requests of one process write behind each other.
+/// The scheduler carries these writes out in any order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PausingStore {
     pub(crate) inner: MemoryStore,
@@ -123,13 +126,22 @@ impl PausingStore {
 
     async fn carry_out(&self, command: Command) -> Result<Reply> {
         Ok(match command {
-            Command::Load(key) => Reply::Loaded(self.inner.load(&key).await?),
+            Command::Load(key) => {
+                let loaded = self.inner.load(&key).await?;
+                Reply::Loaded(loaded.map(|it| Loaded::compared_by_bytes(it.bytes)))
+            }
             Command::Insert(key, record) => {
                 self.shared().keys.push(key.clone());
-                Reply::Written(self.inner.insert(&key, &record).await?)
+                Reply::Written(by_bytes(self.inner.insert(&key, &record).await?, &record))
             }
             Command::Update(key, record, revision) => {
-                Reply::Written(self.inner.update(&key, &record, &revision).await?)
+                let write = match self.inner.load(&key).await? {
+                    Some(it) if it.bytes == revision.as_bytes() => {
+                        self.inner.update(&key, &record, &it.revision).await?
+                    }
+                    _ => Write::Refused,
+                };
+                Reply::Written(by_bytes(write, &record))
             }
             Command::Delete(key) => {
                 self.inner.delete(&key).await?;
@@ -174,6 +186,10 @@ impl SessionStore for PausingStore {
         Ok(written(self.pause(update).await?))
     }
 
+    fn next_revision(&self, record: &Record) -> Option<Revision> {
+        Some(Revision::new(record.bytes.clone()))
+    }
+
     async fn delete(&self, key: &StoreKey) -> Result<()> {
         self.pause(Command::Delete(key.clone())).await.map(drop)
     }
@@ -190,6 +206,14 @@ impl OwnerIndex for PausingStore {
             Reply::Owned(records) => Ok(records),
             _ => unreachable!("a listing is answered as a listing"),
         }
+    }
+}
+
+/// Its revision is the record itself.
+fn by_bytes(write: Write, record: &Record) -> Write {
+    match write {
+        Write::Stored(_) => Write::stored_bytes(record),
+        Write::Refused => Write::Refused,
     }
 }
 

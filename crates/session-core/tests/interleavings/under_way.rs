@@ -3,13 +3,13 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
+use session_core::Sessions;
+
 use crate::{
     check,
-    clock::{TestClock, sessions},
     request::{Act, Answer, run},
     run::Run,
     scene::Scene,
@@ -26,17 +26,15 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Each has sessions of its own, as processes have: they share the store alone.
     pub(crate) fn new(
         scene: &Scene,
+        sessions: Sessions,
         store: &PausingStore,
-        clock: &TestClock,
         id: &str,
         act: Act,
     ) -> Self {
         let pause = scene.pause.then(|| store.clone());
         let owner = scene.owner.unwrap_or("U");
-        let sessions = sessions(Arc::new(store.clone()), clock, scene.limit, scene.rotates);
         Self {
             future: Box::pin(run(sessions, pause, id.to_owned(), act, owner)),
             at_command: false,
