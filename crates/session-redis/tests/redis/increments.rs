@@ -2,12 +2,16 @@
 //! lost or connections are killed.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use futures_util::future::join_all;
-use session_core::{Result, SessionStore, Write};
+use session_core::{Finish, Result, SessionStore, Sessions, Settings, Write};
 use session_redis::RedisStore;
 use session_tests::{ChaosProxy, Disruption, RedisServer, rounds};
 
@@ -33,6 +37,78 @@ async fn count(store: &RedisStore, name: &str) -> usize {
 
 fn number(bytes: &[u8]) -> usize {
     text(bytes).parse().unwrap()
+}
+
+/// Each names the record that the one before it stores, and is sent before that is answered.
+#[tokio::test]
+async fn updates_of_one_thread_are_carried_out_in_their_order() {
+    let server = RedisServer::start(&[]).await;
+    let store = store(&server.url());
+    for (name, kind) in KINDS {
+        // Long ones are sent without a batch.
+        for filler in ["", &"x".repeat(40_000)] {
+            let mut revision = insert(&store, &format!("{name}{}", filler.len()), kind("0")).await;
+            let updates: Vec<_> = (1..=200)
+                .map(|number| {
+                    let next = record(kind(&format!("{number}{filler}")));
+                    let before = revision.clone();
+                    revision = store.next_revision(&next).expect("it is known");
+                    let (store, key) = (store.clone(), key(&format!("{name}{}", filler.len())));
+                    async move { store.update(&key, &next, &before).await.unwrap() }
+                })
+                .collect();
+            for (write, number) in join_all(updates).await.into_iter().zip(1..) {
+                assert!(write.is_stored(), "{name} {}: {number}", filler.len());
+            }
+        }
+    }
+}
+
+/// Their changes follow each other in batches. One by one, each change would be a read of the
+/// server's own.
+#[tokio::test]
+async fn requests_that_change_one_session_share_batches() {
+    const REQUESTS: usize = 60;
+    const TIMES: usize = 5;
+    let server = RedisServer::start(&[]).await;
+    let store = Arc::new(store(&server.url()));
+    let settings = Settings::unsigned().with_store_timeout(Duration::from_secs(10));
+    let sessions = Sessions::new(settings, store).unwrap();
+    let cookie = changed(&sessions, "").await.unwrap();
+    for _ in 0..2 {
+        let before = reads(&server);
+        for _ in 0..TIMES {
+            join_all((0..REQUESTS).map(|_| changed(&sessions, &cookie))).await;
+        }
+        let reads = reads(&server) - before;
+        assert!(reads < TIMES * REQUESTS / 2, "{reads}");
+    }
+    let request = sessions.begin_request();
+    let session = request.session(&mut iter::once(cookie.as_bytes())).await;
+    let count: Option<usize> = session.unwrap().get("n").unwrap();
+    assert_eq!(count, Some(1 + 2 * TIMES * REQUESTS));
+}
+
+/// A request that changes the session of `cookie`. Returns the cookie that it set, if it set one.
+async fn changed(sessions: &Sessions, cookie: &str) -> Option<String> {
+    let request = sessions.begin_request();
+    let session = request.session(&mut iter::once(cookie.as_bytes())).await;
+    let increment = |n: Option<usize>| n.unwrap_or(0) + 1;
+    session.unwrap().update("n", increment).unwrap();
+    let outcome = match request.finish() {
+        Finish::Ready(outcome) => outcome,
+        Finish::Pending(saving) => saving.await.unwrap(),
+    };
+    let set_cookie = outcome.set_cookie?;
+    set_cookie.split(';').next().map(str::to_owned)
+}
+
+/// How often the server has read what clients sent.
+fn reads(server: &RedisServer) -> usize {
+    let stats = server.command("INFO stats");
+    let name = "total_reads_processed:";
+    let number = stats.lines().find_map(|line| line.strip_prefix(name));
+    number.unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
