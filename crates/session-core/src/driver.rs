@@ -504,7 +504,12 @@ impl State {
             if let (Call::Load(key), Some(stored)) = (&call, came_with_turn)
                 && *key == stored.key
             {
-                self.answer(shared, Answer::Loaded(Ok(Some(stored.record))));
+                let answer = if stored.is_confirmed {
+                    Answer::Loaded(Ok(Some(stored.record)))
+                } else {
+                    Answer::Unconfirmed(stored.record)
+                };
+                self.answer(shared, answer);
                 return Poll::Ready(());
             }
             self.waits_for_turn = matches!(call, Call::Turn(..));
@@ -538,15 +543,15 @@ impl State {
 
     /// Passes the request's turn on, if another request's write can follow that of `call` at once.
     /// That write names this record as the one that it replaces. So it is refused if this one is.
-    ///
-    /// Only for changes of a session that goes on: nobody may take a session for ended before it has.
     fn pass_turn_on(&mut self, shared: &Shared, call: &Call) {
-        if let (Call::Update(key, record, _), Some(turn)) = (call, &mut self.turn)
-            && self.machine.is_storing_changes()
+        if self.turn.is_some()
+            && let Call::Update(key, record, _) = call
+            && self.machine.others_can_write_behind()
             && header::tagged(&record.bytes).is_some()
             && let Some(revision) = shared.store.next_revision(record)
+            && let Some(turn) = self.turn.take()
         {
-            turn.pass_on_early(|| Stored {
+            self.turn = turn.pass_on_early(|| Stored {
                 key: key.clone(),
                 record: Loaded {
                     bytes: record.bytes.clone(),
@@ -554,6 +559,7 @@ impl State {
                     expires_at: None,
                 },
                 since: Instant::now(),
+                is_confirmed: false,
             });
         }
     }
@@ -589,7 +595,7 @@ fn with_inputs<T>(shared: &Shared, with: impl FnOnce(&mut Inputs<'_>) -> T) -> T
         random: &mut |bytes| {
             getrandom::fill(bytes).expect("the operating system gives random numbers");
         },
-        others_wait: &|key| shared.queues.is_busy(key),
+        is_busy: &|key| shared.queues.is_busy(key),
     })
 }
 
@@ -616,7 +622,12 @@ fn call_store(shared: Arc<Shared>, call: Call, left: Duration, has_turn: bool) -
                     revision: revision.clone(),
                     expires_at: None,
                 };
-                answered.stored = Some(Box::new(Stored { key, record, since }));
+                answered.stored = Some(Box::new(Stored {
+                    key,
+                    record,
+                    since,
+                    is_confirmed: true,
+                }));
             }
             answered
         }),
@@ -638,9 +649,10 @@ fn call_store(shared: Arc<Shared>, call: Call, left: Duration, has_turn: bool) -
             let (ended, took) = within(left, &shared, end).await;
             Answered::of(Answer::Deleted(ended), took)
         }),
-        Call::Turn(key, attempt) => Box::pin(async move {
+        Call::Turn(key, attempt, rebases) => Box::pin(async move {
             let start = Instant::now();
-            let turn = shared.queues.turn(&key, attempt, after(start, left));
+            let end = after(start, left);
+            let turn = shared.queues.turn(&key, attempt, rebases, end);
             let (turn, came_with_turn) = turn.await;
             Answered {
                 turn,

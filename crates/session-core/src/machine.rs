@@ -44,8 +44,8 @@ pub(crate) struct Inputs<'g> {
     pub(crate) now: Millis,
     /// Fills its argument with random bytes.
     pub(crate) random: &'g mut dyn FnMut(&mut [u8]),
-    /// Whether other requests of this process wait for a turn at the key.
-    pub(crate) others_wait: &'g dyn Fn(&StoreKey) -> bool,
+    /// Whether other requests of this process write to the key now.
+    pub(crate) is_busy: &'g dyn Fn(&StoreKey) -> bool,
 }
 
 /// A call that the driver makes for the machine: to the store, or to the queue of the key.
@@ -59,8 +59,9 @@ pub(crate) enum Call {
     Admit(Login),
     /// Ends what is left of an ended session, by its owner and its lineage.
     EndCopies(Arc<str>, [u8; 16]),
-    /// Waits for the request's turn at the key. The number says how often the save was tried.
-    Turn(StoreKey, usize),
+    /// Waits for the request's turn at the key. The number says how often the save was tried, the last
+    /// field whether it makes its changes again on the record.
+    Turn(StoreKey, usize, bool),
 }
 
 /// A login whose record is stored, and which may be beyond the limit of its owner's sessions.
@@ -79,6 +80,8 @@ pub(crate) struct Login {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Loaded(Result<Option<Loaded>>),
+    /// In place of a load: the record that another request is about to store.
+    Unconfirmed(Loaded),
     Written(Result<Write>),
     Deleted(Result<()>),
     Admitted(Result<()>),
@@ -458,6 +461,15 @@ impl Machine {
                     run.failed_event()
                 }
             },
+            Answer::Unconfirmed(loaded) => {
+                run.is_unconfirmed = true;
+                let event = self.classify(Some(loaded), inputs);
+                self.transition(event, inputs);
+                if let Some(run) = &mut self.run {
+                    run.is_unconfirmed = false;
+                }
+                return;
+            }
             Answer::Written(Ok(Write::Stored(revision))) => {
                 let event = run.stored_event();
                 if let Some(written) = &mut run.written
@@ -533,7 +545,8 @@ impl Machine {
                     (None, None) => return self.enter(state, inputs),
                 };
                 run.state = State::Queued;
-                run.call = Some(Call::Turn(key, run.attempts));
+                let rebases = state == State::Rebasing;
+                run.call = Some(Call::Turn(key, run.attempts, rebases));
             }
             Next::Again => {
                 let of_rotated = run.ends_rotated.take().is_some();

@@ -78,14 +78,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn update(&self, key: &StoreKey, record: &Record, revision: &Revision) -> Result<Write>;
 
     /// The revision that `record` will have once an [`update`](Self::update) has stored it, for a store
-    /// that carries out the updates of one thread in the order in which they began.
+    /// that usually carries out the updates of one thread in the order in which they began.
     ///
     /// Of requests that change one session at the same time, the next one then does not wait for the
     /// answer to the one before: its update follows at once, with this revision. If the one before
-    /// is refused, so is this one.
+    /// is refused, or overtaken, this one is refused and made again.
     ///
-    /// `None`, the default, if only the answer to an update tells the revision, or updates may overtake
-    /// each other.
+    /// `None`, the default, if only the answer to an update tells the revision.
     fn next_revision(&self, record: &Record) -> Option<Revision> {
         let _ = record;
         None

@@ -35,7 +35,8 @@ impl SessionStore for RedisStore {
     }
 
     fn next_revision(&self, record: &Record) -> Option<Revision> {
-        // Each thread has one connection, and what it sends there keeps its order.
+        // Each thread has one connection, and what it sends there keeps its order, but for commands
+        // of more than 32 KiB beside shorter ones, and those that wait for a new connection.
         Some(Revision::new(record.bytes.clone()))
     }
 

@@ -50,8 +50,14 @@ pub async fn update_answers_a_revision_for_the_next_one<S: SessionStore + ?Sized
     let (store, key) = (fixture.store(), fixture.key());
     let mut revision = stored(store.insert(&key, &record(b"0")).await);
     for bytes in [b"1", b"2", b"3"] {
-        let next = stored(store.update(&key, &record(bytes), &revision).await);
+        let new = record(bytes);
+        let foretold = store.next_revision(&new);
+        let next = stored(store.update(&key, &new, &revision).await);
         assert_ne!(next, revision, "other bytes have the same revision");
+        assert!(
+            foretold.is_none_or(|it| it == next),
+            "next_revision said another revision"
+        );
         let loaded = found(store.load(&key).await, bytes);
         assert_eq!(loaded.revision, next, "update returned another revision");
         revision = next;

@@ -3,12 +3,14 @@
 use std::{
     collections::VecDeque,
     hash::{BuildHasher, RandomState},
+    mem::take,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, ThreadId},
     time::Duration,
 };
 
 use tokio::{
+    runtime::{Handle, RuntimeFlavor},
     sync::oneshot,
     time::{Instant, sleep_until, timeout_at},
 };
@@ -19,12 +21,12 @@ use crate::{header, key::StoreKey, measure, record::Loaded};
 /// must not delay the others.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// How long after a turn other requests still take one before they write. Of requests that come at
-/// the same time, all but one would be refused otherwise.
+/// How long after a turn for which others waited requests still take one before they write. Of those
+/// that come at the same time, all but one would be refused otherwise.
 const RECENT: Duration = Duration::from_millis(20);
 
-/// How many turns in a row are passed on before the write is answered. Requests on other threads
-/// wait as long.
+/// How many turns in a row are passed on before the write is answered. Until then, requests on other
+/// threads wait.
 const MOST_PASSED: usize = 64;
 
 /// The queues of this process. Requests that write to one key wait for each other, so that they do
@@ -43,8 +45,10 @@ struct Queue(Mutex<Line>);
 struct Line {
     has_turn: bool,
     waiting: VecDeque<Waiter>,
-    /// When the last turn ended.
-    last: Option<Instant>,
+    /// Whether a request has waited since the turn was free.
+    was_awaited: bool,
+    /// When the turn became free, if a request had waited for it.
+    free_since: Option<Instant>,
     /// How many turns in a row were passed on before the write was answered.
     passed: usize,
 }
@@ -52,21 +56,17 @@ struct Line {
 #[derive(Debug)]
 struct Waiter {
     thread: ThreadId,
-    /// Whether it writes at once, on what was stored in the turn before.
-    is_ready: bool,
-    sender: oneshot::Sender<Passed>,
+    /// Whether it can write on a record that is not stored yet.
+    writes_behind: bool,
+    sender: oneshot::Sender<Turn>,
 }
 
-/// A turn, and what the request before stored in it, or is about to store.
-type Passed = (Turn, Option<Box<Stored>>);
-
-/// A request's turn, until it is dropped.
+/// A request's turn. When it is dropped, the next request has it.
 #[derive(Debug)]
 pub(crate) struct Turn {
     queue: Arc<Queue>,
-    /// What the next request gets with the turn.
+    /// What was stored in the turn before, or later in this one.
     stored: Option<Box<Stored>>,
-    is_over: bool,
 }
 
 /// What a request stored in its turn. To a request that was waiting then, this is what a load would
@@ -77,6 +77,8 @@ pub(crate) struct Stored {
     pub(crate) record: Loaded,
     /// When the write began.
     pub(crate) since: Instant,
+    /// Whether the store has answered that it is stored.
+    pub(crate) is_confirmed: bool,
 }
 
 /// Counts a request that waits.
@@ -97,40 +99,42 @@ impl Queues {
     /// Waits until no other request of this process has the turn at `key`, and then a moment for
     /// other processes. `None` if that takes too long.
     ///
-    /// With the turn comes what the request before stored under the key meanwhile, or is about to
-    /// store by a write that goes to the store before any that follows from it.
+    /// With the turn comes what the request before stored under the key meanwhile. If this one
+    /// `writes_behind`, it may be a record that is not stored yet.
     pub(crate) async fn turn(
         &self,
         key: &StoreKey,
         attempt: usize,
+        writes_behind: bool,
         end: Instant,
     ) -> (Option<Turn>, Option<Box<Stored>>) {
         let start = Instant::now();
         // Another process writes to the key too.
         let is_contended = attempt > 1;
-        let (turn, stored) = match self.queue(key).enter(!is_contended) {
-            Ok(turn) => (Some(turn), None),
+        let mut turn = match self.queue(key).enter(writes_behind && !is_contended) {
+            Ok(turn) => Some(turn),
             Err(passed) => {
                 let _waiting = Waiting::begin();
                 let limit = end.min(start + LONGEST_WAIT);
-                match timeout_at(limit, passed).await {
-                    Ok(Ok((turn, stored))) => (Some(turn), stored),
-                    Ok(Err(_)) | Err(_) => (None, None),
-                }
+                timeout_at(limit, passed).await.ok().and_then(|it| it.ok())
             }
         };
         if is_contended {
             sleep_until(end.min(Instant::now() + jitter(attempt))).await;
         }
-        let stored = stored.filter(|it| !is_contended && it.key == *key && it.since >= start);
-        (turn, stored)
+        let stored = turn.as_mut().and_then(|turn| turn.stored.take());
+        let fits = |it: &Box<Stored>| !is_contended && it.key == *key && it.since >= start;
+        (turn, stored.filter(fits))
     }
 
-    /// Whether a request has the turn, or had it a moment ago. Another write now would only be
-    /// refused, or refuse that one.
+    /// Whether a request has the turn, or others waited for it a moment ago. Another write now would
+    /// only be refused, or refuse that one.
     pub(crate) fn is_busy(&self, key: &StoreKey) -> bool {
         let line = self.queue(key).line();
-        line.has_turn || line.last.is_some_and(|last| last.elapsed() < RECENT)
+        line.has_turn
+            || line
+                .free_since
+                .is_some_and(|since| since.elapsed() < RECENT)
     }
 
     fn queue(&self, key: &StoreKey) -> &Arc<Queue> {
@@ -141,21 +145,22 @@ impl Queues {
 
 impl Queue {
     /// Takes the turn if nobody has it, or a place in the queue.
-    fn enter(self: &Arc<Self>, is_ready: bool) -> Result<Turn, oneshot::Receiver<Passed>> {
+    fn enter(self: &Arc<Self>, writes_behind: bool) -> Result<Turn, oneshot::Receiver<Turn>> {
         let mut line = self.line();
         if !line.has_turn {
             line.has_turn = true;
             line.passed = 0;
-            return Ok(Turn::new(self.clone()));
+            return Ok(Turn::of(self, None));
         }
-        // Those that gave up. All wait equally long, so the first give up first.
-        while line.waiting.front().is_some_and(Waiter::is_gone) {
-            line.waiting.pop_front();
+        line.was_awaited = true;
+        if line.waiting.len() == line.waiting.capacity() {
+            line.waiting.retain(|waiter| !waiter.is_gone());
         }
         let (sender, passed) = oneshot::channel();
         line.waiting.push_back(Waiter {
             thread: thread::current().id(),
-            is_ready,
+            // A task that could move to another thread would write there, on another connection.
+            writes_behind: writes_behind && stays_on_thread(),
             sender,
         });
         Err(passed)
@@ -167,20 +172,20 @@ impl Queue {
 }
 
 impl Line {
-    /// The first request on this thread that can write right behind a write that was not answered
-    /// yet. Only there does it come behind it for certain, on the same connection.
+    /// The first request that can write behind a write that the store has not answered. It is on this
+    /// thread, so its write goes the same way and comes behind the other.
     fn next_behind(&mut self) -> Option<Waiter> {
         if self.passed >= MOST_PASSED {
             return None;
         }
         let me = thread::current().id();
-        let is_next = |it: &Waiter| it.is_ready && it.thread == me && !it.is_gone();
+        let is_next = |it: &Waiter| it.writes_behind && it.thread == me && !it.is_gone();
         let place = self.waiting.iter().position(is_next)?;
         self.passed += 1;
         self.waiting.remove(place)
     }
 
-    /// The first request that still waits. If there is none, nobody has the turn.
+    /// The first request that still waits. If there is none, the turn is free.
     fn next(&mut self) -> Option<Waiter> {
         self.passed = 0;
         while let Some(waiter) = self.waiting.pop_front() {
@@ -189,7 +194,7 @@ impl Line {
             }
         }
         self.has_turn = false;
-        self.last = Some(Instant::now());
+        self.free_since = take(&mut self.was_awaited).then(Instant::now);
         None
     }
 }
@@ -198,29 +203,33 @@ impl Waiter {
     fn is_gone(&self) -> bool {
         self.sender.is_closed()
     }
+
+    /// If it gives up meanwhile, the turn is dropped, and the next request has it.
+    fn gets(self, turn: Turn) {
+        drop(self.sender.send(turn));
+    }
 }
 
 impl Turn {
-    fn new(queue: Arc<Queue>) -> Self {
+    fn of(queue: &Arc<Queue>, stored: Option<Box<Stored>>) -> Self {
         Self {
-            queue,
-            stored: None,
-            is_over: false,
+            queue: Arc::clone(queue),
+            stored,
         }
     }
 
-    /// Passes the turn on before the write of this request, of what `stored` returns, is answered:
-    /// to a request whose write goes to the store behind it.
-    pub(crate) fn pass_on_early(&mut self, stored: impl FnOnce() -> Stored) {
-        if self.is_over {
-            return;
-        }
+    /// Passes the turn on before the write of this request is answered: to a request whose write goes
+    /// to the store behind it, and which gets the record that `unconfirmed` returns. Returns the turn
+    /// if there is none.
+    pub(crate) fn pass_on_early(self, unconfirmed: impl FnOnce() -> Stored) -> Option<Self> {
         let next = self.queue.line().next_behind();
-        let Some(waiter) = next else { return };
-        self.is_over = true;
-        // Whoever gave up since then drops the turn, which passes it on.
-        let next = Turn::new(self.queue.clone());
-        drop(waiter.sender.send((next, Some(Box::new(stored())))));
+        let Some(waiter) = next else {
+            return Some(self);
+        };
+        let mut turn = self;
+        turn.stored = Some(Box::new(unconfirmed()));
+        waiter.gets(turn);
+        None
     }
 
     /// Leaves what was stored in this turn to the next request. Only a native record: others may
@@ -232,14 +241,10 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
         let next = self.queue.line().next();
-        let Some(waiter) = next else { return };
-        let next = Turn::new(self.queue.clone());
-        // Whoever gave up since then drops the turn, which passes it on.
-        drop(waiter.sender.send((next, self.stored.take())));
+        if let Some(waiter) = next {
+            waiter.gets(Self::of(&self.queue, self.stored.take()));
+        }
     }
 }
 
@@ -254,6 +259,12 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         measure::waits(false);
     }
+}
+
+/// Whether a task of this runtime stays on its thread.
+fn stays_on_thread() -> bool {
+    Handle::try_current()
+        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread)
 }
 
 /// A random pause of up to some milliseconds, longer after more attempts.

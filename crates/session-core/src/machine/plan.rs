@@ -82,7 +82,7 @@ impl Machine {
                 let sends_ids = !head_sent || !rule_holds!(MovesOnlyBeforeHead);
                 if rules.next_form(live.form).is_some() && changes && sends_ids {
                     Event::Renews
-                } else if (inputs.others_wait)(&live.key) {
+                } else if (inputs.is_busy)(&live.key) {
                     run.key = Some((live.key.clone(), live.form));
                     Event::HasChangesInQueue
                 } else {

@@ -69,6 +69,8 @@ pub(super) struct Run {
     pub(super) not_allowed: Option<NotAllowed>,
     /// A newer record was loaded in this run.
     pub(super) rebased: bool,
+    /// The record that this state works on is not stored yet, and may never be.
+    pub(super) is_unconfirmed: bool,
     /// The session that is to end is that of [another cookie](super::Ending::Presented).
     pub(super) may_be_dead: bool,
     /// The record that is being written is another session of its owner, whose number is limited, or
@@ -128,6 +130,7 @@ impl Run {
             sends_cookie: false,
             not_allowed: None,
             rebased: false,
+            is_unconfirmed: false,
             may_be_dead: false,
             limited: false,
             ends_rotated: None,

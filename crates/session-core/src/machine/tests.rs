@@ -45,7 +45,7 @@ impl Site {
                 *random += 1;
                 bytes.fill(*random);
             },
-            others_wait: &|_| false,
+            is_busy: &|_| false,
         })
     }
 

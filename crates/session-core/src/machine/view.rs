@@ -6,6 +6,7 @@ use crate::{
     error::Result,
     expiry::Millis,
     key::StoreKey,
+    op::Op,
     rules::{Form, Live, Rules},
 };
 
@@ -115,10 +116,13 @@ impl Machine {
         run.is_some_and(|run| run.state == State::Refreshing)
     }
 
-    /// Whether the call under way stores changes of a session that goes on.
-    pub(crate) fn is_storing_changes(&self) -> bool {
-        let run = self.run.as_ref();
-        run.is_some_and(|run| run.state == State::Updating && run.written.is_some())
+    /// Whether other requests may write on the record that the next call stores before the store has
+    /// answered it. Not if that ends the session, or changes whose it is: should the call fail, they
+    /// must not have dropped their changes because of it.
+    pub(crate) fn others_can_write_behind(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| {
+            run.state == State::Updating && run.written.is_some() && Op::login(&run.ops).is_none()
+        })
     }
 
     /// Whether the end of the request is under way. Its caller reports the result.

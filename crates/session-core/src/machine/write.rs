@@ -128,7 +128,7 @@ impl Machine {
         let form = inputs.rules.settings.form;
         match self.apply_changes(None, inputs) {
             Ok(content) => self.insert(form, content, inputs),
-            Err(error) => self.refuse(error, inputs),
+            Err(error) => self.refuse_changes(error, inputs),
         }
     }
 
@@ -145,7 +145,7 @@ impl Machine {
                 self.prepare_rotation(inputs);
                 self.insert(form, content, inputs);
             }
-            Err(error) => self.refuse(error, inputs),
+            Err(error) => self.refuse_changes(error, inputs),
         }
     }
 
@@ -208,7 +208,7 @@ impl Machine {
                 }
                 run.written = Some(Arc::new(new));
             }
-            Err(error) => self.refuse(error, inputs),
+            Err(error) => self.refuse_changes(error, inputs),
         }
     }
 
@@ -231,7 +231,7 @@ impl Machine {
         };
         let content = match self.apply_changes_in_time(&live, inputs) {
             Ok(content) => content,
-            Err(error) => return self.refuse(error, inputs),
+            Err(error) => return self.refuse_changes(error, inputs),
         };
         let emptied = !live.form.has_header() && content.is_empty();
         let sends_cookie = live.id.is_some()
@@ -319,7 +319,7 @@ impl Machine {
             Err(_) if run.state == State::Refreshing => {
                 self.transition(Event::Failed, inputs);
             }
-            Err(error) => self.refuse(error, inputs),
+            Err(error) => self.refuse_changes(error, inputs),
         }
     }
 
@@ -354,6 +354,18 @@ impl Machine {
             .tombstone(live, Some(&successor), inputs.now, tag);
         run.tombstone = Some(Box::new(tombstone));
         run.call = run.reforward();
+    }
+
+    /// Ends the run with an error of its changes. If they were made on a record that is not stored
+    /// yet, and may never be, they are made again on the one that a load finds.
+    fn refuse_changes(&mut self, error: Error, inputs: &mut Inputs<'_>) {
+        match &mut self.run {
+            Some(run) if run.is_unconfirmed => {
+                run.is_unconfirmed = false;
+                self.enter(State::Rebasing, inputs);
+            }
+            _ => self.refuse(error, inputs),
+        }
     }
 
     /// The record that the write replaces: the one last loaded in this run, or else the request's

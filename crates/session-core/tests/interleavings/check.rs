@@ -219,10 +219,17 @@ impl<'r> Check<'r> {
     }
 
     fn data(&mut self) {
-        if let ([session], false) = (&self.reachable[..], self.ended()) {
+        if let (&[session], false) = (&self.reachable[..], self.ended()) {
             self.holds(
                 explained(self.scene, self.run, session, self.all),
                 "the stored data is not what the answers say",
+            );
+            let is_refused = |(act, it): (&Act, &Answer)| *act == Act::Take && it.status == 409;
+            let refused = self.answered().any(is_refused);
+            let is_there = session.data.values.contains_key("a");
+            self.holds(
+                !refused || !is_there,
+                "a value was refused that nobody took",
             );
         }
     }

@@ -56,9 +56,11 @@ fn made(act: Act, scene: &Scene, data: &Data) -> Data {
     // Every request came with the session of the scene's owner, and changes nobody else's.
     let foreign = scene.owner.is_some() && data.owner.as_deref() != scene.owner;
     match act {
-        Act::Set(..) | Act::Remove(_) | Act::Inc | Act::RenewInc | Act::Clear if foreign => {}
+        Act::Set(..) | Act::Remove(_) | Act::Take | Act::Inc | Act::RenewInc | Act::Clear
+            if foreign => {}
         Act::Set(key, value) => drop(data.values.insert(key.to_owned(), value)),
         Act::Remove(key) => drop(data.values.remove(key)),
+        Act::Take => drop(data.values.remove("a")),
         Act::Inc | Act::RenewInc => *data.values.entry("n".to_owned()).or_default() += 1,
         Act::Clear => data.values.clear(),
         Act::LogIn(owner) => {

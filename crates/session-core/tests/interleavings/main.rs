@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use request::Act::{
     BackChannel, Clear, Elsewhere, Everywhere, Inc, LogIn, LogInElsewhere, LogOut, Remove, Renew,
-    RenewInc, Set, Touch,
+    RenewInc, Set, Take, Touch,
 };
 use scene::Scene;
 use session_core::config::OnMaxPerUser::{EndOldest, RefuseLogin};
@@ -50,6 +50,23 @@ fn changes_in_one_process_are_all_kept() {
         .with_failures(1)
         .some_orders();
     Scene::of(&[Inc, Inc, Inc, Inc])
+        .in_one_process()
+        .with_failures(2)
+        .some_orders();
+}
+
+/// A record that is not stored yet decides nothing: what was taken from it may still be there.
+#[test]
+fn in_one_process_nobody_is_refused_a_value_that_nobody_took() {
+    Scene::of(&[Take, Take]).every_order();
+    Scene::of(&[Take, Take, Take])
+        .in_one_process()
+        .every_order();
+    Scene::of(&[Inc, Take, Take])
+        .in_one_process()
+        .with_failures(1)
+        .every_order();
+    Scene::of(&[Inc, Inc, Take, Take])
         .in_one_process()
         .with_failures(2)
         .some_orders();

@@ -12,6 +12,8 @@ pub(crate) const SID: &str = "s1";
 pub(crate) enum Act {
     Set(&'static str, i64),
     Remove(&'static str),
+    /// Removes the value `a`, which one request gets.
+    Take,
     Inc,
     Clear,
     Touch,
@@ -132,6 +134,7 @@ fn change(session: &Session, act: Act) -> Result<()> {
     match act {
         Act::Set(key, value) => session.insert(key, &value)?,
         Act::Remove(key) => drop(session.remove(key)),
+        Act::Take => drop(session.take::<i64>("a")?),
         Act::Inc => increment()?,
         Act::Clear => session.clear(),
         Act::Touch | Act::BackChannel | Act::Everywhere | Act::Elsewhere => {}

@@ -48,7 +48,7 @@ async fn updates_of_one_thread_are_carried_out_in_their_order() {
         // Long ones are sent without a batch.
         for filler in ["", &"x".repeat(40_000)] {
             let mut revision = insert(&store, &format!("{name}{}", filler.len()), kind("0")).await;
-            let updates: Vec<_> = (1..=200)
+            let updates: Vec<_> = (1..=60)
                 .map(|number| {
                     let next = record(kind(&format!("{number}{filler}")));
                     let before = revision.clone();
@@ -83,10 +83,42 @@ async fn requests_that_change_one_session_share_batches() {
         let reads = reads(&server) - before;
         assert!(reads < TIMES * REQUESTS / 2, "{reads}");
     }
-    let request = sessions.begin_request();
-    let session = request.session(&mut iter::once(cookie.as_bytes())).await;
-    let count: Option<usize> = session.unwrap().get("n").unwrap();
+    let count = stored_count(&sessions, &cookie).await;
     assert_eq!(count, Some(1 + 2 * TIMES * REQUESTS));
+}
+
+/// A task that moves to another thread writes there, before the write that it follows from. So
+/// nothing is sent behind a write that is not answered yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_on_several_threads_do_not_refuse_each_other() {
+    const REQUESTS: usize = 64;
+    const TIMES: usize = 20;
+    let server = RedisServer::start(&[]).await;
+    let store = Arc::new(store(&server.url()));
+    let settings = Settings::unsigned().with_store_timeout(Duration::from_secs(10));
+    let sessions = Sessions::new(settings, store).unwrap();
+    let cookie = changed(&sessions, "").await.unwrap();
+    server.command("CONFIG RESETSTAT");
+    let tasks: Vec<_> = (0..REQUESTS)
+        .map(|_| {
+            let (sessions, cookie) = (sessions.clone(), cookie.clone());
+            tokio::spawn(async move {
+                for _ in 0..TIMES {
+                    changed(&sessions, &cookie).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let changes = REQUESTS * TIMES;
+    let sent = changes_sent(&server);
+    assert!(
+        sent >= changes && sent < changes * 5 / 4,
+        "{sent} for {changes}"
+    );
+    assert_eq!(stored_count(&sessions, &cookie).await, Some(1 + changes));
 }
 
 /// A request that changes the session of `cookie`. Returns the cookie that it set, if it set one.
@@ -101,6 +133,12 @@ async fn changed(sessions: &Sessions, cookie: &str) -> Option<String> {
     };
     let set_cookie = outcome.set_cookie?;
     set_cookie.split(';').next().map(str::to_owned)
+}
+
+async fn stored_count(sessions: &Sessions, cookie: &str) -> Option<usize> {
+    let request = sessions.begin_request();
+    let session = request.session(&mut iter::once(cookie.as_bytes())).await;
+    session.unwrap().get("n").unwrap()
 }
 
 /// How often the server has read what clients sent.
