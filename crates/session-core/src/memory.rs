@@ -129,11 +129,7 @@ impl ExpiredSweep for MemoryStore {
     }
 
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<Swept> {
-        let removed = self.records().sweep(instant, limit);
-        Ok(Swept {
-            removed,
-            is_done: removed < limit as u64,
-        })
+        Ok(self.records().sweep(instant, limit))
     }
 }
 

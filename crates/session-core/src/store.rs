@@ -216,10 +216,13 @@ pub trait ExpiredSweep: SessionStore {
     /// A store may have to look at millions of live records before it finds an expired one. So a call
     /// ends when it has looked at everything, when it has removed `limit` records, or after about
     /// [`Swept::LONGEST_CALL`], whichever is first. In the first case it
-    /// [is done](Swept::is_done): no record is left that had expired when the sweep began. Otherwise
-    /// the next call on this store, or on a clone of it, continues where this one stopped. Each call
-    /// looks at one batch at least, so calls in a row come to an end; but a `limit` of 0 removes none,
-    /// and is never done.
+    /// [is done](Swept::is_done): no record is left that had expired when the sweep began, except
+    /// those that somebody else is changing at that moment. Otherwise the next call on this store, or
+    /// on a clone of it, continues where this one stopped. Each call looks at one batch at least, so
+    /// calls in a row come to an end; but a `limit` of 0 removes none, and is never done.
+    ///
+    /// Calls of others on this store or its clones are part of the same sweep. It began with the first
+    /// of them, and is only sure to have removed what had expired at the earliest of their instants.
     ///
     /// A call may be dropped at any time, by [`sweep_until`](crate::sweep_until) at a shutdown or by
     /// a timeout. What it has removed until then stays removed.

@@ -32,8 +32,8 @@ const MAX_DOUBLINGS: u32 = 3;
 /// Each sweep is calls in a row, of 500 records at most, until one [is done](Swept::is_done). It then
 /// waits for `pause`, varied at random by up to a quarter, so that many processes on one store do not
 /// sweep at the same time. The first sweep begins within a quarter of `pause`. If the store fails, a
-/// warning is logged, and the sweep goes on after a pause that doubles with each failure, up to eight
-/// times `pause`.
+/// warning is logged, and the sweep goes on after a longer pause. It doubles with each failure until a
+/// sweep is done, up to eight times `pause`.
 ///
 /// A sweep removes a record after its [`expires_at`](crate::Record::expires_at), which is at least
 /// ten minutes after the session's end. A store that removes expired records by itself, such as
@@ -94,14 +94,12 @@ pub async fn sweep_until<F: Future>(
             tracing::debug!(removed, "expired sessions were swept");
         }
         rest = match swept {
-            Ok(swept) => {
+            Ok(Swept { is_done: true, .. }) => {
                 failures = 0;
-                if swept.is_done {
-                    jittered(pause)
-                } else {
-                    BREATH
-                }
+                jittered(pause)
             }
+            // The failures count on: a store may fail at one place, and not in the calls between.
+            Ok(_) => BREATH,
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn StdError,

@@ -29,17 +29,18 @@ struct Leftovers {
     /// How many calls end before they find an expired record.
     among_live: usize,
     calls: AtomicUsize,
-    failures: usize,
+    /// Whether the call of this number fails.
+    fails: fn(usize) -> bool,
     gate: Option<Semaphore>,
 }
 
 impl Leftovers {
-    fn new(expired: u64, failures: usize) -> Self {
+    fn new(expired: u64) -> Self {
         Self {
             expired: AtomicU64::new(expired),
             among_live: 0,
             calls: AtomicUsize::new(0),
-            failures,
+            fails: |_| false,
             gate: None,
         }
     }
@@ -79,10 +80,10 @@ impl ExpiredSweep for Leftovers {
         if let Some(gate) = &self.gate {
             gate.acquire().await.expect("nobody closes it").forget();
         }
-        if call < self.failures {
+        if (self.fails)(call) {
             return Err(Error::backend("leftovers", "down for now"));
         }
-        if call < self.failures + self.among_live {
+        if call < self.among_live {
             return Ok(Swept {
                 removed: 0,
                 is_done: false,
@@ -123,7 +124,10 @@ async fn a_store_that_fails_three_times_is_swept_at_the_fourth() {
     tracing::subscriber::set_global_default(Warnings::default()).expect("no other test sets one");
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
-    let store = Arc::new(Leftovers::new(10, 3));
+    let store = Arc::new(Leftovers {
+        fails: |call| call < 3,
+        ..Leftovers::new(10)
+    });
     let sweeping = tokio::spawn(sweep_every(store.clone(), PAUSE));
     let start = Instant::now();
     while store.left() > 0 {
@@ -145,7 +149,7 @@ async fn a_store_that_fails_three_times_is_swept_at_the_fourth() {
 
 #[tokio::test(start_paused = true)]
 async fn many_are_swept_in_batches_without_waiting_for_the_pause() {
-    let store = Arc::new(Leftovers::new(2_300, 0));
+    let store = Arc::new(Leftovers::new(2_300));
     let sweeping = tokio::spawn(sweep_every(store.clone(), PAUSE));
     // The first sweep begins within a quarter of the pause.
     sleep(PAUSE / 4 + Duration::from_secs(1)).await;
@@ -161,7 +165,7 @@ async fn many_are_swept_in_batches_without_waiting_for_the_pause() {
 async fn a_sweep_that_is_not_done_goes_on_without_waiting_for_the_pause() {
     let store = Arc::new(Leftovers {
         among_live: 100,
-        ..Leftovers::new(10, 0)
+        ..Leftovers::new(10)
     });
     let sweeping = tokio::spawn(sweep_every(store.clone(), PAUSE));
     sleep(PAUSE / 4 + Duration::from_secs(1)).await;
@@ -170,11 +174,26 @@ async fn a_sweep_that_is_not_done_goes_on_without_waiting_for_the_pause() {
     sweeping.abort();
 }
 
+/// As of a store with one directory that cannot be read.
+#[tokio::test(start_paused = true)]
+async fn failures_back_off_also_if_calls_between_them_succeed() {
+    let store = Arc::new(Leftovers {
+        among_live: usize::MAX,
+        fails: |call| call % 2 == 0,
+        ..Leftovers::new(0)
+    });
+    let sweeping = tokio::spawn(sweep_every(store.clone(), PAUSE));
+    sleep(100 * PAUSE).await;
+    // After the first few, at least six pauses are between two failures.
+    assert!(store.calls() < 50, "{} calls", store.calls());
+    sweeping.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn processes_started_together_do_not_sweep_together() {
     let mut starts = Vec::new();
     for _ in 0..20 {
-        let store = Arc::new(Leftovers::new(1, 0));
+        let store = Arc::new(Leftovers::new(1));
         let start = Instant::now();
         let sweeping = tokio::spawn(sweep_every(store.clone(), PAUSE));
         while store.calls() == 0 {
@@ -191,7 +210,7 @@ async fn processes_started_together_do_not_sweep_together() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_the_rest_at_once() {
-    let store = Arc::new(Leftovers::new(1, 0));
+    let store = Arc::new(Leftovers::new(1));
     let (stop, stopped) = oneshot::channel();
     let sweeping = tokio::spawn(sweep_until(store.clone(), PAUSE, stopped));
     sleep(PAUSE).await;
@@ -206,7 +225,7 @@ async fn a_call_that_has_begun_is_finished_before_the_stop() {
     let gate = Semaphore::new(0);
     let store = Arc::new(Leftovers {
         gate: Some(gate),
-        ..Leftovers::new(600, 0)
+        ..Leftovers::new(600)
     });
     let (stop, stopped) = oneshot::channel();
     let mut sweeping = tokio::spawn(sweep_until(store.clone(), PAUSE, stopped));
@@ -226,7 +245,7 @@ async fn a_call_that_has_begun_is_finished_before_the_stop() {
 async fn a_call_that_does_not_end_delays_the_stop_by_half_a_second() {
     let store = Arc::new(Leftovers {
         gate: Some(Semaphore::new(0)),
-        ..Leftovers::new(600, 0)
+        ..Leftovers::new(600)
     });
     let (stop, stopped) = oneshot::channel();
     let sweeping = tokio::spawn(sweep_until(store.clone(), PAUSE, stopped));
@@ -246,7 +265,10 @@ async fn a_call_that_does_not_end_delays_the_stop_by_half_a_second() {
 #[tokio::test(start_paused = true)]
 async fn no_pause_is_too_short_or_too_long() {
     for pause in [Duration::ZERO, Duration::MAX] {
-        let store = Arc::new(Leftovers::new(1, usize::MAX));
+        let store = Arc::new(Leftovers {
+            fails: |_| true,
+            ..Leftovers::new(1)
+        });
         let swept = sweep_until(store.clone(), pause, pending::<()>());
         assert!(timeout(Duration::from_secs(10), swept).await.is_err());
         assert!(store.calls() < 1_000);

@@ -30,8 +30,8 @@ impl ExpiredSweep for FileStore {
     /// left. Requests are served meanwhile.
     ///
     /// Runs on a thread that may block, and stops if its future is dropped. A call that is not done
-    /// keeps the names of one of the 256 directories in memory, and the next call continues there. The
-    /// index entries of one owner are looked at in one call.
+    /// keeps the names of one of the 513 directories in memory, and the next call continues there, also
+    /// after an error or a dropped call. The index entries of one owner are looked at in one call.
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> session_core::Result<Swept> {
         self.sweep_within(Swept::LONGEST_CALL, instant, limit).await
     }
@@ -95,18 +95,18 @@ impl FileStore {
     }
 }
 
-/// Visits the directory with this number. Returns the names in it that are left.
+/// Visits the files called `names` in the directory with this number, or all of its files.
 fn sweep_directory(
     run: &mut SweepRun,
     root: &Directory,
     number: u16,
     names: Option<Vec<CString>>,
-) -> Result<Vec<CString>> {
+) -> Result<()> {
     let [kind, shard] = number.to_be_bytes();
     match kind {
         0 => {
             let files = skip_foreign(root.child(shard_name(shard)))?;
-            files.map_or(Ok(Vec::new()), |files| {
+            files.map_or(Ok(()), |files| {
                 run.sweep_names(&files, names, |run, name| {
                     sweep_record(run, &files, shard, name)
                 })
@@ -115,7 +115,7 @@ fn sweep_directory(
         1 => {
             let owners = skip_foreign(root.child(OWNERS))?;
             let shard = owners.map_or(Ok(None), |it| skip_foreign(it.child(shard_name(shard))))?;
-            shard.map_or(Ok(Vec::new()), |shard| {
+            shard.map_or(Ok(()), |shard| {
                 run.sweep_names(&shard, names, |run, name| sweep_owner(run, &shard, name))
             })
         }

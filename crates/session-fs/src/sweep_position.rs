@@ -6,7 +6,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Where a sweep stopped, at its limit or after its time. All clones of a store share it.
+/// Where a sweep stopped: at its limit, after its time, at an error, or when its caller was gone. All
+/// clones of a store share it.
 ///
 /// A store's directories are numbered from 0, and visited in a circle.
 #[derive(Debug)]
@@ -20,12 +21,13 @@ pub(crate) struct SweepPosition {
 pub(crate) struct Position {
     /// The directory that was visited last.
     pub(crate) directory: u16,
-    /// The names in it that were not. Without them, each call would read the live files at the start
-    /// of the directory again.
+    /// The names in it that are left to visit. Without them, each call would read the live files at
+    /// the start of the directory again.
     pub(crate) names: Vec<CString>,
-    /// How many directories are visited after that, each as a whole, until the sweep is done.
+    /// How many other directories the sweep has to visit, each as a whole, until it is done.
     pub(crate) left: u16,
-    /// How many live files were in those that were visited as a whole.
+    /// How many live files the sweep has found. It does not count the rest of a directory that it will
+    /// visit again as a whole.
     pub(crate) live: u64,
 }
 
@@ -63,6 +65,11 @@ impl SweepPosition {
     /// The directory after `directory`.
     pub(crate) fn next(&self, directory: u16) -> u16 {
         (directory + 1) % self.directories
+    }
+
+    /// The directory before `directory`.
+    pub(crate) fn previous(&self, directory: u16) -> u16 {
+        (directory + self.directories - 1) % self.directories
     }
 
     /// Lets the next call continue at `new`, unless another call left less to visit meanwhile: two

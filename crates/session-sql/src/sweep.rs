@@ -39,7 +39,7 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
             let batch = self
                 .sweep_batch(to_micros(instant), limit - removed)
                 .await?;
-            removed = limit.min(removed + batch.removed);
+            removed += batch.removed;
             if batch.is_last {
                 return Ok(swept(removed, true));
             }
@@ -48,11 +48,8 @@ impl<D: Dialect, L: Layout> ExpiredSweep for SqlTable<D, L> {
             let rest = batch.took * 2;
             tokio::time::sleep(rest.min(Swept::LONGEST_CALL)).await;
             if began.elapsed() >= Swept::LONGEST_CALL {
-                return Ok(swept(removed, false));
+                break;
             }
-        }
-        if limit > 0 {
-            self.sweep_position().begin_here();
         }
         Ok(swept(removed, false))
     }
@@ -74,12 +71,13 @@ struct Batch {
 }
 
 impl<D: Dialect, L: Layout> SqlTable<D, L> {
-    /// Visits the next rows, `most` of them or [`SWEEP_BATCH`].
+    /// Visits the next rows, `most` of them or [`SWEEP_BATCH`]. The call ends if all of `most` are
+    /// removed: it is at its limit.
     async fn sweep_batch(&self, now: i64, most: usize) -> Result<Batch> {
         let (began, size) = (Instant::now(), SWEEP_BATCH.min(most));
-        let position = *self.sweep_position();
+        let read = *self.sweep_position();
         let start = if L::SWEEPS_ALL_ROWS {
-            position.after()
+            read.after()
         } else {
             now
         };
@@ -96,7 +94,12 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
         let last_row = rows.last().filter(|_| rows.len() == size);
         let is_last = if L::SWEEPS_ALL_ROWS {
             let last_row = last_row.map(|row| row.number);
-            self.sweep_position().advance(position, last_row)
+            let mut position = self.sweep_position();
+            let is_last = position.advance(read, last_row);
+            if removed == most {
+                position.begin_here();
+            }
+            is_last
         } else {
             last_row.is_none()
         };

@@ -29,12 +29,12 @@ impl SweepPosition {
         self.after
     }
 
-    /// A batch after the position `read` was visited. `last_row` is the number of its last row, or
-    /// `None` if the table has no more. Returns whether the sweep has visited all rows; the next
-    /// one then begins here.
+    /// Advances over the batch that was read at the position `read`. `last_row` is the number of its
+    /// last row, or `None` if no row comes after it. Returns whether the sweep has now visited all
+    /// rows. If so, the next sweep begins here.
     ///
-    /// If another sweep on a clone of the store has advanced meanwhile, the batch does not count: it
-    /// has also visited that one.
+    /// Does nothing if the position is no longer `read`: another sweep, on this store or a clone, has
+    /// advanced over the same rows.
     pub(crate) fn advance(&mut self, read: Self, last_row: Option<i64>) -> bool {
         if *self != read {
             return false;
@@ -52,8 +52,8 @@ impl SweepPosition {
         is_done
     }
 
-    /// All rows are to be visited from here on, because some that were visited may have expired
-    /// meanwhile.
+    /// All rows are to be visited from here on, after a call that stopped at its limit: some that
+    /// were visited may have expired meanwhile.
     pub(crate) fn begin_here(&mut self) {
         *self = Self::beginning_after(self.after);
     }

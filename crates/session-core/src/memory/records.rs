@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::{
     key::{KeyPrefix, OwnerKey, StoreKey},
     record::{IndexEntry, Listed, Loaded, Record, Write},
+    store::Swept,
 };
 
 /// How many index entries whose time has passed a write removes.
@@ -100,7 +101,8 @@ impl Records {
         }
     }
 
-    pub(super) fn sweep(&mut self, now: SystemTime, limit: usize) -> u64 {
+    /// Removes up to `limit` records, and as many index entries.
+    pub(super) fn sweep(&mut self, now: SystemTime, limit: usize) -> Swept {
         let mut removed = 0;
         for _ in 0..limit {
             match self.by_expiry.first() {
@@ -112,8 +114,11 @@ impl Records {
                 removed += 1;
             }
         }
-        self.remove_entries(now, limit);
-        removed
+        let removed_entries = self.remove_entries(now, limit);
+        Swept {
+            removed: removed as u64,
+            is_done: removed.max(removed_entries) < limit,
+        }
     }
 
     /// Up to `limit` records of `owner` whose keys come after `after`, and the last key that was
@@ -189,14 +194,15 @@ impl Records {
     }
 
     /// Removes up to `limit` entries whose time has passed.
-    fn remove_entries(&mut self, now: SystemTime, limit: usize) {
-        for _ in 0..limit {
+    /// Returns how many it removed.
+    fn remove_entries(&mut self, now: SystemTime, limit: usize) -> usize {
+        for removed in 0..limit {
             match self.entries_by_expiry.first() {
                 Some((expires_at, ..)) if *expires_at <= now => {}
-                _ => return,
+                _ => return removed,
             }
             let Some((_, owner, key)) = self.entries_by_expiry.pop_first() else {
-                return;
+                return removed;
             };
             if let Some(keys) = self.owners.get_mut(&owner) {
                 keys.remove(&key);
@@ -205,5 +211,6 @@ impl Records {
                 }
             }
         }
+        limit
     }
 }

@@ -93,6 +93,22 @@ async fn entries_go_by_their_own_time_and_no_record_is_asked() {
 }
 
 #[tokio::test]
+async fn a_sweep_is_done_when_no_entry_is_left_either() {
+    let (store, set_clock) = store_with_clock();
+    for name in ["a", "b", "c"] {
+        insert(&store, name, &listed(9_000, 2_000)).await;
+    }
+    set_clock(2_000);
+    for (entries, is_done) in [(1, false), (0, true)] {
+        let swept = store.sweep(2).await.unwrap();
+        assert_eq!(
+            (store.records().entries(), swept.is_done),
+            (entries, is_done)
+        );
+    }
+}
+
+#[tokio::test]
 async fn writes_keep_the_index_from_growing() {
     let (store, set_clock) = store_with_clock();
     for second in 1_000..1_200 {

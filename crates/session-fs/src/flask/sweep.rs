@@ -15,9 +15,9 @@ impl ExpiredSweep for CachelibStore {
     /// Removes expired files whose names are those of sessions. Requests are served meanwhile.
     ///
     /// Runs on a thread that may block, and stops if its future is dropped. After a call that is not
-    /// done, the next call continues where it stopped. Until then the store keeps the names of the
-    /// other files in memory, about 100 bytes each. The first call reads all names, also if that takes
-    /// longer than a call should.
+    /// done, the next call continues where it stopped, also after an error or a dropped call. Until
+    /// then the store keeps the names of the other files in memory, about 100 bytes each. The first
+    /// call reads all names, also if that takes longer than a call should.
     async fn sweep_as_of(&self, instant: SystemTime, limit: usize) -> Result<Swept> {
         self.sweep_within(Swept::LONGEST_CALL, instant, limit).await
     }

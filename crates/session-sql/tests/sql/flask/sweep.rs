@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use session_core::{ExpiredSweep, sweep_until};
+use session_core::{ExpiredSweep, Swept, sweep_until};
 use session_sql::{MySqlStore, TableName, sqlx};
 use tokio::time::{sleep, timeout};
 
@@ -159,6 +159,35 @@ async fn many_sweeps_of_a_large_table_of_mariadb_read_each_live_row_once_or_twic
     // A batch is read once by the select, and its expired rows once more by the delete.
     let most = 2 * LIVE + 2 * EXPIRED + 1_000;
     assert!(read <= most, "{read} rows were read");
+}
+
+/// The time that a call takes must not decide which rows the sweep visits.
+#[tokio::test]
+async fn a_slow_call_that_stops_at_its_limit_is_followed_by_a_whole_sweep() {
+    let (database, table, due) = filled::<sqlx::Sqlite>().await;
+    let store = database.flask_store(&table);
+    let mut writer = database.connect().await;
+    let execute = async |writer: &mut _, sql: &str| {
+        <sqlx::Sqlite as TestDatabase>::execute(writer, sql)
+            .await
+            .unwrap();
+    };
+    execute(&mut writer, "BEGIN IMMEDIATE").await;
+    let commit = async {
+        // So long that the rest after the batch takes the call over its time.
+        sleep(Duration::from_millis(600)).await;
+        execute(&mut writer, "COMMIT").await;
+    };
+    let began = Instant::now();
+    let (swept, ()) = tokio::join!(store.sweep(1), commit);
+    assert_eq!(swept.unwrap().removed, 1);
+    assert!(began.elapsed() > Swept::LONGEST_CALL, "the call was fast");
+    database
+        .execute(&format!(
+            "INSERT INTO {table} (id, session_id) VALUES (-1, 'flask:first')"
+        ))
+        .await;
+    assert_eq!(sweep_up_to(&store, usize::MAX).await, due);
 }
 
 #[tokio::test]
