@@ -116,15 +116,15 @@ impl Queues {
             Err(passed) => {
                 let _waiting = Waiting::begin();
                 let limit = end.min(start + LONGEST_WAIT);
-                timeout_at(limit, passed).await.ok().and_then(|it| it.ok())
+                timeout_at(limit, passed).await.ok().and_then(Result::ok)
             }
         };
         if is_contended {
             sleep_until(end.min(Instant::now() + jitter(attempt))).await;
         }
         let stored = turn.as_mut().and_then(|turn| turn.stored.take());
-        let fits = |it: &Box<Stored>| !is_contended && it.key == *key && it.since >= start;
-        (turn, stored.filter(fits))
+        let fits = |it: &Stored| !is_contended && it.key == *key && it.since >= start;
+        (turn, stored.filter(|it| fits(it)))
     }
 
     /// Whether a request has the turn, or others waited for it a moment ago. Another write now would
@@ -154,7 +154,7 @@ impl Queue {
         }
         line.was_awaited = true;
         if line.waiting.len() == line.waiting.capacity() {
-            line.waiting.retain(|waiter| !waiter.is_gone());
+            line.waiting.retain(|waiter| !waiter.gave_up());
         }
         let (sender, passed) = oneshot::channel();
         line.waiting.push_back(Waiter {
@@ -179,7 +179,7 @@ impl Line {
             return None;
         }
         let me = thread::current().id();
-        let is_next = |it: &Waiter| it.writes_behind && it.thread == me && !it.is_gone();
+        let is_next = |it: &Waiter| it.writes_behind && it.thread == me && !it.gave_up();
         let place = self.waiting.iter().position(is_next)?;
         self.passed += 1;
         self.waiting.remove(place)
@@ -189,7 +189,7 @@ impl Line {
     fn next(&mut self) -> Option<Waiter> {
         self.passed = 0;
         while let Some(waiter) = self.waiting.pop_front() {
-            if !waiter.is_gone() {
+            if !waiter.gave_up() {
                 return Some(waiter);
             }
         }
@@ -200,7 +200,7 @@ impl Line {
 }
 
 impl Waiter {
-    fn is_gone(&self) -> bool {
+    fn gave_up(&self) -> bool {
         self.sender.is_closed()
     }
 

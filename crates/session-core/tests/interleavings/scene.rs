@@ -25,6 +25,7 @@ const FAILURES: [Failure; 4] = [
 
 /// Some requests at once on one session, which holds `a` = 0 and `n` = 0.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Scene {
     pub(crate) acts: Vec<Act>,
     pub(crate) owner: Option<&'static str>,

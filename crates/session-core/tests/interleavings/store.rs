@@ -132,7 +132,8 @@ impl PausingStore {
             }
             Command::Insert(key, record) => {
                 self.shared().keys.push(key.clone());
-                Reply::Written(by_bytes(self.inner.insert(&key, &record).await?, &record))
+                let write = self.inner.insert(&key, &record).await?;
+                Reply::Written(by_bytes(&write, &record))
             }
             Command::Update(key, record, revision) => {
                 let write = match self.inner.load(&key).await? {
@@ -141,7 +142,7 @@ impl PausingStore {
                     }
                     _ => Write::Refused,
                 };
-                Reply::Written(by_bytes(write, &record))
+                Reply::Written(by_bytes(&write, &record))
             }
             Command::Delete(key) => {
                 self.inner.delete(&key).await?;
@@ -210,7 +211,7 @@ impl OwnerIndex for PausingStore {
 }
 
 /// Its revision is the record itself.
-fn by_bytes(write: Write, record: &Record) -> Write {
+fn by_bytes(write: &Write, record: &Record) -> Write {
     match write {
         Write::Stored(_) => Write::stored_bytes(record),
         Write::Refused => Write::Refused,
