@@ -29,17 +29,19 @@ use tokio::runtime::{Builder, Runtime};
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 const USAGE: &str = "bench [chart FILE] [redis|axum|memcached|mongo|files|postgres|sqlite|sql|before PROGRAM]... \
-                     [rounds [visitors]], or profile, or memory [sessions]: without words all contests, \
-                     36 rounds, all rows; 1000000 sessions";
+                     [rounds [visitors]], or profile [redis|memcached|files], or memory [sessions] \
+                     [redis|postgres|sqlite|sql|files]...: without words all contests, 36 rounds, all rows; the \
+                     profile of Redis; 1000000 sessions in each store";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["serve", candidate, address, core] => serve(candidate, address, core).map(|()| true),
-        ["profile"] => profile().map(|()| true),
-        ["memory"] => measure_memory("1000000"),
-        ["memory", sessions] => measure_memory(sessions),
+        ["profile"] => profile(&Contest::Redis).map(|()| true),
+        ["profile", store] => profile_of(store).map(|()| true),
+        ["memory"] => measure_memory("1000000", &[]),
+        ["memory", sessions, stores @ ..] => measure_memory(sessions, stores),
         words => compare(words),
     };
     match outcome {
@@ -102,15 +104,29 @@ fn compare(words: &[&str]) -> Result<bool> {
 }
 
 /// Fills the stores with so many sessions, and says whether the bar of their size was met.
-fn measure_memory(sessions: &str) -> Result<bool> {
+fn measure_memory(sessions: &str, stores: &[&str]) -> Result<bool> {
+    let mut contests = Vec::new();
+    for store in stores {
+        contests.extend(Contest::named(store).ok_or(USAGE)?);
+    }
+    if contests.is_empty() {
+        contests = memory::STORES.to_vec();
+    }
     let plan = on_cores()?;
-    runtime()?.block_on(memory::print(plan, sessions.parse()?))
+    runtime()?.block_on(memory::print(plan, sessions.parse()?, &contests))
+}
+
+fn profile_of(store: &str) -> Result<()> {
+    match Contest::named(store).as_deref() {
+        Some([contest]) => profile(contest),
+        _ => Err(USAGE.into()),
+    }
 }
 
 /// Prints where the instructions of a request go.
-fn profile() -> Result<()> {
+fn profile(contest: &Contest) -> Result<()> {
     let plan = on_cores()?;
-    runtime()?.block_on(profile::print(plan))
+    runtime()?.block_on(profile::print(plan, contest))
 }
 
 /// Keeps this process on all cores but that of the program that is measured.

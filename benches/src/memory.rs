@@ -11,7 +11,8 @@ use session_tests::{Postgres, RedisServer, scratch_dir, target_dir};
 use tower_sessions_sqlx_store::sqlx::{self, Connection, PgConnection};
 
 use crate::{
-    Result, candidate::Candidate, contestant::Contestant, plan::Plan, plan::Row, record::OWNERS,
+    Result, candidate::Candidate, contest::Contest, contestant::Contestant, plan::Plan, plan::Row,
+    record::OWNERS,
 };
 
 /// How many sessions an owner has.
@@ -24,12 +25,36 @@ const MOST_BEYOND_HAND: u64 = 64;
 
 const FLASK: &str = include_str!("flask.py");
 
+/// The stores whose sessions are measured.
+pub(crate) const STORES: [Contest; 4] = [
+    Contest::Redis,
+    Contest::Postgres,
+    Contest::Sqlite,
+    Contest::Files,
+];
+
 /// Fills each store with so many sessions of each library, and prints what one takes, with its part
 /// of the indexes. Says whether the one in Redis takes as little as it has to.
-pub(crate) async fn print(plan: Plan, sessions: u32) -> Result<bool> {
+pub(crate) async fn print(plan: Plan, sessions: u32, stores: &[Contest]) -> Result<bool> {
     let owners = sessions / PER_OWNER;
     println!("{sessions} sessions; ours have {owners} owners, in an index\n");
-    let alone = in_redis_alone(plan).await?;
+    let mut met = true;
+    for store in stores {
+        match store {
+            Contest::Redis => {
+                met &= in_redis_alone(plan).await?;
+                in_redis(plan, sessions).await?;
+            }
+            Contest::Postgres => in_postgres(plan, sessions).await?,
+            Contest::Sqlite => in_sqlite(plan, sessions).await?,
+            Contest::Files => in_files(plan, sessions).await?,
+            _ => return Err("only Redis, PostgreSQL, SQLite and files are measured".into()),
+        }
+    }
+    Ok(met)
+}
+
+async fn in_redis(plan: Plan, sessions: u32) -> Result<()> {
     for candidate in [
         Candidate::OursRedis,
         Candidate::ByHand,
@@ -43,22 +68,31 @@ pub(crate) async fn print(plan: Plan, sessions: u32) -> Result<bool> {
     let server = RedisServer::start(&[]).await;
     let before = redis_size(&server)?;
     flask("redis", &server.url())?;
-    line(
-        "Flask-Session, redis",
-        redis_size(&server)? - before,
-        FLASK_SESSIONS,
-    );
+    let size = redis_size(&server)? - before;
+    line("Flask-Session, redis", size, FLASK_SESSIONS);
+    Ok(())
+}
+
+async fn in_postgres(plan: Plan, sessions: u32) -> Result<()> {
     for candidate in [Candidate::OursPostgres, Candidate::TowerPostgres] {
         let server = Postgres::start().await;
         let size = async || postgres_size(&server.url()).await;
         fill(plan, candidate, &server.url(), sessions, size).await?;
     }
+    Ok(())
+}
+
+async fn in_sqlite(plan: Plan, sessions: u32) -> Result<()> {
     for candidate in [Candidate::OursSqlite, Candidate::TowerSqlite] {
         let directory = scratch_dir();
         let url = format!("sqlite://{}/s.db?mode=rwc", directory.path().display());
         let size = async || on_disk(directory.path());
         fill(plan, candidate, &url, sessions, size).await?;
     }
+    Ok(())
+}
+
+async fn in_files(plan: Plan, sessions: u32) -> Result<()> {
     for candidate in [Candidate::OursFiles, Candidate::ByHandFiles] {
         let directory = scratch_dir();
         let below = directory.path().join("sessions").display().to_string();
@@ -69,7 +103,7 @@ pub(crate) async fn print(plan: Plan, sessions: u32) -> Result<bool> {
     flask("files", &directory.path().display().to_string())?;
     let size = on_disk(directory.path())?;
     line("Flask-Session, files", size, FLASK_SESSIONS);
-    Ok(alone)
+    Ok(())
 }
 
 /// `MEMORY USAGE` of the session of the benches, which has no owner, beside the same by hand.

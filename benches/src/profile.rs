@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, env, fs, path::Path, process::Command, time::Duration};
 
-use session_tests::{RedisServer, scratch_dir};
+use session_tests::{Memcached, RedisServer, scratch_dir};
 
 use crate::{
     Result,
     candidate::Candidate,
+    contest::Contest,
     contestant::Contestant,
     plan::{Plan, Row},
     route::Route,
@@ -22,20 +23,49 @@ const SMALLEST_SHARE: f64 = 0.01;
 /// Instructions by the package that they were compiled from.
 type Parts = BTreeMap<String, f64>;
 
-/// Prints the instructions of a request on Redis, by package, for each program in Actix Web.
+/// Prints the instructions of a request by package, for each program in Actix Web on this store.
 /// Instructions, because they are the same on a busy machine. The kernel's are not among them.
-pub(crate) async fn print(plan: Plan) -> Result<()> {
-    let server = RedisServer::start(&[]).await;
-    for (candidate, routes) in [
-        (Candidate::Bare, &[Route::Read][..]),
-        (Candidate::ByHand, &Route::MEASURED),
-        (Candidate::OursRedis, &Route::MEASURED),
-        (Candidate::ActixSession, &Route::MEASURED),
-    ] {
-        for route in routes {
-            let parts = of_a_request(plan, candidate, *route, &server.url()).await?;
-            print_parts(candidate, *route, &parts);
+pub(crate) async fn print(plan: Plan, contest: &Contest) -> Result<()> {
+    match contest {
+        Contest::Redis => {
+            let server = RedisServer::start(&[]).await;
+            let url = server.url();
+            print_candidate(plan, Candidate::Bare, &[Route::Read], &url).await?;
+            for candidate in [
+                Candidate::ByHand,
+                Candidate::OursRedis,
+                Candidate::ActixSession,
+            ] {
+                print_candidate(plan, candidate, &Route::MEASURED, &url).await?;
+            }
         }
+        Contest::Memcached => {
+            let server = Memcached::start(&[]).await;
+            for candidate in [Candidate::ByHandMemcached, Candidate::OursMemcached] {
+                print_candidate(plan, candidate, &Route::MEASURED, &server.addr()).await?;
+            }
+        }
+        Contest::Files => {
+            for candidate in [Candidate::ByHandFiles, Candidate::OursFiles] {
+                let directory = scratch_dir();
+                let below = directory.path().join("sessions").display().to_string();
+                print_candidate(plan, candidate, &Route::MEASURED, &below).await?;
+            }
+        }
+        _ => return Err("only Redis, memcached and files have a profile".into()),
+    }
+    Ok(())
+}
+
+async fn print_candidate(
+    plan: Plan,
+    candidate: Candidate,
+    routes: &[Route],
+    address: &str,
+) -> Result<()> {
+    for route in routes {
+        let parts = of_a_request(plan, candidate, *route, address).await?;
+        print_parts(candidate, *route, &parts);
     }
     Ok(())
 }
