@@ -21,12 +21,12 @@ use crate::{header, key::StoreKey, measure, record::Loaded};
 /// must not delay the others.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// How long after a turn for which others waited requests still take one before they write. Of those
-/// that come at the same time, all but one would be refused otherwise.
+/// If requests have waited for the last turn, those that come so soon after it take a turn, too, before
+/// they write. Without one, all but the first of them would be refused.
 const RECENT: Duration = Duration::from_millis(20);
 
-/// How many turns in a row are passed on before the write is answered. Until then, requests on other
-/// threads wait.
+/// How many turns in a row are passed on before a write is answered. They go to requests of one thread;
+/// those on other threads wait meanwhile.
 const MOST_PASSED: usize = 64;
 
 /// The queues of this process. Requests that write to one key wait for each other, so that they do
@@ -45,7 +45,7 @@ struct Queue(Mutex<Line>);
 struct Line {
     has_turn: bool,
     waiting: VecDeque<Waiter>,
-    /// Whether a request has waited since the turn was free.
+    /// Whether a request has waited since the turn was last free.
     was_awaited: bool,
     /// When the turn became free, if a request had waited for it.
     free_since: Option<Instant>,
