@@ -78,6 +78,8 @@ impl Driver for Sqlite {
                 // for the disk, and changes of sessions touch few pages, so that one checkpoint in
                 // place of four writes a quarter.
                 .pragma("wal_autocheckpoint", "4000")
+                // In bytes: what the log keeps on the disk after a long read let it grow.
+                .pragma("journal_size_limit", "33554432")
         };
         let file = options.get_filename().to_owned();
         let pool = pool.after_connect(move |connection, _| {

@@ -18,6 +18,7 @@ mod full_or_read_only;
 mod isolation;
 mod kept_connections;
 mod lists;
+mod log_size;
 mod lost_reply;
 mod messages;
 mod migrate;
