@@ -3,11 +3,11 @@
 use std::fs;
 use std::io;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::account::Account;
-use crate::binary::binary;
+use crate::binary::{binary, optional_server_program};
 use crate::given;
 use crate::postgres::Postgres;
 use crate::process::Recipe;
@@ -38,7 +38,7 @@ impl PgBouncer {
 
     /// Its version, such as 1 and 18.
     pub fn version() -> (u32, u32) {
-        let output = Command::new(binary("pgbouncer")).arg("--version").output();
+        let output = Command::new(program()).arg("--version").output();
         let text = output.expect("it can be run").stdout;
         let text = String::from_utf8_lossy(&text).into_owned();
         let mut numbers = text
@@ -67,6 +67,11 @@ impl Deref for PgBouncer {
     }
 }
 
+/// Of a folder of servers if that has one: another folder has the `PostgreSQL` alone.
+fn program() -> PathBuf {
+    optional_server_program("pgbouncer").unwrap_or_else(|| binary("pgbouncer"))
+}
+
 fn recipe(port: u16, directory: &Path, server: u16, lines: &str) -> Recipe {
     let configuration = directory.join("pgbouncer.ini");
     let users = directory.join("users");
@@ -78,7 +83,7 @@ fn recipe(port: u16, directory: &Path, server: u16, lines: &str) -> Recipe {
     );
     fs::write(&users, "\"postgres\" \"\"\n").expect("the directory is writable");
     fs::write(&configuration, text).expect("the directory is writable");
-    let mut recipe = Recipe::new(binary("pgbouncer")).arg(configuration);
+    let mut recipe = Recipe::new(program()).arg(configuration);
     recipe.account = Account::for_server("postgres");
     recipe
 }

@@ -10,7 +10,12 @@ use crate::test_run;
 /// What is the newest of each server, and not the one that the other tests run on. CI is to take at
 /// most 35 minutes, so `PostgreSQL` and MariaDB, whose newest differ least from their oldest, run in
 /// `cargo xtask matrix` alone.
-const NEWEST: &[&str] = &["valkey-9.1", "memcached-1.6.45", "mysql-9.7"];
+const NEWEST: &[&str] = &[
+    "valkey-9.1",
+    "memcached-1.6.45",
+    "mysql-9.7",
+    "pgbouncer-1.26",
+];
 
 /// The newest of most servers; the oldest is what Debian 12 has, where all tests run.
 pub(crate) fn newest(steps: &mut Steps) -> StepResult {

@@ -101,6 +101,17 @@ const MYSQL_TESTS: &Tests = &Tests {
     ],
 };
 
+const PGBOUNCER: &Tests = &Tests {
+    package: "session-sql",
+    runs: &[&[
+        "--workspace",
+        "--all-features",
+        "--test",
+        "sql",
+        "pgbouncer",
+    ]],
+};
+
 /// The server, and what its set-up calls.
 const MARIADB: &[&str] = &["mariadb-server-core", "mariadb-client-core"];
 
@@ -159,6 +170,14 @@ pub(crate) const VERSIONS: &[ServerVersion] = &[
         &["postgresql-18"],
         "postgres",
         POSTGRES,
+    ),
+    // The oldest that keeps prepared statements in transaction mode is 1.21; Debian 12 has 1.18.
+    server(
+        "pgbouncer-1.26",
+        "sid",
+        &["pgbouncer", "postgresql-18"],
+        "pgbouncer",
+        PGBOUNCER,
     ),
     server(
         "mariadb-10.11",
