@@ -26,7 +26,9 @@ pub(crate) fn limited(url: &str, servers: &[&RedisServer], keys: &str, rows: &[&
     }
     let rights: String = rows.iter().map(|row| rights(row)).collect();
     for server in servers {
-        let reply = server.command(&format!("ACL SETUSER app on >secret ~{keys}{rights}"));
+        // Another test may have made the user on this server, with other rights.
+        let user = format!("ACL SETUSER app reset on >secret ~{keys}{rights}");
+        let reply = server.command(&user);
         assert_eq!(reply, "+OK\r\n", "{rights}");
     }
     url.replace("//", "//app:secret@")
