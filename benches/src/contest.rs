@@ -118,9 +118,15 @@ impl Contest {
                     ],
                 ),
             ],
-            Self::Before(_) => [Row::of(1), Row::of(8), usual]
-                .map(|row| (row, BEFORE))
-                .to_vec(),
+            Self::Before(_) => [
+                Row::of(1),
+                Row::of(8),
+                usual,
+                usual.filled(TEN_KB),
+                Row::of(8).filled(100_000),
+            ]
+            .map(|row| (row, BEFORE))
+            .to_vec(),
             Self::Memcached => vec![
                 (Row::of(8), &[C::OursMemcached, C::ByHandMemcached]),
                 (usual, &[C::OursMemcached, C::ByHandMemcached, C::OursRedis]),

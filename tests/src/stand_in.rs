@@ -116,11 +116,19 @@ impl Service {
     fn kill(&self) -> Result<(), String> {
         let pid = self.running().ok_or("it is not running")?;
         tree::kill(pid);
-        // A process that is dead may have threads that are not, and they keep the port.
+        // A process that is dead may have threads that are not, and they keep the port. And until
+        // its parent has heard of its end, PostgreSQL takes it for one that runs.
+        let is_left = || {
+            let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port));
+            bound.is_err() || test_kill_process(pid).is_ok()
+        };
         let begin = Instant::now();
-        while TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+        while is_left() {
             if begin.elapsed() > START_LIMIT {
-                return Err(format!("port {} is still in use", self.port));
+                let port = self.port;
+                return Err(format!(
+                    "process {pid:?} or its port {port} is still in use"
+                ));
             }
             thread::sleep(Duration::from_millis(1));
         }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+use redis::calculate_value_digest;
 use session_core::{
     Connections, Finding, IndexEntry, Loaded, OwnerIndex, OwnerKey, Record, Result, Revision, Scan,
     SessionStore, StoreKey, Write, async_trait,
@@ -14,6 +15,9 @@ use crate::{
     expiry::unix_millis,
     script::{DELETE, EXTEND_ENTRY, INSERT, SHORTEN_ENTRY, UPDATE, UPDATE_ON_OOM, UPDATE_TAGGED},
 };
+
+/// Longer records are compared by their digest, where the server knows it, and not by their bytes.
+const DIGEST_ABOVE: usize = 1024;
 
 #[async_trait]
 impl SessionStore for RedisStore {
@@ -135,22 +139,43 @@ impl RedisStore {
         // An entry needs a script in any case. Without a runtime, the script is the error.
         if let ([key], &mut [old, new, expires_at]) = (keys, &mut *args)
             && let Ok(worker) = self.worker()
-            && worker.compares.load(Relaxed)
         {
-            let key = key.as_bytes();
-            let set = [b"SET", key, new, b"IFEQ", old, b"PXAT", expires_at];
-            let answer = self.send_by(&worker, &set, Retry::Never).await;
-            if has_code(&answer, "WRONGTYPE") {
-                return Ok(false);
+            // Two writes never have the same tag, so they have the same digest once in 2^64.
+            let is_long = old.len() > DIGEST_ABOVE && loaded.tagged_start().is_some();
+            let digest = if is_long && worker.digests.load(Relaxed) {
+                calculate_value_digest(old)
+            } else {
+                String::new()
+            };
+            let by_digest = (&b"IFDEQ"[..], digest.as_bytes(), &worker.digests);
+            let by_bytes = (&b"IFEQ"[..], old, &worker.compares);
+            let first = usize::from(digest.is_empty());
+            for (word, value, known) in &[by_digest, by_bytes][first..] {
+                if !known.load(Relaxed) {
+                    continue;
+                }
+                let set = [
+                    b"SET",
+                    key.as_bytes(),
+                    new,
+                    word,
+                    value,
+                    b"PXAT",
+                    expires_at,
+                ];
+                let answer = self.send_by(&worker, &set, Retry::Never).await;
+                if has_code(&answer, "WRONGTYPE") {
+                    return Ok(false);
+                }
+                if has_code(&answer, "OOM") {
+                    return Box::pin(self.run(&UPDATE_ON_OOM, keys, args)).await;
+                }
+                // The server has written nothing.
+                if !is_syntax_error(&answer) {
+                    return self.parse_answer(answer);
+                }
+                known.store(false, Relaxed);
             }
-            if has_code(&answer, "OOM") {
-                return Box::pin(self.run(&UPDATE_ON_OOM, keys, args)).await;
-            }
-            // The server has written nothing.
-            if !is_syntax_error(&answer) {
-                return self.parse_answer(answer);
-            }
-            worker.compares.store(false, Relaxed);
         }
         // The tag is enough, and less to send and to compare.
         let script = match loaded.tagged_start() {

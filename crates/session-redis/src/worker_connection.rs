@@ -30,6 +30,8 @@ pub(crate) struct WorkerConnection {
     /// Whether the server may know `SET … IFEQ`: Valkey does since 8.1, Redis since 8.4. Each new
     /// connection tries it again, because the address may lead to another server by then.
     pub(crate) compares: AtomicBool,
+    /// The same for `SET … IFDEQ`, which Redis knows since 8.4, and Valkey does not.
+    pub(crate) digests: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -57,6 +59,7 @@ impl WorkerConnection {
         Self {
             server,
             compares: AtomicBool::new(true),
+            digests: AtomicBool::new(true),
             state: Mutex::default(),
         }
     }
@@ -180,6 +183,7 @@ impl WorkerConnection {
                 let current = state.connection.as_ref();
                 if current.is_none_or(|it| !Arc::ptr_eq(it, &connection)) {
                     self.compares.store(true, Relaxed);
+                    self.digests.store(true, Relaxed);
                 }
                 state.connection = Some(connection);
             }

@@ -120,15 +120,18 @@ pub(crate) fn native(tag: u8, length: usize) -> Vec<u8> {
 pub(crate) type Kind = fn(&str) -> Vec<u8>;
 
 /// Plain bytes, all of which a script compares, and those of a native record, of which it compares
-/// the write tag alone.
-pub(crate) const KINDS: [(&str, Kind); 2] =
-    [("plain", |text| text.into()), ("native", native_with)];
+/// the write tag alone. A long native record is compared by its digest where the server knows that.
+pub(crate) const KINDS: [(&str, Kind); 3] = [
+    ("plain", |text| text.into()),
+    ("native", |text| native_with(text, HEADER)),
+    ("long", |text| native_with(text, 2_000)),
+];
 
 /// The length of the shortest native record.
 const HEADER: usize = 66;
 
-fn native_with(text: &str) -> Vec<u8> {
-    let mut bytes = native(0, HEADER);
+fn native_with(text: &str, before: usize) -> Vec<u8> {
+    let mut bytes = native(0, before);
     let mut tag = DefaultHasher::new();
     text.hash(&mut tag);
     bytes[8..16].copy_from_slice(&tag.finish().to_be_bytes());
@@ -140,7 +143,7 @@ fn native_with(text: &str) -> Vec<u8> {
 pub(crate) fn text(bytes: &[u8]) -> &str {
     let is_native = bytes.starts_with(&[0xc1, 1]);
     let text = if is_native { &bytes[HEADER..] } else { bytes };
-    std::str::from_utf8(text).unwrap()
+    std::str::from_utf8(text).unwrap().trim_start_matches('\0')
 }
 
 /// A record that expires after `ttl`, with an entry of the same time in the index of [`owner`].

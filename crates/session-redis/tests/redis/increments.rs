@@ -185,12 +185,12 @@ async fn killed_connections_fail_no_read_and_repeat_no_write() {
     let stop = AtomicBool::new(false);
     let reads: [AtomicUsize; 8] = Default::default();
     for name in 0..reads.len() {
-        insert(&store, &name.to_string(), KINDS[name % 2].1("0")).await;
+        insert(&store, &name.to_string(), KINDS[name % KINDS.len()].1("0")).await;
     }
     let changing = join_all(reads.iter().enumerate().map(|(name, reads)| {
         let (store, done, unknown, stop) = (&store, &done, &unknown, &stop);
         async move {
-            let ((_, kind), name) = (KINDS[name % 2], name.to_string());
+            let ((_, kind), name) = (KINDS[name % KINDS.len()], name.to_string());
             while !stop.load(Relaxed) {
                 let loaded = store.load(&key(&name)).await;
                 let loaded = loaded.expect("a read is sent again").unwrap();
