@@ -16,7 +16,8 @@ use crate::{
     script::{DELETE, EXTEND_ENTRY, INSERT, SHORTEN_ENTRY, UPDATE, UPDATE_ON_OOM, UPDATE_TAGGED},
 };
 
-/// Longer records are compared by their digest, where the server knows it, and not by their bytes.
+/// In bytes. Longer records are compared by their digest, where the server knows it: from here on
+/// that takes the server less time than to receive and compare the bytes.
 const DIGEST_ABOVE: usize = 1024;
 
 #[async_trait]

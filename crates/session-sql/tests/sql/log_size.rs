@@ -28,8 +28,9 @@ async fn a_log_that_a_long_read_made_large_gives_its_space_back() {
         .execute("BEGIN; SELECT COUNT(*) FROM sqlite_schema")
         .await
         .unwrap();
+    let large = vec![b'x'; 1_000_000];
     for _ in 0..60 {
-        insert(&store, &key(), &record(&[b'x'; 1_000_000])).await;
+        insert(&store, &key(), &record(&large)).await;
     }
     assert!(log() > 48 << 20, "the log has {} bytes", log());
 
