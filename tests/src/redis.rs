@@ -136,14 +136,16 @@ impl RedisServer {
     /// Sends one command as a line, for example `CONFIG SET maxmemory 2mb`, and returns the
     /// server's raw reply.
     pub fn command(&self, line: &str) -> String {
-        if OF_THE_WHOLE.iter().any(|words| line.starts_with(words)) {
+        let is_of = |commands: &[&str]| commands.iter().any(|words| line.starts_with(words));
+        let is_of_the_whole = is_of(&OF_THE_WHOLE);
+        if is_of_the_whole {
             given::ends_its_server();
-            assert!(
-                !self.is_of_a_person(),
-                "{line} changes more than a database of a server that is not the tests' own: the test \
-                 belongs into tests/own-server.txt"
-            );
         }
+        assert!(
+            !(self.is_of_a_person() && (is_of_the_whole || is_of(&OF_USERS))),
+            "{line} changes more than a database of a server that is not the tests' own: the test \
+             belongs into tests/own-server.txt"
+        );
         let reply = match self.database {
             0 => command(self.port(), line),
             database => command_in(self.port(), &database.to_string(), line),
@@ -163,6 +165,9 @@ const OF_THE_WHOLE: [&str; 8] = [
     "SCRIPT FLUSH",
     "SHUTDOWN",
 ];
+
+/// Commands that a test uses on the tests' own servers without harm to other tests.
+const OF_USERS: [&str; 2] = ["ACL SETUSER", "ACL DELUSER"];
 
 impl Deref for RedisServer {
     type Target = Server;

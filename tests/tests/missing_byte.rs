@@ -108,7 +108,7 @@ async fn one_byte_less_harms_nobody(backend: Backend, port: u16, address: impl F
 #[tokio::test]
 async fn redis() {
     let server = RedisServer::start(&[]).await;
-    let address = |port| format!("redis://127.0.0.1:{port}/");
+    let address = |port| server.url_by(port);
     one_byte_less_harms_nobody(Backend::Redis, server.port(), address).await;
 }
 

@@ -70,7 +70,13 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
         let options = self.pool().connect_options();
         let check = D::check_statements(connection.get_mut(), &options);
         let check = unless_silent::<D, _>(Operation::Migration, check).await;
-        connection.finish(check).map_err(CallError::Statement)?;
+        // A pooler does not change by itself: whoever starts must not go on and serve requests.
+        connection
+            .finish(check)
+            .map_err(|error| match D::explained(error) {
+                sqlx::Error::Configuration(reason) => CallError::Unsuitable(reason.to_string()),
+                other => CallError::Statement(other),
+            })?;
         if self.table_exists(Operation::Migration).await? {
             return Ok(());
         }

@@ -95,7 +95,7 @@ async fn calls_over_a_silent_network_fail_in_time() {
 async fn one_silent_connection_ends_the_use_of_those_that_were_open_with_it() {
     let server = RedisServer::start(&[]).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let store = store_with_the_defaults(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let store = store_with_the_defaults(&server.url_by(proxy.port()));
     insert(&store, "a", "one").await;
     let (other, asked) = (store.clone(), Arc::new(Barrier::new(2)));
     let thread = std::thread::spawn({

@@ -1,7 +1,7 @@
 //! The store behind `PgBouncer`.
 
 use futures_util::future::join_all;
-use session_core::SessionStore;
+use session_core::{Error, SessionStore};
 use session_sql::{SqlStore, TableName, sqlx};
 use session_tests::PgBouncer;
 
@@ -87,7 +87,10 @@ async fn serves_every_call(bouncer: &PgBouncer) {
 
 async fn is_refused(bouncer: &PgBouncer) {
     let refused = behind(bouncer).store(&TableName::default()).migrate().await;
-    let error = error_chain(&refused.expect_err("prepared statements do not work"));
+    let refused = refused.expect_err("prepared statements do not work");
+    // A program that starts tries again after any other error, and serves requests meanwhile.
+    assert!(matches!(refused, Error::Unsuitable { .. }), "{refused:?}");
+    let error = error_chain(&refused);
     for part in ["PgBouncer 1.21", "max_prepared_statements", "session mode"] {
         assert!(error.contains(part), "{error}");
     }

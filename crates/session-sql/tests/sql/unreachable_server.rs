@@ -93,7 +93,9 @@ pub(crate) async fn fails_within<T, F: Future<Output = Result<T>>>(
 #[tokio::test]
 async fn a_wrong_password_for_mariadb_is_an_error_at_once() {
     let server = MariaDb::start().await;
-    let url = server.url().replace("session:session", "session:hunter2");
+    let url = server.url();
+    let (_, host) = url.rsplit_once('@').expect("a URL with a user");
+    let url = format!("mysql://session:hunter2@{host}");
     let store = SqlStore::<sqlx::MySql>::connect(&url).unwrap();
     let address = format!(":{}", server.port());
     fails_within(REQUEST, || store.migrate(), &address, "Access denied").await;
