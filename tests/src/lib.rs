@@ -65,7 +65,7 @@ pub use namespace::unshare;
 pub use own_database::execute;
 #[cfg(feature = "sql")]
 pub use pgbouncer::PgBouncer;
-pub use port::free_port;
+pub use port::{free_port, with_port};
 #[cfg(feature = "sql")]
 pub use postgres::Postgres;
 #[cfg(feature = "sql")]

@@ -1,4 +1,4 @@
-//! Finds free ports.
+//! Finds free ports, and names them in URLs.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -6,6 +6,14 @@ use std::net::TcpListener;
 use std::sync::{Mutex, PoisonError};
 
 static HANDED_OUT: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+
+/// A server's URL with the port of a proxy, or of another server, in place of its own.
+pub fn with_port(url: &str, own: u16, other: u16) -> String {
+    // The last, because a password may contain the same digits.
+    let around = url.rsplit_once(&format!(":{own}"));
+    let (before, after) = around.unwrap_or_else(|| panic!("a URL without port {own}"));
+    format!("{before}:{other}{after}")
+}
 
 /// A TCP port of 127.0.0.1 that nobody listens on and that this process has not handed out before.
 ///

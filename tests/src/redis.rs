@@ -69,6 +69,10 @@ impl RedisServer {
             return Self::service(port).await;
         }
         given::without_log_in(url);
+        assert!(
+            url.starts_with("redis://"),
+            "a server of the tests is named as redis://127.0.0.1:6379/15, not as {url}"
+        );
         let path = url.splitn(4, '/').nth(3).unwrap_or_default();
         let database = match path {
             "" => 0,
@@ -94,6 +98,12 @@ impl RedisServer {
             // What the test program before this one left is removed a moment after its end.
             let begin = Instant::now();
             while keys() != ":0" {
+                let answer = keys();
+                assert!(
+                    !answer.starts_with('-'),
+                    "{} cannot be used by the tests: {answer}",
+                    self.url()
+                );
                 assert_in_time!(
                     begin.elapsed() < Duration::from_secs(5),
                     "the tests empty their database of Redis, and {} has keys ({}): name an empty \

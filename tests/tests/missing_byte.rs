@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::json;
 use session_tests::{
     ChaosProxy, Disruption, MariaDb, Memcached, Postgres, RedisServer, Watch, assert_in_time,
+    with_port,
 };
 use site::{Answer, Backend, Browser, Cookie, Demo};
 
@@ -122,21 +123,13 @@ async fn memcached() {
 #[tokio::test]
 async fn postgres() {
     let server = Postgres::start().await;
-    let address = |port| {
-        server
-            .url()
-            .replace(&server.port().to_string(), &format!("{port}"))
-    };
+    let address = |port| with_port(&server.url(), server.port(), port);
     one_byte_less_harms_nobody(Backend::Postgres, server.port(), address).await;
 }
 
 #[tokio::test]
 async fn mariadb() {
     let server = MariaDb::start().await;
-    let address = |port| {
-        server
-            .url()
-            .replace(&server.port().to_string(), &format!("{port}"))
-    };
+    let address = |port| with_port(&server.url(), server.port(), port);
     one_byte_less_harms_nobody(Backend::MariaDb, server.port(), address).await;
 }

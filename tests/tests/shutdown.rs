@@ -6,7 +6,9 @@ mod site;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use session_tests::{ChaosProxy, Disruption, Postgres, Program, RedisServer, assert_in_time};
+use session_tests::{
+    ChaosProxy, Disruption, Postgres, Program, RedisServer, assert_in_time, with_port,
+};
 use site::{Backend, Browser, Demo, Rude};
 
 /// Of each reply of the store: long enough to hang up and end the demo in between, and less than
@@ -133,7 +135,7 @@ impl Scene {
 /// A proxy to the server of a store, and the store's address there.
 async fn proxied(url: &str, port: u16) -> (ChaosProxy, String) {
     let proxy = ChaosProxy::start(port).await;
-    let address = url.replace(&port.to_string(), &proxy.port().to_string());
+    let address = with_port(url, port, proxy.port());
     (proxy, address)
 }
 

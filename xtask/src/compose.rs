@@ -195,7 +195,10 @@ impl Engine {
             let mut build = cargo(&["build", "--package", "session-tests", "--all-features"]);
             steps.command("stand-in", &mut build)?;
         } else if !setup::docker_works() {
-            return Err("no Docker engine runs here: docker info".to_owned());
+            let advice = "no Docker engine runs here (docker info fails): start one; or name servers of \
+                          your own by variables, as CONTRIBUTING.md says; or set SESSION_STAND_IN=1 to \
+                          test the harness itself";
+            return Err(advice.to_owned());
         }
         Ok(Self { is_stand_in })
     }

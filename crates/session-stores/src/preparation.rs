@@ -83,6 +83,14 @@ impl fmt::Debug for Preparation {
 }
 
 fn warn_of(error: &Error) {
+    if matches!(error, Error::Unsuitable { .. }) {
+        tracing::error!(
+            error = error as &dyn StdError,
+            "the store cannot be used as it is: end this program, and change the settings or the \
+             database"
+        );
+        return;
+    }
     tracing::warn!(
         error = error as &dyn StdError,
         "the store lacks its table or its indexes; trying again once a second, and requests that \

@@ -12,7 +12,9 @@ use session_mongo::mongodb::{Client, bson::Document};
 use session_redis::RedisStore;
 use session_sql::sqlx::{self, Connection, MySqlConnection, PgConnection};
 use session_sql::{MySqlStore, PostgresStore};
-use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisServer, Server, assert_in_time};
+use session_tests::{
+    MariaDb, Memcached, Mongo, Postgres, RedisServer, Server, assert_in_time, with_port,
+};
 
 /// The longest that copying takes.
 const COPYING: Duration = Duration::from_secs(5);
@@ -255,7 +257,7 @@ fn key() -> StoreKey {
 }
 
 fn at(url: &str, server: &Server, port: u16) -> String {
-    url.replace(&format!(":{}/", server.port()), &format!(":{port}/"))
+    with_port(url, server.port(), port)
 }
 
 /// The TCP connections of this machine to `port` that are open, as their server sees them.

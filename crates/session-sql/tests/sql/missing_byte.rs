@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use session_core::{SessionStore, Write};
 use session_sql::{SqlStore, sqlx};
-use session_tests::{ChaosProxy, Disruption, MariaDb, Postgres};
+use session_tests::{ChaosProxy, Disruption, MariaDb, Postgres, with_port};
 use tokio::time::timeout;
 
 use crate::{
@@ -19,8 +19,7 @@ const DEADLINE: Duration = Duration::from_millis(200);
 /// A store whose traffic passes a proxy.
 async fn behind_proxy<D: TestDatabase>(url: &str, port: u16) -> (SqlStore<D>, ChaosProxy) {
     let proxy = ChaosProxy::start(port).await;
-    let url = url.replace(&port.to_string(), &proxy.port().to_string());
-    let store = SqlStore::<D>::connect(&url).unwrap();
+    let store = SqlStore::<D>::connect(&with_port(url, port, proxy.port())).unwrap();
     store.migrate().await.unwrap();
     (store, proxy)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use session_core::SessionStore;
 use session_sql::{SqlStore, TableName, sqlx};
-use session_tests::{ChaosProxy, MariaDb, Postgres, Server, Watch, assert_in_time};
+use session_tests::{ChaosProxy, MariaDb, Postgres, Server, Watch, assert_in_time, with_port};
 use sqlx::Connection;
 
 use crate::{
@@ -182,8 +182,7 @@ async fn a_server_that_was_demoted_is_left_for_its_successor<D: OwnServer>() {
     }
     let proxy = ChaosProxy::start(old.port()).await;
     let url = database.url.replace(D::USER.0, D::USER.1);
-    let url = url.replace(&old.port().to_string(), &proxy.port().to_string());
-    let store = SqlStore::<D>::connect(&url).unwrap();
+    let store = SqlStore::<D>::connect(&with_port(&url, old.port(), proxy.port())).unwrap();
     let key = key();
     let loads = || (0..10).map(|_| store.load(&key));
     join_all(loads()).await;

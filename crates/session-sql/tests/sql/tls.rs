@@ -9,6 +9,7 @@ use session_core::SessionStore as _;
 use session_sql::{SqlStore, sqlx};
 use session_tests::{
     Certificates, ChaosProxy, Disruption, MariaDb, Postgres, Server, Strike, Watch, assert_in_time,
+    with_port,
 };
 
 use crate::{
@@ -222,7 +223,7 @@ async fn a_handshake_that_ends_or_falls_silent_is_an_error_in_time_and_costs_no_
     let certificates = Certificates::of_localhost();
     let server = D::start(&certificates).await;
     let proxy = ChaosProxy::start(server.port()).await;
-    let url = D::url(&server).replace(&server.port().to_string(), &proxy.port().to_string());
+    let url = with_port(&D::url(&server), server.port(), proxy.port());
     let url = format!("{url}{}", trusting(D::CHECKED, &certificates));
     let store = SqlStore::<D>::connect(&url).unwrap();
     store.migrate().await.unwrap();
