@@ -2,12 +2,12 @@
 //!
 //! Run it as `login.rs` says, with `--example sql`.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, process, time::Duration};
 
 use actix_web::{App, HttpServer, get, rt::time::sleep};
 use session_actix::{
     Session, SessionError, SessionMiddleware,
-    session_core::{Sessions, Settings, config::Env, sweep_every},
+    session_core::{Error as StoreError, Sessions, Settings, config::Env, sweep_every},
 };
 
 #[get("/")]
@@ -30,6 +30,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // a 503.
         while let Err(error) = table.migrate().await {
             eprintln!("there is no table yet: {error:?}");
+            if matches!(error, StoreError::Unsuitable { .. }) {
+                process::exit(1);
+            }
             sleep(Duration::from_secs(1)).await;
         }
         sweep_every(table, pause).await;

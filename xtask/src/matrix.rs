@@ -11,6 +11,7 @@ use crate::test_run;
 /// most 35 minutes, so `PostgreSQL` and MariaDB, whose newest differ least from their oldest, run in
 /// `cargo xtask matrix` alone.
 const NEWEST: &[&str] = &[
+    "redis-8.6",
     "valkey-9.1",
     "memcached-1.6.45",
     "mysql-9.7",

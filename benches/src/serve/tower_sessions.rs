@@ -92,7 +92,8 @@ pub(super) fn sqlite(url: &str) -> Result<()> {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .pragma("cache_size", "-16384")
-            .pragma("wal_autocheckpoint", "4000");
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", "33554432");
         let store = SqliteStore::new(pool_options(4).connect_with(options).await?);
         store.migrate().await?;
         serve(store).await

@@ -23,7 +23,8 @@ pub enum Error {
         source: BoxError,
     },
     /// What the store keeps its records in, such as a table, is missing, incomplete, or holds
-    /// something else. Calls fail until somebody changes that or the settings.
+    /// something else, or what leads to it mixes up answers. Nothing but a change of that or of the
+    /// settings helps.
     Unsuitable {
         /// The store's name, such as `postgres`.
         store: &'static str,

@@ -22,7 +22,7 @@ use tokio::{
 const MAX_COMMANDS: usize = 16;
 // The bytes of a command that still shares a batch. What a batch saves is the same for each command. Its buffers hold
 // all of them, and if these are long, the allocator gets them from the system and gives them back each time: with 8
-// visitors, changes of 30 KB, whose commands have the old record too, took 1.7 times the processor time.
+// visitors, changes of 30 KB whose commands had the old record too took 1.7 times the processor time.
 const MAX_SIZE: usize = 32 * 1024;
 
 /// The channel for a reply.

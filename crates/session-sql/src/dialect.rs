@@ -44,12 +44,13 @@ pub trait Driver: Database + fmt::Debug {
         false
     }
 
-    /// Fails if what is between this process and the server mixes up the connections' statements.
+    /// Why the connection must not be used, if what is between this process and the server mixes up
+    /// the connections' statements.
     fn check_statements(
         _: &mut Self::Connection,
         _: &<Self::Connection as Connection>::Options,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send {
-        async { Ok(()) }
+    ) -> impl Future<Output = sqlx::Result<Option<&'static str>>> + Send {
+        async { Ok(None) }
     }
 
     /// The error with what to do about it, where neither the server nor the driver says it.

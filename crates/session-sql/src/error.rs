@@ -13,7 +13,7 @@ pub(crate) enum CallError {
     Unreachable(Unreachable),
     /// The database refused the statement, or the connection broke.
     Statement(sqlx::Error),
-    /// The store cannot use the table or the key. The text says what to do about it.
+    /// The store cannot use the table, the key or the connection. The text says what to do about it.
     Unsuitable(String),
 }
 

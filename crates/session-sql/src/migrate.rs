@@ -52,8 +52,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     ///
     /// # Errors
     ///
-    /// If the table holds something else or lacks a column or an index, if the rights are missing,
-    /// or if the database fails. The error says what to do. In
+    /// If the table holds something else or lacks a column or an index, if a pooler mixes up
+    /// statements, if the rights are missing, or if the database fails. The error says what to do. In
     /// Flask-Session's layout also if `session_id` is not unique, `expiry` has a time zone, or
     /// `data` holds less than the limit.
     ///
@@ -71,12 +71,9 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
         let check = D::check_statements(connection.get_mut(), &options);
         let check = unless_silent::<D, _>(Operation::Migration, check).await;
         // A pooler does not change by itself: whoever starts must not go on and serve requests.
-        connection
-            .finish(check)
-            .map_err(|error| match D::explained(error) {
-                sqlx::Error::Configuration(reason) => CallError::Unsuitable(reason.to_string()),
-                other => CallError::Statement(other),
-            })?;
+        if let Some(reason) = connection.finish(check).map_err(CallError::Statement)? {
+            return Err(CallError::Unsuitable(reason.to_owned()));
+        }
         if self.table_exists(Operation::Migration).await? {
             return Ok(());
         }

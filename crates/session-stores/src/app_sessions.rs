@@ -57,8 +57,8 @@ impl AppSessions {
     ///
     /// # Errors
     ///
-    /// If a setting is missing or cannot be used, or if the table or the collection holds something
-    /// else. The message says what to do.
+    /// If a setting is missing or cannot be used, if the table or the collection holds something
+    /// else, or if a pooler mixes up statements. The message says what to do.
     ///
     /// # Panics
     ///

@@ -9,7 +9,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 type Attempt = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// What has to be done to a store once, before it can hold sessions.
-pub struct Preparation(Box<dyn Fn() -> Attempt + Send + Sync>);
+pub struct Preparation {
+    attempt: Box<dyn Fn() -> Attempt + Send + Sync>,
+    /// Why the last try failed, if it was logged.
+    logged: Option<String>,
+}
 
 impl Preparation {
     #[cfg_attr(
@@ -26,7 +30,10 @@ impl Preparation {
         S: Clone + Send + Sync + 'static,
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        Self(Box::new(move || Box::pin(prepare(store.clone()))))
+        Self {
+            attempt: Box::new(move || Box::pin(prepare(store.clone()))),
+            logged: None,
+        }
     }
 
     /// Tries once. Returns itself if a later try may succeed.
@@ -34,7 +41,7 @@ impl Preparation {
     /// # Errors
     ///
     /// If only a change of the settings or of the database helps.
-    pub async fn first_try(self) -> Result<Option<Self>, ConfigError> {
+    pub async fn first_try(mut self) -> Result<Option<Self>, ConfigError> {
         match self.run().await {
             Ok(()) => Ok(None),
             Err(Error::Unsuitable { source, .. }) => Err(ConfigError::new(
@@ -42,7 +49,7 @@ impl Preparation {
                 format!("cannot be used: {source}"),
             )),
             Err(error) => {
-                warn_of(&error);
+                self.log(&error);
                 Ok(Some(self))
             }
         }
@@ -54,24 +61,40 @@ impl Preparation {
     ///
     /// If it fails now.
     pub async fn run(&self) -> Result<()> {
-        (self.0)().await
+        (self.attempt)().await
     }
 
     /// Tries until it succeeds.
-    pub async fn until_done(self) {
-        let mut logged = None;
+    pub async fn until_done(mut self) {
         loop {
             tokio::time::sleep(PAUSE).await;
             let Err(error) = self.run().await else {
                 tracing::info!("the store is prepared now");
                 return;
             };
-            // Another reason than before, such as missing rights once the server is up.
-            let reason = error.source().map(ToString::to_string);
-            if logged.as_ref().is_some_and(|logged| *logged != reason) {
-                warn_of(&error);
-            }
-            logged = Some(reason);
+            self.log(&error);
+        }
+    }
+
+    /// Logs an error, unless its reason is that of the last one. Another reason is, for example,
+    /// missing rights once the server is up.
+    fn log(&mut self, error: &Error) {
+        let reason = error.source().map(ToString::to_string);
+        if self.logged == reason {
+            return;
+        }
+        self.logged = reason;
+        if matches!(error, Error::Unsuitable { .. }) {
+            tracing::error!(
+                error = error as &dyn StdError,
+                "the store cannot be used as it is; trying again once a second"
+            );
+        } else {
+            tracing::warn!(
+                error = error as &dyn StdError,
+                "the store lacks its table or its indexes; trying again once a second, and \
+                 requests that use the session fail meanwhile"
+            );
         }
     }
 }
@@ -80,20 +103,4 @@ impl fmt::Debug for Preparation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Preparation").finish_non_exhaustive()
     }
-}
-
-fn warn_of(error: &Error) {
-    if matches!(error, Error::Unsuitable { .. }) {
-        tracing::error!(
-            error = error as &dyn StdError,
-            "the store cannot be used as it is: end this program, and change the settings or the \
-             database"
-        );
-        return;
-    }
-    tracing::warn!(
-        error = error as &dyn StdError,
-        "the store lacks its table or its indexes; trying again once a second, and requests that \
-         use the session fail meanwhile"
-    );
 }

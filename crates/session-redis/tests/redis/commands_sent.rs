@@ -44,15 +44,20 @@ impl Monitor {
     }
 
     fn all_names(&mut self) -> Vec<String> {
-        let mut names = Vec::new();
+        let name = |line: String| line.split('"').nth(1).unwrap().to_owned();
+        self.lines().into_iter().map(name).collect()
+    }
+
+    fn lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
         let mut line = String::new();
         while self.0.read_line(&mut line).is_ok_and(|length| length > 0) {
             if !line.contains(" lua] ") {
-                names.push(line.split('"').nth(1).unwrap().to_owned());
+                lines.push(line.clone());
             }
             line.clear();
         }
-        names
+        lines
     }
 }
 
@@ -146,6 +151,36 @@ fn a_connection_tries_once_whether_the_server_compares() {
         (false, false) => [&["SET", "EVALSHA", "EVAL"][..], &["EVALSHA"]],
     };
     assert_eq!([change(1), change(2)], expected);
+}
+
+/// A digest is compared only if a write tag that nobody can choose is in it.
+#[tokio::test]
+async fn a_long_native_record_is_compared_by_its_digest_where_the_server_knows_it() {
+    let server = RedisServer::start(&[]).await;
+    let store = connected(&server).await;
+    insert(&store, "any", "x").await;
+    let by_bytes = match change_command(&server) {
+        "SET" => "IFEQ",
+        script => script,
+    };
+    let knows_digests = server.command("DIGEST session:any").starts_with('$');
+    let by_digest = if knows_digests { "IFDEQ" } else { by_bytes };
+    let mut monitor = Monitor::on(&server);
+    for (name, bytes, word) in [
+        ("short", native(1, 1_024), by_bytes),
+        ("long", native(1, 1_025), by_digest),
+        ("plain", vec![b'x'; 2_000], by_bytes),
+    ] {
+        let first = insert(&store, name, bytes.clone()).await;
+        // Once for what the connection tries first.
+        let second = update(&store, name, &record(bytes), &first).await;
+        monitor.lines();
+        update(&store, name, &record("changed"), &second).await;
+        let lines = monitor.lines();
+        let quoted = format!("\"{word}\"");
+        let is_used = lines.iter().any(|line| line.contains(&quoted));
+        assert!(is_used, "{name}: {lines:?}");
+    }
 }
 
 #[tokio::test]

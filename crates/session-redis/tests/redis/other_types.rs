@@ -3,7 +3,7 @@
 use session_core::{Revision, SessionStore, Write};
 use session_tests::RedisServer;
 
-use crate::common::{key, load, record, store};
+use crate::common::{KINDS, key, load, record, store};
 
 #[tokio::test]
 async fn a_value_of_another_type_is_no_session_and_is_not_changed() {
@@ -23,11 +23,10 @@ async fn a_value_of_another_type_is_no_session_and_is_not_changed() {
         assert_eq!(found.is_some(), name == "string", "{name}");
         let write = store.insert(&key(name), &record("ours")).await.unwrap();
         assert_eq!(write, Write::Refused, "{name}");
-        let write = store
-            .update(&key(name), &record("ours"), &Revision::new("v0"))
-            .await
-            .unwrap();
-        assert_eq!(write, Write::Refused, "{name}");
+        for other in KINDS.map(|(_, kind)| Revision::new(kind("v0"))) {
+            let write = store.update(&key(name), &record("ours"), &other).await;
+            assert_eq!(write.unwrap(), Write::Refused, "{name}");
+        }
         store.delete(&key(name)).await.unwrap();
         assert_eq!(
             server.command(&format!("TYPE session:{name}")),

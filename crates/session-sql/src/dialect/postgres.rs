@@ -21,6 +21,13 @@ const MIXED_UP: &str = "\
     PgBouncer in transaction mode: a load can run another program's deletion. Use PgBouncer 1.21 or \
     newer and set max_prepared_statements, or use its session mode";
 
+/// Whether the server knows another statement, or none, by the name of ours.
+fn is_of_another_statement(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    // invalid_sql_statement_name, duplicate_prepared_statement
+    matches!(code.as_deref(), Some("26000" | "42P05"))
+}
+
 impl Driver for Postgres {
     const ONE_WRITER: bool = false;
     // The driver knows where a reply ends, and a new connection costs the server a process.
@@ -102,7 +109,7 @@ impl Driver for Postgres {
     async fn check_statements(
         connection: &mut PgConnection,
         options: &PgConnectOptions,
-    ) -> sqlx::Result<()> {
+    ) -> sqlx::Result<Option<&'static str>> {
         // Nobody else has a statement with this result.
         let mine = i64::from(getrandom::u32().unwrap_or(7));
         let sql = AssertSqlSafe(format!("SELECT {mine}::bigint")).into_sql_str();
@@ -126,18 +133,17 @@ impl Driver for Postgres {
             match found {
                 Ok(found) if found == mine => {}
                 Ok(_) | Err(sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound) => {
-                    return Err(sqlx::Error::Configuration(MIXED_UP.into()));
+                    return Ok(Some(MIXED_UP));
                 }
+                Err(error) if is_of_another_statement(&error) => return Ok(Some(MIXED_UP)),
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn explained(error: sqlx::Error) -> sqlx::Error {
-        let code = error.as_database_error().and_then(DatabaseError::code);
-        // invalid_sql_statement_name, duplicate_prepared_statement
-        if matches!(code.as_deref(), Some("26000" | "42P05")) {
+        if is_of_another_statement(&error) {
             return sqlx::Error::Configuration(MIXED_UP.into());
         }
         error

@@ -27,8 +27,8 @@ const SLOW_CALL: Duration = Duration::from_secs(10);
 const RELEASE: Duration = Duration::from_secs(2);
 /// Within this time calls succeed again.
 const RECOVERY: Duration = Duration::from_secs(2);
-/// How many stores use the server at once, with a few of its 200 connections each. More logged in at
-/// once than two cores can hash the passwords of, on a server that asks for one.
+/// How many stores use the server at once, with a few of its 200 connections each. With more, two
+/// cores cannot hash the passwords of all log-ins in time.
 const AT_ONCE: usize = 12;
 /// So many calls have more messages than the last that is damaged.
 const CALLS_OF_A_STORE: usize = 12;
