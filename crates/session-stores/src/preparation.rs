@@ -104,3 +104,45 @@ impl fmt::Debug for Preparation {
         f.debug_struct("Preparation").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, fs::File, sync::Arc};
+
+    use session_tests::scratch_dir;
+
+    use super::*;
+
+    #[test]
+    fn another_reason_is_logged_once() {
+        let directory = scratch_dir();
+        let path = directory.path().join("log");
+        let file = File::create(&path).expect("the directory is writable");
+        let to_log = tracing_subscriber::fmt().with_writer(Arc::new(file));
+        let _guard = tracing::subscriber::set_default(to_log.finish());
+        let mut preparation = Preparation {
+            attempt: Box::new(|| Box::pin(async { Ok(()) })),
+            logged: None,
+        };
+        let store = "postgres";
+        for _ in 0..2 {
+            let source = "it is down".into();
+            preparation.log(&Error::Backend { store, source });
+        }
+        // What only the second try finds out.
+        for _ in 0..2 {
+            let source = "it holds something else".into();
+            preparation.log(&Error::Unsuitable { store, source });
+        }
+        let text = fs::read_to_string(&path).expect("the log is text");
+        let levels: Vec<_> = text
+            .lines()
+            .filter_map(|line| {
+                ["WARN", "ERROR"]
+                    .into_iter()
+                    .find(|level| line.contains(level))
+            })
+            .collect();
+        assert_eq!(levels, ["WARN", "ERROR"], "{text}");
+    }
+}
