@@ -141,7 +141,7 @@ impl RedisStore {
         if let ([key], &mut [old, new, expires_at]) = (keys, &mut *args)
             && let Ok(worker) = self.worker()
         {
-            // Two writes never have the same tag, so they have the same digest once in 2^64.
+            // Each write has a random tag, so two have the same digest once in 2^64.
             let is_long = old.len() > DIGEST_ABOVE && loaded.tagged_start().is_some();
             let digest = if is_long && worker.digests.load(Relaxed) {
                 calculate_value_digest(old)

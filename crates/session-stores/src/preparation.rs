@@ -11,7 +11,7 @@ type Attempt = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 /// What has to be done to a store once, before it can hold sessions.
 pub struct Preparation {
     attempt: Box<dyn Fn() -> Attempt + Send + Sync>,
-    /// Why the last try failed, if it was logged.
+    /// The reason that was logged last.
     logged: Option<String>,
 }
 
@@ -79,11 +79,13 @@ impl Preparation {
     /// Logs an error, unless its reason is that of the last one. Another reason is, for example,
     /// missing rights once the server is up.
     fn log(&mut self, error: &Error) {
-        let reason = error.source().map(ToString::to_string);
-        if self.logged == reason {
+        let reason = error
+            .source()
+            .map_or_else(|| error.to_string(), ToString::to_string);
+        if self.logged.as_ref() == Some(&reason) {
             return;
         }
-        self.logged = reason;
+        self.logged = Some(reason);
         if matches!(error, Error::Unsuitable { .. }) {
             tracing::error!(
                 error = error as &dyn StdError,
@@ -125,6 +127,11 @@ mod tests {
             logged: None,
         };
         let store = "postgres";
+        // An error without a source is a reason, too.
+        let budget = Duration::from_secs(1);
+        for _ in 0..2 {
+            preparation.log(&Error::Timeout { budget });
+        }
         for _ in 0..2 {
             let source = "it is down".into();
             preparation.log(&Error::Backend { store, source });
@@ -143,6 +150,6 @@ mod tests {
                     .find(|level| line.contains(level))
             })
             .collect();
-        assert_eq!(levels, ["WARN", "ERROR"], "{text}");
+        assert_eq!(levels, ["WARN", "WARN", "ERROR"], "{text}");
     }
 }
