@@ -22,6 +22,7 @@ fn said(words: &[&str], env: &[(&str, &str)]) -> String {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     let output = xtask
         .args(words)
+        .env_clear()
         .env("PATH", "/nonexistent")
         .envs(env.iter().copied())
         .output();
