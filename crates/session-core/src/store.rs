@@ -116,7 +116,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     }
 
     /// What is wrong with the backend, as far as it can be asked: its version, its clock, its memory,
-    /// its indexes. For operators; no request needs it. Reads only.
+    /// its indexes. For operators; no request needs it. Reads only. Whoever calls it limits its time, as
+    /// that of each call.
     ///
     /// # Errors
     ///
