@@ -100,9 +100,8 @@ pub(crate) fn ends_its_server() {
 /// Fails a test that is not listed and needs `what`, which a server that runs already does not have.
 pub(crate) fn needs_its_own(what: &str) {
     is_listed_as(&[EntryKind::Other], what);
-    let is_given = compose::in_use() || KINDS.iter().any(|it| env::var_os(it.variable).is_some());
     assert!(
-        !is_given,
+        !compose::in_use() && named().next().is_none(),
         "a running server has not what this test needs ({what}): the test belongs into {LIST}"
     );
 }
@@ -123,23 +122,29 @@ fn is_listed_as(kinds: &[EntryKind], what: &str) {
 /// the service there.
 pub(crate) fn address(variable: &str, service: &str) -> Option<String> {
     let mut kinds = KINDS.iter();
-    uses(
-        kinds
-            .find(|it| it.variable == variable)
-            .expect("a variable of a kind"),
-    );
-    let given = env::var(variable).ok();
-    let given = given.or_else(|| compose::in_use().then(|| service.to_owned()));
+    let kind = kinds.find(|it| it.variable == variable);
+    let kind = kind.expect("a variable of a kind");
+    uses(kind);
+    let given = named_of(kind);
     if given.is_none() {
         no_person_gives(variable);
     }
-    given
+    given.or_else(|| compose::in_use().then(|| service.to_owned()))
+}
+
+/// What a person names by the variable of this kind; fails the test if that has no value.
+fn named_of(kind: &Kind) -> Option<String> {
+    kind.named().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The kinds of which a person names a server.
+fn named() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().filter(|kind| named_of(kind).is_some())
 }
 
 /// Fails the test if a person has named servers for the tests, and it needs another: `what`.
 fn no_person_gives(what: &str) {
-    let mut set = KINDS.iter().filter(|it| env::var_os(it.variable).is_some());
-    if let (Some(named), false) = (set.next(), compose::in_use()) {
+    if let (Some(named), false) = (named().next(), compose::in_use()) {
         panic!(
             "{} names a server, and this test needs another ({what}): {LIST} has to say so",
             named.variable
@@ -182,11 +187,13 @@ pub(crate) fn host(port: u16) -> Box<dyn Host> {
     }
 }
 
-/// Empties the server on `port` and brings its settings back, if it is a service.
-pub(crate) fn renew(port: u16) {
-    if let Some(service) = Service::on(port) {
+/// Empties the server on `port` and brings its settings back, if it is a service. Whether it is one.
+pub(crate) fn renew(port: u16) -> bool {
+    let service = Service::on(port);
+    if let Some(service) = &service {
         service.renew();
     }
+    service.is_some()
 }
 
 /// Fails a test that is not listed and wants settings.

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::account::Account;
 use crate::binary::server_program;
 use crate::given;
+use crate::own_server::servers;
 use crate::process::Recipe;
 use crate::server::Server;
 use crate::wire::{ask, command, expect};
@@ -34,10 +35,7 @@ impl Memcached {
     }
 
     async fn given(addresses: &str) -> Self {
-        let ports: Vec<_> = addresses
-            .split(',')
-            .map(|it| given::port(it.trim()))
-            .collect();
+        let ports: Vec<_> = servers(addresses).map(given::port).collect();
         let free = ports.iter().copied().find(|port| in_use().insert(*port));
         let port = free.unwrap_or_else(|| {
             panic!("this test needs more memcached servers than SESSION_TEST_MEMCACHED names: {addresses}")

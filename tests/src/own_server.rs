@@ -3,6 +3,7 @@
 //! `xtask` compiles this file, too, and chooses the tests by it. The harness checks at each use of a
 //! server that what the test's name and the list say is true.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 
@@ -71,9 +72,33 @@ impl Kind {
         self.package.iter().chain(self.others).copied()
     }
 
+    /// The server, or the servers, that the variable names; `None` if it is not set.
+    ///
+    /// # Errors
+    ///
+    /// If it has no value: whoever set it expects that the tests use a server of theirs.
+    pub(crate) fn named(&self) -> Result<Option<String>, String> {
+        let Some(value) = env::var_os(self.variable) else {
+            return Ok(None);
+        };
+        let value = value.into_string().ok();
+        let value = value.filter(|it| servers(it).next().is_some());
+        value.map(Some).ok_or_else(|| {
+            format!(
+                "{} is set and names no server: give it one, as CONTRIBUTING.md says, or unset it",
+                self.variable
+            )
+        })
+    }
+
     pub(crate) fn is_in_the_name(&self, test: &str) -> bool {
         self.words.iter().any(|word| test.contains(word))
     }
+}
+
+/// The servers in the value of a variable.
+pub(crate) fn servers(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|it| !it.is_empty())
 }
 
 /// A line of the list.

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use crate::assert_in_time;
 use crate::binary::server_program;
-use crate::compose;
 use crate::given;
 use crate::guard::Guard;
 use crate::left_over::LeftOver;
@@ -65,8 +64,8 @@ impl RedisServer {
 
     async fn given(url: &str) -> Self {
         let port = given::port(url);
-        if compose::in_use() {
-            return Self::service(port).await;
+        if given::renew(port) {
+            return Self::running(port).await;
         }
         given::without_log_in(url);
         assert!(

@@ -23,6 +23,9 @@ fn is_given() -> bool {
     env::var_os(GIVEN).is_some()
 }
 
+/// Makes the tests use docker compose, but for the servers that a person names.
+const COMPOSE: (&str, &str) = ("SESSION_TEST_COMPOSE", "1");
+
 /// Starts this program again for one test, with a server. What it has said.
 fn run_given(test: &str, given: (&str, &str)) -> String {
     run_again(test, &[given])
@@ -54,15 +57,16 @@ async fn store_and_abort(store: &dyn SessionStore) {
     std::process::abort();
 }
 
-/// Runs the test in another program, twice, and checks that the server is soon as it was.
+/// Runs the test in another program, then again beside docker compose, and checks each time that the
+/// server is soon as it was.
 async fn leaves_all<D: PartialEq + Debug>(
     test: &str,
     given: (&str, &str),
     dump: impl AsyncFn() -> D,
 ) {
     let before = dump().await;
-    for _ in 0..2 {
-        let said = run_given(test, given);
+    for env in [&[given][..], &[given, COMPOSE]] {
+        let said = run_again(test, env);
         assert!(said.contains(DONE), "{said}");
         let began = Instant::now();
         loop {
@@ -92,9 +96,11 @@ async fn nothing_is_left_on_redis() {
     let dump = async || questions.map(|it| server.command(it));
     leaves_all(TEST, (VARIABLE, &format!("{url}15")), dump).await;
     // It is not empty.
-    let said = run_given(TEST, (VARIABLE, &url));
-    assert!(said.contains("has keys (:1)"), "{said}");
-    assert_eq!(server.command("GET mine"), "$1\r\n1\r\n");
+    for env in [&[(VARIABLE, &*url)][..], &[(VARIABLE, &url), COMPOSE]] {
+        let said = run_again(TEST, env);
+        assert!(said.contains("has keys (:1)"), "{said}");
+        assert_eq!(server.command("GET mine"), "$1\r\n1\r\n");
+    }
     let secret = url.replace("//", "//me:secret@");
     let said = run_given(TEST, (VARIABLE, &secret));
     assert!(said.contains("needs no password"), "{said}");
@@ -209,6 +215,22 @@ async fn a_test_that_needs_another_server_than_the_one_that_is_named_fails() {
     );
     assert!(said.contains("this test needs another"), "{said}");
     assert!(said.contains("tests/own-server.txt"), "{said}");
+}
+
+#[tokio::test]
+async fn a_variable_without_a_value_names_no_redis_and_is_an_error() {
+    const TEST: &str = "a_variable_without_a_value_names_no_redis_and_is_an_error";
+    if is_given() {
+        RedisServer::start(&[]).await;
+        return;
+    }
+    for variable in ["SESSION_TEST_REDIS_URL", "SESSION_TEST_MYSQL_URL"] {
+        for env in [&[(variable, "")][..], &[(variable, " "), COMPOSE]] {
+            let said = run_again(TEST, env);
+            let expected = format!("{variable} is set and names no server");
+            assert!(said.contains(&expected), "{said}");
+        }
+    }
 }
 
 /// Runs the test in another program, in which the harness refuses it.

@@ -1,5 +1,6 @@
 //! Everything that has to pass: `cargo xtask ci`.
 
+use crate::given::Given;
 use crate::paths::{cargo, target};
 use crate::steps::{StepResult, Steps, output};
 use crate::{costs, deny, matrix, ops, package, setup, smoke, tests, trees};
@@ -23,6 +24,7 @@ const CHECKS: &[fn(&mut Steps) -> StepResult] = &[
 
 /// Everything that has to pass.
 pub(crate) fn run(steps: &mut Steps) -> StepResult {
+    Given::refuse()?;
     setup::everything(steps)?;
     let failures: Vec<_> = CHECKS
         .iter()

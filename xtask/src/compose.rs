@@ -50,6 +50,7 @@ struct Replacement {
 /// Runs the tests of servers against the services of docker-compose.yml, and the others as always.
 /// `words` select packages as `-p PACKAGE`.
 pub(crate) fn test(steps: &mut Steps, words: &[&str]) -> StepResult {
+    Given::refuse()?;
     let _only_run = only_run()?;
     let engine = Engine::found(steps)?;
     let chosen = packages(words)?;

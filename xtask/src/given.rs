@@ -1,11 +1,10 @@
 //! The tests against servers that run already: which of them those servers serve.
 
-use std::env;
 use std::process::{Command, Stdio};
 
-use crate::own_server::{Entry, EntryKind, KINDS, Kind, LIST, List};
+use crate::own_server::{Entry, EntryKind, KINDS, Kind, LIST, List, servers};
 use crate::paths::root;
-use crate::steps::output;
+use crate::steps::{StepResult, output};
 
 /// The servers that the tests have: one entry for each, so that a kind can occur more than once.
 #[derive(Debug)]
@@ -13,14 +12,35 @@ pub(crate) struct Given(Vec<&'static str>);
 
 impl Given {
     /// Those that the environment names; `None` if it names none.
-    pub(crate) fn by_environment() -> Option<Self> {
-        let named = KINDS.iter().flat_map(|kind| {
-            let value = env::var(kind.variable).unwrap_or_default();
-            let count = value.split(',').filter(|it| !it.is_empty()).count();
-            std::iter::repeat_n(kind.name, count)
-        });
-        let named: Vec<_> = named.collect();
-        (!named.is_empty()).then_some(Self(named))
+    ///
+    /// # Errors
+    ///
+    /// If a variable has no value.
+    pub(crate) fn by_environment() -> Result<Option<Self>, String> {
+        let mut named = vec![];
+        for kind in KINDS {
+            if let Some(value) = kind.named()? {
+                named.extend(servers(&value).map(|_| kind.name));
+            }
+        }
+        Ok((!named.is_empty()).then_some(Self(named)))
+    }
+
+    /// For a command that uses other servers than those that the environment names.
+    ///
+    /// # Errors
+    ///
+    /// If it names any: the harness would take them, and a person's sessions with them.
+    pub(crate) fn refuse() -> StepResult {
+        let Some(given) = Self::by_environment()? else {
+            return Ok(());
+        };
+        let kinds = KINDS.iter().filter(|kind| given.0.contains(&kind.name));
+        let variables: Vec<_> = kinds.map(|kind| kind.variable).collect();
+        Err(format!(
+            "the servers of {} are for `cargo xtask test` alone: unset such variables for other commands",
+            variables.join(" and ")
+        ))
     }
 
     /// The packages with tests that these servers serve.

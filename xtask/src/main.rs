@@ -35,6 +35,7 @@ mod trees;
 
 use std::process::ExitCode;
 
+use given::Given;
 use steps::{StepResult, Steps};
 
 const USAGE: &str = "cargo xtask <command>
@@ -73,7 +74,7 @@ fn main() -> ExitCode {
         ["test", "--compose", rest @ ..] => compose::test(&mut steps, rest),
         ["test", rest @ ..] => tests::run(&mut steps, rest),
         ["soak", rest @ ..] => tests::soak(&mut steps, rest),
-        ["matrix", names @ ..] => matrix::run(&mut steps, names),
+        ["matrix", names @ ..] => matrix::run(&mut steps, names, &[]),
         ["ci"] => ci::run(&mut steps),
         ["fuzz", seconds, names @ ..] if let Ok(seconds) = seconds.parse() => {
             fuzz::run(&mut steps, seconds, names)
@@ -109,6 +110,7 @@ fn main() -> ExitCode {
 
 #[cfg(feature = "browser")]
 fn browser(steps: &mut Steps, words: &[&str]) -> StepResult {
+    Given::refuse()?;
     setup::browser(steps)?;
     if words == ["quota"] {
         let what = "a device proved too often, in headless Chromium";
@@ -119,6 +121,7 @@ fn browser(steps: &mut Steps, words: &[&str]) -> StepResult {
 
 #[cfg(feature = "browser")]
 fn quickstart(steps: &mut Steps) -> StepResult {
+    Given::refuse()?;
     setup::quickstart(steps)?;
     let what = "the README's first program, on five stores, in headless Chromium";
     steps.check("quickstart", what, browser::quickstart)
@@ -126,6 +129,7 @@ fn quickstart(steps: &mut Steps) -> StepResult {
 
 #[cfg(feature = "owners")]
 fn owners(steps: &mut Steps, words: &[&str]) -> StepResult {
+    Given::refuse()?;
     setup::tests(steps, &[])?;
     steps.check("owners", "a user with very many sessions", || {
         owners::run(words)
@@ -135,6 +139,7 @@ fn owners(steps: &mut Steps, words: &[&str]) -> StepResult {
 /// Built anew, with the stores in it and optimised.
 #[cfg(not(feature = "owners"))]
 fn owners(steps: &mut Steps, words: &[&str]) -> StepResult {
+    Given::refuse()?;
     let mut run = paths::cargo(&[
         "run",
         "--release",
@@ -148,6 +153,7 @@ fn owners(steps: &mut Steps, words: &[&str]) -> StepResult {
 
 #[cfg(not(feature = "browser"))]
 fn browser(steps: &mut Steps, words: &[&str]) -> StepResult {
+    Given::refuse()?;
     // The programs that the browser visits, too.
     tests::build(steps)?;
     with_driver(steps, "browser", words)
@@ -156,6 +162,7 @@ fn browser(steps: &mut Steps, words: &[&str]) -> StepResult {
 /// Nothing else of the workspace is needed, so nothing else is built.
 #[cfg(not(feature = "browser"))]
 fn quickstart(steps: &mut Steps) -> StepResult {
+    Given::refuse()?;
     let mut build = paths::cargo(&["build", "--package", "xtask", "--features", "browser"]);
     steps.command("build", &mut build)?;
     with_driver(steps, "quickstart", &[])

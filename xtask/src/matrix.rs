@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::given::Given;
 use crate::paths::cargo;
 use crate::servers::{ServerVersion, VERSIONS};
 use crate::steps::{StepResult, Steps, output};
@@ -19,24 +20,18 @@ const NEWEST: &[&str] = &[
 
 /// The newest of most servers; the oldest is what Debian 12 has, where all tests run.
 pub(crate) fn newest(steps: &mut Steps) -> StepResult {
-    run(steps, NEWEST)
+    run(steps, NEWEST, &[])
 }
 
-/// Runs the tests on the versions that `names` select by the beginnings of their names, or on all,
-/// and prints the table for the README.
-pub(crate) fn run(steps: &mut Steps, names: &[&str]) -> StepResult {
-    let selected: Vec<_> = VERSIONS
-        .iter()
-        .filter(|it| names.is_empty() || names.iter().any(|name| it.name.starts_with(name)))
-        .collect();
-    if selected.is_empty() {
-        let known: Vec<_> = VERSIONS.iter().map(|it| it.name).collect();
-        return Err(format!("known versions: {}", known.join(", ")));
-    }
+/// Runs the tests, with the variables `env`, on the versions that `names` select by the beginnings of
+/// their names, or on all, and prints the table for the README.
+pub(crate) fn run(steps: &mut Steps, names: &[&str], env: &[(&str, &str)]) -> StepResult {
+    Given::refuse()?;
+    let selected = selected(names)?;
     let mut rows = vec![];
     let mut failures = vec![];
     for server in selected {
-        let row = server.fetch(steps).and_then(|()| test(steps, server));
+        let row = server.fetch(steps).and_then(|()| test(steps, server, env));
         match row {
             Ok(row) => rows.push(row),
             Err(error) => failures.push(format!("{}: {error}", server.name)),
@@ -53,8 +48,34 @@ pub(crate) fn run(steps: &mut Steps, names: &[&str]) -> StepResult {
     }
 }
 
+/// Those of which a name begins with one of `names`, or all.
+///
+/// # Errors
+///
+/// If a name is of none.
+fn selected(names: &[&str]) -> Result<Vec<&'static ServerVersion>, String> {
+    let is_of = |it: &ServerVersion, name: &str| !name.is_empty() && it.name.starts_with(name);
+    let is_unknown = |name: &&&str| !VERSIONS.iter().any(|it| is_of(it, name));
+    if let Some(unknown) = names.iter().find(is_unknown) {
+        let known: Vec<_> = VERSIONS.iter().map(|it| it.name).collect();
+        let known = known.join(", ");
+        return Err(format!("there is no {unknown:?}; known versions: {known}"));
+    }
+    let is_meant =
+        |it: &&ServerVersion| names.is_empty() || names.iter().any(|name| is_of(it, name));
+    Ok(VERSIONS.iter().filter(is_meant).collect())
+}
+
+/// A run of the tests on one version.
+fn tests_on(server: &ServerVersion, words: &[&str], env: &[(&str, &str)]) -> Command {
+    let mut tests = cargo(&["test", "--no-fail-fast"]);
+    tests.args(words).envs(env.iter().copied());
+    tests.env("SESSION_TEST_SERVERS", server.folder());
+    tests
+}
+
 /// Runs the tests on one version, and says how many passed.
-fn test(steps: &mut Steps, server: &ServerVersion) -> Result<String, String> {
+fn test(steps: &mut Steps, server: &ServerVersion, env: &[(&str, &str)]) -> Result<String, String> {
     let version = server.version()?;
     let package = server.tests.package;
     let what = format!("{package} on {} {version}", server.name);
@@ -62,11 +83,7 @@ fn test(steps: &mut Steps, server: &ServerVersion) -> Result<String, String> {
     let outcome = steps.check("matrix", &what, || {
         let mut failures = vec![];
         for words in server.tests.runs {
-            let mut tests = cargo(&["test", "--no-fail-fast"]);
-            tests
-                .args(*words)
-                .env("SESSION_TEST_SERVERS", server.folder());
-            let outcome = test_run::run(&mut tests)?;
+            let outcome = test_run::run(&mut tests_on(server, words, env))?;
             passed += outcome.counts.passed;
             failed += outcome.counts.failed;
             print!("{}", outcome.late);
@@ -92,4 +109,19 @@ fn test(steps: &mut Steps, server: &ServerVersion) -> Result<String, String> {
 fn today() -> Result<String, String> {
     let mut date = Command::new("date");
     output(date.arg("+%F")).map(|day| day.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_on_a_version_have_the_variables_of_whoever_runs_them() {
+        let server = selected(&["mysql"]).expect("it is known")[0];
+        let tests = tests_on(server, &["--workspace"], &[("SESSION_TEST_ROWS", "7")]);
+        let set: Vec<_> = tests.get_envs().collect();
+        assert!(set.contains(&("SESSION_TEST_ROWS".as_ref(), Some("7".as_ref()))));
+        let folder = server.folder();
+        assert!(set.contains(&("SESSION_TEST_SERVERS".as_ref(), Some(folder.as_ref()))));
+    }
 }

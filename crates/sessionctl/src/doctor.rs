@@ -6,12 +6,15 @@ use std::{
 };
 
 use serde_json::json;
-use session_stores::session_core::{Bytes, Error, Finding, IndexEntry, Record, Write};
+use session_stores::{
+    StoreType,
+    session_core::{Bytes, Error, Finding, IndexEntry, Record, Write},
+};
 
 use crate::{
     args::Doctor,
     failure::{Completion, Failure, described},
-    opened::Opened,
+    opened::{Opened, in_time},
     output::{BAD, GOOD, conclude, note, say, say_json, shown},
     probe,
     selection::Walk,
@@ -84,7 +87,15 @@ fn report(doctor: &Doctor, findings: &[Finding]) -> Result<Completion, Failure> 
 
 async fn findings(opened: &Opened) -> Vec<Finding> {
     let mut findings = Vec::new();
-    match opened.store.diagnose().await {
+    let diagnosis = async {
+        let diagnosis = opened.store.diagnose();
+        match opened.store_type {
+            // It reads each file, of which there may be very many, and nobody else answers for them.
+            StoreType::Filesystem => diagnosis.await,
+            _ => in_time(diagnosis).await,
+        }
+    };
+    match diagnosis.await {
         Ok(of_server) => findings.extend(of_server),
         Err(error) => {
             findings.push(Finding::new(
@@ -126,18 +137,17 @@ async fn writes(opened: &Opened) -> Result<(), Finding> {
     };
     let began = Instant::now();
     let probe = async {
-        let Write::Stored(revision) = store.insert(&key, &record(b"1", true)).await? else {
+        let Write::Stored(revision) = in_time(store.insert(&key, &record(b"1", true))).await?
+        else {
             return Ok(Some("a new record was refused"));
         };
-        if store
-            .load(&key)
+        if in_time(store.load(&key))
             .await?
             .is_none_or(|it| it.bytes != b"1"[..])
         {
             return Ok(Some("what was written was not read"));
         }
-        if !store
-            .update(&key, &record(b"2", false), &revision)
+        if !in_time(store.update(&key, &record(b"2", false), &revision))
             .await?
             .is_stored()
         {
@@ -148,7 +158,7 @@ async fn writes(opened: &Opened) -> Result<(), Finding> {
     let probed = probe.await;
     let calls = 3;
     let time = began.elapsed() / calls;
-    let removed = store.delete(&key).await;
+    let removed = in_time(store.delete(&key)).await;
     match (probed, removed) {
         (Ok(None), Ok(())) if time > SLOW => Err(Finding::new(
             format!("The store is slow: {} ms a call.", time.as_millis()),

@@ -62,6 +62,10 @@ impl fmt::Display for Failure {
 
 /// An error and its causes, in one line.
 pub(crate) fn described(error: &session_core::Error) -> String {
+    // The error speaks of a request, and there is none here.
+    if let Error::Timeout { budget } = error {
+        return format!("the session store gave no answer within {budget:?}");
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

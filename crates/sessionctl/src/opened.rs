@@ -8,11 +8,13 @@ use std::{
 use session_stores::{
     OpenStore, Preparation, StoreType,
     session_core::{
-        AllSessions, Bytes, ExpiredSweep, KeyPrefix, Moving, Record, SessionStore, Sessions,
-        Settings,
+        self, AllSessions, Bytes, Error, ExpiredSweep, KeyPrefix, Moving, Record, SessionStore,
+        Sessions, Settings,
         config::{ConfigError, Env},
     },
 };
+
+use tokio::time::timeout;
 
 use crate::{args::StoreArguments, existing, failure::Failure, probe};
 
@@ -158,6 +160,16 @@ fn sessions(settings: Settings, store: &Arc<dyn SessionStore>) -> Result<Session
     Ok(builder.build()?)
 }
 
+/// The answer to a call that goes to the store itself, or an error if it takes too long: no store ends
+/// its calls when the server, or the way to it, falls silent.
+pub(crate) async fn in_time<T>(
+    call: impl Future<Output = session_core::Result<T>>,
+) -> session_core::Result<T> {
+    let budget = STORE_TIMEOUT;
+    let answer = timeout(budget, call).await;
+    answer.unwrap_or(Err(Error::Timeout { budget }))
+}
+
 /// Whether both are one store: by their addresses, or because what is written to one is found in the
 /// other. Of a store that takes no writes, only the addresses tell.
 pub(crate) async fn is_same(one: &Opened, other: &Opened) -> Result<bool, Failure> {
@@ -165,10 +177,10 @@ pub(crate) async fn is_same(one: &Opened, other: &Opened) -> Result<bool, Failur
         return Ok(true);
     }
     let key = probe::key(other.sessions.settings().key_prefix());
-    let written = other.store.insert(&key, &probe_record()).await;
-    let found = one.store.load(&key).await;
+    let written = in_time(other.store.insert(&key, &probe_record())).await;
+    let found = in_time(one.store.load(&key)).await;
     // Also if the write failed: it may have been carried out.
-    let _removed_or_expires = other.store.delete(&key).await;
+    let _removed_or_expires = in_time(other.store.delete(&key)).await;
     Ok(written.is_ok_and(|it| it.is_stored()) && found?.is_some())
 }
 
@@ -180,8 +192,8 @@ pub(crate) async fn is_same(one: &Opened, other: &Opened) -> Result<bool, Failur
 pub(crate) async fn takes_writes(opened: &Opened) -> Result<(), Failure> {
     let key = probe::key(opened.sessions.settings().key_prefix());
     // Nobody else has the key.
-    let _stored = opened.store.insert(&key, &probe_record()).await?;
-    Ok(opened.store.delete(&key).await?)
+    let _stored = in_time(opened.store.insert(&key, &probe_record())).await?;
+    Ok(in_time(opened.store.delete(&key)).await?)
 }
 
 fn probe_record() -> Record {

@@ -63,7 +63,7 @@ async fn a_killed_node_takes_only_the_writes_of_its_last_moment() {
 }
 
 #[tokio::test]
-async fn a_frozen_node_that_comes_back_loses_no_write_and_revives_no_session() {
+async fn a_frozen_node_that_comes_back_takes_only_the_writes_of_its_last_moment() {
     let cluster = RedisCluster::start_with_replicas().await;
     let store = on(&cluster);
     let (mut begun, mut frozen) = (None, None);

@@ -244,7 +244,7 @@ async fn a_killed_primary_takes_what_its_replica_had_not_received() {
 }
 
 #[tokio::test]
-async fn a_frozen_primary_that_comes_back_loses_no_write_and_revives_no_session() {
+async fn a_frozen_primary_that_comes_back_takes_only_the_writes_of_its_last_moment() {
     let servers = RedisSentinel::start().await;
     let store = store_with_the_defaults(&servers.url());
     let mut frozen = None;

@@ -9,7 +9,7 @@ use std::{
 use session_core::{Bytes, Record, SessionId};
 use session_tests::{RedisCluster, RedisServer, assert_in_time};
 
-use crate::support::{Place, log_in, run, settings};
+use crate::support::{Place, Ran, SILENT, log_in, run, run_until_silent, settings};
 
 /// Makes the servers of Redis that the URL names, if it names any, keep what they have on disk.
 pub(crate) fn keep_on_disk(url: &str) {
@@ -29,7 +29,11 @@ pub(crate) fn keep_on_disk(url: &str) {
 
 /// The problems that it names.
 fn problems(url: &str, env: &[(&str, &str)]) -> Vec<String> {
-    let ran = run(&["--store", url, "doctor", "--json"], env);
+    named(&run(&["--store", url, "doctor", "--json"], env))
+}
+
+/// The same of a run that has ended.
+fn named(ran: &Ran) -> Vec<String> {
     let found: Vec<String> = ran
         .out
         .lines()
@@ -329,6 +333,50 @@ async fn a_server_that_hangs_is_named_in_time() {
         eprintln!("{url}: {took:?} {found:#?}");
         assert!(found.len() == 1, "{url}: {found:#?}");
         assert_in_time!(took < Duration::from_secs(15), "{url}: {took:?}");
+    }
+}
+
+/// As behind a pooler whose server hangs, or when a route is lost, at each step from the log-in on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_falls_silent_at_any_step_is_named_in_time() {
+    const LAST: usize = 40;
+    // For its checks, a write and the removal of what it wrote, and for a page of the records.
+    const LONGEST: Duration = Duration::from_secs(45);
+    let redis = RedisServer::start(&["--appendonly", "yes"]).await;
+    let postgres = session_tests::Postgres::start().await;
+    let mariadb = session_tests::MariaDb::start().await;
+    let mongo = session_tests::Mongo::start().await;
+    let memcached = session_tests::Memcached::start(&[]).await;
+    // Or the driver asks the server for its address, and goes past the proxy.
+    let mongo_url = format!("{}?directConnection=true", mongo.url());
+    let memcached_url = format!("memcached://{}", memcached.addr());
+    for (port, url) in [
+        (postgres.port(), postgres.url()),
+        (mariadb.port(), mariadb.url()),
+        (redis.port(), redis.url()),
+        (mongo.port(), mongo_url),
+        (memcached.port(), memcached_url),
+    ] {
+        run(&["--store", &url, "migrate"], &[]).ok();
+        let tries = (1..LAST).step_by(3).map(|pieces| {
+            let server = (url.clone(), port);
+            async move {
+                let words = ["--store", SILENT, "doctor", "--json"];
+                (
+                    pieces,
+                    run_until_silent(&words, server, pieces, LONGEST).await,
+                )
+            }
+        });
+        let mut silent = 0;
+        for (pieces, ran) in futures_util::future::join_all(tries).await {
+            assert_in_time!(ran.is_some(), "{url} after {pieces} pieces: no end");
+            let (ran, took) = ran.unwrap();
+            let found = named(&ran);
+            eprintln!("{url} after {pieces} pieces, {took:.1?}: {found:?}");
+            silent += usize::from(!found.is_empty());
+        }
+        assert!(silent > 1, "{url}: {silent}");
     }
 }
 

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt, future::join_all, stream};
 use session_tests::{RedisServer, assert_in_time, scratch_dir};
 
-use crate::support::{Place, Ran, command, log_in, run};
+use crate::support::{Place, Ran, SILENT, command, log_in, run, run_until_silent};
 
 /// What a command says is not as long as the store is large.
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +83,70 @@ async fn a_store_that_hangs_ends_each_command_in_time() {
     }
     redis.thaw();
     store.run(&["count"]).ok();
+}
+
+/// As behind a pooler whose server hangs, or when a route is lost: at the log-in, after it, and later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_hangs_after_the_log_in_ends_each_command_in_time() {
+    // A page of records, and all work on a user's sessions, have 25 s, and a copy of a page follows.
+    const LONGEST: Duration = Duration::from_secs(60);
+    const AT_ONCE: usize = 16;
+    let postgres = session_tests::Postgres::start().await;
+    let mariadb = session_tests::MariaDb::start().await;
+    let mongo = session_tests::Mongo::start().await;
+    // Or the driver asks the server for its address, and goes past the proxy.
+    let mongo_url = format!("{}?directConnection=true", mongo.url());
+    let servers = [
+        (postgres.url(), postgres.port()),
+        (mariadb.url(), mariadb.port()),
+        (mongo_url, mongo.port()),
+    ];
+    let of_servers = servers.map(async |server| {
+        let url = server.0.clone();
+        run(&["--store", &url, "migrate"], &[]).ok();
+        let here = Place::files().await;
+        log_in(&here.sessions(), Some("ada")).await;
+        here.run(&["copy", "--to", &url]).ok();
+        let listed = run(&["--store", &url, "ls", "--json"], &[]).json();
+        let lineage = listed[0]["lineage"].as_str().unwrap();
+        let to = scratch_dir();
+        let to = format!("file://{}", to.path().join("sessions").display());
+        let on = |words: &[&'static str]| [&["--store", SILENT], words].concat();
+        let commands = [
+            on(&["ls"]),
+            on(&["count"]),
+            on(&["sweep"]),
+            on(&["migrate"]),
+            on(&["watch", "--times", "1"]),
+            vec!["--store", SILENT, "show", lineage],
+            vec!["--store", SILENT, "copy", "--merge", "--to", &to],
+            vec!["--store", &here.url, "copy", "--merge", "--to", SILENT],
+            vec!["--store", &here.url, "copy", "--moving", "--to", SILENT],
+            vec!["--store", &here.url, "--old", SILENT, "ls"],
+            on(&["end", "--owner", "ada", "--yes"]),
+            on(&["end", "--all", "--yes"]),
+        ];
+        let steps = [3, 7, 11, 17];
+        let tries = commands
+            .iter()
+            .flat_map(|words| steps.map(|pieces| (words, pieces)));
+        let tries = tries.map(async |(words, pieces)| {
+            let ran = run_until_silent(words, server.clone(), pieces, LONGEST).await;
+            (words, pieces, ran)
+        });
+        let mut tries = stream::iter(tries).buffer_unordered(AT_ONCE);
+        while let Some((words, pieces, ran)) = tries.next().await {
+            assert_in_time!(
+                ran.is_some(),
+                "{url}: {words:?} after {pieces} pieces: no end"
+            );
+            let (ran, took) = ran.unwrap();
+            eprintln!("{took:.1?}: {words:?} after {pieces} pieces: {}", ran.code);
+            // It worked, or the store failed, or all or a part of what it is about is gone.
+            assert!([0, 1, 3, 4].contains(&ran.code), "{words:?}: {ran:?}");
+        }
+    });
+    join_all(of_servers).await;
 }
 
 /// Ctrl-C in the middle, and on from there.

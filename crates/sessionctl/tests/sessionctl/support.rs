@@ -4,7 +4,7 @@ use std::{
     any::Any,
     process::{Command, Output},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -13,7 +13,10 @@ use session_core::{
     SecretKeys, SessionStore, Sessions, Settings, StoreKey, Write, async_trait, config::Env,
 };
 use session_stores::StoreType;
-use session_tests::{MariaDb, Memcached, Mongo, Postgres, RedisCluster, RedisServer, scratch_dir};
+use session_tests::{
+    ChaosProxy, Disruption, MariaDb, Memcached, Mongo, Postgres, RedisCluster, RedisServer, Strike,
+    scratch_dir, with_port,
+};
 
 pub(crate) const SECRET: &str = "correct-horse-battery-staple-41-bottles";
 
@@ -215,6 +218,47 @@ pub(crate) struct Ran {
 
 pub(crate) fn run(words: &[&str], env: &[(&str, &str)]) -> Ran {
     Ran::of(&command(words, env).output().unwrap())
+}
+
+/// The URL of a server that falls silent, in the words of [`run_until_silent`].
+pub(crate) const SILENT: &str = "the silent server";
+
+/// Runs a command on a server that falls silent, with the way to it, after so many pieces of each
+/// connection. How long it took; `None` if it does not end within `longest`.
+pub(crate) async fn run_until_silent(
+    words: &[&str],
+    (url, port): (String, u16),
+    pieces: usize,
+    longest: Duration,
+) -> Option<(Ran, Duration)> {
+    // More than a command opens.
+    const CONNECTIONS: usize = 1000;
+    let proxy = ChaosProxy::start(port).await;
+    for _ in 0..CONNECTIONS {
+        proxy.strike(Strike {
+            new_connection: true,
+            after: pieces,
+            disruption: Disruption::Blackhole,
+        });
+    }
+    let url = with_port(&url, port, proxy.port());
+    let words = words.iter().map(|word| word.replace(SILENT, &url));
+    let words: Vec<_> = words.collect();
+    let began = Instant::now();
+    let ran = tokio::task::spawn_blocking(move || {
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        (run(&words, &[]), began.elapsed())
+    });
+    tokio::pin!(ran);
+    let in_time = tokio::time::timeout(longest, &mut ran).await;
+    if let Ok(ran) = in_time {
+        return Some(ran.unwrap());
+    }
+    // So that it ends.
+    proxy.heal();
+    proxy.reset_connections();
+    let _ended = ran.await.unwrap();
+    None
 }
 
 pub(crate) fn command(words: &[&str], env: &[(&str, &str)]) -> Command {
