@@ -326,8 +326,8 @@ impl Contest {
         }
     }
 
-    /// Every round measures everybody on every route, in a changing order: what disturbs the
-    /// machine disturbs all alike.
+    /// Every round measures everybody on every route, in a random order: what disturbs the machine
+    /// disturbs all alike, and nobody always comes after the same one.
     async fn measure(&self, plan: Plan, chart: Option<&Path>, store: Store<'_>) -> Result<bool> {
         let is_wanted = |row: Row| plan.visitors.is_none_or(|number| row.visitors == number);
         let mut bars = self.bars(store.has_ifeq);
@@ -337,6 +337,9 @@ impl Contest {
             if is_wanted(row) {
                 entries.extend(self.measure_row(plan, &store, row, candidates).await?);
             }
+        }
+        if entries.is_empty() {
+            return Err("none of its rows has so many visitors".into());
         }
         report::print(&format!("{self:?}"), &entries);
         if let Some(file) = chart {
@@ -373,15 +376,11 @@ impl Contest {
             let entries = entries.map(|candidate| Entry::new(row, *candidate, route));
             routes.push(entries.collect::<Vec<_>>());
         }
-        for round in 0..plan.rounds {
+        for _ in 0..plan.rounds {
             for route in &mut routes {
-                route.rotate_left(1);
-                let mut order: Vec<&mut Entry> = route.iter_mut().collect();
-                if round % 2 == 1 {
-                    // Nobody always comes after the same one.
-                    order.reverse();
-                }
-                for entry in order {
+                let random = || getrandom::u64().expect("the system has random numbers");
+                route.sort_by_cached_key(|_| random());
+                for entry in route {
                     let contestant = contestants
                         .iter_mut()
                         .find(|contestant| contestant.candidate == entry.candidate);

@@ -92,6 +92,9 @@ fn compare(words: &[&str]) -> Result<bool> {
         [rounds, visitors] => (plan.rounds, plan.visitors) = (rounds, Some(visitors)),
         _ => return Err(USAGE.into()),
     }
+    if plan.rounds == 0 {
+        return Err(USAGE.into());
+    }
     if chart.is_some() && contests.len() != 1 {
         return Err("a chart shows one contest: name it".into());
     }

@@ -14,6 +14,7 @@ mod certificates;
 mod chaos_proxy;
 mod chromedriver;
 mod compose;
+mod deadline;
 mod given;
 mod guard;
 mod host;
@@ -55,6 +56,7 @@ pub use certificates::Certificates;
 pub use chaos_proxy::{ChaosProxy, Disruption, Strike};
 pub use chromedriver::ChromeDriver;
 pub use compose::SERVICES;
+pub use deadline::{Deadline, eventually};
 pub use left_over::remove_left_over;
 #[cfg(feature = "sql")]
 pub use mariadb::MariaDb;

@@ -25,6 +25,13 @@ impl PgBouncer {
     /// Starts both, with lines for the section `pgbouncer` of its configuration, such as
     /// `pool_mode = transaction`.
     pub async fn start(lines: &str) -> Self {
+        let ignored = "ignore_startup_parameters = extra_float_digits, options";
+        Self::start_with(&format!("{ignored}\n{lines}")).await
+    }
+
+    /// As [`start`](Self::start), but with these lines alone: by default it refuses parameters that
+    /// the driver sends.
+    pub async fn start_with(lines: &str) -> Self {
         given::needs_its_own("a pooler");
         let postgres = Postgres::start().await;
         let server = postgres.port();
@@ -78,7 +85,7 @@ fn recipe(port: u16, directory: &Path, server: u16, lines: &str) -> Recipe {
     let text = format!(
         "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
          listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
-         ignore_startup_parameters = extra_float_digits, options\n{lines}\n",
+         {lines}\n",
         users.display()
     );
     fs::write(&users, "\"postgres\" \"\"\n").expect("the directory is writable");

@@ -87,7 +87,8 @@ impl RedisStore {
         record: &Record,
         loaded: Option<&Revision>,
     ) -> Result<Write> {
-        let (key, expires_at) = (key.as_str(), unix_millis(record.expires_at).to_string());
+        let until = unix_millis(record.expires_at);
+        let (key, expires_at) = (key.as_str(), until.to_string());
         let names = record.entry.iter().flat_map(IndexEntry::names);
         let time = record.entry.as_ref().map(|it| unix_millis(it.expires_at));
         let time = time.map_or(String::new(), |it| it.to_string());
@@ -110,7 +111,7 @@ impl RedisStore {
             args.push(time.as_bytes());
         }
         let stored: bool = match loaded {
-            Some(loaded) => self.replace(loaded, &keys, &mut args).await?,
+            Some(loaded) => self.replace(loaded, until, &keys, &mut args).await?,
             None if keys.len() > 1 => self.run(&INSERT, &keys, &args).await?,
             None => {
                 let (key, expires_at) = (key.as_bytes(), expires_at.as_bytes());
@@ -133,12 +134,13 @@ impl RedisStore {
     async fn replace<'a>(
         &self,
         loaded: &'a Revision,
+        until: i64,
         keys: &[&str],
         args: &mut [&'a [u8]],
     ) -> Result<bool> {
         args[0] = loaded.as_bytes();
         // An entry needs a script in any case. Without a runtime, the script is the error.
-        if let ([key], &mut [old, new, expires_at]) = (keys, &mut *args)
+        if let ([key], &mut [old, new, _]) = (keys, &mut *args)
             && let Ok(worker) = self.worker()
         {
             // Each write has a random tag, so two have the same digest once in 2^64.
@@ -151,6 +153,10 @@ impl RedisStore {
             let by_digest = (&b"IFDEQ"[..], digest.as_bytes(), &worker.digests);
             let by_bytes = (&b"IFEQ"[..], old, &worker.compares);
             let first = usize::from(digest.is_empty());
+            // With an expiry in seconds, the server sends its replicas a plain `SET`. With `PXAT` it
+            // would send the command as it is, and a replica that is older would refuse it, go on,
+            // and so bring back what was changed if it becomes the primary.
+            let seconds = (until / 1000 + 1).to_string();
             for (word, value, known) in &[by_digest, by_bytes][first..] {
                 if !known.load(Relaxed) {
                     continue;
@@ -161,8 +167,8 @@ impl RedisStore {
                     new,
                     word,
                     value,
-                    b"PXAT",
-                    expires_at,
+                    b"EXAT",
+                    seconds.as_bytes(),
                 ];
                 let answer = self.send_by(&worker, &set, Retry::Never).await;
                 if has_code(&answer, "WRONGTYPE") {

@@ -4,7 +4,7 @@
 use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt as _;
-use sqlx::{ConnectOptions as _, Pool, pool::PoolConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Pool, pool::PoolConnection};
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
@@ -134,18 +134,18 @@ impl<D: Driver> CallConnection<D> {
 
     /// Keeps the connection for another call, or closes it if `result` shows that it broke.
     pub(crate) fn finish<T>(mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
-        match &result {
-            Err(error) if error_class::<D>(error) == ErrorClass::ReadOnly => self.close(),
-            Ok(_) | Err(sqlx::Error::Database(_)) => {
-                self.connections.give_back(self.connection.take());
-            }
-            Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
-                if D::AFTER_CANCEL != AfterCancel::Reuse =>
-            {
+        let class = result.as_ref().err().map(error_class::<D>);
+        match (class, &result) {
+            (Some(ErrorClass::ReadOnly), _) => self.close(),
+            // Also if the server's last message said so: nothing follows it on this connection.
+            (Some(ErrorClass::Disconnected), _) if D::AFTER_CANCEL != AfterCancel::Reuse => {
                 self.close();
                 self.connections.close_idle();
             }
-            Err(_) => {}
+            (_, Ok(_) | Err(sqlx::Error::Database(_))) => {
+                self.connections.give_back(self.connection.take());
+            }
+            (_, Err(_)) => {}
         }
         result
     }
@@ -213,8 +213,10 @@ async fn cause_of_timeout<D: Driver>(pool: &Pool<D>, operation: Operation) -> sq
         _ => timeouts::PROBE,
     };
     let options = pool.connect_options();
-    match timeout(limit, unless_unreadable(options.connect())).await {
-        Ok(Ok(_)) => sqlx::Error::PoolTimedOut,
+    // A pooler accepts a log-in also while its server is silent.
+    let attempt = async { options.connect().await?.ping().await };
+    match timeout(limit, unless_unreadable(attempt)).await {
+        Ok(Ok(())) => sqlx::Error::PoolTimedOut,
         Ok(Err(cause)) => cause,
         Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into(),
     }

@@ -58,6 +58,11 @@ pub trait Driver: Database + fmt::Debug {
         error
     }
 
+    /// What to change, if a connection is refused for a reason that does not pass by itself.
+    fn remedy(_: &sqlx::Error) -> Option<&'static str> {
+        None
+    }
+
     /// The class of an error that the database reported.
     fn error_class(error: &dyn DatabaseError) -> ErrorClass;
 

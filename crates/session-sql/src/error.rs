@@ -28,6 +28,10 @@ impl CallError {
     pub(crate) fn into_error<D: Driver>(self) -> Error {
         let source: BoxError = match self {
             Self::Unreachable(Unreachable { address, source }) => {
+                if let Some(remedy) = D::remedy(&source) {
+                    let refusal = format!("{address} refuses to connect: {source}: {remedy}");
+                    return Error::unsuitable(D::URL_SCHEMES[0], refusal);
+                }
                 let source = D::explained(source);
                 Unreachable { address, source }.into()
             }

@@ -220,14 +220,7 @@ fn damage(facts: &[String]) -> Option<String> {
              table with SESSION_SQL_TABLE or with_table()"
         ));
     }
-    if !has(facts, "index store_key") {
-        return Some(
-            "lacks the primary key on store_key, without which a session can have two records: \
-             create it by {create_store_key}"
-                .into(),
-        );
-    }
-    let indexes = ["sweep_at", "owner", "provider_session"];
+    let indexes = ["store_key", "sweep_at", "owner", "provider_session"];
     let lost = indexes
         .iter()
         .find(|name| !has(facts, &format!("index {name}")))?;
@@ -237,10 +230,18 @@ fn damage(facts: &[String]) -> Option<String> {
              {{drop_{lost}}} and call migrate() again"
         ));
     }
-    Some(format!(
-        "lacks the index on {lost}, without which every row is read: create it by \
-         {{create_{lost}}}"
-    ))
+    let hidden = format!("hidden {lost} ");
+    if let Some(show) = facts.iter().find_map(|fact| fact.strip_prefix(&hidden)) {
+        return Some(format!(
+            "hides the index on {lost} from its statements, which then fail: make it visible by {show}"
+        ));
+    }
+    let what = if *lost == "store_key" {
+        "the primary key on store_key, without which a session can have two records".to_owned()
+    } else {
+        format!("the index on {lost}, without which every row is read")
+    };
+    Some(format!("lacks {what}: create it by {{create_{lost}}}"))
 }
 
 /// The column for the payload must hold what the store accepts.

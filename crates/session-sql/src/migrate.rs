@@ -58,8 +58,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     /// `data` holds less than the limit.
     ///
     /// A database that cannot be reached is an error after the pool's `acquire_timeout`, and one
-    /// that does not answer after five seconds. While other processes create the table, the call
-    /// waits for half a minute at most.
+    /// that falls silent after four to five seconds. While all connections are in use, or other
+    /// processes create the table, the call waits for half a minute at most.
     pub async fn migrate(&self) -> Result<()> {
         self.retry(Operation::Migration, || self.migrate_once())
             .await

@@ -73,6 +73,12 @@ impl Retry {
                 error @ Error::Database(_) if D::ONE_WRITER => error_class::<D>(error),
                 _ => ErrorClass::Other,
             },
+            // It was silent for seconds, and whoever starts would wait for all of its time.
+            CallError::Statement(Error::Io(error))
+                if migration && error.kind() == ErrorKind::TimedOut =>
+            {
+                ErrorClass::Other
+            }
             CallError::Statement(error) => error_class::<D>(error),
             CallError::Unsuitable(_) => ErrorClass::Other,
         };

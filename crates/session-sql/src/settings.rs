@@ -8,7 +8,7 @@ use crate::{
     connection::Connections,
     dialect::Dialect,
     migrate::SqlSessions,
-    sqlalchemy_url::{of_sqlalchemy, without_driver},
+    sqlalchemy_url::{of_sqlalchemy, sqlite_mode, without_driver},
     store::SqlStore,
     table_name::TableName,
 };
@@ -109,7 +109,7 @@ pub fn from_env(env: &Env) -> Result<Arc<dyn SqlSessions>, ConfigError> {
 #[cfg(feature = "sqlite")]
 pub fn sqlite_file(env: &Env) -> Option<std::path::PathBuf> {
     let Address { url, .. } = Address::from_env(env);
-    if feature(&url) != Some("sqlite") || url.contains(":memory:") || url.contains("mode=memory") {
+    if feature(&url) != Some("sqlite") || sqlite_mode(&url) == Some("memory") {
         return None;
     }
     let options: sqlx::sqlite::SqliteConnectOptions = url.parse().ok()?;

@@ -32,16 +32,42 @@ pub(crate) fn of_sqlalchemy(url: &str) -> String {
         None => url.to_owned(),
     };
     let mut url = without_driver(&with_driver).into_owned();
-    if url.starts_with("sqlite://") && !url.contains(":memory:") && !url.contains("mode=") {
+    if url.starts_with("sqlite://") && sqlite_mode(&url).is_none() {
         url.push(if url.contains('?') { '&' } else { '?' });
         url.push_str("mode=rwc");
     }
     url
 }
 
+/// The `mode` of a URL of `SQLite`, which the driver's options do not expose.
+pub(crate) fn sqlite_mode(url: &str) -> Option<&str> {
+    let (path, parameters) = url.split_once('?').unwrap_or((url, ""));
+    if path.ends_with(":memory:") {
+        return Some("memory");
+    }
+    parameters
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("mode="))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{of_sqlalchemy, without_driver};
+    use super::{of_sqlalchemy, sqlite_mode, without_driver};
+
+    #[test]
+    fn the_mode_is_read_from_the_url() {
+        assert_eq!(sqlite_mode("sqlite::memory:"), Some("memory"));
+        assert_eq!(
+            sqlite_mode("sqlite://:memory:?cache=shared"),
+            Some("memory")
+        );
+        assert_eq!(
+            sqlite_mode("sqlite://a.db?cache=shared&mode=ro"),
+            Some("ro")
+        );
+        assert_eq!(sqlite_mode("sqlite://a.db"), None);
+        assert_eq!(sqlite_mode("sqlite:///mode=memory/:memory:.d/a.db"), None);
+    }
 
     #[test]
     fn sqlalchemys_sqlite_counts_slashes_in_its_way_and_creates_the_file() {
@@ -54,6 +80,7 @@ mod tests {
                 "sqlite://a.db?cache=shared&mode=rwc",
             ),
             ("sqlite:///a.db?mode=rw", "sqlite://a.db?mode=rw"),
+            ("sqlite:///mode=a.db", "sqlite://mode=a.db?mode=rwc"),
             ("sqlite://", "sqlite::memory:"),
             ("sqlite:///:memory:", "sqlite://:memory:"),
             ("postgresql+psycopg2://h/d", "postgresql://h/d"),

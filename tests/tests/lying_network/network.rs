@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use session_core::config::Settings;
 use session_core::{SessionStore, Sessions};
-use session_tests::{ChaosProxy, Disruption, Watch, assert_in_time};
+use session_tests::{ChaosProxy, Deadline, Disruption, Watch, assert_in_time};
 
 use crate::backend::Backend;
 use crate::dice::Dice;
@@ -135,10 +135,11 @@ impl Network {
         // and those that are missing are opened.
         self.proxy
             .set(Disruption::Latency(Duration::from_millis(15)));
-        let begin = Instant::now();
+        let deadline = Deadline::within(RECOVERY);
         while let Some(error) = calls().await.into_iter().find_map(Result::err) {
-            assert_in_time!(begin.elapsed() < RECOVERY, "not served: {error:?}");
+            deadline.not_yet(format_args!("not served: {error:?}"));
         }
+        deadline.met("all are served").await;
         self.proxy.set(Disruption::SilentReplies);
         let count = async {
             let begin = Instant::now();

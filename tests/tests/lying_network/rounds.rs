@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use session_tests::{ChaosProxy, Disruption, assert_in_time, rounds};
+use session_tests::{ChaosProxy, Disruption, eventually, rounds};
 
 use crate::backend::Backend;
 use crate::dice;
@@ -77,10 +77,8 @@ pub(crate) async fn many_damages_at_random_messages_lose_nothing(backend: Backen
         let open = |network: &Network| network.proxy.open_connections();
         let held = || networks.iter().map(open).sum::<usize>();
         // Two for each client, of which a damage costs one.
-        eventually("connections are held", || async {
-            held() <= NETWORKS * most + 2 * struck
-        })
-        .await;
+        let few = async || held() <= NETWORKS * most + 2 * struck;
+        eventually(RECOVERY, "connections are held", few).await;
         eprintln!("{} connections held before they heal", held());
         for network in &networks {
             network.proxy.heal();
@@ -100,24 +98,14 @@ pub(crate) async fn many_damages_at_random_messages_lose_nothing(backend: Backen
         }
     }
     // Beside each there is one without a proxy.
-    eventually("connections stay at the server", || async {
-        backend.connections().await <= others + 2 * NETWORKS * most
-    })
-    .await;
+    let few = async || backend.connections().await <= others + 2 * NETWORKS * most;
+    eventually(RECOVERY, "connections stay at the server", few).await;
     drop(networks);
 }
 
 async fn held_connections_are_few(network: &Network, most: usize) {
     let held = || network.proxy.open_connections();
-    eventually("connections are held", || async { held() <= most }).await;
-}
-
-async fn eventually<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
-    let begin = Instant::now();
-    while !is_so().await {
-        assert_in_time!(begin.elapsed() < RECOVERY, "{what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually(RECOVERY, "connections are held", async || held() <= most).await;
 }
 
 /// Plays rounds, each with some damages while visitors use their sessions, until all networks

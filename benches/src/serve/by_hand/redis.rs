@@ -26,7 +26,10 @@ impl Redis {
         if let Some(connection) = connection {
             return Ok(connection);
         }
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        // As in session-redis: a burst does not wait for the buffer.
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(PATIENCE))
+            .set_pipeline_buffer_size(512);
         let opened = self
             .client
             .get_multiplexed_async_connection_with_config(&config)

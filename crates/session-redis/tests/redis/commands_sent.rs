@@ -20,10 +20,10 @@ use crate::{
 };
 
 /// Lists the commands that clients send while it is open, without those that scripts run.
-struct Monitor(BufReader<TcpStream>);
+pub(crate) struct Monitor(BufReader<TcpStream>);
 
 impl Monitor {
-    fn on(server: &RedisServer) -> Self {
+    pub(crate) fn on(server: &RedisServer) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_millis(100)))
@@ -48,7 +48,7 @@ impl Monitor {
         self.lines().into_iter().map(name).collect()
     }
 
-    fn lines(&mut self) -> Vec<String> {
+    pub(crate) fn lines(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut line = String::new();
         while self.0.read_line(&mut line).is_ok_and(|length| length > 0) {

@@ -36,8 +36,11 @@ impl Driver for MySql {
             payload LONGBLOB NOT NULL, INDEX sweep_at (sweep_at), INDEX owner (owner, store_key),
             INDEX provider_session (provider_session, store_key)) ENGINE = InnoDB
         @columns SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE {here}
-        @indexes SELECT CONCAT('index ', IF(name = 'PRIMARY', 'store_key', name)) FROM
-            (SELECT index_name AS name, GROUP_CONCAT(column_name ORDER BY seq_in_index) AS columns_of
+        @indexes SELECT IF(is_hidden, CONCAT('hidden ', name, ' ALTER TABLE {table} ALTER INDEX ', name,
+            /*M! ' NOT IGNORED' */ /*!50708 ' VISIBLE' */),
+            CONCAT('index ', IF(name = 'PRIMARY', 'store_key', name))) FROM
+            (SELECT index_name AS name, GROUP_CONCAT(column_name ORDER BY seq_in_index) AS columns_of,
+            MAX(/*M! ignored = 'YES' */ /*!50708 is_visible = 'NO' */) AS is_hidden
             FROM information_schema.statistics WHERE {here} AND sub_part IS NULL GROUP BY index_name) AS found
             WHERE columns_of LIKE CASE name
             WHEN 'PRIMARY' THEN 'store_key' WHEN 'owner' THEN 'owner,store_key%'

@@ -5,7 +5,7 @@ use std::{pin::pin, str::FromStr};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Executor, Pool, Postgres, SqlSafeStr,
     error::DatabaseError,
-    postgres::{PgConnectOptions, PgConnection, PgSslMode},
+    postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSeverity, PgSslMode},
 };
 use tokio::time::timeout;
 
@@ -21,11 +21,46 @@ const MIXED_UP: &str = "\
     PgBouncer in transaction mode: a load can run another program's deletion. Use PgBouncer 1.21 or \
     newer and set max_prepared_statements, or use its session mode";
 
+/// What `PgBouncer` does by default, also with a parameter in `options`.
+const REFUSED_PARAMETER: &str = "\
+    in the configuration of PgBouncer set ignore_startup_parameters = extra_float_digits, options";
+
 /// Whether the server knows another statement, or none, by the name of ours.
 fn is_of_another_statement(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
     // invalid_sql_statement_name, duplicate_prepared_statement
     matches!(code.as_deref(), Some("26000" | "42P05"))
+}
+
+/// Whether `options` give `setting` a value: `-c setting=1`, `-csetting=1` or `--setting=1`, of which
+/// the server takes a `-` in the name for a `_`.
+fn sets(options: &str, setting: &str) -> bool {
+    let mut follows = false;
+    words(options).iter().any(|word| {
+        let value = word.strip_prefix("--").or(word.strip_prefix("-c"));
+        let value = if std::mem::replace(&mut follows, word == "-c") {
+            Some(word.as_str())
+        } else {
+            value
+        };
+        let name = value.and_then(|value| value.split_once('='));
+        name.is_some_and(|(name, _)| name.replace('-', "_").eq_ignore_ascii_case(setting))
+    })
+}
+
+/// The words of `options`, in which a backslash keeps a space from ending one.
+fn words(options: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut characters = options.chars();
+    while let Some(character) = characters.next() {
+        match (character, words.last_mut()) {
+            ('\\', Some(word)) => word.extend(characters.next()),
+            (it, Some(word)) if !it.is_whitespace() => word.push(it),
+            _ => words.push(String::new()),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 impl Driver for Postgres {
@@ -63,8 +98,9 @@ impl Driver for Postgres {
             ON c.oid = i.indexrelid JOIN pg_attribute AS a
             ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
             WHERE i.indrelid = to_regclass('{table}') AND NOT i.indisvalid
-            AND c.relname = '{name}_' || a.attname
-        @create_store_key ALTER TABLE {table} ADD PRIMARY KEY (store_key)
+            AND c.relname = CAST('{name}_' || a.attname AS name)
+        @create_store_key CREATE UNIQUE INDEX CONCURRENTLY \"{name}_store_key\" ON {table} (store_key)
+        @drop_store_key DROP INDEX CONCURRENTLY {prefix}\"{name}_store_key\"
         @drop_sweep_at DROP INDEX CONCURRENTLY {prefix}\"{name}_sweep_at\"
         @drop_owner DROP INDEX CONCURRENTLY {prefix}\"{name}_owner\"
         @drop_provider_session DROP INDEX CONCURRENTLY {prefix}\"{name}_provider_session\"
@@ -84,8 +120,7 @@ impl Driver for Postgres {
             // of a list.
             ("enable_bitmapscan", 0),
         ] {
-            let from_url = options.get_options().unwrap_or_default();
-            if !from_url.contains(setting) {
+            if !sets(options.get_options().unwrap_or_default(), setting) {
                 options = options.options([(setting, value)]);
             }
         }
@@ -149,14 +184,26 @@ impl Driver for Postgres {
         error
     }
 
+    fn remedy(error: &sqlx::Error) -> Option<&'static str> {
+        let message = error.as_database_error()?.message();
+        let refused = message.starts_with("unsupported startup parameter");
+        refused.then_some(REFUSED_PARAMETER)
+    }
+
     fn error_class(error: &dyn DatabaseError) -> ErrorClass {
+        let reported = error.try_downcast_ref::<PgDatabaseError>();
+        // Whatever the reason: nothing follows on this connection. So do poolers say that theirs to
+        // the server has ended.
+        let ended =
+            |it: &PgDatabaseError| matches!(it.severity(), PgSeverity::Fatal | PgSeverity::Panic);
+        if reported.is_some_and(ended) {
+            return ErrorClass::Disconnected;
+        }
         match error.code().as_deref() {
             // serialization_failure, deadlock_detected, lock_not_available. Also unique_violation,
             // duplicate_table and duplicate_object: another migration was first, and this one finds
             // its table at the next attempt.
             Some("40001" | "40P01" | "55P03" | "23505" | "42P07" | "42710") => ErrorClass::Conflict,
-            // admin_shutdown, crash_shutdown, cannot_connect_now
-            Some("57P01" | "57P02" | "57P03") => ErrorClass::Disconnected,
             // read_only_sql_transaction
             Some("25006") => ErrorClass::ReadOnly,
             // undefined_table, undefined_column
@@ -166,4 +213,35 @@ impl Driver for Postgres {
     }
 
     statement_methods!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sets;
+
+    #[test]
+    fn only_the_whole_name_of_a_setting_is_found() {
+        for options in [
+            "-c lock_timeout=1",
+            "-clock_timeout=1",
+            "--lock_timeout=1",
+            "--lock-timeout=1",
+            "-c a=b -c LOCK_TIMEOUT=1",
+            r"-c search_path=a\ b  -c lock_timeout=1",
+        ] {
+            assert!(sets(options, "lock_timeout"), "{options}");
+        }
+        for options in [
+            "",
+            "-c",
+            "-c deadlock_timeout=1",
+            "-c lock_timeout_of_mine=1",
+            "-c a=lock_timeout",
+            "lock_timeout=1",
+            r"-c search_path=a\ lock_timeout=1",
+            r"-c search_path=a\ -clock_timeout=1",
+        ] {
+            assert!(!sets(options, "lock_timeout"), "{options}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 use super::{AfterCancel, Driver, ErrorClass, pool_options};
-use crate::timeouts;
+use crate::{sqlalchemy_url::sqlite_mode, timeouts};
 
 /// One connection writes at a time, and three more can read.
 const CONNECTIONS: u32 = 4;
@@ -62,10 +62,10 @@ impl Driver for Sqlite {
         // Connections to a file do not break, so they are neither pinged nor replaced. A database
         // in memory ends with its connection.
         let pool = pool_options();
-        if mode(url) == Some("memory") {
+        if sqlite_mode(url) == Some("memory") {
             return Ok(pool.max_connections(1).connect_lazy_with(options));
         }
-        let options = if mode(url) == Some("ro") {
+        let options = if sqlite_mode(url) == Some("ro") {
             options
         } else {
             options
@@ -135,28 +135,4 @@ async fn hide_new_file(connection: &mut SqliteConnection, file: &Path) -> sqlx::
         }
     }
     Ok(())
-}
-
-/// The `mode` of the URL, which the parsed options do not expose.
-fn mode(url: &str) -> Option<&str> {
-    let (path, parameters) = url.split_once('?').unwrap_or((url, ""));
-    if path.ends_with(":memory:") {
-        return Some("memory");
-    }
-    parameters
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("mode="))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mode_is_read_from_the_url() {
-        assert_eq!(mode("sqlite::memory:"), Some("memory"));
-        assert_eq!(mode("sqlite://:memory:?cache=shared"), Some("memory"));
-        assert_eq!(mode("sqlite://a.db?cache=shared&mode=ro"), Some("ro"));
-        assert_eq!(mode("sqlite://a.db"), None);
-    }
 }

@@ -40,7 +40,8 @@ const POSTGRES: &str = "
         expiry TIMESTAMP WITHOUT TIME ZONE, PRIMARY KEY (id), UNIQUE (session_id))
     @flask_facts SELECT 'unique id' FROM pg_index AS i JOIN pg_attribute AS a
         ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] AND a.attname = 'session_id'
-        WHERE i.indrelid = to_regclass('{table}') AND i.indisunique AND i.indnatts = 1 AND i.indpred IS NULL
+        WHERE i.indrelid = to_regclass('{table}') AND i.indisunique AND i.indisvalid AND i.indnatts = 1
+        AND i.indpred IS NULL
         UNION ALL SELECT 'naive expiry' FROM pg_attribute WHERE attrelid = to_regclass('{table}')
         AND attname = 'expiry' AND atttypid = 'timestamp'::regtype
     @expired_of_batch id = ANY(ARRAY(SELECT id FROM {table} WHERE id IN ({placeholders}) AND {expiry} <= ?

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use session_core::{ExpiredSweep, SessionStore, Write};
+use session_core::{ExpiredSweep, SessionStore, Write, conformance::rounds};
 use session_sql::{SqlStore, sqlx};
 use session_tests::sweep_up_to;
 use sqlx::{Executor, mysql::MySqlPoolOptions, postgres::PgPoolOptions};
@@ -22,8 +22,6 @@ pub(crate) const MARIADB_LEVELS: [&str; 2] = [
 ];
 
 const WRITERS: usize = 8;
-/// Rounds of each writer, with five operations each.
-const ROUNDS: usize = 10_000 / 5 / WRITERS;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_shows_no_deadlock_between_sweeps_and_writers() {
@@ -100,7 +98,7 @@ pub(crate) async fn write_during_sweeps<S: ExpiredSweep + Clone>(store: S) {
         .map(|_| {
             let (store, counter) = (store.clone(), counter.clone());
             tokio::spawn(async move {
-                for _ in 0..ROUNDS {
+                for _ in 0..rounds() {
                     one_round(&store, &counter).await;
                 }
             })
@@ -119,9 +117,10 @@ pub(crate) async fn write_during_sweeps<S: ExpiredSweep + Clone>(store: S) {
         .await
         .expect("the counter exists")
         .bytes;
-    assert_eq!(sum, ((WRITERS * ROUNDS) as u64).to_be_bytes()[..]);
+    assert_eq!(sum, ((WRITERS * rounds()) as u64).to_be_bytes()[..]);
 }
 
+/// Five operations.
 async fn one_round(store: &dyn SessionStore, counter: &session_core::StoreKey) {
     insert(store, &key(), &expired(b"for the sweep")).await;
     let own = key();

@@ -8,7 +8,7 @@ use std::{
 use futures_util::FutureExt as _;
 use session_core::SessionStore as _;
 use session_sql::{SqlStore, SqliteStore, sqlx};
-use session_tests::{assert_in_time, scratch_dir};
+use session_tests::{assert_in_time, eventually, scratch_dir};
 use tokio::{
     runtime::{Builder, Runtime},
     time::{sleep, timeout},
@@ -33,11 +33,7 @@ each_server!(
 const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert_in_time!(began.elapsed() < SOON, "{what}");
-        sleep(Duration::from_millis(5)).await;
-    }
+    eventually(SOON, what, async || is_so()).await;
 }
 
 async fn calls_one_after_the_other_need_few_pings<D: TestDatabase>() {

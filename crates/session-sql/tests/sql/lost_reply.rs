@@ -10,7 +10,9 @@ use std::{
 use futures_util::future::join_all;
 use session_core::{ExpiredSweep, Record, Result, Revision, SessionStore as _, StoreKey};
 use session_sql::{SqlStore, TableName};
-use session_tests::{ChaosProxy, Disruption, Strike, Watch, assert_in_time, rounds, with_port};
+use session_tests::{
+    ChaosProxy, Disruption, Strike, assert_in_time, eventually, rounds, with_port,
+};
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
@@ -193,17 +195,12 @@ pub(crate) async fn damaged_calls_end<D: TestDatabase, S: ExpiredSweep + Clone +
             happened = proxy.strikes_left() == 0;
         }
         assert!(happened, "{what}: too few messages");
-        let began = Watch::start();
-        while store.pool().size() as usize != store.pool().num_idle() {
-            let took = began.stop(RELEASE).await;
-            assert_in_time!(took < RELEASE, "{what}: a place is held");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let began = Watch::start();
-        while !each_connection_works(&store).await {
-            let took = began.stop(RECOVERY).await;
-            assert_in_time!(took < RECOVERY, "{what}: the store does not recover");
-        }
+        let all_are_idle = async || store.pool().size() as usize == store.pool().num_idle();
+        let held = format!("{what}: a place is held");
+        eventually(RELEASE, held, all_are_idle).await;
+        let works = async || each_connection_works(&store).await;
+        let broken = format!("{what}: the store does not recover");
+        eventually(RECOVERY, broken, works).await;
         if call == Call::Migrate {
             migrate(&sessions.store).await.expect("the store answers");
         }

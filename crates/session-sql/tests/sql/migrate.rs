@@ -1,5 +1,7 @@
 //! `migrate()`: what it creates, what it accepts and what it refuses.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use session_core::{ExpiredSweep, OwnerIndex, SessionStore};
 use session_sql::{SqlStore, SqliteStore, TableName, sqlx};
@@ -7,6 +9,7 @@ use session_tests::MariaDb;
 use sqlx::sqlite::SqlitePoolOptions;
 
 use crate::{
+    availability::succeeds,
     databases::{Handle, TestDatabase, each_database, unique_table},
     records::{error_chain, insert, key, load, owner, record},
 };
@@ -120,36 +123,84 @@ async fn a_table_without_its_primary_key_is_refused_until_it_is_created<D: TestD
     );
 }
 
+/// A transaction keeps the statement waiting, its author gives up, and requests go on.
 #[tokio::test]
-async fn the_advice_for_postgres_works_after_it_was_interrupted() {
-    let (database, table) = (sqlx::Postgres::open().await, unique_table());
-    let store = database.migrated(&table).await;
-    let name = table.table();
-    database
-        .execute(&format!("DROP INDEX {name}_sweep_at"))
-        .await;
-    let error = error_chain(&store.migrate().await.unwrap_err());
-    let (_, create) = error.split_once("create it by ").expect("it says how");
-    let create = create.to_owned();
-    // A transaction keeps the statement waiting, and its author gives up.
-    let [mut other, mut own] = [database.connect().await, database.connect().await];
-    for sql in ["BEGIN", &format!("DELETE FROM {name} WHERE false")] {
-        sqlx::Postgres::execute(&mut other, sql).await.unwrap();
+async fn the_advice_for_postgres_stops_no_request_and_works_after_it_was_interrupted() {
+    let database = sqlx::Postgres::open().await;
+    let longest = TableName::new(&"i".repeat(TableName::MAX_LEN)).unwrap();
+    for (table, index) in [
+        (unique_table(), "pkey"),
+        (unique_table(), "sweep_at"),
+        (unique_table(), "owner"),
+        (longest, "provider_session"),
+    ] {
+        let store = database.migrated(&table).await;
+        let name = table.table();
+        let drop = if index == "pkey" {
+            sqlx::Postgres::DROP_PRIMARY_KEY[0].to_owned()
+        } else {
+            sqlx::Postgres::DROP_INDEX.replace("{index}", index)
+        };
+        database.execute(&drop.replace("{table}", name)).await;
+        let error = error_chain(&store.migrate().await.unwrap_err());
+        let (_, create) = error.split_once("create it by ").expect("it says how");
+        let create = create.to_owned();
+        let [mut other, mut own] = [database.connect().await, database.connect().await];
+        for sql in ["BEGIN", &format!("DELETE FROM {name} WHERE false")] {
+            sqlx::Postgres::execute(&mut other, sql).await.unwrap();
+        }
+        let limit = "SET statement_timeout = '2s'";
+        sqlx::Postgres::execute(&mut own, limit).await.unwrap();
+        let requests = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let key = key();
+            assert!(
+                succeeds(store.insert(&key, &record(b"x"))).await,
+                "{create}"
+            );
+            assert!(succeeds(store.load(&key)).await, "{create}");
+        };
+        let (given_up, ()) = tokio::join!(sqlx::Postgres::execute(&mut own, &create), requests);
+        assert!(given_up.is_err());
+        sqlx::Postgres::execute(&mut other, "ROLLBACK")
+            .await
+            .unwrap();
+        let error = error_chain(&store.migrate().await.unwrap_err());
+        let (_, advice) = error.split_once("remove it by ").expect("it says how");
+        let (drop, _) = advice.split_once(" and call").expect("it says what then");
+        database.execute(drop).await;
+        assert!(error_chain(&store.migrate().await.unwrap_err()).ends_with(&create));
+        database.execute(&create).await;
+        store.migrate().await.expect("the table is whole again");
     }
-    let limit = "SET statement_timeout = '1s'";
-    sqlx::Postgres::execute(&mut own, limit).await.unwrap();
-    let given_up = sqlx::Postgres::execute(&mut own, &create).await;
-    assert!(given_up.is_err());
-    sqlx::Postgres::execute(&mut other, "ROLLBACK")
-        .await
-        .unwrap();
-    let error = error_chain(&store.migrate().await.unwrap_err());
-    let (_, advice) = error.split_once("remove it by ").expect("it says how");
-    let (drop, _) = advice.split_once(" and call").expect("it says what then");
-    database.execute(drop).await;
-    assert!(error_chain(&store.migrate().await.unwrap_err()).ends_with(&create));
-    database.execute(&create).await;
-    store.migrate().await.expect("the table is whole again");
+}
+
+/// `MariaDB` calls it ignored.
+#[tokio::test]
+async fn an_index_of_mariadb_that_is_invisible_is_refused_until_it_is_made_visible() {
+    let (database, table) = (sqlx::MySql::open().await, unique_table());
+    let store = database.migrated(&table).await;
+    let hide = if MariaDb::is_mysql() {
+        "INVISIBLE"
+    } else {
+        "IGNORED"
+    };
+    for index in ["sweep_at", "owner", "provider_session"] {
+        let hide = format!("ALTER TABLE {table} ALTER INDEX {index} {hide}");
+        database.execute(&hide).await;
+        let error = error_chain(&store.migrate().await.unwrap_err());
+        assert!(error.contains(&format!("the index on {index} ")), "{error}");
+        let (_, statement) = error.split_once("make it visible by ").expect("how");
+        let statement = statement.to_owned();
+        if index == "owner" {
+            let list = store.owned_by(&owner(), None, 10).await;
+            let error = error_chain(&list.expect_err("the index is forced"));
+            assert!(error.ends_with(&statement), "{error}");
+        }
+        database.execute(&statement).await;
+        store.migrate().await.expect("the table is whole again");
+    }
+    store.owned_by(&owner(), None, 10).await.unwrap();
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A database on a server that no other test uses.
-trait OwnServer: TestDatabase {
+pub(crate) trait OwnServer: TestDatabase {
     type Server: std::ops::Deref<Target = Server> + Send + Sync + 'static;
     /// Locks `sessions` until the connection is closed.
     const LOCK: &'static [&'static str];
@@ -80,6 +80,7 @@ each_server!(
     a_frozen_server_is_an_error_in_time_until_it_continues,
     a_locked_table_is_an_error_in_time_and_leaves_no_statement_running,
     no_load_fails_when_the_server_ends_connections,
+    one_write_at_most_fails_when_the_server_ends_all_connections,
     a_store_can_be_made_before_its_server_runs,
     a_server_that_was_demoted_is_left_for_its_successor,
 );
@@ -154,6 +155,44 @@ async fn no_load_fails_when_the_server_ends_connections<D: OwnServer>() {
         assert!(succeeds(store.load(&key)).await, "a load failed");
     }
     assert!(ended >= 90, "only {ended} connections were ended");
+}
+
+async fn one_write_at_most_fails_when_the_server_ends_all_connections<D: OwnServer>() {
+    let (_server, database) = D::start().await;
+    let store = database.migrated(&TableName::default()).await;
+    one_write_at_most_fails(&store, &database).await;
+}
+
+/// Ends all connections to `sessions` on `server`, as a restart does that takes a moment.
+pub(crate) async fn one_write_at_most_fails<D: OwnServer>(store: &SqlStore<D>, server: &Handle<D>) {
+    const SESSIONS: usize = 20;
+    let mut admin = server.connect().await;
+    let keys: Vec<_> = (0..SESSIONS).map(|_| key()).collect();
+    for round in 0..10 {
+        let mut revisions = Vec::new();
+        for key in &keys {
+            store.delete(key).await.unwrap();
+            revisions.push(insert(store, key, &record(b"one")).await);
+        }
+        // As many connections as the pool may have.
+        for loaded in join_all(keys.iter().map(|key| store.load(key))).await {
+            loaded.unwrap();
+        }
+        loop {
+            let id = D::number(&mut admin, D::CONNECTION_ID).await.unwrap();
+            if id == 0 {
+                break;
+            }
+            let end = D::END_CONNECTION.replace("{}", &id.to_string());
+            // The connection may have ended by itself.
+            drop(D::execute(&mut admin, &end).await);
+        }
+        let mut failed = 0;
+        for (key, revision) in keys.iter().zip(&revisions) {
+            failed += usize::from(!succeeds(store.update(key, &record(b"two"), revision)).await);
+        }
+        assert!(failed <= 1, "{failed} writes failed in round {round}");
+    }
 }
 
 async fn a_store_can_be_made_before_its_server_runs<D: OwnServer>() {

@@ -3,12 +3,14 @@
 use futures_util::future::join_all;
 use session_core::{Error, SessionStore};
 use session_sql::{SqlStore, TableName, sqlx};
-use session_tests::PgBouncer;
+use session_tests::{PgBouncer, Watch, assert_in_time};
 
 use crate::{
     availability::{recovers_soon, succeeds},
     databases::Handle,
+    outage::one_write_at_most_fails,
     records::{error_chain, increment, insert, key, load, record},
+    unreachable_server::MIGRATION,
 };
 
 const TRANSACTIONS: &str = "pool_mode = transaction\n";
@@ -56,6 +58,54 @@ async fn behind_pgbouncer_calls_succeed_soon_after_a_restart_of_postgres() {
     bouncer.postgres().restart().await;
     recovers_soon(&store).await;
     assert_eq!(load(&store, &kept).await.unwrap().bytes, "kept");
+}
+
+#[tokio::test]
+async fn behind_pgbouncer_one_write_at_most_fails_when_postgres_ends_all_connections() {
+    let bouncer = PgBouncer::start("pool_mode = session\ndefault_pool_size = 50").await;
+    let store = behind(&bouncer).migrated(&TableName::default()).await;
+    let server = Handle::new(bouncer.postgres().url(), ());
+    one_write_at_most_fails(&store, &server).await;
+}
+
+/// The log-in succeeds: the pooler knows what the server would say.
+#[tokio::test]
+async fn behind_pgbouncer_a_migration_is_an_error_in_time_while_postgres_is_silent() {
+    let bouncer = PgBouncer::start("pool_mode = session\ndefault_pool_size = 50").await;
+    let table = TableName::default();
+    let _warm = behind(&bouncer).migrated(&table).await;
+    bouncer.postgres().freeze();
+    let began = Watch::start();
+    let silent = behind(&bouncer).store(&table).migrate().await;
+    let took = began.stop(MIGRATION).await;
+    bouncer.postgres().thaw();
+    assert_in_time!(took < MIGRATION, "{took:?}");
+    let error = error_chain(&silent.expect_err("the server is silent"));
+    assert!(error.contains("does not answer"), "{error}");
+    assert!(!error.contains("no connection"), "{error}");
+}
+
+/// The driver sends `extra_float_digits`, and a store's pool `options`.
+#[tokio::test]
+async fn a_pgbouncer_that_refuses_parameters_of_postgres_is_unsuitable_and_says_what_to_set() {
+    for ignored in ["", "ignore_startup_parameters = extra_float_digits"] {
+        let lines = format!("pool_mode = session\n{ignored}");
+        let bouncer = PgBouncer::start_with(&lines).await;
+        let store = behind(&bouncer).store(&TableName::default());
+        for refused in [store.migrate().await, store.load(&key()).await.map(drop)] {
+            let refused = refused.expect_err("the log-in fails");
+            // A program that starts tries again after any other error, and serves requests meanwhile.
+            assert!(matches!(refused, Error::Unsuitable { .. }), "{refused:?}");
+            let error = error_chain(&refused);
+            for part in [
+                "ignore_startup_parameters = extra_float_digits, options",
+                "unsupported startup parameter",
+                &format!("127.0.0.1:{}", bouncer.port()),
+            ] {
+                assert!(error.contains(part), "{error}");
+            }
+        }
+    }
 }
 
 /// Four stores with a pool each, so that their calls share the server's connections.

@@ -1,13 +1,13 @@
 //! The pool: cancelled calls, a pool without free connections, and the limits of a connection.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use session_core::SessionStore;
 use session_sql::{
     SqlStore,
-    sqlx::{MySql, pool::PoolConnection},
+    sqlx::{ConnectOptions, MySql, Postgres, pool::PoolConnection},
 };
-use session_tests::{Watch, assert_in_time};
+use session_tests::{Deadline, Watch, assert_in_time};
 use tokio::time::timeout;
 
 use crate::{
@@ -85,18 +85,17 @@ async fn every_connection<D: TestDatabase>(store: &SqlStore<D>) -> Vec<PoolConne
     let pool = store.pool();
     let most = pool.options().get_max_connections();
     let mut held = vec![];
-    let began = Instant::now();
+    let deadline = Deadline::within(RECOVERY);
     while held.len() < most as usize {
         // A server that still closes abandoned connections is slow to open one.
         match pool.acquire().await {
             Ok(connection) => held.push(connection),
-            Err(error) => assert_in_time!(
-                began.elapsed() < RECOVERY,
-                "only {} connections: {error}",
-                held.len()
-            ),
+            Err(error) => {
+                deadline.not_yet(format_args!("only {} connections: {error}", held.len()));
+            }
         }
     }
+    deadline.met("all connections").await;
     held
 }
 
@@ -110,6 +109,39 @@ fn mariadb_has_the_limits_of_the_pool() {
         let set = MySql::number(&mut connection, limits).await;
         assert_eq!(set.expect("the limits can be read"), 1);
     });
+}
+
+#[tokio::test]
+async fn postgres_has_the_limits_of_the_pool_beside_those_of_the_url() {
+    let database = Postgres::open().await;
+    for (options, expected) in [
+        ("", [1000, 2000, 0]),
+        ("?options[my.lock_timeout]=500", [1000, 2000, 0]),
+        ("?application_name=lock_timeout", [1000, 2000, 0]),
+        ("?options[lock_timeout]=300", [300, 2000, 0]),
+        (
+            "?options=-clock_timeout%3D300%20--statement-timeout%3D400",
+            [300, 400, 0],
+        ),
+        ("?options=-c%20ENABLE_BITMAPSCAN%3Don", [1000, 2000, 1]),
+    ] {
+        let url = format!("{}{options}", database.url);
+        let store = SqlStore::<Postgres>::connect(&url).expect("the URL is valid");
+        let connect = store.pool().connect_options();
+        let mut connection = connect.connect().await.expect("the server answers");
+        let names = ["lock_timeout", "statement_timeout", "enable_bitmapscan"];
+        for (name, expected) in names.into_iter().zip(expected) {
+            let setting = format!(
+                "SELECT replace(replace(setting, 'on', '1'), 'off', '0')::bigint FROM pg_settings WHERE name = '{name}'"
+            );
+            let set = Postgres::number(&mut connection, &setting).await;
+            assert_eq!(
+                set.expect("it can be read"),
+                expected,
+                "{name} of {options}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

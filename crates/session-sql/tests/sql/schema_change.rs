@@ -139,16 +139,31 @@ async fn request<D: Roomy>(store: &SqlStore<D>, number: usize) -> Duration {
 
 async fn no_request_waits_for_an_index_that_is_created<D: Roomy>() {
     let (_server, database) = D::start().await;
-    let (table, rows) = (TableName::default(), rows());
-    let store = database.migrated(&table).await;
+    // Without its key each request reads the whole table, so no application has a large one.
+    let (key, small) = (TableName::new("small").unwrap(), ROWS / 5);
+    let drop = D::DROP_PRIMARY_KEY[0].to_owned();
+    let lost = [("store_key", drop)];
+    no_request_waits_on(&database, &key, small, lost).await;
+    let indexes = ["sweep_at", "owner", "provider_session"];
+    let lost = indexes.map(|index| (index, D::DROP_INDEX.replace("{index}", index)));
+    no_request_waits_on(&database, &TableName::default(), rows(), lost).await;
+}
+
+/// Each of `lost`, an index and what drops it, is created by what `migrate()` says.
+async fn no_request_waits_on<D: Roomy>(
+    database: &Handle<D>,
+    table: &TableName,
+    rows: usize,
+    lost: impl IntoIterator<Item = (&'static str, String)>,
+) {
+    let store = database.migrated(table).await;
     let mut connection = database.connect().await;
     let began = Instant::now();
     fill::<D>(&mut connection, table.table(), rows).await;
     eprintln!("{rows} rows after {:.1?}", began.elapsed());
     D::execute(&mut connection, D::BEFORE).await.unwrap();
-    for index in ["sweep_at", "owner", "provider_session"] {
-        let drop = D::DROP_INDEX.replace("{table}", table.table());
-        let drop = drop.replace("{index}", index);
+    for (index, drop) in lost {
+        let drop = drop.replace("{table}", table.table());
         D::execute(&mut connection, &drop).await.unwrap();
         let error = error_chain(&store.migrate().await.unwrap_err());
         let (_, statement) = error.split_once("create it by ").expect("it says how");

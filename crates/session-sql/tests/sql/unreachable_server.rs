@@ -4,10 +4,11 @@ use std::{net::TcpListener, time::Duration};
 
 use session_core::{Result, SessionStore};
 use session_sql::{SqlStore, sqlx};
-use session_tests::{MariaDb, Watch};
+use session_tests::{Disruption, MariaDb, Strike, Watch, assert_in_time};
 
 use crate::{
     databases::{TestDatabase, each_server},
+    lost_reply::database_behind_proxy,
     records::{error_chain, key, record},
 };
 
@@ -24,6 +25,7 @@ each_server!(
     a_closed_port_is_an_error_that_names_address_and_cause_in_time,
     a_silent_host_is_an_error_that_names_address_and_cause_in_time,
     an_unknown_host_is_an_error_in_time,
+    a_server_that_is_silent_after_each_log_in_is_an_error_of_a_migration_in_time,
 );
 
 async fn a_closed_port_is_an_error_that_names_address_and_cause_in_time<D: TestDatabase>() {
@@ -37,6 +39,35 @@ async fn a_silent_host_is_an_error_that_names_address_and_cause_in_time<D: TestD
 
 async fn an_unknown_host_is_an_error_in_time<D: TestDatabase>() {
     all_fail_in_time::<D>(UNKNOWN_HOST, "").await;
+}
+
+/// As behind a pooler that still answers itself.
+async fn a_server_that_is_silent_after_each_log_in_is_an_error_of_a_migration_in_time<
+    D: TestDatabase,
+>() {
+    let (database, table, proxy) = database_behind_proxy::<D>().await;
+    // The messages of a log-in are more over TLS, and with some passwords.
+    for after in (6..30).step_by(3) {
+        proxy.plan_nothing();
+        for _ in 0..100 {
+            proxy.strike(Strike {
+                new_connection: true,
+                after,
+                disruption: Disruption::Blackhole,
+            });
+        }
+        let store = database.store(&table);
+        let began = Watch::start();
+        let error = store.migrate().await.expect_err("the server is silent");
+        let took = began.stop(MIGRATION).await;
+        assert_in_time!(took < MIGRATION, "{took:?}");
+        let error = error_chain(&error);
+        assert!(error.contains("does not answer"), "{error}");
+        if !error.contains("no connection") {
+            return;
+        }
+    }
+    panic!("no log-in succeeded");
 }
 
 /// An address where nothing listens.

@@ -45,6 +45,24 @@ async fn twenty_parallel_migrations_of_flasks_table_succeed<D: FlaskDatabase>() 
     insert(&database.flask_store(&table), &key(), &record(b"x")).await;
 }
 
+/// Its index is there, and invalid.
+#[tokio::test]
+async fn a_unique_index_of_postgres_that_was_not_completed_is_not_taken_for_one() {
+    let (database, table) = (sqlx::Postgres::open().await, unique_table());
+    let store = database.with_flask_table(&table).await;
+    let drop = format!(
+        "ALTER TABLE {table} DROP CONSTRAINT {}_session_id_key",
+        table.table()
+    );
+    database.execute(&drop).await;
+    let twice = format!("INSERT INTO {table} (session_id) VALUES ('a'), ('a')");
+    database.execute(&twice).await;
+    let create = format!("CREATE UNIQUE INDEX CONCURRENTLY ON {table} (session_id)");
+    let refused = sqlx::Postgres::execute(&mut database.connect().await, &create).await;
+    refused.expect_err("an id is there twice");
+    fails_with(store.migrate().await, "no unique constraint");
+}
+
 async fn each_layout_refuses_the_others_table_at_migration<D: FlaskDatabase>() {
     let (database, table) = (D::open().await, unique_table());
     database.migrated(&table).await;
