@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use session_core::{Revision, SessionStore, StoreKey};
 use session_sql::{SqlStore, TableName, sqlx};
 use session_tests::{MariaDb, Postgres, PostgresReplica, assert_in_time};
@@ -207,6 +208,48 @@ async fn while_the_synchronous_replica_of_postgres_is_silent_no_write_is_acknowl
     copy.thaw();
     recovers_soon(&store).await;
     assert!(load(&store, &stored).await.is_none());
+}
+
+/// The server keeps a commit that waits, although its client has closed the connection.
+#[tokio::test]
+async fn writes_that_wait_for_a_silent_replica_of_postgres_use_up_its_connections() {
+    const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let server = Postgres::start_with(&["max_connections=30"]).await;
+    let copy = PostgresReplica::of(&server).await;
+    let pair = Pair::<sqlx::Postgres>::new(server.url(), copy.url());
+    let (store, mut admin) = (pair.store().await, pair.primary.connect().await);
+    let stored = key();
+    insert(&store, &stored, &record(b"x")).await;
+    copy.freeze();
+    set_synchronous_replicas(&mut admin, "*").await;
+    for round in 0..12 {
+        let writes = (0..3).map(|_| async {
+            let key = key();
+            succeeds(store.insert(&key, &record(b"x"))).await
+        });
+        let reads = join_all((0..10).map(|_| succeeds(store.load(&stored))));
+        let (_, reads) = tokio::join!(join_all(writes), reads);
+        assert!(
+            round > 2 || reads.into_iter().all(|read| read),
+            "a read failed"
+        );
+    }
+    // What the calls held has been given up, and nobody writes any more.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let waiting = sqlx::Postgres::number(&mut admin, WAITING).await.unwrap();
+    assert!(waiting >= 20, "{waiting} commits wait");
+    assert!(!succeeds(store.load(&stored)).await);
+    // The way round, on a connection that is open.
+    set_synchronous_replicas(&mut admin, "").await;
+    recovers_soon(&store).await;
+    assert!(load(&store, &stored).await.is_some());
+}
+
+async fn set_synchronous_replicas(admin: &mut sqlx::PgConnection, names: &str) {
+    let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+    for sql in [&sql, "SELECT pg_reload_conf()"] {
+        sqlx::Postgres::execute(admin, sql).await.unwrap();
+    }
 }
 
 /// What `MariaDB` and `MySQL` have different words for.

@@ -27,6 +27,8 @@ pub(crate) trait OwnServer: TestDatabase {
     const USER: (&'static str, &'static str);
     /// Selects the id of a connection that used `sessions`, or 0.
     const CONNECTION_ID: &'static str;
+    /// Selects the id of a connection with a running statement on `sessions`.
+    const RUNNING_ID: &'static str;
     /// Ends the connection with the id `{}`.
     const END_CONNECTION: &'static str;
 
@@ -47,6 +49,9 @@ impl OwnServer for sqlx::Postgres {
     const USER: (&'static str, &'static str) = ("postgres@", "postgres@");
     const CONNECTION_ID: &'static str = "SELECT COALESCE(MAX(pid), 0)::bigint FROM pg_stat_activity \
         WHERE datname = current_database() AND query LIKE '%\"sessions\"%' AND pid <> pg_backend_pid()";
+    const RUNNING_ID: &'static str = "SELECT pid::bigint FROM pg_stat_activity \
+        WHERE datname = current_database() AND state = 'active' AND query LIKE '%\"sessions\"%' \
+        AND pid <> pg_backend_pid()";
     const END_CONNECTION: &'static str = "SELECT pg_terminate_backend({})";
 
     async fn start() -> (Postgres, Handle<Self>) {
@@ -66,6 +71,9 @@ impl OwnServer for sqlx::MySql {
     const USER: (&'static str, &'static str) = ("session:session", "plain:plain");
     const CONNECTION_ID: &'static str = "SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) FROM information_schema.processlist \
         WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+    const RUNNING_ID: &'static str = "SELECT CAST(id AS SIGNED) FROM information_schema.processlist \
+        WHERE db = DATABASE() AND command IN ('Query', 'Execute') AND info LIKE '%`sessions`%' \
+        AND id <> CONNECTION_ID()";
     const END_CONNECTION: &'static str = "KILL {}";
 
     async fn start() -> (MariaDb, Handle<Self>) {
@@ -81,6 +89,7 @@ each_server!(
     a_locked_table_is_an_error_in_time_and_leaves_no_statement_running,
     no_load_fails_when_the_server_ends_connections,
     one_write_at_most_fails_when_the_server_ends_all_connections,
+    a_write_whose_connection_the_server_ends_while_it_waits_fails_alone,
     a_store_can_be_made_before_its_server_runs,
     a_server_that_was_demoted_is_left_for_its_successor,
 );
@@ -161,6 +170,42 @@ async fn one_write_at_most_fails_when_the_server_ends_all_connections<D: OwnServ
     let (_server, database) = D::start().await;
     let store = database.migrated(&TableName::default()).await;
     one_write_at_most_fails(&store, &database).await;
+}
+
+/// The last message of the server is the reply, so the connection has not broken.
+async fn a_write_whose_connection_the_server_ends_while_it_waits_fails_alone<D: OwnServer>() {
+    let (_server, database) = D::start().await;
+    let store = database.migrated(&TableName::default()).await;
+    let [waiting, next] = [key(), key()];
+    for round in 0..10 {
+        let mut revisions = Vec::new();
+        for key in [&waiting, &next] {
+            store.delete(key).await.unwrap();
+            revisions.push(insert(&store, key, &record(b"one")).await);
+        }
+        let [mut other, mut admin] = [database.connect().await, database.connect().await];
+        let lock = D::bytes(waiting.as_str().as_bytes());
+        let lock = format!("UPDATE sessions SET revision = revision WHERE store_key = {lock}");
+        for sql in ["BEGIN", &lock] {
+            D::execute(&mut other, sql).await.unwrap();
+        }
+        // The write has another connection of the pool then, and the next write would get the same.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let end = async {
+            let running = loop {
+                if let Ok(running) = D::number(&mut admin, D::RUNNING_ID).await {
+                    break running;
+                }
+            };
+            let end = D::END_CONNECTION.replace("{}", &running.to_string());
+            D::execute(&mut admin, &end).await.unwrap();
+        };
+        let two = record(b"two");
+        let (write, ()) = tokio::join!(store.update(&waiting, &two, &revisions[0]), end);
+        write.expect_err("its connection was ended");
+        let write = store.update(&next, &two, &revisions[1]).await;
+        assert!(write.is_ok(), "round {round}: {write:?}");
+    }
 }
 
 /// Ends all connections to `sessions` on `server`, as a restart does that takes a moment.
