@@ -70,6 +70,11 @@ impl Contest {
         })
     }
 
+    /// Whether the plan leaves it a row.
+    pub(crate) fn has_rows(&self, plan: Plan) -> bool {
+        self.rows().into_iter().any(|(row, _)| plan.wants(row))
+    }
+
     /// What is measured, with whom.
     fn rows(&self) -> Vec<(Row, &'static [Candidate])> {
         use Candidate as C;
@@ -329,17 +334,13 @@ impl Contest {
     /// Every round measures everybody on every route, in a random order: what disturbs the machine
     /// disturbs all alike, and nobody always comes after the same one.
     async fn measure(&self, plan: Plan, chart: Option<&Path>, store: Store<'_>) -> Result<bool> {
-        let is_wanted = |row: Row| plan.visitors.is_none_or(|number| row.visitors == number);
         let mut bars = self.bars(store.has_ifeq);
-        bars.retain(|bar| is_wanted(bar.row));
+        bars.retain(|bar| plan.wants(bar.row));
         let mut entries = Vec::new();
         for (row, candidates) in self.rows() {
-            if is_wanted(row) {
+            if plan.wants(row) {
                 entries.extend(self.measure_row(plan, &store, row, candidates).await?);
             }
-        }
-        if entries.is_empty() {
-            return Err("none of its rows has so many visitors".into());
         }
         report::print(&format!("{self:?}"), &entries);
         if let Some(file) = chart {

@@ -92,8 +92,9 @@ fn compare(words: &[&str]) -> Result<bool> {
         [rounds, visitors] => (plan.rounds, plan.visitors) = (rounds, Some(visitors)),
         _ => return Err(USAGE.into()),
     }
-    if plan.rounds == 0 {
-        return Err(USAGE.into());
+    contests.retain(|contest| contest.has_rows(plan));
+    if plan.rounds == 0 || contests.is_empty() {
+        return Err("nothing would be measured: name another number of rounds or visitors".into());
     }
     if chart.is_some() && contests.len() != 1 {
         return Err("a chart shows one contest: name it".into());

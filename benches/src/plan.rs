@@ -31,6 +31,10 @@ impl Plan {
             core,
         }
     }
+
+    pub(crate) fn wants(self, row: Row) -> bool {
+        self.visitors.is_none_or(|number| row.visitors == number)
+    }
 }
 
 impl Row {

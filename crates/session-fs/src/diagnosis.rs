@@ -30,7 +30,7 @@ impl FileStore {
     /// Reads every file, and its checksum.
     pub(crate) async fn findings(&self) -> Result<Vec<Finding>> {
         let root = self.root.clone();
-        let files = blocking(&self.root.path, move || root.checked()).await?;
+        let files = blocking(&self.root, move || root.checked()).await?;
         let mut findings = Vec::new();
         if files.damaged > 0 {
             findings.push(Finding::new(

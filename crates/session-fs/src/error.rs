@@ -22,6 +22,8 @@ pub(crate) enum CallError {
     At { path: PathBuf, error: Box<Self> },
     /// Another writer held the lock for longer than the lock timeout.
     LockTimeout,
+    /// The writes of this process before this one took longer than the lock timeout.
+    QueueTimeout,
     /// The file is not a regular file, or does not start as the files of this store do.
     ForeignFile,
     /// A later version of this library wrote the file.
@@ -107,6 +109,9 @@ impl fmt::Display for CallError {
             Self::At { path, error } => return write!(f, "{}: {error}", path.display()),
             Self::LockTimeout => {
                 "another process held the lock for a second: it is slow or stopped"
+            }
+            Self::QueueTimeout => {
+                "other writes of this process took a second: the disk is slow, or it hangs"
             }
             Self::ForeignFile => "another program wrote this file: move it away",
             Self::LaterVersion => {

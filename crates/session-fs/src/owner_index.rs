@@ -45,7 +45,7 @@ impl OwnerIndex for FileStore {
         let (root, rest) = (self.root.clone(), cursor.cloned());
         let owner = Name::of(owner.as_str());
         let read = move || root.page(&owner, rest.as_ref().map(Cursor::as_bytes), limit);
-        blocking(&self.root.path, read).await
+        blocking(&self.root, read).await
     }
 }
 

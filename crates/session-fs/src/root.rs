@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use session_core::config::ConfigError;
 
 use crate::{
+    blocking::Permits,
     directory::Directory,
     error::{CallError, Result},
     lock::Lock,
@@ -34,6 +35,7 @@ const UNWRITABLE: &str = "must be a directory that this program can write";
 pub(crate) struct Root {
     pub(crate) path: Arc<Path>,
     pub(crate) staging: Staging,
+    pub(crate) permits: Permits,
     /// What the marker said when this process found the directory first.
     identity: Arc<OnceLock<CString>>,
 }
@@ -47,6 +49,7 @@ impl Root {
         Self {
             path: path.into(),
             staging: Staging::default(),
+            permits: Permits::default(),
             identity: Arc::default(),
         }
     }

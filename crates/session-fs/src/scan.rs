@@ -26,7 +26,7 @@ impl Scan for FileStore {
         let after = cursor
             .and_then(|it| it.as_bytes().try_into().ok())
             .map(Name);
-        blocking(&self.root.path, move || root.page_of(&prefix, after, limit)).await
+        blocking(&self.root, move || root.page_of(&prefix, after, limit)).await
     }
 }
 

@@ -17,13 +17,13 @@ impl SessionStore for FileStore {
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let (root, name) = (self.root.clone(), Name::of(key.as_str()));
-        let found = blocking(&self.root.path, move || root.load(&name)).await?;
+        let found = blocking(&self.root, move || root.load(&name)).await?;
         Ok(found.map(|stored| Loaded::compared_by_bytes(stored.record)))
     }
 
     async fn insert(&self, key: &StoreKey, record: &Record) -> Result<Write> {
         let (root, key, record) = (self.root.clone(), key.clone(), record.clone());
-        let result = blocking(&self.root.path, move || root.insert(&key, &record)).await?;
+        let result = blocking(&self.root, move || root.insert(&key, &record)).await?;
         self.sweep_above_threshold();
         Ok(result)
     }

@@ -60,7 +60,7 @@ impl SweepRun {
             let removed = run.removed;
             Ok(Swept { removed, is_done })
         };
-        let swept = blocking(&root.path, call).await;
+        let swept = blocking(root, call).await;
         drop(caller);
         swept
     }

@@ -27,8 +27,8 @@ impl WriterQueue {
     ) -> session_core::Result<T> {
         let _permit = timeout(LOCK_TIMEOUT, self.0[usize::from(directory)].lock())
             .await
-            .map_err(|_| CallError::LockTimeout.at(&root.path))?;
-        blocking(&root.path, write).await
+            .map_err(|_| CallError::QueueTimeout.at(&root.path))?;
+        blocking(root, write).await
     }
 }
 

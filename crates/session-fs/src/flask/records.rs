@@ -50,7 +50,11 @@ impl CachelibStore {
         let Some((name, _)) = found.filter(|(_, old)| old.payload == loaded.as_bytes()) else {
             return Ok(Write::Refused);
         };
-        Staged::write(&root, &new.encode(), self.root.staging)?.replace(&name)?;
+        match Staged::write(&root, &new.encode(), self.root.staging) {
+            // On a full disk, the end of a session gives its space back.
+            Err(full) if full.is_no_space() && new.has_ended() => drop(root.unlink(name)?),
+            staged => staged?.replace(&name)?,
+        }
         Ok(new.stored())
     }
 

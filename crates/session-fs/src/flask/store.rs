@@ -124,7 +124,7 @@ impl SessionStore for CachelibStore {
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>> {
         let (store, key) = (self.clone(), key.clone());
-        let found = blocking(&self.root.path, move || store.load_file(&key)).await?;
+        let found = blocking(&self.root, move || store.load_file(&key)).await?;
         Ok(found.map(|(_, file)| Loaded {
             expires_at: Some(unix_time::from_millis(file.expiry)),
             ..Loaded::compared_by_bytes(file.payload)

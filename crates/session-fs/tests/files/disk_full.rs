@@ -5,6 +5,8 @@
 use std::fs;
 
 use session_core::{Error, Record, SessionStore as _, StoreKey};
+#[cfg(feature = "flask")]
+use session_fs::CachelibStore;
 use session_fs::FileStore;
 use session_tests::{sweep_up_to, unshare};
 
@@ -113,6 +115,55 @@ fn a_process_fills_the_disk() {
         }
         // The deletes have freed space.
         insert_new(&store, &key("again"), &numbered(1, size)).await;
+    });
+    report("done");
+}
+
+#[cfg(feature = "flask")]
+#[test]
+fn a_disk_without_space_allows_log_outs_of_sessions_shared_with_flask() {
+    on_a_disk(
+        "size=64k,mode=0700",
+        "disk_full::a_process_fills_the_disk_of_flask",
+        "4000",
+    );
+}
+
+/// As the process above. A log-out stores nil, and then deletes the record.
+#[cfg(feature = "flask")]
+#[test]
+fn a_process_fills_the_disk_of_flask() {
+    const NIL: [u8; 1] = [0xc0];
+    let dir = TestDirectory::inherited_or_new();
+    let size: usize = dir.task("0").parse().unwrap();
+    one_blocking_thread().block_on(async {
+        let store = CachelibStore::new(dir.path());
+        let mut stored = Vec::new();
+        for number in 0..if size > 0 { 100 } else { 5 } {
+            let key = key(&number.to_string());
+            if let Ok(result) = store.insert(&key, &numbered(number, size)).await {
+                assert!(result.is_stored());
+                stored.push(key);
+            }
+        }
+        assert!((1..100).contains(&stored.len()), "{} stored", stored.len());
+        for key in &stored {
+            let found = store.load(key).await.unwrap().unwrap();
+            if size > 0 && key == &stored[0] {
+                let change = record(vec![b'x'; size]);
+                let change = store.update(key, &change, &found.revision).await;
+                change.unwrap_err();
+            }
+            let ended = store.update(key, &record(NIL), &found.revision).await;
+            assert!(ended.unwrap().is_stored());
+            let found = store.load(key).await.unwrap();
+            assert!(
+                found.is_none_or(|it| it.bytes == NIL[..]),
+                "it has not ended"
+            );
+            store.delete(key).await.unwrap();
+        }
+        assert!(files_below(dir.path()).is_empty());
     });
     report("done");
 }

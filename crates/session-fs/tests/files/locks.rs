@@ -27,10 +27,18 @@ async fn a_lock_that_is_never_released_is_an_error_within_the_lock_timeout() {
     let next = record("y");
     let key = key("it");
     let updates = (0..8).map(|_| store.update(&key, &next, &found.revision));
+    let mut texts = Vec::new();
     for result in futures_util::future::join_all(updates).await {
         assert!(matches!(result, Err(Error::Backend { .. })), "{result:?}");
         let text = with_causes(&result.unwrap_err());
         assert!(text.contains(dir.path().to_str().unwrap()), "{text}");
+        texts.push(text);
+    }
+    for by in [
+        "another process held the lock",
+        "other writes of this process",
+    ] {
+        assert!(texts.iter().any(|text| text.contains(by)), "{texts:?}");
     }
     let took = started.elapsed();
     assert_in_time!(took < Duration::from_secs(4), "eight of them took {took:?}");

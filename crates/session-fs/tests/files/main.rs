@@ -8,6 +8,7 @@ mod damage;
 mod disk_full;
 mod file_descriptors;
 mod foreign_files;
+mod hanging_disk;
 mod kills;
 mod locks;
 mod missing_directory;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use session_core::SessionStore;
+use session_core::{Record, SessionStore};
 use session_redis::RedisStore;
 use session_tests::{RedisCluster, RedisServer};
 
@@ -58,6 +58,13 @@ async fn reads_and_logouts_work_and_other_changes_fail(kind: Kind) {
     let near = store.insert(&key("near"), &near_end).await.unwrap();
     let near = stored(near);
     let long = insert(&store, "long", kind(&"x".repeat(40_000))).await;
+    // Where the server compares, it keeps a changed record up to a second longer.
+    let changed = insert(&store, "changed", &bytes).await;
+    let same_time = |text: &str| Record {
+        bytes: kind(text).into(),
+        ..near_end.clone()
+    };
+    let changed = update(&store, "changed", &same_time(session), &changed).await;
     assert_eq!(server.command("CONFIG SET maxmemory 100kb"), "+OK\r\n");
 
     assert_eq!(load(&store, "a").await.unwrap().bytes, bytes);
@@ -66,6 +73,14 @@ async fn reads_and_logouts_work_and_other_changes_fail(kind: Kind) {
     let change = record(kind(&session.replace('a', "b")));
     store.update(&key("b"), &change, &other).await.unwrap_err();
     assert_eq!(load(&store, "b").await.unwrap().bytes, bytes);
+
+    let larger = same_time(&format!("{session} and more"));
+    assert!(
+        store
+            .update(&key("changed"), &larger, &changed)
+            .await
+            .is_err()
+    );
 
     // As a logout does: a small record that expires soon replaces the session.
     let tombstone = expiring_in(Duration::from_secs(60), kind("ended"));

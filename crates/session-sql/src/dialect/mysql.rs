@@ -37,10 +37,10 @@ impl Driver for MySql {
             INDEX provider_session (provider_session, store_key)) ENGINE = InnoDB
         @columns SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE {here}
         @indexes SELECT IF(is_hidden, CONCAT('hidden ', name, ' ALTER TABLE {table} ALTER INDEX ', name,
-            /*M! ' NOT IGNORED' */ /*!50708 ' VISIBLE' */),
+            /*M! ' NOT IGNORED', */ /*!80000 ' VISIBLE', */ ''),
             CONCAT('index ', IF(name = 'PRIMARY', 'store_key', name))) FROM
             (SELECT index_name AS name, GROUP_CONCAT(column_name ORDER BY seq_in_index) AS columns_of,
-            MAX(/*M! ignored = 'YES' */ /*!50708 is_visible = 'NO' */) AS is_hidden
+            MAX(0 /*M!100600 OR ignored = 'YES' */ /*!80000 OR is_visible = 'NO' */) AS is_hidden
             FROM information_schema.statistics WHERE {here} AND sub_part IS NULL GROUP BY index_name) AS found
             WHERE columns_of LIKE CASE name
             WHEN 'PRIMARY' THEN 'store_key' WHEN 'owner' THEN 'owner,store_key%'

@@ -153,7 +153,14 @@ impl Driver for Postgres {
             if use_other {
                 // A pooler gives this transaction the server's connection that was used last, so
                 // that the next statement runs on another one.
-                let connection = other.insert(options.connect().await?);
+                let connection =
+                    other.insert(options.connect().await.map_err(|error| match error {
+                        // Not of the connection that is checked, which is sound.
+                        refused @ sqlx::Error::Database(_) => {
+                            sqlx::Error::Configuration(refused.into())
+                        }
+                        error => error,
+                    })?);
                 connection.execute("BEGIN").await?;
             }
             let found = sqlx::query_scalar::<_, i64>(sql.clone()).fetch_one(&mut *connection);
@@ -204,6 +211,9 @@ impl Driver for Postgres {
             // duplicate_table and duplicate_object: another migration was first, and this one finds
             // its table at the next attempt.
             Some("40001" | "40P01" | "55P03" | "23505" | "42P07" | "42710") => ErrorClass::Conflict,
+            // admin_shutdown, crash_shutdown, cannot_connect_now: PostgreSQL 9.5 tells the severity
+            // in its own language.
+            Some("57P01" | "57P02" | "57P03") => ErrorClass::Disconnected,
             // read_only_sql_transaction
             Some("25006") => ErrorClass::ReadOnly,
             // undefined_table, undefined_column

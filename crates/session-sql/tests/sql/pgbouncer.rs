@@ -1,5 +1,7 @@
 //! The store behind `PgBouncer`.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use session_core::{Error, SessionStore};
 use session_sql::{SqlStore, TableName, sqlx};
@@ -83,6 +85,22 @@ async fn behind_pgbouncer_a_migration_is_an_error_in_time_while_postgres_is_sile
     let error = error_chain(&silent.expect_err("the server is silent"));
     assert!(error.contains("does not answer"), "{error}");
     assert!(!error.contains("no connection"), "{error}");
+}
+
+/// The check for a pooler needs a second connection for a moment. To try that for half a minute would
+/// keep a full server full.
+#[tokio::test]
+async fn behind_a_full_pgbouncer_a_migration_is_an_error_at_once() {
+    let bouncer = PgBouncer::start("pool_mode = session\nmax_client_conn = 1").await;
+    let began = Watch::start();
+    let full = behind(&bouncer)
+        .store(&TableName::default())
+        .migrate()
+        .await;
+    let took = began.stop(MIGRATION).await;
+    assert_in_time!(took < Duration::from_secs(2), "{took:?}");
+    let error = error_chain(&full.expect_err("there is no second connection"));
+    assert!(error.contains("no more connections allowed"), "{error}");
 }
 
 /// The driver sends `extra_float_digits`, and a store's pool `options`.
