@@ -38,6 +38,8 @@ impl AppSessions {
     /// Starts the sessions with `settings`, in the store that `env` describes: see
     /// [`session_stores::AppSessions::start`].
     ///
+    /// What it warns of is lost if no log is set up before.
+    ///
     /// # Errors
     ///
     /// If a setting is missing or cannot be used, if the table or the collection holds something
@@ -115,7 +117,8 @@ impl AppSessions {
         server.run().await.map_err(RunError::server)
     }
 
-    /// Waits for SIGTERM, and then up to five seconds for the saves of clients that hung up.
+    /// Waits for SIGTERM, and then up to five seconds for the saves of clients that hung up. A save
+    /// whose client hangs up after that, while the server stops, can be lost.
     ///
     /// Pass it to `HttpServer::shutdown_signal`. [`sigterm_and_saves`] is the same with another
     /// limit, and says what happens to other signals.
