@@ -97,6 +97,13 @@ struct Service {
 impl Service {
     fn up(&self) -> Result<(), String> {
         if self.running().is_none() {
+            // Until its parent has heard of its end, PostgreSQL takes the last process for one that
+            // runs.
+            let is_left = || {
+                self.last()
+                    .is_some_and(|pid| test_kill_process(pid).is_ok())
+            };
+            self.wait_for("its last process is not reaped", || !is_left())?;
             self.launch().map_err(|error| error.to_string())?;
         }
         let begin = Instant::now();
@@ -116,19 +123,16 @@ impl Service {
     fn kill(&self) -> Result<(), String> {
         let pid = self.running().ok_or("it is not running")?;
         tree::kill(pid);
-        // A process that is dead may have threads that are not, and they keep the port. And until
-        // its parent has heard of its end, PostgreSQL takes it for one that runs.
-        let is_left = || {
-            let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port));
-            bound.is_err() || test_kill_process(pid).is_ok()
-        };
+        // A process that is dead may have threads that are not, and they keep the port.
+        let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, self.port));
+        self.wait_for("its port is still in use", || bind().is_ok())
+    }
+
+    fn wait_for(&self, reason: &str, condition: impl Fn() -> bool) -> Result<(), String> {
         let begin = Instant::now();
-        while is_left() {
+        while !condition() {
             if begin.elapsed() > START_LIMIT {
-                let port = self.port;
-                return Err(format!(
-                    "process {pid:?} or its port {port} is still in use"
-                ));
+                return Err(format!("{}: {reason}", self.name));
             }
             thread::sleep(Duration::from_millis(1));
         }
@@ -158,11 +162,16 @@ impl Service {
         }
     }
 
+    /// The id of its last process.
+    fn last(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.directory.join("stand-in.pid")).ok()?;
+        Pid::from_raw(text.trim().parse().ok()?)
+    }
+
     /// The process id, if the process runs.
     fn running(&self) -> Option<Pid> {
-        let text = fs::read_to_string(self.directory.join("stand-in.pid")).ok()?;
-        let pid = Pid::from_raw(text.trim().parse().ok()?)?;
-        (test_kill_process(pid).is_ok() && !tree::has_ended(pid)).then_some(pid)
+        self.last()
+            .filter(|pid| test_kill_process(*pid).is_ok() && !tree::has_ended(*pid))
     }
 
     fn launch(&self) -> io::Result<()> {

@@ -35,7 +35,7 @@ impl CacheFile {
 
     /// Whether it is of a session that has ended: it holds `MessagePack`'s nil.
     pub(super) fn has_ended(&self) -> bool {
-        self.payload == &[0xc0][..]
+        self.payload == [0xc0][..]
     }
 
     /// The result of a write that stored this file.
