@@ -111,7 +111,8 @@ impl fmt::Display for CallError {
                 "another process held the lock for a second: it is slow or stopped"
             }
             Self::QueueTimeout => {
-                "other writes of this process took a second: the disk is slow, or it hangs"
+                "the writes of this process before it took a second: the disk is slow, or another \
+                 process holds the lock"
             }
             Self::ForeignFile => "another program wrote this file: move it away",
             Self::LaterVersion => {

@@ -59,7 +59,8 @@ impl<D: Dialect, L: Layout> SqlTable<D, L> {
     ///
     /// A database that cannot be reached is an error after the pool's `acquire_timeout`, and one
     /// that falls silent after four to five seconds. While all connections are in use, or other
-    /// processes create the table, the call waits for half a minute at most.
+    /// processes create the table, the call waits for half a minute at most. On PostgreSQL it needs a
+    /// second connection for a moment, and a server that has none for it is an error at once.
     pub async fn migrate(&self) -> Result<()> {
         self.retry(Operation::Migration, || self.migrate_once())
             .await

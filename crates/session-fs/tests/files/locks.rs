@@ -36,7 +36,7 @@ async fn a_lock_that_is_never_released_is_an_error_within_the_lock_timeout() {
     }
     for by in [
         "another process held the lock",
-        "other writes of this process",
+        "the writes of this process before it",
     ] {
         assert!(texts.iter().any(|text| text.contains(by)), "{texts:?}");
     }

@@ -32,6 +32,11 @@ fn is_of_another_statement(error: &sqlx::Error) -> bool {
     matches!(code.as_deref(), Some("26000" | "42P05"))
 }
 
+/// Whether the server stops or starts: `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`.
+fn is_restart(error: &dyn DatabaseError) -> bool {
+    matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03"))
+}
+
 /// Whether `options` give `setting` a value: `-c setting=1`, `-csetting=1` or `--setting=1`, of which
 /// the server takes a `-` in the name for a `_`.
 fn sets(options: &str, setting: &str) -> bool {
@@ -153,14 +158,15 @@ impl Driver for Postgres {
             if use_other {
                 // A pooler gives this transaction the server's connection that was used last, so
                 // that the next statement runs on another one.
-                let connection =
-                    other.insert(options.connect().await.map_err(|error| match error {
-                        // Not of the connection that is checked, which is sound.
-                        refused @ sqlx::Error::Database(_) => {
-                            sqlx::Error::Configuration(refused.into())
-                        }
-                        error => error,
-                    })?);
+                let opened = options.connect().await.map_err(|error| match error {
+                    // A full server: to try again and again would keep it full. The connection that
+                    // is checked is sound.
+                    sqlx::Error::Database(refused) if !is_restart(refused.as_ref()) => {
+                        sqlx::Error::Configuration(refused.into_error())
+                    }
+                    error => error,
+                });
+                let connection = other.insert(opened?);
                 connection.execute("BEGIN").await?;
             }
             let found = sqlx::query_scalar::<_, i64>(sql.clone()).fetch_one(&mut *connection);
@@ -211,9 +217,8 @@ impl Driver for Postgres {
             // duplicate_table and duplicate_object: another migration was first, and this one finds
             // its table at the next attempt.
             Some("40001" | "40P01" | "55P03" | "23505" | "42P07" | "42710") => ErrorClass::Conflict,
-            // admin_shutdown, crash_shutdown, cannot_connect_now: PostgreSQL 9.5 tells the severity
-            // in its own language.
-            Some("57P01" | "57P02" | "57P03") => ErrorClass::Disconnected,
+            // PostgreSQL 9.5 tells the severity in its own language.
+            _ if is_restart(error) => ErrorClass::Disconnected,
             // read_only_sql_transaction
             Some("25006") => ErrorClass::ReadOnly,
             // undefined_table, undefined_column
