@@ -90,7 +90,7 @@ async fn behind_pgbouncer_a_migration_is_an_error_in_time_while_postgres_is_sile
 /// The check for a pooler needs a second connection for a moment. To try that for half a minute would
 /// keep a full server full.
 #[tokio::test]
-async fn behind_a_full_pgbouncer_a_migration_is_an_error_at_once() {
+async fn behind_a_full_pgbouncer_a_migration_of_postgres_is_an_error_at_once() {
     let bouncer = PgBouncer::start("pool_mode = session\nmax_client_conn = 1").await;
     let began = Watch::start();
     let full = behind(&bouncer)
