@@ -133,6 +133,23 @@ async fn requests_that_change_one_session_share_a_round_trip() {
 /// A write that is refused has those behind it refused, too. They are made again, one by one.
 #[tokio::test(start_paused = true)]
 async fn requests_of_two_processes_lose_nothing_and_do_not_refuse_each_other_for_long() {
+    // Which of the two is first is random, so single times take longer, and refuse more.
+    const TIMES: u32 = 50;
+    let (mut refused, mut took) = (0, Duration::ZERO);
+    for _ in 0..TIMES {
+        let one = of_two_processes().await;
+        refused += one.0;
+        took += one.1;
+    }
+    // One by one, they would take 270 ms.
+    let (refused, took) = (refused / TIMES as usize, took / TIMES);
+    assert!(took < Duration::from_millis(180), "{took:?}");
+    assert!(refused <= 100, "{refused} beside 200 changes");
+}
+
+/// Twenty clients of each of two processes make five changes: how many writes are refused, and how
+/// long it takes.
+async fn of_two_processes() -> (usize, Duration) {
     let store = Arc::new(InOrder::default());
     let processes = [(); 2].map(|()| sessions(&store));
     let cookie = visited(&processes[0]).await;
@@ -145,12 +162,7 @@ async fn requests_of_two_processes_lose_nothing_and_do_not_refuse_each_other_for
     }))
     .await;
     assert_eq!(count(&processes[0], &cookie).await, Some(200));
-    // One by one, they would take 270 ms.
-    let took = start.elapsed();
-    assert!(took < Duration::from_millis(180), "{took:?}");
-    // Which of the two is first is random: of 300 runs, the most were 123.
-    let refused = store.refused.load(Relaxed);
-    assert!(refused <= 200, "{refused} beside 200 changes");
+    (store.refused.load(Relaxed), start.elapsed())
 }
 
 /// Each gets the record that the one before it stored together with its turn, if that write began
