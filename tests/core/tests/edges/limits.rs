@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-#[cfg(feature = "encryption")]
 use session_core::EncryptionKeys;
 use session_core::{Error, KeyPrefix, Record, Session, Settings};
 
@@ -195,7 +194,6 @@ async fn a_limit_that_is_lowered_ends_no_session_and_stops_only_growth() {
     }
 }
 
-#[cfg(feature = "encryption")]
 #[tokio::test]
 async fn encryption_that_is_switched_on_ends_no_session_at_the_limit() {
     let keys = EncryptionKeys::new("Uc4mZr1yP9vWt6xKi3dLn8cHg0eTb2fQ").unwrap();
