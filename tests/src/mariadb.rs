@@ -85,7 +85,7 @@ impl MariaDb {
     }
 
     /// Whether `start` starts a `MySQL`, which is so where a folder of programs has no `MariaDB`.
-    pub fn is_mysql() -> bool {
+    pub fn starts_mysql() -> bool {
         optional_server_program("mariadbd").is_none()
     }
 

@@ -10,6 +10,9 @@ use crate::paths::{built, cargo, root, target};
 use crate::setup;
 use crate::steps::{StepResult, Steps};
 
+const STAND_IN: &str = "SESSION_STAND_IN";
+const FOLDER: &str = "SESSION_TEST_SERVERS";
+
 /// The packages whose tests use servers.
 const PACKAGES: &[&str] = &[
     "session-redis",
@@ -51,6 +54,7 @@ struct Replacement {
 /// `words` select packages as `-p PACKAGE`.
 pub(crate) fn test(steps: &mut Steps, words: &[&str]) -> StepResult {
     Given::refuse()?;
+    refuse_folder()?;
     let _only_run = only_run()?;
     let engine = Engine::found(steps)?;
     let chosen = packages(words)?;
@@ -73,7 +77,9 @@ pub(crate) fn test(steps: &mut Steps, words: &[&str]) -> StepResult {
 fn only_run() -> Result<File, String> {
     let path = env::temp_dir().join("session-test-compose.lock");
     let failure = |error| format!("{}: {error}", path.display());
-    let lock = File::create(&path).map_err(failure)?;
+    // Who comes second may be another user, and may not write it.
+    let lock = File::open(&path).or_else(|_| File::create(&path));
+    let lock = lock.map_err(failure)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
@@ -87,6 +93,7 @@ fn only_run() -> Result<File, String> {
 /// `words` select packages as for [`test()`]; without any, they are those whose tests use these
 /// servers.
 pub(crate) fn test_given(steps: &mut Steps, given: Given, words: &[&str]) -> StepResult {
+    refuse_folder()?;
     let mut chosen = packages(words)?;
     if chosen.is_empty() {
         chosen = given.packages();
@@ -180,6 +187,35 @@ fn cargo_test(package: &str) -> Command {
     tests
 }
 
+/// Whether the environment asks for a stand-in for Docker.
+fn asks_for_stand_in() -> Result<bool, String> {
+    match env::var_os(STAND_IN) {
+        None => Ok(false),
+        Some(value) if value == "1" => Ok(true),
+        Some(_) => Err(format!("{STAND_IN} must be 1, or not be set")),
+    }
+}
+
+/// For tests without docker compose, which no stand-in serves.
+pub(crate) fn refuse_stand_in() -> StepResult {
+    if asks_for_stand_in()? {
+        return Err(format!(
+            "{STAND_IN} is for --compose alone: add that, or unset {STAND_IN}"
+        ));
+    }
+    Ok(())
+}
+
+/// For tests on servers that run already, where a folder of programs has no use.
+fn refuse_folder() -> StepResult {
+    if env::var_os(FOLDER).is_some() {
+        return Err(format!(
+            "{FOLDER} is for tests that start their servers: unset it for those that run already"
+        ));
+    }
+    Ok(())
+}
+
 /// Docker, or the stand-in that `SESSION_STAND_IN` asks for.
 struct Engine {
     is_stand_in: bool,
@@ -187,7 +223,7 @@ struct Engine {
 
 impl Engine {
     fn found(steps: &mut Steps) -> Result<Self, String> {
-        let is_stand_in = env::var_os("SESSION_STAND_IN").is_some();
+        let is_stand_in = asks_for_stand_in()?;
         if is_stand_in {
             println!(
                 "a stand-in for docker runs installed servers, MariaDB as mysql and Redis as valkey: \
@@ -230,7 +266,7 @@ impl Engine {
     fn lend(&self, command: &mut Command) {
         if self.is_stand_in {
             command
-                .env("SESSION_STAND_IN", target().join("stand-in"))
+                .env(STAND_IN, target().join("stand-in"))
                 .env("SESSION_STAND_IN_OWNER", std::process::id().to_string())
                 .env("SESSION_TEST_DOCKER", built("docker-stand-in"));
         }

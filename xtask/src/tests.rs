@@ -22,6 +22,7 @@ pub(crate) fn run(steps: &mut Steps, words: &[&str]) -> StepResult {
     if let Some(given) = Given::by_environment()? {
         return compose::test_given(steps, given, words);
     }
+    compose::refuse_stand_in()?;
     if setup::only_docker_has_servers(words) {
         println!("the servers are not installed here and Docker runs: as with --compose");
         return compose::test(steps, words);

@@ -102,16 +102,19 @@ impl Scene {
         match fault {
             Failure::StoreKilled | Failure::StoreFrozen => {
                 let ada = self.logged_in_at_last("ada").await;
-                if fault == Failure::StoreKilled {
-                    redis.kill();
-                } else {
+                let is_frozen = fault == Failure::StoreFrozen;
+                if is_frozen {
                     redis.freeze();
+                } else {
+                    redis.kill();
                 }
                 for path in ["/whoami", "/health"] {
                     let answer = ada.send(Method::GET, path, String::new()).await;
                     assert_eq!(answer.status, 503, "{path}: {}", answer.text());
                 }
-                redis.thaw();
+                if is_frozen {
+                    redis.thaw();
+                }
             }
             Failure::StoreSlow => {
                 let ada = demo.logged_in("ada").await;

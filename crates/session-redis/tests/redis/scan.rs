@@ -82,9 +82,7 @@ async fn a_walk_needs_no_right_to_info() {
         .await
         .unwrap();
     let address = limited(&server.url(), &[&server], "session:*", &["each server"]);
-    if !server.is_of_a_person() {
-        assert_eq!(server.command("ACL SETUSER app +scan"), "+OK\r\n");
-    }
+    assert_eq!(server.command("ACL SETUSER app +scan"), "+OK\r\n");
     let mut found = BTreeSet::new();
     assert!(page(&store(&address), None, &mut found).await.is_none());
     assert_eq!(found.len(), 1);

@@ -327,7 +327,11 @@ struct MariaDbPair {
 
 impl MariaDbPair {
     async fn start() -> Self {
-        let replication = if MariaDb::is_mysql() { MYSQL } else { MARIADB };
+        let replication = if MariaDb::starts_mysql() {
+            MYSQL
+        } else {
+            MARIADB
+        };
         let start = async |arguments: &[&str]| {
             let arguments = [replication.arguments, arguments].concat();
             MariaDb::start_with(&arguments).await

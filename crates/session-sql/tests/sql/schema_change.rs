@@ -56,7 +56,7 @@ impl Roomy for sqlx::MySql {
 
     async fn start() -> (MariaDb, Handle<Self>) {
         // Otherwise a save waits for the disk for seconds.
-        let log = if MariaDb::is_mysql() {
+        let log = if MariaDb::starts_mysql() {
             "--innodb-redo-log-capacity=1G"
         } else {
             "--innodb-log-file-size=512M"

@@ -82,7 +82,7 @@ impl TlsServer for sqlx::MySql {
 
     async fn start_without_tls() -> MariaDb {
         // Newer servers offer it by themselves.
-        let off = if MariaDb::is_mysql() {
+        let off = if MariaDb::starts_mysql() {
             "--tls-version="
         } else {
             "--skip-ssl"
