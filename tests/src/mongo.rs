@@ -24,7 +24,7 @@ const DATABASE: &str = "flask_session";
 /// A server that speaks `MongoDB`'s protocol: `SecantusDB`, which the set-up installs from `PyPI`.
 ///
 /// With docker compose, or where `SESSION_TEST_MONGODB_URL` names one, it is a genuine MongoDB. There
-/// the tests use one database: each test program empties compose's, and a person's must not exist
+/// the tests use one database: compose's is removed at each start, and a person's must not exist
 /// before.
 #[derive(Debug)]
 pub struct Mongo(Server);
@@ -44,7 +44,9 @@ impl Mongo {
             if server.is_of_a_person() {
                 take(server.port());
             } else {
-                empty(server.port());
+                // Others have left sessions there, also of another layout.
+                let removed = drop_database(server.port(), DATABASE);
+                removed.unwrap_or_else(|error| panic!("{}: {error}", server.url()));
             }
             return server;
         }
@@ -88,15 +90,6 @@ fn recipe_with(port: u16, directory: &Path, ttl_sweep: f64, tls: &[String; 2]) -
         .arg(directory.join("data"))
         .args(["session", &ttl_sweep.to_string()])
         .args(tls)
-}
-
-/// Removes what the test programs before this one left: sessions of another layout, for example.
-fn empty(port: u16) {
-    static EMPTIED: OnceLock<()> = OnceLock::new();
-    EMPTIED.get_or_init(|| {
-        let removed = drop_database(port, DATABASE);
-        removed.unwrap_or_else(|error| panic!("the server on port {port}: {error}"));
-    });
 }
 
 /// Checks that a person's server has none of what the tests will remove.

@@ -19,11 +19,11 @@ use crate::process::Recipe;
 use crate::{mariadb, memcached, mongo, postgres, redis, redis_cluster, redis_sentinel, tree};
 
 /// Names the directory that the services' data and process ids are in.
-const DIRECTORY: &str = "SESSION_STAND_IN";
+const DIRECTORY: &str = "SESSION_TEST_STAND_IN";
 /// Another port for the one service of a test, which so takes nobody's.
-const PORT: &str = "SESSION_STAND_IN_PORT";
+const PORT: &str = "SESSION_TEST_STAND_IN_PORT";
 /// Names the process whose end ends the services.
-const OWNER: &str = "SESSION_STAND_IN_OWNER";
+const OWNER: &str = "SESSION_TEST_STAND_IN_OWNER";
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Does what `docker` would do by these words.

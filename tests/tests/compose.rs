@@ -63,10 +63,10 @@ impl StandIn {
     fn compose(&self, words: &[&str]) -> Output {
         let mut command = Command::new(target_dir().join("debug/docker-stand-in"));
         command.args(["compose", "--file"]).arg(file()).args(words);
-        command.env("SESSION_STAND_IN", self.directory.path());
-        command.env("SESSION_STAND_IN_PORT", self.port.to_string());
+        command.env("SESSION_TEST_STAND_IN", self.directory.path());
+        command.env("SESSION_TEST_STAND_IN_PORT", self.port.to_string());
         let owner = std::process::id().to_string();
-        command.env("SESSION_STAND_IN_OWNER", owner);
+        command.env("SESSION_TEST_STAND_IN_OWNER", owner);
         command.output().expect("the stand-in is built")
     }
 

@@ -10,7 +10,7 @@ use crate::paths::{built, cargo, root, target};
 use crate::setup;
 use crate::steps::{StepResult, Steps};
 
-const STAND_IN: &str = "SESSION_STAND_IN";
+const STAND_IN: &str = "SESSION_TEST_STAND_IN";
 const FOLDER: &str = "SESSION_TEST_SERVERS";
 
 /// The packages whose tests use servers.
@@ -216,7 +216,7 @@ fn refuse_folder() -> StepResult {
     Ok(())
 }
 
-/// Docker, or the stand-in that `SESSION_STAND_IN` asks for.
+/// Docker, or the stand-in that `SESSION_TEST_STAND_IN` asks for.
 struct Engine {
     is_stand_in: bool,
 }
@@ -233,7 +233,7 @@ impl Engine {
             steps.command("stand-in", &mut build)?;
         } else if !setup::docker_works() {
             let advice = "no Docker engine runs here (docker info fails): start one; or name servers of \
-                          your own by variables, as CONTRIBUTING.md says; or set SESSION_STAND_IN=1 to \
+                          your own by variables, as CONTRIBUTING.md says; or set SESSION_TEST_STAND_IN=1 to \
                           test the harness itself";
             return Err(advice.to_owned());
         }
@@ -267,7 +267,10 @@ impl Engine {
         if self.is_stand_in {
             command
                 .env(STAND_IN, target().join("stand-in"))
-                .env("SESSION_STAND_IN_OWNER", std::process::id().to_string())
+                .env(
+                    "SESSION_TEST_STAND_IN_OWNER",
+                    std::process::id().to_string(),
+                )
                 .env("SESSION_TEST_DOCKER", built("docker-stand-in"));
         }
     }
