@@ -142,8 +142,12 @@ impl Contest {
             Self::Files => [Row::of(8), usual]
                 .map(|row| (row, &[C::OursFiles, C::ByHandFiles][..]))
                 .to_vec(),
-            Self::Postgres => vec![(usual, &[C::OursPostgres, C::TowerPostgres])],
-            Self::Sqlite => vec![(usual, &[C::OursSqlite, C::TowerSqlite])],
+            Self::Postgres => [Row::of(8), usual]
+                .map(|row| (row, &[C::OursPostgres, C::TowerPostgres][..]))
+                .to_vec(),
+            Self::Sqlite => [Row::of(8), usual]
+                .map(|row| (row, &[C::OursSqlite, C::TowerSqlite][..]))
+                .to_vec(),
         }
     }
 

@@ -55,6 +55,7 @@ const USAGE: &str = "cargo xtask <command>
            quota: proves a device more often than browsers allow, up to fifteen minutes
   quickstart  the README's first program, from an empty folder to a logged-in browser, on Redis, memcached, files,
            MongoDB and SQLite, with the configurations of Flask-Session's tutorials
+  bench    this library beside others and beside code by hand: benches/README.md has the further words
   owners   a user with very many sessions: time of lists and log-outs on each store; further words: log-ins and
            log-outs (100000), live sessions (1000), stores (all)
   costs    instructions of one request of each kind; a further word names another checkout to compare with
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
             fuzz::run(&mut steps, seconds, names)
         }
         ["http-state", checkout] => tests::http_state(&mut steps, checkout),
+        ["bench", words @ ..] => bench(&mut steps, words),
         ["owners", words @ ..] => owners(&mut steps, words),
         ["browser"] => browser(&mut steps, &[]),
         ["browser", "quota"] => browser(&mut steps, &["quota"]),
@@ -106,6 +108,15 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// A workspace of its own. It finds what the set-up has installed in the target directory that it is built in.
+fn bench(steps: &mut Steps, words: &[&str]) -> StepResult {
+    Given::refuse()?;
+    let manifest = "benches/Cargo.toml";
+    let mut run = paths::cargo(&["run", "--release", "--locked", "--manifest-path", manifest]);
+    run.arg("--target-dir").arg(paths::target());
+    steps.command("bench", run.arg("--").args(words))
 }
 
 #[cfg(feature = "browser")]

@@ -243,7 +243,9 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let next = self.queue.line().next();
         if let Some(waiter) = next {
-            waiter.gets(Self::of(&self.queue, self.stored.take()));
+            // The next one may not be a request that writes behind: see `pass_on_early`.
+            let stored = self.stored.take().filter(|it| it.is_confirmed);
+            waiter.gets(Self::of(&self.queue, stored));
         }
     }
 }
