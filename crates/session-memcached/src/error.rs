@@ -13,9 +13,9 @@ pub(crate) enum CallError {
     NoRuntime,
     /// The runtime was shut down.
     RuntimeClosed,
-    /// The node cannot be reached. `None` if it could not be reached a moment ago and was not tried
-    /// again. Nothing was sent.
-    Unreachable(Option<Arc<io::Error>>),
+    /// The node cannot be reached, or could not a moment ago and was not tried again. Nothing was
+    /// sent.
+    Unreachable(Arc<io::Error>),
     /// The connection broke.
     Disconnected(Arc<io::Error>),
     /// The node did not answer in time.
@@ -59,7 +59,7 @@ impl fmt::Display for CallError {
 impl error::Error for CallError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::Unreachable(Some(source)) | Self::Disconnected(source) => Some(source.as_ref()),
+            Self::Unreachable(source) | Self::Disconnected(source) => Some(source.as_ref()),
             Self::UnknownResult(source) => Some(source.as_ref()),
             _ => None,
         }

@@ -21,8 +21,7 @@ pub(crate) async fn ask(
 ) -> Result<(), CallError> {
     let connect = timeout(patience, TcpStream::connect(address)).await;
     let stream = connect.map_err(|_| CallError::Timeout)?;
-    let mut stream =
-        BufReader::new(stream.map_err(|error| CallError::Unreachable(Some(error.into())))?);
+    let mut stream = BufReader::new(stream.map_err(|error| CallError::Unreachable(error.into()))?);
     let broke = |error: io::Error| CallError::Disconnected(error.into());
     let command = format!("{command}\r\n");
     timeout(patience, stream.write_all(command.as_bytes()))

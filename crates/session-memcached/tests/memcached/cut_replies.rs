@@ -107,6 +107,8 @@ async fn an_update_whose_reply_is_dropped_is_an_error_and_is_not_sent_again() {
     let mut revision = stored(store.insert(&key, &record(b"0")).await);
     for round in 0..rounds() {
         let before = stat(&node, "cas_hits") + stat(&node, "cas_badval");
+        // So that it has a connection, and the reply is the update's.
+        recovered(&unanswered, &key).await;
         proxy.set(Disruption::DropReply);
         let answer = unanswered
             .update(&key, &record(&round.to_be_bytes()), &revision)

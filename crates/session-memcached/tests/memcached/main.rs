@@ -4,6 +4,7 @@
 
 mod commands_sent;
 mod conformance;
+mod connections;
 mod cut_replies;
 mod dropped_calls;
 mod eviction;
