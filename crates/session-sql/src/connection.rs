@@ -1,35 +1,69 @@
 //! The connections of a store, and one for each call: what becomes of it afterwards, why there was
 //! none, and what happens if the server is silent or takes no writes.
 
-use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::FutureExt as _;
+use futures_util::{
+    FutureExt as _,
+    future::{Either, select},
+};
 use sqlx::{ConnectOptions as _, Connection as _, Pool, pool::PoolConnection};
-use tokio::{runtime::Handle, sync::OwnedSemaphorePermit, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout, timeout_at},
+};
 
 use crate::{
     dialect::{AfterCancel, Driver, ErrorClass, error_class},
     error::{CallError, Unreachable},
     kept::{KeptConnections, Lent},
+    probe::{Cause, Probe, silence},
     retry::Operation,
     timeouts,
 };
+
+/// How often a call that can have no new connection looks for one that came back otherwise than by
+/// the end of a call: the application's, or one that was drained.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The pool of a store, and the connections that its calls keep.
 pub(crate) struct Connections<D: Driver> {
     pool: Pool<D>,
     /// `None` if the pool is the application's, or has a single connection.
     kept: Option<Arc<KeptConnections<D>>>,
+    /// As many as the pool may have connections. Calls wait here, not in the pool: it does not know
+    /// of the connections that are kept, and would let each call connect when its turn comes, also
+    /// if by then the server is known to be away.
+    places: Arc<Semaphore>,
+    /// Wakes a call that waits for the connection of another, when one is idle.
+    returned: Arc<Notify>,
+    probe: Arc<Probe>,
+    /// Not the same: its attempts last longer than requests should wait.
+    migration_probe: Arc<Probe>,
 }
 
 impl<D: Driver> Connections<D> {
     pub(crate) fn of_application(pool: Pool<D>) -> Self {
-        Self { pool, kept: None }
+        Self::new(pool, None, Arc::default())
     }
 
     pub(crate) fn own(pool: Pool<D>) -> Self {
-        let kept = KeptConnections::new(&pool).map(Arc::new);
-        Self { pool, kept }
+        let returned = Arc::default();
+        let kept = KeptConnections::new(&pool, &returned).map(Arc::new);
+        Self::new(pool, kept, returned)
+    }
+
+    fn new(pool: Pool<D>, kept: Option<Arc<KeptConnections<D>>>, returned: Arc<Notify>) -> Self {
+        let places = pool.options().get_max_connections() as usize;
+        Self {
+            pool,
+            kept,
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            returned,
+            probe: Arc::new(Probe::new(timeouts::PROBE)),
+            migration_probe: Arc::new(Probe::new(timeouts::MIGRATION_PROBE)),
+        }
     }
 
     pub(crate) fn pool(&self) -> &Pool<D> {
@@ -51,35 +85,138 @@ impl<D: Driver> Connections<D> {
         &self,
         operation: Operation,
     ) -> Result<CallConnection<D>, CallError> {
-        let source = match self.try_acquire().await {
-            Ok((connection, place)) => {
-                return Ok(CallConnection {
-                    connection: Some(connection),
-                    connections: self.clone(),
-                    acquired_at: Instant::now(),
-                    _place: place,
-                });
+        match self.place_and_connection(operation).await {
+            Ok((place, connection)) => Ok(CallConnection {
+                connection: Some(connection),
+                connections: self.clone(),
+                acquired_at: Instant::now(),
+                _place: place,
+            }),
+            Err(source) => {
+                let address = D::address(&self.pool.connect_options());
+                Err(CallError::Unreachable(Unreachable { address, source }))
             }
-            Err(sqlx::Error::PoolTimedOut) => cause_of_timeout(&self.pool, operation).await,
-            Err(error) => error,
-        };
-        let address = D::address(&self.pool.connect_options());
-        Err(CallError::Unreachable(Unreachable { address, source }))
+        }
     }
 
-    async fn try_acquire(&self) -> sqlx::Result<(Lent<D>, Option<OwnedSemaphorePermit>)> {
-        let Some(kept) = &self.kept else {
-            let connection = unless_unreadable(self.pool.acquire()).await?;
-            return Ok((Lent::new(connection), None));
+    /// Waits no longer than the pool does, and then for a moment to learn why there was none.
+    async fn place_and_connection(
+        &self,
+        operation: Operation,
+    ) -> Result<(OwnedSemaphorePermit, Lent<D>), Cause> {
+        let end = Instant::now() + self.pool.options().get_acquire_timeout();
+        // A migration makes each attempt, because it may have come to a busy server to wait for it.
+        // And a file has no connections to save.
+        let asks_first = operation != Operation::Migration && D::AFTER_CANCEL != AfterCancel::Reuse;
+        loop {
+            if asks_first {
+                self.wait_until_reachable(end).await?;
+            }
+            let failures = self.probe.failures();
+            let acquired = timeout_at(end, async {
+                let place = Arc::clone(&self.places).acquire_owned().await;
+                let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
+                if !asks_first {
+                    return Ok(Some((place, self.connection().await?)));
+                }
+                // An attempt may have begun while the call waited for its place.
+                if self.must_not_connect() {
+                    return Ok(None);
+                }
+                let failed = pin!(self.probe.more_failures(failures));
+                match select(pin!(self.connection()), failed).await {
+                    Either::Left((connection, _)) => Ok(Some((place, connection?))),
+                    Either::Right(_) => Ok(None),
+                }
+            });
+            match acquired.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+                Ok(Some(acquired)) => return Ok(acquired),
+                Ok(None) => {}
+                Err(sqlx::Error::PoolTimedOut) => {
+                    return Err(self.cause_of_timeout(operation).await);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn connection(&self) -> sqlx::Result<Lent<D>> {
+        unless_unreadable(async {
+            match &self.kept {
+                Some(kept) => kept.acquire(&self.pool).await,
+                None => self.pool.acquire().await.map(Lent::new),
+            }
+        })
+        .await
+    }
+
+    /// Whether a call would have to open a connection although it is known, or about to be known,
+    /// that this fails.
+    fn must_not_connect(&self) -> bool {
+        let is_idle = || match &self.kept {
+            Some(kept) => kept.has_one_for_here() || self.pool.num_idle() > 0,
+            None => self.pool.num_idle() > 0,
         };
-        let (connection, place) = unless_unreadable(kept.acquire(&self.pool)).await?;
-        Ok((connection, Some(place)))
+        self.probe.is_in_doubt() && !self.is_full() && !is_idle()
+    }
+
+    /// Waits for an attempt to connect that succeeds, or for a connection of another call. In the
+    /// backoff after an attempt that failed, and without an open connection, the error comes at
+    /// once.
+    async fn wait_until_reachable(&self, end: Instant) -> Result<(), Cause> {
+        while self.must_not_connect() {
+            let in_backoff = self.probe.start(self.attempt());
+            let now = Instant::now();
+            match in_backoff {
+                Some(cause) if now >= end || self.pool.size() == 0 => return Err(cause),
+                None if now >= end => {
+                    return Err(self.probe.failure().unwrap_or_else(|| silence().into()));
+                }
+                _ => {}
+            }
+            let (changed, returned) = (pin!(self.probe.changed()), pin!(self.returned.notified()));
+            let _ = timeout_at(end.min(now + LOOK), select(changed, returned)).await;
+        }
+        Ok(())
+    }
+
+    /// Why the pool had no connection in time.
+    ///
+    /// The pool repeats attempts that fail and does not report their errors. So one more attempt is
+    /// made to find the cause, unless all connections that the pool may open are open.
+    async fn cause_of_timeout(&self, operation: Operation) -> Cause {
+        if self.is_full() {
+            return sqlx::Error::PoolTimedOut.into();
+        }
+        let (probe, patience) = match operation {
+            Operation::Migration => (&self.migration_probe, timeouts::MIGRATION_PROBE),
+            _ => (&self.probe, timeouts::CAUSE),
+        };
+        if let Some(cause) = probe.start(self.attempt()) {
+            return cause;
+        }
+        match timeout(patience, probe.ended()).await {
+            Ok(()) => probe
+                .failure()
+                .unwrap_or_else(|| sqlx::Error::PoolTimedOut.into()),
+            Err(_) => silence().into(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.pool.size() >= self.pool.options().get_max_connections()
+    }
+
+    fn attempt(&self) -> impl Future<Output = sqlx::Result<()>> + Send + use<D> {
+        let options = self.pool.connect_options();
+        // A pooler accepts a log-in also while its server is silent.
+        unless_unreadable(async move { options.connect().await?.ping().await })
     }
 
     fn give_back(&self, connection: Option<Lent<D>>) {
         match (connection, &self.kept) {
             (Some(connection), Some(kept)) => kept.keep(connection, &self.pool),
-            (Some(connection), None) => return_to_pool(connection.connection),
+            (Some(connection), None) => return_to_pool(connection.connection, &self.returned),
             (None, _) => {}
         }
     }
@@ -109,6 +246,10 @@ impl<D: Driver> Clone for Connections<D> {
         Self {
             pool: self.pool.clone(),
             kept: self.kept.clone(),
+            places: Arc::clone(&self.places),
+            returned: Arc::clone(&self.returned),
+            probe: Arc::clone(&self.probe),
+            migration_probe: Arc::clone(&self.migration_probe),
         }
     }
 }
@@ -123,7 +264,7 @@ pub(crate) struct CallConnection<D: Driver> {
     connections: Connections<D>,
     acquired_at: Instant,
     /// Free when the connection is kept for the next call, closed, or on its way to the pool.
-    _place: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl<D: Driver> CallConnection<D> {
@@ -160,11 +301,15 @@ impl<D: Driver> CallConnection<D> {
 ///
 /// The pool pings it first, and holds its place until the reply comes. A server or a path that is
 /// silent must not use up the places, so the wait is limited here: the pool itself has no limit.
-pub(crate) fn return_to_pool<D: Driver>(mut connection: PoolConnection<D>) {
+pub(crate) fn return_to_pool<D: Driver>(mut connection: PoolConnection<D>, returned: &Arc<Notify>) {
     if D::AFTER_CANCEL == AfterCancel::Reuse {
         return drop(connection);
     }
-    tokio::spawn(timeout(timeouts::RETURN, connection.return_to_pool()));
+    let returned = Arc::clone(returned);
+    tokio::spawn(async move {
+        let _ = timeout(timeouts::RETURN, connection.return_to_pool()).await;
+        returned.notify_one();
+    });
 }
 
 /// The result of `call`, or an error if a reply cannot be read.
@@ -194,32 +339,8 @@ pub(crate) async fn unless_silent<D: Driver, T>(
     if of_a_request || D::AFTER_CANCEL == AfterCancel::Reuse {
         return call.await;
     }
-    let silent = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into());
-    timeout(timeouts::SILENCE, call)
-        .await
-        .unwrap_or_else(silent)
-}
-
-/// Why the pool had no connection in time.
-///
-/// The pool repeats attempts that fail and does not report their errors. So one more attempt is
-/// made to find the cause, unless all connections that the pool may open are open.
-async fn cause_of_timeout<D: Driver>(pool: &Pool<D>, operation: Operation) -> sqlx::Error {
-    if pool.size() >= pool.options().get_max_connections() {
-        return sqlx::Error::PoolTimedOut;
-    }
-    let limit = match operation {
-        Operation::Migration => timeouts::MIGRATION_PROBE,
-        _ => timeouts::PROBE,
-    };
-    let options = pool.connect_options();
-    // A pooler accepts a log-in also while its server is silent.
-    let attempt = async { options.connect().await?.ping().await };
-    match timeout(limit, unless_unreadable(attempt)).await {
-        Ok(Ok(())) => sqlx::Error::PoolTimedOut,
-        Ok(Err(cause)) => cause,
-        Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not answer").into(),
-    }
+    let result = timeout(timeouts::SILENCE, call).await;
+    result.unwrap_or_else(|_| Err(silence()))
 }
 
 impl<D: Driver> Drop for CallConnection<D> {

@@ -53,9 +53,9 @@ pub trait Driver: Database + fmt::Debug {
         async { Ok(None) }
     }
 
-    /// The error with what to do about it, where neither the server nor the driver says it.
-    fn explained(error: sqlx::Error) -> sqlx::Error {
-        error
+    /// What to do about an error, where neither the server nor the driver says it.
+    fn explanation(_: &sqlx::Error) -> Option<&'static str> {
+        None
     }
 
     /// What to change, if a connection is refused for a reason that does not pass by itself.

@@ -4,7 +4,7 @@ use std::{error, fmt};
 
 use session_core::{BoxError, Error};
 
-use crate::dialect::Driver;
+use crate::{dialect::Driver, probe::Cause};
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) enum CallError {
 #[derive(Debug)]
 pub(crate) struct Unreachable {
     pub(crate) address: String,
-    pub(crate) source: sqlx::Error,
+    pub(crate) source: Cause,
 }
 
 impl CallError {
@@ -32,14 +32,22 @@ impl CallError {
                     let refusal = format!("{address} refuses to connect: {source}: {remedy}");
                     return Error::unsuitable(D::URL_SCHEMES[0], refusal);
                 }
-                let source = D::explained(source);
+                let explanation = D::explanation(&source);
+                let source = explanation.map_or(source, |it| configuration(it).into());
                 Unreachable { address, source }.into()
             }
-            Self::Statement(error) => D::explained(error).into(),
+            Self::Statement(error) => {
+                let explanation = D::explanation(&error);
+                explanation.map_or(error, configuration).into()
+            }
             Self::Unsuitable(message) => return Error::unsuitable(D::URL_SCHEMES[0], message),
         };
         Error::backend(D::URL_SCHEMES[0], source)
     }
+}
+
+fn configuration(explanation: &str) -> sqlx::Error {
+    sqlx::Error::Configuration(explanation.into())
 }
 
 impl fmt::Display for Unreachable {

@@ -8,8 +8,8 @@ use std::{
 use sqlx::{Pool, pool::PoolConnection};
 use tokio::{
     runtime::{Handle, Id},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until, timeout_at},
+    sync::Notify,
+    time::{Instant, sleep_until},
 };
 
 use crate::{
@@ -25,15 +25,11 @@ use crate::{
 /// [`timeouts::KEPT`] after it lent it, used or not. So whoever else waits for a connection of the
 /// pool gets one.
 ///
-/// Calls wait here for a place, not in the pool, which does not know of the connections that are
-/// kept.
-///
 /// A connection to a server ends with the runtime that it was used on. So only calls on the same
 /// runtime get it: an Actix application has one for each worker.
 pub(crate) struct KeptConnections<D: Driver> {
-    /// As many as the pool may have connections.
-    places: Arc<Semaphore>,
     state: Mutex<State<D>>,
+    returned: Arc<Notify>,
 }
 
 struct State<D: Driver> {
@@ -59,54 +55,43 @@ pub(crate) struct Lent<D: Driver> {
 
 impl<D: Driver> KeptConnections<D> {
     /// `None` if the pool has a single connection, which others need as well.
-    pub(crate) fn new(pool: &Pool<D>) -> Option<Self> {
-        let places = pool.options().get_max_connections() as usize;
-        (places > 1).then(|| Self {
-            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+    pub(crate) fn new(pool: &Pool<D>, returned: &Arc<Notify>) -> Option<Self> {
+        (pool.options().get_max_connections() > 1).then(|| Self {
             state: Mutex::new(State {
                 connections: Vec::new(),
                 waiting: 0,
                 tasks: Vec::new(),
             }),
+            returned: Arc::clone(returned),
         })
     }
 
-    /// A place for a call, and the connection of an earlier call or one of the pool. Waits no longer
-    /// than the pool does.
-    pub(crate) async fn acquire(
-        &self,
-        pool: &Pool<D>,
-    ) -> sqlx::Result<(Lent<D>, OwnedSemaphorePermit)> {
-        let end = Instant::now() + pool.options().get_acquire_timeout();
-        let late = |_| sqlx::Error::PoolTimedOut;
-        let place = timeout_at(end, Arc::clone(&self.places).acquire_owned());
-        let place = place.await.map_err(late)?;
-        let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
+    /// The connection of an earlier call, or one of the pool.
+    pub(crate) async fn acquire(&self, pool: &Pool<D>) -> sqlx::Result<Lent<D>> {
         if let Some(kept) = self.kept_or_wait(pool) {
-            return Ok((kept, place));
+            return Ok(kept);
         }
         let _waits = Waits(self);
-        let connection = timeout_at(end, pool.acquire()).await.map_err(late)??;
-        Ok((Lent::new(connection), place))
+        Ok(Lent::new(pool.acquire().await?))
     }
 
     /// A connection that this runtime can use. Without one, the caller counts as waiting, and if the
     /// pool may open no other, it gets the one that was used least recently.
     fn kept_or_wait(&self, pool: &Pool<D>) -> Option<Lent<D>> {
-        let runtime = Handle::current().id();
         let mut state = self.state();
-        let is_mine =
-            |kept: &Kept<D>| D::AFTER_CANCEL == AfterCancel::Reuse || kept.runtime == runtime;
-        if let Some(place) = state.connections.iter().rposition(is_mine) {
+        if let Some(place) = state.connections.iter().rposition(is_usable_here) {
             let Kept { connection, .. } = state.connections.remove(place);
             if Instant::now() < connection.until && !pool.is_closed() {
                 return Some(connection);
             }
-            return_to_pool(connection.connection);
+            return_to_pool(connection.connection, &self.returned);
         } else if !state.connections.is_empty()
             && pool.size() >= pool.options().get_max_connections()
         {
-            return_to_pool(state.connections.remove(0).connection.connection);
+            return_to_pool(
+                state.connections.remove(0).connection.connection,
+                &self.returned,
+            );
         }
         state.waiting += 1;
         None
@@ -118,18 +103,26 @@ impl<D: Driver> KeptConnections<D> {
         let mut state = self.state();
         if Instant::now() >= connection.until || state.waiting > 0 || pool.is_closed() {
             drop(state);
-            return return_to_pool(connection.connection);
+            return return_to_pool(connection.connection, &self.returned);
         }
         state.connections.push(Kept {
             connection,
             runtime,
         });
+        self.returned.notify_one();
         if !state.tasks.contains(&runtime) {
             state.tasks.push(runtime);
             drop(state);
             let kept = Arc::downgrade(self);
             tokio::spawn(Task { kept, runtime }.run(pool.clone()));
         }
+    }
+
+    /// Whether a call would get one here, and not one of the pool.
+    pub(crate) fn has_one_for_here(&self) -> bool {
+        let state = self.state();
+        let last = state.connections.iter().rfind(|it| is_usable_here(it));
+        last.is_some_and(|it| Instant::now() < it.connection.until)
     }
 
     /// How many no call uses.
@@ -145,6 +138,10 @@ impl<D: Driver> KeptConnections<D> {
     fn state(&self) -> MutexGuard<'_, State<D>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_usable_here<D: Driver>(kept: &Kept<D>) -> bool {
+    D::AFTER_CANCEL == AfterCancel::Reuse || kept.runtime == Handle::current().id()
 }
 
 impl<D: Driver> Lent<D> {
@@ -202,8 +199,8 @@ impl<D: Driver> Task<D> {
             state.tasks.retain(|task| *task != self.runtime);
         }
         drop(state);
-        for kept in due {
-            return_to_pool(kept.connection.connection);
+        for lent in due {
+            return_to_pool(lent.connection.connection, &kept.returned);
         }
         next
     }

@@ -22,6 +22,7 @@ mod kept;
 mod layout;
 mod migrate;
 mod owner_index;
+mod probe;
 mod queries;
 mod retry;
 mod scan;

@@ -64,7 +64,7 @@ impl Retry {
             _ => (false, timeouts::RETRY),
         };
         let class = match error {
-            CallError::Unreachable(unreachable) => match &unreachable.source {
+            CallError::Unreachable(unreachable) => match &*unreachable.source {
                 // The server answers, but it is slow, or other calls use all connections.
                 Error::PoolTimedOut if migration => ErrorClass::Conflict,
                 // The server is about to stop, or its proxy found no server.

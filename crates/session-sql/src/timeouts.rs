@@ -7,8 +7,12 @@ use std::time::Duration;
 /// The wait for a free or a new connection.
 pub(crate) const ACQUIRE: Duration = Duration::from_millis(800);
 
-/// The attempt to connect that finds out why the pool had no connection for a request.
-pub(crate) const PROBE: Duration = Duration::from_millis(100);
+/// The attempt to connect that finds out why the pool had no connection for requests. As long as
+/// the pool's own, so that it does not fail where the pool would succeed.
+pub(crate) const PROBE: Duration = ACQUIRE;
+
+/// A request's wait for that attempt, after it waited for the pool.
+pub(crate) const CAUSE: Duration = Duration::from_millis(100);
 
 /// The same attempt for a migration. No request waits for it, and the server may be busy.
 pub(crate) const MIGRATION_PROBE: Duration = Duration::from_secs(4);

@@ -78,13 +78,12 @@ impl Driver for MySql {
         !matches!(mode, MySqlSslMode::Disabled | MySqlSslMode::Preferred)
     }
 
-    fn explained(error: sqlx::Error) -> sqlx::Error {
-        match error {
-            sqlx::Error::Configuration(cause) if cause.to_string().contains("mysql-rsa") => {
-                sqlx::Error::Configuration(NEEDS_TLS_OR_RSA.into())
-            }
-            other => other,
-        }
+    fn explanation(error: &sqlx::Error) -> Option<&'static str> {
+        let sqlx::Error::Configuration(cause) = error else {
+            return None;
+        };
+        let needs = cause.to_string().contains("mysql-rsa");
+        needs.then_some(NEEDS_TLS_OR_RSA)
     }
 
     fn error_class(error: &dyn DatabaseError) -> ErrorClass {

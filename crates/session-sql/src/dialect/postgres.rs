@@ -190,11 +190,8 @@ impl Driver for Postgres {
         Ok(None)
     }
 
-    fn explained(error: sqlx::Error) -> sqlx::Error {
-        if is_of_another_statement(&error) {
-            return sqlx::Error::Configuration(MIXED_UP.into());
-        }
-        error
+    fn explanation(error: &sqlx::Error) -> Option<&'static str> {
+        is_of_another_statement(error).then_some(MIXED_UP)
     }
 
     fn remedy(error: &sqlx::Error) -> Option<&'static str> {

@@ -4,6 +4,7 @@
 //! starts its own.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
+mod attempts;
 mod availability;
 mod binary_log;
 mod bytes;
