@@ -101,20 +101,7 @@ impl Scene {
         let (demo, redis) = (&self.demo, &self.redis);
         match fault {
             Failure::StoreKilled | Failure::StoreFrozen => {
-                let ada = self.logged_in_at_last("ada").await;
-                let is_frozen = fault == Failure::StoreFrozen;
-                if is_frozen {
-                    redis.freeze();
-                } else {
-                    redis.kill();
-                }
-                for path in ["/whoami", "/health"] {
-                    let answer = ada.send(Method::GET, path, String::new()).await;
-                    assert_eq!(answer.status, 503, "{path}: {}", answer.text());
-                }
-                if is_frozen {
-                    redis.thaw();
-                }
+                self.lose_store(fault == Failure::StoreFrozen).await;
             }
             Failure::StoreSlow => {
                 let ada = demo.logged_in("ada").await;
@@ -198,6 +185,22 @@ impl Scene {
                 let change = late.send(Method::POST, "/increment/n", String::new());
                 assert_eq!(change.await.status, 409);
             }
+        }
+    }
+
+    async fn lose_store(&self, is_frozen: bool) {
+        let ada = self.logged_in_at_last("ada").await;
+        if is_frozen {
+            self.redis.freeze();
+        } else {
+            self.redis.kill();
+        }
+        for path in ["/whoami", "/health"] {
+            let answer = ada.send(Method::GET, path, String::new()).await;
+            assert_eq!(answer.status, 503, "{path}: {}", answer.text());
+        }
+        if is_frozen {
+            self.redis.thaw();
         }
     }
 
