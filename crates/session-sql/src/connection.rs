@@ -25,7 +25,7 @@ use crate::{
 
 /// How often a call that can have no new connection looks for one that came back otherwise than by
 /// the end of a call: the application's, or one that was drained.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The pool of a store, and the connections that its calls keep.
 pub(crate) struct Connections<D: Driver> {
@@ -175,7 +175,7 @@ impl<D: Driver> Connections<D> {
                 _ => {}
             }
             let (changed, returned) = (pin!(self.probe.changed()), pin!(self.returned.notified()));
-            let _ = timeout_at(end.min(now + LOOK), select(changed, returned)).await;
+            let _ = timeout_at(end.min(now + POLL_INTERVAL), select(changed, returned)).await;
         }
         Ok(())
     }

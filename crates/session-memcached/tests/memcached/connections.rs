@@ -130,7 +130,7 @@ const SILENT_RESOLVER: &str = "SESSION_MEMCACHED_TEST_SILENT_RESOLVER";
 
 /// Each look-up keeps a thread for the seconds that the system's resolver waits.
 #[test]
-fn a_name_is_looked_up_once_at_a_time() {
+fn a_name_is_resolved_once_at_a_time() {
     let setting = env::temp_dir().join(format!("resolv-{}.conf", std::process::id()));
     fs::write(&setting, "nameserver 127.0.0.1\n").unwrap();
     let unshare = unshare(&["-m", "-n"]);
@@ -141,7 +141,7 @@ fn a_name_is_looked_up_once_at_a_time() {
         .arg("sh")
         .arg(&setting)
         .arg(env::current_exe().unwrap())
-        .args(["--exact", "connections::a_process_looks_a_name_up"])
+        .args(["--exact", "connections::a_process_resolves_a_name"])
         .arg("--nocapture")
         .env(SILENT_RESOLVER, "1")
         .output()
@@ -153,7 +153,7 @@ fn a_name_is_looked_up_once_at_a_time() {
 }
 
 #[test]
-fn a_process_looks_a_name_up() {
+fn a_process_resolves_a_name() {
     if env::var_os(SILENT_RESOLVER).is_none() {
         return;
     }
