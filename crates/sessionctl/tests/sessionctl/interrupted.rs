@@ -24,13 +24,22 @@ async fn the_store_ends_while_sessions_are_ended() {
         log_in(&sessions, Some(&format!("user{}", number % 7))).await;
     }
     let words = ["--store", &*url, "end", "--all", "--yes"];
+    let before = commands(&redis);
     let mut end = command(&words, &[]);
     let child = end
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    thread::sleep(Duration::from_millis(400));
+    // The command has ended some sessions by then, and not all: each takes a command at least.
+    let begun = Instant::now();
+    while commands(&redis) < before + SESSIONS / 5 {
+        assert_in_time!(
+            begun.elapsed() < Duration::from_secs(20),
+            "nothing is ended"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
     redis.kill();
     let began = Instant::now();
     let ran = Ran::of(&child.wait_with_output().unwrap());
@@ -46,6 +55,17 @@ async fn the_store_ends_while_sessions_are_ended() {
     redis.restart().await;
     run(&words, &[]).ok();
     assert_eq!(store.run(&["count", "--json"]).json()[0]["sessions"], 0);
+}
+
+/// How many commands the server has been sent, without those that ask for this number.
+fn commands(redis: &RedisServer) -> usize {
+    let statistics = redis.command("INFO commandstats");
+    let calls = |line: &str| {
+        let (name, rest) = line.split_once(":calls=")?;
+        let number = rest.split(',').next()?.parse::<usize>().ok()?;
+        (name != "cmdstat_info").then_some(number)
+    };
+    statistics.lines().filter_map(calls).sum()
 }
 
 /// A server that hangs answers nobody; each command says so in time.
