@@ -152,7 +152,8 @@ impl NodeClient {
         let call = async {
             // Before the client is looked at: it may be given up while this call waits.
             let _permit = self.calls.acquire().await;
-            let client = used.insert(self.client().await?);
+            let client = self.client().await?;
+            let (client, _) = used.insert((client, Instant::now()));
             client.run_many(operations).await.map_err(call_error)
         };
         let results = match timeout(self.timeout, call).await {
@@ -164,9 +165,13 @@ impl NodeClient {
             Err(_) => fail_all(count, &CallError::Timeout),
         };
         // A call that got no client says nothing about one.
-        if let Some(client) = used {
+        if let Some((client, since)) = used {
+            // Nor does one that waited so long for it that the node had little time to answer.
+            let had_time = since.elapsed() >= self.timeout / 2;
             for error in results.iter().filter_map(|result| result.as_ref().err()) {
-                self.give_up(&client, error);
+                if had_time || !matches!(error, CallError::Timeout) {
+                    self.give_up(&client, error);
+                }
             }
         }
         results

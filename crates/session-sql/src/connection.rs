@@ -57,12 +57,12 @@ impl<D: Driver> Connections<D> {
     fn new(pool: Pool<D>, kept: Option<Arc<KeptConnections<D>>>, returned: Arc<Notify>) -> Self {
         let places = pool.options().get_max_connections() as usize;
         Self {
-            pool,
             kept,
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
             returned,
-            probe: Arc::new(Probe::new(timeouts::PROBE)),
+            probe: Arc::new(Probe::new(attempt_limit(&pool))),
             migration_probe: Arc::new(Probe::new(timeouts::MIGRATION_PROBE)),
+            pool,
         }
     }
 
@@ -104,7 +104,8 @@ impl<D: Driver> Connections<D> {
         &self,
         operation: Operation,
     ) -> Result<(OwnedSemaphorePermit, Lent<D>), Cause> {
-        let end = Instant::now() + self.pool.options().get_acquire_timeout();
+        let began = Instant::now();
+        let end = began + self.pool.options().get_acquire_timeout();
         // A migration makes each attempt, because it may have come to a busy server to wait for it.
         // And a file has no connections to save.
         let asks_first = operation != Operation::Migration && D::AFTER_CANCEL != AfterCancel::Reuse;
@@ -112,7 +113,6 @@ impl<D: Driver> Connections<D> {
             if asks_first {
                 self.wait_until_reachable(end).await?;
             }
-            let failures = self.probe.failures();
             let acquired = timeout_at(end, async {
                 let place = Arc::clone(&self.places).acquire_owned().await;
                 let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
@@ -123,17 +123,22 @@ impl<D: Driver> Connections<D> {
                 if self.must_not_connect() {
                     return Ok(None);
                 }
-                let failed = pin!(self.probe.more_failures(failures));
+                let failed = pin!(self.probe.more_failures(self.probe.failures()));
                 match select(pin!(self.connection()), failed).await {
                     Either::Left((connection, _)) => Ok(Some((place, connection?))),
-                    Either::Right(_) => Ok(None),
+                    // It may be an idle one that is pinged, and would be closed.
+                    Either::Right((_, connection)) => timeout(timeouts::CAUSE, connection)
+                        .await
+                        .ok()
+                        .map(|connection| Ok((place, connection?)))
+                        .transpose(),
                 }
             });
             match acquired.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                 Ok(Some(acquired)) => return Ok(acquired),
                 Ok(None) => {}
                 Err(sqlx::Error::PoolTimedOut) => {
-                    return Err(self.cause_of_timeout(operation).await);
+                    return Err(self.cause_of_timeout(operation, began).await);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -153,11 +158,12 @@ impl<D: Driver> Connections<D> {
     /// Whether a call would have to open a connection although it is known, or about to be known,
     /// that this fails.
     fn must_not_connect(&self) -> bool {
-        let is_idle = || match &self.kept {
-            Some(kept) => kept.has_one_for_here() || self.pool.num_idle() > 0,
-            None => self.pool.num_idle() > 0,
-        };
-        self.probe.is_in_doubt() && !self.is_full() && !is_idle()
+        self.probe.is_in_doubt() && !self.is_full() && !self.has_idle()
+    }
+
+    fn has_idle(&self) -> bool {
+        let is_kept = self.kept.as_ref().is_some_and(|it| it.has_one_for_here());
+        is_kept || self.pool.num_idle() > 0
     }
 
     /// Waits for an attempt to connect that succeeds, or for a connection of another call. In the
@@ -184,8 +190,10 @@ impl<D: Driver> Connections<D> {
     ///
     /// The pool repeats attempts that fail and does not report their errors. So one more attempt is
     /// made to find the cause, unless all connections that the pool may open are open.
-    async fn cause_of_timeout(&self, operation: Operation) -> Cause {
-        if self.is_full() {
+    async fn cause_of_timeout(&self, operation: Operation, began: Instant) -> Cause {
+        // The server is back: the call has waited for the attempt that found it, and had too little
+        // time left to connect.
+        if self.is_full() || self.probe.has_succeeded_since(began) {
             return sqlx::Error::PoolTimedOut.into();
         }
         let (probe, patience) = match operation {
@@ -252,6 +260,12 @@ impl<D: Driver> Clone for Connections<D> {
             migration_probe: Arc::clone(&self.migration_probe),
         }
     }
+}
+
+/// How long an attempt to connect may take that finds out why the pool had no connection.
+fn attempt_limit<D: Driver>(pool: &Pool<D>) -> Duration {
+    let of_pool = pool.options().get_acquire_timeout();
+    of_pool.clamp(timeouts::ACQUIRE, timeouts::MIGRATION_PROBE) + timeouts::PROBE_PING
 }
 
 /// A connection of the pool, held for one call.

@@ -58,6 +58,6 @@ impl fmt::Display for Unreachable {
 
 impl error::Error for Unreachable {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.source)
+        Some(&*self.source)
     }
 }

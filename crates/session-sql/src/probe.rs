@@ -25,7 +25,10 @@ pub(crate) struct Probe {
 
 #[derive(Default)]
 struct State {
-    is_running: bool,
+    /// When the attempt that runs began.
+    running: Option<Instant>,
+    /// When the last one that succeeded ended.
+    succeeded: Option<Instant>,
     /// Set if the last attempt that ended has failed.
     failure: Option<Failure>,
     failures: u64,
@@ -49,7 +52,7 @@ impl Probe {
     /// Whether an attempt runs, or the last one failed.
     pub(crate) fn is_in_doubt(&self) -> bool {
         let state = self.state.borrow();
-        state.is_running || state.failure.is_some()
+        state.is_running(self.limit) || state.failure.is_some()
     }
 
     /// Starts an attempt, unless one is running. During the backoff after a failed one, returns its
@@ -65,8 +68,10 @@ impl Probe {
         let started = self.state.send_if_modified(|state| {
             let failure = state.failure.as_ref().filter(|it| now < it.until);
             in_backoff = failure.map(|it| Arc::clone(&it.cause));
-            let starts = !state.is_running && in_backoff.is_none();
-            state.is_running |= starts;
+            let starts = !state.is_running(self.limit) && in_backoff.is_none();
+            if starts {
+                state.running = Some(now);
+            }
             starts
         });
         if started {
@@ -86,10 +91,17 @@ impl Probe {
 
     fn end(&self, began: Instant, result: Option<sqlx::Result<()>>) {
         self.state.send_modify(|state| {
-            state.is_running = false;
+            // Another began meanwhile, because this one's runtime stood still.
+            if state.running != Some(began) {
+                return;
+            }
+            state.running = None;
             match result {
                 None => {}
-                Some(Ok(())) => state.failure = None,
+                Some(Ok(())) => {
+                    state.failure = None;
+                    state.succeeded = Some(Instant::now());
+                }
                 Some(Err(cause)) => {
                     let previous = state.failure.as_ref();
                     let delay = previous.map_or(MIN_BACKOFF, |it| (it.delay * 2).min(MAX_BACKOFF));
@@ -106,12 +118,20 @@ impl Probe {
 
     /// Waits until no attempt is running.
     pub(crate) async fn ended(&self) {
-        let _ = self.state.subscribe().wait_for(|it| !it.is_running).await;
+        let _ = self
+            .state
+            .subscribe()
+            .wait_for(|it| it.running.is_none())
+            .await;
     }
 
     /// Waits until an attempt begins or ends.
     pub(crate) async fn changed(&self) {
         let _ = self.state.subscribe().changed().await;
+    }
+
+    pub(crate) fn has_succeeded_since(&self, time: Instant) -> bool {
+        self.state.borrow().succeeded.is_some_and(|it| it >= time)
     }
 
     /// How many attempts have failed.
@@ -132,6 +152,15 @@ impl Probe {
     pub(crate) fn failure(&self) -> Option<Cause> {
         let state = self.state.borrow();
         state.failure.as_ref().map(|it| Arc::clone(&it.cause))
+    }
+}
+
+impl State {
+    /// An attempt whose runtime stands still is no longer waited for: a handler may block its
+    /// thread, or the application drives that runtime no more.
+    fn is_running(&self, limit: Duration) -> bool {
+        self.running
+            .is_some_and(|began| began.elapsed() < limit + MIN_BACKOFF)
     }
 }
 

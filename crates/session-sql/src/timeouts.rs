@@ -7,14 +7,15 @@ use std::time::Duration;
 /// The wait for a free or a new connection.
 pub(crate) const ACQUIRE: Duration = Duration::from_millis(800);
 
-/// The attempt to connect that finds out why the pool had no connection for requests. As long as
-/// the pool's own, so that it does not fail where the pool would succeed.
-pub(crate) const PROBE: Duration = ACQUIRE;
+/// The attempt to connect that finds out why the pool had no connection for requests lasts so much
+/// longer than the pool's own, because it also pings: it must not fail where the pool would succeed.
+pub(crate) const PROBE_PING: Duration = Duration::from_millis(100);
 
 /// A request's wait for that attempt, after it waited for the pool.
 pub(crate) const CAUSE: Duration = Duration::from_millis(100);
 
-/// The same attempt for a migration. No request waits for it, and the server may be busy.
+/// The same attempt for a migration. No request waits for it, and the server may be busy. An attempt
+/// for requests lasts no longer, whatever the pool is set to: one that hangs holds all others up.
 pub(crate) const MIGRATION_PROBE: Duration = Duration::from_secs(4);
 
 /// The statement that shows whether a pooler mixes up statements. It waits for a connection of the
