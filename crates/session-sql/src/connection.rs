@@ -120,14 +120,15 @@ impl<D: Driver> Connections<D> {
                     return Ok(Some((place, self.connection().await?)));
                 }
                 // An attempt may have begun while the call waited for its place.
+                let failures = self.probe.failures();
                 if self.must_not_connect() {
                     return Ok(None);
                 }
-                let failed = pin!(self.probe.more_failures(self.probe.failures()));
+                let failed = pin!(self.probe.more_failures(failures));
                 match select(pin!(self.connection()), failed).await {
                     Either::Left((connection, _)) => Ok(Some((place, connection?))),
                     // It may be an idle one that is pinged, and would be closed.
-                    Either::Right((_, connection)) => timeout(timeouts::CAUSE, connection)
+                    Either::Right(((), connection)) => timeout(timeouts::CAUSE, connection)
                         .await
                         .ok()
                         .map(|connection| Ok((place, connection?)))
