@@ -169,3 +169,15 @@ fn a_process_resolves_a_name() {
     // Does not wait for the look-up.
     runtime.shutdown_background();
 }
+
+/// The call that waits for the connection to be opened has little time left for its own answer.
+#[tokio::test]
+async fn a_node_that_takes_more_than_half_the_time_serves_calls_one_after_another() {
+    let (_node, proxy, store) = proxied().await;
+    proxy.set(Disruption::Latency(Duration::from_millis(160)));
+    let mut succeeded = 0;
+    for _ in 0..6 {
+        succeeded += usize::from(store.delete(&key()).await.is_ok());
+    }
+    assert!(succeeded >= 4, "{succeeded} of 6");
+}

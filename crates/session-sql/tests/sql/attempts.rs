@@ -37,6 +37,7 @@ each_server!(
     dropped_calls_to_a_silent_server_open_few_connections,
     a_slow_server_serves_all_calls_after_an_outage,
     calls_share_the_connections_that_are_open_while_none_can_be_opened,
+    a_pool_with_more_time_serves_again_although_each_connection_takes_long,
 );
 
 async fn three_hundred_calls_to_a_silent_server_open_few_connections<D: TestDatabase>() {
@@ -154,4 +155,21 @@ async fn calls_share_the_connections_that_are_open_while_none_can_be_opened<D: T
         (1..=most_attempts(began)).contains(&opened),
         "{opened} connections"
     );
+}
+
+async fn a_pool_with_more_time_serves_again_although_each_connection_takes_long<D: TestDatabase>() {
+    let (database, table, proxy) = database_behind_proxy::<D>().await;
+    let pool: Pool<D> = PoolOptions::new()
+        .acquire_timeout(Duration::from_secs(3))
+        .connect_lazy(&database.url)
+        .expect("the URL is valid");
+    let store = SqlStore::new(pool).with_table(table);
+    proxy.set(Disruption::Blackhole);
+    assert!(!succeeds(store.load(&key())).await);
+    proxy.set(Disruption::Latency(Duration::from_millis(250)));
+    let began = Instant::now();
+    while !succeeds(store.load(&key())).await {
+        let waited = began.elapsed();
+        assert_in_time!(waited < Duration::from_secs(20), "{waited:?}");
+    }
 }

@@ -32,10 +32,10 @@ async fn the_store_ends_while_sessions_are_ended() {
         .spawn()
         .unwrap();
     // The command has ended some sessions by then, and not all: each takes a command at least.
-    let begun = Instant::now();
+    let began = Instant::now();
     while commands(&redis) < before + SESSIONS / 5 {
         assert_in_time!(
-            begun.elapsed() < Duration::from_secs(20),
+            began.elapsed() < Duration::from_secs(20),
             "nothing is ended"
         );
         thread::sleep(Duration::from_millis(5));
