@@ -120,19 +120,22 @@ impl<D: Driver> Connections<D> {
                     return Ok(Some((place, self.connection().await?)));
                 }
                 // An attempt may have begun while the call waited for its place.
-                let failures = self.probe.failures();
                 if self.must_not_connect() {
                     return Ok(None);
                 }
-                let failed = pin!(self.probe.more_failures(failures));
+                if self.probe.is_in_doubt() && !self.is_full() {
+                    // One was idle. Another call may take it first, and the pool would connect.
+                    let idle = timeout(timeouts::CAUSE, self.connection()).await.ok();
+                    return idle.map(|it| Ok((place, it?))).transpose();
+                }
+                let failed = pin!(self.probe.more_failures(self.probe.failures()));
                 match select(pin!(self.connection()), failed).await {
                     Either::Left((connection, _)) => Ok(Some((place, connection?))),
                     // It may be an idle one that is pinged, and would be closed.
-                    Either::Right(((), connection)) => timeout(timeouts::CAUSE, connection)
-                        .await
-                        .ok()
-                        .map(|connection| Ok((place, connection?)))
-                        .transpose(),
+                    Either::Right(((), connection)) => {
+                        let idle = timeout(timeouts::CAUSE, connection).await.ok();
+                        idle.map(|it| Ok((place, it?))).transpose()
+                    }
                 }
             });
             match acquired.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {

@@ -166,7 +166,7 @@ async fn a_pool_with_more_time_serves_again_although_each_connection_takes_long<
     let store = SqlStore::new(pool).with_table(table);
     proxy.set(Disruption::Blackhole);
     assert!(!succeeds(store.load(&key())).await);
-    proxy.set(Disruption::Latency(Duration::from_millis(250)));
+    proxy.set(Disruption::Latency(Duration::from_millis(130)));
     let began = Instant::now();
     while !succeeds(store.load(&key())).await {
         let waited = began.elapsed();
