@@ -223,13 +223,13 @@ fn the_cost_of_a_change_does_not_grow_with_the_number_of_keys() {
     // For 32 times as many keys 32 times as long; if each change searched all keys, 1,024 times.
     // Other programs may slow down some attempts.
     let fastest = |keys| {
-        (0..5)
+        (0..25)
             .map(|_| changes(keys))
             .min()
             .expect("there are attempts")
     };
     let (few, many) = (fastest(512), fastest(16_384));
-    assert!(many < few * 256, "512 keys take {few:?}, 16,384 {many:?}");
+    assert!(many < few * 128, "512 keys take {few:?}, 16,384 {many:?}");
 }
 
 #[test]
